@@ -1,0 +1,70 @@
+# Targets for people and for CI. A machine needs only make and Python 3.11 to 3.13; everything else is installed here.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.transfercli-installed
+DEMO := build/demo
+
+# The plain python3 where it fits, else the newest that does. Override with: make test PYTHON=/path/to/python
+FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c '$(FITS)' >/dev/null 2>&1 && echo $(p))))
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help venv test test-slow lint format demo bench docs lock clean
+
+help:  ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP)  ## create the environment from the hash-locked requirements (VENV=.venv, PYTHON=python3)
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 with venv and ensurepip was found; install one or say PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	$(PYTHON) -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	"$(BIN)/python" -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch "$@"
+
+test: venv  ## run the tests (all but the slow ones)
+	"$(BIN)/python" -m pytest -q -m "not slow" $(PYTEST_ARGS)
+
+test-slow: venv  ## run the slow tests
+	"$(BIN)/python" -m pytest -q -m slow $(PYTEST_ARGS)
+
+lint: venv  ## ruff (rules and format) and mypy
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+	"$(BIN)/mypy"
+
+format: venv  ## mend what ruff can mend
+	"$(BIN)/ruff" check --fix .
+	"$(BIN)/ruff" format .
+
+demo: venv  ## pretrain on the digits 0-4, fine-tune on 5-9, evaluate, export (under build/demo)
+	rm -rf "$(DEMO)"
+	mkdir -p "$(DEMO)"
+	"$(BIN)/transfercli" sample digits-source "$(DEMO)/data/digits-source"
+	"$(BIN)/transfercli" sample digits-target "$(DEMO)/data/digits-target"
+	"$(BIN)/transfercli" pretrain configs/quickstart/pretrain.yaml --runs "$(DEMO)/runs"
+	"$(BIN)/transfercli" finetune configs/quickstart/finetune.yaml --runs "$(DEMO)/runs"
+
+bench: venv  ## run the benchmarks that docs/results.md quotes
+	"$(BIN)/python" benchmarks/fashion_transfer.py
+
+docs: venv  ## write the config reference from the schema
+	"$(BIN)/python" -m transfercli.config.reference docs/config.md
+
+lock:  ## resolve requirements.lock anew (the one target that needs uv: it installs its own)
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found; say PYTHON=/path/to/python" >&2; exit 1; }
+	test -x build/lock/bin/uv || { $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv; }
+	build/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
+	  --fork-strategy fewest --extra dev --only-binary :all: --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" -o requirements.lock
+	@! grep -nE '(https?|file):|^ *-|@ |torch' requirements.lock | grep -v -- '--hash=sha256:'
+
+clean:  ## remove what the other targets made, and keep the environment
+	rm -rf build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find transfercli tests -name __pycache__ -type d -exec rm -rf {} +
