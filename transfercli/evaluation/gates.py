@@ -1,0 +1,100 @@
+"""May this pipeline go on? A gate is a bound on a metric, of the whole split or of one class."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transfercli.config.choices import nearest
+from transfercli.errors import ConfigError, TransferError, UsageError
+from transfercli.evaluation.metrics import METRICS
+
+# Metrics of one class, named `recall[cat]`; keys of the rows of `per_class`. More is better in all of them.
+PER_CLASS = ("precision", "recall", "f1")
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+# The class name is greedy: it may hold brackets and equal signs itself.
+METRIC = re.compile(r"\s*(?P<name>[^\[\]<>=]+?)\s*(?:\[(?P<label>.*)\])?\s*", re.DOTALL)
+COMMAND = re.compile(rf"(?P<metric>.*?(?:\[.*\])?)\s*(?P<op>>=|<=|=)\s*(?P<bound>{NUMBER})\s*", re.DOTALL)
+BOUND = re.compile(rf"\s*(?P<op>>=|<=)?\s*(?P<bound>{NUMBER})\s*")
+ALLOWED = "METRIC=VALUE, METRIC>=VALUE or METRIC<=VALUE, such as accuracy=0.9, ece<=0.05 or recall[cat]=0.8"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """`metric` is a row of METRICS or `recall[LABEL]` (precision, f1); `op` is ">=" or "<="."""
+
+    metric: str
+    op: str
+    bound: float
+
+
+def parse(text: str, labels: Sequence[str] | None = None) -> Gate:
+    """A gate of the command line; without `labels` the class is not looked up. Raises UsageError."""
+    found = COMMAND.fullmatch(text)
+    if not found:
+        raise UsageError(f"a gate must be {ALLOWED}; received {text!r}")
+    return _gate(found["metric"], found["op"], found["bound"], labels, UsageError)
+
+
+def from_config(gates: Mapping[str, float | str], labels: Sequence[str] | None = None) -> list[Gate]:
+    """The gates of `evaluation.gates`; a bare number bounds the side on which a metric is bad. Raises ConfigError."""
+    result = []
+    for metric, value in gates.items():
+        found = BOUND.fullmatch(str(value))
+        if not found:
+            raise ConfigError(
+                f'evaluation.gates.{metric} must be a number, ">=NUMBER" or "<=NUMBER"; received {value!r}'
+            )
+        result.append(_gate(metric, found["op"] or "=", found["bound"], labels, ConfigError))
+    return result
+
+
+def resolve(
+    config: Mapping[str, float | str], command: Sequence[str], labels: Sequence[str] | None = None
+) -> list[Gate]:
+    """The gates of the config and then those of the command line, which replace the config's on the same metric."""
+    given = [parse(text, labels) for text in command]
+    named = {gate.metric for gate in given}
+    return [gate for gate in from_config(config, labels) if gate.metric not in named] + given
+
+
+def check(
+    gates: Sequence[Gate], metrics: Mapping[str, float | None], per_class: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """One {"metric", "op", "bound", "value", "passed"} a gate; a metric that has no value fails its gate."""
+    values = dict(metrics)
+    for row in per_class:
+        values |= {f"{name}[{row['label']}]": row[name] for name in PER_CLASS}
+    return [_checked(gate, values[gate.metric]) for gate in gates]
+
+
+def _checked(gate: Gate, value: float | None) -> dict[str, Any]:
+    passed = value is not None and (value >= gate.bound if gate.op == ">=" else value <= gate.bound)
+    return {"metric": gate.metric, "op": gate.op, "bound": gate.bound, "value": value, "passed": passed}
+
+
+def _gate(metric: str, op: str, bound: str, labels: Sequence[str] | None, error: type[TransferError]) -> Gate:
+    found = METRIC.fullmatch(metric)
+    if not found:
+        raise error(f"a gate must be {ALLOWED}; received {metric!r}")
+    name, label = found["name"], found["label"]
+    allowed = tuple(METRICS) if label is None else PER_CLASS
+    if name not in allowed:
+        raise error(_unknown("metric of one class" if label is not None else "metric", name, allowed))
+    if label is not None and labels is not None and label not in labels:
+        raise error(_unknown("class", label, tuple(labels)))
+    value = float(bound)
+    if not math.isfinite(value):
+        raise error(f"the bound of a gate must be a finite number; {metric.strip()} received {bound}")
+    better = ">=" if label is not None or METRICS[name].higher_is_better else "<="
+    return Gate(name if label is None else f"{name}[{label}]", better if op == "=" else op, value)
+
+
+def _unknown(what: str, name: str, allowed: tuple[str, ...]) -> str:
+    near = nearest(name, allowed)
+    guess = f"; did you mean {near!r}?" if near else ""
+    shown = ", ".join(allowed[:20]) + (f" and {len(allowed) - 20} more" if len(allowed) > 20 else "")
+    return f"{name!r} is not a known {what}: allowed are {shown}{guess}"

@@ -1,0 +1,187 @@
+"""Pictures of a run as PNG files: the confusion matrix and the training curves.
+
+Drawn with Matplotlib's Figure itself: pyplot would keep global state and pick a window system. The files name no
+software and no host, so the same numbers give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import unicodedata
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from transfercli.runs import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Own settings, so that a user's matplotlibrc (LaTeX, dark styles, other fonts) cannot change or break a report.
+STYLE = {
+    "text.usetex": False,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8a929c",
+    "axes.axisbelow": True,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "text.parse_math": False,
+}
+TRAINING, VALIDATION, QUIET = "#c2571a", "#1f5fa8", "#8a929c"
+LABEL_LENGTH = 22
+DPI = 120
+# Above this many classes names and counts would be too small to read.
+MOST_NAMED = 120
+
+
+def clipped(label: str, length: int = LABEL_LENGTH) -> str:
+    """A class or file name as one printable line of at most `length` characters."""
+    line = "".join(_printable(letter) for letter in label)
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def _printable(letter: str) -> str:
+    kind = unicodedata.category(letter)[0]
+    # Z: spaces and line ends; C: control letters, direction overrides, halves of broken file names.
+    return {"Z": " ", "C": "\ufffd"}.get(kind, letter)
+
+
+def confusion_matrix_png(path: Path, matrix: npt.NDArray[np.int64], labels: Sequence[str]) -> None:
+    """Draw int [C, C] (rows = truth) with counts in the cells and each row's shares as their colour."""
+    atomic.write_bytes(path, render_confusion_matrix(matrix, labels))
+
+
+def history_png(path: Path, lines: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> None:
+    """Draw the lines of `metrics.jsonl`: loss and accuracy by epoch, with the phases' borders and the best epoch.
+
+    Without `best_epoch` it is the one of the lowest validation loss.
+    """
+    atomic.write_bytes(path, render_history(lines, best_epoch))
+
+
+def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]) -> bytes:
+    """The confusion matrix as PNG bytes, sized so that 2 to 100 classes can be read; more become a plain heat map."""
+    import matplotlib
+    from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure
+
+    classes = len(labels)
+    cell = float(np.clip(9.0 / classes, 0.17, 0.7)) if classes <= MOST_NAMED else 20.0 / classes
+    names = [clipped(label) for label in labels]
+    size = float(np.clip(cell * 72 * 0.55, 5.0, 10.0))
+    margin = 0.9 + max(map(len, names)) * size * 0.0085
+    side = classes * cell
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure((max(side + margin + 1.0, 3.6), max(side + margin + 0.2, 3.2)), dpi=DPI, layout="constrained")
+        axes = figure.add_subplot()
+        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        # By the square root, or a class that is right nine times in ten would hide where the tenth went.
+        image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
+        axes.set_xlabel("predicted", fontsize=10)
+        axes.set_ylabel("truth", fontsize=10)
+        if classes <= MOST_NAMED:
+            _write_cells(axes, matrix, shares, float(np.clip(cell * 72 * 0.3, 4.2, 10.0)))
+            _name_classes(axes, names, size)
+        bar = figure.colorbar(image, ax=axes, shrink=min(1.0, 3.0 / side), aspect=18, pad=0.02)
+        bar.set_label("share of the true class", fontsize=8)
+        bar.ax.tick_params(labelsize=8, length=2)
+        bar.outline.set_visible(False)
+        return _png(figure)
+
+
+def _write_cells(axes: Axes, matrix: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], size: float) -> None:
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        colour = "white" if shares[row, column] > 0.4 else "#16202b"
+        text = _short(int(matrix[row, column]))
+        # Ten thousand texts inside the axes cannot change the layout, but measuring them would take seconds.
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour).set_in_layout(False)
+
+
+def _name_classes(axes: Axes, names: list[str], size: float) -> None:
+    middles, borders = range(len(names)), np.arange(len(names) + 1) - 0.5
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(middles, names, fontsize=size)
+        axis.set_ticks(borders, minor=True)
+    axes.tick_params(axis="x", rotation=90)
+    axes.tick_params(which="both", length=0)
+    axes.grid(which="minor", color="#d5dae0", linewidth=0.4)
+
+
+def render_history(lines: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> bytes:
+    """The training curves as PNG bytes: loss on the left, accuracy on the right."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    best = lowest_validation_loss(lines) if best_epoch is None else best_epoch
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(9.6, 3.6), dpi=DPI, layout="constrained")
+        for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+            _panel(axes, lines, key, best)
+        return _png(figure)
+
+
+def lowest_validation_loss(lines: Sequence[Mapping[str, Any]]) -> int | None:
+    """The epoch of the lowest validation loss (the first of equals), or None where there is none."""
+    losses = [(number(line.get("val_loss")), int(line["epoch"])) for line in lines]
+    known = [(loss, epoch) for loss, epoch in losses if not math.isnan(loss)]
+    return min(known)[1] if known else None
+
+
+def number(value: Any) -> float:
+    """A value of `metrics.jsonl` for drawing; NaN, which leaves a gap, where it is missing or not finite."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
+
+
+def phase_borders(lines: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Where one phase ends and the next one begins, between two epochs."""
+    return [
+        (before["epoch"] + after["epoch"]) / 2
+        for before, after in pairwise(lines)
+        if before.get("phase") != after.get("phase")
+    ]
+
+
+def _panel(axes: Axes, lines: Sequence[Mapping[str, Any]], key: str, best: int | None) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [int(line["epoch"]) for line in lines]
+    marker = "o" if len(lines) <= 30 else None  # a line through one or two epochs is hard to see
+    for name, label, colour in ((key, "training", TRAINING), ("val_" + key, "validation", VALIDATION)):
+        values = [number(line.get(name)) for line in lines]
+        axes.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3)
+        if name.startswith("val_") and best in epochs:
+            axes.plot([best], [values[epochs.index(best)]], "o", color=colour, markersize=9, markerfacecolor="none")
+    for border in phase_borders(lines):
+        axes.axvline(border, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
+    if best in epochs:
+        axes.axvline(best, color=VALIDATION, linewidth=0.8, alpha=0.5, label=f"best: epoch {best}")
+    axes.set_title(key, loc="left", fontsize=11)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y", color="#e6e9ed", linewidth=0.8)
+    if key == "accuracy":
+        axes.set_ylim(-0.02, 1.02)
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _short(count: int) -> str:
+    return str(count) if count < 10_000 else f"{count / 1000:.0f}k"
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # Class names may hold letters that the font lacks; a box in the picture says so well enough.
+        warnings.simplefilter("ignore", UserWarning)
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,119 @@
+"""What a model said about the images of one split: the one input of everything in this folder.
+
+`predictions.csv` is data for scripts, so its values stay exact: a class called `=1+1` is written as `=1+1`, not
+disarmed with an apostrophe. Whoever opens the file in a spreadsheet should import it as text. Probabilities are written
+with the fewest digits that give the same float32 again, which is what a model computes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from transfercli.errors import ArtefactError
+from transfercli.runs import atomic
+
+COLUMNS = ("path", "label", "predicted", "probability")
+CLASS_PREFIX = "p:"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """One row an image, in the order of the split.
+
+    paths: relative to the data root, one an image
+    labels: class names in index order (labels.json)
+    targets: int64 [N], the true class of each image
+    probabilities: float64 [N, C], each row adding up to about 1
+
+    Raises ValueError where the shapes do not fit, ArtefactError where the values are no probabilities.
+    """
+
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    targets: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "paths", tuple(self.paths))
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "targets", np.asarray(self.targets, dtype=np.int64))
+        object.__setattr__(self, "probabilities", np.asarray(self.probabilities, dtype=np.float64))
+        shape = (len(self.paths), len(self.labels))
+        if self.probabilities.shape != shape or self.targets.shape != shape[:1]:
+            raise ValueError(
+                f"{shape[0]} paths and {shape[1]} labels need targets [{shape[0]}] and probabilities {list(shape)}; "
+                f"received {list(self.targets.shape)} and {list(self.probabilities.shape)}"
+            )
+        if len(self) and (self.targets.min() < 0 or self.targets.max() >= shape[1]):
+            raise ValueError(f"targets must be class indices from 0 to {shape[1] - 1}")
+        bad = int(np.sum(~(np.isfinite(self.probabilities) & (self.probabilities >= 0)).all(axis=1)))
+        if bad:
+            raise ArtefactError(
+                f"the model gave no probabilities but NaN, infinite or negative values for {bad} of {len(self)} images",
+                hint="training diverged or the weights are damaged: train again with a lower learning rate",
+            )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """int64 [N], the most probable class; the first of equals."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def confidence(self) -> npt.NDArray[np.float64]:
+        """float64 [N], the probability of the predicted class."""
+        return self.probabilities.max(axis=1)
+
+    def write_csv(self, path: Path) -> None:
+        """Write `predictions.csv` atomically."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*COLUMNS, *(CLASS_PREFIX + label for label in self.labels)])
+        values = self.probabilities.astype(np.float32)
+        for row, (name, target, predicted) in enumerate(zip(self.paths, self.targets, self.predicted, strict=True)):
+            numbers = [str(value) for value in values[row]]
+            writer.writerow([name, self.labels[target], self.labels[predicted], numbers[predicted], *numbers])
+        # A file name that is not UTF-8 reaches Python with surrogates, which give its own bytes again.
+        atomic.write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+    @classmethod
+    def read_csv(cls, path: Path) -> Predictions:
+        """Read what `write_csv` wrote; raises ArtefactError where the file is missing or damaged."""
+        try:
+            with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+                rows = list(csv.reader(file))
+        except (OSError, csv.Error) as error:
+            raise ArtefactError(f"{path.name} cannot be read: {error}", hint="run evaluate again") from error
+        header = rows[0] if rows else []
+        classes = header[len(COLUMNS) :]
+        if tuple(header[: len(COLUMNS)]) != COLUMNS or not all(name.startswith(CLASS_PREFIX) for name in classes):
+            raise ArtefactError(
+                f"{path.name} has the columns {header[:6]}; "
+                f"expected {','.join(COLUMNS)} and one {CLASS_PREFIX}CLASS a class",
+                hint="run evaluate again",
+            )
+        labels = tuple(name[len(CLASS_PREFIX) :] for name in classes)
+        return _from_rows(path, labels, rows[1:])
+
+
+def _from_rows(path: Path, labels: tuple[str, ...], rows: list[list[str]]) -> Predictions:
+    index = {label: number for number, label in enumerate(labels)}
+    targets = np.empty(len(rows), np.int64)
+    values = np.empty((len(rows), len(labels)), np.float32)
+    for number, row in enumerate(rows):
+        try:
+            targets[number] = index[row[1]]
+            values[number] = [float(value) for value in row[len(COLUMNS) :]]
+        except (KeyError, IndexError, ValueError) as error:
+            raise ArtefactError(
+                f"{path.name}: row {number + 2} is damaged ({type(error).__name__}: {error})", hint="run evaluate again"
+            ) from error
+    return Predictions(tuple(row[0] for row in rows), labels, targets, values.astype(np.float64))
