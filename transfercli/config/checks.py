@@ -1,0 +1,123 @@
+"""Rules that join several keys. They read the plain values, so they are reported together with all other errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from transfercli.config import choices
+from transfercli.config.explain import at, mark_of, shown
+from transfercli.config.places import Document, KeyPath, Problem
+
+Found = Iterator[tuple[KeyPath, str]]
+
+# Values of the schema that come with later versions: (key, values that work today).
+NOT_YET: tuple[tuple[KeyPath, tuple[Any, ...]], ...] = (
+    (("compute", "distribution"), ("none",)),
+    (("compute", "cache"), ("auto", "off")),
+    (("tracking", "mlflow"), (None,)),
+)
+LATER: dict[KeyPath, tuple[Any, ...]] = {
+    ("compute", "distribution"): ("data_parallel",),
+    ("compute", "cache"): ("require",),
+}
+LINEAR_HEADS = ("linear_probe", "auto")
+PER_CLASS = re.compile(r"(recall|precision|f1)\[.+\]")
+
+
+def check(document: Document) -> list[Problem]:
+    """Every rule over the whole config."""
+    return [
+        Problem(mark_of(path, document.places), message, path)
+        for rule in RULES
+        for path, message in rule(document.value)
+    ]
+
+
+def _not_yet(data: Any) -> Found:
+    for path, works in NOT_YET:
+        value = at(path, data)
+        if value is None or value in works or value not in LATER.get(path, (value,)):
+            continue
+        yield path, f"{shown(value)} is not available in this version; allowed: {', '.join(map(shown, works))}"
+
+
+def _phases_alone(data: Any) -> Found:
+    if at(("transfer", "phases"), data) is None:
+        return
+    for key in ("strategy", "unfreeze"):
+        if at(("transfer", key), data) is not None:
+            yield ("transfer", key), "cannot stand beside phases, which say it all; remove one of the two"
+
+
+def _linear_head(data: Any) -> Found:
+    strategy = at(("transfer", "strategy"), data)
+    hidden = at(("model", "head", "hidden"), data)
+    if strategy in LINEAR_HEADS and isinstance(hidden, list) and hidden:
+        message = f"the strategy {strategy} puts a linear head on the base, received {shown(hidden)}; allowed: []"
+        yield ("model", "head", "hidden"), message
+
+
+def _head_from_run(data: Any) -> Found:
+    init = at(("model", "head", "init"), data)
+    if init in ("keep", "extend") and at(("model", "weights", "run"), data) is None:
+        yield (
+            ("model", "head", "init"),
+            f"{shown(init)} needs the head of an earlier run: set model.weights to {{run: RUN}}",
+        )
+
+
+def _unfreeze_partial(data: Any) -> Found:
+    if at(("transfer", "unfreeze"), data) is None or at(("transfer", "phases"), data) is not None:
+        return
+    strategy = at(("transfer", "strategy"), data)
+    if strategy != "partial":
+        said = shown(strategy) if strategy else "no strategy"
+        yield (
+            ("transfer", "unfreeze"),
+            f"belongs to the strategy partial, received {said}; set transfer.strategy: partial",
+        )
+
+
+def _fractions(data: Any) -> Found:
+    validation = at(("data", "validation"), data)
+    test = at(("data", "test"), data)
+    if isinstance(validation, float) and isinstance(test, float) and validation + test >= 1:
+        message = f"validation {validation:g} and test {test:g} leave nothing to train on; their sum must stay below 1"
+        yield ("data", "validation"), message
+
+
+def _gates(data: Any) -> Found:
+    gates = at(("evaluation", "gates"), data)
+    names = choices.names("metric")
+    for name in gates if isinstance(gates, dict) else ():
+        if name not in names and not PER_CLASS.fullmatch(name):
+            near = choices.nearest(name, names)
+            guess = f"; did you mean {near}?" if near else ""
+            listed = f"{', '.join(names)}, recall[LABEL], precision[LABEL], f1[LABEL]"
+            yield ("evaluation", "gates", name), f"is not a known metric; allowed: {listed}{guess}"
+
+
+def _large_enough(data: Any) -> Found:
+    from transfercli.models.bases import BASES
+
+    name = at(("model", "base"), data)
+    size = at(("data", "image_size"), data)
+    base = BASES.get(name) if isinstance(name, str) else None
+    sides = [side for side in (size if isinstance(size, list) else [size]) if type(side) is int and side >= 8]
+    if base and sides and min(sides) < base.minimum:
+        message = f"is too small for {name}, received {shown(size)}; allowed: at least {base.minimum} pixels a side"
+        yield ("data", "image_size"), message
+
+
+RULES: tuple[Callable[[Any], Found], ...] = (
+    _not_yet,
+    _phases_alone,
+    _linear_head,
+    _head_from_run,
+    _unfreeze_partial,
+    _fractions,
+    _gates,
+    _large_enough,
+)

@@ -1,0 +1,37 @@
+"""Names of a table's rows, asked for when a config is checked.
+
+The tables live where their rows work (`models/bases.py`, `training/optimizers.py`, …) and import Keras only inside a
+row. Asking late keeps `config` at the bottom of the house, and each list of choices in one place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+
+TABLES = {
+    "base": ("transfercli.models.bases", "BASES"),
+    "strategy": ("transfercli.transfer.strategies", "STRATEGIES"),
+    "optimizer": ("transfercli.training.optimizers", "OPTIMIZERS"),
+    "schedule": ("transfercli.training.schedules", "SCHEDULES"),
+    "augmentation": ("transfercli.data.augment", "PRESETS"),
+    "augmentation layer": ("transfercli.data.augment", "LAYERS"),
+    "metric": ("transfercli.evaluation.metrics", "METRICS"),
+    "format": ("transfercli.export.formats", "FORMATS"),
+}
+
+
+def names(table: str) -> tuple[str, ...]:
+    """The row names of `table`, in the table's order."""
+    module, attribute = TABLES[table]
+    return tuple(getattr(import_module(module), attribute))
+
+
+def nearest(name: str, allowed: tuple[str, ...]) -> str | None:
+    """The allowed name a user most likely meant, or None; capitals do not count."""
+    folded = {word.casefold(): word for word in reversed(allowed)}
+    short = name.casefold()
+    if len(short) >= 3 and (longer := [word for word in folded if word.startswith(short)]):
+        return folded[longer[-1]]
+    found = difflib.get_close_matches(name[:100].casefold(), folded, n=1, cutoff=0.6)
+    return folded[found[0]] if found else None

@@ -1,0 +1,41 @@
+"""Writes a config as YAML that any loader reads back to the same values, ours and those of YAML 1.1 alike."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from transfercli.config.schema import ExperimentConfig
+
+# Text that no version of YAML takes for anything else; all other text is quoted.
+PLAIN = re.compile(r"(\.{0,2}/)?[A-Za-z_][A-Za-z0-9_./@-]*(:[A-Za-z0-9_./@-]+)?")
+WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> Any:
+    plain = PLAIN.fullmatch(value) and value.lower() not in WORDS
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else "'")
+
+
+def _list(dumper: yaml.SafeDumper, value: list[Any] | tuple[Any, ...]) -> Any:
+    flat = not any(isinstance(item, (dict, list, tuple)) for item in value)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=flat)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)
+_Dumper.add_representer(tuple, _list)
+
+
+def dump(config: ExperimentConfig) -> str:
+    """The config as YAML, every key and default included, in the schema's order; `load` gives an equal config back."""
+    return str(
+        yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6, indent=2)
+    )

@@ -1,0 +1,164 @@
+"""Where a config's values come from: the file, the files that it extends, and the `--set` of a command line."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from pathlib import Path
+from typing import Any
+
+from transfercli.config.places import Document, KeyPath, Mark, Place, Problem, UnreadableError
+from transfercli.config.yaml import parse
+
+MAX_CHAIN = 8
+PATH_KEYS: tuple[KeyPath, ...] = (
+    ("data", "train"),
+    ("data", "validation"),
+    ("data", "test"),
+    ("model", "weights", "path"),
+    ("compute", "cache_dir"),
+)
+# A mapping with one of these keys says all there is to say: {path: F} over {run: R} is not {run: R, path: F}.
+WHOLE: dict[KeyPath, tuple[str, ...]] = {("model", "weights"): ("run", "path"), ("model", "base"): ("run",)}
+
+
+def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
+    """The file with all that it extends merged in; raises `UnreadableError` where the file itself cannot be read."""
+    source = source or str(path)
+    document = parse(_bytes(path, source), source)
+    parent = document.value.pop("extends", None)
+    place = document.places.pop(("extends",), None)
+    if place is None:
+        return document
+    try:
+        base = _parent(path, parent, place, (*chain, os.path.realpath(path)))
+    except UnreadableError as error:
+        document.problems.append(error.problem)
+        document.whole = False
+        return document
+    _rebase(base, _between(path, path.parent / parent))
+    return merge(base, document)
+
+
+def _bytes(path: Path, source: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(64 * 1024 + 1)
+    except FileNotFoundError:
+        raise UnreadableError(Problem(Mark(source), f"does not exist{nearby(path)}")) from None
+    except IsADirectoryError:
+        raise UnreadableError(Problem(Mark(source), f"is a folder, not a file{nearby(path / 'config.yaml')}")) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadableError(Problem(Mark(source), f"cannot be read: {reason}")) from None
+
+
+def nearby(path: Path) -> str:
+    """The YAML files beside a path that is not there."""
+    try:
+        found = sorted(str(p) for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
+    except OSError:
+        return f"; nor does the folder {path.parent}"
+    return f"; there are {', '.join(found[:8])}" if found else f"; there are no *.yaml files in {path.parent}"
+
+
+def _parent(path: Path, parent: Any, place: Place, chain: tuple[str, ...]) -> Document:
+    def refuse(message: str) -> UnreadableError:
+        return UnreadableError(Problem(place.key, message, ("extends",)))
+
+    if not isinstance(parent, str) or not parent.strip():
+        raise refuse(f"must be the path of another config, received {parent!r}")
+    other = path.parent / parent
+    real = os.path.realpath(other)
+    if real in chain:
+        names = [os.path.relpath(name, path.parent) for name in (*chain[chain.index(real) :], real)]
+        raise refuse(f"goes round in a circle: {' -> '.join(names)}")
+    if len(chain) >= MAX_CHAIN:
+        raise refuse(f"is a chain of more than {MAX_CHAIN} files")
+    if not other.is_file():
+        raise refuse(f"{other} does not exist or is not a file{nearby(other)}")
+    return read(other, os.path.normpath(other), chain)
+
+
+def _between(child: Path, parent: Path) -> str:
+    """The parent's folder as seen from the child's."""
+    folders = (os.path.realpath(parent.parent), os.path.realpath(child.parent))
+    return Path(os.path.relpath(*folders)).as_posix()
+
+
+def _rebase(document: Document, folder: str) -> None:
+    """Paths in an inherited file are relative to that file; make them relative to the one that inherits."""
+    for *above, key in PATH_KEYS:
+        mapping = document.value
+        for part in above:
+            mapping = mapping.get(part) if isinstance(mapping, dict) else None
+        value = mapping.get(key) if isinstance(mapping, dict) else None
+        if isinstance(value, str) and value and folder != "." and not value.startswith(("keras:", "/", "~")):
+            mapping[key] = posixpath.normpath(posixpath.join(folder, value))
+
+
+def merge(base: Document, child: Document) -> Document:
+    """Mappings are merged deeply, lists and single values replaced; a place is that of the value that won."""
+    merged = Document(base.value, base.places, [*base.problems, *child.problems], base.whole and child.whole)
+    merged.places[()] = child.places[()]
+    _merge_into(merged, child, (), base.value, child.value)
+    return merged
+
+
+def _merge_into(merged: Document, child: Document, path: KeyPath, into: dict[str, Any], values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        here = (*path, key)
+        old = into.get(key)
+        says_all = isinstance(value, dict) and any(name in value for name in WHOLE.get(here, ()))
+        if isinstance(old, dict) and isinstance(value, dict) and not says_all:
+            merged.places[here] = child.places[here]
+            _merge_into(merged, child, here, old, value)
+        else:
+            _forget(merged.places, here)
+            merged.places.update({p: place for p, place in child.places.items() if p[: len(here)] == here})
+            into[key] = value
+
+
+def _forget(places: dict[KeyPath, Place], path: KeyPath) -> None:
+    for below in [p for p in places if p[: len(path)] == path]:
+        del places[below]
+
+
+def override(document: Document, text: str) -> Document:
+    """`a.b.c=VALUE` over a document; VALUE is read by the same rules. What is wrong with it goes to `problems`."""
+    source = f"--set {text}"
+    name, equals, value = text.partition("=")
+    path = tuple(name.strip().split("."))
+    if not equals or not all(path):
+        document.problems.append(Problem(Mark(source), "must look like a.b.c=VALUE"))
+        return document
+    if path[0] == "extends":
+        document.problems.append(Problem(Mark(source), "extends can only stand in a file"))
+        return document
+    blocked = next((path[:i] for i in range(1, len(path)) if isinstance(_value(document.value, path[:i]), list)), None)
+    if blocked:
+        document.problems.append(Problem(Mark(source), "is a list: set the whole list", blocked))
+        return document
+    try:
+        given = parse(value, source, mapping=False)
+    except UnreadableError as error:
+        document.problems.append(Problem(Mark(source), error.problem.message, path))
+        return document
+    mark = Mark(source)
+    here = Place(mark, mark)
+    places: dict[KeyPath, Place] = {(): document.places[()]}
+    for above in (path[:i] for i in range(1, len(path))):
+        is_there = isinstance(_value(document.value, above), dict)
+        places[above] = document.places[above] if is_there else here
+    places |= {path: here} | {(*path, *below): here for below in given.places}
+    nested = given.value
+    for part in reversed(path):
+        nested = {part: nested}
+    problems = [Problem(mark, problem.message, (*path, *problem.path)) for problem in given.problems]
+    return merge(document, Document(nested, places, problems))
+
+
+def _value(data: Any, path: KeyPath) -> Any:
+    for part in path:
+        data = data.get(part) if isinstance(data, dict) else None
+    return data

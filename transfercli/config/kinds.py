@@ -1,0 +1,93 @@
+"""The kinds of value that a config holds: numbers with bounds, names of table rows, sizes, gates."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import core_schema
+
+from transfercli.config import choices
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a value may be, in words, where bounds and types alone would not say it well."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A string that names a row of a table in `choices.TABLES`; the table is read when a config is checked."""
+
+    table: str
+
+    def check(self, value: str) -> str:
+        if value not in choices.names(self.table):
+            raise ValueError(f"is not a known {self.table}")
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "enum": list(choices.names(self.table))}
+
+
+def _folder_name(value: str) -> str:
+    if not NAME.fullmatch(value) or set(value) == {"."}:
+        raise ValueError("cannot name a folder")
+    return value
+
+
+def _image_size(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _whole(value: Any) -> Any:
+    if type(value) is not int:
+        raise ValueError("must be a whole number")
+    return value
+
+
+def _gate(value: Any) -> Any:
+    if isinstance(value, str) and not GATE.fullmatch(value):
+        raise ValueError("is not a bound")
+    return value
+
+
+# Strict: a config says 5, not "5" or true, where a number is meant.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Whole = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(min_length=1)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(gt=0, lt=1)]
+Rate = Annotated[Number, Field(ge=0, lt=1)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$"), Allowed("64 hexadecimal digits")]
+FolderName = Annotated[
+    str, AfterValidator(_folder_name), Allowed("1 to 64 letters, digits, '.', '_' or '-', and not only dots")
+]
+Part = Annotated[Fraction | Text, Allowed("a fraction above 0 and below 1, or a path")]
+Side = Annotated[Whole, Field(ge=8, le=4096)]
+ImageSize = Annotated[
+    Side | tuple[Side, Side],
+    BeforeValidator(_image_size),
+    Allowed("a whole number from 8 to 4096, or [height, width] of such numbers"),
+]
+Channels = Annotated[Literal[3, 1], BeforeValidator(_whole)]
+Unfreeze = Annotated[
+    Annotated[Whole, Field(ge=0)] | Text,
+    Allowed("none, all, the name of a stage or layer, or a number of layers from the top"),
+]
+GATE = re.compile(r"\s*(>=|<=)\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+Gate = Annotated[
+    Number | str, BeforeValidator(_gate), Allowed('a number (a lower bound), or a text such as ">=0.9" or "<=0.05"')
+]

@@ -1,0 +1,105 @@
+"""From a path (and `--set`) to a checked config, or to one error that lists everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from transfercli.config import checks, inherit
+from transfercli.config.dump import dump
+from transfercli.config.explain import explain, mark_of
+from transfercli.config.places import KeyPath, Place, Problem, UnreadableError
+from transfercli.config.schema import ExperimentConfig
+from transfercli.errors import ConfigError
+
+__all__ = ["LoadedConfig", "dump", "load", "problems", "resolve"]
+
+HINT = "mend the lines named above; `transfercli config schema` and docs/config.md list every key"
+SHOWN = 50
+DEFAULT_STRATEGY = {"finetune": "feature_extraction", "pretrain": "scratch"}
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A checked config, the file that it came from, and the folder its relative paths are relative to."""
+
+    config: ExperimentConfig
+    path: Path
+    folder: Path
+    places: dict[KeyPath, Place] = field(default_factory=dict, repr=False, compare=False)
+
+    def where(self, key: str) -> str:
+        """`file:line` of `a.b.c`, or of the mapping around it where the file leaves it out."""
+        return str(mark_of(tuple(key.split(".")), self.places))
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """Read, merge and check a config.
+
+    overrides: `a.b.c=VALUE`, applied in this order. Raises `ConfigError` with every problem found, one a line, each
+    as `file:line: key.path: what was wrong, received …; allowed: …`.
+    """
+    config, found, places = _read(Path(path), overrides)
+    if config is None:
+        raise config_error(found)
+    return LoadedConfig(config, Path(path), Path(path).parent, places)
+
+
+def problems(path: Path, overrides: Sequence[str] = ()) -> list[Problem]:
+    """Everything that is wrong with a config, sorted by place; empty where it is valid."""
+    return _read(Path(path), overrides)[1]
+
+
+def config_error(found: Sequence[Problem]) -> ConfigError:
+    lines = [str(problem) for problem in found[:SHOWN]]
+    if len(found) > SHOWN:
+        lines.append(f"… and {len(found) - SHOWN} more")
+    return ConfigError("\n".join(lines), HINT)
+
+
+def _read(path: Path, overrides: Sequence[str]) -> tuple[ExperimentConfig | None, list[Problem], dict[KeyPath, Place]]:
+    try:
+        document = inherit.read(path)
+    except UnreadableError as error:
+        return None, [error.problem], {}
+    for text in overrides:
+        document = inherit.override(document, text)
+    found = list(document.problems)
+    config = None
+    if document.whole:
+        lines = {(problem.mark.source, problem.mark.line) for problem in found}
+        config, wrong = _validate(document.value, document.places)
+        more = [*wrong, *checks.check(document)]
+        # What YAML already refused would only be refused again here, in words about a value that nobody wrote.
+        found += [problem for problem in more if (problem.mark.source, problem.mark.line) not in lines]
+    found.sort(key=lambda problem: (problem.mark.source, problem.mark.line, problem.mark.column))
+    return (None if found else config), found, document.places
+
+
+def _validate(data: Any, places: dict[KeyPath, Place]) -> tuple[ExperimentConfig | None, list[Problem]]:
+    try:
+        return ExperimentConfig.model_validate(data), []
+    except ValidationError as error:
+        return None, explain(error, data, places)
+
+
+def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) -> ExperimentConfig:
+    """Fill in what depends on the command and the base: the strategy, the weights and the image size.
+
+    With phases there is no strategy; the architecture of an earlier run has no size of its own, so `image_size` stays
+    None there.
+    """
+    from transfercli.models.bases import BASES
+
+    transfer, model, data = config.transfer, config.model, config.data
+    if transfer.strategy is None and transfer.phases is None:
+        transfer = transfer.model_copy(update={"strategy": DEFAULT_STRATEGY[command]})
+    if transfer.strategy == "scratch" and "weights" not in model.model_fields_set:
+        model = model.model_copy(update={"weights": "none"})
+    if data.image_size is None and isinstance(model.base, str):
+        data = data.model_copy(update={"image_size": BASES[model.base].size})
+    return config.model_copy(update={"transfer": transfer, "model": model, "data": data})
