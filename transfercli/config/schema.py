@@ -55,7 +55,7 @@ class FileWeights(Section):
 
 class DataConfig(Section):
     train: Text = Field(
-        description="image folder (one folder a class, or train/validation/test inside), CSV or JSONL file, or keras:NAME"
+        description="a folder (one sub-folder a class, or train/validation/test inside), a CSV/JSONL file or keras:NAME"
     )
     validation: Part = Field(0.15, description="a folder or file, or the fraction of the training images set aside")
     test: Part | None = Field(0.15, description="a folder or file, a fraction, or null for no test images")
