@@ -100,11 +100,9 @@ def _gates(data: Any) -> Found:
 
 
 def _large_enough(data: Any) -> Found:
-    from transfercli.models.bases import BASES
-
     name = at(("model", "base"), data)
     size = at(("data", "image_size"), data)
-    base = BASES.get(name) if isinstance(name, str) else None
+    base = choices.rows("base").get(name) if isinstance(name, str) else None
     sides = [side for side in (size if isinstance(size, list) else [size]) if type(side) is int and side >= 8]
     if base and sides and min(sides) < base.minimum:
         message = f"is too small for {name}, received {shown(size)}; allowed: at least {base.minimum} pixels a side"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from importlib import import_module
+from typing import Any
 
 TABLES = {
     "base": ("transfercli.models.bases", "BASES"),
@@ -21,10 +22,15 @@ TABLES = {
 }
 
 
+def rows(table: str) -> Any:
+    """`table` itself: a mapping, or a sequence of names."""
+    module, attribute = TABLES[table]
+    return getattr(import_module(module), attribute)
+
+
 def names(table: str) -> tuple[str, ...]:
     """The row names of `table`, in the table's order."""
-    module, attribute = TABLES[table]
-    return tuple(getattr(import_module(module), attribute))
+    return tuple(rows(table))
 
 
 def nearest(name: str, allowed: tuple[str, ...]) -> str | None:

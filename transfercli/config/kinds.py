@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import core_schema
 
 from transfercli.config import choices
@@ -73,7 +73,10 @@ Rate = Annotated[Number, Field(ge=0, lt=1)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$"), Allowed("64 hexadecimal digits")]
 FolderName = Annotated[
-    str, AfterValidator(_folder_name), Allowed("1 to 64 letters, digits, '.', '_' or '-', and not only dots")
+    str,
+    AfterValidator(_folder_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"}),
+    Allowed("1 to 64 letters, digits, '.', '_' or '-', and not only dots"),
 ]
 Part = Annotated[Fraction | Text, Allowed("a fraction above 0 and below 1, or a path")]
 Side = Annotated[Whole, Field(ge=8, le=4096)]

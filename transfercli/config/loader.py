@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from transfercli.config import checks, inherit
+from transfercli.config import checks, choices, inherit
 from transfercli.config.dump import dump
 from transfercli.config.explain import explain, mark_of
 from transfercli.config.places import KeyPath, Place, Problem, UnreadableError
@@ -93,13 +93,11 @@ def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) 
     With phases there is no strategy; the architecture of an earlier run has no size of its own, so `image_size` stays
     None there.
     """
-    from transfercli.models.bases import BASES
-
     transfer, model, data = config.transfer, config.model, config.data
     if transfer.strategy is None and transfer.phases is None:
         transfer = transfer.model_copy(update={"strategy": DEFAULT_STRATEGY[command]})
     if transfer.strategy == "scratch" and "weights" not in model.model_fields_set:
         model = model.model_copy(update={"weights": "none"})
     if data.image_size is None and isinstance(model.base, str):
-        data = data.model_copy(update={"image_size": BASES[model.base].size})
+        data = data.model_copy(update={"image_size": choices.rows("base")[model.base].size})
     return config.model_copy(update={"transfer": transfer, "model": model, "data": data})

@@ -1,0 +1,37 @@
+"""The JSON Schema (draft 2020-12) that editors complete and check a config with; derived from the sections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transfercli.config.schema import ExperimentConfig
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+EXTENDS = {
+    "type": "string",
+    "minLength": 1,
+    "description": "another config, relative to this one, whose values hold unless given here",
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a config file; the lists of choices come from the tables.
+
+    A file that extends another may leave out what that one gives, so required keys are asked for only without
+    `extends`.
+    """
+    schema = ExperimentConfig.model_json_schema()
+    definitions = schema["$defs"]
+    nested = {
+        key: {"required": definitions[section].pop("required")}
+        for key, section in (("data", "DataConfig"), ("model", "ModelConfig"))
+    }
+    required = schema.pop("required")
+    schema["properties"] = {"extends": EXTENDS, **schema["properties"]}
+    return {
+        "$schema": DIALECT,
+        **schema,
+        "title": "transfercli config",
+        "if": {"required": ["extends"]},
+        "else": {"required": required, "properties": nested},
+    }
