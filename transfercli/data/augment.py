@@ -1,0 +1,146 @@
+"""Augmentation by name and strength, or layer by layer; every draw follows from a key.
+
+The presets are meant for photographs of things: a horizontal flip, small shifts, no upside-down. Data with a left and
+a right (digits, letters, road signs) lists its layers without the flip. Imports without Keras: the config checks names
+against these tables.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from transfercli.config.schema import AugmentationConfig
+from transfercli.errors import ConfigError
+
+RGB_RANGE = [0, 255]
+
+# Keras layer -> the arguments it cannot do without for raw RGB. All keep labels as they are; a layer that changes the
+# size (RandomCrop) is followed by a resize back.
+LAYERS: dict[str, dict[str, Any]] = {
+    "AugMix": {"value_range": RGB_RANGE},
+    "RandAugment": {"value_range": RGB_RANGE},
+    "RandomBrightness": {"value_range": RGB_RANGE},
+    "RandomColorDegeneration": {"value_range": RGB_RANGE},
+    "RandomColorJitter": {"value_range": RGB_RANGE},
+    "RandomContrast": {"value_range": RGB_RANGE},
+    "RandomCrop": {},
+    "RandomElasticTransform": {"value_range": RGB_RANGE},
+    "RandomErasing": {"value_range": RGB_RANGE},
+    "RandomFlip": {},
+    "RandomGaussianBlur": {"value_range": RGB_RANGE},
+    "RandomGrayscale": {},
+    "RandomHue": {"value_range": RGB_RANGE},
+    "RandomInvert": {"value_range": RGB_RANGE},
+    "RandomPerspective": {},
+    "RandomPosterization": {"value_range": RGB_RANGE},
+    "RandomRotation": {},
+    "RandomSaturation": {"value_range": RGB_RANGE},
+    "RandomSharpness": {"value_range": RGB_RANGE},
+    "RandomShear": {},
+    "RandomTranslation": {},
+    "RandomZoom": {},
+}
+
+_FLIP = {"RandomFlip": {"mode": "horizontal"}}
+
+
+def _shift(part: float) -> dict[str, dict[str, Any]]:
+    return {"RandomTranslation": {"height_factor": part, "width_factor": part, "fill_mode": "reflect"}}
+
+
+def _turn(degrees: float) -> dict[str, dict[str, Any]]:
+    return {"RandomRotation": {"factor": degrees / 360, "fill_mode": "reflect"}}
+
+
+# Strength by name. RandAugment: Cubuk et al. 2020; random erasing: Zhong et al. 2020.
+PRESETS: dict[str, list[dict[str, dict[str, Any]]]] = {
+    "none": [],
+    "light": [_FLIP, _shift(0.05), _turn(7)],
+    "medium": [
+        _FLIP,
+        _shift(0.1),
+        _turn(15),
+        {"RandomZoom": {"height_factor": [-0.15, 0.1], "fill_mode": "reflect"}},
+        {"RandomBrightness": {"factor": 0.15}},
+        {"RandomContrast": {"factor": 0.2}},
+    ],
+    "strong": [
+        _FLIP,
+        _shift(0.1),
+        {"RandomZoom": {"height_factor": [-0.25, 0.1], "fill_mode": "reflect"}},
+        {"RandAugment": {"num_ops": 2, "factor": 0.4}},
+        {"RandomErasing": {"factor": 0.5, "scale": [0.02, 0.2]}},
+    ],
+}
+
+
+def build(config: AugmentationConfig) -> Augment | None:
+    """The augmentation of a config, or None; raises ConfigError where Keras refuses a layer's arguments."""
+    entries = config.layers or PRESETS[config.preset]
+    return Augment(entries) if entries else None
+
+
+class Augment:
+    """Changes batches of raw RGB images; the same key gives the same bits, whatever was drawn before.
+
+    Layers of Keras, run eagerly in list order. Their generators are set from the key before each batch, and so is
+    Python's own (AugMix picks its operations with it), which gets its state back afterwards.
+    """
+
+    def __init__(self, entries: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
+        self.layers = [_layer(name, given) for entry in entries for name, given in entry.items()]
+        self.generators = [generator for layer in self.layers for generator in _generators(layer)]
+
+    def __call__(self, images: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
+        """uint8 [n, H, W, 3] -> uint8 of the same shape."""
+        from keras import ops
+
+        self._seed(key)
+        state = random.getstate()
+        random.seed(repr(key))
+        try:
+            batch = ops.convert_to_tensor(images, "float32")
+            for layer in self.layers:
+                batch = layer(batch, training=True)
+            if tuple(batch.shape[1:3]) != images.shape[1:3]:
+                batch = ops.image.resize(batch, images.shape[1:3], "bilinear", data_format="channels_last")
+            return np.rint(np.clip(ops.convert_to_numpy(batch), 0, 255)).astype(np.uint8)
+        finally:
+            random.setstate(state)
+
+    def _seed(self, key: tuple[int, ...]) -> None:
+        # 31 bits: some backends keep the state of a generator in a signed 32-bit integer.
+        draws = np.random.SeedSequence(list(key)).generate_state(2 * len(self.generators)) & 0x7FFFFFFF
+        for generator, pair in zip(self.generators, draws.reshape(-1, 2), strict=True):
+            generator.state.assign(pair)
+
+
+def _layer(name: str, given: Mapping[str, Any]) -> Any:
+    import keras
+
+    arguments: dict[str, Any] = {**LAYERS[name], **given, "seed": 0, "data_format": "channels_last"}
+    arguments["dtype"] = "float32"  # a global bfloat16 policy keeps only 8 bits of a pixel's place
+    try:
+        return getattr(keras.layers, name)(**arguments)
+    except (TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"augmentation.layers: {name} does not take {dict(given)}: {reason}",
+            f"see the arguments of keras.layers.{name}",
+        ) from error
+
+
+def _generators(layer: Any) -> Iterator[Any]:
+    """The seed generators of a layer and of the layers inside it, in a fixed order."""
+    import keras
+
+    for part in sorted(vars(layer)):
+        value = getattr(layer, part, None)
+        if isinstance(value, keras.random.SeedGenerator):
+            yield value
+        elif isinstance(value, keras.layers.Layer) and not part.startswith("_"):
+            yield from _generators(value)

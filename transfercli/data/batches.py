@@ -1,0 +1,92 @@
+"""Batches for `fit`: one PyDataset for images now and cached features later, shuffled by (seed, epoch) alone.
+
+`fit(shuffle=True)` reorders the batches of a PyDataset, and calls `on_epoch_end` more often than there are epochs. So
+call `fit(shuffle=False)` for one epoch at a time, with `set_epoch` before it; neither hook of Keras is used here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+Augmenter = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
+
+
+class Source(Protocol):
+    """Anything with rows: images, or features of a frozen base."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: np.ndarray) -> Any: ...
+
+
+class Batches(keras.utils.PyDataset):
+    """Serves `(x, y, sample_weight)`; the last batch may be smaller.
+
+    Args:
+        source: rows; `read(indices)` gives x of a batch, uint8 [n, H, W, 3] for images.
+        targets: int32 [N].
+        batch_size: rows a batch.
+        seed: of the order and the augmentation; None serves the rows in their order.
+        augment: changes a batch of images, drawing from its key `(seed, epoch, batch)` only.
+        class_weights: float [C]; the sample weight is that of the row's class, 1 without.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        targets: np.ndarray,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        augment: Augmenter | None = None,
+        class_weights: Sequence[float] | np.ndarray | None = None,
+    ) -> None:
+        super().__init__(workers=1)  # one worker means the calling thread: nothing is read ahead of `set_epoch`
+        if len(source) != len(targets):
+            raise ValueError(f"source and targets must have as many rows: {len(source)} and {len(targets)}")
+        if augment is not None and seed is None:
+            raise ValueError("augment draws from (seed, epoch, batch): give a seed")
+        self.source = source
+        self.targets = np.asarray(targets, np.int32)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.augment = augment
+        self.class_weights = None if class_weights is None else np.asarray(class_weights, np.float32)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Fix the order and the draws of one epoch; the same number gives the same batches, whatever came before."""
+        rows = np.arange(len(self.targets))
+        if self.seed is not None:
+            np.random.default_rng([self.seed, epoch]).shuffle(rows)
+        self._epoch, self._rows = epoch, rows
+
+    def __len__(self) -> int:
+        return -(-len(self.targets) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, np.ndarray, np.ndarray]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
+        rows = self._rows[index * self.batch_size : (index + 1) * self.batch_size]
+        x, y = self.source.read(rows), self.targets[rows]
+        if self.augment is not None and self.seed is not None:
+            x = self.augment(x, (self.seed, self._epoch, index))
+        weights = np.ones(len(rows), np.float32) if self.class_weights is None else self.class_weights[y]
+        return x, y, weights
+
+
+class ArraySource:
+    """Rows of an array in memory or mapped into it."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        return np.asarray(self.array[indices])

@@ -1,0 +1,136 @@
+"""The cache's book-keeping: which file had which content, and where the pixels of a content stand.
+
+One SQLite file, written in short transactions, so that several processes can use it at once. It holds absolute
+paths of the user's files and lies in a folder that only this user can enter. Nothing here is precious: a damaged
+index is thrown away, and the images are read again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, geometry TEXT, rows INTEGER, bytes INTEGER, used REAL);
+CREATE TABLE IF NOT EXISTS images (
+    geometry TEXT, sha256 TEXT, pixel_hash TEXT, width INTEGER, height INTEGER, problem TEXT,
+    segment TEXT, place INTEGER, checksum INTEGER, PRIMARY KEY (geometry, sha256)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS images_of_segment ON images (segment);
+"""
+_LOCK_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of a content under one geometry; `segment` is "" where there is a problem.
+
+    Attributes:
+        place: row in the segment.
+        checksum: CRC-32 of the row's bytes.
+    """
+
+    sha256: str
+    pixel_hash: str = ""
+    width: int = 0
+    height: int = 0
+    problem: str = ""
+    segment: str = ""
+    place: int = 0
+    checksum: int = 0
+
+
+class Index:
+    """Open the index in `folder`; raises `sqlite3.Error` or OSError where that cannot be done."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "index.sqlite"
+        try:
+            self.connection = self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # locked, read-only, no room: not damage
+                raise
+            self.file.unlink(missing_ok=True)
+            self.connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.file, timeout=_LOCK_SECONDS, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def sha256_of(self, path: str, size: int, mtime_ns: int) -> str | None:
+        """The content hash of a file that has not changed since it was read."""
+        found = self.connection.execute(
+            "SELECT sha256 FROM files WHERE path = ? AND size = ? AND mtime_ns = ?", (os.fsencode(path), size, mtime_ns)
+        ).fetchone()
+        return found[0] if found else None
+
+    def entry(self, geometry: str, sha256: str) -> Entry | None:
+        found = self.connection.execute(
+            "SELECT sha256, pixel_hash, width, height, problem, segment, place, checksum FROM images "
+            "WHERE geometry = ? AND sha256 = ?",
+            (geometry, sha256),
+        ).fetchone()
+        return Entry(*found) if found else None
+
+    def add_files(self, rows: Iterable[tuple[str, int, int, str]]) -> None:
+        """Remember (path, size, mtime_ns, sha256)."""
+        encoded = [(os.fsencode(path), size, mtime, sha256) for path, size, mtime, sha256 in rows]
+        with self._transaction():
+            self.connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", encoded)
+
+    def add_segment(self, geometry: str, name: str, size: int, entries: list[Entry]) -> None:
+        """Make a segment that lies in its final place known, all rows at once."""
+        rows = [
+            (geometry, e.sha256, e.pixel_hash, e.width, e.height, e.problem, e.segment, e.place, e.checksum)
+            for e in entries
+        ]
+        with self._transaction():
+            if name:
+                self.connection.execute(
+                    "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?)", (name, geometry, len(rows), size, time.time())
+                )
+            self.connection.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def segments(self) -> list[tuple[str, str, int]]:
+        """(name, geometry, bytes), the one used longest ago first."""
+        return self.connection.execute("SELECT name, geometry, bytes FROM segments ORDER BY used, name").fetchall()
+
+    def touch(self, names: Iterable[str]) -> None:
+        now = time.time()
+        with self._transaction():
+            self.connection.executemany("UPDATE segments SET used = ? WHERE name = ?", [(now, name) for name in names])
+
+    def forget(self, name: str) -> None:
+        """Drop a segment and its rows; its file may then go."""
+        with self._transaction():
+            self.connection.execute("DELETE FROM images WHERE segment = ?", (name,))
+            self.connection.execute("DELETE FROM segments WHERE name = ?", (name,))
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self.connection)
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE: wait for other writers at the start, never fail with a lock half way."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __enter__(self) -> None:
+        self.connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        self.connection.execute("COMMIT" if kind is None else "ROLLBACK")

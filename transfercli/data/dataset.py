@@ -1,0 +1,100 @@
+"""What ingest hands on: records of files, and splits whose pixels are read when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+SIDES = ("train", "validation", "test")
+
+
+class Images(Protocol):
+    """Pixels of one split, always RGB: grey conversion is a layer of the model."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """The images at `indices` (integers [n]) as uint8 [n, H, W, 3], a copy."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One file that was found, usable or not.
+
+    Attributes:
+        path: posix, relative to the data root; starts with `../` where a validation or test path lies elsewhere;
+            `train/00017` for `keras:` sources. Bytes that are not UTF-8 stand as surrogates (PEP 383).
+        sha256: of the file's bytes; of the pixel bytes for `keras:` sources; "" where nothing could be read.
+        label: the class name.
+        split: `train`, `validation` or `test`; "" where there is a problem.
+        width, height: pixels, upright (after EXIF orientation); 0 where unknown.
+        problem: "" or why the image is not used.
+    """
+
+    path: str
+    sha256: str
+    label: str
+    split: str
+    width: int = 0
+    height: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCounts:
+    """Images that came from the cache, and images that had to be decoded."""
+
+    hits: int = 0
+    misses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The usable images of one side, in the order of their paths.
+
+    Attributes:
+        targets: int32 [N], index into `labels`.
+        labels: all classes in index order, also those without an image here.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    targets: np.ndarray
+    labels: tuple[str, ...]
+    images: Images
+    sha256s: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def counts(self) -> dict[str, int]:
+        """Images of each class, zeros included."""
+        found = np.bincount(self.targets, minlength=len(self.labels))
+        return {label: int(n) for label, n in zip(self.labels, found, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Everything a run needs to know of its data.
+
+    Attributes:
+        root: as the config gives it.
+        labels: sorted by name; nothing but names decides the order.
+        splits: `train` and `validation` always, `test` where there are test images.
+        assignments: pixel hash -> side, the earlier ones and this run's, for the experiment's `splits.csv`.
+        bad: the records with a problem.
+    """
+
+    root: str
+    records: tuple[Record, ...]
+    labels: tuple[str, ...]
+    splits: dict[str, Split]
+    cache: CacheCounts = field(default_factory=CacheCounts)
+    assignments: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def bad(self) -> list[Record]:
+        return [record for record in self.records if record.problem]

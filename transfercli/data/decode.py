@@ -1,0 +1,240 @@
+"""One file -> checked, upright RGB pixels of one size, and their hash. The same code runs in workers and in-process.
+
+Decisions, all of them part of `VERSION` (a change of any gives other pixels and needs another number):
+
+- The resize filter is Pillow's BILINEAR, a triangle filter widened for reduction: what TensorFlow's
+  `resize(antialias=True)` computes, so an exported artefact that starts from bytes sees the same to a grey level.
+- Transparency is dropped, not composited, as Keras, torchvision and TensorFlow's decoders do, for the same reason.
+- 16-bit grey keeps its high byte. Floating-point and 32-bit pixels have no agreed range and are refused.
+- Of animations and multi-page files the first frame counts.
+- A JPEG whose shorter side is at least 1,024 is decoded at the largest DCT reduction that leaves 512; where the
+  target needs more than that, it is decoded once more. What is hashed depends on the file only, never on the target,
+  so an image keeps its side of the split when `image_size` changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps
+
+VERSION = 1
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 512 * 1024 * 1024
+REDUCED_SIDE = 512  # pixels left, at least, of the shorter side of a large JPEG
+RESIZES = ("stretch", "crop", "pad")
+
+_EXIF_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What the cached pixels look like: uint8 [height, width, 3]."""
+
+    height: int
+    width: int
+    resize: str = "stretch"
+
+    @property
+    def name(self) -> str:
+        """The cache's name for it, the decoder's version included."""
+        return f"{self.height}x{self.width}-{self.resize}-v{VERSION}"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The outcome for one file; `pixels` is None where there is a problem.
+
+    Attributes:
+        sha256: of the file's bytes; "" where they could not be read.
+        pixel_hash: SHA-256 of size and RGB bytes before resizing, upright.
+        width, height: of the upright original.
+        size, mtime_ns: of the file as it was read.
+    """
+
+    sha256: str = ""
+    pixel_hash: str = ""
+    width: int = 0
+    height: int = 0
+    size: int = -1
+    mtime_ns: int = -1
+    problem: str = ""
+    pixels: np.ndarray | None = None
+
+
+class _Unusable(Exception):
+    """Why a file is not used, in words for a person."""
+
+
+def decode_file(path: str, geometry: Geometry) -> Decoded:
+    """Read, check, decode and resize one file; never raises for what is wrong with the file."""
+    found = Decoded()
+    try:
+        content, info = _read(path)
+        found = Decoded(hashlib.sha256(content).hexdigest(), size=info.st_size, mtime_ns=info.st_mtime_ns)
+        return _decode(content, geometry, found)
+    except _Unusable as reason:
+        return replace(found, problem=str(reason))
+    except MemoryError:
+        return replace(found, problem="needs more memory than there is")
+
+
+def decode_bytes(content: bytes, geometry: Geometry) -> Decoded:
+    """Like `decode_file`, for the bytes of a file."""
+    found = Decoded(hashlib.sha256(content).hexdigest(), size=len(content))
+    try:
+        return _decode(content, geometry, found)
+    except _Unusable as reason:
+        return replace(found, problem=str(reason))
+
+
+def resize_array(image: np.ndarray, geometry: Geometry) -> Decoded:
+    """Decoded from an array: uint8 [h, w] or [h, w, 3]; `sha256` is that of the pixel bytes."""
+    sha256 = hashlib.sha256(np.ascontiguousarray(image)).hexdigest()
+    rgb = Image.fromarray(image).convert("RGB")
+    return Decoded(sha256, _pixel_hash(rgb), rgb.width, rgb.height, pixels=_resized(rgb, geometry))
+
+
+def _read(path: str) -> tuple[bytes, os.stat_result]:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
+            raise _Unusable("not a regular file")
+        with open(path, "rb") as file:  # noqa: PTH123 - a string; a Path would be made a million times
+            info = os.fstat(file.fileno())
+            if info.st_size == 0:
+                raise _Unusable("zero bytes")
+            if info.st_size > MAX_BYTES:
+                raise _Unusable(f"too large: {info.st_size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
+            return file.read(MAX_BYTES + 1), info
+    except FileNotFoundError as error:
+        raise _Unusable("a link to nothing" if os.path.islink(path) else "does not exist") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise _Unusable(f"unreadable: {reason.lower()}") from error
+
+
+def _decode(content: bytes, geometry: Geometry, found: Decoded) -> Decoded:
+    image = _open(content)
+    size = image.size
+    needed = 2 * max(geometry.height, geometry.width)
+    try:
+        image.draft(None, (REDUCED_SIDE, REDUCED_SIDE))  # does nothing for other formats
+        reduced = image.size != size
+        rgb, turned = _rgb(image)
+        pixel_hash = _pixel_hash(rgb)
+        if reduced and min(rgb.size) < needed:
+            again = _open(content)
+            again.draft(None, (needed, needed))
+            rgb, turned = _rgb(again)
+    except _Unusable:
+        raise
+    except Exception as error:  # decoders of six formats raise OSError, ValueError, SyntaxError, struct.error, ...
+        raise _Unusable(_reason(error)) from error
+    width, height = size[::-1] if turned else size
+    return replace(found, pixel_hash=pixel_hash, width=width, height=height, pixels=_resized(rgb, geometry))
+
+
+def _open(content: bytes) -> Image.Image:
+    """An image whose header is known to be of an allowed format and size; nothing is decoded yet."""
+    if not content.strip(b"\0"):
+        raise _Unusable("unreadable: nothing but zeros")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            width, height = image.size
+    except Image.DecompressionBombError as error:
+        raise _Unusable(f"too large: more than {MAX_PIXELS // 1_000_000} megapixels") from error
+    except Image.UnidentifiedImageError as error:
+        raise _Unusable(f"not an image of an allowed format ({', '.join(FORMATS)})") from error
+    except Exception as error:
+        raise _Unusable(_reason(error)) from error
+    if width * height > MAX_PIXELS:
+        limit = f"at most {MAX_PIXELS // 1_000_000} are read"
+        raise _Unusable(f"too large: {width}x{height} is {width * height / 1e6:.1f} megapixels, {limit}")
+    if width < 1 or height < 1:
+        raise _Unusable(f"empty: {width}x{height} pixels")
+    return image
+
+
+def _rgb(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Decode fully: 8-bit RGB, upright, and whether that swapped width and height."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image.load()
+        # Asked for after loading: Pillow turns a TIFF itself and then forgets its orientation.
+        orientation = _orientation(image)
+        rgb = _to_rgb(image)
+    method = _TRANSPOSE.get(orientation)
+    return (rgb if method is None else rgb.transpose(method)), orientation in {5, 6, 7, 8}
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # damaged EXIF: the pixels may still be good
+        return 1
+
+
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode == "F":
+        raise _Unusable("floating-point pixels have no agreed range: save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        levels = np.asarray(image).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise _Unusable("32-bit pixels have no agreed range: save it with 8 or 16 bits")
+        return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
+
+
+def _pixel_hash(rgb: Image.Image) -> str:
+    digest = hashlib.sha256(f"{rgb.width}x{rgb.height}:".encode())
+    digest.update(np.asarray(rgb))
+    return digest.hexdigest()
+
+
+def _resized(rgb: Image.Image, geometry: Geometry) -> np.ndarray:
+    """uint8 [H, W, 3]: `stretch` ignores the shape, `crop` fills and cuts the middle, `pad` fits and adds black."""
+    size, triangle = (geometry.width, geometry.height), Image.Resampling.BILINEAR
+    if geometry.resize == "crop":
+        image = ImageOps.fit(rgb, size, triangle)
+    elif geometry.resize == "pad":
+        image = ImageOps.pad(rgb, size, triangle)
+    else:
+        image = rgb if rgb.size == size else rgb.resize(size, triangle)
+    return np.array(image)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, Image.DecompressionBombError):
+        return f"too large: {text}"
+    return f"truncated: {text}" if "truncated" in text.lower() or isinstance(error, EOFError) else f"unreadable: {text}"
+
+
+# A truncated file is a bad file, whatever another library of this process has asked Pillow for.
+ImageFile.LOAD_TRUNCATED_IMAGES = False

@@ -1,0 +1,94 @@
+"""Embedded image folders: scikit-learn's real handwritten digits (UCI ML repository, Alpaydin & Kaynak 1998).
+
+1,797 scans of 8x8 pixels with 17 grey levels, enlarged to 32x32 PNGs. Every fifth image of a class, in scikit-learn's
+order, is a test image. The bytes are the same on every machine.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from transfercli.errors import UsageError
+from transfercli.runs.atomic import new_folder
+
+SAMPLES: dict[str, tuple[int, ...]] = {
+    "digits": tuple(range(10)),
+    "digits-source": tuple(range(5)),
+    "digits-target": tuple(range(5, 10)),
+}
+SIDE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a sample holds: images of each side, and whether the folder was there already."""
+
+    train: int
+    test: int
+    classes: tuple[str, ...]
+    existed: bool
+
+
+def write_sample(name: str, folder: Path) -> Written:
+    """Write sample `name` as folder/{train,test}/CLASS/*.png; a folder that holds it already is left alone.
+
+    Raises UsageError for an unknown name, and where `folder` is a file or holds anything else.
+    """
+    if name not in SAMPLES:
+        raise UsageError(f"unknown sample {name!r}: allowed are {', '.join(SAMPLES)}")
+    files = dict(_files(SAMPLES[name]))
+    existed = _holds(folder, files, name)
+    if not existed:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with new_folder(folder) as place:
+            for path, content in files.items():
+                target = place / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+    train = sum(path.startswith("train/") for path in files)
+    return Written(train, len(files) - train, tuple(map(str, SAMPLES[name])), existed)
+
+
+def _holds(folder: Path, files: dict[str, bytes], name: str) -> bool:
+    """Whether `folder` is exactly this sample; False where it is absent or empty."""
+    if folder.is_symlink() and not folder.exists():
+        raise UsageError(f"{str(folder)!r} is a symbolic link to nothing", "name a folder that does not exist yet")
+    if not folder.exists():
+        return False
+    if not folder.is_dir():
+        raise UsageError(f"{str(folder)!r} is a file; a folder is written there", "name a folder that does not exist yet")
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if not found and not any(folder.iterdir()):
+        return False
+    if found == set(files) and all((folder / path).read_bytes() == content for path, content in files.items()):
+        return True
+    raise UsageError(
+        f"{str(folder)!r} is not empty ({len(found)} files) and is not the sample {name!r}",
+        "name a folder that does not exist yet, or remove this one",
+    )
+
+
+def _files(digits: tuple[int, ...]) -> Iterator[tuple[str, bytes]]:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    for digit in digits:
+        for place, index in enumerate(np.flatnonzero(data.target == digit)):
+            side = "test" if place % 5 == 4 else "train"
+            yield f"{side}/{digit}/{index:04d}.png", _png(data.images[index])
+
+
+def _png(levels: np.ndarray) -> bytes:
+    """8x8 levels 0-16 -> the bytes of a 32x32 grey PNG."""
+    small = np.rint(levels * 255 / 16).astype(np.uint8)
+    large = Image.fromarray(small).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    # Stored, not deflated: compressors differ between builds of Pillow, and the bytes must not.
+    large.save(buffer, "PNG", compress_level=0)
+    return buffer.getvalue()

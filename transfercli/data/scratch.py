@@ -1,0 +1,77 @@
+"""Decoded pixels for this process alone: `compute.cache: off`, or no cache folder that can be written."""
+
+from __future__ import annotations
+
+import io
+import mmap
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from transfercli.data.cache import decoded_bytes, described
+from transfercli.data.cache_index import Entry
+from transfercli.data.decode import Decoded, Geometry
+from transfercli.runs.atomic import room_errors
+
+
+class Scratch:
+    """One nameless temporary file, mapped into memory: gone with the process, whatever ends it."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+        self._entries: dict[str, Entry] = {}
+        self._count = 0
+        self._view: np.ndarray | None = None
+        try:
+            self._file: io.IOBase | tempfile._TemporaryFileWrapper[bytes] = tempfile.TemporaryFile(  # noqa: SIM115
+                prefix="transfercli-"
+            )
+        except OSError:
+            self._file = io.BytesIO()
+
+    def known(self, file: str, size: int, mtime_ns: int) -> str | None:
+        return None
+
+    def entry(self, sha256: str) -> Entry | None:
+        return self._entries.get(sha256)
+
+    def add(self, decoded: Decoded) -> Entry:
+        entry = described(decoded)
+        if decoded.pixels is not None:
+            with room_errors(Path(tempfile.gettempdir())):
+                self._file.write(np.ascontiguousarray(decoded.pixels).data)
+            entry = replace(entry, segment="scratch", place=self._count)
+            self._count += 1
+        self._entries[entry.sha256] = entry
+        return entry
+
+    def remember(self, file: str, decoded: Decoded) -> None:
+        """Nothing outlives the process."""
+
+    def make_room(self, in_use: set[str], wanted: int) -> None:
+        """There is no bound but the disk's."""
+
+    def close(self) -> None:
+        """Nothing more is added: map what is there."""
+        if self._view is None and self._count:
+            with room_errors(Path(tempfile.gettempdir())):
+                self._file.flush()
+            if isinstance(self._file, io.BytesIO):
+                pixels = np.frombuffer(self._file.getbuffer(), np.uint8)
+            else:
+                size = self._count * decoded_bytes(self.geometry)
+                pixels = np.frombuffer(mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ), np.uint8)
+                self._file.close()
+            self._view = pixels.reshape(-1, *self.geometry.shape)
+        elif self._view is None:
+            self._file.close()
+
+    def rows(self, segment: str) -> np.ndarray:
+        if self._view is None:
+            raise ValueError("nothing was added")
+        return self._view
+
+    def damaged(self, segment: str) -> None:
+        """Memory does not decay; a file on a failing disk is read from its originals each time."""

@@ -1,0 +1,170 @@
+"""Finding images: folders with one sub-folder a class, flat or with train/validation/test inside.
+
+Only names decide anything here; no image is opened. Lists come back sorted by name, so that the order never depends
+on the file system.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from transfercli.errors import DataError
+
+IMAGE_EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
+)
+# Images that are not read: losing them counts as bad files; a stray notes.txt does not.
+OTHER_IMAGES = frozenset(
+    {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".ppm", ".pgm", ".ico", ".dng", ".cr2", ".nef", ".arw"}
+)
+JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+SIDE_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file that may be an image.
+
+    Attributes:
+        file: absolute path.
+        name: posix path relative to the data root.
+        side: `validation` or `test` where the source says so; `train` leaves it to the splits.
+        problem: "" or why it need not be opened.
+    """
+
+    file: str
+    name: str
+    label: str
+    side: str = "train"
+    problem: str = ""
+
+    @property
+    def counted(self) -> bool:
+        """Whether it counts among the images: text files that lie about do not."""
+        return not self.problem or os.path.splitext(self.file)[1].lower() in OTHER_IMAGES
+
+
+def relative(file: str, base: Path) -> str:
+    """`file` as a posix path from `base`, both taken as they are spelled (links are not resolved)."""
+    return Path(os.path.relpath(file, base)).as_posix()
+
+
+def absolute(name: str, base: Path) -> str:
+    """The inverse of `relative`."""
+    return os.path.normpath(base / name)
+
+
+def hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in JUNK
+
+
+def sub_folders(folder: Path) -> list[str]:
+    """Names of the visible sub-folders, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not hidden(entry.name) and entry.is_dir())
+
+
+def side_folders(folder: Path) -> dict[str, Path]:
+    """`{side: folder}` where train/validation/test stand inside, else {}.
+
+    A class may be called `train` (beside `plane`): it is a side only where it has sub-folders, and no other folder
+    or at least one more side stands beside it.
+    """
+    sides: dict[str, Path] = {}
+    names = sub_folders(folder)
+    for name in names:
+        side = SIDE_FOLDERS.get(name.lower())
+        if side is None:
+            continue
+        if side in sides:
+            raise DataError(
+                f"{str(folder)!r} has two folders for {side}: {sides[side].name!r} and {name!r}", "keep one of them"
+            )
+        sides[side] = folder / name
+    if "train" not in sides or not sub_folders(sides["train"]) or (len(sides) == 1 and len(names) > 1):
+        return {}
+    return sides
+
+
+def must_exist(path: Path, key: str, given: str) -> None:
+    if not path.exists():
+        raise DataError(
+            f"{key}: {given!r} does not exist (looked for {str(path)!r})",
+            "relative paths are relative to the config file's folder",
+        )
+
+
+def folder_items(folder: Path, base: Path, side: str) -> list[Item]:
+    """The files below a folder with one sub-folder a class, classes and files sorted by name.
+
+    Raises DataError where there is no sub-folder, saying what was found.
+    """
+    try:
+        labels = sub_folders(folder)
+    except OSError as error:
+        raise DataError(f"{str(folder)!r} cannot be listed: {error.strerror}") from error
+    if not labels:
+        raise DataError(
+            f"{str(folder)!r} has no class sub-folders; found {_contents(folder)}",
+            "expected one sub-folder a class with its images inside, such as cat/001.jpg and dog/001.jpg",
+        )
+    items = []
+    for label in labels:
+        _printable(label, folder)
+        items += [_item(file, base, label, side) for file in sorted(_walk(folder / label))]
+    return items
+
+
+def _printable(label: str, folder: Path) -> None:
+    try:
+        label.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"the class folder {os.fsencode(label)!r} in {str(folder)!r} is not valid Unicode",
+            "rename it: class names are written into labels.json",
+        ) from error
+
+
+def _item(file: str, base: Path, label: str, side: str) -> Item:
+    extension = os.path.splitext(file)[1].lower()
+    problem = "" if extension in IMAGE_EXTENSIONS else f"not read: extension {extension!r}"
+    return Item(file, relative(file, base), label, side, problem)
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Every visible file below `folder`, each real folder once and none that holds a folder it lies in."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [str(folder)]
+    while waiting:
+        place = waiting.pop()
+        try:
+            info = os.stat(place)
+            if (info.st_dev, info.st_ino) in seen or (os.path.islink(place) and _encloses(place)):
+                continue
+            seen.add((info.st_dev, info.st_ino))
+            with os.scandir(place) as entries:
+                visible = sorted((entry for entry in entries if not hidden(entry.name)), key=lambda entry: entry.name)
+        except OSError as error:
+            raise DataError(f"the folder {place!r} cannot be listed: {error.strerror}", "check its permissions") from error
+        yield from (entry.path for entry in visible if not entry.is_dir())
+        waiting += [entry.path for entry in reversed(visible) if entry.is_dir()]
+
+
+def _encloses(link: str) -> bool:
+    """Whether a link leads to a folder above itself: following it would give every image the link's class."""
+    target, place = os.path.realpath(link), os.path.realpath(os.path.dirname(link))
+    return target == os.path.commonpath([target, place])
+
+
+def _contents(folder: Path) -> str:
+    """What stands directly in a folder, in a few words."""
+    files = [entry.name for entry in os.scandir(folder) if not hidden(entry.name)]
+    if not files:
+        return "an empty folder"
+    kinds = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in files)
+    listed = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda kv: (-kv[1], kv[0]))[:4])
+    return f"{len(files)} file{'s' * (len(files) != 1)} ({listed})"

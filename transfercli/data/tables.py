@@ -1,0 +1,94 @@
+"""Finding images by a CSV or JSONL file with the columns path, label and, if there is one, split."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from transfercli.data.sources import SIDE_FOLDERS, Item, absolute, relative
+from transfercli.errors import DataError
+
+SUFFIXES = (".csv", ".jsonl")
+COLUMNS = ("path", "label", "split")
+
+
+def is_table(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
+
+
+def table_items(path: Path, base: Path) -> list[Item]:
+    """The rows of a table, sorted by path; paths in it are relative to the table's folder.
+
+    An empty `split` means `train`. Raises DataError with the line for a missing column, an empty value, an unknown
+    split, a path listed twice, or text that cannot be a name.
+    """
+    items: dict[str, Item] = {}
+    try:
+        for line, row in _rows(path):
+            file, label, side = _checked(row, path, line)
+            file = absolute(file, path.parent)
+            if file in items:
+                raise DataError(f"{path.name}:{line}: {row['path']!r} is listed twice")
+            items[file] = Item(file, relative(file, base), label, side)
+    except (csv.Error, OSError) as error:
+        raise DataError(f"{path.name} cannot be read: {error}") from error
+    if not items:
+        raise DataError(f"{path.name} lists no images", "expected the columns path,label and one row an image")
+    return sorted(items.values(), key=lambda item: item.name)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    # utf-8-sig: spreadsheets put a byte order mark first, which would become a part of the first column's name.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        if path.suffix.lower() == ".jsonl":
+            yield from _json_rows(path, file)
+            return
+        reader = csv.DictReader(file, strict=True)
+        columns = tuple(reader.fieldnames or ())
+        if not {"path", "label"} <= set(columns):
+            raise DataError(
+                f"{path.name} has the columns {', '.join(columns) or '(none)'}; expected path, label and perhaps split"
+            )
+        for row in reader:
+            yield reader.line_num, row
+
+
+def _json_rows(path: Path, file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, text in enumerate(file, 1):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path.name}:{line}: not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise DataError(f'{path.name}:{line}: expected an object such as {{"path": "a.jpg", "label": "cat"}}')
+        yield line, row
+
+
+def _checked(row: dict[str, Any], path: Path, line: int) -> tuple[str, str, str]:
+    values = []
+    for column in COLUMNS:
+        value = row.get(column)
+        value = "" if value is None else str(value) if isinstance(value, int) else value
+        if not isinstance(value, str) or (not value and column != "split"):
+            raise DataError(f"{path.name}:{line}: {column} must be text, received {row.get(column)!r}")
+        _encodable(value, column, path, line)
+        values.append(value)
+    side = SIDE_FOLDERS.get(values[2].strip().lower() or "train")
+    if side is None:
+        raise DataError(f"{path.name}:{line}: split {values[2]!r} is not one of train, validation, test or empty")
+    return values[0], values[1], side
+
+
+def _encodable(value: str, column: str, path: Path, line: int) -> None:
+    """File names may hold any bytes but NUL (surrogates stand for them); a class name must be Unicode."""
+    try:
+        value.encode("utf-8", "surrogateescape" if column == "path" else "strict")
+    except UnicodeEncodeError as error:
+        raise DataError(f"{path.name}:{line}: {column} {value!r} is not valid Unicode") from error
+    if "\0" in value:
+        raise DataError(f"{path.name}:{line}: {column} {value!r} holds a NUL character")
