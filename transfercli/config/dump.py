@@ -34,6 +34,11 @@ _Dumper.add_representer(list, _list)
 _Dumper.add_representer(tuple, _list)
 
 
+def quoted(text: str) -> str:
+    """`text` as one YAML scalar on one line, in quotes where it needs them."""
+    return str(yaml.dump(text, Dumper=_Dumper, allow_unicode=True, width=10**6)).removesuffix("...\n").strip()
+
+
 def dump(config: ExperimentConfig) -> str:
     """The config as YAML, every key and default included, in the schema's order; `load` gives an equal config back."""
     return str(

@@ -39,21 +39,29 @@ class Section(BaseModel):
 
 
 class RunReference(Section):
+    """An earlier run."""
+
     run: Text = Field(
         description="a run, as on the command line: a path, EXPERIMENT, EXPERIMENT/RUN_ID or EXPERIMENT@champion"
     )
 
 
 class RunWeights(RunReference):
+    """The weights of an earlier run."""
+
     until: Text | None = Field(None, description="copy the stages up to and with this one; those above start fresh")
 
 
 class FileWeights(Section):
+    """Weights from a file."""
+
     path: Text = Field(description="a .safetensors, .weights.h5 or _notop.h5 file, relative to the config")
     sha256: Sha256 | None = Field(None, description="the file's SHA-256; without it the hash found is printed")
 
 
 class DataConfig(Section):
+    """The images, and how they become arrays."""
+
     train: Text = Field(
         description="a folder (one sub-folder a class, or train/validation/test inside), a CSV/JSONL file or keras:NAME"
     )
@@ -80,6 +88,8 @@ AugmentationLayer = Annotated[
 
 
 class AugmentationConfig(Section):
+    """Random changes to training images."""
+
     preset: Annotated[str, Row("augmentation")] = Field("none", description="strength by name")
     layers: list[AugmentationLayer] | None = Field(
         None, description="Keras layers instead of a preset: [{RandomFlip: {mode: horizontal}}, …]"
@@ -96,6 +106,8 @@ class AugmentationConfig(Section):
 
 
 class HeadConfig(Section):
+    """What stands on the base."""
+
     pooling: Literal["avg", "max", "flatten"] = Field("avg", description="how the base's feature map becomes a vector")
     hidden: list[Annotated[Whole, Field(ge=1, le=65536)]] = Field(
         default_factory=list, description="units of each hidden layer (ReLU)"
@@ -110,6 +122,8 @@ class HeadConfig(Section):
 
 
 class ModelConfig(Section):
+    """The network."""
+
     base: Annotated[str, Row("base")] | RunReference = Field(
         description="a base by name, or {run: RUN} for the architecture of an earlier run"
     )
@@ -117,10 +131,12 @@ class ModelConfig(Section):
         "imagenet",
         description="where the base's weights come from; none where the strategy is scratch and nothing is said",
     )
-    head: HeadConfig = Field(default_factory=HeadConfig, description="what stands on the base")
+    head: HeadConfig = Field(default_factory=HeadConfig)
 
 
 class PhaseConfig(Section):
+    """A stretch of training with one set of trainable layers."""
+
     unfreeze: Unfreeze = Field(
         "none", description="none (the head only), all, a stage, a layer, or a number of layers from the top"
     )
@@ -129,6 +145,8 @@ class PhaseConfig(Section):
 
 
 class TransferConfig(Section):
+    """What of the base is trained, and when."""
+
     strategy: Annotated[str, Row("strategy")] | None = Field(
         None, description="null: feature_extraction for finetune, scratch for pretrain"
     )
@@ -141,6 +159,8 @@ class TransferConfig(Section):
 
 
 class OptimizerConfig(Section):
+    """How weights are updated."""
+
     name: Annotated[str, Row("optimizer")] = Field("adam", description="the update rule")
     learning_rate: Positive = Field(1e-3, description="peak learning rate")
     weight_decay: NonNegative = Field(0.0, description="decoupled weight decay (Loshchilov & Hutter 2019)")
@@ -148,6 +168,8 @@ class OptimizerConfig(Section):
 
 
 class ScheduleConfig(Section):
+    """The learning rate over a phase."""
+
     name: Annotated[str, Row("schedule")] = Field("constant", description="shape of the learning rate over a phase")
     warmup_epochs: NonNegative = Field(0.0, description="epochs of linear warm-up before it")
     step_epochs: Positive = Field(10.0, description="step: epochs between two drops")
@@ -157,12 +179,16 @@ class ScheduleConfig(Section):
 
 
 class RegularizationConfig(Section):
+    """Penalties against overfitting."""
+
     l1: NonNegative = Field(0.0, description="L1 penalty on kernels that train")
     l2: NonNegative = Field(0.0, description="L2 penalty on kernels that train")
     label_smoothing: Rate = Field(0.0, description="label smoothing (Szegedy et al. 2016)")
 
 
 class EarlyStoppingConfig(Section):
+    """When a phase ends early."""
+
     monitor: Literal["val_loss", "val_accuracy", "loss", "accuracy"] = Field(
         "val_loss", description="what must improve"
     )
@@ -172,6 +198,8 @@ class EarlyStoppingConfig(Section):
 
 
 class TrainingConfig(Section):
+    """How long and how to train."""
+
     epochs: Annotated[Whole, Field(ge=1, le=100000)] = Field(
         20, description="gradient epochs in all, shared out over the phases"
     )
@@ -185,6 +213,8 @@ class TrainingConfig(Section):
 
 
 class ComputeConfig(Section):
+    """Precision, caches and cores."""
+
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of training steps; what is reported or exported is always float32"
     )
@@ -197,6 +227,8 @@ class ComputeConfig(Section):
 
 
 class EvaluationConfig(Section):
+    """What `evaluate` shows and asks for."""
+
     metrics: list[Annotated[str, Row("metric")]] = Field(
         default_factory=lambda: ["accuracy", "macro_f1"], min_length=1, description="shown first in tables"
     )
@@ -206,12 +238,16 @@ class EvaluationConfig(Section):
 
 
 class ExportConfig(Section):
+    """What `export` writes."""
+
     formats: list[Annotated[str, Row("format")]] = Field(
         default_factory=lambda: ["saved_model"], min_length=1, description="what export writes unless told otherwise"
     )
 
 
 class PromoteConfig(Section):
+    """When a challenger replaces the champion."""
+
     metric: Annotated[str, Row("metric")] = Field("accuracy", description="what a challenger must improve")
     min_gain: NonNegative = Field(0.0, description="least gain of that metric")
     confidence: Fraction = Field(0.95, description="confidence of the paired bootstrap")
@@ -219,12 +255,16 @@ class PromoteConfig(Section):
 
 
 class RetrainConfig(Section):
+    """The scheduled verb."""
+
     start: Literal["champion", "base"] = Field("champion", description="what a challenger starts from")
     when: Literal["changed", "drifted", "always"] = Field("changed", description="when there is anything to do")
     promote: PromoteConfig = Field(default_factory=PromoteConfig)
 
 
 class TrackingConfig(Section):
+    """Where metrics go besides the run folder."""
+
     tensorboard: Flag = Field(
         True, description="TensorBoard event files in the run folder, where TensorBoard's writer is installed"
     )

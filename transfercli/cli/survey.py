@@ -1,0 +1,67 @@
+"""A quick look at somebody's images, for `config init`: names, counts and headers; no image is decoded."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from statistics import median
+
+from transfercli.config.starter import Survey
+from transfercli.errors import DataError, TransferError
+
+HEADERS = 50
+
+
+def survey(data: str, folder: Path) -> Survey:
+    """What `data` holds, named as a config in `folder` has to name it.
+
+    Raises DataError where it does not exist or holds no classes.
+    """
+    if data.startswith("keras:"):
+        return Survey(data, {}, None, ("test",))
+    path = Path(data)
+    if not path.exists():
+        raise DataError(f"--data {data!r} does not exist", "give a folder with one sub-folder a class")
+    named = data if path.is_absolute() else Path(os.path.relpath(path, folder)).as_posix()
+    if path.is_file():
+        return Survey(named, {})
+    return _folder(path, named)
+
+
+def _folder(path: Path, named: str) -> Survey:
+    from transfercli.data.sources import folder_items, side_folders
+
+    try:
+        sides = side_folders(path)
+        train = sides.get("train", path)
+        items = [item for item in folder_items(train, path, "train") if not item.problem]
+    except TransferError:
+        raise
+    except OSError as error:
+        raise DataError(f"--data {named!r} cannot be listed: {error.strerror}") from error
+    if not items:
+        raise DataError(
+            f"--data {named!r} holds no images in its class folders", "give a folder with one sub-folder a class"
+        )
+    counts = dict(sorted(Counter(item.label for item in items).items()))
+    size, grey = _headers([item.file for item in items])
+    return Survey(named, counts, size, tuple(side for side in sides if side != "train"), grey)
+
+
+def _headers(files: list[str]) -> tuple[tuple[int, int] | None, bool]:
+    """The typical (height, width) of some of the files, spread over all of them, and whether all are grey."""
+    from PIL import Image
+
+    sizes, modes = [], set()
+    for file in files[:: max(1, len(files) // HEADERS)]:
+        try:
+            with Image.open(file) as image:
+                sizes.append((image.height, image.width))
+                modes.add(image.mode)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue  # `data check` tells of broken images; here they only cannot be measured
+    if not sizes:
+        return None, False
+    heights, widths = zip(*sizes, strict=True)
+    return (round(median(heights)), round(median(widths))), modes <= {"1", "L", "LA", "I", "I;16"}

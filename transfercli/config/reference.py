@@ -1,0 +1,145 @@
+"""`docs/config.md`, generated: `python -m transfercli.config.reference [FILE]` (`make docs`); without FILE to stdout."""
+
+from __future__ import annotations
+
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from transfercli.config import choices, describe
+from transfercli.config.dump import quoted
+from transfercli.config.schema import ExperimentConfig
+
+OPENING = """\
+# The config
+
+One YAML file is one experiment. This page is generated from the schema (`python -m transfercli.config.reference`);
+`transfercli config schema` prints the same as JSON Schema for editors, `transfercli config show FILE` a file with every
+default filled in, and `transfercli config validate FILE…` checks files without training anything.
+
+## How a file is read
+
+- Only `name`, `data.train` and `model.base` are required. An unknown or duplicate key is an error.
+- Numbers, `true`/`false` and `null` are those of YAML 1.2: `1e-4` is a number; `no`, `on` and `2026-01-01` are text.
+  A number in quotes is text. Keys are always text, so that a class may be called `0` or `no`.
+- Aliases, anchors, merge keys, tags, several documents, NaN and infinity are refused; a file holds at most 64 KiB.
+- `--set a.b.c=VALUE` replaces one key, VALUE being read by the same rules:
+  `--set training.optimizer.learning_rate=1e-4`, `--set model.weights.run=digits-source`. A list is replaced as a whole.
+- `extends: other.yaml` takes everything from another file that this one does not say: mappings are merged, lists and
+  single values replaced. The path is relative to the file that says it.
+- Relative paths (`data.train`, `data.validation`, `data.test`, `model.weights.path`, `compute.cache_dir`) are relative
+  to the file that they stand in, with `--set` to CONFIG. A RUN (`model.weights.run`, `model.base.run`) is resolved as
+  on the command line.
+- All errors are reported at once, each as `file:line: key: what was wrong, received …; allowed: …`, with exit code 3.
+"""
+
+RULES = """\
+## Rules that join several keys
+
+- `transfer.phases` stands instead of `transfer.strategy` and `transfer.unfreeze`.
+- `transfer.unfreeze` belongs to the strategy `partial`.
+- `linear_probe` and `auto` put a linear head on the base: `model.head.hidden` stays empty.
+- `model.head.init: keep` and `extend` need `model.weights: {run: RUN}`.
+- `model.head.output: sigmoid` is for two classes.
+- `augmentation.layers` stands instead of a preset.
+- `data.validation` and `data.test`, both as fractions, sum to less than 1.
+- `data.image_size` is at least what the base needs.
+- `evaluation.gates` names metrics, or `recall[LABEL]`, `precision[LABEL]`, `f1[LABEL]` for one class.
+- Not available in this version: LATER.
+"""
+
+
+def reference() -> str:
+    """The page as Markdown."""
+    from transfercli.config.checks import LATER
+
+    later = ", ".join(f"`{'.'.join(map(str, path))}: {value}`" for path, values in LATER.items() for value in values)
+    parts = [
+        OPENING,
+        *_sections(ExperimentConfig, ""),
+        RULES.replace("LATER", f"{later}, `tracking.mlflow`"),
+        _tables(),
+    ]
+    return "\n".join(parts)
+
+
+def _sections(model: Any, above: str) -> Iterator[str]:
+    rows = [_row(name, hint, model) for name, hint in describe.hints(model).items()]
+    title = f"`{above}`" if above else "Top level"
+    yield "\n".join(
+        [
+            f"## {title}\n",
+            f"{model.__doc__}\n",
+            "| key | allowed | default | meaning |",
+            "| --- | --- | --- | --- |",
+            *rows,
+            "",
+        ]
+    )
+    for name, hint in describe.hints(model).items():
+        for section, suffix in _sections_of(hint):
+            yield from _sections(section, f"{above}.{name}".removeprefix(".") + suffix)
+
+
+def _sections_of(hint: Any) -> Iterator[tuple[Any, str]]:
+    for member in describe.branches(hint):
+        inner = describe.bare(member)
+        if describe.is_section(inner):
+            many = len(describe.branches(hint)) > 1
+            yield inner, f": {{{', '.join(inner.model_fields)}}}" if many else ""
+        elif typing.get_origin(inner) is list and describe.is_section(typing.get_args(inner)[0]):
+            yield typing.get_args(inner)[0], "[]"
+
+
+def _row(name: str, hint: Any, model: Any) -> str:
+    field = model.model_fields[name]
+    is_section = describe.is_section(describe.bare(describe.branches(hint)[0])) and len(describe.branches(hint)) == 1
+    allowed = "a mapping, see below" if is_section else _allowed(hint)
+    cells = (f"`{name}`", allowed, _default(field), field.description or (_summary(hint) if is_section else ""))
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _summary(hint: Any) -> str:
+    return str(describe.bare(describe.branches(hint)[0]).__doc__).removesuffix(".")
+
+
+def _allowed(hint: Any) -> str:
+    row = next((describe.row_of(member) for member in describe.branches(hint) if describe.row_of(member)), None)
+    text = describe.allowed(hint)
+    if row and len(choices.names(row.table)) > describe.SHOWN:
+        text = text.replace("transfercli config schema lists them", "listed below")
+    return text
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    if field.default_factory is not None:
+        value = field.get_default(call_default_factory=True)
+        return f"`{_plain(value)}`" if isinstance(value, (list, dict)) else ""
+    return "" if field.default is PydanticUndefined else f"`{_plain(field.default)}`"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_plain, value))}]"
+    if value is None or isinstance(value, bool):
+        return str(value).lower().replace("none", "null")
+    return quoted(value) if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _tables() -> str:
+    lines = ["## The tables\n", "| table | rows |", "| --- | --- |"]
+    lines += [f"| {table} | {', '.join(f'`{name}`' for name in choices.names(table))} |" for table in choices.TABLES]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        Path(sys.argv[1]).write_text(reference(), encoding="utf-8")
+    else:
+        sys.stdout.write(reference())

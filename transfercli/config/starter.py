@@ -1,0 +1,193 @@
+"""Writes the first config for somebody's images: few keys, each with the reason for its value beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from transfercli.config import choices
+from transfercli.config.dump import quoted
+from transfercli.config.kinds import NAME
+
+SMALL = 48
+STEP = 32
+IMBALANCE = 3.0
+PLACEHOLDER = "path/to/images"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a look at the data found.
+
+    data: the value of `data.train`; counts: training images of each class; size: typical (height, width) in pixels,
+    None where unknown; sides: which of validation and test stand in the folder; grey: whether no image has colour.
+    """
+
+    data: str
+    counts: dict[str, int]
+    size: tuple[int, int] | None = None
+    sides: tuple[str, ...] = ()
+    grey: bool = False
+
+    @property
+    def images(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def per_class(self) -> float:
+        return self.images / max(1, len(self.counts))
+
+
+UNKNOWN = Survey(PLACEHOLDER, {})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: where it applies (a base with published weights, up to so many images a class), and why."""
+
+    applies: Callable[[bool, float], bool]
+    strategy: str
+    epochs: int
+    augmentation: str
+    why: str
+
+
+# The first that applies is taken.
+PLANS = (
+    Plan(
+        lambda published, _: not published, "scratch", 20, "none",
+        "no published weights: every layer is trained; from a run of your own: weights {run: RUN}, feature_extraction",
+    ),
+    Plan(
+        lambda _, images: images < 50, "feature_extraction", 30, "light",
+        "few images a class: the base stays frozen, only the head is trained",
+    ),
+    Plan(
+        lambda _, images: images < 1000, "partial", 20, "light",
+        "enough images a class to adapt the last stage of the base as well",
+    ),
+    Plan(lambda *_: True, "full", 10, "light", "many images a class: every layer is adapted"),
+)  # fmt: skip
+
+
+def starter(survey: Survey = UNKNOWN, base: str | None = None) -> str:
+    """A commented config for the data that `survey` describes; it loads as it is."""
+    known = bool(survey.counts)
+    base = base or ("small_cnn" if survey.size and max(survey.size) < SMALL else "resnet50")
+    row = choices.rows("base")[base]
+    plan = next(p for p in PLANS if p.applies(row.has_imagenet, survey.per_class if known else 100))
+    blocks = [
+        _opening(survey, known),
+        f"name: {quoted(_name(survey.data, base))}  # the experiment: the folder under runs/",
+        "seed: 0",
+        _data(survey, base, known),
+        f"augmentation: {{preset: {plan.augmentation}}}  # none, light, medium or strong",
+        _model(survey, base, row.has_imagenet),
+        f"transfer:\n  # {plan.why}\n  strategy: {plan.strategy}",
+        _training(survey, plan),
+        "evaluation:\n  metrics: [accuracy, macro_f1]\n  gates: {}  # {accuracy: 0.9}: evaluate exits 5 below it",
+        "export: {formats: [saved_model]}",
+    ]
+    return "\n".join(blocks) + "\n"
+
+
+def _opening(survey: Survey, known: bool) -> str:
+    lines = ["Launch: transfercli finetune THIS_FILE"]
+    if known:
+        counts = survey.counts.values()
+        few = min(survey.counts, key=lambda label: survey.counts[label])
+        lines.append(f"{survey.images} images of {len(survey.counts)} classes: {_listed(list(survey.counts))}")
+        lines.append(f"{min(counts)} ({few!r}) to {max(counts)} images a class")
+    else:
+        lines.append("Put the path of your images under data.train: a folder with one sub-folder a class.")
+    lines.append("Every key and its default: docs/config.md, or transfercli config show THIS_FILE")
+    return "\n".join(f"# {_one_line(line)}" for line in lines)
+
+
+def _listed(labels: list[str]) -> str:
+    return ", ".join(labels[:10]) + (f" and {len(labels) - 10} more" if len(labels) > 10 else "")
+
+
+def _one_line(text: str) -> str:
+    """A class may be called anything; a comment stays one printable line."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _name(data: str, base: str) -> str:
+    stem = PurePosixPath(data.removeprefix("keras:")).name.partition(".")[0] if data != PLACEHOLDER else "my-images"
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "images"
+    name = f"{stem[: 63 - len(base)]}-{base}"
+    return name if NAME.fullmatch(name) else "my-experiment"
+
+
+def _data(survey: Survey, base: str, known: bool) -> str:
+    size, why = _image_size(survey, base)
+    lines = ["data:", f"  train: {quoted(survey.data)}  # relative to this file"]
+    for side in ("validation", "test"):
+        if side in survey.sides:
+            lines.append(f"  # {side}: the folder {side}/ inside is taken")
+        else:
+            lines.append(f"  {side}: 0.15  # a fraction of the training images set aside, or the path of a folder")
+    lines.append(f"  image_size: {size}  # {why}")
+    if survey.grey:
+        lines.append("  channels: 1  # no image has colour")
+    batch, reason = _batch(survey.images) if known else (32, "images a training step")
+    lines.append(f"  batch_size: {batch}  # {reason}")
+    return "\n".join(lines)
+
+
+def _image_size(survey: Survey, base: str) -> tuple[int, str]:
+    row = choices.rows("base")[base]
+    if survey.size is None:
+        return row.size, f"pixels; the size that {base} was published with"
+    height, width = survey.size
+    wanted = max(row.minimum, STEP * max(1, round(max(height, width) / STEP)))
+    if wanted >= row.size:
+        return (
+            row.size,
+            f"pixels; images are about {height}x{width} (height x width), {base} was published with {row.size}",
+        )
+    return (
+        wanted,
+        f"pixels; images are about {height}x{width}: the {row.size} of {base} would cost time and show no more",
+    )
+
+
+def _batch(images: int) -> tuple[int, str]:
+    if images < 320:
+        return 16, "few images: small steps, or an epoch would hardly have any"
+    if images > 20000:
+        return 64, "many images"
+    return 32, "images a training step"
+
+
+def _model(survey: Survey, base: str, published: bool) -> str:
+    output = "softmax  # or sigmoid: one unit, for two classes" if len(survey.counts) == 2 else "softmax"
+    weights = "imagenet" if published else "none"
+    return "\n".join(
+        [
+            "model:",
+            f"  base: {base}",
+            f"  weights: {weights}  # or {{run: RUN}} for the base of an earlier run",
+            "  head:",
+            "    pooling: avg",
+            "    hidden: []  # units of hidden layers, such as [256]",
+            "    dropout: 0.2",
+            f"    output: {output}",
+        ]
+    )
+
+
+def _training(survey: Survey, plan: Plan) -> str:
+    lines = ["training:", f"  epochs: {plan.epochs}"]
+    slower = "  # the base's layers train at a tenth of it" if plan.strategy in ("partial", "full") else ""
+    lines.append(f"  optimizer: {{name: adam, learning_rate: 1e-3}}{slower}")
+    counts = survey.counts.values()
+    if counts and max(counts) >= IMBALANCE * max(1, min(counts)):
+        lines.append(
+            f"  class_weights: balanced  # the largest class has {IMBALANCE:g} or more times the images of the smallest"
+        )
+    lines.append("  early_stopping: {monitor: val_loss, patience: 5}")
+    return "\n".join(lines)
