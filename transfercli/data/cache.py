@@ -16,7 +16,9 @@ import time
 import uuid
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -31,19 +33,20 @@ from transfercli.runs.atomic import fsync_folder, room_errors
 SEGMENT_BYTES = 256 * 1024 * 1024
 OPEN_SEGMENTS = 128  # each map holds a file descriptor
 STALE_SECONDS = 24 * 3600  # a temporary file this old belongs to nobody
-TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Decoded images; safe to remove. See https://bford.info/cachedir/\n"
+TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Decoded images; safe to remove. See bford.info/cachedir\n"
 
 
 class Store(Protocol):
     """Decoded pixels of one geometry: the shared cache, or memory of this process alone (scratch.py)."""
 
     geometry: Geometry
+    trouble: str  # why what was added may not be found by the next process; "" where all is well
 
     def known(self, file: str, size: int, mtime_ns: int) -> str | None: ...
     def entry(self, sha256: str) -> Entry | None: ...
     def add(self, decoded: Decoded) -> Entry: ...
     def remember(self, file: str, decoded: Decoded) -> None: ...
-    def make_room(self, in_use: set[str], wanted: int) -> None: ...
+    def make_room(self, wanted: int) -> None: ...
     def close(self) -> None: ...
     def rows(self, segment: str) -> np.ndarray: ...
     def damaged(self, segment: str) -> None: ...
@@ -86,6 +89,8 @@ class DiskCache:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.root.chmod(0o700)
         self.index = Index(self.root)
+        self.trouble = ""
+        self._used: set[str] = set()
         self._sound: dict[str, bool] = {}
         self._maps: OrderedDict[str, np.ndarray] = OrderedDict()
         self._fresh: dict[str, Entry] = {}  # decoded by this process and not in the index yet
@@ -100,9 +105,12 @@ class DiskCache:
     def entry(self, sha256: str) -> Entry | None:
         """What is known of a content; None where its pixels are not there whole."""
         found = self._fresh.get(sha256) or self.index.entry(self.geometry.name, sha256)
-        if found is None or not found.segment or found.segment == self._name or self._is_sound(found.segment):
+        if found is None or not found.segment or found.segment == self._name:
             return found
-        self.index.forget(found.segment)
+        if self._is_sound(found.segment):
+            self._used.add(found.segment)
+            return found
+        self._write(lambda: self.index.forget(found.segment))
         return None
 
     def _is_sound(self, segment: str) -> bool:
@@ -150,21 +158,29 @@ class DiskCache:
             self._temporary().rename(self._path(self._name))
             fsync_folder(self.folder)
             name = self._name
-        self.index.add_segment(self.geometry.name, name, size, list(self._fresh.values()))
-        self.index.add_files(self._files)
-        self._sound[name] = True
-        self._segment, self._name, self._rows, self._fresh, self._files = None, "", 0, {}, []
+            self._sound[name] = True
+            self._used.add(name)
+        entries, files = list(self._fresh.values()), self._files
+        self._segment, self._name, self._rows = None, "", 0
+        if self._write(lambda: self.index.add(self.geometry.name, (name, size), entries, files)):
+            self._fresh, self._files = {}, []
 
-    def make_room(self, in_use: set[str], wanted: int) -> None:
-        """Evict segments, least recently used first and none of `in_use`, until `wanted` more bytes fit."""
-        self.index.touch(in_use)
+    def _write(self, change: Callable[[], None]) -> bool:
+        """Change the index; where that fails, this process goes on with what it holds, and the next reads again."""
+        try:
+            change()
+        except sqlite3.Error as error:
+            self.trouble = str(error)
+        return not self.trouble
+
+    def make_room(self, wanted: int) -> None:
+        """Evict segments, least recently used first and none that was asked for, until `wanted` more bytes fit."""
         segments = self.index.segments()
         total = sum(size for _, _, size in segments) + wanted
         for name, geometry, size in segments:
             if total <= self.max_bytes:
                 break
-            if name not in in_use:
-                self.index.forget(name)
+            if name not in self._used and self._write(partial(self.index.forget, name)):
                 (self.root / geometry / f"{name}.pixels").unlink(missing_ok=True)
                 total -= size
         self._sweep()
@@ -186,6 +202,7 @@ class DiskCache:
         try:
             if self._fresh or self._files:
                 self._finish_segment()
+            self._write(lambda: self.index.touch(self._used))
         finally:
             if self._segment is not None:
                 self._segment.close()

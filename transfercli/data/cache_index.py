@@ -13,16 +13,19 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, geometry TEXT, rows INTEGER, bytes INTEGER, used REAL);
+CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, geometry TEXT, bytes INTEGER, used REAL);
 CREATE TABLE IF NOT EXISTS images (
     geometry TEXT, sha256 TEXT, pixel_hash TEXT, width INTEGER, height INTEGER, problem TEXT,
     segment TEXT, place INTEGER, checksum INTEGER, PRIMARY KEY (geometry, sha256)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS images_of_segment ON images (segment);
 """
 _LOCK_SECONDS = 60
+
+FileRow = tuple[str, int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,24 @@ class Index:
         try:
             self.connection = self._open()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, read-only, no room: not damage
-                raise
-            self.file.unlink(missing_ok=True)
-            self.connection = self._open()
+            self._begin_anew(error)
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        """Throw a damaged index away; other errors (locked, read-only, no room) are raised as they are."""
+        if isinstance(error, sqlite3.OperationalError):
+            raise error
+        if hasattr(self, "connection"):
+            self.connection.close()
+        self.file.unlink(missing_ok=True)
+        self.connection = self._open()
+
+    def _one(self, query: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        try:
+            found: tuple[Any, ...] | None = self.connection.execute(query, values).fetchone()
+        except sqlite3.DatabaseError as error:
+            self._begin_anew(error)
+            return None
+        return found
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.file, timeout=_LOCK_SECONDS, isolation_level=None)
@@ -72,37 +89,36 @@ class Index:
 
     def sha256_of(self, path: str, size: int, mtime_ns: int) -> str | None:
         """The content hash of a file that has not changed since it was read."""
-        found = self.connection.execute(
-            "SELECT sha256 FROM files WHERE path = ? AND size = ? AND mtime_ns = ?", (os.fsencode(path), size, mtime_ns)
-        ).fetchone()
+        query = "SELECT sha256 FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
+        found = self._one(query, (os.fsencode(path), size, mtime_ns))
         return found[0] if found else None
 
     def entry(self, geometry: str, sha256: str) -> Entry | None:
-        found = self.connection.execute(
+        query = (
             "SELECT sha256, pixel_hash, width, height, problem, segment, place, checksum FROM images "
-            "WHERE geometry = ? AND sha256 = ?",
-            (geometry, sha256),
-        ).fetchone()
+            "WHERE geometry = ? AND sha256 = ?"
+        )
+        found = self._one(query, (geometry, sha256))
         return Entry(*found) if found else None
 
-    def add_files(self, rows: Iterable[tuple[str, int, int, str]]) -> None:
-        """Remember (path, size, mtime_ns, sha256)."""
-        encoded = [(os.fsencode(path), size, mtime, sha256) for path, size, mtime, sha256 in rows]
-        with self._transaction():
-            self.connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", encoded)
+    def add(self, geometry: str, segment: tuple[str, int], entries: list[Entry], files: list[FileRow]) -> None:
+        """Make everything of a pass known at once.
 
-    def add_segment(self, geometry: str, name: str, size: int, entries: list[Entry]) -> None:
-        """Make a segment that lies in its final place known, all rows at once."""
+        Args:
+            segment: name and bytes of a segment that lies in its final place; "" where there are only problems.
+            files: (path, size, mtime_ns, sha256).
+        """
+        name, size = segment
         rows = [
             (geometry, e.sha256, e.pixel_hash, e.width, e.height, e.problem, e.segment, e.place, e.checksum)
             for e in entries
         ]
+        encoded = [(os.fsencode(path), size, mtime, sha256) for path, size, mtime, sha256 in files]
         with self._transaction():
             if name:
-                self.connection.execute(
-                    "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?)", (name, geometry, len(rows), size, time.time())
-                )
+                self.connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?)", (name, geometry, size, time.time()))
             self.connection.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self.connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", encoded)
 
     def segments(self) -> list[tuple[str, str, int]]:
         """(name, geometry, bytes), the one used longest ago first."""

@@ -19,7 +19,9 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
@@ -73,55 +75,59 @@ class Decoded:
     pixels: np.ndarray | None = None
 
 
-class _Unusable(Exception):
+class _UnusableError(Exception):
     """Why a file is not used, in words for a person."""
 
 
-def decode_file(path: str, geometry: Geometry) -> Decoded:
-    """Read, check, decode and resize one file; never raises for what is wrong with the file."""
+def decode_file(path: str, geometry: Geometry, known: Callable[[str], bool] | None = None) -> Decoded:
+    """Read, check, decode and resize one file; never raises for what is wrong with the file.
+
+    Args:
+        known: tells by the content hash whether the outcome is known elsewhere; then nothing is decoded, and both
+            `pixels` and `problem` stay empty.
+    """
     found = Decoded()
     try:
         content, info = _read(path)
         found = Decoded(hashlib.sha256(content).hexdigest(), size=info.st_size, mtime_ns=info.st_mtime_ns)
+        if known is not None and known(found.sha256):
+            return found
         return _decode(content, geometry, found)
-    except _Unusable as reason:
+    except _UnusableError as reason:
         return replace(found, problem=str(reason))
     except MemoryError:
-        return replace(found, problem="needs more memory than there is")
+        return Decoded(problem="needs more memory than there is")  # without a hash: may be otherwise next time
 
 
-def decode_bytes(content: bytes, geometry: Geometry) -> Decoded:
-    """Like `decode_file`, for the bytes of a file."""
-    found = Decoded(hashlib.sha256(content).hexdigest(), size=len(content))
-    try:
-        return _decode(content, geometry, found)
-    except _Unusable as reason:
-        return replace(found, problem=str(reason))
+def array_sha256(image: np.ndarray) -> str:
+    """SHA-256 of an image's pixel bytes, row by row."""
+    return hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
 
 
 def resize_array(image: np.ndarray, geometry: Geometry) -> Decoded:
     """Decoded from an array: uint8 [h, w] or [h, w, 3]; `sha256` is that of the pixel bytes."""
-    sha256 = hashlib.sha256(np.ascontiguousarray(image)).hexdigest()
+    sha256 = array_sha256(image)
     rgb = Image.fromarray(image).convert("RGB")
     return Decoded(sha256, _pixel_hash(rgb), rgb.width, rgb.height, pixels=_resized(rgb, geometry))
 
 
 def _read(path: str) -> tuple[bytes, os.stat_result]:
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
-            raise _Unusable("not a regular file")
-        with open(path, "rb") as file:  # noqa: PTH123 - a string; a Path would be made a million times
-            info = os.fstat(file.fileno())
-            if info.st_size == 0:
-                raise _Unusable("zero bytes")
-            if info.st_size > MAX_BYTES:
-                raise _Unusable(f"too large: {info.st_size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
-            return file.read(MAX_BYTES + 1), info
+        info = Path(path).stat()
+        if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for its other end
+            raise _UnusableError("not a regular file")
+        if info.st_size == 0:
+            raise _UnusableError("zero bytes")
+        if info.st_size > MAX_BYTES:
+            raise _UnusableError(f"too large: {info.st_size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
+        # Times are those from before: where the file changes meanwhile, it is read again the next time.
+        with Path(path).open("rb") as file:
+            return file.read(MAX_BYTES), info
     except FileNotFoundError as error:
-        raise _Unusable("a link to nothing" if os.path.islink(path) else "does not exist") from error
+        raise _UnusableError("a link to nothing" if Path(path).is_symlink() else "does not exist") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise _Unusable(f"unreadable: {reason.lower()}") from error
+        raise _UnusableError(f"unreadable: {reason.lower()}") from error
 
 
 def _decode(content: bytes, geometry: Geometry, found: Decoded) -> Decoded:
@@ -137,10 +143,10 @@ def _decode(content: bytes, geometry: Geometry, found: Decoded) -> Decoded:
             again = _open(content)
             again.draft(None, (needed, needed))
             rgb, turned = _rgb(again)
-    except _Unusable:
+    except _UnusableError:
         raise
     except Exception as error:  # decoders of six formats raise OSError, ValueError, SyntaxError, struct.error, ...
-        raise _Unusable(_reason(error)) from error
+        raise _UnusableError(_reason(error)) from error
     width, height = size[::-1] if turned else size
     return replace(found, pixel_hash=pixel_hash, width=width, height=height, pixels=_resized(rgb, geometry))
 
@@ -148,23 +154,23 @@ def _decode(content: bytes, geometry: Geometry, found: Decoded) -> Decoded:
 def _open(content: bytes) -> Image.Image:
     """An image whose header is known to be of an allowed format and size; nothing is decoded yet."""
     if not content.strip(b"\0"):
-        raise _Unusable("unreadable: nothing but zeros")
+        raise _UnusableError("unreadable: nothing but zeros")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(content), formats=FORMATS)
             width, height = image.size
     except Image.DecompressionBombError as error:
-        raise _Unusable(f"too large: more than {MAX_PIXELS // 1_000_000} megapixels") from error
+        raise _UnusableError(f"too large: more than {MAX_PIXELS // 1_000_000} megapixels") from error
     except Image.UnidentifiedImageError as error:
-        raise _Unusable(f"not an image of an allowed format ({', '.join(FORMATS)})") from error
+        raise _UnusableError(f"not an image of an allowed format ({', '.join(FORMATS)})") from error
     except Exception as error:
-        raise _Unusable(_reason(error)) from error
+        raise _UnusableError(_reason(error)) from error
     if width * height > MAX_PIXELS:
         limit = f"at most {MAX_PIXELS // 1_000_000} are read"
-        raise _Unusable(f"too large: {width}x{height} is {width * height / 1e6:.1f} megapixels, {limit}")
+        raise _UnusableError(f"too large: {width}x{height} is {width * height / 1e6:.1f} megapixels, {limit}")
     if width < 1 or height < 1:
-        raise _Unusable(f"empty: {width}x{height} pixels")
+        raise _UnusableError(f"empty: {width}x{height} pixels")
     return image
 
 
@@ -202,18 +208,18 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode == "F":
-        raise _Unusable("floating-point pixels have no agreed range: save it with 8 or 16 bits")
+        raise _UnusableError("floating-point pixels have no agreed range: save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
-            raise _Unusable("32-bit pixels have no agreed range: save it with 8 or 16 bits")
+            raise _UnusableError("32-bit pixels have no agreed range: save it with 8 or 16 bits")
         return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
 
 
 def _pixel_hash(rgb: Image.Image) -> str:
     digest = hashlib.sha256(f"{rgb.width}x{rgb.height}:".encode())
-    digest.update(np.asarray(rgb))
+    digest.update(np.ascontiguousarray(rgb).data)
     return digest.hexdigest()
 
 

@@ -5,6 +5,8 @@ They load from Keras's own cache where they are there, and through its verified 
 
 from __future__ import annotations
 
+import contextlib
+import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +17,16 @@ from transfercli.errors import DataError
 PREFIX = "keras:"
 
 _DIGITS = tuple("0123456789")
+_CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
+_FASHION = "tshirt trouser pullover dress coat sandal shirt sneaker bag ankle_boot"
 _CIFAR100 = (
-    "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle "
-    "caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant "
-    "flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man "
-    "maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree "
-    "plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail "
-    "snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train trout "
-    "tulip turtle wardrobe whale willow_tree wolf woman worm"
+    "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can "
+    "castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin "
+    "elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster "
+    "man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck "
+    "pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk "
+    "skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger "
+    "tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm"
 )
 
 
@@ -40,7 +44,7 @@ _TORONTO = "https://www.cs.toronto.edu/~kriz/"
 
 SETS: dict[str, KerasSet] = {
     "cifar10": KerasSet(
-        tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
+        tuple(_CIFAR10.split()),
         ("cifar-10-batches-py-target_archive",),
         _TORONTO + "cifar-10-python.tar.gz",
     ),
@@ -49,7 +53,7 @@ SETS: dict[str, KerasSet] = {
     ),
     "mnist": KerasSet(_DIGITS, ("mnist.npz",), _GOOGLE + "mnist.npz"),
     "fashion_mnist": KerasSet(
-        tuple("tshirt trouser pullover dress coat sandal shirt sneaker bag ankle_boot".split()),
+        tuple(_FASHION.split()),
         tuple(
             f"fashion-mnist/{part}-ubyte.gz"
             for part in ("train-labels-idx1", "train-images-idx3", "t10k-labels-idx1", "t10k-images-idx3")
@@ -61,14 +65,12 @@ SETS: dict[str, KerasSet] = {
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
-    """One side of a set: uint8 [N, H, W] or [N, H, W, 3], and the class name of each row."""
+    """One side of a set: uint8 [N, H, W] or [N, H, W, 3]; the class and the name (`train/00017`) of each row."""
 
     side: str
     images: np.ndarray
     labels: list[str]
-
-    def names(self) -> list[str]:
-        return [f"{self.side}/{index:05d}" for index in range(len(self.images))]
+    names: list[str]
 
 
 def is_keras(source: str) -> bool:
@@ -83,7 +85,12 @@ def load(source: str) -> list[Arrays]:
     row = SETS[name]
     sides = _load(name, row)
     return [
-        Arrays(side, images, [row.labels[int(number)] for number in np.ravel(numbers)])
+        Arrays(
+            side,
+            images,
+            [row.labels[int(number)] for number in np.ravel(numbers)],
+            [f"{side}/{index:05d}" for index in range(len(images))],
+        )
         for side, (images, numbers) in zip(("train", "test"), sides, strict=True)
     ]
 
@@ -92,7 +99,8 @@ def _load(name: str, row: KerasSet) -> Any:
     import keras
 
     try:
-        return getattr(keras.datasets, name).load_data()
+        with contextlib.redirect_stdout(io.StringIO()):  # Keras draws its download on stdout, which is the result's
+            return getattr(keras.datasets, name).load_data()
     except Exception as error:  # urllib, tarfile, zipfile and Keras all have their own
         raise DataError(
             f"keras:{name} cannot be had: {str(error).splitlines()[0] if str(error) else type(error).__name__}; "

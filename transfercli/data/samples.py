@@ -62,7 +62,9 @@ def _holds(folder: Path, files: dict[str, bytes], name: str) -> bool:
     if not folder.exists():
         return False
     if not folder.is_dir():
-        raise UsageError(f"{str(folder)!r} is a file; a folder is written there", "name a folder that does not exist yet")
+        raise UsageError(
+            f"{str(folder)!r} is a file; a folder is written there", "name a folder that does not exist yet"
+        )
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     if not found and not any(folder.iterdir()):
         return False

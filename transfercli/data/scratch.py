@@ -20,7 +20,7 @@ class Scratch:
     """One nameless temporary file, mapped into memory: gone with the process, whatever ends it."""
 
     def __init__(self, geometry: Geometry) -> None:
-        self.geometry = geometry
+        self.geometry, self.trouble = geometry, ""
         self._entries: dict[str, Entry] = {}
         self._count = 0
         self._view: np.ndarray | None = None
@@ -50,7 +50,7 @@ class Scratch:
     def remember(self, file: str, decoded: Decoded) -> None:
         """Nothing outlives the process."""
 
-    def make_room(self, in_use: set[str], wanted: int) -> None:
+    def make_room(self, wanted: int) -> None:
         """There is no bound but the disk's."""
 
     def close(self) -> None:

@@ -22,7 +22,13 @@ OTHER_IMAGES = frozenset(
     {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".ppm", ".pgm", ".ico", ".dng", ".cr2", ".nef", ".arw"}
 )
 JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-SIDE_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+SIDE_FOLDERS = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "test": "test",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class Item:
     @property
     def counted(self) -> bool:
         """Whether it counts among the images: text files that lie about do not."""
-        return not self.problem or os.path.splitext(self.file)[1].lower() in OTHER_IMAGES
+        return not self.problem or Path(self.file).suffix.lower() in OTHER_IMAGES
 
 
 def relative(file: str, base: Path) -> str:
@@ -115,7 +121,13 @@ def folder_items(folder: Path, base: Path, side: str) -> list[Item]:
     items = []
     for label in labels:
         _printable(label, folder)
-        items += [_item(file, base, label, side) for file in sorted(_walk(folder / label))]
+        files = [_item(file, base, label, side) for file in sorted(_walk(folder / label))]
+        if side == "train" and not any(item.counted for item in files):
+            raise DataError(
+                f"class {label!r} has no images: its folder has {_contents(folder / label)}",
+                f"put images in, or remove the folder; read are {', '.join(sorted(IMAGE_EXTENSIONS))}",
+            )
+        items += files
     return items
 
 
@@ -130,7 +142,7 @@ def _printable(label: str, folder: Path) -> None:
 
 
 def _item(file: str, base: Path, label: str, side: str) -> Item:
-    extension = os.path.splitext(file)[1].lower()
+    extension = Path(file).suffix.lower()
     problem = "" if extension in IMAGE_EXTENSIONS else f"not read: extension {extension!r}"
     return Item(file, relative(file, base), label, side, problem)
 
@@ -138,26 +150,27 @@ def _item(file: str, base: Path, label: str, side: str) -> Item:
 def _walk(folder: Path) -> Iterator[str]:
     """Every visible file below `folder`, each real folder once and none that holds a folder it lies in."""
     seen: set[tuple[int, int]] = set()
-    waiting = [str(folder)]
+    waiting = [folder]
     while waiting:
         place = waiting.pop()
         try:
-            info = os.stat(place)
-            if (info.st_dev, info.st_ino) in seen or (os.path.islink(place) and _encloses(place)):
+            info = place.stat()
+            if (info.st_dev, info.st_ino) in seen or (place.is_symlink() and _encloses(place)):
                 continue
             seen.add((info.st_dev, info.st_ino))
             with os.scandir(place) as entries:
                 visible = sorted((entry for entry in entries if not hidden(entry.name)), key=lambda entry: entry.name)
         except OSError as error:
-            raise DataError(f"the folder {place!r} cannot be listed: {error.strerror}", "check its permissions") from error
+            raise DataError(
+                f"the folder {str(place)!r} cannot be listed: {error.strerror}", "check its permissions"
+            ) from error
         yield from (entry.path for entry in visible if not entry.is_dir())
-        waiting += [entry.path for entry in reversed(visible) if entry.is_dir()]
+        waiting += [Path(entry.path) for entry in reversed(visible) if entry.is_dir()]
 
 
-def _encloses(link: str) -> bool:
+def _encloses(link: Path) -> bool:
     """Whether a link leads to a folder above itself: following it would give every image the link's class."""
-    target, place = os.path.realpath(link), os.path.realpath(os.path.dirname(link))
-    return target == os.path.commonpath([target, place])
+    return link.parent.resolve().is_relative_to(link.resolve())
 
 
 def _contents(folder: Path) -> str:
@@ -165,6 +178,6 @@ def _contents(folder: Path) -> str:
     files = [entry.name for entry in os.scandir(folder) if not hidden(entry.name)]
     if not files:
         return "an empty folder"
-    kinds = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in files)
+    kinds = Counter(Path(name).suffix.lower() or "no extension" for name in files)
     listed = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda kv: (-kv[1], kv[0]))[:4])
     return f"{len(files)} file{'s' * (len(files) != 1)} ({listed})"

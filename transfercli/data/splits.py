@@ -104,7 +104,7 @@ def _movable(
     label: str, classes: Mapping[str, set[str]], wanted: Sequence[str], decided: Mapping[str, str], free: set[str]
 ) -> str | None:
     """The free image with the lowest hash whose move leaves no class without a side it has now; train gives first."""
-    owners = [hashes for hashes in classes.values()]
+    owners = list(classes.values())
     counts = [Counter(decided[pixels] for pixels in hashes) for hashes in owners]
     for side in wanted:
         for pixels in sorted(p for p in classes[label] & free if decided[p] == side):
@@ -117,6 +117,7 @@ def _no_image_left(label: str, side: str, hashes: set[str], decided: Mapping[str
     standing = Counter(decided[pixels] for pixels in hashes)
     found = ", ".join(f"{standing[s]} in {s}" for s in SIDES if standing[s])
     return DataError(
-        f"class {label!r} has no image left for {side}: {found}, fixed by earlier runs of this experiment or by the data",
+        f"class {label!r} has no image left for {side}: {found}, fixed by "
+        "earlier runs of this experiment or by the data",
         f"add images of {label!r}, or give the experiment a new name",
     )

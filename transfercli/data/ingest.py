@@ -1,0 +1,173 @@
+"""One pass over the files: what has not changed is looked up, the rest is read, checked and decoded in parallel."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transfercli.config.schema import ComputeConfig
+from transfercli.data.cache import DiskCache, Store, cache_root, decoded_bytes
+from transfercli.data.cache_index import Entry
+from transfercli.data.dataset import CacheCounts
+from transfercli.data.decode import Decoded, Geometry, array_sha256, decode_file, resize_array
+from transfercli.data.keras_sets import Arrays
+from transfercli.data.pixels import StoredImages
+from transfercli.data.pool import WorkersUnavailableError, decode_files
+from transfercli.data.scratch import Scratch
+from transfercli.data.sources import Item
+from transfercli.errors import ConfigError
+from transfercli.events import Events
+
+# Starting workers costs about as much as reading this much in one process.
+FEW_FILES = 200
+FEW_BYTES = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How images are to be read: everything but which.
+
+    Attributes:
+        max_bad_fraction: unreadable images tolerated.
+    """
+
+    geometry: Geometry
+    max_bad_fraction: float
+    compute: ComputeConfig
+    events: Events
+
+
+class Ingest:
+    """Reads files and arrays into one store; use as a context, ask for images after it.
+
+    Whatever ends the pass, what was decoded until then is kept in the cache.
+    """
+
+    def __init__(self, reading: Reading, total: int) -> None:
+        self.geometry, self.compute, self.events = reading.geometry, reading.compute, reading.events
+        self.store = _open_store(reading, total)
+        self.total, self.done = total, 0
+        self.hits, self.misses = 0, 0
+
+    def __enter__(self) -> Ingest:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.store.close()
+        if self.store.trouble:
+            self.events.warn(f"the image cache keeps nothing of this run: {self.store.trouble}")
+
+    @property
+    def counts(self) -> CacheCounts:
+        return CacheCounts(self.hits, self.misses)
+
+    def images(self, entries: Sequence[Entry], redo: Sequence[Callable[[], Decoded]]) -> StoredImages:
+        """The pixels of entries without a problem; `redo` decodes one again, should the cache be damaged."""
+        return StoredImages(self.store, entries, redo)
+
+    def files(self, items: Sequence[Item]) -> list[Entry]:
+        """What is known of each file afterwards, problems included."""
+        entries: list[Entry | None] = [None] * len(items)
+        waiting: list[int] = []
+        size_waiting = 0
+        for position, item in enumerate(items):
+            entry, size = (Entry("", problem=item.problem), 0) if item.problem else self._lookup(item.file)
+            entries[position] = entry
+            if entry is None:
+                waiting.append(position)
+                size_waiting += size
+            else:
+                self._tick(not entry.problem, hit=True)
+        self.store.make_room(len(waiting) * decoded_bytes(self.geometry))
+        for place, decoded in self._decode([items[position].file for position in waiting], size_waiting):
+            position = waiting[place]
+            entries[position] = self._keep(items[position].file, decoded)
+        self._report()
+        return [entry for entry in entries if entry is not None]
+
+    def arrays(self, arrays: Arrays) -> list[Entry]:
+        """Like `files`, for images that are in memory already."""
+        hashes = [array_sha256(image) for image in arrays.images]
+        known = [self.store.entry(sha256) for sha256 in hashes]
+        self.store.make_room(sum(entry is None for entry in known) * decoded_bytes(self.geometry))
+        entries = []
+        for image, sha256, entry in zip(arrays.images, hashes, known, strict=True):
+            found = entry or self.store.entry(sha256)
+            entries.append(found or self.store.add(resize_array(image, self.geometry)))
+            self._tick(True, hit=found is not None)
+        self._report()
+        return entries
+
+    def _lookup(self, file: str) -> tuple[Entry | None, int]:
+        """The entry of a file that has not changed since it was read, without opening it; and its size."""
+        try:
+            info = Path(file).stat()
+        except (OSError, ValueError):
+            return None, 0
+        sha256 = self.store.known(file, info.st_size, info.st_mtime_ns)
+        return (self.store.entry(sha256) if sha256 else None), info.st_size
+
+    def _decode(self, files: list[str], size: int) -> Iterator[tuple[int, Decoded]]:
+        workers = min(self.compute.threads or usable_cores(), len(files))
+        done: set[int] = set()
+        if workers > 1 and (len(files) >= FEW_FILES or size >= FEW_BYTES):
+            index = self.store.index.file if isinstance(self.store, DiskCache) else None
+            try:
+                for place, decoded in decode_files(files, self.geometry, workers=workers, index=index):
+                    done.add(place)
+                    yield place, decoded
+            except WorkersUnavailableError as error:
+                self.events.warn(f"no worker processes ({error}): images are read one after the other")
+        for place, file in enumerate(files):
+            if place not in done:
+                yield place, decode_file(file, self.geometry, lambda sha256: self.store.entry(sha256) is not None)
+
+    def _keep(self, file: str, decoded: Decoded) -> Entry:
+        known = self.store.entry(decoded.sha256) if decoded.sha256 else None
+        if known is None and decoded.pixels is None and not decoded.problem:
+            decoded = decode_file(file, self.geometry)  # it was in the cache a moment ago, and is gone or damaged
+        if not decoded.sha256:
+            entry = Entry("", problem=decoded.problem)
+        else:
+            entry = known or self.store.add(decoded)
+            self.store.remember(file, decoded)
+        self._tick(not entry.problem, hit=known is not None)
+        return entry
+
+    def _tick(self, usable: bool, *, hit: bool) -> None:
+        self.done += 1
+        if usable:
+            self.hits, self.misses = self.hits + hit, self.misses + (not hit)
+        if self.done % 64 == 0:
+            self._report()
+
+    def _report(self) -> None:
+        self.events.progress("ingest", self.done, self.total, "files")
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _open_store(reading: Reading, total: int) -> Store:
+    compute, wanted = reading.compute, total * decoded_bytes(reading.geometry)
+    if compute.cache == "off":
+        return Scratch(reading.geometry)
+    max_bytes = int(compute.cache_max_gb * 1e9)
+    root = cache_root(compute)
+    if wanted > max_bytes:
+        reason = f"these images need {wanted / 1e9:.1f} GB and compute.cache_max_gb is {compute.cache_max_gb:g}"
+    else:
+        try:
+            return DiskCache(root, reading.geometry, max_bytes)
+        except (OSError, sqlite3.Error) as error:
+            reason = f"the cache folder {str(root)!r} cannot be used: {error}"
+    if compute.cache == "require":
+        raise ConfigError(f"compute.cache is 'require', but {reason}", "set compute.cache_dir or compute.cache_max_gb")
+    reading.events.warn(f"{reason}; images are decoded for this run only")
+    return Scratch(reading.geometry)

@@ -1,0 +1,137 @@
+"""Which images a config names, and which sides are still to be carved: names only, nothing is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from transfercli.config.schema import DataConfig
+from transfercli.data import keras_sets
+from transfercli.data.sources import Item, folder_items, must_exist, side_folders
+from transfercli.data.tables import is_table, table_items
+from transfercli.errors import DataError
+from transfercli.events import Events
+
+HELD_OUT = ("validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Files, or arrays for `keras:` sources, and the fractions of the sides that no source names."""
+
+    items: list[Item]
+    arrays: list[keras_sets.Arrays] = field(default_factory=list)
+    fractions: dict[str, float] = field(default_factory=dict)
+
+    def labels_of(self, side: str) -> set[str]:
+        named = {item.label for item in self.items if item.side == side and item.counted}
+        return named.union(*(arrays.labels for arrays in self.arrays if arrays.side == side))
+
+    def __len__(self) -> int:
+        return len(self.items) + sum(len(arrays.images) for arrays in self.arrays)
+
+
+def base_folder(root: str, folder: Path) -> Path:
+    """The folder that recorded paths are relative to, for `root` as a config in `folder` gives it."""
+    path = _place(root, folder)
+    return path.parent if is_table(path) else path
+
+
+def list_images(config: DataConfig, folder: Path, events: Events) -> Listing:
+    """Find the images of all sides, sorted by name.
+
+    A path of `validation` or `test` comes first, then what the training source names itself (folders inside, a split
+    column, the test set of a `keras:` set), then the fraction. `test: null` leaves test images unused.
+    """
+    items, arrays = _source(config.train, folder)
+    fractions = {}
+    for side in HELD_OUT:
+        value = getattr(config, side)
+        inside = any(item.side == side for item in items) or any(part.side == side for part in arrays)
+        if isinstance(value, str) or value is None:
+            items = [item for item in items if item.side != side]
+            arrays = [part for part in arrays if part.side != side]
+        if isinstance(value, str):
+            items += _held_out(value, side, folder, base_folder(config.train, folder))
+        elif value is not None and not inside:
+            fractions[side] = float(value)
+        elif inside and side in config.model_fields_set and value is not None:
+            events.detail(f"{side} images come from {config.train}; the fraction {value} is not used")
+    listing = Listing(sorted(items, key=lambda item: (item.name, item.side)), arrays, fractions)
+    _check_classes(listing)
+    return listing
+
+
+def list_split(path: Path, side: str, base: Path) -> list[Item]:
+    """The images of one side at `path`: a folder of classes, a folder with `side` inside, or a table."""
+    if is_table(path):
+        items = table_items(path, base)
+        named = [item for item in items if item.side == side]
+        if not named and any(item.side != "train" for item in items):
+            raise DataError(f"{path.name} has no rows whose split is {side}")
+        return [replace(item, side=side) for item in named or items]
+    if not path.is_dir():
+        raise DataError(f"{str(path)!r} is neither a folder nor a .csv or .jsonl file")
+    sides = side_folders(path)
+    if sides and side not in sides:
+        raise DataError(f"{str(path)!r} has no folder for {side}: found {', '.join(sorted(sides))}")
+    return folder_items(sides.get(side, path), base, side)
+
+
+def _place(given: str, folder: Path) -> Path:
+    """Absolute, but spelled as given: `relative` counts the folders of the spelling, not those behind links."""
+    return Path(os.path.normpath(folder.absolute() / Path(given).expanduser()))
+
+
+def _source(given: str, folder: Path) -> tuple[list[Item], list[keras_sets.Arrays]]:
+    if keras_sets.is_keras(given):
+        return [], keras_sets.load(given)
+    path, base = _place(given, folder), base_folder(given, folder)
+    must_exist(path, "data.train", given)
+    if is_table(path):
+        return table_items(path, base), []
+    if not path.is_dir():
+        raise DataError(
+            f"data.train: {given!r} is a file of another kind",
+            "give an image folder, a .csv or .jsonl file with the columns path,label, or keras:NAME",
+        )
+    sides = side_folders(path) or {"train": path}
+    return [item for side, place in sides.items() for item in folder_items(place, base, side)], []
+
+
+def _held_out(given: str, side: str, folder: Path, base: Path) -> list[Item]:
+    if keras_sets.is_keras(given):
+        raise DataError(f"data.{side}: {given!r}: a keras: set can only be data.train", "it brings its own test images")
+    path = _place(given, folder)
+    must_exist(path, f"data.{side}", given)
+    return list_split(path, side, base)
+
+
+def _check_classes(listing: Listing) -> None:
+    trained = listing.labels_of("train")
+    if len(trained) < 2:
+        found = f"one class ({next(iter(trained))!r})" if trained else "no class with images"
+        raise DataError(f"the training data has {found}; at least two classes are needed")
+    for side in HELD_OUT:
+        check_known(listing.labels_of(side), trained, f"{side} images", "the training images")
+
+
+def check_known(found: Iterable[str], known: Iterable[str], where: str, whose: str) -> None:
+    """Raise DataError where a class of `found` is not among `known`."""
+    unknown = sorted(set(found) - set(known))
+    if unknown:
+        raise DataError(
+            f"the {where} have {_named('class', unknown)}, unknown to {whose}: known are {_list(sorted(known))}",
+            "rename or remove it; classes are matched by name",
+        )
+
+
+def _named(noun: str, names: Sequence[str]) -> str:
+    return f"the {noun}{'es' * (len(names) > 1)} {_list(names)}"
+
+
+def _list(names: Sequence[str], most: int = 10) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(repr(name) for name in names[:most]) + rest
