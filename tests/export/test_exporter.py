@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import site
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transfercli.errors import ArtefactError, GateError, UsageError
+from transfercli.events import Events
+from transfercli.export import exporter, verify
+from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats, labels_text
+from transfercli.export.formats import FORMATS, check_formats
+from transfercli.export.verify import Answer, Question, ask
+
+FORMAT_NAMES = sorted(FORMATS)
+
+
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+def test_artefact_answers_as_the_predictor_does(exported, name):
+    result = exported.results[name]
+    assert result["max_abs_diff"] <= 1e-5
+    assert result["max_abs_diff_bytes"] <= 1e-5  # PNG files of the model's own size hold the same pixels
+    assert result["label_agreement"] == 1.0
+    assert result["accuracy_exported"] == result["accuracy_original"]
+
+
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+def test_export_json_holds_the_result_the_input_and_where_it_came_from(exported, spec, name):
+    written = json.loads((exported.out / name / "export.json").read_text())
+    result = exported.results[name]
+    assert {key: written[key] for key in result if key != "path"} == {k: v for k, v in result.items() if k != "path"}
+    assert written["run"] == "digits/one"
+    assert written["labels"] == list(spec.labels)
+    assert written["input"]["height"] == 32
+    assert written["input"]["resize"] == "stretch"
+    assert (exported.out / name / written["path"]).resolve() == Path(result["path"]).resolve()
+    assert result["bytes"] > 1000
+    assert set(result["latency_ms"]) == {"batch_1", "batch_32"}
+
+
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+def test_labels_stand_one_a_line_in_index_order(exported, spec, name):
+    lines = (exported.out / name / "labels.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == [*spec.labels[:9], "naïve\\nnine"]
+
+
+def test_escaped_labels_cannot_be_confused():
+    assert labels_text(("a\\nb", "a\nb")) == "a\\\\nb\na\\nb\n"
+
+
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+def test_no_file_of_an_artefact_holds_an_absolute_path(exported, name):
+    here = [str(exported.out), str(Path.cwd()), str(Path.home()), *site.getsitepackages(), "site-packages"]
+    for file in (exported.out / name).rglob("*"):
+        content = file.read_bytes() if file.is_file() else b""
+        assert [place for place in here if len(place) > 1 and place.encode() in content] == []
+
+
+def test_export_leaves_nothing_beside_the_formats(exported):
+    assert sorted(path.name for path in exported.out.iterdir()) == FORMAT_NAMES
+
+
+class Fake:
+    """Stands in for the child process: says what the run says, and then something else."""
+
+    def __init__(self, reference, monkeypatch, **changed):
+        answer = Answer(reference.probabilities, reference.probabilities, None, {1: 1.0, 32: 2.0}, 0.5)
+        values = {field: changed.get(field, getattr(answer, field)) for field in Answer.__slots__}
+        monkeypatch.setattr(exporter, "ask", lambda *_: Answer(**values))
+
+
+def _export(predictor, spec, reference, out, **options):
+    return export_formats(predictor, spec, reference, ExportRequest(("keras",), out, **options), {}, Events())
+
+
+def test_artefact_whose_probabilities_differ_is_removed(predictor, spec, reference, tmp_path, monkeypatch):
+    Fake(reference, monkeypatch, probabilities=reference.probabilities + 0.002)
+    with pytest.raises(ExportRejected, match=r"differ from the run's by 0\.002") as caught:
+        _export(predictor, spec, reference, tmp_path)
+    assert isinstance(caught.value, GateError)
+    assert caught.value.artefacts[0]["format"] == "keras"
+    assert caught.value.artefacts[0]["max_abs_diff"] == pytest.approx(0.002, abs=1e-6)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_max_drop_removes_the_artefact_and_what_an_earlier_export_left(
+    predictor, spec, reference, tmp_path, monkeypatch
+):
+    Fake(reference, monkeypatch)
+    _export(predictor, spec, reference, tmp_path, max_drop=0.0)
+    assert (tmp_path / "keras" / "model.keras").is_file()
+    with pytest.raises(ExportRejected, match=r"accuracy drops by 0\.0000, and --max-drop allows -0\.5") as caught:
+        _export(predictor, spec, reference, tmp_path, max_drop=-0.5)
+    assert caught.value.artefacts[0]["accuracy_exported"] == caught.value.artefacts[0]["accuracy_original"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        ({"probabilities": np.zeros((40, 9), np.float32)}, "shape"),
+        ({"probabilities": np.full((40, 10), np.nan, np.float32)}, "not finite"),
+        ({"labels": ("other",)}, "labels"),
+    ],
+)
+def test_artefact_of_another_shape_is_an_error_and_the_older_one_stays(
+    predictor, spec, reference, tmp_path, monkeypatch, changed, said
+):
+    older = tmp_path / "keras" / "model.keras"
+    older.parent.mkdir()
+    older.write_bytes(b"older")
+    Fake(reference, monkeypatch, **changed)
+    with pytest.raises(ArtefactError, match=said):
+        _export(predictor, spec, reference, tmp_path)
+    assert older.read_bytes() == b"older"
+    assert [path.name for path in tmp_path.iterdir()] == ["keras"]
+
+
+def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, digits, spec, tmp_path):
+    damaged = tmp_path / "model.keras"
+    content = (exported.out / "keras" / "model.keras").read_bytes()
+    damaged.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ArtefactError, match="could not be loaded and run again: .*zip"):
+        ask("keras", damaged, Question(digits.images, digits.files, spec), Events())
+
+
+def test_child_that_never_answers_is_ended(exported, digits, spec):
+    with pytest.raises(ArtefactError, match="no answer within 0 seconds"):
+        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Events(), timeout=0.0)
+
+
+def test_wish_to_stop_ends_the_child(exported, digits, spec, monkeypatch):
+    class Stop(Events):
+        def progress(self, *_args):
+            raise KeyboardInterrupt
+
+    children = []
+    popen = verify.subprocess.Popen
+    monkeypatch.setattr(verify.subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1])
+    with pytest.raises(KeyboardInterrupt):
+        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Stop())
+    assert children[0].poll() is not None
+
+
+def test_unknown_format_names_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'saved_model'"):
+        check_formats(("savedmodel",))
+
+
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+def test_quantising_a_float32_format_is_a_usage_error(name):
+    with pytest.raises(UsageError, match="float32 only"):
+        check_formats((name,), "int8")
+
+
+def test_missing_extra_is_a_usage_error_with_the_install_line(monkeypatch):
+    from dataclasses import replace
+
+    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["keras"], name="onnx", needs=("no_such_onnx",), extra="onnx"))
+    with pytest.raises(UsageError, match="no_such_onnx") as caught:
+        check_formats(("onnx",))
+    assert caught.value.hint == "pip install 'transfercli[onnx]'"

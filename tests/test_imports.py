@@ -1,0 +1,216 @@
+"""The house's rules that no type checker sees: who imports whom, how early, and what is never called."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from transfercli.config.choices import TABLES
+
+PACKAGE = Path(__file__).parent.parent / "transfercli"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+# Which rooms a room may import, besides itself, `errors`, `events` and the package's version.
+LOW = {"config", "runs"}
+DATA = LOW | {"data"}
+MAY_IMPORT = {
+    "config": set(),
+    "runs": {"config"},
+    "data": LOW,
+    "models": LOW,
+    "training": DATA | {"models"},
+    "transfer": DATA | {"models", "training"},
+    "evaluation": DATA | {"models", "training"},
+    "export": DATA | {"models", "training"},
+    "workflows": DATA | {"models", "training", "transfer", "evaluation", "export"},
+    "cli": DATA | {"models", "training", "transfer", "evaluation", "export", "workflows"},
+}
+LIGHT = ("cli", "config", "runs", "workflows")
+HEAVY = {"keras", "tensorflow", "jax", "sklearn", "matplotlib", "torch"}
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {_name(path): path for path in SOURCES}
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def _statements(tree: ast.AST, early: bool) -> Iterator[ast.AST]:
+    """All nodes; with `early` only those that run when the module is imported."""
+    for node in ast.iter_child_nodes(tree):
+        if early and (_is_type_checking(node) or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)):
+            continue
+        yield node
+        yield from _statements(node, early)
+
+
+def _imported(tree: ast.AST, early: bool) -> set[str]:
+    """Dotted names of imported modules, of this package as deep as they are modules."""
+    found = set()
+    for node in _statements(tree, early):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+            found |= {full for alias in node.names if (full := f"{node.module}.{alias.name}") in MODULES}
+    return found
+
+
+def _room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def _way_to_heavy(module: str, seen: set[str]) -> list[str]:
+    """The chain of module-level imports from `module` to a heavy library, or nothing."""
+    seen.add(module)
+    for imported in sorted(_imported(_tree(MODULES[module]), early=True)):
+        if imported.split(".")[0] in HEAVY:
+            return [module, imported]
+        if imported in MODULES and imported not in seen and (rest := _way_to_heavy(imported, seen)):
+            return [module, *rest]
+    return []
+
+
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_imports_point_one_way(room):
+    wrong = []
+    for module, path in MODULES.items():
+        if _room(module) != room:
+            continue
+        targets = {_room(name) for name in _imported(_tree(path), early=False) if name.startswith("transfercli.")}
+        wrong += [f"{module} -> {target}" for target in targets - {room, "errors", "events"} - MAY_IMPORT[room]]
+    assert wrong == []
+
+
+def test_every_room_has_its_place_in_the_order():
+    rooms = {path.relative_to(PACKAGE).parts[0] for path in SOURCES if path.parent != PACKAGE}
+    assert rooms == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", LIGHT)
+def test_light_rooms_reach_no_heavy_library_when_imported(room):
+    ways = [_way_to_heavy(module, set()) for module in MODULES if _room(module) == room]
+    assert [" -> ".join(way) for way in ways if way] == []
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_tables_that_the_config_asks_reach_no_heavy_library_when_imported(table):
+    assert _way_to_heavy(TABLES[table][0], set()) == []
+
+
+def test_import_chain_is_found_through_other_modules():
+    assert _way_to_heavy("transfercli.export.encoded", set()) == ["transfercli.export.encoded", "tensorflow"]
+    assert _way_to_heavy("transfercli.export.exporter", set()) == []
+
+
+HELP = """
+import runpy, sys
+sys.argv = ["transfercli", "--help"]
+try:
+    runpy.run_module("transfercli", run_name="__main__", alter_sys=True)
+except SystemExit as stop:
+    assert not stop.code, stop.code
+heavy = {"keras", "tensorflow", "sklearn", "matplotlib", "pydantic", "scipy", "numpy", "PIL"}
+print("LOADED", *sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def test_help_answers_without_a_heavy_library():
+    run = subprocess.run(
+        [sys.executable, "-c", HELP], capture_output=True, text=True, check=False, cwd=PACKAGE.parent, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    assert "finetune" in run.stdout
+    assert run.stderr.strip().splitlines()[-1] == "LOADED"
+
+
+# What runs code or writes where an archive says; and the only files that may.
+READERS = {"transfercli.export.readers"}  # used in a fresh child process, on what this program wrote
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "marshal", "shelve", "cloudpickle", "joblib", "code"}
+# Bare builtins, the last two parts of a dotted call, or ".name" for a function of any module; and who may call it.
+FORBIDDEN_CALLS: dict[str, set[str]] = {
+    "eval": set(),
+    "exec": set(),
+    "compile": set(),
+    "__import__": set(),
+    "yaml.load": set(),
+    "yaml.unsafe_load": set(),
+    "yaml.full_load": set(),
+    "os.system": set(),
+    "os.popen": set(),
+    "saved_model.load": READERS,
+    ".load_model": READERS,
+    ".deserialize_keras_object": set(),
+    ".enable_unsafe_deserialization": set(),
+    ".extractall": set(),
+    ".unpack_archive": set(),
+}
+NEVER_TRUE = {"allow_pickle", "shell"}
+
+
+def _unsafe(module: str, tree: ast.AST) -> list[str]:
+    found = [name for name in _imported(tree, early=False) if name.split(".")[0] in FORBIDDEN_MODULES]
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        parts = called.split(".")
+        spellings = {called, ".".join(parts[-2:]), f".{parts[-1]}"}
+        found += [
+            f"{called} in line {node.lineno}" for name in spellings if module not in FORBIDDEN_CALLS.get(name, {module})
+        ]
+        found += [
+            f"{word.arg}= in line {node.lineno}"
+            for word in node.keywords
+            if word.arg in NEVER_TRUE and not (isinstance(word.value, ast.Constant) and word.value.value is False)
+        ]
+    return found
+
+
+def test_nothing_that_is_loaded_can_run():
+    found = {module: _unsafe(module, _tree(path)) for module, path in MODULES.items()}
+    assert {module: calls for module, calls in found.items() if calls} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "np.load(path, allow_pickle=True)",
+        "keras.models.load_model(path)",
+        "tf.saved_model.load(path)",
+        "tarfile.open(path).extractall(folder)",
+        "zipfile.ZipFile(path).extractall(folder)",
+        "yaml.load(text)",
+        "eval(text)",
+        "exec(text)",
+        "subprocess.run(line, shell=True)",
+        "os.system(line)",
+    ],
+)
+def test_unsafe_line_would_be_seen(line):
+    assert _unsafe("transfercli.data.anything", ast.parse(line)) != []
+
+
+@pytest.mark.parametrize("line", ["model.compile(optimizer)", "re.compile(text)", "np.load(p, allow_pickle=False)"])
+def test_harmless_line_is_let_through(line):
+    assert _unsafe("transfercli.data.anything", ast.parse(line)) == []

@@ -1,0 +1,194 @@
+"""Write artefacts, prove each one equal to the run, and only then put it in its place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from transfercli.errors import ArtefactError, GateError
+from transfercli.events import Events
+from transfercli.export.formats import FORMATS, PARITY, Format, check_formats
+from transfercli.export.spec import ExportSpec
+from transfercli.export.verify import Answer, Question, ask
+from transfercli.runs import atomic
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """formats: rows of `FORMATS`. out: the folder that gets one folder a format. max_drop: largest loss of accuracy."""
+
+    formats: tuple[str, ...]
+    out: Path
+    quantize: str = "none"
+    max_drop: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Real images and what the run says of them.
+
+    images: uint8 [N, H, W, 3], as the run's own decoder reads `files`. files: N encoded images, or none where the images
+    never were files (`keras:` data sets): then PNG files of `images` serve. probabilities: float32 [N, C] of the run's
+    predictor on `images`. targets: int [N], indices into the labels.
+    """
+
+    images: np.ndarray
+    files: tuple[Path, ...]
+    probabilities: np.ndarray
+    targets: np.ndarray
+
+
+class ExportRejected(GateError):
+    """An artefact lost too much and was removed; `artefacts` holds the results of all."""
+
+    def __init__(self, message: str, artefacts: list[dict[str, Any]]) -> None:
+        super().__init__(message, "allow more with --max-drop, or choose another format or quantisation")
+        self.artefacts = artefacts
+
+
+class _Rejected(Exception):
+    """Leaves the block that would have put the artefact in its place."""
+
+
+def export_formats(
+    predictor: Any,
+    spec: ExportSpec,
+    reference: Reference,
+    request: ExportRequest,
+    provenance: Mapping[str, Any],
+    events: Events,
+) -> list[dict[str, Any]]:
+    """Write, verify and install every requested format; return the contract's `artefacts`.
+
+    predictor: keras.Model, uint8 [N, H, W, 3] -> float32 probabilities [N, C]. provenance: goes into `export.json` as it
+    is (run, data fingerprint, versions …). Raises `UsageError` before any work where a format cannot be written here,
+    `ArtefactError` where an artefact does not load again, and `ExportRejected` (exit 5) after all formats where one
+    lost too much: that one is not there any more.
+    """
+    check_formats(request.formats, request.quantize)
+    results, complaints = [], []
+    for name in dict.fromkeys(request.formats):
+        events.detail(f"writing {name}")
+        job = _Job(FORMATS[name], spec, reference, request, provenance)
+        result, reasons = job.run(predictor, events)
+        results.append(result)
+        complaints += [f"{name}: {reason}" for reason in reasons]
+    if complaints:
+        raise ExportRejected("; ".join(complaints), results)
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One format of one request."""
+
+    row: Format
+    spec: ExportSpec
+    reference: Reference
+    request: ExportRequest
+    provenance: Mapping[str, Any]
+
+    @property
+    def place(self) -> Path:
+        return self.request.out / self.row.name
+
+    def run(self, predictor: Any, events: Events) -> tuple[dict[str, Any], list[str]]:
+        """The result, and the reasons why the artefact was removed (none where it stands)."""
+        try:
+            with atomic.replaced_folder(self.place) as folder:
+                artefact = folder / self.row.entry
+                self.row.write(predictor, self.spec, artefact)
+                size = size_of(artefact)
+                question = Question(self.reference.images, self.reference.files, self.spec)
+                answer = ask(self.row.name, artefact, question, events)
+                result = self._result(answer, size)
+                if reasons := self._reasons(result):
+                    raise _Rejected
+                self._write_companions(folder, result, answer)
+        except _Rejected:
+            # What an earlier export left here holds the same weights: it would fail as well.
+            shutil.rmtree(self.place, ignore_errors=True)
+        return result, reasons
+
+    def _result(self, answer: Answer, size: int) -> dict[str, Any]:
+        self._check(answer)
+        original = self.reference.probabilities
+        predicted, expected = answer.probabilities.argmax(axis=1), original.argmax(axis=1)
+        return {
+            "format": self.row.name,
+            "path": str(self.place / self.row.entry),
+            "bytes": size,
+            "max_abs_diff": _largest(answer.probabilities, original),
+            "max_abs_diff_bytes": _largest(answer.probabilities_bytes, original),
+            "label_agreement": float(np.mean(predicted == expected)),
+            "accuracy_original": float(np.mean(expected == self.reference.targets)),
+            "accuracy_exported": float(np.mean(predicted == self.reference.targets)),
+            "latency_ms": {f"batch_{batch}": round(value, 3) for batch, value in answer.latency_ms.items()},
+            "load_seconds": round(answer.load_seconds, 3),
+            "examples": len(original),
+        }
+
+    def _check(self, answer: Answer) -> None:
+        """What no bound can excuse: other labels, another shape, or something that is not a number."""
+        if answer.labels is not None and answer.labels != self.spec.labels:
+            raise ArtefactError(f"{self.row.name}: other labels came back: {list(answer.labels)}")
+        shape = self.reference.probabilities.shape
+        for found in (answer.probabilities, answer.probabilities_bytes):
+            if found.shape != shape:
+                raise ArtefactError(f"{self.row.name}: answered with shape {found.shape} where the run has {shape}")
+            if not np.isfinite(found).all():
+                raise ArtefactError(f"{self.row.name}: answered with numbers that are not finite")
+
+    def _reasons(self, result: dict[str, Any]) -> list[str]:
+        reasons = []
+        difference = result["max_abs_diff"]
+        if self.request.quantize == "none" and not difference <= PARITY:
+            reasons.append(f"probabilities differ from the run's by {difference:.2g}, and {PARITY:g} is allowed")
+        drop = result["accuracy_original"] - result["accuracy_exported"]
+        if self.request.max_drop is not None and not drop <= self.request.max_drop:
+            reasons.append(f"accuracy drops by {drop:.4f}, and --max-drop allows {self.request.max_drop:g}")
+        return reasons
+
+    def _write_companions(self, folder: Path, result: dict[str, Any], answer: Answer) -> None:
+        """labels.txt, and export.json: the result with its path relative to this folder, and where it all came from."""
+        atomic.write_text(folder / "labels.txt", labels_text(self.spec.labels))
+        height, width = self.spec.image_size
+        atomic.write_json(
+            folder / "export.json",
+            {
+                **result,
+                "path": self.row.entry or ".",
+                "quantize": self.request.quantize,
+                "input": {
+                    "height": height,
+                    "width": width,
+                    "dtype": "uint8",
+                    "range": [0, 255],
+                    "channels": "RGB",
+                    "resize": self.spec.resize,
+                },
+                "labels": list(self.spec.labels),
+                **self.provenance,
+            },
+        )
+
+
+def size_of(artefact: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = [artefact] if artefact.is_file() else [path for path in artefact.rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in files)
+
+
+def labels_text(labels: tuple[str, ...]) -> str:
+    r"""One label a line, in index order; a backslash, newline or carriage return in a label becomes \\, \n or \r."""
+    escapes = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r"})
+    return "".join(f"{label.translate(escapes)}\n" for label in labels)
+
+
+def _largest(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.max(np.abs(found.astype(np.float64) - expected)))

@@ -1,0 +1,88 @@
+"""The table of export formats; a row is a writer, a reader and what both need.
+
+Importable without Keras and TensorFlow: the config's schema asks for the row names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from transfercli.config.choices import nearest
+from transfercli.errors import UsageError
+from transfercli.export import readers, writers
+from transfercli.export.spec import ExportSpec
+
+PARITY = 1e-3  # largest probability difference of a float32 artefact on the same uint8 tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format.
+
+    write(predictor, spec, path): writes the artefact; `predictor` is a keras.Model, uint8 [N, H, W, 3] -> float32 [N, C].
+    read(path): loads it again; called in a fresh process, and the only code that does.
+    entry: what is loaded, relative to `exports/FORMAT`: a file's name, or "" where the folder itself is the artefact.
+    needs: modules that must be installed, and `extra`, the extra of this package that brings them.
+    quantize: what `--quantize` may say for it.
+    """
+
+    name: str
+    doc: str
+    write: Callable[[Any, ExportSpec, Path], None]
+    read: Callable[[Path], readers.Artefact]
+    entry: str = ""
+    needs: tuple[str, ...] = ()
+    extra: str | None = None
+    quantize: tuple[str, ...] = ("none",)
+
+
+FORMATS: dict[str, Format] = {
+    row.name: row
+    for row in (
+        Format(
+            "saved_model",
+            "TensorFlow SavedModel with the signatures serve (uint8 images) and serve_bytes (encoded images)",
+            writers.write_saved_model,
+            readers.read_saved_model,
+            needs=("tensorflow",),
+        ),
+        Format(
+            "keras",
+            "Keras' own file; plain Keras loads it, on any backend, without this package",
+            writers.write_keras,
+            readers.read_keras,
+            entry="model.keras",
+            needs=("keras",),
+        ),
+    )
+}
+
+
+def check_formats(names: tuple[str, ...], quantize: str = "none") -> None:
+    """Refuse, before any work, what cannot be written here.
+
+    Raises `UsageError` for an unknown format, a missing extra, or a quantisation that a format cannot do.
+    """
+    for name in names:
+        if name not in FORMATS:
+            near = nearest(name, tuple(FORMATS))
+            guess = f"; did you mean {near!r}?" if near else ""
+            raise UsageError(f"--format: {name!r} is not a known format: allowed are {', '.join(FORMATS)}{guess}")
+        row = FORMATS[name]
+        missing = [module for module in row.needs if find_spec(module) is None]
+        if missing:
+            raise UsageError(
+                f"--format {name} needs {', '.join(missing)}, which is not installed",
+                f"pip install 'transfercli[{row.extra}]'" if row.extra else f"pip install {' '.join(missing)}",
+            )
+        if quantize not in row.quantize:
+            able = [other.name for other in FORMATS.values() if quantize in other.quantize]
+            raise UsageError(
+                f"--quantize {quantize}: {name} is written as float32 only; "
+                + (f"formats that can: {', '.join(able)}" if able else f"no format here can do {quantize}"),
+                "leave --quantize out" + (f", or export to {able[0]}" if able else ""),
+            )

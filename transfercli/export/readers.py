@@ -1,0 +1,59 @@
+"""One reader a format: the artefact's own runtime, and nothing of the program that wrote it.
+
+A SavedModel holds a graph that TensorFlow executes, and a `.keras` file a config that Keras builds; so an artefact is
+loaded only in the child process of `verify.py`, and only right after this program wrote it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+Tensors = Callable[[np.ndarray], np.ndarray]
+Encoded = Callable[[list[bytes]], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A loaded artefact.
+
+    from_tensors: uint8 [N, H, W, 3] -> float32 [N, C]. from_encoded: N encoded images -> float32 [N, C], or None
+    where the format takes tensors only. labels: class names, or None where the format holds none.
+    """
+
+    from_tensors: Tensors
+    from_encoded: Encoded | None = None
+    labels: tuple[str, ...] | None = None
+
+
+def read_saved_model(path: Path) -> Artefact:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(os.fspath(path))
+    # Called through `loaded`, which owns the variables: a signature alone does not keep them alive.
+    height, width = loaded.signatures["serve"].structured_input_signature[1]["images"].shape[1:3]
+    answer = loaded.signatures["serve"](images=tf.zeros((1, height, width, 3), tf.uint8))
+    labels = tuple(label.decode("utf-8", "surrogateescape") for label in answer["labels"].numpy())
+
+    def from_tensors(images: np.ndarray) -> np.ndarray:
+        return loaded.signatures["serve"](images=tf.constant(images))["probabilities"].numpy()
+
+    def from_encoded(encoded: list[bytes]) -> np.ndarray:
+        return loaded.signatures["serve_bytes"](encoded=tf.constant(encoded, tf.string))["probabilities"].numpy()
+
+    return Artefact(from_tensors, from_encoded, labels)
+
+
+def read_keras(path: Path) -> Artefact:
+    import keras
+
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)  # noqa: TID251 (this is the one place)
+
+    def from_tensors(images: np.ndarray) -> np.ndarray:
+        return keras.ops.convert_to_numpy(model(images, training=False))
+
+    return Artefact(from_tensors)
