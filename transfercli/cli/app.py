@@ -1,0 +1,73 @@
+"""The program: its commands, and what holds for all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+import transfercli
+from transfercli.cli import config as config_commands
+from transfercli.cli.evaluate import evaluate
+from transfercli.cli.export import export
+from transfercli.cli.sample import sample
+from transfercli.cli.train import finetune, pretrain
+
+app = typer.Typer(
+    name="transfercli",
+    help="Fine-tune image classifiers by transfer learning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(transfercli.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+) -> None:
+    pass
+
+
+app.command()(sample)
+app.add_typer(config_commands.app, name="config")
+app.command()(pretrain)
+app.command()(finetune)
+app.command()(evaluate)
+app.command()(export)
+
+
+def main() -> None:
+    """Run the program on `sys.argv`; always leaves through `sys.exit`."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    try:
+        sys.exit(app(prog_name="transfercli", standalone_mode=False))
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # Typer's own usage errors have it, wherever their class lives
+            raise
+        sys.exit(_usage(error))
+
+
+def _usage(error: Any) -> int:
+    """A usage error on stderr, as JSON too where that was asked for; exit code 2."""
+    context, message = getattr(error, "ctx", None), error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(message or context.get_help(), file=sys.stderr)
+        return 2
+    command = context.command_path if context else "transfercli"
+    print(f"error: {message}\n  hint: {command} --help lists what is allowed", file=sys.stderr)
+    if "--json" in sys.argv:
+        hint = f"{command} --help lists what is allowed"
+        print(json.dumps({"error": {"code": 2, "kind": "usage", "message": message, "hint": hint}}))
+    return 2

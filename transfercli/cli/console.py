@@ -1,0 +1,127 @@
+"""What a person sees on stderr while a command works, and the copy of it in the run's log."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from transfercli.cli.signals import StopRequest
+from transfercli.cli.text import duration, printable
+from transfercli.events import Events
+from transfercli.runs.atomic import room_errors
+
+
+class Console(Events):
+    """Plain lines: for logs, pipes and cron."""
+
+    def __init__(self, stop: StopRequest, quiet: bool = False, verbose: bool = False) -> None:
+        self.stop, self.quiet, self.verbose = stop, quiet, verbose
+        self.log: Path | None = None
+        self._waiting: list[str] = []
+        self._seconds: list[float] = []
+
+    def info(self, text: str) -> None:
+        self._say(text, show=not self.quiet)
+
+    def detail(self, text: str) -> None:
+        self._say(text, show=self.verbose)
+
+    def warn(self, text: str) -> None:
+        self._say(f"warning: {text}", show=True)
+
+    def error(self, text: str) -> None:
+        self._say(text, show=True)
+
+    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
+        self.stop.check()
+        if not self.quiet:
+            self.show_progress(stage, done, total, unit)
+
+    def epoch(self, record: dict[str, Any], total: int) -> None:
+        self._seconds.append(record["seconds"])
+        left = sum(self._seconds) / len(self._seconds) * (total - record["epoch"])
+        self._say(
+            f"epoch {record['epoch']}/{total}  loss {record['loss']:.4f}  accuracy {record['accuracy']:.4f}"
+            f"  val_loss {record['val_loss']:.4f}  val_accuracy {record['val_accuracy']:.4f}"
+            f"  lr {record['learning_rate']:.2g}  {record['images_per_second']:.0f} images/s"
+            f"  {duration(record['seconds'])}, {duration(left)} left",
+            show=not self.quiet,
+        )
+
+    def attach_log(self, path: Path) -> None:
+        self.log = path
+        waiting, self._waiting = self._waiting, []
+        for line in waiting:
+            self._append(line)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+    # -- how it is shown
+
+    def show_progress(self, stage: str, done: int, total: int, unit: str) -> None:
+        """Plain lines say what has happened, not what is happening."""
+
+    def show_line(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def _say(self, text: str, show: bool) -> None:
+        text = printable(text)
+        if show:
+            self.show_line(text)
+            self._append(text)
+
+    def _append(self, text: str) -> None:
+        if self.log is None:
+            self._waiting.append(text)
+            return
+        with room_errors(self.log), self.log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text + "\n")
+
+
+class LiveConsole(Console):
+    """A terminal: the same lines, above a live bar with speed and time left."""
+
+    def __init__(self, stop: StopRequest, quiet: bool = False, verbose: bool = False) -> None:
+        super().__init__(stop, quiet, verbose)
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._rich = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}", markup=False),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeRemainingColumn(),
+            TextColumn("left", markup=False),
+            console=self._rich,
+            transient=True,
+        )
+        self._task: Any = None
+        self._stage = ""
+
+    def show_progress(self, stage: str, done: int, total: int, unit: str) -> None:
+        if stage != self._stage:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._bar.start()
+            self._task = self._bar.add_task(stage, total=total, unit=unit, rate="")
+            self._stage = stage
+        speed = self._bar.tasks[-1].speed
+        self._bar.update(self._task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+
+    def show_line(self, text: str) -> None:
+        from rich.text import Text
+
+        self._rich.print(Text(text, style="yellow" if text.startswith("warning:") else ""))
+
+    def close(self) -> None:
+        self._bar.stop()
+
+
+def console_for(stop: StopRequest, quiet: bool, verbose: bool) -> Console:
+    """Live on a terminal, plain elsewhere."""
+    return (LiveConsole if sys.stderr.isatty() and not quiet else Console)(stop, quiet, verbose)

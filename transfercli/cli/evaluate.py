@@ -1,0 +1,101 @@
+"""`transfercli evaluate`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from transfercli.cli.exits import run_command
+from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
+from transfercli.cli.tables import print_pairs, print_table
+from transfercli.errors import GateError
+
+SHOWN_MATRIX = 12
+
+
+class SplitName(StrEnum):
+    validation = "validation"
+    test = "test"
+
+
+class GateFailed(GateError):
+    """Carries the normal result of the evaluation."""
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        failed = [gate for gate in result["gates"] if not gate["passed"]]
+        told = "; ".join(f"{g['metric']} is {_number(g['value'])}, wanted {g['op']} {g['bound']:g}" for g in failed)
+        super().__init__(f"{len(failed)} of {len(result['gates'])} gates not met: {told}")
+        self.result = result
+
+
+def evaluate(
+    run: Run,
+    data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="other images, one sub-folder a class")] = None,
+    split: Annotated[SplitName, typer.Option("--split", help="which images of the run's data")] = SplitName.test,
+    minimum: Annotated[
+        list[str] | None,
+        typer.Option("--min", metavar="METRIC=VALUE", help="a gate, such as accuracy=0.9 or ece<=0.05; repeatable"),
+    ] = None,
+    runs: Runs = RUNS,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Metrics, a report and gates; exit 5 where a gate is not met."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
+
+        request = EvaluateRequest(run, runs, split.value, data, tuple(minimum or ()))
+        result, evaluation = evaluate_run(request, console)
+        shown.extend(evaluation.shown)
+        if not evaluation.passed:
+            raise GateFailed(result)
+        return result
+
+    shown: list[str] = []
+    run_command(work, lambda result: _show(result, shown), as_json=json, quiet=quiet, verbose=verbose)
+
+
+def _show(result: dict[str, Any], shown: list[str]) -> None:
+    names = dict.fromkeys((*shown, "accuracy", "macro_f1", "log_loss", "ece"))
+    print_pairs(
+        [
+            ("run", result["run"]),
+            ("split", f"{result['split']}, {result['examples']} images"),
+            *((name, _with_interval(result, name)) for name in names),
+        ]
+    )
+    print()
+    print_table(
+        ("class", "precision", "recall", "f1", "images"),
+        [(r["label"], r["precision"], r["recall"], r["f1"], r["support"]) for r in result["per_class"]],
+    )
+    labels = [row["label"] for row in result["per_class"]]
+    if len(labels) <= SHOWN_MATRIX:
+        print("\nconfusion matrix (rows: true class, columns: predicted)")
+        rows = [(label, *row) for label, row in zip(labels, result["confusion_matrix"], strict=True)]
+        print_table(("", *labels), rows)
+    if result["gates"]:
+        print()
+        print_table(
+            ("gate", "wanted", "value", ""),
+            [
+                (g["metric"], f"{g['op']} {g['bound']:g}", g["value"], "passed" if g["passed"] else "NOT MET")
+                for g in result["gates"]
+            ],
+        )
+    print(f"\nreport  {Path(result['run']) / 'evaluation' / result['split'] / 'report.html'}")
+
+
+def _with_interval(result: dict[str, Any], name: str) -> str:
+    interval = result["intervals"].get(name)
+    bounds = f"  (95%: {interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
+    return f"{_number(result['metrics'][name])}{bounds}"
+
+
+def _number(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.4f}"

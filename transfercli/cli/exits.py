@@ -1,0 +1,120 @@
+"""From what happened to the exit code, and to one message."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, NoReturn
+
+import transfercli
+from transfercli.cli.console import Console, console_for
+from transfercli.cli.signals import StopRequest
+from transfercli.errors import Interrupted, TransferError
+
+EXIT_CODES = {
+    "bug": 1,
+    "usage": 2,
+    "config": 3,
+    "data": 4,
+    "gate": 5,
+    "artefact": 6,
+    "weights": 7,
+    "room": 8,
+    "busy": 75,
+}
+
+Result = dict[str, Any]
+
+
+def run_command(
+    work: Callable[[Console], Result], show: Callable[[Result], None], *, as_json: bool, quiet: bool, verbose: bool
+) -> None:
+    """Do a command's work, print its result on stdout and leave with its exit code.
+
+    work: gets the listener for progress; may raise. show: prints the result for a person. A `GateError` that carries a
+    `result` is printed like a success, and then exits 5.
+    """
+    stop = StopRequest()
+    console = console_for(stop, quiet, verbose)
+    try:
+        with stop.listening(), redirect_stdout(sys.stderr):  # libraries may print; stdout is the result's alone
+            result = work(console)
+        console.close()
+    except Exception as error:
+        console.close()
+        _leave(error, console, show, as_json, stop)
+    _print(result, show, as_json)
+
+
+def _print(result: Result, show: Callable[[Result], None], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    else:
+        show(result)
+
+
+def _leave(
+    error: Exception, console: Console, show: Callable[[Result], None], as_json: bool, stop: StopRequest
+) -> NoReturn:
+    if stop.signum and not isinstance(error, Interrupted):
+        error = Interrupted(stop.signum)  # what failed did so because the signal reached it too
+    code = exit_code(error)
+    result = getattr(error, "result", None)
+    if code == 1:
+        console.error(_bug(error, console))
+    else:
+        console.error(message_of(error))
+    if result is not None:
+        _print(result, show, as_json)
+    elif as_json:
+        print(json.dumps(error_object(error), ensure_ascii=False))
+    sys.exit(code)
+
+
+def exit_code(error: Exception) -> int:
+    if isinstance(error, Interrupted):
+        return 128 + error.signum
+    if isinstance(error, TransferError):
+        return EXIT_CODES.get(error.kind, 1)
+    return EXIT_CODES["room"] if isinstance(error, MemoryError) else EXIT_CODES["bug"]
+
+
+def message_of(error: Exception) -> str:
+    """One message: what was wrong, and how to mend it."""
+    if not isinstance(error, TransferError):
+        return f"error: {error or type(error).__name__}"
+    word = "stopped" if isinstance(error, Interrupted) else "error"
+    text = f"{word}: {error.message}" if not error.message.startswith(word) else error.message
+    return f"{text}\n  {'resume' if word == 'stopped' else 'hint'}: {error.hint}" if error.hint else text
+
+
+def error_object(error: Exception) -> Result:
+    kind = error.kind if isinstance(error, TransferError) else "bug"
+    message = error.message if isinstance(error, TransferError) else f"{type(error).__name__}: {error}"
+    hint = error.hint if isinstance(error, TransferError) else None
+    return {"error": {"code": exit_code(error), "kind": kind, "message": message, "hint": hint}}
+
+
+def _bug(error: Exception, console: Console) -> str:
+    """One line for stderr; the traceback goes to the run's log, its paths cut at the package."""
+    lines = traceback.format_exception(error)
+    text = _without_paths("".join(lines))
+    if console.log is not None:
+        with console.log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        return f"bug: {type(error).__name__}: {error} (the traceback is in {console.log})"
+    if console.verbose:
+        print(text, file=sys.stderr)
+    return f"bug: {type(error).__name__}: {error} (--verbose shows the traceback)"
+
+
+def _without_paths(text: str) -> str:
+    """File names from the package's or site-packages' folder on: a log tells nothing of the machine."""
+    package = Path(transfercli.__file__).parent.parent
+    for folder in sorted({str(package), *sys.path} - {""}, key=len, reverse=True):
+        text = text.replace(folder.rstrip("/") + "/", "")
+    return text

@@ -1,0 +1,26 @@
+"""Options that commands share, spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="a YAML file: one experiment", show_default=False)]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="a run folder, EXPERIMENT, EXPERIMENT/RUN_ID or EXPERIMENT@champion", show_default=False
+    ),
+]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="folder that holds the runs")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="override one key, such as training.epochs=5; repeatable"),
+]
+Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on stdout")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors on stderr")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="more detail on stderr")]
+
+RUNS = Path("runs")

@@ -1,0 +1,95 @@
+"""`transfercli pretrain` and `transfercli finetune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from transfercli.cli.exits import run_command
+from transfercli.cli.options import RUNS, Json, Overrides, Quiet, Runs, Verbose
+from transfercli.cli.tables import print_pairs, print_table
+from transfercli.cli.text import duration
+
+Config = Annotated[
+    Path | None,
+    typer.Argument(metavar="CONFIG", help="a YAML file: one experiment (not needed with --resume)", show_default=False),
+]
+RunId = Annotated[
+    str | None,
+    typer.Option("--run-id", metavar="ID", help="name the run; started again, it goes on or prints its result"),
+]
+Resume = Annotated[str | None, typer.Option("--resume", metavar="RUN", help="go on with an interrupted run")]
+Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="wait for the experiment's lock")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="everything up to the first step, and what it would cost")]
+
+
+def pretrain(
+    config: Config = None,
+    overrides: Overrides = None,
+    runs: Runs = RUNS,
+    run_id: RunId = None,
+    resume: Resume = None,
+    wait: Wait = 0.0,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train a base on a source data set, from scratch or from weights."""
+    _train("pretrain", locals())
+
+
+def finetune(
+    config: Config = None,
+    overrides: Overrides = None,
+    runs: Runs = RUNS,
+    run_id: RunId = None,
+    resume: Resume = None,
+    wait: Wait = 0.0,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train a classifier on a target data set from a base."""
+    _train("finetune", locals())
+
+
+def _train(command: Any, given: dict[str, Any]) -> None:
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.train import TrainRequest, train
+
+        names = ("config", "runs", "run_id", "resume", "wait", "dry_run")
+        request = TrainRequest(command, overrides=tuple(given["overrides"] or ()), **{n: given[n] for n in names})
+        return train(request, console)
+
+    run_command(work, _show, as_json=given["json"], quiet=given["quiet"], verbose=given["verbose"])
+
+
+def _show(result: dict[str, Any]) -> None:
+    if result["status"] == "dry-run":
+        print_pairs(
+            [
+                ("images", ", ".join(f"{count} {name}" for name, count in result["images"].items())),
+                ("classes", ", ".join(result["classes"])),
+                ("parameters", f"{result['parameters']:,}"),
+                ("would train for about", duration(result["seconds"]["train"])),
+            ]
+        )
+        rows = [(p["unfreeze"], p["epochs"], f"{p['learning_rate']:g}", p["seconds"]) for p in result["phases"]]
+        print_table(("unfreeze", "epochs", "learning rate", "seconds"), rows)
+        return
+    metrics = result["metrics"]
+    print_pairs(
+        [
+            ("run", result["run"]),
+            ("status", result["status"]),
+            ("best epoch", result["best_epoch"]),
+            ("val accuracy", f"{metrics['val_accuracy']:.4f}"),
+            ("val loss", f"{metrics['val_loss']:.4f}"),
+            ("time", duration(result["seconds"]["total"])),
+            ("next", f"transfercli evaluate {result['run']}"),
+        ]
+    )

@@ -1,0 +1,69 @@
+"""What can go wrong, one class a kind; `cli/exits.py` turns a kind into an exit code.
+
+A message says what was wrong, what was received and what is allowed; the hint says how to mend it.
+"""
+
+from __future__ import annotations
+
+
+class TransferError(Exception):
+    """An expected failure, told to the user in one message and never as a traceback."""
+
+    kind = "error"
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(TransferError):
+    kind = "usage"
+
+
+class ConfigError(TransferError):
+    kind = "config"
+
+
+class DataError(TransferError):
+    kind = "data"
+
+
+class GateError(TransferError):
+    """A gate was not met or an export lost too much; the command still prints its normal result."""
+
+    kind = "gate"
+
+
+class ArtefactError(TransferError):
+    """A run, checkpoint or artefact is missing, damaged or of another shape."""
+
+    kind = "artefact"
+
+
+class WeightsError(TransferError):
+    """Pretrained weights cannot be had."""
+
+    kind = "weights"
+
+
+class RoomError(TransferError):
+    """Disk or memory is full."""
+
+    kind = "room"
+
+
+class BusyError(TransferError):
+    """Another process holds the experiment's lock."""
+
+    kind = "busy"
+
+
+class Interrupted(TransferError):
+    """SIGINT or SIGTERM was received; raised where stopping loses nothing."""
+
+    kind = "interrupted"
+
+    def __init__(self, signum: int, message: str = "stopped on request", hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.signum = signum

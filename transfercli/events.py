@@ -1,0 +1,32 @@
+"""What the workflows tell the world while they work; `cli/console.py` shows it, tests record it.
+
+Nothing below `cli/` knows whether a terminal exists. Every long loop calls `progress`, which is also the place
+where a request to stop is honoured: an implementation may raise `Interrupted` there, and only there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+class Events:
+    """The silent listener; the base of all others."""
+
+    def info(self, text: str) -> None:
+        """One line worth reading once."""
+
+    def detail(self, text: str) -> None:
+        """One line for `--verbose` and for the log."""
+
+    def warn(self, text: str) -> None:
+        """One line that a person should act on."""
+
+    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
+        """`done` of `total` units of a stage; called from the main thread only, as often as convenient."""
+
+    def epoch(self, record: dict[str, Any], total: int) -> None:
+        """A finished epoch: its line of `metrics.jsonl`, and how many epochs there will be."""
+
+    def attach_log(self, path: Path) -> None:
+        """From now on, and for all that was said before, keep a copy in this file."""

@@ -1,0 +1,1 @@
+"""Bases, heads and weights."""

@@ -1,0 +1,145 @@
+"""A classifier: raw pixels -> preprocessing -> base -> head -> logits, and what is frozen in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+from keras import layers, ops
+
+from transfercli.config.choices import nearest
+from transfercli.config.schema import HeadConfig
+from transfercli.errors import ConfigError
+from transfercli.models.bases import BASES, stages_of
+from transfercli.models.preprocessing import preprocess
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Three views of one set of variables.
+
+    model: uint8 or float pixels [N, H, W, 3], 0 to 255 -> float32 logits [N, C], or [N, 1] for a sigmoid head.
+    base: the network without its top, and head: the layers on it; both share their variables with `model`.
+    predictor: the same pixels -> float32 probabilities [N, C].
+    """
+
+    name: str
+    model: keras.Model
+    base: keras.Model
+    head: keras.Model
+    predictor: keras.Model
+    labels: tuple[str, ...]
+
+    @property
+    def stages(self) -> dict[str, list[str]]:
+        """Stage name -> names of its base layers, from the input to the top."""
+        return stages_of(BASES[self.name], [layer.name for layer in self.base.layers])
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a classifier is built from.
+
+    batchnorm_trains: BatchNorm of layers that train learns its statistics, as it must where a base starts fresh.
+    """
+
+    base: str
+    image_size: tuple[int, int]
+    channels: int
+    head: HeadConfig
+    labels: tuple[str, ...]
+    batchnorm_trains: bool = False
+
+
+def build_base(name: str, image_size: tuple[int, int], channels: int, weights: str | None = None) -> keras.Model:
+    """The network of a row of `BASES`; `ConfigError` where the images are too small for it."""
+    row = BASES[name]
+    if min(image_size) < row.minimum:
+        raise ConfigError(
+            f"data.image_size: {list(image_size)} is too small for {name}, which needs at least {row.minimum} pixels a side",
+            f"set data.image_size to {row.minimum} or more, or choose another model.base",
+        )
+    try:
+        return row.build((*image_size, channels), weights)
+    except ValueError as error:
+        if channels == 3 or weights:
+            raise
+        raise ConfigError(f"data.channels: 1 does not work with {name}: {error}", "set data.channels to 3") from error
+
+
+def build_classifier(architecture: Architecture, base: keras.Model | None = None) -> Classifier:
+    """Build the model with random weights, or on a `base` that is already there.
+
+    Unless BatchNorm is to learn, the base is called in inference mode: its statistics stay still even where its
+    other weights train. (Where it may learn, Keras still keeps a frozen layer's statistics still.)
+    """
+    base = base or build_base(architecture.base, architecture.image_size, architecture.channels)
+    image = keras.Input((*architecture.image_size, 3), dtype="uint8", name="image")
+    pixels = preprocess(image, BASES[architecture.base].preprocessing, architecture.channels)
+    features = base(pixels) if architecture.batchnorm_trains else base(pixels, training=False)
+    head = build_head(architecture.head, base.output.shape[1:], len(architecture.labels))
+    model = keras.Model(image, head(features), name="classifier")
+    probabilities = keras.Model(image, _probabilities(model.output), name="predictor")
+    return Classifier(architecture.base, model, base, head, probabilities, architecture.labels)
+
+
+def build_head(config: HeadConfig, feature_shape: tuple[int, ...], classes: int) -> keras.Model:
+    """Feature map [N, h, w, d] -> logits [N, `classes`], or [N, 1] for one sigmoid unit."""
+    if config.output == "sigmoid" and classes != 2:
+        raise ConfigError(
+            f"model.head.output: sigmoid is one unit for two classes, and the data has {classes}",
+            "set model.head.output to softmax",
+        )
+    features = layers.Input(feature_shape, name="features")
+    x = POOLING[config.pooling](name="pool")(features)
+    for number, units in enumerate(config.hidden, start=1):
+        x = layers.Dense(units, activation="relu", name=f"hidden{number}")(x)
+    if config.dropout:
+        x = layers.Dropout(config.dropout, name="dropout")(x)
+    units = 1 if config.output == "sigmoid" else classes
+    return keras.Model(features, layers.Dense(units, dtype="float32", name="logits")(x), name="head")
+
+
+POOLING = {
+    "avg": layers.GlobalAveragePooling2D,
+    "max": layers.GlobalMaxPooling2D,
+    "flatten": layers.Flatten,
+}
+
+
+def _probabilities(logits: keras.KerasTensor) -> keras.KerasTensor:
+    if logits.shape[-1] != 1:
+        return layers.Softmax(dtype="float32", name="probabilities")(logits)
+    return layers.Concatenate(dtype="float32", name="probabilities")([ops.sigmoid(-logits), ops.sigmoid(logits)])
+
+
+def trainable_from(classifier: Classifier, unfreeze: int | str) -> list[str]:
+    """Names of the base layers that train under `unfreeze`: none, all, a stage, a layer, or a number from the top.
+
+    Everything from the first such layer up to the head trains. Raises `ConfigError` for a name that is none of these.
+    """
+    order = [layer.name for layer in classifier.base.layers]
+    if unfreeze == "none" or unfreeze == 0:
+        return []
+    if unfreeze == "all":
+        return order
+    if isinstance(unfreeze, int):
+        return order[-unfreeze:]
+    stages = classifier.stages
+    first = stages[unfreeze][0] if unfreeze in stages else unfreeze
+    if first not in order:
+        near = nearest(unfreeze, (*stages, *order))
+        guess = f"; did you mean {near!r}?" if near else ""
+        raise ConfigError(
+            f"unfreeze: {classifier.name} has no stage or layer {unfreeze!r}{guess}",
+            f"use none, all, a number of layers, one of the stages {', '.join(stages)}, or a layer's name",
+        )
+    return order[order.index(first) :]
+
+
+def freeze_below(classifier: Classifier, unfreeze: int | str) -> None:
+    """Make the base's layers from `unfreeze` upwards trainable, and no others; the head always trains."""
+    training = set(trainable_from(classifier, unfreeze))
+    classifier.base.trainable = True
+    for layer in classifier.base.layers:
+        layer.trainable = layer.name in training

@@ -1,0 +1,67 @@
+"""The one forward pass behind everything that is reported, predicted or gated: whole model, float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import keras
+import numpy as np
+
+from transfercli.events import Events
+
+
+class Pixels(Protocol):
+    """Images that can be read by index: `data.dataset.Images`, or an array's wrapper."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: np.ndarray) -> np.ndarray: ...
+
+
+def forward(model: keras.Model, images: Pixels, batch_size: int, events: Events, stage: str = "predict") -> np.ndarray:
+    """`model`'s output for every image, float32 [N, …].
+
+    The last batch is padded, so every step has one shape: nothing is compiled twice, and an image's output is the
+    same bits whatever its neighbours.
+    """
+    total, outputs = len(images), []
+    for start in range(0, total, batch_size):
+        indices = np.arange(start, min(start + batch_size, total))
+        padded = np.resize(indices, batch_size)
+        outputs.append(np.asarray(model.predict_on_batch(images.read(padded)))[: len(indices)])
+        events.progress(stage, start + len(indices), total)
+    return np.concatenate(outputs)
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Logits [N, C], or [N, 1] of a sigmoid head, to float64 probabilities [N, C] (two columns for a sigmoid)."""
+    logits = logits.astype("float64")
+    if logits.shape[1] == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+@contextmanager
+def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
+    """Layers compute in `precision` ("float32" or "bfloat16") inside the block; variables stay float32.
+
+    A step function keeps the precision it was first traced in, so each one is always called under the same.
+    """
+    if precision == "float32":
+        yield
+        return
+    layers = [layer for layer in model._flatten_layers() if layer.name not in _ALWAYS_FLOAT32]
+    before = [(layer, layer.dtype_policy) for layer in layers]
+    try:
+        for layer in layers:
+            layer.dtype_policy = keras.dtype_policies.get(f"mixed_{precision}")
+        yield
+    finally:
+        for layer, policy in before:
+            layer.dtype_policy = policy
+
+
+_ALWAYS_FLOAT32 = frozenset({"image", "preprocess", "logits", "probabilities"})

@@ -1,0 +1,76 @@
+"""Every weight of a classifier under one stable name: `base/LAYER/WEIGHT` or `head/LAYER/WEIGHT`."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import keras
+import numpy as np
+
+from transfercli.errors import ArtefactError
+from transfercli.models.classifier import Classifier
+
+
+def named_variables(classifier: Classifier) -> dict[str, keras.Variable]:
+    """Name -> variable, sorted by name; the names do not depend on what else was built in the process."""
+    found: dict[str, keras.Variable] = {}
+    for part, model in (("base", classifier.base), ("head", classifier.head)):
+        stable = stable_layer_names(model)
+        for layer in model.layers:
+            for variable in layer.weights:
+                _, _, rest = variable.path.partition("/")
+                name = f"{part}/{stable[layer.name]}/{rest or variable.name}"
+                if name in found:
+                    raise ValueError(f"two weights share the name {name!r}")
+                found[name] = variable
+    return dict(sorted(found.items()))
+
+
+def stable_layer_names(model: keras.Model) -> dict[str, str]:
+    """Layer name -> the name it has in a fresh process.
+
+    Keras numbers unnamed layers over the whole process (`conv2d_98`); here they are numbered within their model.
+    """
+    counts: Counter[str] = Counter()
+    names = {}
+    for layer in model.layers:
+        kind = _snake_case(type(layer).__name__)
+        if not re.fullmatch(rf"{re.escape(kind)}(_\d+)?", layer.name):
+            names[layer.name] = layer.name
+            continue
+        names[layer.name] = f"{kind}_{counts[kind]}" if counts[kind] else kind
+        counts[kind] += 1
+    return names
+
+
+def _snake_case(name: str) -> str:
+    """As Keras derives a layer's automatic name from its class."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def read_tensors(classifier: Classifier, names: set[str] | None = None) -> dict[str, np.ndarray]:
+    """Copies of the weights (of those in `names`), by name, float32 or as the variable has it."""
+    variables = named_variables(classifier)
+    return {name: keras.ops.convert_to_numpy(v) for name, v in variables.items() if names is None or name in names}
+
+
+def assign_tensors(classifier: Classifier, tensors: dict[str, np.ndarray]) -> None:
+    """Put back exactly the weights that were read; `ArtefactError` where a name, shape or type differs."""
+    variables = named_variables(classifier)
+    missing, extra = variables.keys() - tensors.keys(), tensors.keys() - variables.keys()
+    if missing or extra:
+        raise ArtefactError(
+            f"the checkpoint does not fit the model: {len(missing)} weights missing, {len(extra)} unknown"
+            f" (first: {sorted(missing | extra)[0]!r})"
+        )
+    for name, variable in variables.items():
+        value = tensors[name]
+        if value.shape != tuple(variable.shape) or value.dtype != keras.backend.standardize_dtype(variable.dtype):
+            raise ArtefactError(
+                f"the checkpoint does not fit the model: {name} is {value.dtype}{list(value.shape)},"
+                f" the model has {variable.dtype}{list(variable.shape)}"
+            )
+        variable.assign(value)

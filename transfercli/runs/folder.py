@@ -1,0 +1,170 @@
+"""Every path of a run, once; and how a user's RUN becomes a run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from transfercli.config.choices import nearest
+from transfercli.errors import ArtefactError, UsageError
+from transfercli.runs import atomic
+
+RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+RESERVED = frozenset({"latest", "champion", ".", ".."})
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder `runs/EXPERIMENT/RUN_ID`; nothing here touches the disk."""
+
+    path: Path
+
+    @property
+    def experiment(self) -> str:
+        return Path(os.path.realpath(self.path)).parent.name
+
+    @property
+    def run_id(self) -> str:
+        return Path(os.path.realpath(self.path)).name
+
+    @property
+    def label(self) -> str:
+        """What a user types to name this run."""
+        return f"{self.experiment}/{self.run_id}"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def record(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def dataset(self) -> Path:
+        return self.path / "dataset.csv"
+
+    @property
+    def labels(self) -> Path:
+        return self.path / "labels.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.png"
+
+    @property
+    def transplant(self) -> Path:
+        return self.path / "transplant.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def exports(self) -> Path:
+        return self.path / "exports"
+
+    def evaluation(self, split: str) -> Path:
+        return self.path / "evaluation" / split
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """`YYYYMMDD-HHMMSS-xxxxxx`, in UTC."""
+    return f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def check_run_id(run_id: str) -> str:
+    """A run id that may name a folder; `UsageError` where it may not."""
+    if not RUN_ID.fullmatch(run_id) or run_id in RESERVED or run_id.startswith("."):
+        raise UsageError(
+            f"--run-id {run_id!r} cannot name a run folder",
+            "use 1 to 64 letters, digits, '.', '_' or '-', not starting with '.', and neither latest nor champion",
+        )
+    return run_id
+
+
+def splits_file(experiment: Path) -> Path:
+    """Where an experiment keeps the side of every image it ever assigned."""
+    return experiment / "splits.csv"
+
+
+def lock_file(experiment: Path) -> Path:
+    return experiment / ".lock"
+
+
+def point_latest(run: RunFolder) -> None:
+    atomic.point(run.path.parent / "latest", run.path.name)
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of a run; `ArtefactError` where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtefactError(f"{path} is missing", "the folder is not a whole run; name another run") from None
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}", "the run is damaged; restore it or name another") from error
+
+
+def status_of(run: RunFolder) -> str:
+    return str(read_json(run.record).get("status", "unknown"))
+
+
+def find_run(text: str, runs: Path) -> RunFolder:
+    """The run that `text` names: a folder's path, EXPERIMENT, EXPERIMENT/RUN_ID or EXPERIMENT@champion.
+
+    Raises `ArtefactError` that lists what is there instead.
+    """
+    for folder in (Path(text), runs / text):
+        if (folder / "run.json").is_file():
+            return RunFolder(folder)
+    name, _, link = text.partition("@")
+    experiment = runs / name
+    if link not in ("", "champion", "latest"):
+        raise ArtefactError(f"{text!r} names no run: after '@' only champion or latest is allowed")
+    if "/" in name.strip("/") or not experiment.is_dir():
+        raise ArtefactError(f"no run {text!r} under {runs}", _what_is_there(name, runs))
+    if link:
+        return _linked(experiment, link)
+    completed = [run for run in _runs_of(experiment) if status_of(run) == "completed"]
+    if not completed:
+        raise ArtefactError(f"experiment {name!r} has no completed run under {runs}", "name a run folder, or train it first")
+    return max(completed, key=lambda run: (read_json(run.record).get("created", ""), run.path.name))
+
+
+def _linked(experiment: Path, link: str) -> RunFolder:
+    place = experiment / link
+    if not place.is_symlink() or not (place / "run.json").is_file():
+        raise ArtefactError(f"experiment {experiment.name!r} has no {link}", f"use {experiment.name} for its latest completed run")
+    return RunFolder(experiment / os.readlink(place))
+
+
+def _runs_of(experiment: Path) -> list[RunFolder]:
+    folders = (path for path in experiment.iterdir() if path.is_dir() and not path.is_symlink())
+    return [RunFolder(path) for path in sorted(folders) if (path / "run.json").is_file()]
+
+
+def _what_is_there(name: str, runs: Path) -> str:
+    experiments = tuple(sorted(path.name for path in runs.iterdir() if path.is_dir())) if runs.is_dir() else ()
+    if not experiments:
+        return f"{runs} holds no runs yet: train one with pretrain or finetune, or pass --runs"
+    head = name.split("/")[0]
+    if head in experiments:
+        found = ", ".join(run.path.name for run in _runs_of(runs / head)) or "none"
+        return f"runs of {head}: {found}"
+    near = nearest(head, experiments)
+    return (f"did you mean {near!r}? " if near else "") + f"experiments there: {', '.join(experiments)}"

@@ -1,0 +1,1 @@
+"""Epochs, and what is kept of them."""

@@ -1,0 +1,25 @@
+"""Which weights a training never changes; they are kept once a run instead of once an epoch."""
+
+from __future__ import annotations
+
+import keras
+
+from transfercli.models.classifier import Classifier, trainable_from
+from transfercli.models.tensors import named_variables
+from transfercli.training.trainer import Plan
+
+
+def never_changing(classifier: Classifier, plan: Plan) -> frozenset[str]:
+    """Names of the base's tensors that no phase trains, and whose statistics no phase moves."""
+    trained = {name for phase in plan.phases for name in trainable_from(classifier, phase.unfreeze)}
+    moving: set[int] = set()
+    for layer in classifier.base.layers:
+        if layer.name not in trained:
+            continue
+        inner = [layer, *layer._flatten_layers(include_self=False)]
+        still = [] if plan.batchnorm_trains else [i for i in inner if isinstance(i, keras.layers.BatchNormalization)]
+        fixed = {id(v) for norm in still for v in (norm.moving_mean, norm.moving_variance)}
+        moving |= {id(v) for v in layer.weights} - fixed
+    return frozenset(
+        name for name, v in named_variables(classifier).items() if name.startswith("base/") and id(v) not in moving
+    )

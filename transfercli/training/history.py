@@ -1,0 +1,41 @@
+"""`metrics.jsonl`: one line an epoch, durable as epochs end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transfercli.runs import atomic
+
+Line = dict[str, Any]
+
+
+def append(path: Path, line: Line) -> None:
+    atomic.append_line(path, json.dumps(line))
+
+
+def read(path: Path) -> list[Line]:
+    """The whole lines of the file; a last line that was cut short by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break
+    return lines
+
+
+def rewind(path: Path, last: Line) -> list[Line]:
+    """Make the history end with `last`, the line of the checkpoint a run goes on from.
+
+    Lines before it stay as they are; a line of an epoch whose checkpoint was lost goes, and one that a kill kept
+    from being written is added.
+    """
+    lines = [line for line in read(path) if line["epoch"] < last["epoch"]] + [last]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        atomic.write_text(path, text)
+    return lines

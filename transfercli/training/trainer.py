@@ -1,0 +1,243 @@
+"""Train a classifier phase by phase; an epoch is the atom.
+
+Every epoch is a function of (weights and optimizer state before it, data, seed, its number): the data order and all
+random layers are keyed by seed and epoch. So a run that goes on from an epoch's checkpoint ends with the bits of a
+run that was never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from transfercli.config.schema import TrainingConfig
+from transfercli.data.batches import Batches
+from transfercli.data.dataset import Split
+from transfercli.errors import ConfigError, RoomError
+from transfercli.events import Events
+from transfercli.models.classifier import Classifier, freeze_below
+from transfercli.models.forward import computing_in, forward, probabilities
+from transfercli.models.tensors import assign_tensors, read_tensors
+from transfercli.training.batchnorm import fit_momentum
+from transfercli.training.checkpoints import Checkpoint
+from transfercli.training.optimizers import build_loss, build_optimizer, regularize
+from transfercli.training.schedules import build_schedule
+from transfercli.transfer.strategies import Phase
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training does. precision: of its steps; batchnorm_trains: BatchNorm learns its statistics."""
+
+    phases: tuple[Phase, ...]
+    training: TrainingConfig
+    seed: int
+    precision: str = "float32"
+    batchnorm_trains: bool = False
+
+    @property
+    def epochs(self) -> int:
+        return sum(phase.epochs for phase in self.phases)
+
+
+@dataclass
+class Progress:
+    """The trainer's counters after an epoch; epochs and phases count from 1, `waited` epochs brought no gain."""
+
+    phase: int = 1
+    epoch: int = 0
+    in_phase: int = 0
+    best_epoch: int = 0
+    best_value: float | None = None
+    waited: int = 0
+    phase_best: float | None = None
+    line: Line = field(default_factory=dict)
+
+
+Keep = Callable[[Progress, Checkpoint, bool], None]
+
+
+class Trainer:
+    """One training of `classifier` on `batches`, judged on `validation` after every epoch.
+
+    keep: called after every epoch with the counters, the checkpoint and whether it is the best so far.
+    best: gives the tensors of the best epoch so far, for a phase that follows an early stop.
+    """
+
+    def __init__(
+        self, classifier: Classifier, batches: Batches, validation: Split, plan: Plan, events: Events, keep: Keep
+    ) -> None:
+        self.classifier, self.batches, self.validation = classifier, batches, validation
+        self.plan, self.events, self.keep = plan, events, keep
+        self.progress = Progress()
+        self._best: dict[str, np.ndarray] | None = None
+
+    def resume(self, last: Checkpoint, best: Checkpoint) -> None:
+        """Go on after the epoch of `last`."""
+        assign_tensors(self.classifier, last.model)
+        self.progress = Progress(**last.progress)
+        self._best = best.model
+        if self._phase_is_over():
+            self._next_phase()
+        else:
+            self.begin_phase()
+            self._assign_optimizer(last.state)
+
+    def run(self) -> Progress:
+        """Train what is left of the plan. Raises `ConfigError` where the loss stops being a number."""
+        if self.progress.epoch == 0:
+            self.begin_phase()
+        while self.progress.phase <= len(self.plan.phases):
+            self._epoch()
+            if self._phase_is_over():
+                self._next_phase()
+        return self.progress
+
+    # -- phases
+
+    @property
+    def _phase(self) -> Phase:
+        return self.plan.phases[self.progress.phase - 1]
+
+    def _phase_is_over(self) -> bool:
+        stopping = self.plan.training.early_stopping
+        return self.progress.in_phase >= self._phase.epochs or bool(stopping and self.progress.waited >= stopping.patience)
+
+    def _next_phase(self) -> None:
+        if self.progress.in_phase < self._phase.epochs:
+            self.events.info(f"phase {self.progress.phase} stopped early: no gain for {self.progress.waited} epochs")
+        self.progress.phase += 1
+        self.progress.in_phase, self.progress.waited, self.progress.phase_best = 0, 0, None
+        if self.progress.phase > len(self.plan.phases):
+            return
+        if self.plan.training.early_stopping and self._best:
+            assign_tensors(self.classifier, self._best)  # an early stop has walked past the best epoch
+        self.begin_phase()
+
+    def begin_phase(self) -> None:
+        phase, training = self._phase, self.plan.training
+        freeze_below(self.classifier, phase.unfreeze)
+        if self.plan.batchnorm_trains:
+            fit_momentum(self.classifier.base, len(self.batches), phase.epochs)
+        model, units = self.classifier.model, self.classifier.model.output.shape[-1]
+        regularize(model, training.regularization)
+        schedule = build_schedule(training.schedule, phase.learning_rate, phase.epochs, len(self.batches))
+        accuracy = (
+            keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)  # on logits
+            if units == 1
+            else keras.metrics.SparseCategoricalAccuracy("accuracy")
+        )
+        model.compile(
+            build_optimizer(training.optimizer, schedule),
+            loss=build_loss(units, training.regularization.label_smoothing),
+            metrics=[accuracy],
+            jit_compile=keras.backend.backend() == "jax",
+        )
+        model.optimizer.build(model.trainable_variables)
+        trained = sum(math.prod(v.shape) for v in model.trainable_variables)
+        self.events.info(
+            f"phase {self.progress.phase} of {len(self.plan.phases)}: unfreeze {phase.unfreeze}, {phase.epochs} epochs,"
+            f" learning rate {phase.learning_rate:g}, {trained:,} of {model.count_params():,} parameters train"
+        )
+
+    # -- epochs
+
+    def _epoch(self) -> None:
+        progress, started = self.progress, time.perf_counter()
+        epoch = progress.epoch + 1
+        reseed(self.classifier.model, (self.plan.seed, epoch))
+        self.batches.set_epoch(epoch)
+        fitted = self._fit(epoch)
+        fit_seconds = time.perf_counter() - started
+        line: Line = {"phase": progress.phase, "epoch": epoch, **fitted, **self._validate()}
+        line["learning_rate"] = float(keras.ops.convert_to_numpy(self.classifier.model.optimizer.learning_rate))
+        line["seconds"] = round(time.perf_counter() - started, 3)
+        line["images_per_second"] = round(len(self.batches.targets) / fit_seconds, 1)
+        is_best = self._count(line)
+        model = read_tensors(self.classifier)
+        if is_best:
+            self._best = model
+        self.keep(progress, Checkpoint(model, self._optimizer_tensors(), asdict(progress)), is_best)
+        self.events.epoch(line, self.plan.epochs)
+
+    def _fit(self, epoch: int) -> dict[str, float]:
+        model, total = self.classifier.model, len(self.batches)
+
+        def tell(step: int, logs: Any) -> None:
+            self.events.progress(f"epoch {epoch}", step + 1, total, "steps")
+
+        told = keras.callbacks.LambdaCallback(on_train_batch_end=tell)
+        try:
+            with computing_in(self.plan.precision, model):
+                history = model.fit(self.batches, epochs=1, shuffle=False, verbose=0, callbacks=[told]).history
+        except Exception as error:
+            if isinstance(error, MemoryError) or "ResourceExhausted" in type(error).__name__:
+                raise RoomError(
+                    f"out of memory in epoch {epoch} with batches of {self.batches.batch_size} images",
+                    "lower data.batch_size or data.image_size; finished epochs are kept",
+                ) from error
+            raise
+        loss, accuracy = float(history["loss"][0]), float(history["accuracy"][0])
+        if not math.isfinite(loss):
+            raise ConfigError(
+                f"the training loss became {loss} in epoch {epoch}",
+                "lower training.optimizer.learning_rate, or add a warm-up; the epochs before are kept",
+            )
+        return {"loss": loss, "accuracy": accuracy}
+
+    def _validate(self) -> dict[str, float]:
+        """Log loss and accuracy of the whole model in float32, without regularisation or smoothing."""
+        logits = forward(self.classifier.model, self.validation.images, self.batches.batch_size, self.events, "validate")
+        return validation_metrics(logits, self.validation.targets)
+
+    def _count(self, line: Line) -> bool:
+        """Update the counters with an epoch's line; whether it is the best epoch so far."""
+        progress, stopping = self.progress, self.plan.training.early_stopping
+        monitor = stopping.monitor if stopping else "val_loss"
+        sign = 1.0 if monitor.endswith("accuracy") else -1.0
+        value = sign * line[monitor]
+        progress.epoch, progress.in_phase, progress.line = line["epoch"], progress.in_phase + 1, line
+        if progress.phase_best is None or value > progress.phase_best:
+            progress.phase_best, progress.waited = value, 0
+        else:
+            progress.waited += 1
+        if progress.best_value is not None and value <= progress.best_value:
+            return False
+        progress.best_value, progress.best_epoch = value, line["epoch"]
+        return True
+
+    # -- the optimizer's state
+
+    def _optimizer_tensors(self) -> dict[str, np.ndarray]:
+        variables = self.classifier.model.optimizer.variables
+        return {f"{i:05d}/{v.name}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
+
+    def _assign_optimizer(self, state: dict[str, np.ndarray]) -> None:
+        for (_, value), variable in zip(sorted(state.items()), self.classifier.model.optimizer.variables, strict=True):
+            variable.assign(value)
+
+
+def validation_metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """`val_loss` (mean log loss) and `val_accuracy` of float logits [N, C] or [N, 1] for targets [N]."""
+    chances = probabilities(logits)
+    likelihood = np.maximum(chances[np.arange(len(targets)), targets], np.finfo("float64").tiny)
+    return {
+        "val_loss": float(-np.log(likelihood).mean()),
+        "val_accuracy": float((chances.argmax(axis=1) == targets).mean()),
+    }
+
+
+def reseed(model: keras.Model, key: tuple[int, ...]) -> None:
+    """Set every random layer's generator to a state that follows from `key` alone."""
+    weights = {id(variable) for variable in model.weights}
+    seeds = [v for v in model.non_trainable_variables if id(v) not in weights and v.dtype == "uint32"]
+    for number, variable in enumerate(seeds):
+        variable.assign(np.random.SeedSequence([*key, number]).generate_state(2, "uint32"))

@@ -1,0 +1,123 @@
+"""The table of strategies: from what a config says to the phases that train, in order.
+
+A row is a pure function; it needs neither Keras nor data. Learning rates of later phases are fractions of the
+optimizer's, because weights that already know something must move less than a head that knows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from transfercli.config.schema import PhaseConfig, TransferConfig
+from transfercli.errors import ConfigError
+
+Unfreeze = int | str
+
+FINE_TUNING = 0.1  # of the head's learning rate, for weights that came pretrained
+DECAY = 0.5  # gradual: each deeper stage moves at this fraction of the one above (ULMFiT, Howard & Ruder 2018)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with one set of trainable layers.
+
+    unfreeze: none, all, a stage, a layer, or a number of base layers from the top; epochs >= 1;
+    learning_rate: its peak.
+    """
+
+    unfreeze: Unfreeze
+    epochs: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a strategy is given. stages: of the base, from the input to the top."""
+
+    epochs: int
+    learning_rate: float
+    stages: tuple[str, ...]
+    unfreeze: Unfreeze | None = None
+
+
+def share_out(epochs: int, weights: list[float]) -> list[int]:
+    """Split `epochs` in proportion to `weights`, by largest remainder; with too few epochs the last parts get them.
+
+    >>> share_out(20, [1, 2])
+    [7, 13]
+    >>> share_out(1, [1, 2])
+    [0, 1]
+    """
+    if epochs < len(weights):
+        return [0] * (len(weights) - epochs) + [1] * epochs
+    spare = epochs - len(weights)  # every part gets one
+    exact = [spare * weight / sum(weights) for weight in weights]
+    shares = [int(value) for value in exact]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (shares[i] - exact[i], -i))
+    for index in by_remainder[: spare - sum(shares)]:
+        shares[index] += 1
+    return [1 + share for share in shares]
+
+
+def _phases(request: Request, steps: list[tuple[Unfreeze, float, float]]) -> list[Phase]:
+    """Phases from (unfreeze, weight of its share of epochs, fraction of the learning rate)."""
+    shares = share_out(request.epochs, [weight for _, weight, _ in steps])
+    return [
+        Phase(unfreeze, share, request.learning_rate * fraction)
+        for (unfreeze, _, fraction), share in zip(steps, shares, strict=True)
+        if share
+    ]
+
+
+def head_only(request: Request) -> list[Phase]:
+    """A frozen base: linear probe, or feature extraction where the head has hidden layers."""
+    return [Phase("none", request.epochs, request.learning_rate)]
+
+
+def partial(request: Request) -> list[Phase]:
+    """The head first, then the base from `unfreeze` upwards with it."""
+    unfreeze = request.unfreeze if request.unfreeze is not None else request.stages[-1]
+    if unfreeze in ("none", 0):
+        return head_only(request)
+    return _phases(request, [("none", 1, 1.0), (unfreeze, 2, FINE_TUNING)])
+
+
+def gradual(request: Request) -> list[Phase]:
+    """The head, then stage by stage from the top, slower towards the input."""
+    steps: list[tuple[Unfreeze, float, float]] = [("none", 2, 1.0)]
+    steps += [(stage, 1, FINE_TUNING * DECAY**depth) for depth, stage in enumerate(reversed(request.stages))]
+    return _phases(request, steps)
+
+
+def full(request: Request) -> list[Phase]:
+    """The head first, then everything: LP-FT, which keeps pretrained features whole (Kumar et al. 2022)."""
+    return _phases(request, [("none", 1, 1.0), ("all", 2, FINE_TUNING)])
+
+
+def scratch(request: Request) -> list[Phase]:
+    """Everything from the start, at the full learning rate."""
+    return [Phase("all", request.epochs, request.learning_rate)]
+
+
+STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
+    "linear_probe": head_only,
+    "feature_extraction": head_only,
+    "partial": partial,
+    "gradual": gradual,
+    "full": full,
+    "scratch": scratch,
+}
+
+
+def phases_of(config: TransferConfig, epochs: int, learning_rate: float, stages: tuple[str, ...]) -> list[Phase]:
+    """The phases that a config's `transfer` section asks for; raises `ConfigError` where it asks for none."""
+    if config.phases:
+        return [_explicit(phase, learning_rate) for phase in config.phases]
+    if config.strategy is None:
+        raise ConfigError("transfer.strategy: is not resolved", "name a strategy, or give phases")
+    return STRATEGIES[config.strategy](Request(epochs, learning_rate, stages, config.unfreeze))
+
+
+def _explicit(phase: PhaseConfig, learning_rate: float) -> Phase:
+    return Phase(phase.unfreeze, phase.epochs, phase.learning_rate or learning_rate)

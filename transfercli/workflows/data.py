@@ -1,0 +1,49 @@
+"""Small steps between a data set and a training that concern both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from transfercli.data.dataset import Dataset, Split
+from transfercli.errors import ConfigError
+
+
+def relabelled(split: Split, labels: tuple[str, ...]) -> Split:
+    """The same images with targets that index `labels`, by name; every class of the split must be among them."""
+    if split.labels == labels:
+        return split
+    places = np.array([labels.index(label) for label in split.labels], "int32")
+    return replace(split, targets=places[split.targets], labels=labels)
+
+
+def class_weights(wanted: Literal["balanced"] | Mapping[str, float] | None, split: Split) -> np.ndarray | None:
+    """float32 [C] weights of a training split's classes, or None.
+
+    balanced: n / (C n_c) over the C classes with images (King & Zeng 2001, as scikit-learn has it).
+    """
+    if wanted is None:
+        return None
+    counts = np.bincount(split.targets, minlength=len(split.labels))
+    if wanted == "balanced":
+        present = counts > 0
+        return np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 1.0).astype("float32")
+    if set(wanted) != set(split.labels):
+        missing, unknown = sorted(set(split.labels) - set(wanted)), sorted(set(wanted) - set(split.labels))
+        raise ConfigError(
+            f"training.class_weights: no weight for {missing}, and no class named {unknown}",
+            f"give one weight for each of {', '.join(split.labels)}, or say balanced",
+        )
+    return np.array([wanted[label] for label in split.labels], "float32")
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 of what was learnt from: each usable image's content, label and side, whatever its name."""
+    digest = hashlib.sha256()
+    for row in sorted((r.sha256, r.label, r.split) for r in dataset.records if r.split):
+        digest.update("\0".join(row).encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()

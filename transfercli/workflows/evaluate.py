@@ -1,0 +1,103 @@
+"""`evaluate`: predict a split with the whole model in float32, measure, hold against the gates, write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transfercli.config.loader import dump
+from transfercli.data.decode import Geometry
+from transfercli.data.ingest import Reading
+from transfercli.data.load import load_folder_split, load_recorded_split
+from transfercli.data.manifest import read_manifest
+from transfercli.errors import DataError
+from transfercli.events import Events
+from transfercli.runs import record
+from transfercli.runs.folder import RunFolder, find_run, read_json
+from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config
+
+if TYPE_CHECKING:
+    from transfercli.config.schema import ExperimentConfig
+    from transfercli.data.dataset import Split
+    from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.report import ReportContext
+    from transfercli.evaluation.result import Evaluation
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """run: as typed; data: other images; minimums: gates of the command line, which come before the config's."""
+
+    run: str
+    runs: Path
+    split: str = "test"
+    data: Path | None = None
+    minimums: tuple[str, ...] = ()
+
+
+def evaluate_run(request: EvaluateRequest, events: Events) -> tuple[dict[str, Any], Evaluation]:
+    """The contract's result of `evaluate`, and what it was made from. Gates that fail are in it; they do not raise."""
+    from transfercli.evaluation import gates
+    from transfercli.evaluation.result import evaluate
+    from transfercli.evaluation.write import write_evaluation
+
+    run = find_run(request.run, request.runs)
+    config, labels = read_run_config(run), read_labels(run)
+    checked = gates.resolve(config.evaluation.gates, request.minimums, labels)
+    split = read_split(run, config, labels, request.split, events, request.data)
+    trained = load_run(run, events)
+    predictions = predict(trained, split, events)
+    evaluation = evaluate(predictions, shown=config.evaluation.metrics, gates=checked, seed=config.seed)
+    context = report_context(trained, split, request)
+    write_evaluation(run.evaluation(request.split), evaluation, predictions, context)
+    return {"run": str(run.path), "split": request.split, **evaluation.as_result()}, evaluation
+
+
+def read_split(
+    run: RunFolder,
+    config: ExperimentConfig,
+    labels: Sequence[str],
+    split: str,
+    events: Events,
+    other: Path | None = None,
+) -> Split:
+    """A split of the run's own data, or `other` images under the run's labels."""
+    geometry = Geometry(*image_size(config), config.data.resize)
+    reading = Reading(geometry, config.data.max_bad_fraction, config.compute, events)
+    if other is not None:
+        return load_folder_split(other, split, labels, reading)
+    records = read_manifest(run.dataset)
+    if not any(one.split == split for one in records):
+        there = sorted({one.split for one in records if one.split})
+        raise DataError(f"run {run.label} has no {split} images; it has {', '.join(there)}", "name another --split, or --data DIR")
+    return load_recorded_split(records, config.data.train, record.config_folder(run), split, labels, reading)
+
+
+def predict(trained: TrainedRun, split: Split, events: Events) -> Predictions:
+    from transfercli.evaluation.predictions import Predictions
+    from transfercli.models.forward import forward, probabilities
+
+    logits = forward(trained.classifier.model, split.images, trained.config.data.batch_size, events, "evaluate")
+    return Predictions(split.paths, trained.labels, split.targets, probabilities(logits).astype("float32"))
+
+
+def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) -> ReportContext:
+    from transfercli.evaluation.report import ReportContext
+    from transfercli.training import history
+
+    facts, run = read_json(trained.run.record), trained.run
+    again = f"transfercli evaluate {run.label} --split {request.split}"
+    return ReportContext(
+        experiment=run.experiment,
+        run_id=run.run_id,
+        split=request.split,
+        config_yaml=dump(trained.config),
+        versions=facts["versions"],
+        history=history.read(run.metrics),
+        thumbnails=split.images.read,
+        reproduce=[facts["command"], again],
+        data={"fingerprint": facts["data"]["fingerprint"], **{f"{k} images": v for k, v in facts["data"]["images"].items()}},
+        best_epoch=facts.get("best_epoch"),
+    )

@@ -1,0 +1,187 @@
+"""From a config, or from a run, to a classifier with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transfercli.config.loader import load
+from transfercli.config.schema import (
+    DataConfig,
+    ExperimentConfig,
+    FileWeights,
+    HeadConfig,
+    ModelConfig,
+    RunReference,
+    RunWeights,
+)
+from transfercli.errors import ArtefactError, DataError
+from transfercli.events import Events
+from transfercli.runs.folder import RunFolder, find_run, read_json
+from transfercli.runs.record import config_folder
+
+if TYPE_CHECKING:
+    from transfercli.models.classifier import Architecture, Classifier
+    from transfercli.transfer.transplant import Transplant
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a new model's weights come from. run: the parent run, where they are a run's; labels: its classes."""
+
+    run: RunFolder | None = None
+    labels: tuple[str, ...] = ()
+
+
+def read_run_config(run: RunFolder) -> ExperimentConfig:
+    return load(run.config).config
+
+
+def read_labels(run: RunFolder) -> tuple[str, ...]:
+    return tuple(read_json(run.labels))
+
+
+def image_size(config: ExperimentConfig) -> tuple[int, int]:
+    """(height, width) in pixels, once `config` is resolved."""
+    size = config.data.image_size
+    if size is None:
+        raise ArtefactError("data.image_size is not resolved")
+    return (size, size) if isinstance(size, int) else size
+
+
+def with_structure(config: ExperimentConfig, runs: Path) -> ExperimentConfig:
+    """Structure transfer: fill `model.base: {run: …}` in with that run's architecture, where the config says nothing else."""
+    if not isinstance(config.model.base, RunReference):
+        return config
+    earlier = read_run_config(find_run(config.model.base.run, runs))
+    model, data = config.model, config.data
+    taken: dict[str, Any] = {"base": earlier.model.base}
+    if "head" not in model.model_fields_set:
+        taken["head"] = HeadConfig(**{**earlier.model.head.model_dump(), "init": "new"})
+    shape = {k: getattr(earlier.data, k) for k in ("image_size", "channels", "resize") if k not in data.model_fields_set}
+    return config.model_copy(
+        update={
+            "model": ModelConfig(**{**model.model_dump(exclude_unset=True), **_plain(taken)}),
+            "data": DataConfig(**{**data.model_dump(exclude_unset=True), **shape}),
+        }
+    )
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value.model_dump() if hasattr(value, "model_dump") else value for key, value in values.items()}
+
+
+def find_source(config: ExperimentConfig, runs: Path) -> Source:
+    """The parent run of `model.weights: {run: …}`, checked to be there; raises `ArtefactError`."""
+    weights = config.model.weights
+    if not isinstance(weights, RunWeights):
+        return Source()
+    run = find_run(weights.run, runs)
+    return Source(run, read_labels(run))
+
+
+def labels_for(config: ExperimentConfig, source: Source, found: Sequence[str]) -> tuple[str, ...]:
+    """The class map of a new run: the data's own, or the parent's kept or extended.
+
+    Raises `DataError` with a plan where the head is kept and the data has classes it does not know.
+    """
+    if config.model.head.init == "new":
+        return tuple(found)
+    unknown = [label for label in found if label not in source.labels]
+    if not unknown:
+        return source.labels
+    if config.model.head.init == "keep":
+        raise DataError(
+            f"the data has classes that the kept head does not know: {', '.join(unknown)};"
+            f" it knows {', '.join(source.labels)}",
+            "set model.head.init to extend to add them, to new for a fresh head, or rename the folders",
+        )
+    return source.labels + tuple(sorted(unknown))
+
+
+def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architecture:
+    from transfercli.models.classifier import Architecture
+
+    return Architecture(
+        base=str(config.model.base),
+        image_size=image_size(config),
+        channels=config.data.channels,
+        head=config.model.head,
+        labels=labels,
+        batchnorm_trains=batchnorm_trains(config.model),
+    )
+
+
+def batchnorm_trains(model: ModelConfig) -> bool:
+    """BatchNorm learns its statistics where layers of the base start fresh on purpose, and stays still elsewhere."""
+    return model.weights == "none" or (isinstance(model.weights, RunWeights) and model.weights.until is not None)
+
+
+def new_classifier(
+    config: ExperimentConfig, source: Source, labels: tuple[str, ...], folder: Path, events: Events
+) -> tuple[Classifier, Transplant | None]:
+    """A classifier with the weights that `model.weights` names, and the report of what was copied.
+
+    Raises `WeightsError` where pretrained weights cannot be had, `ArtefactError` where they are damaged or do not fit.
+    """
+    import keras
+
+    from transfercli.models.classifier import build_classifier
+    from transfercli.models.weights import file_tensors, imagenet_tensors
+    from transfercli.training.checkpoints import Checkpoints
+    from transfercli.transfer.transplant import transplant
+
+    weights, head = config.model.weights, config.model.head.init
+    keras.utils.set_random_seed(config.seed)
+    classifier = build_classifier(architecture(config, labels))
+    if weights == "none":
+        return classifier, None
+    if isinstance(weights, RunWeights) and source.run:
+        donor = Checkpoints(source.run.checkpoints).load("best").model
+        report = transplant(classifier, donor, until=weights.until, head=head, donor_labels=source.labels)
+    elif isinstance(weights, FileWeights):
+        report = transplant(classifier, file_tensors(weights, folder, classifier.base, events))
+    else:
+        report = transplant(classifier, imagenet_tensors(classifier.name, image_size(config)))
+    events.info(f"weights from {_named(config, source)}: {report.summary()}")
+    for line in report.lines:
+        events.detail(f"  {line.action:6} {line.tensor}: {line.reason}")
+    return classifier, report
+
+
+def _named(config: ExperimentConfig, source: Source) -> str:
+    weights = config.model.weights
+    if source.run:
+        return source.run.label
+    return Path(weights.path).name if isinstance(weights, FileWeights) else str(weights)
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run, loaded: everything that evaluation and export need."""
+
+    run: RunFolder
+    config: ExperimentConfig
+    folder: Path
+    labels: tuple[str, ...]
+    classifier: Classifier
+
+
+def load_run(run: RunFolder, events: Events) -> TrainedRun:
+    """Rebuild a run's classifier from its validated config and its best checkpoint; nothing that is loaded can run.
+
+    Raises `ArtefactError` where a part is missing, damaged or of another shape.
+    """
+    from transfercli.models.classifier import build_classifier
+    from transfercli.models.tensors import assign_tensors
+    from transfercli.training.backend import prepare
+    from transfercli.training.checkpoints import Checkpoints
+
+    config, labels = read_run_config(run), read_labels(run)
+    checkpoint = Checkpoints(run.checkpoints).load("best")
+    prepare(config.compute, config.seed)
+    classifier = build_classifier(architecture(config, labels))
+    assign_tensors(classifier, checkpoint.model)
+    return TrainedRun(run, config, config_folder(run), labels, classifier)

@@ -1,0 +1,394 @@
+"""`pretrain` and `finetune`: one recipe; they differ in the defaults that the config's resolution fills in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from transfercli.config.loader import dump, load, resolve
+from transfercli.config.schema import ExperimentConfig
+from transfercli.data.load import load_dataset
+from transfercli.data.manifest import read_assignments, write_assignments, write_manifest
+from transfercli.errors import ConfigError, Interrupted, UsageError
+from transfercli.events import Events
+from transfercli.runs import atomic, record
+from transfercli.runs.folder import (
+    RunFolder,
+    check_run_id,
+    find_run,
+    new_run_id,
+    point_latest,
+    read_json,
+    splits_file,
+    status_of,
+)
+from transfercli.runs.lock import experiment_lock
+from transfercli.workflows.data import class_weights, fingerprint, relabelled
+from transfercli.workflows.model import (
+    Source,
+    batchnorm_trains,
+    find_source,
+    image_size,
+    labels_for,
+    new_classifier,
+    read_run_config,
+    with_structure,
+)
+
+if TYPE_CHECKING:
+    from transfercli.data.dataset import Dataset
+    from transfercli.models.classifier import Classifier
+    from transfercli.training.trainer import Plan, Trainer
+    from transfercli.transfer.transplant import Transplant
+
+Command = Literal["pretrain", "finetune"]
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the command line asks for. config may be None where `resume` names a run."""
+
+    command: Command
+    config: Path | None
+    runs: Path
+    overrides: tuple[str, ...] = ()
+    run_id: str | None = None
+    resume: str | None = None
+    wait: float = 0.0
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, decided: its resolved config, the folder its paths start from, and its run folder."""
+
+    command: Command
+    config: ExperimentConfig
+    folder: Path
+    run: RunFolder
+    runs: Path
+    spelled: str
+
+    @property
+    def resume_line(self) -> str:
+        return f"transfercli {self.command} --runs {self.runs} --resume {self.run.label}"
+
+
+@dataclass
+class Stopwatch:
+    """Seconds a stage, for the result."""
+
+    started: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=lambda: {"ingest": 0.0, "features": 0.0, "train": 0.0})
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - begun
+
+    def all(self) -> dict[str, float]:
+        total = time.perf_counter() - self.started
+        return {stage: round(value, 3) for stage, value in {**self.seconds, "total": total}.items()}
+
+
+def train(request: TrainRequest, events: Events) -> Result:
+    """Train, or go on training, what the config describes; the contract's result of `pretrain` and `finetune`.
+
+    Nothing is written before the config and the data are known to be good.
+    """
+    watch = Stopwatch()
+    job = decide(request)
+    with experiment_lock(job.run.path.parent, request.wait):
+        finished = finished_result(job)
+        if finished is not None:
+            events.info(f"{job.run.label} is complete already; this is its result")
+            return finished
+        source = find_source(job.config, job.runs)
+        with watch("ingest"):
+            dataset = read_data(job, events)
+        labels = labels_for(job.config, source, dataset.labels)
+        backend = prepare_backend(job.config)
+        classifier, report = new_classifier(job.config, source, labels, job.folder, events)
+        plan = plan_for(job.config, classifier)
+        warn_of_frozen_noise(plan, classifier, report, events)
+        if request.dry_run:
+            return estimate(job, plan, classifier, dataset, events)
+        begin_run(job, source, dataset, labels, report, plan, backend, events)
+        with record.status_kept(job.run), resume_hint(job):
+            with watch("train"):
+                trainer = train_epochs(job, plan, classifier, dataset, events)
+            return finish(job, trainer, dataset, watch)
+
+
+# -- deciding what to do
+
+
+def decide(request: TrainRequest) -> Job:
+    """The config and the run folder of this call; a config that differs from the run's own is a `ConfigError`."""
+    if request.resume:
+        return _job_of_run(request, find_run(request.resume, request.runs))
+    if request.config is None:
+        raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
+    config, folder = read_config(request.config, request.overrides, request.command, request.runs)
+    run = RunFolder(request.runs / config.name / check_run_id(request.run_id or new_run_id()))
+    job = Job(request.command, config, folder, run, request.runs, _spelled(request))
+    if run.record.exists():
+        _check_same(job)
+    return job
+
+
+def read_config(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> tuple[ExperimentConfig, Path]:
+    """The resolved config, and the folder its relative paths start from."""
+    loaded = load(path, overrides)
+    return resolve(with_structure(loaded.config, runs), command), loaded.folder
+
+
+def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
+    """`--resume RUN`: everything comes from the run; a CONFIG given as well must say the same."""
+    run = RunFolder(run.path.parent / run.run_id) if run.path.is_symlink() else run
+    command = read_json(run.record).get("workflow", request.command)
+    job = Job(command, read_run_config(run), record.config_folder(run), run, run.path.parent.parent, _spelled(request))
+    if request.config is not None:
+        config, _ = read_config(request.config, request.overrides, command, request.runs)
+        _check_same(replace(job, config=config))
+    return job
+
+
+def _check_same(job: Job) -> None:
+    ours, theirs = dump(job.config), job.run.config.read_text("utf-8")
+    if ours != theirs:
+        old, new = set(theirs.splitlines()), set(ours.splitlines())
+        changed = "; ".join(line.strip() for line in ours.splitlines() if line not in old) or "; ".join(old - new)
+        raise ConfigError(
+            f"run {job.run.label} was started with another config; this one says: {changed}",
+            "use another --run-id, or the config the run was started with",
+        )
+
+
+def _spelled(request: TrainRequest) -> str:
+    """The command as typed, with file names only, for run.json and the report."""
+    words = ["transfercli", request.command]
+    words += [request.config.name] if request.config else []
+    words += [word for text in request.overrides for word in ("--set", text)]
+    words += ["--run-id", request.run_id] if request.run_id else []
+    return " ".join(words)
+
+
+def finished_result(job: Job) -> Result | None:
+    """The result of a run that is complete already, else None."""
+    if not job.run.record.exists() or status_of(job.run) != "completed":
+        return None
+    return result_of(job.run)
+
+
+def result_of(run: RunFolder) -> Result:
+    facts = read_json(run.record)
+    return {"run": str(run.path), **{key: facts[key] for key in ("status", "best_epoch", "metrics", "seconds", "cache")}}
+
+
+# -- the stages
+
+
+def read_data(job: Job, events: Events) -> Dataset:
+    return load_dataset(
+        job.config.data,
+        job.folder,
+        image_size=image_size(job.config),
+        compute=job.config.compute,
+        assignments=read_assignments(splits_file(job.run.path.parent)),
+        events=events,
+    )
+
+
+def prepare_backend(config: ExperimentConfig) -> str:
+    from transfercli.training.backend import prepare
+
+    return prepare(config.compute, config.seed)
+
+
+def plan_for(config: ExperimentConfig, classifier: Classifier) -> Plan:
+    """The phases of the config's strategy on this base; a name that is no layer of it is a `ConfigError`."""
+    from transfercli.models.classifier import trainable_from
+    from transfercli.training.backend import step_precision
+    from transfercli.training.trainer import Plan
+    from transfercli.transfer.strategies import phases_of
+
+    training = config.training
+    stages = tuple(classifier.stages)
+    phases = phases_of(config.transfer, training.epochs, training.optimizer.learning_rate, stages)
+    for phase in phases:
+        trainable_from(classifier, phase.unfreeze)
+    return Plan(
+        tuple(phases), training, config.seed, step_precision(config.compute), batchnorm_trains(config.model)
+    )
+
+
+def warn_of_frozen_noise(plan: Plan, classifier: Classifier, report: Transplant | None, events: Events) -> None:
+    """A frozen layer with random weights is nearly always a mistake; say so, and let it be."""
+    from transfercli.models.classifier import trainable_from
+
+    trained = {name for phase in plan.phases for name in trainable_from(classifier, phase.unfreeze)}
+    if report is None:
+        if not trained:
+            events.warn("the base has random weights and no phase trains it: its features know nothing")
+        return
+    noise = [layer for layer in report.fresh_layers if layer not in trained]
+    if noise:
+        events.warn(
+            f"{', '.join(noise)} could not be copied, and no phase trains them: they stay random"
+            " (unfreeze them, or match the source's channels and sizes)"
+        )
+
+
+def begin_run(
+    job: Job,
+    source: Source,
+    dataset: Dataset,
+    labels: tuple[str, ...],
+    report: Transplant | None,
+    plan: Plan,
+    backend: str,
+    events: Events,
+) -> None:
+    """Write what the run is before it trains; a run that goes on has it already and keeps it."""
+    run = job.run
+    fresh = not run.record.exists()
+    if fresh:
+        run.path.mkdir(parents=True)
+        atomic.write_text(run.config, dump(job.config))
+        atomic.write_json(run.labels, list(labels))
+        write_manifest(run.dataset, dataset.records)
+        write_assignments(splits_file(run.path.parent), dataset.assignments)
+        if report is not None:
+            atomic.write_json(run.transplant, report.as_json())
+    events.attach_log(run.log)
+    if fresh:
+        facts = {
+            "workflow": job.command,
+            "command": job.spelled,
+            "config_folder": record.relative_folder(run, job.folder),
+            "parent": source.run.label if source.run else None,
+            "seed": job.config.seed,
+            "git_commit": record.git_commit(job.folder),
+            "backend": backend,
+            "precision": plan.precision,
+            "data": {"fingerprint": fingerprint(dataset), "images": {k: len(v) for k, v in dataset.splits.items()}},
+            "cache": cache_counts(dataset),
+        }
+        record.create(run, facts)
+    elif read_json(run.record)["data"]["fingerprint"] != fingerprint(dataset):
+        raise ConfigError(
+            f"the data changed since {run.label} started, so it cannot go on to the same result",
+            "start a new run, or put the images back",
+        )
+
+
+def cache_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    return {
+        "images": {"hits": dataset.cache.hits, "misses": dataset.cache.misses},
+        "features": {"hits": 0, "misses": 0},
+    }
+
+
+@contextmanager
+def resume_hint(job: Job) -> Iterator[None]:
+    """A stop on request says how to go on."""
+    try:
+        yield
+    except Interrupted as stop:
+        raise Interrupted(stop.signum, f"stopped; {job.run.label} is kept up to its last whole epoch", job.resume_line) from None
+
+
+def build_trainer(job: Job, plan: Plan, classifier: Classifier, dataset: Dataset, events: Events, keep: Any) -> Trainer:
+    from transfercli.data.augment import build
+    from transfercli.data.batches import Batches
+    from transfercli.training.trainer import Trainer
+
+    labels, config = classifier.labels, job.config
+    training = relabelled(dataset.splits["train"], labels)
+    batches = Batches(
+        training.images,
+        training.targets,
+        config.data.batch_size,
+        seed=config.seed,
+        augment=build(config.augmentation),
+        class_weights=class_weights(config.training.class_weights, training),
+    )
+    return Trainer(classifier, batches, relabelled(dataset.splits["validation"], labels), plan, events, keep)
+
+
+def train_epochs(job: Job, plan: Plan, classifier: Classifier, dataset: Dataset, events: Events) -> Trainer:
+    """Train to the end of the plan, keeping a checkpoint and a line of history an epoch."""
+    from transfercli.training import history
+    from transfercli.training.checkpoints import Checkpoints
+    from transfercli.training.frozen import never_changing
+
+    checkpoints = Checkpoints(job.run.checkpoints, never_changing(classifier, plan))
+
+    def keep(progress: Any, checkpoint: Any, is_best: bool) -> None:
+        checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
+        history.append(job.run.metrics, progress.line)
+
+    trainer = build_trainer(job, plan, classifier, dataset, events, keep)
+    if checkpoints.exists():
+        last = checkpoints.load("last", events)
+        history.rewind(job.run.metrics, last.progress["line"])
+        checkpoints.point_best(last.progress["best_epoch"])
+        trainer.resume(last, checkpoints.load("best"))
+        events.info(f"going on after epoch {last.progress['epoch']} of {plan.epochs}")
+    trainer.run()
+    return trainer
+
+
+def finish(job: Job, trainer: Trainer, dataset: Dataset, watch: Stopwatch) -> Result:
+    from transfercli.evaluation.plots import history_png
+    from transfercli.training import history
+
+    lines = history.read(job.run.metrics)
+    history_png(job.run.history, lines)
+    best = next(line for line in lines if line["epoch"] == trainer.progress.best_epoch)
+    metrics = {key: best[key] for key in ("val_accuracy", "val_loss", "accuracy", "loss")}
+    record.update(
+        job.run,
+        status="completed",
+        finished=record.now(),
+        best_epoch=best["epoch"],
+        epochs=lines[-1]["epoch"],
+        metrics=metrics,
+        seconds=watch.all(),
+        cache=cache_counts(dataset),
+    )
+    point_latest(job.run)
+    return result_of(job.run)
+
+
+def estimate(job: Job, plan: Plan, classifier: Classifier, dataset: Dataset, events: Events) -> Result:
+    """`--dry-run`: what each phase will cost, from timed steps; nothing is written."""
+    from transfercli.training.estimate import phase_seconds
+
+    trainer = build_trainer(job, plan, classifier, dataset, events, keep=_keep_nothing)
+    seconds = phase_seconds(trainer)
+    phases = [
+        {"unfreeze": phase.unfreeze, "epochs": phase.epochs, "learning_rate": phase.learning_rate, "seconds": value}
+        for phase, value in zip(plan.phases, seconds, strict=True)
+    ]
+    return {
+        "run": None,
+        "status": "dry-run",
+        "images": {name: len(split) for name, split in dataset.splits.items()},
+        "classes": list(classifier.labels),
+        "parameters": classifier.model.count_params(),
+        "phases": phases,
+        "seconds": {"train": round(sum(seconds), 1)},
+    }
+
+
+_keep_nothing: Callable[..., None] = lambda *_: None  # noqa: E731
