@@ -12,16 +12,12 @@ from transfercli.config.places import Document, KeyPath, Problem
 
 Found = Iterator[tuple[KeyPath, str]]
 
-# Values of the schema that come with later versions: (key, values that work today).
-NOT_YET: tuple[tuple[KeyPath, tuple[Any, ...]], ...] = (
-    (("compute", "distribution"), ("none",)),
-    (("compute", "cache"), ("auto", "off")),
-    (("tracking", "mlflow"), (None,)),
+# What comes with later versions: (the key, its values that wait; None is every text, what is allowed until then).
+NOT_YET: tuple[tuple[KeyPath, tuple[str, ...] | None, str], ...] = (
+    (("compute", "distribution"), ("data_parallel",), "none"),
+    (("compute", "cache"), ("require",), "auto, off"),
+    (("tracking", "mlflow"), None, "null"),
 )
-LATER: dict[KeyPath, tuple[Any, ...]] = {
-    ("compute", "distribution"): ("data_parallel",),
-    ("compute", "cache"): ("require",),
-}
 LINEAR_HEADS = ("linear_probe", "auto")
 PER_CLASS = re.compile(r"(recall|precision|f1)\[.+\]")
 
@@ -36,11 +32,10 @@ def check(document: Document) -> list[Problem]:
 
 
 def _not_yet(data: Any) -> Found:
-    for path, works in NOT_YET:
+    for path, later, works in NOT_YET:
         value = at(path, data)
-        if value is None or value in works or value not in LATER.get(path, (value,)):
-            continue
-        yield path, f"{shown(value)} is not available in this version; allowed: {', '.join(map(shown, works))}"
+        if isinstance(value, str) and (later is None or value in later):
+            yield path, f"{shown(value)} is not available in this version; allowed: {works}"
 
 
 def _phases_alone(data: Any) -> Found:

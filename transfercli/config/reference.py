@@ -1,4 +1,4 @@
-"""`docs/config.md`, generated: `python -m transfercli.config.reference [FILE]` (`make docs`); without FILE to stdout."""
+"""`docs/config.md`, generated: `python -m transfercli.config.reference [FILE]`, without FILE to stdout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from transfercli.config import choices, describe
+from transfercli.config import checks, choices, describe
 from transfercli.config.dump import quoted
 from transfercli.config.schema import ExperimentConfig
 
@@ -55,13 +55,12 @@ RULES = """\
 
 def reference() -> str:
     """The page as Markdown."""
-    from transfercli.config.checks import LATER
-
-    later = ", ".join(f"`{'.'.join(map(str, path))}: {value}`" for path, values in LATER.items() for value in values)
+    waiting = [(".".join(map(str, path)), values or ("",)) for path, values, _ in checks.NOT_YET]
+    later = ", ".join(f"`{key}: {value}`".replace(": `", "`") for key, values in waiting for value in values)
     parts = [
         OPENING,
         *_sections(ExperimentConfig, ""),
-        RULES.replace("LATER", f"{later}, `tracking.mlflow`"),
+        RULES.replace("LATER", later),
         _tables(),
     ]
     return "\n".join(parts)
@@ -70,16 +69,8 @@ def reference() -> str:
 def _sections(model: Any, above: str) -> Iterator[str]:
     rows = [_row(name, hint, model) for name, hint in describe.hints(model).items()]
     title = f"`{above}`" if above else "Top level"
-    yield "\n".join(
-        [
-            f"## {title}\n",
-            f"{model.__doc__}\n",
-            "| key | allowed | default | meaning |",
-            "| --- | --- | --- | --- |",
-            *rows,
-            "",
-        ]
-    )
+    head = [f"## {title}\n", f"{model.__doc__}\n", "| key | allowed | default | meaning |", "| --- | --- | --- | --- |"]
+    yield "\n".join([*head, *rows, ""])
     for name, hint in describe.hints(model).items():
         for section, suffix in _sections_of(hint):
             yield from _sections(section, f"{above}.{name}".removeprefix(".") + suffix)

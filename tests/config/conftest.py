@@ -1,0 +1,45 @@
+"""A way to write config files and to read what is said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from transfercli.config.loader import LoadedConfig, load
+from transfercli.errors import ConfigError
+
+MINIMAL = "name: flowers\ndata: {train: images}\nmodel: {base: small_cnn}\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """`write(text, name="config.yaml")` -> its path; folders are made."""
+
+    def write_file(text: str | bytes, name: str = "config.yaml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write_file
+
+
+@pytest.fixture
+def loaded(write: Callable[..., Path]) -> Callable[..., LoadedConfig]:
+    """`loaded(text, *overrides)`: the config of a file with this text."""
+    return lambda text, *overrides: load(write(text), overrides)
+
+
+@pytest.fixture
+def refusal(write: Callable[..., Path]) -> Callable[..., list[str]]:
+    """`refusal(text, *overrides)`: the lines of the error, the file's name cut to `config.yaml`."""
+
+    def refused(text: str | bytes, *overrides: str) -> list[str]:
+        path = write(text)
+        with pytest.raises(ConfigError) as caught:
+            load(path, overrides)
+        return caught.value.message.replace(f"{path.parent}/", "").split("\n")
+
+    return refused

@@ -1,0 +1,128 @@
+"""Rules that join several keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from transfercli.config import describe
+from transfercli.config.checks import NOT_YET
+from transfercli.config.loader import LoadedConfig, resolve
+from transfercli.config.schema import ExperimentConfig, RunWeights
+
+Loaded = Callable[..., LoadedConfig]
+Refusal = Callable[..., list[str]]
+
+MINIMAL = "name: flowers\ndata: {train: images}\nmodel: {base: small_cnn}\n"
+PHASES = "transfer.phases=[{epochs: 1}]"
+RUN = "model.weights={run: digits}"
+
+
+@pytest.mark.parametrize(
+    "overrides, said",
+    [
+        ([PHASES, "transfer.strategy=full"], "transfer.strategy: cannot stand beside phases"),
+        ([PHASES, "transfer.unfreeze=2"], "transfer.unfreeze: cannot stand beside phases"),
+        (
+            ["transfer.strategy=linear_probe", "model.head.hidden=[8]"],
+            "the strategy linear_probe puts a linear head on",
+        ),
+        (
+            ["model.head.init=keep"],
+            '"keep" needs the head of an earlier run: set model.weights to {run: RUN}',
+        ),
+        (["model.head.init=extend", "model.weights={path: w.h5}"], 'model.head.init: "extend" needs'),
+        (["transfer.unfreeze=conv3"], "transfer.unfreeze: belongs to the strategy partial, received no strategy"),
+        (["transfer.unfreeze=conv3", "transfer.strategy=full"], 'belongs to the strategy partial, received "full"'),
+        (["data.validation=0.5", "data.test=0.5"], "leave nothing to train on"),
+        (
+            ["data.image_size=16"],
+            "is too small for small_cnn, received 16; allowed: at least 18 pixels",
+        ),
+        (["data.image_size=[64, 17]"], "is too small for small_cnn, received [64, 17]"),
+        (["evaluation.gates.accurracy=0.9"], "evaluation.gates.accurracy: is not a known metric; allowed: accuracy"),
+        (["evaluation.gates.accurracy=0.9"], "did you mean accuracy?"),
+        (["evaluation.gates={'recall[]': 0.9}"], "evaluation.gates.recall[]: is not a known metric"),
+        (["evaluation.gates={'accuracy[cat]': 0.9}"], "is not a known metric"),
+        (["compute.distribution=data_parallel"], '"data_parallel" is not available in this version; allowed: none'),
+        (["compute.cache=require"], '"require" is not available in this version; allowed: auto, off'),
+        (["tracking.mlflow=http://x"], '"http://x" is not available in this version; allowed: null'),
+    ],
+)
+def test_keys_that_do_not_go_together(refusal: Refusal, overrides: list[str], said: str) -> None:
+    (line,) = refusal(MINIMAL, *overrides)
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [PHASES],
+        [PHASES, "transfer.strategy=null", "transfer.unfreeze=null"],
+        ["transfer.strategy=linear_probe", "model.head.hidden=[]"],
+        ["transfer.strategy=feature_extraction", "model.head.hidden=[8]"],
+        ["model.head.init=keep", RUN],
+        ["transfer.unfreeze=3", "transfer.strategy=partial"],
+        ["data.validation=0.5", "data.test=more"],
+        ["data.validation=0.9", "data.test=null"],
+        ["data.image_size=18"],
+        ["evaluation.gates={'recall[cat]': 0.9, 'precision[a [b]]': '>=0.5', 'f1[0]': 0.1}"],
+        ["compute.cache=off", "compute.distribution=none", "tracking.mlflow=null"],
+    ],
+)
+def test_keys_that_do(loaded: Loaded, overrides: list[str]) -> None:
+    loaded(MINIMAL, *overrides)
+
+
+def test_rules_speak_beside_other_errors(refusal: Refusal) -> None:
+    lines = refusal(MINIMAL + "seed: -1\ntransfer:\n  unfreeze: conv3\nmodle: 1\n")
+    assert [line.split(": ")[0] for line in lines] == ["config.yaml:4", "config.yaml:6", "config.yaml:7"]
+
+
+def test_rules_stand_nonsense(refusal: Refusal) -> None:
+    text = "name: x\ndata: 5\nmodel: [1]\ntransfer: {phases: 3, strategy: {a: 1}}\n"
+    text += "evaluation: {gates: 3}\ncompute: x\ntracking: []\n"
+    assert len(refusal(text)) >= 6
+
+
+def test_what_is_not_available_yet_is_a_value_of_the_schema() -> None:
+    for path, later, _ in NOT_YET:
+        hint: Any = ExperimentConfig
+        for key in path:
+            hint = describe.hints(describe.bare(hint))[str(key)]
+        assert set(later or ()) <= set(describe.choices_of(hint))
+
+
+def test_the_command_fills_in_the_strategy(loaded: Loaded) -> None:
+    config = loaded(MINIMAL).config
+    assert resolve(config, "finetune").transfer.strategy == "feature_extraction"
+    assert resolve(config, "pretrain").transfer.strategy == "scratch"
+    assert config.transfer.strategy is None
+
+
+def test_a_strategy_that_is_given_stays(loaded: Loaded) -> None:
+    for command in ("finetune", "pretrain"):
+        assert resolve(loaded(MINIMAL, "transfer.strategy=full").config, command).transfer.strategy == "full"
+        assert resolve(loaded(MINIMAL, PHASES).config, command).transfer.strategy is None
+
+
+def test_from_scratch_the_weights_are_none_unless_given(loaded: Loaded) -> None:
+    assert resolve(loaded(MINIMAL).config, "pretrain").model.weights == "none"
+    assert resolve(loaded(MINIMAL).config, "finetune").model.weights == "imagenet"
+    assert resolve(loaded(MINIMAL, "transfer.strategy=scratch").config, "finetune").model.weights == "none"
+    assert resolve(loaded(MINIMAL, "model.weights=imagenet").config, "pretrain").model.weights == "imagenet"
+    assert resolve(loaded(MINIMAL, RUN).config, "pretrain").model.weights == RunWeights(run="digits")
+
+
+def test_the_image_size_is_the_bases_own_unless_given(loaded: Loaded) -> None:
+    assert resolve(loaded(MINIMAL).config, "finetune").data.image_size == 32
+    assert resolve(loaded(MINIMAL, "model.base=inceptionv3").config, "finetune").data.image_size == 299
+    assert resolve(loaded(MINIMAL, "data.image_size=48").config, "finetune").data.image_size == 48
+    assert resolve(loaded(MINIMAL, "model.base={run: digits}").config, "finetune").data.image_size is None
+
+
+def test_resolving_twice_changes_nothing(loaded: Loaded) -> None:
+    once = resolve(loaded(MINIMAL).config, "pretrain")
+    assert resolve(once, "finetune") == once
