@@ -58,8 +58,8 @@ def reliability_chart(bins: Sequence[Bin]) -> Markup:
     """Accuracy (up) against confidence (across) of each bin; on the dashed line the two agree."""
     side = 300
     ticks = nice_ticks(0.0, 1.0)
-    across = Axis(0, 1, LEFT, LEFT + side - 60)
-    up = Axis(0, 1, side - BOTTOM, side - BOTTOM - (side - 60))
+    across = Axis(0, 1, LEFT, side - RIGHT)
+    up = Axis(0, 1, side - BOTTOM, side - BOTTOM - (side - RIGHT - LEFT) + 6)
     parts = _grid(up, ticks, across.end)
     parts += [_text("tick middle", across(tick), side - BOTTOM + 16, _plain(tick)) for tick in ticks]
     parts.append(_line("border", across(0), up(0), across(1), up(1)))
@@ -67,7 +67,7 @@ def reliability_chart(bins: Sequence[Bin]) -> Markup:
         parts.append(_line("gap", across(one.confidence), up(one.confidence), across(one.confidence), up(one.accuracy)))
     parts += [_dot("validation", across(one.confidence), up(one.accuracy), 4) for one in bins]
     parts.append(_text("tick middle", across(0.5), side - 4, "confidence"))
-    parts.append(_text("tick", 2, up(1) - 6, "accuracy"))
+    parts.append(_text("tick", 2, 11, "accuracy"))
     return _svg(
         parts, "reliability: accuracy against confidence, one point a bin; the table below has its numbers", side, side
     )

@@ -110,9 +110,11 @@ def _from_rows(path: Path, labels: tuple[str, ...], rows: list[list[str]]) -> Pr
     values = np.empty((len(rows), len(labels)), np.float32)
     for number, row in enumerate(rows):
         try:
+            if len(row) != len(COLUMNS) + len(labels):
+                raise ValueError(f"{len(row)} values for {len(COLUMNS) + len(labels)} columns")
             targets[number] = index[row[1]]
             values[number] = [float(value) for value in row[len(COLUMNS) :]]
-        except (KeyError, IndexError, ValueError) as error:
+        except (KeyError, ValueError) as error:
             raise ArtefactError(
                 f"{path.name}: row {number + 2} is damaged ({type(error).__name__}: {error})", hint="run evaluate again"
             ) from error

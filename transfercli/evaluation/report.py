@@ -92,9 +92,10 @@ def _environment() -> Any:
     environment.filters |= {
         "fixed": _fixed,
         "percent": lambda value: f"{100 * value:.1f}%",
-        "name": lambda text, length=60: clipped(hide_paths(str(text)), length),
-        "line": lambda text: hide_paths(str(text)),
+        "name": lambda text, length=60: clipped(str(text), length),
+        "line": lambda text, length=1000: clipped(hide_paths(str(text)), length),
         "title": _title,
+        "signed": lambda value, digits=3: f"{value:+.{digits}f}".replace("-", "−"),
         "amount": _amount,
     }
     return environment
@@ -106,7 +107,16 @@ def _fixed(value: float | None, digits: int = 3) -> str:
 
 def _title(metric: str) -> str:
     """`macro_f1` -> `macro F1`: names of the table as words."""
-    words = {"f1": "F1", "auc": "AUC", "roc": "ROC", "ece": "ECE", "mcc": "MCC", "top5": "top-5", "cohen": "Cohen's"}
+    words = {
+        "f1": "F1",
+        "auc": "AUC",
+        "roc": "ROC",
+        "ece": "ECE",
+        "mcc": "MCC",
+        "top5": "top-5",
+        "cohen": "Cohen's",
+        "brier": "Brier",
+    }
     return " ".join(words.get(word, word) for word in metric.split("_"))
 
 

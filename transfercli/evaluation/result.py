@@ -19,7 +19,7 @@ from transfercli.evaluation.metrics import METRICS, value_of
 from transfercli.evaluation.predictions import Predictions
 
 # Metrics that are proportions of images, for which Wilson's interval holds.
-PROPORTIONS = ("accuracy",)
+PROPORTIONS = ("accuracy", "top5_accuracy")
 ALWAYS_BOUNDED = ("accuracy", "macro_f1")
 
 
@@ -79,7 +79,7 @@ def evaluate(
         labels=predictions.labels,
         examples=len(predictions),
         metrics=metrics,
-        intervals=_intervals(predictions, shown, seed),
+        intervals=_intervals(predictions, metrics, shown, seed),
         per_class=rows,
         confusion=confusion_matrix(targets, predictions.predicted, len(predictions.labels)),
         gates=check(gates, metrics, rows),
@@ -96,12 +96,14 @@ def _per_class(predictions: Predictions) -> list[dict[str, Any]]:
     ]
 
 
-def _intervals(predictions: Predictions, shown: Sequence[str], seed: int) -> dict[str, Interval]:
+def _intervals(
+    predictions: Predictions, metrics: dict[str, float | None], shown: Sequence[str], seed: int
+) -> dict[str, Interval]:
     found = count(predictions.targets, predictions.predicted, len(predictions.labels))
     result: dict[str, Interval | None] = {}
     for name in dict.fromkeys((*ALWAYS_BOUNDED, *shown)):
         if name in PROPORTIONS:
-            result[name] = wilson(int(found.right.sum()), len(predictions))
+            result[name] = wilson(round((metrics[name] or 0.0) * len(predictions)), len(predictions))
         else:
             result[name] = bootstrap(name, predictions.targets, predictions.probabilities, seed)
     for label, right, images in zip(predictions.labels, found.right, found.support, strict=True):

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from transfercli.errors import ConfigError, UsageError
+from transfercli.evaluation.gates import Gate, from_config, parse, resolve
+from transfercli.evaluation.metrics import METRICS
+from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.result import evaluate
+
+
+@pytest.mark.parametrize(
+    "text, gate",
+    [
+        ("accuracy=0.9", Gate("accuracy", ">=", 0.9)),
+        ("accuracy>=0.9", Gate("accuracy", ">=", 0.9)),
+        (" accuracy >= .9 ", Gate("accuracy", ">=", 0.9)),
+        ("accuracy<=1", Gate("accuracy", "<=", 1.0)),
+        ("ece=0.05", Gate("ece", "<=", 0.05)),
+        ("ece<=5e-2", Gate("ece", "<=", 0.05)),
+        ("log_loss=1.", Gate("log_loss", "<=", 1.0)),
+        ("mcc=-0.5", Gate("mcc", ">=", -0.5)),
+        ("recall[cat]=0.8", Gate("recall[cat]", ">=", 0.8)),
+        ("f1[a=b]<=0.8", Gate("f1[a=b]", "<=", 0.8)),
+        ("precision[x[1]]>=0.8", Gate("precision[x[1]]", ">=", 0.8)),
+        ("recall[a>=0.5]=0.8", Gate("recall[a>=0.5]", ">=", 0.8)),
+        ("recall[]=0.8", Gate("recall[]", ">=", 0.8)),
+        ("recall[two\nlines]=0.8", Gate("recall[two\nlines]", ">=", 0.8)),
+    ],
+)
+def test_a_gate_of_the_command_line_is_read(text: str, gate: Gate) -> None:
+    assert parse(text) == gate
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_bare_value_bounds_the_bad_side_of_each_metric(name: str) -> None:
+    assert parse(f"{name}=0.5").op == (">=" if METRICS[name].higher_is_better else "<=")
+
+
+NO_GATES = (
+    "|accuracy|accuracy=|=0.9|accuracy=high|accuracy=nan|accuracy=inf|accuracy=1e999|accuracy>0.9|a=1,b=1|[cat]=0.5"
+)
+
+
+@pytest.mark.parametrize("text", NO_GATES.split("|"))
+def test_what_is_no_gate_is_a_usage_error_that_shows_it(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert "received" in caught.value.message
+
+
+def test_an_unknown_metric_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'accuracy'"):
+        parse("acuracy=0.9")
+    with pytest.raises(ConfigError, match="did you mean 'macro_f1'"):
+        from_config({"macro_fl": 0.9})
+
+
+def test_an_unknown_class_names_the_nearest_where_the_classes_are_known() -> None:
+    assert parse("recall[cta]=0.8").metric == "recall[cta]"
+    with pytest.raises(UsageError, match=r"'cta' is not a known class: allowed are cat, dog; did you mean 'cat'\?"):
+        parse("recall[cta]=0.8", ("cat", "dog"))
+    with pytest.raises(ConfigError, match="did you mean 'dog'"):
+        from_config({"recall[dgo]": 0.8}, ("cat", "dog"))
+
+
+def test_only_metrics_of_one_class_take_a_class() -> None:
+    with pytest.raises(UsageError, match="metric of one class: allowed are precision, recall, f1"):
+        parse("accuracy[cat]=0.9")
+    with pytest.raises(UsageError, match="not a known metric"):
+        parse("recall=0.9")
+
+
+def test_gates_of_the_config_are_numbers_or_bounds() -> None:
+    found = from_config(
+        {"accuracy": 0.9, "ece": "<=0.05", "log_loss": 1, "mcc": " >= 0.5", "recall[cat]": 0.7, "brier": 1e-5}
+    )
+    assert found == [
+        Gate("accuracy", ">=", 0.9),
+        Gate("ece", "<=", 0.05),
+        Gate("log_loss", "<=", 1.0),
+        Gate("mcc", ">=", 0.5),
+        Gate("recall[cat]", ">=", 0.7),
+        Gate("brier", "<=", 1e-5),
+    ]
+
+
+@pytest.mark.parametrize("value", ["high", "==1", "", float("nan"), True])
+def test_a_config_value_that_bounds_nothing_is_a_config_error(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"evaluation\.gates\.accuracy"):
+        from_config({"accuracy": value})  # type: ignore[dict-item]
+
+
+def test_the_command_line_replaces_the_config_on_the_same_metric() -> None:
+    found = resolve({"accuracy": 0.9, "ece": 0.1}, ["accuracy=0.5", "accuracy<=0.99", "mcc=0"])
+    assert found == [
+        Gate("ece", "<=", 0.1),
+        Gate("accuracy", ">=", 0.5),
+        Gate("accuracy", "<=", 0.99),
+        Gate("mcc", ">=", 0.0),
+    ]
+
+
+def test_a_bound_that_is_just_reached_is_met(make: Callable[..., Predictions]) -> None:
+    one = make([0, 0, 1, 1], [0, 0, 1, 0])
+    result = evaluate(one, gates=resolve({}, ["accuracy>=0.75", "accuracy<=0.75", "recall[class 1]=0.51"]))
+    assert result.gates == [
+        {"metric": "accuracy", "op": ">=", "bound": 0.75, "value": 0.75, "passed": True},
+        {"metric": "accuracy", "op": "<=", "bound": 0.75, "value": 0.75, "passed": True},
+        {"metric": "recall[class 1]", "op": ">=", "bound": 0.51, "value": 0.5, "passed": False},
+    ]
+    assert not result.passed
+
+
+def test_a_metric_without_a_value_fails_its_gate(make: Callable[..., Predictions]) -> None:
+    one = make([0, 0], [0, 0])
+    result = evaluate(one, gates=resolve({}, ["roc_auc>=0", "recall[class 2]>=0", "cohen_kappa<=1"]))
+    assert [(gate["value"], gate["passed"]) for gate in result.gates] == [(None, False)] * 3

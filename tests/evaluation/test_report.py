@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from transfercli.evaluation.gates import resolve
+from transfercli.evaluation.metrics import METRICS
+from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.report import ReportContext, render_report
+from transfercli.evaluation.result import evaluate
+
+SECTIONS = (
+    "verdict", "metrics", "classes", "confusion", "calibration", "mistakes", "unsure", "training", "data", "config",
+    "environment", "reproduce",
+)  # fmt: skip
+VOID = {"meta", "link", "img", "br", "input"}
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "$\\frac{",
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7 * 7 }}",
+    "a&amp;b",
+    "\u202e\udce9",
+)
+CONTEXT = ReportContext(
+    experiment="digits",
+    run_id="20260101-000000-abcdef",
+    split="test",
+    config_yaml="name: digits\ndata:\n  train: /home/zebulon/pictures\n",
+    versions={"python": "3.11.9", "keras": "3.15.1"},
+    history=[
+        {"phase": "head", "epoch": epoch, "loss": 1 / epoch, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
+        for epoch in range(1, 4)
+    ],
+    reproduce=("transfercli evaluate digits --data /home/zebulon/pictures",),
+    data={"training images": 300},
+)
+
+
+class Page(HTMLParser):
+    """What the tests ask about a page; fails where tags do not match."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def _page(predictions: Predictions, context: ReportContext = CONTEXT, **options: Any) -> Page:
+    return Page(render_report(evaluate(predictions, **options), predictions, context, b"png"))
+
+
+def test_every_section_is_there_named_and_linked(digits: Predictions) -> None:
+    page = _page(digits)
+    assert tuple(section["id"] for section in page.all("section")) == SECTIONS
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    assert len(ids) == sum("id" in attributes for _, attributes in page.tags)
+    for section in page.all("section"):
+        assert section["aria-labelledby"] in ids
+    assert {f"#{name}" for name in SECTIONS} <= {link["href"] for link in page.all("a")}
+    described = {attributes["aria-describedby"] for _, attributes in page.tags if "aria-describedby" in attributes}
+    assert described <= ids
+    assert len(page.all("h1")) == len(page.all("main")) == len(page.all("title")) == 1
+
+
+def test_nothing_is_asked_from_anywhere(digits: Predictions, digit_images: np.ndarray) -> None:
+    html = render_report(evaluate(digits), digits, replace(CONTEXT, thumbnails=lambda i: digit_images[i]), b"png")
+    assert "http:" not in html
+    assert "https:" not in html
+    assert "url(" not in html
+    page = Page(html)
+    for _, attributes in page.tags:
+        for key in ("src", "href", "xlink:href", "action", "poster", "srcset", "data"):
+            value = attributes.get(key)
+            assert value is None or value.startswith(("#", "data:"))
+    assert page.all("script") == []
+    policy = next(meta for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    assert (policy["content"] or "").startswith("default-src 'none'")
+
+
+def test_hostile_class_and_file_names_stay_text(digits: Predictions) -> None:
+    labels = (*HOSTILE, *digits.labels[len(HOSTILE) :])
+    paths = tuple(f"{labels[target]}/<b>{i}</b>.png" for i, target in enumerate(digits.targets))
+    page = _page(
+        Predictions(paths, labels, digits.targets, digits.probabilities),
+        gates=resolve({}, [f"recall[{labels[0]}]=0.5"]),
+    )
+    assert page.all("script") == []
+    assert not any("onerror" in attributes for _, attributes in page.tags)
+    assert not any(attributes.get("src") == "x" for _, attributes in page.tags)
+    assert "recall[<script>alert(1)</script>]" in page.words
+    assert "{{ 7 * 7 }}" in page.words
+    assert "a&amp;b" in page.words
+    assert "\u202e" not in page.words
+
+
+def test_a_tail_of_a_hostile_name_cannot_close_an_attribute(make: Callable[..., Predictions]) -> None:
+    name = '" onmouseover="alert(1)'
+    page = _page(make([0, 1], [1, 0], labels=(name, "b", "c")))
+    assert not any("onmouseover" in attributes for _, attributes in page.tags)
+
+
+def test_the_verdict_comes_first_and_tells_what_failed(digits: Predictions) -> None:
+    words = _page(digits, gates=resolve({"accuracy": 0.5}, ["ece<=0.0001"])).words
+    assert "✗ 1 of 2 gates not met" in words
+    assert "accuracy ✓ met ≥ 0.5" in words
+    assert "ece ✗ not met ≤ 0.0001" in words
+    assert words.index("1 of 2 gates not met") < words.index("macro F1")
+
+
+def test_gates_that_are_met_and_none_at_all(digits: Predictions) -> None:
+    assert "✓ 1 of 1 gate met" in _page(digits, gates=resolve({}, ["accuracy=0.5"])).words
+    assert "No gates set" in _page(digits).words
+
+
+def test_the_numbers_of_the_evaluation_are_on_the_page(digits: Predictions) -> None:
+    evaluation = evaluate(digits)
+    words = _page(digits).words
+    for name in METRICS:
+        assert f"{evaluation.metrics[name]:.4f}" in words
+    low, high = evaluation.intervals["macro_f1"]
+    assert f"{low:.3f} to {high:.3f}" in words
+    for row in evaluation.per_class:
+        assert f"{row['label']} {row['support']} {row['recall']:.3f}" in words
+
+
+def test_thumbnails_are_those_of_the_cases_shown(digits: Predictions, digit_images: np.ndarray) -> None:
+    asked: set[int] = set()
+
+    def read(indices: np.ndarray) -> np.ndarray:
+        asked.update(indices.tolist())
+        return digit_images[indices]
+
+    page = _page(digits, replace(CONTEXT, thumbnails=read))
+    assert len(page.all("img")) == 48
+    assert len(asked) <= 48
+    assert all(image["alt"] for image in page.all("img"))
+    assert _page(digits).all("img") == []
+
+
+def test_no_absolute_path_reaches_the_page(digits: Predictions) -> None:
+    paths = tuple(f"/home/zebulon/{path}" for path in digits.paths)
+    predictions = Predictions(paths, digits.labels, digits.targets, digits.probabilities)
+    context = replace(CONTEXT, versions={"python": "/home/zebulon/bin/python"}, data={"root": "/home/zebulon/pictures"})
+    html = render_report(evaluate(predictions), predictions, context, b"png")
+    assert "zebulon" not in html
+    assert "train: …/pictures" in html
+    assert "--data …/pictures" in html
+
+
+def test_many_classes_show_the_picture_instead_of_a_table(digits: Predictions) -> None:
+    labels = (*digits.labels, *(f"more {i}" for i in range(20)))
+    wide = np.pad(digits.probabilities, ((0, 0), (0, 20)))
+    page = _page(Predictions(digits.paths, labels, digits.targets, wide))
+    assert [image["src"] for image in page.all("img")] == ["data:image/png;base64,cG5n"]
+    assert not any("matrix" in (table.get("class") or "") for table in page.all("table"))
+    assert "20 classes without images in this split" in page.words
+
+
+def test_a_perfect_model_has_no_mistakes_to_show(make: Callable[..., Predictions]) -> None:
+    words = _page(make([0, 1, 2] * 5, [0, 1, 2] * 5)).words
+    assert "every image of this split was recognised" in words
+    assert "No image of this split was taken for another class" in words
+
+
+@pytest.mark.parametrize(
+    "targets, predicted",
+    [([2], [2]), ([2], [0]), ([1] * 4, [1] * 4), ([0, 1], [2, 2])],
+    ids=["one image right", "one image wrong", "all one class", "only an absent class predicted"],
+)
+def test_extreme_splits_have_a_report(
+    targets: list[int], predicted: list[int], make: Callable[..., Predictions]
+) -> None:
+    bare = ReportContext(experiment="x", run_id="y", split="test")
+    page = _page(make(targets, predicted), bare, shown=list(METRICS), gates=resolve({}, ["roc_auc=0.5"]))
+    assert "nan" not in page.words.split()
+    assert "None" not in page.words
+    assert "Not recorded." in page.words
+
+
+def test_the_same_evaluation_gives_the_same_page(digits: Predictions) -> None:
+    pages = [render_report(evaluate(digits), digits, CONTEXT, b"png") for _ in range(2)]
+    assert pages[0] == pages[1]
