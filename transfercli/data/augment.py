@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from transfercli.config.schema import AugmentationConfig
 from transfercli.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RGB_RANGE = [0, 255]
 
@@ -97,6 +98,7 @@ class Augment:
 
     def __call__(self, images: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
         """uint8 [n, H, W, 3] -> uint8 of the same shape."""
+        import numpy as np
         from keras import ops
 
         self._seed(key)
@@ -113,6 +115,8 @@ class Augment:
             random.setstate(state)
 
     def _seed(self, key: tuple[int, ...]) -> None:
+        import numpy as np
+
         # 31 bits: some backends keep the state of a generator in a signed 32-bit integer.
         draws = np.random.SeedSequence(list(key)).generate_state(2 * len(self.generators)) & 0x7FFFFFFF
         for generator, pair in zip(self.generators, draws.reshape(-1, 2), strict=True):

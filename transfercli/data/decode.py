@@ -229,7 +229,10 @@ def _resized(rgb: Image.Image, geometry: Geometry) -> np.ndarray:
     if geometry.resize == "crop":
         image = ImageOps.fit(rgb, size, triangle)
     elif geometry.resize == "pad":
-        image = ImageOps.pad(rgb, size, triangle)
+        scale = min(geometry.width / rgb.width, geometry.height / rgb.height)
+        inner = max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale))  # a line stays a pixel thick
+        image = Image.new("RGB", size)
+        image.paste(rgb.resize(inner, triangle), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
     else:
         image = rgb if rgb.size == size else rgb.resize(size, triangle)
     return np.array(image)

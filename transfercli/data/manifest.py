@@ -9,7 +9,6 @@ files are read by programs, and an added apostrophe would be another path. Repor
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -22,11 +21,13 @@ ASSIGNMENT_COLUMNS = ("pixels", "split")
 
 
 def _text(columns: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return buffer.getvalue()
+    return "".join(",".join(map(_cell, row)) + "\n" for row in (columns, *rows))
+
+
+def _cell(value: object) -> str:
+    """RFC 4180. `csv.writer` before Python 3.13 leaves a lone carriage return unquoted, and its reader stumbles."""
+    text = str(value)
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in '",\r\n') else text
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:

@@ -7,6 +7,8 @@ order, is a test image. The bytes are the same on every machine.
 from __future__ import annotations
 
 import io
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from transfercli.errors import UsageError
-from transfercli.runs.atomic import new_folder
+from transfercli.runs.atomic import room_errors
 
 SAMPLES: dict[str, tuple[int, ...]] = {
     "digits": tuple(range(10)),
@@ -46,11 +48,7 @@ def write_sample(name: str, folder: Path) -> Written:
     existed = _holds(folder, files, name)
     if not existed:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with new_folder(folder) as place:
-            for path, content in files.items():
-                target = place / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
+        _write(files, folder)
     train = sum(path.startswith("train/") for path in files)
     return Written(train, len(files) - train, tuple(map(str, SAMPLES[name])), existed)
 
@@ -74,6 +72,20 @@ def _holds(folder: Path, files: dict[str, bytes], name: str) -> bool:
         f"{str(folder)!r} is not empty ({len(found)} files) and is not the sample {name!r}",
         "name a folder that does not exist yet, or remove this one",
     )
+
+
+def _write(files: dict[str, bytes], folder: Path) -> None:
+    """All files or none; not fsynced one by one, because they can be written again at any time."""
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    with room_errors(folder):
+        try:
+            for path, content in files.items():
+                target = temporary / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _files(digits: tuple[int, ...]) -> Iterator[tuple[str, bytes]]:

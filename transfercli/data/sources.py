@@ -124,7 +124,7 @@ def folder_items(folder: Path, base: Path, side: str) -> list[Item]:
         files = [_item(file, base, label, side) for file in sorted(_walk(folder / label))]
         if side == "train" and not any(item.counted for item in files):
             raise DataError(
-                f"class {label!r} has no images: its folder has {_contents(folder / label)}",
+                f"class {label!r} has no images: its folder has {_contents(folder / label)} in it",
                 f"put images in, or remove the folder; read are {', '.join(sorted(IMAGE_EXTENSIONS))}",
             )
         items += files
@@ -177,7 +177,7 @@ def _contents(folder: Path) -> str:
     """What stands directly in a folder, in a few words."""
     files = [entry.name for entry in os.scandir(folder) if not hidden(entry.name)]
     if not files:
-        return "an empty folder"
+        return "nothing"
     kinds = Counter(Path(name).suffix.lower() or "no extension" for name in files)
     listed = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda kv: (-kv[1], kv[0]))[:4])
     return f"{len(files)} file{'s' * (len(files) != 1)} ({listed})"

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from transfercli.data.dataset import Record
+from transfercli.data.manifest import read_assignments, read_manifest, write_assignments, write_manifest
+from transfercli.errors import ArtefactError
+
+NAMES = st.binary(min_size=1, max_size=20).filter(lambda name: b"\0" not in name).map(os.fsdecode)
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20)
+RECORDS = st.builds(
+    Record, NAMES, st.just("ab" * 32), TEXT, st.sampled_from(["train", ""]), st.integers(0, 9), st.integers(0, 9), TEXT
+)
+IN_ONE_FOLDER = [HealthCheck.function_scoped_fixture]
+
+
+@given(st.lists(RECORDS, max_size=6))
+@settings(max_examples=60, deadline=None, suppress_health_check=IN_ONE_FOLDER)
+def test_any_file_name_and_label_survives_the_round_trip(tmp_path: Path, records: list[Record]) -> None:
+    write_manifest(tmp_path / "dataset.csv", records)
+    assert read_manifest(tmp_path / "dataset.csv") == records
+
+
+def test_hostile_names_survive_the_round_trip(tmp_path: Path) -> None:
+    names = [
+        "a,b.png",
+        'say "hi".png',
+        "two\nlines.png",
+        "cr\r\n.png",
+        "=1+2.png",
+        "\udce9.png",
+        " ",
+        "日本/é.png",
+        "#",
+    ]
+    records = [Record(name, "", name.replace("\udce9", "e"), "test") for name in names]
+    write_manifest(tmp_path / "dataset.csv", records)
+    assert read_manifest(tmp_path / "dataset.csv") == records
+
+
+def test_the_columns_are_those_of_the_contract(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "dataset.csv", [Record("a.png", "f" * 64, "cat", "train", 3, 2)])
+    assert (tmp_path / "dataset.csv").read_text() == (
+        f"path,sha256,label,split,width,height,problem\na.png,{'f' * 64},cat,train,3,2,\n"
+    )
+
+
+def test_assignments_survive_the_round_trip_and_equal_ones_are_equal_bytes(tmp_path: Path) -> None:
+    write_assignments(tmp_path / "a.csv", {"b" * 64: "test", "a" * 64: "train"})
+    write_assignments(tmp_path / "b.csv", {"a" * 64: "train", "b" * 64: "test"})
+    assert read_assignments(tmp_path / "a.csv") == {"a" * 64: "train", "b" * 64: "test"}
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_no_assignments_yet_is_an_empty_table(tmp_path: Path) -> None:
+    assert read_assignments(tmp_path / "splits.csv") == {}
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("path,sha256\n", "has the columns path,sha256"),
+        ("path,sha256,label,split,width,height,problem\na,b,c\n", "damaged near line 2"),
+        ("path,sha256,label,split,width,height,problem\na,b,c,train,x,2,\n", "not a number"),
+        ('path,sha256,label,split,width,height,problem\n"a', "damaged"),
+        ("", "(none)"),
+    ],
+)
+def test_a_damaged_manifest_is_told(content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "dataset.csv").write_text(content)
+    with pytest.raises(ArtefactError) as caught:
+        read_manifest(tmp_path / "dataset.csv")
+    assert said in caught.value.message
+
+
+def test_an_unknown_side_and_a_missing_manifest_are_told(tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text("pixels,split\nab,training\n")
+    with pytest.raises(ArtefactError, match="'training' is not one of"):
+        read_assignments(tmp_path / "splits.csv")
+    with pytest.raises(ArtefactError, match="missing"):
+        read_manifest(tmp_path / "dataset.csv")

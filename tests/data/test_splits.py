@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transfercli.data.splits import Sample, Sides, assign, natural_side
+from transfercli.errors import DataError
+
+HALVES = {"validation": 0.15, "test": 0.15}
+
+
+def pixels(n: int) -> str:
+    return hashlib.sha256(str(n).encode()).hexdigest()
+
+
+def of_classes(sizes: list[int], first: int = 0) -> list[Sample]:
+    samples = []
+    for number, size in enumerate(sizes):
+        samples += [Sample(pixels(first + number * 10_000 + n), f"class{number}") for n in range(size)]
+    return samples
+
+
+def held_by(samples: list[Sample], found: Sides) -> dict[str, set[str]]:
+    sides: dict[str, set[str]] = {}
+    for sample, side in zip(samples, found.sides, strict=True):
+        sides.setdefault(sample.pixels, set()).add(side)
+    return sides
+
+
+class_sizes = st.lists(st.integers(3, 25), min_size=2, max_size=6)
+fractions = st.fixed_dictionaries({}, optional={"validation": st.floats(0.01, 0.4), "test": st.floats(0.01, 0.4)})
+
+
+@given(class_sizes, class_sizes, fractions, st.randoms(use_true_random=False))
+@settings(max_examples=150, deadline=None)
+def test_adding_files_never_moves_an_image(
+    sizes: list[int], more: list[int], carved: dict[str, float], shuffler: random.Random
+) -> None:
+    samples = of_classes(sizes)
+    first = assign(samples, carved, {})
+    grown = samples + of_classes(more, first=5_000)
+    shuffler.shuffle(grown)
+    second = assign(grown, carved, first.assignments)
+    after = held_by(grown, second)
+    assert all(after[sample.pixels] == {side} for sample, side in zip(samples, first.sides, strict=True))
+    assert first.assignments.items() <= second.assignments.items()
+
+
+@given(class_sizes, fractions, st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 5)), max_size=30))
+@settings(max_examples=150, deadline=None)
+def test_duplicates_never_cross_whatever_their_class(
+    sizes: list[int], carved: dict[str, float], copies: list[tuple[int, int]]
+) -> None:
+    samples = of_classes(sizes)
+    samples += [Sample(samples[n % len(samples)].pixels, f"class{label % len(sizes)}") for n, label in copies]
+    try:
+        found = assign(samples, carved, {})
+    except DataError:
+        return  # the copies left a class without enough images of its own
+    assert all(len(sides) == 1 for sides in held_by(samples, found).values())
+
+
+@given(class_sizes, fractions)
+@settings(max_examples=150, deadline=None)
+def test_every_class_has_every_side(sizes: list[int], carved: dict[str, float]) -> None:
+    samples = of_classes(sizes)
+    found = assign(samples, carved, {})
+    standing = {(s.label, side) for s, side in zip(samples, found.sides, strict=True)}
+    assert standing == {(f"class{n}", side) for n in range(len(sizes)) for side in ("train", *carved)}
+
+
+@given(class_sizes, fractions, st.randoms(use_true_random=False))
+@settings(max_examples=50, deadline=None)
+def test_order_does_not_matter(sizes: list[int], carved: dict[str, float], shuffler: random.Random) -> None:
+    samples = of_classes(sizes)
+    mixed = samples.copy()
+    shuffler.shuffle(mixed)
+    assert held_by(samples, assign(samples, carved, {})) == held_by(mixed, assign(mixed, carved, {}))
+
+
+def test_fractions_are_kept_in_the_large() -> None:
+    sides = Counter(natural_side(pixels(n), HALVES) for n in range(20_000))
+    assert abs(sides["validation"] / 20_000 - 0.15) < 0.01
+    assert abs(sides["test"] / 20_000 - 0.15) < 0.01
+
+
+def test_a_lacking_side_takes_the_image_with_the_lowest_hash() -> None:
+    rare = {"test": 1e-9}
+    samples = of_classes([5, 5])
+    found = assign(samples, rare, {})
+    for label in ("class0", "class1"):
+        moved = [s.pixels for s, side in zip(samples, found.sides, strict=True) if s.label == label and side == "test"]
+        assert moved == [min(s.pixels for s in samples if s.label == label)]
+
+
+def test_an_earlier_assignment_wins_over_the_hash_and_over_other_fractions() -> None:
+    samples = of_classes([20, 20])
+    opposite = {s.pixels: "test" if natural_side(s.pixels, HALVES) == "train" else "train" for s in samples[:5]}
+    found = assign(samples, {"validation": 0.3, "test": 0.3}, opposite)
+    assert found.sides[:5] == [opposite[s.pixels] for s in samples[:5]]
+
+
+@pytest.mark.parametrize("carved, count", [(HALVES, 2), ({"validation": 0.2}, 1), ({}, 1)])
+def test_a_class_with_too_few_images_is_named_with_its_count(carved: dict[str, float], count: int) -> None:
+    with pytest.raises(DataError, match=rf"'class1' has {count} different usable image"):
+        assign(of_classes([9, count]), carved, {})
+
+
+def test_copies_of_one_image_are_not_several_images() -> None:
+    samples = [*of_classes([9]), *[Sample(pixels(77), "copies")] * 30]
+    with pytest.raises(DataError, match="'copies' has 1 different"):
+        assign(samples, HALVES, {})
+
+
+def test_a_side_that_earlier_runs_left_empty_is_an_error_that_says_so() -> None:
+    samples = of_classes([6, 6])
+    earlier = {s.pixels: "train" for s in samples}
+    with pytest.raises(DataError, match=r"'class0' has no image left for test: 6 in train"):
+        assign(samples, {"test": 0.2}, earlier)
+
+
+def test_a_copy_of_a_named_test_image_leaves_the_training_images() -> None:
+    pool = of_classes([8, 8])
+    named = [Sample(pool[0].pixels, "class0", "test"), Sample(pixels(999), "class1", "test")]
+    found = assign([*pool, *named], {"validation": 0.2}, {})
+    assert found.sides[0] == "test"
+    assert found.held_out == {pool[0].pixels}
+    assert found.assignments[pool[0].pixels] == "test"
+
+
+def test_an_image_once_in_test_never_comes_back_to_train() -> None:
+    pool = of_classes([8, 8])
+    first = assign([*pool, Sample(pixels(999), "class0", "test")], {"validation": 0.2}, {})
+    later = assign([*pool, Sample(pixels(999), "class0")], {"validation": 0.2}, first.assignments)
+    assert later.sides[-1] == "test"
