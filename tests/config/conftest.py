@@ -40,6 +40,9 @@ def refusal(write: Callable[..., Path]) -> Callable[..., list[str]]:
         path = write(text)
         with pytest.raises(ConfigError) as caught:
             load(path, overrides)
-        return caught.value.message.replace(f"{path.parent}/", "").split("\n")
+        lines = caught.value.message.replace(f"{path.parent}/", "").split("\n")
+        if len(lines) > 1:
+            assert lines.pop(0) == f"{len(lines)} problems"
+        return lines
 
     return refused

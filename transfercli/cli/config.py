@@ -2,19 +2,92 @@
 
 from __future__ import annotations
 
+import json as jsons
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Write, check and show configs; nothing is trained.")
+from transfercli.cli.exits import run_command
+from transfercli.cli.options import ConfigFile, Json, Overrides, Quiet, Verbose
 
-Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON object")]
-CONFIG = typer.Argument(help="a YAML file, one experiment", metavar="CONFIG")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Write, check and show configs; nothing is trained."
+)
+
+Files = Annotated[
+    list[Path], typer.Argument(metavar="CONFIG...", help="YAML files, one experiment each", show_default=False)
+]
+Base = Annotated[str | None, typer.Option("--base", metavar="B", help="a base by name; without it one is chosen")]
+Data = Annotated[str | None, typer.Option("--data", metavar="DIR", help="your images: one sub-folder a class")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="a new file; without it to stdout")]
+For = Annotated[Literal["finetune", "pretrain"], typer.Option("--for", help="the command whose defaults are filled in")]
 
 
-def init_config(data: str | None, base: str | None, output: Path | None) -> dict[str, Any]:
-    """The starter config for `data`, written to `output` where one is given.
+@app.command()
+def init(
+    base: Base = None,
+    data: Data = None,
+    output: Output = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write a commented starter config for the data it is shown."""
+
+    def work(console: Any) -> dict[str, Any]:
+        return init_config(base, data, output)
+
+    run_command(work, _show_init, as_json=json, quiet=quiet, verbose=verbose)
+
+
+@app.command()
+def validate(configs: Files, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Check configs without training; reports every error of every file at once."""
+
+    def work(console: Any) -> dict[str, Any]:
+        return validate_configs(configs)
+
+    run_command(work, _show_validate, as_json=json, quiet=quiet, verbose=verbose)
+
+
+@app.command()
+def show(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    command: For = "finetune",
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Print the resolved config, defaults included."""
+    # A person gets YAML, a program the values: the object printed is the one of the two that is asked for.
+    texts: list[str] = []
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.config.loader import dump, load, resolve
+
+        resolved = resolve(load(config, overrides or ()).config, command)
+        texts.append(dump(resolved))
+        return resolved.model_dump(mode="json")
+
+    run_command(work, lambda _: print(texts[0], end=""), as_json=json, quiet=quiet, verbose=verbose)
+
+
+@app.command()
+def schema(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Print the JSON Schema of a config (draft 2020-12), for editors."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.config.json_schema import json_schema
+
+        return json_schema()
+
+    run_command(work, lambda found: print(jsons.dumps(found, indent=2)), as_json=json, quiet=quiet, verbose=verbose)
+
+
+def init_config(base: str | None, data: str | None, output: Path | None) -> dict[str, Any]:
+    """`{"path", "config"}`: the starter config for `data`, written to `output` where one is given.
 
     Raises UsageError where `output` exists or `base` is unknown, DataError where `data` cannot be used.
     """
@@ -27,16 +100,21 @@ def init_config(data: str | None, base: str | None, output: Path | None) -> dict
     names = choices.names("base")
     if base is not None and base not in names:
         near = choices.nearest(base, names)
-        hint = f"did you mean {near}?" if near else f"allowed: {', '.join(names)}"
-        raise UsageError(f"--base {base!r} is not a known base", hint)
+        guess = f"did you mean {near}? " if near else ""
+        raise UsageError(f"--base {base!r} is not a known base", f"{guess}allowed: {', '.join(names)}")
     if output is not None and output.exists():
-        raise UsageError(f"{output} exists and is left as it is", "name another file with -o, or remove this one")
-    folder = output.parent if output else Path()
-    text = starter(survey(data, folder) if data else UNKNOWN, base)
+        raise UsageError(
+            f"{output} exists already and is left as it is", "name another file with -o, or remove that one"
+        )
+    text = starter(survey(data, output.parent if output else Path()) if data else UNKNOWN, base)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, text)
     return {"path": str(output) if output else None, "config": text}
+
+
+def _show_init(result: dict[str, Any]) -> None:
+    print(result["config"] if result["path"] is None else f"wrote {result['path']}\n", end="")
 
 
 def validate_configs(paths: list[Path]) -> dict[str, Any]:
@@ -47,3 +125,8 @@ def validate_configs(paths: list[Path]) -> dict[str, Any]:
     if found:
         raise config_error(found)
     return {"configs": [{"path": str(path), "ok": True} for path in paths]}
+
+
+def _show_validate(result: dict[str, Any]) -> None:
+    for entry in result["configs"]:
+        print(f"{entry['path']}: ok")

@@ -85,8 +85,10 @@ def _fractions(data: Any) -> Found:
 
 def _gates(data: Any) -> Found:
     gates = at(("evaluation", "gates"), data)
+    if not isinstance(gates, dict) or not gates:
+        return
     names = choices.names("metric")
-    for name in gates if isinstance(gates, dict) else ():
+    for name in gates:
         if name not in names and not PER_CLASS.fullmatch(name):
             near = choices.nearest(name, names)
             guess = f"; did you mean {near}?" if near else ""

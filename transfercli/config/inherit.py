@@ -126,7 +126,7 @@ def _forget(places: dict[KeyPath, Place], path: KeyPath) -> None:
 
 def override(document: Document, text: str) -> Document:
     """`a.b.c=VALUE` over a document; VALUE is read by the same rules. What is wrong with it goes to `problems`."""
-    source = f"--set {text}"
+    source = f"--set {text if len(text) <= 100 else text[:99] + '…'}"
     name, equals, value = text.partition("=")
     path = tuple(name.strip().split("."))
     if not equals or not all(path):

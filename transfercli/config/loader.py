@@ -55,7 +55,8 @@ def problems(path: Path, overrides: Sequence[str] = ()) -> list[Problem]:
 
 
 def config_error(found: Sequence[Problem]) -> ConfigError:
-    lines = [str(problem) for problem in found[:SHOWN]]
+    """One error for all that was found; with several, a line that counts them stands above."""
+    lines = [f"{len(found)} problems"] * (len(found) > 1) + [str(problem) for problem in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"… and {len(found) - SHOWN} more")
     return ConfigError("\n".join(lines), HINT)

@@ -38,7 +38,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = dotted(self.path)
-        return f"{self.mark}: {where}: {self.message}" if where else f"{self.mark}: {self.message}"
+        text = f"{self.mark}: {where}: {self.message}" if where else f"{self.mark}: {self.message}"
+        return text.replace("\n", "\\n")  # a problem is one line, whatever a key or a --set holds
 
 
 @dataclass(slots=True)

@@ -1,0 +1,147 @@
+"""`transfercli config …` from the outside: exit codes, what goes to stdout and what is not imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from transfercli.cli.config import app
+from transfercli.config.loader import load
+
+Write = Callable[..., Path]
+
+MINIMAL = "name: flowers\ndata: {train: images}\nmodel: {base: small_cnn}\n"
+FULL = (
+    MINIMAL
+    + "augmentation: {preset: light}\nevaluation: {metrics: [accuracy], gates: {ece: '<=0.1'}}\n"
+    + "training: {optimizer: {name: sgd}, schedule: {name: cosine}}\nexport: {formats: [keras]}\n"
+)
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_validate_says_ok_for_every_file(write: Write) -> None:
+    files = [write(MINIMAL, "a.yaml"), write(FULL, "b.yaml")]
+    found = run("validate", *files)
+    assert (found.exit_code, found.stdout) == (0, f"{files[0]}: ok\n{files[1]}: ok\n")
+
+
+def test_validate_reports_every_error_of_every_file(write: Write) -> None:
+    files = [
+        write(MINIMAL + "seed: -1\nsede: 1\n", "a.yaml"),
+        write(MINIMAL, "b.yaml"),
+        write("name: x\nname: y\n", "c.yaml"),
+    ]
+    found = run("validate", *files)
+    assert (found.exit_code, found.stdout) == (3, "")
+    for place in (
+        f"{files[0]}:4: seed: ",
+        f"{files[0]}:5: sede: ",
+        f"{files[2]}:2: name: ",
+        f"{files[2]}:1: data.train: ",
+    ):
+        assert place in found.stderr
+    assert str(files[1]) not in found.stderr
+
+
+def test_validate_prints_exactly_one_json_object(write: Write) -> None:
+    good = run("validate", write(MINIMAL), "--json")
+    assert json.loads(good.stdout)["configs"][0]["ok"] is True
+    bad = run("validate", write(MINIMAL + "seed: -1\n"), "--json")
+    error = json.loads(bad.stdout)["error"]
+    assert (bad.exit_code, error["code"], error["kind"]) == (3, 3, "config")
+    assert "config.yaml:4: seed" in error["message"]
+    assert error["hint"]
+
+
+def test_show_prints_the_resolved_config_as_yaml_that_loads(write: Write) -> None:
+    found = run("show", write(MINIMAL), "--set", "training.epochs=3")
+    config = load(write(found.stdout, "again.yaml")).config
+    assert (found.exit_code, config.training.epochs, config.transfer.strategy) == (0, 3, "feature_extraction")
+    assert config.data.image_size == 32
+
+
+def test_show_for_pretrain_trains_from_scratch(write: Write) -> None:
+    found = json.loads(run("show", write(MINIMAL), "--for", "pretrain", "--json").stdout)
+    assert (found["transfer"]["strategy"], found["model"]["weights"]) == ("scratch", "none")
+
+
+def test_show_as_yaml_and_as_json_is_the_same(write: Write) -> None:
+    path = write(FULL)
+    assert yaml.safe_load(run("show", path).stdout) == json.loads(run("show", path, "--json").stdout)
+
+
+def test_show_names_a_wrong_set(write: Write) -> None:
+    found = run("show", write(MINIMAL), "--set", "training.epoch=3")
+    assert found.exit_code == 3
+    assert "--set training.epoch=3: training.epoch: is not a known key" in found.stderr
+
+
+def test_schema_prints_the_json_schema() -> None:
+    for arguments in ([], ["--json"]):
+        found = run("schema", *arguments)
+        assert found.exit_code == 0
+        assert json.loads(found.stdout)["$schema"].endswith("2020-12/schema")
+
+
+def test_init_prints_a_config_or_writes_it_and_never_over_another(tmp_path: Path) -> None:
+    printed = run("init", "--base", "vgg16")
+    assert (printed.exit_code, yaml.safe_load(printed.stdout)["model"]["base"]) == (0, "vgg16")
+    path = tmp_path / "deep" / "mine.yaml"
+    assert run("init", "-o", path).stdout == f"wrote {path}\n"
+    assert load(path).config.model.base == "resnet50"
+    again = run("init", "-o", path, "--json")
+    assert (again.exit_code, json.loads(again.stdout)["error"]["kind"]) == (2, "usage")
+
+
+def test_init_with_json_is_one_object() -> None:
+    found = json.loads(run("init", "--json").stdout)
+    assert found["path"] is None
+    assert yaml.safe_load(found["config"])["name"]
+
+
+def test_init_with_images_that_are_not_there_is_a_data_error(tmp_path: Path) -> None:
+    assert run("init", "--data", tmp_path / "nowhere").exit_code == 4
+
+
+@pytest.mark.parametrize("arguments", [["show", "x.yaml", "--for", "evaluate"], ["validate"], ["schema", "x"]])
+def test_wrong_arguments_are_usage_errors(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+HEAVY = ("keras", "tensorflow", "sklearn", "matplotlib", "scipy", "jax", "torch")
+PROBE = """
+import sys
+from transfercli.cli.app import main
+sys.argv = ["transfercli", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+
+
+def modules_after(*arguments: object) -> set[str]:
+    command = [sys.executable, "-c", PROBE, *map(str, arguments)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    return set(found.stderr.splitlines()[-1].split())
+
+
+def test_no_config_command_loads_a_framework(write: Write) -> None:
+    path = write(FULL)
+    for arguments in (["validate", path], ["show", path, "--json"], ["schema"], ["init"]):
+        assert not modules_after("config", *arguments).intersection(HEAVY)
+
+
+def test_help_loads_no_schema() -> None:
+    assert not modules_after("config", "--help").intersection({*HEAVY, "transfercli.config.schema", "yaml", "numpy"})
