@@ -67,7 +67,7 @@ def judge(text: bytes, *overrides: str) -> None:
             assert load(path).config == resolved
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120, deadline=None, derandomize=True, database=None)
 @given(section(ExperimentConfig), st.booleans())
 def test_any_nested_config(data: dict[str, Any], complete: bool) -> None:
     if complete:
@@ -75,19 +75,19 @@ def test_any_nested_config(data: dict[str, Any], complete: bool) -> None:
     judge(yaml.safe_dump(data, allow_unicode=True, sort_keys=False).encode())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True, database=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=5))
 def test_any_mapping(data: dict[str, Any]) -> None:
     judge(yaml.safe_dump(data, allow_unicode=True).encode())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.binary(max_size=60) | st.text("ab:,-[]{}&*!|>%@'\"#?<~\\\t\n 01.eEx", max_size=60).map(str.encode))
 def test_any_bytes(text: bytes) -> None:
     judge(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.lists(st.sampled_from(sorted(set(keys(ExperimentConfig)))), min_size=1, max_size=4), st.text(max_size=20))
 def test_any_override(path: list[str], value: str) -> None:
     text = b"name: x\ndata: {train: i}\nmodel: {base: small_cnn}\n"

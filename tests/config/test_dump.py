@@ -99,7 +99,7 @@ TEXTS = st.text(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(train=TEXTS, labels=st.dictionaries(TEXTS, st.floats(1e-300, 1e300), max_size=4), rate=st.floats(1e-300, 10))
 def test_any_config_comes_back_equal(train: str, labels: dict[str, float], rate: float) -> None:
     config = example(
@@ -109,7 +109,7 @@ def test_any_config_comes_back_equal(train: str, labels: dict[str, float], rate:
     assert old_yaml(dump(config)) == config.model_dump(mode="json")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.text(string.digits + "eE+-._:xo~ynaft", min_size=1, max_size=8))
 def test_what_looks_like_a_number_but_is_text_comes_back_as_text(text: str) -> None:
     assert read_back(example(data={"train": text})).data.train == text

@@ -118,7 +118,7 @@ def test_a_missing_parent_is_told_where_it_is_named(write: Write) -> None:
     assert "basis.yaml" in said
 
 
-@pytest.mark.parametrize("parent", ["5", "null", "[a.yaml]", "''", "."])
+@pytest.mark.parametrize("parent", ["5", "null", "[a.yaml]", "''", ".", "x" * 5000])
 def test_a_parent_is_the_path_of_a_file(refusal: Refusal, parent: str) -> None:
     (line,) = refusal(MINIMAL + f"extends: {parent}\n")
     assert line.startswith("config.yaml:4: extends: ")
@@ -186,6 +186,7 @@ def test_the_last_set_wins(loaded: Loaded) -> None:
         ("model.head={dropout: .nan}", "model.head.dropout: must be a finite number"),
         ("data.train.x=1", "data.train: is the wrong kind of value"),
         ("model.head.hidden.0=1", "model.head.hidden: is the wrong kind of value"),
+        (".".join("a" * 11) + "=1", "is nested deeper than 10 levels"),
         ("evaluation.metrics.0=1", "evaluation.metrics: is a list: set the whole list"),
     ],
 )
@@ -198,6 +199,11 @@ def test_a_wrong_set_is_named_itself(refusal: Refusal, override: str, said: str)
 def test_set_does_not_blame_the_file_and_the_file_does_not_blame_set(refusal: Refusal) -> None:
     lines = refusal(MINIMAL + "training: {epochs: 0}\n", "training.optimizer.name=adm")
     assert [line.split(": ")[0] for line in lines] == ["--set training.optimizer.name=adm", "config.yaml:4"]
+
+
+def test_a_set_with_line_ends_is_still_one_line(refusal: Refusal) -> None:
+    (line,) = refusal(MINIMAL, "seed=a\nb: c")
+    assert line.startswith(r"--set seed=a\nb: c: seed: ")
 
 
 def test_set_mends_a_wrong_value(loaded: Loaded) -> None:

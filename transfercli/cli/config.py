@@ -10,6 +10,7 @@ import typer
 
 from transfercli.cli.exits import run_command
 from transfercli.cli.options import ConfigFile, Json, Overrides, Quiet, Verbose
+from transfercli.cli.text import printable
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Write, check and show configs; nothing is trained."
@@ -129,4 +130,4 @@ def validate_configs(paths: list[Path]) -> dict[str, Any]:
 
 def _show_validate(result: dict[str, Any]) -> None:
     for entry in result["configs"]:
-        print(f"{entry['path']}: ok")
+        print(printable(f"{entry['path']}: ok"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.config.places import Document, KeyPath, Mark, Place, Problem, UnreadableError
-from transfercli.config.yaml import parse
+from transfercli.config.yaml import MAX_BYTES, MAX_DEPTH, parse
 
 MAX_CHAIN = 8
 PATH_KEYS: tuple[KeyPath, ...] = (
@@ -43,7 +43,7 @@ def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
 def _bytes(path: Path, source: str) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(64 * 1024 + 1)
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise UnreadableError(Problem(Mark(source), f"does not exist{nearby(path)}")) from None
     except IsADirectoryError:
@@ -75,9 +75,16 @@ def _parent(path: Path, parent: Any, place: Place, chain: tuple[str, ...]) -> Do
         raise refuse(f"goes round in a circle: {' -> '.join(names)}")
     if len(chain) >= MAX_CHAIN:
         raise refuse(f"is a chain of more than {MAX_CHAIN} files")
-    if not other.is_file():
+    if not _is_file(other):
         raise refuse(f"{other} does not exist or is not a file{nearby(other)}")
     return read(other, os.path.normpath(other), chain)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, or a folder that may not be entered
+        return False
 
 
 def _between(child: Path, parent: Path) -> str:
@@ -114,8 +121,11 @@ def _merge_into(merged: Document, child: Document, path: KeyPath, into: dict[str
             merged.places[here] = child.places[here]
             _merge_into(merged, child, here, old, value)
         else:
-            _forget(merged.places, here)
-            merged.places.update({p: place for p, place in child.places.items() if p[: len(here)] == here})
+            if isinstance(old, (dict, list)):
+                _forget(merged.places, here)
+            if isinstance(value, (dict, list)):
+                merged.places.update({p: place for p, place in child.places.items() if p[: len(here)] == here})
+            merged.places[here] = child.places[here]
             into[key] = value
 
 
@@ -134,6 +144,9 @@ def override(document: Document, text: str) -> Document:
         return document
     if path[0] == "extends":
         document.problems.append(Problem(Mark(source), "extends can only stand in a file"))
+        return document
+    if len(path) > MAX_DEPTH:
+        document.problems.append(Problem(Mark(source), f"is nested deeper than {MAX_DEPTH} levels"))
         return document
     blocked = next((path[:i] for i in range(1, len(path)) if isinstance(_value(document.value, path[:i]), list)), None)
     if blocked:
