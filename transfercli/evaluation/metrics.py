@@ -128,7 +128,9 @@ def _log_loss(targets: Targets, probabilities: Array) -> Array:
 
 def _brier(targets: Targets, probabilities: Array) -> Array:
     classes = probabilities.shape[1]
-    distance = ((probabilities - np.eye(classes)[targets]) ** 2).sum(axis=1)
+    # |p - y|^2 = |p|^2 - 2 p_truth + 1 needs no second array of the size of the probabilities.
+    squares = np.einsum("nc,nc->n", probabilities, probabilities)
+    distance = np.maximum(squares - 2 * probabilities[np.arange(len(targets)), targets] + 1, 0.0)
     return distance / 2 if classes == 2 else distance
 
 

@@ -10,7 +10,8 @@ import io
 import math
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,6 @@ def history_png(path: Path, lines: Sequence[Mapping[str, Any]], best_epoch: int 
 
 def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]) -> bytes:
     """The confusion matrix as PNG bytes, sized so that 2 to 100 classes can be read; more become a plain heat map."""
-    import matplotlib
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
@@ -81,7 +81,7 @@ def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]
     size = float(np.clip(cell * 72 * 0.55, 5.0, 10.0))
     margin = 0.9 + max(map(len, names)) * size * 0.0085
     side = classes * cell
-    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+    with _drawing():
         figure = Figure((max(side + margin + 1.0, 3.6), max(side + margin + 0.2, 3.2)), dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -90,12 +90,16 @@ def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]
         axes.set_xlabel("predicted", fontsize=10)
         axes.set_ylabel("truth", fontsize=10)
         if classes <= MOST_NAMED:
-            _write_cells(axes, matrix, shares, float(np.clip(cell * 72 * 0.3, 4.2, 10.0)))
             _name_classes(axes, names, size)
         bar = figure.colorbar(image, ax=axes, shrink=min(1.0, 3.0 / side), aspect=18, pad=0.02)
         bar.set_label("share of the true class", fontsize=8)
         bar.ax.tick_params(labelsize=8, length=2)
         bar.outline.set_visible(False)
+        # Laid out first: ten thousand texts inside the axes cannot move them, but measuring each would take seconds.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        if classes <= MOST_NAMED:
+            _write_cells(axes, matrix, shares, float(np.clip(cell * 72 * 0.3, 4.2, 10.0)))
         return _png(figure)
 
 
@@ -103,8 +107,7 @@ def _write_cells(axes: Axes, matrix: npt.NDArray[np.int64], shares: npt.NDArray[
     for row, column in zip(*np.nonzero(matrix), strict=True):
         colour = "white" if shares[row, column] > 0.4 else "#16202b"
         text = _short(int(matrix[row, column]))
-        # Ten thousand texts inside the axes cannot change the layout, but measuring them would take seconds.
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour).set_in_layout(False)
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour, clip_on=False)
 
 
 def _name_classes(axes: Axes, names: list[str], size: float) -> None:
@@ -119,11 +122,10 @@ def _name_classes(axes: Axes, names: list[str], size: float) -> None:
 
 def render_history(lines: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> bytes:
     """The training curves as PNG bytes: loss on the left, accuracy on the right."""
-    import matplotlib
     from matplotlib.figure import Figure
 
     best = lowest_validation_loss(lines) if best_epoch is None else best_epoch
-    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+    with _drawing():
         figure = Figure(figsize=(9.6, 3.6), dpi=DPI, layout="constrained")
         for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             _panel(axes, lines, key, best)
@@ -178,10 +180,23 @@ def _short(count: int) -> str:
     return str(count) if count < 10_000 else f"{count / 1000:.0f}k"
 
 
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
+@contextmanager
+def _drawing() -> Iterator[None]:
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():  # type: ignore[arg-type]
         # Class names may hold letters that the font lacks; a box in the picture says so well enough.
         warnings.simplefilter("ignore", UserWarning)
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+        yield
+
+
+def _png(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    # `savefig` would draw everything twice, and name its software in the file.
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(buffer, "PNG", dpi=(DPI, DPI))
     return buffer.getvalue()

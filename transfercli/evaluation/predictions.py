@@ -8,9 +8,9 @@ with the fewest digits that give the same float32 again, which is what a model c
 from __future__ import annotations
 
 import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,15 +74,19 @@ class Predictions:
 
     def write_csv(self, path: Path) -> None:
         """Write `predictions.csv` atomically."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
+        atomic.write_with(path, self._write_rows)
+
+    def _write_rows(self, path: Path) -> None:
+        # A file name that is not UTF-8 reaches Python with surrogates, which give its own bytes again.
+        with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            self._rows_to(csv.writer(file, lineterminator="\n"))
+
+    def _rows_to(self, writer: Any) -> None:
         writer.writerow([*COLUMNS, *(CLASS_PREFIX + label for label in self.labels)])
         values = self.probabilities.astype(np.float32)
         for row, (name, target, predicted) in enumerate(zip(self.paths, self.targets, self.predicted, strict=True)):
             numbers = [str(value) for value in values[row]]
             writer.writerow([name, self.labels[target], self.labels[predicted], numbers[predicted], *numbers])
-        # A file name that is not UTF-8 reaches Python with surrogates, which give its own bytes again.
-        atomic.write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
     @classmethod
     def read_csv(cls, path: Path) -> Predictions:
