@@ -55,6 +55,7 @@ def test_the_path_is_written_relative_to_the_config(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     init_config(None, "data/flowers", Path("configs/mine.yaml"))
     assert load(Path("configs/mine.yaml")).config.data.train == "../data/flowers"
+    assert "# Launch: transfercli finetune configs/mine.yaml\n" in Path("configs/mine.yaml").read_text()
     assert "train: data/flowers" in init_config(None, "data/flowers", None)["config"]
 
 
@@ -77,6 +78,10 @@ def test_a_base_without_published_weights_trains_from_scratch(write: Write) -> N
     config = read(starter(Survey("d", {"a": 10, "b": 10}, (28, 28), grey=True)), write)
     assert (config.model.base, config.model.weights, config.transfer.strategy) == ("small_cnn", "none", "scratch")
     assert (config.data.image_size, config.data.channels) == (32, 1)
+
+
+def test_published_weights_keep_colour(write: Write) -> None:
+    assert read(starter(Survey("d", {"a": 60, "b": 60}, (300, 300), grey=True)), write).data.channels == 3
 
 
 @pytest.mark.parametrize(
@@ -138,6 +143,8 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "notes" / "a" / "x.txt").write_text("x")
     with pytest.raises(DataError, match="no images"):
         survey(str(tmp_path / "notes"), tmp_path)
+    with pytest.raises(DataError, match="one class, 'a'"):
+        survey(str(draw(tmp_path / "single", {"a": 2})), tmp_path)
 
 
 def test_nothing_is_overwritten_and_an_unknown_base_is_named(tmp_path: Path) -> None:

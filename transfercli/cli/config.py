@@ -107,7 +107,8 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
         raise UsageError(
             f"{output} exists already and is left as it is", "name another file with -o, or remove that one"
         )
-    text = starter(survey(data, output.parent if output else Path()) if data else UNKNOWN, base)
+    found = survey(data, output.parent if output else Path()) if data else UNKNOWN
+    text = starter(found, base, str(output or "THIS_FILE"))
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, text)

@@ -44,6 +44,11 @@ def _folder(path: Path, named: str) -> Survey:
         raise DataError(
             f"--data {named!r} holds no images in its class folders", "give a folder with one sub-folder a class"
         )
+    if len({item.label for item in items}) < 2:
+        raise DataError(
+            f"--data {named!r} holds one class, {items[0].label!r}",
+            "a classifier needs two class folders or more side by side",
+        )
     counts = dict(sorted(Counter(item.label for item in items).items()))
     size, grey = _headers([item.file for item in items])
     return Survey(named, counts, size, tuple(side for side in sides if side != "train"), grey)

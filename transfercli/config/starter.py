@@ -72,14 +72,14 @@ PLANS = (
 )  # fmt: skip
 
 
-def starter(survey: Survey = UNKNOWN, base: str | None = None) -> str:
-    """A commented config for the data that `survey` describes; it loads as it is."""
+def starter(survey: Survey = UNKNOWN, base: str | None = None, file: str = "THIS_FILE") -> str:
+    """A commented config for the data that `survey` describes; it loads as it is. file: what to call it in comments."""
     known = bool(survey.counts)
     base = base or ("small_cnn" if survey.size and max(survey.size) < SMALL else "resnet50")
     row = choices.rows("base")[base]
     plan = next(p for p in PLANS if p.applies(row.has_imagenet, survey.per_class if known else 100))
     blocks = [
-        _opening(survey, known),
+        _opening(survey, known, file),
         f"name: {quoted(_name(survey.data, base))}  # the experiment: the folder under runs/",
         "seed: 0",
         _data(survey, base, known),
@@ -93,8 +93,8 @@ def starter(survey: Survey = UNKNOWN, base: str | None = None) -> str:
     return "\n".join(blocks) + "\n"
 
 
-def _opening(survey: Survey, known: bool) -> str:
-    lines = ["Launch: transfercli finetune THIS_FILE"]
+def _opening(survey: Survey, known: bool, file: str) -> str:
+    lines = [f"Launch: transfercli finetune {file}"]
     if known:
         counts = survey.counts.values()
         few = min(survey.counts, key=lambda label: survey.counts[label])
@@ -102,7 +102,7 @@ def _opening(survey: Survey, known: bool) -> str:
         lines.append(f"{min(counts)} ({few!r}) to {max(counts)} images a class")
     else:
         lines.append("Put the path of your images under data.train: a folder with one sub-folder a class.")
-    lines.append("Every key and its default: docs/config.md, or transfercli config show THIS_FILE")
+    lines.append(f"Every key and its default: docs/config.md, or transfercli config show {file}")
     return "\n".join(f"# {_one_line(line)}" for line in lines)
 
 
@@ -131,7 +131,7 @@ def _data(survey: Survey, base: str, known: bool) -> str:
         else:
             lines.append(f"  {side}: 0.15  # a fraction of the training images set aside, or the path of a folder")
     lines.append(f"  image_size: {size}  # {why}")
-    if survey.grey:
+    if survey.grey and not choices.rows("base")[base].has_imagenet:  # published weights are for colour
         lines.append("  channels: 1  # no image has colour")
     batch, reason = _batch(survey.images) if known else (32, "images a training step")
     lines.append(f"  batch_size: {batch}  # {reason}")
