@@ -57,7 +57,13 @@ def _turn(degrees: float) -> dict[str, dict[str, Any]]:
     return {"RandomRotation": {"factor": degrees / 360, "fill_mode": "reflect"}}
 
 
-# Strength by name. RandAugment: Cubuk et al. 2020; random erasing: Zhong et al. 2020.
+def _zoom(closer: float, farther: float) -> dict[str, dict[str, Any]]:
+    return {"RandomZoom": {"height_factor": [closer, farther], "fill_mode": "reflect"}}
+
+
+# Strength by name. `strong` draws from the families of RandAugment (Cubuk et al. 2020) for every image by itself: the
+# Keras layer of that name picks one set of operations a batch, runs all eleven to use two, and turns by up to 180
+# degrees. Random erasing: Zhong et al. 2020.
 PRESETS: dict[str, list[dict[str, dict[str, Any]]]] = {
     "none": [],
     "light": [_FLIP, _shift(0.05), _turn(7)],
@@ -65,15 +71,19 @@ PRESETS: dict[str, list[dict[str, dict[str, Any]]]] = {
         _FLIP,
         _shift(0.1),
         _turn(15),
-        {"RandomZoom": {"height_factor": [-0.15, 0.1], "fill_mode": "reflect"}},
+        _zoom(-0.15, 0.1),
         {"RandomBrightness": {"factor": 0.15}},
         {"RandomContrast": {"factor": 0.2}},
     ],
     "strong": [
         _FLIP,
-        _shift(0.1),
-        {"RandomZoom": {"height_factor": [-0.25, 0.1], "fill_mode": "reflect"}},
-        {"RandAugment": {"num_ops": 2, "factor": 0.4}},
+        _shift(0.12),
+        _turn(25),
+        _zoom(-0.3, 0.15),
+        {"RandomShear": {"x_factor": 0.1, "y_factor": 0.1, "fill_mode": "reflect"}},
+        {"RandomBrightness": {"factor": 0.25}},
+        {"RandomContrast": {"factor": 0.4}},
+        {"RandomColorDegeneration": {"factor": 0.6}},
         {"RandomErasing": {"factor": 0.5, "scale": [0.02, 0.2]}},
     ],
 }
@@ -128,7 +138,10 @@ def _layer(name: str, given: Mapping[str, Any]) -> Any:
 
     arguments: dict[str, Any] = {**LAYERS[name], **given, "seed": 0, "data_format": "channels_last"}
     arguments["dtype"] = "float32"  # a global bfloat16 policy keeps only 8 bits of a pixel's place
+    modes = ("horizontal", "vertical", "horizontal_and_vertical")
     try:
+        if name == "RandomFlip" and given.get("mode", modes[0]) not in modes:  # Keras would flip nothing, silently
+            raise ValueError(f"mode must be one of {', '.join(modes)}")
         return getattr(keras.layers, name)(**arguments)
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]

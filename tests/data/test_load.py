@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from transfercli.config.schema import ComputeConfig
+from transfercli.data.dataset import Dataset, Split
+from transfercli.data.decode import Geometry
+from transfercli.data.ingest import Reading
+from transfercli.data.load import load_folder_split, load_recorded_split
+from transfercli.errors import DataError
+
+Load = Callable[..., Dataset]
+TWO = {"cat": 20, "dog": 20}
+
+
+@pytest.fixture
+def reading(events: Any) -> Reading:
+    return Reading(Geometry(16, 16), 0.01, ComputeConfig(), events)
+
+
+def everything(split: Split) -> np.ndarray:
+    return split.images.read(np.arange(len(split)))
+
+
+def sides_of(dataset: Dataset) -> dict[str, str]:
+    return {record.path: record.split for record in dataset.records}
+
+
+def test_a_flat_folder_becomes_three_sides_with_pixels_and_targets(
+    tmp_path: Path, grow: Any, load: Load, digit: Callable[[int], Image.Image]
+) -> None:
+    found = load(grow(tmp_path / "images", TWO).parent, size=32)
+    assert found.labels == ("cat", "dog")
+    assert set(found.splits) == {"train", "validation", "test"}
+    assert sum(len(split) for split in found.splits.values()) == 40
+    for name, split in found.splits.items():
+        assert split.name == name
+        assert list(split.paths) == sorted(split.paths)
+        assert split.targets.dtype == np.int32
+        assert [split.labels[target] for target in split.targets] == [path.split("/")[0] for path in split.paths]
+        assert min(split.counts().values()) >= 1
+        pixels = everything(split)
+        assert pixels.shape == (len(split), 32, 32, 3)
+        for path, image in zip(split.paths, pixels, strict=True):
+            assert np.array_equal(image, np.asarray(digit(int(Path(path).stem)).convert("RGB")))
+
+
+def test_images_are_read_in_the_order_asked_for_and_as_often(tmp_path: Path, grow: Any, load: Load) -> None:
+    split = load(grow(tmp_path / "images", TWO).parent).splits["train"]
+    whole = everything(split)
+    rows = np.array([5, 0, 5, 7])
+    assert np.array_equal(split.images.read(rows), whole[rows])
+    copy = split.images.read(rows)
+    copy[:] = 0
+    assert np.array_equal(everything(split), whole)
+    assert split.images.read(np.array([], int)).shape == (0, 16, 16, 3)
+
+
+def test_records_name_every_file_with_size_side_and_problem(tmp_path: Path, grow: Any, load: Load, events: Any) -> None:
+    grow(tmp_path / "images", TWO)
+    (tmp_path / "images" / "cat" / "broken.jpg").write_bytes(b"")
+    (tmp_path / "images" / "dog" / "notes.txt").write_text("notes")
+    found = load(tmp_path, max_bad_fraction=0.03)
+    records = {record.path: record for record in found.records}
+    assert list(records) == sorted(records)
+    assert len(records) == 42
+    assert (records["cat/0003.png"].width, records["cat/0003.png"].height) == (32, 32)
+    assert {(r.path, r.problem, r.split) for r in found.bad} == {
+        ("cat/broken.jpg", "zero bytes", ""),
+        ("dog/notes.txt", "not read: extension '.txt'", ""),
+    }
+    assert len(events.warnings) == 2
+    assert events.steps[-1] == ("ingest", 42, 42, "files")
+
+
+def test_too_many_bad_files_are_an_error_that_lists_some_and_text_files_do_not_count(
+    tmp_path: Path, grow: Any, load: Load
+) -> None:
+    grow(tmp_path / "images", TWO)
+    for n in range(9):
+        (tmp_path / "images" / "cat" / f"notes{n}.txt").write_text("notes")
+    load(tmp_path, max_bad_fraction=0)
+    for n in range(7):
+        (tmp_path / "images" / "cat" / f"bad{n}.jpg").write_bytes(b"no image")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path, max_bad_fraction=0.1)
+    assert "7 of 47 images cannot be used: 'cat/bad0.jpg' (not an image" in caught.value.message
+    assert "and 2 more" in caught.value.message
+
+
+def test_sides_stay_when_files_are_added(tmp_path: Path, grow: Any, load: Load) -> None:
+    first = load(grow(tmp_path / "images", TWO).parent)
+    grow(tmp_path / "images", {"cat": 60, "dog": 60}, first=300)
+    second = load(tmp_path, assignments=first.assignments)
+    assert sides_of(first).items() <= sides_of(second).items()
+    assert len(second.assignments) == 160
+
+
+def test_sides_stay_when_the_size_changes_or_files_are_renamed(tmp_path: Path, grow: Any, load: Load) -> None:
+    first = load(grow(tmp_path / "images", TWO).parent)
+    assert sides_of(load(tmp_path, size=48, resize="pad")) == sides_of(first)
+    (tmp_path / "images" / "cat" / "0000.png").rename(tmp_path / "images" / "cat" / "z.png")
+    assert sides_of(load(tmp_path))["cat/z.png"] == sides_of(first)["cat/0000.png"]
+
+
+def test_a_copy_of_a_test_image_is_kept_out_of_training_with_a_warning(
+    tmp_path: Path, grow: Any, load: Load, events: Any, png: Callable[[int], bytes]
+) -> None:
+    grow(tmp_path / "images" / "train", TWO)
+    grow(tmp_path / "images" / "test", {"cat": 3, "dog": 3}, first=400)
+    (tmp_path / "images" / "train" / "cat" / "copy.png").write_bytes(png(400))
+    found = load(tmp_path)
+    assert sides_of(found)["train/cat/copy.png"] == "test"
+    assert "1 training images are also validation or test images" in events.warnings[0]
+    assert "train/cat/copy.png" in events.warnings[0]
+
+
+def test_a_class_with_one_image_is_named_with_its_count(tmp_path: Path, grow: Any, load: Load) -> None:
+    with pytest.raises(DataError, match=r"'rare' has 1 different usable image"):
+        load(grow(tmp_path / "images", {**TWO, "rare": 1}).parent)
+
+
+def test_a_class_whose_images_are_all_bad_is_named(tmp_path: Path, grow: Any, load: Load) -> None:
+    grow(tmp_path / "images", TWO)
+    (tmp_path / "images" / "gone").mkdir()
+    (tmp_path / "images" / "gone" / "1.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"class 'gone' has no usable image: 'gone/1.jpg' \(zero bytes\)"):
+        load(tmp_path, max_bad_fraction=1)
+
+
+def test_the_split_of_a_run_is_found_again_through_its_records(
+    tmp_path: Path, grow: Any, load: Load, reading: Reading, events: Any
+) -> None:
+    grow(tmp_path / "images", TWO)
+    grow(tmp_path / "more", {"dog": 5}, first=200)
+    found = load(tmp_path, test="more")
+    for side in ("train", "validation", "test"):
+        again = load_recorded_split(found.records, found.root, tmp_path, side, found.labels, reading)
+        assert again.paths == found.splits[side].paths
+        assert again.sha256s == found.splits[side].sha256s
+        assert np.array_equal(again.targets, found.splits[side].targets)
+        assert np.array_equal(everything(again), everything(found.splits[side]))
+    assert events.warnings == []
+
+
+def test_missing_images_of_a_run_are_counted_and_changed_ones_warned_of(
+    tmp_path: Path, grow: Any, load: Load, reading: Reading, events: Any, png: Callable[[int], bytes]
+) -> None:
+    found = load(grow(tmp_path / "images", TWO).parent)
+    first, second = found.splits["train"].paths[:2]
+    (tmp_path / "images" / first).write_bytes(png(700))
+    load_recorded_split(found.records, "images", tmp_path, "train", found.labels, reading)
+    assert "1 of" in events.warnings[0]
+    assert "have changed" in events.warnings[0]
+    (tmp_path / "images" / second).unlink()
+    with pytest.raises(DataError) as caught:
+        load_recorded_split(found.records, "images", tmp_path, "train", found.labels, reading)
+    assert f"1 of the run's {len(found.splits['train'])} train images cannot be read below 'images'" in str(
+        caught.value
+    )
+    shutil.rmtree(tmp_path / "images")
+    with pytest.raises(DataError, match="cannot be read below 'images'"):
+        load_recorded_split(found.records, "images", tmp_path, "test", found.labels, reading)
+
+
+def test_a_run_without_test_images_says_so(tmp_path: Path, grow: Any, load: Load, reading: Reading) -> None:
+    found = load(grow(tmp_path / "images", TWO).parent, test=None)
+    assert "test" not in found.splits
+    with pytest.raises(DataError, match="no test images"):
+        load_recorded_split(found.records, "images", tmp_path, "test", found.labels, reading)
+
+
+def test_other_images_are_matched_to_the_classes_by_name(tmp_path: Path, grow: Any, reading: Reading) -> None:
+    labels = ("ant", "cat", "dog")
+    split = load_folder_split(grow(tmp_path / "fewer", {"dog": 2, "cat": 1}), "test", labels, reading)
+    assert split.counts() == {"ant": 0, "cat": 1, "dog": 2}
+    with pytest.raises(DataError, match=r"the class 'wolf', unknown to the run: known are 'ant', 'cat', 'dog'"):
+        load_folder_split(grow(tmp_path / "more", {"wolf": 2, "cat": 1}), "test", labels, reading)
+    with pytest.raises(DataError, match="does not exist"):
+        load_folder_split(tmp_path / "nowhere", "test", labels, reading)
+
+
+def test_a_table_loads_like_a_folder(tmp_path: Path, grow: Any, load: Load, reading: Reading) -> None:
+    folder = load(grow(tmp_path / "images", TWO).parent)
+    rows = "".join(f"images/{record.path},{record.label}\n" for record in folder.records)
+    (tmp_path / "list.csv").write_text("path,label\n" + rows)
+    table = load(tmp_path, "list.csv")
+    assert sides_of(table) == {f"images/{path}": side for path, side in sides_of(folder).items()}
+    again = load_recorded_split(table.records, "list.csv", tmp_path, "train", table.labels, reading)
+    assert np.array_equal(everything(again), everything(table.splits["train"]))
+
+
+def test_a_run_that_lists_a_class_twice_under_two_sides_keeps_both(tmp_path: Path, grow: Any, load: Load) -> None:
+    grow(tmp_path / "images", TWO)
+    grow(tmp_path / "held", {"cat": 4, "dog": 4}, first=300)
+    found = load(tmp_path, validation="held", test="held")
+    assert len(found.splits["validation"]) == len(found.splits["test"]) == 8
+    assert len(found.splits["train"]) == 40
