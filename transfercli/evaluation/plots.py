@@ -76,7 +76,7 @@ def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]
     from matplotlib.figure import Figure
 
     classes = len(labels)
-    cell = float(np.clip(9.0 / classes, 0.17, 0.7)) if classes <= MOST_NAMED else 20.0 / classes
+    cell = float(np.clip(9.0 / classes, 0.17, 0.7)) if classes <= MOST_NAMED else 10.0 / classes
     names = [clipped(label) for label in labels]
     size = float(np.clip(cell * 72 * 0.55, 5.0, 10.0))
     margin = 0.9 + max(map(len, names)) * size * 0.0085
