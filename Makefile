@@ -3,7 +3,9 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.transfercli-installed
+CLI := $(BIN)/transfercli
 DEMO := build/demo
+RUNS := --runs $(DEMO)/runs
 
 # The plain python3 where it fits, else the newest that does. Override with: make test PYTHON=/path/to/python
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -44,12 +46,16 @@ format: venv  ## mend what ruff can mend
 	"$(BIN)/ruff" format .
 
 demo: venv  ## pretrain on the digits 0-4, fine-tune on 5-9, evaluate, export (under build/demo)
-	rm -rf "$(DEMO)"
-	mkdir -p "$(DEMO)"
-	"$(BIN)/transfercli" sample digits-source "$(DEMO)/data/digits-source"
-	"$(BIN)/transfercli" sample digits-target "$(DEMO)/data/digits-target"
-	"$(BIN)/transfercli" pretrain configs/quickstart/pretrain.yaml --runs "$(DEMO)/runs"
-	"$(BIN)/transfercli" finetune configs/quickstart/finetune.yaml --runs "$(DEMO)/runs"
+	@rm -rf "$(DEMO)" && mkdir -p "$(DEMO)"
+	$(CLI) sample digits-source "$(DEMO)/data/digits-source"
+	$(CLI) sample digits-target "$(DEMO)/data/digits-target"
+	$(CLI) pretrain configs/quickstart/pretrain.yaml --set data.train=../../$(DEMO)/data/digits-source $(RUNS)
+	$(CLI) finetune configs/quickstart/finetune.yaml --set data.train=../../$(DEMO)/data/digits-target $(RUNS)
+	$(CLI) finetune configs/quickstart/scratch.yaml --set data.train=../../$(DEMO)/data/digits-target $(RUNS)
+	$(CLI) evaluate digits-scratch $(RUNS)
+	$(CLI) evaluate digits-target $(RUNS)
+	$(CLI) export digits-target --format saved_model --format keras $(RUNS)
+	@echo "Open $(DEMO)/runs/digits-target/latest/evaluation/test/report.html"
 
 bench: venv  ## run the benchmarks that docs/results.md quotes
 	"$(BIN)/python" benchmarks/fashion_transfer.py

@@ -27,7 +27,7 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The samples as `transfercli sample` writes them: digits, digits-source, digits-target, each {train,test}/CLASS."""
+    """What `transfercli sample` writes: digits, digits-source and digits-target, each with {train,test}/CLASS/*.png."""
     from transfercli.data.samples import write_sample
 
     root = tmp_path_factory.mktemp("samples")

@@ -13,7 +13,7 @@ from transfercli.events import Events
 from transfercli.export.exporter import ExportRequest, Reference, export_formats
 from transfercli.export.spec import ExportSpec
 
-LABELS = tuple(f"digit {number}" for number in range(9)) + ("naïve\nnine",)
+LABELS = (*(f"digit {number}" for number in range(9)), "naïve\nnine")
 
 
 @pytest.fixture(scope="session")

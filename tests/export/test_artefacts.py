@@ -51,7 +51,7 @@ def _photo(height: int, width: int) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-SIZES = [(32, 32), (60, 97), (97, 60), (7, 9), (40, 300), (512, 512), (1100, 1500)]
+SIZES = [(32, 32), (60, 97), (97, 60), (7, 9), (40, 300), (512, 512), (1100, 1500), (2, 300)]
 
 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])

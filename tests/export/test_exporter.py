@@ -122,7 +122,7 @@ def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, dig
     damaged = tmp_path / "model.keras"
     content = (exported.out / "keras" / "model.keras").read_bytes()
     damaged.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ArtefactError, match="could not be loaded and run again: .*zip"):
+    with pytest.raises(ArtefactError, match=r"could not be loaded and run again: .*zip"):
         ask("keras", damaged, Question(digits.images, digits.files, spec), Events())
 
 

@@ -70,26 +70,18 @@ def _crop(image: Any, height: int, width: int) -> Any:
 
 
 def _pad(image: Any, height: int, width: int) -> Any:
-    """Fit into the size, and black on both sides alike (Pillow's `ImageOps.pad`)."""
+    """Fit into the size, at least one pixel thick, and black around it."""
     tall, wide = _sides(image)
-    ratio = tf.constant(width / height, tf.float64)
-    new_tall = tf.where(wide / tall > ratio, _whole(tall / wide * width), height)
-    new_wide = tf.where(wide / tall < ratio, _whole(wide / tall * height), width)
-    fitted = resample(image, tf.maximum(new_tall, 1), tf.maximum(new_wide, 1))
-    missing = tf.stack([height, width]) - tf.shape(fitted)[:2]
-    before = _whole(tf.cast(missing, tf.float64) * 0.5)
-    edges = tf.stack([before, missing - before], axis=1)
-    return tf.pad(fitted, tf.concat([edges, [[0, 0]]], axis=0))
+    scale = tf.minimum(width / wide, height / tall)
+    # tf.round sends halves to the even neighbour, as Python does.
+    fitted = [tf.maximum(tf.cast(tf.round(side * scale), tf.int32), 1) for side in (tall, wide)]
+    missing = tf.stack([height, width, 3]) - tf.stack([*fitted, 3])
+    return tf.pad(resample(image, *fitted), tf.stack([missing // 2, missing - missing // 2], axis=1))
 
 
 def _sides(image: Any) -> tuple[Any, Any]:
     shape = tf.cast(tf.shape(image), tf.float64)
     return shape[0], shape[1]
-
-
-def _whole(value: Any) -> Any:
-    """Halves go to the even neighbour, as in Python."""
-    return tf.cast(tf.round(value), tf.int32)
 
 
 _RESIZE = {"stretch": _stretch, "crop": _crop, "pad": _pad}

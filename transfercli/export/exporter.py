@@ -32,9 +32,9 @@ class ExportRequest:
 class Reference:
     """Real images and what the run says of them.
 
-    images: uint8 [N, H, W, 3], as the run's own decoder reads `files`. files: N encoded images, or none where the images
-    never were files (`keras:` data sets): then PNG files of `images` serve. probabilities: float32 [N, C] of the run's
-    predictor on `images`. targets: int [N], indices into the labels.
+    images: uint8 [N, H, W, 3], as the run's own decoder reads `files`. files: N encoded images, or none where the
+    images never were files (`keras:` data sets): then PNG files of `images` serve. probabilities: float32 [N, C] of
+    the run's predictor on `images`. targets: int [N], indices into the labels.
     """
 
     images: np.ndarray
@@ -44,7 +44,12 @@ class Reference:
 
 
 class ExportRejected(GateError):
-    """An artefact lost too much and was removed; `artefacts` holds the results of all."""
+    """An artefact lost too much and was removed; `artefacts` holds the results of all.
+
+    `result` is the whole result of the command, once its workflow has added what it knows.
+    """
+
+    result: dict[str, Any] | None = None
 
     def __init__(self, message: str, artefacts: list[dict[str, Any]]) -> None:
         super().__init__(message, "allow more with --max-drop, or choose another format or quantisation")
@@ -65,10 +70,10 @@ def export_formats(
 ) -> list[dict[str, Any]]:
     """Write, verify and install every requested format; return the contract's `artefacts`.
 
-    predictor: keras.Model, uint8 [N, H, W, 3] -> float32 probabilities [N, C]. provenance: goes into `export.json` as it
-    is (run, data fingerprint, versions …). Raises `UsageError` before any work where a format cannot be written here,
-    `ArtefactError` where an artefact does not load again, and `ExportRejected` (exit 5) after all formats where one
-    lost too much: that one is not there any more.
+    predictor: keras.Model, uint8 [N, H, W, 3] -> float32 probabilities [N, C]. provenance: goes into `export.json` as
+    it is (run, data fingerprint, versions …). Raises `UsageError` before any work where a format cannot be written
+    here, `ArtefactError` where an artefact does not load again, and `ExportRejected` (exit 5) after all formats where
+    one lost too much: that one is not there any more.
     """
     check_formats(request.formats, request.quantize)
     results, complaints = [], []

@@ -23,7 +23,7 @@ PARITY = 1e-3  # largest probability difference of a float32 artefact on the sam
 class Format:
     """One format.
 
-    write(predictor, spec, path): writes the artefact; `predictor` is a keras.Model, uint8 [N, H, W, 3] -> float32 [N, C].
+    write(predictor, spec, path): writes the artefact of a keras.Model, uint8 [N, H, W, 3] -> float32 [N, C].
     read(path): loads it again; called in a fresh process, and the only code that does.
     entry: what is loaded, relative to `exports/FORMAT`: a file's name, or "" where the folder itself is the artefact.
     needs: modules that must be installed, and `extra`, the extra of this package that brings them.

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -138,7 +139,7 @@ def _answer(name: str, artefact: Path, request: Path, response: Path) -> None:
         spec = ExportSpec((), tuple(question["image_size"].tolist()), str(question["resize"]))
     started = time.perf_counter()
     loaded = FORMATS[name].read(artefact)
-    found = {"load_seconds": np.array(time.perf_counter() - started)}
+    found: dict[str, Any] = {"load_seconds": np.array(time.perf_counter() - started)}
     found["probabilities"] = _batched(lambda a, b: loaded.from_tensors(images[a:b]), len(images))
     if loaded.from_encoded is not None:
         encoded = loaded.from_encoded
@@ -157,11 +158,13 @@ def _decoded(files: list[Path], spec: ExportSpec) -> np.ndarray:
     from transfercli.data.decode import Geometry, decode_file
 
     geometry = Geometry(*spec.image_size, spec.resize)
-    decoded = [(file, decode_file(str(file), geometry)) for file in files]
-    for file, found in decoded:
-        if found.problem:
+    pixels = []
+    for file in files:
+        found = decode_file(str(file), geometry)
+        if found.pixels is None:
             raise ValueError(f"{file.name}: {found.problem}")
-    return np.stack([found.pixels for _, found in decoded])
+        pixels.append(found.pixels)
+    return np.stack(pixels)
 
 
 def _batched(call: Callable[[int, int], np.ndarray], total: int) -> np.ndarray:

@@ -40,8 +40,8 @@ def write_saved_model(predictor: Any, spec: ExportSpec, path: Path) -> None:
     def serve_bytes(encoded: Any) -> dict[str, Any]:
         return serve(decode_batch(encoded, spec))
 
+    # `archive.track(predictor)` would store every weight a second time; the endpoints bring the variables they use.
     archive = keras.export.ExportArchive()
-    archive.track(predictor)
     archive.add_endpoint("serve", serve, [tf.TensorSpec((None, *spec.image_size, 3), tf.uint8, name="images")])
     archive.add_endpoint("serve_bytes", serve_bytes, [tf.TensorSpec((None,), tf.string, name="encoded")])
     # Debug information is where TensorFlow keeps the paths of the Python files that built the graph.
