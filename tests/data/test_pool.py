@@ -126,7 +126,7 @@ def test_workers_end_with_their_parent_whatever_ends_it(number: signal.Signals, 
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every pass counts as large."""
-    monkeypatch.setattr(ingest, "FEW_FILES", 2)
+    monkeypatch.setattr(ingest, "SMALL_PASS_SECONDS", 0)
     monkeypatch.setattr(ingest, "usable_cores", lambda: 2)
 
 

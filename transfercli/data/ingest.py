@@ -21,9 +21,11 @@ from transfercli.data.sources import Item
 from transfercli.errors import ConfigError
 from transfercli.events import Events
 
-# Starting workers costs about as much as reading this much in one process.
-FEW_FILES = 200
-FEW_BYTES = 100_000_000
+# What reading costs in one process, roughly (28x28 PNGs; 12-megapixel JPEGs), against about half a second that
+# workers need to start: a pass estimated below the bound is done here.
+SECONDS_A_FILE = 3e-4
+SECONDS_A_BYTE = 2e-8
+SMALL_PASS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Ingest:
     def _decode(self, files: list[str], size: int) -> Iterator[tuple[int, Decoded]]:
         workers = min(self.compute.threads or usable_cores(), len(files))
         done: set[int] = set()
-        if workers > 1 and (len(files) >= FEW_FILES or size >= FEW_BYTES):
+        if workers > 1 and len(files) * SECONDS_A_FILE + size * SECONDS_A_BYTE > SMALL_PASS_SECONDS:
             index = self.store.index.file if isinstance(self.store, DiskCache) else None
             try:
                 for place, decoded in decode_files(files, self.geometry, workers=workers, index=index):

@@ -19,8 +19,9 @@ import numpy as np
 
 from transfercli.data.decode import Decoded, Geometry
 
-CHUNK = 16
-WAITING = 64  # answers held at most: memory stays flat in the number of files
+CHUNK = 32
+TOGETHER_BYTES = 4 * 1024 * 1024
+WAITING = 4  # lists of answers held at most: memory stays flat in the number of files
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from transfercli.data.worker import main; main()"
 
 
@@ -40,10 +41,11 @@ def decode_files(
         index: the cache's index; a content that it holds is hashed and not decoded.
     """
     numbered = iter(list(enumerate(files)))
-    chunks = iter(lambda: list(itertools.islice(numbered, CHUNK)), [])
+    size = max(1, min(CHUNK, len(files) // (4 * workers)))  # so that all workers end at about the same time
+    chunks = iter(lambda: list(itertools.islice(numbered, size)), [])
     pool = _Pool(chunks, geometry, index)
     with closing(pool):
-        pool.start(min(workers, -(-len(files) // CHUNK)))
+        pool.start(min(workers, len(files)))
         yield from pool.answers()
 
 
@@ -56,7 +58,7 @@ class _Pool:
             "parent": os.getpid(),
         }
         self.geometry = geometry
-        self.queue: queue.Queue[tuple[int, Decoded] | BaseException | None] = queue.Queue(WAITING)
+        self.queue: queue.Queue[list[tuple[int, Decoded]] | BaseException | None] = queue.Queue(WAITING)
         self.stopping = threading.Event()
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.threads: list[threading.Thread] = []
@@ -79,7 +81,7 @@ class _Pool:
             elif isinstance(answer, BaseException):
                 raise answer
             else:
-                yield answer
+                yield from answer
 
     def close(self) -> None:
         self.stopping.set()
@@ -91,7 +93,7 @@ class _Pool:
         for process in self.processes.values():
             _end(process)
 
-    def _put(self, answer: tuple[int, Decoded] | BaseException | None) -> None:
+    def _put(self, answer: list[tuple[int, Decoded]] | BaseException | None) -> None:
         while not self.stopping.is_set():
             try:
                 self.queue.put(answer, timeout=0.2)
@@ -114,23 +116,37 @@ class _Pool:
         self._put(None)
 
     def _chunk(self, number: int, waiting: deque[tuple[int, str]]) -> None:
-        crashes = 0
+        """All files in one request; one request a file after the worker has ended, to know which file it is."""
+        crashed: set[int] = set()
         while waiting and not self.stopping.is_set():
-            process = self.processes[number]
+            asked = list(waiting)[: 1 if crashed else None]
             try:
-                _send(process, [path for _, path in waiting])
-                while waiting:
-                    answer = _receive(process, self.geometry)
-                    self._put((waiting.popleft()[0], answer))
-                    crashes = 0
+                self._ask(number, asked, waiting)
             except (OSError, EOFError):
-                crashes += 1
                 if self.stopping.is_set():
                     return
-                if crashes == 2:  # once may be another program's doing, such as a shortage of memory
-                    self._put((waiting.popleft()[0], Decoded(problem="unreadable: ends the decoder or takes too long")))
-                    crashes = 0
+                position = waiting[0][0]
+                if len(asked) == 1 and position in crashed:
+                    # Twice: once may be another program's doing, such as a shortage of memory.
+                    self._put([(position, Decoded(problem="unreadable: ends the decoder or takes too long"))])
+                    waiting.popleft()
+                crashed.add(position if len(asked) == 1 else -1)
                 self._replace(number)
+
+    def _ask(self, number: int, asked: list[tuple[int, str]], waiting: deque[tuple[int, str]]) -> None:
+        """Hand on answers some at a time: waking the main thread for each costs more than decoding a small file."""
+        process, answers, size = self.processes[number], list[tuple[int, Decoded]](), 0
+        _send(process, [path for _, path in asked])
+        try:
+            for position, _ in asked:
+                answers.append((position, _receive(process, self.geometry)))
+                waiting.popleft()
+                size += int(np.prod(self.geometry.shape))
+                if size >= TOGETHER_BYTES:
+                    self._put(answers)
+                    answers, size = [], 0
+        finally:
+            self._put(answers)
 
     def _replace(self, number: int) -> None:
         with self.lock:

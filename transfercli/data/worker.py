@@ -36,12 +36,14 @@ def main() -> None:
     _die_with(settings["parent"])
     geometry, known = Geometry(*settings["geometry"]), _known(settings)
     _answer(sink, {})
+    sink.flush()
     for line in source:
         for path in json.loads(line):
             signal.alarm(FILE_SECONDS)
             decoded = decode_file(path, geometry, known)
             signal.alarm(0)
             _answer(sink, described(decoded), decoded.pixels)
+        sink.flush()
 
 
 def described(decoded: Decoded) -> dict[str, Any]:
@@ -54,7 +56,6 @@ def _answer(sink: BinaryIO, answer: dict[str, Any], pixels: Any = None) -> None:
     sink.write(json.dumps(answer).encode() + b"\n")
     if pixels is not None:
         sink.write(pixels.data)
-    sink.flush()
 
 
 def _known(settings: dict[str, Any]) -> Callable[[str], bool] | None:
