@@ -102,6 +102,11 @@ def test_the_config_places_the_cache_before_the_environment(tmp_path: Path, cach
     assert cache_root(ComputeConfig(cache_dir=str(tmp_path / "c"))) == tmp_path / "c"
 
 
+def test_a_relative_cache_folder_is_relative_to_the_config(tmp_path: Path, grow: Any, load: Load) -> None:
+    load(grow(tmp_path / "images", TWO).parent, compute=ComputeConfig(cache_dir="near/cache"))
+    assert len(segments(tmp_path / "near" / "cache")) == 1
+
+
 def test_the_data_folder_is_only_read(tmp_path: Path, grow: Any, load: Load) -> None:
     grow(tmp_path / "images", TWO)
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (tmp_path / "images").rglob("*.png")}

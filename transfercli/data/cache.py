@@ -52,6 +52,13 @@ class Store(Protocol):
     def damaged(self, segment: str) -> None: ...
 
 
+def placed(compute: ComputeConfig, folder: Path) -> ComputeConfig:
+    """The same section with `cache_dir` absolute: a relative one is relative to the config file's `folder`."""
+    if compute.cache_dir is None:
+        return compute
+    return compute.model_copy(update={"cache_dir": str(folder.absolute() / Path(compute.cache_dir).expanduser())})
+
+
 def cache_root(compute: ComputeConfig) -> Path:
     """The folder of all caches: `compute.cache_dir`, else TRANSFERCLI_CACHE, else the user's cache folder."""
     place = compute.cache_dir or os.environ.get("TRANSFERCLI_CACHE") or platformdirs.user_cache_dir("transfercli")

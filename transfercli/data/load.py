@@ -12,6 +12,7 @@ import numpy as np
 
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data import keras_sets
+from transfercli.data.cache import placed
 from transfercli.data.cache_index import Entry
 from transfercli.data.dataset import SIDES, Dataset, Record, Split
 from transfercli.data.decode import Decoded, Geometry, decode_file, resize_array
@@ -59,6 +60,7 @@ def load_dataset(
 
     Raises DataError for every way in which the data cannot be used.
     """
+    compute = placed(compute, folder)
     reading = Reading(Geometry(*image_size, config.resize), config.max_bad_fraction, compute, events)
     listing = list_images(config, folder, events)
     ingest, found = _ingest(listing, reading)
