@@ -36,7 +36,6 @@ RUN = "model.weights={run: digits}"
         (["model.head.init=extend", "model.weights={path: w.h5}"], 'model.head.init: "extend" needs'),
         (["transfer.unfreeze=conv3"], "transfer.unfreeze: belongs to the strategy partial, received no strategy"),
         (["transfer.unfreeze=conv3", "transfer.strategy=full"], 'belongs to the strategy partial, received "full"'),
-        (["data.validation=0.5", "data.test=0.5"], "leave nothing to train on"),
         (
             ["data.image_size=16"],
             "is too small for small_cnn, received 16; allowed: at least 18 pixels",

@@ -34,7 +34,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
 ) -> None:
     pass
 
@@ -63,7 +65,7 @@ def _usage(error: Any) -> int:
     """A usage error on stderr, as JSON too where that was asked for; exit code 2."""
     context, message = getattr(error, "ctx", None), error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":
-        print(message or context.get_help(), file=sys.stderr)
+        print(message, file=sys.stderr)
         return 2
     command = context.command_path if context else "transfercli"
     print(f"error: {message}\n  hint: {command} --help lists what is allowed", file=sys.stderr)

@@ -33,7 +33,9 @@ class GateFailed(GateError):
 
 def evaluate(
     run: Run,
-    data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="other images, one sub-folder a class")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="other images, one sub-folder a class")
+    ] = None,
     split: Annotated[SplitName, typer.Option("--split", help="which images of the run's data")] = SplitName.test,
     minimum: Annotated[
         list[str] | None,

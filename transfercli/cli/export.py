@@ -22,10 +22,15 @@ class Quantize(StrEnum):
 def export(
     run: Run,
     formats: Annotated[
-        list[str] | None, typer.Option("--format", metavar="F", help="saved_model, keras, …; repeatable; else the config's")
+        list[str] | None,
+        typer.Option("--format", metavar="F", help="saved_model, keras, …; repeatable; else the config's"),
     ] = None,
-    quantize: Annotated[Quantize, typer.Option("--quantize", help="smaller numbers, where the format can")] = Quantize.none,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="instead of the run's exports folder")] = None,
+    quantize: Annotated[
+        Quantize, typer.Option("--quantize", help="smaller numbers, where the format can")
+    ] = Quantize.none,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="instead of the run's exports folder")
+    ] = None,
     max_drop: Annotated[
         float | None, typer.Option("--max-drop", metavar="X", min=0, help="largest loss of accuracy allowed")
     ] = None,
@@ -56,9 +61,15 @@ def _show(result: dict[str, Any]) -> None:
                 ("format", artefact["format"]),
                 ("path", artefact["path"]),
                 ("size", f"{artefact['bytes'] / 1e6:.1f} MB"),
-                ("largest difference", f"{artefact['max_abs_diff']:.2g} from pixels, {artefact['max_abs_diff_bytes']:.2g} from files"),
+                (
+                    "largest difference",
+                    f"{artefact['max_abs_diff']:.2g} from pixels, {artefact['max_abs_diff_bytes']:.2g} from files",
+                ),
                 ("same label", f"{artefact['label_agreement']:.2%} of {artefact['examples']} validation images"),
-                ("accuracy", f"{artefact['accuracy_exported']:.4f} (run {artefact['accuracy_original']:.4f}, drop {drop:.4f})"),
+                (
+                    "accuracy",
+                    f"{artefact['accuracy_exported']:.4f} (run {artefact['accuracy_original']:.4f}, drop {drop:.4f})",
+                ),
                 ("latency", latency),
             ]
         )

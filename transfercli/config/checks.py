@@ -75,14 +75,6 @@ def _unfreeze_partial(data: Any) -> Found:
         )
 
 
-def _fractions(data: Any) -> Found:
-    validation = at(("data", "validation"), data)
-    test = at(("data", "test"), data)
-    if isinstance(validation, float) and isinstance(test, float) and validation + test >= 1:
-        message = f"validation {validation:g} and test {test:g} leave nothing to train on; their sum must stay below 1"
-        yield ("data", "validation"), message
-
-
 def _gates(data: Any) -> Found:
     gates = at(("evaluation", "gates"), data)
     if not isinstance(gates, dict) or not gates:
@@ -112,7 +104,6 @@ RULES: tuple[Callable[[Any], Found], ...] = (
     _linear_head,
     _head_from_run,
     _unfreeze_partial,
-    _fractions,
     _gates,
     _large_enough,
 )

@@ -60,7 +60,9 @@ BASES: dict[str, Base] = {
     **_apps("VGG16", 224, "caffe", _BLOCK),
     **_apps("ResNet50", 224, "caffe", _CONV),
     "resnet18": Base(f"{_OWN}:resnet18", 224, "torch", _CONV, has_imagenet=False, source="He et al. 2016"),
-    "small_cnn": Base(f"{_OWN}:small_cnn", 32, "unit", _CONV, minimum=18, has_imagenet=False, source="CIFAR-10 tutorials"),
+    "small_cnn": Base(
+        f"{_OWN}:small_cnn", 32, "unit", _CONV, minimum=18, has_imagenet=False, source="CIFAR-10 tutorials"
+    ),
     **_apps("VGG19", 224, "caffe", _BLOCK),
     **_apps("ResNet101 ResNet152", 224, "caffe", _CONV),
     **_apps("ResNet50V2 ResNet101V2 ResNet152V2", 224, "symmetric", _CONV),
@@ -72,7 +74,11 @@ BASES: dict[str, Base] = {
     **_apps("MobileNetV2", 224, "symmetric", r"^(block_\d+)"),
     **_apps("MobileNetV3Small MobileNetV3Large", 224, "included", r"^(expanded_conv(?:_\d+)?)_"),
     **{k: v for b, size in _EFFICIENT.items() for k, v in _apps(f"EfficientNet{b}", size, "included", _BLOCK).items()},
-    **{k: v for b, size in _EFFICIENT_V2.items() for k, v in _apps(f"EfficientNetV2{b}", size, "included", _BLOCK).items()},
+    **{
+        k: v
+        for b, size in _EFFICIENT_V2.items()
+        for k, v in _apps(f"EfficientNetV2{b}", size, "included", _BLOCK).items()
+    },
     **_apps("NASNetMobile", 224, "symmetric", r"^((?:normal|reduction)_concat_\w+)$", closes=True),
     **_apps("NASNetLarge", 331, "symmetric", r"^((?:normal|reduction)_concat_\w+)$", closes=True),
     **_apps("ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge", 224, "included", r"_(stage_\d)_"),

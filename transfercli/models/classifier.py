@@ -56,7 +56,8 @@ def build_base(name: str, image_size: tuple[int, int], channels: int, weights: s
     row = BASES[name]
     if min(image_size) < row.minimum:
         raise ConfigError(
-            f"data.image_size: {list(image_size)} is too small for {name}, which needs at least {row.minimum} pixels a side",
+            f"data.image_size: {list(image_size)} is too small for {name}:"
+            f" it needs at least {row.minimum} pixels a side",
             f"set data.image_size to {row.minimum} or more, or choose another model.base",
         )
     try:

@@ -10,8 +10,6 @@ from collections.abc import Callable
 import keras
 from keras import layers, ops
 
-Tensor = keras.KerasTensor
-
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 _TORCH_MEAN_RGB = (0.485, 0.456, 0.406)
 _TORCH_STD_RGB = (0.229, 0.224, 0.225)
@@ -23,36 +21,36 @@ def _mean(values: tuple[float, ...], channels: int) -> list[float]:
     return list(values) if channels == 3 else [sum(values) / len(values)]
 
 
-def _caffe(pixels: Tensor, channels: int) -> Tensor:
+def _caffe(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
     """Blue first, ImageNet's mean taken off, no scaling: VGG and the first ResNets."""
     ordered = ops.flip(pixels, axis=-1) if channels == 3 else pixels
     offset = [-value for value in _mean(_CAFFE_MEAN_BGR, channels)]
     return layers.Rescaling(1.0, offset=offset, name="preprocess")(ordered)
 
 
-def _torch(pixels: Tensor, channels: int) -> Tensor:
+def _torch(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
     mean, std = _mean(_TORCH_MEAN_RGB, channels), _mean(_TORCH_STD_RGB, channels)
     scale = [1.0 / (255.0 * s) for s in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]
     return layers.Rescaling(scale, offset=offset, name="preprocess")(pixels)
 
 
-def _symmetric(pixels: Tensor, channels: int) -> Tensor:
+def _symmetric(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
     """To -1 … 1."""
     return layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess")(pixels)
 
 
-def _unit(pixels: Tensor, channels: int) -> Tensor:
+def _unit(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
     """To 0 … 1."""
     return layers.Rescaling(1 / 255.0, name="preprocess")(pixels)
 
 
-def _included(pixels: Tensor, channels: int) -> Tensor:
+def _included(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
     """The base does it itself and wants 0 … 255."""
     return layers.Rescaling(1.0, name="preprocess")(pixels)
 
 
-PREPROCESSING: dict[str, Callable[[Tensor, int], Tensor]] = {
+PREPROCESSING: dict[str, Callable[[keras.KerasTensor, int], keras.KerasTensor]] = {
     "caffe": _caffe,
     "torch": _torch,
     "symmetric": _symmetric,
@@ -61,7 +59,7 @@ PREPROCESSING: dict[str, Callable[[Tensor, int], Tensor]] = {
 }
 
 
-def preprocess(pixels: Tensor, mode: str, channels: int) -> Tensor:
+def preprocess(pixels: keras.KerasTensor, mode: str, channels: int) -> keras.KerasTensor:
     """`pixels` uint8 or float [N, H, W, 3], 0 to 255, to float [N, H, W, `channels`] by a row of the table."""
     if channels == 1:
         pixels = ops.sum(ops.cast(pixels, "float32") * ops.array(_LUMA, "float32"), axis=-1, keepdims=True)

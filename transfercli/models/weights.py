@@ -153,4 +153,4 @@ def _by_layer(tensors: Tensors, base: keras.Model) -> Tensors:
 
 
 def _inner(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    return [inner for inner in layer._flatten_layers(include_self=False)]
+    return list(layer._flatten_layers(include_self=False))

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from transfercli.config.schema import ComputeConfig
 
@@ -14,7 +19,8 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
     """
     if compute.threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(compute.threads))
-    import keras
+    with _chatter_hidden():
+        import keras
 
     name = str(keras.backend.backend())
     if name == "tensorflow":
@@ -27,10 +33,8 @@ def _prepare_tensorflow(compute: ComputeConfig) -> None:
     import tensorflow as tf
 
     if compute.threads:
-        try:
+        with suppress(RuntimeError):  # the runtime is up already, with the threads of this process's first training
             tf.config.threading.set_intra_op_parallelism_threads(compute.threads)
-        except RuntimeError:
-            pass  # the runtime is up already, with the threads of the first training in this process
     if compute.deterministic:
         tf.config.experimental.enable_op_determinism()
 
@@ -42,3 +46,27 @@ def step_precision(compute: ComputeConfig) -> str:
     no faster, because only the forward convolutions gain.
     """
     return "bfloat16" if compute.precision == "bfloat16" else "float32"
+
+
+_CHATTER = re.compile(rb"^([IW]0000 |WARNING: All log messages before absl|\s*$)")
+
+
+@contextmanager
+def _chatter_hidden() -> Iterator[None]:
+    """TensorFlow greets on file descriptor 2 before its log level is heard; all other lines come through."""
+    if "keras" in sys.modules:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            caught.seek(0)
+            for line in caught:
+                if not _CHATTER.match(line):
+                    os.write(2, line)

@@ -1,8 +1,8 @@
 """Checkpoints: whole or absent, verified before a tensor is parsed, frozen tensors written once.
 
 An epoch's checkpoint is the folder `checkpoints/epoch-NNNNN`; `best` and `last` are relative links to two of them,
-so switching is atomic and an epoch that is both stands once. The epoch before the last is kept too: where the last is damaged,
-there is always another one to go on from.
+so switching is atomic and an epoch that is both stands once. The epoch before the last is kept too: where the last
+is damaged, there is always another one to go on from.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ def _read(folder: Path) -> Checkpoint:
     model = _load(folder / MODEL)
     if _BESIDE in hashes:
         model |= _load(folder.resolve().parent / FROZEN)
-    return Checkpoint(dict(sorted(model.items())), _load(folder / STATE), json.loads((folder / PROGRESS).read_text("utf-8")))
+    return Checkpoint(
+        dict(sorted(model.items())), _load(folder / STATE), json.loads((folder / PROGRESS).read_text("utf-8"))
+    )
 
 
 def _verified(folder: Path) -> dict[str, str]:
@@ -141,7 +143,9 @@ def _verified(folder: Path) -> dict[str, str]:
                 )
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
-        raise ArtefactError(f"checkpoint {folder.name} has no {missing}", "the run has no whole checkpoint yet") from None
+        raise ArtefactError(
+            f"checkpoint {folder.name} has no {missing}", "the run has no whole checkpoint yet"
+        ) from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArtefactError(f"checkpoint {folder.name} cannot be read: {error}") from error
     return hashes

@@ -27,8 +27,8 @@ from transfercli.models.tensors import assign_tensors, read_tensors
 from transfercli.training.batchnorm import fit_momentum
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.optimizers import build_loss, build_optimizer, regularize
+from transfercli.training.phases import Phase
 from transfercli.training.schedules import build_schedule
-from transfercli.transfer.strategies import Phase
 
 Line = dict[str, Any]
 
@@ -109,7 +109,9 @@ class Trainer:
 
     def _phase_is_over(self) -> bool:
         stopping = self.plan.training.early_stopping
-        return self.progress.in_phase >= self._phase.epochs or bool(stopping and self.progress.waited >= stopping.patience)
+        return self.progress.in_phase >= self._phase.epochs or bool(
+            stopping and self.progress.waited >= stopping.patience
+        )
 
     def _next_phase(self) -> None:
         if self.progress.in_phase < self._phase.epochs:
@@ -195,7 +197,9 @@ class Trainer:
 
     def _validate(self) -> dict[str, float]:
         """Log loss and accuracy of the whole model in float32, without regularisation or smoothing."""
-        logits = forward(self.classifier.model, self.validation.images, self.batches.batch_size, self.events, "validate")
+        logits = forward(
+            self.classifier.model, self.validation.images, self.batches.batch_size, self.events, "validate"
+        )
         return validation_metrics(logits, self.validation.targets)
 
     def _count(self, line: Line) -> bool:

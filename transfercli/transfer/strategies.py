@@ -11,24 +11,10 @@ from dataclasses import dataclass
 
 from transfercli.config.schema import PhaseConfig, TransferConfig
 from transfercli.errors import ConfigError
-
-Unfreeze = int | str
+from transfercli.training.phases import Phase, Unfreeze
 
 FINE_TUNING = 0.1  # of the head's learning rate, for weights that came pretrained
 DECAY = 0.5  # gradual: each deeper stage moves at this fraction of the one above (ULMFiT, Howard & Ruder 2018)
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of training with one set of trainable layers.
-
-    unfreeze: none, all, a stage, a layer, or a number of base layers from the top; epochs >= 1;
-    learning_rate: its peak.
-    """
-
-    unfreeze: Unfreeze
-    epochs: int
-    learning_rate: float
 
 
 @dataclass(frozen=True)

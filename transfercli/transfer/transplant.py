@@ -74,8 +74,9 @@ def transplant(
         if layer in fresh_layers or (part == "head" and head == "new"):
             lines.append(Line(name, "fresh", WANTED_FRESH))
             continue
-        value, reason = donor.get(name), "the source has no such tensor"
-        if value is not None and part == "head" and layer == "logits":
+        value: np.ndarray | None = donor.get(name)
+        reason = "the source has no such tensor"
+        if value is not None and part == "head" and layer == "logits":  # a class's row goes with its label
             value, reason = _rows_by_label(value, np.asarray(variable), donor_labels, classifier.labels)
         if value is not None and value.shape != tuple(variable.shape):
             value, reason = None, f"shape {list(value.shape)} does not fit {list(variable.shape)}"

@@ -71,7 +71,9 @@ def read_split(
     records = read_manifest(run.dataset)
     if not any(one.split == split for one in records):
         there = sorted({one.split for one in records if one.split})
-        raise DataError(f"run {run.label} has no {split} images; it has {', '.join(there)}", "name another --split, or --data DIR")
+        raise DataError(
+            f"run {run.label} has no {split} images; it has {', '.join(there)}", "name another --split, or --data DIR"
+        )
     return load_recorded_split(records, config.data.train, record.config_folder(run), split, labels, reading)
 
 
@@ -98,6 +100,9 @@ def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) 
         history=history.read(run.metrics),
         thumbnails=split.images.read,
         reproduce=[facts["command"], again],
-        data={"fingerprint": facts["data"]["fingerprint"], **{f"{k} images": v for k, v in facts["data"]["images"].items()}},
+        data={
+            "fingerprint": facts["data"]["fingerprint"],
+            **{f"{k} images": v for k, v in facts["data"]["images"].items()},
+        },
         best_epoch=facts.get("best_epoch"),
     )

@@ -37,7 +37,7 @@ class ExportCall:
 
 
 def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
-    """The contract's result of `export`. Raises `ExportRejected`, which carries the results, where one lost too much."""
+    """The contract's result of `export`; `ExportRejected`, which carries the results, where one lost too much."""
     from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
     from transfercli.export.formats import check_formats
     from transfercli.export.spec import ExportSpec
@@ -77,7 +77,9 @@ def reference(trained: TrainedRun, split: Split, events: Events) -> Reference:
 
     chosen = np.unique(np.linspace(0, len(split) - 1, min(PROOF_IMAGES, len(split))).astype(int))
     pixels = split.images.read(chosen)
-    answers = forward(trained.classifier.predictor, ArraySource(pixels), trained.config.data.batch_size, events, "predict")
+    answers = forward(
+        trained.classifier.predictor, ArraySource(pixels), trained.config.data.batch_size, events, "predict"
+    )
     root = trained.config.data.train
     files: tuple[Path, ...] = ()
     if not is_keras(root):

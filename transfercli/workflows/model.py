@@ -52,7 +52,7 @@ def image_size(config: ExperimentConfig) -> tuple[int, int]:
 
 
 def with_structure(config: ExperimentConfig, runs: Path) -> ExperimentConfig:
-    """Structure transfer: fill `model.base: {run: …}` in with that run's architecture, where the config says nothing else."""
+    """Structure transfer: fill `model.base: {run: …}` in with that run's architecture, where nothing else is said."""
     if not isinstance(config.model.base, RunReference):
         return config
     earlier = read_run_config(find_run(config.model.base.run, runs))
@@ -60,7 +60,9 @@ def with_structure(config: ExperimentConfig, runs: Path) -> ExperimentConfig:
     taken: dict[str, Any] = {"base": earlier.model.base}
     if "head" not in model.model_fields_set:
         taken["head"] = HeadConfig(**{**earlier.model.head.model_dump(), "init": "new"})
-    shape = {k: getattr(earlier.data, k) for k in ("image_size", "channels", "resize") if k not in data.model_fields_set}
+    shape = {
+        k: getattr(earlier.data, k) for k in ("image_size", "channels", "resize") if k not in data.model_fields_set
+    }
     return config.model_copy(
         update={
             "model": ModelConfig(**{**model.model_dump(exclude_unset=True), **_plain(taken)}),
@@ -174,14 +176,15 @@ def load_run(run: RunFolder, events: Events) -> TrainedRun:
 
     Raises `ArtefactError` where a part is missing, damaged or of another shape.
     """
-    from transfercli.models.classifier import build_classifier
-    from transfercli.models.tensors import assign_tensors
     from transfercli.training.backend import prepare
-    from transfercli.training.checkpoints import Checkpoints
 
     config, labels = read_run_config(run), read_labels(run)
-    checkpoint = Checkpoints(run.checkpoints).load("best")
     prepare(config.compute, config.seed)
+    from transfercli.models.classifier import build_classifier
+    from transfercli.models.tensors import assign_tensors
+    from transfercli.training.checkpoints import Checkpoints
+
+    checkpoint = Checkpoints(run.checkpoints).load("best")
     classifier = build_classifier(architecture(config, labels))
     assign_tensors(classifier, checkpoint.model)
     return TrainedRun(run, config, config_folder(run), labels, classifier)

@@ -191,7 +191,10 @@ def finished_result(job: Job) -> Result | None:
 
 def result_of(run: RunFolder) -> Result:
     facts = read_json(run.record)
-    return {"run": str(run.path), **{key: facts[key] for key in ("status", "best_epoch", "metrics", "seconds", "cache")}}
+    return {
+        "run": str(run.path),
+        **{key: facts[key] for key in ("status", "best_epoch", "metrics", "seconds", "cache")},
+    }
 
 
 # -- the stages
@@ -226,9 +229,7 @@ def plan_for(config: ExperimentConfig, classifier: Classifier) -> Plan:
     phases = phases_of(config.transfer, training.epochs, training.optimizer.learning_rate, stages)
     for phase in phases:
         trainable_from(classifier, phase.unfreeze)
-    return Plan(
-        tuple(phases), training, config.seed, step_precision(config.compute), batchnorm_trains(config.model)
-    )
+    return Plan(tuple(phases), training, config.seed, step_precision(config.compute), batchnorm_trains(config.model))
 
 
 def warn_of_frozen_noise(plan: Plan, classifier: Classifier, report: Transplant | None, events: Events) -> None:
@@ -304,7 +305,9 @@ def resume_hint(job: Job) -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        raise Interrupted(stop.signum, f"stopped; {job.run.label} is kept up to its last whole epoch", job.resume_line) from None
+        raise Interrupted(
+            stop.signum, f"stopped; {job.run.label} is kept up to its last whole epoch", job.resume_line
+        ) from None
 
 
 def build_trainer(job: Job, plan: Plan, classifier: Classifier, dataset: Dataset, events: Events, keep: Any) -> Trainer:
