@@ -74,17 +74,12 @@ def transplant(
         if layer in fresh_layers or (part == "head" and head == "new"):
             lines.append(Line(name, "fresh", WANTED_FRESH))
             continue
-        value: np.ndarray | None = donor.get(name)
-        reason = "the source has no such tensor"
-        if value is not None and part == "head" and layer == "logits":  # a class's row goes with its label
-            value, reason = _rows_by_label(value, np.asarray(variable), donor_labels, classifier.labels)
-        if value is not None and value.shape != tuple(variable.shape):
-            value, reason = None, f"shape {list(value.shape)} does not fit {list(variable.shape)}"
+        value, reason = _matching(name, np.asarray(variable), donor.get(name), donor_labels, classifier.labels)
         if value is None:
             lines.append(Line(name, "fresh", reason))
         else:
             variable.assign(value.astype("float32"))
-            lines.append(Line(name, "copied", reason if layer == "logits" else "same name and shape"))
+            lines.append(Line(name, "copied", reason))
     lines += [Line(name, "unused", "the model has no such tensor") for name in sorted(donor.keys() - variables.keys())]
     report = Transplant(tuple(lines))
     if not any(line.action == "copied" and line.tensor.startswith("base/") for line in lines):
@@ -107,14 +102,25 @@ def _above(classifier: Classifier, until: str | None) -> set[str]:
     return {layer for stage in order[order.index(until) + 1 :] for layer in stages[stage]}
 
 
+def _matching(
+    name: str, fresh: np.ndarray, value: np.ndarray | None, old: tuple[str, ...], new: tuple[str, ...]
+) -> tuple[np.ndarray | None, str]:
+    """What the tensor `name` takes from the source, and why; None leaves it `fresh`."""
+    if value is None:
+        return None, "the source has no such tensor"
+    if name.startswith("head/logits/") and old != new and value.shape[-1] == len(old) and fresh.shape[-1] == len(new):
+        return _rows_by_label(value, fresh, old, new)
+    if value.shape != fresh.shape:
+        return None, f"shape {list(value.shape)} does not fit {list(fresh.shape)}"
+    return value, "same name and shape"
+
+
 def _rows_by_label(
     value: np.ndarray, fresh: np.ndarray, old: tuple[str, ...], new: tuple[str, ...]
 ) -> tuple[np.ndarray | None, str]:
     """The output layer's kernel [d, C] or bias [C] with the rows of known labels moved to where they now stand."""
-    if old == new:
-        return value, "same name, shape and labels"
-    if value.shape[:-1] != fresh.shape[:-1] or value.shape[-1] != len(old) or fresh.shape[-1] != len(new):
-        return None, f"shape {list(value.shape)} for {len(old)} labels does not fit {list(fresh.shape)} for {len(new)}"
+    if value.shape[:-1] != fresh.shape[:-1]:
+        return None, f"shape {list(value.shape)} does not fit {list(fresh.shape)}"
     merged = fresh.copy()
     known = [label for label in new if label in old]
     merged[..., [new.index(label) for label in known]] = value[..., [old.index(label) for label in known]]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
+from transfercli.data.cache import placed
 from transfercli.data.decode import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
@@ -65,7 +66,8 @@ def read_split(
 ) -> Split:
     """A split of the run's own data, or `other` images under the run's labels."""
     geometry = Geometry(*image_size(config), config.data.resize)
-    reading = Reading(geometry, config.data.max_bad_fraction, config.compute, events)
+    compute = placed(config.compute, record.config_folder(run))
+    reading = Reading(geometry, config.data.max_bad_fraction, compute, events)
     if other is not None:
         return load_folder_split(other, split, labels, reading)
     records = read_manifest(run.dataset)
