@@ -40,7 +40,7 @@ def share_out(epochs: int, weights: list[float]) -> list[int]:
     spare = epochs - len(weights)  # every part gets one
     exact = [spare * weight / sum(weights) for weight in weights]
     shares = [int(value) for value in exact]
-    by_remainder = sorted(range(len(weights)), key=lambda i: (shares[i] - exact[i], -i))
+    by_remainder = sorted(range(len(weights)), key=lambda i: (shares[i] - exact[i], i))
     for index in by_remainder[: spare - sum(shares)]:
         shares[index] += 1
     return [1 + share for share in shares]

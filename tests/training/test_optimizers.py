@@ -1,0 +1,45 @@
+"""Optimizers, the loss and what it adds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from transfercli.config.schema import HeadConfig, OptimizerConfig, RegularizationConfig
+from transfercli.training.optimizers import OPTIMIZERS, build_loss, build_optimizer, regularize
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_takes_the_config_s_values(name: str) -> None:
+    optimizer = build_optimizer(OptimizerConfig(name=name, learning_rate=0.25, weight_decay=0.5), 0.25)
+    assert type(optimizer).__name__.lower() == name
+    assert float(optimizer.learning_rate) == 0.25
+    assert optimizer.weight_decay == 0.5
+
+
+def test_the_loss_is_cross_entropy_for_softmax_and_for_one_sigmoid_unit() -> None:
+    two = np.array([[0.0, 3.0], [0.0, -1.0]], "float32")
+    targets = np.array([1, 1])
+    softmax = np.asarray(build_loss(2, 0.0)(targets, two))
+    sigmoid = np.asarray(build_loss(1, 0.0)(targets, two[:, 1:]))
+    np.testing.assert_allclose(softmax, np.log1p(np.exp([-3.0, 1.0])), rtol=1e-5)
+    np.testing.assert_allclose(sigmoid, softmax, rtol=1e-5)
+
+
+def test_label_smoothing_raises_the_loss_of_a_sure_answer() -> None:
+    sure = np.array([[20.0, 0.0]], "float32")
+    assert float(build_loss(2, 0.1)(np.array([0]), sure)[0]) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_penalties_stand_on_the_kernels_that_train_and_nowhere_else() -> None:
+    from transfercli.models.classifier import Architecture, build_classifier, freeze_below
+
+    model = build_classifier(Architecture("small_cnn", (32, 32), 3, HeadConfig(), ("a", "b")))
+    freeze_below(model, "conv3")
+    regularize(model.model, RegularizationConfig(l1=0.1, l2=0.01))
+    kernels = [v for v in model.model.trainable_variables if v.name == "kernel"]
+    expected = sum(0.1 * np.abs(k).sum() + 0.01 * (np.asarray(k) ** 2).sum() for k in map(np.asarray, kernels))
+    assert len(kernels) == 2
+    assert float(sum(model.model.losses)) == pytest.approx(expected, rel=1e-4)
+    regularize(model.model, RegularizationConfig())
+    assert model.model.losses == []

@@ -1,0 +1,126 @@
+"""Training: what moves, what stays still, and that going on ends with the bits of never having stopped."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from transfercli.config.schema import ComputeConfig, EarlyStoppingConfig, HeadConfig, OptimizerConfig, TrainingConfig
+from transfercli.errors import ConfigError
+from transfercli.events import Events
+from transfercli.training.phases import Phase
+
+LABELS = tuple("01234")
+
+
+def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision="float32", **training):
+    from transfercli.data.batches import ArraySource, Batches
+    from transfercli.data.dataset import Split
+    from transfercli.models.classifier import Architecture, build_classifier
+    from transfercli.training.backend import prepare
+    from transfercli.training.trainer import Plan, Trainer
+
+    prepare(ComputeConfig(), 0)
+    images, targets = digits
+    head = HeadConfig(dropout=0.3)
+    classifier = build_classifier(Architecture(base, (32, 32), 3, head, LABELS, batchnorm_trains=fresh))
+    batches = Batches(ArraySource(images[:128]), targets[:128], 32, seed=0)
+    paths = tuple(map(str, range(32)))
+    validation = Split("validation", paths, targets[128:], LABELS, ArraySource(images[128:]), ())
+    plan = Plan(tuple(phases), TrainingConfig(**training), 0, precision, fresh)
+    return Trainer(classifier, batches, validation, plan, Events(), keep or (lambda *_: None))
+
+
+def tensors(trained):
+    from transfercli.models.tensors import read_tensors
+
+    return read_tensors(trained.classifier)
+
+
+def same(one, two) -> bool:
+    return one.keys() == two.keys() and all(np.array_equal(one[key], two[key]) for key in one)
+
+
+def test_two_trainings_give_the_same_bits_and_a_third_goes_on_in_the_middle_of_a_phase(digits) -> None:
+    phases = [Phase("none", 1, 1e-2), Phase("all", 3, 1e-3)]
+    kept = {}
+
+    def keep(progress, checkpoint, is_best) -> None:
+        kept[progress.epoch] = checkpoint
+
+    whole = trainer(digits, phases, keep=keep)
+    whole.run()
+    again = trainer(digits, phases)
+    again.run()
+    assert same(tensors(whole), tensors(again))
+    for epoch in (1, 2):  # the end of a phase, and inside one
+        resumed = trainer(digits, phases)
+        resumed.resume(kept[epoch], kept[epoch])
+        progress = resumed.run()
+        assert progress.epoch == 4
+        assert same(tensors(whole), tensors(resumed))
+
+
+def test_a_frozen_base_does_not_move_and_the_head_does(digits) -> None:
+    job = trainer(digits, [Phase("none", 1, 1e-2)])
+    before = tensors(job)
+    job.run()
+    moved = {name.split("/")[0] for name, value in tensors(job).items() if not np.array_equal(value, before[name])}
+    assert moved == {"head"}
+
+
+@pytest.mark.parametrize(
+    ("unfreeze", "fresh", "moves"), [("all", False, False), ("none", True, False), ("all", True, True)]
+)
+def test_batchnorm_statistics_move_only_where_a_fresh_base_trains(digits, unfreeze, fresh, moves) -> None:
+    from transfercli.training.frozen import never_changing
+
+    job = trainer(digits, [Phase(unfreeze, 1, 1e-3)], base="resnet18", fresh=fresh)
+    before = tensors(job)
+    job.run()
+    now = tensors(job)
+    statistics = [name for name in now if "moving_" in name]
+    changed = {name for name in now if not np.array_equal(now[name], before[name])}
+    assert bool(set(statistics) & changed) is moves
+    assert not changed & never_changing(job.classifier, job.plan)
+    if unfreeze == "all" and not fresh:
+        assert any("_bn/gamma" in name for name in changed)  # they train, their statistics do not
+
+
+def test_momentum_is_fitted_to_short_trainings_and_left_alone_in_long_ones() -> None:
+    from transfercli.models.classifier import build_base
+    from transfercli.training.batchnorm import fit_momentum
+
+    base = build_base("resnet50", (32, 32), 3)
+    fit_momentum(base, steps_per_epoch=5000, epochs=100)
+    assert base.get_layer("conv1_bn").momentum == pytest.approx(0.99)
+    fit_momentum(base, steps_per_epoch=20, epochs=8)
+    assert base.get_layer("conv1_bn").momentum == pytest.approx(1 - 1 / 8)
+
+
+def test_early_stopping_ends_a_phase_and_the_next_starts_from_the_best_epoch(digits) -> None:
+    told = []
+    job = trainer(
+        digits,
+        [Phase("none", 5, 1e-30), Phase("none", 2, 1e-30)],
+        keep=lambda progress, *_: told.append((progress.phase, progress.epoch)),
+        early_stopping=EarlyStoppingConfig(patience=1),
+    )
+    job.run()
+    assert told == [(1, 1), (1, 2), (2, 3), (2, 4)]  # nothing improves at such a rate
+
+
+def test_a_loss_that_is_no_number_is_told_with_a_way_out(digits) -> None:
+    job = trainer(digits, [Phase("all", 3, 1e30)], optimizer=OptimizerConfig(name="sgd"))
+    with pytest.raises(ConfigError, match="the training loss became"):
+        job.run()
+
+
+def test_bfloat16_steps_train_float32_variables(digits) -> None:
+    job = trainer(digits, [Phase("all", 1, 1e-3)], precision="bfloat16")
+    job.run()
+    assert {str(value.dtype) for value in tensors(job).values()} == {"float32"}
+    assert {layer.compute_dtype for layer in job.classifier.base.layers} == {"float32"}
+    exact = trainer(digits, [Phase("all", 1, 1e-3)])
+    exact.run()
+    assert not same(tensors(job), tensors(exact))

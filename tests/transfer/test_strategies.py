@@ -1,0 +1,62 @@
+"""Strategies are pure: from a request to phases."""
+
+from __future__ import annotations
+
+import pytest
+
+from transfercli.config.schema import PhaseConfig, TransferConfig
+from transfercli.training.phases import Phase
+from transfercli.transfer.strategies import STRATEGIES, phases_of, share_out
+
+STAGES = ("conv1", "conv2", "conv3")
+
+
+def phases(strategy: str, epochs: int = 20, **more) -> list[Phase]:
+    return phases_of(TransferConfig(strategy=strategy, **more), epochs, 1e-3, STAGES)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("epochs", [1, 2, 3, 4, 7, 20])
+def test_every_strategy_trains_exactly_the_epochs_asked_for(strategy: str, epochs: int) -> None:
+    found = phases(strategy, epochs)
+    assert sum(phase.epochs for phase in found) == epochs
+    assert all(phase.epochs >= 1 and phase.learning_rate > 0 for phase in found)
+
+
+def test_feature_extraction_never_touches_the_base() -> None:
+    assert phases("feature_extraction") == phases("linear_probe") == [Phase("none", 20, 1e-3)]
+
+
+def test_partial_trains_the_head_first_and_then_from_the_stage_at_a_lower_rate() -> None:
+    head, rest = phases("partial", unfreeze="conv2")
+    assert (head.unfreeze, rest.unfreeze) == ("none", "conv2")
+    assert rest.learning_rate < head.learning_rate
+
+
+def test_partial_without_a_stage_takes_the_last() -> None:
+    assert phases("partial")[-1].unfreeze == "conv3"
+
+
+def test_gradual_goes_down_stage_by_stage_and_slower() -> None:
+    found = phases("gradual")
+    assert [phase.unfreeze for phase in found] == ["none", "conv3", "conv2", "conv1"]
+    rates = [phase.learning_rate for phase in found]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_full_probes_first() -> None:
+    assert [phase.unfreeze for phase in phases("full")] == ["none", "all"]
+
+
+def test_explicit_phases_are_taken_as_they_are() -> None:
+    given = [PhaseConfig(epochs=3), PhaseConfig(unfreeze="conv3", epochs=2, learning_rate=1e-5)]
+    assert phases_of(TransferConfig(phases=given), 99, 1e-3, STAGES) == [
+        Phase("none", 3, 1e-3),
+        Phase("conv3", 2, 1e-5),
+    ]
+
+
+def test_epochs_are_shared_by_largest_remainder() -> None:
+    assert share_out(20, [1, 2]) == [7, 13]
+    assert share_out(10, [1, 1, 1]) == [4, 3, 3]
+    assert share_out(1, [1, 2]) == [0, 1]

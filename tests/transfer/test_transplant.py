@@ -1,0 +1,81 @@
+"""Parameter transfer: what is copied, what is not, and that it is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from transfercli.config.schema import HeadConfig
+from transfercli.errors import ArtefactError
+
+OLD, NEW = ("a", "b", "c"), ("c", "x", "a")
+
+
+def build(labels: tuple[str, ...] = OLD, channels: int = 3, base: str = "small_cnn", **head):
+    import keras
+
+    from transfercli.models.classifier import Architecture, build_classifier
+
+    keras.utils.set_random_seed(hash((labels, channels)) % 1000)
+    return build_classifier(Architecture(base, (32, 32), channels, HeadConfig(**head), labels))
+
+
+@pytest.fixture(scope="module")
+def donor():
+    from transfercli.models.tensors import read_tensors
+
+    return read_tensors(build(hidden=[8]))
+
+
+def after(classifier, donor, **how):
+    from transfercli.models.tensors import read_tensors
+    from transfercli.transfer.transplant import transplant
+
+    before = read_tensors(classifier)
+    report = transplant(classifier, donor, **how)
+    now = read_tensors(classifier)
+    changed = {name for name in now if not np.array_equal(now[name], before[name])}
+    return report, now, changed
+
+
+def test_the_base_is_copied_and_a_new_head_stays_fresh(donor) -> None:
+    report, now, changed = after(build(NEW, hidden=[8]), donor)
+    assert all(np.array_equal(now[name], donor[name]) for name in donor if name.startswith("base/"))
+    assert not any(name.startswith("head/") for name in changed)
+    assert report.count("copied") == 6
+
+
+def test_another_number_of_channels_keeps_the_first_kernel_fresh_and_says_why(donor) -> None:
+    report, now, _ = after(build(channels=1, hidden=[8]), donor)
+    line = next(line for line in report.lines if line.tensor == "base/conv1/kernel")
+    assert line.action == "fresh"
+    assert "[3, 3, 3, 32] does not fit [3, 3, 1, 32]" in line.reason
+    assert report.fresh_layers == ("conv1",)
+    assert np.array_equal(now["base/conv2/kernel"], donor["base/conv2/kernel"])
+
+
+def test_a_kept_head_moves_its_rows_with_their_labels(donor) -> None:
+    fresh = build(NEW, hidden=[8])
+    _, now, _ = after(fresh, donor, head="keep", donor_labels=OLD)
+    kernel = donor["head/logits/kernel"]
+    assert np.array_equal(now["head/logits/kernel"][:, 0], kernel[:, 2])  # c
+    assert np.array_equal(now["head/logits/kernel"][:, 2], kernel[:, 0])  # a
+    assert np.array_equal(now["head/hidden1/kernel"], donor["head/hidden1/kernel"])
+
+
+def test_an_extended_head_keeps_the_old_rows_and_adds_fresh_ones(donor) -> None:
+    report, now, _ = after(build((*OLD, "d"), hidden=[8]), donor, head="extend", donor_labels=OLD)
+    assert now["head/logits/kernel"].shape == (8, 4)
+    assert np.array_equal(now["head/logits/kernel"][:, :3], donor["head/logits/kernel"])
+    assert "3 known labels kept, 1 new" in next(x.reason for x in report.lines if x.tensor == "head/logits/kernel")
+
+
+def test_stages_above_until_start_fresh(donor) -> None:
+    _, now, changed = after(build(NEW, hidden=[8]), donor, until="conv2")
+    assert {name.split("/")[1] for name in changed} == {"conv1", "conv2"}
+    assert not np.array_equal(now["base/conv3/kernel"], donor["base/conv3/kernel"])
+
+
+def test_a_source_of_which_nothing_fits_is_refused(donor) -> None:
+    with pytest.raises(ArtefactError, match="no tensor of the source fits the base resnet18"):
+        after(build(base="resnet18"), donor)

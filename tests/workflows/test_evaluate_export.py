@@ -1,0 +1,83 @@
+"""What is reported and what leaves, from a real run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transfercli.errors import ArtefactError, DataError, UsageError
+from transfercli.events import Events
+from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.export import ExportCall, export_run
+
+
+@pytest.fixture
+def run(source):
+    world, result = source
+    return world, Path(result["run"]), result
+
+
+def test_evaluating_the_validation_split_gives_the_accuracy_of_training(run) -> None:
+    world, folder, trained = run
+    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, "validation"), Events())
+    assert result["metrics"]["accuracy"] == trained["metrics"]["val_accuracy"]
+    assert result["metrics"]["log_loss"] == pytest.approx(trained["metrics"]["val_loss"], rel=1e-5)
+
+
+def test_the_test_split_gets_its_files_and_gates(run) -> None:
+    world, folder, _ = run
+    request = EvaluateRequest("digits-source", world.runs, minimums=("accuracy=0.999", "recall[3]=0.1"))
+    result, evaluation = evaluate_run(request, Events())
+    assert result["split"] == "test" and result["examples"] == 178
+    assert [gate["passed"] for gate in result["gates"]] == [result["metrics"]["accuracy"] >= 0.999, True]
+    assert sum(map(sum, result["confusion_matrix"])) == 178
+    place = folder / "evaluation" / "test"
+    assert {path.name for path in place.iterdir()} == {
+        *("metrics.json", "predictions.csv", "confusion_matrix.png", "report.html"),
+    }
+    rows = list(csv.DictReader((place / "predictions.csv").open()))
+    assert len(rows) == 178
+    assert list(rows[0])[:4] == ["path", "label", "predicted", "probability"]
+    assert np.mean([row["label"] == row["predicted"] for row in rows]) == result["metrics"]["accuracy"]
+
+
+def test_other_images_are_matched_by_class_name_and_unknown_classes_stop(run, digits_folder: Path, tmp_path) -> None:
+    world, _, _ = run
+    shutil.copytree(digits_folder / "digits" / "test" / "3", tmp_path / "new" / "3")
+    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "new"), Events())
+    assert [row["support"] for row in result["per_class"]] == [0, 0, 0, result["examples"], 0]
+    with pytest.raises(DataError, match="5"):
+        evaluate_run(EvaluateRequest("digits-source", world.runs, data=digits_folder / "digits-target"), Events())
+
+
+def test_a_damaged_checkpoint_is_not_evaluated(run, tmp_path: Path) -> None:
+    world, folder, _ = run
+    broken = tmp_path / "runs" / "digits-source" / folder.name
+    shutil.copytree(folder, broken, symlinks=True)
+    with (broken / "checkpoints" / "best" / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"x")
+    with pytest.raises(ArtefactError, match="hash its manifest gives"):
+        evaluate_run(EvaluateRequest(str(broken), tmp_path / "runs", "validation", data=world.samples), Events())
+
+
+def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
+    world, folder, _ = run
+    result = export_run(ExportCall("digits-source", world.runs, ("saved_model", "keras")), Events())
+    for artefact in result["artefacts"]:
+        assert artefact["max_abs_diff"] < 1e-5
+        assert artefact["label_agreement"] == 1
+        place = folder / "exports" / artefact["format"]
+        assert (place / "labels.txt").read_text().split() == list("01234")
+        assert json.loads((place / "export.json").read_text())["run"] == f"digits-source/{folder.name}"
+
+
+def test_an_unknown_format_is_a_usage_error_before_any_work(run) -> None:
+    world, _, _ = run
+    with pytest.raises(UsageError, match="saved_model"):
+        export_run(ExportCall("digits-source", world.runs, ("saved_modle",)), Events())

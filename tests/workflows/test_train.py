@@ -1,0 +1,192 @@
+"""The main job, in one process: pretrain, the three kinds of transfer, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.numpy
+
+from transfercli.errors import ArtefactError, ConfigError, DataError, Interrupted, WeightsError
+from transfercli.events import Events
+
+
+def model_of(run: str) -> dict:
+    folder = Path(run) / "checkpoints"
+    tensors = safetensors.numpy.load_file(folder / "best" / "model.safetensors")
+    if (folder / "frozen.safetensors").exists():
+        tensors |= safetensors.numpy.load_file(folder / "frozen.safetensors")
+    return tensors
+
+
+def same(one, two, part: str) -> bool:
+    names = [name for name in one if name.startswith(part)]
+    return bool(names) and all(one[n].shape == two[n].shape and (one[n] == two[n]).all() for n in names)
+
+
+@pytest.fixture
+def heir(world, source):
+    """A world that sees the pretrained run under its own runs."""
+    shutil.copytree(source[0].runs / "digits-source", world.runs / "digits-source", symlinks=True)
+    return world
+
+
+def test_a_run_folder_holds_what_the_contract_says(source) -> None:
+    world, result = source
+    run = Path(result["run"])
+    assert result["status"] == "completed"
+    assert set(result["metrics"]) >= {"val_accuracy", "val_loss"}
+    assert result["cache"]["images"].keys() == {"hits", "misses"}
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert set(lines[0]) == {
+        *("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"),
+        *("learning_rate", "seconds", "images_per_second"),
+    }
+    assert lines[result["best_epoch"] - 1]["val_loss"] == result["metrics"]["val_loss"]
+    for name in ("config.yaml", "run.json", "dataset.csv", "labels.json", "history.png", "log.txt"):
+        assert (run / name).is_file() or name == "log.txt"  # the log belongs to the command line
+    for which in ("best", "last"):
+        for name in ("model.safetensors", "state.safetensors", "state.json", "manifest.json"):
+            assert (run / "checkpoints" / which / name).is_file()
+    assert json.loads((run / "labels.json").read_text()) == list("01234")
+    assert os.readlink(run.parent / "latest") == run.name
+    assert (run.parent / "splits.csv").is_file()
+
+
+def test_no_file_of_a_run_names_a_folder_that_the_config_did_not_write(source, tmp_path: Path) -> None:
+    world, result = source
+    for path in Path(result["run"]).rglob("*"):
+        if path.is_file() and path.name != "config.yaml":
+            assert str(world.folder).encode() not in path.read_bytes(), path.name
+
+
+def test_feature_transfer_freezes_the_base_and_records_its_parent(heir, source) -> None:
+    config = heir.config("t", "digits-target", model={"weights": {"run": "digits-source"}})
+    result = heir.train("finetune", config)
+    assert same(model_of(source[1]["run"]), model_of(result["run"]), "base/")
+    record = json.loads((Path(result["run"]) / "run.json").read_text())
+    assert record["parent"] == f"digits-source/{Path(source[1]['run']).name}"
+    frozen = safetensors.numpy.load_file(Path(result["run"]) / "checkpoints" / "frozen.safetensors")
+    assert all(name.startswith("base/") for name in frozen) and len(frozen) == 6
+
+
+def test_parameter_transfer_says_layer_by_layer_what_was_copied(heir) -> None:
+    weights = {"run": "digits-source"}
+    config = heir.config("t", "digits", data={"channels": 1}, model={"weights": weights}, training={"epochs": 1})
+    heard: list[str] = []
+
+    class Heard(Events):
+        def detail(self, text: str) -> None:
+            heard.append(text)
+
+        def warn(self, text: str) -> None:
+            heard.append(text)
+
+    result = heir.train("finetune", config, Heard())
+    lines = {line["tensor"]: line for line in json.loads((Path(result["run"]) / "transplant.json").read_text())}
+    assert lines["base/conv1/kernel"]["action"] == "fresh"
+    assert lines["base/conv2/kernel"]["action"] == "copied"
+    assert any("copied base/conv2/kernel" in text for text in heard)
+    assert any("conv1 could not be copied, and no phase trains them" in text for text in heard)
+
+
+def test_structure_transfer_takes_the_architecture_and_no_weight(heir, source) -> None:
+    config = heir.config("t", "digits-target", model={"base": {"run": "digits-source"}})
+    result = heir.train("finetune", config, overrides=("transfer.strategy=scratch",))
+    theirs, ours = model_of(source[1]["run"]), model_of(result["run"])
+    assert {n: v.shape for n, v in ours.items()} == {n: v.shape for n, v in theirs.items()}
+    assert not same(theirs, ours, "base/conv1/kernel")
+
+
+def test_structure_transfer_may_keep_the_lower_stages(heir, source) -> None:
+    model = {"base": {"run": "digits-source"}, "weights": {"run": "digits-source", "until": "conv2"}}
+    config = heir.config("t", "digits-target", model=model, transfer={"strategy": "partial", "unfreeze": "conv3"})
+    result = heir.train("finetune", config)
+    theirs, ours = model_of(source[1]["run"]), model_of(result["run"])
+    assert same(theirs, ours, "base/conv1/") and same(theirs, ours, "base/conv2/")
+    assert not same(theirs, ours, "base/conv3/")
+
+
+def test_a_head_can_be_kept_or_extended_and_refuses_classes_it_does_not_know(heir) -> None:
+    model = {"weights": {"run": "digits-source"}, "head": {"init": "keep"}}
+    with pytest.raises(DataError, match="classes that the kept head does not know: 5, 6"):
+        heir.train("finetune", heir.config("k", "digits-target", model=model))
+    model["head"] = {"init": "extend"}
+    result = heir.train("finetune", heir.config("e", "digits-target", model=model))
+    assert json.loads((Path(result["run"]) / "labels.json").read_text()) == list("0123456789")
+
+
+def test_started_again_under_its_id_a_complete_run_gives_its_result_and_another_config_is_refused(world) -> None:
+    config = world.config("t", "digits-target", training={"epochs": 1})
+    first = world.train("finetune", config, run_id="night")
+    assert world.train("finetune", config, run_id="night") == first
+    with pytest.raises(ConfigError, match="started with another config"):
+        world.train("finetune", config, run_id="night", overrides=("training.epochs=2",))
+
+
+def test_a_stopped_run_goes_on_to_the_bits_of_one_never_stopped(world) -> None:
+    class StopIn(Events):
+        def __init__(self, stage: str) -> None:
+            self.stage = stage
+
+        def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
+            if stage == self.stage:
+                raise Interrupted(15)
+
+    config = world.config("t", "digits-target", model={"head": {"dropout": 0.2}}, training={"epochs": 3})
+    extra = ("transfer.strategy=full", "augmentation.preset=light")
+    whole = world.train("finetune", config, run_id="whole", overrides=extra)
+    with pytest.raises(Interrupted, match="kept up to its last whole epoch") as stopped:
+        world.train("finetune", config, StopIn("epoch 3"), run_id="stopped", overrides=extra)
+    assert "--resume t/stopped" in str(stopped.value.hint)
+    record = world.runs / "t" / "stopped" / "run.json"
+    assert json.loads(record.read_text())["status"] == "interrupted"
+    before = (record.parent / "metrics.jsonl").read_text()
+    resumed = world.train("finetune", None, resume="t/stopped")
+    assert (record.parent / "metrics.jsonl").read_text().startswith(before)
+    assert resumed["metrics"] == whole["metrics"]
+    for which in ("best", "last"):
+        for name in ("model.safetensors", "state.safetensors"):
+            one, two = (Path(r["run"]) / "checkpoints" / which / name for r in (whole, resumed))
+            assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_dry_run_estimates_and_writes_nothing(world) -> None:
+    config = world.config("t", "digits-target")
+    result = world.train("finetune", config, dry_run=True, overrides=("transfer.strategy=full",))
+    assert [phase["unfreeze"] for phase in result["phases"]] == ["none", "all"]
+    assert result["seconds"]["train"] > 0
+    assert not world.runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "text"),
+    [
+        (("model.weights=imagenet",), WeightsError, "no ImageNet weights for small_cnn"),
+        (("model.weights={path: gone.h5}",), WeightsError, "no file 'gone.h5'"),
+        (("model.weights={run: nobody}",), ArtefactError, "no run 'nobody'"),
+        (("transfer={strategy: partial, unfreeze: conv9}",), ConfigError, "no stage or layer 'conv9'"),
+        (("model.head.output=sigmoid",), ConfigError, "the data has 5"),
+        (("training.class_weights={cat: 1.0}",), ConfigError, "no class named"),
+        (("data.train=gone",), DataError, "does not exist"),
+        (("data.image_size=16",), ConfigError, "18"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_behind(world, overrides, error, text) -> None:
+    with pytest.raises(error, match=text):
+        world.train("finetune", world.config("t", "digits-target"), overrides=overrides)
+    assert not world.runs.exists()
+
+
+def test_two_classes_train_one_sigmoid_unit_with_balanced_weights(world, digits_folder: Path) -> None:
+    for side in ("train", "test"):
+        for label in "01":
+            shutil.copytree(digits_folder / "digits" / side / label, world.folder / "two" / side / label)
+    config = world.config("two", "digits", data={"train": "two"}, model={"head": {"output": "sigmoid"}})
+    extra = ("transfer.strategy=scratch", "training.class_weights=balanced", "training.epochs=4")
+    result = world.train("finetune", config, overrides=extra)
+    assert result["metrics"]["val_accuracy"] > 0.9
