@@ -111,7 +111,9 @@ def main() -> None:
         work = Path(folder)
         if given.vgg16_kernels:
             weights = {"path": str(given.vgg16_kernels.absolute())}
-            found["vgg16 kernels 64, 5 a class"] = compare(work, given.data / "target-5", "vgg16", 64, weights, given.seeds)
+            found["vgg16 kernels 64, 5 a class"] = compare(
+                work, given.data / "target-5", "vgg16", 64, weights, given.seeds
+            )
         for base in given.bases:
             weights = pretrained(work, given.data, base)
             for images in (5, 20):

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from transfercli.config.schema import ComputeConfig, EarlyStoppingConfig, HeadConfig, OptimizerConfig, TrainingConfig
+from transfercli.config.schema import (
+    ComputeConfig,
+    EarlyStoppingConfig,
+    HeadConfig,
+    RegularizationConfig,
+    TrainingConfig,
+)
 from transfercli.errors import ConfigError
 from transfercli.events import Events
 from transfercli.training.phases import Phase
@@ -111,7 +117,7 @@ def test_early_stopping_ends_a_phase_and_the_next_starts_from_the_best_epoch(dig
 
 
 def test_a_loss_that_is_no_number_is_told_with_a_way_out(digits) -> None:
-    job = trainer(digits, [Phase("all", 3, 1e30)], optimizer=OptimizerConfig(name="sgd"))
+    job = trainer(digits, [Phase("all", 3, 1e-3)], regularization=RegularizationConfig(l2=1e38))
     with pytest.raises(ConfigError, match="the training loss became"):
         job.run()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -77,11 +78,29 @@ def build_classifier(architecture: Architecture, base: keras.Model | None = None
     base = base or build_base(architecture.base, architecture.image_size, architecture.channels)
     image = keras.Input((*architecture.image_size, 3), dtype="uint8", name="image")
     pixels = preprocess(image, BASES[architecture.base].preprocessing, architecture.channels)
-    features = base(pixels) if architecture.batchnorm_trains else base(pixels, training=False)
     head = build_head(architecture.head, base.output.shape[1:], len(architecture.labels))
-    model = keras.Model(image, head(features), name="classifier")
-    probabilities = keras.Model(image, _probabilities(model.output), name="predictor")
-    return Classifier(architecture.base, model, base, head, probabilities, architecture.labels)
+    trained = base if architecture.batchnorm_trains else InferenceMode(base, name="inference_mode")
+    model = keras.Model(image, head(trained(pixels)), name="classifier")
+    predictor = keras.Model(image, _probabilities(head(base(pixels))), name="predictor")
+    return Classifier(architecture.base, model, base, head, predictor, architecture.labels)
+
+
+class InferenceMode(layers.Layer):
+    """Calls a base as at inference, also inside a training step.
+
+    `base(x, training=False)` in a functional graph does not do that: `fit` hands its own `training=True` to every
+    node, and BatchNorm's statistics move. It stands in the trained model only, never in the predictor or an artefact.
+    """
+
+    def __init__(self, base: keras.Model, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.base = base
+
+    def call(self, pixels: keras.KerasTensor) -> keras.KerasTensor:
+        return self.base(pixels, training=False)
+
+    def compute_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(self.base.compute_output_shape(input_shape))
 
 
 def build_head(config: HeadConfig, feature_shape: tuple[int, ...], classes: int) -> keras.Model:

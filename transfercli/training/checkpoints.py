@@ -114,7 +114,7 @@ class Checkpoints:
 
 def _write_tensors(path: Path, tensors: Tensors) -> None:
     """safetensors without metadata, in name order: equal tensors give equal bytes."""
-    safetensors.numpy.save_file({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}, path)
+    safetensors.numpy.save_file({name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}, path)
 
 
 def _read(folder: Path) -> Checkpoint:

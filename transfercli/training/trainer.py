@@ -241,7 +241,7 @@ def validation_metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, flo
 
 def reseed(model: keras.Model, key: tuple[int, ...]) -> None:
     """Set every random layer's generator to a state that follows from `key` alone."""
-    weights = {id(variable) for variable in model.weights}
-    seeds = [v for v in model.non_trainable_variables if id(v) not in weights and v.dtype == "uint32"]
+    seeds = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
     for number, variable in enumerate(seeds):
-        variable.assign(np.random.SeedSequence([*key, number]).generate_state(2, "uint32"))
+        state = np.random.SeedSequence([*key, number]).generate_state(2, "uint32")
+        variable.assign(state.astype(str(variable.dtype)))

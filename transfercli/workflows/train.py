@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,7 +42,8 @@ from transfercli.workflows.model import (
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
-    from transfercli.training.trainer import Plan, Trainer
+    from transfercli.training.checkpoints import Checkpoint, Checkpoints
+    from transfercli.training.trainer import Plan, Progress, Trainer
     from transfercli.transfer.transplant import Transplant
 
 Command = Literal["pretrain", "finetune"]
@@ -119,12 +120,14 @@ def train(request: TrainRequest, events: Events) -> Result:
         classifier, report = new_classifier(job.config, source, labels, job.folder, events)
         plan = plan_for(job.config, classifier)
         warn_of_frozen_noise(plan, classifier, report, events)
+        checkpoints = checkpoints_of(job, plan, classifier)
+        trainer = build_trainer(job, plan, classifier, dataset, events, checkpoints)
         if request.dry_run:
-            return estimate(job, plan, classifier, dataset, events)
+            return estimate(trainer, dataset)
         begin_run(job, source, dataset, labels, report, plan, backend, events)
         with record.status_kept(job.run), resume_hint(job):
             with watch("train"):
-                trainer = train_epochs(job, plan, classifier, dataset, events)
+                train_epochs(job, trainer, checkpoints, events)
             return finish(job, trainer, dataset, watch)
 
 
@@ -310,10 +313,25 @@ def resume_hint(job: Job) -> Iterator[None]:
         ) from None
 
 
-def build_trainer(job: Job, plan: Plan, classifier: Classifier, dataset: Dataset, events: Events, keep: Any) -> Trainer:
+def checkpoints_of(job: Job, plan: Plan, classifier: Classifier) -> Checkpoints:
+    from transfercli.training.checkpoints import Checkpoints
+    from transfercli.training.frozen import never_changing
+
+    return Checkpoints(job.run.checkpoints, never_changing(classifier, plan))
+
+
+def build_trainer(
+    job: Job, plan: Plan, classifier: Classifier, dataset: Dataset, events: Events, checkpoints: Checkpoints
+) -> Trainer:
+    """The training, ready to start: it keeps a checkpoint and then a line of history an epoch."""
     from transfercli.data.augment import build
     from transfercli.data.batches import Batches
+    from transfercli.training import history
     from transfercli.training.trainer import Trainer
+
+    def keep(progress: Progress, checkpoint: Checkpoint, is_best: bool) -> None:
+        checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
+        history.append(job.run.metrics, progress.line)
 
     labels, config = classifier.labels, job.config
     training = relabelled(dataset.splits["train"], labels)
@@ -328,27 +346,17 @@ def build_trainer(job: Job, plan: Plan, classifier: Classifier, dataset: Dataset
     return Trainer(classifier, batches, relabelled(dataset.splits["validation"], labels), plan, events, keep)
 
 
-def train_epochs(job: Job, plan: Plan, classifier: Classifier, dataset: Dataset, events: Events) -> Trainer:
-    """Train to the end of the plan, keeping a checkpoint and a line of history an epoch."""
+def train_epochs(job: Job, trainer: Trainer, checkpoints: Checkpoints, events: Events) -> None:
+    """Train to the end of the plan, from the last whole epoch where there is one."""
     from transfercli.training import history
-    from transfercli.training.checkpoints import Checkpoints
-    from transfercli.training.frozen import never_changing
 
-    checkpoints = Checkpoints(job.run.checkpoints, never_changing(classifier, plan))
-
-    def keep(progress: Any, checkpoint: Any, is_best: bool) -> None:
-        checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
-        history.append(job.run.metrics, progress.line)
-
-    trainer = build_trainer(job, plan, classifier, dataset, events, keep)
     if checkpoints.exists():
         last = checkpoints.load("last", events)
         history.rewind(job.run.metrics, last.progress["line"])
         checkpoints.point_best(last.progress["best_epoch"])
         trainer.resume(last, checkpoints.load("best"))
-        events.info(f"going on after epoch {last.progress['epoch']} of {plan.epochs}")
+        events.info(f"going on after epoch {last.progress['epoch']} of {trainer.plan.epochs}")
     trainer.run()
-    return trainer
 
 
 def finish(job: Job, trainer: Trainer, dataset: Dataset, watch: Stopwatch) -> Result:
@@ -373,25 +381,21 @@ def finish(job: Job, trainer: Trainer, dataset: Dataset, watch: Stopwatch) -> Re
     return result_of(job.run)
 
 
-def estimate(job: Job, plan: Plan, classifier: Classifier, dataset: Dataset, events: Events) -> Result:
+def estimate(trainer: Trainer, dataset: Dataset) -> Result:
     """`--dry-run`: what each phase will cost, from timed steps; nothing is written."""
     from transfercli.training.estimate import phase_seconds
 
-    trainer = build_trainer(job, plan, classifier, dataset, events, keep=_keep_nothing)
     seconds = phase_seconds(trainer)
     phases = [
         {"unfreeze": phase.unfreeze, "epochs": phase.epochs, "learning_rate": phase.learning_rate, "seconds": value}
-        for phase, value in zip(plan.phases, seconds, strict=True)
+        for phase, value in zip(trainer.plan.phases, seconds, strict=True)
     ]
     return {
         "run": None,
         "status": "dry-run",
         "images": {name: len(split) for name, split in dataset.splits.items()},
-        "classes": list(classifier.labels),
-        "parameters": classifier.model.count_params(),
+        "classes": list(trainer.classifier.labels),
+        "parameters": trainer.classifier.model.count_params(),
         "phases": phases,
         "seconds": {"train": round(sum(seconds), 1)},
     }
-
-
-_keep_nothing: Callable[..., None] = lambda *_: None  # noqa: E731
