@@ -55,10 +55,10 @@ demo: venv  ## pretrain on the digits 0-4, fine-tune on 5-9, evaluate, export (u
 	$(CLI) evaluate digits-scratch $(RUNS)
 	$(CLI) evaluate digits-target $(RUNS)
 	$(CLI) export digits-target --format saved_model --format keras $(RUNS)
-	@echo "Open $(DEMO)/runs/digits-target/latest/evaluation/test/report.html"
+	@"$(BIN)/python" benchmarks/demo_table.py "$(DEMO)/runs"
 
-bench: venv  ## run the benchmarks that docs/results.md quotes
-	"$(BIN)/python" benchmarks/fashion_transfer.py
+bench: venv  ## run the benchmark of docs/results.md, which says how to write DATA (DATA=folder)
+	"$(BIN)/python" benchmarks/fashion_transfer.py "$(DATA)" build/fashion_transfer.json
 
 docs: venv  ## write the config reference from the schema
 	"$(BIN)/python" -m transfercli.config.reference docs/config.md

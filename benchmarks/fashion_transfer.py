@@ -2,9 +2,10 @@
 
 usage: fashion_transfer.py DATA OUT.json [--bases small_cnn vgg16] [--seeds 5] [--vgg16-kernels FILE.weights.h5]
 
-DATA holds source/{train,test} (classes 0-4) and target-5, target-20 (classes 5-9 with 5 and 20 training images a class,
-`--seed` of the folder script 0 to 4 as target-N/SEED), as ../shared/tools/fashion_mnist_folder.py writes them. Both arms train the same epochs, each at
-the learning rate that did best for it on validation images of a seed of its own (100), tried over the same grid.
+DATA holds `source/{train,test}/CLASS` (classes 0-4) and, for each seed, `target-5/SEED/{train,test}/CLASS` and
+`target-20/SEED/…` (classes 5-9 with 5 and 20 training images a class), as docs/results.md says how to write them.
+Both arms train the same epochs, each at the learning rate that did best for it on the validation images of seed 0's
+data (with another training seed, 100), tried over the same grid.
 Prints one line an experiment and writes all figures to OUT.json. Runs the program's own workflows in one process.
 """
 
@@ -18,19 +19,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from transfercli.config.dump import dump  # noqa: F401  (imports the config room before Keras, as the program does)
+import yaml
+
 from transfercli.events import Events
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.train import TrainRequest, train
 
 EPOCHS = 30
 RATES = {"small_cnn": (1e-3, 3e-3, 1e-2), "vgg16": (1e-4, 1e-3, 1e-2)}
-SOURCE = {"small_cnn": (6, 1e-3, 5), "vgg16": (2, 1e-4, 10)}  # epochs, learning rate, share of the images: 1/n left out
+SOURCE = {"small_cnn": (6, 1e-3), "vgg16": (2, 1e-4)}  # epochs and learning rate of the pretraining
 
 
 def fit(work: Path, name: str, command: str, settings: dict[str, Any]) -> dict[str, Any]:
-    import yaml
-
     config = work / f"{name}.yaml"
     config.write_text(yaml.safe_dump({"name": name, **settings}))
     request = TrainRequest(command, config, work / "runs", run_id="run-0")  # type: ignore[arg-type]
@@ -88,7 +88,7 @@ def compare(work: Path, data: Path, base: str, size: int, weights: Any, seeds: i
 
 
 def pretrained(work: Path, data: Path, base: str) -> dict[str, Any]:
-    epochs, rate, _ = SOURCE[base]
+    epochs, rate = SOURCE[base]
     chosen = settings(data / "source", base, 32, 0, rate)
     chosen["data"] |= {"validation": 0.1, "batch_size": 32, "test": None}
     chosen["training"]["epochs"] = epochs

@@ -39,7 +39,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_main_job(place: Path) -> None:
     trained = transfercli("pretrain", "t.yaml", "--json", "--set", "training.epochs=4", folder=place)
     result = json.loads(trained.stdout)
-    assert result["run"].startswith("runs/t/") and result["status"] == "completed"
+    assert result["run"].startswith("runs/t/")
+    assert result["status"] == "completed"
     epochs = [line for line in trained.stderr.splitlines() if line.startswith("epoch ")]
     assert len(epochs) == 4
     assert (place / result["run"] / "log.txt").read_text().splitlines()[-4:] == epochs
@@ -47,13 +48,14 @@ def test_the_main_job(place: Path) -> None:
     assert json.loads(evaluated.stdout)["gates"][0]["passed"] is False
     assert "1 of 1 gates not met" in evaluated.stderr
     person = transfercli("evaluate", result["run"], "--quiet", folder=place)
-    assert "precision" in person.stdout and person.stderr == ""
+    assert "precision" in person.stdout
+    assert person.stderr == ""
     exported = transfercli("export", "t", "--format", "keras", "--json", folder=place)
     assert json.loads(exported.stdout)["artefacts"][0]["label_agreement"] == 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "kind"),
+    "arguments, code, kind",
     [
         (("finetune", "t.yaml", "--set", "data.train=gone", "--json"), 4, "data"),
         (("finetune", "t.yaml", "--set", "model.base=vgg61", "--json"), 3, "config"),
@@ -69,7 +71,8 @@ def test_a_failure_is_one_message_and_one_json_object(arguments, code: int, kind
     done = transfercli(*arguments, folder=place, check=code)
     error = json.loads(done.stdout)["error"]
     assert (error["code"], error["kind"]) == (code, kind)
-    assert error["message"] and "Traceback" not in done.stderr
+    assert error["message"]
+    assert "Traceback" not in done.stderr
 
 
 def test_sigterm_stops_at_a_checkpoint_and_says_how_to_go_on(place: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_stage_that_is_closed_by_its_last_layer_contains_what_leads_to_it() ->
 
 
 @pytest.mark.parametrize(
-    ("unfreeze", "trained"),
+    "unfreeze, trained",
     [
         ("none", []),
         (0, []),

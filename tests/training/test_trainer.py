@@ -75,9 +75,7 @@ def test_a_frozen_base_does_not_move_and_the_head_does(digits) -> None:
     assert moved == {"head"}
 
 
-@pytest.mark.parametrize(
-    ("unfreeze", "fresh", "moves"), [("all", False, False), ("none", True, False), ("all", True, True)]
-)
+@pytest.mark.parametrize("unfreeze, fresh, moves", [("all", False, False), ("none", True, False), ("all", True, True)])
 def test_batchnorm_statistics_move_only_where_a_fresh_base_trains(digits, unfreeze, fresh, moves) -> None:
     from transfercli.training.frozen import never_changing
 

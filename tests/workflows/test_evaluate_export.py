@@ -23,7 +23,7 @@ def run(source):
 
 
 def test_evaluating_the_validation_split_gives_the_accuracy_of_training(run) -> None:
-    world, folder, trained = run
+    world, _folder, trained = run
     result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, "validation"), Events())
     assert result["metrics"]["accuracy"] == trained["metrics"]["val_accuracy"]
     assert result["metrics"]["log_loss"] == pytest.approx(trained["metrics"]["val_loss"], rel=1e-5)
@@ -32,8 +32,9 @@ def test_evaluating_the_validation_split_gives_the_accuracy_of_training(run) -> 
 def test_the_test_split_gets_its_files_and_gates(run) -> None:
     world, folder, _ = run
     request = EvaluateRequest("digits-source", world.runs, minimums=("accuracy=0.999", "recall[3]=0.1"))
-    result, evaluation = evaluate_run(request, Events())
-    assert result["split"] == "test" and result["examples"] == 178
+    result, _evaluation = evaluate_run(request, Events())
+    assert result["split"] == "test"
+    assert result["examples"] == 178
     assert [gate["passed"] for gate in result["gates"]] == [result["metrics"]["accuracy"] >= 0.999, True]
     assert sum(map(sum, result["confusion_matrix"])) == 178
     place = folder / "evaluation" / "test"

@@ -35,7 +35,7 @@ def heir(world, source):
 
 
 def test_a_run_folder_holds_what_the_contract_says(source) -> None:
-    world, result = source
+    _world, result = source
     run = Path(result["run"])
     assert result["status"] == "completed"
     assert set(result["metrics"]) >= {"val_accuracy", "val_loss"}
@@ -71,7 +71,8 @@ def test_feature_transfer_freezes_the_base_and_records_its_parent(heir, source) 
     record = json.loads((Path(result["run"]) / "run.json").read_text())
     assert record["parent"] == f"digits-source/{Path(source[1]['run']).name}"
     frozen = safetensors.numpy.load_file(Path(result["run"]) / "checkpoints" / "frozen.safetensors")
-    assert all(name.startswith("base/") for name in frozen) and len(frozen) == 6
+    assert all(name.startswith("base/") for name in frozen)
+    assert len(frozen) == 6
 
 
 def test_parameter_transfer_says_layer_by_layer_what_was_copied(heir) -> None:
@@ -107,7 +108,8 @@ def test_structure_transfer_may_keep_the_lower_stages(heir, source) -> None:
     config = heir.config("t", "digits-target", model=model, transfer={"strategy": "partial", "unfreeze": "conv3"})
     result = heir.train("finetune", config)
     theirs, ours = model_of(source[1]["run"]), model_of(result["run"])
-    assert same(theirs, ours, "base/conv1/") and same(theirs, ours, "base/conv2/")
+    assert same(theirs, ours, "base/conv1/")
+    assert same(theirs, ours, "base/conv2/")
     assert not same(theirs, ours, "base/conv3/")
 
 
@@ -164,7 +166,7 @@ def test_a_dry_run_estimates_and_writes_nothing(world) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "error", "text"),
+    "overrides, error, text",
     [
         (("model.weights=imagenet",), WeightsError, "no ImageNet weights for small_cnn"),
         (("model.weights={path: gone.h5}",), WeightsError, "no file 'gone.h5'"),

@@ -89,7 +89,8 @@ class _Pool:
             for process in self.processes.values():
                 process.kill()
         for thread in self.threads:
-            thread.join()
+            if not sys.is_finalizing():  # Python 3.13 holds daemon threads still while it ends: joining would hang
+                thread.join()
         for process in self.processes.values():
             _end(process)
 

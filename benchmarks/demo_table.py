@@ -1,0 +1,34 @@
+"""The closing table of `make demo`: fine-tuning beside the same training from scratch.
+
+usage: demo_table.py RUNS
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from transfercli.cli.tables import print_pairs, print_table
+
+runs = Path(sys.argv[1])
+rows = []
+for name, what in (("digits-target", "fine-tuned, base frozen"), ("digits-scratch", "from scratch")):
+    run = runs / name / "latest"
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    measured = json.loads((run / "evaluation" / "test" / "metrics.json").read_text(encoding="utf-8"))
+    low, high = measured["intervals"]["accuracy"]
+    interval = f"{low:.3f} to {high:.3f}"
+    rows.append((what, measured["metrics"]["accuracy"], interval, record["epochs"], record["seconds"]["train"]))
+print("\nDigits 5-9, on test images that neither model has seen:\n")
+print_table(("", "accuracy", "95% interval", "epochs", "training, s"), rows)
+target = runs / "digits-target" / "latest"
+print()
+print_pairs(
+    [
+        ("run folder", target.resolve().relative_to(Path.cwd().resolve())),
+        ("open", f"{target}/evaluation/test/report.html"),
+        ("and", f"{target}/history.png"),
+        ("artefacts", f"{target}/exports"),
+    ]
+)
