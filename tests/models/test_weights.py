@@ -53,7 +53,7 @@ def test_another_hash_is_refused(base, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_says_where_it_was_looked_for(base, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="gone.safetensors"):
+    with pytest.raises(WeightsError, match=r"gone\.safetensors"):
         read(tmp_path / "gone.safetensors", base)
 
 

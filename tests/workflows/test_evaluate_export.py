@@ -63,8 +63,8 @@ def test_a_damaged_checkpoint_is_not_evaluated(run, tmp_path: Path) -> None:
     with (broken / "checkpoints" / "best" / "model.safetensors").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"x")
+    data = world.samples / "digits-source"
     with pytest.raises(ArtefactError, match="hash its manifest gives"):
-        data = world.samples / "digits-source"
         evaluate_run(EvaluateRequest(str(broken), tmp_path / "runs", data=data), Events())
 
 

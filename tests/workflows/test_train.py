@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -53,7 +52,7 @@ def test_a_run_folder_holds_what_the_contract_says(source) -> None:
         for name in ("model.safetensors", "state.safetensors", "state.json", "manifest.json"):
             assert (run / "checkpoints" / which / name).is_file()
     assert json.loads((run / "labels.json").read_text()) == list("01234")
-    assert os.readlink(run.parent / "latest") == run.name
+    assert (run.parent / "latest").readlink().name == run.name
     assert (run.parent / "splits.csv").is_file()
 
 
