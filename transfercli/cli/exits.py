@@ -52,7 +52,7 @@ def run_command(
 
 def _print(result: Result, show: Callable[[Result], None], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(result, allow_nan=False))
     else:
         show(result)
 
@@ -71,7 +71,7 @@ def _leave(
     if result is not None:
         _print(result, show, as_json)
     elif as_json:
-        print(json.dumps(error_object(error), ensure_ascii=False))
+        print(json.dumps(error_object(error)))
     sys.exit(code)
 
 
