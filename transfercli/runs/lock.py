@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,15 +17,17 @@ _POLL_SECONDS = 0.2
 
 
 @contextmanager
-def experiment_lock(experiment: Path, wait: float = 0.0) -> Iterator[None]:
-    """Hold the lock of the experiment's folder; wait at most `wait` seconds for it.
+def experiment_lock(
+    experiment: Path, wait: float = 0.0, waiting: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Hold the lock of the experiment's folder; wait at most `wait` seconds for it, calling `waiting` meanwhile.
 
     Raises `BusyError` naming since when another process holds it. Python opens the file close-on-exec, so spawned
     workers do not inherit the lock, and a forked child closes its copy (`os.register_at_fork` below). An experiment
     that got nothing but its lock, because the data was refused, leaves no folder behind.
     """
     deadline = time.monotonic() + wait
-    handle = _acquire(experiment, deadline)
+    handle = _acquire(experiment, deadline, waiting)
     _held.add(handle)
     try:
         os.ftruncate(handle, 0)
@@ -50,7 +52,7 @@ def _drop_in_child() -> None:
 os.register_at_fork(after_in_child=_drop_in_child)
 
 
-def _acquire(experiment: Path, deadline: float) -> int:
+def _acquire(experiment: Path, deadline: float, waiting: Callable[[], None]) -> int:
     """The locked file; one that was removed between opening and locking it is another's past, so try again."""
     while True:
         handle = _open(experiment)
@@ -67,6 +69,7 @@ def _acquire(experiment: Path, deadline: float) -> int:
                     f"another process has been working on experiment {experiment.name!r} since {since}",
                     "wait for it, or pass --wait SECONDS",
                 ) from None
+            waiting()
             time.sleep(_POLL_SECONDS)
 
 

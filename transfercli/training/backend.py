@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -32,6 +33,7 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
 def _prepare_tensorflow(compute: ComputeConfig) -> None:
     import tensorflow as tf
 
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of retracing, which phases do on purpose
     if compute.threads:
         with suppress(RuntimeError):  # the runtime is up already, with the threads of this process's first training
             tf.config.threading.set_intra_op_parallelism_threads(compute.threads)

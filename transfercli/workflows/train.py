@@ -13,7 +13,7 @@ from transfercli.config.loader import dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.load import load_dataset
 from transfercli.data.manifest import read_assignments, write_assignments, write_manifest
-from transfercli.errors import ConfigError, Interrupted, UsageError
+from transfercli.errors import ConfigError, DataError, Interrupted, UsageError
 from transfercli.events import Events
 from transfercli.runs import atomic, record
 from transfercli.runs.folder import (
@@ -107,7 +107,7 @@ def train(request: TrainRequest, events: Events) -> Result:
     """
     watch = Stopwatch()
     job = decide(request)
-    with experiment_lock(job.run.path.parent, request.wait):
+    with experiment_lock(job.run.path.parent, request.wait, lambda: events.progress("waiting for the lock", 0, 1, "")):
         finished = finished_result(job)
         if finished is not None:
             events.info(f"{job.run.label} is complete already; this is its result")
@@ -266,7 +266,7 @@ def begin_run(
     run = job.run
     fresh = not run.record.exists()
     if fresh:
-        run.path.mkdir(parents=True)
+        run.path.mkdir(parents=True, exist_ok=True)  # a kill may have come before the record
         atomic.write_text(run.config, dump(job.config))
         atomic.write_json(run.labels, list(labels))
         write_manifest(run.dataset, dataset.records)
@@ -289,7 +289,7 @@ def begin_run(
         }
         record.create(run, facts)
     elif read_json(run.record)["data"]["fingerprint"] != fingerprint(dataset):
-        raise ConfigError(
+        raise DataError(
             f"the data changed since {run.label} started, so it cannot go on to the same result",
             "start a new run, or put the images back",
         )
