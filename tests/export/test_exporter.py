@@ -111,11 +111,21 @@ def test_artefact_of_another_shape_is_an_error_and_the_older_one_stays(
     older = tmp_path / "keras" / "model.keras"
     older.parent.mkdir()
     older.write_bytes(b"older")
+    (older.parent / "export.json").write_text("{}")
     Fake(reference, monkeypatch, **changed)
     with pytest.raises(ArtefactError, match=said):
         _export(predictor, spec, reference, tmp_path)
     assert older.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["keras"]
+
+
+def test_a_folder_that_is_no_export_is_left_alone(predictor, spec, reference, tmp_path):
+    mine = tmp_path / "keras" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(UsageError, match="holds files that are no export"):
+        _export(predictor, spec, reference, tmp_path)
+    assert mine.read_text() == "mine"
 
 
 def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, digits, spec, tmp_path):

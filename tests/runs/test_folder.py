@@ -36,6 +36,19 @@ def test_a_run_that_is_not_there_is_an_artefact_error(text: str, runs: Path) -> 
         find_run(text, runs)
 
 
+def test_a_name_that_no_file_can_have_is_an_artefact_error(runs: Path) -> None:
+    with pytest.raises(ArtefactError):
+        find_run("x" * 300, runs)
+
+
+def test_a_damaged_record_is_an_artefact_error(runs: Path) -> None:
+    from transfercli.runs.folder import read_record
+
+    run = find_run("flowers/r1", runs)
+    with pytest.raises(ArtefactError, match="is damaged"):
+        read_record(run)
+
+
 def test_the_nearest_experiment_is_offered(runs: Path) -> None:
     with pytest.raises(ArtefactError) as caught:
         find_run("flower", runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -53,6 +54,10 @@ def main() -> None:
     """Run the program on `sys.argv`; always leaves through `sys.exit`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a class name must not break a terminal that is not UTF-8
     try:
         sys.exit(app(prog_name="transfercli", standalone_mode=False))
     except Exception as error:

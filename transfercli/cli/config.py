@@ -96,7 +96,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
     from transfercli.config import choices
     from transfercli.config.starter import UNKNOWN, starter
     from transfercli.errors import UsageError
-    from transfercli.runs.atomic import write_text
+    from transfercli.runs.atomic import room_errors, write_text
 
     names = choices.names("base")
     if base is not None and base not in names:
@@ -110,7 +110,8 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
     found = survey(data, output.parent if output else Path()) if data else UNKNOWN
     text = starter(found, base, str(output or "THIS_FILE"))
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        with room_errors(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, text)
     return {"path": str(output) if output else None, "config": text}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.text import duration, printable
+from transfercli.evaluation.privacy import hide_paths
 from transfercli.events import Events
 from transfercli.runs.atomic import room_errors
 
@@ -73,11 +74,12 @@ class Console(Events):
             self._append(text)
 
     def _append(self, text: str) -> None:
+        """A line of the log; it tells nothing of the machine, so absolute paths are cut to their last part."""
         if self.log is None:
             self._waiting.append(text)
             return
         with room_errors(self.log), self.log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text + "\n")
+            file.write(hide_paths(text) + "\n")
 
 
 class LiveConsole(Console):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -51,6 +52,18 @@ def run_command(
 
 
 def _print(result: Result, show: Callable[[Result], None], as_json: bool) -> None:
+    try:
+        _write(result, show, as_json)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as error:
+        print(f"error: the result cannot be written: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(EXIT_CODES["room"])
+
+
+def _write(result: Result, show: Callable[[Result], None], as_json: bool) -> None:
     if as_json:
         print(json.dumps(result, allow_nan=False))
     else:
@@ -106,10 +119,14 @@ def _bug(error: Exception, console: Console) -> str:
     if console.log is not None:
         with console.log.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
-        return f"bug: {type(error).__name__}: {error} (the traceback is in {console.log})"
+        return f"bug: {_first_line(error)} (the traceback is in the run's {console.log.name})"
     if console.verbose:
         print(text, file=sys.stderr)
-    return f"bug: {type(error).__name__}: {error} (--verbose shows the traceback)"
+    return f"bug: {_first_line(error)} (--verbose shows the traceback)"
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _without_paths(text: str) -> str:

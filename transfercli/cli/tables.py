@@ -21,6 +21,7 @@ def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Columns as wide as their longest cell; numbers to the right."""
+    header = [_cell(name) for name in header]
     table = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(name), *(len(row[i]) for row in table)) if table else len(name) for i, name in enumerate(header)]
     kinds = [all(_is_number(row[i]) for row in table) for i in range(len(header))]

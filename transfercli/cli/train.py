@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,6 +91,6 @@ def _show(result: dict[str, Any]) -> None:
             ("val accuracy", f"{metrics['val_accuracy']:.4f}"),
             ("val loss", f"{metrics['val_loss']:.4f}"),
             ("time", duration(result["seconds"]["total"])),
-            ("next", f"transfercli evaluate {result['run']}"),
+            ("next", f"transfercli evaluate {shlex.quote(result['run'])}"),
         ]
     )

@@ -47,7 +47,8 @@ def write_sample(name: str, folder: Path) -> Written:
     files = dict(_files(SAMPLES[name]))
     existed = _holds(folder, files, name)
     if not existed:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        with room_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
         _write(files, folder)
     train = sum(path.startswith("train/") for path in files)
     return Written(train, len(files) - train, tuple(map(str, SAMPLES[name])), existed)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.errors import ArtefactError, GateError
+from transfercli.errors import ArtefactError, GateError, UsageError
 from transfercli.events import Events
 from transfercli.export.formats import FORMATS, PARITY, Format, check_formats
 from transfercli.export.spec import ExportSpec
@@ -104,6 +104,7 @@ class _Job:
 
     def run(self, predictor: Any, events: Events) -> tuple[dict[str, Any], list[str]]:
         """The result, and the reasons why the artefact was removed (none where it stands)."""
+        self._check_place()
         try:
             with atomic.replaced_folder(self.place) as folder:
                 artefact = folder / self.row.entry
@@ -119,6 +120,11 @@ class _Job:
             # What an earlier export left here holds the same weights: it would fail as well.
             shutil.rmtree(self.place, ignore_errors=True)
         return result, reasons
+
+    def _check_place(self) -> None:
+        """An earlier export gives way to a new one; anything else that stands there is somebody's, and stays."""
+        if self.place.is_dir() and any(self.place.iterdir()) and not (self.place / "export.json").exists():
+            raise UsageError(f"{self.place} holds files that are no export", "name another --out, or move them away")
 
     def _result(self, answer: Answer, size: int) -> dict[str, Any]:
         self._check(answer)

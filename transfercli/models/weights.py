@@ -74,7 +74,7 @@ def file_tensors(config: FileWeights, folder: Path, base: keras.Model, events: E
     `.safetensors` is parsed here, HDF5 (`.h5`) in a child process. Raises `WeightsError` where the file is missing,
     `ArtefactError` where its hash differs or it holds no plain tensors.
     """
-    path = folder / config.path
+    path = folder / Path(config.path).expanduser()
     if not path.is_file():
         raise WeightsError(
             f"model.weights.path: there is no file {config.path!r} (looked for {path})",

@@ -15,17 +15,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transfercli.errors import RoomError
+from transfercli.errors import RoomError, UsageError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+_NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG}
 
 
 @contextmanager
 def room_errors(path: Path) -> Iterator[None]:
-    """Turn 'no space left' and its kin, while writing at `path`, into `RoomError`."""
+    """While writing at `path`: 'no space left' and its kin become `RoomError`, a place that cannot be `UsageError`."""
     try:
         yield
     except OSError as error:
+        if error.errno in _NO_PLACE:
+            raise UsageError(f"cannot write {path}: {error.strerror}", "name another place, or make it writable") from error
         if error.errno not in _NO_ROOM:
             raise
         raise RoomError(
@@ -100,8 +103,8 @@ def new_folder(place: Path) -> Iterator[Path]:
     `place` must not exist. Files are fsynced before the rename.
     """
     temporary = _temporary(place)
-    shutil.rmtree(temporary, ignore_errors=True)
     with room_errors(place):
+        shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir(parents=True)
             yield temporary

@@ -120,8 +120,20 @@ def read_json(path: Path) -> Any:
         raise ArtefactError(f"{path} cannot be read: {error}", "the run is damaged; restore it or name another") from error
 
 
+NEEDED = ("status", "command", "config_folder", "data", "versions")
+
+
+def read_record(run: RunFolder) -> dict[str, Any]:
+    """`run.json`, with what others rely on; `ArtefactError` where it is damaged."""
+    facts = read_json(run.record)
+    if not isinstance(facts, dict) or any(key not in facts for key in NEEDED):
+        raise ArtefactError(f"{run.record} is damaged: {', '.join(NEEDED)} must be there", "restore the run")
+    return facts
+
+
 def status_of(run: RunFolder) -> str:
-    return str(read_json(run.record).get("status", "unknown"))
+    facts = read_json(run.record)
+    return str(facts.get("status", "unknown")) if isinstance(facts, dict) else "damaged"
 
 
 def find_run(text: str, runs: Path) -> RunFolder:
@@ -130,20 +142,28 @@ def find_run(text: str, runs: Path) -> RunFolder:
     Raises `ArtefactError` that lists what is there instead.
     """
     for folder in (Path(text), runs / text):
-        if (folder / "run.json").is_file():
+        if _is_run(folder):
             return RunFolder(folder)
     name, _, link = text.partition("@")
     experiment = runs / name
     if link not in ("", "champion", "latest"):
         raise ArtefactError(f"{text!r} names no run: after '@' only champion or latest is allowed")
-    if "/" in name.strip("/") or not experiment.is_dir():
+    if "/" in name.strip("/") or len(name) > 255 or "\0" in name or not experiment.is_dir():
         raise ArtefactError(f"no run {text!r} under {runs}", _what_is_there(name, runs))
     if link:
         return _linked(experiment, link)
     completed = [run for run in _runs_of(experiment) if status_of(run) == "completed"]
     if not completed:
-        raise ArtefactError(f"experiment {name!r} has no completed run under {runs}", "name a run folder, or train it first")
+        there = ", ".join(f"{run.path.name} ({status_of(run)})" for run in _runs_of(experiment)) or "none"
+        raise ArtefactError(f"experiment {name!r} has no completed run under {runs}", f"runs there: {there}")
     return max(completed, key=lambda run: (read_json(run.record).get("created", ""), run.path.name))
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        return (folder / "run.json").is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _linked(experiment: Path, link: str) -> RunFolder:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from transfercli.errors import BusyError
+from transfercli.runs.atomic import room_errors
 from transfercli.runs.folder import lock_file
 
 _POLL_SECONDS = 0.2
@@ -75,7 +76,8 @@ def _acquire(experiment: Path, deadline: float, waiting: Callable[[], None]) -> 
 
 def _open(experiment: Path) -> int:
     while True:
-        experiment.mkdir(parents=True, exist_ok=True)
+        with room_errors(experiment):
+            experiment.mkdir(parents=True, exist_ok=True)
         try:
             return os.open(lock_file(experiment), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except FileNotFoundError:

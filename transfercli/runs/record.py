@@ -15,7 +15,7 @@ from typing import Any
 import transfercli
 from transfercli.errors import Interrupted
 from transfercli.runs import atomic
-from transfercli.runs.folder import RunFolder, read_json
+from transfercli.runs.folder import RunFolder, read_json, read_record
 
 RECORDED_PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pillow", "scikit-learn", "safetensors", "pydantic")
 
@@ -76,13 +76,9 @@ def status_kept(run: RunFolder) -> Iterator[None]:
 
 def config_folder(run: RunFolder) -> Path:
     """The folder that relative paths of the run's config start from."""
-    return Path(os.path.normpath(run.path / read_json(run.record)["config_folder"]))
+    return Path(os.path.normpath(run.path.resolve() / read_record(run)["config_folder"]))
 
 
 def relative_folder(run: RunFolder, folder: Path) -> str:
     """`folder` as `config_folder` will find it again."""
-    return os.path.relpath(folder.resolve(), run.path.resolve() if run.path.exists() else _real(run.path))
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
+    return os.path.relpath(folder.resolve(), run.path.resolve())

@@ -16,7 +16,7 @@ from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError
 from transfercli.events import Events
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, find_run, read_json
+from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) 
     from transfercli.evaluation.report import ReportContext
     from transfercli.training import history
 
-    facts, run = read_json(trained.run.record), trained.run
+    facts, run = read_record(trained.run), trained.run
     again = f"transfercli evaluate {run.label} --split {request.split}"
     return ReportContext(
         experiment=run.experiment,

@@ -13,7 +13,7 @@ from transfercli.data.listing import base_folder
 from transfercli.data.sources import absolute
 from transfercli.events import Events
 from transfercli.runs import record
-from transfercli.runs.folder import find_run, read_json
+from transfercli.runs.folder import find_run, read_record
 from transfercli.workflows.evaluate import read_split
 from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transfercli.export.exporter import Reference
 
 PROOF_IMAGES = 500
+GRAPH_READS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif"}  # what TensorFlow's decoders take
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     check_formats(formats, call.quantize)
     split = read_split(run, config, read_labels(run), "validation", events)
     trained = load_run(run, events)
-    facts = read_json(run.record)
+    facts = read_record(run)
     try:
         artefacts = export_formats(
             trained.classifier.predictor,
@@ -80,9 +81,18 @@ def reference(trained: TrainedRun, split: Split, events: Events) -> Reference:
     answers = forward(
         trained.classifier.predictor, ArraySource(pixels), trained.config.data.batch_size, events, "predict"
     )
-    root = trained.config.data.train
-    files: tuple[Path, ...] = ()
-    if not is_keras(root):
-        base = base_folder(root, trained.folder)
-        files = tuple(Path(absolute(split.paths[index], base)) for index in chosen)
+    files = image_files(trained, [split.paths[index] for index in chosen])
+    unread = sorted({file.suffix.lower() for file in files} - GRAPH_READS)
+    if unread:
+        events.warn(f"serve_bytes does not decode {', '.join(unread)}: the proof uses PNG files of the same pixels")
+        files = ()
     return Reference(pixels, files, answers, split.targets[chosen])
+
+
+def image_files(trained: TrainedRun, paths: list[str]) -> tuple[Path, ...]:
+    """The files of recorded paths; none for a `keras:` data set, whose images never were files."""
+    root = trained.config.data.train
+    if is_keras(root):
+        return ()
+    base = base_folder(root, trained.folder)
+    return tuple(Path(absolute(path, base)) for path in paths)

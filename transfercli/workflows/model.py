@@ -17,7 +17,7 @@ from transfercli.config.schema import (
     RunReference,
     RunWeights,
 )
-from transfercli.errors import ArtefactError, DataError
+from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.events import Events
 from transfercli.runs.folder import RunFolder, find_run, read_json
 from transfercli.runs.record import config_folder
@@ -36,11 +36,18 @@ class Source:
 
 
 def read_run_config(run: RunFolder) -> ExperimentConfig:
-    return load(run.config).config
+    """The resolved config of a run; `ArtefactError` where it is missing or damaged."""
+    try:
+        return load(run.config).config
+    except ConfigError as error:
+        raise ArtefactError(f"the config of {run.label} is damaged: {error.message}", "restore the run") from error
 
 
 def read_labels(run: RunFolder) -> tuple[str, ...]:
-    return tuple(read_json(run.labels))
+    labels = read_json(run.labels)
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels) or len(labels) < 2:
+        raise ArtefactError(f"{run.labels} is damaged: it must be a list of class names", "restore the run")
+    return tuple(labels)
 
 
 def image_size(config: ExperimentConfig) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from transfercli.config.loader import dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
+from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_dataset
 from transfercli.data.manifest import read_assignments, write_assignments, write_manifest
 from transfercli.errors import ConfigError, DataError, Interrupted, UsageError
@@ -77,7 +80,7 @@ class Job:
 
     @property
     def resume_line(self) -> str:
-        return f"transfercli {self.command} --runs {self.runs} --resume {self.run.label}"
+        return shlex.join(["transfercli", self.command, "--runs", str(self.runs), "--resume", self.run.label])
 
 
 @dataclass
@@ -113,6 +116,8 @@ def train(request: TrainRequest, events: Events) -> Result:
             events.info(f"{job.run.label} is complete already; this is its result")
             return finished
         source = find_source(job.config, job.runs)
+        if is_keras(job.config.data.train):
+            prepare_backend(job.config)  # before its data sets are imported from Keras
         with watch("ingest"):
             dataset = read_data(job, events)
         labels = labels_for(job.config, source, dataset.labels)
@@ -156,7 +161,10 @@ def read_config(path: Path, overrides: tuple[str, ...], command: Command, runs: 
 
 def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
     """`--resume RUN`: everything comes from the run; a CONFIG given as well must say the same."""
-    run = RunFolder(run.path.parent / run.run_id) if run.path.is_symlink() else run
+    if request.run_id or (request.overrides and request.config is None):
+        raise UsageError("--resume takes everything from the run", "leave --run-id out, and --set without a CONFIG")
+    if run.path.is_symlink() or not run.path.name:  # `latest`, or `.` inside the run
+        run = RunFolder(Path(os.path.realpath(run.path)))
     command = read_json(run.record).get("workflow", request.command)
     job = Job(command, read_run_config(run), record.config_folder(run), run, run.path.parent.parent, _spelled(request))
     if request.config is not None:
@@ -182,7 +190,7 @@ def _spelled(request: TrainRequest) -> str:
     words += [request.config.name] if request.config else []
     words += [word for text in request.overrides for word in ("--set", text)]
     words += ["--run-id", request.run_id] if request.run_id else []
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def finished_result(job: Job) -> Result | None:

@@ -1,0 +1,66 @@
+"""What reaches a terminal, a log and a pipe is safe and says how to go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transfercli.cli.console import Console
+from transfercli.cli.exits import error_object, exit_code, message_of
+from transfercli.cli.signals import StopRequest
+from transfercli.cli.tables import print_table
+from transfercli.cli.text import duration, printable
+from transfercli.errors import BusyError, DataError, Interrupted, TransferError
+
+
+def test_control_characters_of_a_name_do_not_reach_the_terminal() -> None:
+    assert printable("cat\x1b[2J\u202egod\nnext") == "cat\\x1b[2J\\u202egod\nnext"
+
+
+def test_a_class_name_with_a_newline_stays_in_its_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("", "a\nb"), [("a\nb", 3)])
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_the_log_has_what_stderr_had_before_it_existed_and_no_absolute_path(tmp_path: Path, capsys) -> None:
+    console = Console(StopRequest())
+    console.info("read /somewhere/private/images")
+    console.attach_log(tmp_path / "log.txt")
+    console.warn("later")
+    assert (tmp_path / "log.txt").read_text() == "read …/images\nwarning: later\n"
+    assert capsys.readouterr().err == "read /somewhere/private/images\nwarning: later\n"
+
+
+def test_quiet_keeps_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(StopRequest(), quiet=True)
+    console.info("not heard")
+    console.warn("heard")
+    assert capsys.readouterr().err == "warning: heard\n"
+
+
+def test_a_wish_to_stop_is_honoured_at_the_next_progress() -> None:
+    stop = StopRequest()
+    console = Console(stop)
+    console.progress("epoch 1", 1, 2)
+    stop.signum = 15
+    with pytest.raises(Interrupted):
+        console.progress("epoch 1", 2, 2)
+
+
+@pytest.mark.parametrize(
+    "error, code",
+    [(DataError("x"), 4), (BusyError("x"), 75), (Interrupted(15), 143), (Interrupted(2), 130), (KeyError("x"), 1)],
+)
+def test_every_failure_has_its_code(error: Exception, code: int) -> None:
+    assert exit_code(error) == code
+    assert error_object(error)["error"]["code"] == code
+
+
+def test_a_message_ends_with_the_way_out() -> None:
+    assert message_of(TransferError("it broke", "mend it")) == "error: it broke\n  hint: mend it"
+    assert message_of(Interrupted(15, "stopped; kept", "go on")) == "stopped; kept\n  resume: go on"
+
+
+def test_durations_read_naturally() -> None:
+    assert [duration(s) for s in (3.21, 42, 185, 7800)] == ["3.2 s", "42 s", "3:05 min", "2:10 h"]
