@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from transfercli.config.loader import dump, load, resolve
+from transfercli.config.loader import dump
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_dataset
 from transfercli.data.manifest import read_assignments, write_assignments, write_manifest
-from transfercli.errors import ConfigError, DataError, Interrupted, UsageError
+from transfercli.errors import DataError, Interrupted
 from transfercli.events import Events
 from transfercli.runs import atomic, record
 from transfercli.runs.folder import (
     RunFolder,
-    check_run_id,
-    find_run,
-    new_run_id,
     point_latest,
     read_json,
     splits_file,
@@ -31,6 +25,7 @@ from transfercli.runs.folder import (
 )
 from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.data import class_weights, fingerprint, relabelled
+from transfercli.workflows.job import Job, TrainRequest, decide
 from transfercli.workflows.model import (
     Source,
     batchnorm_trains,
@@ -38,8 +33,6 @@ from transfercli.workflows.model import (
     image_size,
     labels_for,
     new_classifier,
-    read_run_config,
-    with_structure,
 )
 
 if TYPE_CHECKING:
@@ -49,38 +42,7 @@ if TYPE_CHECKING:
     from transfercli.training.trainer import Plan, Progress, Trainer
     from transfercli.transfer.transplant import Transplant
 
-Command = Literal["pretrain", "finetune"]
 Result = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What the command line asks for. config may be None where `resume` names a run."""
-
-    command: Command
-    config: Path | None
-    runs: Path
-    overrides: tuple[str, ...] = ()
-    run_id: str | None = None
-    resume: str | None = None
-    wait: float = 0.0
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training, decided: its resolved config, the folder its paths start from, and its run folder."""
-
-    command: Command
-    config: ExperimentConfig
-    folder: Path
-    run: RunFolder
-    runs: Path
-    spelled: str
-
-    @property
-    def resume_line(self) -> str:
-        return shlex.join(["transfercli", self.command, "--runs", str(self.runs), "--resume", self.run.label])
 
 
 @dataclass
@@ -136,61 +98,7 @@ def train(request: TrainRequest, events: Events) -> Result:
             return finish(job, trainer, dataset, watch)
 
 
-# -- deciding what to do
-
-
-def decide(request: TrainRequest) -> Job:
-    """The config and the run folder of this call; a config that differs from the run's own is a `ConfigError`."""
-    if request.resume:
-        return _job_of_run(request, find_run(request.resume, request.runs))
-    if request.config is None:
-        raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
-    config, folder = read_config(request.config, request.overrides, request.command, request.runs)
-    run = RunFolder(request.runs / config.name / check_run_id(request.run_id or new_run_id()))
-    job = Job(request.command, config, folder, run, request.runs, _spelled(request))
-    if run.record.exists():
-        _check_same(job)
-    return job
-
-
-def read_config(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> tuple[ExperimentConfig, Path]:
-    """The resolved config, and the folder its relative paths start from."""
-    loaded = load(path, overrides)
-    return resolve(with_structure(loaded.config, runs), command), loaded.folder
-
-
-def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
-    """`--resume RUN`: everything comes from the run; a CONFIG given as well must say the same."""
-    if request.run_id or (request.overrides and request.config is None):
-        raise UsageError("--resume takes everything from the run", "leave --run-id out, and --set without a CONFIG")
-    if run.path.is_symlink() or not run.path.name:  # `latest`, or `.` inside the run
-        run = RunFolder(Path(os.path.realpath(run.path)))
-    command = read_json(run.record).get("workflow", request.command)
-    job = Job(command, read_run_config(run), record.config_folder(run), run, run.path.parent.parent, _spelled(request))
-    if request.config is not None:
-        config, _ = read_config(request.config, request.overrides, command, request.runs)
-        _check_same(replace(job, config=config))
-    return job
-
-
-def _check_same(job: Job) -> None:
-    ours, theirs = dump(job.config), job.run.config.read_text("utf-8")
-    if ours != theirs:
-        old, new = set(theirs.splitlines()), set(ours.splitlines())
-        changed = "; ".join(line.strip() for line in ours.splitlines() if line not in old) or "; ".join(old - new)
-        raise ConfigError(
-            f"run {job.run.label} was started with another config; this one says: {changed}",
-            "use another --run-id, or the config the run was started with",
-        )
-
-
-def _spelled(request: TrainRequest) -> str:
-    """The command as typed, with file names only, for run.json and the report."""
-    words = ["transfercli", request.command]
-    words += [request.config.name] if request.config else []
-    words += [word for text in request.overrides for word in ("--set", text)]
-    words += ["--run-id", request.run_id] if request.run_id else []
-    return shlex.join(words)
+# -- the stages
 
 
 def finished_result(job: Job) -> Result | None:
@@ -206,9 +114,6 @@ def result_of(run: RunFolder) -> Result:
         "run": str(run.path),
         **{key: facts[key] for key in ("status", "best_epoch", "metrics", "seconds", "cache")},
     }
-
-
-# -- the stages
 
 
 def read_data(job: Job, events: Events) -> Dataset:

@@ -1,0 +1,102 @@
+"""What a call of `pretrain` or `finetune` comes to: its resolved config and its run folder, new or gone on with."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from transfercli.config.loader import dump, load, resolve
+from transfercli.config.schema import ExperimentConfig
+from transfercli.errors import ConfigError, UsageError
+from transfercli.runs import record
+from transfercli.runs.folder import RunFolder, check_run_id, find_run, new_run_id, read_json
+from transfercli.workflows.model import read_run_config, with_structure
+
+Command = Literal["pretrain", "finetune"]
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the command line asks for. config may be None where `resume` names a run."""
+
+    command: Command
+    config: Path | None
+    runs: Path
+    overrides: tuple[str, ...] = ()
+    run_id: str | None = None
+    resume: str | None = None
+    wait: float = 0.0
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, decided: its resolved config, the folder its paths start from, and its run folder."""
+
+    command: Command
+    config: ExperimentConfig
+    folder: Path
+    run: RunFolder
+    runs: Path
+    spelled: str
+
+    @property
+    def resume_line(self) -> str:
+        return shlex.join(["transfercli", self.command, "--runs", str(self.runs), "--resume", self.run.label])
+
+
+def decide(request: TrainRequest) -> Job:
+    """The config and the run folder of this call; a config that differs from the run's own is a `ConfigError`."""
+    if request.resume:
+        return _job_of_run(request, find_run(request.resume, request.runs))
+    if request.config is None:
+        raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
+    config, folder = read_config(request.config, request.overrides, request.command, request.runs)
+    run = RunFolder(request.runs / config.name / check_run_id(request.run_id or new_run_id()))
+    job = Job(request.command, config, folder, run, request.runs, _spelled(request))
+    if run.record.exists():
+        _check_same(job)
+    return job
+
+
+def read_config(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> tuple[ExperimentConfig, Path]:
+    """The resolved config, and the folder its relative paths start from."""
+    loaded = load(path, overrides)
+    return resolve(with_structure(loaded.config, runs), command), loaded.folder
+
+
+def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
+    """`--resume RUN`: everything comes from the run; a CONFIG given as well must say the same."""
+    if request.run_id or (request.overrides and request.config is None):
+        raise UsageError("--resume takes everything from the run", "leave --run-id out, and --set without a CONFIG")
+    if run.path.is_symlink() or not run.path.name:  # `latest`, or `.` inside the run
+        run = RunFolder(Path(os.path.realpath(run.path)))
+    command = read_json(run.record).get("workflow", request.command)
+    job = Job(command, read_run_config(run), record.config_folder(run), run, run.path.parent.parent, _spelled(request))
+    if request.config is not None:
+        config, _ = read_config(request.config, request.overrides, command, request.runs)
+        _check_same(replace(job, config=config))
+    return job
+
+
+def _check_same(job: Job) -> None:
+    ours, theirs = dump(job.config), job.run.config.read_text("utf-8")
+    if ours != theirs:
+        old, new = set(theirs.splitlines()), set(ours.splitlines())
+        changed = "; ".join(line.strip() for line in ours.splitlines() if line not in old) or "; ".join(old - new)
+        raise ConfigError(
+            f"run {job.run.label} was started with another config; this one says: {changed}",
+            "use another --run-id, or the config the run was started with",
+        )
+
+
+def _spelled(request: TrainRequest) -> str:
+    """The command as typed, with file names only, for run.json and the report."""
+    words = ["transfercli", request.command]
+    words += [request.config.name] if request.config else []
+    words += [word for text in request.overrides for word in ("--set", text)]
+    words += ["--run-id", request.run_id] if request.run_id else []
+    return shlex.join(words)
