@@ -19,12 +19,16 @@ def named_variables(classifier: Classifier) -> dict[str, keras.Variable]:
         stable = stable_layer_names(model)
         for layer in model.layers:
             for variable in layer.weights:
-                _, _, rest = variable.path.partition("/")
-                name = f"{part}/{stable[layer.name]}/{rest or variable.name}"
+                name = weight_name(part, stable[layer.name], variable)
                 if name in found:
                     raise ValueError(f"two weights share the name {name!r}")
                 found[name] = variable
     return dict(sorted(found.items()))
+
+
+def weight_name(part: str, layer: str, variable: keras.Variable) -> str:
+    """`base/conv1/kernel`: the part, the layer's stable name, and the variable's path inside the layer."""
+    return f"{part}/{layer}/{variable.path.partition('/')[2] or variable.name}"
 
 
 def stable_layer_names(model: keras.Model) -> dict[str, str]:

@@ -21,7 +21,7 @@ from transfercli.events import Events
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
 from transfercli.models.h5_reader import MAX_BYTES
-from transfercli.models.tensors import stable_layer_names
+from transfercli.models.tensors import stable_layer_names, weight_name
 
 Tensors = dict[str, np.ndarray]
 _CHILD_SECONDS = 600
@@ -62,7 +62,7 @@ def base_tensors(base: keras.Model) -> Tensors:
     """The weights of a base without its top, as `base/LAYER/WEIGHT`."""
     stable = stable_layer_names(base)
     return {
-        f"base/{stable[layer.name]}/{variable.path.partition('/')[2]}": keras.ops.convert_to_numpy(variable)
+        weight_name("base", stable[layer.name], variable): keras.ops.convert_to_numpy(variable)
         for layer in base.layers
         for variable in layer.weights
     }
@@ -144,7 +144,7 @@ def _by_layer(tensors: Tensors, base: keras.Model) -> Tensors:
             for index, variable in enumerate(layer.weights):
                 key = f"{keys[0]}/{index}"
                 if key in tensors:
-                    found[f"base/{stable[top.name]}/{variable.path.partition('/')[2]}"] = tensors[key]
+                    found[weight_name("base", stable[top.name], variable)] = tensors[key]
                     taken.add(key)
             if layer is top:
                 break

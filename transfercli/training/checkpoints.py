@@ -45,6 +45,7 @@ class Checkpoints:
     def __init__(self, folder: Path, frozen: frozenset[str] = frozenset()) -> None:
         self.folder = folder
         self.frozen = frozen
+        self._frozen_sha256: str | None = None
 
     def save(self, epoch: int, checkpoint: Checkpoint, *, is_best: bool) -> None:
         """Write the checkpoint of `epoch`, then point `last` (and `best`) at it, then drop what is old."""
@@ -98,7 +99,9 @@ class Checkpoints:
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             atomic.write_with(path, lambda temporary: _write_tensors(temporary, {k: model[k] for k in self.frozen}))
-        return {_BESIDE: file_sha256(path)}
+        if self._frozen_sha256 is None:  # once a process: the file is large, and nothing rewrites it
+            self._frozen_sha256 = file_sha256(path)
+        return {_BESIDE: self._frozen_sha256}
 
     def _epochs(self, newest_first: bool = False) -> list[Path]:
         return sorted(self.folder.glob("epoch-*"), reverse=newest_first)

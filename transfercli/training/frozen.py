@@ -9,9 +9,14 @@ from transfercli.models.tensors import named_variables
 from transfercli.training.trainer import Plan
 
 
+def trained_layers(classifier: Classifier, plan: Plan) -> set[str]:
+    """Names of the base's layers that some phase trains."""
+    return {name for phase in plan.phases for name in trainable_from(classifier, phase.unfreeze)}
+
+
 def never_changing(classifier: Classifier, plan: Plan) -> frozenset[str]:
     """Names of the base's tensors that no phase trains, and whose statistics no phase moves."""
-    trained = {name for phase in plan.phases for name in trainable_from(classifier, phase.unfreeze)}
+    trained = trained_layers(classifier, plan)
     moving: set[int] = set()
     for layer in classifier.base.layers:
         if layer.name not in trained:

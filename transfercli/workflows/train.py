@@ -150,9 +150,9 @@ def plan_for(config: ExperimentConfig, classifier: Classifier) -> Plan:
 
 def warn_of_frozen_noise(plan: Plan, classifier: Classifier, report: Transplant | None, events: Events) -> None:
     """A frozen layer with random weights is nearly always a mistake; say so, and let it be."""
-    from transfercli.models.classifier import trainable_from
+    from transfercli.training.frozen import trained_layers
 
-    trained = {name for phase in plan.phases for name in trainable_from(classifier, phase.unfreeze)}
+    trained = trained_layers(classifier, plan)
     if report is None:
         if not trained:
             events.warn("the base has random weights and no phase trains it: its features know nothing")
