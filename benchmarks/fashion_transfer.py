@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import tempfile
 import time
@@ -73,6 +74,7 @@ def compare(work: Path, data: Path, base: str, size: int, weights: Any, seeds: i
         for seed in range(seeds):
             result = arm(work, data / str(seed), base, size, how, weights, seed, rate)
             evaluated, _ = evaluate_run(EvaluateRequest(result["run"], work / "runs"), Events())
+            shutil.rmtree(result["run"])
             accuracies.append(evaluated["metrics"]["accuracy"])
             seconds.append(result["seconds"]["train"])
         found[how] = {

@@ -50,6 +50,7 @@ class Transplant:
 
 
 WANTED_FRESH = "asked to start fresh"
+OUTPUT_KERNEL = "head/logits/kernel"
 
 
 def transplant(
@@ -72,6 +73,8 @@ def transplant(
     for name, variable in variables.items():
         part, layer, _ = name.split("/", 2)
         if layer in fresh_layers or (part == "head" and head == "new"):
+            if name == OUTPUT_KERNEL:
+                variable.assign(np.zeros(variable.shape, "float32"))
             lines.append(Line(name, "fresh", WANTED_FRESH))
             continue
         value, reason = _matching(name, np.asarray(variable), donor.get(name), donor_labels, classifier.labels)
@@ -121,7 +124,7 @@ def _rows_by_label(
     """The output layer's kernel [d, C] or bias [C] with the rows of known labels moved to where they now stand."""
     if value.shape[:-1] != fresh.shape[:-1]:
         return None, f"shape {list(value.shape)} does not fit {list(fresh.shape)}"
-    merged = fresh.copy()
+    merged = np.zeros_like(fresh)
     known = [label for label in new if label in old]
     merged[..., [new.index(label) for label in known]] = value[..., [old.index(label) for label in known]]
     return merged, f"rows of {len(known)} known labels kept, {len(new) - len(known)} new"
