@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from transfercli.config.schema import DataConfig
-from transfercli.data.listing import Listing, base_folder, list_images, list_split
+from transfercli.data.listing import Listing, base_folder, check_classes, list_images, list_split
 from transfercli.data.sources import absolute, relative
 from transfercli.errors import DataError
 from transfercli.events import Events
@@ -22,7 +22,9 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def listed(folder: Path, train: str = "images", **data: object) -> Listing:
-    return list_images(DataConfig(train=train, **data), folder, Events())
+    listing = list_images(DataConfig(train=train, **data), folder, Events())
+    check_classes(listing)
+    return listing
 
 
 def names(listing: Listing, side: str = "train") -> list[str]:

@@ -59,9 +59,7 @@ def list_images(config: DataConfig, folder: Path, events: Events) -> Listing:
             fractions[side] = float(value)
         elif inside and side in config.model_fields_set and value is not None:
             events.detail(f"{side} images come from {config.train}; the fraction {value} is not used")
-    listing = Listing(sorted(items, key=lambda item: (item.name, item.side)), arrays, fractions)
-    _check_classes(listing)
-    return listing
+    return Listing(sorted(items, key=lambda item: (item.name, item.side)), arrays, fractions)
 
 
 def list_split(path: Path, side: str, base: Path) -> list[Item]:
@@ -109,7 +107,8 @@ def _held_out(given: str, side: str, folder: Path, base: Path) -> list[Item]:
     return list_split(path, side, base)
 
 
-def _check_classes(listing: Listing) -> None:
+def check_classes(listing: Listing) -> None:
+    """Raise DataError where there are fewer than two classes to train on, or held-out images of other classes."""
     trained = listing.labels_of("train")
     if len(trained) < 2:
         found = f"one class ({next(iter(trained))!r})" if trained else "no class with images"
