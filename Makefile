@@ -6,6 +6,10 @@ STAMP := $(VENV)/.transfercli-installed
 CLI := $(BIN)/transfercli
 DEMO := build/demo
 RUNS := --runs $(DEMO)/runs
+# The demo's base, and the rate at which it learns from random weights: make demo BASE=vgg16
+BASE ?= small_cnn
+RATE ?= $(if $(filter vgg16,$(BASE)),1e-4,1e-3)
+NETWORK := --set model.base=$(BASE) --set data.image_size=32
 
 # The plain python3 where it fits, else the newest that does. Override with: make test PYTHON=/path/to/python
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -45,13 +49,13 @@ format: venv  ## mend what ruff can mend
 	"$(BIN)/ruff" check --fix .
 	"$(BIN)/ruff" format .
 
-demo: venv  ## pretrain on the digits 0-4, fine-tune on 5-9, evaluate, export (under build/demo)
+demo: venv  ## pretrain on the digits 0-4, fine-tune on 5-9, evaluate, export (BASE=small_cnn, under build/demo)
 	@rm -rf "$(DEMO)" && mkdir -p "$(DEMO)"
 	$(CLI) sample digits-source "$(DEMO)/data/digits-source"
 	$(CLI) sample digits-target "$(DEMO)/data/digits-target"
-	$(CLI) pretrain configs/quickstart/pretrain.yaml --set data.train=../../$(DEMO)/data/digits-source $(RUNS)
-	$(CLI) finetune configs/quickstart/finetune.yaml --set data.train=../../$(DEMO)/data/digits-target $(RUNS)
-	$(CLI) finetune configs/quickstart/scratch.yaml --set data.train=../../$(DEMO)/data/digits-target $(RUNS)
+	$(CLI) pretrain configs/quickstart/pretrain.yaml --set data.train=../../$(DEMO)/data/digits-source $(NETWORK) --set training.optimizer.learning_rate=$(RATE) $(RUNS)
+	$(CLI) finetune configs/quickstart/finetune.yaml --set data.train=../../$(DEMO)/data/digits-target $(NETWORK) $(RUNS)
+	$(CLI) finetune configs/quickstart/scratch.yaml --set data.train=../../$(DEMO)/data/digits-target $(NETWORK) --set training.optimizer.learning_rate=$(RATE) $(RUNS)
 	$(CLI) evaluate digits-scratch $(RUNS)
 	$(CLI) evaluate digits-target $(RUNS)
 	$(CLI) export digits-target --format saved_model --format keras $(RUNS)
