@@ -12,6 +12,7 @@ import typer
 
 import transfercli
 from transfercli.cli import config as config_commands
+from transfercli.cli import data as data_commands
 from transfercli.cli.evaluate import evaluate
 from transfercli.cli.export import export
 from transfercli.cli.sample import sample
@@ -44,6 +45,7 @@ def _options(
 
 app.command()(sample)
 app.add_typer(config_commands.app, name="config")
+app.add_typer(data_commands.app, name="data")
 app.command()(pretrain)
 app.command()(finetune)
 app.command()(evaluate)

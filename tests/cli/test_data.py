@@ -1,0 +1,56 @@
+"""`transfercli data …` as its users start it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFIG = "name: t\ndata: {train: data, image_size: 32}\nmodel: {base: small_cnn, weights: none}\n"
+
+
+def transfercli(*arguments: object, folder: Path, check: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "transfercli", *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == check, done.stderr
+    return done
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    transfercli("sample", "digits-target", "data", folder=tmp_path)
+    (tmp_path / "t.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def test_check_prints_the_contracts_object_and_a_table(place: Path) -> None:
+    found = json.loads(transfercli("data", "check", "t.yaml", "--json", folder=place).stdout)
+    assert found["images"] == sum(found["classes"].values()) == sum(found["splits"].values()) == 896
+    assert (found["problems"], found["duplicates"], found["usable"]) == ([], [], True)
+    shown = transfercli("data", "check", "t.yaml", "--set", "data.test=null", folder=place).stdout
+    assert "usable" in shown
+    assert "719 in 5 classes" in shown
+
+
+def test_check_exits_4_with_its_normal_result_where_training_would_refuse(place: Path) -> None:
+    (place / "data" / "train" / "5" / "bad.png").write_bytes(b"")
+    arguments = ("data", "check", "t.yaml", "--json", "--set", "data.max_bad_fraction=0")
+    done = transfercli(*arguments, folder=place, check=4)
+    found = json.loads(done.stdout)
+    assert found["usable"] is False
+    assert [one["path"] for one in found["problems"]] == ["train/5/bad.png"]
+    assert "error: training would refuse: 1 of 897 images cannot be used" in done.stderr
+    gone = transfercli("data", "check", "t.yaml", "--json", "--set", "data.train=gone", folder=place, check=4)
+    assert json.loads(gone.stdout)["images"] == 0
+
+
+def test_hostile_names_reach_no_terminal(place: Path) -> None:
+    hostile = place / "data" / "train" / "5" / "\x1b[2J[red]=cmd\u202egnp.png"
+    hostile.write_bytes(b"")
+    shown = transfercli("data", "check", "t.yaml", folder=place)
+    assert "\x1b" not in shown.stdout + shown.stderr
+    assert "\u202e" not in shown.stdout + shown.stderr
+    assert "\\x1b[2J[red]=cmd" in shown.stdout

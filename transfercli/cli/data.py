@@ -1,0 +1,89 @@
+"""`transfercli data check | diff`: look at the images before, and after, training on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from transfercli.cli.exits import run_command
+from transfercli.cli.options import RUNS, ConfigFile, Json, Overrides, Quiet, Runs, Verbose
+from transfercli.cli.tables import print_pairs, print_table
+from transfercli.cli.text import printable
+from transfercli.errors import DataError
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check images, and tell what changed in them.")
+
+SHOWN = 10
+
+
+class DataRefused(DataError):
+    """Carries the normal result of the check."""
+
+    def __init__(self, result: dict[str, Any], hint: str | None) -> None:
+        more = len(result["refusals"]) - 1
+        also = f" (and {more} more reason{'s' * (more > 1)})" if more else ""
+        super().__init__(f"training would refuse: {result['refusals'][0]}{also}", hint)
+        self.result = result
+
+
+@app.command()
+def check(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    runs: Runs = RUNS,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Read all images and report what is wrong with them; exit 4 where training would refuse."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.check import CheckRequest, check_data
+
+        result, found = check_data(CheckRequest(config, runs, tuple(overrides or ())), console)
+        if not found.usable:
+            raise DataRefused(result, found.hints[0] or None)
+        return result
+
+    run_command(work, _show_check, as_json=json, quiet=quiet, verbose=verbose)
+
+
+def _show_check(result: dict[str, Any]) -> None:
+    shape = result["sizes"].get("median", ())
+    pairs = [
+        ("usable", "yes" if result["usable"] else "NO: training would refuse"),
+        ("images", f"{result['images']} in {len(result['classes'])} classes"),
+        ("splits", ", ".join(f"{count} {side}" for side, count in result["splits"].items()) or None),
+        ("typical size", "x".join(map(str, shape)) or None),
+        ("largest to smallest class", f"{result['imbalance']:.1f} to 1" if result["imbalance"] else None),
+    ]
+    print_pairs(pairs)
+    sides, balance = list(result["splits"]), result["balance"]
+    print()
+    print_table(
+        ("class", "images", *sides),
+        [(label, count, *(balance[label].get(s, 0) for s in sides)) for label, count in result["classes"].items()],
+    )
+    for reason in result["refusals"]:
+        print(f"\ntraining would refuse: {printable(reason)}")
+    for side, labels in result["missing_classes"].items():
+        print(f"\nno {side} image of {len(labels)} classes: {printable(', '.join(labels[:SHOWN]))}")
+    problems = [(p["path"], p["problem"], "used" if p["used"] else "left out") for p in result["problems"]]
+    _some("problems", ("path", "problem", ""), problems)
+    for kind in ("duplicates", "near_duplicates"):
+        for part in ("", "_across_splits", "_with_other_labels"):
+            _some(f"{kind}{part}".replace("_", " "), ("path", "looks like"), result[f"{kind}{part}"])
+    unusual = [(one["path"], one["width"], one["height"]) for one in result["unusual_sizes"]]
+    _some("unusual sizes", ("path", "width", "height"), unusual)
+
+
+def _some(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A few of them under a title that counts all; nothing where there are none."""
+    if not rows:
+        return
+    print(f"\n{title}: {len(rows)}")
+    print_table(header, rows[:SHOWN])
+    if len(rows) > SHOWN:
+        print(f"… and {len(rows) - SHOWN} more; --json lists all")

@@ -1,0 +1,105 @@
+"""`data check`: read everything as a training would, and tell all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from transfercli.config.schema import ExperimentConfig
+from transfercli.data import check
+from transfercli.data.dataset import Images
+from transfercli.data.findings import Findings
+from transfercli.data.headers import oddities
+from transfercli.data.keras_sets import is_keras
+from transfercli.data.load import Examination, examine_dataset
+from transfercli.data.manifest import read_assignments
+from transfercli.data.similar import look_at
+from transfercli.errors import ArtefactError, DataError
+from transfercli.events import Events
+from transfercli.runs.folder import splits_file
+from transfercli.workflows.job import read_config
+from transfercli.workflows.model import find_source, image_size, labels_for
+
+ROWS = 64  # images looked at together: memory stays flat
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    config: Path
+    runs: Path
+    overrides: tuple[str, ...] = ()
+
+
+def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], check.Report]:
+    """The contract's result of `data check`, and the report it was made from. That training would refuse is in it."""
+    config, folder = read_config(request.config, request.overrides, "finetune", request.runs)
+    examined = examine(config, folder, read_assignments(splits_file(request.runs / config.name)), events)
+    findings = examined.findings
+    usable = findings.usable if findings else []
+    images = findings.ingest.images([o.entry for o in usable], [o.redo for o in usable]) if findings else None
+    looks = look_at(_batches(images, len(usable), events))
+    refusals = [
+        (error.message, error.hint) for error in [*examined.refusals, *_head_refusals(config, request.runs, examined)]
+    ]
+    found = findings.found if findings else []
+    report = check.report(found, _sides(examined), looks, _oddities(findings, events), refusals)
+    result = report.as_result()
+    return result, report
+
+
+def examine(config: ExperimentConfig, folder: Path, assignments: dict[str, str], events: Events) -> Examination:
+    """Everything that a training with this config would read, whether it would go on or refuse."""
+    if is_keras(config.data.train):
+        from transfercli.training.backend import prepare
+
+        prepare(config.compute, config.seed)  # before its data sets are imported from Keras
+    return examine_dataset(
+        config.data,
+        folder,
+        image_size=image_size(config),
+        compute=config.compute,
+        assignments=assignments,
+        events=events,
+    )
+
+
+def _batches(images: Images | None, count: int, events: Events) -> Iterator[np.ndarray]:
+    for start in range(0, count, ROWS):
+        if images is not None:
+            yield images.read(np.arange(start, min(count, start + ROWS)))
+            events.progress("look", min(count, start + ROWS), count)
+
+
+def _sides(examined: Examination) -> list[str]:
+    if examined.findings is None:
+        return []
+    if examined.dataset is None:
+        return [""] * len(examined.findings.usable)
+    return [record.split for record in examined.dataset.records if not record.problem]
+
+
+def _oddities(findings: Findings | None, events: Events) -> list[list[str]]:
+    usable = findings.usable if findings else []
+    odd = []
+    for number, one in enumerate(usable, 1):
+        odd.append(oddities(one.file) if one.file else [])
+        if number % 256 == 0 or number == len(usable):
+            events.progress("headers", number, len(usable), "files")
+    return odd
+
+
+def _head_refusals(config: ExperimentConfig, runs: Path, examined: Examination) -> list[DataError]:
+    """A kept head refuses classes that it does not know."""
+    if examined.findings is None:
+        return []
+    try:
+        labels_for(config, find_source(config, runs), examined.findings.labels)
+    except DataError as error:
+        return [error]
+    except ArtefactError:  # the parent run is not here; that says nothing about the data
+        pass
+    return []
