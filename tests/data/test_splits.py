@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transfercli.data.splits import Sample, Sides, assign, natural_side
+from transfercli.data.splits import Sides, assign, natural_place, shares_of
+from transfercli.data.units import Sample
 from transfercli.errors import DataError
 
 HALVES = {"validation": 0.15, "test": 0.15}
@@ -84,7 +85,7 @@ def test_order_does_not_matter(sizes: list[int], carved: dict[str, float], shuff
 
 
 def test_fractions_are_kept_in_the_large() -> None:
-    sides = Counter(natural_side(pixels(n), HALVES) for n in range(20_000))
+    sides = Counter(natural_place(pixels(n), shares_of(HALVES)) for n in range(20_000))
     assert abs(sides["validation"] / 20_000 - 0.15) < 0.01
     assert abs(sides["test"] / 20_000 - 0.15) < 0.01
 
@@ -100,7 +101,9 @@ def test_a_lacking_side_takes_the_image_with_the_lowest_hash() -> None:
 
 def test_an_earlier_assignment_wins_over_the_hash_and_over_other_fractions() -> None:
     samples = of_classes([20, 20])
-    opposite = {s.pixels: "test" if natural_side(s.pixels, HALVES) == "train" else "train" for s in samples[:5]}
+    opposite = {
+        s.pixels: "test" if natural_place(s.pixels, shares_of(HALVES)) == "train" else "train" for s in samples[:5]
+    }
     found = assign(samples, {"validation": 0.3, "test": 0.3}, opposite)
     assert found.sides[:5] == [opposite[s.pixels] for s in samples[:5]]
 

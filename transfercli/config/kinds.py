@@ -45,6 +45,14 @@ def _folder_name(value: str) -> str:
     return value
 
 
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"is not a regular expression ({error})") from error
+    return value
+
+
 def _image_size(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -78,6 +86,7 @@ FolderName = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"}),
     Allowed("1 to 64 letters, digits, '.', '_' or '-', and not only dots"),
 ]
+Pattern = Annotated[Text, AfterValidator(_pattern), Allowed("a regular expression, or the name of a column")]
 Part = Annotated[Fraction | Text, Allowed("a fraction above 0 and below 1, or a path")]
 Side = Annotated[Whole, Field(ge=8, le=4096)]
 ImageSize = Annotated[

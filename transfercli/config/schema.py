@@ -21,6 +21,7 @@ from transfercli.config.kinds import (
     NonNegative,
     Number,
     Part,
+    Pattern,
     Positive,
     Rate,
     Row,
@@ -67,6 +68,11 @@ class DataConfig(Section):
     )
     validation: Part = Field(0.15, description="a folder or file, or the fraction of the training images set aside")
     test: Part | None = Field(0.15, description="a folder or file, a fraction, or null for no test images")
+    group: Pattern | None = Field(
+        None,
+        description="keeps images of one subject on one side: a column of the table, or a regular expression on the"
+        " path (its first group, or all that matches)",
+    )
     image_size: ImageSize | None = Field(
         None, description="pixels: one number or [height, width]; null takes the base's own size"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from transfercli.config.schema import DataConfig
 from transfercli.data import keras_sets
+from transfercli.data.groups import find_groups
 from transfercli.data.sources import Item, folder_items, must_exist, side_folders
 from transfercli.data.tables import is_table, table_items
 from transfercli.errors import DataError
@@ -19,11 +20,15 @@ HELD_OUT = ("validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Files, or arrays for `keras:` sources, and the fractions of the sides that no source names."""
+    """Files, or arrays for `keras:` sources, and the fractions of the sides that no source names.
+
+    groups: name of a file or row -> its group, for those that have one.
+    """
 
     items: list[Item]
     arrays: list[keras_sets.Arrays] = field(default_factory=list)
     fractions: dict[str, float] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
 
     def labels_of(self, side: str) -> set[str]:
         named = {item.label for item in self.items if item.side == side and item.counted}
@@ -45,7 +50,7 @@ def list_images(config: DataConfig, folder: Path, events: Events) -> Listing:
     A path of `validation` or `test` comes first, then what the training source names itself (folders inside, a split
     column, the test set of a `keras:` set), then the fraction. `test: null` leaves test images unused.
     """
-    items, arrays = _source(config.train, folder)
+    items, arrays = _source(config, folder)
     fractions = {}
     for side in HELD_OUT:
         value = getattr(config, side)
@@ -54,18 +59,19 @@ def list_images(config: DataConfig, folder: Path, events: Events) -> Listing:
             items = [item for item in items if item.side != side]
             arrays = [part for part in arrays if part.side != side]
         if isinstance(value, str):
-            items += _held_out(value, side, folder, base_folder(config.train, folder))
+            items += _held_out(config, side, folder)
         elif value is not None and not inside:
             fractions[side] = float(value)
         elif inside and side in config.model_fields_set and value is not None:
             events.detail(f"{side} images come from {config.train}; the fraction {value} is not used")
-    return Listing(sorted(items, key=lambda item: (item.name, item.side)), arrays, fractions)
+    groups = find_groups(config.group, items, arrays, events) if config.group else {}
+    return Listing(sorted(items, key=lambda item: (item.name, item.side)), arrays, fractions, groups)
 
 
-def list_split(path: Path, side: str, base: Path) -> list[Item]:
+def list_split(path: Path, side: str, base: Path, group: str | None = None) -> list[Item]:
     """The images of one side at `path`: a folder of classes, a folder with `side` inside, or a table."""
     if is_table(path):
-        items = table_items(path, base)
+        items = table_items(path, base, group)
         named = [item for item in items if item.side == side]
         if not named and any(item.side != "train" for item in items):
             raise DataError(f"{path.name} has no rows whose split is {side}")
@@ -83,13 +89,14 @@ def _place(given: str, folder: Path) -> Path:
     return Path(os.path.normpath(folder.absolute() / Path(given).expanduser()))
 
 
-def _source(given: str, folder: Path) -> tuple[list[Item], list[keras_sets.Arrays]]:
+def _source(config: DataConfig, folder: Path) -> tuple[list[Item], list[keras_sets.Arrays]]:
+    given = config.train
     if keras_sets.is_keras(given):
         return [], keras_sets.load(given)
     path, base = _place(given, folder), base_folder(given, folder)
     must_exist(path, "data.train", given)
     if is_table(path):
-        return table_items(path, base), []
+        return table_items(path, base, config.group), []
     if not path.is_dir():
         raise DataError(
             f"data.train: {given!r} is a file of another kind",
@@ -99,12 +106,13 @@ def _source(given: str, folder: Path) -> tuple[list[Item], list[keras_sets.Array
     return [item for side, place in sides.items() for item in folder_items(place, base, side)], []
 
 
-def _held_out(given: str, side: str, folder: Path, base: Path) -> list[Item]:
+def _held_out(config: DataConfig, side: str, folder: Path) -> list[Item]:
+    given, base = getattr(config, side), base_folder(config.train, folder)
     if keras_sets.is_keras(given):
         raise DataError(f"data.{side}: {given!r}: a keras: set can only be data.train", "it brings its own test images")
     path = _place(given, folder)
     must_exist(path, f"data.{side}", given)
-    return list_split(path, side, base)
+    return list_split(path, side, base, config.group)
 
 
 def check_classes(listing: Listing) -> None:

@@ -19,7 +19,8 @@ from transfercli.data.findings import RULES, Findings, Found, check_bad, read_im
 from transfercli.data.ingest import Reading
 from transfercli.data.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
 from transfercli.data.sources import Item, absolute, must_exist
-from transfercli.data.splits import Sample, assign
+from transfercli.data.splits import Sides, assign
+from transfercli.data.units import Sample
 from transfercli.errors import DataError
 from transfercli.events import Events
 
@@ -110,10 +111,9 @@ def _reading(
 def _arrange(root: str, findings: Findings, assignments: Mapping[str, str]) -> Dataset:
     """Put the usable images on sides; raises DataError where a class has too few."""
     usable, labels, listing = findings.usable, findings.labels, findings.listing
-    sides = assign(
-        [Sample(one.entry.pixel_hash, one.label, one.side) for one in usable], listing.fractions, assignments
-    )
-    _warn_held_out(usable, sides.held_out, findings.reading.events)
+    samples = [Sample(one.entry.pixel_hash, one.label, one.side, listing.groups.get(one.name, "")) for one in usable]
+    sides = assign(samples, listing.fractions, assignments)
+    _warn_moved(usable, sides, findings.reading.events)
     side_of = {id(one): side for one, side in zip(usable, sides.sides, strict=True)}
     splits = {
         side: split_of(side, members, labels, findings.ingest)
@@ -186,9 +186,20 @@ def _chosen(sides: Sequence[keras_sets.Arrays], records: Sequence[Record]) -> ke
     return keras_sets.Arrays(records[0].split, np.stack(rows), [r.label for r in records], [r.path for r in records])
 
 
-def _warn_held_out(usable: Sequence[Found], held_out: set[str], events: Events) -> None:
-    """A copy of a test image must not be trained on: say that it was kept out."""
-    copies = [one for one in usable if one.side == "train" and one.entry.pixel_hash in held_out]
-    if copies:
-        first = ", ".join(repr(one.name) for one in copies[:_LISTED])
-        events.warn(f"{len(copies)} training images are also validation or test images and are moved there: {first}")
+def _warn_moved(usable: Sequence[Found], sides: Sides, events: Events) -> None:
+    """A copy of a test image, or another image of its group, must not be trained on: say that it was kept out."""
+    training = [one for one in usable if one.side == "train"]
+    for moved, why in (
+        (sides.held_out, "are also validation or test images"),
+        (sides.followed, "are of a group with validation or test images"),
+    ):
+        found = [one for one in training if one.entry.pixel_hash in moved]
+        if found:
+            first = ", ".join(repr(one.name) for one in found[:_LISTED])
+            events.warn(f"{len(found)} training images {why} and are moved there: {first}")
+    if sides.torn:
+        first = ", ".join(map(repr, sides.torn[:_LISTED]))
+        events.warn(
+            f"{len(sides.torn)} groups stand on several sides, fixed by earlier runs of this experiment or by the "
+            f"data: {first}; give the experiment a new name to keep them together"
+        )

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from transfercli.data.dataset import SIDES, Record
+from transfercli.data.splits import is_place
 from transfercli.errors import ArtefactError
 from transfercli.runs.atomic import write_text
 
@@ -77,7 +78,7 @@ def read_assignments(path: Path) -> dict[str, str]:
         return {}
     assignments = {}
     for row in _rows(path, ASSIGNMENT_COLUMNS):
-        if row["split"] not in SIDES:
-            raise ArtefactError(f"{path.name} is damaged: {row['split']!r} is not one of {', '.join(SIDES)}")
+        if not is_place(row["split"]):
+            raise ArtefactError(f"{path.name} is damaged: {row['split']!r} is not one of {', '.join(SIDES)}, fold N/K")
         assignments[row["pixels"]] = row["split"]
     return assignments

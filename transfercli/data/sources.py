@@ -40,6 +40,7 @@ class Item:
         name: posix path relative to the data root.
         side: `validation` or `test` where the source says so; `train` leaves it to the splits.
         problem: "" or why it need not be opened.
+        group: what its table says in the column of `data.group`; "" without one.
     """
 
     file: str
@@ -47,6 +48,7 @@ class Item:
     label: str
     side: str = "train"
     problem: str = ""
+    group: str = ""
 
     @property
     def counted(self) -> bool:

@@ -1,70 +1,131 @@
-"""Which side an image is on: decided once, by its pixels, and kept for good.
+"""Which side an image is on: decided once, by its pixels or its group, and kept for good.
 
 The side of an image not seen before follows from the hash of its decoded pixels, so it does not depend on the other
-images, on names or on order: adding files moves nothing, and a copy lands where its original is. Earlier assignments
-win over all that. Only where a class would lack a side is an image moved, the one with the lowest hash, and that
-move is an assignment like any other.
+images, on names or on order: adding files moves nothing, and a copy lands where its original is. Images of one group
+go together, by the hash of the group's name. Earlier assignments win over all that. Only where a class would lack a
+side is something moved, the image or group with the lowest hash, and that move is an assignment like any other.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from transfercli.data.dataset import SIDES
+from transfercli.data.shares import Board, deal
+from transfercli.data.units import Sample, Unit, units_of
 from transfercli.errors import DataError
 
 RANK = {side: rank for rank, side in enumerate(SIDES)}  # an image once held out never comes back to train
+_FOLD = re.compile(r"fold [0-9]+/[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A usable image as the splits see it; `side` is `train` where the source leaves it open."""
+class Folds:
+    """Cross-validation: `count` folds, of which number `validating` (from 1) validates and the others train."""
 
-    pixels: str
-    label: str
-    side: str = "train"
+    count: int
+    validating: int
+
+    def name(self, number: int) -> str:
+        return f"fold {number}/{self.count}"
+
+    def side(self, place: str) -> str:
+        """The side of an image whose place is a fold of this count, or a side itself."""
+        if not _FOLD.fullmatch(place):
+            return place
+        return "validation" if place == self.name(self.validating) else "train"
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The side of each sample in order, every assignment ever made, and the hashes that stand on two sides."""
+    """What `assign` decides.
+
+    Attributes:
+        sides: of each sample, in order.
+        assignments: pixel hash -> side or fold, every one ever made.
+        held_out: hashes of training images that are validation or test images also.
+        followed: hashes of training images that are held out because others of their group are, by the source.
+        torn: a group's name each where earlier assignments put its images on several sides.
+    """
 
     sides: list[str]
     assignments: dict[str, str]
     held_out: set[str]
+    followed: frozenset[str] = frozenset()
+    torn: tuple[str, ...] = ()
 
 
-def natural_side(pixels: str, fractions: Mapping[str, float]) -> str:
-    """The side that a hash falls on; its first 64 bits, as a fraction, against the thresholds."""
-    place, bound = int(pixels[:16], 16) / 2.0**64, 0.0
-    for side in ("test", "validation"):
-        bound += fractions.get(side, 0.0)
+def is_place(text: str) -> bool:
+    """Whether `text` may stand as an assignment: a side, or a fold such as `fold 2/5`."""
+    return text in SIDES or bool(_FOLD.fullmatch(text))
+
+
+def natural_place(key: str, shares: Mapping[str, float]) -> str:
+    """Where a hash falls: its first 64 bits, as a fraction, against the shares added up; the last takes the rest."""
+    place, bound = int(key[:16], 16) / 2.0**64, 0.0
+    *carved, rest = shares
+    for name in carved:
+        bound += shares[name]
         if place < bound:
-            return side
-    return "train"
+            return name
+    return rest
 
 
-def assign(samples: Sequence[Sample], fractions: Mapping[str, float], earlier: Mapping[str, str]) -> Sides:
+def shares_of(fractions: Mapping[str, float], folds: Folds | None = None) -> dict[str, float]:
+    """Every place that images may go to and its share of them, in the order in which hashes fall on them."""
+    shares = {side: fractions[side] for side in ("test", "validation") if side in fractions}
+    rest = max(1.0 - sum(shares.values()), 0.0)
+    if folds is None:
+        return {**shares, "train": rest}
+    return {**shares, **{folds.name(n + 1): rest / folds.count for n in range(folds.count)}}
+
+
+def assign(
+    samples: Sequence[Sample],
+    fractions: Mapping[str, float],
+    earlier: Mapping[str, str],
+    *,
+    folds: Folds | None = None,
+    seed: int | None = None,
+) -> Sides:
     """Put every sample on a side.
 
     Args:
         fractions: of the sides to be carved from the training images, such as {"validation": 0.15}; {} for none.
-        earlier: pixel hash -> side, of earlier runs of the experiment.
+        earlier: pixel hash -> side or fold, of earlier runs of the experiment.
+        folds: instead of a fraction for validation.
+        seed: None goes by the hash; a number gives every class its exact shares, drawn with it.
 
     Raises DataError, naming the class and its count, where a class has too few different images for its sides.
     """
+    shares = shares_of(fractions, folds)
     explicit = _explicit(samples)
-    fixed = dict(earlier)
+    lasting = {*SIDES} if folds is None else {*shares, "test"}
+    known = {pixels: place for pixels, place in earlier.items() if place in lasting}
+    fixed = dict(known)
     for pixels, side in explicit.items():
-        fixed[pixels] = max(side, fixed.get(pixels, side), key=RANK.__getitem__)
-    pool = [sample for sample in samples if sample.side == "train"]
-    decided = {s.pixels: fixed.get(s.pixels) or natural_side(s.pixels, fractions) for s in pool}
-    free = {pixels for pixels in decided if pixels not in fixed}
-    _fill_lacking_sides(pool, ["train", *fractions], decided, free)
-    sides = [decided[s.pixels] if s.side == "train" else s.side for s in samples]
-    return Sides(sides, {**fixed, **decided}, {pixels for pixels in explicit if pixels in decided})
+        fixed[pixels] = max(side, fixed.get(pixels, side), key=_rank)
+    units = units_of(samples)
+    torn = _follow(units, fixed)
+    board = Board([sample for sample in samples if sample.side == "train"], fixed)
+    _place(board, units, shares, {p for p, place in earlier.items() if place in ("train", "validation")}, seed)
+    _fill_lacking_places(board, [*reversed(shares)], folds)
+    place_of = board.place
+    sides = [place_of[s.pixels] if s.side == "train" else s.side for s in samples]
+    kept = {p: place for p, place in earlier.items() if place not in lasting and place in SIDES}
+    return Sides(
+        [folds.side(place) for place in sides] if folds else sides,
+        {**earlier, **fixed, **place_of, **kept},
+        {pixels for pixels in explicit if pixels in board.labels_of},
+        _followers(units, explicit, known, place_of),
+        torn,
+    )
+
+
+def _rank(place: str) -> tuple[int, str]:
+    return RANK.get(place, 0), place
 
 
 def _explicit(samples: Iterable[Sample]) -> dict[str, str]:
@@ -72,52 +133,91 @@ def _explicit(samples: Iterable[Sample]) -> dict[str, str]:
     named: dict[str, str] = {}
     for sample in samples:
         if sample.side != "train":
-            named[sample.pixels] = max(sample.side, named.get(sample.pixels, sample.side), key=RANK.__getitem__)
+            named[sample.pixels] = max(sample.side, named.get(sample.pixels, sample.side), key=_rank)
     return named
 
 
-def _fill_lacking_sides(pool: Sequence[Sample], wanted: Sequence[str], decided: dict[str, str], free: set[str]) -> None:
-    classes: defaultdict[str, set[str]] = defaultdict(set)
-    for sample in pool:
-        classes[sample.label].add(sample.pixels)
-    for label in sorted(classes):
-        _check_enough(label, len(classes[label]), wanted)
-        for side in wanted:
-            if not any(decided[pixels] == side for pixels in classes[label]):
-                moved = _movable(label, classes, wanted, decided, free)
+def _follow(units: Sequence[Unit], fixed: dict[str, str]) -> tuple[str, ...]:
+    """New images of a group go where the group is; one name of each group that stands on several sides."""
+    torn = []
+    for unit in units:
+        standing = {fixed[pixels] for pixels in unit.pixels if pixels in fixed}
+        if standing:
+            strictest = max(standing, key=_rank)
+            fixed.update({pixels: strictest for pixels in unit.pixels if pixels not in fixed})
+        if len(standing) > 1:
+            torn.append(unit.name)
+    return tuple(torn)
+
+
+def _followers(
+    units: Iterable[Unit], explicit: Mapping[str, str], known: Mapping[str, str], place_of: Mapping[str, str]
+) -> frozenset[str]:
+    joined = [unit for unit in units if any(pixels in explicit for pixels in unit.pixels)]
+    return frozenset(
+        pixels for unit in joined for pixels in unit.pixels if not (pixels in explicit or pixels in known)
+    ) & frozenset(place_of)
+
+
+def _place(board: Board, units: Iterable[Unit], shares: Mapping[str, float], seen: set[str], seed: int | None) -> None:
+    """Put what nothing has fixed where its hash falls, or where its class has a share left."""
+    free = [unit for unit in units if unit.pixels[0] not in board.fixed]
+    board.take(free)
+    if seed is not None:
+        deal(board, shares, seed)
+        return
+    trained = {place: share for place, share in shares.items() if place != "test"}
+    for unit in board.free:
+        # What an earlier run trained on, before there were folds, is no test image any more.
+        board.put(unit, natural_place(unit.key, trained if seen.intersection(unit.pixels) else shares))
+
+
+def _fill_lacking_places(board: Board, wanted: Sequence[str], folds: Folds | None) -> None:
+    for label in sorted(board.classes):
+        _check_enough(label, len(board.classes[label]), wanted, folds)
+        for place in wanted:
+            if not board.counts[label][place]:
+                moved = _movable(board, label, wanted)
                 if moved is None:
-                    raise _no_image_left(label, side, classes[label], decided)
-                decided[moved] = side
+                    raise _no_image_left(board, label, place, wanted)
+                board.put(moved, place)
 
 
-def _check_enough(label: str, different: int, wanted: Sequence[str]) -> None:
+def _check_enough(label: str, different: int, wanted: Sequence[str], folds: Folds | None) -> None:
     least = max(2, len(wanted))
     if different < least:
+        held = [place for place in wanted if place in SIDES]
+        named = [f"{folds.count} folds", *held] if folds else held
         raise DataError(
             f"class {label!r} has {different} different usable image{'s' * (different != 1)} for "
-            f"{' and '.join(wanted)}; at least {least} are needed",
+            f"{' and '.join(named)}; at least {least} are needed",
             f"add images of {label!r}, or take the class out",
         )
 
 
-def _movable(
-    label: str, classes: Mapping[str, set[str]], wanted: Sequence[str], decided: Mapping[str, str], free: set[str]
-) -> str | None:
-    """The free image with the lowest hash whose move leaves no class without a side it has now; train gives first."""
-    owners = list(classes.values())
-    counts = [Counter(decided[pixels] for pixels in hashes) for hashes in owners]
-    for side in wanted:
-        for pixels in sorted(p for p in classes[label] & free if decided[p] == side):
-            if all(counts[i][side] > 1 for i, hashes in enumerate(owners) if pixels in hashes):
-                return pixels
+def _movable(board: Board, label: str, wanted: Sequence[str]) -> Unit | None:
+    """The free unit with the lowest hash whose move leaves no class without a place it has now; train gives first."""
+    for place in wanted:
+        for unit in sorted(board.free_of(label), key=lambda unit: unit.key):
+            if board.place[unit.pixels[0]] == place and all(
+                board.counts[owner][place] > size for owner, size in board.sizes(unit).items()
+            ):
+                return unit
     return None
 
 
-def _no_image_left(label: str, side: str, hashes: set[str], decided: Mapping[str, str]) -> DataError:
-    standing = Counter(decided[pixels] for pixels in hashes)
-    found = ", ".join(f"{standing[s]} in {s}" for s in SIDES if standing[s])
+def _no_image_left(board: Board, label: str, place: str, wanted: Sequence[str]) -> DataError:
+    standing = board.counts[label]
+    found = ", ".join(f"{standing[name]} in {name}" for name in dict.fromkeys((*SIDES, *wanted)) if standing[name])
+    groups = len(board.free_of(label))
+    if groups and any(len(unit.pixels) > 1 for unit in board.free_of(label)):
+        return DataError(
+            f"class {label!r} has no group left for {place}: its {len(board.classes[label])} different images stand in "
+            f"{groups} group{'s' * (groups != 1)} ({found})",
+            f"add groups of {label!r}, or let data.group tell its images apart more finely",
+        )
     return DataError(
-        f"class {label!r} has no image left for {side}: {found}, fixed by "
+        f"class {label!r} has no image left for {place}: {found}, fixed by "
         "earlier runs of this experiment or by the data",
         f"add images of {label!r}, or give the experiment a new name",
     )

@@ -19,9 +19,10 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def table_items(path: Path, base: Path) -> list[Item]:
+def table_items(path: Path, base: Path, group: str | None = None) -> list[Item]:
     """The rows of a table, sorted by path; paths in it are relative to the table's folder.
 
+    group: a further column to be read, where the table has it.
     An empty `split` means `train`. Raises DataError with the line for a missing column, an empty value, an unknown
     split, a path listed twice, or text that cannot be a name.
     """
@@ -32,7 +33,7 @@ def table_items(path: Path, base: Path) -> list[Item]:
             file = absolute(file, path.parent)
             if file in items:
                 raise DataError(f"{path.name}:{line}: {row['path']!r} is listed twice")
-            items[file] = Item(file, relative(file, base), label, side)
+            items[file] = Item(file, relative(file, base), label, side, group=_group(row, group, path, line))
     except (csv.Error, OSError) as error:
         raise DataError(f"{path.name} cannot be read: {error}") from error
     if not items:
@@ -82,6 +83,15 @@ def _checked(row: dict[str, Any], path: Path, line: int) -> tuple[str, str, str]
     if side is None:
         raise DataError(f"{path.name}:{line}: split {values[2]!r} is not one of train, validation, test or empty")
     return values[0], values[1], side
+
+
+def _group(row: dict[str, Any], column: str | None, path: Path, line: int) -> str:
+    value = row.get(column) if column else None
+    if value is None:
+        return ""
+    if not isinstance(value, str | int | float):
+        raise DataError(f"{path.name}:{line}: {column} must be text or a number, received {value!r}")
+    return str(value).strip()
 
 
 def _encodable(value: str, column: str, path: Path, line: int) -> None:
