@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from transfercli.config import checks, choices, inherit
 from transfercli.config.dump import dump
 from transfercli.config.explain import explain, mark_of
-from transfercli.config.places import KeyPath, Place, Problem, UnreadableError
+from transfercli.config.places import KeyPath, Place, Problem, UnreadableError, dotted
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError
 
@@ -35,6 +36,29 @@ class LoadedConfig:
     def where(self, key: str) -> str:
         """`file:line` of `a.b.c`, or of the mapping around it where the file leaves it out."""
         return str(mark_of(tuple(key.split(".")), self.places))
+
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """A `ConfigError` that only data or a model could bring out says where its key stands, as all others do.
+
+        Its message begins with the key, as in `transfer.phases[0].unfreeze: …`; one that names no key stays as it is.
+        """
+        try:
+            yield
+        except ConfigError as error:
+            path = self._spoken_of(error.message)
+            if path is None:
+                raise
+            raise ConfigError(f"{mark_of(path, self.places)}: {error.message}", error.hint) from error
+
+    def _spoken_of(self, message: str) -> KeyPath | None:
+        """The deepest key in the file that a message's first word names, or that holds what it names."""
+        found = [
+            path
+            for path in self.places
+            if path and message.startswith(tuple(dotted(path) + end for end in (":", ".", "[")))
+        ]
+        return max(found, key=len, default=None)
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:

@@ -46,9 +46,12 @@ def from_config(gates: Mapping[str, float | str], labels: Sequence[str] | None =
         found = BOUND.fullmatch(str(value))
         if not found:
             raise ConfigError(
-                f'evaluation.gates.{metric} must be a number, ">=NUMBER" or "<=NUMBER"; received {value!r}'
+                f'evaluation.gates.{metric}: must be a number, ">=NUMBER" or "<=NUMBER"; received {value!r}'
             )
-        result.append(_gate(metric, found["op"] or "=", found["bound"], labels, ConfigError))
+        try:
+            result.append(_gate(metric, found["op"] or "=", found["bound"], labels, ConfigError))
+        except ConfigError as error:
+            raise ConfigError(f"evaluation.gates.{metric}: {error.message}", error.hint) from error
     return result
 
 

@@ -17,7 +17,7 @@ from transfercli.errors import DataError
 from transfercli.events import Events
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, find_run, read_record
-from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config
+from transfercli.workflows.model import TrainedRun, image_size, load_run, load_run_config, read_labels
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
@@ -45,8 +45,10 @@ def evaluate_run(request: EvaluateRequest, events: Events) -> tuple[dict[str, An
     from transfercli.evaluation.write import write_evaluation
 
     run = find_run(request.run, request.runs)
-    config, labels = read_run_config(run), read_labels(run)
-    checked = gates.resolve(config.evaluation.gates, request.minimums, labels)
+    loaded, labels = load_run_config(run), read_labels(run)
+    config = loaded.config
+    with loaded.placing():
+        checked = gates.resolve(config.evaluation.gates, request.minimums, labels)
     split = read_split(run, config, labels, request.split, events, request.data)
     trained = load_run(run, events)
     predictions = predict(trained, split, events)

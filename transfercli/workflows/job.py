@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from transfercli.config.loader import dump, load, resolve
+from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError, UsageError
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, check_run_id, find_run, new_run_id, read_json
-from transfercli.workflows.model import read_run_config, with_structure
+from transfercli.workflows.model import load_run_config, with_structure
 
 Command = Literal["pretrain", "finetune"]
 
@@ -34,14 +34,21 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class Job:
-    """One training, decided: its resolved config, the folder its paths start from, and its run folder."""
+    """One training, decided: its resolved config, the folder its paths start from, and its run folder.
+
+    loaded: the resolved config and where its keys stand, in the file of this call or in the run's own copy.
+    """
 
     command: Command
-    config: ExperimentConfig
+    loaded: LoadedConfig
     folder: Path
     run: RunFolder
     runs: Path
     spelled: str
+
+    @property
+    def config(self) -> ExperimentConfig:
+        return self.loaded.config
 
     @property
     def resume_line(self) -> str:
@@ -54,9 +61,9 @@ def decide(request: TrainRequest) -> Job:
         return _job_of_run(request, find_run(request.resume, request.runs))
     if request.config is None:
         raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
-    config, folder = read_config(request.config, request.overrides, request.command, request.runs)
-    run = RunFolder(request.runs / config.name / check_run_id(request.run_id or new_run_id()))
-    job = Job(request.command, config, folder, run, request.runs, _spelled(request))
+    loaded = load_resolved(request.config, request.overrides, request.command, request.runs)
+    run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
+    job = Job(request.command, loaded, loaded.folder, run, request.runs, _spelled(request))
     if run.record.exists():
         _check_same(job)
     return job
@@ -64,8 +71,14 @@ def decide(request: TrainRequest) -> Job:
 
 def read_config(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> tuple[ExperimentConfig, Path]:
     """The resolved config, and the folder its relative paths start from."""
+    loaded = load_resolved(path, overrides, command, runs)
+    return loaded.config, loaded.folder
+
+
+def load_resolved(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> LoadedConfig:
+    """The resolved config, with the places of its keys."""
     loaded = load(path, overrides)
-    return resolve(with_structure(loaded.config, runs), command), loaded.folder
+    return replace(loaded, config=resolve(with_structure(loaded.config, runs), command))
 
 
 def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
@@ -75,10 +88,9 @@ def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
     if run.path.is_symlink() or not run.path.name:  # `latest`, or `.` inside the run
         run = RunFolder(Path(os.path.realpath(run.path)))
     command = read_json(run.record).get("workflow", request.command)
-    job = Job(command, read_run_config(run), record.config_folder(run), run, run.path.parent.parent, _spelled(request))
+    job = Job(command, load_run_config(run), record.config_folder(run), run, run.path.parent.parent, _spelled(request))
     if request.config is not None:
-        config, _ = read_config(request.config, request.overrides, command, request.runs)
-        _check_same(replace(job, config=config))
+        _check_same(replace(job, loaded=load_resolved(request.config, request.overrides, command, request.runs)))
     return job
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transfercli.config.loader import load
+from transfercli.config.loader import LoadedConfig, load
 from transfercli.config.schema import (
     DataConfig,
     ExperimentConfig,
@@ -37,8 +37,13 @@ class Source:
 
 def read_run_config(run: RunFolder) -> ExperimentConfig:
     """The resolved config of a run; `ArtefactError` where it is missing or damaged."""
+    return load_run_config(run).config
+
+
+def load_run_config(run: RunFolder) -> LoadedConfig:
+    """The same, with the places of its keys in the run's `config.yaml`."""
     try:
-        return load(run.config).config
+        return load(run.config)
     except ConfigError as error:
         raise ArtefactError(f"the config of {run.label} is damaged: {error.message}", "restore the run") from error
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
@@ -13,7 +14,8 @@ from transfercli.config.schema import ExperimentConfig
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_dataset
 from transfercli.data.manifest import read_assignments, write_assignments, write_manifest
-from transfercli.errors import DataError, Interrupted
+from transfercli.errors import ConfigError, DataError, Interrupted
+from transfercli.evaluation.gates import from_config
 from transfercli.events import Events
 from transfercli.runs import atomic, record
 from transfercli.runs.folder import (
@@ -72,7 +74,8 @@ def train(request: TrainRequest, events: Events) -> Result:
     """
     watch = Stopwatch()
     job = decide(request)
-    with experiment_lock(job.run.path.parent, request.wait, lambda: events.progress("waiting for the lock", 0, 1, "")):
+    waiting = partial(events.progress, "waiting for the lock", 0, 1, "")
+    with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
         finished = finished_result(job)
         if finished is not None:
             events.info(f"{job.run.label} is complete already; this is its result")
@@ -83,6 +86,7 @@ def train(request: TrainRequest, events: Events) -> Result:
         with watch("ingest"):
             dataset = read_data(job, events)
         labels = labels_for(job.config, source, dataset.labels)
+        from_config(job.config.evaluation.gates, labels)  # known now, not when it is trained and evaluated
         backend = prepare_backend(job.config)
         classifier, report = new_classifier(job.config, source, labels, job.folder, events)
         plan = plan_for(job.config, classifier)
@@ -124,6 +128,7 @@ def read_data(job: Job, events: Events) -> Dataset:
         compute=job.config.compute,
         assignments=read_assignments(splits_file(job.run.path.parent)),
         events=events,
+        seed=job.config.seed,
     )
 
 
@@ -143,8 +148,12 @@ def plan_for(config: ExperimentConfig, classifier: Classifier) -> Plan:
     training = config.training
     stages = tuple(classifier.stages)
     phases = phases_of(config.transfer, training.epochs, training.optimizer.learning_rate, stages)
-    for phase in phases:
-        trainable_from(classifier, phase.unfreeze)
+    for number, phase in enumerate(phases):
+        try:
+            trainable_from(classifier, phase.unfreeze)
+        except ConfigError as error:
+            key = f"transfer.phases[{number}]" if config.transfer.phases else "transfer"
+            raise ConfigError(f"{key}.{error.message}", error.hint) from error
     return Plan(tuple(phases), training, config.seed, step_precision(config.compute), batchnorm_trains(config.model))
 
 
