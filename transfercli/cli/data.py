@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from transfercli.cli.exits import run_command
-from transfercli.cli.options import RUNS, ConfigFile, Json, Overrides, Quiet, Runs, Verbose
+from transfercli.cli.options import RUNS, ConfigFile, Json, Overrides, Quiet, Run, Runs, Verbose
 from transfercli.cli.tables import print_pairs, print_table
 from transfercli.cli.text import printable
 from transfercli.errors import DataError
@@ -50,6 +50,26 @@ def check(
     run_command(work, _show_check, as_json=json, quiet=quiet, verbose=verbose)
 
 
+@app.command()
+def diff(
+    config: ConfigFile,
+    run: Run,
+    overrides: Overrides = None,
+    runs: Runs = RUNS,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """What changed since a run trained: images added, removed, changed and relabelled, classes new and lost."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.diff import DiffRequest, diff_data
+
+        return diff_data(DiffRequest(config, run, runs, tuple(overrides or ())), console)
+
+    run_command(work, _show_diff, as_json=json, quiet=quiet, verbose=verbose)
+
+
 def _show_check(result: dict[str, Any]) -> None:
     shape = result["sizes"].get("median", ())
     pairs = [
@@ -77,6 +97,20 @@ def _show_check(result: dict[str, Any]) -> None:
             _some(f"{kind}{part}".replace("_", " "), ("path", "looks like"), result[f"{kind}{part}"])
     unusual = [(one["path"], one["width"], one["height"]) for one in result["unusual_sizes"]]
     _some("unusual sizes", ("path", "width", "height"), unusual)
+
+
+def _show_diff(result: dict[str, Any]) -> None:
+    lists = ("added", "removed", "changed", "relabelled", "moved", "renamed", "new_classes", "lost_classes")
+    counts = [(name.replace("_", " "), len(result[name]) or None) for name in lists]
+    print_pairs([("unchanged", "yes" if result["unchanged"] else "no"), ("same", result["same"]), *counts])
+    for name in ("added", "removed", "changed"):
+        _some(name, ("path",), [(path,) for path in result[name]])
+    earlier = result["earlier_labels"]
+    _some("relabelled", ("path", "was"), [(path, earlier[path]) for path in result["relabelled"]])
+    _some("moved to another side", ("path",), [(path,) for path in result["moved"]])
+    _some("renamed", ("was", "is"), result["renamed"])
+    for name in ("new_classes", "lost_classes"):
+        _some(name.replace("_", " "), ("class",), [(label,) for label in result[name]])
 
 
 def _some(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
