@@ -168,6 +168,32 @@ def test_set_can_turn_a_word_into_a_mapping_and_back(loaded: Loaded) -> None:
     assert loaded(MINIMAL, "model.weights.run=digits", "model.weights=none").config.model.weights == "none"
 
 
+@pytest.mark.parametrize(
+    "override, key, value",
+    [
+        ("training.class_weights={b: 2}", ("training", "class_weights"), {"b": 2}),
+        ("evaluation={metrics: [ece]}", ("evaluation", "gates"), {}),
+        ("evaluation.metrics=[mcc]", ("evaluation", "metrics"), ["mcc"]),
+        ("evaluation.gates={}", ("evaluation", "gates"), {}),
+        ("data={train: other}", ("data", "batch_size"), 32),
+    ],
+)
+def test_set_replaces_a_mapping_or_list_and_merges_nothing(loaded: Loaded, override: str, key: tuple, value) -> None:
+    text = (
+        "name: x\ndata: {train: images, batch_size: 7}\nmodel: {base: small_cnn}\ntraining: {class_weights: {a: 1}}\n"
+        "evaluation: {metrics: [accuracy, ece], gates: {accuracy: 0.9}}\n"
+    )
+    found = loaded(text, override)
+    section, name = key
+    assert getattr(getattr(found.config, section), name) == value
+    assert found.where(override.split("=")[0]) == f"--set {override}"
+
+
+def test_a_set_that_leaves_a_needed_key_out_is_blamed_for_it(refusal: Refusal) -> None:
+    (line,) = refusal(MINIMAL, "data={batch_size: 8}")
+    assert line.startswith("--set data={batch_size: 8}: data.train: is missing")
+
+
 def test_the_last_set_wins(loaded: Loaded) -> None:
     assert loaded(MINIMAL, "seed=1", "seed=2").config.seed == 2
 

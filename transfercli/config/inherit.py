@@ -135,7 +135,10 @@ def _forget(places: dict[KeyPath, Place], path: KeyPath) -> None:
 
 
 def override(document: Document, text: str) -> Document:
-    """`a.b.c=VALUE` over a document; VALUE is read by the same rules. What is wrong with it goes to `problems`."""
+    """`a.b.c=VALUE` over a document: VALUE, read by the same rules, replaces what the key held.
+
+    What is wrong with it goes to `problems`.
+    """
     source = f"--set {text if len(text) <= 100 else text[:99] + '…'}"
     name, equals, value = text.partition("=")
     path = tuple(name.strip().split("."))
@@ -168,7 +171,16 @@ def override(document: Document, text: str) -> Document:
     for part in reversed(path):
         nested = {part: nested}
     problems = [Problem(mark, problem.message, (*path, *problem.path)) for problem in given.problems]
+    _take_out(document, path)  # one key is replaced, not merged with what it was
     return merge(document, Document(nested, places, problems))
+
+
+def _take_out(document: Document, path: KeyPath) -> None:
+    *above, key = path
+    mapping = _value(document.value, tuple(above))
+    if isinstance(mapping, dict) and key in mapping:
+        del mapping[key]
+        _forget(document.places, path)
 
 
 def _value(data: Any, path: KeyPath) -> Any:
