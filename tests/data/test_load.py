@@ -203,3 +203,33 @@ def test_a_run_that_lists_a_class_twice_under_two_sides_keeps_both(tmp_path: Pat
     found = load(tmp_path, validation="held", test="held")
     assert len(found.splits["validation"]) == len(found.splits["test"]) == 8
     assert len(found.splits["train"]) == 40
+
+
+def test_stratified_sides_of_a_folder_have_exact_shares_and_follow_the_seed(
+    tmp_path: Path, grow: Any, load: Load
+) -> None:
+    found = load(grow(tmp_path / "images", TWO).parent, split="stratified")
+    assert {side: split.counts() for side, split in found.splits.items()} == {
+        "train": {"cat": 14, "dog": 14},
+        "validation": {"cat": 3, "dog": 3},
+        "test": {"cat": 3, "dog": 3},
+    }
+    again = load(tmp_path, split="stratified", assignments=found.assignments, validation=0.4, test=0.4)
+    assert sides_of(again) == sides_of(found)
+
+
+def test_each_fold_validates_other_images(tmp_path: Path, grow: Any, load: Load) -> None:
+    grow(tmp_path / "images", TWO)
+    seen: list[str] = []
+    for fold in (1, 2, 3):
+        found = load(tmp_path, folds=3, fold=fold, test=None)
+        assert set(found.splits) == {"train", "validation"}
+        seen += found.splits["validation"].paths
+    assert sorted(seen) == sorted(sides_of(found))
+
+
+def test_folds_beside_validation_images_of_the_source_are_refused(tmp_path: Path, grow: Any, load: Load) -> None:
+    grow(tmp_path / "images" / "train", TWO)
+    grow(tmp_path / "images" / "val", {"cat": 3, "dog": 3}, first=400)
+    with pytest.raises(DataError, match=r"names 6 validation images itself, such as 'val/cat/0400.png'"):
+        load(tmp_path, folds=3, fold=1)

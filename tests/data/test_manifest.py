@@ -51,9 +51,9 @@ def test_the_columns_are_those_of_the_contract(tmp_path: Path) -> None:
 
 
 def test_assignments_survive_the_round_trip_and_equal_ones_are_equal_bytes(tmp_path: Path) -> None:
-    write_assignments(tmp_path / "a.csv", {"b" * 64: "test", "a" * 64: "train"})
-    write_assignments(tmp_path / "b.csv", {"a" * 64: "train", "b" * 64: "test"})
-    assert read_assignments(tmp_path / "a.csv") == {"a" * 64: "train", "b" * 64: "test"}
+    write_assignments(tmp_path / "a.csv", {"b" * 64: "fold 2/5", "a" * 64: "train"})
+    write_assignments(tmp_path / "b.csv", {"a" * 64: "train", "b" * 64: "fold 2/5"})
+    assert read_assignments(tmp_path / "a.csv") == {"a" * 64: "train", "b" * 64: "fold 2/5"}
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transfercli.data.splits import Sides, assign, natural_place, shares_of
+from transfercli.data.splits import Folds, Sides, assign, natural_place, shares_of
 from transfercli.data.units import Sample
 from transfercli.errors import DataError
 
@@ -141,3 +141,107 @@ def test_an_image_once_in_test_never_comes_back_to_train() -> None:
     first = assign([*pool, Sample(pixels(999), "class0", "test")], {"validation": 0.2}, {})
     later = assign([*pool, Sample(pixels(999), "class0")], {"validation": 0.2}, first.assignments)
     assert later.sides[-1] == "test"
+
+
+# -- stratified sides and folds
+
+
+@given(class_sizes, class_sizes, st.integers(0, 3), st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_stratified_sides_keep_images_when_files_are_added(
+    sizes: list[int], more: list[int], seed: int, shuffler: random.Random
+) -> None:
+    samples = of_classes(sizes)
+    first = assign(samples, HALVES, {}, seed=seed)
+    grown = samples + of_classes(more, first=5_000)
+    shuffler.shuffle(grown)
+    second = assign(grown, HALVES, first.assignments, seed=seed)
+    assert first.assignments.items() <= second.assignments.items()
+
+
+@given(class_sizes, st.floats(0.05, 0.4), st.floats(0.05, 0.4), st.integers(0, 9))
+@settings(max_examples=100, deadline=None)
+def test_stratified_sides_have_the_exact_shares_of_every_class(
+    sizes: list[int], validation: float, test: float, seed: int
+) -> None:
+    samples = of_classes(sizes)
+    found = assign(samples, {"validation": validation, "test": test}, {}, seed=seed)
+    for number, size in enumerate(sizes):
+        counts = Counter(s for one, s in zip(samples, found.sides, strict=True) if one.label == f"class{number}")
+        for side, share in (("validation", validation), ("test", test)):
+            assert counts[side] == 1 or abs(counts[side] - size * share) < 1
+        assert counts["train"] >= 1
+
+
+def test_stratified_sides_follow_from_the_seed_and_not_from_the_order() -> None:
+    samples = of_classes([40, 40])
+    one = assign(samples, HALVES, {}, seed=1).assignments
+    assert assign(samples[::-1], HALVES, {}, seed=1).assignments == one
+    assert assign(samples, HALVES, {}, seed=2).assignments != one
+
+
+def test_stratified_sides_count_what_earlier_runs_assigned() -> None:
+    samples = of_classes([20, 20])
+    earlier = {s.pixels: "test" for s in samples[:3]}
+    found = assign(samples, HALVES, earlier, seed=0)
+    assert [n for n, side in enumerate(found.sides[:20]) if side == "test"] == [0, 1, 2]
+
+
+def test_small_classes_do_not_all_round_to_the_same_side() -> None:
+    samples = of_classes([10] * 40)
+    sides = Counter(assign(samples, HALVES, {}, seed=0).sides)
+    assert sides["validation"] + sides["test"] == 120  # 15 % of 10 is 1.5: one class gives 2, another 1
+    assert 50 <= sides["test"] <= 70
+
+
+fold_sizes = st.lists(st.integers(6, 30), min_size=2, max_size=4)
+
+
+@given(fold_sizes, st.integers(2, 5), st.sampled_from([{}, {"test": 0.15}]), st.sampled_from([None, 0]))
+@settings(max_examples=60, deadline=None)
+def test_every_image_but_the_test_images_validates_in_exactly_one_fold(
+    sizes: list[int], count: int, carved: dict[str, float], seed: int | None
+) -> None:
+    samples = of_classes(sizes)
+    found = [assign(samples, carved, {}, folds=Folds(count, n + 1), seed=seed) for n in range(count)]
+    assert len({tuple(sorted(one.assignments.items())) for one in found}) == 1
+    for number in range(len(samples)):
+        sides = Counter(one.sides[number] for one in found)
+        assert sides in (Counter(validation=1, train=count - 1), Counter(test=count))
+    for one in found:
+        standing = {(s.label, side) for s, side in zip(samples, one.sides, strict=True)}
+        assert standing == {(s.label, side) for s in samples for side in ("train", "validation", *carved)}
+
+
+@given(fold_sizes, fold_sizes, st.sampled_from([None, 0]))
+@settings(max_examples=60, deadline=None)
+def test_adding_files_never_moves_an_image_to_another_fold(sizes: list[int], more: list[int], seed: int | None) -> None:
+    samples = of_classes(sizes)
+    first = assign(samples, {"test": 0.1}, {}, folds=Folds(5, 2), seed=seed)
+    grown = samples + of_classes(more, first=5_000)
+    second = assign(grown, {"test": 0.1}, first.assignments, folds=Folds(5, 3), seed=seed)
+    assert first.assignments.items() <= second.assignments.items()
+
+
+def test_stratified_folds_are_of_one_size_in_every_class() -> None:
+    samples = of_classes([20, 33])
+    places = assign(samples, {}, {}, folds=Folds(5, 1), seed=0).assignments
+    for label, sizes in (("class0", {4}), ("class1", {6, 7})):
+        counts = Counter(places[s.pixels] for s in samples if s.label == label)
+        assert set(counts.values()) == sizes
+        assert len(counts) == 5
+
+
+def test_folds_leave_the_sides_of_earlier_runs_as_they_were() -> None:
+    samples = of_classes([40, 40])
+    sided = assign(samples, HALVES, {})
+    folded = assign(samples, {"test": 0.15}, sided.assignments, folds=Folds(4, 1))
+    assert folded.assignments == sided.assignments
+    for before, now in zip(sided.sides, folded.sides, strict=True):
+        assert (before == "test") == (now == "test")  # neither leaves the test images nor joins them
+    assert assign(samples, HALVES, folded.assignments).sides == sided.sides
+
+
+def test_a_class_with_fewer_images_than_folds_is_named() -> None:
+    with pytest.raises(DataError, match=r"'class1' has 4 different usable images for 5 folds and test; at least 6"):
+        assign(of_classes([20, 4]), {"test": 0.1}, {}, folds=Folds(5, 1))

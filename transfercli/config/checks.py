@@ -9,6 +9,7 @@ from typing import Any
 from transfercli.config import choices
 from transfercli.config.explain import at, mark_of, shown
 from transfercli.config.places import Document, KeyPath, Problem
+from transfercli.config.schema import DataConfig
 
 Found = Iterator[tuple[KeyPath, str]]
 
@@ -18,6 +19,7 @@ NOT_YET: tuple[tuple[KeyPath, tuple[str, ...] | None, str], ...] = (
     (("compute", "cache"), ("require",), "auto, off"),
     (("tracking", "mlflow"), None, "null"),
 )
+FOLDS = {"folds": "how many folds there are", "fold": "which fold validates, from 1"}
 LINEAR_HEADS = ("linear_probe", "auto")
 PER_CLASS = re.compile(r"(recall|precision|f1)\[.+\]")
 
@@ -44,6 +46,19 @@ def _phases_alone(data: Any) -> Found:
     for key in ("strategy", "unfreeze"):
         if at(("transfer", key), data) is not None:
             yield ("transfer", key), "cannot stand beside phases, which say it all; remove one of the two"
+
+
+def _folds(data: Any) -> Found:
+    folds, fold = (at(("data", key), data) for key in ("folds", "fold"))
+    if (folds is None) != (fold is None):
+        key, other = ("folds", "fold") if fold is None else ("fold", "folds")
+        yield ("data", key), f"needs data.{other}: {FOLDS[other]}"
+    elif type(folds) is int and type(fold) is int and fold > folds >= 2:
+        yield ("data", "fold"), f"is out of range, received {shown(fold)}; allowed: 1 to {folds} (data.folds)"
+    validation = at(("data", "validation"), data)
+    usual = DataConfig.model_fields["validation"].default  # a run's own config.yaml writes it out
+    if folds is not None and validation not in (None, usual):
+        yield ("data", "validation"), "cannot stand beside folds, of which one validates; remove one of the two"
 
 
 def _linear_head(data: Any) -> Found:
@@ -101,6 +116,7 @@ def _large_enough(data: Any) -> Found:
 RULES: tuple[Callable[[Any], Found], ...] = (
     _not_yet,
     _phases_alone,
+    _folds,
     _linear_head,
     _head_from_run,
     _unfreeze_partial,

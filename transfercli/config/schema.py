@@ -68,6 +68,17 @@ class DataConfig(Section):
     )
     validation: Part = Field(0.15, description="a folder or file, or the fraction of the training images set aside")
     test: Part | None = Field(0.15, description="a folder or file, a fraction, or null for no test images")
+    split: Literal["hash", "stratified"] = Field(
+        "hash",
+        description="how new images are put on sides: by their hash, or exact shares of every class, drawn with the"
+        " seed; either way splits.csv keeps them there",
+    )
+    folds: Annotated[Whole, Field(ge=2, le=1000)] | None = Field(
+        None, description="cross-validation: the number of folds, instead of a fraction for validation"
+    )
+    fold: Annotated[Whole, Field(ge=1, le=1000)] | None = Field(
+        None, description="the fold that validates, from 1; the others train"
+    )
     group: Pattern | None = Field(
         None,
         description="keeps images of one subject on one side: a column of the table, or a regular expression on the"

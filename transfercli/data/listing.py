@@ -52,7 +52,9 @@ def list_images(config: DataConfig, folder: Path, events: Events) -> Listing:
     """
     items, arrays = _source(config, folder)
     fractions = {}
-    for side in HELD_OUT:
+    if config.folds:
+        _check_no_validation(items, config)
+    for side in HELD_OUT[bool(config.folds) :]:
         value = getattr(config, side)
         inside = any(item.side == side for item in items) or any(part.side == side for part in arrays)
         if isinstance(value, str) or value is None:
@@ -113,6 +115,16 @@ def _held_out(config: DataConfig, side: str, folder: Path) -> list[Item]:
     path = _place(given, folder)
     must_exist(path, f"data.{side}", given)
     return list_split(path, side, base, config.group)
+
+
+def _check_no_validation(items: Iterable[Item], config: DataConfig) -> None:
+    named = [item.name for item in items if item.side == "validation"]
+    if named:
+        raise DataError(
+            f"data.folds: {config.train} names {len(named)} validation images itself, such as {named[0]!r}, and a fold "
+            "is to validate",
+            "point data.train at the training images alone, or remove data.folds and data.fold",
+        )
 
 
 def check_classes(listing: Listing) -> None:

@@ -19,7 +19,7 @@ from transfercli.data.findings import RULES, Findings, Found, check_bad, read_im
 from transfercli.data.ingest import Reading
 from transfercli.data.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
 from transfercli.data.sources import Item, absolute, must_exist
-from transfercli.data.splits import Sides, assign
+from transfercli.data.splits import Folds, Sides, assign
 from transfercli.data.units import Sample
 from transfercli.errors import DataError
 from transfercli.events import Events
@@ -36,6 +36,7 @@ def load_dataset(
     compute: ComputeConfig,
     assignments: Mapping[str, str],
     events: Events,
+    seed: int = 0,
 ) -> Dataset:
     """Read all images of a config.
 
@@ -43,6 +44,7 @@ def load_dataset(
         folder: the config file's; relative paths are relative to it.
         image_size: height and width in pixels.
         assignments: pixel hash -> side, of earlier runs of the experiment.
+        seed: of `data.split: stratified`.
 
     Raises DataError for every way in which the data cannot be used.
     """
@@ -52,7 +54,7 @@ def load_dataset(
     findings = read_images(listing, reading)
     for rule in RULES:
         rule(findings)
-    return _arrange(config.train, findings, assignments)
+    return _arrange(config, findings, assignments, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def examine_dataset(
     compute: ComputeConfig,
     assignments: Mapping[str, str],
     events: Events,
+    seed: int = 0,
 ) -> Examination:
     """The same steps and rules as `load_dataset`, but for going on after a refusal, which is kept."""
     refusals: list[DataError] = []
@@ -90,7 +93,7 @@ def examine_dataset(
     findings = read_images(listing, reading)
     for rule in RULES:
         _tried(partial(rule, findings), refusals)
-    dataset = _tried(partial(_arrange, config.train, findings, assignments), refusals) if known else None
+    dataset = _tried(partial(_arrange, config, findings, assignments, seed), refusals) if known else None
     return Examination(findings, dataset, refusals)
 
 
@@ -108,11 +111,13 @@ def _reading(
     return Reading(Geometry(*image_size, config.resize), config.max_bad_fraction, placed(compute, folder), events)
 
 
-def _arrange(root: str, findings: Findings, assignments: Mapping[str, str]) -> Dataset:
+def _arrange(config: DataConfig, findings: Findings, assignments: Mapping[str, str], seed: int) -> Dataset:
     """Put the usable images on sides; raises DataError where a class has too few."""
     usable, labels, listing = findings.usable, findings.labels, findings.listing
     samples = [Sample(one.entry.pixel_hash, one.label, one.side, listing.groups.get(one.name, "")) for one in usable]
-    sides = assign(samples, listing.fractions, assignments)
+    folds = Folds(config.folds, config.fold) if config.folds and config.fold else None
+    drawn = seed if config.split == "stratified" else None
+    sides = assign(samples, listing.fractions, assignments, folds=folds, seed=drawn)
     _warn_moved(usable, sides, findings.reading.events)
     side_of = {id(one): side for one, side in zip(usable, sides.sides, strict=True)}
     splits = {
@@ -121,7 +126,7 @@ def _arrange(root: str, findings: Findings, assignments: Mapping[str, str]) -> D
         if (members := [one for one in usable if side_of[id(one)] == side])
     }
     records = tuple(one.record(side_of.get(id(one), "")) for one in findings.found)
-    return Dataset(root, records, labels, splits, findings.ingest.counts, sides.assignments)
+    return Dataset(config.train, records, labels, splits, findings.ingest.counts, sides.assignments)
 
 
 def load_recorded_split(
