@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import transfercli
+from transfercli.cli import cache as cache_commands
 from transfercli.cli import config as config_commands
 from transfercli.cli import data as data_commands
 from transfercli.cli.evaluate import evaluate
@@ -46,6 +47,7 @@ def _options(
 app.command()(sample)
 app.add_typer(config_commands.app, name="config")
 app.add_typer(data_commands.app, name="data")
+app.add_typer(cache_commands.app, name="cache")
 app.command()(pretrain)
 app.command()(finetune)
 app.command()(evaluate)

@@ -5,10 +5,14 @@ CACHE/images/GEOMETRY/NAME.pixels       a segment: uint8 rows [n, H, W, 3], noth
 
 A segment is filled under a temporary name, fsynced, renamed, and only then known to the index, so processes can fill
 the cache at once and a crash leaves nothing that looks whole. Whole segments are evicted, least recently used first.
+A process holds a lock on every file that it fills or maps, so that `cache clear` knows what is in use; the lock ends
+with the process, whatever ends it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import mmap
 import os
 import sqlite3
@@ -76,6 +80,12 @@ def private_folder(root: Path) -> None:
         (root / "CACHEDIR.TAG").write_text(TAG)
 
 
+def hold(file: BinaryIO, kind: int = fcntl.LOCK_SH) -> None:
+    """Lock a file for as long as it, or a map of it, is open; where the file system knows no locks, do without."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(file.fileno(), kind | fcntl.LOCK_NB)
+
+
 def checksum(pixels: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(pixels).data)
 
@@ -124,8 +134,8 @@ class DiskCache:
         if segment not in self._sound:
             sizes = {name: size for name, _, size in self.index.segments()}
             try:
-                self._sound[segment] = self._path(segment).stat().st_size == sizes.get(segment)
-            except OSError:
+                self._sound[segment] = self.rows(segment).nbytes == sizes.get(segment)
+            except (OSError, ValueError):
                 self._sound[segment] = False
         return self._sound[segment]
 
@@ -140,6 +150,7 @@ class DiskCache:
                 if self._segment is None:
                     self._name, self._rows = uuid.uuid4().hex, 0
                     self._segment = self._temporary().open("wb")
+                    hold(self._segment, fcntl.LOCK_EX)
                 self._segment.write(np.ascontiguousarray(decoded.pixels).data)
             entry = replace(entry, segment=self._name, place=self._rows)
             self._rows += 1
@@ -161,10 +172,12 @@ class DiskCache:
             with room_errors(self.folder):
                 self._segment.flush()
                 os.fsync(self._segment.fileno())
-            self._segment.close()
             self._temporary().rename(self._path(self._name))
             fsync_folder(self.folder)
             name = self._name
+            hold(self._segment)  # from its writer's lock to a reader's
+            self.rows(name)
+            self._segment.close()
             self._sound[name] = True
             self._used.add(name)
         entries, files = list(self._fresh.values()), self._files
@@ -223,6 +236,7 @@ class DiskCache:
             self._maps.move_to_end(segment)
             return self._maps[segment]
         with self._path(segment).open("rb") as file:
+            hold(file)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._maps[segment] = np.frombuffer(mapped, np.uint8).reshape(-1, *self.geometry.shape)
         while len(self._maps) > OPEN_SEGMENTS:

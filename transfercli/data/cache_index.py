@@ -7,6 +7,7 @@ index is thrown away, and the images are read again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -134,6 +135,19 @@ class Index:
         with self._transaction():
             self.connection.execute("DELETE FROM images WHERE segment = ?", (name,))
             self.connection.execute("DELETE FROM segments WHERE name = ?", (name,))
+
+    def count(self) -> int:
+        """Images whose pixels are there."""
+        found: tuple[int] = self.connection.execute("SELECT count(*) FROM images WHERE segment <> ''").fetchone()
+        return found[0]
+
+    def forget_orphans(self) -> None:
+        """Drop everything that is known of files and contents without pixels, and give the space back."""
+        with self._transaction():
+            self.connection.execute("DELETE FROM images WHERE segment NOT IN (SELECT name FROM segments)")
+            self.connection.execute("DELETE FROM files WHERE sha256 NOT IN (SELECT sha256 FROM images)")
+        with contextlib.suppress(sqlite3.OperationalError):  # another process is reading: the space is used again
+            self.connection.execute("VACUUM")
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self.connection)

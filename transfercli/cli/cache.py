@@ -1,0 +1,63 @@
+"""`transfercli cache show | clear`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from transfercli.cli.exits import run_command
+from transfercli.cli.options import Json, Quiet, Verbose
+from transfercli.cli.tables import print_pairs
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What the caches hold; they can always be emptied.")
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("--dir", metavar="DIR", help="the cache folder, where a config sets compute.cache_dir"),
+]
+
+
+@app.command()
+def show(folder: Folder = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Where the decoded images are kept, how many there are, and how much room they take."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.cache import show_caches
+
+        return show_caches(folder)
+
+    run_command(work, _show, as_json=json, quiet=quiet, verbose=verbose)
+
+
+@app.command()
+def clear(folder: Folder = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Free everything that no running process uses; what is needed again is read from the images again."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.cache import clear_caches
+
+        return clear_caches(folder)
+
+    run_command(work, _show, as_json=json, quiet=quiet, verbose=verbose)
+
+
+def _show(result: dict[str, Any]) -> None:
+    print_pairs(
+        [
+            ("folder", result["folder"]),
+            ("freed", _size(result["freed"]) if "freed" in result else None),
+            ("in use", _size(result["in_use"]) if result.get("in_use") else None),
+            ("holds", f"{_size(result['bytes'])} of at most {_size(result['limit'])}"),
+            ("entries", f"{result['entries']:,}"),
+        ]
+    )
+
+
+def _size(count: int) -> str:
+    """`812 B`, `3.4 MB` or `12.0 GB`."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
