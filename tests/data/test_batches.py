@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from transfercli.data.batches import ArraySource, Batches
+from transfercli.data.batches import SAMPLINGS, ArraySource, BalancedBatches, Batches
 
 X = np.arange(10 * 4 * 4 * 3, dtype=np.uint8).reshape(10, 4, 4, 3)
 Y = np.arange(10, dtype=np.int32) % 3
@@ -96,3 +96,40 @@ def test_fit_sees_the_batches_of_its_epoch_in_their_order() -> None:
         order = np.arange(10)
         np.random.default_rng([2, epoch]).shuffle(order)
         assert np.array_equal(served, X[order])
+
+
+UNEVEN = np.array([0, 0, 0, 0, 0, 0, 0, 1, 3, 3], np.int32)  # no image of class 2
+
+
+def test_balanced_batches_serve_the_classes_equally_and_as_many_rows() -> None:
+    batches = BalancedBatches(ArraySource(X), UNEVEN, 4, seed=1)
+    extra = set()
+    for epoch in range(12):
+        batches.set_epoch(epoch)
+        served = [row for batch in rows(batches) for row in batch]
+        assert np.array_equal(np.concatenate([batches[n][1] for n in range(3)]), UNEVEN[served])
+        counts = {int(one): int(n) for one, n in zip(*np.unique(UNEVEN[served], return_counts=True), strict=True)}
+        assert sorted(counts.values()) == [3, 3, 4]
+        assert abs(served.count(8) - served.count(9)) <= 1
+        assert max(served.count(row) for row in range(7)) == 1  # of a large class nothing twice
+        extra.add(max(counts, key=counts.__getitem__))
+    assert extra == {0, 1, 3}
+
+
+def test_balanced_batches_show_all_of_a_large_class_in_time_and_follow_from_seed_and_epoch() -> None:
+    one, other = (BalancedBatches(ArraySource(X), UNEVEN, 4, seed=1) for _ in range(2))
+    seen: set[int] = set()
+    for epoch in range(10):
+        one.set_epoch(epoch)
+        seen |= {row for batch in rows(one) for row in batch}
+    assert seen == set(range(10))
+    other.set_epoch(9)
+    assert rows(one) == rows(other)
+
+
+def test_every_sampling_of_the_schema_has_its_row() -> None:
+    from typing import get_args
+
+    from transfercli.config.schema import TrainingConfig
+
+    assert set(get_args(TrainingConfig.model_fields["sampling"].annotation)) == set(SAMPLINGS)

@@ -1,4 +1,4 @@
-"""Optimizers, the loss and what it adds."""
+"""Optimizers, and the penalties on weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import HeadConfig, OptimizerConfig, RegularizationConfig
-from transfercli.training.optimizers import OPTIMIZERS, build_loss, build_optimizer, regularize
+from transfercli.training.optimizers import OPTIMIZERS, build_optimizer, regularize
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -15,20 +15,6 @@ def test_every_optimizer_takes_the_config_s_values(name: str) -> None:
     assert type(optimizer).__name__.lower() == name
     assert float(optimizer.learning_rate) == 0.25
     assert optimizer.weight_decay == 0.5
-
-
-def test_the_loss_is_cross_entropy_for_softmax_and_for_one_sigmoid_unit() -> None:
-    two = np.array([[0.0, 3.0], [0.0, -1.0]], "float32")
-    targets = np.array([1, 1])
-    softmax = np.asarray(build_loss(2, 0.0)(targets, two))
-    sigmoid = np.asarray(build_loss(1, 0.0)(targets, two[:, 1:]))
-    np.testing.assert_allclose(softmax, np.log1p(np.exp([-3.0, 1.0])), rtol=1e-5)
-    np.testing.assert_allclose(sigmoid, softmax, rtol=1e-5)
-
-
-def test_label_smoothing_raises_the_loss_of_a_sure_answer() -> None:
-    sure = np.array([[20.0, 0.0]], "float32")
-    assert float(build_loss(2, 0.1)(np.array([0]), sure)[0]) == pytest.approx(1.0, rel=1e-3)
 
 
 def test_penalties_stand_on_the_kernels_that_train_and_nowhere_else() -> None:

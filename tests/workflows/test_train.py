@@ -191,3 +191,24 @@ def test_two_classes_train_one_sigmoid_unit_with_balanced_weights(world, digits_
     extra = ("transfer.strategy=scratch", "training.class_weights=balanced", "training.epochs=4")
     result = world.train("finetune", config, overrides=extra)
     assert result["metrics"]["val_accuracy"] > 0.9
+
+
+def test_rare_classes_are_counted_drawn_equally_and_learnt_with_focal_loss(world, digits_folder: Path) -> None:
+    for label, count in (("0", 40), ("1", 12)):
+        files = sorted((digits_folder / "digits" / "train" / label).iterdir())[:count]
+        (world.folder / "few" / label).mkdir(parents=True)
+        for file in files:
+            shutil.copy(file, world.folder / "few" / label)
+    heard: list[str] = []
+
+    class Heard(Events):
+        def info(self, text: str) -> None:
+            heard.append(text)
+
+    config = world.config("few", "digits", data={"train": "few", "split": "stratified"})
+    extra = ("transfer.strategy=scratch", "training.sampling=balanced", "training.loss.name=focal")
+    result = world.train("finetune", config, Heard(), overrides=extra)
+    assert result["status"] == "completed"
+    assert [text for text in heard if text.startswith("training images")] == [
+        "training images: '0' 28, '1' 8; classes are drawn equally"
+    ]

@@ -14,6 +14,7 @@ TABLES = {
     "base": ("transfercli.models.bases", "BASES"),
     "strategy": ("transfercli.transfer.strategies", "STRATEGIES"),
     "optimizer": ("transfercli.training.optimizers", "OPTIMIZERS"),
+    "loss": ("transfercli.training.losses", "LOSSES"),
     "schedule": ("transfercli.training.schedules", "SCHEDULES"),
     "augmentation": ("transfercli.data.augment", "PRESETS"),
     "augmentation layer": ("transfercli.data.augment", "LAYERS"),

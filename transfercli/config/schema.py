@@ -203,6 +203,15 @@ class RegularizationConfig(Section):
     label_smoothing: Rate = Field(0.0, description="label smoothing (Szegedy et al. 2016)")
 
 
+class LossConfig(Section):
+    """What training makes small."""
+
+    name: Annotated[str, Row("loss")] = Field(
+        "cross_entropy", description="focal (Lin et al. 2017) looks away from what is easy"
+    )
+    gamma: NonNegative = Field(2.0, description="focal: how far; 0 is cross-entropy")
+
+
 class EarlyStoppingConfig(Section):
     """When a phase ends early."""
 
@@ -223,6 +232,10 @@ class TrainingConfig(Section):
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     regularization: RegularizationConfig = Field(default_factory=RegularizationConfig)
+    loss: LossConfig = Field(default_factory=LossConfig)
+    sampling: Literal["shuffle", "balanced"] = Field(
+        "shuffle", description="balanced: every epoch draws the classes equally often, as many images in all"
+    )
     class_weights: Literal["balanced"] | dict[str, Positive] | None = Field(
         None, description="null, balanced, or a weight for every label"
     )

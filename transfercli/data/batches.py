@@ -35,6 +35,8 @@ class Batches(keras.utils.PyDataset):
         class_weights: float [C]; the sample weight is that of the row's class, 1 without.
     """
 
+    soft = False  # whether y are float [n, C], parts of classes, and not int32 [n]
+
     def __init__(
         self,
         source: Source,
@@ -62,8 +64,14 @@ class Batches(keras.utils.PyDataset):
         """Fix the order and the draws of one epoch; the same number gives the same batches, whatever came before."""
         rows = np.arange(len(self.targets))
         if self.seed is not None:
-            np.random.default_rng([self.seed, epoch]).shuffle(rows)
+            rows = self._drawn(np.random.default_rng([self.seed, epoch]))
         self._epoch, self._rows = epoch, rows
+
+    def _drawn(self, generator: np.random.Generator) -> np.ndarray:
+        """The rows of an epoch in their order, int [N]: each one once."""
+        rows = np.arange(len(self.targets))
+        generator.shuffle(rows)
+        return rows
 
     def __len__(self) -> int:
         return -(-len(self.targets) // self.batch_size)
@@ -77,6 +85,31 @@ class Batches(keras.utils.PyDataset):
             x = self.augment(x, (self.seed, self._epoch, index))
         weights = np.ones(len(rows), np.float32) if self.class_weights is None else self.class_weights[y]
         return x, y, weights
+
+
+class BalancedBatches(Batches):
+    """Draws the classes equally often, as many rows an epoch as there are.
+
+    A class of few rows repeats each of them as often as the others; one of many shows another part every epoch.
+    """
+
+    def _drawn(self, generator: np.random.Generator) -> np.ndarray:
+        classes = generator.permutation(np.unique(self.targets))  # the first of them get what does not share out evenly
+        share, left = divmod(len(self.targets), max(len(classes), 1))
+        rows = [
+            _repeated(np.flatnonzero(self.targets == one), share + (number < left), generator)
+            for number, one in enumerate(classes)
+        ]
+        return generator.permutation(np.concatenate([np.empty(0, np.int64), *rows]))
+
+
+def _repeated(rows: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """`count` of the rows, none of them twice more often than another."""
+    rounds = [generator.permutation(rows) for _ in range(-(-count // len(rows)))]
+    return np.concatenate([rows[:0], *rounds])[:count]
+
+
+SAMPLINGS: dict[str, type[Batches]] = {"shuffle": Batches, "balanced": BalancedBatches}
 
 
 class ArraySource:

@@ -1,4 +1,4 @@
-"""The table of optimizers, and the loss with its regularisation."""
+"""The table of optimizers, and the penalties on weights."""
 
 from __future__ import annotations
 
@@ -42,21 +42,6 @@ def build_optimizer(config: OptimizerConfig, learning_rate: Any) -> keras.optimi
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
-
-
-def build_loss(units: int, label_smoothing: float) -> Callable[[Any, Any], Any]:
-    """Cross-entropy of integer targets [N] and logits [N, `units`]; one unit means a sigmoid. Returns losses [N]."""
-    from keras import losses, ops
-
-    def loss(targets: Any, logits: Any) -> Any:
-        targets = ops.reshape(targets, (-1,))
-        if units == 1:
-            truth = ops.cast(targets, logits.dtype)[:, None]
-            return losses.binary_crossentropy(truth, logits, from_logits=True, label_smoothing=label_smoothing)
-        truth = ops.one_hot(targets, units, dtype=logits.dtype)
-        return losses.categorical_crossentropy(truth, logits, from_logits=True, label_smoothing=label_smoothing)
-
-    return loss
 
 
 def regularize(model: keras.Model, config: RegularizationConfig) -> None:

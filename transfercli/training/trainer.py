@@ -26,7 +26,8 @@ from transfercli.models.forward import computing_in, forward, probabilities
 from transfercli.models.tensors import assign_tensors, read_tensors
 from transfercli.training.batchnorm import fit_momentum
 from transfercli.training.checkpoints import Checkpoint
-from transfercli.training.optimizers import build_loss, build_optimizer, regularize
+from transfercli.training.losses import build_accuracy, build_loss
+from transfercli.training.optimizers import build_optimizer, regularize
 from transfercli.training.phases import Phase
 from transfercli.training.schedules import build_schedule
 
@@ -132,15 +133,11 @@ class Trainer:
         model, units = self.classifier.model, self.classifier.model.output.shape[-1]
         regularize(model, training.regularization)
         schedule = build_schedule(training.schedule, phase.learning_rate, phase.epochs, len(self.batches))
-        accuracy = (
-            keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)  # on logits
-            if units == 1
-            else keras.metrics.SparseCategoricalAccuracy("accuracy")
-        )
+        soft = self.batches.soft
         model.compile(
             build_optimizer(training.optimizer, schedule),
-            loss=build_loss(units, training.regularization.label_smoothing),
-            metrics=[accuracy],
+            loss=build_loss(units, training.regularization.label_smoothing, training.loss, soft=soft),
+            metrics=[build_accuracy(units, soft=soft)],
             jit_compile=keras.backend.backend() == "jax",
         )
         model.optimizer.build(model.trainable_variables)

@@ -11,6 +11,9 @@ import numpy as np
 
 from transfercli.data.dataset import Dataset, Split
 from transfercli.errors import ConfigError
+from transfercli.events import Events
+
+TOLD = 20  # classes whose numbers fit on a line or two
 
 
 def relabelled(split: Split, labels: tuple[str, ...]) -> Split:
@@ -39,6 +42,23 @@ def class_weights(wanted: Literal["balanced"] | Mapping[str, float] | None, spli
             f"give one weight for each of {', '.join(split.labels)}, or say balanced",
         )
     return np.array([wanted[label] for label in split.labels], "float32")
+
+
+def tell_classes(split: Split, weights: np.ndarray | None, sampling: str, events: Events) -> None:
+    """Say once how many images each class trains on, and what they weigh; where there are many, the extremes."""
+    counts = split.counts()
+    said = [
+        f"{label!r} {count}" + ("" if weights is None else f" (weight {weights[index]:.3g})")
+        for index, (label, count) in enumerate(counts.items())
+    ]
+    if len(said) > TOLD:
+        order = sorted(range(len(said)), key=lambda index: (-list(counts.values())[index], index))
+        half = TOLD // 2
+        kept = [said[index] for index in order[:half]], [said[index] for index in order[-half:]]
+        said = [*kept[0], f"… {len(order) - 2 * half} more …", *kept[1]]
+    events.info(f"training images: {', '.join(said)}" + ("; classes are drawn equally" * (sampling == "balanced")))
+    if weights is not None and sampling == "balanced":
+        events.warn("sampling: balanced and class_weights both favour rare classes; one of them is enough")
 
 
 def fingerprint(dataset: Dataset) -> str:

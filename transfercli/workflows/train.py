@@ -26,7 +26,7 @@ from transfercli.runs.folder import (
     status_of,
 )
 from transfercli.runs.lock import experiment_lock
-from transfercli.workflows.data import class_weights, fingerprint, relabelled
+from transfercli.workflows.data import class_weights, fingerprint, relabelled, tell_classes
 from transfercli.workflows.job import Job, TrainRequest, decide
 from transfercli.workflows.model import (
     Source,
@@ -247,7 +247,7 @@ def build_trainer(
 ) -> Trainer:
     """The training, ready to start: it keeps a checkpoint and then a line of history an epoch."""
     from transfercli.data.augment import build
-    from transfercli.data.batches import Batches
+    from transfercli.data.batches import SAMPLINGS
     from transfercli.training import history
     from transfercli.training.trainer import Trainer
 
@@ -257,13 +257,15 @@ def build_trainer(
 
     labels, config = classifier.labels, job.config
     training = relabelled(dataset.splits["train"], labels)
-    batches = Batches(
+    weights = class_weights(config.training.class_weights, training)
+    tell_classes(training, weights, config.training.sampling, events)
+    batches = SAMPLINGS[config.training.sampling](
         training.images,
         training.targets,
         config.data.batch_size,
         seed=config.seed,
         augment=build(config.augmentation),
-        class_weights=class_weights(config.training.class_weights, training),
+        class_weights=weights,
     )
     return Trainer(classifier, batches, relabelled(dataset.splits["validation"], labels), plan, events, keep)
 

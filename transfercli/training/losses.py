@@ -1,0 +1,71 @@
+"""The table of losses, for softmax and for one sigmoid unit, on classes and on mixed targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from transfercli.config.schema import LossConfig
+
+# What a row is built from, and the losses [N] of truths [N, C] (rows sum to 1) and logits [N, C] that it gives.
+Row = Callable[[LossConfig], Callable[[Any, Any], Any]]
+_LEAST = 1e-7  # where 1 - p rounds to 0, a power of it below 1 would have no finite slope
+
+
+def _cross_entropy(config: LossConfig) -> Callable[[Any, Any], Any]:
+    from keras import losses
+
+    return lambda truth, logits: losses.categorical_crossentropy(truth, logits, from_logits=True)
+
+
+def _focal(config: LossConfig) -> Callable[[Any, Any], Any]:
+    """Focal loss (Lin et al. 2017), over classes: each term of cross-entropy times (1 - p) ** gamma."""
+    from keras import ops
+
+    def losses(truth: Any, logits: Any) -> Any:
+        log_chances = ops.log_softmax(logits)
+        missing = ops.maximum(1.0 - ops.exp(log_chances), _LEAST)
+        return -ops.sum(truth * missing**config.gamma * log_chances, axis=-1)
+
+    return losses
+
+
+LOSSES: dict[str, Row] = {"cross_entropy": _cross_entropy, "focal": _focal}
+
+
+def build_loss(units: int, label_smoothing: float, config: LossConfig, *, soft: bool = False) -> Callable[..., Any]:
+    """The losses [N] of targets and logits [N, `units`].
+
+    Args:
+        units: of the head; 1 is a sigmoid, which is the softmax of (0, logit) over two classes.
+        label_smoothing: the part of each target that is spread over all classes (Szegedy et al. 2016).
+        soft: targets are float [N, C], rows that sum to 1; else integers [N].
+    """
+    from keras import ops
+
+    row, classes = LOSSES[config.name](config), max(units, 2)
+
+    def loss(targets: Any, logits: Any) -> Any:
+        if units == 1:
+            logits = ops.reshape(logits, (-1, 1))
+            logits = ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
+        if soft:
+            truth = ops.cast(targets, logits.dtype)
+        else:
+            truth = ops.one_hot(ops.reshape(targets, (-1,)), classes, dtype=logits.dtype)
+        return row(truth * (1.0 - label_smoothing) + label_smoothing / classes, logits)
+
+    return loss
+
+
+def build_accuracy(units: int, *, soft: bool = False) -> Any:
+    """A metric `accuracy` for the same targets and logits; of a mixed target, its largest part counts."""
+    import keras
+    from keras import ops
+
+    def hits(targets: Any, logits: Any) -> Any:
+        truth = ops.argmax(targets, axis=-1) if soft else ops.cast(ops.reshape(targets, (-1,)), "int32")
+        found = ops.reshape(logits, (-1,)) > 0 if units == 1 else ops.argmax(logits, axis=-1)
+        return ops.cast(ops.equal(ops.cast(truth, "int32"), ops.cast(found, "int32")), "float32")
+
+    return keras.metrics.MeanMetricWrapper(hits, name="accuracy")
