@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +17,11 @@ from transfercli.errors import DataError
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check images, and tell what changed in them.")
 
 SHOWN = 10
+
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="DIR", help="write an offline page, a contact sheet a class and a CSV there"),
+]
 
 
 class DataRefused(DataError):
@@ -33,6 +39,7 @@ def check(
     config: ConfigFile,
     overrides: Overrides = None,
     runs: Runs = RUNS,
+    report: Report = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -42,7 +49,7 @@ def check(
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.check import CheckRequest, check_data
 
-        result, found = check_data(CheckRequest(config, runs, tuple(overrides or ())), console)
+        result, found = check_data(CheckRequest(config, runs, tuple(overrides or ()), report), console)
         if not found.usable:
             raise DataRefused(result, found.hints[0] or None)
         return result
@@ -78,6 +85,7 @@ def _show_check(result: dict[str, Any]) -> None:
         ("splits", ", ".join(f"{count} {side}" for side, count in result["splits"].items()) or None),
         ("typical size", "x".join(map(str, shape)) or None),
         ("largest to smallest class", f"{result['imbalance']:.1f} to 1" if result["imbalance"] else None),
+        ("report", result.get("report")),
     ]
     print_pairs(pairs)
     sides, balance = list(result["splits"]), result["balance"]
@@ -120,4 +128,4 @@ def _some(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
     print(f"\n{title}: {len(rows)}")
     print_table(header, rows[:SHOWN])
     if len(rows) > SHOWN:
-        print(f"… and {len(rows) - SHOWN} more; --json lists all")
+        print(f"… and {len(rows) - SHOWN} more; --json or --report lists all")

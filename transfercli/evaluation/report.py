@@ -55,7 +55,7 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
     """The whole page. `matrix_png` is the confusion matrix, which stands in where a table would be too wide."""
     worst, unsure = worst_mistakes(predictions), least_sure(predictions)
     shown = [case.index for case in (*worst, *unsure)]
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     return page.render(
         context=context,
         evaluation=evaluation,
@@ -79,7 +79,8 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
     )
 
 
-def _environment() -> Any:
+def environment() -> Any:
+    """Jinja2 for the pages of this folder: what is put in is escaped, and names become one printable line."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

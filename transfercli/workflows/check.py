@@ -29,9 +29,12 @@ ROWS = 64  # images looked at together: memory stays flat
 
 @dataclass(frozen=True)
 class CheckRequest:
+    """report: a folder for the page, its contact sheets and the table of problems, or None."""
+
     config: Path
     runs: Path
     overrides: tuple[str, ...] = ()
+    report: Path | None = None
 
 
 def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], check.Report]:
@@ -48,6 +51,10 @@ def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], c
     found = findings.found if findings else []
     report = check.report(found, _sides(examined), looks, _oddities(findings, events), refusals)
     result = report.as_result()
+    if request.report is not None:
+        from transfercli.evaluation.data_page import write_page
+
+        result["report"] = str(write_page(request.report, report, images, config.name, events))
     return result, report
 
 

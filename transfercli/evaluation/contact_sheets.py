@@ -1,0 +1,62 @@
+"""Contact sheets: many images of one class in one picture, made anew from pixels, without any metadata."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from transfercli.data.dataset import Images
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+COLUMNS, ROWS = 10, 10
+TILE, GAP = 96, 4
+PAPER = (246, 247, 249)
+
+
+def chosen(rows: npt.NDArray[np.int64], most: int = COLUMNS * ROWS) -> npt.NDArray[np.int64]:
+    """At most `most` of them, spread evenly over all, in their order."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
+
+
+def contact_sheet(images: Images, rows: npt.NDArray[np.int64], columns: int = COLUMNS) -> npt.NDArray[np.uint8]:
+    """uint8 [h, w, 3]: the images at `rows`, each within 96 x 96 pixels, small ones enlarged by whole pixels."""
+    from PIL import Image
+
+    columns = min(columns, max(1, len(rows)))
+    lines = -(-len(rows) // columns)
+    sheet = Image.new("RGB", (columns * (TILE + GAP) + GAP, lines * (TILE + GAP) + GAP), PAPER)
+    for place, row in enumerate(rows):  # one at a time: full-sized images of a large model are megabytes
+        tile = _tile(Image.fromarray(images.read(np.array([row]))[0]))
+        line, column = divmod(place, columns)
+        left, top = GAP + column * (TILE + GAP), GAP + line * (TILE + GAP)
+        sheet.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
+    return np.asarray(sheet)
+
+
+def _tile(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    scale = TILE / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BILINEAR)
+
+
+def png(sheet: npt.NDArray[np.uint8]) -> bytes:
+    return _encoded(sheet, "PNG", optimize=True)
+
+
+def jpeg(sheet: npt.NDArray[np.uint8]) -> bytes:
+    return _encoded(sheet, "JPEG", quality=80)
+
+
+def _encoded(sheet: npt.NDArray[np.uint8], kind: str, **options: Any) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, kind, **options)
+    return buffer.getvalue()
