@@ -49,20 +49,23 @@ def evaluate(
     """Metrics, a report and gates; exit 5 where a gate is not met."""
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
+        from transfercli.runs.folder import RunFolder
+        from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run, evaluation_folder
 
         request = EvaluateRequest(run, runs, split.value, data, tuple(minimum or ()))
         result, evaluation = evaluate_run(request, console)
         shown.extend(evaluation.shown)
+        places.append(evaluation_folder(RunFolder(Path(result["run"])), request))
         if not evaluation.passed:
             raise GateFailed(result)
         return result
 
     shown: list[str] = []
-    run_command(work, lambda result: _show(result, shown), as_json=json, quiet=quiet, verbose=verbose)
+    places: list[Path] = []
+    run_command(work, lambda result: _show(result, shown, places[0]), as_json=json, quiet=quiet, verbose=verbose)
 
 
-def _show(result: dict[str, Any], shown: list[str]) -> None:
+def _show(result: dict[str, Any], shown: list[str], place: Path) -> None:
     names = dict.fromkeys((*shown, "accuracy", "macro_f1", "log_loss", "ece"))
     print_pairs(
         [
@@ -90,7 +93,7 @@ def _show(result: dict[str, Any], shown: list[str]) -> None:
                 for g in result["gates"]
             ],
         )
-    print(f"\nreport  {Path(result['run']) / 'evaluation' / result['split'] / 'report.html'}")
+    print(f"\nreport  {place / 'report.html'}")
 
 
 def _with_interval(result: dict[str, Any], name: str) -> str:

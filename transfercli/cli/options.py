@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from transfercli.runs.folder import DEFAULT_RUNS
+
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="a YAML file: one experiment", show_default=False)]
 Run = Annotated[
     str,
@@ -23,4 +25,4 @@ Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON objec
 Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors on stderr")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="more detail on stderr")]
 
-RUNS = Path("runs")
+RUNS = DEFAULT_RUNS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -94,7 +95,7 @@ def starter(survey: Survey = UNKNOWN, base: str | None = None, file: str = "THIS
 
 
 def _opening(survey: Survey, known: bool, file: str) -> str:
-    lines = [f"Launch: transfercli finetune {file}"]
+    lines = [f"Launch: {shlex.join(['transfercli', 'finetune', file])}"]
     if known:
         counts = survey.counts.values()
         few = min(survey.counts, key=lambda label: survey.counts[label])
@@ -102,7 +103,7 @@ def _opening(survey: Survey, known: bool, file: str) -> str:
         lines.append(f"{min(counts)} ({few!r}) to {max(counts)} images a class")
     else:
         lines.append("Put the path of your images under data.train: a folder with one sub-folder a class.")
-    lines.append(f"Every key and its default: docs/config.md, or transfercli config show {file}")
+    lines.append(f"Every key and its default: docs/config.md, or {shlex.join(['transfercli', 'config', 'show', file])}")
     return "\n".join(f"# {_one_line(line)}" for line in lines)
 
 

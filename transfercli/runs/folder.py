@@ -15,6 +15,7 @@ from transfercli.config.choices import nearest
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.runs import atomic
 
+DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 RESERVED = frozenset({"latest", "champion", ".", ".."})
 
@@ -117,7 +118,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing", "the folder is not a whole run; name another run") from None
     except (OSError, ValueError) as error:
-        raise ArtefactError(f"{path} cannot be read: {error}", "the run is damaged; restore it or name another") from error
+        raise ArtefactError(
+            f"{path} cannot be read: {error}", "the run is damaged; restore it or name another"
+        ) from error
 
 
 NEEDED = ("status", "command", "config_folder", "data", "versions")
@@ -169,8 +172,10 @@ def _is_run(folder: Path) -> bool:
 def _linked(experiment: Path, link: str) -> RunFolder:
     place = experiment / link
     if not place.is_symlink() or not (place / "run.json").is_file():
-        raise ArtefactError(f"experiment {experiment.name!r} has no {link}", f"use {experiment.name} for its latest completed run")
-    return RunFolder(experiment / os.readlink(place))
+        raise ArtefactError(
+            f"experiment {experiment.name!r} has no {link}", f"use {experiment.name} for its latest completed run"
+        )
+    return RunFolder(experiment / place.readlink())
 
 
 def _runs_of(experiment: Path) -> list[RunFolder]:

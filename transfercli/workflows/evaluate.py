@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from transfercli.config.loader import dump
 from transfercli.data.cache import placed
 from transfercli.data.decode import Geometry
 from transfercli.data.ingest import Reading
+from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError
@@ -18,6 +21,7 @@ from transfercli.events import Events
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.model import TrainedRun, image_size, load_run, load_run_config, read_labels
+from transfercli.workflows.spelling import run_words, spelled, told
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report import ReportContext
     from transfercli.evaluation.result import Evaluation
+
+
+NAME_LENGTH = 64  # of a folder's name in the name of its evaluation
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ def evaluate_run(request: EvaluateRequest, events: Events) -> tuple[dict[str, An
     predictions = predict(trained, split, events)
     evaluation = evaluate(predictions, shown=config.evaluation.metrics, gates=checked, seed=config.seed)
     context = report_context(trained, split, request)
-    write_evaluation(run.evaluation(request.split), evaluation, predictions, context)
+    write_evaluation(evaluation_folder(run, request), evaluation, predictions, context)
     return {"run": str(run.path), "split": request.split, **evaluation.as_result()}, evaluation
 
 
@@ -67,6 +74,10 @@ def read_split(
     other: Path | None = None,
 ) -> Split:
     """A split of the run's own data, or `other` images under the run's labels."""
+    if other is None and is_keras(config.data.train):
+        from transfercli.training.backend import prepare
+
+        prepare(config.compute, config.seed)  # before its data sets are imported from Keras
     geometry = Geometry(*image_size(config), config.data.resize)
     compute = placed(config.compute, record.config_folder(run))
     reading = Reading(geometry, config.data.max_bad_fraction, compute, events)
@@ -94,7 +105,6 @@ def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) 
     from transfercli.training import history
 
     facts, run = read_record(trained.run), trained.run
-    again = f"transfercli evaluate {run.label} --split {request.split}"
     return ReportContext(
         experiment=run.experiment,
         run_id=run.run_id,
@@ -103,10 +113,34 @@ def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) 
         versions=facts["versions"],
         history=history.read(run.metrics),
         thumbnails=split.images.read,
-        reproduce=[facts["command"], again],
+        reproduce=[facts["command"], _spelled(run, request)],
         data={
             "fingerprint": facts["data"]["fingerprint"],
             **{f"{k} images": v for k, v in facts["data"]["images"].items()},
+            **({"evaluated instead": absolute_name(request.data)} if request.data else {}),
         },
         best_epoch=facts.get("best_epoch"),
     )
+
+
+def _spelled(run: RunFolder, request: EvaluateRequest) -> str:
+    words = [*run_words(run, request.runs), "--split", request.split]
+    words += ["--data", told(request.data)] if request.data else []
+    words += [word for gate in request.minimums for word in ("--min", gate)]
+    return spelled("evaluate", *words)
+
+
+def absolute_name(path: Path) -> str:
+    """The name of a folder, also where it is given as `.` or `..`."""
+    return Path(os.path.normpath(path.expanduser().absolute())).name
+
+
+def evaluation_folder(run: RunFolder, request: EvaluateRequest) -> Path:
+    """Where the files go. Other images never replace what the run's own images of the same split gave.
+
+    `evaluation/SPLIT`; with `--data`, where the run has own images of that split, `evaluation/SPLIT-FOLDER`.
+    """
+    if request.data is None or request.split not in read_record(run)["data"]["images"]:
+        return run.evaluation(request.split)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", absolute_name(request.data)).strip("-.")[:NAME_LENGTH] or "data"
+    return run.evaluation(f"{request.split}-{name}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ from transfercli.errors import ConfigError, UsageError
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, check_run_id, find_run, new_run_id, read_json
 from transfercli.workflows.model import load_run_config, with_structure
+from transfercli.workflows.spelling import runs_option, spelled, told
 
 Command = Literal["pretrain", "finetune"]
 
@@ -52,7 +52,7 @@ class Job:
 
     @property
     def resume_line(self) -> str:
-        return shlex.join(["transfercli", self.command, "--runs", str(self.runs), "--resume", self.run.label])
+        return spelled(self.command, "--runs", str(self.runs), "--resume", self.run.label)
 
 
 def decide(request: TrainRequest) -> Job:
@@ -106,9 +106,8 @@ def _check_same(job: Job) -> None:
 
 
 def _spelled(request: TrainRequest) -> str:
-    """The command as typed, with file names only, for run.json and the report."""
-    words = ["transfercli", request.command]
-    words += [request.config.name] if request.config else []
+    """The command as typed, but for absolute paths, for run.json and the report."""
+    words = [told(request.config)] if request.config else []
     words += [word for text in request.overrides for word in ("--set", text)]
     words += ["--run-id", request.run_id] if request.run_id else []
-    return shlex.join(words)
+    return spelled(request.command, *words, *runs_option(request.runs))
