@@ -5,6 +5,8 @@ A message says what was wrong, what was received and what is allowed; the hint s
 
 from __future__ import annotations
 
+import errno
+
 
 class TransferError(Exception):
     """An expected failure, told to the user in one message and never as a traceback."""
@@ -51,6 +53,21 @@ class RoomError(TransferError):
     """Disk or memory is full."""
 
     kind = "room"
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether memory or disk ran out, whatever library says so and in whatever words.
+
+    Python has `MemoryError` (NumPy's is one), TensorFlow `ResourceExhaustedError`, XLA a `RuntimeError` that says
+    RESOURCE_EXHAUSTED, and the system the errors ENOMEM, ENOSPC and EDQUOT.
+    """
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
+    return (
+        isinstance(error, MemoryError)
+        or "ResourceExhausted" in type(error).__name__
+        or (isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error))
+    )
 
 
 class BusyError(TransferError):

@@ -56,6 +56,14 @@ def test_other_images_are_matched_by_class_name_and_unknown_classes_stop(run, di
         evaluate_run(EvaluateRequest("digits-source", world.runs, data=digits_folder / "digits-target"), Events())
 
 
+@pytest.mark.parametrize("name", ["gone", "x" * 300])
+def test_other_images_that_are_not_there_are_looked_for_where_the_command_is_typed(run, name: str) -> None:
+    world, _, _ = run
+    with pytest.raises(DataError, match=f"--data: '{name}' does not exist") as caught:
+        evaluate_run(EvaluateRequest("digits-source", world.runs, data=Path(name)), Events())
+    assert "the folder it is typed in" in str(caught.value.hint)
+
+
 def test_a_damaged_checkpoint_is_not_evaluated(run, tmp_path: Path) -> None:
     world, folder, _ = run
     broken = tmp_path / "runs" / "digits-source" / folder.name

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json as jsons
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from transfercli.cli.exits import run_command
 from transfercli.cli.options import ConfigFile, Json, Overrides, Quiet, Verbose
 from transfercli.cli.text import printable
+from transfercli.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from transfercli.config.starter import Survey
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Write, check and show configs; nothing is trained."
@@ -95,7 +99,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
     from transfercli.cli.survey import survey
     from transfercli.config import choices
     from transfercli.config.starter import UNKNOWN, starter
-    from transfercli.errors import UsageError
+    from transfercli.data.keras_sets import is_keras, row_of
     from transfercli.runs.atomic import room_errors, write_text
 
     names = choices.names("base")
@@ -107,13 +111,27 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
         raise UsageError(
             f"{output} exists already and is left as it is", "name another file with -o, or remove that one"
         )
+    if data and is_keras(data):
+        row_of(data)
     found = survey(data, output.parent if output else Path()) if data else UNKNOWN
-    text = starter(found, base, str(output or "THIS_FILE"))
+    _check_enough(found)
+    text = starter(found, base, str(output) if output else None)
     if output is not None:
         with room_errors(output):
             output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, text)
     return {"path": str(output) if output else None, "config": text}
+
+
+def _check_enough(found: Survey) -> None:
+    """Training needs two images of a class, and one for each side that is still to be carved."""
+    least = max(2, 1 + len({"validation", "test"} - {*found.sides}))
+    few = [f"{label!r} has {count}" for label, count in found.counts.items() if count < least]
+    if few:
+        raise DataError(
+            f"--data {found.data!r}: class {', '.join(few[:5])} of the at least {least} images that training needs",
+            "add images, or take the class out",
+        )
 
 
 def _show_init(result: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import transfercli
 from transfercli.cli.console import Console, console_for
 from transfercli.cli.signals import StopRequest
-from transfercli.errors import Interrupted, TransferError
+from transfercli.errors import Interrupted, RoomError, TransferError, no_room
 
 EXIT_CODES = {
     "bug": 1,
@@ -47,8 +47,19 @@ def run_command(
         console.close()
     except Exception as error:
         console.close()
-        _leave(error, console, show, as_json, stop)
+        _leave(_expected(error), console, show, as_json, stop)
     _print(result, show, as_json)
+
+
+def _expected(error: Exception) -> Exception:
+    """Memory or disk may run out anywhere: in validation, evaluation, an export. That is no bug."""
+    if isinstance(error, TransferError) or not no_room(error):
+        return error
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return RoomError(
+        f"out of memory or disk: {first[:200]}; what was written before is whole",
+        "free some, or lower data.batch_size or data.image_size; an interrupted training goes on with --resume",
+    )
 
 
 def _print(result: Result, show: Callable[[Result], None], as_json: bool) -> None:
@@ -93,7 +104,7 @@ def exit_code(error: Exception) -> int:
         return 128 + error.signum
     if isinstance(error, TransferError):
         return EXIT_CODES.get(error.kind, 1)
-    return EXIT_CODES["room"] if isinstance(error, MemoryError) else EXIT_CODES["bug"]
+    return EXIT_CODES["room"] if no_room(error) else EXIT_CODES["bug"]
 
 
 def message_of(error: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.config.choices import nearest
 from transfercli.errors import DataError
 
 PREFIX = "keras:"
@@ -77,12 +78,21 @@ def is_keras(source: str) -> bool:
     return source.startswith(PREFIX)
 
 
-def load(source: str) -> list[Arrays]:
-    """The train and test side of `keras:NAME`; raises DataError for an unknown name and where it cannot be had."""
+def row_of(source: str) -> tuple[str, KerasSet]:
+    """The name behind `keras:` and its row; raises DataError, with the nearest name, where there is no such set."""
     name = source.removeprefix(PREFIX)
     if name not in SETS:
-        raise DataError(f"{source!r} is not a known data set: allowed are {', '.join(PREFIX + row for row in SETS)}")
-    row = SETS[name]
+        near = nearest(name, tuple(SETS))
+        raise DataError(
+            f"{source!r} is not a known data set: allowed are {', '.join(PREFIX + row for row in SETS)}",
+            f"did you mean {PREFIX}{near}?" if near else None,
+        )
+    return name, SETS[name]
+
+
+def load(source: str) -> list[Arrays]:
+    """The train and test side of `keras:NAME`; raises DataError for an unknown name and where it cannot be had."""
+    name, row = row_of(source)
     sides = _load(name, row)
     return [
         Arrays(

@@ -18,7 +18,7 @@ from transfercli.data.decode import Geometry
 from transfercli.data.findings import RULES, Findings, Found, check_bad, read_images, some, split_of
 from transfercli.data.ingest import Reading
 from transfercli.data.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
-from transfercli.data.sources import Item, absolute, must_exist
+from transfercli.data.sources import FROM_HERE, Item, absolute, must_exist
 from transfercli.data.splits import Folds, Sides, assign
 from transfercli.data.units import Sample
 from transfercli.errors import DataError
@@ -167,8 +167,8 @@ def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Re
 
     Classes are matched by name; fewer are fine. Raises DataError for one that is not in `labels`.
     """
-    path = path.expanduser().absolute()
-    must_exist(path, "--data", str(path))
+    given, path = str(path), path.expanduser().absolute()
+    must_exist(path, "--data", given, FROM_HERE)
     base = base_folder(str(path), Path("/"))
     listing = Listing(list_split(path, split, base))
     check_known(listing.labels_of(split), labels, "images", "the run")

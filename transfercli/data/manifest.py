@@ -48,6 +48,10 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
         raise ArtefactError(f"{path.name} is missing in {path.parent.name}") from error
     except csv.Error as error:
         raise ArtefactError(f"{path.name} is damaged: {error}") from error
+    except OSError as error:
+        raise ArtefactError(
+            f"{path.name} in {path.parent.name} cannot be read: {error.strerror}", "restore it, or its permissions"
+        ) from error
 
 
 def write_manifest(path: Path, records: Iterable[Record]) -> None:

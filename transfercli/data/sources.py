@@ -98,12 +98,13 @@ def side_folders(folder: Path) -> dict[str, Path]:
     return sides
 
 
-def must_exist(path: Path, key: str, given: str) -> None:
-    if not path.exists():
-        raise DataError(
-            f"{key}: {given!r} does not exist (looked for {str(path)!r})",
-            "relative paths are relative to the config file's folder",
-        )
+FROM_CONFIG = "relative paths are relative to the config file's folder"
+FROM_HERE = "relative paths of a command line are relative to the folder it is typed in"
+
+
+def must_exist(path: Path, key: str, given: str, hint: str = FROM_CONFIG) -> None:
+    if not os.path.exists(path):  # noqa: PTH110 - False, and no error, also for a name that no file can have
+        raise DataError(f"{key}: {given!r} does not exist (looked for {str(path)!r})", hint)
 
 
 def folder_items(folder: Path, base: Path, side: str) -> list[Item]:

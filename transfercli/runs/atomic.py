@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transfercli.errors import RoomError, UsageError
+from transfercli.errors import ArtefactError, RoomError, UsageError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 _NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG}
@@ -27,8 +27,12 @@ def room_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.EISDIR:
+            raise ArtefactError(f"cannot write {path}: a folder stands in its place", "move the folder away") from error
         if error.errno in _NO_PLACE:
-            raise UsageError(f"cannot write {path}: {error.strerror}", "name another place, or make it writable") from error
+            raise UsageError(
+                f"cannot write {path}: {error.strerror}", "name another place, or make it writable"
+            ) from error
         if error.errno not in _NO_ROOM:
             raise
         raise RoomError(

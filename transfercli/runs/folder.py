@@ -17,7 +17,7 @@ from transfercli.runs import atomic
 
 DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-RESERVED = frozenset({"latest", "champion", ".", ".."})
+RESERVED = frozenset({"latest", "champion", "splits.csv"})  # what else stands in an experiment's folder
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ class RunFolder:
         return self.path / "history.png"
 
     @property
+    def batch(self) -> Path:
+        return self.path / "batch.png"
+
+    @property
     def transplant(self) -> Path:
         return self.path / "transplant.json"
 
@@ -93,7 +97,8 @@ def check_run_id(run_id: str) -> str:
     if not RUN_ID.fullmatch(run_id) or run_id in RESERVED or run_id.startswith("."):
         raise UsageError(
             f"--run-id {run_id!r} cannot name a run folder",
-            "use 1 to 64 letters, digits, '.', '_' or '-', not starting with '.', and neither latest nor champion",
+            "use 1 to 64 letters, digits, '.', '_' or '-', not starting with '.', "
+            f"and none of {', '.join(sorted(RESERVED))}",
         )
     return run_id
 
@@ -117,19 +122,19 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing", "the folder is not a whole run; name another run") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtefactError(
             f"{path} cannot be read: {error}", "the run is damaged; restore it or name another"
         ) from error
 
 
-NEEDED = ("status", "command", "config_folder", "data", "versions")
+NEEDED = {"status": str, "command": str, "config_folder": str, "data": dict, "versions": dict}
 
 
 def read_record(run: RunFolder) -> dict[str, Any]:
     """`run.json`, with what others rely on; `ArtefactError` where it is damaged."""
     facts = read_json(run.record)
-    if not isinstance(facts, dict) or any(key not in facts for key in NEEDED):
+    if not isinstance(facts, dict) or not all(isinstance(facts.get(key), kind) for key, kind in NEEDED.items()):
         raise ArtefactError(f"{run.record} is damaged: {', '.join(NEEDED)} must be there", "restore the run")
     return facts
 
@@ -184,7 +189,8 @@ def _runs_of(experiment: Path) -> list[RunFolder]:
 
 
 def _what_is_there(name: str, runs: Path) -> str:
-    experiments = tuple(sorted(path.name for path in runs.iterdir() if path.is_dir())) if runs.is_dir() else ()
+    folders = sorted(runs.iterdir()) if runs.is_dir() else []
+    experiments = tuple(path.name for path in folders if path.is_dir() and _runs_of(path))
     if not experiments:
         return f"{runs} holds no runs yet: train one with pretrain or finetune, or pass --runs"
     head = name.split("/")[0]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from transfercli.errors import ArtefactError
 from transfercli.runs import atomic
 
 Line = dict[str, Any]
@@ -16,11 +17,18 @@ def append(path: Path, line: Line) -> None:
 
 
 def read(path: Path) -> list[Line]:
-    """The whole lines of the file; a last line that was cut short by a kill is left out."""
+    """The whole lines of the file; a last line that was cut short by a kill is left out.
+
+    Raises `ArtefactError` where it is there and cannot be read.
+    """
     if not path.exists():
         return []
+    try:
+        texts = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path.name} in {path.parent.name} cannot be read: {error}", "restore the run") from error
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for text in texts:
         try:
             lines.append(json.loads(text))
         except ValueError:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
-from transfercli.errors import ConfigError, UsageError
+from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, check_run_id, find_run, new_run_id, read_json
 from transfercli.workflows.model import load_run_config, with_structure
@@ -95,7 +95,7 @@ def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
 
 
 def _check_same(job: Job) -> None:
-    ours, theirs = dump(job.config), job.run.config.read_text("utf-8")
+    ours, theirs = dump(job.config), _text_of(job.run)
     if ours != theirs:
         old, new = set(theirs.splitlines()), set(ours.splitlines())
         changed = "; ".join(line.strip() for line in ours.splitlines() if line not in old) or "; ".join(old - new)
@@ -103,6 +103,13 @@ def _check_same(job: Job) -> None:
             f"run {job.run.label} was started with another config; this one says: {changed}",
             "use another --run-id, or the config the run was started with",
         )
+
+
+def _text_of(run: RunFolder) -> str:
+    try:
+        return run.config.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"the config of {run.label} cannot be read: {error}", "restore the run") from error
 
 
 def _spelled(request: TrainRequest) -> str:
