@@ -51,7 +51,7 @@ def test_a_look_finds_the_sides_inside_and_counts_only_training_images(tmp_path:
 
 
 def test_the_path_is_written_relative_to_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw(tmp_path / "data" / "flowers", {"a": 2, "b": 2})
+    draw(tmp_path / "data" / "flowers", {"a": 3, "b": 3})
     monkeypatch.chdir(tmp_path)
     init_config(None, "data/flowers", Path("configs/mine.yaml"))
     assert load(Path("configs/mine.yaml")).config.data.train == "../data/flowers"
@@ -156,3 +156,10 @@ def test_nothing_is_overwritten_and_an_unknown_base_is_named(tmp_path: Path) -> 
     with pytest.raises(UsageError) as caught:
         init_config("ResNet5", None, None)
     assert "did you mean resnet50?" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "file, name", [("work/mine.yaml", "mine"), ("my file.yaml", "d-small_cnn"), (None, "d-small_cnn")]
+)
+def test_the_experiment_is_named_after_the_file_where_that_can_name_one(file, name, write) -> None:
+    assert read(starter(Survey("d", {"a": 60, "b": 60}, (28, 28)), file=file), write).name == name

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.runs.folder import RUN_ID, check_run_id, find_run, new_run_id
+from transfercli.runs.folder import RUN_ID, check_run_id, find_run, find_unfinished, new_run_id
 
 
 @pytest.fixture
@@ -28,6 +28,20 @@ def test_a_run_is_named_by_path_experiment_id_or_link(runs: Path) -> None:
     assert find_run("flowers/r3", runs).label == "flowers/r3"
     assert find_run("flowers", runs).run_id == "r2"  # the latest completed one
     assert find_run("flowers@champion", runs).run_id == "r1"
+
+
+def test_what_is_resumed_by_an_experiment_s_name_is_its_newest_run_that_is_not_complete(runs: Path) -> None:
+    assert find_unfinished("flowers", runs).run_id == "r3"
+    assert find_unfinished("flowers/r1", runs).run_id == "r1"
+    (runs / "flowers" / "r3" / "run.json").write_text(json.dumps({"status": "completed", "created": "2026-01-09"}))
+    assert find_unfinished("flowers", runs).run_id == "r3"  # all complete: the latest, whose result is told
+
+
+def test_a_folder_without_runs_is_not_offered(runs: Path) -> None:
+    (runs / "tulips").mkdir()
+    with pytest.raises(ArtefactError) as raised:
+        find_run("tulip", runs)
+    assert "tulips" not in str(raised.value.hint)
 
 
 @pytest.mark.parametrize("text", ["flower", "flowers/r9", "flowers@winner", "roses", "a/b/c"])

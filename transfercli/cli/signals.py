@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from transfercli.errors import Interrupted
@@ -27,8 +27,10 @@ class StopRequest:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self.signum:
+            _say("stopped at once; whole epochs are kept, and the run's id resumes it")
             os._exit(128 + signum)  # every file on disk is whole at every moment, so this loses nothing
         self.signum = signum
+        _say("stopping where nothing is lost, in a few seconds; once more stops at once")
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -38,3 +40,9 @@ class StopRequest:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _say(text: str) -> None:
+    """Tell it now and unbuffered: the next safe point may be an import of Keras away."""
+    with suppress(OSError):
+        os.write(2, f"\n{text}\n".encode())

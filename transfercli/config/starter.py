@@ -73,15 +73,18 @@ PLANS = (
 )  # fmt: skip
 
 
-def starter(survey: Survey = UNKNOWN, base: str | None = None, file: str = "THIS_FILE") -> str:
-    """A commented config for the data that `survey` describes; it loads as it is. file: what to call it in comments."""
+def starter(survey: Survey = UNKNOWN, base: str | None = None, file: str | None = None) -> str:
+    """A commented config for the data that `survey` describes; it loads as it is.
+
+    file: where it will stand; the experiment is named after it, or after the data where nothing is said.
+    """
     known = bool(survey.counts)
     base = base or ("small_cnn" if survey.size and max(survey.size) < SMALL else "resnet50")
     row = choices.rows("base")[base]
     plan = next(p for p in PLANS if p.applies(row.has_imagenet, survey.per_class if known else 100))
     blocks = [
-        _opening(survey, known, file),
-        f"name: {quoted(_name(survey.data, base))}  # the experiment: the folder under runs/",
+        _opening(survey, known, file or "THIS_FILE"),
+        f"name: {quoted(_name_of_file(file) or _name(survey.data, base))}  # the experiment: the folder under runs/",
         "seed: 0",
         _data(survey, base, known),
         f"augmentation: {{preset: {plan.augmentation}}}  # none, light, medium or strong",
@@ -114,6 +117,12 @@ def _listed(labels: list[str]) -> str:
 def _one_line(text: str) -> str:
     """A class may be called anything; a comment stays one printable line."""
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _name_of_file(file: str | None) -> str | None:
+    """`mine.yaml` is the experiment `mine`, so that the next command can be guessed."""
+    stem = PurePosixPath(file).stem if file else ""
+    return stem if NAME.fullmatch(stem) and not stem.startswith(".") else None
 
 
 def _name(data: str, base: str) -> str:

@@ -164,7 +164,22 @@ def find_run(text: str, runs: Path) -> RunFolder:
     if not completed:
         there = ", ".join(f"{run.path.name} ({status_of(run)})" for run in _runs_of(experiment)) or "none"
         raise ArtefactError(f"experiment {name!r} has no completed run under {runs}", f"runs there: {there}")
-    return max(completed, key=lambda run: (read_json(run.record).get("created", ""), run.path.name))
+    return max(completed, key=_age)
+
+
+def find_unfinished(text: str, runs: Path) -> RunFolder:
+    """The run that `--resume` means: as `find_run`, but an experiment's name is its newest run that is not complete."""
+    experiment = runs / text
+    odd = not text or "/" in text or "\0" in text or len(text) > 255
+    if odd or _is_run(Path(text)) or _is_run(experiment) or not experiment.is_dir():
+        return find_run(text, runs)
+    begun = [run for run in _runs_of(experiment) if status_of(run) != "completed"]
+    return max(begun, key=_age) if begun else find_run(text, runs)
+
+
+def _age(run: RunFolder) -> tuple[str, str]:
+    facts = read_json(run.record)
+    return str(facts.get("created", "") if isinstance(facts, dict) else ""), run.path.name
 
 
 def _is_run(folder: Path) -> bool:

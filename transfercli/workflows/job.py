@@ -11,7 +11,7 @@ from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, check_run_id, find_run, new_run_id, read_json
+from transfercli.runs.folder import RunFolder, check_run_id, find_unfinished, new_run_id, read_json
 from transfercli.workflows.model import load_run_config, with_structure
 from transfercli.workflows.spelling import runs_option, spelled, told
 
@@ -58,7 +58,7 @@ class Job:
 def decide(request: TrainRequest) -> Job:
     """The config and the run folder of this call; a config that differs from the run's own is a `ConfigError`."""
     if request.resume:
-        return _job_of_run(request, find_run(request.resume, request.runs))
+        return _job_of_run(request, find_unfinished(request.resume, request.runs))
     if request.config is None:
         raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
     loaded = load_resolved(request.config, request.overrides, request.command, request.runs)

@@ -19,7 +19,7 @@ from transfercli.config.schema import (
 )
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.events import Events
-from transfercli.runs.folder import RunFolder, find_run, read_json
+from transfercli.runs.folder import RunFolder, find_run, read_json, status_of
 from transfercli.runs.record import config_folder
 
 if TYPE_CHECKING:
@@ -191,6 +191,8 @@ def load_run(run: RunFolder, events: Events) -> TrainedRun:
     from transfercli.training.backend import prepare
 
     config, labels = read_run_config(run), read_labels(run)
+    if (status := status_of(run)) != "completed":
+        events.warn(f"{run.label} is {status}: this is its best epoch so far, and will be out of date once it goes on")
     prepare(config.compute, config.seed)
     from transfercli.models.classifier import build_classifier
     from transfercli.models.tensors import assign_tensors
