@@ -71,6 +71,7 @@ def examine(config: ExperimentConfig, folder: Path, assignments: dict[str, str],
         compute=config.compute,
         assignments=assignments,
         events=events,
+        seed=config.seed,
     )
 
 
