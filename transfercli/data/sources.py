@@ -70,10 +70,18 @@ def hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in JUNK
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """A link that leads to itself is a file that cannot be read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def sub_folders(folder: Path) -> list[str]:
     """Names of the visible sub-folders, sorted."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not hidden(entry.name) and entry.is_dir())
+        return sorted(entry.name for entry in entries if not hidden(entry.name) and _is_folder(entry))
 
 
 def side_folders(folder: Path) -> dict[str, Path]:
@@ -167,8 +175,8 @@ def _walk(folder: Path) -> Iterator[str]:
             raise DataError(
                 f"the folder {str(place)!r} cannot be listed: {error.strerror}", "check its permissions"
             ) from error
-        yield from (entry.path for entry in visible if not entry.is_dir())
-        waiting += [Path(entry.path) for entry in reversed(visible) if entry.is_dir()]
+        yield from (entry.path for entry in visible if not _is_folder(entry))
+        waiting += [Path(entry.path) for entry in reversed(visible) if _is_folder(entry)]
 
 
 def _encloses(link: Path) -> bool:
