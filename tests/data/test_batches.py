@@ -133,3 +133,21 @@ def test_every_sampling_of_the_schema_has_its_row() -> None:
     from transfercli.config.schema import TrainingConfig
 
     assert set(get_args(TrainingConfig.model_fields["sampling"].annotation)) == set(SAMPLINGS)
+
+
+def test_an_augmentation_that_mixes_serves_parts_of_classes_and_their_weights() -> None:
+    from transfercli.config.schema import AugmentationConfig
+    from transfercli.data.augment import build
+
+    augment = build(AugmentationConfig(layers=[{"MixUp": {"alpha": 1.0}}]), classes=3)
+    batches = Batches(ArraySource(X), Y, 4, seed=9, augment=augment, class_weights=[0.5, 1.0, 2.0])
+    batches.set_epoch(3)
+    assert batches.soft
+    for n in range(3):
+        x, y, weights = batches[n]
+        assert (x.dtype, y.dtype) == (np.uint8, np.float32)
+        assert y.shape == (len(x), 3)
+        np.testing.assert_allclose(weights, y @ [0.5, 1.0, 2.0], rtol=1e-6)
+        for one, other in zip(batches[n], (x, y, weights), strict=True):
+            assert np.array_equal(one, other)
+    assert not Batches(ArraySource(X), Y, 4).soft

@@ -139,7 +139,8 @@ def test_a_stopped_run_goes_on_to_the_bits_of_one_never_stopped(world) -> None:
                 raise Interrupted(15)
 
     config = world.config("t", "digits-target", model={"head": {"dropout": 0.2}}, training={"epochs": 3})
-    extra = ("transfer.strategy=full", "augmentation.preset=light")
+    layers = "[{RandomFlip: {}}, {MixUp: {probability: 0.5}}, {CutMix: {}}]"
+    extra = ("transfer.strategy=full", f"augmentation.layers={layers}", "training.sampling=balanced")
     whole = world.train("finetune", config, run_id="whole", overrides=extra)
     with pytest.raises(Interrupted, match="kept up to its last whole epoch") as stopped:
         world.train("finetune", config, StopIn("epoch 3"), run_id="stopped", overrides=extra)
@@ -212,3 +213,29 @@ def test_rare_classes_are_counted_drawn_equally_and_learnt_with_focal_loss(world
     assert [text for text in heard if text.startswith("training images")] == [
         "training images: '0' 28, '1' 8; classes are drawn equally"
     ]
+
+
+def test_a_run_keeps_a_picture_of_its_first_batch(source) -> None:
+    from PIL import Image
+
+    with Image.open(Path(source[1]["run"]) / "batch.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 400
+        assert len(picture.convert("L").getcolors()) > 50  # there is something to see
+
+
+def test_a_sigmoid_head_learns_from_mixed_images_with_class_weights_and_smoothing(world, digits_folder: Path) -> None:
+    for side in ("train", "test"):
+        for label in "01":
+            shutil.copytree(digits_folder / "digits" / side / label, world.folder / "two" / side / label)
+    config = world.config(
+        "two",
+        "digits",
+        data={"train": "two", "channels": 1},
+        model={"head": {"output": "sigmoid"}},
+        augmentation={"layers": [{"MixUp": {"alpha": 0.4}}]},
+        training={"epochs": 4, "class_weights": "balanced", "loss": {"name": "focal", "gamma": 1.0}},
+    )
+    extra = ("transfer.strategy=scratch", "training.regularization.label_smoothing=0.1")
+    result = world.train("finetune", config, overrides=extra)
+    assert result["metrics"]["val_accuracy"] > 0.9

@@ -46,6 +46,7 @@ RULES = """\
 - `model.head.init: keep` and `extend` need `model.weights: {run: RUN}`.
 - `model.head.output: sigmoid` is for two classes.
 - `augmentation.layers` stands instead of a preset.
+- `data.folds` and `data.fold` stand together, and instead of `data.validation`.
 - `data.validation` and `data.test`, both as fractions, sum to less than 1.
 - `data.image_size` is at least what the base needs.
 - `evaluation.gates` names metrics, or `recall[LABEL]`, `precision[LABEL]`, `f1[LABEL]` for one class.

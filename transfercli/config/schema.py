@@ -109,7 +109,9 @@ class AugmentationConfig(Section):
 
     preset: Annotated[str, Row("augmentation")] = Field("none", description="strength by name")
     layers: list[AugmentationLayer] | None = Field(
-        None, description="Keras layers instead of a preset: [{RandomFlip: {mode: horizontal}}, …]"
+        None,
+        description="Keras layers instead of a preset: [{RandomFlip: {mode: horizontal}}, …]; MixUp and CutMix take"
+        " alpha and probability",
     )
     views: Annotated[Whole, Field(ge=1, le=64)] = Field(
         4, description="distinct augmented views of an image where features are cached"

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from transfercli.config.schema import AugmentationConfig
+from transfercli.data.mixing import DEFAULTS, MIXERS, Mixer
 from transfercli.errors import ConfigError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 RGB_RANGE = [0, 255]
 
-# Keras layer -> the arguments it cannot do without for raw RGB. All keep labels as they are; a layer that changes the
-# size (RandomCrop) is followed by a resize back.
+# Layer -> the arguments it cannot do without for raw RGB. A layer that changes the size (RandomCrop) is followed by a
+# resize back. All are of Keras and keep labels as they are, but for those of `mixing.py`.
 LAYERS: dict[str, dict[str, Any]] = {
+    **DEFAULTS,
     "AugMix": {"value_range": RGB_RANGE},
     "RandAugment": {"value_range": RGB_RANGE},
     "RandomBrightness": {"value_range": RGB_RANGE},
@@ -89,26 +90,43 @@ PRESETS: dict[str, list[dict[str, dict[str, Any]]]] = {
 }
 
 
-def build(config: AugmentationConfig) -> Augment | None:
-    """The augmentation of a config, or None; raises ConfigError where Keras refuses a layer's arguments."""
+def build(config: AugmentationConfig, classes: int = 0) -> Augment | None:
+    """The augmentation of a config, or None; raises ConfigError where a layer's arguments are refused.
+
+    classes: how many there are; only MixUp and CutMix need to know.
+    """
     entries = config.layers or PRESETS[config.preset]
-    return Augment(entries) if entries else None
+    return Augment(entries, classes) if entries else None
 
 
 class Augment:
     """Changes batches of raw RGB images; the same key gives the same bits, whatever was drawn before.
 
-    Layers of Keras, run eagerly in list order. Their generators are set from the key before each batch, and so is
-    Python's own (AugMix picks its operations with it), which gets its state back afterwards.
+    Layers run eagerly in list order. Generators of Keras are set from the key before each batch, and so is Python's
+    own (AugMix picks its operations with it), which gets its state back afterwards.
+
+    soft: whether images are mixed, and so are targets: then `mix` is to be called, which knows them.
     """
 
-    def __init__(self, entries: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
+    def __init__(self, entries: Sequence[Mapping[str, Mapping[str, Any]]], classes: int = 0) -> None:
+        self.classes = classes
         self.layers = [_layer(name, given) for entry in entries for name, given in entry.items()]
-        self.generators = [generator for layer in self.layers for generator in _generators(layer)]
+        self.soft = any(isinstance(layer, Mixer) for layer in self.layers)
+        self.generators = [
+            generator for layer in self.layers if not isinstance(layer, Mixer) for generator in _generators(layer)
+        ]
 
     def __call__(self, images: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
-        """uint8 [n, H, W, 3] -> uint8 of the same shape."""
-        import numpy as np
+        """uint8 [n, H, W, 3] -> uint8 of the same shape; ValueError where targets had to change with them."""
+        if self.soft:
+            raise ValueError("these layers mix targets too: call mix")
+        return self._run(images, np.zeros((len(images), 0), np.float32), key)[0]
+
+    def mix(self, images: np.ndarray, targets: np.ndarray, key: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Images as before and int32 targets [n] -> uint8 images and float32 targets [n, `classes`], rows of sum 1."""
+        return self._run(images, np.eye(self.classes, dtype=np.float32)[targets], key)
+
+    def _run(self, images: np.ndarray, targets: np.ndarray, key: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         from keras import ops
 
         self._seed(key)
@@ -116,17 +134,20 @@ class Augment:
         random.seed(repr(key))
         try:
             batch = ops.convert_to_tensor(images, "float32")
-            for layer in self.layers:
-                batch = layer(batch, training=True)
+            for number, layer in enumerate(self.layers):
+                if isinstance(layer, Mixer):
+                    draws = np.random.default_rng([*key, number])
+                    batch, targets = layer(ops.convert_to_numpy(batch), targets, draws)
+                    batch = ops.convert_to_tensor(batch, "float32")
+                else:
+                    batch = layer(batch, training=True)
             if tuple(batch.shape[1:3]) != images.shape[1:3]:
                 batch = ops.image.resize(batch, images.shape[1:3], "bilinear", data_format="channels_last")
-            return np.rint(np.clip(ops.convert_to_numpy(batch), 0, 255)).astype(np.uint8)
+            return np.rint(np.clip(ops.convert_to_numpy(batch), 0, 255)).astype(np.uint8), targets
         finally:
             random.setstate(state)
 
     def _seed(self, key: tuple[int, ...]) -> None:
-        import numpy as np
-
         # 31 bits: some backends keep the state of a generator in a signed 32-bit integer.
         draws = np.random.SeedSequence(list(key)).generate_state(2 * len(self.generators)) & 0x7FFFFFFF
         for generator, pair in zip(self.generators, draws.reshape(-1, 2), strict=True):
@@ -134,6 +155,8 @@ class Augment:
 
 
 def _layer(name: str, given: Mapping[str, Any]) -> Any:
+    if name in MIXERS:
+        return _mixer(name, given)
     import keras
 
     arguments: dict[str, Any] = {**LAYERS[name], **given, "seed": 0, "data_format": "channels_last"}
@@ -148,6 +171,16 @@ def _layer(name: str, given: Mapping[str, Any]) -> Any:
         raise ConfigError(
             f"augmentation.layers: {name} does not take {dict(given)}: {reason}",
             f"see the arguments of keras.layers.{name}",
+        ) from error
+
+
+def _mixer(name: str, given: Mapping[str, Any]) -> Mixer:
+    try:
+        return MIXERS[name](**{**DEFAULTS[name], **given})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"augmentation.layers: {name} does not take {dict(given)}: {error}",
+            "allowed are alpha, a number above 0, and probability, from 0 to 1",
         ) from error
 
 

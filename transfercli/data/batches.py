@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 Augmenter = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
+Mix = Callable[[np.ndarray, np.ndarray, tuple[int, ...]], tuple[np.ndarray, np.ndarray]]
 
 
 class Source(Protocol):
@@ -31,11 +32,12 @@ class Batches(keras.utils.PyDataset):
         targets: int32 [N].
         batch_size: rows a batch.
         seed: of the order and the augmentation; None serves the rows in their order.
-        augment: changes a batch of images, drawing from its key `(seed, epoch, batch)` only.
-        class_weights: float [C]; the sample weight is that of the row's class, 1 without.
-    """
+        augment: changes a batch of images, drawing from its key `(seed, epoch, batch)` only. Where it is `soft`, its
+            `mix` changes targets too: y is then float32 [n, C], the parts of the classes.
+        class_weights: float [C]; the sample weight is that of the row's class or classes, 1 without.
 
-    soft = False  # whether y are float [n, C], parts of classes, and not int32 [n]
+    soft: whether y is parts of classes and not int32 [n].
+    """
 
     def __init__(
         self,
@@ -57,6 +59,8 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.seed = seed
         self.augment = augment
+        self.soft = bool(getattr(augment, "soft", False))
+        self._mix: Mix | None = getattr(augment, "mix", None) if self.soft else None
         self.class_weights = None if class_weights is None else np.asarray(class_weights, np.float32)
         self.set_epoch(0)
 
@@ -82,9 +86,14 @@ class Batches(keras.utils.PyDataset):
         rows = self._rows[index * self.batch_size : (index + 1) * self.batch_size]
         x, y = self.source.read(rows), self.targets[rows]
         if self.augment is not None and self.seed is not None:
-            x = self.augment(x, (self.seed, self._epoch, index))
-        weights = np.ones(len(rows), np.float32) if self.class_weights is None else self.class_weights[y]
-        return x, y, weights
+            key = (self.seed, self._epoch, index)
+            x, y = self._mix(x, y, key) if self._mix else (self.augment(x, key), y)
+        return x, y, self._weights(y)
+
+    def _weights(self, y: np.ndarray) -> np.ndarray:
+        if self.class_weights is None:
+            return np.ones(len(y), np.float32)
+        return y @ self.class_weights if self.soft else self.class_weights[y]
 
 
 class BalancedBatches(Batches):

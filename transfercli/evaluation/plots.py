@@ -81,7 +81,7 @@ def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]
     size = float(np.clip(cell * 72 * 0.55, 5.0, 10.0))
     margin = 0.9 + max(map(len, names)) * size * 0.0085
     side = classes * cell
-    with _drawing():
+    with drawing():
         figure = Figure((max(side + margin + 1.0, 3.6), max(side + margin + 0.2, 3.2)), dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -100,7 +100,7 @@ def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]
         figure.set_layout_engine("none")
         if classes <= MOST_NAMED:
             _write_cells(axes, matrix, shares, float(np.clip(cell * 72 * 0.3, 4.2, 10.0)))
-        return _png(figure)
+        return figure_png(figure)
 
 
 def _write_cells(axes: Axes, matrix: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], size: float) -> None:
@@ -125,11 +125,11 @@ def render_history(lines: Sequence[Mapping[str, Any]], best_epoch: int | None = 
     from matplotlib.figure import Figure
 
     best = lowest_validation_loss(lines) if best_epoch is None else best_epoch
-    with _drawing():
+    with drawing():
         figure = Figure(figsize=(9.6, 3.6), dpi=DPI, layout="constrained")
         for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             _panel(axes, lines, key, best)
-        return _png(figure)
+        return figure_png(figure)
 
 
 def lowest_validation_loss(lines: Sequence[Mapping[str, Any]]) -> int | None:
@@ -181,7 +181,7 @@ def _short(count: int) -> str:
 
 
 @contextmanager
-def _drawing() -> Iterator[None]:
+def drawing() -> Iterator[None]:
     import matplotlib
 
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():  # type: ignore[arg-type]
@@ -190,7 +190,7 @@ def _drawing() -> Iterator[None]:
         yield
 
 
-def _png(figure: Figure) -> bytes:
+def figure_png(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 

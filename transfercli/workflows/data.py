@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from transfercli.data.dataset import Dataset, Split
 from transfercli.errors import ConfigError
 from transfercli.events import Events
+
+if TYPE_CHECKING:
+    from transfercli.data.batches import Batches
 
 TOLD = 20  # classes whose numbers fit on a line or two
 
@@ -59,6 +63,16 @@ def tell_classes(split: Split, weights: np.ndarray | None, sampling: str, events
     events.info(f"training images: {', '.join(said)}" + ("; classes are drawn equally" * (sampling == "balanced")))
     if weights is not None and sampling == "balanced":
         events.warn("sampling: balanced and class_weights both favour rare classes; one of them is enough")
+
+
+def draw_batch(path: Path, batches: Batches, labels: tuple[str, ...], *, grey: bool) -> None:
+    """Draw the first batch of the first epoch, unless a run that goes on has it already."""
+    from transfercli.evaluation.batch_picture import batch_png
+
+    if not path.exists():
+        batches.set_epoch(1)
+        images, targets, _ = batches[0]
+        batch_png(path, images, targets, labels, grey=grey)
 
 
 def fingerprint(dataset: Dataset) -> str:

@@ -26,7 +26,7 @@ from transfercli.runs.folder import (
     status_of,
 )
 from transfercli.runs.lock import experiment_lock
-from transfercli.workflows.data import class_weights, fingerprint, relabelled, tell_classes
+from transfercli.workflows.data import class_weights, draw_batch, fingerprint, relabelled, tell_classes
 from transfercli.workflows.job import Job, TrainRequest, decide
 from transfercli.workflows.model import (
     Source,
@@ -97,6 +97,7 @@ def train(request: TrainRequest, events: Events) -> Result:
             return estimate(trainer, dataset)
         begin_run(job, source, dataset, labels, report, plan, backend, events)
         with record.status_kept(job.run), resume_hint(job):
+            draw_batch(job.run.batch, trainer.batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
                 train_epochs(job, trainer, checkpoints, events)
             return finish(job, trainer, dataset, watch)
@@ -264,7 +265,7 @@ def build_trainer(
         training.targets,
         config.data.batch_size,
         seed=config.seed,
-        augment=build(config.augmentation),
+        augment=build(config.augmentation, len(labels)),
         class_weights=weights,
     )
     return Trainer(classifier, batches, relabelled(dataset.splits["validation"], labels), plan, events, keep)
