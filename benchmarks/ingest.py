@@ -9,7 +9,7 @@ megapixels, --files small PNGs. Prints, and writes to OUT.json, as ratios:
 - large: seconds of a loop without DCT scaling / seconds of ingest;
 - second run: seconds to load all --files again, unchanged, the folder walk and the splits included;
 - batches: seconds to decode batches from their files / seconds to read them from the cache;
-- memory: peak resident bytes of a process that ingests all --files, against one that ingests a quarter of them (Linux only).
+- memory (Linux): peak resident bytes of a process that ingests all --files, against one that ingests a quarter of them.
 """
 
 from __future__ import annotations
