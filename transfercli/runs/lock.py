@@ -18,9 +18,7 @@ _POLL_SECONDS = 0.2
 
 
 @contextmanager
-def experiment_lock(
-    experiment: Path, wait: float = 0.0, waiting: Callable[[], None] = lambda: None
-) -> Iterator[None]:
+def experiment_lock(experiment: Path, wait: float = 0.0, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the lock of the experiment's folder; wait at most `wait` seconds for it, calling `waiting` meanwhile.
 
     Raises `BusyError` naming since when another process holds it. Python opens the file close-on-exec, so spawned
