@@ -35,7 +35,8 @@ worker.decode_file = deadly
 worker.main()
 """
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from transfercli.data.decode import Geometry
 from transfercli.data.pool import decode_files
 answers = decode_files(sys.argv[1:], Geometry(64, 64), workers=2)
