@@ -6,7 +6,8 @@ DATA holds `source/{train,test}/CLASS` (classes 0-4) and, for each seed, `target
 `target-20/SEED/…` (classes 5-9 with 5 and 20 training images a class), as docs/results.md says how to write them.
 Both arms train the same epochs, each at the learning rate that did best for it on the validation images of seed 0's
 data (with another training seed, 100), tried over the same grid.
-Prints one line an experiment and writes all figures to OUT.json. Runs the program's own workflows in one process.
+Prints one line an experiment and writes all figures to OUT.json, setting by setting; what is in it already is not
+measured again. Runs the program's own workflows in one process.
 """
 
 from __future__ import annotations
@@ -108,20 +109,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--vgg16-kernels", type=Path)
     given = parser.parse_args()
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = json.loads(given.out.read_text()) if given.out.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        if given.vgg16_kernels:
-            weights = {"path": str(given.vgg16_kernels.absolute())}
-            found["vgg16 kernels 64, 5 a class"] = compare(
-                work, given.data / "target-5", "vgg16", 64, weights, given.seeds
-            )
+
+        def measure(key: str, images: int, base: str, size: int, weights: Any) -> None:
+            found[key] = compare(work, given.data / f"target-{images}", base, size, weights, given.seeds)
+            given.out.write_text(json.dumps(found, indent=2) + "\n")
+
+        key = "vgg16 kernels 64, 5 a class"
+        if given.vgg16_kernels and key not in found:
+            measure(key, 5, "vgg16", 64, {"path": str(given.vgg16_kernels.absolute())})
         for base in given.bases:
-            weights = pretrained(work, given.data, base)
-            for images in (5, 20):
-                key = f"{base} 32, {images} a class"
-                found[key] = compare(work, given.data / f"target-{images}", base, 32, weights, given.seeds)
-        given.out.write_text(json.dumps(found, indent=2) + "\n")
+            missing = {f"{base} 32, {images} a class": images for images in (5, 20)}
+            missing = {key: images for key, images in missing.items() if key not in found}
+            weights = pretrained(work, given.data, base) if missing else None
+            for key, images in missing.items():
+                measure(key, images, base, 32, weights)
 
 
 if __name__ == "__main__":
