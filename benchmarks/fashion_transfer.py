@@ -1,6 +1,6 @@
 """Does transfer pay? Fine-tuning from a pretrained base beside the same network from scratch, on Fashion-MNIST.
 
-usage: fashion_transfer.py DATA OUT.json [--bases small_cnn vgg16] [--seeds 5] [--vgg16-kernels FILE.weights.h5]
+usage: fashion_transfer.py DATA OUT.json [--bases small_cnn vgg16] [--images 5 20] [--seeds 5] [--vgg16-kernels FILE.weights.h5]
 
 DATA holds `source/{train,test}/CLASS` (classes 0-4) and, for each seed, `target-5/SEED/{train,test}/CLASS` and
 `target-20/SEED/…` (classes 5-9 with 5 and 20 training images a class), as docs/results.md says how to write them.
@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--bases", nargs="*", default=["small_cnn", "vgg16"])
+    parser.add_argument("--images", type=int, nargs="*", default=[5, 20], help="training images a class")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--vgg16-kernels", type=Path)
     given = parser.parse_args()
@@ -121,7 +122,7 @@ def main() -> None:
         if given.vgg16_kernels and key not in found:
             measure(key, 5, "vgg16", 64, {"path": str(given.vgg16_kernels.absolute())})
         for base in given.bases:
-            missing = {f"{base} 32, {images} a class": images for images in (5, 20)}
+            missing = {f"{base} 32, {images} a class": images for images in given.images}
             missing = {key: images for key, images in missing.items() if key not in found}
             weights = pretrained(work, given.data, base) if missing else None
             for key, images in missing.items():
