@@ -1,6 +1,6 @@
 """Does transfer pay? Fine-tuning from a pretrained base beside the same network from scratch, on Fashion-MNIST.
 
-usage: fashion_transfer.py DATA OUT.json [--bases small_cnn vgg16] [--images 5 20] [--seeds 5] [--vgg16-kernels FILE.weights.h5]
+usage: fashion_transfer.py DATA OUT.json [--bases small_cnn vgg16] [--images 5 20] [--seeds 5] [--vgg16-kernels FILE]
 
 DATA holds `source/{train,test}/CLASS` (classes 0-4) and, for each seed, `target-5/SEED/{train,test}/CLASS` and
 `target-20/SEED/…` (classes 5-9 with 5 and 20 training images a class), as docs/results.md says how to write them.
