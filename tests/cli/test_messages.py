@@ -64,3 +64,17 @@ def test_a_message_ends_with_the_way_out() -> None:
 
 def test_durations_read_naturally() -> None:
     assert [duration(s) for s in (3.21, 42, 185, 7800)] == ["3.2 s", "42 s", "3:05 min", "2:10 h"]
+
+
+def test_an_epoch_names_the_class_found_least_and_none_where_all_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console = Console(StopRequest())
+    numbers = dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second"), 0.5)
+    line = {"epoch": 1, "seconds": 1.0, **numbers}
+    console.epoch({**line, "val_recall": {"cat": 1.0, "a\x1b" + "b" * 50: 0.25}}, 2)
+    console.epoch({**line, "val_recall": {"cat": 1.0, "dog": 1.0}}, 2)
+    console.epoch(line, 2)
+    told = capsys.readouterr().err.splitlines()
+    assert "val_accuracy 0.5000  worst class 'a\\x1bbbbbbbbbbbbbbbbbb… 0.25  lr" in told[0]
+    assert not [text for text in told[1:] if "worst" in text]

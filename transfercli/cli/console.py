@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.cli.signals import StopRequest
-from transfercli.cli.text import duration, printable
+from transfercli.cli.text import duration, printable, shortened
 from transfercli.evaluation.privacy import hide_paths
 from transfercli.events import Events
 from transfercli.runs.atomic import room_errors
+
+CLASS_LENGTH = 24
 
 
 class Console(Events):
@@ -45,6 +47,7 @@ class Console(Events):
         self._say(
             f"epoch {record['epoch']}/{total}  loss {record['loss']:.4f}  accuracy {record['accuracy']:.4f}"
             f"  val_loss {record['val_loss']:.4f}  val_accuracy {record['val_accuracy']:.4f}"
+            f"{worst_class(record.get('val_recall', {}))}"
             f"  lr {record['learning_rate']:.2g}  {record['images_per_second']:.0f} images/s"
             f"  {duration(record['seconds'])}, {duration(left)} left",
             show=not self.quiet,
@@ -80,6 +83,12 @@ class Console(Events):
             return
         with room_errors(self.log), self.log.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(hide_paths(text) + "\n")
+
+
+def worst_class(recall: dict[str, float]) -> str:
+    """The class of which the smallest share was found, unless every image of every class was."""
+    share, label = min(((share, label) for label, share in recall.items()), default=(1.0, ""))
+    return f"  worst class {shortened(repr(label), CLASS_LENGTH)} {share:.2f}" if share < 1 else ""
 
 
 class LiveConsole(Console):

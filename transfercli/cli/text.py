@@ -16,6 +16,11 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def shortened(text: str, most: int) -> str:
+    """At most so many characters, the last of them "…" where some are left out."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def duration(seconds: float) -> str:
     """`42 s`, `3:05 min` or `2:10 h`."""
     whole = round(seconds)

@@ -22,7 +22,7 @@ from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError, RoomError
 from transfercli.events import Events
 from transfercli.models.classifier import Classifier, freeze_below
-from transfercli.models.forward import computing_in, forward, probabilities
+from transfercli.models.forward import computing_in, forward
 from transfercli.models.tensors import assign_tensors, read_tensors
 from transfercli.training.batchnorm import fit_momentum
 from transfercli.training.checkpoints import Checkpoint
@@ -30,6 +30,7 @@ from transfercli.training.losses import build_accuracy, build_loss
 from transfercli.training.optimizers import build_optimizer, regularize
 from transfercli.training.phases import Phase
 from transfercli.training.schedules import build_schedule
+from transfercli.training.validation import validation_metrics
 
 Line = dict[str, Any]
 
@@ -160,6 +161,7 @@ class Trainer:
         line["learning_rate"] = float(keras.ops.convert_to_numpy(self.classifier.model.optimizer.learning_rate))
         line["seconds"] = round(time.perf_counter() - started, 3)
         line["images_per_second"] = round(len(self.batches.targets) / fit_seconds, 1)
+        line["val_recall"] = line.pop("val_recall")  # to the end: it may be long
         is_best = self._count(line)
         model = read_tensors(self.classifier)
         if is_best:
@@ -192,12 +194,12 @@ class Trainer:
             )
         return {"loss": loss, "accuracy": accuracy}
 
-    def _validate(self) -> dict[str, float]:
-        """Log loss and accuracy of the whole model in float32, without regularisation or smoothing."""
+    def _validate(self) -> Line:
+        """Log loss, accuracy and recalls of the whole model in float32, without regularisation or smoothing."""
         logits = forward(
             self.classifier.model, self.validation.images, self.batches.batch_size, self.events, "validate"
         )
-        return validation_metrics(logits, self.validation.targets)
+        return validation_metrics(logits, self.validation.targets, self.validation.labels)
 
     def _count(self, line: Line) -> bool:
         """Update the counters with an epoch's line; whether it is the best epoch so far."""
@@ -224,16 +226,6 @@ class Trainer:
     def _assign_optimizer(self, state: dict[str, np.ndarray]) -> None:
         for (_, value), variable in zip(sorted(state.items()), self.classifier.model.optimizer.variables, strict=True):
             variable.assign(value)
-
-
-def validation_metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """`val_loss` (mean log loss) and `val_accuracy` of float logits [N, C] or [N, 1] for targets [N]."""
-    chances = probabilities(logits)
-    likelihood = np.maximum(chances[np.arange(len(targets)), targets], np.finfo("float64").tiny)
-    return {
-        "val_loss": float(-np.log(likelihood).mean()),
-        "val_accuracy": float((chances.argmax(axis=1) == targets).mean()),
-    }
 
 
 def reseed(model: keras.Model, key: tuple[int, ...]) -> None:
