@@ -17,16 +17,17 @@ Refusal = Callable[..., list[str]]
 
 MINIMAL = "name: flowers\ndata: {train: images}\nmodel: {base: small_cnn}\n"
 PHASES = "transfer.phases=[{epochs: 1}]"
+NONE = "model.weights=none"
 RUN = "model.weights={run: digits}"
 
 
 @pytest.mark.parametrize(
     "overrides, said",
     [
-        ([PHASES, "transfer.strategy=full"], "transfer.strategy: cannot stand beside phases"),
-        ([PHASES, "transfer.unfreeze=2"], "transfer.unfreeze: cannot stand beside phases"),
+        ([PHASES, NONE, "transfer.strategy=full"], "transfer.strategy: cannot stand beside phases"),
+        ([PHASES, NONE, "transfer.unfreeze=2"], "transfer.unfreeze: cannot stand beside phases"),
         (
-            ["transfer.strategy=linear_probe", "model.head.hidden=[8]"],
+            [NONE, "transfer.strategy=linear_probe", "model.head.hidden=[8]"],
             "the strategy linear_probe puts a linear head on",
         ),
         (
@@ -35,7 +36,10 @@ RUN = "model.weights={run: digits}"
         ),
         (["model.head.init=extend", "model.weights={path: w.h5}"], 'model.head.init: "extend" needs'),
         (["transfer.unfreeze=conv3"], "transfer.unfreeze: belongs to the strategy partial, received no strategy"),
-        (["transfer.unfreeze=conv3", "transfer.strategy=full"], 'belongs to the strategy partial, received "full"'),
+        (
+            [NONE, "transfer.unfreeze=conv3", "transfer.strategy=full"],
+            'belongs to the strategy partial, received "full"',
+        ),
         (
             ["data.image_size=16"],
             "is too small for small_cnn, received 16; allowed: at least 18 pixels",
@@ -50,6 +54,20 @@ RUN = "model.weights={run: digits}"
         (["data.folds=5", "data.fold=5", "data.validation=more"], "data.validation: cannot stand beside folds"),
         (["evaluation.gates={'recall[]': 0.9}"], "evaluation.gates.recall[]: is not a known metric"),
         (["evaluation.gates={'accuracy[cat]': 0.9}"], "is not a known metric"),
+        (["evaluation.gates.accuracy=2"], "gates.accuracy: is out of range, received 2; allowed: a bound from 0 to 1"),
+        (["evaluation.gates.mcc=-1.5"], "gates.mcc: is out of range, received -1.5; allowed: a bound from -1 to 1"),
+        (["evaluation.gates.log_loss=' >=-1'"], 'is out of range, received " >=-1"; allowed: a bound of at least 0'),
+        (
+            ["evaluation.gates={'f1[cat]': 1.1}"],
+            "gates.f1[cat]: is out of range, received 1.1; allowed: a bound from 0",
+        ),
+        (
+            [PHASES, NONE, "training.epochs=5"],
+            "training.epochs: contradicts transfer.phases, which have 1 in all, received 5",
+        ),
+        (["model.weights=imagenet"], "model.weights: there are no published weights for small_cnn; allowed: none"),
+        (["transfer.strategy=full"], "model.weights: there are no published weights for small_cnn"),
+        (["transfer.strategy=scratch", "model.weights=imagenet"], "there are no published weights for small_cnn"),
         (["compute.distribution=data_parallel"], '"data_parallel" is not available in this version; allowed: none'),
         (["compute.cache=require"], '"require" is not available in this version; allowed: auto, off'),
         (["tracking.mlflow=http://x"], '"http://x" is not available in this version; allowed: null'),
@@ -63,17 +81,23 @@ def test_keys_that_do_not_go_together(refusal: Refusal, overrides: list[str], sa
 @pytest.mark.parametrize(
     "overrides",
     [
-        [PHASES],
-        [PHASES, "transfer.strategy=null", "transfer.unfreeze=null"],
-        ["transfer.strategy=linear_probe", "model.head.hidden=[]"],
-        ["transfer.strategy=feature_extraction", "model.head.hidden=[8]"],
+        [PHASES, NONE],
+        [PHASES, NONE, "training.epochs=1"],
+        ["transfer.phases=[{epochs: 3}, {epochs: 4}]", NONE, "training.epochs=7"],
+        [PHASES, NONE, "transfer.strategy=null", "transfer.unfreeze=null"],
+        ["transfer.strategy=linear_probe", NONE, "model.head.hidden=[]"],
+        ["transfer.strategy=feature_extraction", RUN, "model.head.hidden=[8]"],
+        ["transfer.strategy=scratch"],
+        ["transfer.strategy=full", "model.base=resnet50"],
+        ["transfer.strategy=full", "model.base={run: digits}"],
         ["model.head.init=keep", RUN],
-        ["transfer.unfreeze=3", "transfer.strategy=partial"],
+        ["transfer.unfreeze=3", "transfer.strategy=partial", RUN],
         ["data.validation=0.5", "data.test=more"],
         ["data.validation=0.9", "data.test=null"],
         ["data.folds=5", "data.fold=5"],
         ["data.image_size=18"],
         ["evaluation.gates={'recall[cat]': 0.9, 'precision[a [b]]': '>=0.5', 'f1[0]': 0.1}"],
+        ["evaluation.gates={mcc: -1, brier: 2, log_loss: 7, ece: '<=0.0', 'recall[cat]': 1}"],
         ["compute.cache=off", "compute.distribution=none", "tracking.mlflow=null"],
     ],
 )
@@ -109,15 +133,21 @@ def test_the_command_fills_in_the_strategy(loaded: Loaded) -> None:
 
 def test_a_strategy_that_is_given_stays(loaded: Loaded) -> None:
     for command in ("finetune", "pretrain"):
-        assert resolve(loaded(MINIMAL, "transfer.strategy=full").config, command).transfer.strategy == "full"
-        assert resolve(loaded(MINIMAL, PHASES).config, command).transfer.strategy is None
+        assert resolve(loaded(MINIMAL, NONE, "transfer.strategy=full").config, command).transfer.strategy == "full"
+        assert resolve(loaded(MINIMAL, NONE, PHASES).config, command).transfer.strategy is None
+
+
+def test_the_epochs_of_phases_are_those_of_the_training(loaded: Loaded) -> None:
+    phases = "transfer.phases=[{epochs: 3}, {epochs: 4}]"
+    assert resolve(loaded(MINIMAL, NONE, phases).config, "finetune").training.epochs == 7
 
 
 def test_from_scratch_the_weights_are_none_unless_given(loaded: Loaded) -> None:
     assert resolve(loaded(MINIMAL).config, "pretrain").model.weights == "none"
     assert resolve(loaded(MINIMAL).config, "finetune").model.weights == "imagenet"
     assert resolve(loaded(MINIMAL, "transfer.strategy=scratch").config, "finetune").model.weights == "none"
-    assert resolve(loaded(MINIMAL, "model.weights=imagenet").config, "pretrain").model.weights == "imagenet"
+    published = loaded(MINIMAL, "model.base=resnet50", "model.weights=imagenet").config
+    assert resolve(published, "pretrain").model.weights == "imagenet"
     assert resolve(loaded(MINIMAL, RUN).config, "pretrain").model.weights == RunWeights(run="digits")
 
 

@@ -65,7 +65,7 @@ def test_validate_prints_exactly_one_json_object(write: Write) -> None:
 
 
 def test_show_prints_the_resolved_config_as_yaml_that_loads(write: Write) -> None:
-    found = run("show", write(MINIMAL), "--set", "training.epochs=3")
+    found = run("show", write(MINIMAL), "--set", "training.epochs=3", "--set", "model.weights=none")
     config = load(write(found.stdout, "again.yaml")).config
     assert (found.exit_code, config.training.epochs, config.transfer.strategy) == (0, 3, "feature_extraction")
     assert config.data.image_size == 32

@@ -55,7 +55,7 @@ tracking: {tensorboard: true, mlflow: null}
 
 
 def extended(section: str) -> str:
-    return MINIMAL + section + "\n"
+    return MINIMAL.replace("small_cnn", "resnet50") + section + "\n"
 
 
 def test_the_contracts_example_is_valid(loaded: Loaded) -> None:
@@ -290,6 +290,12 @@ def test_a_missing_file_is_told_with_its_neighbours(write: Write, tmp_path: Path
         load(tmp_path / "flower.yaml")
     with pytest.raises(ConfigError, match="nor does the folder"):
         load(tmp_path / "nowhere" / "flower.yaml")
+
+
+def test_the_hint_also_helps_where_there_is_no_file_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "mine.yaml")
+    assert "config init" in str(caught.value.hint)
 
 
 def test_a_folder_is_no_config(tmp_path: Path) -> None:

@@ -51,6 +51,26 @@ def test_what_is_no_gate_is_a_usage_error_that_shows_it(text: str) -> None:
     assert "received" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "text", ["accuracy=2", "ece<=-0.1", "mcc=-1.01", "brier=2.1", "log_loss=-1", "recall[cat]=1.5"]
+)
+def test_a_bound_that_no_value_can_reach_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match=r"must be a number (from|of at least) .*; received"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["accuracy=1", "mcc=-1", "cohen_kappa<=-0.5", "brier=2", "log_loss=9", "recall[cat]=0"]
+)
+def test_a_bound_at_the_end_of_what_a_metric_can_be_is_taken(text: str) -> None:
+    assert parse(text).bound == float(text.partition("=")[2])
+
+
+def test_a_bound_of_the_config_that_no_value_can_reach_is_told_with_its_key() -> None:
+    with pytest.raises(ConfigError, match=r"evaluation.gates.accuracy: the bound .* from 0 to 1; received 2"):
+        from_config({"accuracy": 2})
+
+
 def test_an_unknown_metric_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'accuracy'"):
         parse("acuracy=0.9")

@@ -8,6 +8,7 @@ from typing import Any
 
 from transfercli.config import choices
 from transfercli.config.explain import at, mark_of, shown
+from transfercli.config.kinds import bound_of, is_gate
 from transfercli.config.places import Document, KeyPath, Problem
 from transfercli.config.schema import DataConfig
 
@@ -48,6 +49,14 @@ def _phases_alone(data: Any) -> Found:
             yield ("transfer", key), "cannot stand beside phases, which say it all; remove one of the two"
 
 
+def _epochs_of_phases(data: Any) -> Found:
+    phases, epochs = at(("transfer", "phases"), data), at(("training", "epochs"), data)
+    each = [at(("epochs",), phase) for phase in phases] if isinstance(phases, list) else []
+    if type(epochs) is int and each and all(type(one) is int for one in each) and epochs != sum(each):
+        message = f"contradicts transfer.phases, which have {sum(each)} in all, received {epochs}; leave it out"
+        yield ("training", "epochs"), f"{message}, or change the phases"
+
+
 def _folds(data: Any) -> Found:
     folds, fold = (at(("data", key), data) for key in ("folds", "fold"))
     if (folds is None) != (fold is None):
@@ -78,6 +87,27 @@ def _head_from_run(data: Any) -> Found:
         )
 
 
+def unpublished(base: Any) -> str | None:
+    """Why this base cannot have the weights imagenet; None where it can, or where it is no base."""
+    row = choices.rows("base").get(base) if isinstance(base, str) else None
+    if row is None or row.has_imagenet:
+        return None
+    return (
+        f"there are no published weights for {base}; allowed: none (with transfer.strategy: scratch), {{run: RUN}} or"
+        " {path: FILE}"
+    )
+
+
+def _published_weights(data: Any) -> Found:
+    """What can never work, whatever the command; `pretrain` alone trains from scratch where nothing is said."""
+    weights, strategy = at(("model", "weights"), data), at(("transfer", "strategy"), data)
+    from_weights = [name for name in choices.names("strategy") if name != "scratch"]
+    fixed = strategy in from_weights or at(("transfer", "phases"), data) is not None
+    reason = unpublished(at(("model", "base"), data))
+    if reason and (weights == "imagenet" or (weights is None and fixed)):
+        yield ("model", "weights"), reason
+
+
 def _unfreeze_partial(data: Any) -> Found:
     if at(("transfer", "unfreeze"), data) is None or at(("transfer", "phases"), data) is not None:
         return
@@ -94,13 +124,20 @@ def _gates(data: Any) -> Found:
     gates = at(("evaluation", "gates"), data)
     if not isinstance(gates, dict) or not gates:
         return
-    names = choices.names("metric")
-    for name in gates:
-        if name not in names and not PER_CLASS.fullmatch(name):
+    metrics, names = choices.rows("metric"), choices.names("metric")
+    for name, gate in gates.items():
+        of_one_class = PER_CLASS.fullmatch(name)
+        row = metrics.get(f"macro_{of_one_class[1]}" if of_one_class else name)
+        if row is None:
             near = choices.nearest(name, names)
             guess = f"; did you mean {near}?" if near else ""
             listed = f"{', '.join(names)}, recall[LABEL], precision[LABEL], f1[LABEL]"
             yield ("evaluation", "gates", name), f"is not a known metric; allowed: {listed}{guess}"
+        elif is_gate(gate) and bound_of(gate) not in row.bounds:
+            yield (
+                ("evaluation", "gates", name),
+                f"is out of range, received {shown(gate)}; allowed: a bound {row.bounds}",
+            )
 
 
 def _large_enough(data: Any) -> Found:
@@ -116,9 +153,11 @@ def _large_enough(data: Any) -> Found:
 RULES: tuple[Callable[[Any], Found], ...] = (
     _not_yet,
     _phases_alone,
+    _epochs_of_phases,
     _folds,
     _linear_head,
     _head_from_run,
+    _published_weights,
     _unfreeze_partial,
     _gates,
     _large_enough,

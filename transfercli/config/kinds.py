@@ -63,8 +63,17 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def is_gate(value: Any) -> bool:
+    """Whether a value of `evaluation.gates` says a bound."""
+    return bool(GATE.fullmatch(value)) if isinstance(value, str) else type(value) in (int, float)
+
+
+def bound_of(gate: float | str) -> float:
+    return float(gate.lstrip().lstrip("<>=") if isinstance(gate, str) else gate)
+
+
 def _gate(value: Any) -> Any:
-    if isinstance(value, str) and not GATE.fullmatch(value):
+    if isinstance(value, str) and not is_gate(value):
         raise ValueError("is not a bound")
     return value
 

@@ -19,7 +19,7 @@ from transfercli.errors import ConfigError
 
 __all__ = ["LoadedConfig", "dump", "load", "problems", "resolve"]
 
-HINT = "mend the lines named above; `transfercli config schema` and docs/config.md list every key"
+HINT = "put right what is named above; `transfercli config init` writes a starter, docs/config.md lists every key"
 SHOWN = 50
 DEFAULT_STRATEGY = {"finetune": "feature_extraction", "pretrain": "scratch"}
 
@@ -113,16 +113,18 @@ def _validate(data: Any, places: dict[KeyPath, Place]) -> tuple[ExperimentConfig
 
 
 def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) -> ExperimentConfig:
-    """Fill in what depends on the command and the base: the strategy, the weights and the image size.
+    """Fill in what follows from the command and other keys: the strategy, the weights, the image size and the epochs.
 
-    With phases there is no strategy; the architecture of an earlier run has no size of its own, so `image_size` stays
-    None there.
+    With phases there is no strategy, and the epochs are theirs. The architecture of an earlier run has no size of its
+    own, so `image_size` stays None there.
     """
-    transfer, model, data = config.transfer, config.model, config.data
+    transfer, model, data, training = config.transfer, config.model, config.data, config.training
     if transfer.strategy is None and transfer.phases is None:
         transfer = transfer.model_copy(update={"strategy": DEFAULT_STRATEGY[command]})
     if transfer.strategy == "scratch" and "weights" not in model.model_fields_set:
         model = model.model_copy(update={"weights": "none"})
     if data.image_size is None and isinstance(model.base, str):
         data = data.model_copy(update={"image_size": choices.rows("base")[model.base].size})
-    return config.model_copy(update={"transfer": transfer, "model": model, "data": data})
+    if transfer.phases:
+        training = training.model_copy(update={"epochs": sum(phase.epochs for phase in transfer.phases)})
+    return config.model_copy(update={"transfer": transfer, "model": model, "data": data, "training": training})

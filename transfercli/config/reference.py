@@ -40,7 +40,8 @@ default filled in, and `transfercli config validate FILE…` checks files withou
 RULES = """\
 ## Rules that join several keys
 
-- `transfer.phases` stands instead of `transfer.strategy` and `transfer.unfreeze`.
+- `transfer.phases` stands instead of `transfer.strategy` and `transfer.unfreeze`; `training.epochs`, where it is said
+  as well, is the sum of their epochs.
 - `transfer.unfreeze` belongs to the strategy `partial`.
 - `linear_probe` and `auto` put a linear head on the base: `model.head.hidden` stays empty.
 - `model.head.init: keep` and `extend` need `model.weights: {run: RUN}`.
@@ -49,7 +50,9 @@ RULES = """\
 - `data.folds` and `data.fold` stand together, and instead of `data.validation`.
 - `data.validation` and `data.test`, both as fractions, sum to less than 1.
 - `data.image_size` is at least what the base needs.
-- `evaluation.gates` names metrics, or `recall[LABEL]`, `precision[LABEL]`, `f1[LABEL]` for one class.
+- `evaluation.gates` names metrics, or `recall[LABEL]`, `precision[LABEL]`, `f1[LABEL]` for one class, with bounds that
+  the metric can have.
+- `model.weights: imagenet` is for bases with published weights.
 - Not available in this version: LATER.
 """
 

@@ -12,7 +12,7 @@ from transfercli.config.choices import nearest
 from transfercli.errors import ConfigError, TransferError, UsageError
 from transfercli.evaluation.metrics import METRICS
 
-# Metrics of one class, named `recall[cat]`; keys of the rows of `per_class`. More is better in all of them.
+# Metrics of one class, named `recall[cat]`; keys of the rows of `per_class`.
 PER_CLASS = ("precision", "recall", "f1")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 # The class name is greedy: it may hold brackets and equal signs itself.
@@ -92,7 +92,10 @@ def _gate(metric: str, op: str, bound: str, labels: Sequence[str] | None, error:
     value = float(bound)
     if not math.isfinite(value):
         raise error(f"the bound of a gate must be a finite number; {metric.strip()} received {bound}")
-    better = ">=" if label is not None or METRICS[name].higher_is_better else "<="
+    row = METRICS[name if label is None else f"macro_{name}"]  # of one class: as their mean over the classes
+    if value not in row.bounds:
+        raise error(f"the bound of a gate on {metric.strip()} must be a number {row.bounds}; received {bound}")
+    better = ">=" if row.higher_is_better else "<="
     return Gate(name if label is None else f"{name}[{label}]", better if op == "=" else op, value)
 
 

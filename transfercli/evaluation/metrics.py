@@ -24,6 +24,20 @@ from transfercli.evaluation.resampling import resampled_counts, resampled_means,
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where a metric's values lie, both ends included."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"from {self.low:g} to {self.high:g}" if math.isfinite(self.high) else f"of at least {self.low:g}"
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One row. A subclass says what its `rule` takes, which also says how it is resampled quickly."""
 
@@ -32,6 +46,7 @@ class Metric:
     reference: str
     rule: Callable[..., Array]
     higher_is_better: bool = True
+    bounds: Bounds = Bounds()
 
     def function(self, targets: Targets, probabilities: Array) -> float:
         """The value for targets int [N] and probabilities float64 [N, C]; NaN where it is not defined."""
@@ -185,6 +200,7 @@ METRICS: dict[str, Metric] = {
             "scikit-learn log_loss",
             _log_loss,
             higher_is_better=False,
+            bounds=Bounds(high=math.inf),
         ),
         OfImages(
             "brier",
@@ -192,6 +208,7 @@ METRICS: dict[str, Metric] = {
             "Brier 1950; scikit-learn brier_score_loss",
             _brier,
             higher_is_better=False,
+            bounds=Bounds(high=2.0),
         ),
         OfWeights(
             "roc_auc",
@@ -210,12 +227,14 @@ METRICS: dict[str, Metric] = {
             "agreement beyond chance",
             "Cohen 1960; scikit-learn cohen_kappa_score",
             _cohen_kappa,
+            bounds=Bounds(low=-1.0),
         ),
         OfCounts(
             "mcc",
             "Matthews correlation of truth and prediction; 0 where either is a single class",
             "Gorodkin 2004; scikit-learn matthews_corrcoef",
             _mcc,
+            bounds=Bounds(low=-1.0),
         ),
         OfWeights(
             "ece",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from transfercli.config.checks import unpublished
 from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
@@ -62,11 +63,20 @@ def decide(request: TrainRequest) -> Job:
     if request.config is None:
         raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
     loaded = load_resolved(request.config, request.overrides, request.command, request.runs)
+    _check_published(loaded)
     run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
     job = Job(request.command, loaded, loaded.folder, run, request.runs, _spelled(request))
     if run.record.exists():
         _check_same(job)
     return job
+
+
+def _check_published(loaded: LoadedConfig) -> None:
+    """What only the command decides: `finetune` starts from imagenet where nothing is said, `pretrain` from scratch."""
+    model = loaded.config.model
+    if model.weights == "imagenet" and (reason := unpublished(model.base)):
+        with loaded.placing():
+            raise ConfigError(f"model.weights: {reason}", "say where the weights come from, or use pretrain")
 
 
 def read_config(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> tuple[ExperimentConfig, Path]:

@@ -1,0 +1,21 @@
+"""What a call of a training comes to before anything is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transfercli.errors import ConfigError
+from transfercli.workflows.job import TrainRequest, decide
+
+CONFIG = "name: flowers\ndata: {train: images}\nmodel:\n  base: small_cnn\n"
+
+
+def test_a_base_without_published_weights_needs_others_but_for_pretrain(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    assert decide(TrainRequest("pretrain", path, tmp_path)).config.model.weights == "none"
+    with pytest.raises(ConfigError) as caught:
+        decide(TrainRequest("finetune", path, tmp_path))
+    assert caught.value.message.startswith(f"{path}:3: model.weights: there are no published weights for small_cnn")
