@@ -8,12 +8,14 @@ comparisons. A hash forgets much, so a pair must also agree as a 16x16 thumbnail
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
 import numpy.typing as npt
+
+from transfercli.data.joined import Joined
 
 MOST_BITS = 4
 BANDS = 6
@@ -133,22 +135,5 @@ def _standardized(thumbnails: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 def _joining(pairs: Int64) -> list[tuple[int, int]]:
     """A spanning forest of the pairs: at most one pair fewer than there are images."""
-    leader: dict[int, int] = {}
-    find = _finder(leader)
-    kept = []
-    for one, other in sorted(map(tuple, pairs.tolist())):
-        first, second = find(one), find(other)
-        if first != second:
-            leader[max(first, second)] = min(first, second)
-            kept.append((one, other))
-    return kept
-
-
-def _finder(leader: dict[int, int]) -> Callable[[int], int]:
-    def find(row: int) -> int:
-        while (above := leader.get(row, row)) != row:
-            leader[row] = leader.get(above, above)
-            row = above
-        return row
-
-    return find
+    joined: Joined[int] = Joined()
+    return [(one, other) for one, other in sorted(map(tuple, pairs.tolist())) if joined.join(one, other)]

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from transfercli.data.joined import Joined
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -37,23 +39,13 @@ def key_of_group(name: str) -> str:
 
 def units_of(samples: Sequence[Sample]) -> list[Unit]:
     """The units of all samples, sorted by key."""
-    parent: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def root(node: tuple[str, str]) -> tuple[str, str]:
-        parent.setdefault(node, node)
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
+    joined: Joined[tuple[str, str]] = Joined()
     for sample in samples:
-        one = root(("pixels", sample.pixels))
-        if sample.group:
-            parent[one] = root(("group", sample.group))
+        pixels = ("pixels", sample.pixels)
+        joined.join(pixels, ("group", sample.group) if sample.group else pixels)
     members: dict[tuple[str, str], dict[str, list[str]]] = {}
-    for node in list(parent):
-        kind, name = node
-        members.setdefault(root(node), {"pixels": [], "group": []})[kind].append(name)
+    for kind, name in list(joined):
+        members.setdefault(joined.find((kind, name)), {"pixels": [], "group": []})[kind].append(name)
     return sorted((_unit(found["pixels"], found["group"]) for found in members.values()), key=lambda unit: unit.key)
 
 
