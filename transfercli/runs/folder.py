@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,8 +84,12 @@ class RunFolder:
     def exports(self) -> Path:
         return self.path / "exports"
 
+    @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluation"
+
     def evaluation(self, split: str) -> Path:
-        return self.path / "evaluation" / split
+        return self.evaluations / split
 
 
 def new_run_id(now: datetime | None = None) -> str:
@@ -114,6 +119,18 @@ def lock_file(experiment: Path) -> Path:
 
 def point_latest(run: RunFolder) -> None:
     atomic.point(run.path.parent / "latest", run.path.name)
+
+
+def has_checkpoint(run: RunFolder) -> bool:
+    """Whether an epoch was finished."""
+    return (run.checkpoints / "last").is_symlink()
+
+
+def remove_results(run: RunFolder) -> None:
+    """Remove what was made from the run's model, which is about to change: its evaluations and exports."""
+    for place in (run.evaluations, run.exports):
+        if place.is_dir():
+            shutil.rmtree(place)
 
 
 def read_json(path: Path) -> Any:

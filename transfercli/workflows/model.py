@@ -19,11 +19,13 @@ from transfercli.config.schema import (
 )
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.events import Events
-from transfercli.runs.folder import RunFolder, find_run, read_json, status_of
+from transfercli.runs.folder import RunFolder, find_run, has_checkpoint, read_json, status_of
 from transfercli.runs.record import config_folder
+from transfercli.workflows.spelling import spelled
 
 if TYPE_CHECKING:
     from transfercli.models.classifier import Architecture, Classifier
+    from transfercli.training.checkpoints import Checkpoint
     from transfercli.transfer.transplant import Transplant
 
 
@@ -144,7 +146,6 @@ def new_classifier(
 
     from transfercli.models.classifier import build_classifier
     from transfercli.models.weights import file_tensors, imagenet_tensors
-    from transfercli.training.checkpoints import Checkpoints
     from transfercli.transfer.transplant import transplant
 
     weights, head = config.model.weights, config.model.head.init
@@ -153,7 +154,7 @@ def new_classifier(
     if weights == "none":
         return classifier, None
     if isinstance(weights, RunWeights) and source.run:
-        donor = Checkpoints(source.run.checkpoints).load("best").model
+        donor = best_checkpoint(source.run).model
         report = transplant(classifier, donor, until=weights.until, head=head, donor_labels=source.labels)
     elif isinstance(weights, FileWeights):
         report = transplant(classifier, file_tensors(weights, folder, classifier.base, events))
@@ -163,6 +164,19 @@ def new_classifier(
     for line in report.lines:
         events.detail(f"  {line.action:6} {line.tensor}: {line.reason}")
     return classifier, report
+
+
+def best_checkpoint(run: RunFolder) -> Checkpoint:
+    """The run's model; `ArtefactError` that says how to go on where it has none yet."""
+    from transfercli.training.checkpoints import Checkpoints
+
+    if not has_checkpoint(run) and (status := status_of(run)) != "completed":
+        command = read_json(run.record).get("workflow", "finetune")
+        raise ArtefactError(
+            f"{run.label} is {status} and finished no epoch, so there is no model yet",
+            f"go on with it: {spelled(command, '--resume', str(run.path))}",
+        )
+    return Checkpoints(run.checkpoints).load("best")
 
 
 def _named(config: ExperimentConfig, source: Source) -> str:
@@ -191,14 +205,13 @@ def load_run(run: RunFolder, events: Events) -> TrainedRun:
     from transfercli.training.backend import prepare
 
     config, labels = read_run_config(run), read_labels(run)
-    if (status := status_of(run)) != "completed":
-        events.warn(f"{run.label} is {status}: this is its best epoch so far, and will be out of date once it goes on")
     prepare(config.compute, config.seed)
     from transfercli.models.classifier import build_classifier
     from transfercli.models.tensors import assign_tensors
-    from transfercli.training.checkpoints import Checkpoints
 
-    checkpoint = Checkpoints(run.checkpoints).load("best")
+    checkpoint = best_checkpoint(run)
+    if (status := status_of(run)) != "completed":
+        events.warn(f"{run.label} is {status}: this is its best epoch so far, and will be out of date once it goes on")
     classifier = build_classifier(architecture(config, labels))
     assign_tensors(classifier, checkpoint.model)
     return TrainedRun(run, config, config_folder(run), labels, classifier)

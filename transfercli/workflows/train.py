@@ -20,8 +20,10 @@ from transfercli.events import Events
 from transfercli.runs import atomic, record
 from transfercli.runs.folder import (
     RunFolder,
+    has_checkpoint,
     point_latest,
     read_json,
+    remove_results,
     splits_file,
     status_of,
 )
@@ -216,6 +218,8 @@ def begin_run(
             f"the data changed since {run.label} started, so it cannot go on to the same result",
             "start a new run, or put the images back",
         )
+    else:
+        remove_results(run)
 
 
 def cache_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
@@ -231,9 +235,8 @@ def resume_hint(job: Job) -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        raise Interrupted(
-            stop.signum, f"stopped; {job.run.label} is kept up to its last whole epoch", job.resume_line
-        ) from None
+        kept = "is kept up to its last whole epoch" if has_checkpoint(job.run) else "had finished no epoch yet"
+        raise Interrupted(stop.signum, f"stopped; {job.run.label} {kept}", job.resume_line) from None
 
 
 def checkpoints_of(job: Job, plan: Plan, classifier: Classifier) -> Checkpoints:
