@@ -56,6 +56,29 @@ def test_other_images_are_matched_by_class_name_and_unknown_classes_stop(run, di
         evaluate_run(EvaluateRequest("digits-source", world.runs, data=digits_folder / "digits-target"), Events())
 
 
+def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: Path, tmp_path: Path) -> None:
+    class Warned(Events):
+        def warn(self, text: str) -> None:
+            said.append(text)
+
+    world, folder, _ = run
+    recorded = list(csv.DictReader((folder / "dataset.csv").read_text().splitlines()))
+    for side, count in (("train", 5), ("validation", 3), ("test", 4)):
+        for number, row in enumerate([row for row in recorded if row["split"] == side][:count]):
+            place = tmp_path / "mixed" / row["label"]
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(digits_folder / "digits-source" / row["path"], place / f"{side}-{number}.png")
+    said: list[str] = []
+    evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "mixed"), Warned())
+    assert said == [
+        "the run trained on 5 of these 12 images: the metrics flatter it",
+        "the run chose its best epoch on 3 of these 12 images: the metrics flatter it",
+    ]
+    said.clear()
+    evaluate_run(EvaluateRequest("digits-source", world.runs), Warned())
+    assert said == []
+
+
 @pytest.mark.parametrize("name", ["gone", "x" * 300])
 def test_other_images_that_are_not_there_are_looked_for_where_the_command_is_typed(run, name: str) -> None:
     world, _, _ = run

@@ -25,7 +25,7 @@ from transfercli.workflows.spelling import run_words, spelled, told
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
-    from transfercli.data.dataset import Split
+    from transfercli.data.dataset import Record, Split
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report import ReportContext
     from transfercli.evaluation.result import Evaluation
@@ -81,15 +81,25 @@ def read_split(
     geometry = Geometry(*image_size(config), config.data.resize)
     compute = placed(config.compute, record.config_folder(run))
     reading = Reading(geometry, config.data.max_bad_fraction, compute, events)
-    if other is not None:
-        return load_folder_split(other, split, labels, reading)
     records = read_manifest(run.dataset)
+    if other is not None:
+        found = load_folder_split(other, split, labels, reading)
+        warn_of_known(found, records, events)
+        return found
     if not any(one.split == split for one in records):
         there = sorted({one.split for one in records if one.split})
         raise DataError(
             f"run {run.label} has no {split} images; it has {', '.join(there)}", "name another --split, or --data DIR"
         )
     return load_recorded_split(records, config.data.train, record.config_folder(run), split, labels, reading)
+
+
+def warn_of_known(split: Split, records: Sequence[Record], events: Events) -> None:
+    """Say how many images, by the hash of their files, the run was trained or its epochs were chosen on."""
+    for side, effect in (("train", "trained"), ("validation", "chose its best epoch")):
+        known = {record.sha256 for record in records if record.split == side}
+        if count := sum(sha256 in known for sha256 in split.sha256s):
+            events.warn(f"the run {effect} on {count} of these {len(split)} images: the metrics flatter it")
 
 
 def predict(trained: TrainedRun, split: Split, events: Events) -> Predictions:
