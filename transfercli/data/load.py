@@ -154,7 +154,7 @@ def load_recorded_split(
     if lost:
         raise DataError(
             f"{len(lost)} of the run's {len(found)} {split} images cannot be read below {root!r}: {some(lost)}",
-            "put them back, or evaluate other images with --data",
+            "put them back; `evaluate` can also take other images, with --data",
         )
     changed = sum(one.entry.sha256 != record.sha256 for one, record in zip(found, wanted, strict=True))
     if changed:
