@@ -38,6 +38,21 @@ def test_mappings_are_merged_and_lists_and_single_values_replaced(write: Write) 
     assert config.evaluation.metrics == ["accuracy"]
 
 
+@pytest.mark.parametrize(
+    "record", ['{"config_folder": "../../../configs"}', "{half", "[]", '{"config_folder": 3}', None]
+)
+def test_the_config_of_a_run_keeps_the_folder_it_came_from(write: Write, tmp_path: Path, record: str | None) -> None:
+    path = write(MINIMAL, "runs/flowers/r1/config.yaml")
+    other = write(MINIMAL, "runs/flowers/r1/other.yaml")
+    if record is not None:
+        write(record, "runs/flowers/r1/run.json")
+    is_run = bool(record and "configs" in record)
+    assert load(path).folder == (tmp_path / "configs" if is_run else path.parent)
+    assert load(other).folder == other.parent
+    heir = load(write(f"extends: {path}\n", "mine/heir.yaml"))
+    assert heir.config.data.train == ("../configs/images" if is_run else "../runs/flowers/r1/images")
+
+
 def test_a_chain_of_files_is_followed(write: Write) -> None:
     write(MINIMAL + "seed: 1\n", "a.yaml")
     write("extends: a.yaml\ntraining: {epochs: 2}\n", "b.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 from pathlib import Path
@@ -38,6 +39,16 @@ def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
         return document
     _rebase(base, _between(path, path.parent / parent))
     return merge(base, document)
+
+
+def folder_of(path: Path) -> Path:
+    """Where relative paths of a file start: in its folder, or, for a run's `config.yaml`, where `run.json` says."""
+    try:
+        facts = json.loads(path.with_name("run.json").read_text("utf-8")) if path.name == "config.yaml" else None
+    except (OSError, ValueError, RecursionError):
+        facts = None
+    kept = facts.get("config_folder") if isinstance(facts, dict) else None
+    return Path(os.path.normpath(path.parent.resolve() / kept)) if isinstance(kept, str) else path.parent
 
 
 def _bytes(path: Path, source: str) -> bytes:
@@ -88,8 +99,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _between(child: Path, parent: Path) -> str:
-    """The parent's folder as seen from the child's."""
-    folders = (os.path.realpath(parent.parent), os.path.realpath(child.parent))
+    """The folder of the parent's paths as seen from that of the child's."""
+    folders = (os.path.realpath(folder_of(parent)), os.path.realpath(folder_of(child)))
     return Path(os.path.relpath(*folders)).as_posix()
 
 

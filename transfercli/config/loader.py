@@ -70,7 +70,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     config, found, places = _read(Path(path), overrides)
     if config is None:
         raise config_error(found)
-    return LoadedConfig(config, Path(path), Path(path).parent, places)
+    return LoadedConfig(config, Path(path), inherit.folder_of(Path(path)), places)
 
 
 def problems(path: Path, overrides: Sequence[str] = ()) -> list[Problem]:

@@ -32,7 +32,8 @@ default filled in, and `transfercli config validate FILE…` checks files withou
 - `extends: other.yaml` takes everything from another file that this one does not say: mappings are merged, lists and
   single values replaced. The path is relative to the file that says it.
 - Relative paths (`data.train`, `data.validation`, `data.test`, `model.weights.path`, `compute.cache_dir`) are relative
-  to the file that they stand in, with `--set` to CONFIG. A RUN (`model.weights.run`, `model.base.run`) is resolved as
+  to the file that they stand in, with `--set` to CONFIG. The `config.yaml` of a run can be CONFIG too: its paths lead
+  where those of the config that it was made from led. A RUN (`model.weights.run`, `model.base.run`) is resolved as
   on the command line.
 - All errors are reported at once, each as `file:line: key: what was wrong, received …; allowed: …`, with exit code 3.
 """
