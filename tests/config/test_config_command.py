@@ -51,7 +51,8 @@ def test_validate_reports_every_error_of_every_file(write: Write) -> None:
         f"{files[2]}:1: data.train: ",
     ):
         assert place in found.stderr
-    assert str(files[1]) not in found.stderr
+    assert f"{files[1]}: ok\n" in found.stderr
+    assert f"{files[0]}: ok" not in found.stderr
 
 
 def test_validate_prints_exactly_one_json_object(write: Write) -> None:
@@ -69,6 +70,19 @@ def test_show_prints_the_resolved_config_as_yaml_that_loads(write: Write) -> Non
     config = load(write(found.stdout, "again.yaml")).config
     assert (found.exit_code, config.training.epochs, config.transfer.strategy) == (0, 3, "feature_extraction")
     assert config.data.image_size == 32
+
+
+def test_show_says_which_fractions_are_not_used(write: Write, tmp_path: Path) -> None:
+    write(b"", "images/train/cat/1.png")
+    write(b"", "images/test/cat/2.png")
+    found = run("show", write(MINIMAL))
+    assert found.stderr == "data.test: the fraction is not used, images has test images itself\n"
+    assert yaml.safe_load(found.stdout)["data"]["test"] == 0.15
+    write("path,label,split\n1.png,cat,validation\n", "list.csv")
+    table = run("show", write(MINIMAL), "--set", "data.train=list.csv")
+    assert table.stderr == "data.validation: the fraction is not used, list.csv has validation images itself\n"
+    for quiet in (["data.test=null"], ["data.test=other"], ["data.train=nowhere"], ["data.train=images/train"]):
+        assert run("show", write(MINIMAL), "--set", *quiet).stderr == ""
 
 
 def test_show_for_pretrain_trains_from_scratch(write: Write) -> None:

@@ -127,6 +127,20 @@ def test_a_file_and_a_keras_set_are_taken_as_they_are(tmp_path: Path) -> None:
     assert survey("keras:cifar10", tmp_path).data == "keras:cifar10"
 
 
+def test_what_is_no_data_set_gets_no_starter_but_hears_what_is_one(tmp_path: Path) -> None:
+    draw(tmp_path / "all" / "flowers", {"rose": 2, "tulip": 2})
+    draw(tmp_path / "all" / "birds", {"owl": 2})
+    for data, said in (
+        (tmp_path / "all" / "birds" / "owl" / "0.png", "is a file of another kind"),
+        (tmp_path / "all", r"none of its sub-folders \(birds, flowers\) has images itself"),
+    ):
+        with pytest.raises(DataError, match=said) as caught:
+            survey(str(data), tmp_path)
+        assert "folder" in str(caught.value.hint)
+    (tmp_path / "all" / "birds" / "odd.png").write_bytes((tmp_path / "all" / "birds" / "owl" / "0.png").read_bytes())
+    assert survey(str(tmp_path / "all"), tmp_path).counts == {"birds": 3, "flowers": 4}
+
+
 def test_broken_images_are_counted_and_not_measured(tmp_path: Path) -> None:
     draw(tmp_path / "d", {"a": 2, "b": 2})
     (tmp_path / "d" / "a" / "broken.png").write_bytes(b"not an image")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsons
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from transfercli.cli.exits import run_command
 from transfercli.cli.options import ConfigFile, Json, Overrides, Quiet, Verbose
 from transfercli.cli.text import printable
 from transfercli.errors import DataError, UsageError
+from transfercli.events import Events
 
 if TYPE_CHECKING:
     from transfercli.config.starter import Survey
@@ -24,7 +26,10 @@ Files = Annotated[
     list[Path], typer.Argument(metavar="CONFIG...", help="YAML files, one experiment each", show_default=False)
 ]
 Base = Annotated[str | None, typer.Option("--base", metavar="B", help="a base by name; without it one is chosen")]
-Data = Annotated[str | None, typer.Option("--data", metavar="DIR", help="your images: one sub-folder a class")]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", metavar="DATA", help="your images, as data.train takes them: a folder, a table, keras:NAME"),
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="a new file; without it to stdout")]
 For = Annotated[Literal["finetune", "pretrain"], typer.Option("--for", help="the command whose defaults are filled in")]
 
@@ -51,7 +56,7 @@ def validate(configs: Files, json: Json = False, quiet: Quiet = False, verbose: 
     """Check configs without training; reports every error of every file at once."""
 
     def work(console: Any) -> dict[str, Any]:
-        return validate_configs(configs)
+        return validate_configs(configs, console)
 
     run_command(work, _show_validate, as_json=json, quiet=quiet, verbose=verbose)
 
@@ -71,8 +76,13 @@ def show(
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.config.loader import dump, load, resolve
+        from transfercli.data.listing import sides_inside
 
-        resolved = resolve(load(config, overrides or ()).config, command)
+        loaded = load(config, overrides or ())
+        resolved = resolve(loaded.config, command)
+        with suppress(DataError, OSError):  # the data need not be here to show a config
+            for side in sides_inside(resolved.data, loaded.folder):
+                console.info(f"data.{side}: the fraction is not used, {resolved.data.train} has {side} images itself")
         texts.append(dump(resolved))
         return resolved.model_dump(mode="json")
 
@@ -138,13 +148,15 @@ def _show_init(result: dict[str, Any]) -> None:
     print(result["config"] if result["path"] is None else f"wrote {result['path']}\n", end="")
 
 
-def validate_configs(paths: list[Path]) -> dict[str, Any]:
-    """`{"configs": [{"path", "ok"}]}`; raises ConfigError with every problem of every file."""
+def validate_configs(paths: list[Path], events: Events) -> dict[str, Any]:
+    """`{"configs": [{"path", "ok"}]}`; raises ConfigError with every problem of every file, and tells the good ones."""
     from transfercli.config.loader import config_error, problems
 
-    found = [problem for path in paths for problem in problems(path)]
-    if found:
-        raise config_error(found)
+    found = {path: problems(path) for path in paths}
+    if any(found.values()):
+        for path in (path for path, wrong in found.items() if not wrong):
+            events.info(f"{path}: ok")
+        raise config_error([problem for wrong in found.values() for problem in wrong])
     return {"configs": [{"path": str(path), "ok": True} for path in paths]}
 
 

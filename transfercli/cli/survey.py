@@ -11,26 +11,33 @@ from transfercli.config.starter import Survey
 from transfercli.errors import DataError, TransferError
 
 HEADERS = 50
+EXPECTED = (
+    "give a folder with one sub-folder a class, or with train/ and test/ of such, a .csv or .jsonl table, or keras:NAME"
+)
 
 
 def survey(data: str, folder: Path) -> Survey:
     """What `data` holds, named as a config in `folder` has to name it.
 
-    Raises DataError where it does not exist or holds no classes.
+    Raises DataError where it does not exist, is no data set or holds no classes.
     """
+    from transfercli.data.tables import is_table
+
     if data.startswith("keras:"):
         return Survey(data, {}, None, ("test",))
     path = Path(data)
     if not path.exists():
-        raise DataError(f"--data {data!r} does not exist", "give a folder with one sub-folder a class")
+        raise DataError(f"--data {data!r} does not exist", EXPECTED)
     named = data if path.is_absolute() else Path(os.path.relpath(path, folder)).as_posix()
-    if path.is_file():
-        return Survey(named, {})
-    return _folder(path, named)
+    if path.is_dir():
+        return _folder(path, named)
+    if not is_table(path):
+        raise DataError(f"--data {data!r} is a file of another kind", EXPECTED)
+    return Survey(named, {})
 
 
 def _folder(path: Path, named: str) -> Survey:
-    from transfercli.data.sources import folder_items, side_folders
+    from transfercli.data.sources import folder_items, side_folders, sub_folders
 
     try:
         sides = side_folders(path)
@@ -41,8 +48,12 @@ def _folder(path: Path, named: str) -> Survey:
     except OSError as error:
         raise DataError(f"--data {named!r} cannot be listed: {error.strerror}") from error
     if not items:
+        raise DataError(f"--data {named!r} holds no images in its class folders", EXPECTED)
+    if all(Path(item.file).parent != train / item.label for item in items):
         raise DataError(
-            f"--data {named!r} holds no images in its class folders", "give a folder with one sub-folder a class"
+            f"--data {named!r}: none of its sub-folders ({', '.join(sub_folders(train)[:5])}) has images itself, only"
+            " in folders further down; they do not look like classes",
+            "name the folder whose sub-folders are the classes, or, if these are, write data.train yourself",
         )
     if len({item.label for item in items}) < 2:
         raise DataError(

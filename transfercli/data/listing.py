@@ -70,6 +70,18 @@ def list_images(config: DataConfig, folder: Path, events: Events) -> Listing:
     return Listing(sorted(items, key=lambda item: (item.name, item.side)), arrays, fractions, groups)
 
 
+def sides_inside(config: DataConfig, folder: Path) -> list[str]:
+    """The sides that `data.train` brings itself, so that the fraction of the config for them is not used."""
+    path = _place(config.train, folder)
+    if keras_sets.is_keras(config.train):
+        inside = {"test"}
+    elif is_table(path):
+        inside = {item.side for item in table_items(path, path.parent)}
+    else:
+        inside = set(side_folders(path))
+    return [side for side in HELD_OUT if side in inside and isinstance(getattr(config, side), float)]
+
+
 def list_split(path: Path, side: str, base: Path, group: str | None = None) -> list[Item]:
     """The images of one side at `path`: a folder of classes, a folder with `side` inside, or a table."""
     if is_table(path):
