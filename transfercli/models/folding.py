@@ -1,0 +1,156 @@
+"""A twin of a network whose BatchNorm, in inference mode, is folded into the layers before it.
+
+At inference BatchNorm is the affine map y = x * s + t with s = gamma / sqrt(variance + epsilon) and
+t = beta - mean * s. Behind a convolution with kernel W and bias b it is one convolution, with kernel W * s and bias
+b * s + t (Jacob et al. 2018, "Quantization and Training of Neural Networks", section 3.2). The twin computes that in
+every step from the variables of the real layers, so value and gradient are the network's own, and nothing is copied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import keras
+from keras import layers, ops
+from keras.src.backend import AutocastScope
+
+Tensor = Any
+
+
+def fold(model: keras.Model) -> keras.Model:
+    """A functional model with the inputs, outputs, layers and variables (in the same order) of `model`.
+
+    It always computes as at inference, also inside a training step, with each BatchNorm folded into the
+    convolution or dense layer before it; where there is none, or others read that layer's output too, BatchNorm is
+    one multiplication and one addition. Trainable flags and dtype policies are those of the real layers at the call.
+    Raises `TypeError` for a model that is not functional.
+    """
+    if not isinstance(model, keras.Function):
+        raise TypeError(f"only a functional model can be folded; received {type(model).__name__} {model.name!r}")
+    return FoldedModel(inputs=model._inputs_struct, outputs=model._outputs_struct, name=model.name)
+
+
+class FoldedModel(keras.Model):
+    """See `fold`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._instead = _replacements(self)
+
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
+        outputs = self._run_through_graph(self._standardize_inputs(inputs), self._operation)
+        return outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
+
+    def _operation(self, operation: Any) -> Callable[..., Tensor]:
+        instead = self._instead.get(operation.name)
+        if instead:
+            return lambda x, **_: instead(x)  # `mask` is the only other argument
+        return partial(operation, training=False) if _takes_training(operation) else operation
+
+
+def _takes_training(operation: Any) -> bool:
+    return "training" in getattr(operation, "_call_context_args", ())
+
+
+# -- what is folded
+
+
+def _replacements(model: keras.Model) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Layer name -> what is called instead: BatchNorm does its convolution's work, the convolution passes through."""
+    nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes if not node.is_input]
+    calls = Counter(node.operation.name for node in nodes)
+    readers = Counter(id(x) for node in nodes for x in node.input_tensors) + Counter(id(x) for x in model.outputs)
+    producers = {id(x): node.operation for node in nodes for x in node.outputs}
+    instead: dict[str, Callable[[Tensor], Tensor]] = {}
+    for node in nodes:
+        norm = node.operation
+        if type(norm) is not layers.BatchNormalization or not _is_last(norm.axis, node.outputs[0]):
+            continue
+        (x,) = node.input_tensors
+        linear: Any = producers.get(id(x))
+        if _is_linear(linear) and readers[id(x)] == calls[norm.name] == calls[linear.name] == 1:
+            instead[linear.name] = _pass
+            instead[norm.name] = partial(_folded, linear, norm)
+        else:
+            instead[norm.name] = partial(_affine, norm)
+    return instead
+
+
+def _pass(x: Tensor) -> Tensor:
+    return x
+
+
+def _is_last(axis: int, x: keras.KerasTensor) -> bool:
+    return axis in (-1, len(x.shape) - 1)
+
+
+def _is_linear(layer: Any) -> bool:
+    return (
+        type(layer) in LINEAR
+        and layer.activation is keras.activations.linear
+        and layer.activity_regularizer is None
+        and getattr(layer, "data_format", "channels_last") == "channels_last"
+    )
+
+
+# -- what is computed
+
+
+def _scale_and_shift(norm: layers.BatchNormalization) -> tuple[Tensor, Tensor]:
+    """s and t of a BatchNorm, float32 [C]."""
+    scale = ops.rsqrt(norm.moving_variance + norm.epsilon)
+    if norm.scale:
+        scale = scale * norm.gamma
+    shift = -norm.moving_mean * scale
+    return scale, shift + norm.beta if norm.center else shift
+
+
+def _affine(norm: layers.BatchNormalization, x: Tensor) -> Tensor:
+    with AutocastScope(None):
+        scale, shift = (ops.cast(v, norm.compute_dtype) for v in _scale_and_shift(norm))
+    return ops.add(ops.cast(x, norm.compute_dtype) * scale, shift)
+
+
+def _folded(linear: Any, norm: layers.BatchNormalization, x: Tensor) -> Tensor:
+    """What `norm(linear(x))` gives, with one convolution; the sums of kernels are float32, then cast once."""
+    dtype = linear.compute_dtype
+    with AutocastScope(None):
+        scale, shift = _scale_and_shift(norm)
+        if linear.use_bias:
+            shift = shift + linear.bias * scale
+        x = LINEAR[type(linear)](linear, ops.cast(x, dtype), scale)
+    # `ops.add` of a vector is the bias addition that TensorFlow fuses into the convolution, with the ReLU behind it
+    return ops.cast(ops.add(x, ops.cast(shift, dtype)), norm.compute_dtype)
+
+
+def _convolution(layer: layers.Conv2D, x: Tensor, scale: Tensor) -> Tensor:
+    return layer.convolution_op(x, ops.cast(layer.kernel * scale, x.dtype))
+
+
+def _depthwise(layer: layers.DepthwiseConv2D, x: Tensor, scale: Tensor) -> Tensor:
+    kernel = layer.kernel * ops.reshape(scale, (-1, layer.depth_multiplier))
+    return ops.depthwise_conv(
+        x, ops.cast(kernel, x.dtype), layer.strides, layer.padding, layer.data_format, layer.dilation_rate
+    )
+
+
+def _separable(layer: layers.SeparableConv2D, x: Tensor, scale: Tensor) -> Tensor:
+    depthwise, pointwise = (ops.cast(k, x.dtype) for k in (layer.depthwise_kernel, layer.pointwise_kernel * scale))
+    return ops.separable_conv(
+        x, depthwise, pointwise, layer.strides, layer.padding, layer.data_format, layer.dilation_rate
+    )
+
+
+def _dense(layer: layers.Dense, x: Tensor, scale: Tensor) -> Tensor:
+    return ops.matmul(x, ops.cast(layer.kernel * scale, x.dtype))
+
+
+LINEAR: dict[type, Callable[[Any, Tensor, Tensor], Tensor]] = {
+    layers.Conv2D: _convolution,
+    layers.DepthwiseConv2D: _depthwise,
+    layers.SeparableConv2D: _separable,
+    layers.Dense: _dense,
+}
