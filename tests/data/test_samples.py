@@ -68,8 +68,9 @@ def test_an_empty_folder_is_filled_and_an_altered_sample_is_refused(tmp_path: Pa
     (tmp_path / "a").mkdir()
     write_sample("digits-source", tmp_path / "a")
     (tmp_path / "a" / "train" / "0" / "0000.png").write_bytes(b"other")
-    with pytest.raises(UsageError, match="not empty"):
+    with pytest.raises(UsageError, match="not empty") as caught:
         write_sample("digits-source", tmp_path / "a")
+    assert caught.value.hint == "name a folder that does not exist yet"  # and nothing about deleting somebody's files
 
 
 def test_an_unknown_sample_names_those_there_are(tmp_path: Path) -> None:

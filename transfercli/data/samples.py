@@ -71,7 +71,7 @@ def _holds(folder: Path, files: dict[str, bytes], name: str) -> bool:
         return True
     raise UsageError(
         f"{str(folder)!r} is not empty ({len(found)} files) and is not the sample {name!r}",
-        "name a folder that does not exist yet, or remove this one",
+        "name a folder that does not exist yet",
     )
 
 
