@@ -6,6 +6,8 @@ A message says what was wrong, what was received and what is allowed; the hint s
 from __future__ import annotations
 
 import errno
+import os
+import signal
 
 
 class TransferError(Exception):
@@ -55,6 +57,9 @@ class RoomError(TransferError):
     kind = "room"
 
 
+NO_ROOM = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
+
+
 def no_room(error: BaseException) -> bool:
     """Whether memory or disk ran out, whatever library says so and in whatever words.
 
@@ -62,12 +67,20 @@ def no_room(error: BaseException) -> bool:
     RESOURCE_EXHAUSTED, and the system the errors ENOMEM, ENOSPC and EDQUOT.
     """
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
+        return error.errno in NO_ROOM
     return (
         isinstance(error, MemoryError)
         or "ResourceExhausted" in type(error).__name__
         or (isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error))
     )
+
+
+LAST_WORDS = ("MemoryError", "bad_alloc", "ResourceExhausted", "RESOURCE_EXHAUSTED", *map(os.strerror, NO_ROOM))
+
+
+def died_of_no_room(returncode: int, stderr: str) -> bool:
+    """Whether a child process ended for want of memory or disk: killed, as the kernel does it, or by its last words."""
+    return returncode == -signal.SIGKILL or (returncode != 0 and any(word in stderr for word in LAST_WORDS))
 
 
 class BusyError(TransferError):

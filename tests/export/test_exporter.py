@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 import site
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from transfercli.errors import ArtefactError, GateError, UsageError
+from transfercli.errors import ArtefactError, GateError, RoomError, UsageError
 from transfercli.events import Events
 from transfercli.export import exporter, verify
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats, labels_text
@@ -136,6 +137,22 @@ def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, dig
         ask("keras", damaged, Question(digits.images, digits.files, spec), Events())
 
 
+@pytest.mark.parametrize(
+    "code, error",
+    [
+        ("raise MemoryError", RoomError),
+        ("raise OSError(28, os.strerror(28))", RoomError),
+        ("sys.exit('terminate called after throwing an instance of std::bad_alloc')", RoomError),
+        ("os.kill(os.getpid(), 9)", RoomError),
+        ("sys.exit('no such operation')", ArtefactError),
+    ],
+)
+def test_child_without_room_is_told_from_a_damaged_artefact(tmp_path, code, error):
+    with pytest.raises(error, match="keras: ") as caught:
+        verify._run_child("keras", [sys.executable, "-c", f"import os, sys; {code}"], tmp_path, Events(), 60.0)
+    assert type(caught.value) is error
+
+
 def test_child_that_never_answers_is_ended(exported, digits, spec):
     with pytest.raises(ArtefactError, match="no answer within 0 seconds"):
         ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Events(), timeout=0.0)
@@ -161,8 +178,19 @@ def test_unknown_format_names_the_nearest():
 
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_quantising_a_float32_format_is_a_usage_error(name):
-    with pytest.raises(UsageError, match="float32 only"):
+    with pytest.raises(
+        UsageError, match="no format of this version can: saved_model, keras are written as float32 only"
+    ):
         check_formats((name,), "int8")
+
+
+def test_quantising_names_the_formats_that_can(monkeypatch):
+    from dataclasses import replace
+
+    monkeypatch.setitem(FORMATS, "small", replace(FORMATS["keras"], name="small", quantize=("none", "int8")))
+    with pytest.raises(UsageError, match="keras is written as float32 only; formats that can: small"):
+        check_formats(("keras",), "int8")
+    check_formats(("small",), "int8")
 
 
 def test_missing_extra_is_a_usage_error_with_the_install_line(monkeypatch):

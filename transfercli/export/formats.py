@@ -80,9 +80,10 @@ def check_formats(names: tuple[str, ...], quantize: str = "none") -> None:
                 f"pip install 'transfercli[{row.extra}]'" if row.extra else f"pip install {' '.join(missing)}",
             )
         if quantize not in row.quantize:
-            able = [other.name for other in FORMATS.values() if quantize in other.quantize]
-            raise UsageError(
-                f"--quantize {quantize}: {name} is written as float32 only; "
-                + (f"formats that can: {', '.join(able)}" if able else f"no format here can do {quantize}"),
-                "leave --quantize out" + (f", or export to {able[0]}" if able else ""),
+            able = ", ".join(other.name for other in FORMATS.values() if quantize in other.quantize)
+            reason = (
+                f"{name} is written as float32 only; formats that can: {able}"
+                if able
+                else f"no format of this version can: {', '.join(FORMATS)} are written as float32 only"
             )
+            raise UsageError(f"--quantize {quantize}: {reason}", "leave --quantize out")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import transfercli
-from transfercli.errors import ArtefactError
+from transfercli.errors import ArtefactError, RoomError, died_of_no_room
 from transfercli.events import Events
 from transfercli.export.formats import FORMATS
 from transfercli.export.spec import ExportSpec
@@ -58,7 +58,7 @@ def ask(name: str, artefact: Path, question: Question, events: Events, timeout: 
     """Load `artefact` (a file or folder of format `name`) in a fresh process and put `question` to it.
 
     Raises `ArtefactError` where the child fails, with the last line it wrote, or where it takes longer than `timeout`
-    seconds.
+    seconds, and `RoomError` where it had too little memory.
     """
     with tempfile.TemporaryDirectory(prefix="transfercli-verify-") as scratch:
         request, response = Path(scratch, "request.npz"), Path(scratch, "response.npz")
@@ -124,6 +124,11 @@ def _run_child(name: str, command: list, scratch: Path, events: Events, timeout:
     events.progress(f"verify {name}", 1, 1, "artefacts")
     if child.returncode:
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        if died_of_no_room(child.returncode, "\n".join(said)):
+            raise RoomError(
+                f"{name}: there was not enough memory or disk to load the exported artefact and run it again",
+                "free some and start the same command again; the run itself is unharmed",
+            )
         last = said[-1].strip() if said else f"no message, exit status {child.returncode}"
         raise ArtefactError(
             f"{name}: the exported artefact could not be loaded and run again: {last}",
