@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from transfercli.data.check import Problem, Report, Seen
+from transfercli.data.check import Mislabelled, Problem, Report, Seen, Suspect
 from transfercli.errors import UsageError
 from transfercli.evaluation.contact_sheets import GAP, TILE, chosen, contact_sheet
 from transfercli.evaluation.data_page import cell, sheet_name, write_page
@@ -76,7 +76,7 @@ def test_the_page_is_one_offline_file_with_every_section_and_a_sheet_a_class(tmp
     )
     page, rows = written(tmp_path, report)
     assert {attrs.get("id") for tag, attrs in page.tags if tag == "section"} == {
-        "verdict", "classes", "problems", "copies", "sizes", "sheets",
+        "verdict", "classes", "problems", "copies", "labels", "sizes", "sheets",
     }  # fmt: skip
     links = [attrs[key] or "" for _, attrs in page.tags for key in ("src", "href") if key in attrs]
     files = {link for link in links if not link.startswith(("data:", "#"))}
@@ -89,6 +89,22 @@ def test_the_page_is_one_offline_file_with_every_section_and_a_sheet_a_class(tmp
     assert ["problem", "cat/x", "", "zero bytes (left out)"] in rows
 
 
+def test_the_likely_mislabelled_are_shown_with_both_names_and_listed_uncut(tmp_path: Path) -> None:
+    suspects = [Suspect(n, "dog", 0.9) for n in range(70)]
+    report = report_of(["cat"] * 80 + ["dog"] * 5, mislabelled=Mislabelled(suspects, "digits/1"))
+    page, rows = written(tmp_path, report)
+    assert "70 images of 85" in page.text
+    assert "digits/1" in page.text
+    assert page.text.count("→ dog") == 60
+    assert "The first 60 are shown" in page.text
+    assert ["likely mislabelled", "cat/69", "dog", "labelled cat; 90.0% sure"] in rows
+
+
+def test_why_nobody_looked_for_mislabelled_images_is_told_without_absolute_paths(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, report_of(["cat"], mislabelled=Mislabelled(why_not="no run 'c' under /home/ann/runs")))
+    assert "Not looked for: no run 'c' under …/runs." in page.text
+
+
 def test_hostile_names_are_text_and_leave_the_folder_alone(tmp_path: Path) -> None:
     labels = [label for label in HOSTILE for _ in range(2)]
     report = report_of(
@@ -99,6 +115,7 @@ def test_hostile_names_are_text_and_leave_the_folder_alone(tmp_path: Path) -> No
         refusals=list(HOSTILE),
         hints=[""] * len(HOSTILE),
         missing={"test": list(HOSTILE)},
+        mislabelled=Mislabelled([Suspect(n, name, 0.5) for n, name in enumerate(HOSTILE)], HOSTILE[0]),
     )
     page, rows = written(tmp_path / "report", report)
     assert not {tag for tag, _ in page.tags} & {"script", "iframe", "object"}

@@ -17,10 +17,18 @@ from transfercli.errors import DataError
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check images, and tell what changed in them.")
 
 SHOWN = 10
+DOUBTFUL = ("path", "label", "suggested", "confidence")  # keys of a likely mislabelled image, columns of their table
 
 Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="DIR", help="write an offline page, a contact sheet a class and a CSV there"),
+]
+Mislabelled = Annotated[
+    bool,
+    typer.Option(
+        "--mislabelled/--no-mislabelled",
+        help="where the experiment has a completed run: predict all images crosswise and list doubtful labels",
+    ),
 ]
 
 
@@ -40,6 +48,7 @@ def check(
     overrides: Overrides = None,
     runs: Runs = RUNS,
     report: Report = None,
+    mislabelled: Mislabelled = True,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -49,7 +58,8 @@ def check(
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.check import CheckRequest, check_data
 
-        result, found = check_data(CheckRequest(config, runs, tuple(overrides or ()), report), console)
+        request = CheckRequest(config, runs, tuple(overrides or ()), report, mislabelled)
+        result, found = check_data(request, console)
         if not found.usable:
             raise DataRefused(result, found.hints[0] or None)
         return result
@@ -85,6 +95,7 @@ def _show_check(result: dict[str, Any]) -> None:
         ("splits", ", ".join(f"{count} {side}" for side, count in result["splits"].items()) or None),
         ("typical size", "x".join(map(str, shape)) or None),
         ("largest to smallest class", f"{result['imbalance']:.1f} to 1" if result["imbalance"] else None),
+        ("likely mislabelled", len(result["mislabelled"]) if result["mislabelled_run"] else None),
         ("report", result.get("report")),
     ]
     print_pairs(pairs)
@@ -105,6 +116,10 @@ def _show_check(result: dict[str, Any]) -> None:
             _some(f"{kind}{part}".replace("_", " "), ("path", "looks like"), result[f"{kind}{part}"])
     unusual = [(one["path"], one["width"], one["height"]) for one in result["unusual_sizes"]]
     _some("unusual sizes", ("path", "width", "height"), unusual)
+    doubtful = [tuple(one[key] for key in DOUBTFUL) for one in result["mislabelled"]]
+    _some(f"likely mislabelled, by the features of {result['mislabelled_run']}", DOUBTFUL, doubtful)
+    if result["mislabelled_note"]:
+        print(f"\nlikely mislabelled: not looked for: {printable(result['mislabelled_note'])}")
 
 
 def _show_diff(result: dict[str, Any]) -> None:

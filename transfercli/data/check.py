@@ -46,6 +46,29 @@ class Problem:
     used: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A row of `seen` whose label is likely wrong; `confidence` is the probability of the suggested one."""
+
+    row: int
+    suggested: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mislabelled:
+    """The likely mislabelled images, the surest first.
+
+    Attributes:
+        run: the label of the run whose features they were found by; "" where nothing was looked for.
+        why_not: the reason for that; "" where nobody asked.
+    """
+
+    suspects: Sequence[Suspect] = ()
+    run: str = ""
+    why_not: str = ""
+
+
 @dataclass(frozen=True)
 class Report:
     """What is wrong with the data, and what is in it.
@@ -68,6 +91,7 @@ class Report:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     missing: dict[str, list[str]] = field(default_factory=dict)
     unusual: Sequence[int] = ()
+    mislabelled: Mislabelled = Mislabelled()
 
     @property
     def usable(self) -> bool:
@@ -121,6 +145,17 @@ class Report:
                 for i in self.unusual
             ],
             "refusals": list(self.refusals),
+            "mislabelled": [
+                {
+                    "path": self.seen[one.row].path,
+                    "label": self.seen[one.row].label,
+                    "suggested": one.suggested,
+                    "confidence": round(one.confidence, 4),
+                }
+                for one in self.mislabelled.suspects
+            ],
+            "mislabelled_run": self.mislabelled.run or None,
+            "mislabelled_note": self.mislabelled.why_not or None,
         }
 
 

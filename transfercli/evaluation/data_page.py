@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.check import Pair, Report, sizes
+from transfercli.data.check import Pair, Report, Seen, Suspect, sizes
 from transfercli.data.dataset import Images
 from transfercli.evaluation.contact_sheets import chosen, contact_sheet, jpeg, png
 from transfercli.evaluation.plots import clipped
@@ -25,7 +25,7 @@ from transfercli.runs.atomic import room_errors, write_bytes, write_text
 
 PAGE, TABLE, SHEETS = "index.html", "problems.csv", "sheets"
 EMBEDDED = 60  # classes whose sheet stands in the page itself; the others are linked
-ROWS, PAIRS = 500, 24  # shown of each list; the CSV has all
+ROWS, PAIRS, SUSPECTS = 500, 24, 60  # shown of each list; the CSV has all
 NAME_LENGTH = 1000
 FORMULA = ("=", "+", "-", "@")
 
@@ -57,9 +57,10 @@ def write_page(folder: Path, report: Report, images: Images | None, title: str, 
             problems=report.problems[:ROWS],
             unusual=[report.seen[row] for row in report.unusual[:ROWS]],
             galleries=_galleries(report, images) if images is not None else [],
+            doubtful=_doubtful(report, images) if images is not None else [],
             sheets=sheets,
             table=TABLE,
-            shown={"rows": ROWS, "pairs": PAIRS},
+            shown={"rows": ROWS, "pairs": PAIRS, "suspects": SUSPECTS},
         )
     )
     write_text(folder / PAGE, page)
@@ -80,8 +81,11 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
     for problem in report.problems:
         yield "problem", problem.path, "", f"{problem.problem} ({'used' if problem.used else 'left out'})"
     for kind, pairs in (("duplicate", report.duplicates), ("near duplicate", report.near)):
-        for one, other in pairs:
-            yield kind, report.seen[one].path, report.seen[other].path, _differences(report, (one, other))
+        for pair in pairs:
+            yield kind, *(report.seen[row].path for row in pair), _differences(report, pair)
+    for one in report.mislabelled.suspects:
+        seen = report.seen[one.row]
+        yield "likely mislabelled", seen.path, one.suggested, f"labelled {seen.label}; {one.confidence:.1%} sure"
     for row in report.unusual:
         seen = report.seen[row]
         yield "unusual size", seen.path, "", f"{seen.width}x{seen.height}"
@@ -105,13 +109,23 @@ def _galleries(report: Report, images: Images) -> list[dict[str, Any]]:
         if ordered:
             shown = [
                 {
-                    "images": [(report.seen[row], data_address(images.read(np.array([row]))[0])) for row in pair],
+                    "images": [(report.seen[row], _picture(images, row)) for row in pair],
                     "why": _differences(report, pair),
                 }
                 for pair in ordered[:PAIRS]
             ]
             found.append({"title": what, "count": len(ordered), "harmful": len(set(harmful)), "pairs": shown})
     return found
+
+
+def _doubtful(report: Report, images: Images) -> list[tuple[Suspect, Seen, str]]:
+    """The likely mislabelled with a picture each."""
+    shown = report.mislabelled.suspects[:SUSPECTS]
+    return [(one, report.seen[one.row], _picture(images, one.row)) for one in shown]
+
+
+def _picture(images: Images, row: int) -> str:
+    return data_address(images.read(np.array([row]))[0])
 
 
 def _write_sheets(folder: Path, report: Report, images: Images, events: Events) -> list[dict[str, Any]]:

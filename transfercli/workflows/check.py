@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from transfercli.errors import ArtefactError, DataError
 from transfercli.events import Events
 from transfercli.runs.folder import splits_file
 from transfercli.workflows.job import read_config
+from transfercli.workflows.mislabelled import mislabelled
 from transfercli.workflows.model import find_source, image_size, labels_for
 
 ROWS = 64  # images looked at together: memory stays flat
@@ -29,12 +30,16 @@ ROWS = 64  # images looked at together: memory stays flat
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """report: a folder for the page, its contact sheets and the table of problems, or None."""
+    """report: a folder for the page, its contact sheets and the table of problems, or None.
+
+    mislabelled: look for likely mislabelled images, where the experiment has a completed run and training would begin.
+    """
 
     config: Path
     runs: Path
     overrides: tuple[str, ...] = ()
     report: Path | None = None
+    mislabelled: bool = True
 
 
 def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], check.Report]:
@@ -50,6 +55,8 @@ def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], c
     ]
     found = findings.found if findings else []
     report = check.report(found, _sides(examined), looks, _oddities(findings, events), refusals)
+    if request.mislabelled and report.usable and findings and images is not None:
+        report = replace(report, mislabelled=mislabelled(report, findings, images, config, request.runs, events))
     result = report.as_result()
     if request.report is not None:
         from transfercli.evaluation.data_page import write_page
