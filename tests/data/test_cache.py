@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import ComputeConfig
-from transfercli.data import cache, decode
+from transfercli.data import decode
+from transfercli.data import segments as segments_module
 from transfercli.data.cache import DiskCache, cache_root
 from transfercli.data.dataset import Dataset, Split
 from transfercli.data.decode import Decoded, Geometry
@@ -32,7 +33,7 @@ def all_pixels(dataset: Dataset) -> dict[str, bytes]:
 
 
 def segments(folder: Path) -> list[Path]:
-    return sorted(folder.glob("images/*/*.pixels"))
+    return sorted(folder.glob("images/*/*.rows"))
 
 
 @pytest.fixture
@@ -185,9 +186,9 @@ def test_a_damaged_cache_is_read_again_and_never_believed(
     elif damage == "flipped":
         segment.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     elif damage == "index":
-        (cache_folder / "images" / "index.sqlite").write_bytes(b"no database" * 1000)
+        (cache_folder / "index.sqlite").write_bytes(b"no database" * 1000)
     else:
-        index = cache_folder / "images" / "index.sqlite"
+        index = cache_folder / "index.sqlite"
         pages = bytearray(index.read_bytes())
         pages[4096:] = b"\xa5" * (len(pages) - 4096)
         index.write_bytes(pages)
@@ -218,7 +219,7 @@ def test_what_a_crash_left_behind_is_swept_and_nothing_else(
     for path in (old, young):
         path.write_bytes(b"half")
     for path in (old, kept):
-        os.utime(path, (time.time() - 10 * cache.STALE_SECONDS,) * 2)
+        os.utime(path, (time.time() - 10 * segments_module.STALE_SECONDS,) * 2)
     load(tmp_path)
     assert (old.exists(), young.exists(), kept.exists()) == (False, True, True)
 
@@ -240,8 +241,8 @@ def test_an_interrupted_pass_keeps_what_it_read(tmp_path: Path, grow: Any, load:
 def test_large_passes_become_several_segments(
     tmp_path: Path, grow: Any, load: Load, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "SEGMENT_BYTES", 5 * 16 * 16 * 3)
-    monkeypatch.setattr(cache, "OPEN_SEGMENTS", 2)
+    monkeypatch.setattr(segments_module, "SEGMENT_BYTES", 5 * 16 * 16 * 3)
+    monkeypatch.setattr(segments_module, "OPEN_SEGMENTS", 2)
     grow(tmp_path / "images", TWO)
     found = load(tmp_path)
     assert [path.stat().st_size // (16 * 16 * 3) for path in segments(cache_folder)].count(5) == 4

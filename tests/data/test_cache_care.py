@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from transfercli.data.cache import DiskCache
-from transfercli.data.cache_care import Cleared, Usage, clear_images, image_usage
+from transfercli.data.cache_care import Cleared, Usage, clear, usage
 from transfercli.data.dataset import Dataset
 from transfercli.data.decode import Decoded, Geometry
 from transfercli.errors import UsageError
@@ -22,12 +22,12 @@ PIXELS = 24 * 16 * 16 * 3
 
 
 def segments(folder: Path) -> list[Path]:
-    return sorted(folder.glob("images/*/*.pixels"))
+    return sorted(folder.glob("images/*/*.rows"))
 
 
 def test_a_cache_that_is_not_there_holds_nothing_and_is_not_made(tmp_path: Path) -> None:
-    assert image_usage(tmp_path / "none") == Usage()
-    assert clear_images(tmp_path / "none") == Cleared()
+    assert usage(tmp_path / "none", "images") == Usage()
+    assert clear(tmp_path / "none") == Cleared()
     assert not (tmp_path / "none").exists()
 
 
@@ -37,9 +37,9 @@ def test_usage_counts_images_and_the_bytes_of_all_files(
     grow(tmp_path / "images", TWO)
     (tmp_path / "images" / "cat" / "bad.png").write_bytes(b"no image")
     load(tmp_path, max_bad_fraction=0.1)
-    found = image_usage(cache_folder)
+    found = usage(cache_folder, "images")
     assert found.entries == 24
-    assert found.bytes == PIXELS + (cache_folder / "images" / "index.sqlite").stat().st_size
+    assert found.bytes == PIXELS
 
 
 def test_clear_leaves_what_is_in_use_and_frees_it_afterwards(
@@ -50,18 +50,18 @@ def test_clear_leaves_what_is_in_use_and_frees_it_afterwards(
     found = load(tmp_path)
     load(tmp_path, "other")
     gc.collect()
-    done = clear_images(cache_folder)
+    done = clear(cache_folder)
     assert done.in_use == PIXELS
     assert done.freed >= PIXELS
-    assert image_usage(cache_folder).entries == 24
+    assert usage(cache_folder, "images").entries == 24
     train = found.splits["train"]
     before = train.images.read(np.arange(len(train)))
     assert load(tmp_path).cache.misses == 0
     del found, train
     gc.collect()
-    assert clear_images(cache_folder).in_use == 0
+    assert clear(cache_folder).in_use == 0
     assert segments(cache_folder) == []
-    assert image_usage(cache_folder).entries == 0
+    assert usage(cache_folder, "images").entries == 0
     again = load(tmp_path)
     assert again.cache.misses == 24
     assert np.array_equal(again.splits["train"].images.read(np.arange(len(before))), before)
@@ -71,9 +71,9 @@ def test_clear_forgets_the_names_of_the_users_files(tmp_path: Path, grow: Any, l
     grow(tmp_path / "images", TWO)
     load(tmp_path)
     gc.collect()
-    index = cache_folder / "images" / "index.sqlite"
+    index = cache_folder / "index.sqlite"
     assert b"0003.png" in index.read_bytes()
-    clear_images(cache_folder)
+    clear(cache_folder)
     assert b"0003.png" not in index.read_bytes()
 
 
@@ -81,11 +81,11 @@ def test_a_segment_that_is_being_filled_stays_and_a_half_one_of_the_dead_goes(ca
     store = DiskCache(cache_folder, Geometry(8, 8), 10**9)
     store.add(Decoded("a" * 64, "b" * 64, 8, 8, pixels=np.zeros((8, 8, 3), np.uint8)))
     (store.folder / ".dead.tmp").write_bytes(b"half")
-    clear_images(cache_folder)
+    clear(cache_folder)
     assert [path.suffix for path in store.folder.iterdir()] == [".tmp"]
     assert not (store.folder / ".dead.tmp").exists()
     store.close()
-    assert image_usage(cache_folder).entries == 1
+    assert usage(cache_folder, "images").entries == 1
     assert len(segments(cache_folder)) == 1
 
 
@@ -96,12 +96,12 @@ def test_files_of_others_in_the_folder_are_left_alone(
     gc.collect()
     mine = segments(cache_folder)[0].parent / "thesis.docx"
     mine.write_text("mine")
-    linked = segments(cache_folder)[0].parent / "linked.pixels"
-    (tmp_path / "photo.pixels").write_text("mine too")
-    linked.symlink_to(tmp_path / "photo.pixels")
-    clear_images(cache_folder)
+    linked = segments(cache_folder)[0].parent / "linked.rows"
+    (tmp_path / "photo.rows").write_text("mine too")
+    linked.symlink_to(tmp_path / "photo.rows")
+    clear(cache_folder)
     assert mine.read_text() == "mine"
-    assert (tmp_path / "photo.pixels").read_text() == "mine too"
+    assert (tmp_path / "photo.rows").read_text() == "mine too"
     assert segments(cache_folder) == [linked]
 
 
@@ -109,16 +109,16 @@ def test_a_segment_that_vanished_is_forgotten(tmp_path: Path, grow: Any, load: L
     load(grow(tmp_path / "images", TWO).parent)
     gc.collect()
     segments(cache_folder)[0].unlink()
-    clear_images(cache_folder)
-    assert image_usage(cache_folder).entries == 0
+    clear(cache_folder)
+    assert usage(cache_folder, "images").entries == 0
 
 
 def test_a_damaged_index_is_begun_anew(tmp_path: Path, grow: Any, load: Load, cache_folder: Path) -> None:
     load(grow(tmp_path / "images", TWO).parent)
     gc.collect()
-    (cache_folder / "images" / "index.sqlite").write_bytes(b"no database" * 1000)
-    assert image_usage(cache_folder).entries == 0
-    assert clear_images(cache_folder).freed >= PIXELS
+    (cache_folder / "index.sqlite").write_bytes(b"no database" * 1000)
+    assert usage(cache_folder, "images").entries == 0
+    assert clear(cache_folder).freed >= PIXELS
     assert segments(cache_folder) == []
 
 
@@ -130,5 +130,5 @@ def test_an_index_that_cannot_be_opened_is_said(cache_folder: Path, monkeypatch:
 
     monkeypatch.setattr(sqlite3, "connect", locked)
     with pytest.raises(UsageError, match="database is locked"):
-        image_usage(cache_folder)
+        usage(cache_folder, "images")
     assert os.listdir(cache_folder / "images")

@@ -1,4 +1,4 @@
-"""What the image cache holds, and how to empty it while others may be using it."""
+"""What the caches hold, and how to empty them while others may be using them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from transfercli.data.cache_index import Index
+from transfercli.data.cache_index import INDEX, Index
+from transfercli.data.segments import segment_files, segment_path
 from transfercli.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """entries: images whose pixels are kept; bytes: of all files, the index included."""
+    """bytes: of all files; entries: rows that are there."""
 
     bytes: int = 0
     entries: int = 0
@@ -30,34 +31,33 @@ class Cleared:
     in_use: int = 0
 
 
-def image_usage(root: Path) -> Usage:
-    """What the image cache in the cache folder `root` holds; nothing is made where there is none."""
-    folder = root / "images"
-    with _said(folder):
-        if not (folder / "index.sqlite").exists():
-            return Usage(_size(folder))
-        index = Index(folder)
+def usage(root: Path, kind: str) -> Usage:
+    """What the cache folder `root` holds of one of `KINDS`; nothing is made where there is none."""
+    with _said(root):
+        held = _size(root / kind)
+        if not (root / INDEX).exists():
+            return Usage(held)
+        index = Index(root)
         try:
-            return Usage(_size(folder), index.count())
+            return Usage(held, index.count(kind))
         finally:
             index.close()
 
 
-def clear_images(root: Path) -> Cleared:
-    """Remove all pixels that no running process fills or maps, and what is known of files; raises UsageError.
+def clear(root: Path) -> Cleared:
+    """Remove all rows that no running process fills or maps, and what is known of files; raises UsageError.
 
-    A process that loses pixels which it had only looked up reads their files again.
+    A process that loses rows which it had only looked up makes them again.
     """
-    folder = root / "images"
-    with _said(folder):
-        if not folder.is_dir():
+    with _said(root):
+        if not (root / INDEX).exists() and not segment_files(root):
             return Cleared()
-        before, index = _size(folder), Index(folder)
+        before, index = _size(root), Index(root)
         try:
             known = {name for name, _, _ in index.segments()}
             in_use = 0
-            for path in sorted(folder.glob("*/*")):
-                if path.suffix not in {".pixels", ".tmp"} or path.is_symlink():
+            for path in segment_files(root):
+                if path.is_symlink():
                     continue
                 size = path.stat().st_size
                 with _unused(path) as unused:
@@ -67,13 +67,13 @@ def clear_images(root: Path) -> Cleared:
                     if path.stem in known:
                         index.forget(path.stem)
                     path.unlink(missing_ok=True)
-            for name, geometry, _ in index.segments():
-                if not (folder / geometry / f"{name}.pixels").exists():
+            for name, space, _ in index.segments():
+                if not segment_path(root, space, name).exists():
                     index.forget(name)
             index.forget_orphans()
         finally:
             index.close()
-        return Cleared(max(0, before - _size(folder)), in_use)
+        return Cleared(max(0, before - _size(root)), in_use)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The cache's book-keeping: which file had which content, and where the pixels of a content stand.
+"""The caches' book-keeping: which file had which content, and where the rows of a content stand.
 
 One SQLite file, written in short transactions, so that several processes can use it at once. It holds absolute
 paths of the user's files and lies in a folder that only this user can enter. Nothing here is precious: a damaged
@@ -18,12 +18,13 @@ from typing import Any
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, geometry TEXT, bytes INTEGER, used REAL);
-CREATE TABLE IF NOT EXISTS images (
-    geometry TEXT, sha256 TEXT, pixel_hash TEXT, width INTEGER, height INTEGER, problem TEXT,
-    segment TEXT, place INTEGER, checksum INTEGER, PRIMARY KEY (geometry, sha256)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS images_of_segment ON images (segment);
+CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, space TEXT, bytes INTEGER, used REAL);
+CREATE TABLE IF NOT EXISTS entries (
+    space TEXT, key TEXT, pixel_hash TEXT, width INTEGER, height INTEGER, problem TEXT,
+    segment TEXT, place INTEGER, checksum INTEGER, PRIMARY KEY (space, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS entries_of_segment ON entries (segment);
 """
+INDEX = "index.sqlite"
 _LOCK_SECONDS = 60
 
 FileRow = tuple[str, int, int, str]
@@ -31,14 +32,15 @@ FileRow = tuple[str, int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of a content under one geometry; `segment` is "" where there is a problem.
+    """What is known of a content in one space; `segment` is "" where there is a problem.
 
     Attributes:
+        key: what the row is found by: for pixels the SHA-256 of the file's bytes, which `sha256` says too.
         place: row in the segment.
         checksum: CRC-32 of the row's bytes.
     """
 
-    sha256: str
+    key: str
     pixel_hash: str = ""
     width: int = 0
     height: int = 0
@@ -47,12 +49,16 @@ class Entry:
     place: int = 0
     checksum: int = 0
 
+    @property
+    def sha256(self) -> str:
+        return self.key
+
 
 class Index:
     """Open the index in `folder`; raises `sqlite3.Error` or OSError where that cannot be done."""
 
     def __init__(self, folder: Path) -> None:
-        self.file = folder / "index.sqlite"
+        self.file = folder / INDEX
         try:
             self.connection = self._open()
         except sqlite3.DatabaseError as error:
@@ -94,15 +100,15 @@ class Index:
         found = self._one(query, (os.fsencode(path), size, mtime_ns))
         return found[0] if found else None
 
-    def entry(self, geometry: str, sha256: str) -> Entry | None:
+    def entry(self, space: str, key: str) -> Entry | None:
         query = (
-            "SELECT sha256, pixel_hash, width, height, problem, segment, place, checksum FROM images "
-            "WHERE geometry = ? AND sha256 = ?"
+            "SELECT key, pixel_hash, width, height, problem, segment, place, checksum FROM entries "
+            "WHERE space = ? AND key = ?"
         )
-        found = self._one(query, (geometry, sha256))
+        found = self._one(query, (space, key))
         return Entry(*found) if found else None
 
-    def add(self, geometry: str, segment: tuple[str, int], entries: list[Entry], files: list[FileRow]) -> None:
+    def add(self, space: str, segment: tuple[str, int], entries: list[Entry], files: list[FileRow]) -> None:
         """Make everything of a pass known at once.
 
         Args:
@@ -111,19 +117,18 @@ class Index:
         """
         name, size = segment
         rows = [
-            (geometry, e.sha256, e.pixel_hash, e.width, e.height, e.problem, e.segment, e.place, e.checksum)
-            for e in entries
+            (space, e.key, e.pixel_hash, e.width, e.height, e.problem, e.segment, e.place, e.checksum) for e in entries
         ]
         encoded = [(os.fsencode(path), size, mtime, sha256) for path, size, mtime, sha256 in files]
         with self._transaction():
             if name:
-                self.connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?)", (name, geometry, size, time.time()))
-            self.connection.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+                self.connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?)", (name, space, size, time.time()))
+            self.connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             self.connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", encoded)
 
     def segments(self) -> list[tuple[str, str, int]]:
-        """(name, geometry, bytes), the one used longest ago first."""
-        return self.connection.execute("SELECT name, geometry, bytes FROM segments ORDER BY used, name").fetchall()
+        """(name, space, bytes), the one used longest ago first."""
+        return self.connection.execute("SELECT name, space, bytes FROM segments ORDER BY used, name").fetchall()
 
     def touch(self, names: Iterable[str]) -> None:
         now = time.time()
@@ -133,19 +138,20 @@ class Index:
     def forget(self, name: str) -> None:
         """Drop a segment and its rows; its file may then go."""
         with self._transaction():
-            self.connection.execute("DELETE FROM images WHERE segment = ?", (name,))
+            self.connection.execute("DELETE FROM entries WHERE segment = ?", (name,))
             self.connection.execute("DELETE FROM segments WHERE name = ?", (name,))
 
-    def count(self) -> int:
-        """Images whose pixels are there."""
-        found: tuple[int] = self.connection.execute("SELECT count(*) FROM images WHERE segment <> ''").fetchone()
+    def count(self, kind: str) -> int:
+        """Rows that are there, of all spaces of a kind."""
+        query = "SELECT count(*) FROM entries WHERE segment <> '' AND substr(space, 1, ?) = ?"
+        found: tuple[int] = self.connection.execute(query, (len(kind) + 1, f"{kind}/")).fetchone()
         return found[0]
 
     def forget_orphans(self) -> None:
         """Drop everything that is known of files and contents without pixels, and give the space back."""
         with self._transaction():
-            self.connection.execute("DELETE FROM images WHERE segment NOT IN (SELECT name FROM segments)")
-            self.connection.execute("DELETE FROM files WHERE sha256 NOT IN (SELECT sha256 FROM images)")
+            self.connection.execute("DELETE FROM entries WHERE segment NOT IN (SELECT name FROM segments)")
+            self.connection.execute("DELETE FROM files WHERE sha256 NOT IN (SELECT key FROM entries)")
         with contextlib.suppress(sqlite3.OperationalError):  # another process is reading: the space is used again
             self.connection.execute("VACUUM")
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from transfercli.data.cache import Store, checksum
+from transfercli.data.cache import Store
 from transfercli.data.cache_index import Entry
 from transfercli.data.decode import Decoded
+from transfercli.data.segments import checksum
 from transfercli.errors import DataError
 
 Redo = Callable[[], Decoded]

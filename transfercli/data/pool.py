@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from transfercli.data.cache import pixel_space
 from transfercli.data.decode import Decoded, Geometry
 
 CHUNK = 32
@@ -55,6 +56,7 @@ class _Pool:
         self.settings = {
             "geometry": [geometry.height, geometry.width, geometry.resize],
             "index": str(index) if index else "",
+            "space": pixel_space(geometry).name,
             "parent": os.getpid(),
         }
         self.geometry = geometry

@@ -66,12 +66,11 @@ def _known(settings: dict[str, Any]) -> Callable[[str], bool] | None:
         index = sqlite3.connect(f"{Path(settings['index']).as_uri()}?mode=ro", uri=True, timeout=10)
     except sqlite3.Error:
         return None
-    geometry = Geometry(*settings["geometry"]).name
-    query = "SELECT 1 FROM images WHERE geometry = ? AND sha256 = ?"
+    query = "SELECT 1 FROM entries WHERE space = ? AND key = ?"
 
     def known(sha256: str) -> bool:
         try:
-            return index.execute(query, (geometry, sha256)).fetchone() is not None
+            return index.execute(query, (settings["space"], sha256)).fetchone() is not None
         except sqlite3.Error:
             return False
 
