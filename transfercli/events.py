@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 class Events:
     """The silent listener; the base of all others."""
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from transfercli.cli.app import main
 from transfercli.cli.console import Console
 from transfercli.cli.exits import error_object, exit_code, message_of
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.tables import print_table
 from transfercli.cli.text import duration, printable
 from transfercli.errors import BusyError, DataError, Interrupted, TransferError
+from transfercli.events import counted
 
 
 def test_control_characters_of_a_name_do_not_reach_the_terminal() -> None:
@@ -78,3 +80,26 @@ def test_an_epoch_names_the_class_found_least_and_none_where_all_are(
     told = capsys.readouterr().err.splitlines()
     assert "val_accuracy 0.5000  worst class 'a\\x1bbbbbbbbbbbbbbbbbb… 0.25  lr" in told[0]
     assert not [text for text in told[1:] if "worst" in text]
+
+
+def test_one_is_told_in_the_singular() -> None:
+    assert [counted(number, "image") for number in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
+
+
+def test_an_epoch_is_one_line_however_long_it_is(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    line = {"epoch": 1, "learning_rate": 1e-3, "seconds": 3.0, "images_per_second": 900.0}
+    line |= dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), 0.5) | {"val_recall": {"b" * 30: 0.1}}
+    Console(StopRequest()).epoch(line, 8)
+    (told,) = capsys.readouterr().err.splitlines()
+    assert len(told) > 100
+
+
+@pytest.mark.parametrize("words", [["evaluate", "x", "--split", "train"], ["export", "x", "--quantize", "int4"]])
+def test_a_choice_that_is_none_lists_those_there_are(words: list[str], capsys, monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["transfercli", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert f"error: Invalid value for '{words[-2]}': '{words[-1]}' is not one of '" in error

@@ -118,7 +118,7 @@ def test_a_copy_of_a_test_image_is_kept_out_of_training_with_a_warning(
     (tmp_path / "images" / "train" / "cat" / "copy.png").write_bytes(png(400))
     found = load(tmp_path)
     assert sides_of(found)["train/cat/copy.png"] == "test"
-    assert "1 training images are also validation or test images" in events.warnings[0]
+    assert "1 training image moved to validation or test, as a copy of an image there" in events.warnings[0]
     assert "train/cat/copy.png" in events.warnings[0]
 
 

@@ -72,7 +72,8 @@ def main() -> None:
 
 def _usage(error: Any) -> int:
     """A usage error on stderr, as JSON too where that was asked for; exit code 2."""
-    context, message = getattr(error, "ctx", None), error.format_message()
+    context = getattr(error, "ctx", None)
+    message = error.format_message().replace("Value error, ", "")  # what stands between Typer and the enum it asks
     if type(error).__name__ == "NoArgsIsHelpError":
         print(message, file=sys.stderr)
         return 2

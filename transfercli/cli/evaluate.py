@@ -12,6 +12,7 @@ from transfercli.cli.exits import run_command
 from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
 from transfercli.cli.tables import print_pairs, print_table
 from transfercli.errors import GateError
+from transfercli.events import counted
 
 SHOWN_MATRIX = 12
 
@@ -70,7 +71,7 @@ def _show(result: dict[str, Any], shown: list[str], place: Path) -> None:
     print_pairs(
         [
             ("run", result["run"]),
-            ("split", f"{result['split']}, {result['examples']} images"),
+            ("split", f"{result['split']}, {counted(result['examples'], 'image')}"),
             *((name, _with_interval(result, name)) for name in names),
         ]
     )

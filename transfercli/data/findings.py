@@ -15,6 +15,7 @@ from transfercli.data.decode import Decoded, decode_file, resize_array
 from transfercli.data.ingest import Ingest, Reading
 from transfercli.data.listing import Listing
 from transfercli.errors import DataError
+from transfercli.events import counted
 
 _LISTED = 5
 
@@ -95,17 +96,16 @@ def split_of(
 def check_bad(findings: Findings) -> None:
     """Raise DataError where more files are bad than `max_bad_fraction` allows; warn of the others."""
     found, reading = findings.found, findings.reading
-    counted = [one for one in found if one.counted]
-    bad = [one for one in counted if one.entry.problem]
-    stray = len(found) - len(counted)
+    images = [one for one in found if one.counted]
+    bad = [one for one in images if one.entry.problem]
+    stray = len(found) - len(images)
     if stray:
-        reading.events.warn(
-            f"{stray} files are not images and are left out: {some([o for o in found if not o.counted])}"
-        )
+        first = some([one for one in found if not one.counted])
+        reading.events.warn(f"{counted(stray, 'file')} left out as no image: {first}")
     if not bad:
         return
-    said = f"{len(bad)} of {len(counted)} images cannot be used: {some(bad)}"
-    if len(bad) > reading.max_bad_fraction * len(counted):
+    said = f"{len(bad)} of {counted(len(images), 'image')} cannot be used: {some(bad)}"
+    if len(bad) > reading.max_bad_fraction * len(images):
         raise DataError(
             f"{said}; data.max_bad_fraction allows {reading.max_bad_fraction:g} of them",
             "mend or remove these files, or allow more",

@@ -13,7 +13,7 @@ from transfercli.data.groups import find_groups
 from transfercli.data.sources import Item, folder_items, must_exist, side_folders
 from transfercli.data.tables import is_table, table_items
 from transfercli.errors import DataError
-from transfercli.events import Events
+from transfercli.events import Events, counted
 
 HELD_OUT = ("validation", "test")
 
@@ -133,8 +133,8 @@ def _check_no_validation(items: Iterable[Item], config: DataConfig) -> None:
     named = [item.name for item in items if item.side == "validation"]
     if named:
         raise DataError(
-            f"data.folds: {config.train} names {len(named)} validation images itself, such as {named[0]!r}, and a fold "
-            "is to validate",
+            f"data.folds: {config.train} names {counted(len(named), 'validation image')} itself, such as {named[0]!r}, "
+            "and a fold is to validate",
             "point data.train at the training images alone, or remove data.folds and data.fold",
         )
 

@@ -22,7 +22,7 @@ from transfercli.data.sources import FROM_HERE, Item, absolute, must_exist
 from transfercli.data.splits import Folds, Sides, assign
 from transfercli.data.units import Sample
 from transfercli.errors import DataError
-from transfercli.events import Events
+from transfercli.events import Events, counted
 
 T = TypeVar("T")
 _LISTED = 5
@@ -153,12 +153,13 @@ def load_recorded_split(
     lost = [one for one in found if one.entry.problem]
     if lost:
         raise DataError(
-            f"{len(lost)} of the run's {len(found)} {split} images cannot be read below {root!r}: {some(lost)}",
+            f"{len(lost)} of the run's {counted(len(found), f'{split} image')} cannot be read below {root!r}:"
+            f" {some(lost)}",
             "put them back; `evaluate` can also take other images, with --data",
         )
     changed = sum(one.entry.sha256 != record.sha256 for one, record in zip(found, wanted, strict=True))
     if changed:
-        reading.events.warn(f"{changed} of {len(found)} {split} images have changed since the run recorded them")
+        reading.events.warn(f"{changed} of {counted(len(found), f'{split} image')} have changed since the run recorded them")
     return split_of(split, found, tuple(labels), findings.ingest, [record.path for record in wanted])
 
 
@@ -195,16 +196,16 @@ def _warn_moved(usable: Sequence[Found], sides: Sides, events: Events) -> None:
     """A copy of a test image, or another image of its group, must not be trained on: say that it was kept out."""
     training = [one for one in usable if one.side == "train"]
     for moved, why in (
-        (sides.held_out, "are also validation or test images"),
-        (sides.followed, "are of a group with validation or test images"),
+        (sides.held_out, "as a copy of an image there"),
+        (sides.followed, "with others of their group"),
     ):
         found = [one for one in training if one.entry.pixel_hash in moved]
         if found:
             first = ", ".join(repr(one.name) for one in found[:_LISTED])
-            events.warn(f"{len(found)} training images {why} and are moved there: {first}")
+            events.warn(f"{counted(len(found), 'training image')} moved to validation or test, {why}: {first}")
     if sides.torn:
         first = ", ".join(map(repr, sides.torn[:_LISTED]))
         events.warn(
-            f"{len(sides.torn)} groups stand on several sides, fixed by earlier runs of this experiment or by the "
+            f"{counted(len(sides.torn), 'group')} on several sides, fixed by earlier runs of this experiment or by the "
             f"data: {first}; give the experiment a new name to keep them together"
         )

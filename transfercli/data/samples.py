@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from transfercli.errors import UsageError
+from transfercli.events import counted
 from transfercli.runs.atomic import room_errors
 
 SAMPLES: dict[str, tuple[int, ...]] = {
@@ -70,7 +71,7 @@ def _holds(folder: Path, files: dict[str, bytes], name: str) -> bool:
     if found == set(files) and all((folder / path).read_bytes() == content for path, content in files.items()):
         return True
     raise UsageError(
-        f"{str(folder)!r} is not empty ({len(found)} files) and is not the sample {name!r}",
+        f"{str(folder)!r} is not empty ({counted(len(found), 'file')}) and is not the sample {name!r}",
         "name a folder that does not exist yet",
     )
 

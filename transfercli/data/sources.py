@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transfercli.errors import DataError
+from transfercli.events import counted
 
 IMAGE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
@@ -191,4 +192,4 @@ def _contents(folder: Path) -> str:
         return "nothing"
     kinds = Counter(Path(name).suffix.lower() or "no extension" for name in files)
     listed = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda kv: (-kv[1], kv[0]))[:4])
-    return f"{len(files)} file{'s' * (len(files) != 1)} ({listed})"
+    return f"{counted(len(files), 'file')} ({listed})"

@@ -8,17 +8,17 @@ side is something moved, the image or group with the lowest hash, and that move 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from transfercli.data.assignments import count_of, fold_name
 from transfercli.data.dataset import SIDES
 from transfercli.data.shares import Board, deal
 from transfercli.data.units import Sample, Unit, units_of
 from transfercli.errors import DataError
+from transfercli.events import counted
 
 RANK = {side: rank for rank, side in enumerate(SIDES)}  # an image once held out never comes back to train
-_FOLD = re.compile(r"fold [0-9]+/[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class Folds:
     validating: int
 
     def name(self, number: int) -> str:
-        return f"fold {number}/{self.count}"
+        return fold_name(number, self.count)
 
     def side(self, place: str) -> str:
         """The side of an image whose place is a fold of this count, or a side itself."""
-        if not _FOLD.fullmatch(place):
+        if not count_of(place):
             return place
         return "validation" if place == self.name(self.validating) else "train"
 
@@ -44,7 +44,7 @@ class Sides:
 
     Attributes:
         sides: of each sample, in order.
-        assignments: pixel hash -> side or fold, every one ever made.
+        assignments: pixel hash -> side or fold, of these samples and of all in `earlier`.
         held_out: hashes of training images that are validation or test images also.
         followed: hashes of training images that are held out because others of their group are, by the source.
         torn: a group's name each where earlier assignments put its images on several sides.
@@ -55,11 +55,6 @@ class Sides:
     held_out: set[str]
     followed: frozenset[str] = frozenset()
     torn: tuple[str, ...] = ()
-
-
-def is_place(text: str) -> bool:
-    """Whether `text` may stand as an assignment: a side, or a fold such as `fold 2/5`."""
-    return text in SIDES or bool(_FOLD.fullmatch(text))
 
 
 def natural_place(key: str, shares: Mapping[str, float]) -> str:
@@ -94,7 +89,8 @@ def assign(
 
     Args:
         fractions: of the sides to be carved from the training images, such as {"validation": 0.15}; {} for none.
-        earlier: pixel hash -> side or fold, of earlier runs of the experiment.
+        earlier: pixel hash -> side or fold, of earlier runs of the experiment. Sides where there are folds now, and
+            folds where there are none or others, only tell what was trained on: it is no test image any more.
         folds: instead of a fraction for validation.
         seed: None goes by the hash; a number gives every class its exact shares, drawn with it.
 
@@ -109,15 +105,14 @@ def assign(
         fixed[pixels] = max(side, fixed.get(pixels, side), key=_rank)
     units = units_of(samples)
     torn = _follow(units, fixed)
-    board = Board([sample for sample in samples if sample.side == "train"], fixed)
-    _place(board, units, shares, {p for p, place in earlier.items() if place in ("train", "validation")}, seed)
+    board = Board([sample for sample in samples if sample.side == "train"], fixed, earlier.keys() - known.keys())
+    _place(board, units, shares, seed)
     _fill_lacking_places(board, [*reversed(shares)], folds)
     place_of = board.place
     sides = [place_of[s.pixels] if s.side == "train" else s.side for s in samples]
-    kept = {p: place for p, place in earlier.items() if place not in lasting and place in SIDES}
     return Sides(
         [folds.side(place) for place in sides] if folds else sides,
-        {**earlier, **fixed, **place_of, **kept},
+        {**earlier, **fixed, **place_of},
         {pixels for pixels in explicit if pixels in board.labels_of},
         _followers(units, explicit, known, place_of),
         torn,
@@ -159,17 +154,15 @@ def _followers(
     ) & frozenset(place_of)
 
 
-def _place(board: Board, units: Iterable[Unit], shares: Mapping[str, float], seen: set[str], seed: int | None) -> None:
+def _place(board: Board, units: Iterable[Unit], shares: Mapping[str, float], seed: int | None) -> None:
     """Put what nothing has fixed where its hash falls, or where its class has a share left."""
     free = [unit for unit in units if unit.pixels[0] not in board.fixed]
     board.take(free)
     if seed is not None:
         deal(board, shares, seed)
         return
-    trained = {place: share for place, share in shares.items() if place != "test"}
     for unit in board.free:
-        # What an earlier run trained on, before there were folds, is no test image any more.
-        board.put(unit, natural_place(unit.key, trained if seen.intersection(unit.pixels) else shares))
+        board.put(unit, natural_place(unit.key, {p: share for p, share in shares.items() if board.may_go(unit, p)}))
 
 
 def _fill_lacking_places(board: Board, wanted: Sequence[str], folds: Folds | None) -> None:
@@ -177,7 +170,7 @@ def _fill_lacking_places(board: Board, wanted: Sequence[str], folds: Folds | Non
         _check_enough(label, len(board.classes[label]), wanted, folds)
         for place in wanted:
             if not board.counts[label][place]:
-                moved = _movable(board, label, wanted)
+                moved = _movable(board, label, place, wanted)
                 if moved is None:
                     raise _no_image_left(board, label, place, wanted)
                 board.put(moved, place)
@@ -189,18 +182,19 @@ def _check_enough(label: str, different: int, wanted: Sequence[str], folds: Fold
         held = [place for place in wanted if place in SIDES]
         named = [f"{folds.count} folds", *held] if folds else held
         raise DataError(
-            f"class {label!r} has {different} different usable image{'s' * (different != 1)} for "
-            f"{' and '.join(named)}; at least {least} are needed",
+            f"class {label!r} has {counted(different, 'different usable image')} for {' and '.join(named)};"
+            f" at least {least} are needed",
             f"add images of {label!r}, or take the class out",
         )
 
 
-def _movable(board: Board, label: str, wanted: Sequence[str]) -> Unit | None:
-    """The free unit with the lowest hash whose move leaves no class without a place it has now; train gives first."""
-    for place in wanted:
-        for unit in sorted(board.free_of(label), key=lambda unit: unit.key):
-            if board.place[unit.pixels[0]] == place and all(
-                board.counts[owner][place] > size for owner, size in board.sizes(unit).items()
+def _movable(board: Board, label: str, place: str, wanted: Sequence[str]) -> Unit | None:
+    """The free unit with the lowest hash whose move to `place` leaves no class without one it has; train gives first."""
+    able = sorted((unit for unit in board.free_of(label) if board.may_go(unit, place)), key=lambda unit: unit.key)
+    for giver in wanted:
+        for unit in able:
+            if board.place[unit.pixels[0]] == giver and all(
+                board.counts[owner][giver] > size for owner, size in board.sizes(unit).items()
             ):
                 return unit
     return None
@@ -213,7 +207,7 @@ def _no_image_left(board: Board, label: str, place: str, wanted: Sequence[str]) 
     if groups and any(len(unit.pixels) > 1 for unit in board.free_of(label)):
         return DataError(
             f"class {label!r} has no group left for {place}: its {len(board.classes[label])} different images stand in "
-            f"{groups} group{'s' * (groups != 1)} ({found})",
+            f"{counted(groups, 'group')} ({found})",
             f"add groups of {label!r}, or let data.group tell its images apart more finely",
         )
     return DataError(

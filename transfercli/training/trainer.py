@@ -20,7 +20,7 @@ from transfercli.config.schema import TrainingConfig
 from transfercli.data.batches import Batches
 from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError, RoomError
-from transfercli.events import Events
+from transfercli.events import Events, counted
 from transfercli.models.classifier import Classifier, freeze_below
 from transfercli.models.forward import computing_in, forward
 from transfercli.models.tensors import assign_tensors, read_tensors
@@ -117,7 +117,8 @@ class Trainer:
 
     def _next_phase(self) -> None:
         if self.progress.in_phase < self._phase.epochs:
-            self.events.info(f"phase {self.progress.phase} stopped early: no gain for {self.progress.waited} epochs")
+            waited = counted(self.progress.waited, "epoch")
+            self.events.info(f"phase {self.progress.phase} stopped early: no gain for {waited}")
         self.progress.phase += 1
         self.progress.in_phase, self.progress.waited, self.progress.phase_best = 0, 0, None
         if self.progress.phase > len(self.plan.phases):
@@ -144,8 +145,9 @@ class Trainer:
         model.optimizer.build(model.trainable_variables)
         trained = sum(math.prod(v.shape) for v in model.trainable_variables)
         self.events.info(
-            f"phase {self.progress.phase} of {len(self.plan.phases)}: unfreeze {phase.unfreeze}, {phase.epochs} epochs,"
-            f" learning rate {phase.learning_rate:g}, {trained:,} of {model.count_params():,} parameters train"
+            f"phase {self.progress.phase} of {len(self.plan.phases)}: unfreeze {phase.unfreeze},"
+            f" {counted(phase.epochs, 'epoch')}, learning rate {phase.learning_rate:g},"
+            f" {trained:,} of {model.count_params():,} parameters train"
         )
 
     # -- epochs

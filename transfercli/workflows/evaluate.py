@@ -17,7 +17,7 @@ from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError
-from transfercli.events import Events
+from transfercli.events import Events, counted
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.model import TrainedRun, image_size, load_run, load_run_config, read_labels
@@ -99,7 +99,7 @@ def warn_of_known(split: Split, records: Sequence[Record], events: Events) -> No
     for side, effect in (("train", "trained"), ("validation", "chose its best epoch")):
         known = {record.sha256 for record in records if record.split == side}
         if count := sum(sha256 in known for sha256 in split.sha256s):
-            events.warn(f"the run {effect} on {count} of these {len(split)} images: the metrics flatter it")
+            events.warn(f"the run {effect} on {count} of these {counted(len(split), 'image')}: the metrics flatter it")
 
 
 def predict(trained: TrainedRun, split: Split, events: Events) -> Predictions:
