@@ -76,7 +76,8 @@ def _show(result: dict[str, Any]) -> None:
                 ("images", ", ".join(f"{count} {name}" for name, count in result["images"].items())),
                 ("classes", ", ".join(result["classes"])),
                 ("parameters", f"{result['parameters']:,}"),
-                ("would train for about", duration(result["seconds"]["train"])),
+                ("would train for about", f"{duration(result['seconds']['train'])}, its compilation included"),
+                ("not counted", "starting the program and Keras, and reading the images"),
             ]
         )
         rows = [(p["unfreeze"], p["epochs"], f"{p['learning_rate']:g}", p["seconds"]) for p in result["phases"]]
