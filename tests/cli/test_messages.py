@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from transfercli.cli import train
 from transfercli.cli.app import main
 from transfercli.cli.console import Console
 from transfercli.cli.exits import error_object, exit_code, message_of
@@ -103,3 +104,11 @@ def test_a_choice_that_is_none_lists_those_there_are(words: list[str], capsys, m
     assert left.value.code == 2
     error = capsys.readouterr().err
     assert f"error: Invalid value for '{words[-2]}': '{words[-1]}' is not one of '" in error
+
+
+def test_the_estimate_of_a_dry_run_says_what_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    result = {"status": "dry-run", "images": {"train": 5}, "classes": ["a", "b"], "parameters": 7}
+    train._show(result | {"phases": [], "seconds": {"train": 65.0}})
+    told = capsys.readouterr().out
+    assert "would train for about  1:05 min, its compilation included\n" in told
+    assert "not counted            starting the program and Keras, and reading the images\n" in told

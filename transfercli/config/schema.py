@@ -287,7 +287,7 @@ class PromoteConfig(Section):
 
 
 class RetrainConfig(Section):
-    """The scheduled verb."""
+    """For the scheduled verb `retrain`, which is not in this version: checked, and not used yet."""
 
     start: Literal["champion", "base"] = Field("champion", description="what a challenger starts from")
     when: Literal["changed", "drifted", "always"] = Field("changed", description="when there is anything to do")
@@ -298,7 +298,7 @@ class TrackingConfig(Section):
     """Where metrics go besides the run folder."""
 
     tensorboard: Flag = Field(
-        True, description="TensorBoard event files in the run folder, where TensorBoard's writer is installed"
+        True, description="TensorBoard event files in the run folder; not in this version: checked, and not used yet"
     )
     mlflow: Text | None = Field(None, description="an MLflow store; needs the mlflow extra")
 
