@@ -26,9 +26,9 @@ print_table(("", "accuracy", "95% interval", "epochs", "training, s"), rows)
 (low, high), (other_low, other_high) = intervals
 if low <= other_high and other_low <= high:
     print(
-        "\nThe intervals overlap, so neither is shown to be better: digits are easy to learn from scratch as well. What"
-        "\nthe earlier base saves here is training time (its own is not counted). Where weights from far more images save"
-        "\nerrors, too, is measured in docs/results.md."
+        "\nThe intervals overlap, so neither is shown to be better: digits are easy to learn from scratch as well."
+        "\nWhat the earlier base saves here is training time (its own is not counted). Where weights from far more"
+        "\nimages save errors, too, is measured in docs/results.md."
     )
 target = runs / "digits-target" / "latest"
 print()
