@@ -32,6 +32,7 @@ import numpy as np
 from PIL import Image
 
 from transfercli.config.schema import ComputeConfig, DataConfig
+from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Dataset
 from transfercli.data.ingest import usable_cores
 from transfercli.data.load import load_dataset
@@ -95,7 +96,7 @@ def load(folder: Path, cache: Path, cores: int, size: int = SIZE) -> Dataset:
         folder,
         image_size=(size, size),
         compute=ComputeConfig(cache_dir=str(cache), threads=cores),
-        assignments={},
+        assignments=Assignments(),
         events=Events(),
     )
 

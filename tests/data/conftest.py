@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from transfercli.config.schema import ComputeConfig, DataConfig
+from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Dataset
 from transfercli.data.load import load_dataset
 from transfercli.events import Events
@@ -82,7 +83,7 @@ def load(events: Recorder) -> Callable[..., Dataset]:
         folder: Path,
         train: str = "images",
         *,
-        assignments: dict[str, str] | None = None,
+        assignments: Assignments | None = None,
         compute: ComputeConfig | None = None,
         size: int = 16,
         **data: object,
@@ -92,7 +93,7 @@ def load(events: Recorder) -> Callable[..., Dataset]:
             folder,
             image_size=(size, size),
             compute=compute or ComputeConfig(),
-            assignments=assignments or {},
+            assignments=assignments or Assignments(),
             events=events,
         )
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Record
 from transfercli.data.manifest import read_assignments, read_manifest, write_assignments, write_manifest
 from transfercli.errors import ArtefactError
@@ -51,14 +52,16 @@ def test_the_columns_are_those_of_the_contract(tmp_path: Path) -> None:
 
 
 def test_assignments_survive_the_round_trip_and_equal_ones_are_equal_bytes(tmp_path: Path) -> None:
-    write_assignments(tmp_path / "a.csv", {"b" * 64: "fold 2/5", "a" * 64: "train"})
-    write_assignments(tmp_path / "b.csv", {"a" * 64: "train", "b" * 64: "fold 2/5"})
-    assert read_assignments(tmp_path / "a.csv") == {"a" * 64: "train", "b" * 64: "fold 2/5"}
+    one = Assignments({"b" * 64: "test", "a" * 64: "train"}, {10: {"a" * 64: "fold 9/10"}, 5: {"a" * 64: "fold 2/5"}})
+    write_assignments(tmp_path / "a.csv", one)
+    again = read_assignments(tmp_path / "a.csv")
+    assert again == one
+    write_assignments(tmp_path / "b.csv", again)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
 def test_no_assignments_yet_is_an_empty_table(tmp_path: Path) -> None:
-    assert read_assignments(tmp_path / "splits.csv") == {}
+    assert read_assignments(tmp_path / "splits.csv") == Assignments()
 
 
 @pytest.mark.parametrize(
@@ -78,9 +81,20 @@ def test_a_damaged_manifest_is_told(content: str, said: str, tmp_path: Path) -> 
     assert said in caught.value.message
 
 
-def test_an_unknown_side_and_a_missing_manifest_are_told(tmp_path: Path) -> None:
-    (tmp_path / "splits.csv").write_text("pixels,split\nab,training\n")
-    with pytest.raises(ArtefactError, match="'training' is not one of"):
+@pytest.mark.parametrize(
+    "rows, said",
+    [
+        ("ab,training\n", "'training' is not one of"),
+        ("ab,train\nab,test\n", "ab… stands there as train and as test"),
+        ("ab,fold 1/5\nab,fold 2/5\n", "as fold 1/5 and as fold 2/5"),
+    ],
+)
+def test_assignments_that_are_none_or_contradict_each_other_are_told(rows: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text(f"pixels,split\n{rows}")
+    with pytest.raises(ArtefactError, match=said):
         read_assignments(tmp_path / "splits.csv")
+
+
+def test_a_missing_manifest_is_told(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="missing"):
         read_manifest(tmp_path / "dataset.csv")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transfercli.data.assignments import Assignments
 from transfercli.data.splits import Folds, Sides, assign, natural_place, shares_of
 from transfercli.data.units import Sample
 from transfercli.errors import DataError
@@ -235,13 +236,42 @@ def test_stratified_folds_are_of_one_size_in_every_class() -> None:
 def test_folds_leave_the_sides_of_earlier_runs_as_they_were() -> None:
     samples = of_classes([40, 40])
     sided = assign(samples, HALVES, {})
-    folded = assign(samples, {"test": 0.15}, sided.assignments, folds=Folds(4, 1))
-    assert folded.assignments == sided.assignments
+    kept = Assignments().extended(sided.assignments)
+    folded = assign(samples, {"test": 0.15}, kept.known(4), folds=Folds(4, 1))
     for before, now in zip(sided.sides, folded.sides, strict=True):
         assert (before == "test") == (now == "test")  # neither leaves the test images nor joins them
-    assert assign(samples, HALVES, folded.assignments).sides == sided.sides
+    after = kept.extended(folded.assignments)
+    assert after.sides == kept.sides
+    assert assign(samples, HALVES, after.known()).sides == sided.sides
 
 
 def test_a_class_with_fewer_images_than_folds_is_named() -> None:
     with pytest.raises(DataError, match=r"'class1' has 4 different usable images for 5 folds and test; at least 6"):
         assign(of_classes([20, 4]), {"test": 0.1}, {}, folds=Folds(5, 1))
+
+
+questions = st.lists(st.tuples(st.sampled_from([0, 2, 3, 5]), st.sampled_from([None, 0])), min_size=2, max_size=4)
+
+
+@given(fold_sizes, questions, st.data())
+@settings(max_examples=60, deadline=None)
+def test_sides_and_folds_of_every_count_stay_whatever_is_asked_in_between(
+    sizes: list[int], asked: list[tuple[int, int | None]], data: st.DataObject
+) -> None:
+    samples, kept = of_classes(sizes), Assignments()
+    for step, (count, seed) in enumerate(asked):
+        samples = samples + of_classes([data.draw(st.integers(0, 5)) for _ in sizes], first=1000 * (step + 1))
+        carved = {"test": data.draw(st.sampled_from([0.1, 0.3])), **({} if count else {"validation": 0.2})}
+        folds = Folds(count, 1) if count else None
+        trained = kept.sides.keys() | {pixels for places in kept.folds.values() for pixels in places}
+        tested = {pixels for pixels, side in kept.sides.items() if side == "test"}
+        try:
+            found = assign(samples, carved, kept.known(count), folds=folds, seed=seed)
+        except DataError:
+            return  # everything new is too little for a side that what was trained on may not go to
+        after = kept.extended(found.assignments)
+        assert set(kept.rows()) <= set(after.rows())
+        assert {pixels for pixels, sides in held_by(samples, found).items() if "test" in sides} & trained == tested
+        assert Assignments.of(after.rows()) == after
+        assert assign(samples, carved, after.known(count), folds=folds, seed=seed).sides == found.sides
+        kept = after

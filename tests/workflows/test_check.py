@@ -218,16 +218,16 @@ def test_all_reasons_are_told_at_once(place: Place) -> None:
 
 
 def test_the_sides_are_those_that_a_training_would_use(place: Place) -> None:
+    from transfercli.data.assignments import Assignments
     from transfercli.data.manifest import write_assignments
     from transfercli.workflows.job import TrainRequest, decide
 
     dataset = read_data(decide(TrainRequest("finetune", place.config(), place.folder / "runs")), Events())
     (place.folder / "runs" / "c").mkdir(parents=True)
-    turned = dict.fromkeys(dataset.assignments, "train")
-    for side in ("validation", "test"):
-        turned |= dict.fromkeys((p for p, s in dataset.assignments.items() if s == side), side)
-    first = sorted(p for p, s in turned.items() if s == "train")[:2]
-    write_assignments(place.folder / "runs" / "c" / "splits.csv", turned | dict.fromkeys(first, "test"))
+    sides = dataset.assignments.sides
+    first = sorted(pixels for pixels, side in sides.items() if side == "train")[:2]
+    turned = Assignments({**sides, **dict.fromkeys(first, "test")})
+    write_assignments(place.folder / "runs" / "c" / "splits.csv", turned)
     assert place.check()["splits"]["test"] == len(dataset.splits["test"]) + 2
 
 

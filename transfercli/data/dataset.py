@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-SIDES = ("train", "validation", "test")
+from transfercli.data.assignments import Assignments
 
 
 class Images(Protocol):
@@ -84,7 +84,7 @@ class Dataset:
         root: as the config gives it.
         labels: sorted by name; nothing but names decides the order.
         splits: `train` and `validation` always, `test` where there are test images.
-        assignments: pixel hash -> side, the earlier ones and this run's, for the experiment's `splits.csv`.
+        assignments: the earlier ones and this run's, for the experiment's `splits.csv`.
         bad: the records with a problem.
     """
 
@@ -93,7 +93,7 @@ class Dataset:
     labels: tuple[str, ...]
     splits: dict[str, Split]
     cache: CacheCounts = field(default_factory=CacheCounts)
-    assignments: dict[str, str] = field(default_factory=dict)
+    assignments: Assignments = field(default_factory=Assignments)
 
     @property
     def bad(self) -> list[Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,9 @@ import numpy as np
 
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data import keras_sets
+from transfercli.data.assignments import SIDES, Assignments
 from transfercli.data.cache import placed
-from transfercli.data.dataset import SIDES, Dataset, Record, Split
+from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.decode import Geometry
 from transfercli.data.findings import RULES, Findings, Found, check_bad, read_images, some, split_of
 from transfercli.data.ingest import Reading
@@ -34,7 +35,7 @@ def load_dataset(
     *,
     image_size: tuple[int, int],
     compute: ComputeConfig,
-    assignments: Mapping[str, str],
+    assignments: Assignments,
     events: Events,
     seed: int = 0,
 ) -> Dataset:
@@ -43,7 +44,7 @@ def load_dataset(
     Args:
         folder: the config file's; relative paths are relative to it.
         image_size: height and width in pixels.
-        assignments: pixel hash -> side, of earlier runs of the experiment.
+        assignments: of earlier runs of the experiment.
         seed: of `data.split: stratified`.
 
     Raises DataError for every way in which the data cannot be used.
@@ -78,7 +79,7 @@ def examine_dataset(
     *,
     image_size: tuple[int, int],
     compute: ComputeConfig,
-    assignments: Mapping[str, str],
+    assignments: Assignments,
     events: Events,
     seed: int = 0,
 ) -> Examination:
@@ -111,13 +112,14 @@ def _reading(
     return Reading(Geometry(*image_size, config.resize), config.max_bad_fraction, placed(compute, folder), events)
 
 
-def _arrange(config: DataConfig, findings: Findings, assignments: Mapping[str, str], seed: int) -> Dataset:
+def _arrange(config: DataConfig, findings: Findings, assignments: Assignments, seed: int) -> Dataset:
     """Put the usable images on sides; raises DataError where a class has too few."""
     usable, labels, listing = findings.usable, findings.labels, findings.listing
     samples = [Sample(one.entry.pixel_hash, one.label, one.side, listing.groups.get(one.name, "")) for one in usable]
     folds = Folds(config.folds, config.fold) if config.folds and config.fold else None
     drawn = seed if config.split == "stratified" else None
-    sides = assign(samples, listing.fractions, assignments, folds=folds, seed=drawn)
+    earlier = assignments.known(config.folds or 0)
+    sides = assign(samples, listing.fractions, earlier, folds=folds, seed=drawn)
     _warn_moved(usable, sides, findings.reading.events)
     side_of = {id(one): side for one, side in zip(usable, sides.sides, strict=True)}
     splits = {
@@ -126,7 +128,9 @@ def _arrange(config: DataConfig, findings: Findings, assignments: Mapping[str, s
         if (members := [one for one in usable if side_of[id(one)] == side])
     }
     records = tuple(one.record(side_of.get(id(one), "")) for one in findings.found)
-    return Dataset(config.train, records, labels, splits, findings.ingest.counts, sides.assignments)
+    return Dataset(
+        config.train, records, labels, splits, findings.ingest.counts, assignments.extended(sides.assignments)
+    )
 
 
 def load_recorded_split(
@@ -159,7 +163,9 @@ def load_recorded_split(
         )
     changed = sum(one.entry.sha256 != record.sha256 for one, record in zip(found, wanted, strict=True))
     if changed:
-        reading.events.warn(f"{changed} of {counted(len(found), f'{split} image')} have changed since the run recorded them")
+        reading.events.warn(
+            f"{changed} of {counted(len(found), f'{split} image')} have changed since the run recorded them"
+        )
     return split_of(split, found, tuple(labels), findings.ingest, [record.path for record in wanted])
 
 

@@ -9,11 +9,11 @@ files are read by programs, and an added apostrophe would be another path. Repor
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from transfercli.data.dataset import SIDES, Record
-from transfercli.data.splits import is_place
+from transfercli.data.assignments import Assignments
+from transfercli.data.dataset import Record
 from transfercli.errors import ArtefactError
 from transfercli.runs.atomic import write_text
 
@@ -71,18 +71,16 @@ def read_manifest(path: Path) -> list[Record]:
     return records
 
 
-def write_assignments(path: Path, assignments: Mapping[str, str]) -> None:
-    """Write splits.csv in the order of the hashes, so that equal contents are equal bytes."""
-    write_text(path, _text(ASSIGNMENT_COLUMNS, sorted(assignments.items())))
+def write_assignments(path: Path, assignments: Assignments) -> None:
+    """Write splits.csv in the order of the hashes, a row a place, so that equal contents are equal bytes."""
+    write_text(path, _text(ASSIGNMENT_COLUMNS, assignments.rows()))
 
 
-def read_assignments(path: Path) -> dict[str, str]:
+def read_assignments(path: Path) -> Assignments:
     """Read splits.csv; a missing file means that nothing was assigned yet. Raises ArtefactError where it is damaged."""
     if not path.exists():
-        return {}
-    assignments = {}
-    for row in _rows(path, ASSIGNMENT_COLUMNS):
-        if not is_place(row["split"]):
-            raise ArtefactError(f"{path.name} is damaged: {row['split']!r} is not one of {', '.join(SIDES)}, fold N/K")
-        assignments[row["pixels"]] = row["split"]
-    return assignments
+        return Assignments()
+    try:
+        return Assignments.of((row["pixels"], row["split"]) for row in _rows(path, ASSIGNMENT_COLUMNS))
+    except ValueError as error:
+        raise ArtefactError(f"{path.name} is damaged: {error}", "restore it") from error

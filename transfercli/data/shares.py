@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from transfercli.data.units import Sample, Unit
 
@@ -14,14 +14,15 @@ class Board:
 
     Attributes:
         fixed: pixel hash -> place, not to be changed.
+        trained: pixel hashes that an earlier run trained on; they are no test images any more.
         place: pixel hash -> place of every image of `pool` that has one.
         classes: label -> its different pixel hashes; labels_of: the inverse.
         counts: label -> different images in each place.
         free: the units that may be put anywhere.
     """
 
-    def __init__(self, pool: Sequence[Sample], fixed: Mapping[str, str]) -> None:
-        self.fixed, self.free = fixed, list[Unit]()
+    def __init__(self, pool: Sequence[Sample], fixed: Mapping[str, str], trained: Set[str] = frozenset()) -> None:
+        self.fixed, self.trained, self.free = fixed, trained, list[Unit]()
         self.place: dict[str, str] = {}
         self.classes: defaultdict[str, set[str]] = defaultdict(set)
         self.labels_of: defaultdict[str, set[str]] = defaultdict(set)
@@ -48,6 +49,9 @@ class Board:
         """Different images of a unit by class."""
         return Counter(label for pixels in unit.pixels for label in self.labels_of.get(pixels, ()))
 
+    def may_go(self, unit: Unit, place: str) -> bool:
+        return place != "test" or self.trained.isdisjoint(unit.pixels)
+
     def put(self, unit: Unit, place: str) -> None:
         for pixels in unit.pixels:
             self._set(pixels, place)
@@ -64,15 +68,18 @@ class Board:
 def deal(board: Board, shares: Mapping[str, float], seed: int) -> None:
     """Put every free unit where its class lacks most of its share, large units first, rare classes first.
 
-    Single images end up at the exact shares; groups as near as their sizes let them.
+    Before them those that may not be test images, so that the others can still fill that share. Single images end up
+    at the exact shares; groups as near as their sizes let them.
     """
     for label in sorted(board.classes, key=lambda label: (len(board.classes[label]), label)):
         wanted = quotas(len(board.classes[label]), shares, f"{seed}/{label}")
         waiting = [unit for unit in board.free_of(label) if unit.pixels[0] not in board.place]
         sized = {unit.key: board.sizes(unit)[label] for unit in waiting}
-        for unit in sorted(waiting, key=lambda unit: (-sized[unit.key], _drawn(seed, unit.key))):
+        order = {unit.key: (board.may_go(unit, "test"), -sized[unit.key], _drawn(seed, unit.key)) for unit in waiting}
+        for unit in sorted(waiting, key=lambda unit: order[unit.key]):
             standing = board.counts[label]
-            board.put(unit, max(wanted, key=lambda place: wanted[place] - standing[place]))
+            able = [place for place in wanted if board.may_go(unit, place)]
+            board.put(unit, max(able, key=lambda place: wanted[place] - standing[place]))
 
 
 def quotas(count: int, shares: Mapping[str, float], salt: str) -> dict[str, int]:

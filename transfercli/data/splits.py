@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from transfercli.data.assignments import count_of, fold_name
-from transfercli.data.dataset import SIDES
+from transfercli.data.assignments import SIDES, count_of, fold_name
 from transfercli.data.shares import Board, deal
 from transfercli.data.units import Sample, Unit, units_of
 from transfercli.errors import DataError
@@ -189,7 +188,7 @@ def _check_enough(label: str, different: int, wanted: Sequence[str], folds: Fold
 
 
 def _movable(board: Board, label: str, place: str, wanted: Sequence[str]) -> Unit | None:
-    """The free unit with the lowest hash whose move to `place` leaves no class without one it has; train gives first."""
+    """The free unit with the lowest hash whose move to `place` leaves no class without one that it has; train first."""
     able = sorted((unit for unit in board.free_of(label) if board.may_go(unit, place)), key=lambda unit: unit.key)
     for giver in wanted:
         for unit in able:

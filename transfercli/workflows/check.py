@@ -11,6 +11,7 @@ import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data import check
+from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Images
 from transfercli.data.findings import Findings
 from transfercli.data.headers import oddities
@@ -65,7 +66,7 @@ def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], c
     return result, report
 
 
-def examine(config: ExperimentConfig, folder: Path, assignments: dict[str, str], events: Events) -> Examination:
+def examine(config: ExperimentConfig, folder: Path, assignments: Assignments, events: Events) -> Examination:
     """Everything that a training with this config would read, whether it would go on or refuse."""
     if is_keras(config.data.train):
         from transfercli.training.backend import prepare
