@@ -18,7 +18,7 @@ from transfercli.data.segments import Segments, Space
 class Store(Protocol):
     """Decoded pixels of one geometry: the shared cache, or memory of this process alone (scratch.py)."""
 
-    geometry: Geometry
+    space: Space
     trouble: str  # why what was added may not be found by the next process; "" where all is well
 
     def known(self, file: str, size: int, mtime_ns: int) -> str | None: ...
@@ -36,7 +36,6 @@ class DiskCache(Segments):
 
     def __init__(self, root: Path, geometry: Geometry, max_bytes: int) -> None:
         super().__init__(root, pixel_space(geometry), max_bytes)
-        self.geometry = geometry
 
     def known(self, file: str, size: int, mtime_ns: int) -> str | None:
         """The content hash of a file that has not changed since it was read."""
@@ -52,17 +51,13 @@ class DiskCache(Segments):
 
 
 def pixel_space(geometry: Geometry) -> Space:
+    """Decoded pixels, uint8 [height, width, 3]."""
     return Space(f"images/{geometry.name}", geometry.shape)
 
 
 def described(decoded: Decoded) -> Entry:
     """What the index keeps of an outcome, its place apart."""
     return Entry(decoded.sha256, decoded.pixel_hash, decoded.width, decoded.height, decoded.problem)
-
-
-def decoded_bytes(geometry: Geometry) -> int:
-    """Bytes of one image's pixels."""
-    return geometry.height * geometry.width * 3
 
 
 def placed(compute: ComputeConfig, folder: Path) -> ComputeConfig:

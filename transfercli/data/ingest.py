@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transfercli.config.schema import ComputeConfig
-from transfercli.data.cache import DiskCache, Store, cache_root, decoded_bytes
+from transfercli.data.cache import DiskCache, Store, cache_root, pixel_space
 from transfercli.data.cache_index import Entry
 from transfercli.data.dataset import CacheCounts
 from transfercli.data.decode import Decoded, Geometry, array_sha256, decode_file, resize_array
@@ -83,7 +83,7 @@ class Ingest:
                 size_waiting += size
             else:
                 self._tick(not entry.problem, hit=True)
-        self.store.make_room(len(waiting) * decoded_bytes(self.geometry))
+        self.store.make_room(len(waiting) * self.store.space.row_bytes)
         for place, decoded in self._decode([items[position].file for position in waiting], size_waiting):
             position = waiting[place]
             entries[position] = self._keep(items[position].file, decoded)
@@ -94,7 +94,7 @@ class Ingest:
         """Like `files`, for images that are in memory already."""
         hashes = [array_sha256(image) for image in arrays.images]
         known = [self.store.entry(sha256) for sha256 in hashes]
-        self.store.make_room(sum(entry is None for entry in known) * decoded_bytes(self.geometry))
+        self.store.make_room(sum(entry is None for entry in known) * self.store.space.row_bytes)
         entries = []
         for image, sha256, entry in zip(arrays.images, hashes, known, strict=True):
             found = entry or self.store.entry(sha256)
@@ -157,7 +157,7 @@ def usable_cores() -> int:
 
 
 def _open_store(reading: Reading, total: int) -> Store:
-    compute, wanted = reading.compute, total * decoded_bytes(reading.geometry)
+    compute, wanted = reading.compute, total * pixel_space(reading.geometry).row_bytes
     if compute.cache == "off":
         return Scratch(reading.geometry)
     max_bytes = int(compute.cache_max_gb * 1e9)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.data.cache import decoded_bytes, described
+from transfercli.data.cache import described, pixel_space
 from transfercli.data.cache_index import Entry
 from transfercli.data.decode import Decoded, Geometry
+from transfercli.data.segments import checksum
 from transfercli.runs.atomic import room_errors
 
 
@@ -20,7 +21,7 @@ class Scratch:
     """One nameless temporary file, mapped into memory: gone with the process, whatever ends it."""
 
     def __init__(self, geometry: Geometry) -> None:
-        self.geometry, self.trouble = geometry, ""
+        self.space, self.trouble = pixel_space(geometry), ""
         self._entries: dict[str, Entry] = {}
         self._count = 0
         self._view: np.ndarray | None = None
@@ -42,7 +43,7 @@ class Scratch:
         if decoded.pixels is not None:
             with room_errors(Path(tempfile.gettempdir())):
                 self._file.write(np.ascontiguousarray(decoded.pixels).data)
-            entry = replace(entry, segment="scratch", place=self._count)
+            entry = replace(entry, segment="scratch", place=self._count, checksum=checksum(decoded.pixels))
             self._count += 1
         self._entries[entry.sha256] = entry
         return entry
@@ -61,10 +62,10 @@ class Scratch:
             if isinstance(self._file, io.BytesIO):
                 pixels = np.frombuffer(self._file.getbuffer(), np.uint8)
             else:
-                size = self._count * decoded_bytes(self.geometry)
+                size = self._count * self.space.row_bytes
                 pixels = np.frombuffer(mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ), np.uint8)
                 self._file.close()
-            self._view = pixels.reshape(-1, *self.geometry.shape)
+            self._view = pixels.reshape(-1, *self.space.shape)
         elif self._view is None:
             self._file.close()
 
