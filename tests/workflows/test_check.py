@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +239,34 @@ def test_nothing_is_written_into_the_data_or_the_runs(place: Place) -> None:
     assert sorted(path.name for path in place.images.rglob("*")) == before
     assert not (place.folder / "runs").exists()
     assert read_config(place.config(), (), "finetune", place.folder)[1] == place.folder
+
+
+WATCHED: list[Path] = []  # folders; an audit hook cannot be taken away again, so it looks here
+OPENED: list[Path] = []
+
+
+def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if WATCHED and event == "open" and isinstance(arguments[0], str | bytes):
+        path = Path(os.fsdecode(arguments[0]))
+        OPENED.extend(path for folder in WATCHED if path.is_relative_to(folder) and not path.is_dir())
+
+
+def test_a_second_check_of_an_unchanged_folder_opens_no_image(place: Place) -> None:
+    (place.images / "cat" / "moving.gif").write_bytes(
+        encoded(digit(301).convert("P"), "GIF", save_all=True, append_images=[digit(302).convert("P")])
+    )
+    (place.images / "cat" / "copy.png").write_bytes(encoded(digit(0)))
+    sys.addaudithook(watch)
+    OPENED.clear()
+    WATCHED.append(place.images)
+    try:
+        first = place.check()
+        opened = set(OPENED)
+        OPENED.clear()
+        second = place.check()
+    finally:
+        WATCHED.clear()
+    assert len(opened) == 42
+    assert OPENED == []
+    assert second == first
+    assert second["problems"][0]["problem"] == "animated: 2 pictures, the first is used"

@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS entries (
     space TEXT, key TEXT, pixel_hash TEXT, width INTEGER, height INTEGER, problem TEXT,
     segment TEXT, place INTEGER, checksum INTEGER, PRIMARY KEY (space, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS entries_of_segment ON entries (segment);
+CREATE TABLE IF NOT EXISTS heads (sha256 TEXT PRIMARY KEY, format TEXT, pictures TEXT) WITHOUT ROWID;
 """
 INDEX = "index.sqlite"
 _LOCK_SECONDS = 60
@@ -126,6 +127,16 @@ class Index:
             self.connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             self.connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", encoded)
 
+    def head(self, sha256: str) -> tuple[str, str] | None:
+        """The format of a content and how many pictures it has, in words."""
+        found = self._one("SELECT format, pictures FROM heads WHERE sha256 = ?", (sha256,))
+        return (found[0], found[1]) if found else None
+
+    def add_heads(self, rows: list[tuple[str, str, str]]) -> None:
+        """rows: (sha256, format, pictures)."""
+        with self._transaction():
+            self.connection.executemany("INSERT OR REPLACE INTO heads VALUES (?, ?, ?)", rows)
+
     def segments(self) -> list[tuple[str, str, int]]:
         """(name, space, bytes), the one used longest ago first."""
         return self.connection.execute("SELECT name, space, bytes FROM segments ORDER BY used, name").fetchall()
@@ -151,7 +162,8 @@ class Index:
         """Drop everything that is known of files and contents without pixels, and give the space back."""
         with self._transaction():
             self.connection.execute("DELETE FROM entries WHERE segment NOT IN (SELECT name FROM segments)")
-            self.connection.execute("DELETE FROM files WHERE sha256 NOT IN (SELECT key FROM entries)")
+            for table in ("files", "heads"):
+                self.connection.execute(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT key FROM entries)")
         with contextlib.suppress(sqlite3.OperationalError):  # another process is reading: the space is used again
             self.connection.execute("VACUUM")
 

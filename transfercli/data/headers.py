@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 HEAD_BYTES = 4096
@@ -27,8 +28,28 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 )
 
 
-def head_of(file: str) -> bytes:
-    """The first bytes of a file; b"" where it cannot be read."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the bytes of a file say, whatever its name.
+
+    Attributes:
+        format: "" where it is none of `EXTENSIONS`.
+        pictures: how many there are, in words; "" for one.
+    """
+
+    format: str = ""
+    pictures: str = ""
+
+
+def read_head(file: str) -> Head:
+    """Opens the file for its first 4 KiB; GIF and TIFF are gone through frame by frame without decoding them."""
+    head = _first_bytes(file)
+    name = format_of(head)
+    return Head(name, _MOVING[name](file, head) if name in _MOVING else "")
+
+
+def _first_bytes(file: str) -> bytes:
+    """b"" where the file cannot be read."""
     try:
         with Path(file).open("rb") as opened:
             return opened.read(HEAD_BYTES)
@@ -43,18 +64,12 @@ def format_of(head: bytes) -> str:
     return next((name for signature, name in SIGNATURES if head.startswith(signature)), "")
 
 
-def oddities(file: str) -> list[str]:
-    """What is odd about a readable image: `wrong extension: …` and `animated: …`, or nothing.
-
-    Opens the file for its first 4 KiB; GIF and TIFF are gone through frame by frame without decoding them.
-    """
-    head = head_of(file)
-    name, extension = format_of(head), Path(file).suffix.lower()
-    found = []
-    if name and extension not in EXTENSIONS[name]:
-        found.append(f"wrong extension: {extension!r}, but the file is {name}")
-    frames = _MOVING[name](file, head) if name in _MOVING else ""
-    return [*found, f"animated: {frames}, the first is used"] if frames else found
+def oddities(file: str, head: Head) -> list[str]:
+    """What is odd about a readable image of this name: `wrong extension: …` and `animated: …`, or nothing."""
+    extension, found = Path(file).suffix.lower(), []
+    if head.format and extension not in EXTENSIONS[head.format]:
+        found.append(f"wrong extension: {extension!r}, but the file is {head.format}")
+    return [*found, f"animated: {head.pictures}, the first is used"] if head.pictures else found
 
 
 def _gif_or_tiff(file: str, head: bytes) -> str:

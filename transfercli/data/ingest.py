@@ -63,6 +63,11 @@ class Ingest:
             self.events.warn(f"the image cache keeps nothing of this run: {self.store.trouble}")
 
     @property
+    def cache_folder(self) -> Path | None:
+        """Where the shared cache is, or None where this process does without it."""
+        return self.store.root if isinstance(self.store, DiskCache) else None
+
+    @property
     def counts(self) -> CacheCounts:
         return CacheCounts(self.hits, self.misses)
 

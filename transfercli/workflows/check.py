@@ -15,6 +15,7 @@ from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Images
 from transfercli.data.findings import Findings
 from transfercli.data.headers import oddities
+from transfercli.data.heads import heads_of
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.manifest import read_assignments
@@ -99,13 +100,11 @@ def _sides(examined: Examination) -> list[str]:
 
 
 def _oddities(findings: Findings | None, events: Events) -> list[list[str]]:
-    usable = findings.usable if findings else []
-    odd = []
-    for number, one in enumerate(usable, 1):
-        odd.append(oddities(one.file) if one.file else [])
-        if number % 256 == 0 or number == len(usable):
-            events.progress("headers", number, len(usable), "files")
-    return odd
+    if findings is None:
+        return []
+    usable = findings.usable
+    heads = heads_of([(one.file, one.entry.sha256) for one in usable], findings.ingest.cache_folder, events)
+    return [oddities(one.file, head) for one, head in zip(usable, heads, strict=True)]
 
 
 def _head_refusals(config: ExperimentConfig, runs: Path, examined: Examination) -> list[DataError]:
