@@ -1,0 +1,253 @@
+"""The probe is scikit-learn's logistic regression, found quicker, with a strength chosen by cross-validation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from transfercli.errors import DataError, Interrupted
+from transfercli.events import Events
+from transfercli.transfer.probe import MIDDLE, STRENGTHS, Probe, sigmoid_unit, solve, stratified
+from transfercli.transfer.row_space import WIDE, coordinates
+
+
+class Heard(Events):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.steps: list[tuple[int, int]] = []
+
+    def info(self, text: str) -> None:
+        self.said.append(text)
+
+    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
+        self.steps.append((done, total))
+
+
+def digits(classes: int = 10, each: int = 30) -> tuple[np.ndarray, np.ndarray]:
+    """The first `each` images of every digit: float32 [N, 64] pixels, some of them the same in all images."""
+    from sklearn.datasets import load_digits
+
+    pixels, targets = load_digits(return_X_y=True)
+    rows = np.concatenate([np.flatnonzero(targets == digit)[:each] for digit in range(classes)])
+    return pixels[rows].astype("float32"), targets[rows]
+
+
+def probe(features: np.ndarray, targets: np.ndarray, classes: int, weights: np.ndarray | None = None) -> Probe:
+    return solve(features, targets, classes, class_weights=weights, seed=0, events=Events())
+
+
+def probabilities(found: Probe, features: np.ndarray) -> np.ndarray:
+    logits = features.astype(np.float64) @ found.kernel + found.bias
+    exps = np.exp(logits - logits.max(1, keepdims=True))
+    return exps / exps.sum(1, keepdims=True)
+
+
+def reference(features: np.ndarray, targets: np.ndarray, strength: float, weights: np.ndarray | None = None):
+    """scikit-learn's probabilities on features centred and scaled as the probe does it, but in float64."""
+    from sklearn.linear_model import LogisticRegression
+
+    centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
+    centred /= np.sqrt((centred**2).sum() / len(centred))
+    model = LogisticRegression(C=strength, tol=1e-9, max_iter=10_000)
+    return model.fit(centred, targets, sample_weight=weights).predict_proba(centred)
+
+
+def wide() -> tuple[np.ndarray, np.ndarray]:
+    """More features than `WIDE` times the images: pixels and their products, of images that occur twice."""
+    pixels, targets = digits(5, 4)
+    pixels, targets = np.concatenate([pixels, pixels[:6]]), np.concatenate([targets, targets[:6]])
+    products = (pixels[:, :, None] * pixels[:, None, :]).reshape(len(pixels), -1)
+    return np.concatenate([pixels, products / 16], 1), targets
+
+
+def test_probabilities_are_those_of_scikit_learn_at_the_strength_it_chose() -> None:
+    features, targets = digits()
+    found = probe(features, targets, 10)
+    assert found.kernel.dtype == found.bias.dtype == np.float32
+    assert abs(probabilities(found, features) - reference(features, targets, found.strength)).max() < 1e-4
+
+
+def test_class_weights_act_as_sample_weights_and_only_their_ratios_matter() -> None:
+    features, targets = digits(4)
+    by_class = np.array([1.0, 4.0, 0.5, 2.0])
+    found = probe(features, targets, 4, by_class)
+    weights = by_class[targets] / by_class[targets].mean()
+    assert abs(probabilities(found, features) - reference(features, targets, found.strength, weights)).max() < 1e-4
+    assert np.array_equal(found.kernel, probe(features, targets, 4, 8 * by_class).kernel)
+    assert not np.allclose(found.kernel, probe(features, targets, 4).kernel, atol=1e-4)
+
+
+def test_the_strength_is_the_least_within_one_standard_error_of_the_best_held_out_loss() -> None:
+    features, targets = digits(each=60)
+    found = probe(features, targets, 10)
+    tried = [strength for strength, _, _ in found.path]
+    assert tried == list(STRENGTHS[: len(tried)])
+    losses = np.array([loss for _, loss, _ in found.path])
+    chosen = tried.index(found.strength)
+    assert losses[chosen] < 1.5 * losses.min()
+    assert chosen <= losses.argmin()
+    assert found.path[chosen][2] > 0.9
+
+
+def test_held_out_figures_are_those_of_models_that_never_saw_the_image() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    features, targets = digits(4)
+    found = probe(features, targets, 4)
+    folds = stratified(targets, 5, seed=0)
+    centred = coordinates(features).centred.astype(np.float64)
+    strength, loss, accuracy = found.path[2]
+    losses, hits = [], []
+    for fold in range(5):
+        held, model = folds == fold, LogisticRegression(C=strength, tol=1e-8, max_iter=10_000)
+        likely = model.fit(centred[~held], targets[~held]).predict_proba(centred[held])
+        losses += list(-np.log(likely[np.arange(len(likely)), targets[held]]))
+        hits += list(likely.argmax(1) == targets[held])
+    assert loss == pytest.approx(np.mean(losses), abs=2e-3)
+    assert accuracy == pytest.approx(np.mean(hits), abs=0.02)
+
+
+def test_weaker_penalties_are_not_tried_once_the_held_out_loss_has_clearly_risen() -> None:
+    features, targets = digits(4, 60)
+    rng = np.random.default_rng(0)
+    mislabelled = np.where(rng.random(len(targets)) < 0.5, rng.integers(0, 4, len(targets)), targets)
+    found = probe(features, mislabelled, 4)
+    assert len(found.path) < len(STRENGTHS)
+    losses = [loss for _, loss, _ in found.path]
+    assert losses[-1] == max(losses[losses.index(min(losses)) :])
+    assert len(probe(features, targets, 4).path) == len(STRENGTHS)
+
+
+def test_the_same_arguments_give_the_same_bits_and_another_seed_other_folds() -> None:
+    features, targets = digits()
+    first, second = probe(features, targets, 10), probe(features.copy(), targets.copy(), 10)
+    assert np.array_equal(first.kernel, second.kernel)
+    assert np.array_equal(first.bias, second.bias)
+    assert first.path == second.path
+    other = solve(features, targets, 10, class_weights=None, seed=1, events=Events())
+    assert other.path != first.path
+
+
+@pytest.mark.parametrize("counts", [(7, 7, 7), (2, 9, 30), (5, 6, 101)])
+def test_every_fold_holds_its_share_of_every_class(counts: tuple[int, ...]) -> None:
+    targets = np.repeat(np.arange(len(counts)), counts)
+    folds = min(5, *counts)
+    found = stratified(targets, folds, seed=3)
+    for label, count in enumerate(counts):
+        held = np.bincount(found[targets == label], minlength=folds)
+        assert set(held) <= {count // folds, -(-count // folds)}
+    assert np.ptp(np.bincount(found)) <= 1
+
+
+def test_a_class_without_images_stays_improbable_whatever_the_features() -> None:
+    features, targets = digits(4)
+    targets = np.array([0, 2, 3, 5])[targets]
+    found = probe(features, targets, 6)
+    assert not found.kernel[:, [1, 4]].any()
+    anything = np.random.default_rng(0).normal(0, 1000, (500, 64)).astype("float32")
+    assert probabilities(found, np.concatenate([features, anything]))[:, [1, 4]].max() < 1.1e-6
+    present = probe(features, np.unique(targets, return_inverse=True)[1], 4)
+    assert np.array_equal(found.kernel[:, [0, 2, 3, 5]], present.kernel)
+
+
+def test_two_classes_are_one_sigmoid_unit_as_well() -> None:
+    features, targets = digits(2)
+    found = probe(features, targets, 2)
+    kernel, bias = sigmoid_unit(found)
+    assert kernel.shape == (64, 1)
+    assert bias.shape == (1,)
+    assert kernel.dtype == bias.dtype == np.float32
+    unit = 1 / (1 + np.exp(-(features.astype(np.float64) @ kernel + bias)))
+    assert np.allclose(unit[:, 0], probabilities(found, features)[:, 1], atol=1e-6)
+    # Two symmetric rows w/2 and -w/2 cost half of what scikit-learn's one row w costs.
+    assert np.allclose(unit[:, 0], reference(features, targets, 2 * found.strength)[:, 1], atol=1e-4)
+
+
+def test_many_features_of_few_images_give_what_the_full_problem_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, targets = wide()
+    assert features.shape[1] > WIDE * len(features)
+    assert coordinates(features).rows.shape[1] <= 20  # 20 different images, centred, and the ones
+    found = probe(features, targets, 5)
+    assert abs(probabilities(found, features) - reference(features, targets, found.strength)).max() < 1e-4
+    monkeypatch.setattr("transfercli.transfer.row_space.WIDE", 1000)
+    assert coordinates(features).span is None
+    direct = probe(features, targets, 5)
+    beyond_the_span = np.random.default_rng(0).permuted(features, axis=1)
+    for seen in (features, beyond_the_span):
+        assert abs(probabilities(found, seen) - probabilities(direct, seen)).max() < 1e-3
+    assert np.allclose(found.path, direct.path, atol=1e-3)
+
+
+@pytest.mark.parametrize("make", [digits, wide])
+def test_the_way_back_to_raw_features_changes_no_logit(make) -> None:
+    features, _ = make()
+    found = coordinates(features)
+    theta = np.random.default_rng(0).normal(size=(5, found.rows.shape[1]))
+    kernel, bias = found.fold_back(theta)
+    assert np.allclose(features.astype(np.float64) @ kernel + bias, found.rows @ theta.T, atol=2e-5)
+
+
+def test_a_feature_that_never_varies_gets_no_weight_however_large_it_is() -> None:
+    features, targets = digits(4)
+    constant = np.full((len(features), 1), 1e4, "float32")
+    with_it, without = probe(np.append(features, constant, 1), targets, 4), probe(features, targets, 4)
+    assert not with_it.kernel[-1].any()
+    assert np.allclose(with_it.kernel[:-1], without.kernel, atol=1e-4)
+
+
+def test_features_that_say_nothing_leave_the_shares_of_the_classes() -> None:
+    targets = np.repeat([0, 1, 2], [10, 20, 30])
+    found = probe(np.full((60, 8), 3.0, "float32"), targets, 3)
+    assert not found.kernel.any()
+    assert np.allclose(probabilities(found, np.zeros((1, 8))), [1 / 6, 1 / 3, 1 / 2], atol=1e-4)
+
+
+def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> None:
+    features, targets = digits(3, 8)
+    keep = np.concatenate([[0], np.flatnonzero(targets > 0)])
+    heard = Heard()
+    found = solve(features[keep], targets[keep], 3, class_weights=None, seed=0, events=heard)
+    assert found.strength == MIDDLE
+    assert found.path == ()
+    assert "without cross-validation" in heard.said[0]
+    assert (probabilities(found, features[keep]).argmax(1) == targets[keep]).all()
+
+
+def test_folds_solved_one_after_another_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, targets = digits(4)
+    together = probe(features, targets, 4)
+    monkeypatch.setattr("transfercli.transfer.probe.AT_ONCE", 2 * 4 * len(features))
+    apart = probe(features, targets, 4)
+    assert apart.strength == together.strength
+    assert np.allclose(apart.path, together.path, atol=1e-4)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_refused_with_their_count(bad: float) -> None:
+    features, targets = digits(3)
+    features[[1, 5], 7] = bad
+    with pytest.raises(DataError, match="features of 2 of 90 images") as caught:
+        probe(features, targets, 3)
+    assert "float32" in (caught.value.hint or "")
+
+
+def test_a_single_class_is_refused() -> None:
+    features, targets = digits(1)
+    with pytest.raises(DataError, match="2 classes or more; there are 1"):
+        probe(features, targets, 3)
+
+
+def test_it_tells_how_far_it_is_and_stops_when_asked_to() -> None:
+    features, targets = digits(3)
+    heard = Heard()
+    solve(features, targets, 3, class_weights=None, seed=0, events=heard)
+    assert heard.steps[0] == (0, len(STRENGTHS))
+    assert heard.steps[-1] == (len(STRENGTHS), len(STRENGTHS))
+    assert "in 5 folds" in heard.said[0]
+
+    class Stop(Events):
+        def progress(self, *_: object, **__: object) -> None:
+            raise Interrupted(2)
+
+    with pytest.raises(Interrupted):
+        solve(features, targets, 3, class_weights=None, seed=0, events=Stop())
