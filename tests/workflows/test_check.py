@@ -111,6 +111,17 @@ def test_every_bad_or_odd_file_is_told_with_its_reason_and_whether_it_is_used(pl
     assert found["usable"] is True
 
 
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_a_flat_image_is_blank_however_it_is_resized(resize: str, place: Place) -> None:
+    for name, size in (("wide", (90, 31)), ("high", (7, 64)), ("line", (400, 8))):
+        (place.images / "cat" / f"{name}.png").write_bytes(encoded(Image.new("RGB", size, (200, 90, 30))))
+    (place.images / "cat" / "photo.jpg").write_bytes(encoded(Image.new("RGB", (3001, 1101), "red"), "JPEG"))
+    found = place.check(resize=resize)
+    blank = {one["path"] for one in found["problems"] if one["problem"].startswith("blank")}
+    assert blank == {f"cat/{name}" for name in ("wide.png", "high.png", "line.png", "photo.jpg")}
+    assert found["near_duplicates"] == []
+
+
 def test_copies_are_paired_by_their_pixels_whatever_the_format_and_told_by_label(place: Place) -> None:
     (place.images / "cat" / "copy.png").write_bytes(encoded(digit(0)))
     (place.images / "cat" / "same.bmp").write_bytes(encoded(digit(0), "BMP"))

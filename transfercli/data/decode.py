@@ -49,6 +49,14 @@ class Geometry:
         """The cache's name for it, the decoder's version included."""
         return f"{self.height}x{self.width}-{self.resize}-v{VERSION}"
 
+    def inside(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Where the picture of a `width` x `height` original stands: left, top, and its own width and height."""
+        if self.resize != "pad":
+            return 0, 0, self.width, self.height
+        scale = min(self.width / width, self.height / height)
+        inner = max(1, round(width * scale)), max(1, round(height * scale))  # a line stays a pixel thick
+        return (self.width - inner[0]) // 2, (self.height - inner[1]) // 2, *inner
+
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.height, self.width, 3
@@ -229,10 +237,9 @@ def _resized(rgb: Image.Image, geometry: Geometry) -> np.ndarray:
     if geometry.resize == "crop":
         image = ImageOps.fit(rgb, size, triangle)
     elif geometry.resize == "pad":
-        scale = min(geometry.width / rgb.width, geometry.height / rgb.height)
-        inner = max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale))  # a line stays a pixel thick
+        left, top, *inner = geometry.inside(rgb.width, rgb.height)
         image = Image.new("RGB", size)
-        image.paste(rgb.resize(inner, triangle), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+        image.paste(rgb.resize((inner[0], inner[1]), triangle), (left, top))
     else:
         image = rgb if rgb.size == size else rgb.resize(size, triangle)
     return np.array(image)

@@ -8,13 +8,14 @@ comparisons. A hash forgets much, so a pair must also agree as a 16x16 thumbnail
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.data.decode import Geometry
 from transfercli.data.joined import Joined
 
 MOST_BITS = 4
@@ -44,8 +45,8 @@ class Looks:
     blank: npt.NDArray[np.bool_]
 
 
-def look_at(batches: Iterator[np.ndarray]) -> Looks:
-    """The looks of uint8 [n, H, W, 3] batches, one after the other."""
+def look_at(batches: Iterable[Sequence[np.ndarray]]) -> Looks:
+    """The looks of batches of uint8 [h, w, 3] images, one batch after the other."""
     parts = [_look(batch) for batch in batches]
     if not parts:
         return Looks(np.zeros(0, np.uint64), np.zeros((0, _THUMBNAIL, _THUMBNAIL), np.uint8), np.zeros(0, bool))
@@ -53,16 +54,25 @@ def look_at(batches: Iterator[np.ndarray]) -> Looks:
     return Looks(np.concatenate(hashes), np.concatenate(thumbnails), np.concatenate(blank))
 
 
-def _look(images: np.ndarray) -> tuple[UInt64, npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+def without_bars(image: np.ndarray, geometry: Geometry, width: int, height: int) -> np.ndarray:
+    """The picture alone: bars would make a flat image look like something, and all images of one shape alike.
+
+    A pixel more is taken off beside them, because a JPEG that was decoded at a reduced size may be rounded to it.
+    """
+    left, top, wide, high = geometry.inside(width, height)
+    across, down = int(wide < geometry.width and wide > 2), int(high < geometry.height and high > 2)
+    return image[top + down : top + high - down, left + across : left + wide - across]
+
+
+def _look(images: Sequence[np.ndarray]) -> tuple[UInt64, npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     from PIL import Image
 
     box = Image.Resampling.BOX
     grey = [Image.fromarray(image).convert("L") for image in images]
     small = np.stack([np.asarray(one.resize((_HASHED, _HASHED), box)) for one in grey])
     thumbnails = np.stack([np.asarray(one.resize((_THUMBNAIL, _THUMBNAIL), box)) for one in grey])
-    flat = images.reshape(len(images), -1, 3)
-    spread = flat.max(axis=1).astype(np.int16) - flat.min(axis=1)
-    return perceptual_hash(small), thumbnails, (spread <= FLAT).all(axis=1)
+    spread = [np.ptp(image.reshape(-1, 3), axis=0).max() for image in images]
+    return perceptual_hash(small), thumbnails, np.array(spread) <= FLAT
 
 
 def perceptual_hash(grey: npt.NDArray[np.uint8]) -> UInt64:

@@ -19,7 +19,7 @@ from transfercli.data.heads import heads_of
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.manifest import read_assignments
-from transfercli.data.similar import look_at
+from transfercli.data.similar import look_at, without_bars
 from transfercli.errors import ArtefactError, DataError
 from transfercli.events import Events
 from transfercli.runs.folder import splits_file
@@ -51,7 +51,7 @@ def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], c
     findings = examined.findings
     usable = findings.usable if findings else []
     images = findings.ingest.images([o.entry for o in usable], [o.redo for o in usable]) if findings else None
-    looks = look_at(_batches(images, len(usable), events))
+    looks = look_at(_batches(images, findings, events))
     refusals = [
         (error.message, error.hint) for error in [*examined.refusals, *_head_refusals(config, request.runs, examined)]
     ]
@@ -84,11 +84,15 @@ def examine(config: ExperimentConfig, folder: Path, assignments: Assignments, ev
     )
 
 
-def _batches(images: Images | None, count: int, events: Events) -> Iterator[np.ndarray]:
-    for start in range(0, count, ROWS):
-        if images is not None:
-            yield images.read(np.arange(start, min(count, start + ROWS)))
-            events.progress("look", min(count, start + ROWS), count)
+def _batches(images: Images | None, findings: Findings | None, events: Events) -> Iterator[list[np.ndarray]]:
+    if images is None or findings is None:
+        return
+    for start in range(0, len(images), ROWS):
+        entries = [one.entry for one in findings.usable[start : start + ROWS]]
+        pixels = images.read(np.arange(start, start + len(entries)))
+        geometry = findings.reading.geometry
+        yield [without_bars(image, geometry, e.width, e.height) for image, e in zip(pixels, entries, strict=True)]
+        events.progress("look", start + len(entries), len(images))
 
 
 def _sides(examined: Examination) -> list[str]:
