@@ -47,7 +47,9 @@ RULES = """\
 - `linear_probe` and `auto` put a linear head on the base: `model.head.hidden` stays empty.
 - `model.head.init: keep` and `extend` need `model.weights: {run: RUN}`.
 - `model.head.output: sigmoid` is for two classes.
-- `augmentation.layers` stands instead of a preset.
+- `augmentation.layers` stands instead of a preset. No preset mixes images; list `MixUp` or `CutMix` for that. A preset
+  changes an image and leaves its label, so features of its views can be cached, and training accuracy means what it
+  says; a mixed image is another one in every batch, and what mixing gains, it gains in long trainings.
 - `data.folds` and `data.fold` stand together, and instead of `data.validation`.
 - `data.validation` and `data.test`, both as fractions, sum to less than 1.
 - `data.image_size` is at least what the base needs.

@@ -1,4 +1,8 @@
-"""Augmentations that mix images of a batch, and their targets with them; NumPy alone, drawn from a generator."""
+"""Augmentations that mix images of a batch, and their targets with them; NumPy alone, drawn from a generator.
+
+No preset has one, also not `strong`: a preset leaves labels alone, so that features of its views can be cached. A
+mixed image is another one in every batch, which needs the whole network for every step.
+"""
 
 from __future__ import annotations
 
