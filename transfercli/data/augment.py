@@ -17,6 +17,7 @@ from transfercli.config.schema import AugmentationConfig
 from transfercli.data.mixing import DEFAULTS, MIXERS, Mixer
 from transfercli.errors import ConfigError
 
+VERSION = 1  # of the presets and of how layers are drawn; features of views follow from it
 RGB_RANGE = [0, 255]
 
 # Layer -> the arguments it cannot do without for raw RGB. A layer that changes the size (RandomCrop) is followed by a

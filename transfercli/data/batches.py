@@ -28,7 +28,8 @@ class Batches(keras.utils.PyDataset):
     """Serves `(x, y, sample_weight)`; the last batch may be smaller.
 
     Args:
-        source: rows; `read(indices)` gives x of a batch, uint8 [n, H, W, 3] for images.
+        source: rows; `read(indices)` gives x of a batch, uint8 [n, H, W, 3] for images. Where it has a `set_epoch`, as
+            features in several views do, it is told the number too.
         targets: int32 [N].
         batch_size: rows a batch.
         seed: of the order and the augmentation; None serves the rows in their order.
@@ -70,6 +71,8 @@ class Batches(keras.utils.PyDataset):
         if self.seed is not None:
             rows = self._drawn(np.random.default_rng([self.seed, epoch]))
         self._epoch, self._rows = epoch, rows
+        if hasattr(self.source, "set_epoch"):
+            self.source.set_epoch(epoch)
 
     def _drawn(self, generator: np.random.Generator) -> np.ndarray:
         """The rows of an epoch in their order, int [N]: each one once."""

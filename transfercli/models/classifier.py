@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 from keras import layers, ops
@@ -12,6 +11,7 @@ from transfercli.config.choices import nearest
 from transfercli.config.schema import HeadConfig
 from transfercli.errors import ConfigError
 from transfercli.models.bases import BASES, stages_of
+from transfercli.models.folding import fold
 from transfercli.models.preprocessing import preprocess
 
 
@@ -72,35 +72,18 @@ def build_base(name: str, image_size: tuple[int, int], channels: int, weights: s
 def build_classifier(architecture: Architecture, base: keras.Model | None = None) -> Classifier:
     """Build the model with random weights, or on a `base` that is already there.
 
-    Unless BatchNorm is to learn, the base is called in inference mode: its statistics stay still even where its
-    other weights train. (Where it may learn, Keras still keeps a frozen layer's statistics still.)
+    Unless BatchNorm is to learn, the base is called as at inference, also while it trains: its statistics stay still
+    even where its other weights move. (`base(x, training=False)` in a functional graph does not do that: `fit` hands
+    its own `training=True` to every node. Where BatchNorm may learn, Keras keeps a frozen layer's statistics still.)
     """
     base = base or build_base(architecture.base, architecture.image_size, architecture.channels)
     image = keras.Input((*architecture.image_size, 3), dtype="uint8", name="image")
     pixels = preprocess(image, BASES[architecture.base].preprocessing, architecture.channels)
     head = build_head(architecture.head, base.output.shape[1:], len(architecture.labels))
-    trained = base if architecture.batchnorm_trains else InferenceMode(base, name="inference_mode")
+    trained = base if architecture.batchnorm_trains else fold(base)
     model = keras.Model(image, head(trained(pixels)), name="classifier")
     predictor = keras.Model(image, _probabilities(head(base(pixels))), name="predictor")
     return Classifier(architecture.base, model, base, head, predictor, architecture.labels)
-
-
-class InferenceMode(layers.Layer):
-    """Calls a base as at inference, also inside a training step.
-
-    `base(x, training=False)` in a functional graph does not do that: `fit` hands its own `training=True` to every
-    node, and BatchNorm's statistics move. It stands in the trained model only, never in the predictor or an artefact.
-    """
-
-    def __init__(self, base: keras.Model, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.base = base
-
-    def call(self, pixels: keras.KerasTensor) -> keras.KerasTensor:
-        return self.base(pixels, training=False)
-
-    def compute_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(self.base.compute_output_shape(input_shape))
 
 
 def build_head(config: HeadConfig, feature_shape: tuple[int, ...], classes: int) -> keras.Model:

@@ -12,15 +12,15 @@ import numpy as np
 from transfercli.events import Events
 
 
-class Pixels(Protocol):
-    """Images that can be read by index: `data.dataset.Images`, or an array's wrapper."""
+class Rows(Protocol):
+    """What can be read by index: images, or features of them."""
 
     def __len__(self) -> int: ...
 
     def read(self, indices: np.ndarray) -> np.ndarray: ...
 
 
-def forward(model: keras.Model, images: Pixels, batch_size: int, events: Events, stage: str = "predict") -> np.ndarray:
+def forward(model: keras.Model, images: Rows, batch_size: int, events: Events, stage: str = "predict") -> np.ndarray:
     """`model`'s output for every image, float32 [N, …].
 
     The last batch is padded, so every step has one shape: nothing is compiled twice, and an image's output is the
@@ -64,4 +64,4 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
             layer.dtype_policy = policy
 
 
-_ALWAYS_FLOAT32 = frozenset({"image", "preprocess", "logits", "probabilities"})
+_ALWAYS_FLOAT32 = frozenset({"image", "preprocess", "pool", "logits", "probabilities"})  # a mean in 8 bits is none

@@ -9,6 +9,7 @@ import keras
 
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import Classifier, trainable_from
+from transfercli.models.folding import fold
 from transfercli.models.preprocessing import preprocess
 
 
@@ -17,12 +18,14 @@ class Cut:
     """The two sides of a classifier; both share their layers with it, so nothing is ever copied back.
 
     behind: name of the last layer, or bare operation, of the prefix; `pool` where the whole base is in it.
+    key: says the same as base and place, in words that are the same in every process.
     prefix: raw pixels [N, H, W, 3] -> features [N, …]. It ends before any layer that trains.
     body: features -> the base's output; None where the whole base is in the prefix.
     top: the base's output, or the pooled vector where there is no body -> logits.
     """
 
     behind: str
+    key: str
     prefix: keras.Model
     body: keras.Model | None
     top: keras.Model
@@ -55,20 +58,23 @@ def cut_below(classifier: Classifier, unfreeze: int | str) -> Cut | None:
     if first is None:
         pool = head.get_layer("pool")
         top = keras.Model(pool.output, head.output, name="top")
-        return Cut("pool", _prefix(classifier, pool(base.output)), None, top)
+        key = f"{classifier.name}, whole, {type(pool).__name__}"
+        return Cut("pool", key, _prefix(classifier, pool(base.output)), None, top)
     places = [place for place in single_tensor_places(base) if 0 < place.number < first]
     if not places:
         return None
     place = places[-1]
     body = keras.Model(place.tensor, base.output, name="body")
-    return Cut(place.name, _prefix(classifier, place.tensor), body, head)
+    key = f"{classifier.name}, {place.number + 1} operations"
+    return Cut(place.name, key, _prefix(classifier, place.tensor), body, head)
 
 
 def _prefix(classifier: Classifier, features: keras.KerasTensor) -> keras.Model:
     base = classifier.base
     image = keras.Input(classifier.model.input.shape[1:], dtype="uint8", name="image")
     pixels = preprocess(image, BASES[classifier.name].preprocessing, base.input.shape[-1])
-    return keras.Model(image, keras.Model(base.input, features, name="frozen")(pixels), name="prefix")
+    frozen = fold(keras.Model(base.input, features, name="frozen"))
+    return keras.Model(image, frozen(pixels), name="prefix")
 
 
 def single_tensor_places(base: keras.Model) -> list[Place]:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from transfercli.config.schema import ComputeConfig
 
@@ -48,6 +49,29 @@ def step_precision(compute: ComputeConfig) -> str:
     no faster, because only the forward convolutions gain.
     """
     return "bfloat16" if compute.precision == "bfloat16" else "float32"
+
+
+def feature_precision(compute: ComputeConfig) -> str:
+    """`float32` or `bfloat16` for what is computed once and kept; auto is bfloat16 where the processor has it."""
+    if compute.precision != "auto":
+        return compute.precision
+    return "bfloat16" if native_bfloat16() else "float32"
+
+
+def native_bfloat16() -> bool:
+    """Whether convolutions in bfloat16 are faster here: TensorFlow on a processor with AVX-512 BF16 or AMX.
+
+    XLA on a processor, which is what JAX has, converts back and forth instead.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return False
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", flags))
 
 
 _CHATTER = re.compile(rb"^([IW]0000 |WARNING: All log messages before absl|\s*$)")

@@ -2,42 +2,85 @@
 
 from __future__ import annotations
 
+import statistics
 import time
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from transfercli.models.forward import computing_in
+from transfercli.models.forward import computing_in, forward
+from transfercli.training.phases import Unfreeze
+from transfercli.training.stage import Stage
 from transfercli.training.trainer import Trainer
 
 TIMED_STEPS = 3
 
 
-def phase_seconds(trainer: Trainer) -> list[float]:
-    """Seconds of each phase: its first step (compilation) once, then the median step times the steps, and validation.
+@dataclass(frozen=True)
+class Cost:
+    """Of one phase: `train` in seconds, compilation included, and the columns that say which phase it is."""
+
+    unfreeze: Unfreeze
+    epochs: int
+    learning_rate: float
+    train: float
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def phase_costs(trainer: Trainer) -> list[Cost]:
+    """Each phase: its first step (compilation) once, then the median step times the steps, and validation.
 
     Trains the model for real, so it is of no use afterwards.
     """
-    model, batches, validation = trainer.classifier.model, trainer.batches, trainer.validation
-    seconds = []
+    costs = []
     for number, phase in enumerate(trainer.plan.phases, start=1):
         trainer.progress.phase = number
-        trainer.begin_phase()
-        first, *later = [_timed_step(trainer, model, batches[step % len(batches)]) for step in range(TIMED_STEPS + 1)]
-        step = sorted(later)[len(later) // 2]
-        validating = _timed_validation(trainer) * -(-len(validation) // batches.batch_size)
-        seconds.append(round(first + phase.epochs * (step * len(batches) + validating), 1))
-    return seconds
+        stage = trainer.begin_phase()
+        seconds = _solving(stage) if stage.solve else _training(trainer, stage, phase.epochs)
+        costs.append(Cost(phase.unfreeze, phase.epochs, phase.learning_rate, round(seconds, 1)))
+    return costs
 
 
-def _timed_step(trainer: Trainer, model, batch) -> float:  # type: ignore[no-untyped-def]
+def _solving(stage: Stage) -> float:
     started = time.perf_counter()
-    with computing_in(trainer.plan.precision, model):
-        model.train_on_batch(*batch)
+    assert stage.solve is not None
+    stage.solve()
     return time.perf_counter() - started
 
 
-def _timed_validation(trainer: Trainer) -> float:
-    """Seconds of one validation batch, after one that compiles."""
-    images = trainer.batches[0][0]
-    trainer.classifier.model.predict_on_batch(images)
+def _training(trainer: Trainer, stage: Stage, epochs: int) -> float:
+    steps = len(stage.batches)
+    first, *later = [_timed_step(trainer, stage, step % steps) for step in range(TIMED_STEPS + 1)]
+    return first + epochs * (statistics.median(later) * steps + _validating(trainer, stage))
+
+
+def _timed_step(trainer: Trainer, stage: Stage, number: int) -> float:
     started = time.perf_counter()
-    trainer.classifier.model.predict_on_batch(images)
+    with computing_in(trainer.plan.precision, stage.model):
+        stage.model.train_on_batch(*stage.batches[number])
     return time.perf_counter() - started
+
+
+def _validating(trainer: Trainer, stage: Stage) -> float:
+    """Seconds of judging all validation images, from one batch after one that compiles."""
+    size = stage.batches.batch_size
+    first = _Few(stage.validation, min(size, len(stage.validation)))
+    forward(stage.model, first, size, trainer.events, "validate")
+    started = time.perf_counter()
+    forward(stage.model, first, size, trainer.events, "validate")
+    return (time.perf_counter() - started) * -(-len(stage.validation) // size)
+
+
+@dataclass(frozen=True)
+class _Few:
+    """The first rows of others."""
+
+    rows: Any
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, indices: Any) -> Any:
+        return self.rows.read(indices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 Unfreeze = int | str
 
@@ -11,10 +12,15 @@ Unfreeze = int | str
 class Phase:
     """A stretch of training with one set of trainable layers.
 
-    unfreeze: none, all, a stage, a layer, or a number of base layers from the top; epochs >= 1;
+    unfreeze: none, all, a stage, a layer, or a number of base layers from the top.
+    epochs: at least 1; 0 for what takes a single step that is no gradient's.
     learning_rate: its peak.
+    kind: train by gradients; probe: solve for the head; blend: choose between the head's probe and what was trained.
+    decay: each stage of the base below the uppermost learns at this fraction of the rate of the one above.
     """
 
     unfreeze: Unfreeze
     epochs: int
     learning_rate: float
+    kind: Literal["train", "probe", "blend"] = "train"
+    decay: float = 1.0

@@ -17,9 +17,7 @@ import keras
 import numpy as np
 
 from transfercli.config.schema import TrainingConfig
-from transfercli.data.batches import Batches
-from transfercli.data.dataset import Split
-from transfercli.errors import ConfigError, RoomError
+from transfercli.errors import ConfigError, RoomError, no_room
 from transfercli.events import Events, counted
 from transfercli.models.classifier import Classifier, freeze_below
 from transfercli.models.forward import computing_in, forward
@@ -30,6 +28,7 @@ from transfercli.training.losses import build_accuracy, build_loss
 from transfercli.training.optimizers import build_optimizer, regularize
 from transfercli.training.phases import Phase
 from transfercli.training.schedules import build_schedule
+from transfercli.training.stage import Stage, Stages
 from transfercli.training.validation import validation_metrics
 
 Line = dict[str, Any]
@@ -68,18 +67,19 @@ Keep = Callable[[Progress, Checkpoint, bool], None]
 
 
 class Trainer:
-    """One training of `classifier` on `batches`, judged on `validation` after every epoch.
+    """One training of `classifier`, judged on validation images with `targets` after every epoch.
 
+    stages: sets a phase up, once its layers are frozen.
     keep: called after every epoch with the counters, the checkpoint and whether it is the best so far.
-    best: gives the tensors of the best epoch so far, for a phase that follows an early stop.
     """
 
     def __init__(
-        self, classifier: Classifier, batches: Batches, validation: Split, plan: Plan, events: Events, keep: Keep
+        self, classifier: Classifier, stages: Stages, targets: np.ndarray, plan: Plan, events: Events, keep: Keep
     ) -> None:
-        self.classifier, self.batches, self.validation = classifier, batches, validation
+        self.classifier, self.stages, self.targets = classifier, stages, targets
         self.plan, self.events, self.keep = plan, events, keep
         self.progress = Progress()
+        self._stage: Stage | None = None
         self._best: dict[str, np.ndarray] | None = None
 
     def resume(self, last: Checkpoint, best: Checkpoint) -> None:
@@ -95,10 +95,10 @@ class Trainer:
 
     def run(self) -> Progress:
         """Train what is left of the plan. Raises `ConfigError` where the loss stops being a number."""
-        if self.progress.epoch == 0:
+        if self._stage is None and self.progress.phase <= len(self.plan.phases):
             self.begin_phase()
         while self.progress.phase <= len(self.plan.phases):
-            self._epoch()
+            self._step()
             if self._phase_is_over():
                 self._next_phase()
         return self.progress
@@ -127,15 +127,19 @@ class Trainer:
             assign_tensors(self.classifier, self._best)  # an early stop has walked past the best epoch
         self.begin_phase()
 
-    def begin_phase(self) -> None:
+    def begin_phase(self) -> Stage:
+        """Freeze, cut and compile what the phase trains."""
         phase, training = self._phase, self.plan.training
         freeze_below(self.classifier, phase.unfreeze)
+        self._stage = stage = self.stages(phase)
+        if stage.solve is not None:
+            return stage
         if self.plan.batchnorm_trains:
-            fit_momentum(self.classifier.base, len(self.batches), phase.epochs)
-        model, units = self.classifier.model, self.classifier.model.output.shape[-1]
+            fit_momentum(self.classifier.base, len(stage.batches), phase.epochs)
+        model, units = stage.model, stage.model.output.shape[-1]
         regularize(model, training.regularization)
-        schedule = build_schedule(training.schedule, phase.learning_rate, phase.epochs, len(self.batches))
-        soft = self.batches.soft
+        schedule = build_schedule(training.schedule, phase.learning_rate, phase.epochs, len(stage.batches))
+        soft = stage.batches.soft
         model.compile(
             build_optimizer(training.optimizer, schedule),
             loss=build_loss(units, training.regularization.label_smoothing, training.loss, soft=soft),
@@ -147,23 +151,28 @@ class Trainer:
         self.events.info(
             f"phase {self.progress.phase} of {len(self.plan.phases)}: unfreeze {phase.unfreeze},"
             f" {counted(phase.epochs, 'epoch')}, learning rate {phase.learning_rate:g},"
-            f" {trained:,} of {model.count_params():,} parameters train"
+            f" {trained:,} of {self.classifier.model.count_params():,} parameters train"
         )
+        return stage
 
     # -- epochs
 
-    def _epoch(self) -> None:
-        progress, started = self.progress, time.perf_counter()
-        epoch = progress.epoch + 1
-        reseed(self.classifier.model, (self.plan.seed, epoch))
-        self.batches.set_epoch(epoch)
-        fitted = self._fit(epoch)
+    @property
+    def stage(self) -> Stage:
+        """The phase that is going on, as it was set up."""
+        return self._stage or self.begin_phase()
+
+    def _step(self) -> None:
+        """One epoch of gradients, or a solution: trained, judged, counted and kept."""
+        progress, stage, started = self.progress, self.stage, time.perf_counter()
+        epoch = progress.epoch + 1 if progress.line or stage.solve is None else 0
+        fitted = self._fit(epoch) if stage.solve is None else self._solve(stage.solve)
         fit_seconds = time.perf_counter() - started
-        line: Line = {"phase": progress.phase, "epoch": epoch, **fitted, **self._validate()}
-        line["learning_rate"] = float(keras.ops.convert_to_numpy(self.classifier.model.optimizer.learning_rate))
+        line: Line = {"phase": progress.phase, "epoch": epoch, **fitted, **self._validate(stage)}
+        line["learning_rate"] = 0.0 if stage.solve else float(_value(stage.model.optimizer.learning_rate))
         line["seconds"] = round(time.perf_counter() - started, 3)
-        line["images_per_second"] = round(len(self.batches.targets) / fit_seconds, 1)
-        line["val_recall"] = line.pop("val_recall")  # to the end: it may be long
+        line["images_per_second"] = round(len(stage.batches.targets) / fit_seconds, 1)
+        line["val_recall"] = line.pop("val_recall")  # what is not in the contract stands last
         is_best = self._count(line)
         model = read_tensors(self.classifier)
         if is_best:
@@ -172,19 +181,21 @@ class Trainer:
         self.events.epoch(line, self.plan.epochs)
 
     def _fit(self, epoch: int) -> dict[str, float]:
-        model, total = self.classifier.model, len(self.batches)
+        model, batches = self.stage.model, self.stage.batches
+        reseed(self.classifier.model, (self.plan.seed, epoch))
+        batches.set_epoch(epoch)
 
         def tell(step: int, logs: Any) -> None:
-            self.events.progress(f"epoch {epoch}", step + 1, total, "steps")
+            self.events.progress(f"epoch {epoch}", step + 1, len(batches), "steps")
 
         told = keras.callbacks.LambdaCallback(on_train_batch_end=tell)
         try:
             with computing_in(self.plan.precision, model):
-                history = model.fit(self.batches, epochs=1, shuffle=False, verbose=0, callbacks=[told]).history
+                history = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[told]).history
         except Exception as error:
-            if isinstance(error, MemoryError) or "ResourceExhausted" in type(error).__name__:
+            if no_room(error):
                 raise RoomError(
-                    f"out of memory in epoch {epoch} with batches of {self.batches.batch_size} images",
+                    f"out of memory in epoch {epoch} with batches of {batches.batch_size} images",
                     "lower data.batch_size or data.image_size; finished epochs are kept",
                 ) from error
             raise
@@ -196,12 +207,18 @@ class Trainer:
             )
         return {"loss": loss, "accuracy": accuracy}
 
-    def _validate(self) -> Line:
-        """Log loss, accuracy and recalls of the whole model in float32, without regularisation or smoothing."""
-        logits = forward(
-            self.classifier.model, self.validation.images, self.batches.batch_size, self.events, "validate"
-        )
-        return validation_metrics(logits, self.validation.targets, self.validation.labels)
+    def _solve(self, solve: Callable[[], None]) -> dict[str, float]:
+        """Put a solution into the model; its log loss and accuracy on the training images."""
+        solve()
+        stage = self.stage
+        logits = forward(stage.model, stage.batches.source, stage.batches.batch_size, self.events, "measure")
+        found = validation_metrics(logits, stage.batches.targets, self.classifier.labels)
+        return {"loss": found["val_loss"], "accuracy": found["val_accuracy"]}
+
+    def _validate(self, stage: Stage) -> dict[str, Any]:
+        """Log loss, accuracy and recalls in float32, without regularisation or smoothing."""
+        logits = forward(stage.model, stage.validation, stage.batches.batch_size, self.events, "validate")
+        return validation_metrics(logits, self.targets, self.classifier.labels)
 
     def _count(self, line: Line) -> bool:
         """Update the counters with an epoch's line; whether it is the best epoch so far."""
@@ -222,12 +239,19 @@ class Trainer:
     # -- the optimizer's state
 
     def _optimizer_tensors(self) -> dict[str, np.ndarray]:
-        variables = self.classifier.model.optimizer.variables
-        return {f"{i:05d}/{v.name}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
+        if self.stage.solve:
+            return {}
+        variables = self.stage.model.optimizer.variables
+        return {f"{i:05d}/{v.name}": _value(v) for i, v in enumerate(variables)}
 
     def _assign_optimizer(self, state: dict[str, np.ndarray]) -> None:
-        for (_, value), variable in zip(sorted(state.items()), self.classifier.model.optimizer.variables, strict=True):
+        for (_, value), variable in zip(sorted(state.items()), self.stage.model.optimizer.variables, strict=True):
             variable.assign(value)
+
+
+def _value(variable: Any) -> np.ndarray:
+    value: np.ndarray = keras.ops.convert_to_numpy(variable)
+    return value
 
 
 def reseed(model: keras.Model, key: tuple[int, ...]) -> None:

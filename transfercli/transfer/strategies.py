@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from transfercli.config.schema import PhaseConfig, TransferConfig
+from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError
 from transfercli.training.phases import Phase, Unfreeze
 
@@ -19,12 +19,20 @@ DECAY = 0.5  # gradual: each deeper stage moves at this fraction of the one abov
 
 @dataclass(frozen=True)
 class Request:
-    """What a strategy is given. stages: of the base, from the input to the top."""
+    """What a strategy is given.
+
+    stages: of the base, from the input to the top. solvable: the head is linear, new, and on a base that knows
+    something: a probe can be solved for, and later phases start from it.
+    """
 
     epochs: int
     learning_rate: float
     stages: tuple[str, ...]
     unfreeze: Unfreeze | None = None
+    solvable: bool = False
+
+
+PROBE = Phase("none", 0, 0.0, "probe")
 
 
 def share_out(epochs: int, weights: list[float]) -> list[int]:
@@ -46,8 +54,17 @@ def share_out(epochs: int, weights: list[float]) -> list[int]:
     return [1 + share for share in shares]
 
 
+def _after_the_head(request: Request, steps: list[tuple[Unfreeze, float, float]]) -> list[Phase]:
+    """Phases from (unfreeze, weight of its share of epochs, fraction of the learning rate).
+
+    The first is the head's own: a solvable one is solved for, and the others share all epochs.
+    """
+    if request.solvable:
+        return [PROBE, *_phases(request, steps[1:])]
+    return _phases(request, steps)
+
+
 def _phases(request: Request, steps: list[tuple[Unfreeze, float, float]]) -> list[Phase]:
-    """Phases from (unfreeze, weight of its share of epochs, fraction of the learning rate)."""
     shares = share_out(request.epochs, [weight for _, weight, _ in steps])
     return [
         Phase(unfreeze, share, request.learning_rate * fraction)
@@ -56,8 +73,13 @@ def _phases(request: Request, steps: list[tuple[Unfreeze, float, float]]) -> lis
     ]
 
 
-def head_only(request: Request) -> list[Phase]:
-    """A frozen base: linear probe, or feature extraction where the head has hidden layers."""
+def linear_probe(request: Request) -> list[Phase]:
+    """A linear head on a frozen base, solved for; trained where there is nothing to solve on."""
+    return [PROBE] if request.solvable else feature_extraction(request)
+
+
+def feature_extraction(request: Request) -> list[Phase]:
+    """A head on a frozen base, trained by gradients."""
     return [Phase("none", request.epochs, request.learning_rate)]
 
 
@@ -65,20 +87,20 @@ def partial(request: Request) -> list[Phase]:
     """The head first, then the base from `unfreeze` upwards with it."""
     unfreeze = request.unfreeze if request.unfreeze is not None else request.stages[-1]
     if unfreeze in ("none", 0):
-        return head_only(request)
-    return _phases(request, [("none", 1, 1.0), (unfreeze, 2, FINE_TUNING)])
+        return feature_extraction(request)
+    return _after_the_head(request, [("none", 1, 1.0), (unfreeze, 2, FINE_TUNING)])
 
 
 def gradual(request: Request) -> list[Phase]:
     """The head, then stage by stage from the top, slower towards the input."""
     steps: list[tuple[Unfreeze, float, float]] = [("none", 2, 1.0)]
     steps += [(stage, 1, FINE_TUNING * DECAY**depth) for depth, stage in enumerate(reversed(request.stages))]
-    return _phases(request, steps)
+    return _after_the_head(request, steps)
 
 
 def full(request: Request) -> list[Phase]:
     """The head first, then everything: LP-FT, which keeps pretrained features whole (Kumar et al. 2022)."""
-    return _phases(request, [("none", 1, 1.0), ("all", 2, FINE_TUNING)])
+    return _after_the_head(request, [("none", 1, 1.0), ("all", 2, FINE_TUNING)])
 
 
 def scratch(request: Request) -> list[Phase]:
@@ -87,8 +109,8 @@ def scratch(request: Request) -> list[Phase]:
 
 
 STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
-    "linear_probe": head_only,
-    "feature_extraction": head_only,
+    "linear_probe": linear_probe,
+    "feature_extraction": feature_extraction,
     "partial": partial,
     "gradual": gradual,
     "full": full,
@@ -96,14 +118,14 @@ STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
 }
 
 
-def phases_of(config: TransferConfig, epochs: int, learning_rate: float, stages: tuple[str, ...]) -> list[Phase]:
-    """The phases that a config's `transfer` section asks for; raises `ConfigError` where it asks for none."""
-    if config.phases:
-        return [_explicit(phase, learning_rate) for phase in config.phases]
-    if config.strategy is None:
+def phases_of(config: ExperimentConfig, stages: tuple[str, ...]) -> list[Phase]:
+    """The phases that a config asks for; raises `ConfigError` where it asks for none. stages: of its base."""
+    transfer, training = config.transfer, config.training
+    rate = training.optimizer.learning_rate
+    if transfer.phases:
+        return [Phase(phase.unfreeze, phase.epochs, phase.learning_rate or rate) for phase in transfer.phases]
+    if transfer.strategy is None:
         raise ConfigError("transfer.strategy: is not resolved", "name a strategy, or give phases")
-    return STRATEGIES[config.strategy](Request(epochs, learning_rate, stages, config.unfreeze))
-
-
-def _explicit(phase: PhaseConfig, learning_rate: float) -> Phase:
-    return Phase(phase.unfreeze, phase.epochs, phase.learning_rate or learning_rate)
+    head, weights = config.model.head, config.model.weights
+    solvable = not head.hidden and head.init == "new" and weights != "none"
+    return STRATEGIES[transfer.strategy](Request(training.epochs, rate, stages, transfer.unfreeze, solvable))

@@ -1,0 +1,89 @@
+"""A frozen prefix at work: the part of a network that turns an image into features, always the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import keras
+import numpy as np
+
+from transfercli.data.dataset import Images
+from transfercli.data.segments import Space
+from transfercli.events import Events
+from transfercli.models.forward import computing_in
+from transfercli.models.surgery import Cut
+from transfercli.transfer.views import Views
+
+VERSION = 1  # of how features are computed; another number finds none of the old ones
+BATCH = 32  # images a step, always: an image's features are the same bits whatever images are beside it
+TOLERANCE = 0.05  # relative difference of a first batch's features from float32, above which float32 is used
+
+
+class Prefix:
+    """Raw pixels uint8 [n, H, W, 3] -> features [n, *shape].
+
+    Pooled features are float32; maps stay in the `precision` ("float32" or "bfloat16") that they are computed in.
+    """
+
+    def __init__(self, cut: Cut, precision: str) -> None:
+        self.cut, self.precision = cut, precision
+        self._model = keras.Model(cut.prefix.input, cut.prefix.output)  # one step function a precision
+        self.dtype = precision if len(cut.feature_shape) > 1 else "float32"
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        padded = images[np.arange(BATCH) % len(images)]
+        with computing_in(self.precision, self._model):
+            return np.asarray(self._model.predict_on_batch(padded))[: len(images)]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one image's features."""
+        return Space("", self.cut.feature_shape, self.dtype).row_bytes
+
+    def space(self, resize: str, views: Views | None) -> Space:
+        """Where its features stand: a name for everything that they follow from, the image apart."""
+        size = list(self.cut.prefix.input.shape[1:])
+        facts = [VERSION, self.cut.key, size, resize, self.precision, keras.backend.backend(), views and views.key]
+        digest = hashlib.sha256(json.dumps(facts).encode())
+        for variable in self.cut.prefix.weights:
+            value = keras.ops.convert_to_numpy(variable)
+            digest.update(f"{value.dtype}{value.shape}".encode())
+            digest.update(np.ascontiguousarray(value).data)
+        return Space(f"features/{digest.hexdigest()[:32]}", self.cut.feature_shape, self.dtype)
+
+
+def checked_prefix(cut: Cut, precision: str, images: Images, events: Events) -> Prefix:
+    """The prefix in `precision`, or in float32 where the features of a first batch are too far from float32's."""
+    prefix = Prefix(cut, precision)
+    if precision == "float32":
+        return prefix
+    exact, batch = Prefix(cut, "float32"), images.read(np.arange(min(BATCH, len(images))))
+    wanted, found = (one(batch).astype("float64") for one in (exact, prefix))
+    difference = float(np.linalg.norm(found - wanted)) / max(float(np.linalg.norm(wanted)), 1e-30)
+    if difference <= TOLERANCE:
+        events.detail(f"features in {precision} differ from float32 by {difference:.2%} (relative, first batch)")
+        return prefix
+    events.warn(f"features in {precision} differ from float32 by {difference:.1%} on a first batch: float32 is used")
+    return exact
+
+
+class Inputs(Protocol):
+    """What goes into a prefix, by row: images, or augmented views of them."""
+
+    def read(self, rows: np.ndarray) -> np.ndarray: ...
+
+
+def computed(prefix: Prefix, inputs: Inputs, rows: np.ndarray, events: Events) -> Iterator[tuple[int, np.ndarray]]:
+    """(row, features [*shape]) of each of `rows`; the next batch is read while one is computed."""
+    batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    with ThreadPoolExecutor(1) as reader:
+        coming = [reader.submit(inputs.read, batch) for batch in batches[:1]]
+        for number, batch in enumerate(batches):
+            images = coming.pop().result()
+            coming += [reader.submit(inputs.read, later) for later in batches[number + 1 : number + 2]]
+            yield from zip(batch.tolist(), prefix(images), strict=True)
+            events.progress("features", min((number + 1) * BATCH, len(rows)), len(rows))

@@ -1,0 +1,51 @@
+"""Augmented views: each image in a fixed number of versions, so that what is computed from them can be kept."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from transfercli.config.schema import AugmentationConfig
+from transfercli.data.augment import VERSION, Augment
+from transfercli.data.dataset import Images
+
+
+@dataclass(frozen=True)
+class Views:
+    """`count` views of an image by `augment`. key: everything that a view follows from, the image apart."""
+
+    augment: Augment
+    key: str
+    count: int
+
+    def of(self, image: np.ndarray, view: int) -> np.ndarray:
+        """One view of an image uint8 [H, W, 3]; its draws follow from the pixels and the view's number alone."""
+        digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()
+        words = (int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:8], "big"), view)
+        return self.augment(image[None], words)[0]
+
+
+def views_of(config: AugmentationConfig, augment: Augment | None, epochs: int) -> Views | None:
+    """The views that `epochs` epochs cycle through; None where images stay as they are."""
+    if augment is None:
+        return None
+    return Views(augment, f"{VERSION} {config.preset} {config.layers}", min(config.views, epochs))
+
+
+@dataclass(frozen=True)
+class ViewedImages:
+    """Images by row, `views` rows an image: row r is view r % views of image r // views."""
+
+    images: Images
+    views: Views | None
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 [n, H, W, 3]."""
+        if self.views is None:
+            return self.images.read(rows)
+        images = self.images.read(rows // self.views.count)
+        return np.stack(
+            [self.views.of(one, int(row) % self.views.count) for one, row in zip(images, rows, strict=True)]
+        )

@@ -1,0 +1,155 @@
+"""From a job, its data and its classifier to a training that is ready to start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from transfercli.data.cache import cache_root, placed
+from transfercli.errors import ConfigError
+from transfercli.events import Events
+from transfercli.workflows.data import class_weights, relabelled, tell_classes
+from transfercli.workflows.model import batchnorm_trains
+
+if TYPE_CHECKING:
+    from transfercli.config.schema import ExperimentConfig
+    from transfercli.data.augment import Augment
+    from transfercli.data.batches import Batches, Source
+    from transfercli.data.dataset import Dataset
+    from transfercli.models.classifier import Classifier
+    from transfercli.training.checkpoints import Checkpoint, Checkpoints
+    from transfercli.training.stage import Stage, Stages
+    from transfercli.training.trainer import Phase, Plan, Progress, Trainer
+    from transfercli.transfer.features import FeatureCache
+    from transfercli.transfer.stages import PhaseStages
+    from transfercli.transfer.transplant import Transplant
+    from transfercli.workflows.job import Job
+    from transfercli.workflows.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that trains. features: None where the cache is off."""
+
+    dataset: Dataset
+    classifier: Classifier
+    plan: Plan
+    stages: PhaseStages
+    trainer: Trainer
+    checkpoints: Checkpoints
+    features: FeatureCache | None
+
+    def cache_counts(self) -> dict[str, dict[str, int]]:
+        """Hits and misses so far, as the contract has them."""
+        images, features = self.dataset.cache, self.features
+        return {
+            "images": {"hits": images.hits, "misses": images.misses},
+            "features": {"hits": features.hits if features else 0, "misses": features.misses if features else 0},
+        }
+
+
+def set_up(job: Job, dataset: Dataset, classifier: Classifier, watch: Stopwatch, events: Events) -> Setup:
+    """Choose the phases, and wire data, cache, checkpoints and history to a trainer; nothing is computed or written."""
+    from transfercli.training import history
+    from transfercli.training.checkpoints import Checkpoints
+    from transfercli.training.frozen import never_changing
+    from transfercli.training.trainer import Trainer
+
+    plan = plan_for(job.config, classifier)
+    features = feature_cache(job, events)
+    stages = stages_for(job.config, dataset, classifier, features, events)
+    checkpoints = Checkpoints(job.run.checkpoints, never_changing(classifier, plan))
+
+    def keep(progress: Progress, checkpoint: Checkpoint, is_best: bool) -> None:
+        checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
+        history.append(job.run.metrics, progress.line)
+
+    targets = stages.training.validation.targets
+    trainer = Trainer(classifier, _timed(stages, watch), targets, plan, events, keep)
+    return Setup(dataset, classifier, plan, stages, trainer, checkpoints, features)
+
+
+def _timed(stages: PhaseStages, watch: Stopwatch) -> Stages:
+    def stage_of(phase: Phase) -> Stage:
+        with watch("features"):
+            return stages(phase)
+
+    return stage_of
+
+
+def plan_for(config: ExperimentConfig, classifier: Classifier) -> Plan:
+    """The phases of the config's strategy on this base; a name that is no layer of it is a `ConfigError`."""
+    from transfercli.models.classifier import trainable_from
+    from transfercli.training.backend import step_precision
+    from transfercli.training.trainer import Plan
+    from transfercli.transfer.strategies import phases_of
+
+    phases = phases_of(config, tuple(classifier.stages))
+    for number, phase in enumerate(phases):
+        try:
+            trainable_from(classifier, phase.unfreeze)
+        except ConfigError as error:
+            key = f"transfer.phases[{number}]" if config.transfer.phases else "transfer"
+            raise ConfigError(f"{key}.{error.message}", error.hint) from error
+    precision, learns = step_precision(config.compute), batchnorm_trains(config.model)
+    return Plan(tuple(phases), config.training, config.seed, precision, learns)
+
+
+def feature_cache(job: Job, events: Events) -> FeatureCache | None:
+    """The cache of features that the config asks for; None where it is off."""
+    from transfercli.transfer.features import FeatureCache
+
+    compute = placed(job.config.compute, job.folder)
+    if compute.cache == "off":
+        return None
+    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), job.config.data.resize, events)
+
+
+def stages_for(
+    config: ExperimentConfig, dataset: Dataset, classifier: Classifier, features: FeatureCache | None, events: Events
+) -> PhaseStages:
+    """What sets the phases up, with the class weights and the order of batches that the config asks for."""
+    from transfercli.data.augment import build
+    from transfercli.data.batches import SAMPLINGS
+    from transfercli.training.backend import feature_precision
+    from transfercli.transfer.stages import PhaseStages, Training
+
+    labels = classifier.labels
+    training, validation = (relabelled(dataset.splits[side], labels) for side in ("train", "validation"))
+    weights = class_weights(config.training.class_weights, training)
+    tell_classes(training, weights, config.training.sampling, events)
+
+    def make_batches(source: Source, augment: Augment | None) -> Batches:
+        kind, size = SAMPLINGS[config.training.sampling], config.data.batch_size
+        return kind(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
+
+    common = Training(
+        training,
+        validation,
+        make_batches,
+        config.augmentation,
+        build(config.augmentation, len(labels)),
+        weights,
+        config.seed,
+        feature_precision(config.compute),
+        batchnorm_trains(config.model),
+        config.compute.cache == "require",
+    )
+    return PhaseStages(classifier, common, features, events)
+
+
+def warn_of_frozen_noise(setup: Setup, report: Transplant | None, events: Events) -> None:
+    """A frozen layer with random weights is nearly always a mistake; say so, and let it be."""
+    from transfercli.training.frozen import trained_layers
+
+    trained = trained_layers(setup.classifier, setup.plan)
+    if report is None:
+        if not trained:
+            events.warn("the base has random weights and no phase trains it: its features know nothing")
+        return
+    noise = [layer for layer in report.fresh_layers if layer not in trained]
+    if noise:
+        events.warn(
+            f"{', '.join(noise)} could not be copied, and no phase trains them: they stay random"
+            " (unfreeze them, or match the source's channels and sizes)"
+        )
