@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,6 @@ def test_a_mixed_target_names_its_largest_parts() -> None:
 
 def test_what_the_model_sees_grey_is_drawn_grey_and_the_same_batch_gives_the_same_bytes(images: np.ndarray) -> None:
     def coloured(picture: bytes) -> bool:
-        import io
-
         pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
         return bool((np.ptp(pixels, axis=-1) > 40).any())
 
@@ -55,3 +54,14 @@ def test_what_the_model_sees_grey_is_drawn_grey_and_the_same_batch_gives_the_sam
     assert coloured(picture)
     assert not coloured(render_batch(images[:4], ["a", "b", "c", "d"], grey=True))
     assert render_batch(images[:4], ["a", "b", "c", "d"]) == picture
+
+
+def test_captions_stand_below_the_pictures_and_not_on_them() -> None:
+    red = np.zeros((4, 16, 16, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+    pixels = np.asarray(Image.open(io.BytesIO(render_batch(red, ["30% cat\n70% dog"] * 4))).convert("RGB")).astype(int)
+    picture = (pixels[..., 0] > 200) & (pixels[..., 1] < 60)
+    top, bottom = np.flatnonzero(picture.any(axis=1))[[0, -1]]
+    left, right = np.flatnonzero(picture[top + 9])[[0, -1]]
+    inside = pixels[top + 2 : bottom - 1, left:right]
+    assert not (inside[..., 0] < 100).any()
+    assert (pixels[bottom + 2 :, :, 0] < 100).any()

@@ -132,6 +132,12 @@ def test_hostile_names_are_text_and_leave_the_folder_alone(tmp_path: Path) -> No
     assert all(name.isascii() and len(name) < 60 for name in names)
 
 
+def test_a_path_may_be_broken_after_a_slash_and_stays_one_text(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, report_of(["cat"], problems=[Problem("cat/<b>/1.png", "zero bytes", False)]))
+    assert "cat/<wbr>&lt;b&gt;/<wbr>1.png" in (tmp_path / "index.html").read_text("utf-8")
+    assert "cat/<b>/1.png" in page.text
+
+
 def test_no_absolute_path_leaves_the_machine(tmp_path: Path) -> None:
     told = "data.train: 'x' does not exist (looked for '/home/zebulon/x')"
     report = report_of(["cat"], refusals=[told], hints=[""])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS = 10, 10
 TILE, GAP = 96, 4
-PAPER = (246, 247, 249)
+PAPER = (150, 156, 164)  # between the tiles: neither glares beside dark pages nor drowns white or black pictures
 
 
 def chosen(rows: npt.NDArray[np.int64], most: int = COLUMNS * ROWS) -> npt.NDArray[np.int64]:

@@ -94,12 +94,20 @@ def environment() -> Any:
         "fixed": _fixed,
         "percent": lambda value: f"{100 * value:.1f}%",
         "name": lambda text, length=60: clipped(str(text), length),
+        "path": _breakable,
         "line": lambda text, length=1000: clipped(hide_paths(str(text)), length),
         "title": _title,
         "signed": lambda value, digits=3: f"{value:+.{digits}f}".replace("-", "−"),
         "amount": _amount,
     }
     return environment
+
+
+def _breakable(text: str, length: int = 1000) -> Any:
+    """A relative path as one printable, escaped line that may go on in the next after a slash."""
+    from markupsafe import Markup
+
+    return Markup("/<wbr>").join(clipped(text, length).split("/"))
 
 
 def _fixed(value: float | None, digits: int = 3) -> str:
