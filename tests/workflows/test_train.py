@@ -169,7 +169,7 @@ def test_a_dry_run_estimates_and_writes_nothing(world) -> None:
 @pytest.mark.parametrize(
     "overrides, error, text",
     [
-        (("model.weights=imagenet",), WeightsError, "no ImageNet weights for small_cnn"),
+        (("model.weights=imagenet",), ConfigError, "no published weights for small_cnn"),
         (("model.weights={path: gone.h5}",), WeightsError, "no file 'gone.h5'"),
         (("model.weights={run: nobody}",), ArtefactError, "no run 'nobody'"),
         (("transfer={strategy: partial, unfreeze: conv9}",), ConfigError, "no stage or layer 'conv9'"),
