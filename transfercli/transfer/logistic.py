@@ -6,6 +6,7 @@ zero where an image is held out. Everything else is small, and done in float64.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,10 @@ ITERATIONS = 1000  # a bound that only a hopelessly scaled problem meets
 SUFFICIENT = 1e-4  # share of the decrease promised by the slope that a step must bring (Armijo 1966)
 HALVINGS = 30
 TINY = 1e-300
+ROUNDING = 1e-6  # of float32, relative to the trace
+DENSE = 4096  # coordinates up to which a matrix of them squared is factorised
+
+Metric = Callable[[np.ndarray], np.ndarray]  # from gradients [C, K, P] to steps of the same shape
 
 
 @dataclass(frozen=True)
@@ -60,20 +65,21 @@ def cross_entropy(problem: Problem, logits: np.ndarray) -> tuple[np.ndarray, np.
     return top + np.log(sums) - problem.own(logits).T, probabilities
 
 
-def fit(problem: Problem, theta: np.ndarray, strength: float, tolerance: float) -> np.ndarray:
+def fit(problem: Problem, theta: np.ndarray, strength: float, tolerance: float, *, dense: bool = False) -> np.ndarray:
     """The parameters float64 [C, K, P] that minimise each problem's loss, sought from `theta`.
 
     The loss is the weighted sum of the cross-entropies + |theta without the bias|^2 / (2 strength), as scikit-learn's
-    `C` has it. A problem is done when its next step promises less than `tolerance` nats an image; the others do not
-    move it. L-BFGS (Liu & Nocedal 1989) for each: logits are linear in the step, so its length is found without going
-    through the rows again, and the loss is convex, so that every step that lowers it teaches something.
+    `C` has it. A problem is done when its next step promises to lower its loss by a share of less than `tolerance`;
+    the others do not move it. L-BFGS (Liu & Nocedal 1989) for each: logits are linear in the step, so its length is
+    found without going through the rows again, and the loss is convex, so that every step that lowers it teaches
+    something. dense: start from the inverse of a whole matrix, not of the mean curvature: far fewer steps, each at
+    twice the cost, which pays where the tolerance asks for many.
     """
-    descent = _Descent(problem, theta, strength)
-    totals = problem.weights.sum(1)
+    descent = _Descent(problem, theta, strength, dense and problem.rows.shape[1] <= DENSE)
     for _ in range(ITERATIONS):
         step = descent.direction()
         slope = _dots(descent.gradient, step)
-        descent.done |= -slope <= 2 * tolerance * totals
+        descent.done |= -slope <= 2 * tolerance * descent.loss
         if descent.done.all():
             break
         descent.advance(step, slope)
@@ -83,25 +89,41 @@ def fit(problem: Problem, theta: np.ndarray, strength: float, tolerance: float) 
 class _Descent:
     """Where the problems stand, and what L-BFGS remembers: steps, changes of the gradient, 1 / their inner products."""
 
-    def __init__(self, problem: Problem, theta: np.ndarray, strength: float) -> None:
+    def __init__(self, problem: Problem, theta: np.ndarray, strength: float, dense: bool) -> None:
         self.problem, self.theta = problem, theta
         self.penalty = np.append(np.full(theta.shape[-1] - 1, 1 / strength), 0.0)
         self.logits = problem.logits(theta)
         losses, probabilities = cross_entropy(problem, self.logits)
-        self.inverse = self._inverse(probabilities)
+        self.inverse = (self._dense if dense else self._mean)(probabilities * (1 - probabilities))
         self.loss = self._total(losses, theta)
         self.gradient = self._gradient(probabilities, theta)
         self.done = np.zeros(theta.shape[1], bool)
         self.memory: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.gain = np.ones(theta.shape[1])
 
-    def _inverse(self, probabilities: np.ndarray) -> np.ndarray:
-        """A first inverse of the Hessian, float64 [K, P]: one curvature for all weights, another for the bias."""
-        weights = self.problem.weights
-        curvature = ((probabilities * (1 - probabilities)).mean(0) * weights).sum(1) + TINY
+    def _mean(self, curvatures: np.ndarray) -> Metric:
+        """A first inverse of the Hessian from curvatures [C, K, N]: one for all weights, another for the bias."""
+        total = (curvatures.mean(0) * self.problem.weights).sum(1) + TINY
         spread = np.ones(len(self.penalty))
         spread[:-1] /= max(len(spread) - 1, 1)  # rows lie at a mean square distance of 1, shared by their coordinates
-        return 1 / (np.outer(curvature, spread) + self.penalty)
+        inverse = 1 / (np.outer(total, spread) + self.penalty)
+        return lambda gradient: gradient * inverse
+
+    def _dense(self, curvatures: np.ndarray) -> Metric:
+        """A first inverse of the Hessian that leaves out only how classes and problems differ and classes interact."""
+        from scipy.linalg import cho_factor, cho_solve
+
+        each = np.sqrt((curvatures.mean(0) * self.problem.weights).mean(0)).astype(np.float32)
+        bent = self.problem.rows * each[:, None]
+        hessian = bent.T @ bent
+        hessian[np.diag_indices_from(hessian)] += self.penalty + ROUNDING * np.trace(hessian)
+        factor = cho_factor(hessian, overwrite_a=True, check_finite=False)
+
+        def solved(gradient: np.ndarray) -> np.ndarray:
+            flat = gradient.reshape(-1, gradient.shape[-1]).T.astype(np.float32)
+            return cho_solve(factor, flat, check_finite=False).T.reshape(gradient.shape).astype(np.float64)
+
+        return solved
 
     def _total(self, losses: np.ndarray, theta: np.ndarray) -> np.ndarray:
         return (losses * self.problem.weights).sum(1) + 0.5 * (self.penalty * theta**2).sum((0, 2))
@@ -119,7 +141,7 @@ class _Descent:
         for step, change, rho in reversed(self.memory):
             shares.append(rho * _dots(step, q))
             q -= shares[-1][:, None] * change
-        q *= self.inverse * self.gain[:, None]
+        q = self.inverse(q) * self.gain[:, None]
         for (step, change, rho), share in zip(self.memory, reversed(shares), strict=True):
             q += (share - rho * _dots(change, q))[:, None] * step
         return -q
@@ -145,7 +167,7 @@ class _Descent:
         known = product > 0  # not where a problem rests, or moves within the rounding of float32
         self.done |= ~known
         safe = np.where(known, product, 1.0)
-        self.gain = np.where(known, safe / (_dots(change, self.inverse * change) + TINY), self.gain)
+        self.gain = np.where(known, safe / (_dots(change, self.inverse(change)) + TINY), self.gain)
         self.memory = [*self.memory[1 - HISTORY :], (step, change, known / safe)]
 
 

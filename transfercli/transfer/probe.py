@@ -20,7 +20,7 @@ from transfercli.transfer.row_space import coordinates
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-2, 7))  # 0.1 to 1000, from a strong to a weak penalty
 MIDDLE = STRENGTHS[len(STRENGTHS) // 2]
 FOLDS = 5
-PATH_TOLERANCE, TOLERANCE = 1e-5, 1e-10  # nats an image: enough to compare strengths; probabilities right to 1e-4
+PATH_TOLERANCE, TOLERANCE = 3e-4, 3e-11  # shares of the loss: to compare strengths; for probabilities right to 1e-4
 CLEARLY = 3.0  # standard errors by which the held-out loss has risen when weaker penalties are no longer tried
 ABSENT = float(np.log(1e-6))  # the bias of a class without images
 AT_ONCE = 2**23  # logits in one array: folds are solved together as long as theirs fit
@@ -87,7 +87,7 @@ def solve(
             f"probe: strength {strength:g} of {len(tried)} tried, in {folds} folds: log loss {chosen.loss:.4f},"
             f" accuracy {chosen.accuracy:.4f}"
         )
-    theta = fit(problem, start, strength, TOLERANCE)[:, 0]
+    theta = fit(problem, start, strength, TOLERANCE, dense=True)[:, 0]
     kernel = np.zeros((features.shape[1], classes), np.float32)
     bias = np.full(classes, ABSENT, np.float32)
     # The penalty makes the optimum sum to zero over the classes; so made, no logit exceeds 0 without one that does.
