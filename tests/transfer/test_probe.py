@@ -170,12 +170,13 @@ def test_many_features_of_few_images_give_what_the_full_problem_gives(monkeypatc
     found = probe(features, targets, 5)
     assert abs(probabilities(found, features) - reference(features, targets, found.strength)).max() < 1e-4
     monkeypatch.setattr("transfercli.transfer.row_space.WIDE", 1000)
-    assert coordinates(features).span is None  # the features themselves, 4160 and more than are factorised
+    assert coordinates(features).span is None
     direct = probe(features, targets, 5)
     beyond_the_span = np.random.default_rng(0).permuted(features, axis=1)
     for seen in (features, beyond_the_span):
         assert abs(probabilities(found, seen) - probabilities(direct, seen)).max() < 1e-3
-    assert np.allclose([loss for _, loss, _ in found.path], [loss for _, loss, _ in direct.path], rtol=0.02)
+    assert direct.strength == found.strength
+    assert np.allclose([loss for _, loss, _ in found.path], [loss for _, loss, _ in direct.path], rtol=0.05)
 
 
 @pytest.mark.parametrize("make", [digits, wide])
