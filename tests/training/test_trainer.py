@@ -21,9 +21,9 @@ LABELS = tuple("01234")
 
 def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision="float32", **training):
     from transfercli.data.batches import ArraySource, Batches
-    from transfercli.data.dataset import Split
     from transfercli.models.classifier import Architecture, build_classifier
     from transfercli.training.backend import prepare
+    from transfercli.training.stage import Stage
     from transfercli.training.trainer import Plan, Trainer
 
     prepare(ComputeConfig(), 0)
@@ -31,10 +31,9 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     head = HeadConfig(dropout=0.3)
     classifier = build_classifier(Architecture(base, (32, 32), 3, head, LABELS, batchnorm_trains=fresh))
     batches = Batches(ArraySource(images[:128]), targets[:128], 32, seed=0)
-    paths = tuple(map(str, range(32)))
-    validation = Split("validation", paths, targets[128:], LABELS, ArraySource(images[128:]), ())
+    whole = Stage(classifier.model, batches, ArraySource(images[128:]))
     plan = Plan(tuple(phases), TrainingConfig(**training), 0, precision, fresh)
-    return Trainer(classifier, batches, validation, plan, Events(), keep or (lambda *_: None))
+    return Trainer(classifier, lambda phase: whole, targets[128:], plan, Events(), keep or (lambda *_: None))
 
 
 def tensors(trained):

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from transfercli.config.schema import PhaseConfig, TransferConfig
+from transfercli.config.schema import ExperimentConfig
 from transfercli.training.phases import Phase
-from transfercli.transfer.strategies import STRATEGIES, phases_of, share_out
+from transfercli.transfer.strategies import PROBE, STRATEGIES, phases_of, share_out
 
 STAGES = ("conv1", "conv2", "conv3")
 
 
-def phases(strategy: str, epochs: int = 20, **more) -> list[Phase]:
-    return phases_of(TransferConfig(strategy=strategy, **more), epochs, 1e-3, STAGES)
+def config(epochs: int = 20, model: dict[str, Any] | None = None, **transfer: Any) -> ExperimentConfig:
+    return ExperimentConfig.model_validate(
+        {
+            "name": "s",
+            "data": {"train": "images"},
+            "model": {"base": "small_cnn", "weights": {"run": "earlier"}, **(model or {})},
+            "transfer": transfer,
+            "training": {"epochs": epochs},
+        }
+    )
+
+
+def phases(strategy: str, epochs: int = 20, hidden: tuple[int, ...] = (32,), **more: Any) -> list[Phase]:
+    return phases_of(config(epochs, {"head": {"hidden": list(hidden)}}, strategy=strategy, **more), STAGES)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -24,7 +38,24 @@ def test_every_strategy_trains_exactly_the_epochs_asked_for(strategy: str, epoch
 
 
 def test_feature_extraction_never_touches_the_base() -> None:
-    assert phases("feature_extraction") == phases("linear_probe") == [Phase("none", 20, 1e-3)]
+    assert phases("feature_extraction") == [Phase("none", 20, 1e-3)]
+
+
+@pytest.mark.parametrize("strategy", ["partial", "gradual", "full"])
+def test_a_linear_head_is_solved_for_and_all_epochs_go_to_the_phases_after_it(strategy: str) -> None:
+    first, *later = phases(strategy, hidden=())
+    assert first == PROBE
+    assert sum(phase.epochs for phase in later) == 20
+    assert "none" not in {phase.unfreeze for phase in later}
+
+
+def test_a_linear_probe_takes_no_epoch() -> None:
+    assert phases("linear_probe", hidden=()) == [PROBE]
+
+
+@pytest.mark.parametrize("model", [{"weights": "none"}, {"head": {"init": "keep"}}])
+def test_nothing_is_solved_on_a_base_that_knows_nothing_or_over_a_head_that_is_kept(model: dict[str, Any]) -> None:
+    assert phases_of(config(model=model, strategy="linear_probe"), STAGES) == [Phase("none", 20, 1e-3)]
 
 
 def test_partial_trains_the_head_first_and_then_from_the_stage_at_a_lower_rate() -> None:
@@ -49,8 +80,8 @@ def test_full_probes_first() -> None:
 
 
 def test_explicit_phases_are_taken_as_they_are() -> None:
-    given = [PhaseConfig(epochs=3), PhaseConfig(unfreeze="conv3", epochs=2, learning_rate=1e-5)]
-    assert phases_of(TransferConfig(phases=given), 99, 1e-3, STAGES) == [
+    given = [{"epochs": 3}, {"unfreeze": "conv3", "epochs": 2, "learning_rate": 1e-5}]
+    assert phases_of(config(phases=given), STAGES) == [
         Phase("none", 3, 1e-3),
         Phase("conv3", 2, 1e-5),
     ]

@@ -1,0 +1,96 @@
+"""Cutting a classifier: the two sides are the whole, and nothing that trains is below the cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from transfercli.config.schema import HeadConfig
+
+SIZES = {"small_cnn": 32, "vgg16": 32, "resnet18": 32, "resnet50": 32, "densenet121": 32, "mobilenetv2": 32}
+SIZES |= {"inceptionv3": 75, "efficientnetb0": 32, "convnexttiny": 32}
+
+
+def built(base: str, **head):  # noqa: ANN202
+    from transfercli.models.classifier import Architecture, build_classifier
+
+    size = SIZES[base]
+    return build_classifier(Architecture(base, (size, size), 3, HeadConfig(**head), ("a", "b", "c")))
+
+
+def pixels(size: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype("uint8")
+
+
+@pytest.mark.parametrize("base", SIZES)
+def test_what_is_below_and_above_a_cut_is_the_whole_classifier(base: str) -> None:
+    from transfercli.models.surgery import cut_below
+    from transfercli.transfer.stages import upper_model
+
+    classifier, images = built(base), pixels(SIZES[base])
+    whole = classifier.model.predict_on_batch(images)
+    for unfreeze in ("none", list(classifier.stages)[-1], 3):
+        cut = cut_below(classifier, unfreeze)
+        found = upper_model(cut).predict_on_batch(cut.prefix.predict_on_batch(images))
+        assert np.allclose(found, whole, atol=1e-5), unfreeze
+
+
+@pytest.mark.parametrize("base", SIZES)
+def test_no_layer_that_trains_is_below_the_cut(base: str) -> None:
+    from transfercli.models.classifier import freeze_below
+    from transfercli.models.surgery import cut_below
+
+    classifier = built(base)
+    for unfreeze in ("none", *classifier.stages, 5):
+        cut = cut_below(classifier, unfreeze)
+        if cut is not None:
+            freeze_below(classifier, unfreeze)
+            assert not cut.prefix.trainable_variables, unfreeze
+
+
+@pytest.mark.parametrize(
+    "base, unfreeze, behind",
+    [
+        ("resnet50", "conv5", "conv4_block6_out"),
+        ("resnet50", "conv5_block3_2_conv", "conv5_block2_out"),  # inside a residual block: below its shortcut
+        ("vgg16", "block5_conv3", "block5_conv2"),
+        ("densenet121", "conv5", "pool4_pool"),
+        ("resnet50", "conv5_block3_out", "pool"),  # nothing above it has weights
+    ],
+)
+def test_the_cut_is_at_the_next_single_tensor_below(base: str, unfreeze: str, behind: str) -> None:
+    from transfercli.models.surgery import cut_below
+
+    assert cut_below(built(base), unfreeze).behind == behind
+
+
+def test_nothing_is_cut_where_everything_trains() -> None:
+    from transfercli.models.surgery import cut_below
+
+    assert cut_below(built("small_cnn"), "all") is None
+
+
+def test_training_above_a_cut_trains_the_classifier() -> None:
+    import keras
+
+    from transfercli.models.classifier import freeze_below
+    from transfercli.models.surgery import cut_below
+    from transfercli.transfer.stages import upper_model
+
+    classifier, images = built("small_cnn"), pixels(32)
+    freeze_below(classifier, "conv3")
+    cut = cut_below(classifier, "conv3")
+    upper = upper_model(cut)
+    upper.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = classifier.model.predict_on_batch(images)
+    upper.train_on_batch(cut.prefix.predict_on_batch(images), np.array([0, 1]))
+    after = classifier.model.predict_on_batch(images)
+    assert not np.allclose(before, after, atol=1e-4)
+    assert np.allclose(upper.predict_on_batch(cut.prefix.predict_on_batch(images)), after, atol=1e-5)
+
+
+def test_multiplications_are_those_of_the_convolutions() -> None:
+    from transfercli.models.surgery import multiplications
+
+    expected = 30 * 30 * 27 * 32 + 13 * 13 * 288 * 64 + 4 * 4 * 576 * 64
+    assert multiplications(built("small_cnn").base) == expected
