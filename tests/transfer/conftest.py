@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+LABELS = tuple("01234")
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """120 real digits 0-4 as uint8 [120, 32, 32, 3] and targets."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    chosen = np.flatnonzero(data.target < 5)[:120]
+    pixels = [Image.fromarray((data.images[i] * 255 / 16).astype("uint8")).resize((32, 32)) for i in chosen]
+    return np.stack([np.asarray(image.convert("RGB")) for image in pixels]), data.target[chosen].astype("int32")
+
+
+class World:
+    """A classifier on digits, and what sets its phases up."""
+
+    def __init__(self, digits: tuple[np.ndarray, np.ndarray], root: Path | None) -> None:
+        self.images, self.targets = digits
+        self.root = root
+
+    def classifier(self, base: str = "small_cnn", **head: Any) -> Any:
+        import keras
+
+        from transfercli.config.schema import HeadConfig
+        from transfercli.models.classifier import Architecture, build_classifier
+
+        keras.utils.set_random_seed(1)
+        return build_classifier(Architecture(base, (32, 32), 3, HeadConfig(**head), LABELS))
+
+    def split(self, start: int, stop: int) -> Any:
+        from transfercli.data.batches import ArraySource
+        from transfercli.data.dataset import Split
+
+        names = tuple(f"{index:064x}" for index in range(start, stop))
+        return Split("", names, self.targets[start:stop], LABELS, ArraySource(self.images[start:stop]), names)
+
+    def stages(self, classifier: Any, **changes: Any) -> Any:
+        from transfercli.config.schema import AugmentationConfig
+        from transfercli.data.augment import build
+        from transfercli.data.batches import Batches
+        from transfercli.events import Events
+        from transfercli.transfer.features import FeatureCache
+        from transfercli.transfer.stages import PhaseStages, Training
+
+        training, validation = self.split(0, 90), self.split(90, 120)
+        augmentation = AugmentationConfig(**changes.pop("augmentation", {}))
+        common = Training(
+            training,
+            validation,
+            lambda source, augment: Batches(source, training.targets, 32, seed=0, augment=augment),
+            augmentation,
+            build(augmentation, len(LABELS)),
+            None,
+            0,
+            **changes,
+        )
+        cache = FeatureCache(self.root, 10**9, "stretch", Events()) if self.root else None
+        return PhaseStages(classifier, common, cache, Events())
+
+    def train(self, classifier: Any, phases: list[Any], **changes: Any) -> Any:
+        """The stages, after a training through them."""
+        from transfercli.config.schema import TrainingConfig
+        from transfercli.events import Events
+        from transfercli.training.trainer import Plan, Trainer
+
+        stages = self.stages(classifier, **changes)
+        plan = Plan(tuple(phases), TrainingConfig(), 0)
+        trainer = Trainer(classifier, stages, self.targets[90:120], plan, Events(), lambda *_: None)
+        trainer.run()
+        self.progress = trainer.progress
+        return stages
+
+
+@pytest.fixture
+def cached(digits: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> World:
+    return World(digits, tmp_path / "cache")
+
+
+@pytest.fixture
+def uncached(digits: tuple[np.ndarray, np.ndarray]) -> World:
+    return World(digits, None)

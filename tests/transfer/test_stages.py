@@ -1,0 +1,140 @@
+"""A frozen layer runs once per image, and nothing else changes by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from transfercli.errors import ConfigError
+from transfercli.training.phases import Phase
+from transfercli.transfer.strategies import PROBE
+
+PHASES = [Phase("none", 12, 1e-2), Phase("conv3", 12, 1e-3)]
+
+
+def tensors(classifier: Any) -> dict[str, np.ndarray]:
+    from transfercli.models.tensors import read_tensors
+
+    return read_tensors(classifier)
+
+
+def furthest(one: Any, other: Any) -> float:
+    found, expected = tensors(one), tensors(other)
+    return max(float(np.abs(found[name] - expected[name]).max()) for name in expected)
+
+
+@pytest.mark.parametrize("head", [{}, {"hidden": [16], "dropout": 0.5}, {"pooling": "flatten"}])
+def test_trained_on_cached_features_the_weights_are_those_of_training_without(
+    cached: Any, uncached: Any, head: dict[str, Any]
+) -> None:
+    one, other = cached.classifier(**head), uncached.classifier(**head)
+    stages = cached.train(one, PHASES)
+    uncached.train(other, PHASES)
+    assert stages.cache.misses == 2 * 120
+    assert furthest(one, other) < 1e-5
+
+
+def test_a_residual_base_with_batchnorm_trains_the_same_with_and_without(cached: Any, uncached: Any) -> None:
+    phases = [Phase("conv5", 6, 1e-4)]
+    one, other = cached.classifier("resnet18"), uncached.classifier("resnet18")
+    stages = cached.train(one, phases)
+    uncached.train(other, phases)
+    assert stages.cache.misses == 120
+    assert furthest(one, other) < 1e-4
+
+
+def test_another_head_or_rate_finds_all_features_and_another_base_none(cached: Any) -> None:
+    cached.train(cached.classifier(), [Phase("none", 3, 1e-2)])
+    again = cached.train(cached.classifier(hidden=[8]), [Phase("none", 5, 1e-3)])
+    assert (again.cache.hits, again.cache.misses) == (120, 0)
+    other = cached.classifier()
+    other.base.get_layer("conv1").bias.assign(np.full(32, 0.5, "float32"))
+    anew = cached.train(other, [Phase("none", 3, 1e-2)])
+    assert (anew.cache.hits, anew.cache.misses) == (0, 120)
+
+
+def test_a_prefix_that_was_trained_in_between_is_another_prefix(cached: Any) -> None:
+    stages = cached.train(cached.classifier(), [Phase("none", 3, 1e-2), Phase("all", 1, 1e-2), Phase("none", 3, 1e-2)])
+    assert (stages.cache.hits, stages.cache.misses) == (0, 2 * 120)
+
+
+def test_epochs_cycle_through_the_views_which_are_those_of_every_other_run(cached: Any) -> None:
+    augmentation = {"preset": "light", "views": 2}
+    first = cached.stages(cached.classifier(), augmentation=augmentation)
+    stage = first(Phase("none", 6, 1e-2))
+    assert first.cache.misses == 2 * 90 + 30
+    seen = []
+    for epoch in range(4):
+        stage.batches.source.set_epoch(epoch)
+        seen.append(stage.batches.source.read(np.arange(90)))
+    assert np.array_equal(seen[0], seen[2])
+    assert np.array_equal(seen[1], seen[3])
+    assert not np.array_equal(seen[0], seen[1])
+    again = cached.stages(cached.classifier(), augmentation=augmentation)
+    again(Phase("none", 6, 1e-2))
+    assert (again.cache.hits, again.cache.misses) == (2 * 90 + 30, 0)
+
+
+def test_a_view_follows_from_the_pixels_and_its_number_whatever_is_beside_it(cached: Any) -> None:
+    from transfercli.transfer.views import ViewedImages, views_of
+
+    common = cached.stages(cached.classifier(), augmentation={"preset": "light", "views": 3}).training
+    rows = ViewedImages(common.training.images, views_of(common.augmentation, common.augment, 10))
+    together = rows.read(np.arange(12))
+    assert all(np.array_equal(together[row], rows.read(np.array([row]))[0]) for row in (0, 5, 11))
+    assert not np.array_equal(together[0], together[1])
+
+
+def test_features_of_an_image_are_the_same_bits_whatever_images_are_beside_it(cached: Any) -> None:
+    from transfercli.models.surgery import cut_below
+    from transfercli.transfer.prefix import Prefix
+
+    prefix = Prefix(cut_below(cached.classifier("resnet18"), "conv5"), "float32")
+    together = prefix(cached.images[:32])
+    assert np.array_equal(together[7], prefix(cached.images[7:8])[0])
+    assert np.array_equal(together[3:20], prefix(cached.images[3:20]))
+
+
+def test_a_damaged_row_is_computed_again(cached: Any) -> None:
+    cached.stages(cached.classifier())(Phase("none", 9, 1e-2))
+    (segment, *_) = sorted(cached.root.glob("features/*/*.rows"), key=lambda path: -path.stat().st_size)
+    stage = cached.stages(cached.classifier())(Phase("none", 9, 1e-2))
+    whole = np.array(stage.batches.source.read(np.arange(90)))
+    content = bytearray(segment.read_bytes())
+    content[3] ^= 1
+    segment.write_bytes(content)
+    stage = cached.stages(cached.classifier())(Phase("none", 9, 1e-2))
+    assert np.array_equal(stage.batches.source.read(np.arange(90)), whole)
+
+
+def test_what_was_computed_before_a_stop_is_kept(cached: Any) -> None:
+    stages = cached.stages(cached.classifier())
+
+    def stop(stage: str, done: int, *_: Any) -> None:
+        if stage == "features" and done >= 64:
+            raise KeyboardInterrupt
+
+    stages.cache.events.progress = stop
+    with pytest.raises(KeyboardInterrupt):
+        stages(Phase("none", 9, 1e-2))
+    again = cached.stages(cached.classifier())
+    again(Phase("none", 9, 1e-2))
+    assert again.cache.hits >= 64
+
+
+def test_mixed_images_are_not_cached_and_required_features_are_then_refused(cached: Any) -> None:
+    mixing = {"layers": [{"MixUp": {"alpha": 0.2}}]}
+    stage = cached.stages(cached.classifier(), augmentation=mixing)(Phase("none", 9, 1e-2))
+    assert stage.behind == ""
+    with pytest.raises(ConfigError, match="mixes images"):
+        cached.stages(cached.classifier(), augmentation=mixing, required=True)(Phase("none", 9, 1e-2))
+
+
+def test_a_probe_is_one_step_and_better_than_chance_with_or_without_a_cache(cached: Any, uncached: Any) -> None:
+    for world in (cached, uncached):
+        world.train(world.classifier(), [PROBE])
+        assert (world.progress.epoch, world.progress.best_epoch) == (0, 0)
+        assert world.progress.line["val_accuracy"] > 0.5
+        assert world.progress.line["learning_rate"] == 0
