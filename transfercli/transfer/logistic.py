@@ -17,6 +17,7 @@ SUFFICIENT = 1e-4  # share of the decrease promised by the slope that a step mus
 HALVINGS = 30
 TINY = 1e-300
 ROUNDING = 1e-6  # of float32, relative to the trace
+BLOCK = 4096  # rows copied at a time
 DENSE = 4096  # coordinates up to which a matrix of them squared is factorised
 
 Metric = Callable[[np.ndarray], np.ndarray]  # from gradients [C, K, P] to steps of the same shape
@@ -114,8 +115,10 @@ class _Descent:
         from scipy.linalg import cho_factor, cho_solve
 
         each = np.sqrt((curvatures.mean(0) * self.problem.weights).mean(0)).astype(np.float32)
-        bent = self.problem.rows * each[:, None]
-        hessian = bent.T @ bent
+        hessian = np.zeros((len(self.penalty),) * 2, np.float32)
+        for begin in range(0, len(each), BLOCK):
+            bent = self.problem.rows[begin : begin + BLOCK] * each[begin : begin + BLOCK, None]
+            hessian += bent.T @ bent
         hessian[np.diag_indices_from(hessian)] += self.penalty + ROUNDING * np.trace(hessian)
         factor = cho_factor(hessian, overwrite_a=True, check_finite=False)
 

@@ -111,7 +111,7 @@ def stratified(targets: np.ndarray, folds: int, seed: int) -> np.ndarray:
 
 
 def _check(features: np.ndarray, present: np.ndarray) -> None:
-    bad = int((~np.isfinite(features).all(1)).sum())
+    bad = int((~np.isfinite(features.sum(1, dtype=np.float64))).sum())  # sums of float32 do not overflow in float64
     if bad:
         raise DataError(
             f"the features of {bad} of {len(features)} images are NaN or infinite",
