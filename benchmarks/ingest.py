@@ -32,10 +32,9 @@ import numpy as np
 from PIL import Image
 
 from transfercli.config.schema import ComputeConfig, DataConfig
-from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Dataset
 from transfercli.data.ingest import usable_cores
-from transfercli.data.load import load_dataset
+from transfercli.data.load import DataRequest, load_dataset
 from transfercli.events import Events
 
 SIZE = 224
@@ -91,14 +90,8 @@ def write_small(folder: Path, count: int) -> Path:
 
 
 def load(folder: Path, cache: Path, cores: int, size: int = SIZE) -> Dataset:
-    return load_dataset(
-        DataConfig(train="images"),
-        folder,
-        image_size=(size, size),
-        compute=ComputeConfig(cache_dir=str(cache), threads=cores),
-        assignments=Assignments(),
-        events=Events(),
-    )
+    compute = ComputeConfig(cache_dir=str(cache), threads=cores)
+    return load_dataset(DataRequest(DataConfig(train="images"), folder, (size, size), compute), Events())
 
 
 def bare(file: str, *, scaled: bool) -> int:

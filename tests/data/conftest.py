@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Dataset
-from transfercli.data.load import load_dataset
+from transfercli.data.load import DataRequest, load_dataset
 from transfercli.events import Events
 
 
@@ -88,13 +88,7 @@ def load(events: Recorder) -> Callable[..., Dataset]:
         size: int = 16,
         **data: object,
     ) -> Dataset:
-        return load_dataset(
-            DataConfig(train=train, **data),
-            folder,
-            image_size=(size, size),
-            compute=compute or ComputeConfig(),
-            assignments=assignments or Assignments(),
-            events=events,
-        )
+        config, assigned = DataConfig(train=train, **data), assignments or Assignments()
+        return load_dataset(DataRequest(config, folder, (size, size), compute or ComputeConfig(), assigned), events)
 
     return run

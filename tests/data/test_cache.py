@@ -281,12 +281,10 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from transfercli.config.schema import ComputeConfig, DataConfig
-from transfercli.data.assignments import Assignments
-from transfercli.data.load import load_dataset
+from transfercli.data.load import DataRequest, load_dataset
 from transfercli.events import Events
 for _ in range(3):
-    load_dataset(DataConfig(train="images"), Path(sys.argv[1]), image_size=(16, 16), compute=ComputeConfig(),
-                 assignments=Assignments(), events=Events())
+    load_dataset(DataRequest(DataConfig(train="images"), Path(sys.argv[1]), (16, 16), ComputeConfig()), Events())
 """
 
 

@@ -23,9 +23,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from transfercli.config.schema import ComputeConfig, DataConfig
-from transfercli.data.assignments import Assignments
 from transfercli.data.decode import Geometry, decode_file
-from transfercli.data.load import Examination, examine_dataset
+from transfercli.data.load import DataRequest, Examination, examine_dataset
 from transfercli.data.sources import IMAGE_EXTENSIONS, hidden
 from transfercli.events import Events
 
@@ -184,13 +183,12 @@ limit, folder = int(sys.argv[1]), Path(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data import ingest
-from transfercli.data.assignments import Assignments
-from transfercli.data.load import load_dataset
+from transfercli.data.load import DataRequest, load_dataset
 from transfercli.events import Events
 ingest.SMALL_PASS_SECONDS = 0.0 if sys.argv[3] == "workers" else 1e9
 config = DataConfig(train="images", max_bad_fraction=1.0)
 compute = ComputeConfig(threads=2, cache_dir=str(folder / "cache"))
-found = load_dataset(config, folder, image_size=(16, 16), compute=compute, assignments=Assignments(), events=Events())
+found = load_dataset(DataRequest(config, folder, (16, 16), compute), Events())
 pixels = {}
 for split in found.splits.values():
     for number, path in enumerate(split.paths):
@@ -318,10 +316,11 @@ def plain_files(folder: Path) -> set[str]:
 
 
 def examined(folder: Path) -> Examination:
+    """Raises nothing: what is wrong is in it."""
     config = DataConfig(train="images", max_bad_fraction=1.0)
     compute = ComputeConfig(cache="off", threads=1)
     return examine_dataset(
-        config, folder, image_size=(8, 8), compute=compute, assignments=Assignments(), events=Events()
+        DataRequest(config, folder, (8, 8), compute), Events()
     )  # raises nothing: what is wrong is in it
 
 

@@ -29,33 +29,37 @@ T = TypeVar("T")
 _LISTED = 5
 
 
-def load_dataset(
-    config: DataConfig,
-    folder: Path,
-    *,
-    image_size: tuple[int, int],
-    compute: ComputeConfig,
-    assignments: Assignments,
-    events: Events,
-    seed: int = 0,
-) -> Dataset:
-    """Read all images of a config.
+@dataclass(frozen=True)
+class DataRequest:
+    """Which images to read, and how.
 
-    Args:
+    Attributes:
         folder: the config file's; relative paths are relative to it.
         image_size: height and width in pixels.
         assignments: of earlier runs of the experiment.
         seed: of `data.split: stratified`.
-
-    Raises DataError for every way in which the data cannot be used.
     """
-    reading = _reading(config, folder, image_size, compute, events)
-    listing = list_images(config, folder, events)
+
+    config: DataConfig
+    folder: Path
+    image_size: tuple[int, int]
+    compute: ComputeConfig
+    assignments: Assignments = field(default_factory=Assignments)
+    seed: int = 0
+
+    def reading(self, events: Events) -> Reading:
+        geometry = Geometry(*self.image_size, self.config.resize)
+        return Reading(geometry, self.config.max_bad_fraction, placed(self.compute, self.folder), events)
+
+
+def load_dataset(request: DataRequest, events: Events) -> Dataset:
+    """Read all images of a config; raises DataError for every way in which the data cannot be used."""
+    listing = list_images(request.config, request.folder, events)
     check_classes(listing)
-    findings = read_images(listing, reading)
+    findings = read_images(listing, request.reading(events))
     for rule in RULES:
         rule(findings)
-    return _arrange(config, findings, assignments, seed)
+    return _arrange(request, findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +77,18 @@ class Examination:
     refusals: list[DataError] = field(default_factory=list)
 
 
-def examine_dataset(
-    config: DataConfig,
-    folder: Path,
-    *,
-    image_size: tuple[int, int],
-    compute: ComputeConfig,
-    assignments: Assignments,
-    events: Events,
-    seed: int = 0,
-) -> Examination:
+def examine_dataset(request: DataRequest, events: Events) -> Examination:
     """The same steps and rules as `load_dataset`, but for going on after a refusal, which is kept."""
     refusals: list[DataError] = []
-    reading = _reading(config, folder, image_size, compute, events)
-    listing = _tried(partial(list_images, config, folder, events), refusals)
+    listing = _tried(partial(list_images, request.config, request.folder, events), refusals)
     if listing is None:
         return Examination(refusals=refusals)
     _tried(partial(check_classes, listing), refusals)
     known = not refusals
-    findings = read_images(listing, reading)
+    findings = read_images(listing, request.reading(events))
     for rule in RULES:
         _tried(partial(rule, findings), refusals)
-    dataset = _tried(partial(_arrange, config, findings, assignments, seed), refusals) if known else None
+    dataset = _tried(partial(_arrange, request, findings), refusals) if known else None
     return Examination(findings, dataset, refusals)
 
 
@@ -106,19 +100,13 @@ def _tried(step: Callable[[], T], refusals: list[DataError]) -> T | None:
         return None
 
 
-def _reading(
-    config: DataConfig, folder: Path, image_size: tuple[int, int], compute: ComputeConfig, events: Events
-) -> Reading:
-    return Reading(Geometry(*image_size, config.resize), config.max_bad_fraction, placed(compute, folder), events)
-
-
-def _arrange(config: DataConfig, findings: Findings, assignments: Assignments, seed: int) -> Dataset:
+def _arrange(request: DataRequest, findings: Findings) -> Dataset:
     """Put the usable images on sides; raises DataError where a class has too few."""
-    usable, labels, listing = findings.usable, findings.labels, findings.listing
+    config, usable, labels, listing = request.config, findings.usable, findings.labels, findings.listing
     samples = [Sample(one.entry.pixel_hash, one.label, one.side, listing.groups.get(one.name, "")) for one in usable]
     folds = Folds(config.folds, config.fold) if config.folds and config.fold else None
-    drawn = seed if config.split == "stratified" else None
-    earlier = assignments.known(config.folds or 0)
+    drawn = request.seed if config.split == "stratified" else None
+    earlier = request.assignments.known(config.folds or 0)
     sides = assign(samples, listing.fractions, earlier, folds=folds, seed=drawn)
     _warn_moved(usable, sides, findings.reading.events)
     side_of = {id(one): side for one, side in zip(usable, sides.sides, strict=True)}
@@ -128,9 +116,8 @@ def _arrange(config: DataConfig, findings: Findings, assignments: Assignments, s
         if (members := [one for one in usable if side_of[id(one)] == side])
     }
     records = tuple(one.record(side_of.get(id(one), "")) for one in findings.found)
-    return Dataset(
-        config.train, records, labels, splits, findings.ingest.counts, assignments.extended(sides.assignments)
-    )
+    assignments = request.assignments.extended(sides.assignments)
+    return Dataset(config.train, records, labels, splits, findings.ingest.counts, assignments)
 
 
 def load_recorded_split(

@@ -11,21 +11,19 @@ import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data import check
-from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Images
 from transfercli.data.findings import Findings
 from transfercli.data.headers import oddities
 from transfercli.data.heads import heads_of
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import Examination, examine_dataset
-from transfercli.data.manifest import read_assignments
 from transfercli.data.similar import look_at, without_bars
 from transfercli.errors import ArtefactError, DataError
 from transfercli.events import Events
-from transfercli.runs.folder import splits_file
+from transfercli.workflows.data import data_request
 from transfercli.workflows.job import read_config
 from transfercli.workflows.mislabelled import mislabelled
-from transfercli.workflows.model import find_source, image_size, labels_for
+from transfercli.workflows.model import find_source, labels_for
 
 ROWS = 64  # images looked at together: memory stays flat
 
@@ -47,7 +45,7 @@ class CheckRequest:
 def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], check.Report]:
     """The contract's result of `data check`, and the report it was made from. That training would refuse is in it."""
     config, folder = read_config(request.config, request.overrides, "finetune", request.runs)
-    examined = examine(config, folder, read_assignments(splits_file(request.runs / config.name)), events)
+    examined = examine(config, folder, request.runs / config.name, events)
     findings = examined.findings
     usable = findings.usable if findings else []
     images = findings.ingest.images([o.entry for o in usable], [o.redo for o in usable]) if findings else None
@@ -67,21 +65,13 @@ def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], c
     return result, report
 
 
-def examine(config: ExperimentConfig, folder: Path, assignments: Assignments, events: Events) -> Examination:
+def examine(config: ExperimentConfig, folder: Path, experiment: Path, events: Events) -> Examination:
     """Everything that a training with this config would read, whether it would go on or refuse."""
     if is_keras(config.data.train):
         from transfercli.training.backend import prepare
 
         prepare(config.compute, config.seed)  # before its data sets are imported from Keras
-    return examine_dataset(
-        config.data,
-        folder,
-        image_size=image_size(config),
-        compute=config.compute,
-        assignments=assignments,
-        events=events,
-        seed=config.seed,
-    )
+    return examine_dataset(data_request(config, folder, experiment), events)
 
 
 def _batches(images: Images | None, findings: Findings | None, events: Events) -> Iterator[list[np.ndarray]]:

@@ -10,14 +10,25 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from transfercli.config.schema import ExperimentConfig
 from transfercli.data.dataset import Dataset, Split
+from transfercli.data.load import DataRequest
+from transfercli.data.manifest import read_assignments
 from transfercli.errors import ConfigError
 from transfercli.events import Events
+from transfercli.runs.folder import splits_file
+from transfercli.workflows.model import image_size
 
 if TYPE_CHECKING:
     from transfercli.data.batches import Batches
 
 TOLD = 20  # classes whose numbers fit on a line or two
+
+
+def data_request(config: ExperimentConfig, folder: Path, experiment: Path) -> DataRequest:
+    """What a training with this config reads; `experiment` is the folder of its runs, which knows the sides so far."""
+    assignments = read_assignments(splits_file(experiment))
+    return DataRequest(config.data, folder, image_size(config), config.compute, assignments, config.seed)
 
 
 def relabelled(split: Split, labels: tuple[str, ...]) -> Split:

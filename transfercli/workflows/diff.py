@@ -10,9 +10,9 @@ from typing import Any
 from transfercli.data.dataset import Record
 from transfercli.data.diff import compare
 from transfercli.data.load import Examination
-from transfercli.data.manifest import read_assignments, read_manifest
+from transfercli.data.manifest import read_manifest
 from transfercli.events import Events
-from transfercli.runs.folder import find_run, splits_file
+from transfercli.runs.folder import find_run
 from transfercli.workflows.check import examine
 from transfercli.workflows.job import read_config
 
@@ -37,7 +37,7 @@ def diff_data(request: DiffRequest, events: Events) -> dict[str, Any]:
     earlier = read_manifest(run.dataset)
     config, folder = read_config(request.config, request.overrides, "finetune", request.runs)
     experiment = Path(os.path.realpath(run.path)).parent
-    examined = examine(config, folder, read_assignments(splits_file(experiment)), events)
+    examined = examine(config, folder, experiment, events)
     if examined.findings is None:
         raise examined.refusals[0]
     for refusal in examined.refusals:

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_dataset
-from transfercli.data.manifest import read_assignments
 from transfercli.evaluation.gates import from_config
 from transfercli.events import Events
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, point_latest, read_json, splits_file, status_of
+from transfercli.runs.folder import RunFolder, point_latest, read_json, status_of
 from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.begin import begin_run, resume_hint
-from transfercli.workflows.data import draw_batch
+from transfercli.workflows.data import data_request, draw_batch
 from transfercli.workflows.job import Job, TrainRequest, decide
-from transfercli.workflows.model import find_source, image_size, labels_for, new_classifier
+from transfercli.workflows.model import find_source, labels_for, new_classifier
 from transfercli.workflows.setup import Setup, set_up, warn_of_frozen_noise
 from transfercli.workflows.stopwatch import Stopwatch
 
@@ -34,6 +33,8 @@ def train(request: TrainRequest, events: Events) -> Result:
     """
     watch = Stopwatch()
     job = decide(request)
+    if job.overruled:
+        events.warn(job.overruled)
     waiting = partial(events.progress, "waiting for the lock", 0, 1, "")
     with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
         finished = finished_result(job)
@@ -80,15 +81,7 @@ def result_of(run: RunFolder) -> Result:
 
 
 def read_data(job: Job, events: Events) -> Dataset:
-    return load_dataset(
-        job.config.data,
-        job.folder,
-        image_size=image_size(job.config),
-        compute=job.config.compute,
-        assignments=read_assignments(splits_file(job.run.path.parent)),
-        events=events,
-        seed=job.config.seed,
-    )
+    return load_dataset(data_request(job.config, job.folder, job.run.path.parent), events)
 
 
 def prepare_backend(config: ExperimentConfig) -> None:
