@@ -39,7 +39,8 @@ def find_mislabelled(
     if not len(judged):
         return []
     labels = sorted({samples[row].label for row in judged})
-    targets = np.array([labels.index(samples[row].label) for row in judged])
+    number = {label: index for index, label in enumerate(labels)}
+    targets = np.array([number[samples[row].label] for row in judged])
     folds = _folds([samples[row] for row in judged])
     probabilities = cross_validated(features[judged], targets, folds, events)
     rows, guesses = suspects(probabilities, targets)
