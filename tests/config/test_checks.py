@@ -61,15 +61,10 @@ RUN = "model.weights={run: digits}"
             ["evaluation.gates={'f1[cat]': 1.1}"],
             "gates.f1[cat]: is out of range, received 1.1; allowed: a bound from 0",
         ),
-        (
-            [PHASES, NONE, "training.epochs=5"],
-            "training.epochs: contradicts transfer.phases, which have 1 in all, received 5",
-        ),
         (["model.weights=imagenet"], "model.weights: there are no published weights for small_cnn; allowed: none"),
         (["transfer.strategy=full"], "model.weights: there are no published weights for small_cnn"),
         (["transfer.strategy=scratch", "model.weights=imagenet"], "there are no published weights for small_cnn"),
         (["compute.distribution=data_parallel"], '"data_parallel" is not available in this version; allowed: none'),
-        (["compute.cache=require"], '"require" is not available in this version; allowed: auto, off'),
         (["tracking.mlflow=http://x"], '"http://x" is not available in this version; allowed: null'),
     ],
 )
@@ -83,7 +78,8 @@ def test_keys_that_do_not_go_together(refusal: Refusal, overrides: list[str], sa
     [
         [PHASES, NONE],
         [PHASES, NONE, "training.epochs=1"],
-        ["transfer.phases=[{epochs: 3}, {epochs: 4}]", NONE, "training.epochs=7"],
+        [PHASES, NONE, "training.epochs=5"],
+        ["compute.cache=require"],
         [PHASES, NONE, "transfer.strategy=null", "transfer.unfreeze=null"],
         ["transfer.strategy=linear_probe", NONE, "model.head.hidden=[]"],
         ["transfer.strategy=feature_extraction", RUN, "model.head.hidden=[8]"],
@@ -137,9 +133,13 @@ def test_a_strategy_that_is_given_stays(loaded: Loaded) -> None:
         assert resolve(loaded(MINIMAL, NONE, PHASES).config, command).transfer.strategy is None
 
 
-def test_the_epochs_of_phases_are_those_of_the_training(loaded: Loaded) -> None:
+def test_the_epochs_of_phases_are_those_of_the_training_and_others_are_said_to_be_idle(loaded: Loaded) -> None:
     phases = "transfer.phases=[{epochs: 3}, {epochs: 4}]"
-    assert resolve(loaded(MINIMAL, NONE, phases).config, "finetune").training.epochs == 7
+    both = loaded(MINIMAL, NONE, phases, "training.epochs=5")
+    assert both.overruled == "training.epochs: 5 is not used: transfer.phases have their own, 7 in all"
+    assert resolve(both.config, "finetune").training.epochs == 7
+    assert not loaded(MINIMAL, NONE, phases).overruled
+    assert not loaded(MINIMAL, NONE, phases, "training.epochs=7").overruled
 
 
 def test_from_scratch_the_weights_are_none_unless_given(loaded: Loaded) -> None:

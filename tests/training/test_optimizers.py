@@ -17,6 +17,23 @@ def test_every_optimizer_takes_the_config_s_values(name: str) -> None:
     assert optimizer.weight_decay == 0.5
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_slowed_variable_moves_at_its_factor_of_the_rate(name: str) -> None:
+    import keras
+
+    from transfercli.training.optimizers import slow_down
+
+    variables = [keras.Variable(np.ones(3, "float32")) for _ in range(2)]
+    optimizer = build_optimizer(OptimizerConfig(name=name), 0.1)
+    optimizer.build(variables)
+    slow_down(optimizer, [1.0, 0.25])
+    gradient = keras.ops.ones(3)
+    optimizer.apply([gradient, gradient], variables)
+    fast, slow = (1 - keras.ops.convert_to_numpy(variable) for variable in variables)
+    assert np.allclose(slow, 0.25 * fast, rtol=1e-5)
+    assert (fast > 0).all()
+
+
 def test_penalties_stand_on_the_kernels_that_train_and_nowhere_else() -> None:
     from transfercli.models.classifier import Architecture, build_classifier, freeze_below
 

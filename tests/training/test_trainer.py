@@ -33,7 +33,7 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     batches = Batches(ArraySource(images[:128]), targets[:128], 32, seed=0)
     whole = Stage(classifier.model, batches, ArraySource(images[128:]))
     plan = Plan(tuple(phases), TrainingConfig(**training), 0, precision, fresh)
-    return Trainer(classifier, lambda phase: whole, targets[128:], plan, Events(), keep or (lambda *_: None))
+    return Trainer(classifier, lambda _: whole, targets[128:], plan, Events(), keep or (lambda *_: None))
 
 
 def tensors(trained):

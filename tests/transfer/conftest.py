@@ -73,7 +73,7 @@ class World:
         from transfercli.events import Events
         from transfercli.training.trainer import Plan, Trainer
 
-        stages = self.stages(classifier, **changes)
+        stages = changes.pop("stages", None) or self.stages(classifier, **changes)
         plan = Plan(tuple(phases), TrainingConfig(), 0)
         trainer = Trainer(classifier, stages, self.targets[90:120], plan, Events(), lambda *_: None)
         trainer.run()

@@ -42,12 +42,21 @@ class Console(Events):
             self.show_progress(stage, done, total, unit)
 
     def epoch(self, record: dict[str, Any], total: int) -> None:
-        self._seconds.append(record["seconds"])
-        left = sum(self._seconds) / len(self._seconds) * (total - record["epoch"])
-        self._say(
-            f"epoch {record['epoch']}/{total}  loss {record['loss']:.4f}  accuracy {record['accuracy']:.4f}"
+        """A line an epoch; what is solved for and not trained has no number, no rate and nothing left to wait for."""
+        number = record["epoch"]
+        trained = 1 <= number <= total
+        said = (
+            f"  loss {record['loss']:.4f}  accuracy {record['accuracy']:.4f}"
             f"  val_loss {record['val_loss']:.4f}  val_accuracy {record['val_accuracy']:.4f}"
             f"{worst_class(record.get('val_recall', {}))}"
+        )
+        if not trained:
+            self._say(f"{'blend' if number else 'probe'}{said}  {duration(record['seconds'])}", show=not self.quiet)
+            return
+        self._seconds.append(record["seconds"])
+        left = sum(self._seconds) / len(self._seconds) * (total - number)
+        self._say(
+            f"epoch {number}/{total}{said}"
             f"  lr {record['learning_rate']:.2g}  {record['images_per_second']:.0f} images/s"
             f"  {duration(record['seconds'])}, {duration(left)} left",
             show=not self.quiet,

@@ -17,7 +17,6 @@ Found = Iterator[tuple[KeyPath, str]]
 # What comes with later versions: (the key, its values that wait; None is every text, what is allowed until then).
 NOT_YET: tuple[tuple[KeyPath, tuple[str, ...] | None, str], ...] = (
     (("compute", "distribution"), ("data_parallel",), "none"),
-    (("compute", "cache"), ("require",), "auto, off"),
     (("tracking", "mlflow"), None, "null"),
 )
 FOLDS = {"folds": "how many folds there are", "fold": "which fold validates, from 1"}
@@ -47,14 +46,6 @@ def _phases_alone(data: Any) -> Found:
     for key in ("strategy", "unfreeze"):
         if at(("transfer", key), data) is not None:
             yield ("transfer", key), "cannot stand beside phases, which say it all; remove one of the two"
-
-
-def _epochs_of_phases(data: Any) -> Found:
-    phases, epochs = at(("transfer", "phases"), data), at(("training", "epochs"), data)
-    each = [at(("epochs",), phase) for phase in phases] if isinstance(phases, list) else []
-    if type(epochs) is int and each and all(type(one) is int for one in each) and epochs != sum(each):
-        message = f"contradicts transfer.phases, which have {sum(each)} in all, received {epochs}; leave it out"
-        yield ("training", "epochs"), f"{message}, or change the phases"
 
 
 def _folds(data: Any) -> Found:
@@ -153,7 +144,6 @@ def _large_enough(data: Any) -> Found:
 RULES: tuple[Callable[[Any], Found], ...] = (
     _not_yet,
     _phases_alone,
-    _epochs_of_phases,
     _folds,
     _linear_head,
     _head_from_run,

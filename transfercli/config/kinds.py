@@ -72,6 +72,18 @@ def bound_of(gate: float | str) -> float:
     return float(gate.lstrip().lstrip("<>=") if isinstance(gate, str) else gate)
 
 
+def _budget(value: Any) -> Any:
+    good = BUDGET.fullmatch(value) if isinstance(value, str) else type(value) in (int, float) and value > 0
+    if not good:
+        raise ValueError("is no budget")
+    return value
+
+
+def seconds_of(budget: float | str, probe_seconds: float) -> float:
+    """What a budget comes to, where the probe takes `probe_seconds`."""
+    return float(budget.strip().rstrip("x")) * probe_seconds if isinstance(budget, str) else float(budget)
+
+
 def _gate(value: Any) -> Any:
     if isinstance(value, str) and not is_gate(value):
         raise ValueError("is not a bound")
@@ -107,6 +119,12 @@ Channels = Annotated[Literal[3, 1], BeforeValidator(_whole)]
 Unfreeze = Annotated[
     Annotated[Whole, Field(ge=0)] | Text,
     Allowed("none, all, the name of a stage or layer, or a number of layers from the top"),
+]
+BUDGET = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*x\s*")
+Budget = Annotated[
+    Number | str,
+    BeforeValidator(_budget),
+    Allowed('seconds, or a text such as "3x": a multiple of what the probe takes'),
 ]
 GATE = re.compile(r"\s*(>=|<=)\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 Gate = Annotated[

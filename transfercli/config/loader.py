@@ -33,6 +33,15 @@ class LoadedConfig:
     folder: Path
     places: dict[KeyPath, Place] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def overruled(self) -> str:
+        """Which key another one makes idle, and why, or "". To be asked before the config is resolved."""
+        phases, training = self.config.transfer.phases, self.config.training
+        epochs = sum(phase.epochs for phase in phases or ())
+        if not phases or "epochs" not in training.model_fields_set or training.epochs == epochs:
+            return ""
+        return f"training.epochs: {training.epochs} is not used: transfer.phases have their own, {epochs} in all"
+
     def where(self, key: str) -> str:
         """`file:line` of `a.b.c`, or of the mapping around it where the file leaves it out."""
         return str(mark_of(tuple(key.split(".")), self.places))

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from transfercli.config.kinds import (
     Allowed,
+    Budget,
     Channels,
     Flag,
     FolderName,
@@ -175,6 +176,9 @@ class TransferConfig(Section):
     phases: list[PhaseConfig] | None = Field(
         None, min_length=1, description="explicit phases, instead of the strategy's own"
     )
+    budget: Budget = Field(
+        "3x", description="for auto: what it may take in all, in seconds or as a multiple (3x) of what its probe takes"
+    )
 
 
 class OptimizerConfig(Section):
@@ -248,9 +252,15 @@ class ComputeConfig(Section):
     """Precision, caches and cores."""
 
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of training steps; what is reported or exported is always float32"
+        "auto",
+        description="of training steps and cached features; auto: features in bfloat16 where the processor has it;"
+        " what is reported or exported is always float32",
     )
-    cache: Literal["auto", "off", "require"] = Field("auto", description="image and feature caches")
+    cache: Literal["auto", "off", "require"] = Field(
+        "auto",
+        description="of images and of what frozen layers make of them; auto keeps features where that pays, require"
+        " always and stops where it cannot",
+    )
     cache_dir: Text | None = Field(None, description="null takes the user's cache folder")
     cache_max_gb: Positive = Field(50.0, description="gigabytes the caches may hold")
     threads: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(None, description="null uses every core")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -138,6 +139,18 @@ def trainable_from(classifier: Classifier, unfreeze: int | str) -> list[str]:
             f"use none, all, a number of layers, one of the stages {', '.join(stages)}, or a layer's name",
         )
     return order[order.index(first) :]
+
+
+def depths(classifier: Classifier, variables: Sequence[keras.Variable]) -> list[int]:
+    """How many stages below the uppermost each variable is; 0 in the uppermost stage and in the head."""
+    stages = reversed(list(classifier.stages.values()))
+    depth = {
+        id(variable): number
+        for number, names in enumerate(stages)
+        for name in names
+        for variable in classifier.base.get_layer(name).variables
+    }
+    return [depth.get(id(variable), 0) for variable in variables]
 
 
 def freeze_below(classifier: Classifier, unfreeze: int | str) -> None:

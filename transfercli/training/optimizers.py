@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.schema import OptimizerConfig, RegularizationConfig
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     import keras
 
 
-def _keras(name: str, *options: str) -> Callable[[OptimizerConfig, Any], Any]:
-    """A row: the class `keras.optimizers.NAME`, and which keys of the config it takes."""
+def _keras(name: str, *options: str, no_decay: float | None = None) -> Callable[[OptimizerConfig, Any], Any]:
+    """A row: the class `keras.optimizers.NAME`, which keys of the config it takes, and how it is told of no decay."""
 
     def build(config: OptimizerConfig, learning_rate: Any) -> Any:
         import keras
 
         chosen = {option: getattr(config, option) for option in options}
-        chosen["weight_decay"] = config.weight_decay or None
+        chosen["weight_decay"] = config.weight_decay or no_decay
         return getattr(keras.optimizers, name)(learning_rate=learning_rate, **chosen)
 
     return build
@@ -28,7 +28,7 @@ OPTIMIZERS: dict[str, Callable[[OptimizerConfig, Any], Any]] = {
     "sgd": _keras("SGD", "momentum"),
     "rmsprop": _keras("RMSprop"),
     "adam": _keras("Adam"),
-    "adamw": _keras("AdamW"),
+    "adamw": _keras("AdamW", no_decay=0.0),
 }
 
 
@@ -42,6 +42,19 @@ def build_optimizer(config: OptimizerConfig, learning_rate: Any) -> keras.optimi
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+def slow_down(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -> None:
+    """Discriminative learning rates (Howard & Ruder 2018): each trainable variable moves at its factor of the rate.
+
+    factors: in the order of the variables that the optimizer was built for. Decoupled weight decay keeps its own pace.
+    """
+    update = optimizer.update_step
+
+    def slower(gradient: Any, variable: Any, learning_rate: Any) -> Any:
+        return update(gradient, variable, learning_rate * factors[optimizer._get_variable_index(variable)])
+
+    optimizer.update_step = slower
 
 
 def regularize(model: keras.Model, config: RegularizationConfig) -> None:

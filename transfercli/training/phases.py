@@ -7,6 +7,9 @@ from typing import Literal
 
 Unfreeze = int | str
 
+FINE_TUNING = 0.1  # of the head's learning rate, for weights that came pretrained
+DECAY = 0.5  # of each stage against the one above (discriminative rates; ULMFiT, Howard & Ruder 2018, has 1/2.6)
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -24,3 +27,6 @@ class Phase:
     learning_rate: float
     kind: Literal["train", "probe", "blend"] = "train"
     decay: float = 1.0
+
+
+PROBE = Phase("none", 0, 0.0, "probe")

@@ -19,13 +19,13 @@ import numpy as np
 from transfercli.config.schema import TrainingConfig
 from transfercli.errors import ConfigError, RoomError, no_room
 from transfercli.events import Events, counted
-from transfercli.models.classifier import Classifier, freeze_below
+from transfercli.models.classifier import Classifier, depths, freeze_below
 from transfercli.models.forward import computing_in, forward
 from transfercli.models.tensors import assign_tensors, read_tensors
 from transfercli.training.batchnorm import fit_momentum
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.losses import build_accuracy, build_loss
-from transfercli.training.optimizers import build_optimizer, regularize
+from transfercli.training.optimizers import build_optimizer, regularize, slow_down
 from transfercli.training.phases import Phase
 from transfercli.training.schedules import build_schedule
 from transfercli.training.stage import Stage, Stages
@@ -123,8 +123,9 @@ class Trainer:
         self.progress.in_phase, self.progress.waited, self.progress.phase_best = 0, 0, None
         if self.progress.phase > len(self.plan.phases):
             return
-        if self.plan.training.early_stopping and self._best:
-            assign_tensors(self.classifier, self._best)  # an early stop has walked past the best epoch
+        walked_past = self.plan.training.early_stopping or (self._phase.kind == "blend" and self.progress.best_epoch)
+        if walked_past and self._best:
+            assign_tensors(self.classifier, self._best)
         self.begin_phase()
 
     def begin_phase(self) -> Stage:
@@ -147,6 +148,8 @@ class Trainer:
             jit_compile=keras.backend.backend() == "jax",
         )
         model.optimizer.build(model.trainable_variables)
+        if phase.decay != 1:
+            slow_down(model.optimizer, [phase.decay**n for n in depths(self.classifier, model.trainable_variables)])
         trained = sum(math.prod(v.shape) for v in model.trainable_variables)
         self.events.info(
             f"phase {self.progress.phase} of {len(self.plan.phases)}: unfreeze {phase.unfreeze},"

@@ -7,14 +7,12 @@ optimizer's, because weights that already know something must move less than a h
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError
-from transfercli.training.phases import Phase, Unfreeze
-
-FINE_TUNING = 0.1  # of the head's learning rate, for weights that came pretrained
-DECAY = 0.5  # gradual: each deeper stage moves at this fraction of the one above (ULMFiT, Howard & Ruder 2018)
+from transfercli.training.phases import DECAY, FINE_TUNING, PROBE, Phase, Unfreeze
+from transfercli.transfer.auto import Measured, phases_within
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Request:
     """What a strategy is given.
 
     stages: of the base, from the input to the top. solvable: the head is linear, new, and on a base that knows
-    something: a probe can be solved for, and later phases start from it.
+    something: a probe can be solved for, and later phases start from it. measured: for auto.
     """
 
     epochs: int
@@ -30,9 +28,8 @@ class Request:
     stages: tuple[str, ...]
     unfreeze: Unfreeze | None = None
     solvable: bool = False
-
-
-PROBE = Phase("none", 0, 0.0, "probe")
+    pretrained: bool = True
+    measured: Measured | None = None
 
 
 def share_out(epochs: int, weights: list[float]) -> list[int]:
@@ -92,10 +89,12 @@ def partial(request: Request) -> list[Phase]:
 
 
 def gradual(request: Request) -> list[Phase]:
-    """The head, then stage by stage from the top, slower towards the input."""
+    """The head, then stage by stage from the top; within a phase each stage is slower than the one above."""
     steps: list[tuple[Unfreeze, float, float]] = [("none", 2, 1.0)]
-    steps += [(stage, 1, FINE_TUNING * DECAY**depth) for depth, stage in enumerate(reversed(request.stages))]
-    return _after_the_head(request, steps)
+    steps += [(stage, 1, FINE_TUNING) for stage in reversed(request.stages)]
+    return [
+        replace(phase, decay=DECAY) if phase.unfreeze != "none" else phase for phase in _after_the_head(request, steps)
+    ]
 
 
 def full(request: Request) -> list[Phase]:
@@ -108,6 +107,14 @@ def scratch(request: Request) -> list[Phase]:
     return [Phase("all", request.epochs, request.learning_rate)]
 
 
+def auto(request: Request) -> list[Phase]:
+    """A probe, then what the data and the budget allow; from scratch, or partly, where no probe can be solved."""
+    if not request.solvable:
+        return partial(request) if request.pretrained else scratch(request)
+    assert request.measured is not None, "auto measures first"
+    return phases_within(request.measured, request.epochs, request.learning_rate)
+
+
 STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
     "linear_probe": linear_probe,
     "feature_extraction": feature_extraction,
@@ -115,17 +122,25 @@ STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
     "gradual": gradual,
     "full": full,
     "scratch": scratch,
+    "auto": auto,
 }
 
 
-def phases_of(config: ExperimentConfig, stages: tuple[str, ...]) -> list[Phase]:
-    """The phases that a config asks for; raises `ConfigError` where it asks for none. stages: of its base."""
+def phases_of(
+    config: ExperimentConfig, stages: tuple[str, ...], measure: Callable[[], Measured] | None = None
+) -> list[Phase]:
+    """The phases that a config asks for; raises `ConfigError` where it asks for none.
+
+    stages: of its base. measure: for a strategy that depends on what things cost here.
+    """
     transfer, training = config.transfer, config.training
     rate = training.optimizer.learning_rate
     if transfer.phases:
         return [Phase(phase.unfreeze, phase.epochs, phase.learning_rate or rate) for phase in transfer.phases]
     if transfer.strategy is None:
         raise ConfigError("transfer.strategy: is not resolved", "name a strategy, or give phases")
-    head, weights = config.model.head, config.model.weights
-    solvable = not head.hidden and head.init == "new" and weights != "none"
-    return STRATEGIES[transfer.strategy](Request(training.epochs, rate, stages, transfer.unfreeze, solvable))
+    head, pretrained = config.model.head, config.model.weights != "none"
+    solvable = pretrained and not head.hidden and head.init == "new"
+    measured = measure() if measure and solvable and transfer.strategy == "auto" else None
+    request = Request(training.epochs, rate, stages, transfer.unfreeze, solvable, pretrained, measured)
+    return STRATEGIES[transfer.strategy](request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from transfercli.config.loader import dump
@@ -58,6 +59,7 @@ def _create_record(job: Job, setup: Setup, source: Source) -> None:
         "git_commit": record.git_commit(job.folder),
         "backend": keras.backend.backend(),
         "precision": setup.plan.precision,
+        "phases": [asdict(phase) for phase in setup.plan.phases],
         "data": {"fingerprint": fingerprint(dataset), "images": {k: len(v) for k, v in dataset.splits.items()}},
         "cache": setup.cache_counts(),
     }

@@ -38,6 +38,7 @@ class Job:
     """One training, decided: its resolved config, the folder its paths start from, and its run folder.
 
     loaded: the resolved config and where its keys stand, in the file of this call or in the run's own copy.
+    overruled: a warning about a key that is idle, or "".
     """
 
     command: Command
@@ -46,6 +47,7 @@ class Job:
     run: RunFolder
     runs: Path
     spelled: str
+    overruled: str = ""
 
     @property
     def config(self) -> ExperimentConfig:
@@ -62,10 +64,11 @@ def decide(request: TrainRequest) -> Job:
         return _job_of_run(request, find_unfinished(request.resume, request.runs))
     if request.config is None:
         raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
-    loaded = load_resolved(request.config, request.overrides, request.command, request.runs)
+    given = load(request.config, request.overrides)
+    loaded = _resolved(given, request.command, request.runs)
     _check_published(loaded)
     run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
-    job = Job(request.command, loaded, loaded.folder, run, request.runs, _spelled(request))
+    job = Job(request.command, loaded, loaded.folder, run, request.runs, _spelled(request), given.overruled)
     if run.record.exists():
         _check_same(job)
     return job
@@ -87,7 +90,10 @@ def read_config(path: Path, overrides: tuple[str, ...], command: Command, runs: 
 
 def load_resolved(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> LoadedConfig:
     """The resolved config, with the places of its keys."""
-    loaded = load(path, overrides)
+    return _resolved(load(path, overrides), command, runs)
+
+
+def _resolved(loaded: LoadedConfig, command: Command, runs: Path) -> LoadedConfig:
     return replace(loaded, config=resolve(with_structure(loaded.config, runs), command))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from transfercli.data.cache import cache_root, placed
 from transfercli.errors import ConfigError
 from transfercli.events import Events
+from transfercli.runs.folder import read_record
 from transfercli.workflows.data import class_weights, relabelled, tell_classes
 from transfercli.workflows.model import batchnorm_trains
 
@@ -50,14 +51,20 @@ class Setup:
 
 def set_up(job: Job, dataset: Dataset, classifier: Classifier, watch: Stopwatch, events: Events) -> Setup:
     """Choose the phases, and wire data, cache, checkpoints and history to a trainer; nothing is computed or written."""
+    from transfercli.models.tensors import read_tensors
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
     from transfercli.training.frozen import never_changing
     from transfercli.training.trainer import Trainer
+    from transfercli.transfer.auto import why
 
-    plan = plan_for(job.config, classifier)
     features = feature_cache(job, events)
     stages = stages_for(job.config, dataset, classifier, features, events)
+    plan = plan_for(job, stages)
+    if stages.measured:
+        events.info(why(stages.measured, list(plan.phases)))
+    if any(phase.kind == "blend" for phase in plan.phases):
+        stages.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, never_changing(classifier, plan))
 
     def keep(progress: Progress, checkpoint: Checkpoint, is_best: bool) -> None:
@@ -77,14 +84,22 @@ def _timed(stages: PhaseStages, watch: Stopwatch) -> Stages:
     return stage_of
 
 
-def plan_for(config: ExperimentConfig, classifier: Classifier) -> Plan:
-    """The phases of the config's strategy on this base; a name that is no layer of it is a `ConfigError`."""
+def plan_for(job: Job, stages: PhaseStages) -> Plan:
+    """The phases of the config's strategy on this base, or those that the run that goes on has recorded.
+
+    A name that is no layer of the base is a `ConfigError`.
+    """
     from transfercli.models.classifier import trainable_from
     from transfercli.training.backend import step_precision
+    from transfercli.training.phases import Phase
     from transfercli.training.trainer import Plan
     from transfercli.transfer.strategies import phases_of
 
-    phases = phases_of(config, tuple(classifier.stages))
+    config, classifier = job.config, stages.classifier
+    if job.run.record.exists() and (recorded := read_record(job.run).get("phases")):
+        phases = [Phase(**phase) for phase in recorded]
+    else:
+        phases = phases_of(config, tuple(classifier.stages), lambda: stages.measure(config.transfer.budget))
     for number, phase in enumerate(phases):
         try:
             trainable_from(classifier, phase.unfreeze)
