@@ -7,7 +7,7 @@ import pytest
 
 from transfercli.errors import DataError, Interrupted
 from transfercli.events import Events
-from transfercli.transfer.probe import MIDDLE, STRENGTHS, Probe, sigmoid_unit, solve, stratified
+from transfercli.transfer.probe import MIDDLE, STRENGTHS, Probe, _choose, _Tried, sigmoid_unit, solve, stratified
 from transfercli.transfer.row_space import WIDE, coordinates
 
 
@@ -77,7 +77,7 @@ def test_class_weights_act_as_sample_weights_and_only_their_ratios_matter() -> N
     assert not np.allclose(found.kernel, probe(features, targets, 4).kernel, atol=1e-4)
 
 
-def test_the_strength_is_the_least_within_one_standard_error_of_the_best_held_out_loss() -> None:
+def test_the_strength_is_on_the_path_and_not_weaker_than_the_best() -> None:
     features, targets = digits(each=60)
     found = probe(features, targets, 10)
     tried = [strength for strength, _, _ in found.path]
@@ -89,19 +89,27 @@ def test_the_strength_is_the_least_within_one_standard_error_of_the_best_held_ou
     assert found.path[chosen][2] > 0.9
 
 
-def test_held_out_figures_are_those_of_models_that_never_saw_the_image() -> None:
+def test_the_least_strength_within_one_standard_error_is_chosen() -> None:
+    tried = [_Tried(s, loss, 0.1, 0.0, np.zeros(1)) for s, loss in [(1, 0.8), (2, 0.59), (3, 0.5), (4, 0.55)]]
+    assert _choose(tried).strength == 2
+
+
+@pytest.mark.parametrize("by_class", [None, np.array([1.0, 4.0, 0.5, 2.0])])
+def test_held_out_figures_are_those_of_models_that_never_saw_the_image(by_class: np.ndarray | None) -> None:
     from sklearn.linear_model import LogisticRegression
 
     features, targets = digits(4)
-    found = probe(features, targets, 4)
+    found = probe(features, targets, 4, by_class)
+    weights = np.ones(len(targets)) if by_class is None else by_class[targets]
+    weights = weights / weights.mean()
     folds = stratified(targets, 5, seed=0)
     centred = coordinates(features).centred.astype(np.float64)
     strength, loss, accuracy = found.path[2]
     losses, hits = [], []
     for fold in range(5):
         held, model = folds == fold, LogisticRegression(C=strength, tol=1e-8, max_iter=10_000)
-        likely = model.fit(centred[~held], targets[~held]).predict_proba(centred[held])
-        losses += list(-np.log(likely[np.arange(len(likely)), targets[held]]))
+        likely = model.fit(centred[~held], targets[~held], weights[~held]).predict_proba(centred[held])
+        losses += list(-weights[held] * np.log(likely[np.arange(len(likely)), targets[held]]))
         hits += list(likely.argmax(1) == targets[held])
     assert loss == pytest.approx(np.mean(losses), abs=2e-3)
     assert accuracy == pytest.approx(np.mean(hits), abs=0.02)

@@ -2,7 +2,7 @@
 
 Multinomial logistic regression with an L2 penalty whose strength a stratified cross-validation chooses. Arrays in,
 arrays out. scikit-learn fits the same model; here all folds share their passes over the features, which makes the
-path many times cheaper (`benchmarks/probe.py`).
+path about five times cheaper (`benchmarks/probe.py`).
 """
 
 from __future__ import annotations
@@ -66,9 +66,20 @@ def solve(
     class_weights: float [C], what an image weighs in the loss by its class; only their ratios matter.
     The strength is the least whose held-out log loss is within one standard error of the best (Breiman et al. 1984);
     where a class has a single image it is `MIDDLE`. A class without images gets a probability below 1e-6 whatever
-    the features. The same arguments give the same bits on one machine.
+    the features. The same arguments give the same bits on one machine, however many threads there are.
     Raises `DataError` where features are not finite, or fewer than two classes have images.
     """
+    import scipy.linalg  # noqa: F401 - it brings a BLAS of its own, which can be limited once it is loaded
+    from threadpoolctl import threadpool_limits
+
+    # One thread: products this narrow gain little from more, and lose several times over where others use the cores.
+    with threadpool_limits(1, "blas"):
+        return _solve(features, targets, classes, class_weights, seed, events)
+
+
+def _solve(
+    features: np.ndarray, targets: np.ndarray, classes: int, class_weights: np.ndarray | None, seed: int, events: Events
+) -> Probe:
     present, own = np.unique(targets, return_inverse=True)
     _check(features, present)
     weights = np.ones(len(own)) if class_weights is None else np.asarray(class_weights, np.float64)[targets]
