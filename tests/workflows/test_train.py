@@ -163,7 +163,22 @@ def test_a_dry_run_estimates_and_writes_nothing(world) -> None:
     result = world.train("finetune", config, dry_run=True, overrides=("transfer.strategy=full",))
     assert [phase["unfreeze"] for phase in result["phases"]] == ["none", "all"]
     assert result["seconds"]["train"] > 0
+    assert result["peak_memory_bytes"] > 10**8
     assert not world.runs.exists()
+
+
+def test_a_dry_run_counts_the_features_that_are_still_to_be_computed(source) -> None:
+    world, earlier = source
+    model = {"weights": {"run": str(Path(earlier["run"]).resolve())}}
+    alone = {"transfer": {"strategy": "partial"}, "training": {"epochs": 20}, "compute": {"cache_dir": "cache"}}
+    config = world.config("d", "digits-target", model=model, **alone)
+    probe, tuned = world.train("finetune", config, dry_run=True)["phases"]
+    images = 719
+    assert (probe["kind"], probe["cache_bytes"]) == ("probe", images * 64 * 4)
+    assert tuned["cache_bytes"] in (images * 6 * 6 * 64 * 2, images * 6 * 6 * 64 * 4)
+    world.train("finetune", config)
+    again = world.train("finetune", config, dry_run=True)
+    assert [phase["cache_bytes"] for phase in again["phases"]] == [0, 0]
 
 
 @pytest.mark.parametrize(

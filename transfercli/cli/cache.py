@@ -10,6 +10,7 @@ import typer
 from transfercli.cli.exits import run_command
 from transfercli.cli.options import Json, Quiet, Verbose
 from transfercli.cli.tables import print_pairs
+from transfercli.cli.text import byte_size
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What the caches hold; they can always be emptied.")
 
@@ -47,17 +48,9 @@ def _show(result: dict[str, Any]) -> None:
     print_pairs(
         [
             ("folder", result["folder"]),
-            ("freed", _size(result["freed"]) if "freed" in result else None),
-            ("in use", _size(result["in_use"]) if result.get("in_use") else None),
-            ("holds", f"{_size(result['bytes'])} of at most {_size(result['limit'])}"),
+            ("freed", byte_size(result["freed"]) if "freed" in result else None),
+            ("in use", byte_size(result["in_use"]) if result.get("in_use") else None),
+            ("holds", f"{byte_size(result['bytes'])} of at most {byte_size(result['limit'])}"),
             ("entries", f"{result['entries']:,}"),
         ]
     )
-
-
-def _size(count: int) -> str:
-    """`812 B`, `3.4 MB` or `12.0 GB`."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} B"

@@ -11,7 +11,7 @@ import typer
 from transfercli.cli.exits import run_command
 from transfercli.cli.options import RUNS, Json, Overrides, Quiet, Runs, Verbose
 from transfercli.cli.tables import print_pairs, print_table
-from transfercli.cli.text import duration
+from transfercli.cli.text import byte_size, duration
 
 Config = Annotated[
     Path | None,
@@ -71,17 +71,22 @@ def _train(command: Any, given: dict[str, Any]) -> None:
 
 def _show(result: dict[str, Any]) -> None:
     if result["status"] == "dry-run":
+        seconds = result["seconds"]
         print_pairs(
             [
                 ("images", ", ".join(f"{count} {name}" for name, count in result["images"].items())),
                 ("classes", ", ".join(result["classes"])),
                 ("parameters", f"{result['parameters']:,}"),
-                ("would train for about", f"{duration(result['seconds']['train'])}, its compilation included"),
+                ("features take about", duration(seconds["features"])),
+                ("and on disk", byte_size(result["cache_bytes"])),
+                ("would train for about", f"{duration(seconds['train'])}, its compilation included"),
+                ("memory at its peak", byte_size(result["peak_memory_bytes"]) if result["peak_memory_bytes"] else None),
                 ("not counted", "starting the program and Keras, and reading the images"),
             ]
         )
-        rows = [(p["unfreeze"], p["epochs"], f"{p['learning_rate']:g}", p["seconds"]) for p in result["phases"]]
-        print_table(("unfreeze", "epochs", "learning rate", "seconds"), rows)
+        columns = ("kind", "unfreeze", "epochs", "learning_rate", "features", "train")
+        rows = [[phase[name] for name in columns] for phase in result["phases"]]
+        print_table([name.replace("_", " ") for name in columns], rows)
         return
     metrics = result["metrics"]
     print_pairs(

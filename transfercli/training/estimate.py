@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from transfercli.models.forward import computing_in, forward
@@ -19,6 +21,7 @@ TIMED_STEPS = 3
 class Cost:
     """Of one phase: `train` in seconds, compilation included, and the columns that say which phase it is."""
 
+    kind: str
     unfreeze: Unfreeze
     epochs: int
     learning_rate: float
@@ -38,8 +41,18 @@ def phase_costs(trainer: Trainer) -> list[Cost]:
         trainer.progress.phase = number
         stage = trainer.begin_phase()
         seconds = _solving(stage) if stage.solve else _training(trainer, stage, phase.epochs)
-        costs.append(Cost(phase.unfreeze, phase.epochs, phase.learning_rate, round(seconds, 1)))
+        costs.append(Cost(phase.kind, phase.unfreeze, phase.epochs, phase.learning_rate, round(seconds, 1)))
     return costs
+
+
+def peak_memory() -> int | None:
+    """The most bytes of memory that this process has held at once; None where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+    return int(found.group(1)) * 1024 if found else None
 
 
 def _solving(stage: Stage) -> float:

@@ -11,13 +11,15 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
 from transfercli.config.schema import TrainingConfig
-from transfercli.errors import ConfigError, RoomError, no_room
+from transfercli.data.batches import Batches
+from transfercli.errors import ConfigError, no_room
 from transfercli.events import Events, counted
 from transfercli.models.classifier import Classifier, depths, freeze_below
 from transfercli.models.forward import computing_in, forward
@@ -27,6 +29,7 @@ from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.losses import build_accuracy, build_loss
 from transfercli.training.optimizers import build_optimizer, regularize, slow_down
 from transfercli.training.phases import Phase
+from transfercli.training.room import no_memory
 from transfercli.training.schedules import build_schedule
 from transfercli.training.stage import Stage, Stages
 from transfercli.training.validation import validation_metrics
@@ -197,10 +200,7 @@ class Trainer:
                 history = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[told]).history
         except Exception as error:
             if no_room(error):
-                raise RoomError(
-                    f"out of memory in epoch {epoch} with batches of {batches.batch_size} images",
-                    "lower data.batch_size or data.image_size; finished epochs are kept",
-                ) from error
+                raise no_memory(f"in epoch {epoch}", batches.batch_size, partial(_first, model, batches)) from error
             raise
         loss, accuracy = float(history["loss"][0]), float(history["accuracy"][0])
         if not math.isfinite(loss):
@@ -250,6 +250,11 @@ class Trainer:
     def _assign_optimizer(self, state: dict[str, np.ndarray]) -> None:
         for (_, value), variable in zip(sorted(state.items()), self.stage.model.optimizer.variables, strict=True):
             variable.assign(value)
+
+
+def _first(model: keras.Model, batches: Batches, size: int) -> None:
+    """A training step on the first `size` rows of a batch."""
+    model.train_on_batch(*(part[:size] for part in batches[0]))
 
 
 def _value(variable: Any) -> np.ndarray:

@@ -81,12 +81,10 @@ class FeatureCache:
 
         Whatever ends the pass, what was computed until then is kept. Raises `RoomError` where the disk is full.
         """
-        count = views.count if views else 1
-        inputs = ViewedImages(split.images, views)
-        keys = [f"{sha256}:{view}" for sha256 in split.sha256s for view in range(count)]
-        store = Segments(self.root, prefix.space(self.resize, views), self.max_bytes)
+        inputs, keys = ViewedImages(split.images, views), _keys(split, views)
+        store = self._store(prefix, views)
         try:
-            missing = np.array([row for row, key in enumerate(keys) if store.entry(key) is None], np.int64)
+            missing = _missing(store, keys)
             store.make_room(len(missing) * store.space.row_bytes)
             for row, feature in computed(prefix, inputs, missing, self.events):
                 store.append(Entry(keys[row]), feature)
@@ -96,4 +94,24 @@ class FeatureCache:
         if store.trouble:
             self.events.warn(f"the feature cache keeps nothing of this run: {store.trouble}")
         self.hits, self.misses = self.hits + len(keys) - len(missing), self.misses + len(missing)
-        return FeatureSource(Features(store, entries, prefix, inputs), len(split), count)
+        return FeatureSource(Features(store, entries, prefix, inputs), len(split), len(keys) // max(len(split), 1))
+
+    def missing(self, split: Split, prefix: Prefix, views: Views | None = None) -> int:
+        """How many rows `of` would have to compute."""
+        store = self._store(prefix, views)
+        try:
+            return len(_missing(store, _keys(split, views)))
+        finally:
+            store.close()
+
+    def _store(self, prefix: Prefix, views: Views | None) -> Segments:
+        return Segments(self.root, prefix.space(self.resize, views), self.max_bytes)
+
+
+def _keys(split: Split, views: Views | None) -> list[str]:
+    """What the rows of a split are found by, view after view of each image."""
+    return [f"{sha256}:{view}" for sha256 in split.sha256s for view in range(views.count if views else 1)]
+
+
+def _missing(store: Segments, keys: Sequence[str]) -> np.ndarray:
+    return np.array([row for row, key in enumerate(keys) if store.entry(key) is None], np.int64)

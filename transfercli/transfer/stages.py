@@ -115,22 +115,22 @@ class PhaseStages:
         return Boundary(multiplications(cut.prefix), row_bytes, images + others, rows, phase.epochs)
 
     def _above(self, cut: Cut, views: Views | None) -> Stage:
-        prefix, split = self._prefix(cut), self.training.training
+        prefix, split = self.prefix_of(cut), self.training.training
         told = f"features behind {cut.behind} ({' x '.join(map(str, cut.feature_shape))}, {prefix.precision})"
         self.events.info(f"{told} are computed once {f'for each of {views.count} views' if views else 'an image'}")
-        source = self._features(split, prefix, views)
-        held_out = self._features(self.training.validation, prefix)
+        source = self.features(split, prefix, views)
+        held_out = self.features(self.training.validation, prefix)
         model = upper_model(cut, batchnorm_trains=self.training.batchnorm_trains)
         return Stage(model, self.training.make_batches(source, None), held_out, cut.behind)
 
-    def _prefix(self, cut: Cut) -> Prefix:
+    def prefix_of(self, cut: Cut) -> Prefix:
         """Checked and compiled once a cut; it follows the weights of its layers."""
         if cut.key not in self._prefixes:
             images = self.training.training.images
             self._prefixes[cut.key] = checked_prefix(cut, self.training.precision, images, self.events)
         return self._prefixes[cut.key]
 
-    def _features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source:
+    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source:
         """From the cache; in memory where there is none, for a probe."""
         if self.cache is not None:
             try:
@@ -200,7 +200,7 @@ class PhaseStages:
         """Time a batch, and count where in the base the work is."""
         training, whole = self.training, self._whole_base()
         begun = time.perf_counter()
-        prefix = self._prefix(whole)
+        prefix = self.prefix_of(whole)
         first = time.perf_counter()
         prefix(training.training.images.read(np.arange(min(BATCH, len(training.training)))))
         batch_seconds, start_seconds = time.perf_counter() - first, first - begun

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transfercli.training.stage import Stage, Stages
     from transfercli.training.trainer import Phase, Plan, Progress, Trainer
     from transfercli.transfer.features import FeatureCache
-    from transfercli.transfer.stages import PhaseStages
+    from transfercli.transfer.stages import PhaseStages, Training
     from transfercli.transfer.transplant import Transplant
     from transfercli.workflows.job import Job
     from transfercli.workflows.stopwatch import Stopwatch
@@ -49,17 +49,25 @@ class Setup:
         }
 
 
-def set_up(job: Job, dataset: Dataset, classifier: Classifier, watch: Stopwatch, events: Events) -> Setup:
-    """Choose the phases, and wire data, cache, checkpoints and history to a trainer; nothing is computed or written."""
+def set_up(
+    job: Job, dataset: Dataset, classifier: Classifier, watch: Stopwatch, events: Events, *, trial: bool = False
+) -> Setup:
+    """Choose the phases, and wire data, cache, checkpoints and history to a trainer; nothing is written.
+
+    trial: phases are set up on a single batch, to be timed.
+    """
     from transfercli.models.tensors import read_tensors
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
     from transfercli.training.frozen import never_changing
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.auto import why
+    from transfercli.transfer.stages import PhaseStages
+    from transfercli.transfer.trial import TrialStages
 
     features = feature_cache(job, events)
-    stages = stages_for(job.config, dataset, classifier, features, events)
+    kind = TrialStages if trial else PhaseStages
+    stages = kind(classifier, training_for(job.config, dataset, classifier.labels, events), features, events)
     plan = plan_for(job, stages)
     if stages.measured:
         events.info(why(stages.measured, list(plan.phases)))
@@ -120,16 +128,13 @@ def feature_cache(job: Job, events: Events) -> FeatureCache | None:
     return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), job.config.data.resize, events)
 
 
-def stages_for(
-    config: ExperimentConfig, dataset: Dataset, classifier: Classifier, features: FeatureCache | None, events: Events
-) -> PhaseStages:
-    """What sets the phases up, with the class weights and the order of batches that the config asks for."""
+def training_for(config: ExperimentConfig, dataset: Dataset, labels: tuple[str, ...], events: Events) -> Training:
+    """What all phases have in common, with the class weights and the order of batches that the config asks for."""
     from transfercli.data.augment import build
     from transfercli.data.batches import SAMPLINGS
     from transfercli.training.backend import feature_precision
-    from transfercli.transfer.stages import PhaseStages, Training
+    from transfercli.transfer.stages import Training
 
-    labels = classifier.labels
     training, validation = (relabelled(dataset.splits[side], labels) for side in ("train", "validation"))
     weights = class_weights(config.training.class_weights, training)
     tell_classes(training, weights, config.training.sampling, events)
@@ -138,7 +143,7 @@ def stages_for(
         kind, size = SAMPLINGS[config.training.sampling], config.data.batch_size
         return kind(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
 
-    common = Training(
+    return Training(
         training,
         validation,
         make_batches,
@@ -150,7 +155,6 @@ def stages_for(
         batchnorm_trains(config.model),
         config.compute.cache == "require",
     )
-    return PhaseStages(classifier, common, features, events)
 
 
 def warn_of_frozen_noise(setup: Setup, report: Transplant | None, events: Events) -> None:

@@ -50,7 +50,7 @@ def train(request: TrainRequest, events: Events) -> Result:
         from_config(job.config.evaluation.gates, labels)  # known now, not when it is trained and evaluated
         prepare_backend(job.config)
         classifier, report = new_classifier(job.config, source, labels, job.folder, events)
-        setup = set_up(job, dataset, classifier, watch, events)
+        setup = set_up(job, dataset, classifier, watch, events, trial=request.dry_run)
         warn_of_frozen_noise(setup, report, events)
         if request.dry_run:
             return estimate(setup)
@@ -128,9 +128,16 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> Result:
 
 def estimate(setup: Setup) -> Result:
     """`--dry-run`: what each phase will cost, from timed steps; no run is begun."""
-    from transfercli.training.estimate import phase_costs
+    from transfercli.training.estimate import peak_memory, phase_costs
+    from transfercli.transfer.trial import TrialStages
 
-    costs = [cost.as_json() for cost in phase_costs(setup.trainer)]
+    stages = setup.stages
+    assert isinstance(stages, TrialStages)
+    trained = phase_costs(setup.trainer)
+    costs = [
+        {**cost.as_json(), "features": round(features.seconds, 1), "cache_bytes": features.bytes}
+        for cost, features in zip(trained, stages.costs, strict=False)
+    ]
     return {
         "run": None,
         "status": "dry-run",
@@ -138,5 +145,7 @@ def estimate(setup: Setup) -> Result:
         "classes": list(setup.classifier.labels),
         "parameters": setup.classifier.model.count_params(),
         "phases": costs,
-        "seconds": {stage: round(sum(cost[stage] for cost in costs), 1) for stage in ("train",)},
+        "seconds": {stage: round(sum(cost[stage] for cost in costs), 1) for stage in ("features", "train")},
+        "cache_bytes": sum(cost["cache_bytes"] for cost in costs),
+        "peak_memory_bytes": peak_memory(),
     }

@@ -1,0 +1,34 @@
+"""Out of memory: the batch size that would fit is tried, not guessed."""
+
+from __future__ import annotations
+
+import pytest
+
+from transfercli.training.room import largest_fitting, no_memory
+
+
+def room_for(images: int):
+    def step(size: int) -> None:
+        if size > images:
+            raise MemoryError
+
+    return step
+
+
+@pytest.mark.parametrize("room, fitting", [(100, 64), (64, 64), (63, 32), (1, 1), (0, None)])
+def test_the_largest_halving_that_fits_is_found(room: int, fitting: int | None) -> None:
+    assert largest_fitting(room_for(room), 128) == fitting
+
+
+def test_another_error_ends_the_search() -> None:
+    def broken(size: int) -> None:
+        raise ValueError(size)
+
+    assert largest_fitting(broken, 128) is None
+
+
+def test_the_error_names_the_batch_size_that_would_fit() -> None:
+    error = no_memory("in epoch 3", 64, room_for(20))
+    assert error.message == "out of memory in epoch 3 with batches of 64 images"
+    assert error.hint == "set data.batch_size to 16; finished epochs are kept"
+    assert "lower data.image_size" in no_memory("in epoch 3", 64, room_for(0)).hint
