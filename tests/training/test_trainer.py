@@ -9,6 +9,7 @@ from transfercli.config.schema import (
     ComputeConfig,
     EarlyStoppingConfig,
     HeadConfig,
+    OptimizerConfig,
     RegularizationConfig,
     TrainingConfig,
 )
@@ -46,24 +47,51 @@ def same(one, two) -> bool:
     return one.keys() == two.keys() and all(np.array_equal(one[key], two[key]) for key in one)
 
 
-def test_two_trainings_give_the_same_bits_and_a_third_goes_on_in_the_middle_of_a_phase(digits) -> None:
+@pytest.mark.parametrize("optimizer", [{}, {"ema": 0.9, "accumulate": 3, "clip_norm": 1.0, "name": "sgd"}])
+def test_two_trainings_give_the_same_bits_and_a_third_goes_on_in_the_middle_of_a_phase(digits, optimizer) -> None:
     phases = [Phase("none", 1, 1e-2), Phase("all", 3, 1e-3)]
+    common = {"optimizer": OptimizerConfig(**optimizer)}
     kept = {}
 
     def keep(progress, checkpoint, is_best) -> None:
         kept[progress.epoch] = checkpoint
 
-    whole = trainer(digits, phases, keep=keep)
+    whole = trainer(digits, phases, keep=keep, **common)
     whole.run()
-    again = trainer(digits, phases)
+    again = trainer(digits, phases, **common)
     again.run()
     assert same(tensors(whole), tensors(again))
     for epoch in (1, 2):  # the end of a phase, and inside one
-        resumed = trainer(digits, phases)
+        resumed = trainer(digits, phases, **common)
         resumed.resume(kept[epoch], kept[epoch])
         progress = resumed.run()
         assert progress.epoch == 4
         assert same(tensors(whole), tensors(resumed))
+
+
+def test_the_moving_average_is_judged_and_kept_and_the_weights_train_on(digits) -> None:
+    kept = []
+    job = trainer(
+        digits,
+        [Phase("all", 2, 1e-2)],
+        keep=lambda _, checkpoint, __: kept.append(checkpoint),
+        optimizer=OptimizerConfig(ema=0.99),
+    )
+    start = tensors(job)["head/logits/kernel"]
+    job.run()
+    first, second = (
+        next(v for name, v in one.state.items() if name.startswith("raw/") and v.shape == start.shape) for one in kept
+    )
+    average = kept[-1].model["head/logits/kernel"]
+    assert np.abs(average - start).max() < 0.5 * np.abs(second - start).max()  # it lags behind
+    assert np.abs(second - start).max() > 1.2 * np.abs(first - start).max()  # which do not fall back to it
+    assert np.array_equal(average, tensors(job)["head/logits/kernel"])
+
+
+def test_gradients_of_several_batches_are_one_update(digits) -> None:
+    job = trainer(digits, [Phase("all", 1, 1e-2)], optimizer=OptimizerConfig(accumulate=2))
+    job.run()
+    assert int(job.stage.model.optimizer.iterations) == 2  # of four batches
 
 
 def test_a_frozen_base_does_not_move_and_the_head_does(digits) -> None:

@@ -49,7 +49,7 @@ def test_epochs_that_were_planned_fit_into_the_budget() -> None:
 
 def test_what_follows_the_probe_is_slower_and_ends_with_a_blend() -> None:
     probe, tuned, blend = phases_within(MEASURED, 4, 1e-3)
-    assert (probe, tuned.epochs, blend.kind, blend.epochs) == (PROBE, 4, "blend", 0)
+    assert (probe, tuned.epochs, blend.kind, blend.epochs) == (PROBE, 4, "blend", 4)
     assert tuned.learning_rate == pytest.approx(1e-4)
     assert tuned.decay < 1
     assert "4 epochs of conv4 and above" in why(MEASURED, [probe, tuned, blend])
@@ -61,7 +61,7 @@ def test_a_blend_moves_what_was_trained_and_nothing_that_was_frozen(cached: Any)
     classifier = cached.classifier()
     stages = cached.stages(classifier)
     stages.start = tensors(classifier)
-    phases = [PROBE, Phase("conv3", 4, 1e-3), Phase("conv3", 0, 0.0, "blend")]
+    phases = [PROBE, Phase("conv3", 4, 1e-3), Phase("conv3", 4, 0.0, "blend")]
     cached.train(classifier, phases, stages=stages)
     assert cached.progress.epoch == 5
     found = tensors(classifier)
@@ -101,11 +101,13 @@ def tensors(classifier: Any) -> dict[str, np.ndarray]:
 
 
 def test_measuring_counts_where_the_work_is_and_turns_a_multiple_into_seconds(cached: Any) -> None:
-    measured = cached.stages(cached.classifier()).measure("3x")
+    from transfercli.transfer.measuring import measure
+
+    measured = measure(cached.stages(cached.classifier()), "3x")
     assert measured.budget == pytest.approx(3 * measured.probe_seconds)
     assert measured.images_per_class == 18
     assert measured.batches == 4
     shares = list(measured.shares.values())
     assert shares == sorted(shares, reverse=True)
     assert shares[0] == 1.0
-    assert cached.stages(cached.classifier()).measure(5).budget == 5.0
+    assert measure(cached.stages(cached.classifier()), 5).budget == 5.0

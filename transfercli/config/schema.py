@@ -188,6 +188,14 @@ class OptimizerConfig(Section):
     learning_rate: Positive = Field(1e-3, description="peak learning rate")
     weight_decay: NonNegative = Field(0.0, description="decoupled weight decay (Loshchilov & Hutter 2019)")
     momentum: Rate = Field(0.9, description="for sgd")
+    clip_norm: Positive | None = Field(None, description="the longest gradient, of all variables together; null: any")
+    accumulate: Annotated[Whole, Field(ge=1, le=65536)] = Field(
+        1, description="batches whose gradients are averaged for one update: large batches in little memory"
+    )
+    ema: Fraction | None = Field(
+        None,
+        description="momentum of a moving average of the weights, which is judged and kept instead of them; null: none",
+    )
 
 
 class ScheduleConfig(Section):

@@ -19,6 +19,10 @@ def _keras(name: str, *options: str, no_decay: float | None = None) -> Callable[
 
         chosen = {option: getattr(config, option) for option in options}
         chosen["weight_decay"] = config.weight_decay or no_decay
+        chosen["global_clipnorm"] = config.clip_norm
+        chosen["gradient_accumulation_steps"] = config.accumulate if config.accumulate > 1 else None
+        if config.ema:
+            chosen |= {"use_ema": True, "ema_momentum": config.ema, "ema_overwrite_frequency": None}
         return getattr(keras.optimizers, name)(learning_rate=learning_rate, **chosen)
 
     return build

@@ -16,9 +16,10 @@ class Phase:
     """A stretch of training with one set of trainable layers.
 
     unfreeze: none, all, a stage, a layer, or a number of base layers from the top.
-    epochs: at least 1; 0 for what takes a single step that is no gradient's.
+    epochs: of gradients, at least 1; 0 for a probe; a blend names those of the phase that it blends.
     learning_rate: its peak.
-    kind: train by gradients; probe: solve for the head; blend: choose between the head's probe and what was trained.
+    kind: train by gradients; or in a single step, probe: solve for the head, blend: choose between the probe and what
+    was trained.
     decay: each stage of the base below the uppermost learns at this fraction of the rate of the one above.
     """
 

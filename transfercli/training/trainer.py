@@ -24,6 +24,7 @@ from transfercli.events import Events, counted
 from transfercli.models.classifier import Classifier, depths, freeze_below
 from transfercli.models.forward import computing_in, forward
 from transfercli.models.tensors import assign_tensors, read_tensors
+from transfercli.training.averaging import PREFIX, TrainingWeights, restore
 from transfercli.training.batchnorm import fit_momentum
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.losses import build_accuracy, build_loss
@@ -49,7 +50,7 @@ class Plan:
 
     @property
     def epochs(self) -> int:
-        return sum(phase.epochs for phase in self.phases)
+        return sum(phase.epochs for phase in self.phases if phase.kind == "train")
 
 
 @dataclass
@@ -84,6 +85,7 @@ class Trainer:
         self.progress = Progress()
         self._stage: Stage | None = None
         self._best: dict[str, np.ndarray] | None = None
+        self._weights = TrainingWeights()
 
     def resume(self, last: Checkpoint, best: Checkpoint) -> None:
         """Go on after the epoch of `last`."""
@@ -114,12 +116,12 @@ class Trainer:
 
     def _phase_is_over(self) -> bool:
         stopping = self.plan.training.early_stopping
-        return self.progress.in_phase >= self._phase.epochs or bool(
-            stopping and self.progress.waited >= stopping.patience
-        )
+        solved = self._phase.kind != "train"
+        stopped = stopping and self.progress.waited >= stopping.patience
+        return solved or self.progress.in_phase >= self._phase.epochs or bool(stopped)
 
     def _next_phase(self) -> None:
-        if self.progress.in_phase < self._phase.epochs:
+        if self._phase.kind == "train" and self.progress.in_phase < self._phase.epochs:
             waited = counted(self.progress.waited, "epoch")
             self.events.info(f"phase {self.progress.phase} stopped early: no gain for {waited}")
         self.progress.phase += 1
@@ -134,6 +136,7 @@ class Trainer:
     def begin_phase(self) -> Stage:
         """Freeze, cut and compile what the phase trains."""
         phase, training = self._phase, self.plan.training
+        self._weights = TrainingWeights()
         freeze_below(self.classifier, phase.unfreeze)
         self._stage = stage = self.stages(phase)
         if stage.solve is not None:
@@ -142,7 +145,8 @@ class Trainer:
             fit_momentum(self.classifier.base, len(stage.batches), phase.epochs)
         model, units = stage.model, stage.model.output.shape[-1]
         regularize(model, training.regularization)
-        schedule = build_schedule(training.schedule, phase.learning_rate, phase.epochs, len(stage.batches))
+        updates = -(-len(stage.batches) // training.optimizer.accumulate)
+        schedule = build_schedule(training.schedule, phase.learning_rate, phase.epochs, updates)
         soft = stage.batches.soft
         model.compile(
             build_optimizer(training.optimizer, schedule),
@@ -174,20 +178,22 @@ class Trainer:
         epoch = progress.epoch + 1 if progress.line or stage.solve is None else 0
         fitted = self._fit(epoch) if stage.solve is None else self._solve(stage.solve)
         fit_seconds = time.perf_counter() - started
-        line: Line = {"phase": progress.phase, "epoch": epoch, **fitted, **self._validate(stage)}
+        judged, model = self._validate(stage), read_tensors(self.classifier)
+        line: Line = {"phase": progress.phase, "epoch": epoch, **fitted, **judged}
         line["learning_rate"] = 0.0 if stage.solve else float(_value(stage.model.optimizer.learning_rate))
         line["seconds"] = round(time.perf_counter() - started, 3)
         line["images_per_second"] = round(len(stage.batches.targets) / fit_seconds, 1)
         line["val_recall"] = line.pop("val_recall")  # what is not in the contract stands last
         is_best = self._count(line)
-        model = read_tensors(self.classifier)
         if is_best:
             self._best = model
-        self.keep(progress, Checkpoint(model, self._optimizer_tensors(), asdict(progress)), is_best)
+        state = self._optimizer_tensors() | self._weights.state
+        self.keep(progress, Checkpoint(model, state, asdict(progress)), is_best)
         self.events.epoch(line, self.plan.epochs)
 
     def _fit(self, epoch: int) -> dict[str, float]:
         model, batches = self.stage.model, self.stage.batches
+        restore(model, self._weights.state)
         reseed(self.classifier.model, (self.plan.seed, epoch))
         batches.set_epoch(epoch)
 
@@ -197,12 +203,12 @@ class Trainer:
         told = keras.callbacks.LambdaCallback(on_train_batch_end=tell)
         try:
             with computing_in(self.plan.precision, model):
-                history = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[told]).history
+                trained = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[told, self._weights])
         except Exception as error:
             if no_room(error):
                 raise no_memory(f"in epoch {epoch}", batches.batch_size, partial(_first, model, batches)) from error
             raise
-        loss, accuracy = float(history["loss"][0]), float(history["accuracy"][0])
+        loss, accuracy = (float(trained.history[name][0]) for name in ("loss", "accuracy"))
         if not math.isfinite(loss):
             raise ConfigError(
                 f"the training loss became {loss} in epoch {epoch}",
@@ -248,8 +254,10 @@ class Trainer:
         return {f"{i:05d}/{v.name}": _value(v) for i, v in enumerate(variables)}
 
     def _assign_optimizer(self, state: dict[str, np.ndarray]) -> None:
-        for (_, value), variable in zip(sorted(state.items()), self.stage.model.optimizer.variables, strict=True):
-            variable.assign(value)
+        names = sorted(name for name in state if not name.startswith(PREFIX))
+        for name, variable in zip(names, self.stage.model.optimizer.variables, strict=True):
+            variable.assign(state[name])
+        restore(self.stage.model, state)
 
 
 def _first(model: keras.Model, batches: Batches, size: int) -> None:

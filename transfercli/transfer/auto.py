@@ -66,7 +66,7 @@ def phases_within(measured: Measured, epochs: int, learning_rate: float) -> list
         fitting = min(epochs, epochs_within(measured, stage))
         if fitting >= min(LEAST_EPOCHS, epochs):
             tuned = Phase(stage, fitting, FINE_TUNING * learning_rate, decay=DECAY)
-            return [PROBE, tuned, Phase(stage, 0, 0.0, "blend")]
+            return [PROBE, tuned, Phase(stage, fitting, 0.0, "blend")]
     return [PROBE]
 
 

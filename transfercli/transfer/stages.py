@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 
-from transfercli.config.kinds import seconds_of
 from transfercli.config.schema import AugmentationConfig
 from transfercli.data.augment import Augment
 from transfercli.data.batches import ArraySource, Batches, Source
@@ -19,18 +17,13 @@ from transfercli.errors import ConfigError
 from transfercli.events import Events
 from transfercli.models.classifier import Classifier
 from transfercli.models.folding import fold
-from transfercli.models.forward import forward
 from transfercli.models.surgery import Cut, cut_below, multiplications
-from transfercli.models.tensors import assign_tensors, read_tensors
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage
-from transfercli.training.validation import validation_metrics
-from transfercli.transfer.auto import SLOWDOWN, Measured
-from transfercli.transfer.blend import choose_blend
 from transfercli.transfer.caching import Boundary, why_not
 from transfercli.transfer.features import FeatureCache
-from transfercli.transfer.prefix import BATCH, Prefix, checked_prefix, computed
-from transfercli.transfer.probe import sigmoid_unit, solve
+from transfercli.transfer.prefix import Prefix, checked_prefix, computed
+from transfercli.transfer.solved import SOLVED
 from transfercli.transfer.views import ViewedImages, Views, views_of
 
 
@@ -56,24 +49,24 @@ class Training:
 
 
 class PhaseStages:
-    """Phase -> its `Stage`, for a classifier whose layers are frozen as it wants. cache: None where it is off."""
+    """Phase -> its `Stage`, for a classifier whose layers are frozen as it wants.
+
+    cache: None where it is off. start: the weights before any phase, for those that go back to them.
+    """
 
     def __init__(self, classifier: Classifier, training: Training, cache: FeatureCache | None, events: Events) -> None:
         self.classifier, self.training, self.cache, self.events = classifier, training, cache, events
         self.start: dict[str, np.ndarray] = {}
-        self.measured: Measured | None = None
         self._prefixes: dict[str, Prefix] = {}
 
     def __call__(self, phase: Phase) -> Stage:
-        if phase.kind == "probe":
-            return self._probe()
-        if phase.kind == "blend":
-            return self._blend(phase)
+        if phase.kind in SOLVED:
+            return SOLVED[phase.kind](self, phase)
         cut = cut_below(self.classifier, phase.unfreeze)
         views = views_of(self.training.augmentation, self.training.augment, phase.epochs)
         if cut is None or self._why_not_cached(cut, phase, views):
             return self.whole()
-        return self._above(cut, views)
+        return self.above(cut, views)
 
     def whole(self) -> Stage:
         """The whole model, on images."""
@@ -114,7 +107,14 @@ class PhaseStages:
         row_bytes = Prefix(cut, self.training.precision).row_bytes
         return Boundary(multiplications(cut.prefix), row_bytes, images + others, rows, phase.epochs)
 
-    def _above(self, cut: Cut, views: Views | None) -> Stage:
+    def whole_base(self) -> Cut:
+        """Cut behind the pooled output of the base."""
+        cut = cut_below(self.classifier, "none")
+        assert cut is not None, "behind its last layer a base can always be cut"
+        return cut
+
+    def above(self, cut: Cut, views: Views | None) -> Stage:
+        """What is above a cut, on the features of all images."""
         prefix, split = self.prefix_of(cut), self.training.training
         told = f"features behind {cut.behind} ({' x '.join(map(str, cut.feature_shape))}, {prefix.precision})"
         self.events.info(f"{told} are computed once {f'for each of {views.count} views' if views else 'an image'}")
@@ -140,85 +140,6 @@ class PhaseStages:
                 self.cache = None
         rows = computed(prefix, ViewedImages(split.images, None), np.arange(len(split)), self.events)
         return ArraySource(np.stack([feature for _, feature in rows]).astype("float32"))
-
-    # -- solved, not trained
-
-    def _probe(self) -> Stage:
-        """The head of a frozen base, solved for on the features of the images as they are."""
-        training, events = self.training, self.events
-        if training.augment:
-            events.info("probe: on images as they are, without augmentation")
-        stage = self._above(self._whole_base(), None)
-
-        def put_solution() -> None:
-            features = stage.batches.source.read(np.arange(len(training.training)))
-            found = solve(
-                features,
-                training.training.targets,
-                len(self.classifier.labels),
-                class_weights=training.class_weights,
-                seed=training.seed,
-                events=events,
-            )
-            logits = self.classifier.head.get_layer("logits")
-            logits.set_weights(sigmoid_unit(found) if logits.units == 1 else (found.kernel, found.bias))
-
-        return replace(stage, solve=put_solution)
-
-    def _whole_base(self) -> Cut:
-        cut = cut_below(self.classifier, "none")
-        assert cut is not None, "behind its last layer a base can always be cut"
-        return cut
-
-    def _blend(self, phase: Phase) -> Stage:
-        """Choose on the validation images how far to go from the probe to what the phases since have trained."""
-        stage = self(replace(phase, kind="train", epochs=phase.epochs or 1))
-
-        def put_best() -> None:
-            trained = read_tensors(self.classifier)
-            assign_tensors(self.classifier, self.start)
-            probe = self._probe()
-            assert probe.solve is not None
-            probe.solve()
-            choose_blend(self.classifier, read_tensors(self.classifier), trained, self._judge(stage), self.events)
-
-        return replace(stage, solve=put_best)
-
-    def _judge(self, stage: Stage) -> Callable[[], float]:
-        """Log loss of the validation images."""
-        targets, labels = self.training.validation.targets, self.classifier.labels
-
-        def loss() -> float:
-            logits = forward(stage.model, stage.validation, stage.batches.batch_size, self.events, "blend")
-            return float(validation_metrics(logits, targets, labels)["val_loss"])
-
-        return loss
-
-    # -- for `auto`
-
-    def measure(self, budget: float | str) -> Measured:
-        """Time a batch, and count where in the base the work is."""
-        training, whole = self.training, self._whole_base()
-        begun = time.perf_counter()
-        prefix = self.prefix_of(whole)
-        first = time.perf_counter()
-        prefix(training.training.images.read(np.arange(min(BATCH, len(training.training)))))
-        batch_seconds, start_seconds = time.perf_counter() - first, first - begun
-        total = multiplications(whole.prefix)
-        cuts = {stage: cut_below(self.classifier, stage) for stage in self.classifier.stages}
-        shares = {name: 1 - multiplications(cut.prefix) / total if cut else 1.0 for name, cut in cuts.items()}
-        images = len(training.training) + len(training.validation)
-        batches = -(-images // BATCH)
-        self.measured = Measured(
-            images_per_class=len(training.training) / len(np.unique(training.training.targets)),
-            batches=batches,
-            batch_seconds=batch_seconds,
-            start_seconds=start_seconds,
-            shares=shares,
-            slowdown=1.0 if prefix.precision == "float32" else SLOWDOWN,
-            budget=seconds_of(budget, start_seconds + batches * batch_seconds),
-        )
-        return self.measured
 
 
 def upper_model(cut: Cut, *, batchnorm_trains: bool = False) -> keras.Model:

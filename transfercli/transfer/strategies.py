@@ -126,12 +126,20 @@ STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
 }
 
 
-def phases_of(
-    config: ExperimentConfig, stages: tuple[str, ...], measure: Callable[[], Measured] | None = None
-) -> list[Phase]:
+def needs_measuring(config: ExperimentConfig) -> bool:
+    """Whether the phases of a config follow from what things take on this machine."""
+    return config.transfer.strategy == "auto" and _solvable(config)
+
+
+def _solvable(config: ExperimentConfig) -> bool:
+    head = config.model.head
+    return config.model.weights != "none" and not head.hidden and head.init == "new"
+
+
+def phases_of(config: ExperimentConfig, stages: tuple[str, ...], measured: Measured | None = None) -> list[Phase]:
     """The phases that a config asks for; raises `ConfigError` where it asks for none.
 
-    stages: of its base. measure: for a strategy that depends on what things cost here.
+    stages: of its base. measured: where `needs_measuring`.
     """
     transfer, training = config.transfer, config.training
     rate = training.optimizer.learning_rate
@@ -139,8 +147,6 @@ def phases_of(
         return [Phase(phase.unfreeze, phase.epochs, phase.learning_rate or rate) for phase in transfer.phases]
     if transfer.strategy is None:
         raise ConfigError("transfer.strategy: is not resolved", "name a strategy, or give phases")
-    head, pretrained = config.model.head, config.model.weights != "none"
-    solvable = pretrained and not head.hidden and head.init == "new"
-    measured = measure() if measure and solvable and transfer.strategy == "auto" else None
+    solvable, pretrained = _solvable(config), config.model.weights != "none"
     request = Request(training.epochs, rate, stages, transfer.unfreeze, solvable, pretrained, measured)
     return STRATEGIES[transfer.strategy](request)

@@ -61,16 +61,13 @@ def set_up(
     from transfercli.training.checkpoints import Checkpoints
     from transfercli.training.frozen import never_changing
     from transfercli.training.trainer import Trainer
-    from transfercli.transfer.auto import why
     from transfercli.transfer.stages import PhaseStages
     from transfercli.transfer.trial import TrialStages
 
     features = feature_cache(job, events)
     kind = TrialStages if trial else PhaseStages
     stages = kind(classifier, training_for(job.config, dataset, classifier.labels, events), features, events)
-    plan = plan_for(job, stages)
-    if stages.measured:
-        events.info(why(stages.measured, list(plan.phases)))
+    plan = plan_for(job, stages, events)
     if any(phase.kind == "blend" for phase in plan.phases):
         stages.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, never_changing(classifier, plan))
@@ -92,7 +89,7 @@ def _timed(stages: PhaseStages, watch: Stopwatch) -> Stages:
     return stage_of
 
 
-def plan_for(job: Job, stages: PhaseStages) -> Plan:
+def plan_for(job: Job, stages: PhaseStages, events: Events) -> Plan:
     """The phases of the config's strategy on this base, or those that the run that goes on has recorded.
 
     A name that is no layer of the base is a `ConfigError`.
@@ -101,13 +98,18 @@ def plan_for(job: Job, stages: PhaseStages) -> Plan:
     from transfercli.training.backend import step_precision
     from transfercli.training.phases import Phase
     from transfercli.training.trainer import Plan
-    from transfercli.transfer.strategies import phases_of
+    from transfercli.transfer.auto import why
+    from transfercli.transfer.measuring import measure
+    from transfercli.transfer.strategies import needs_measuring, phases_of
 
     config, classifier = job.config, stages.classifier
     if job.run.record.exists() and (recorded := read_record(job.run).get("phases")):
         phases = [Phase(**phase) for phase in recorded]
     else:
-        phases = phases_of(config, tuple(classifier.stages), lambda: stages.measure(config.transfer.budget))
+        measured = measure(stages, config.transfer.budget) if needs_measuring(config) else None
+        phases = phases_of(config, tuple(classifier.stages), measured)
+        if measured:
+            events.info(why(measured, phases))
     for number, phase in enumerate(phases):
         try:
             trainable_from(classifier, phase.unfreeze)

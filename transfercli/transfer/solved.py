@@ -1,0 +1,73 @@
+"""Phases that are solved in one step, without gradients: a probe for the head, and a blend of two sets of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from transfercli.data.batches import Source
+from transfercli.events import Events
+from transfercli.models.forward import forward
+from transfercli.models.tensors import assign_tensors, read_tensors
+from transfercli.training.phases import Phase
+from transfercli.training.stage import Stage
+from transfercli.training.validation import validation_metrics
+from transfercli.transfer.blend import choose_blend
+from transfercli.transfer.probe import sigmoid_unit, solve
+
+if TYPE_CHECKING:
+    from transfercli.transfer.stages import PhaseStages
+
+
+def probe_stage(stages: PhaseStages, phase: Phase) -> Stage:
+    """The head of a frozen base, solved for on the features of the images as they are."""
+    if stages.training.augment:
+        stages.events.info("probe: on images as they are, without augmentation")
+    stage = stages.above(stages.whole_base(), None)
+    return replace(stage, solve=lambda: solve_head(stages, stage.batches.source, stages.events))
+
+
+def solve_head(stages: PhaseStages, features: Source, events: Events) -> None:
+    """Put the best linear head on pooled features into the classifier."""
+    training, classifier = stages.training, stages.classifier
+    found = solve(
+        features.read(np.arange(len(features))),
+        training.training.targets,
+        len(classifier.labels),
+        class_weights=training.class_weights,
+        seed=training.seed,
+        events=events,
+    )
+    logits = classifier.head.get_layer("logits")
+    logits.set_weights(sigmoid_unit(found) if logits.units == 1 else (found.kernel, found.bias))
+
+
+def blend_stage(stages: PhaseStages, phase: Phase) -> Stage:
+    """Choose on the validation images how far to go from the probe to what the phase before has trained."""
+    stage, classifier = stages(replace(phase, kind="train")), stages.classifier
+
+    def put_best() -> None:
+        trained = read_tensors(classifier)
+        assign_tensors(classifier, stages.start)
+        whole = stages.whole_base()
+        solve_head(stages, stages.features(stages.training.training, stages.prefix_of(whole)), Events())
+        choose_blend(classifier, read_tensors(classifier), trained, _judge(stages, stage), stages.events)
+
+    return replace(stage, solve=put_best)
+
+
+def _judge(stages: PhaseStages, stage: Stage) -> Callable[[], float]:
+    """Log loss of the validation images, of whatever weights the classifier has."""
+    targets, labels = stages.training.validation.targets, stages.classifier.labels
+
+    def loss() -> float:
+        logits = forward(stage.model, stage.validation, stage.batches.batch_size, stages.events, "blend")
+        return float(validation_metrics(logits, targets, labels)["val_loss"])
+
+    return loss
+
+
+SOLVED: dict[str, Callable[[PhaseStages, Phase], Stage]] = {"probe": probe_stage, "blend": blend_stage}
