@@ -51,6 +51,10 @@ def _show(result: dict[str, Any]) -> None:
             ("freed", byte_size(result["freed"]) if "freed" in result else None),
             ("in use", byte_size(result["in_use"]) if result.get("in_use") else None),
             ("holds", f"{byte_size(result['bytes'])} of at most {byte_size(result['limit'])}"),
-            ("entries", f"{result['entries']:,}"),
+            *((kind, _held(one)) for kind, one in result["caches"].items()),
         ]
     )
+
+
+def _held(cache: dict[str, int]) -> str:
+    return f"{cache['entries']:,} in {byte_size(cache['bytes'])}"
