@@ -8,6 +8,7 @@ every step from the variables of the real layers, so value and gradient are the 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +19,8 @@ from keras import layers, ops
 from keras.src.backend import AutocastScope
 
 Tensor = Any
+
+USUAL_BATCH, USUAL_SIDE = 32, 224  # they stand in for sizes that are not known; speed follows from them, no value does
 
 
 def fold(model: keras.Model) -> keras.Model:
@@ -115,7 +118,7 @@ def _affine(norm: layers.BatchNormalization, x: Tensor) -> Tensor:
 
 
 def _folded(linear: Any, norm: layers.BatchNormalization, x: Tensor) -> Tensor:
-    """What `norm(linear(x))` gives, with one convolution; the sums of kernels are float32, then cast once."""
+    """What `norm(linear(x))` gives, with one convolution; it is folded in float32, then cast once."""
     dtype = linear.compute_dtype
     with AutocastScope(None):
         scale, shift = _scale_and_shift(norm)
@@ -126,8 +129,21 @@ def _folded(linear: Any, norm: layers.BatchNormalization, x: Tensor) -> Tensor:
     return ops.cast(ops.add(x, ops.cast(shift, dtype)), norm.compute_dtype)
 
 
+def _scaled(apply: Callable[[Tensor, Tensor], Tensor], x: Tensor, kernel: Tensor, scale: Tensor, rows: int) -> Tensor:
+    """`apply(x, kernel * scale)`, or `apply(x, kernel) * scale` where that passes over fewer numbers.
+
+    rows: positions of the output in a usual batch; with fewer of them than inputs to each output channel, the map is
+    smaller than the kernel, in the step and its gradient. (A kernel that is cast is passed over in any case.)
+    """
+    if rows < math.prod(kernel.shape[:-1]) and x.dtype == kernel.dtype:
+        return apply(x, kernel) * scale
+    return apply(x, ops.cast(kernel * scale, x.dtype))
+
+
 def _convolution(layer: layers.Conv2D, x: Tensor, scale: Tensor) -> Tensor:
-    return layer.convolution_op(x, ops.cast(layer.kernel * scale, x.dtype))
+    kernel = ops.convert_to_tensor(layer.kernel)
+    positions = math.prod(side or USUAL_SIDE for side in x.shape[1:-1]) // math.prod(layer.strides)
+    return _scaled(layer.convolution_op, x, kernel, scale, USUAL_BATCH * positions)
 
 
 def _depthwise(layer: layers.DepthwiseConv2D, x: Tensor, scale: Tensor) -> Tensor:
@@ -145,7 +161,7 @@ def _separable(layer: layers.SeparableConv2D, x: Tensor, scale: Tensor) -> Tenso
 
 
 def _dense(layer: layers.Dense, x: Tensor, scale: Tensor) -> Tensor:
-    return ops.matmul(x, ops.cast(layer.kernel * scale, x.dtype))
+    return _scaled(ops.matmul, x, ops.convert_to_tensor(layer.kernel), scale, USUAL_BATCH)
 
 
 LINEAR: dict[type, Callable[[Any, Tensor, Tensor], Tensor]] = {
