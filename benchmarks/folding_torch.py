@@ -1,0 +1,65 @@
+"""ResNet50 in PyTorch eager, for benchmarks/folding.py: a training step for every line read, a line when it is done.
+
+usage: folding_torch.py SIDE BATCH. Needs torch (2.13.0), which is no dependency of this project.
+All layers train, BatchNorm in inference mode, SGD with momentum, float32, channels-last: the fastest eager setting.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import torch  # type: ignore[import-not-found]
+from torch import nn
+
+STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
+
+
+class Block(nn.Module):
+    def __init__(self, channels: int, middle: int, stride: int) -> None:
+        super().__init__()
+        out = 4 * middle
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, middle, 1, stride),
+            nn.BatchNorm2d(middle),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(middle, middle, 3, padding=1),
+            nn.BatchNorm2d(middle),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(middle, out, 1),
+            nn.BatchNorm2d(out),
+        )
+        self.short: nn.Module = nn.Identity()
+        if channels != out:
+            self.short = nn.Sequential(nn.Conv2d(channels, out, 1, stride), nn.BatchNorm2d(out))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.relu(self.body(x) + self.short(x), inplace=True)
+
+
+def resnet50(classes: int) -> nn.Module:
+    parts: list[nn.Module] = [nn.Conv2d(3, 64, 7, 2, 3), nn.BatchNorm2d(64), nn.ReLU(inplace=True)]
+    parts.append(nn.MaxPool2d(3, 2, 1))
+    channels = 64
+    for middle, blocks, stride in STAGES:
+        for number in range(blocks):
+            parts.append(Block(channels, middle, stride if number == 0 else 1))
+            channels = 4 * middle
+    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+
+
+def main() -> None:
+    side, batch = int(sys.argv[1]), int(sys.argv[2])
+    torch.manual_seed(0)
+    model = resnet50(5).to(memory_format=torch.channels_last).eval()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-5, momentum=0.9)
+    x = torch.rand(batch, 3, side, side).to(memory_format=torch.channels_last)
+    y = torch.arange(batch) % 5
+    for _ in sys.stdin:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()
