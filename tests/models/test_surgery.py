@@ -11,7 +11,7 @@ SIZES = {"small_cnn": 32, "vgg16": 32, "resnet18": 32, "resnet50": 32, "densenet
 SIZES |= {"inceptionv3": 75, "efficientnetb0": 32, "convnexttiny": 32}
 
 
-def built(base: str, **head):  # noqa: ANN202
+def built(base: str, **head):
     from transfercli.models.classifier import Architecture, build_classifier
 
     size = SIZES[base]
