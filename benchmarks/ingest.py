@@ -1,15 +1,20 @@
 """How fast are images read? Ingest beside bare Pillow loops on the same cores, all measured in one run.
 
-usage: ingest.py OUT.json [--photos 2000] [--large 200] [--files 20000] [--batches 200] [--cores N] [--work DIR]
+usage: ingest.py OUT.json [--parts photos,large,batches,second_run,memory] [--repeats 3] [--cores N] [--images DIR]
+                 [--photos 2000] [--large 200] [--files 20000] [--batches 200] [--memory 2000,20000,70000]
 
-Makes its own images in a temporary folder (or below --work): --photos JPEGs of 1 to 12 megapixels, --large JPEGs of 12
-megapixels, --files small PNGs. Prints, and writes to OUT.json, as ratios:
+Makes its own images: --photos JPEGs of 1 to 12 megapixels, --large JPEGs of 12 megapixels, --files small PNGs; in
+--images they are kept, and found by the next run. Prints, and writes to OUT.json, the median of --repeats for:
 
 - photos: seconds of ingest / seconds of a bare loop that decodes (with DCT scaling) and resizes, in as many processes;
 - large: seconds of a loop without DCT scaling / seconds of ingest;
-- second run: seconds to load all --files again, unchanged, the folder walk and the splits included;
 - batches: seconds to decode batches from their files / seconds to read them from the cache;
-- memory (Linux): peak resident bytes of a process that ingests all --files, against one that ingests a quarter of them.
+- second run: seconds to load all --files again, unchanged, the folder walk and the splits included;
+- memory (Linux, once): peak resident bytes of fresh processes that ingest so many small PNGs, and those that each
+  image more costs.
+
+A ratio is taken within one repeat, its two sides measured one after the other; `cpu_ratio` is the same of the seconds
+of all cores, which other programs on the machine change less.
 """
 
 from __future__ import annotations
@@ -19,11 +24,13 @@ import io
 import json
 import multiprocessing
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,15 +45,17 @@ from transfercli.data.load import DataRequest, load_dataset
 from transfercli.events import Events
 
 SIZE = 224
+SMALL = 32
 BATCH = 32
 MEGAPIXELS = (1.0, 12.0)
+DONE = "complete"
 KINDS = 16  # different pictures; a training needs three a class, so give at least 6 --photos and --large
 PROGRAM = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from benchmarks.ingest import load
-load(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4]), size=32)
+from benchmarks.ingest import SMALL, load
+load(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4]), SMALL)
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(int(peak.split()[1]) * 1024)  # not ru_maxrss: it starts from the peak of the parent
 """
@@ -70,28 +79,42 @@ def photo(number: int, megapixels: float) -> bytes:
 
 def write_photos(folder: Path, count: int, megapixels: tuple[float, float]) -> Path:
     """`count` photographs in two classes, from few different ones with other bytes behind the picture."""
+    if (folder / DONE).exists():
+        return folder
     low, high = megapixels
     kinds = [photo(n, low + (high - low) * n / (KINDS - 1)) for n in range(min(count, KINDS))]
     for number in range(count):
         place = folder / "images" / ("even", "odd")[number % 2] / f"{number:06d}.jpg"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(kinds[number % len(kinds)] + number.to_bytes(8, "big"))  # another content, the same work
+    (folder / DONE).touch()
     return folder
 
 
 def write_small(folder: Path, count: int) -> Path:
     """`count` different 28x28 PNGs in two classes."""
+    if (folder / DONE).exists():
+        return folder
     rng = np.random.default_rng(0)
     for number in range(count):
         place = folder / "images" / str(number % 2) / f"{number:06d}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (28, 28), np.uint8)).save(place)
+    (folder / DONE).touch()
     return folder
 
 
 def load(folder: Path, cache: Path, cores: int, size: int = SIZE) -> Dataset:
     compute = ComputeConfig(cache_dir=str(cache), threads=cores)
     return load_dataset(DataRequest(DataConfig(train="images"), folder, (size, size), compute), Events())
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of the clock, and of all cores together."""
+
+    wall: float
+    cpu: float
 
 
 def bare(file: str, *, scaled: bool) -> int:
@@ -102,90 +125,136 @@ def bare(file: str, *, scaled: bool) -> int:
         return int(np.asarray(image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR)).sum())
 
 
-def bare_loop(files: list[str], cores: int, *, scaled: bool) -> float:
-    """Seconds of the loop over `files` in `cores` processes; their start is left out, as it is not for ingest."""
+def bare_cpu(file: str, *, scaled: bool) -> float:
+    """Seconds of this process's core for one file."""
+    begun = time.process_time()
+    bare(file, scaled=scaled)
+    return time.process_time() - begun
+
+
+def bare_loop(files: list[str], cores: int, *, scaled: bool) -> Cost:
+    """The loop over `files` in `cores` processes, whose start is left out."""
     with multiprocessing.get_context("spawn").Pool(cores) as pool:
-        pool.map(partial(bare, scaled=scaled), files[: 2 * cores], chunksize=1)
+        work = partial(bare_cpu, scaled=scaled)
+        pool.map(work, files[: 2 * cores], chunksize=1)
         begun = time.perf_counter()
-        pool.map(partial(bare, scaled=scaled), files, chunksize=8)
-        return time.perf_counter() - begun
+        cpu = sum(pool.map(work, files, chunksize=8))
+        return Cost(time.perf_counter() - begun, cpu)
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    begun = time.perf_counter()
+def timed(work: Callable[[], Any]) -> tuple[Cost, Any]:
+    """What it costs in this process and in those that it starts and ends."""
+    begun, before = time.perf_counter(), os.times()
     result = work()
-    return time.perf_counter() - begun, result
+    wall, after = time.perf_counter() - begun, os.times()
+    return Cost(wall, sum(after[:4]) - sum(before[:4])), result
 
 
 def files_of(folder: Path) -> list[str]:
     return sorted(str(path) for path in (folder / "images").rglob("*.*"))
 
 
-def measure_photos(work: Path, count: int, large: int, cores: int) -> dict[str, Any]:
-    mixed = write_photos(work / "photos", count, MEGAPIXELS)
-    twelve = write_photos(work / "large", large, (MEGAPIXELS[1], MEGAPIXELS[1]))
-    files = files_of(mixed)
-    loop = bare_loop(files, cores, scaled=True)
-    ingest, _ = timed(lambda: load(mixed, work / "cache", cores))
-    full = bare_loop(files_of(twelve), cores, scaled=False)
-    reduced, _ = timed(lambda: load(twelve, work / "cache", cores))
-    return {
-        "photos": {"images": count, "ingest": ingest, "bare_loop": loop, "ratio": ingest / loop, "wanted": "<= 1.15"},
-        "large": {"images": large, "ingest": reduced, "full_loop": full, "ratio": full / reduced, "wanted": ">= 2"},
-    }
+def ingested(folder: Path, work: Path, cores: int) -> Cost:
+    """An ingest into an empty cache, the start of its processes included."""
+    with tempfile.TemporaryDirectory(dir=work) as cache:
+        return timed(lambda: load(folder, Path(cache), cores))[0]
 
 
-def measure_second_run(work: Path, small: Path, cores: int) -> dict[str, Any]:
-    first, _ = timed(lambda: load(small, work / "small-cache", cores, 32))
-    second, found = timed(lambda: load(small, work / "small-cache", cores, 32))
-    misses = found.cache.misses
-    return {"files": len(found.records), "first": first, "seconds": second, "misses": misses, "wanted": "<= 3 s"}
+def measure_photos(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    folder = write_photos(given.images / f"photos-{given.photos}", given.photos, MEGAPIXELS)
+    loop = bare_loop(files_of(folder), given.cores, scaled=True)
+    return compared(ingested(folder, work, given.cores), loop, "ingest", "bare_loop") | {"wanted": "<= 1.15"}
 
 
-def measure_batches(work: Path, batches: int, cores: int) -> dict[str, Any]:
-    split = load(work / "photos", work / "cache", cores).splits["train"]
+def measure_large(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    folder = write_photos(given.images / f"large-{given.large}", given.large, (MEGAPIXELS[1], MEGAPIXELS[1]))
+    loop = bare_loop(files_of(folder), given.cores, scaled=False)
+    return compared(loop, ingested(folder, work, given.cores), "full_loop", "ingest") | {"wanted": ">= 2"}
+
+
+def compared(one: Cost, other: Cost, name: str, other_name: str) -> dict[str, Any]:
+    ratios = {"ratio": one.wall / other.wall, "cpu_ratio": one.cpu / other.cpu}
+    return ratios | {name: one.wall, f"{name}_cpu": one.cpu, other_name: other.wall, f"{other_name}_cpu": other.cpu}
+
+
+def measure_batches(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """One process on either side, so the decoding is that of one core."""
+    folder = write_photos(given.images / f"photos-{given.photos}", given.photos, MEGAPIXELS)
+    split = load(folder, work / "batches-cache", given.cores).splits["train"]
     rng = np.random.default_rng(1)
-    rows = [rng.integers(0, len(split), BATCH) for _ in range(batches)]
+    rows = [rng.integers(0, len(split), BATCH) for _ in range(given.batches)]
     split.images.read(np.arange(len(split)))  # checksums are compared once, at the first reading
     cached, _ = timed(lambda: [split.images.read(batch) for batch in rows])
-    some = rows[: max(1, batches // 20)]
-    place = work / "photos" / "images"
+    some = rows[: max(1, given.batches // 20)]
+    place = folder / "images"
     decoded, _ = timed(lambda: [bare(str(place / split.paths[row]), scaled=True) for batch in some for row in batch])
-    ratio = (decoded / len(some)) / (cached / len(rows))
-    return {"cached": cached / len(rows), "decoded": decoded / len(some), "ratio": ratio, "wanted": ">= 50"}
+    fast, slow = (Cost(cost.wall / n, cost.cpu / n) for cost, n in ((cached, len(rows)), (decoded, len(some))))
+    return compared(slow, fast, "decoded", "cached") | {"wanted": ">= 50"}
 
 
-def measure_memory(work: Path, count: int, cores: int) -> dict[str, Any]:
+def measure_second_run(given: argparse.Namespace, work: Path) -> dict[str, Any]:
+    folder = write_small(given.images / f"small-{given.files}", given.files)
+    with tempfile.TemporaryDirectory(dir=work) as cache:
+        first, _ = timed(lambda: load(folder, Path(cache), given.cores, SMALL))
+        second, found = timed(lambda: load(folder, Path(cache), given.cores, SMALL))
+    assert found.cache.misses == 0
+    return compared(first, second, "first", "second") | {"wanted": "<= 3 s"}
+
+
+def measure_memory(given: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Peaks of fresh processes, each with a cache of its own."""
-    peaks = {}
-    for name, files in (("quarter", count // 4), ("all", count)):
-        folder = write_small(work / f"memory-{name}", files)
-        root = str(Path(__file__).parent.parent)
-        command = [sys.executable, "-c", PROGRAM, str(folder), str(work / f"cache-{name}"), root, str(cores)]
-        peaks[name] = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    extra = (peaks["all"] - peaks["quarter"]) / (count - count // 4)
-    return {**peaks, "ratio": peaks["all"] / peaks["quarter"], "bytes_more_an_image": extra, "wanted": "flat"}
+    counts = sorted(map(int, given.memory.split(",")))
+    peaks = {count: peak_of(write_small(given.images / f"small-{count}", count), work, given.cores) for count in counts}
+    extra = (peaks[counts[-1]] - peaks[counts[0]]) / max(1, counts[-1] - counts[0])
+    return {"peak_bytes": peaks, "bytes_more_an_image": extra, "pixel_bytes_an_image": SMALL * SMALL * 3}
+
+
+def peak_of(folder: Path, work: Path, cores: int) -> int:
+    root = str(Path(__file__).parent.parent)
+    with tempfile.TemporaryDirectory(dir=work) as cache:
+        command = [sys.executable, "-c", PROGRAM, str(folder), cache, root, str(cores)]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
+    "photos": measure_photos,
+    "large": measure_large,
+    "batches": measure_batches,
+    "second_run": measure_second_run,
+    "memory": measure_memory,
+}
+
+
+def medians(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The median of every number that was measured, and the ratios of all repeats."""
+    kept = {
+        key: statistics.median(one[key] for one in found) if isinstance(value, float) else value
+        for key, value in found[0].items()
+    }
+    return kept | {"all": [[one[key] for one in found] for key in ("ratio", "cpu_ratio") if key in kept]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=usable_cores())
+    parser.add_argument("--images", type=Path)
     parser.add_argument("--photos", type=int, default=2000)
     parser.add_argument("--large", type=int, default=200)
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--batches", type=int, default=200)
-    parser.add_argument("--cores", type=int, default=usable_cores())
-    parser.add_argument("--work", type=Path)
+    parser.add_argument("--memory", default="2000,20000,70000")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=given.work) as name:
+    found: dict[str, Any] = {"cores": given.cores, "load": os.getloadavg()[0]}
+    with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        found: dict[str, Any] = {"cores": given.cores, "load": os.getloadavg()[0]}
-        found |= measure_photos(work, given.photos, given.large, given.cores)
-        found["batches"] = measure_batches(work, given.batches, given.cores)
-        found["second_run"] = measure_second_run(work, write_small(work / "small", given.files), given.cores)
-        found["memory"] = measure_memory(work, given.files, given.cores)
-    for key, value in found.items():
-        print(key, json.dumps(value))
+        given.images = given.images or work
+        for part in given.parts.split(","):
+            repeats = 1 if part == "memory" else given.repeats
+            found[part] = medians([PARTS[part](given, work) for _ in range(repeats)])
+            print(part, json.dumps(found[part]), flush=True)
     given.out.write_text(json.dumps(found, indent=2) + "\n")
 
 

@@ -66,5 +66,5 @@ def test_clearing_the_cache_forgets_the_heads(digits: Any, cache_folder: Path, e
     heads.heads_of(digits, cache_folder, events)
     clear(cache_folder)
     index = Index(cache_folder)
-    assert index.head(digits[0][1]) is None
+    assert index.heads([digits[0][1]]) == {}
     index.close()

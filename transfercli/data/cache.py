@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +11,7 @@ import numpy as np
 import platformdirs
 
 from transfercli.config.schema import ComputeConfig
-from transfercli.data.cache_index import Entry
+from transfercli.data.cache_index import Entry, FileState
 from transfercli.data.decode import Decoded, Geometry
 from transfercli.data.segments import Segments, Space
 
@@ -21,7 +22,8 @@ class Store(Protocol):
     space: Space
     trouble: str  # why what was added may not be found by the next process; "" where all is well
 
-    def known(self, file: str, size: int, mtime_ns: int) -> str | None: ...
+    def known(self, files: Sequence[FileState]) -> list[str | None]: ...
+    def entries(self, keys: Sequence[str]) -> dict[str, Entry]: ...
     def entry(self, key: str) -> Entry | None: ...
     def add(self, decoded: Decoded) -> Entry: ...
     def remember(self, file: str, decoded: Decoded) -> None: ...
@@ -37,9 +39,9 @@ class DiskCache(Segments):
     def __init__(self, root: Path, geometry: Geometry, max_bytes: int) -> None:
         super().__init__(root, pixel_space(geometry), max_bytes)
 
-    def known(self, file: str, size: int, mtime_ns: int) -> str | None:
-        """The content hash of a file that has not changed since it was read."""
-        return self.index.sha256_of(file, size, mtime_ns)
+    def known(self, files: Sequence[FileState]) -> list[str | None]:
+        """The content hash of each file that has not changed since it was read."""
+        return self.index.sha256s_of(files)
 
     def add(self, decoded: Decoded) -> Entry:
         """Append the pixels; the entry is good for this process at once, for others after `close`."""

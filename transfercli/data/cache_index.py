@@ -11,7 +11,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,15 @@ CREATE TABLE IF NOT EXISTS entries (
     segment TEXT, place INTEGER, checksum INTEGER, PRIMARY KEY (space, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS entries_of_segment ON entries (segment);
 CREATE TABLE IF NOT EXISTS heads (sha256 TEXT PRIMARY KEY, format TEXT, pictures TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS looks (
+    space TEXT, key TEXT, version INTEGER, look BLOB, PRIMARY KEY (space, key)) WITHOUT ROWID;
 """
 INDEX = "index.sqlite"
 _LOCK_SECONDS = 60
+_TOGETHER = 500  # keys a query asks for: one query a key costs several times as much
 
-FileRow = tuple[str, int, int, str]
+FileState = tuple[str, int, int]  # path, size, mtime_ns
+FileRow = tuple[str, int, int, str]  # and the SHA-256 of the content
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +78,14 @@ class Index:
         self.file.unlink(missing_ok=True)
         self.connection = self._open()
 
-    def _one(self, query: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        try:
-            found: tuple[Any, ...] | None = self.connection.execute(query, values).fetchone()
-        except sqlite3.DatabaseError as error:
-            self._begin_anew(error)
-            return None
-        return found
+    def _rows(self, query: str, fixed: Sequence[Any], keys: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query for `fixed` values and then `{}`, a list of keys; some keys at a time."""
+        for start in range(0, len(keys), _TOGETHER):
+            some = keys[start : start + _TOGETHER]
+            try:
+                yield from self.connection.execute(query.format(", ".join("?" * len(some))), (*fixed, *some)).fetchall()
+            except sqlite3.DatabaseError as error:
+                self._begin_anew(error)
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.file, timeout=_LOCK_SECONDS, isolation_level=None)
@@ -95,19 +100,20 @@ class Index:
     def close(self) -> None:
         self.connection.close()
 
-    def sha256_of(self, path: str, size: int, mtime_ns: int) -> str | None:
-        """The content hash of a file that has not changed since it was read."""
-        query = "SELECT sha256 FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
-        found = self._one(query, (os.fsencode(path), size, mtime_ns))
-        return found[0] if found else None
+    def sha256s_of(self, files: Sequence[FileState]) -> list[str | None]:
+        """The content hash of each file that has not changed since it was read."""
+        query = "SELECT path, size, mtime_ns, sha256 FROM files WHERE path IN ({})"
+        states = [(os.fsencode(path), size, mtime_ns) for path, size, mtime_ns in files]
+        known = {row[:3]: row[3] for row in self._rows(query, (), [path for path, _, _ in states])}
+        return [known.get(state) for state in states]
 
-    def entry(self, space: str, key: str) -> Entry | None:
+    def entries(self, space: str, keys: Sequence[str]) -> dict[str, Entry]:
+        """What is known under each key."""
         query = (
             "SELECT key, pixel_hash, width, height, problem, segment, place, checksum FROM entries "
-            "WHERE space = ? AND key = ?"
+            "WHERE space = ? AND key IN ({})"
         )
-        found = self._one(query, (space, key))
-        return Entry(*found) if found else None
+        return {key: Entry(key, *rest) for key, *rest in self._rows(query, (space,), keys)}
 
     def add(self, space: str, segment: tuple[str, int], entries: list[Entry], files: list[FileRow]) -> None:
         """Make everything of a pass known at once.
@@ -127,15 +133,27 @@ class Index:
             self.connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             self.connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", encoded)
 
-    def head(self, sha256: str) -> tuple[str, str] | None:
-        """The format of a content and how many pictures it has, in words."""
-        found = self._one("SELECT format, pictures FROM heads WHERE sha256 = ?", (sha256,))
-        return (found[0], found[1]) if found else None
+    def heads(self, sha256s: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """The format of each known content and how many pictures it has, in words."""
+        query = "SELECT sha256, format, pictures FROM heads WHERE sha256 IN ({})"
+        return {sha256: (kind, pictures) for sha256, kind, pictures in self._rows(query, (), sha256s)}
 
     def add_heads(self, rows: list[tuple[str, str, str]]) -> None:
         """rows: (sha256, format, pictures)."""
         with self._transaction():
             self.connection.executemany("INSERT OR REPLACE INTO heads VALUES (?, ?, ?)", rows)
+
+    def looks(self, space: str, version: int, keys: Sequence[str]) -> dict[str, bytes]:
+        """What the images of a space look like, as far as that is known."""
+        query = "SELECT key, look FROM looks WHERE space = ? AND version = ? AND key IN ({})"
+        return dict(self._rows(query, (space, version), keys))
+
+    def add_looks(self, space: str, version: int, looks: Mapping[str, bytes]) -> None:
+        with self._transaction():
+            self.connection.executemany(
+                "INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?)",
+                [(space, key, version, look) for key, look in looks.items()],
+            )
 
     def segments(self) -> list[tuple[str, str, int]]:
         """(name, space, bytes), the one used longest ago first."""
@@ -147,8 +165,10 @@ class Index:
             self.connection.executemany("UPDATE segments SET used = ? WHERE name = ?", [(now, name) for name in names])
 
     def forget(self, name: str) -> None:
-        """Drop a segment and its rows; its file may then go."""
+        """Drop a segment, its rows and what they look like; its file may then go."""
+        rows = "SELECT space, key FROM entries WHERE segment = ?"
         with self._transaction():
+            self.connection.execute(f"DELETE FROM looks WHERE (space, key) IN ({rows})", (name,))
             self.connection.execute("DELETE FROM entries WHERE segment = ?", (name,))
             self.connection.execute("DELETE FROM segments WHERE name = ?", (name,))
 
@@ -162,6 +182,7 @@ class Index:
         """Drop everything that is known of files and contents without pixels, and give the space back."""
         with self._transaction():
             self.connection.execute("DELETE FROM entries WHERE segment NOT IN (SELECT name FROM segments)")
+            self.connection.execute("DELETE FROM looks WHERE (space, key) NOT IN (SELECT space, key FROM entries)")
             for table in ("files", "heads"):
                 self.connection.execute(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT key FROM entries)")
         with contextlib.suppress(sqlite3.OperationalError):  # another process is reading: the space is used again
@@ -169,6 +190,20 @@ class Index:
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self.connection)
+
+
+@contextlib.contextmanager
+def opened_index(folder: Path | None) -> Iterator[Index | None]:
+    """The index of a cache folder, or None: what cannot be looked up is made, and what cannot be kept is made again."""
+    try:
+        index = Index(folder) if folder else None
+    except (OSError, sqlite3.Error):
+        index = None
+    try:
+        yield index
+    finally:
+        if index:
+            index.close()
 
 
 class _Transaction:

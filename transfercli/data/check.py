@@ -179,7 +179,7 @@ def report(
     explicit = any(one.side != "train" for one in usable)  # then the source names the sides, `train` too
     seen = [_seen(one, side, explicit) for one, side in zip(usable, sides, strict=True)]
     strange = {
-        id(one): _oddities(one, told, bool(blank)) for one, told, blank in zip(usable, odd, looks.blank, strict=True)
+        id(one): _oddities(one, told, bool(blank)) for one, told, blank in zip(usable, odd, looks["blank"], strict=True)
     }
     problems = [
         Problem(one.name, text, not one.entry.problem)

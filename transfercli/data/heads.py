@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from transfercli.data.cache_index import Index
+from transfercli.data.cache_index import opened_index
 from transfercli.data.headers import Head, read_head
 from transfercli.events import Events
 
@@ -22,9 +22,10 @@ def heads_of(files: Sequence[tuple[str, str]], cache: Path | None, events: Event
     """
     heads: list[Head] = []
     fresh: dict[str, Head] = {}
-    with _opened(cache) as index:
+    with opened_index(cache) as index:
+        kept = index.heads([sha256 for _, sha256 in files]) if index else {}
         for number, (file, sha256) in enumerate(files, 1):
-            known = index.head(sha256) if index else None
+            known = kept.get(sha256)
             head = Head(*known) if known else fresh.get(sha256) or (read_head(file) if file else Head())
             if head.format and not known:
                 fresh[sha256] = head
@@ -35,17 +36,3 @@ def heads_of(files: Sequence[tuple[str, str]], cache: Path | None, events: Event
             with suppress(sqlite3.Error):
                 index.add_heads([(sha256, head.format, head.pictures) for sha256, head in fresh.items()])
     return heads
-
-
-@contextmanager
-def _opened(cache: Path | None) -> Iterator[Index | None]:
-    """The index, or None: what cannot be looked up is read, and what cannot be kept is read again."""
-    try:
-        index = Index(cache) if cache else None
-    except (OSError, sqlite3.Error):
-        index = None
-    try:
-        yield index
-    finally:
-        if index:
-            index.close()

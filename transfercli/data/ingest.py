@@ -10,7 +10,7 @@ from pathlib import Path
 
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache import DiskCache, Store, cache_root, pixel_space
-from transfercli.data.cache_index import Entry
+from transfercli.data.cache_index import Entry, FileState
 from transfercli.data.dataset import CacheCounts
 from transfercli.data.decode import Decoded, Geometry, array_sha256, decode_file, resize_array
 from transfercli.data.keras_sets import Arrays
@@ -77,19 +77,18 @@ class Ingest:
 
     def files(self, items: Sequence[Item]) -> list[Entry]:
         """What is known of each file afterwards, problems included."""
-        entries: list[Entry | None] = [None] * len(items)
-        waiting: list[int] = []
-        size_waiting = 0
-        for position, item in enumerate(items):
-            entry, size = (Entry("", problem=item.problem), 0) if item.problem else self._lookup(item.file)
+        entries: list[Entry | None] = [Entry("", problem=item.problem) if item.problem else None for item in items]
+        asked = [position for position, entry in enumerate(entries) if entry is None]
+        states = {position: state for position in asked if (state := _state(items[position].file))}
+        for position, entry in zip(states, self._lookup([*states.values()]), strict=True):
             entries[position] = entry
-            if entry is None:
-                waiting.append(position)
-                size_waiting += size
-            else:
+        waiting = [position for position, entry in enumerate(entries) if entry is None]
+        for entry in entries:
+            if entry is not None:
                 self._tick(not entry.problem, hit=True)
         self.store.make_room(len(waiting) * self.store.space.row_bytes)
-        for place, decoded in self._decode([items[position].file for position in waiting], size_waiting):
+        size = sum(states[position][1] for position in waiting if position in states)
+        for place, decoded in self._decode([items[position].file for position in waiting], size):
             position = waiting[place]
             entries[position] = self._keep(items[position].file, decoded)
         self._report()
@@ -108,14 +107,11 @@ class Ingest:
         self._report()
         return entries
 
-    def _lookup(self, file: str) -> tuple[Entry | None, int]:
-        """The entry of a file that has not changed since it was read, without opening it; and its size."""
-        try:
-            info = Path(file).stat()
-        except (OSError, ValueError):
-            return None, 0
-        sha256 = self.store.known(file, info.st_size, info.st_mtime_ns)
-        return (self.store.entry(sha256) if sha256 else None), info.st_size
+    def _lookup(self, files: Sequence[FileState]) -> list[Entry | None]:
+        """The entry of each file that has not changed since it was read; none is opened."""
+        hashes = self.store.known(files)
+        entries = self.store.entries([sha256 for sha256 in set(hashes) if sha256])
+        return [entries.get(sha256) if sha256 else None for sha256 in hashes]
 
     def _decode(self, files: list[str], size: int) -> Iterator[tuple[int, Decoded]]:
         workers = min(self.compute.threads or usable_cores(), len(files))
@@ -153,6 +149,15 @@ class Ingest:
 
     def _report(self) -> None:
         self.events.progress("ingest", self.done, self.total, "files")
+
+
+def _state(file: str) -> FileState | None:
+    """What tells whether a file has changed; None where there is none, or none can have this name."""
+    try:
+        info = os.stat(file)  # noqa: PTH116 - a Path for each of many files takes longer than asking
+    except (OSError, ValueError):
+        return None
+    return file, info.st_size, info.st_mtime_ns
 
 
 def usable_cores() -> int:

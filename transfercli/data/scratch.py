@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import mmap
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from transfercli.data.cache import described, pixel_space
-from transfercli.data.cache_index import Entry
+from transfercli.data.cache_index import Entry, FileState
 from transfercli.data.decode import Decoded, Geometry
 from transfercli.data.segments import checksum
 from transfercli.runs.atomic import room_errors
@@ -32,8 +33,11 @@ class Scratch:
         except OSError:
             self._file = io.BytesIO()
 
-    def known(self, file: str, size: int, mtime_ns: int) -> str | None:
-        return None
+    def known(self, files: Sequence[FileState]) -> list[str | None]:
+        return [None] * len(files)
+
+    def entries(self, keys: Sequence[str]) -> dict[str, Entry]:
+        return {key: self._entries[key] for key in keys if key in self._entries}
 
     def entry(self, sha256: str) -> Entry | None:
         return self._entries.get(sha256)

@@ -21,7 +21,7 @@ import time
 import uuid
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -76,14 +76,18 @@ class Segments:
 
     def entry(self, key: str) -> Entry | None:
         """What is known under a key; None where its row is not there whole."""
-        found = self._fresh.get(key) or self.index.entry(self.space.name, key)
-        if found is None or not found.segment or found.segment == self._name:
-            return found
-        if self._is_sound(found.segment):
-            self._used.add(found.segment)
-            return found
-        self._write(lambda: self.index.forget(found.segment))
-        return None
+        return self.entries([key]).get(key)
+
+    def entries(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """What is known under each key whose row is there whole."""
+        found = self.index.entries(self.space.name, [key for key in keys if key not in self._fresh])
+        found |= {key: self._fresh[key] for key in keys if key in self._fresh}
+        segments = {entry.segment for entry in found.values()} - {"", self._name}
+        lost = {segment for segment in segments if not self._is_sound(segment)}
+        self._used |= segments - lost
+        for segment in lost:
+            self._write(partial(self.index.forget, segment))
+        return {key: entry for key, entry in found.items() if entry.segment not in lost}
 
     def _is_sound(self, segment: str) -> bool:
         if segment not in self._sound:

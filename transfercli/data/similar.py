@@ -8,8 +8,7 @@ comparisons. A hash forgets much, so a pair must also agree as a 16x16 thumbnail
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -29,29 +28,23 @@ _HASHED, _LOW, _THUMBNAIL = 32, 8, 16
 UInt64 = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]
 
-
-@dataclass(frozen=True)
-class Looks:
-    """What images look like, one row an image.
-
-    Attributes:
-        hashes: uint64 [N].
-        thumbnails: uint8 [N, 16, 16], grey.
-        blank: bool [N]; nothing but one colour, so that a hash of it says nothing.
-    """
-
-    hashes: UInt64
-    thumbnails: npt.NDArray[np.uint8]
-    blank: npt.NDArray[np.bool_]
+# What an image looks like: its hash, a grey thumbnail, and whether it has one colour only, so that its hash is noise.
+# Looks are kept: where they are computed differently, or look otherwise, the version changes.
+VERSION = 1
+LOOK = np.dtype([("hash", "<u8"), ("thumbnail", "u1", (_THUMBNAIL, _THUMBNAIL)), ("blank", "?")])
+Looks = npt.NDArray[np.void]  # of that type, [N]
 
 
-def look_at(batches: Iterable[Sequence[np.ndarray]]) -> Looks:
-    """The looks of batches of uint8 [h, w, 3] images, one batch after the other."""
-    parts = [_look(batch) for batch in batches]
-    if not parts:
-        return Looks(np.zeros(0, np.uint64), np.zeros((0, _THUMBNAIL, _THUMBNAIL), np.uint8), np.zeros(0, bool))
-    hashes, thumbnails, blank = zip(*parts, strict=True)
-    return Looks(np.concatenate(hashes), np.concatenate(thumbnails), np.concatenate(blank))
+def look_at(images: Sequence[np.ndarray]) -> Looks:
+    """The looks of some uint8 [h, w, 3] images, at least one."""
+    from PIL import Image
+
+    looks, box = np.zeros(len(images), LOOK), Image.Resampling.BOX
+    grey = [Image.fromarray(image).convert("L") for image in images]
+    looks["hash"] = perceptual_hash(np.stack([np.asarray(one.resize((_HASHED, _HASHED), box)) for one in grey]))
+    looks["thumbnail"] = [np.asarray(one.resize((_THUMBNAIL, _THUMBNAIL), box)) for one in grey]
+    looks["blank"] = [np.ptp(image.reshape(-1, 3), axis=0).max() <= FLAT for image in images]
+    return looks
 
 
 def without_bars(image: np.ndarray, geometry: Geometry, width: int, height: int) -> np.ndarray:
@@ -62,17 +55,6 @@ def without_bars(image: np.ndarray, geometry: Geometry, width: int, height: int)
     left, top, wide, high = geometry.inside(width, height)
     across, down = int(wide < geometry.width and wide > 2), int(high < geometry.height and high > 2)
     return image[top + down : top + high - down, left + across : left + wide - across]
-
-
-def _look(images: Sequence[np.ndarray]) -> tuple[UInt64, npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    from PIL import Image
-
-    box = Image.Resampling.BOX
-    grey = [Image.fromarray(image).convert("L") for image in images]
-    small = np.stack([np.asarray(one.resize((_HASHED, _HASHED), box)) for one in grey])
-    thumbnails = np.stack([np.asarray(one.resize((_THUMBNAIL, _THUMBNAIL), box)) for one in grey])
-    spread = [np.ptp(image.reshape(-1, 3), axis=0).max() for image in images]
-    return perceptual_hash(small), thumbnails, np.array(spread) <= FLAT
 
 
 def perceptual_hash(grey: npt.NDArray[np.uint8]) -> UInt64:
@@ -90,13 +72,13 @@ def near_duplicates(looks: Looks, distinct: Int64) -> list[tuple[int, int]]:
     Args:
         distinct: rows to compare, such as one of each content; blank ones are left out.
     """
-    rows = distinct[~looks.blank[distinct]]
-    hashes, first, where = np.unique(looks.hashes[rows], return_index=True, return_inverse=True)
+    rows = distinct[~looks["blank"][distinct]]
+    hashes, first, where = np.unique(looks["hash"][rows], return_index=True, return_inverse=True)
     equal = np.stack([first[where], np.arange(len(rows))], axis=1)
     equal = equal[equal[:, 0] != equal[:, 1]]
     close = first[close_pairs(hashes)].reshape(-1, 2)
     pairs = rows[np.concatenate([equal, close])]
-    return _joining(np.sort(_confirmed(pairs, looks.thumbnails), axis=1))
+    return _joining(np.sort(_confirmed(pairs, looks["thumbnail"]), axis=1))
 
 
 def close_pairs(hashes: UInt64) -> Int64:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,14 @@ from transfercli.data.headers import oddities
 from transfercli.data.heads import heads_of
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import Examination, examine_dataset
-from transfercli.data.similar import look_at, without_bars
+from transfercli.data.looks import looks_of
+from transfercli.data.similar import LOOK, Looks
 from transfercli.errors import ArtefactError, DataError
 from transfercli.events import Events
 from transfercli.workflows.data import data_request
 from transfercli.workflows.job import read_config
 from transfercli.workflows.mislabelled import mislabelled
 from transfercli.workflows.model import find_source, labels_for
-
-ROWS = 64  # images looked at together: memory stays flat
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], c
     findings = examined.findings
     usable = findings.usable if findings else []
     images = findings.ingest.images([o.entry for o in usable], [o.redo for o in usable]) if findings else None
-    looks = look_at(_batches(images, findings, events))
+    looks = _looks(images, findings, events)
     refusals = [
         (error.message, error.hint) for error in [*examined.refusals, *_head_refusals(config, request.runs, examined)]
     ]
@@ -74,15 +72,11 @@ def examine(config: ExperimentConfig, folder: Path, experiment: Path, events: Ev
     return examine_dataset(data_request(config, folder, experiment), events)
 
 
-def _batches(images: Images | None, findings: Findings | None, events: Events) -> Iterator[list[np.ndarray]]:
+def _looks(images: Images | None, findings: Findings | None, events: Events) -> Looks:
     if images is None or findings is None:
-        return
-    for start in range(0, len(images), ROWS):
-        entries = [one.entry for one in findings.usable[start : start + ROWS]]
-        pixels = images.read(np.arange(start, start + len(entries)))
-        geometry = findings.reading.geometry
-        yield [without_bars(image, geometry, e.width, e.height) for image, e in zip(pixels, entries, strict=True)]
-        events.progress("look", start + len(entries), len(images))
+        return np.zeros(0, LOOK)
+    entries, geometry = [one.entry for one in findings.usable], findings.reading.geometry
+    return looks_of(images, entries, geometry, findings.ingest.cache_folder, events)
 
 
 def _sides(examined: Examination) -> list[str]:
