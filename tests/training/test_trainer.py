@@ -120,13 +120,32 @@ def test_batchnorm_statistics_move_only_where_a_fresh_base_trains(digits, unfree
 
 def test_momentum_is_fitted_to_short_trainings_and_left_alone_in_long_ones() -> None:
     from transfercli.models.classifier import build_base
-    from transfercli.training.batchnorm import fit_momentum
+    from transfercli.training.batchnorm import fit_momentum, momenta_of
 
     base = build_base("resnet50", (32, 32), 3)
-    fit_momentum(base, steps_per_epoch=5000, epochs=100)
-    assert base.get_layer("conv1_bn").momentum == pytest.approx(0.99)
-    fit_momentum(base, steps_per_epoch=20, epochs=8)
+    published = momenta_of(base)
+    fit_momentum(published, steps_per_epoch=20, epochs=8)
     assert base.get_layer("conv1_bn").momentum == pytest.approx(1 - 1 / 8)
+    fit_momentum(published, steps_per_epoch=5000, epochs=100)  # whatever phases came before
+    assert base.get_layer("conv1_bn").momentum == pytest.approx(0.99)
+
+
+def test_a_fresh_base_goes_on_in_a_later_phase_to_the_same_bits(digits) -> None:
+    phases, kept = [Phase("all", 1, 1e-3), Phase("all", 25, 1e-3)], {}
+
+    def keep(progress, checkpoint, is_best) -> None:
+        kept[progress.epoch] = checkpoint
+        if progress.epoch == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        trainer(digits, phases, "resnet18", keep, fresh=True).run()
+    resumed = trainer(digits, phases, "resnet18", keep, fresh=True)
+    resumed.resume(kept[2], kept[2])
+    whole = kept.pop(3)
+    with pytest.raises(InterruptedError):
+        resumed.run()
+    assert same(whole.model, kept[3].model)
 
 
 def test_early_stopping_ends_a_phase_and_the_next_starts_from_the_best_epoch(digits) -> None:

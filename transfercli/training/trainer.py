@@ -25,7 +25,7 @@ from transfercli.models.classifier import Classifier, depths, freeze_below
 from transfercli.models.forward import computing_in, forward
 from transfercli.models.tensors import assign_tensors, read_tensors
 from transfercli.training.averaging import PREFIX, TrainingWeights, restore
-from transfercli.training.batchnorm import fit_momentum
+from transfercli.training.batchnorm import fit_momentum, momenta_of
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.losses import build_accuracy, build_loss
 from transfercli.training.optimizers import build_optimizer, regularize, slow_down
@@ -86,6 +86,7 @@ class Trainer:
         self._stage: Stage | None = None
         self._best: dict[str, np.ndarray] | None = None
         self._weights = TrainingWeights()
+        self._momenta = momenta_of(classifier.base)
 
     def resume(self, last: Checkpoint, best: Checkpoint) -> None:
         """Go on after the epoch of `last`."""
@@ -142,7 +143,7 @@ class Trainer:
         if stage.solve is not None:
             return stage
         if self.plan.batchnorm_trains:
-            fit_momentum(self.classifier.base, len(stage.batches), phase.epochs)
+            fit_momentum(self._momenta, len(stage.batches), phase.epochs)
         model, units = stage.model, stage.model.output.shape[-1]
         regularize(model, training.regularization)
         updates = -(-len(stage.batches) // training.optimizer.accumulate)
