@@ -138,3 +138,46 @@ def test_a_probe_is_one_step_and_better_than_chance_with_or_without_a_cache(cach
         assert (world.progress.epoch, world.progress.best_epoch) == (0, 0)
         assert world.progress.line["val_accuracy"] > 0.5
         assert world.progress.line["learning_rate"] == 0
+
+
+def test_the_difference_of_bfloat16_is_measured_once_and_with_it_nothing_is_computed_again(
+    cached: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transfercli.transfer.prefix import Prefix
+
+    phase = Phase("none", 9, 1e-2)
+    first = cached.stages(cached.classifier(), precision="bfloat16")
+    behind = first(phase).behind
+    (found,) = first._prefixes.values()
+    monkeypatch.setattr(Prefix, "__call__", lambda *_: pytest.fail("a forward pass"))
+    again = cached.stages(cached.classifier(), precision="bfloat16")
+    assert (again(phase).behind, again.cache.misses) == (behind, 0)
+    assert [prefix.precision for prefix in again._prefixes.values()] == [found.precision]
+
+
+def test_a_first_batch_too_far_from_float32_is_remembered_too(cached: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transfercli.transfer import prefix
+
+    measured: list[float] = []
+    monkeypatch.setattr(prefix, "relative_difference", lambda *_: measured.append(1.0) or 1.0)
+    for _ in range(2):
+        stages = cached.stages(cached.classifier(), precision="bfloat16")
+        stages(Phase("none", 9, 1e-2))
+        assert [one.precision for one in stages._prefixes.values()] == ["float32"]
+    assert measured == [1.0]
+
+
+def test_a_trial_counts_what_is_computed_and_keeps_nothing(cached: Any) -> None:
+    from transfercli.transfer.trial import TrialStages
+
+    classifier = cached.classifier()
+    common = cached.stages(classifier, precision="bfloat16")
+    trial = TrialStages(classifier, common.training, common.cache, common.events)
+    stage = trial(Phase("none", 9, 1e-2))
+    (cost,) = trial.costs
+    (prefix,) = trial._prefixes.values()
+    assert cost.seconds > 0
+    assert cost.bytes == 120 * prefix.row_bytes
+    assert len(np.unique(stage.batches.source.read(np.arange(90)), axis=0)) == 90
+    assert not list(cached.root.glob("features/*/*.rows"))
+    assert trial.cache.difference(trial.training.training, prefix, lambda: 7.0) == 7.0

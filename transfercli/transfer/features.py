@@ -6,8 +6,9 @@ follows from. Another head, learning rate or seed finds the same rows; so does t
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from transfercli.data.dataset import Split
 from transfercli.data.rows import StoredRows
 from transfercli.data.segments import Segments, private_folder
 from transfercli.events import Events
-from transfercli.transfer.prefix import Inputs, Prefix, computed
+from transfercli.transfer.prefix import BATCH, Inputs, Prefix, computed
 from transfercli.transfer.views import ViewedImages, Views
 
 SPARED = 0.1  # of what is free on the disk, left to others
@@ -103,6 +104,20 @@ class FeatureCache:
             return len(_missing(store, _keys(split, views)))
         finally:
             store.close()
+
+    def difference(self, split: Split, prefix: Prefix, measure: Callable[[], float], *, keep: bool = True) -> float:
+        """How far a prefix is from float32 on the first batch of a split: found, or measured now and kept."""
+        first = hashlib.sha256("".join(split.sha256s[:BATCH]).encode())
+        store = self._store(prefix, None)
+        try:
+            found = store.entry(key := f"difference:{first.hexdigest()}")
+            if found is None:
+                found = Entry(key, problem=repr(measure()))
+                if keep:
+                    store.append(found, None)
+        finally:
+            store.close()
+        return float(found.problem)
 
     def _store(self, prefix: Prefix, views: Views | None) -> Segments:
         return Segments(self.root, prefix.space(self.resize, views), self.max_bytes)

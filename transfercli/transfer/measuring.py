@@ -17,9 +17,10 @@ def measure(stages: PhaseStages, budget: float | str) -> Measured:
     """Time two batches through the frozen base, the first with its compilation; budget: as the config gives it."""
     training, classifier, whole = stages.training, stages.classifier, stages.whole_base()
     begun = time.perf_counter()
-    prefix = stages.prefix_of(whole)
+    prefix, batch = stages.prefix_of(whole), np.arange(min(BATCH, len(training.training)))
+    prefix(training.training.images.read(batch))
     first = time.perf_counter()
-    prefix(training.training.images.read(np.arange(min(BATCH, len(training.training)))))
+    prefix(training.training.images.read(batch))
     batch_seconds, start_seconds = time.perf_counter() - first, first - begun
     total = multiplications(whole.prefix)
     cuts = {stage: cut_below(classifier, stage) for stage in classifier.stages}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -56,19 +56,31 @@ class Prefix:
         return Space(f"features/{digest.hexdigest()[:32]}", self.cut.feature_shape, self.dtype)
 
 
-def checked_prefix(cut: Cut, precision: str, images: Images, events: Events) -> Prefix:
-    """The prefix in `precision`, or in float32 where the features of a first batch are too far from float32's."""
+Known = Callable[[Prefix, Callable[[], float]], float]
+
+
+def checked_prefix(cut: Cut, precision: str, images: Images, known: Known, events: Events) -> Prefix:
+    """The prefix in `precision`, or in float32 where the features of a first batch are too far from float32's.
+
+    known: gives what is known of the difference of such a prefix, or measures it.
+    """
     prefix = Prefix(cut, precision)
     if precision == "float32":
         return prefix
-    exact, batch = Prefix(cut, "float32"), images.read(np.arange(min(BATCH, len(images))))
-    wanted, found = (one(batch).astype("float64") for one in (exact, prefix))
-    difference = float(np.linalg.norm(found - wanted)) / max(float(np.linalg.norm(wanted)), 1e-30)
+    exact = Prefix(cut, "float32")
+    difference = known(prefix, lambda: relative_difference(prefix, exact, images))
     if difference <= TOLERANCE:
         events.detail(f"features in {precision} differ from float32 by {difference:.2%} (relative, first batch)")
         return prefix
     events.warn(f"features in {precision} differ from float32 by {difference:.1%} on a first batch: float32 is used")
     return exact
+
+
+def relative_difference(prefix: Prefix, exact: Prefix, images: Images) -> float:
+    """Of the features of a first batch from exact ones, in the norm of them all."""
+    batch = images.read(np.arange(min(BATCH, len(images))))
+    wanted, found = (one(batch).astype("float64") for one in (exact, prefix))
+    return float(np.linalg.norm(found - wanted)) / max(float(np.linalg.norm(wanted)), 1e-30)
 
 
 class Inputs(Protocol):

@@ -54,6 +54,8 @@ class PhaseStages:
     cache: None where it is off. start: the weights before any phase, for those that go back to them.
     """
 
+    keeps = True  # what is measured once, too
+
     def __init__(self, classifier: Classifier, training: Training, cache: FeatureCache | None, events: Events) -> None:
         self.classifier, self.training, self.cache, self.events = classifier, training, cache, events
         self.start: dict[str, np.ndarray] = {}
@@ -124,11 +126,19 @@ class PhaseStages:
         return Stage(model, self.training.make_batches(source, None), held_out, cut.behind)
 
     def prefix_of(self, cut: Cut) -> Prefix:
-        """Checked and compiled once a cut; it follows the weights of its layers."""
+        """Checked once a cut; it follows the weights of its layers."""
         if cut.key not in self._prefixes:
-            images = self.training.training.images
-            self._prefixes[cut.key] = checked_prefix(cut, self.training.precision, images, self.events)
+            images, precision = self.training.training.images, self.training.precision
+            self._prefixes[cut.key] = checked_prefix(cut, precision, images, self._difference, self.events)
         return self._prefixes[cut.key]
+
+    def _difference(self, prefix: Prefix, measure: Callable[[], float]) -> float:
+        if self.cache is None:
+            return measure()
+        try:
+            return self.cache.difference(self.training.training, prefix, measure, keep=self.keeps)
+        except (sqlite3.Error, PermissionError):  # features will tell
+            return measure()
 
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source:
         """From the cache; in memory where there is none, for a probe."""
