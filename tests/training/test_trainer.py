@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from transfercli.config.schema import (
 )
 from transfercli.errors import ConfigError
 from transfercli.events import Events
-from transfercli.training.phases import Phase
+from transfercli.training.phases import PROBE, Phase
 
 LABELS = tuple("01234")
 
@@ -164,6 +166,30 @@ def test_a_loss_that_is_no_number_is_told_with_a_way_out(digits) -> None:
     job = trainer(digits, [Phase("all", 3, 1e-3)], regularization=RegularizationConfig(l2=1e38))
     with pytest.raises(ConfigError, match="the training loss became"):
         job.run()
+
+
+def test_weights_that_the_last_update_spoilt_are_not_kept(digits) -> None:
+    kept = []
+    one_update = OptimizerConfig(accumulate=4)  # after the last batch, so the training loss is a number
+    job = trainer(digits, [Phase("all", 3, 1e38)], keep=lambda *_: kept.append(1), optimizer=one_update)
+    with pytest.raises(ConfigError, match="the validation loss became nan in epoch 1"):
+        job.run()
+    assert not kept
+
+
+def test_a_blend_starts_from_what_was_trained_also_where_the_probe_was_better(digits) -> None:
+    seen = []
+    job = trainer(
+        digits,
+        [PROBE, Phase("none", 1, 10.0), Phase("none", 1, 0.0, "blend")],
+        early_stopping=EarlyStoppingConfig(patience=1),
+    )
+    whole, solutions = job.stages(PROBE), {"probe": lambda: None, "blend": lambda: seen.append(tensors(job))}
+    job.stages = lambda phase: replace(whole, solve=solutions.get(phase.kind))
+    probe = tensors(job)
+    job.run()
+    assert job.progress.best_epoch == 0
+    assert not same(seen[0], probe)
 
 
 def test_bfloat16_steps_train_float32_variables(digits) -> None:

@@ -23,10 +23,11 @@ from transfercli.errors import ConfigError, no_room
 from transfercli.events import Events, counted
 from transfercli.models.classifier import Classifier, depths, freeze_below
 from transfercli.models.forward import computing_in, forward
-from transfercli.models.tensors import assign_tensors, read_tensors
+from transfercli.models.tensors import assign_tensors, named_variables, read_tensors
 from transfercli.training.averaging import PREFIX, TrainingWeights, restore
 from transfercli.training.batchnorm import fit_momentum, momenta_of
 from transfercli.training.checkpoints import Checkpoint
+from transfercli.training.frozen import never_changing
 from transfercli.training.losses import build_accuracy, build_loss
 from transfercli.training.optimizers import build_optimizer, regularize, slow_down
 from transfercli.training.phases import Phase
@@ -85,6 +86,7 @@ class Trainer:
         self.progress = Progress()
         self._stage: Stage | None = None
         self._best: dict[str, np.ndarray] | None = None
+        self._still: dict[str, np.ndarray] | None = None
         self._weights = TrainingWeights()
         self._momenta = momenta_of(classifier.base)
 
@@ -129,8 +131,8 @@ class Trainer:
         self.progress.in_phase, self.progress.waited, self.progress.phase_best = 0, 0, None
         if self.progress.phase > len(self.plan.phases):
             return
-        walked_past = self.plan.training.early_stopping or (self._phase.kind == "blend" and self.progress.best_epoch)
-        if walked_past and self._best:
+        blends = self._phase.kind == "blend"  # with the best of what was trained: epoch 0, the probe, is its other end
+        if self._best and (self.progress.best_epoch if blends else self.plan.training.early_stopping):
             assign_tensors(self.classifier, self._best)
         self.begin_phase()
 
@@ -179,8 +181,9 @@ class Trainer:
         epoch = progress.epoch + 1 if progress.line or stage.solve is None else 0
         fitted = self._fit(epoch) if stage.solve is None else self._solve(stage.solve)
         fit_seconds = time.perf_counter() - started
-        judged, model = self._validate(stage), read_tensors(self.classifier)
+        judged, model = self._validate(stage), self._tensors()
         line: Line = {"phase": progress.phase, "epoch": epoch, **fitted, **judged}
+        _check_finite(line)
         line["learning_rate"] = 0.0 if stage.solve else float(_value(stage.model.optimizer.learning_rate))
         line["seconds"] = round(time.perf_counter() - started, 3)
         line["images_per_second"] = round(len(stage.batches.targets) / fit_seconds, 1)
@@ -209,13 +212,7 @@ class Trainer:
             if no_room(error):
                 raise no_memory(f"in epoch {epoch}", batches.batch_size, partial(_first, model, batches)) from error
             raise
-        loss, accuracy = (float(trained.history[name][0]) for name in ("loss", "accuracy"))
-        if not math.isfinite(loss):
-            raise ConfigError(
-                f"the training loss became {loss} in epoch {epoch}",
-                "lower training.optimizer.learning_rate, or add a warm-up; the epochs before are kept",
-            )
-        return {"loss": loss, "accuracy": accuracy}
+        return {name: float(trained.history[name][0]) for name in ("loss", "accuracy")}
 
     def _solve(self, solve: Callable[[], None]) -> dict[str, float]:
         """Put a solution into the model; its log loss and accuracy on the training images."""
@@ -226,9 +223,16 @@ class Trainer:
         return {"loss": found["val_loss"], "accuracy": found["val_accuracy"]}
 
     def _validate(self, stage: Stage) -> dict[str, Any]:
-        """Log loss, accuracy and recalls in float32, without regularisation or smoothing."""
+        """Log loss, accuracy and recalls, without regularisation or smoothing, by float32 steps on the rows."""
         logits = forward(stage.model, stage.validation, stage.batches.batch_size, self.events, "validate")
         return validation_metrics(logits, self.targets, self.classifier.labels)
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        """Every weight by name; those that no phase changes are copied once."""
+        names = never_changing(self.classifier, self.plan)
+        if self._still is None:
+            self._still = read_tensors(self.classifier, names)
+        return self._still | read_tensors(self.classifier, named_variables(self.classifier).keys() - names)
 
     def _count(self, line: Line) -> bool:
         """Update the counters with an epoch's line; whether it is the best epoch so far."""
@@ -264,6 +268,15 @@ class Trainer:
 def _first(model: keras.Model, batches: Batches, size: int) -> None:
     """A training step on the first `size` rows of a batch."""
     model.train_on_batch(*(part[:size] for part in batches[0]))
+
+
+def _check_finite(line: Line) -> None:
+    for name, kind in (("loss", "training"), ("val_loss", "validation")):  # the last update alone may spoil the second
+        if not math.isfinite(line[name]):
+            raise ConfigError(
+                f"the {kind} loss became {line[name]} in epoch {line['epoch']}",
+                "lower training.optimizer.learning_rate, or add a warm-up; the epochs before are kept",
+            )
 
 
 def _value(variable: Any) -> np.ndarray:
