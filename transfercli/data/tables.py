@@ -23,8 +23,8 @@ def table_items(path: Path, base: Path, group: str | None = None) -> list[Item]:
     """The rows of a table, sorted by path; paths in it are relative to the table's folder.
 
     group: a further column to be read, where the table has it.
-    An empty `split` means `train`. Raises DataError with the line for a missing column, an empty value, an unknown
-    split, a path listed twice, or text that cannot be a name.
+    An empty `split` means `train`. Raises DataError with the line for a missing column, an empty value, a value too
+    many, an unknown split, a path listed twice, or text that cannot be a name.
     """
     items: dict[str, Item] = {}
     try:
@@ -32,7 +32,11 @@ def table_items(path: Path, base: Path, group: str | None = None) -> list[Item]:
             file, label, side = _checked(row, path, line)
             file = absolute(file, path.parent)
             if file in items:
-                raise DataError(f"{path.name}:{line}: {row['path']!r} is listed twice")
+                raise DataError(
+                    f"{path.name}:{line}: {row['path']!r} is listed twice, with the labels {items[file].label!r} and "
+                    f"{label!r}",
+                    "keep one of the rows: an image has one label and one side",
+                )
             items[file] = Item(file, relative(file, base), label, side, group=_group(row, group, path, line))
     except (csv.Error, OSError) as error:
         raise DataError(f"{path.name} cannot be read: {error}") from error
@@ -49,11 +53,18 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             return
         reader = csv.DictReader(file, strict=True)
         columns = tuple(reader.fieldnames or ())
-        if not {"path", "label"} <= set(columns):
+        if not {"path", "label"} <= set(columns) or any(columns.count(name) > 1 for name in COLUMNS):
             raise DataError(
-                f"{path.name} has the columns {', '.join(columns) or '(none)'}; expected path, label and perhaps split"
+                f"{path.name} has the columns {', '.join(columns) or '(none)'}; expected path, label and perhaps "
+                "split, each once",
+                "save it as UTF-8, with its columns separated by commas and their names in the first line",
             )
         for row in reader:
+            if any(row.pop(None, ())):  # where DictReader puts what has no column
+                raise DataError(
+                    f"{path.name}:{reader.line_num}: more values than the {len(columns)} columns",
+                    'put a value that holds a comma into double quotes: "a, b.jpg"',
+                )
             yield reader.line_num, row
 
 
@@ -74,7 +85,7 @@ def _checked(row: dict[str, Any], path: Path, line: int) -> tuple[str, str, str]
     values = []
     for column in COLUMNS:
         value = row.get(column)
-        value = "" if value is None else str(value) if isinstance(value, int) else value
+        value = "" if value is None else str(value) if type(value) is int else value
         if not isinstance(value, str) or (not value and column != "split"):
             raise DataError(f"{path.name}:{line}: {column} must be text, received {row.get(column)!r}")
         _encodable(value, column, path, line)
