@@ -47,6 +47,14 @@ def test_check_exits_4_with_its_normal_result_where_training_would_refuse(place:
     assert json.loads(gone.stdout)["images"] == 0
 
 
+def test_long_lists_are_cut_and_say_what_lists_all(place: Path) -> None:
+    for n in range(12):
+        (place / "data" / "train" / "5" / f"{n}.png").write_bytes(b"")
+    done = transfercli("data", "check", "t.yaml", folder=place, check=4)
+    assert "problems: 12\n" in done.stdout
+    assert "… and 2 more; --json lists all" in done.stdout
+
+
 def test_hostile_names_reach_no_terminal(place: Path) -> None:
     hostile = place / "data" / "train" / "5" / "\x1b[2J[red]=cmd\u202egnp.png"
     hostile.write_bytes(b"")

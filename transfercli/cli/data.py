@@ -108,7 +108,7 @@ def _show_check(result: dict[str, Any]) -> None:
     for reason in result["refusals"]:
         print(f"\ntraining would refuse: {printable(reason)}")
     for side, labels in result["missing_classes"].items():
-        print(f"\nno {side} image of {len(labels)} classes: {printable(', '.join(labels[:SHOWN]))}")
+        _some(f"classes without {side} images", ("class",), [(label,) for label in labels])
     problems = [(p["path"], p["problem"], "used" if p["used"] else "left out") for p in result["problems"]]
     _some("problems", ("path", "problem", ""), problems)
     for kind in ("duplicates", "near_duplicates"):
@@ -143,4 +143,4 @@ def _some(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
     print(f"\n{title}: {len(rows)}")
     print_table(header, rows[:SHOWN])
     if len(rows) > SHOWN:
-        print(f"… and {len(rows) - SHOWN} more; --json or --report lists all")
+        print(f"… and {len(rows) - SHOWN} more; --json lists all")
