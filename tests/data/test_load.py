@@ -181,8 +181,9 @@ def test_other_images_are_matched_to_the_classes_by_name(tmp_path: Path, grow: A
     labels = ("ant", "cat", "dog")
     split = load_folder_split(grow(tmp_path / "fewer", {"dog": 2, "cat": 1}), "test", labels, reading)
     assert split.counts() == {"ant": 0, "cat": 1, "dog": 2}
-    with pytest.raises(DataError, match=r"the class 'wolf', unknown to the run: known are 'ant', 'cat', 'dog'"):
+    with pytest.raises(DataError, match=r"the class 'wolf', unknown to the run: known are 'ant', 'cat', 'dog'") as more:
         load_folder_split(grow(tmp_path / "more", {"wolf": 2, "cat": 1}), "test", labels, reading)
+    assert "model.head.init: extend" in str(more.value.hint)
     with pytest.raises(DataError, match="does not exist"):
         load_folder_split(tmp_path / "nowhere", "test", labels, reading)
 

@@ -10,7 +10,7 @@ import pytest
 from transfercli.config.schema import DataConfig
 from transfercli.data.listing import Listing, base_folder, check_classes, list_images, list_split
 from transfercli.data.sources import absolute, relative
-from transfercli.errors import DataError
+from transfercli.errors import ConfigError, DataError
 from transfercli.events import Events
 
 
@@ -52,6 +52,14 @@ def test_only_the_side_that_is_missing_is_carved(tmp_path: Path) -> None:
     touch(tmp_path / "images", *(f"{side}/{c}/1.jpg" for side in ("train", "test") for c in "ab"))
     assert listed(tmp_path).fractions == {"validation": 0.15}
     assert listed(tmp_path, test=0.5).fractions == {"validation": 0.15}
+
+
+def test_fractions_that_leave_nothing_to_train_on_are_a_mistake_of_the_config(tmp_path: Path) -> None:
+    touch(tmp_path / "images", "a/1.jpg", "b/1.jpg")
+    with pytest.raises(ConfigError, match=r"data.validation: 0.6 and data.test: 0.4 leave no image to train on"):
+        listed(tmp_path, validation=0.6, test=0.4)
+    touch(tmp_path / "sides", *(f"{side}/{c}/1.jpg" for side in ("train", "test") for c in "ab"))
+    assert listed(tmp_path, "sides", validation=0.9).fractions == {"validation": 0.9}
 
 
 def test_test_null_leaves_the_test_folder_unused(tmp_path: Path) -> None:
@@ -213,7 +221,13 @@ def test_a_table_names_paths_labels_and_sides(name: str, tmp_path: Path) -> None
         ("a.csv", "path,label\nx.jpg\n", "a.csv:2: label must be text, received None"),
         ("a.csv", "path,label\n,a\n", "a.csv:2: path must be text, received ''"),
         ("a.csv", "path,label,split\nx.jpg,a,holdout\n", "a.csv:2: split 'holdout' is not one of"),
-        ("a.csv", "path,label\nx.jpg,a\n./x.jpg,b\n", "a.csv:3: './x.jpg' is listed twice"),
+        (
+            "a.csv",
+            "path,label\nx.jpg,a\n./x.jpg,b\n",
+            "a.csv:3: './x.jpg' is listed twice, with the labels 'a' and 'b'",
+        ),
+        ("a.csv", "path,label\nx.jpg,a\nx, y.jpg,b\n", "a.csv:3: more values than the 2 columns"),
+        ("a.csv", "path,label,path\nx.jpg,a,y.jpg\n", "a.csv has the columns path, label, path; expected"),
         ("a.jsonl", '{"path": "x.jpg", "label": "a"}\nrubbish\n', "a.jsonl:2: not JSON"),
         ("a.jsonl", "[1]\n", "a.jsonl:1: expected an object"),
         ("a.jsonl", "[" * 100_000, "a.jsonl:1: not JSON"),

@@ -230,6 +230,15 @@ def test_all_reasons_are_told_at_once(place: Place) -> None:
     assert found["classes"] == {"cat": 20, "dog": 20, "rare": 1}
 
 
+def test_an_empty_class_folder_hides_nothing_of_the_others(place: Place) -> None:
+    spoil_a_class_folder(place)
+    (place.images / "cat" / "bad.png").write_bytes(b"")
+    found = place.check(max_bad_fraction=0.1)
+    assert found["refusals"] == ["class 'empty' has no images: its folder has nothing in it"]
+    assert found["classes"] == {"cat": 20, "dog": 20}
+    assert [one["path"] for one in found["problems"]] == ["cat/bad.png"]
+
+
 def test_the_sides_are_those_that_a_training_would_use(place: Place) -> None:
     from transfercli.data.assignments import Assignments
     from transfercli.data.manifest import write_assignments

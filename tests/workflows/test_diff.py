@@ -77,6 +77,18 @@ def test_data_that_a_training_would_refuse_is_compared_with_a_warning(source: An
     assert found["unchanged"] is True
 
 
+def test_a_class_is_lost_also_where_its_empty_folder_is_left(source: Any, copy: Path) -> None:
+    removed = sorted(path.relative_to(copy).as_posix() for path in (copy / "train" / "4").iterdir())
+    shutil.rmtree(copy / "test")
+    shutil.rmtree(copy / "train" / "4")
+    (copy / "train" / "4").mkdir()
+    events = Recorder()
+    found = diff(source, copy, events)
+    assert found["lost_classes"] == ["4"]
+    assert [path for path in found["removed"] if path.startswith("train/")] == removed
+    assert any("training would refuse this data: class '4' has no images" in text for text in events.warnings)
+
+
 def test_no_data_and_no_run_are_errors(source: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         diff(source, tmp_path / "gone")

@@ -37,16 +37,18 @@ def survey(data: str, folder: Path) -> Survey:
 
 
 def _folder(path: Path, named: str) -> Survey:
-    from transfercli.data.sources import folder_items, side_folders, sub_folders
+    from transfercli.data.sources import check_filled, empty_classes, folder_items, side_folders, sub_folders
 
     try:
         sides = side_folders(path)
         train = sides.get("train", path)
-        items = [item for item in folder_items(train, path, "train") if not item.problem]
+        files = folder_items(train, path, "train")
+        check_filled(empty_classes(train, files))
     except TransferError:
         raise
     except OSError as error:
         raise DataError(f"--data {named!r} cannot be listed: {error.strerror}") from error
+    items = [item for item in files if not item.problem]
     if not items:
         raise DataError(f"--data {named!r} holds no images in its class folders", EXPECTED)
     if all(Path(item.file).parent != train / item.label for item in items):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from transfercli.config.schema import DataConfig
 from transfercli.data import keras_sets
 from transfercli.data.groups import find_groups
-from transfercli.data.sources import Item, folder_items, must_exist, side_folders
+from transfercli.data.sources import Item, check_filled, empty_classes, folder_items, must_exist, side_folders
 from transfercli.data.tables import is_table, table_items
-from transfercli.errors import DataError
+from transfercli.errors import ConfigError, DataError
 from transfercli.events import Events, counted
 
 HELD_OUT = ("validation", "test")
@@ -23,12 +24,14 @@ class Listing:
     """Files, or arrays for `keras:` sources, and the fractions of the sides that no source names.
 
     groups: name of a file or row -> its group, for those that have one.
+    empty: class folders without images to train on, and what stands in them instead.
     """
 
     items: list[Item]
     arrays: list[keras_sets.Arrays] = field(default_factory=list)
     fractions: dict[str, float] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
+    empty: dict[str, str] = field(default_factory=dict)
 
     def labels_of(self, side: str) -> set[str]:
         named = {item.label for item in self.items if item.side == side and item.counted}
@@ -48,10 +51,11 @@ def list_images(config: DataConfig, folder: Path, events: Events) -> Listing:
     """Find the images of all sides, sorted by name.
 
     A path of `validation` or `test` comes first, then what the training source names itself (folders inside, a split
-    column, the test set of a `keras:` set), then the fraction. `test: null` leaves test images unused.
+    column, the test set of a `keras:` set), then the fraction. `test: null` leaves test images unused. Raises
+    ConfigError where the fractions leave nothing to train on.
     """
-    items, arrays = _source(config, folder)
-    fractions = {}
+    source, fractions = _source(config, folder), {}
+    items, arrays = source.items, source.arrays
     if config.folds:
         _check_no_validation(items, config)
     for side in HELD_OUT[bool(config.folds) :]:
@@ -66,8 +70,11 @@ def list_images(config: DataConfig, folder: Path, events: Events) -> Listing:
             fractions[side] = float(value)
         elif inside and side in config.model_fields_set and value is not None:
             events.detail(f"{side} images come from {config.train}; the fraction {value} is not used")
+    if sum(fractions.values()) >= 1:
+        given = " and ".join(f"data.{side}: {fraction:g}" for side, fraction in fractions.items())
+        raise ConfigError(f"{given} leave no image to train on", "allowed are fractions that add up to less than 1")
     groups = find_groups(config.group, items, arrays, events) if config.group else {}
-    return Listing(sorted(items, key=lambda item: (item.name, item.side)), arrays, fractions, groups)
+    return Listing(sorted(items, key=lambda item: (item.name, item.side)), arrays, fractions, groups, source.empty)
 
 
 def sides_inside(config: DataConfig, folder: Path) -> list[str]:
@@ -103,21 +110,23 @@ def _place(given: str, folder: Path) -> Path:
     return Path(os.path.normpath(folder.absolute() / Path(given).expanduser()))
 
 
-def _source(config: DataConfig, folder: Path) -> tuple[list[Item], list[keras_sets.Arrays]]:
+def _source(config: DataConfig, folder: Path) -> Listing:
+    """What `data.train` holds, of whatever side."""
     given = config.train
     if keras_sets.is_keras(given):
-        return [], keras_sets.load(given)
+        return Listing([], keras_sets.load(given))
     path, base = _place(given, folder), base_folder(given, folder)
     must_exist(path, "data.train", given)
     if is_table(path):
-        return table_items(path, base, config.group), []
+        return Listing(table_items(path, base, config.group))
     if not path.is_dir():
         raise DataError(
             f"data.train: {given!r} is a file of another kind",
             "give an image folder, a .csv or .jsonl file with the columns path,label, or keras:NAME",
         )
     sides = side_folders(path) or {"train": path}
-    return [item for side, place in sides.items() for item in folder_items(place, base, side)], []
+    items = {side: folder_items(place, base, side) for side, place in sides.items()}
+    return Listing([*chain(*items.values())], empty=empty_classes(sides["train"], items["train"]))
 
 
 def _held_out(config: DataConfig, side: str, folder: Path) -> list[Item]:
@@ -140,7 +149,8 @@ def _check_no_validation(items: Iterable[Item], config: DataConfig) -> None:
 
 
 def check_classes(listing: Listing) -> None:
-    """Raise DataError where there are fewer than two classes to train on, or held-out images of other classes."""
+    """Raise DataError where a class is empty, there are fewer than two, or held-out images are of other classes."""
+    check_filled(listing.empty)
     trained = listing.labels_of("train")
     if len(trained) < 2:
         found = f"one class ({next(iter(trained))!r})" if trained else "no class with images"
@@ -149,13 +159,15 @@ def check_classes(listing: Listing) -> None:
         check_known(listing.labels_of(side), trained, f"{side} images", "the training images")
 
 
-def check_known(found: Iterable[str], known: Iterable[str], where: str, whose: str) -> None:
-    """Raise DataError where a class of `found` is not among `known`."""
+def check_known(
+    found: Iterable[str], known: Iterable[str], where: str, whose: str, hint: str = "rename or remove it"
+) -> None:
+    """Raise DataError where a class of `found` is not among `known`; `hint` tells what to do then."""
     unknown = sorted(set(found) - set(known))
     if unknown:
         raise DataError(
             f"the {where} have {_named('class', unknown)}, unknown to {whose}: known are {_list(sorted(known))}",
-            "rename or remove it; classes are matched by name",
+            f"{hint}; classes are matched by name",
         )
 
 

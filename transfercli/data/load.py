@@ -27,6 +27,10 @@ from transfercli.events import Events, counted
 
 T = TypeVar("T")
 _LISTED = 5
+_GROW = (
+    "rename or remove it, or fine-tune with model.weights: {run: RUN} and model.head.init: extend, which adds classes "
+    "and keeps what the run knows of its own"
+)
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Re
     must_exist(path, "--data", given, FROM_HERE)
     base = base_folder(str(path), Path("/"))
     listing = Listing(list_split(path, split, base))
-    check_known(listing.labels_of(split), labels, "images", "the run")
+    check_known(listing.labels_of(split), labels, "images", "the run", _GROW)
     findings = read_images(listing, reading)
     check_bad(findings)
     if not findings.usable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,14 +133,23 @@ def folder_items(folder: Path, base: Path, side: str) -> list[Item]:
     items = []
     for label in labels:
         _printable(label, folder)
-        files = [_item(file, base, label, side) for file in sorted(_walk(folder / label))]
-        if side == "train" and not any(item.counted for item in files):
-            raise DataError(
-                f"class {label!r} has no images: its folder has {_contents(folder / label)} in it",
-                f"put images in, or remove the folder; read are {', '.join(sorted(IMAGE_EXTENSIONS))}",
-            )
-        items += files
+        items += [_item(file, base, label, side) for file in sorted(_walk(folder / label))]
     return items
+
+
+def empty_classes(folder: Path, items: Iterable[Item]) -> dict[str, str]:
+    """Class folders of which `items` has no image, and what stands in them instead, in a few words."""
+    filled = {item.label for item in items if item.counted}
+    return {label: _contents(folder / label) for label in sub_folders(folder) if label not in filled}
+
+
+def check_filled(empty: Mapping[str, str]) -> None:
+    """Raise DataError for the first of the empty classes."""
+    for label, contents in empty.items():
+        raise DataError(
+            f"class {label!r} has no images: its folder has {contents} in it",
+            f"put images in, or remove the folder; read are {', '.join(sorted(IMAGE_EXTENSIONS))}",
+        )
 
 
 def _printable(label: str, folder: Path) -> None:
