@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import keras
 
 from transfercli.models.classifier import Classifier, trainable_from
 from transfercli.models.tensors import named_variables
-from transfercli.training.trainer import Plan
+
+if TYPE_CHECKING:
+    from transfercli.training.trainer import Plan
 
 
 def trained_layers(classifier: Classifier, plan: Plan) -> set[str]:
