@@ -90,6 +90,15 @@ def test_history_is_drawn_from_whatever_lines_there_are(lines: list[dict[str, An
         assert _picture(plots.render_history(lines)).width == 1152
 
 
+def test_a_single_line_has_its_epoch_below_it_and_no_fraction_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(plots, "figure_png", figures.append)
+    plots.render_history([{"phase": 1, "epoch": 0, "loss": 0.1, "val_loss": 0.2, "accuracy": 1.0}])
+    for axes in figures[0].axes:
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [0]
+
+
 def test_the_best_epoch_is_the_first_of_the_lowest_validation_loss() -> None:
     assert plots.lowest_validation_loss(LINES) == 2
     assert plots.lowest_validation_loss([{"epoch": 1, "val_loss": None}]) is None

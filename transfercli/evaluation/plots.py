@@ -169,7 +169,7 @@ def _panel(axes: Axes, lines: Sequence[Mapping[str, Any]], key: str, best: int |
         axes.axvline(best, color=VALIDATION, linewidth=0.8, alpha=0.5, label=f"best: epoch {best}")
     axes.set_title(key, loc="left", fontsize=11)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color="#e6e9ed", linewidth=0.8)
     if key == "accuracy":
         axes.set_ylim(-0.02, 1.02)
