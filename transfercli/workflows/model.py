@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,12 +90,17 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value.model_dump() if hasattr(value, "model_dump") else value for key, value in values.items()}
 
 
-def find_source(config: ExperimentConfig, runs: Path) -> Source:
-    """The parent run of `model.weights: {run: …}`, checked to be there; raises `ArtefactError`."""
+def find_source(config: ExperimentConfig, runs: Path, parent: str | None = None) -> Source:
+    """The parent run of `model.weights: {run: …}`, checked to be there; raises `ArtefactError`.
+
+    parent: the one that a run which goes on has recorded; `EXPERIMENT` may name a newer one by now.
+    """
     weights = config.model.weights
     if not isinstance(weights, RunWeights):
         return Source()
     run = find_run(weights.run, runs)
+    if parent is not None and run.label != parent:
+        run = find_run(str(Path(os.path.realpath(run.path)).parent.parent / parent), runs)
     return Source(run, read_labels(run))
 
 

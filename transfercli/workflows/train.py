@@ -11,7 +11,7 @@ from transfercli.data.load import load_dataset
 from transfercli.evaluation.gates import from_config
 from transfercli.events import Events
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, point_latest, read_json, status_of
+from transfercli.runs.folder import RunFolder, point_latest, read_json, read_record, status_of
 from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.begin import begin_run, resume_hint
 from transfercli.workflows.data import data_request, draw_batch
@@ -41,7 +41,7 @@ def train(request: TrainRequest, events: Events) -> Result:
         if finished is not None:
             events.info(f"{job.run.label} is complete already; this is its result")
             return finished
-        source = find_source(job.config, job.runs)
+        source = find_source(job.config, job.runs, recorded_parent(job))
         if is_keras(job.config.data.train):
             prepare_backend(job.config)  # before its data sets are imported from Keras
         with watch("ingest"):
@@ -70,6 +70,11 @@ def finished_result(job: Job) -> Result | None:
     if not job.run.record.exists() or status_of(job.run) != "completed":
         return None
     return result_of(job.run)
+
+
+def recorded_parent(job: Job) -> str | None:
+    """The run whose weights a run that goes on has started from."""
+    return read_record(job.run).get("parent") if job.run.record.exists() else None
 
 
 def result_of(run: RunFolder) -> Result:
@@ -109,8 +114,8 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> Result:
     from transfercli.training import history
 
     lines = history.read(job.run.metrics)
-    history_png(job.run.history, lines)
     best = next(line for line in lines if line["epoch"] == setup.trainer.progress.best_epoch)
+    history_png(job.run.history, lines, best["epoch"])
     metrics = {key: best[key] for key in ("val_accuracy", "val_loss", "accuracy", "loss")}
     record.update(
         job.run,
