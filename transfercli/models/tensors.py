@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Set
 
 import keras
 import numpy as np
@@ -55,7 +56,7 @@ def _snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def read_tensors(classifier: Classifier, names: set[str] | None = None) -> dict[str, np.ndarray]:
+def read_tensors(classifier: Classifier, names: Set[str] | None = None) -> dict[str, np.ndarray]:
     """Copies of the weights (of those in `names`), by name, float32 or as the variable has it."""
     variables = named_variables(classifier)
     return {name: keras.ops.convert_to_numpy(v) for name, v in variables.items() if names is None or name in names}

@@ -10,8 +10,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from transfercli.config.schema import ComputeConfig
+
+if TYPE_CHECKING:
+    from transfercli.data.batches import Batches
 
 
 def prepare(compute: ComputeConfig, seed: int) -> str:
@@ -40,6 +46,25 @@ def _prepare_tensorflow(compute: ComputeConfig) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(compute.threads)
     if compute.deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def pipeline(batches: Batches) -> Any:
+    """What `fit` reads batches from, made once for all epochs; each reads them anew, in the order they then have.
+
+    Where it is given a PyDataset, TensorFlow traces a pipeline for it in every call, longer than it trains a head for.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    arrays = [np.asarray(part) for part in batches[0]]
+    signature = tuple(tf.TensorSpec((None, *one.shape[1:]), one.dtype) for one in arrays)
+    read = tf.data.Dataset.from_generator(
+        lambda: map(batches.__getitem__, range(len(batches))), output_signature=signature
+    )
+    return read.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(tf.data.AUTOTUNE)
 
 
 def step_precision(compute: ComputeConfig) -> str:

@@ -25,6 +25,7 @@ from transfercli.models.classifier import Classifier, depths, freeze_below
 from transfercli.models.forward import computing_in, forward
 from transfercli.models.tensors import assign_tensors, named_variables, read_tensors
 from transfercli.training.averaging import PREFIX, TrainingWeights, restore
+from transfercli.training.backend import pipeline
 from transfercli.training.batchnorm import fit_momentum, momenta_of
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.frozen import never_changing
@@ -87,6 +88,7 @@ class Trainer:
         self._stage: Stage | None = None
         self._best: dict[str, np.ndarray] | None = None
         self._still: dict[str, np.ndarray] | None = None
+        self._rows: Any = None
         self._weights = TrainingWeights()
         self._momenta = momenta_of(classifier.base)
 
@@ -144,6 +146,7 @@ class Trainer:
         self._stage = stage = self.stages(phase)
         if stage.solve is not None:
             return stage
+        self._rows = pipeline(stage.batches)
         if self.plan.batchnorm_trains:
             fit_momentum(self._momenta, len(stage.batches), phase.epochs)
         model, units = stage.model, stage.model.output.shape[-1]
@@ -207,7 +210,7 @@ class Trainer:
         told = keras.callbacks.LambdaCallback(on_train_batch_end=tell)
         try:
             with computing_in(self.plan.precision, model):
-                trained = model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[told, self._weights])
+                trained = model.fit(self._rows, epochs=1, shuffle=False, verbose=0, callbacks=[told, self._weights])
         except Exception as error:
             if no_room(error):
                 raise no_memory(f"in epoch {epoch}", batches.batch_size, partial(_first, model, batches)) from error
