@@ -77,7 +77,8 @@ def test_an_extended_head_keeps_the_old_rows_and_adds_fresh_ones(donor) -> None:
 
 
 def test_stages_above_until_start_fresh(donor) -> None:
-    _, now, changed = after(build(NEW, hidden=[8]), donor, until="conv2")
+    report, now, changed = after(build(NEW, hidden=[8]), donor, until="conv2")
+    assert report.fresh_layers == ("conv3",)
     assert {name.split("/")[1] for name in changed if name.startswith("base/")} == {"conv1", "conv2"}
     assert not np.array_equal(now["base/conv3/kernel"], donor["base/conv3/kernel"])
 

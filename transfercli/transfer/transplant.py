@@ -35,8 +35,8 @@ class Transplant:
 
     @property
     def fresh_layers(self) -> tuple[str, ...]:
-        """Base layers with a tensor that should have been copied and was not."""
-        names = (line.tensor for line in self.lines if line.action == "fresh" and line.reason != WANTED_FRESH)
+        """Base layers with a tensor that was not copied."""
+        names = (line.tensor for line in self.lines if line.action == "fresh")
         return tuple(dict.fromkeys(name.split("/")[1] for name in names if name.startswith("base/")))
 
     def as_json(self) -> list[dict[str, str]]:
