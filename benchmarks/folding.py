@@ -9,7 +9,8 @@ Prints, and writes to OUT.json, medians over the pairs:
 - step at SIDE: seconds of a plain Keras training step of ResNet50 (batch 32, all layers train, BatchNorm in inference
   mode, float32, op determinism on) / seconds through the twin; and beside it the same without any BatchNorm, which is
   what folding could bring at most;
-- losses: the largest relative difference of the losses of 20 steps from plain Keras's, also with L2 and AdamW;
+- losses: the largest relative difference of the losses of 20 steps from plain Keras's, also with L2 and AdamW, and
+  the same of a control, plain Keras from weights that differ by rounding;
 - torch: seconds of the same step in PyTorch eager / seconds through the twin; --torch names a Python that has it.
 """
 
@@ -171,27 +172,34 @@ def calibrate(base: keras.Model, x: np.ndarray) -> None:
     keras.Model(*pooled(base, x.shape[1]))(x, training=True)
 
 
-def losses(side: int, steps: int = 20) -> dict[str, float]:
-    """Largest relative difference of the losses, by what is trained with."""
+def losses(side: int, steps: int = 20) -> dict[str, dict[str, float]]:
+    """Largest relative difference of the losses from plain Keras's, by what is trained with: of the twin, and of plain
+    Keras itself from weights that differ by rounding (1e-7), which is what a training makes of any rounding.
+    """
     base = BASES[BASE].build((side, side, 3))
     x, y = pixels(BATCH, side), np.arange(BATCH) % CLASSES
     calibrate(base, x)
-    start = base.get_weights()
+    start, rng = base.get_weights(), np.random.default_rng(0)
+    rounded = [(w * (1 + 1e-7 * rng.standard_normal(w.shape))).astype(w.dtype) for w in start]
     cases = {
-        "sgd": (OptimizerConfig(name="sgd", learning_rate=1e-3), 0.0),
+        "sgd": (OptimizerConfig(name="sgd", learning_rate=1e-5), 0.0),
         "adamw and l2": (OptimizerConfig(name="adamw", learning_rate=1e-5, weight_decay=0.01), 1e-4),
     }
     found = {}
-    for name, (optimizer, l2) in cases.items():
+    for name, case in cases.items():
         taken = []
-        for kind in (AtInference, fold, fold):
-            base.set_weights(start)
-            model = classifier(kind(base), side, optimizer, l2)
+        for kind, weights in ((AtInference, start), (fold, start), (fold, start), (AtInference, rounded)):
+            base.set_weights(weights)
+            model = classifier(kind(base), side, *case)
             taken.append([float(model.train_on_batch(x, y)) for _ in range(steps)])
-        plain, folded, again = taken
+        plain, folded, again, control = taken
         assert folded == again, "the twin did not repeat bit for bit"
-        found[name] = float(f"{max(abs(a - b) / abs(b) for a, b in zip(folded, plain, strict=True)):.2g}")
+        found[name] = {"twin": largest_difference(folded, plain), "control": largest_difference(control, plain)}
     return found
+
+
+def largest_difference(given: list[float], wanted: list[float]) -> float:
+    return float(f"{max(abs(a - b) / abs(b) for a, b in zip(given, wanted, strict=True)):.2g}")
 
 
 def main() -> None:

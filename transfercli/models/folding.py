@@ -102,12 +102,15 @@ def _is_linear(layer: Any) -> bool:
 # -- what is computed
 
 
-def _scale_and_shift(norm: layers.BatchNormalization) -> tuple[Tensor, Tensor]:
-    """s and t of a BatchNorm, float32 [C]."""
+def _scale_and_shift(norm: layers.BatchNormalization, bias: Tensor = 0.0) -> tuple[Tensor, Tensor]:
+    """s and (bias - mean) * s + beta of a BatchNorm, float32 [C].
+
+    Only two terms read s: TensorFlow may add three gradients in any order, and a training would not repeat bit for bit.
+    """
     scale = ops.rsqrt(norm.moving_variance + norm.epsilon)
     if norm.scale:
         scale = scale * norm.gamma
-    shift = -norm.moving_mean * scale
+    shift = (bias - norm.moving_mean) * scale
     return scale, shift + norm.beta if norm.center else shift
 
 
@@ -121,9 +124,7 @@ def _folded(linear: Any, norm: layers.BatchNormalization, x: Tensor) -> Tensor:
     """What `norm(linear(x))` gives, with one convolution; it is folded in float32, then cast once."""
     dtype = linear.compute_dtype
     with AutocastScope(None):
-        scale, shift = _scale_and_shift(norm)
-        if linear.use_bias:
-            shift = shift + linear.bias * scale
+        scale, shift = _scale_and_shift(norm, linear.bias if linear.use_bias else 0.0)
         x = LINEAR[type(linear)](linear, ops.cast(x, dtype), scale)
     # `ops.add` of a vector is the bias addition that TensorFlow fuses into the convolution, with the ReLU behind it
     return ops.cast(ops.add(x, ops.cast(shift, dtype)), norm.compute_dtype)
