@@ -180,6 +180,21 @@ def test_a_file_of_another_kind_is_told_what_is_allowed(tmp_path: Path) -> None:
     assert "keras:NAME" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("place", ["images", "images/train", "images/train/a"])
+def test_a_folder_that_nobody_may_list_is_named(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "images", *(f"{side}/{c}/1.jpg" for side in ("train", "test") for c in "ab"))
+    scandir = os.scandir
+
+    def forbidden(folder: Path) -> object:
+        if Path(folder) == tmp_path / place:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    with pytest.raises(DataError, match=f"the folder '{tmp_path / place}' cannot be listed: Permission denied"):
+        listed(tmp_path)
+
+
 def test_a_class_name_that_is_no_text_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path / "images", "a/1.jpg")
     (tmp_path / "images" / os.fsdecode(b"caf\xe9")).mkdir()

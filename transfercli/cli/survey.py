@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from transfercli.config.starter import Survey
-from transfercli.errors import DataError, TransferError
+from transfercli.errors import DataError
 
 HEADERS = 50
 EXPECTED = (
@@ -39,15 +39,10 @@ def survey(data: str, folder: Path) -> Survey:
 def _folder(path: Path, named: str) -> Survey:
     from transfercli.data.sources import check_filled, empty_classes, folder_items, side_folders, sub_folders
 
-    try:
-        sides = side_folders(path)
-        train = sides.get("train", path)
-        files = folder_items(train, path, "train")
-        check_filled(empty_classes(train, files))
-    except TransferError:
-        raise
-    except OSError as error:
-        raise DataError(f"--data {named!r} cannot be listed: {error.strerror}") from error
+    sides = side_folders(path)
+    train = sides.get("train", path)
+    files = folder_items(train, path, "train")
+    check_filled(empty_classes(train, files))
     items = [item for item in files if not item.problem]
     if not items:
         raise DataError(f"--data {named!r} holds no images in its class folders", EXPECTED)

@@ -80,9 +80,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def sub_folders(folder: Path) -> list[str]:
-    """Names of the visible sub-folders, sorted."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not hidden(entry.name) and _is_folder(entry))
+    """Names of the visible sub-folders, sorted; raises DataError where they cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not hidden(entry.name) and _is_folder(entry))
+    except OSError as error:
+        raise _unlisted(folder, error) from error
+
+
+def _unlisted(folder: Path, error: OSError) -> DataError:
+    return DataError(f"the folder {str(folder)!r} cannot be listed: {error.strerror}", "check its permissions")
 
 
 def side_folders(folder: Path) -> dict[str, Path]:
@@ -121,10 +128,7 @@ def folder_items(folder: Path, base: Path, side: str) -> list[Item]:
 
     Raises DataError where there is no sub-folder, saying what was found.
     """
-    try:
-        labels = sub_folders(folder)
-    except OSError as error:
-        raise DataError(f"{str(folder)!r} cannot be listed: {error.strerror}") from error
+    labels = sub_folders(folder)
     if not labels:
         raise DataError(
             f"{str(folder)!r} has no class sub-folders; found {_contents(folder)}",
@@ -182,9 +186,7 @@ def _walk(folder: Path) -> Iterator[str]:
             with os.scandir(place) as entries:
                 visible = sorted((entry for entry in entries if not hidden(entry.name)), key=lambda entry: entry.name)
         except OSError as error:
-            raise DataError(
-                f"the folder {str(place)!r} cannot be listed: {error.strerror}", "check its permissions"
-            ) from error
+            raise _unlisted(place, error) from error
         yield from (entry.path for entry in visible if not _is_folder(entry))
         waiting += [Path(entry.path) for entry in reversed(visible) if _is_folder(entry)]
 
