@@ -83,6 +83,9 @@ def test_the_dump_holds_every_key_and_its_defaults_in_the_schemas_order(loaded: 
         "learning_rate": 1e-3,
         "weight_decay": 0.0,
         "momentum": 0.9,
+        "clip_norm": None,
+        "accumulate": 1,
+        "ema": None,
     }
     assert (values["transfer"]["strategy"], values["data"]["image_size"]) == ("feature_extraction", 32)
 

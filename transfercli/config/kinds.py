@@ -73,8 +73,8 @@ def bound_of(gate: float | str) -> float:
 
 
 def _budget(value: Any) -> Any:
-    good = BUDGET.fullmatch(value) if isinstance(value, str) else type(value) in (int, float) and value > 0
-    if not good:
+    said = BUDGET.fullmatch(value) if isinstance(value, str) else type(value) in (int, float)
+    if not said or seconds_of(value, 1.0) <= 0:
         raise ValueError("is no budget")
     return value
 
