@@ -57,14 +57,14 @@ class RoomError(TransferError):
     kind = "room"
 
 
-NO_ROOM = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def no_room(error: BaseException) -> bool:
     """Whether memory or disk ran out, whatever library says so and in whatever words.
 
     Python has `MemoryError` (NumPy's is one), TensorFlow `ResourceExhaustedError`, XLA a `RuntimeError` that says
-    RESOURCE_EXHAUSTED, and the system the errors ENOMEM, ENOSPC and EDQUOT.
+    RESOURCE_EXHAUSTED, and the system the errors ENOMEM, ENOSPC, EDQUOT and EFBIG (a limit on a file's size).
     """
     if isinstance(error, OSError):
         return error.errno in NO_ROOM

@@ -29,6 +29,7 @@ class ResourceExhaustedError(Exception):
         RuntimeError("RESOURCE_EXHAUSTED: Out of memory"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
         OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EFBIG, "File too large"),
     ],
 )
 def test_no_room_is_exit_8_wherever_it_happens(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:

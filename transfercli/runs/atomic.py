@@ -1,7 +1,7 @@
 """Writes that are either whole or absent, and survive a power cut.
 
 The order is always: write beside the place, fsync the file, rename, fsync the folder. A full or failing disk
-(ENOSPC, EDQUOT, EIO) becomes `RoomError`; what stood at the place before still stands.
+(`NO_ROOM`, EIO) becomes `RoomError`; what stood at the place before still stands.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transfercli.errors import ArtefactError, RoomError, UsageError
+from transfercli.errors import NO_ROOM, ArtefactError, RoomError, UsageError
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+_NO_ROOM = {*NO_ROOM, errno.EIO}
 _NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG}
 
 
