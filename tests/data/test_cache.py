@@ -98,6 +98,17 @@ def test_the_cache_is_private_and_says_what_it_is(tmp_path: Path, grow: Any, loa
     assert (cache_folder / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
 
 
+def test_a_folder_that_held_other_things_keeps_its_permissions_and_shows_nobody_the_index(
+    tmp_path: Path, grow: Any, load: Load, cache_folder: Path
+) -> None:
+    cache_folder.mkdir(mode=0o755)
+    (cache_folder / "other").touch()
+    load(grow(tmp_path / "images", TWO).parent)
+    assert cache_folder.stat().st_mode & 0o777 == 0o755
+    assert (cache_folder / "index.sqlite").stat().st_mode & 0o777 == 0o600
+    assert (cache_folder / "images").stat().st_mode & 0o777 == 0o700
+
+
 def test_the_config_places_the_cache_before_the_environment(tmp_path: Path, cache_folder: Path) -> None:
     assert cache_root(ComputeConfig()) == cache_folder
     assert cache_root(ComputeConfig(cache_dir=str(tmp_path / "c"))) == tmp_path / "c"

@@ -173,7 +173,7 @@ def _open_store(reading: Reading, total: int) -> Store:
     max_bytes = int(compute.cache_max_gb * 1e9)
     root = cache_root(compute)
     if wanted > max_bytes:
-        reason = f"these images need {wanted / 1e9:.1f} GB and compute.cache_max_gb is {compute.cache_max_gb:g}"
+        reason = f"these images need {wanted / 1e9:.3f} GB and compute.cache_max_gb is {compute.cache_max_gb:g}"
     else:
         try:
             return DiskCache(root, reading.geometry, max_bytes)
