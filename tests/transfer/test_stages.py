@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,6 +109,75 @@ def test_a_damaged_row_is_computed_again(cached: Any) -> None:
     segment.write_bytes(content)
     stage = cached.stages(cached.classifier())(Phase("none", 9, 1e-2))
     assert np.array_equal(stage.batches.source.read(np.arange(90)), whole)
+
+
+def test_another_way_from_files_to_pixels_is_another_cache(cached: Any) -> None:
+    cached.stages(cached.classifier())(Phase("none", 9, 1e-2))
+    stages = cached.stages(cached.classifier())
+    stages.cache.pixels = "32x32-stretch-v2"
+    stages(Phase("none", 9, 1e-2))
+    assert (stages.cache.hits, stages.cache.misses) == (0, 120)
+
+
+def test_started_again_a_run_caches_as_before_though_its_features_fill_the_disk(
+    cached: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transfercli.transfer import features
+
+    def disk_usage(root: Any) -> SimpleNamespace:
+        return SimpleNamespace(free=40_000 - sum(path.stat().st_size for path in root.glob("features/*/*.rows")))
+
+    monkeypatch.setattr(features.shutil, "disk_usage", disk_usage)
+    for hits in (0, 120):  # of 256 bytes each
+        stages = cached.stages(cached.classifier())
+        assert stages(Phase("none", 9, 1e-2)).behind == "pool"
+        assert stages.cache.hits == hits
+
+
+def test_a_broken_index_leaves_training_uncached_and_a_probe_in_memory(
+    cached: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transfercli.transfer import features
+
+    def broken(_: Any) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(features, "Index", broken)
+    stages = cached.stages(cached.classifier())
+    assert stages(Phase("none", 9, 1e-2)).behind == ""
+    assert len(stages(PROBE).batches.source) == 90
+    required = cached.stages(cached.classifier(), required=True)
+    for phase in (PROBE, Phase("none", 9, 1e-2)):
+        with pytest.raises(ConfigError, match="disk I/O error"):
+            required(phase)
+
+
+def test_a_cache_that_breaks_on_the_way_leaves_the_same_views_in_memory(cached: Any, monkeypatch: Any) -> None:
+    augmentation = {"preset": "light", "views": 2}
+    kept = cached.stages(cached.classifier(), augmentation=augmentation)(Phase("none", 9, 1e-2)).batches.source
+    stages = cached.stages(cached.classifier(), augmentation=augmentation)
+    monkeypatch.setattr(stages.cache, "of", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("locked")))
+    held = stages(Phase("none", 9, 1e-2)).batches.source
+    for epoch in (1, 2):
+        kept.set_epoch(epoch)
+        held.set_epoch(epoch)
+        assert np.array_equal(held.read(np.arange(90)), kept.read(np.arange(90)))
+
+
+def test_a_kill_loses_what_was_computed_since_the_last_minute_only(cached: Any, monkeypatch: Any) -> None:
+    from transfercli.data.segments import Segments
+    from transfercli.transfer import features
+
+    monkeypatch.setattr(features, "KEEP_SECONDS", 0.0)
+    stages = cached.stages(cached.classifier())
+    with monkeypatch.context() as killed:
+        killed.setattr(Segments, "close", lambda _: None)  # nothing is tidied up
+        killed.setattr(stages.cache.events, "progress", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            stages(Phase("none", 9, 1e-2))
+    again = cached.stages(cached.classifier())
+    again(Phase("none", 9, 1e-2))
+    assert (again.cache.hits, again.cache.misses) == (32, 88)
 
 
 def test_what_was_computed_before_a_stop_is_kept(cached: Any) -> None:

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from transfercli.data.cache_index import Entry
+from transfercli.data.cache_index import Entry, Index
 from transfercli.data.dataset import Split
 from transfercli.data.rows import StoredRows
 from transfercli.data.segments import Segments, private_folder
 from transfercli.events import Events
+from transfercli.models.forward import Rows
 from transfercli.transfer.prefix import BATCH, Inputs, Prefix, computed
-from transfercli.transfer.views import ViewedImages, Views
+from transfercli.transfer.views import ViewedImages, Views, rows_an_image
 
 SPARED = 0.1  # of what is free on the disk, left to others
+KEEP_SECONDS = 60.0  # of computing that a kill may lose
 
 
 class Features(StoredRows):
@@ -39,9 +43,12 @@ class Features(StoredRows):
 
 @dataclass
 class FeatureSource:
-    """The features of a split, served to training: one row an image, of the view that the epoch has."""
+    """The features of a split, served to training: one row an image, of the view that the epoch has.
 
-    rows: Features
+    rows: view after view of each image, on disk or in memory.
+    """
+
+    rows: Rows
     images: int
     views: int = 1
     _view: int = field(default=0)
@@ -62,48 +69,58 @@ class FeatureSource:
 class FeatureCache:
     """The features below a cache folder `root`, of at most `max_bytes` with everything else there.
 
-    resize: how images became their size, which features follow from. hits, misses: rows of this process so far.
+    pixels: the name of how a file becomes pixels, the decoder's version included: features follow from that, too.
+    hits, misses: rows of this process so far.
     """
 
     root: Path
     max_bytes: int
-    resize: str
+    pixels: str
     events: Events
     hits: int = 0
     misses: int = 0
 
-    def free_bytes(self) -> float:
-        """Room for more features, with older rows evicted; raises OSError where the folder cannot be used."""
+    def room(self) -> float:
+        """Bytes that features may take, all other rows evicted; raises OSError or sqlite3.Error.
+
+        What the cache holds is room, too: a run that is started again finds as much as before it filled some.
+        """
         private_folder(self.root)
-        return min(self.max_bytes, shutil.disk_usage(self.root).free * (1 - SPARED))
+        with closing(Index(self.root)) as index:
+            held = sum(size for _, _, size in index.segments())
+        return min(self.max_bytes, held + shutil.disk_usage(self.root).free * (1 - SPARED))
 
     def of(self, split: Split, prefix: Prefix, views: Views | None = None) -> FeatureSource:
         """The features of every image and view of a split: found, or computed now and kept.
 
-        Whatever ends the pass, what was computed until then is kept. Raises `RoomError` where the disk is full.
+        Whatever ends the pass, what was computed until then is kept, but for the last minute before a kill. Raises
+        `RoomError` where the disk is full, and OSError or sqlite3.Error where the cache cannot be used.
         """
         inputs, keys = ViewedImages(split.images, views), _keys(split, views)
         store = self._store(prefix, views)
         try:
-            missing = _missing(store, keys)
+            found = store.entries(keys)
+            missing = _missing(found, keys)
             store.make_room(len(missing) * store.space.row_bytes)
+            kept = time.monotonic()
             for row, feature in computed(prefix, inputs, missing, self.events):
-                store.append(Entry(keys[row]), feature)
-            entries = [entry for key in keys if (entry := store.entry(key))]
+                found[keys[row]] = store.append(Entry(keys[row]), feature)
+                if time.monotonic() - kept > KEEP_SECONDS:
+                    store.finish_segment()
+                    kept = time.monotonic()
         finally:
             store.close()
         if store.trouble:
             self.events.warn(f"the feature cache keeps nothing of this run: {store.trouble}")
         self.hits, self.misses = self.hits + len(keys) - len(missing), self.misses + len(missing)
-        return FeatureSource(Features(store, entries, prefix, inputs), len(split), len(keys) // max(len(split), 1))
+        rows = Features(store, [found[key] for key in keys], prefix, inputs)
+        return FeatureSource(rows, len(split), rows_an_image(views))
 
     def missing(self, split: Split, prefix: Prefix, views: Views | None = None) -> int:
         """How many rows `of` would have to compute."""
-        store = self._store(prefix, views)
-        try:
-            return len(_missing(store, _keys(split, views)))
-        finally:
-            store.close()
+        keys = _keys(split, views)
+        with closing(self._store(prefix, views)) as store:
+            return len(_missing(store.entries(keys), keys))
 
     def difference(self, split: Split, prefix: Prefix, measure: Callable[[], float], *, keep: bool = True) -> float:
         """How far a prefix is from float32 on the first batch of a split: found, or measured now and kept."""
@@ -120,13 +137,15 @@ class FeatureCache:
         return float(found.problem)
 
     def _store(self, prefix: Prefix, views: Views | None) -> Segments:
-        return Segments(self.root, prefix.space(self.resize, views), self.max_bytes)
+        return Segments(self.root, prefix.space(self.pixels, views), int(self.room()))
 
 
 def _keys(split: Split, views: Views | None) -> list[str]:
     """What the rows of a split are found by, view after view of each image."""
-    return [f"{sha256}:{view}" for sha256 in split.sha256s for view in range(views.count if views else 1)]
+    return [f"{sha256}:{view}" for sha256 in split.sha256s for view in range(rows_an_image(views))]
 
 
-def _missing(store: Segments, keys: Sequence[str]) -> np.ndarray:
-    return np.array([row for row, key in enumerate(keys) if store.entry(key) is None], np.int64)
+def _missing(found: Mapping[str, Entry], keys: Sequence[str]) -> np.ndarray:
+    """The row of each key that is not found; of a key that several images share, its first."""
+    first = {key: row for row, key in reversed(list(enumerate(keys)))}
+    return np.array([row for row, key in enumerate(keys) if key not in found and first[key] == row], np.int64)

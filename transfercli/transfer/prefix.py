@@ -44,10 +44,12 @@ class Prefix:
         """Bytes of one image's features."""
         return Space("", self.cut.feature_shape, self.dtype).row_bytes
 
-    def space(self, resize: str, views: Views | None) -> Space:
-        """Where its features stand: a name for everything that they follow from, the image apart."""
-        size = list(self.cut.prefix.input.shape[1:])
-        facts = [VERSION, self.cut.key, size, resize, self.precision, keras.backend.backend(), views and views.key]
+    def space(self, pixels: str, views: Views | None) -> Space:
+        """Where its features stand: a name for everything that they follow from, the image's file apart.
+
+        pixels: how a file becomes them.
+        """
+        facts = [VERSION, self.cut.key, pixels, self.precision, keras.backend.backend(), views and views.key]
         digest = hashlib.sha256(json.dumps(facts).encode())
         for variable in self.cut.prefix.weights:
             value = keras.ops.convert_to_numpy(variable)

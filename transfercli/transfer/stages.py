@@ -21,10 +21,12 @@ from transfercli.models.surgery import Cut, cut_below, multiplications
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage
 from transfercli.transfer.caching import Boundary, why_not
-from transfercli.transfer.features import FeatureCache
+from transfercli.transfer.features import FeatureCache, FeatureSource
 from transfercli.transfer.prefix import Prefix, checked_prefix, computed
 from transfercli.transfer.solved import SOLVED
-from transfercli.transfer.views import ViewedImages, Views, views_of
+from transfercli.transfer.views import ViewedImages, Views, rows_an_image, views_of
+
+UNUSABLE = (sqlite3.Error, OSError)  # a cache that cannot be opened, read or written
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class PhaseStages:
     def __init__(self, classifier: Classifier, training: Training, cache: FeatureCache | None, events: Events) -> None:
         self.classifier, self.training, self.cache, self.events = classifier, training, cache, events
         self.start: dict[str, np.ndarray] = {}
+        self._why_no_cache = "compute.cache is off"
         self._prefixes: dict[str, Prefix] = {}
 
     def __call__(self, phase: Phase) -> Stage:
@@ -79,8 +82,7 @@ class PhaseStages:
 
     def _why_not_cached(self, cut: Cut, phase: Phase, views: Views | None) -> str:
         """ "" where the features behind a cut are kept; raises `ConfigError` where they are not and must be."""
-        worth = multiplications(cut.prefix)
-        if not worth:
+        if not multiplications(cut.prefix):
             return "nothing is computed there"
         reason = self._obstacle(self.boundary(cut, phase, views))
         if reason and self.training.required:
@@ -94,18 +96,18 @@ class PhaseStages:
 
     def _obstacle(self, boundary: Boundary) -> str:
         if self.cache is None:
-            return "compute.cache is off"
+            return self._why_no_cache
         if self.training.augment and self.training.augment.soft:
             return "the augmentation mixes images of a batch"
         try:
-            return why_not(boundary, self.cache.free_bytes(), required=self.training.required)
-        except OSError as error:
+            return why_not(boundary, self.cache.room(), required=self.training.required)
+        except UNUSABLE as error:
             return f"the cache folder cannot be used: {error}"
 
     def boundary(self, cut: Cut, phase: Phase, views: Views | None) -> Boundary:
         """What keeping the features behind a cut would come to."""
         images, others = len(self.training.training), len(self.training.validation)
-        rows = images * (views.count if views else 1) + others
+        rows = images * rows_an_image(views) + others
         row_bytes = Prefix(cut, self.training.precision).row_bytes
         return Boundary(multiplications(cut.prefix), row_bytes, images + others, rows, phase.epochs)
 
@@ -137,19 +139,30 @@ class PhaseStages:
             return measure()
         try:
             return self.cache.difference(self.training.training, prefix, measure, keep=self.keeps)
-        except (sqlite3.Error, PermissionError):  # features will tell
+        except UNUSABLE:  # features will tell
             return measure()
 
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source:
-        """From the cache; in memory where there is none, for a probe."""
+        """From the cache; in memory where there is none or no room in it, as it may be for a probe."""
+        inputs = ViewedImages(split.images, views)
         if self.cache is not None:
             try:
-                return self.cache.of(split, prefix, views)
-            except (sqlite3.Error, PermissionError) as error:
-                self.events.warn(f"the feature cache cannot be used: {error}")
-                self.cache = None
-        rows = computed(prefix, ViewedImages(split.images, None), np.arange(len(split)), self.events)
-        return ArraySource(np.stack([feature for _, feature in rows]).astype("float32"))
+                if len(inputs) * prefix.row_bytes <= self.cache.room():
+                    return self.cache.of(split, prefix, views)
+                self._give_up("there is no room in the feature cache (compute.cache_max_gb, or the disk)")
+            except UNUSABLE as error:
+                self._give_up(f"the feature cache cannot be used: {error}")
+        rows = computed(prefix, inputs, np.arange(len(inputs)), self.events)
+        array = np.stack([feature for _, feature in rows])
+        return FeatureSource(ArraySource(array), len(split), rows_an_image(views))
+
+    def _give_up(self, trouble: str) -> None:
+        """Go on without a cache; `ConfigError` where it is required."""
+        if self.training.required:
+            hint = "set compute.cache_dir, or compute.cache: auto"
+            raise ConfigError(f"compute.cache is 'require', but {trouble}", hint)
+        self.events.warn(f"{trouble}; features stay in memory")
+        self.cache, self._why_no_cache = None, trouble
 
 
 def upper_model(cut: Cut, *, batchnorm_trains: bool = False) -> keras.Model:

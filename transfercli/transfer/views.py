@@ -34,12 +34,19 @@ def views_of(config: AugmentationConfig, augment: Augment | None, epochs: int) -
     return Views(augment, f"{VERSION} {config.preset} {config.layers}", min(config.views, epochs))
 
 
+def rows_an_image(views: Views | None) -> int:
+    return views.count if views else 1
+
+
 @dataclass(frozen=True)
 class ViewedImages:
     """Images by row, `views` rows an image: row r is view r % views of image r // views."""
 
     images: Images
     views: Views | None
+
+    def __len__(self) -> int:
+        return len(self.images) * rows_an_image(self.views)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """uint8 [n, H, W, 3]."""

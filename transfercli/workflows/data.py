@@ -59,6 +59,17 @@ def class_weights(wanted: Literal["balanced"] | Mapping[str, float] | None, spli
     return np.array([wanted[label] for label in split.labels], "float32")
 
 
+def sampled_weights(weights: np.ndarray | None, sampling: str, split: Split) -> np.ndarray | None:
+    """float32 [C], what each class comes to once it is drawn as often as `sampling` says.
+
+    For a probe, which sees each image once: a class that is drawn more often weighs more there.
+    """
+    if sampling != "balanced":
+        return weights
+    equal = class_weights("balanced", split)
+    return equal if weights is None else weights * equal
+
+
 def tell_classes(split: Split, weights: np.ndarray | None, sampling: str, events: Events) -> None:
     """Say once how many images each class trains on, and what they weigh; where there are many, the extremes."""
     counts = split.counts()

@@ -9,8 +9,8 @@ from transfercli.data.cache import cache_root, placed
 from transfercli.errors import ConfigError
 from transfercli.events import Events
 from transfercli.runs.folder import read_record
-from transfercli.workflows.data import class_weights, relabelled, tell_classes
-from transfercli.workflows.model import batchnorm_trains
+from transfercli.workflows.data import class_weights, relabelled, sampled_weights, tell_classes
+from transfercli.workflows.model import batchnorm_trains, image_size
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
@@ -122,12 +122,14 @@ def plan_for(job: Job, stages: PhaseStages, events: Events) -> Plan:
 
 def feature_cache(job: Job, events: Events) -> FeatureCache | None:
     """The cache of features that the config asks for; None where it is off."""
+    from transfercli.data.decode import Geometry
     from transfercli.transfer.features import FeatureCache
 
     compute = placed(job.config.compute, job.folder)
     if compute.cache == "off":
         return None
-    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), job.config.data.resize, events)
+    pixels = Geometry(*image_size(job.config), job.config.data.resize).name
+    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, events)
 
 
 def training_for(config: ExperimentConfig, dataset: Dataset, labels: tuple[str, ...], events: Events) -> Training:
@@ -151,7 +153,7 @@ def training_for(config: ExperimentConfig, dataset: Dataset, labels: tuple[str, 
         make_batches,
         config.augmentation,
         build(config.augmentation, len(labels)),
-        weights,
+        sampled_weights(weights, config.training.sampling, training),
         config.seed,
         feature_precision(config.compute),
         batchnorm_trains(config.model),
@@ -171,6 +173,6 @@ def warn_of_frozen_noise(setup: Setup, report: Transplant | None, events: Events
     noise = [layer for layer in report.fresh_layers if layer not in trained]
     if noise:
         events.warn(
-            f"{', '.join(noise)} could not be copied, and no phase trains them: they stay random"
-            " (unfreeze them, or match the source's channels and sizes)"
+            f"{', '.join(noise)}: not copied, and no phase trains what stays random there"
+            " (unfreeze it, match the source's channels and sizes, or copy more with model.weights.until)"
         )

@@ -1,0 +1,52 @@
+"""What a training is given, from its config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from transfercli.config.schema import ExperimentConfig
+from transfercli.data.batches import ArraySource
+from transfercli.data.dataset import Split
+from transfercli.events import Events
+
+LABELS = ("cat", "dog")
+CAT_3_DOG_1 = np.array([0, 0, 0, 1], "int32")
+
+
+@pytest.mark.parametrize(
+    "training, ratio",
+    [
+        ({}, None),
+        ({"class_weights": "balanced"}, 3.0),
+        ({"sampling": "balanced"}, 3.0),
+        ({"sampling": "balanced", "class_weights": {"cat": 1.0, "dog": 2.0}}, 6.0),
+    ],
+)
+def test_a_probe_weighs_classes_as_training_weighs_and_draws_them(
+    training: dict[str, Any], ratio: float | None
+) -> None:
+    from transfercli.workflows.setup import training_for
+
+    config = ExperimentConfig(
+        name="n", data={"train": "d"}, model={"base": "small_cnn", "weights": "none"}, training=training
+    )
+    split = Split("", tuple("abcd"), CAT_3_DOG_1, LABELS, ArraySource(np.zeros((4, 8, 8, 3), "uint8")), tuple("abcd"))
+    dataset: Any = SimpleNamespace(splits={"train": split, "validation": split})
+    weights = training_for(config, dataset, LABELS, Events()).class_weights
+    assert weights is None if ratio is None else weights[1] / weights[0] == pytest.approx(ratio)
+
+
+def test_features_follow_from_the_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transfercli.data import decode
+    from transfercli.workflows.setup import feature_cache
+
+    config = ExperimentConfig(name="n", data={"train": "d", "image_size": 32}, model={"base": "small_cnn"})
+    job: Any = SimpleNamespace(config=config, folder=tmp_path)
+    before = feature_cache(job, Events()).pixels
+    monkeypatch.setattr(decode, "VERSION", decode.VERSION + 1)
+    assert feature_cache(job, Events()).pixels != before
