@@ -88,7 +88,7 @@ class Index:
                 self._begin_anew(error)
 
     def _open(self) -> sqlite3.Connection:
-        # For this user alone, whatever the folder allows. O_EXCL: to close an index that is there would end SQLite's locks.
+        # For this user alone, whatever the folder allows. Closing an index that is there would end SQLite's locks.
         with contextlib.suppress(FileExistsError):
             os.close(os.open(self.file, os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(self.file, timeout=_LOCK_SECONDS, isolation_level=None)
