@@ -52,8 +52,9 @@ def class_weights(wanted: Literal["balanced"] | Mapping[str, float] | None, spli
         return np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 1.0).astype("float32")
     if set(wanted) != set(split.labels):
         missing, unknown = sorted(set(split.labels) - set(wanted)), sorted(set(wanted) - set(split.labels))
+        wrong = [f"no weight for {missing}"] * bool(missing) + [f"no class named {unknown}"] * bool(unknown)
         raise ConfigError(
-            f"training.class_weights: no weight for {missing}, and no class named {unknown}",
+            f"training.class_weights: {', and '.join(wrong)}",
             f"give one weight for each of {', '.join(split.labels)}, or say balanced",
         )
     return np.array([wanted[label] for label in split.labels], "float32")
