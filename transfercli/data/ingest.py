@@ -97,11 +97,11 @@ class Ingest:
     def arrays(self, arrays: Arrays) -> list[Entry]:
         """Like `files`, for images that are in memory already."""
         hashes = [array_sha256(image) for image in arrays.images]
-        known = [self.store.entry(sha256) for sha256 in hashes]
-        self.store.make_room(sum(entry is None for entry in known) * self.store.space.row_bytes)
+        known = self.store.entries([*dict.fromkeys(hashes)])
+        self.store.make_room(sum(sha256 not in known for sha256 in hashes) * self.store.space.row_bytes)
         entries = []
-        for image, sha256, entry in zip(arrays.images, hashes, known, strict=True):
-            found = entry or self.store.entry(sha256)
+        for image, sha256 in zip(arrays.images, hashes, strict=True):
+            found = known.get(sha256) or self.store.entry(sha256)
             entries.append(found or self.store.add(resize_array(image, self.geometry)))
             self._tick(True, hit=found is not None)
         self._report()
