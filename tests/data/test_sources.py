@@ -247,6 +247,7 @@ def test_a_table_names_paths_labels_and_sides(name: str, tmp_path: Path) -> None
         ("a.jsonl", "[1]\n", "a.jsonl:1: expected an object"),
         ("a.jsonl", "[" * 100_000, "a.jsonl:1: not JSON"),
         ("a.jsonl", '{"path": "x.jpg", "label": ["a"]}\n', "label must be text, received ['a']"),
+        ("a.jsonl", '{"path": "x.jpg", "label": true}\n', "label must be text, received True"),
         ("a.jsonl", '{"path": "x\\u0000.jpg", "label": "a"}\n', "holds a NUL"),
         ("a.jsonl", '{"path": "x.jpg", "label": "\\ud800"}\n', "is not valid Unicode"),
     ],
