@@ -188,6 +188,17 @@ def test_other_images_are_matched_to_the_classes_by_name(tmp_path: Path, grow: A
         load_folder_split(tmp_path / "nowhere", "test", labels, reading)
 
 
+def test_an_image_in_two_classes_is_told(tmp_path: Path, grow: Any, load: Load, events: Any) -> None:
+    images = grow(tmp_path / "images", TWO)
+    load(tmp_path)
+    assert events.warnings == []
+    first = sorted((images / "cat").iterdir())[0]
+    (images / "dog" / "same.png").write_bytes(first.read_bytes())
+    load(tmp_path)
+    said = f"2 images with the pixels of one of another class: 'cat/{first.name}', 'dog/same.png'"
+    assert [said in text for text in events.warnings] == [True]
+
+
 def test_a_table_loads_like_a_folder(tmp_path: Path, grow: Any, load: Load, reading: Reading) -> None:
     folder = load(grow(tmp_path / "images", TWO).parent)
     rows = "".join(f"images/{record.path},{record.label}\n" for record in folder.records)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -129,6 +129,19 @@ def check_usable(findings: Findings) -> None:
             raise DataError(f"class {label!r} has no usable image: {some(bad)}")
     for side in sorted({one.side for one in found} - {one.side for one in usable}):
         raise DataError(f"none of the {side} images can be used: {some([one for one in found if one.side == side])}")
+
+
+def warn_of_several_labels(findings: Findings) -> None:
+    """An image that stands in two classes teaches neither: say which, and let it be."""
+    labels: defaultdict[str, set[str]] = defaultdict(set)
+    for one in findings.usable:
+        labels[one.entry.pixel_hash].add(one.label)
+    torn = [one.name for one in findings.usable if len(labels[one.entry.pixel_hash]) > 1]
+    if torn:
+        first = ", ".join(map(repr, torn[:_LISTED]))
+        findings.reading.events.warn(
+            f"{counted(len(torn), 'image')} with the pixels of one of another class: {first}; data check pairs them"
+        )
 
 
 # What must hold before the images are put on sides; the first that does not is what a training says.

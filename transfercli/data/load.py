@@ -16,7 +16,16 @@ from transfercli.data.assignments import SIDES, Assignments
 from transfercli.data.cache import placed
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.decode import Geometry
-from transfercli.data.findings import RULES, Findings, Found, check_bad, read_images, some, split_of
+from transfercli.data.findings import (
+    RULES,
+    Findings,
+    Found,
+    check_bad,
+    read_images,
+    some,
+    split_of,
+    warn_of_several_labels,
+)
 from transfercli.data.ingest import Reading
 from transfercli.data.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
 from transfercli.data.sources import FROM_HERE, Item, absolute, must_exist
@@ -63,6 +72,7 @@ def load_dataset(request: DataRequest, events: Events) -> Dataset:
     findings = read_images(listing, request.reading(events))
     for rule in RULES:
         rule(findings)
+    warn_of_several_labels(findings)
     return _arrange(request, findings)
 
 
