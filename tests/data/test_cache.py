@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -272,6 +273,19 @@ def test_no_room_is_an_error_of_its_own_and_leaves_no_half_segment(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RoomError):
         store.close()
+    assert [path.name for path in cache_folder.glob("images/*/*")] == []
+
+
+def test_a_disk_that_fills_up_is_no_room_also_for_what_still_waits_to_be_written(cache_folder: Path) -> None:
+    store = DiskCache(cache_folder, Geometry(8, 8), 10**9)
+    store.add(Decoded("a" * 64, "b" * 64, 8, 8, pixels=np.zeros((8, 8, 3), np.uint8)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(RoomError):
+            store.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [path.name for path in cache_folder.glob("images/*/*")] == []
 
 

@@ -181,7 +181,8 @@ class Segments:
             self._write(lambda: self.index.touch(self._used))
         finally:
             if self._segment is not None:
-                self._segment.close()
+                with contextlib.suppress(OSError):  # what is left of it in memory has no room either
+                    self._segment.close()
                 self._temporary().unlink(missing_ok=True)
                 self._segment = None
             self.index.close()
