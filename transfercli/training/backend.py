@@ -59,12 +59,13 @@ def pipeline(batches: Batches) -> Any:
         return batches
     import tensorflow as tf
 
-    arrays = [np.asarray(part) for part in batches[0]]
-    signature = tuple(tf.TensorSpec((None, *one.shape[1:]), one.dtype) for one in arrays)
-    read = tf.data.Dataset.from_generator(
-        lambda: map(batches.__getitem__, range(len(batches))), output_signature=signature
-    )
-    return read.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(tf.data.AUTOTUNE)
+    like = [np.asarray(part) for part in batches[0]]
+
+    def read(number: Any) -> tuple[Any, ...]:
+        parts = tf.numpy_function(batches.__getitem__, [number], [one.dtype for one in like])
+        return tuple(tf.ensure_shape(part, (None, *one.shape[1:])) for part, one in zip(parts, like, strict=True))
+
+    return tf.data.Dataset.range(len(batches)).map(read).prefetch(1)
 
 
 def step_precision(compute: ComputeConfig) -> str:
