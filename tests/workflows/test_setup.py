@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -50,3 +53,32 @@ def test_features_follow_from_the_decoder(tmp_path: Path, monkeypatch: pytest.Mo
     before = feature_cache(job, Events()).pixels
     monkeypatch.setattr(decode, "VERSION", decode.VERSION + 1)
     assert feature_cache(job, Events()).pixels != before
+
+
+class Planned(Exception):
+    """The plan was asked for."""
+
+
+def test_seconds_that_a_strategy_measures_for_are_counted_as_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transfercli.workflows import setup
+
+    running: list[str] = []
+    found: list[list[str]] = []
+
+    @contextmanager
+    def watch(stage: str) -> Iterator[None]:
+        running.append(stage)
+        yield
+        running.remove(stage)
+
+    def plan_for(*_: Any) -> None:
+        found.append(list(running))
+        raise Planned
+
+    monkeypatch.setattr(setup, "plan_for", plan_for)
+    monkeypatch.setattr(setup, "feature_cache", lambda *_: None)
+    monkeypatch.setattr(setup, "training_for", lambda *_: None)
+    anything = MagicMock()
+    with pytest.raises(Planned):
+        setup.set_up(anything, anything, anything, watch, Events())  # type: ignore[arg-type]
+    assert found == [["features"]]

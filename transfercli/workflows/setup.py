@@ -67,7 +67,8 @@ def set_up(
     features = feature_cache(job, events)
     kind = TrialStages if trial else PhaseStages
     stages = kind(classifier, training_for(job.config, dataset, classifier.labels, events), features, events)
-    plan = plan_for(job, stages, events)
+    with watch("features"):  # what `auto` measures is part of what it takes, and its first step is the features'
+        plan = plan_for(job, stages, events)
     if any(phase.kind == "blend" for phase in plan.phases):
         stages.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, never_changing(classifier, plan))
