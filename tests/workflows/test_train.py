@@ -172,7 +172,15 @@ def test_a_dry_run_counts_the_features_that_are_still_to_be_computed(source) -> 
     model = {"weights": {"run": str(Path(earlier["run"]).resolve())}}
     alone = {"transfer": {"strategy": "partial"}, "training": {"epochs": 20}, "compute": {"cache_dir": "cache"}}
     config = world.config("d", "digits-target", model=model, **alone)
-    probe, tuned = world.train("finetune", config, dry_run=True)["phases"]
+    heard: list[str] = []
+
+    class Heard(Events):
+        def info(self, text: str) -> None:
+            heard.append(text)
+
+    probe, tuned = world.train("finetune", config, Heard(), dry_run=True)["phases"]
+    assert any(text.startswith("features behind pool") for text in heard)
+    assert not any("strength" in text for text in heard)  # solved for on made-up features: nobody's business
     images = 719
     assert (probe["kind"], probe["cache_bytes"]) == ("probe", images * 64 * 4)
     assert tuned["cache_bytes"] in (images * 6 * 6 * 64 * 2, images * 6 * 6 * 64 * 4)

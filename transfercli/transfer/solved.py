@@ -27,7 +27,7 @@ def probe_stage(stages: PhaseStages, phase: Phase) -> Stage:
     if stages.training.augment:
         stages.events.info("probe: on images as they are, without augmentation")
     stage = stages.above(stages.whole_base(), None)
-    return replace(stage, solve=lambda: solve_head(stages, stage.batches.source, stages.events))
+    return replace(stage, solve=lambda: solve_head(stages, stage.batches.source, _listener(stages)))
 
 
 def solve_head(stages: PhaseStages, features: Source, events: Events) -> None:
@@ -54,9 +54,14 @@ def blend_stage(stages: PhaseStages, phase: Phase) -> Stage:
         assign_tensors(classifier, stages.start)
         whole = stages.whole_base()
         solve_head(stages, stages.features(stages.training.training, stages.prefix_of(whole)), Events())
-        choose_blend(classifier, read_tensors(classifier), trained, _judge(stages, stage), stages.events)
+        choose_blend(classifier, read_tensors(classifier), trained, _judge(stages, stage), _listener(stages))
 
     return replace(stage, solve=put_best)
+
+
+def _listener(stages: PhaseStages) -> Events:
+    """Who hears what was found: nobody in a trial, whose features are made up."""
+    return stages.events if stages.keeps else Events()
 
 
 def _judge(stages: PhaseStages, stage: Stage) -> Callable[[], float]:

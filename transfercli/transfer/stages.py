@@ -56,7 +56,7 @@ class PhaseStages:
     cache: None where it is off. start: the weights before any phase, for those that go back to them.
     """
 
-    keeps = True  # what is measured once, too
+    keeps = True  # what it computes, measures and finds; a trial does not
 
     def __init__(self, classifier: Classifier, training: Training, cache: FeatureCache | None, events: Events) -> None:
         self.classifier, self.training, self.cache, self.events = classifier, training, cache, events
