@@ -13,7 +13,14 @@ from transfercli.transfer.auto import Measured, epochs_within, phases_within, wh
 
 SHARES = {"conv1": 1.0, "conv2": 0.8, "conv3": 0.5, "conv4": 0.3, "conv5": 0.1}
 MEASURED = Measured(
-    images_per_class=20, batches=10, batch_seconds=1.0, start_seconds=2.0, shares=SHARES, slowdown=1.0, budget=100.0
+    images_per_class=20,
+    batches=10,
+    batch_seconds=1.0,
+    start_seconds=4.0,
+    compile_seconds=2.0,
+    shares=SHARES,
+    slowdown=1.0,
+    budget=100.0,
 )
 
 

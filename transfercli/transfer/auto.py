@@ -27,7 +27,7 @@ class Measured:
 
     images: of training and validation; images_per_class: training images, on average.
     batches: steps that one pass of the images takes; batch_seconds: of the whole base's forward pass, in the precision
-    of features; start_seconds: of its first one, with the compilation.
+    of features; start_seconds: of its first one, with compilation and check; compile_seconds: of one compilation.
     shares: stage -> the part of a forward pass that is in it and above, from the input to the top.
     slowdown: of float32 steps against the precision of features. budget: seconds, the probe's included.
     """
@@ -36,6 +36,7 @@ class Measured:
     batches: int
     batch_seconds: float
     start_seconds: float
+    compile_seconds: float
     shares: Mapping[str, float]
     slowdown: float
     budget: float
@@ -52,8 +53,8 @@ class Measured:
 def epochs_within(measured: Measured, stage: str) -> int:
     """Epochs of training from `stage` upwards that fit into the budget, behind a cut below it."""
     share = measured.shares[stage]
-    compiling = STEP * share * measured.start_seconds
-    features = measured.start_seconds + (1 - share) * measured.pass_seconds
+    compiling = (STEP + 1) * share * measured.compile_seconds  # of the training step, and of judging
+    features = measured.compile_seconds + (1 - share) * measured.pass_seconds
     left = SAFETY * (measured.budget - measured.probe_seconds) - features - compiling
     epoch = measured.pass_seconds * share * measured.slowdown * STEP
     return max(0, int(left / epoch)) if epoch > 0 else 0

@@ -16,12 +16,14 @@ from transfercli.transfer.stages import PhaseStages
 def measure(stages: PhaseStages, budget: float | str) -> Measured:
     """Time two batches through the frozen base, the first with its compilation; budget: as the config gives it."""
     training, classifier, whole = stages.training, stages.classifier, stages.whole_base()
-    begun = time.perf_counter()
+    times = [time.perf_counter()]
     prefix, batch = stages.prefix_of(whole), np.arange(min(BATCH, len(training.training)))
-    prefix(training.training.images.read(batch))
-    first = time.perf_counter()
-    prefix(training.training.images.read(batch))
-    batch_seconds, start_seconds = time.perf_counter() - first, first - begun
+    times.append(time.perf_counter())
+    for _ in range(2):
+        prefix(training.training.images.read(batch))
+        times.append(time.perf_counter())
+    checked, first, batch_seconds = np.diff(times).tolist()
+    start_seconds = checked + first
     total = multiplications(whole.prefix)
     cuts = {stage: cut_below(classifier, stage) for stage in classifier.stages}
     batches = -(-(len(training.training) + len(training.validation)) // BATCH)
@@ -30,6 +32,7 @@ def measure(stages: PhaseStages, budget: float | str) -> Measured:
         batches=batches,
         batch_seconds=batch_seconds,
         start_seconds=start_seconds,
+        compile_seconds=checked / 2 + max(0.0, first - batch_seconds),  # a check compiles for both precisions
         shares={name: 1 - multiplications(cut.prefix) / total if cut else 1.0 for name, cut in cuts.items()},
         slowdown=1.0 if prefix.precision == "float32" else SLOWDOWN,
         budget=seconds_of(budget, start_seconds + batches * batch_seconds),

@@ -128,11 +128,19 @@ class PhaseStages:
         return Stage(model, self.training.make_batches(source, None), held_out, cut.behind)
 
     def prefix_of(self, cut: Cut) -> Prefix:
-        """Checked once a cut; it follows the weights of its layers."""
+        """In the precision that the whole base bears, which is checked once; it follows the weights of its layers."""
         if cut.key not in self._prefixes:
-            images, precision = self.training.training.images, self.training.precision
-            self._prefixes[cut.key] = checked_prefix(cut, precision, images, self._difference, self.events)
+            self._prefixes[cut.key] = Prefix(cut, self._precision())
         return self._prefixes[cut.key]
+
+    def _precision(self) -> str:
+        if self.training.precision == "float32":
+            return "float32"
+        whole = self.whole_base()
+        if whole.key not in self._prefixes:
+            images, precision = self.training.training.images, self.training.precision
+            self._prefixes[whole.key] = checked_prefix(whole, precision, images, self._difference, self.events)
+        return self._prefixes[whole.key].precision
 
     def _difference(self, prefix: Prefix, measure: Callable[[], float]) -> float:
         if self.cache is None:
