@@ -61,8 +61,14 @@ demo: venv  ## pretrain on the digits 0-4, fine-tune on 5-9, evaluate, export (B
 	$(CLI) export digits-target --format saved_model --format keras $(RUNS)
 	@"$(BIN)/python" benchmarks/demo_table.py "$(DEMO)/runs"
 
-bench: venv  ## run the benchmark of docs/results.md, which says how to write DATA (DATA=folder)
-	"$(BIN)/python" benchmarks/fashion_transfer.py "$(DATA)" build/fashion_transfer.json
+bench: venv  ## run the benchmarks of docs/performance.md; with DATA=folder that of docs/results.md, which says how to write it
+	@mkdir -p build
+	"$(BIN)/python" -m benchmarks.frozen build/frozen.json
+	"$(BIN)/python" -m benchmarks.estimates build/estimates.json
+	"$(BIN)/python" -m benchmarks.memory build/memory.json
+	"$(BIN)/python" benchmarks/probe.py build/probe.json
+	"$(BIN)/python" benchmarks/folding.py build/folding.json
+	test -z "$(DATA)" || "$(BIN)/python" benchmarks/fashion_transfer.py "$(DATA)" build/fashion_transfer.json
 
 docs: venv  ## write the config reference from the schema
 	"$(BIN)/python" -m transfercli.config.reference docs/config.md

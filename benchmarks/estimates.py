@@ -3,7 +3,7 @@
 usage: estimates.py OUT.json [--parts vgg16 resnet50] [--repeats 3] [--images N]
 
 Makes its own pictures and random weights; each repeat starts with an empty cache. Prints, and writes to OUT.json,
-medians over the repeats of what the run took / what the dry run before it said: vgg16 (150 pixels, a hidden layer on
+medians over the repeats of what the dry run said / what the run after it took: vgg16 (150 pixels, a hidden layer on
 the frozen base, 30 epochs) and resnet50 (160 pixels, a probe, then 10 epochs from conv5 upwards). Linux only.
 """
 
@@ -56,7 +56,7 @@ def compare(work: Path, name: str, config: dict[str, Any]) -> dict[str, float]:
         (work / f"{name}.json").write_text(json.dumps(config))
         said, was = (in_child(work, name, kind) for kind in ("dry", "real"))
     found = {f"{kind}_{key}": one[key] for kind, one in (("said", said), ("was", was)) for key in said}
-    return found | {f"ratio_{key}": was[key] / said[key] for key in said}
+    return found | {f"ratio_{key}": said[key] / was[key] for key in said}
 
 
 def main() -> None:
