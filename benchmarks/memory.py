@@ -73,8 +73,9 @@ def gradients(features: Any, targets: np.ndarray, width: int) -> None:
 
 def probe(features: Any, targets: np.ndarray, width: int) -> None:
     from transfercli.transfer.probe import solve
+    from transfercli.transfer.solved import FeatureRows
 
-    solve(features.read(np.arange(len(features))), targets, CLASSES, class_weights=None, seed=0, events=Events())
+    solve(FeatureRows(features), targets, CLASSES, class_weights=None, seed=0, events=Events())
 
 
 WORK: dict[str, Callable[[Any, np.ndarray, int], None]] = {"gradients": gradients, "probe": probe}

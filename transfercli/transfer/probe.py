@@ -15,7 +15,7 @@ import numpy as np
 from transfercli.errors import DataError
 from transfercli.events import Events
 from transfercli.transfer.logistic import Problem, cross_entropy, fit
-from transfercli.transfer.row_space import coordinates
+from transfercli.transfer.row_space import Matrix, blocks, coordinates
 
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-2, 7))  # 0.1 to 1000, from a strong to a weak penalty
 MIDDLE = STRENGTHS[len(STRENGTHS) // 2]
@@ -53,7 +53,7 @@ class _Tried:
 
 
 def solve(
-    features: np.ndarray,
+    features: Matrix,
     targets: np.ndarray,
     classes: int,
     *,
@@ -61,7 +61,7 @@ def solve(
     seed: int,
     events: Events,
 ) -> Probe:
-    """Fit a linear head to features float32 [N, D] with targets int [N], indices into `classes` labels.
+    """Fit a linear head to features float32 [N, D], read in parts, with targets int [N], indices into `classes` labels.
 
     class_weights: float [C], what an image weighs in the loss by its class; only their ratios matter.
     The strength is the least whose held-out log loss is within one standard error of the best (Breiman et al. 1984);
@@ -78,7 +78,7 @@ def solve(
 
 
 def _solve(
-    features: np.ndarray, targets: np.ndarray, classes: int, class_weights: np.ndarray | None, seed: int, events: Events
+    features: Matrix, targets: np.ndarray, classes: int, class_weights: np.ndarray | None, seed: int, events: Events
 ) -> Probe:
     present, own = np.unique(targets, return_inverse=True)
     _check(features, present)
@@ -121,11 +121,14 @@ def stratified(targets: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return found
 
 
-def _check(features: np.ndarray, present: np.ndarray) -> None:
-    bad = int((~np.isfinite(features.sum(1, dtype=np.float64))).sum())  # sums of float32 do not overflow in float64
+def _check(features: Matrix, present: np.ndarray) -> None:
+    sums = [
+        block.sum(1, dtype=np.float64) for _, block in blocks(features)
+    ]  # in float64 sums of float32 do not overflow
+    bad = sum(int((~np.isfinite(one)).sum()) for one in sums)
     if bad:
         raise DataError(
-            f"the features of {bad} of {len(features)} images are NaN or infinite",
+            f"the features of {bad} of {features.shape[0]} images are NaN or infinite",
             "the base's weights do not fit its pixels or are damaged: try other weights, or compute.precision: float32",
         )
     if len(present) < 2:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -38,7 +40,22 @@ class Coordinates:
         return kernel, theta[:, -1] - self.mean @ kernel
 
 
-def coordinates(features: np.ndarray) -> Coordinates:
+class Matrix(Protocol):
+    """Float32 [N, D] that is read some rows at a time: an array, or what stands on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
+
+
+def blocks(features: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
+    """All rows, `BLOCK` at a time."""
+    for begin in range(0, features.shape[0], BLOCK):
+        rows = slice(begin, begin + BLOCK)
+        yield rows, features[rows]
+
+
+def coordinates(features: Matrix) -> Coordinates:
     """The coordinates of features [N, D]; they keep all distances, so an L2 penalty means the same in them.
 
     With many more features than images the optimum lies in the span of the images (the representer theorem; Hastie &
@@ -46,13 +63,13 @@ def coordinates(features: np.ndarray) -> Coordinates:
     N x N matrix of inner products: the solution is the same, at a cost that no longer depends on D.
     """
     count, width = features.shape
-    mean = features.mean(0, dtype=np.float64)
+    mean = np.sum([block.sum(0, dtype=np.float64) for _, block in blocks(features)], axis=0) / count
     rows = np.ones((count, width + 1), np.float32)
     total = 0.0
-    for begin in range(0, count, BLOCK):
-        block = features[begin : begin + BLOCK] - mean
-        total += float((block**2).sum())
-        rows[begin : begin + BLOCK, :-1] = block
+    for place, block in blocks(features):
+        far = block - mean
+        total += float((far**2).sum())
+        rows[place, :-1] = far
     scale = (total / count) ** 0.5 or 1.0  # no feature varies: there is nothing to scale
     centred = rows[:, :-1]
     centred /= np.float32(scale)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,11 +30,26 @@ def probe_stage(stages: PhaseStages, phase: Phase) -> Stage:
     return replace(stage, solve=lambda: solve_head(stages, stage.batches.source, _listener(stages)))
 
 
+@dataclass(frozen=True)
+class FeatureRows:
+    """Pooled features as the probe reads them: so many at a time that no second copy of all is held."""
+
+    source: Source
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.source), self.source.read(np.arange(1)).shape[1]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        found: np.ndarray = self.source.read(np.arange(*rows.indices(len(self.source))))
+        return found
+
+
 def solve_head(stages: PhaseStages, features: Source, events: Events) -> None:
     """Put the best linear head on pooled features into the classifier."""
     training, classifier = stages.training, stages.classifier
     found = solve(
-        features.read(np.arange(len(features))),
+        FeatureRows(features),
         training.training.targets,
         len(classifier.labels),
         class_weights=training.class_weights,
