@@ -16,7 +16,8 @@ from typing import Any
 
 import keras
 from keras import layers, ops
-from keras.src.backend import AutocastScope
+
+from transfercli.models.internals import graph_nodes, structure, without_autocast
 
 Tensor = Any
 
@@ -33,7 +34,7 @@ def fold(model: keras.Model) -> keras.Model:
     """
     if not isinstance(model, keras.Function):
         raise TypeError(f"only a functional model can be folded; received {type(model).__name__} {model.name!r}")
-    return FoldedModel(inputs=model._inputs_struct, outputs=model._outputs_struct, name=model.name)
+    return FoldedModel(**structure(model))
 
 
 class FoldedModel(keras.Model):
@@ -51,11 +52,7 @@ class FoldedModel(keras.Model):
         instead = self._instead.get(operation.name)
         if instead:
             return lambda x, **_: instead(x)  # `mask` is the only other argument
-        return partial(operation, training=False) if _takes_training(operation) else operation
-
-
-def _takes_training(operation: Any) -> bool:
-    return "training" in getattr(operation, "_call_context_args", ())
+        return partial(operation, training=False) if isinstance(operation, layers.Layer) else operation
 
 
 # -- what is folded
@@ -63,7 +60,7 @@ def _takes_training(operation: Any) -> bool:
 
 def _replacements(model: keras.Model) -> dict[str, Callable[[Tensor], Tensor]]:
     """Layer name -> what is called instead: BatchNorm does its convolution's work, the convolution passes through."""
-    nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes if not node.is_input]
+    nodes = [node for node in graph_nodes(model) if not node.is_input]
     calls = Counter(node.operation.name for node in nodes)
     readers = Counter(id(x) for node in nodes for x in node.input_tensors) + Counter(id(x) for x in model.outputs)
     producers = {id(x): node.operation for node in nodes for x in node.outputs}
@@ -115,7 +112,7 @@ def _scale_and_shift(norm: layers.BatchNormalization, bias: Tensor = 0.0) -> tup
 
 
 def _affine(norm: layers.BatchNormalization, x: Tensor) -> Tensor:
-    with AutocastScope(None):
+    with without_autocast():
         scale, shift = (ops.cast(v, norm.compute_dtype) for v in _scale_and_shift(norm))
     return ops.add(ops.cast(x, norm.compute_dtype) * scale, shift)
 
@@ -123,7 +120,7 @@ def _affine(norm: layers.BatchNormalization, x: Tensor) -> Tensor:
 def _folded(linear: Any, norm: layers.BatchNormalization, x: Tensor) -> Tensor:
     """What `norm(linear(x))` gives, with one convolution; it is folded in float32, then cast once."""
     dtype = linear.compute_dtype
-    with AutocastScope(None):
+    with without_autocast():
         scale, shift = _scale_and_shift(norm, linear.bias if linear.use_bias else 0.0)
         x = LINEAR[type(linear)](linear, ops.cast(x, dtype), scale)
     # `ops.add` of a vector is the bias addition that TensorFlow fuses into the convolution, with the ReLU behind it

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from transfercli.events import Events
+from transfercli.models.internals import inner_layers
 
 
 class Rows(Protocol):
@@ -53,7 +54,7 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
     if precision == "float32":
         yield
         return
-    layers = [layer for layer in model._flatten_layers() if layer.name not in _ALWAYS_FLOAT32]
+    layers = [layer for layer in [model, *inner_layers(model)] if layer.name not in _ALWAYS_FLOAT32]
     before = [(layer, layer.dtype_policy) for layer in layers]
     try:
         for layer in layers:

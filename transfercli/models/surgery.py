@@ -10,6 +10,7 @@ import keras
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import Classifier, trainable_from
 from transfercli.models.folding import fold
+from transfercli.models.internals import giver, graph_nodes, has_inner_layers, inner_layers
 from transfercli.models.preprocessing import preprocess
 
 
@@ -83,13 +84,13 @@ def single_tensor_places(base: keras.Model) -> list[Place]:
     A place is a layer behind which no other tensor from below is needed: not inside a residual block, whose shortcut
     passes it by.
     """
-    nodes = [node for level in base._nodes_by_depth.values() for node in level]
+    nodes = graph_nodes(base)
     number = {operation.name: n for n, operation in enumerate(base.operations)}
     output = {node.operation.name: node.outputs[0] for node in nodes}
     needed_by: dict[int, int] = {}  # a number -> the highest number that takes its output
     for node in nodes:
         for tensor in node.input_tensors:
-            below = number[tensor._keras_history.operation.name]
+            below = number[giver(tensor).name]
             needed_by[below] = max(needed_by.get(below, -1), number[node.operation.name])
     places, reach = [], -1
     for n, operation in enumerate(base.operations):
@@ -103,9 +104,9 @@ def single_tensor_places(base: keras.Model) -> list[Place]:
 def multiplications(model: keras.Model) -> float:
     """Multiplications of the convolutions and matrix products of one image's forward pass, nested models included."""
     total = 0.0
-    for layer in model._flatten_layers(include_self=False):
+    for layer in inner_layers(model):
         kernels = [v for v in layer.weights if "kernel" in v.name and len(v.shape) > 1]
-        if isinstance(layer, keras.Model) or not kernels or layer._layers:
+        if isinstance(layer, keras.Model) or not kernels or has_inner_layers(layer):
             continue
         positions = math.prod(layer.output.shape[1:-1]) if len(layer.output.shape) > 2 else 1
         total += positions * sum(math.prod(v.shape) for v in kernels)

@@ -21,6 +21,7 @@ from transfercli.events import Events
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
 from transfercli.models.h5_reader import MAX_BYTES
+from transfercli.models.internals import inner_layers
 from transfercli.models.tensors import stable_layer_names, weight_name
 
 Tensors = dict[str, np.ndarray]
@@ -137,7 +138,7 @@ def _by_layer(tensors: Tensors, base: keras.Model) -> Tensors:
     taken: set[str] = set()
     stable = stable_layer_names(base)
     for top in base.layers:
-        for layer in (top, *_inner(top)):
+        for layer in (top, *inner_layers(top)):
             keys = [key for key in (layer.name, stable.get(layer.name)) if key and f"{key}/0" in tensors]
             if not keys or not layer.weights:
                 continue
@@ -150,7 +151,3 @@ def _by_layer(tensors: Tensors, base: keras.Model) -> Tensors:
                 break
     found.update({f"base/{key}": value for key, value in tensors.items() if key not in taken})
     return found
-
-
-def _inner(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    return list(layer._flatten_layers(include_self=False))

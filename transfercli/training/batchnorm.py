@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import keras
 
+from transfercli.models.internals import inner_layers
+
 Momenta = dict[keras.layers.BatchNormalization, float]
 
 
 def momenta_of(base: keras.Model) -> Momenta:
     """The BatchNorm layers of a base, nested ones included, and the momentum of each."""
-    inner = base._flatten_layers(include_self=False)
-    return {layer: layer.momentum for layer in inner if isinstance(layer, keras.layers.BatchNormalization)}
+    return {layer: layer.momentum for layer in inner_layers(base) if isinstance(layer, keras.layers.BatchNormalization)}
 
 
 def fit_momentum(published: Momenta, steps_per_epoch: int, epochs: int) -> None:

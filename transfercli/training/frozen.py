@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from transfercli.models.classifier import Classifier, trainable_from
+from transfercli.models.internals import inner_layers
 from transfercli.models.tensors import named_variables
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def never_changing(classifier: Classifier, plan: Plan) -> frozenset[str]:
     for layer in classifier.base.layers:
         if layer.name not in trained:
             continue
-        inner = [layer, *layer._flatten_layers(include_self=False)]
+        inner = [layer, *inner_layers(layer)]
         still = [] if plan.batchnorm_trains else [i for i in inner if isinstance(i, keras.layers.BatchNormalization)]
         fixed = {id(v) for norm in still for v in (norm.moving_mean, norm.moving_variance)}
         moving |= {id(v) for v in layer.weights} - fixed

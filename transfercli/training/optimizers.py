@@ -53,10 +53,12 @@ def slow_down(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -
 
     factors: in the order of the variables that the optimizer was built for. Decoupled weight decay keeps its own pace.
     """
+    from transfercli.models.internals import position_of
+
     update = optimizer.update_step
 
     def slower(gradient: Any, variable: Any, learning_rate: Any) -> Any:
-        return update(gradient, variable, learning_rate * factors[optimizer._get_variable_index(variable)])
+        return update(gradient, variable, learning_rate * factors[position_of(optimizer, variable)])
 
     optimizer.update_step = slower
 

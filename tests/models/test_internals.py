@@ -1,0 +1,74 @@
+"""What is relied upon of Keras's private side; each test names what would break with a version that changed it."""
+
+import keras
+import numpy as np
+import pytest
+
+from transfercli.models.internals import (
+    giver,
+    graph_nodes,
+    has_inner_layers,
+    inner_layers,
+    position_of,
+    structure,
+    without_autocast,
+)
+
+
+@pytest.fixture(scope="module")
+def nested():
+    inner = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, name="deep"), keras.layers.Dropout(0.5)], name="inner"
+    )
+    x = keras.Input((4,), name="x")
+    return keras.Model(x, keras.layers.Dense(2, name="top")(inner(x)), name="nested")
+
+
+def test_layers_are_found_at_every_depth_and_the_model_itself_is_not_among_them(nested):
+    names = [layer.name for layer in inner_layers(nested)]
+    assert {"inner", "deep", "top"} <= set(names)
+    assert "nested" not in names
+
+
+def test_a_model_has_inner_layers_and_a_dense_layer_has_none(nested):
+    assert has_inner_layers(nested.get_layer("inner"))
+    assert not has_inner_layers(nested.get_layer("top"))
+
+
+def test_every_call_is_a_node_and_a_tensor_knows_what_gave_it(nested):
+    called = {node.operation.name: node for node in graph_nodes(nested)}
+    assert set(called) == {"x", "inner", "top"}
+    assert [node.operation.name for node in called.values() if node.is_input] == ["x"]
+    assert giver(called["top"].input_tensors[0]).name == "inner"
+    assert giver(nested.output).name == "top"
+
+
+def test_a_model_of_another_class_with_the_same_structure_gives_the_same(nested):
+    class Other(keras.Model):
+        pass
+
+    pixels = np.ones((2, 4), "float32")
+    assert np.array_equal(Other(**structure(nested))(pixels), nested(pixels))
+
+
+def test_variables_keep_their_own_type_where_autocast_is_off():
+    seen = []
+
+    class Reads(keras.layers.Layer):
+        def build(self, shape):
+            self.kernel = self.add_weight(shape=(1,))
+
+        def call(self, x):
+            seen.append(keras.backend.standardize_dtype(keras.ops.convert_to_tensor(self.kernel).dtype))
+            with without_autocast():
+                seen.append(keras.backend.standardize_dtype(keras.ops.convert_to_tensor(self.kernel).dtype))
+            return x
+
+    Reads(dtype="mixed_bfloat16")(np.ones((1, 1), "float32"))
+    assert seen[-2:] == ["bfloat16", "float32"]
+
+
+def test_an_optimizer_knows_the_place_of_each_variable(nested):
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(nested.trainable_variables)
+    assert [position_of(optimizer, v) for v in nested.trainable_variables] == [0, 1, 2, 3]

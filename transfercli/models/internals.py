@@ -1,0 +1,48 @@
+"""What this program needs of Keras beyond its public interface, in one place: a new version is checked here first.
+
+Keras 3 offers no public way to any of these. `tests/models/test_internals.py` says what is relied upon.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import keras
+from keras.src.backend import AutocastScope
+
+
+def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layers inside a layer or model, at every depth, itself left out, in the order they were attached."""
+    return list(layer._flatten_layers(include_self=False))
+
+
+def has_inner_layers(layer: keras.layers.Layer) -> bool:
+    return bool(layer._layers)
+
+
+def graph_nodes(model: keras.Model) -> list[Any]:
+    """The calls that a functional model is made of; each has `operation`, `input_tensors`, `outputs`, `is_input`."""
+    return [node for level in model._nodes_by_depth.values() for node in level]
+
+
+def giver(tensor: keras.KerasTensor) -> Any:
+    """The layer, or bare operation, whose output a symbolic tensor is."""
+    return tensor._keras_history.operation
+
+
+def structure(model: keras.Model) -> dict[str, Any]:
+    """The arguments that make a functional model of another class with the same graph."""
+    return {"inputs": model._inputs_struct, "outputs": model._outputs_struct, "name": model.name}
+
+
+def without_autocast() -> AbstractContextManager[None]:
+    """Variables are read in their own type inside the block, whatever policy is being computed under."""
+    scope: AbstractContextManager[None] = AutocastScope(None)
+    return scope
+
+
+def position_of(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
+    """The place of a variable among those an optimizer was built for."""
+    position: int = optimizer._get_variable_index(variable)
+    return position
