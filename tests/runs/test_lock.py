@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,30 +11,48 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.errors import BusyError
+from transfercli.errors import ArtefactError, BusyError, UsageError
+from transfercli.runs import lock
 from transfercli.runs.lock import experiment_lock
 
+PACKAGE = Path(lock.__file__).parents[2]
+# Workers of all kinds, as a training has them, that outlive their parent.
 HOLD = """
-import sys
+import multiprocessing, os, subprocess, sys, time
 from pathlib import Path
 from transfercli.runs.lock import experiment_lock
 with experiment_lock(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
+    workers = [subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=int(sys.argv[2])).pid]
+    for method in ("fork", "spawn"):
+        worker = multiprocessing.get_context(method).Process(target=time.sleep, args=(600,))
+        worker.start()
+        workers.append(worker.pid)
+    print(*workers, flush=True)
+    time.sleep(600)
 """
 
 
 def test_a_second_start_is_told_since_when_and_a_killed_holder_frees_it_at_once(tmp_path: Path) -> None:
     experiment = tmp_path / "flowers"
-    command = [sys.executable, "-c", HOLD, str(experiment)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
-        with pytest.raises(BusyError, match=r"since 20\d\d-"), experiment_lock(experiment):
-            pass
-        holder.kill()
-        holder.wait()
-        with experiment_lock(experiment):
-            pass
+    reads, writes = os.pipe()
+    command = [sys.executable, "-c", HOLD, str(experiment), str(reads)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PACKAGE, pass_fds=[reads]) as holder:
+        assert holder.stdout is not None
+        workers = [int(pid) for pid in holder.stdout.readline().split()]
+        try:
+            with pytest.raises(BusyError, match=r"since 20\d\d-\d\d-\d\dT"), experiment_lock(experiment):
+                pass
+            holder.kill()
+            holder.wait()
+            assert len(workers) == 3
+            assert all(Path(f"/proc/{pid}").exists() or not Path("/proc").exists() for pid in workers)
+            with experiment_lock(experiment):
+                pass
+        finally:
+            for pid in workers:
+                os.kill(pid, 9)
+            os.close(reads)
+            os.close(writes)
 
 
 def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
@@ -55,3 +75,63 @@ def test_an_experiment_that_got_nothing_leaves_no_folder(tmp_path: Path) -> None
     with experiment_lock(tmp_path / "runs" / "flowers"):
         assert (tmp_path / "runs" / "flowers").is_dir()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_start_that_waits_goes_on_once_the_holder_is_done(tmp_path: Path) -> None:
+    waited: list[bool] = []
+    (tmp_path / "something").touch()
+    holder = os.open(lock.lock_file(tmp_path), os.O_RDWR | os.O_CREAT)
+    os.write(holder, b"2026-01-02T03:04:05Z 1\n")
+    fcntl.flock(holder, fcntl.LOCK_EX)
+
+    def waiting() -> None:
+        if not waited:
+            os.close(holder)
+        waited.append(True)
+
+    with experiment_lock(tmp_path, 600, waiting):
+        assert waited == [True]
+    with experiment_lock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("wait", [0.0, float("nan")])
+def test_who_does_not_wait_is_told_at_once_and_not_of_an_earlier_holder(wait: float, tmp_path: Path) -> None:
+    (tmp_path / "something").touch()
+    with experiment_lock(tmp_path):
+        pass
+    assert lock.lock_file(tmp_path).read_bytes() == b""
+    holder = os.open(lock.lock_file(tmp_path), os.O_RDWR)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    with pytest.raises(BusyError, match="an unknown time"), experiment_lock(tmp_path, wait):
+        pass
+    os.close(holder)
+
+
+def test_a_lock_that_leads_elsewhere_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "flowers").mkdir()
+    for place in ("link", "pipe"):
+        if place == "link":
+            lock.lock_file(tmp_path / "flowers").symlink_to("../precious")
+        else:
+            os.mkfifo(lock.lock_file(tmp_path / "flowers"))
+        with pytest.raises(ArtefactError, match="no regular file"), experiment_lock(tmp_path / "flowers"):
+            pass
+        lock.lock_file(tmp_path / "flowers").unlink()
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock.fcntl, "flock", refuse)
+    with pytest.raises(UsageError, match="No locks available"), experiment_lock(tmp_path / "flowers"):
+        pass
+
+
+def test_a_runs_folder_that_leads_nowhere_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "runs").symlink_to("gone")
+    with pytest.raises(UsageError, match="cannot write"), experiment_lock(tmp_path / "runs" / "flowers"):
+        pass

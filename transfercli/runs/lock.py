@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from transfercli.errors import BusyError
+from transfercli.errors import ArtefactError, BusyError, UsageError
 from transfercli.runs.atomic import room_errors
 from transfercli.runs.folder import lock_file
 
 _POLL_SECONDS = 0.2
+_LOOK_AGAIN = (0.01, 0.05, 0.2, 0.5)  # seconds: a holder writes its start a moment after it has the lock
+_TRIES = 100
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 @contextmanager
@@ -32,6 +37,7 @@ def experiment_lock(experiment: Path, wait: float = 0.0, waiting: Callable[[], N
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {os.getpid()}\n".encode(), 0)
         yield
+        os.ftruncate(handle, 0)  # the next holder's start is not this one's
     finally:
         _remove_if_empty(experiment)
         _held.discard(handle)
@@ -56,30 +62,75 @@ def _acquire(experiment: Path, deadline: float, waiting: Callable[[], None]) -> 
     while True:
         handle = _open(experiment)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _still_there(handle, experiment):
+            taken = _take(handle)
+            if taken and _still_there(handle, experiment):
                 return handle
+            since = "" if taken else _since(handle)
+        except BaseException:
             os.close(handle)
-        except BlockingIOError:
-            since = os.pread(handle, 200, 0).decode("ascii", "replace").split(" ")[0].strip() or "an unknown time"
-            os.close(handle)
-            if time.monotonic() >= deadline:
-                raise BusyError(
-                    f"another process has been working on experiment {experiment.name!r} since {since}",
-                    "wait for it, or pass --wait SECONDS",
-                ) from None
-            waiting()
-            time.sleep(_POLL_SECONDS)
+            raise
+        os.close(handle)
+        if taken:
+            continue
+        if not time.monotonic() < deadline:
+            raise BusyError(
+                f"another process has been working on experiment {experiment.name!r} since {since}",
+                "wait for it, or pass --wait SECONDS",
+            )
+        waiting()
+        time.sleep(_POLL_SECONDS)
+
+
+def _take(handle: int) -> bool:
+    """Whether the lock is this process's now."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise UsageError(
+            f"the runs folder cannot be locked: {error.strerror}",
+            "name a folder on a file system that has locks with --runs",
+        ) from error
+    return True
+
+
+def _since(handle: int) -> str:
+    """When the holder started, as its lock file says."""
+    for seconds in _LOOK_AGAIN:
+        time.sleep(seconds)
+        said = os.pread(handle, 200, 0).decode("ascii", "replace").split()
+        if said:
+            return said[0]
+    return "an unknown time"
 
 
 def _open(experiment: Path) -> int:
-    while True:
-        with room_errors(experiment):
-            experiment.mkdir(parents=True, exist_ok=True)
+    """The experiment's lock file, open for writing: a regular file, and no link that would let it be another."""
+    for tries_left in reversed(range(_TRIES)):
         try:
-            return os.open(lock_file(experiment), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            experiment.mkdir(parents=True, exist_ok=True)
+            handle = os.open(lock_file(experiment), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except FileNotFoundError:
-            continue  # another start has just tidied the empty folder away
+            if tries_left:
+                continue  # another start has just tidied the empty folder away
+            with room_errors(experiment):
+                raise
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                break
+            with room_errors(experiment):
+                raise
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return handle
+        os.close(handle)
+        break
+    raise ArtefactError(
+        f"{lock_file(experiment)} is no regular file, so it cannot be this experiment's lock",
+        "remove it, or name another folder with --runs",
+    )
 
 
 def _still_there(handle: int, experiment: Path) -> bool:
