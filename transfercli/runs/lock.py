@@ -135,7 +135,7 @@ def _open(experiment: Path) -> int:
 
 def _still_there(handle: int, experiment: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(handle), os.stat(lock_file(experiment)))
+        return os.path.samestat(os.fstat(handle), lock_file(experiment).stat())
     except FileNotFoundError:
         return False
 
