@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from transfercli.config.schema import AugmentationConfig
 from transfercli.data.mixing import DEFAULTS, MIXERS, Mixer
 from transfercli.errors import ConfigError
 
-VERSION = 1  # of the presets and of how layers are drawn; features of views follow from it
+VERSION = 2  # of the presets and of how layers are drawn; features of views follow from it
 RGB_RANGE = [0, 255]
 
 # Layer -> the arguments it cannot do without for raw RGB. A layer that changes the size (RandomCrop) is followed by a
@@ -46,6 +47,18 @@ LAYERS: dict[str, dict[str, Any]] = {
     "RandomShear": {},
     "RandomTranslation": {},
     "RandomZoom": {},
+}
+
+# Layers that can draw for one image at a time and then change all images in one step, to the same bits. Of the others,
+# some draw nothing by image, and some give a transformation that has no row an image.
+TOGETHER = frozenset(LAYERS) - {
+    *MIXERS,
+    "AugMix",
+    "RandAugment",
+    "RandomColorJitter",
+    "RandomCrop",
+    "RandomElasticTransform",
+    "RandomGaussianBlur",
 }
 
 _FLIP = {"RandomFlip": {"mode": "horizontal"}}
@@ -103,8 +116,8 @@ def build(config: AugmentationConfig, classes: int = 0) -> Augment | None:
 class Augment:
     """Changes batches of raw RGB images; the same key gives the same bits, whatever was drawn before.
 
-    Layers run eagerly in list order. Generators of Keras are set from the key before each batch, and so is Python's
-    own (AugMix picks its operations with it), which gets its state back afterwards.
+    Layers run eagerly in list order. Before each, its generators of Keras are set from the key, and so is Python's own
+    (AugMix picks its operations with it), which gets its state back afterwards.
 
     soft: whether images are mixed, and so are targets: then `mix` is to be called, which knows them.
     """
@@ -113,9 +126,7 @@ class Augment:
         self.classes = classes
         self.layers = [_layer(name, given) for entry in entries for name, given in entry.items()]
         self.soft = any(isinstance(layer, Mixer) for layer in self.layers)
-        self.generators = [
-            generator for layer in self.layers if not isinstance(layer, Mixer) for generator in _generators(layer)
-        ]
+        self.generators = [[] if isinstance(layer, Mixer) else list(_generators(layer)) for layer in self.layers]
 
     def __call__(self, images: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
         """uint8 [n, H, W, 3] -> uint8 of the same shape; ValueError where targets had to change with them."""
@@ -127,32 +138,84 @@ class Augment:
         """Images as before and int32 targets [n] -> uint8 images and float32 targets [n, `classes`], rows of sum 1."""
         return self._run(images, np.eye(self.classes, dtype=np.float32)[targets], key)
 
+    def each(self, images: np.ndarray, keys: Sequence[tuple[int, ...]]) -> np.ndarray:
+        """uint8 [n, H, W, 3] and n keys -> for each image the bits that it alone gives with its key."""
+        from keras import ops
+
+        if self.soft:
+            raise ValueError("these layers mix images: they have no key each")
+        batch = ops.convert_to_tensor(images, "float32")
+        with _own_random():
+            for number, layer in enumerate(self.layers):
+                batch = self._each_by(layer, batch, keys, number)
+        return _as_pixels(batch, images.shape)
+
+    def _each_by(self, layer: Any, batch: Any, keys: Sequence[tuple[int, ...]], number: int) -> Any:
+        from keras import ops
+
+        together = type(layer).__name__ in TOGETHER
+        found = []
+        for row, key in enumerate(keys):
+            self._seed(key, number)
+            one = batch[row : row + 1]
+            found.append(layer.get_random_transformation(one, training=True) if together else layer(one, training=True))
+        if not together:
+            return ops.concatenate(found)
+        return layer.transform_images(batch, _joined(found, tuple(batch.shape)), training=True)
+
     def _run(self, images: np.ndarray, targets: np.ndarray, key: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         from keras import ops
 
-        self._seed(key)
-        state = random.getstate()
-        random.seed(repr(key))
-        try:
-            batch = ops.convert_to_tensor(images, "float32")
+        batch = ops.convert_to_tensor(images, "float32")
+        with _own_random():
             for number, layer in enumerate(self.layers):
+                self._seed(key, number)
                 if isinstance(layer, Mixer):
                     draws = np.random.default_rng([*key, number])
                     batch, targets = layer(ops.convert_to_numpy(batch), targets, draws)
                     batch = ops.convert_to_tensor(batch, "float32")
                 else:
                     batch = layer(batch, training=True)
-            if tuple(batch.shape[1:3]) != images.shape[1:3]:
-                batch = ops.image.resize(batch, images.shape[1:3], "bilinear", data_format="channels_last")
-            return np.rint(np.clip(ops.convert_to_numpy(batch), 0, 255)).astype(np.uint8), targets
-        finally:
-            random.setstate(state)
+        return _as_pixels(batch, images.shape), targets
 
-    def _seed(self, key: tuple[int, ...]) -> None:
+    def _seed(self, key: tuple[int, ...], number: int) -> None:
+        """Set whatever a layer draws from, by the key and the layer's place."""
+        generators = self.generators[number]
+        random.seed(repr((*key, number)))
         # 31 bits: some backends keep the state of a generator in a signed 32-bit integer.
-        draws = np.random.SeedSequence(list(key)).generate_state(2 * len(self.generators)) & 0x7FFFFFFF
-        for generator, pair in zip(self.generators, draws.reshape(-1, 2), strict=True):
+        draws = np.random.SeedSequence([*key, number]).generate_state(2 * len(generators)) & 0x7FFFFFFF
+        for generator, pair in zip(generators, draws.reshape(-1, 2), strict=True):
             generator.state.assign(pair)
+
+
+@contextmanager
+def _own_random() -> Iterator[None]:
+    """Python's own generator gets back the state that it had before the block."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _as_pixels(batch: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 of `shape`, whatever size and range the layers have left."""
+    from keras import ops
+
+    if tuple(batch.shape[1:3]) != shape[1:3]:
+        batch = ops.image.resize(batch, shape[1:3], "bilinear", data_format="channels_last")
+    return np.rint(np.clip(ops.convert_to_numpy(batch), 0, 255)).astype(np.uint8)
+
+
+def _joined(drawn: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    """What was drawn for images one by one, as if drawn for a batch of `shape`."""
+    from keras import ops
+
+    first = drawn[0]
+    if isinstance(first, Mapping):
+        parts = {name: _joined([one[name] for one in drawn], shape) for name in first}
+        return {**parts, "input_shape": shape} if "input_shape" in first else parts
+    return ops.concatenate(drawn) if len(getattr(first, "shape", ())) else first
 
 
 def _layer(name: str, given: Mapping[str, Any]) -> Any:

@@ -20,11 +20,14 @@ class Views:
     key: str
     count: int
 
-    def of(self, image: np.ndarray, view: int) -> np.ndarray:
-        """One view of an image uint8 [H, W, 3]; its draws follow from the pixels and the view's number alone."""
-        digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()
-        words = (int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:8], "big"), view)
-        return self.augment(image[None], words)[0]
+    def of(self, images: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """A view of each image uint8 [n, H, W, 3]; its draws follow from its pixels and the view's number alone."""
+        return self.augment.each(images, [_key(one, int(view)) for one, view in zip(images, views, strict=True)])
+
+
+def _key(image: np.ndarray, view: int) -> tuple[int, ...]:
+    digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()
+    return (int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:8], "big"), view)
 
 
 def views_of(config: AugmentationConfig, augment: Augment | None, epochs: int) -> Views | None:
@@ -52,7 +55,4 @@ class ViewedImages:
         """uint8 [n, H, W, 3]."""
         if self.views is None:
             return self.images.read(rows)
-        images = self.images.read(rows // self.views.count)
-        return np.stack(
-            [self.views.of(one, int(row) % self.views.count) for one, row in zip(images, rows, strict=True)]
-        )
+        return self.views.of(self.images.read(rows // self.views.count), rows % self.views.count)
