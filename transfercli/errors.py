@@ -57,7 +57,12 @@ class RoomError(TransferError):
     kind = "room"
 
 
+class DiskError(RoomError):
+    """The disk is full or failing: the same command can go on once it is not."""
+
+
 NO_ROOM = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FAILED_WRITE = frozenset({*NO_ROOM, errno.EIO})
 
 
 def no_room(error: BaseException) -> bool:

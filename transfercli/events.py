@@ -6,8 +6,12 @@ where a request to stop is honoured: an implementation may raise `Interrupted` t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transfercli.errors import Interrupted
 
 
 def counted(number: int, noun: str) -> str:
@@ -32,6 +36,12 @@ class Events:
 
     def epoch(self, record: dict[str, Any], total: int) -> None:
         """A finished epoch: its line of `metrics.jsonl`, and how many epochs there will be."""
+
+    def when_forced(self, tell: Callable[[int], Interrupted]) -> None:
+        """What to note and tell where a request to stop cannot wait for the next `progress`: a step may take minutes.
+
+        `tell` gets the signal's number, and is called from another thread right before the process ends.
+        """
 
     def attach_log(self, path: Path) -> None:
         """From now on, and for all that was said before, keep a copy in this file."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from pathlib import Path
 
 import pytest
 
-from transfercli.errors import RoomError
+from transfercli.errors import DiskError, RoomError
 from transfercli.runs import atomic
 
 
@@ -47,3 +48,50 @@ def test_a_link_is_switched_and_stays_relative(tmp_path: Path) -> None:
 def test_json_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         atomic.write_json(tmp_path / "x.json", {"value": float("nan")})
+
+
+def test_a_line_that_a_kill_cut_short_is_ended_and_not_continued(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    atomic.append_line(log, "whole")
+    log.write_bytes(log.read_bytes() + b"cut sho")
+    for durable in (True, False):
+        atomic.append_line(log, f"durable {durable}", durable=durable)
+    assert log.read_text() == "whole\ncut sho\ndurable True\ndurable False\n"
+
+
+def test_a_line_that_has_no_room_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    atomic.append_line(log, "whole")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskError, match="Input/output error"):
+        atomic.append_line(log, "half")
+    assert log.read_text() == "whole\n"
+
+
+def test_a_write_that_takes_only_a_part_goes_on(tmp_path: Path) -> None:
+    class Small(io.RawIOBase):
+        def __init__(self) -> None:
+            self.taken = b""
+
+        def write(self, content) -> int:
+            self.taken += bytes(content[:3])
+            return min(3, len(content))
+
+    small = Small()
+    atomic.write_all(small, b"0123456789")
+    assert small.taken == b"0123456789"
+
+
+def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / ".epoch-00001.4711.tmp" / "inner").mkdir(parents=True)
+    (tmp_path / ".last.4711.tmp").symlink_to("epoch-00001.gone")
+    (tmp_path / ".run.json.4711.tmp").write_text("half")
+    for name in (".lock", "run.json", ".hidden.tmp", "a.4711.tmp"):
+        (tmp_path / name).write_text("kept")
+    atomic.sweep(tmp_path)
+    atomic.sweep(tmp_path / "gone")
+    assert sorted(os.listdir(tmp_path)) == [".hidden.tmp", ".lock", "a.4711.tmp", "run.json"]

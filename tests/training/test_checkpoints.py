@@ -13,23 +13,33 @@ from transfercli.events import Events
 from transfercli.training.checkpoints import Checkpoint, Checkpoints
 
 FROZEN = frozenset({"base/a"})
+BEST = 2
+FLIP = 0x2A  # a space of the manifest becomes a newline
+
+
+class Heard(Events):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 def checkpoint(epoch: int) -> Checkpoint:
     model = {"base/a": np.ones(3, "float32"), "head/b": np.full(2, epoch, "float32")}
-    return Checkpoint(model, {"0/iteration": np.array(epoch)}, {"epoch": epoch})
+    return Checkpoint(model, {"0/iteration": np.array(epoch)}, {"epoch": epoch, "best_epoch": min(epoch, BEST)})
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Checkpoints:
     kept = Checkpoints(tmp_path, FROZEN)
     for epoch in (1, 2, 3, 4):
-        kept.save(epoch, checkpoint(epoch), is_best=epoch == 2)
+        kept.save(epoch, checkpoint(epoch), is_best=epoch <= BEST)
     return kept
 
 
 def test_best_last_and_the_one_before_are_kept(saved: Checkpoints) -> None:
-    assert saved.load("best").progress == {"epoch": 2}
+    assert saved.load("best").progress["epoch"] == 2
     assert saved.load("last").model["head/b"].tolist() == [4, 4]
     assert sorted(p.name for p in saved.folder.glob("epoch-*")) == ["epoch-00002", "epoch-00003", "epoch-00004"]
 
@@ -43,26 +53,58 @@ def test_frozen_tensors_stand_once_and_come_back(saved: Checkpoints) -> None:
 
 def test_a_damaged_last_gives_way_to_the_newest_whole_one_and_says_so(saved: Checkpoints) -> None:
     (saved.folder / "epoch-00004" / "model.safetensors").write_bytes(b"damaged")
-    said: list[str] = []
-
-    class Heard(Events):
-        def warn(self, text: str) -> None:
-            said.append(text)
-
-    assert saved.load("last", Heard()).progress == {"epoch": 3}
-    assert "going on from epoch-00003" in said[0]
+    heard = Heard()
+    last, best = saved.newest(heard)
+    assert (last.progress["epoch"], best.progress["epoch"]) == (3, 2)
+    assert "going on from epoch-00003" in heard.warnings[0]
+    assert (saved.folder / "last").readlink() == Path("epoch-00003")
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "state.safetensors", "state.json", "../frozen.safetensors"])
+def test_where_the_last_is_the_best_and_damaged_what_was_best_before_still_stands(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path)
+    for epoch, best in ((1, 1), (2, 1), (3, 1), (4, 4)):
+        one = checkpoint(epoch)
+        kept.save(epoch, Checkpoint(one.model, one.state, {"epoch": epoch, "best_epoch": best}), is_best=best == epoch)
+    (tmp_path / "best" / "state.json").write_bytes(b"{}")
+    last, best = kept.newest(Heard())
+    assert (last.progress["epoch"], best.progress["epoch"]) == (3, 1)
+    assert (tmp_path / "best").readlink() == Path("epoch-00001")
+
+
+def test_a_whole_epoch_counts_though_a_kill_came_before_the_links_were_switched(saved: Checkpoints) -> None:
+    for link, place in (("last", "epoch-00003"), ("best", "epoch-00003")):
+        (saved.folder / link).unlink()
+        (saved.folder / link).symlink_to(place)
+    heard = Heard()
+    last, best = saved.newest(heard)
+    assert (last.progress["epoch"], best.progress["epoch"], heard.warnings) == (4, 2, [])
+    assert [(saved.folder / link).readlink().name for link in ("last", "best")] == ["epoch-00004", "epoch-00002"]
+
+
+def test_where_no_epoch_is_whole_the_newest_one_says_what_is_wrong(saved: Checkpoints) -> None:
+    (saved.folder / "frozen.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ArtefactError, match="epoch-00004: frozen.safetensors does not have the hash"):
+        saved.newest(Heard())
+
+
+def test_no_manifest_vouches_for_frozen_tensors_that_a_disk_has_damaged(tmp_path: Path) -> None:
+    (tmp_path / "frozen.safetensors").write_bytes(b"damaged before the first epoch ended")
+    Checkpoints(tmp_path, FROZEN).save(1, checkpoint(1), is_best=True)
+    assert Checkpoints(tmp_path, FROZEN).load("best").model["base/a"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "state.safetensors", "state.json", "manifest.json", "../frozen.safetensors"]
+)
 def test_every_flipped_byte_is_found(saved: Checkpoints, name: str) -> None:
     path = (saved.folder / "epoch-00002").resolve() / name
     whole = path.read_bytes()
     for position in range(0, len(whole), 7):
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
-        with pytest.raises(ArtefactError, match="hash its manifest gives"):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ FLIP]) + whole[position + 1 :])
+        with pytest.raises(ArtefactError, match=r"hash its manifest gives|as it was written|cannot be read"):
             saved.load("best")
     path.write_bytes(whole)
-    assert saved.load("best").progress == {"epoch": 2}
+    assert saved.load("best").progress["epoch"] == 2
 
 
 def test_equal_tensors_give_equal_bytes_without_metadata(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.text import duration, printable, shortened
+from transfercli.errors import Interrupted, TransferError
 from transfercli.evaluation.privacy import hide_paths
 from transfercli.events import Events
-from transfercli.runs.atomic import room_errors
+from transfercli.runs.atomic import append_line
 
 CLASS_LENGTH = 24
 
@@ -34,7 +37,9 @@ class Console(Events):
         self._say(f"warning: {text}", show=True)
 
     def error(self, text: str) -> None:
-        self._say(text, show=True)
+        """Shown whatever becomes of its copy: this is how a full disk is told."""
+        with suppress(TransferError, OSError):
+            self._say(text, show=True)
 
     def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
         self.stop.check()
@@ -61,6 +66,9 @@ class Console(Events):
             f"  {duration(record['seconds'])}, {duration(left)} left",
             show=not self.quiet,
         )
+
+    def when_forced(self, tell: Callable[[int], Interrupted]) -> None:
+        self.stop.describe = tell
 
     def attach_log(self, path: Path) -> None:
         self.log = path
@@ -90,8 +98,7 @@ class Console(Events):
         if self.log is None:
             self._waiting.append(text)
             return
-        with room_errors(self.log), self.log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(hide_paths(text) + "\n")
+        append_line(self.log, hide_paths(text), durable=False)
 
 
 def worst_class(recall: dict[str, float]) -> str:

@@ -7,14 +7,16 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import transfercli
 from transfercli.cli.console import Console, console_for
 from transfercli.cli.signals import StopRequest
-from transfercli.errors import Interrupted, RoomError, TransferError, no_room
+from transfercli.errors import FAILED_WRITE, Interrupted, RoomError, TransferError, no_room
+from transfercli.runs.atomic import append_line
 
 EXIT_CODES = {
     "bug": 1,
@@ -39,7 +41,7 @@ def run_command(
     work: gets the listener for progress; may raise. show: prints the result for a person. A `GateError` that carries a
     `result` is printed like a success, and then exits 5.
     """
-    stop = StopRequest()
+    stop = StopRequest(partial(_farewell, as_json=as_json))
     console = console_for(stop, quiet, verbose)
     try:
         with stop.listening(), redirect_stdout(sys.stderr):  # libraries may print; stdout is the result's alone
@@ -51,9 +53,17 @@ def run_command(
     _print(result, show, as_json)
 
 
+def _farewell(stop: Interrupted, *, as_json: bool) -> None:
+    """The message of a stop that could not wait; unbuffered, as it comes from another thread and the process ends."""
+    os.write(2, f"{message_of(stop)}\n".encode("utf-8", "backslashreplace"))
+    if as_json:
+        os.write(1, (json.dumps(error_object(stop)) + "\n").encode())
+
+
 def _expected(error: Exception) -> Exception:
     """Memory or disk may run out anywhere: in validation, evaluation, an export. That is no bug."""
-    if isinstance(error, TransferError) or not no_room(error):
+    failing = isinstance(error, OSError) and error.errno in FAILED_WRITE
+    if isinstance(error, TransferError) or not (failing or no_room(error)):
         return error
     first = (str(error).splitlines() or [type(error).__name__])[0]
     return RoomError(
@@ -95,7 +105,7 @@ def _leave(
     if result is not None:
         _print(result, show, as_json)
     elif as_json:
-        print(json.dumps(error_object(error)))
+        _print(error_object(error), show, as_json)
     sys.exit(code)
 
 
@@ -128,8 +138,8 @@ def _bug(error: Exception, console: Console) -> str:
     lines = traceback.format_exception(error)
     text = _without_paths("".join(lines))
     if console.log is not None:
-        with console.log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        with suppress(TransferError, OSError):
+            append_line(console.log, text.rstrip("\n"))
         return f"bug: {_first_line(error)} (the traceback is in the run's {console.log.name})"
     if console.verbose:
         print(text, file=sys.stderr)

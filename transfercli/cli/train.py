@@ -79,6 +79,7 @@ def _show(result: dict[str, Any]) -> None:
                 ("parameters", f"{result['parameters']:,}"),
                 ("features take about", duration(seconds["features"])),
                 ("and on disk", byte_size(result["cache_bytes"])),
+                ("the run on disk, at most", byte_size(result["run_bytes"])),
                 ("would train for about", f"{duration(seconds['train'])}, its compilation included"),
                 ("memory at its peak", byte_size(result["peak_memory_bytes"]) if result["peak_memory_bytes"] else None),
                 ("not counted", "starting the program and Keras, and reading the images"),

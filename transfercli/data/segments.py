@@ -16,6 +16,7 @@ import fcntl
 import math
 import mmap
 import os
+import shutil
 import sqlite3
 import time
 import uuid
@@ -30,6 +31,7 @@ from typing import BinaryIO
 import numpy as np
 
 from transfercli.data.cache_index import Entry, FileRow, Index
+from transfercli.errors import DiskError
 from transfercli.runs.atomic import fsync_folder, room_errors
 
 SEGMENT_BYTES = 256 * 1024 * 1024
@@ -128,8 +130,8 @@ class Segments:
             with room_errors(self.folder):
                 self._segment.flush()
                 os.fsync(self._segment.fileno())
-            self._temporary().rename(self._path(self._name))
-            fsync_folder(self.folder)
+                self._temporary().rename(self._path(self._name))
+                fsync_folder(self.folder)
             name = self._name
             hold(self._segment)  # from its writer's lock to a reader's
             self.rows(name)
@@ -150,7 +152,10 @@ class Segments:
         return not self.trouble
 
     def make_room(self, wanted: int) -> None:
-        """Evict segments, least recently used first and none that was asked for, until `wanted` more bytes fit."""
+        """Evict segments, least recently used first and none that was asked for, until `wanted` more bytes fit.
+
+        Raises `DiskError` where the disk has less room than that.
+        """
         segments = self.index.segments()
         total = sum(size for _, _, size in segments) + wanted
         for name, space, size in segments:
@@ -160,6 +165,12 @@ class Segments:
                 segment_path(self.root, space, name).unlink(missing_ok=True)
                 total -= size
         self._sweep()
+        free = shutil.disk_usage(self.root).free
+        if wanted > free:
+            raise DiskError(
+                f"the cache needs {wanted / 1e6:,.0f} MB for {self.space.name}, and {free / 1e6:,.0f} MB are free",
+                "free disk space, name a folder on a larger disk as compute.cache_dir, or set compute.cache to off",
+            )
 
     def _sweep(self) -> None:
         """Remove what crashed or evicted processes left behind."""

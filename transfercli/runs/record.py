@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import transfercli
-from transfercli.errors import Interrupted
+from transfercli.errors import Interrupted, TransferError
 from transfercli.runs import atomic
 from transfercli.runs.folder import RunFolder, read_json, read_record
-
-RECORDED_PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pillow", "scikit-learn", "safetensors", "pydantic")
 
 
 def now() -> str:
     """UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def versions() -> dict[str, str]:
-    found = {"transfercli": transfercli.__version__, "python": platform.python_version()}
-    for package in RECORDED_PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def git_commit(folder: Path) -> str | None:
@@ -45,15 +30,10 @@ def git_commit(folder: Path) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def machine() -> dict[str, Any]:
-    """What a bit-identical rerun depends on; nothing that names a machine or its user."""
-    return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
-
-
 def create(run: RunFolder, facts: dict[str, Any]) -> None:
     """The first record of a run, status `running`."""
     base = {"status": "running", "experiment": run.experiment, "run_id": run.run_id, "created": now()}
-    atomic.write_json(run.record, base | facts | {"versions": versions(), "machine": machine()})
+    atomic.write_json(run.record, base | facts)
 
 
 def update(run: RunFolder, **facts: Any) -> None:
@@ -62,16 +42,26 @@ def update(run: RunFolder, **facts: Any) -> None:
 
 @contextmanager
 def status_kept(run: RunFolder) -> Iterator[None]:
-    """Whatever leaves the block, the record says so: `interrupted` or `failed`; the block itself says `completed`."""
+    """Whatever leaves the block, the record says so: `interrupted` or `failed`; the block itself says `completed`.
+
+    On a full disk it may have to stay `running`; what is raised is what happened first.
+    """
     update(run, status="running")
     try:
         yield
     except Interrupted:
-        update(run, status="interrupted", finished=now())
+        interrupted(run)
         raise
     except BaseException as error:
-        update(run, status="failed", finished=now(), failure=f"{type(error).__name__}")
+        with suppress(TransferError, OSError):
+            update(run, status="failed", finished=now(), failure=f"{type(error).__name__}")
         raise
+
+
+def interrupted(run: RunFolder) -> None:
+    """Note that a run was stopped on request, where the disk lets one."""
+    with suppress(TransferError, OSError):
+        update(run, status="interrupted", finished=now())
 
 
 def config_folder(run: RunFolder) -> Path:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfercli.config.schema import ComputeConfig
+from transfercli.data.ingest import usable_cores
 
 if TYPE_CHECKING:
     from transfercli.data.batches import Batches
@@ -46,6 +47,32 @@ def _prepare_tensorflow(compute: ComputeConfig) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(compute.threads)
     if compute.deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def computing_threads(compute: ComputeConfig) -> int:
+    """How many threads a step computes with: sums are split over them, so their bits follow from it."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if set_already := tf.config.threading.get_intra_op_parallelism_threads():
+            return int(set_already)
+    return compute.threads or usable_cores()
+
+
+def accelerators() -> list[str]:
+    """The names of what computes besides the processor."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return [str(device.device_kind) for device in jax.devices() if device.platform != "cpu"]
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    return [str(tf.config.experimental.get_device_details(one).get("device_name", "GPU")) for one in found]
 
 
 def pipeline(batches: Batches) -> Any:

@@ -36,14 +36,13 @@ def read(path: Path) -> list[Line]:
     return lines
 
 
-def rewind(path: Path, last: Line) -> list[Line]:
-    """Make the history end with `last`, the line of the checkpoint a run goes on from.
+def rewind(path: Path, last: Line | None) -> None:
+    """Make the history end with `last`, the line of the checkpoint a run goes on from; None: with nothing.
 
     Lines before it stay as they are; a line of an epoch whose checkpoint was lost goes, and one that a kill kept
     from being written is added.
     """
-    lines = [line for line in read(path) if line["epoch"] < last["epoch"]] + [last]
+    lines = [line for line in read(path) if line["epoch"] < last["epoch"]] + [last] if last else []
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if (path.read_text(encoding="utf-8") if path.exists() else "") != text:
         atomic.write_text(path, text)
-    return lines

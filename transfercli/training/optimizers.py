@@ -48,6 +48,15 @@ def build_optimizer(config: OptimizerConfig, learning_rate: Any) -> keras.optimi
     return optimizer
 
 
+def slots(config: OptimizerConfig) -> int:
+    """How many tensors of its size a checkpoint keeps for each that trains, besides itself."""
+    import keras
+
+    optimizer, variable = build_optimizer(config, 0.0), keras.Variable([0.0, 0.0, 0.0])
+    optimizer.build([variable])
+    return sum(one.shape == variable.shape for one in optimizer.variables) + bool(config.ema)
+
+
 def slow_down(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -> None:
     """Discriminative learning rates (Howard & Ruder 2018): each trainable variable moves at its factor of the rate.
 

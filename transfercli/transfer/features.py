@@ -70,7 +70,7 @@ class FeatureCache:
     """The features below a cache folder `root`, of at most `max_bytes` with everything else there.
 
     pixels: the name of how a file becomes pixels, the decoder's version included: features follow from that, too.
-    hits, misses: rows of this process so far.
+    hits, misses: rows of this process so far. spared: bytes of the disk that are needed for something else.
     """
 
     root: Path
@@ -79,6 +79,7 @@ class FeatureCache:
     events: Events
     hits: int = 0
     misses: int = 0
+    spared: int = 0
 
     def room(self) -> float:
         """Bytes that features may take, all other rows evicted; raises OSError or sqlite3.Error.
@@ -88,7 +89,8 @@ class FeatureCache:
         private_folder(self.root)
         with closing(Index(self.root)) as index:
             held = sum(size for _, _, size in index.segments())
-        return min(self.max_bytes, held + shutil.disk_usage(self.root).free * (1 - SPARED))
+        free = max(0, shutil.disk_usage(self.root).free - self.spared)
+        return min(self.max_bytes, held + free * (1 - SPARED))
 
     def of(self, split: Split, prefix: Prefix, views: Views | None = None) -> FeatureSource:
         """The features of every image and view of a split: found, or computed now and kept.

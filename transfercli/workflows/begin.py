@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from transfercli.config.loader import dump
 from transfercli.data.manifest import write_assignments, write_manifest
-from transfercli.errors import DataError, Interrupted
+from transfercli.errors import DataError, DiskError, Interrupted
 from transfercli.events import Events
 from transfercli.runs import atomic, record
-from transfercli.runs.folder import has_checkpoint, read_json, remove_results, splits_file
+from transfercli.runs.folder import has_checkpoint, read_json, remove_results, splits_file, status_of
+from transfercli.workflows.again import facts_of_rerun, tell_differences
 from transfercli.workflows.data import fingerprint
 
 if TYPE_CHECKING:
@@ -26,8 +27,11 @@ def begin_run(job: Job, setup: Setup, source: Source, report: Transplant | None,
     """Write what the run is before it trains; a run that goes on has it already and keeps it."""
     run, dataset = job.run, setup.dataset
     fresh = not run.record.exists()
+    for folder in (run.path.parent, run.path, run.checkpoints):
+        atomic.sweep(folder)
     if fresh:
-        run.path.mkdir(parents=True, exist_ok=True)  # a kill may have come before the record
+        with atomic.room_errors(run.path):
+            atomic.make_folder(run.path)  # it is there where a kill came before the record
         atomic.write_text(run.config, dump(job.config))
         atomic.write_json(run.labels, list(setup.classifier.labels))
         write_manifest(run.dataset, dataset.records)
@@ -36,17 +40,18 @@ def begin_run(job: Job, setup: Setup, source: Source, report: Transplant | None,
             atomic.write_json(run.transplant, report.as_json())
     events.attach_log(run.log)
     if fresh:
-        _create_record(job, setup, source)
+        _create_record(job, setup, source, events)
     elif read_json(run.record)["data"]["fingerprint"] != fingerprint(dataset):
         raise DataError(
             f"the data changed since {run.label} started, so it cannot go on to the same result",
             "start a new run, or put the images back",
         )
     else:
+        tell_differences(job, events)
         remove_results(run)
 
 
-def _create_record(job: Job, setup: Setup, source: Source) -> None:
+def _create_record(job: Job, setup: Setup, source: Source, events: Events) -> None:
     import keras
 
     dataset = setup.dataset
@@ -62,15 +67,37 @@ def _create_record(job: Job, setup: Setup, source: Source) -> None:
         "phases": [asdict(phase) for phase in setup.plan.phases],
         "data": {"fingerprint": fingerprint(dataset), "images": {k: len(v) for k, v in dataset.splits.items()}},
         "cache": setup.cache_counts(),
+        **facts_of_rerun(job.config, events),
     }
     record.create(job.run, facts)
 
 
 @contextmanager
-def resume_hint(job: Job) -> Iterator[None]:
-    """A stop on request says how to go on."""
+def told_how_to_go_on(job: Job, events: Events) -> Iterator[None]:
+    """A stop on request, and a disk that is full or fails, say what is kept and how to go on."""
+    events.when_forced(lambda signum: _stopped(job, signum))
     try:
         yield
     except Interrupted as stop:
-        kept = "is kept up to its last whole epoch" if has_checkpoint(job.run) else "had finished no epoch yet"
-        raise Interrupted(stop.signum, f"stopped; {job.run.label} {kept}", job.resume_line) from None
+        raise _stopped(job, stop.signum) from None
+    except DiskError as error:
+        if not job.run.record.exists():
+            raise
+        hint = f"{error.hint}; go on with: {job.resume_line}"
+        raise DiskError(f"{error.message}; {job.run.label} {_kept(job)}", hint) from error
+
+
+_AGAIN = "start the same command again"
+
+
+def _stopped(job: Job, signum: int) -> Interrupted:
+    """What is told of a stop; the record of a run that was begun says so, too."""
+    if not job.run.record.exists():
+        return Interrupted(signum, "stopped before training began; images read so far stay in the cache", _AGAIN)
+    if status_of(job.run) == "running":
+        record.interrupted(job.run)
+    return Interrupted(signum, f"stopped; {job.run.label} {_kept(job)}", job.resume_line)
+
+
+def _kept(job: Job) -> str:
+    return "is kept up to its last whole epoch" if has_checkpoint(job.run) else "had finished no epoch yet"

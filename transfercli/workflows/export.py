@@ -14,6 +14,7 @@ from transfercli.data.sources import absolute
 from transfercli.events import Events
 from transfercli.runs import record
 from transfercli.runs.folder import find_run, read_record
+from transfercli.runs.surroundings import versions
 from transfercli.workflows.evaluate import read_split
 from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config
 
@@ -60,7 +61,7 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
                 "run": run.label,
                 "data_fingerprint": facts["data"]["fingerprint"],
                 "created": record.now(),
-                "versions": record.versions(),
+                "versions": versions(),
             },
             events,
         )

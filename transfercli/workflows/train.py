@@ -13,8 +13,9 @@ from transfercli.events import Events
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, point_latest, read_json, read_record, status_of
 from transfercli.runs.lock import experiment_lock
-from transfercli.workflows.begin import begin_run, resume_hint
+from transfercli.workflows.begin import begin_run, told_how_to_go_on
 from transfercli.workflows.data import data_request, draw_batch
+from transfercli.workflows.disk import bytes_of_run, leave_room
 from transfercli.workflows.job import Job, TrainRequest, decide
 from transfercli.workflows.model import find_source, labels_for, new_classifier
 from transfercli.workflows.setup import Setup, set_up, warn_of_frozen_noise
@@ -36,7 +37,11 @@ def train(request: TrainRequest, events: Events) -> Result:
     if job.overruled:
         events.warn(job.overruled)
     waiting = partial(events.progress, "waiting for the lock", 0, 1, "")
-    with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
+    with (
+        job.loaded.placing(),
+        experiment_lock(job.run.path.parent, request.wait, waiting),
+        told_how_to_go_on(job, events),
+    ):
         finished = finished_result(job)
         if finished is not None:
             events.info(f"{job.run.label} is complete already; this is its result")
@@ -52,10 +57,11 @@ def train(request: TrainRequest, events: Events) -> Result:
         classifier, report = new_classifier(job.config, source, labels, job.folder, events)
         setup = set_up(job, dataset, classifier, watch, events, trial=request.dry_run)
         warn_of_frozen_noise(setup, report, events)
+        leave_room(job, setup)
         if request.dry_run:
             return estimate(setup)
         begin_run(job, setup, source, report, events)
-        with record.status_kept(job.run), resume_hint(job):
+        with record.status_kept(job.run):
             draw_batch(job.run.batch, setup.stages.whole().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
                 train_epochs(job, setup, events)
@@ -101,11 +107,12 @@ def train_epochs(job: Job, setup: Setup, events: Events) -> None:
 
     checkpoints, trainer = setup.checkpoints, setup.trainer
     if checkpoints.exists():
-        last = checkpoints.load("last", events)
+        last, best = checkpoints.newest(events)
         history.rewind(job.run.metrics, last.progress["line"])
-        checkpoints.point_best(last.progress["best_epoch"])
-        trainer.resume(last, checkpoints.load("best"))
+        trainer.resume(last, best)
         events.info(f"going on after epoch {last.progress['epoch']} of {setup.plan.epochs}")
+    else:
+        history.rewind(job.run.metrics, None)
     trainer.run()
 
 
@@ -152,5 +159,6 @@ def estimate(setup: Setup) -> Result:
         "phases": costs,
         "seconds": {stage: round(sum(cost[stage] for cost in costs), 1) for stage in ("features", "train")},
         "cache_bytes": sum(cost["cache_bytes"] for cost in costs),
+        "run_bytes": bytes_of_run(setup),
         "peak_memory_bytes": peak_memory(),
     }
