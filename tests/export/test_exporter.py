@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import site
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from transfercli.export import exporter, verify
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats, labels_text
 from transfercli.export.formats import FORMATS, check_formats
 from transfercli.export.verify import Answer, Question, ask
+from transfercli.runs import child
 
 FORMAT_NAMES = sorted(FORMATS)
 
@@ -149,7 +149,7 @@ def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, dig
 )
 def test_child_without_room_is_told_from_a_damaged_artefact(tmp_path, code, error):
     with pytest.raises(error, match="keras: ") as caught:
-        verify._run_child("keras", [sys.executable, "-c", f"import os, sys; {code}"], tmp_path, Events(), 60.0)
+        verify._run_child("keras", ["-c", f"import os, sys; {code}"], tmp_path, Events(), 60.0)
     assert type(caught.value) is error
 
 
@@ -164,8 +164,8 @@ def test_wish_to_stop_ends_the_child(exported, digits, spec, monkeypatch):
             raise KeyboardInterrupt
 
     children = []
-    popen = verify.subprocess.Popen
-    monkeypatch.setattr(verify.subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1])
+    popen = child.subprocess.Popen
+    monkeypatch.setattr(child.subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1])
     with pytest.raises(KeyboardInterrupt):
         ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Stop())
     assert children[0].poll() is not None

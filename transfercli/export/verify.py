@@ -6,27 +6,26 @@ The parent writes the question to one `.npz` (arrays and text only, never pickle
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import transfercli
-from transfercli.errors import ArtefactError, RoomError, died_of_no_room
+from transfercli.errors import ArtefactError, RoomError
 from transfercli.events import Events
 from transfercli.export.formats import FORMATS
 from transfercli.export.spec import ExportSpec
+from transfercli.runs.child import run_python
 
 BATCHES = (1, 32)
 TIMEOUT = 900.0  # seconds for loading and answering; a hung runtime must not hang a cron job
 _REPEATS = 7
-_POLL = 0.2  # seconds between two looks at the child, and at a wish to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,8 @@ def ask(name: str, artefact: Path, question: Question, events: Events, timeout: 
             image_size=np.array(question.spec.image_size),
             resize=np.array(question.spec.resize),
         )
-        command = [sys.executable, "-m", "transfercli.export.verify", name, str(artefact.absolute()), request, response]
-        _run_child(name, command, Path(scratch), events, timeout)
+        arguments: list[str | Path] = ["-m", "transfercli.export.verify", name, artefact.absolute(), request, response]
+        _run_child(name, arguments, Path(scratch), events, timeout)
         with np.load(response, allow_pickle=False) as answer:
             return Answer(
                 answer["probabilities"],
@@ -91,45 +90,24 @@ def _png_files(images: np.ndarray, folder: Path) -> tuple[Path, ...]:
     return files
 
 
-def _run_child(name: str, command: list, scratch: Path, events: Events, timeout: float) -> None:
-    """Run the child in `scratch`, so that no module in the user's folder is imported instead of the runtime's."""
-    package = os.fspath(Path(transfercli.__file__).parent.parent)
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": path}
-    log = scratch / "stderr.txt"
-    with log.open("wb") as stderr:
-        child = subprocess.Popen(
-            [os.fspath(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            cwd=scratch,
-            env=environment,
-            process_group=0,  # Ctrl-C reaches the parent alone, which stops at the next `progress`
+def _run_child(name: str, arguments: list[str | Path], scratch: Path, events: Events, timeout: float) -> None:
+    stage = f"verify {name}"
+    try:
+        tick = partial(events.progress, stage, 0, 1, "artefacts")
+        ended = run_python(arguments, scratch, timeout=timeout, tick=tick)
+    except TimeoutError:
+        raise ArtefactError(
+            f"{name}: the exported artefact gave no answer within {timeout:.0f} seconds",
+            "look at the machine's load and start the same command again",
+        ) from None
+    events.progress(stage, 1, 1, "artefacts")
+    if ended.had_no_room:
+        raise RoomError(
+            f"{name}: there was not enough memory or disk to load the exported artefact and run it again",
+            "free some and start the same command again; the run itself is unharmed",
         )
-        started = time.monotonic()
-        try:
-            while child.poll() is None:
-                events.progress(f"verify {name}", 0, 1, "artefacts")
-                if time.monotonic() - started > timeout:
-                    raise ArtefactError(
-                        f"{name}: the exported artefact gave no answer within {timeout:.0f} seconds",
-                        "look at the machine's load and start the same command again",
-                    )
-                time.sleep(_POLL)
-        finally:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
-    events.progress(f"verify {name}", 1, 1, "artefacts")
-    if child.returncode:
-        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        if died_of_no_room(child.returncode, "\n".join(said)):
-            raise RoomError(
-                f"{name}: there was not enough memory or disk to load the exported artefact and run it again",
-                "free some and start the same command again; the run itself is unharmed",
-            )
-        last = said[-1].strip() if said else f"no message, exit status {child.returncode}"
+    if ended.returncode:
+        last = ended.last_line or f"no message, exit status {ended.returncode}"
         raise ArtefactError(
             f"{name}: the exported artefact could not be loaded and run again: {last}",
             "this is the artefact's own runtime speaking; the run itself is unharmed",

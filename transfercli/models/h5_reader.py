@@ -1,58 +1,88 @@
 """Take the tensors, and nothing else, out of a Keras HDF5 weight file; runs as a child process of its own.
 
-usage: python -m transfercli.models.h5_reader FILE OUT.safetensors
+usage: python -m transfercli.models.h5_reader FILE [OUT.safetensors]
 
 An HDF5 file may hold links to other files, external or virtual storage, filters that load plugins, and sizes that
-fill memory. Only plain floating-point or integer data sets are read, under limits of memory and time, in a process
-that a damaged file may take down without harm. Tensors leave as `LAYER/INDEX`, in the order Keras keeps a layer's
-weights. Exit status 1 with one line on stderr means the file was refused.
+fill memory. Only plain numeric data sets whose bytes stand in the file itself are read, under limits of memory and
+time, in a process that a damaged file may take down without harm. Tensors leave as `LAYER/INDEX`, in the order Keras
+keeps a layer's weights; without OUT the file is only looked through. Exit status 1 with one line on stderr means that
+the file was refused.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 MAX_TENSORS = 20_000
+MAX_MEMBERS = 200_000  # groups and data sets looked at: hard links may make a group its own grandchild
 MAX_BYTES = 4 * 2**30
 MAX_DEPTH = 16
-_MEMORY_LIMIT = 3 * MAX_BYTES
-_CPU_SECONDS = 300
+MAX_DIMENSIONS = 8
+MAX_ATTRIBUTE = 2**20
+LIBRARIES = 2**30  # bytes of address space that Python, NumPy and HDF5 take themselves
+CPU_SECONDS = 120
+OPEN_FILES = 64
+# Plain kinds of HDF5 types; references, text, opaque bytes, enumerations and compounds are others.
+PLAIN = "fiu"
 
 
 class Refused(Exception):
     """The file is not plain weights."""
 
 
-def main(source: str, out: str) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT, _MEMORY_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-    os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # HDF5's own switch: load no filter plugins
+def main(source: str, out: str | None = None) -> None:
+    size = Path(source).stat().st_size
+    if size > MAX_BYTES:
+        raise Refused(f"it is larger than {MAX_BYTES // 2**30} GiB")
+    limit(size)
     import h5py
     import safetensors.numpy
 
     try:
         with h5py.File(source, "r") as file:
-            tensors = dict(_tensors(file))
-    except Refused:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
+            tensors = dict(_tensors(file, size, read=out is not None))
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused(f"not a readable HDF5 file ({type(error).__name__})") from error
-    safetensors.numpy.save_file(tensors, out)
+    if out is not None:
+        safetensors.numpy.save_file(tensors, out)
 
 
-def _tensors(file: Any) -> Iterator[tuple[str, Any]]:
-    total = 0
-    for count, (name, dataset) in enumerate(_legacy(file) or _keras3(file, depth=0), start=1):
-        _check_plain(name, dataset)
-        total += dataset.size * dataset.dtype.itemsize
-        if count > MAX_TENSORS or total > MAX_BYTES:
-            raise Refused(f"more than {MAX_TENSORS} tensors or {MAX_BYTES // 2**30} GiB")
-        yield name, dataset[()]
+def limit(size: int) -> None:
+    """What reading a file of `size` bytes may take, and what of HDF5 stays off. Where a system has no such limit, none.
+
+    The tensors are held once, and once more where they are written; a file cannot ask for more, as `_check_plain` sees
+    to it that every byte of a tensor stands in the file.
+    """
+    memory = LIBRARIES + 3 * size
+    for resource_, soft, hard in (
+        (resource.RLIMIT_AS, memory, memory),
+        (resource.RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS + 10),  # the hard one is SIGKILL, as for want of memory
+        (resource.RLIMIT_FSIZE, size + LIBRARIES, size + LIBRARIES),
+        (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
+        (resource.RLIMIT_CORE, 0, 0),
+    ):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource_, (soft, hard))
+    for name in [name for name in os.environ if name.startswith("HDF5_")]:
+        del os.environ[name]  # drivers, plugins and their places
+    os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # HDF5's own switch: load no plugins
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # each thread asks for address space
+
+
+def _tensors(file: Any, size: int, *, read: bool) -> Iterator[tuple[str, Any]]:
+    left = min(size, MAX_BYTES)
+    for count, (name, dataset) in enumerate(_legacy(file) or _Keras3().walk(file), start=1):
+        left -= _check_plain(name, dataset)
+        if count > MAX_TENSORS or left < 0:
+            raise Refused(f"more than {MAX_TENSORS} tensors, or more bytes of them than the file has")
+        yield name, dataset[()] if read else None
 
 
 def _legacy(file: Any) -> list[tuple[str, Any]]:
@@ -61,29 +91,51 @@ def _legacy(file: Any) -> list[tuple[str, Any]]:
     if "layer_names" not in root.attrs:
         return []
     found = []
-    for layer in map(_text, root.attrs["layer_names"]):
+    for layer in map(_text, _attribute(root, "layer_names")):
         group = _child(root, layer)
-        for index, weight in enumerate(map(_text, group.attrs["weight_names"])):
+        for index, weight in enumerate(map(_text, _attribute(group, "weight_names"))):
             dataset = group
             for part in weight.strip("/").split("/"):
                 dataset = _child(dataset, part)
             found.append((f"{layer}/{index}", dataset))
+            if len(found) > MAX_TENSORS:
+                raise Refused(f"more than {MAX_TENSORS} tensors")
     return found
 
 
-def _keras3(group: Any, depth: int) -> Iterator[tuple[str, Any]]:
+class _Keras3:
     """`.weights.h5` files: groups named `vars` carry their layer's name as an attribute."""
-    if depth > MAX_DEPTH:
-        raise Refused(f"groups nested deeper than {MAX_DEPTH}")
-    for key in group:
-        child = _child(group, key)
-        if not _is_group(child):
-            continue
-        if key == "vars" and "name" in child.attrs:
-            layer = _text(child.attrs["name"])
-            yield from ((f"{layer}/{index}", _child(child, index)) for index in sorted(child, key=_as_number))
-        else:
-            yield from _keras3(child, depth + 1)
+
+    def __init__(self) -> None:
+        self.members = 0
+
+    def walk(self, group: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+        if depth > MAX_DEPTH:
+            raise Refused(f"groups nested deeper than {MAX_DEPTH}")
+        for key in group:
+            self.members += 1
+            if self.members > MAX_MEMBERS:
+                raise Refused(f"more than {MAX_MEMBERS} groups and data sets")
+            child = _child(group, key)
+            if not _is_group(child):
+                continue
+            if key == "vars" and "name" in child.attrs:
+                layer = _text(_attribute(child, "name"))
+                yield from ((f"{layer}/{index}", _child(child, index)) for index in sorted(child, key=_as_number))
+            else:
+                yield from self.walk(child, depth + 1)
+
+
+def _attribute(group: Any, name: str) -> Any:
+    """An attribute of bounded size; texts that point at one another's bytes may still claim more than memory holds."""
+    attribute = group.attrs.get_id(name)
+    size = math.prod(attribute.shape) * attribute.dtype.itemsize
+    if size > MAX_ATTRIBUTE:
+        raise Refused(f"its attribute {name} has {size} bytes; at most {MAX_ATTRIBUTE} are read")
+    try:
+        return group.attrs[name]
+    except MemoryError:
+        raise Refused(f"its attribute {name} does not fit into memory") from None
 
 
 def _child(group: Any, key: str) -> Any:
@@ -91,21 +143,28 @@ def _child(group: Any, key: str) -> Any:
     import h5py
 
     if not _is_group(group) or key not in group:
-        raise Refused(f"{key!r} is missing")
+        raise Refused(f"{_told(key)} is missing")
     if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-        raise Refused(f"{key!r} is a link to somewhere else")
+        raise Refused(f"{_told(key)} is a link to somewhere else")
     return group[key]
 
 
-def _check_plain(name: str, dataset: Any) -> None:
+def _check_plain(name: str, dataset: Any) -> int:
+    """How many bytes a data set has; `Refused` unless they all stand in the file as they are."""
     import h5py
 
     if not isinstance(dataset, h5py.Dataset):
-        raise Refused(f"{name!r} is not a data set")
+        raise Refused(f"{_told(name)} is not a data set")
     if dataset.is_virtual or dataset.external:
-        raise Refused(f"{name!r} keeps its data outside the file")
-    if dataset.dtype.kind not in "fiu" or dataset.ndim > 8:
-        raise Refused(f"{name!r} is not a plain numeric tensor but {dataset.dtype}")
+        raise Refused(f"{_told(name)} keeps its data outside the file")
+    if dataset.dtype.kind not in PLAIN or dataset.ndim > MAX_DIMENSIONS or h5py.check_enum_dtype(dataset.dtype):
+        raise Refused(f"{_told(name)} is not a plain numeric tensor but {dataset.dtype}"[:200])
+    if dataset.id.get_create_plist().get_nfilters():
+        raise Refused(f"{_told(name)} is packed by a filter")
+    size = int(dataset.size) * int(dataset.dtype.itemsize)
+    if dataset.id.get_storage_size() < size:
+        raise Refused(f"{_told(name)} claims {size} bytes that are not in the file")
+    return size
 
 
 def _is_group(item: Any) -> bool:
@@ -118,14 +177,18 @@ def _text(value: Any) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
+def _told(name: str) -> str:
+    return repr(name)[:80]
+
+
 def _as_number(index: str) -> int:
-    if not index.isdecimal():
-        raise Refused(f"{index!r} is not a weight's index")
+    if not index.isdecimal() or len(index) > 9:
+        raise Refused(f"{_told(index)} is not a weight's index")
     return int(index)
 
 
 if __name__ == "__main__":
     try:
-        main(str(Path(sys.argv[1])), sys.argv[2])
+        main(*sys.argv[1:3])
     except Refused as refused:
         sys.exit(str(refused))

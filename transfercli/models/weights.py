@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import keras
-import numpy as np
-import safetensors
-import safetensors.numpy
 
 from transfercli.config.schema import FileWeights
-from transfercli.errors import ArtefactError, WeightsError
+from transfercli.errors import WeightsError
 from transfercli.events import Events
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
-from transfercli.models.h5_reader import MAX_BYTES
 from transfercli.models.internals import inner_layers
+from transfercli.models.safe_tensors import Tensors
 from transfercli.models.tensors import stable_layer_names, weight_name
+from transfercli.models.weight_files import SAFETENSORS, file_sha256, read_weight_file
 
-Tensors = dict[str, np.ndarray]
-_CHILD_SECONDS = 600
+__all__ = ["base_tensors", "file_sha256", "file_tensors", "imagenet_tensors"]
 
 
 def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
@@ -70,61 +63,9 @@ def base_tensors(base: keras.Model) -> Tensors:
 
 
 def file_tensors(config: FileWeights, folder: Path, base: keras.Model, events: Events) -> Tensors:
-    """Tensors of a weight file, named as the layers of `base` want them.
-
-    `.safetensors` is parsed here, HDF5 (`.h5`) in a child process. Raises `WeightsError` where the file is missing,
-    `ArtefactError` where its hash differs or it holds no plain tensors.
-    """
-    path = folder / Path(config.path).expanduser()
-    if not path.is_file():
-        raise WeightsError(
-            f"model.weights.path: there is no file {config.path!r} (looked for {path})",
-            "put the file there or correct the path, which is relative to the config file",
-        )
-    digest = file_sha256(path)
-    if config.sha256 is None:
-        events.info(f"weights {path.name} have sha256 {digest}; write it into model.weights to hold them to it")
-    elif config.sha256.lower() != digest:
-        raise ArtefactError(
-            f"model.weights.sha256: {path.name} has {digest}, the config wants {config.sha256.lower()}",
-            "fetch the file again, or correct the hash if the file was changed on purpose",
-        )
-    if path.suffix == ".safetensors":
-        return _with_part(_read_safetensors(path))
-    if path.suffix in (".h5", ".hdf5"):
-        return _by_layer(_read_h5(path), base)
-    raise ArtefactError(
-        f"model.weights.path: {path.name} is not a weight file that can be read safely",
-        "allowed are .safetensors, .weights.h5 and _notop.h5",
-    )
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_safetensors(path: Path) -> Tensors:
-    if path.stat().st_size > MAX_BYTES:
-        raise ArtefactError(f"{path.name} is larger than {MAX_BYTES // 2**30} GiB")
-    try:
-        return safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{path.name} is not a whole safetensors file: {error}") from error
-
-
-def _read_h5(path: Path) -> Tensors:
-    with tempfile.TemporaryDirectory(prefix="transfercli-") as folder:
-        out = Path(folder) / "tensors.safetensors"
-        command = [sys.executable, "-m", "transfercli.models.h5_reader", str(path.absolute()), str(out)]
-        try:
-            child = subprocess.run(command, capture_output=True, timeout=_CHILD_SECONDS, stdin=subprocess.DEVNULL)
-        except subprocess.TimeoutExpired:
-            raise ArtefactError(f"{path.name} could not be read within {_CHILD_SECONDS} s") from None
-        if child.returncode != 0 or not out.exists():
-            lines = child.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise ArtefactError(f"{path.name} was refused: {lines[-1] if lines else 'its reader died'}")
-        return _read_safetensors(out)
+    """Tensors of a weight file, named as the layers of `base` want them; raises as `read_weight_file` does."""
+    kind, tensors = read_weight_file(config, folder, events)
+    return _with_part(tensors) if kind is SAFETENSORS else _by_layer(tensors, base)
 
 
 def _with_part(tensors: Tensors) -> Tensors:

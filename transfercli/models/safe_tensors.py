@@ -1,0 +1,113 @@
+"""A safetensors file from anywhere: its header is held against the file before a tensor is made of it.
+
+The library (Rust) checks that offsets fit and do not overlap, but takes a header of 100 MB, any number of tensors and
+duplicate names; and the format is a length, a JSON header and the tensors' bytes, so checking it is a page.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from transfercli.errors import ArtefactError
+
+Tensors = dict[str, np.ndarray]
+
+MAX_BYTES = 4 * 2**30
+MAX_HEADER = 16 * 2**20
+MAX_TENSORS = 20_000
+MAX_DIMENSIONS = 8
+MAX_NAME = 512
+ITEM_BYTES = {
+    **dict.fromkeys(("BOOL", "U8", "I8"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64"), 8),
+}
+
+
+def read_safetensors(path: Path) -> Tensors:
+    """The tensors of a file, by name. Raises `ArtefactError` where it is anything but plain tensors that fill it."""
+    check_safetensors(path)
+    try:
+        return dict(safetensors.numpy.load_file(path))
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{path.name} is not a whole safetensors file: {error}") from error
+
+
+def check_safetensors(path: Path) -> None:
+    """Read the header alone; raises `ArtefactError` as `read_safetensors` would."""
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            length = int.from_bytes(file.read(8), "little")
+            if size > MAX_BYTES:
+                raise ValueError(f"it is larger than {MAX_BYTES // 2**30} GiB")
+            if not 2 <= length <= min(MAX_HEADER, size - 8):
+                raise ValueError(f"its header would take {length} bytes of {size}; at most {MAX_HEADER} are read")
+            header = file.read(length)
+        _check_header(_parsed(header), size - 8 - length)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtefactError(
+            f"{path.name} is not a whole safetensors file: {error}", "fetch or write the file again"
+        ) from error
+
+
+def _parsed(header: bytes) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a name stands twice in its header")
+        return found
+
+    parsed = json.loads(header, object_pairs_hook=unique)
+    if not isinstance(parsed, dict):
+        raise ValueError("its header is no mapping")
+    return parsed
+
+
+def _check_header(header: dict[str, Any], available: int) -> None:
+    """`ValueError` unless the entries cover the bytes behind the header: all of them, each once."""
+    header.pop("__metadata__", None)
+    if len(header) > MAX_TENSORS:
+        raise ValueError(f"it holds {len(header)} tensors; at most {MAX_TENSORS} are read")
+    spans = sorted(_span(name, entry) for name, entry in header.items())
+    end = 0
+    for start, stop, name in spans:
+        if start != end:
+            raise ValueError(f"the tensor {_told(name)} does not begin where the one before it ends")
+        end = stop
+    if end != available:
+        raise ValueError(f"its tensors take {end} bytes, and {available} are there")
+
+
+def _span(name: str, entry: Any) -> tuple[int, int, str]:
+    """(first byte, byte behind the last, name) of a tensor, once its entry is found to agree with itself."""
+    if len(name) > MAX_NAME or not name.isprintable():
+        raise ValueError(f"{_told(name)} cannot name a tensor")
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise ValueError(f"the entry of {_told(name)} must have dtype, shape and data_offsets")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
+        raise ValueError(f"{_told(name)} has the type {_told(dtype)}; allowed are {', '.join(ITEM_BYTES)}")
+    if not _are_sizes(shape) or len(shape) > MAX_DIMENSIONS:
+        raise ValueError(f"{_told(name)} has the shape {_told(shape)}")
+    if not _are_sizes(offsets) or len(offsets) != 2:
+        raise ValueError(f"{_told(name)} has the offsets {_told(offsets)}")
+    if offsets[1] - offsets[0] != math.prod(shape) * ITEM_BYTES[dtype]:
+        raise ValueError(f"{_told(name)} has offsets {offsets} that do not fit {dtype}{shape}")
+    return offsets[0], offsets[1], name
+
+
+def _are_sizes(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is int and 0 <= value <= MAX_BYTES for value in values)
+
+
+def _told(value: Any) -> str:
+    return repr(value)[:80]
