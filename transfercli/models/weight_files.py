@@ -135,7 +135,7 @@ def _read_by_child(path: Path, taken: Path | None, events: Events) -> None:
             )
         except TimeoutError:
             raise ArtefactError(
-                f"{path.name} could not be read within {CHILD_SECONDS} s", "fetch or write the file again"
+                f"model.weights.path: {path.name} could not be read within {CHILD_SECONDS} s", "fetch or write the file again"
             ) from None
     _check_ended(path, ended)
 
@@ -143,11 +143,11 @@ def _read_by_child(path: Path, taken: Path | None, events: Events) -> None:
 def _check_ended(path: Path, ended: Ended) -> None:
     if ended.had_no_room:
         raise RoomError(
-            f"{path.name}: there was not enough memory or disk to take its tensors out",
+            f"model.weights.path: there was not enough memory or disk to read {path.name}",
             "free some and start the same command again; nothing was changed",
         )
     if ended.returncode:
         raise ArtefactError(
-            f"{path.name} was refused: {ended.last_line or 'its reader died'}",
+            f"model.weights.path: {path.name} was refused: {ended.last_line or 'its reader died'}",
             "allowed is what Keras writes with model.save_weights: plain tensors, nothing linked or packed",
         )

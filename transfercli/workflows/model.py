@@ -104,6 +104,14 @@ def find_source(config: ExperimentConfig, runs: Path, parent: str | None = None)
     return Source(run, read_labels(run))
 
 
+def check_weights(config: ExperimentConfig, folder: Path, events: Events) -> None:
+    """A weight file that will be refused is refused before the images are read and Keras starts."""
+    from transfercli.models.weight_files import check_weight_file
+
+    if isinstance(config.model.weights, FileWeights):
+        check_weight_file(config.model.weights, folder, events)
+
+
 def labels_for(config: ExperimentConfig, source: Source, found: Sequence[str]) -> tuple[str, ...]:
     """The class map of a new run: the data's own, or the parent's kept or extended.
 

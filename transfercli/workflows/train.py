@@ -11,13 +11,13 @@ from transfercli.data.load import load_dataset
 from transfercli.evaluation.gates import from_config
 from transfercli.events import Events
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, point_latest, read_json, read_record, status_of
+from transfercli.runs.folder import RunFolder, point_latest, read_record, status_of
 from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.begin import begin_run, told_how_to_go_on
 from transfercli.workflows.data import data_request, draw_batch
 from transfercli.workflows.disk import bytes_of_run, leave_room
 from transfercli.workflows.job import Job, TrainRequest, decide
-from transfercli.workflows.model import find_source, labels_for, new_classifier
+from transfercli.workflows.model import check_weights, find_source, labels_for, new_classifier
 from transfercli.workflows.setup import Setup, set_up, warn_of_frozen_noise
 from transfercli.workflows.stopwatch import Stopwatch
 
@@ -47,6 +47,7 @@ def train(request: TrainRequest, events: Events) -> Result:
             events.info(f"{job.run.label} is complete already; this is its result")
             return finished
         source = find_source(job.config, job.runs, recorded_parent(job))
+        check_weights(job.config, job.folder, events)
         if is_keras(job.config.data.train):
             prepare_backend(job.config)  # before its data sets are imported from Keras
         with watch("ingest"):
@@ -84,7 +85,7 @@ def recorded_parent(job: Job) -> str | None:
 
 
 def result_of(run: RunFolder) -> Result:
-    facts = read_json(run.record)
+    facts = read_record(run)
     return {
         "run": str(run.path),
         **{key: facts[key] for key in ("status", "best_epoch", "metrics", "seconds", "cache")},
