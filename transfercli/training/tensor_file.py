@@ -12,13 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
-from transfercli.errors import ArtefactError
+from transfercli.models.safe_tensors import Tensors, read_safetensors
 from transfercli.runs.atomic import write_all
-
-Tensors = dict[str, np.ndarray]
 
 ALIGNMENT = 8  # bytes of the header are a multiple of it
 NAMES = {
@@ -61,10 +57,7 @@ def tensors_sha256(tensors: Mapping[str, np.ndarray]) -> str:
 
 def read_tensors_file(path: Path) -> Tensors:
     """The tensors of a file; `ArtefactError` where it cannot be read or is no safetensors file."""
-    try:
-        return safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{path.name} is not a whole safetensors file: {error}") from error
+    return read_safetensors(path)
 
 
 def _parts(tensors: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryview]:
