@@ -64,8 +64,9 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    fsync_folder(folder.parent)
+    with room_errors(folder):
+        folder.mkdir(exist_ok=True)
+        fsync_folder(folder.parent)
 
 
 def write_all(file: IO[bytes], content: bytes | memoryview) -> None:

@@ -90,6 +90,7 @@ class Checkpoints:
                 events.warn(f"the last checkpoint is damaged ({trouble[0].message}); going on from {place.name}")
             self._point("best", best_place)
             self._point("last", place)
+            self._prune()
             return last, best
         raise trouble[0] if trouble else ArtefactError("the run has no checkpoint yet", "train it")
 
@@ -117,8 +118,7 @@ class Checkpoints:
             tensors = {name: model[name] for name in self.frozen}
             path, wanted = self.folder / FROZEN, tensors_sha256(tensors)
             if not path.exists() or file_sha256(path) != wanted:
-                with atomic.room_errors(path):
-                    atomic.make_folder(self.folder)
+                atomic.make_folder(self.folder)
                 atomic.write_with(path, lambda temporary: write_tensors(temporary, tensors))
             self._frozen_sha256 = wanted
         return {_BESIDE: self._frozen_sha256}

@@ -30,8 +30,7 @@ def begin_run(job: Job, setup: Setup, source: Source, report: Transplant | None,
     for folder in (run.path.parent, run.path, run.checkpoints):
         atomic.sweep(folder)
     if fresh:
-        with atomic.room_errors(run.path):
-            atomic.make_folder(run.path)  # it is there where a kill came before the record
+        atomic.make_folder(run.path)  # it is there where a kill came before the record
         atomic.write_text(run.config, dump(job.config))
         atomic.write_json(run.labels, list(setup.classifier.labels))
         write_manifest(run.dataset, dataset.records)
