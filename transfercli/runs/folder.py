@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -15,6 +14,7 @@ from typing import Any
 from transfercli.config.choices import nearest
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.runs import atomic
+from transfercli.runs.foreign import check_closed, checked_record, is_neighbour, read_json
 
 DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -133,27 +133,9 @@ def remove_results(run: RunFolder) -> None:
             shutil.rmtree(place)
 
 
-def read_json(path: Path) -> Any:
-    """A JSON file of a run; `ArtefactError` where it is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtefactError(f"{path} is missing", "the folder is not a whole run; name another run") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtefactError(
-            f"{path} cannot be read: {error}", "the run is damaged; restore it or name another"
-        ) from error
-
-
-NEEDED = {"status": str, "command": str, "config_folder": str, "data": dict, "versions": dict}
-
-
 def read_record(run: RunFolder) -> dict[str, Any]:
     """`run.json`, with what others rely on; `ArtefactError` where it is damaged."""
-    facts = read_json(run.record)
-    if not isinstance(facts, dict) or not all(isinstance(facts.get(key), kind) for key, kind in NEEDED.items()):
-        raise ArtefactError(f"{run.record} is damaged: {', '.join(NEEDED)} must be there", "restore the run")
-    return facts
+    return checked_record(read_json(run.record), run.record)
 
 
 def status_of(run: RunFolder) -> str:
@@ -166,14 +148,30 @@ def find_run(text: str, runs: Path) -> RunFolder:
 
     Raises `ArtefactError` that lists what is there instead.
     """
-    for folder in (Path(text), runs / text):
+    run = _found(text, runs)
+    check_closed(run.path)
+    return run
+
+
+def is_label(text: str) -> bool:
+    """Whether a text is EXPERIMENT/RUN_ID, each of them a name that stays inside the runs folder."""
+    return text.count("/") == 1 and all(_is_name(part) for part in text.split("/"))
+
+
+def _is_name(text: str) -> bool:
+    return RUN_ID.fullmatch(text) is not None and set(text) != {"."}
+
+
+def _found(text: str, runs: Path) -> RunFolder:
+    places = [Path(text), *([runs / text] if is_label(text.rstrip("/")) else [])]
+    for folder in places:
         if _is_run(folder):
             return RunFolder(folder)
     name, _, link = text.partition("@")
-    experiment = runs / name
+    experiment = runs / name.rstrip("/")
     if link not in ("", "champion", "latest"):
         raise ArtefactError(f"{text!r} names no run: after '@' only champion or latest is allowed")
-    if "/" in name.strip("/") or len(name) > 255 or "\0" in name or not experiment.is_dir():
+    if not _is_name(name.rstrip("/")) or not experiment.is_dir():
         raise ArtefactError(f"no run {text!r} under {runs}", _what_is_there(name, runs))
     if link:
         return _linked(experiment, link)
@@ -187,11 +185,14 @@ def find_run(text: str, runs: Path) -> RunFolder:
 def find_unfinished(text: str, runs: Path) -> RunFolder:
     """The run that `--resume` means: as `find_run`, but an experiment's name is its newest run that is not complete."""
     experiment = runs / text
-    odd = not text or "/" in text or "\0" in text or len(text) > 255
-    if odd or _is_run(Path(text)) or _is_run(experiment) or not experiment.is_dir():
+    if not _is_name(text) or _is_run(Path(text)) or not experiment.is_dir():
         return find_run(text, runs)
     begun = [run for run in _runs_of(experiment) if status_of(run) != "completed"]
-    return max(begun, key=_age) if begun else find_run(text, runs)
+    if not begun:
+        return find_run(text, runs)
+    newest = max(begun, key=_age)
+    check_closed(newest.path)
+    return newest
 
 
 def _age(run: RunFolder) -> tuple[str, str]:
@@ -208,7 +209,7 @@ def _is_run(folder: Path) -> bool:
 
 def _linked(experiment: Path, link: str) -> RunFolder:
     place = experiment / link
-    if not place.is_symlink() or not (place / "run.json").is_file():
+    if not place.is_symlink() or not is_neighbour(str(place.readlink())) or not _is_run(place):
         raise ArtefactError(
             f"experiment {experiment.name!r} has no {link}", f"use {experiment.name} for its latest completed run"
         )
@@ -217,7 +218,7 @@ def _linked(experiment: Path, link: str) -> RunFolder:
 
 def _runs_of(experiment: Path) -> list[RunFolder]:
     folders = (path for path in experiment.iterdir() if path.is_dir() and not path.is_symlink())
-    return [RunFolder(path) for path in sorted(folders) if (path / "run.json").is_file()]
+    return [RunFolder(path) for path in sorted(folders) if _is_run(path)]
 
 
 def _what_is_there(name: str, runs: Path) -> str:

@@ -20,7 +20,7 @@ from transfercli.config.schema import (
 )
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.events import Events
-from transfercli.runs.folder import RunFolder, find_run, has_checkpoint, read_json, status_of
+from transfercli.runs.folder import RunFolder, find_run, has_checkpoint, is_label, read_json, status_of
 from transfercli.runs.record import config_folder
 from transfercli.workflows.spelling import spelled
 
@@ -99,7 +99,7 @@ def find_source(config: ExperimentConfig, runs: Path, parent: str | None = None)
     if not isinstance(weights, RunWeights):
         return Source()
     run = find_run(weights.run, runs)
-    if parent is not None and run.label != parent:
+    if parent is not None and run.label != parent and is_label(parent):
         run = find_run(str(Path(os.path.realpath(run.path)).parent.parent / parent), runs)
     return Source(run, read_labels(run))
 

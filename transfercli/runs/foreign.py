@@ -1,0 +1,110 @@
+"""A run folder may come from a stranger: what is read there is a regular file of bounded size, and nothing leads out.
+
+Links would let a run that is evaluated read, replace or remove what lies elsewhere, a pipe would keep a reader waiting
+for ever, and a file of gigabytes fill memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from transfercli.errors import ArtefactError
+
+MAX_JSON = 16 * 2**20
+MAX_ENTRIES = 100_000
+RESTORE = "the run is damaged; restore it or name another"
+
+
+def check_closed(run: Path) -> None:
+    """Raise `ArtefactError` unless the folder holds regular files, folders, and links to a neighbour by its name."""
+    entries = 0
+    for folder, folders, files in os.walk(run):
+        for name in (*folders, *files):
+            entries += 1
+            if entries > MAX_ENTRIES:
+                raise ArtefactError(f"{run} holds more than {MAX_ENTRIES} files, so it is no run", RESTORE)
+            _check_entry(Path(folder, name), run)
+
+
+def _check_entry(path: Path, run: Path) -> None:
+    try:
+        kind = path.lstat().st_mode
+        target = str(path.readlink()) if stat.S_ISLNK(kind) else ""
+    except OSError:  # a temporary file that its writer has just renamed
+        return
+    if stat.S_ISLNK(kind) and not is_neighbour(target):
+        raise ArtefactError(
+            f"{path.relative_to(run)} in the run {run.name} is a link to {target!r}, and a run's links stay beside it",
+            "put the file itself there",
+        )
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind)):
+        raise ArtefactError(
+            f"{path.relative_to(run)} in the run {run.name} is neither a file nor a folder", "remove it"
+        )
+
+
+def is_neighbour(target: str) -> bool:
+    """Whether a link's target is the bare name of something in the link's own folder."""
+    return bool(target) and os.sep not in target and target not in (os.curdir, os.pardir)
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of a run, of at most 16 MiB; `ArtefactError` where it is missing or damaged."""
+    try:
+        return json.loads(_content(path), parse_constant=_no_number)
+    except FileNotFoundError:
+        raise ArtefactError(f"{path} is missing", "the folder is not a whole run; name another run") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}", RESTORE) from error
+
+
+def _content(path: Path) -> bytes:
+    # A pipe without a writer would wait at `open`; with O_NONBLOCK it is opened, and then found to be none of ours.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError("it is a folder")
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError("it is no regular file")
+        if found.st_size > MAX_JSON:
+            raise ValueError(f"it has {found.st_size} bytes, and at most {MAX_JSON} are read")
+        return file.read(MAX_JSON)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number that JSON has")
+
+
+# What others rely on in a record, by key; that of a completed run has more.
+NEEDED: dict[tuple[str, ...], type | tuple[type, ...]] = {
+    ("status",): str,
+    ("command",): str,
+    ("config_folder",): str,
+    ("versions",): dict,
+    ("data", "fingerprint"): str,
+    ("data", "images"): dict,
+}
+NEEDED_WHEN_COMPLETED: dict[tuple[str, ...], type | tuple[type, ...]] = {
+    ("best_epoch",): int,
+    ("metrics", "val_accuracy"): (int, float),
+    ("metrics", "val_loss"): (int, float),
+    ("seconds", "total"): (int, float),
+    ("cache",): dict,
+}
+
+
+def checked_record(facts: Any, path: Path) -> dict[str, Any]:
+    """What `run.json` says, once all that others rely on is there; `ArtefactError` where it is not."""
+    completed = isinstance(facts, dict) and facts.get("status") == "completed"
+    for keys, kind in (NEEDED | (NEEDED_WHEN_COMPLETED if completed else {})).items():
+        value = facts
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, kind):
+            raise ArtefactError(f"{path} is damaged: it says {str(value)[:80]!r} for {'.'.join(keys)}", RESTORE)
+    return dict(facts)
