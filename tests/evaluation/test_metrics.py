@@ -13,6 +13,7 @@ from sklearn.calibration import calibration_curve
 
 from transfercli.evaluation.metrics import METRICS, value_of
 from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.sample import Sample
 
 Reference = Callable[[np.ndarray, np.ndarray], float]
 
@@ -100,16 +101,16 @@ def test_a_row_agrees_with_scikit_learn_where_scores_are_tied(name: str) -> None
     assert ours == pytest.approx(REFERENCES[name](targets, coarse), abs=1e-9)
 
 
-@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
-def test_a_ranking_metric_with_weights_agrees_with_scikit_learn(name: str) -> None:
+@pytest.mark.parametrize("name", METRICS)
+def test_a_row_with_weights_agrees_with_the_images_repeated(name: str) -> None:
     targets, probabilities = _noise(3)
-    rng = np.random.default_rng(1)
-    weights = rng.integers(0, 3, size=(2, len(targets))).astype(float)
-    score = {"roc_auc": sk.roc_auc_score, "average_precision": sk.average_precision_score}[name]
-    ours = METRICS[name].rule(targets, probabilities, weights)
-    for row, value in zip(weights, ours, strict=True):
-        each = [score(targets == c, probabilities[:, c], sample_weight=row) for c in range(3)]
-        assert value == pytest.approx(np.mean(each), abs=1e-9)
+    coarse = _normalised(np.round(probabilities * 8) + 0.25)
+    weights = np.random.default_rng(1).multinomial(300, np.full(300, 1 / 300), size=2).T.astype(float)
+    for values in (probabilities, coarse):
+        found = METRICS[name].rule(Sample(targets, values, weights))
+        for column, value in zip(weights.T, found, strict=True):
+            drawn = np.repeat(np.arange(300), column.astype(int))
+            assert value == pytest.approx(METRICS[name].function(targets[drawn], values[drawn]), abs=1e-9)
 
 
 def test_ece_of_a_worked_example() -> None:

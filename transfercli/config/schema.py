@@ -24,6 +24,7 @@ from transfercli.config.kinds import (
     Part,
     Pattern,
     Positive,
+    PositiveShare,
     Rate,
     Row,
     Sha256,
@@ -276,6 +277,19 @@ class ComputeConfig(Section):
     distribution: Literal["none", "data_parallel"] = Field("none", description="over the devices of this host")
 
 
+class AbstainConfig(Section):
+    """From which confidence on a model is believed; chosen on the validation images."""
+
+    accuracy: PositiveShare | None = Field(None, description="the share of the images kept that must be right")
+    coverage: PositiveShare | None = Field(None, description="or the share of the images that must be kept")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> AbstainConfig:
+        if (self.accuracy is None) == (self.coverage is None):
+            raise ValueError("give accuracy or coverage, one of the two")
+        return self
+
+
 class EvaluationConfig(Section):
     """What `evaluate` shows and asks for."""
 
@@ -284,6 +298,16 @@ class EvaluationConfig(Section):
     )
     gates: dict[str, Gate] = Field(
         default_factory=dict, description='bounds for evaluate: {accuracy: 0.9, ece: "<=0.05"}'
+    )
+    slices: list[Text] = Field(
+        default_factory=list,
+        description="parts of the split that get metrics of their own: by brightness, image_size or a column of the"
+        " table",
+    )
+    abstain: AbstainConfig | None = Field(
+        default_factory=lambda: AbstainConfig(accuracy=0.99),
+        description="what predict --abstain must reach: {accuracy: 0.99} or {coverage: 0.9}; null: it leaves out only"
+        " what is unlike the training images",
     )
 
 

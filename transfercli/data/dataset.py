@@ -58,6 +58,7 @@ class Split:
     Attributes:
         targets: int32 [N], index into `labels`.
         labels: all classes in index order, also those without an image here.
+        sizes: (width, height) of each file, upright, in pixels; empty where unknown.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Split:
     labels: tuple[str, ...]
     images: Images
     sha256s: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)

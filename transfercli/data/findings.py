@@ -90,6 +90,7 @@ def split_of(
         labels,
         ingest.images([one.entry for one in members], [one.redo for one in members]),
         tuple(one.entry.sha256 for one in members),
+        tuple((one.entry.width, one.entry.height) for one in members),
     )
 
 

@@ -43,7 +43,7 @@ class Listing:
 
 def base_folder(root: str, folder: Path) -> Path:
     """The folder that recorded paths are relative to, for `root` as a config in `folder` gives it."""
-    path = _place(root, folder)
+    path = place_of(root, folder)
     return path.parent if is_table(path) else path
 
 
@@ -79,7 +79,7 @@ def list_images(config: DataConfig, folder: Path, events: Events) -> Listing:
 
 def sides_inside(config: DataConfig, folder: Path) -> list[str]:
     """The sides that `data.train` brings itself, so that the fraction of the config for them is not used."""
-    path = _place(config.train, folder)
+    path = place_of(config.train, folder)
     if keras_sets.is_keras(config.train):
         inside = {"test"}
     elif is_table(path):
@@ -105,8 +105,11 @@ def list_split(path: Path, side: str, base: Path, group: str | None = None) -> l
     return folder_items(sides.get(side, path), base, side)
 
 
-def _place(given: str, folder: Path) -> Path:
-    """Absolute, but spelled as given: `relative` counts the folders of the spelling, not those behind links."""
+def place_of(given: str, folder: Path) -> Path:
+    """Where a config in `folder` says that data lies.
+
+    Absolute, but spelled as given: `relative` counts the folders of the spelling, not those behind links.
+    """
     return Path(os.path.normpath(folder.absolute() / Path(given).expanduser()))
 
 
@@ -115,7 +118,7 @@ def _source(config: DataConfig, folder: Path) -> Listing:
     given = config.train
     if keras_sets.is_keras(given):
         return Listing([], keras_sets.load(given))
-    path, base = _place(given, folder), base_folder(given, folder)
+    path, base = place_of(given, folder), base_folder(given, folder)
     must_exist(path, "data.train", given)
     if is_table(path):
         return Listing(table_items(path, base, config.group))
@@ -133,7 +136,7 @@ def _held_out(config: DataConfig, side: str, folder: Path) -> list[Item]:
     given, base = getattr(config, side), base_folder(config.train, folder)
     if keras_sets.is_keras(given):
         raise DataError(f"data.{side}: {given!r}: a keras: set can only be data.train", "it brings its own test images")
-    path = _place(given, folder)
+    path = place_of(given, folder)
     must_exist(path, f"data.{side}", given)
     return list_split(path, side, base, config.group)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,29 @@ def table_items(path: Path, base: Path, group: str | None = None) -> list[Item]:
                     f"{label!r}",
                     "keep one of the rows: an image has one label and one side",
                 )
-            items[file] = Item(file, relative(file, base), label, side, group=_group(row, group, path, line))
+            items[file] = Item(file, relative(file, base), label, side, group=_text(row, group, path, line))
     except (csv.Error, OSError) as error:
         raise DataError(f"{path.name} cannot be read: {error}") from error
     if not items:
         raise DataError(f"{path.name} lists no images", "expected the columns path,label and one row an image")
     return sorted(items.values(), key=lambda item: item.name)
+
+
+def column_values(path: Path, base: Path, names: Sequence[str]) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """The columns that a table has, and for each image, by its path relative to `base`, those of `names`.
+
+    A value that is missing is "". Raises DataError where the table cannot be read.
+    """
+    columns: dict[str, None] = {}
+    found = {}
+    try:
+        for line, row in _rows(path):
+            columns |= dict.fromkeys(row)
+            file = absolute(_checked(row, path, line)[0], path.parent)
+            found[relative(file, base)] = {name: _text(row, name, path, line) for name in names}
+    except (csv.Error, OSError) as error:
+        raise DataError(f"{path.name} cannot be read: {error}") from error
+    return list(columns), found
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -96,7 +113,7 @@ def _checked(row: dict[str, Any], path: Path, line: int) -> tuple[str, str, str]
     return values[0], values[1], side
 
 
-def _group(row: dict[str, Any], column: str | None, path: Path, line: int) -> str:
+def _text(row: dict[str, Any], column: str | None, path: Path, line: int) -> str:
     value = row.get(column) if column else None
     if value is None:
         return ""

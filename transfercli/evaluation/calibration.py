@@ -26,45 +26,37 @@ class Bin:
     accuracy: float
 
 
-def expected_calibration_error(targets: Targets, probabilities: Array, weights: Array) -> Array:
+def expected_calibration_error(confidence: Array, right: npt.NDArray[np.bool_], weights: Array) -> Array:
     """[R]: mean absolute gap of confidence and accuracy (Guo et al. 2017) over 15 bins of equal mass.
 
-    Weights are [R, N]: a weight says how often an image counts; each row must add up to the same whole number.
+    confidence: float64 [N] of the predicted class; right: bool [N], whether it is the true one; weights: float64
+    [N, R], how often an image counts; each column must add up to the same whole number.
     """
-    confidence, right, starts = _sorted(targets, probabilities)
-    order, gaps = right.order, right.values - confidence
-    grouped = np.add.reduceat(weights[:, order], starts, axis=1)
-    gap = np.add.reduceat(weights[:, order] * gaps, starts, axis=1)
-    edges = _edges(round(float(weights[0].sum())))
-    curves = (_curve(mass, height, edges) for mass, height in zip(grouped, gap, strict=True))
+    order, starts = _groups(confidence)
+    weights = weights[order]
+    gaps = (right - confidence)[order][:, None] * weights
+    mass, height = (_running(np.add.reduceat(values, starts, axis=0)) for values in (weights, gaps))
+    edges = _edges(round(float(mass[0, -1])))
+    curves = (np.interp(edges, *curve) for curve in zip(mass, height, strict=True))
     return np.asarray([np.abs(np.diff(curve)).sum() / edges[-1] for curve in curves])
 
 
 def reliability(targets: Targets, probabilities: Array) -> list[Bin]:
     """At most 15 bins of equal mass from the least to the most confident; empty ones are left out."""
-    confidence, right, starts = _sorted(targets, probabilities)
-    ones = np.ones_like(confidence)
-    mass, sure, hit = (np.add.reduceat(values, starts) for values in (ones, confidence, right.values))
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    order, starts = _groups(confidence)
+    values = np.stack([np.ones_like(confidence), confidence, right], axis=1)[order]
+    mass, sure, hit = _running(np.add.reduceat(values, starts, axis=0))
     edges = _edges(len(targets))
     sizes = np.diff(edges)
-    sure, hit = np.diff(_curve(mass, sure, edges)), np.diff(_curve(mass, hit, edges))
+    sure, hit = (np.diff(np.interp(edges, mass, height)) for height in (sure, hit))
     return [Bin(int(n), float(s / n), float(h / n)) for n, s, h in zip(sizes, sure, hit, strict=True) if n]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Right:
-    order: npt.NDArray[np.int64]
-    values: Array
-
-
-def _sorted(targets: Targets, probabilities: Array) -> tuple[Array, _Right, npt.NDArray[np.int64]]:
-    """Confidence in rising order, whether each was right, and where each group of equal confidence starts."""
-    confidence = probabilities.max(axis=1)
+def _groups(confidence: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The order of rising confidence, and where in it each group of equal confidence starts."""
     order = np.argsort(confidence, kind="stable")
-    confidence = confidence[order]
-    right = (probabilities.argmax(axis=1) == targets)[order].astype(np.float64)
-    starts = np.flatnonzero(np.r_[True, np.diff(confidence) > 0])
-    return confidence, _Right(order, right), starts
+    return order, np.flatnonzero(np.r_[True, np.diff(confidence[order]) > 0])
 
 
 def _edges(total: int) -> Array:
@@ -74,6 +66,11 @@ def _edges(total: int) -> Array:
     return np.r_[0, np.cumsum(sizes)].astype(np.float64)
 
 
-def _curve(mass: Array, height: Array, edges: Array) -> Array:
-    """The running sum of `height` at the ranks `edges`; straight within a group, which spreads its images evenly."""
-    return np.interp(edges, np.r_[0.0, np.cumsum(mass)], np.r_[0.0, np.cumsum(height)])
+def _running(values: Array) -> Array:
+    """[R, G + 1]: the sums over the first 0, 1, …, G groups, for values [G, R].
+
+    Read off at the ranks of the bins, straight within a group: its images are spread evenly.
+    """
+    total = np.zeros((values.shape[1], len(values) + 1))
+    np.cumsum(values.T, axis=1, out=total[:, 1:])
+    return total

@@ -64,3 +64,7 @@ def macro(values: Array, counts: Counts) -> Array:
     """[...]: the plain mean over the classes that have images in the split."""
     present = counts.support > 0
     return ratio(np.where(present, values, 0.0).sum(axis=-1), present.sum(axis=-1))
+
+
+# Metrics of one class, by the names that a row of `per_class` and a gate (`recall[cat]`) have for them.
+PER_CLASS = {"precision": precision, "recall": recall, "f1": f1}

@@ -10,10 +10,12 @@ from typing import Any
 
 from transfercli.config.choices import nearest
 from transfercli.errors import ConfigError, TransferError, UsageError
+from transfercli.evaluation.counts import PER_CLASS
+from transfercli.evaluation.intervals import Interval
 from transfercli.evaluation.metrics import METRICS
 
-# Metrics of one class, named `recall[cat]`; keys of the rows of `per_class`.
-PER_CLASS = ("precision", "recall", "f1")
+# What a gate is held against: the metric's value, or the end of its interval that is nearer to failing.
+GATE_ON = ("point", "lower")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 # The class name is greedy: it may hold brackets and equal signs itself.
 METRIC = re.compile(r"\s*(?P<name>[^\[\]<>=]+?)\s*(?:\[(?P<label>.*)\])?\s*", re.DOTALL)
@@ -65,13 +67,24 @@ def resolve(
 
 
 def check(
-    gates: Sequence[Gate], metrics: Mapping[str, float | None], per_class: Sequence[Mapping[str, Any]]
+    gates: Sequence[Gate], values: Mapping[str, float | None], intervals: Mapping[str, Interval], on: str = "point"
 ) -> list[dict[str, Any]]:
-    """One {"metric", "op", "bound", "value", "passed"} a gate; a metric that has no value fails its gate."""
-    values = dict(metrics)
-    for row in per_class:
-        values |= {f"{name}[{row['label']}]": row[name] for name in PER_CLASS}
-    return [_checked(gate, values[gate.metric]) for gate in gates]
+    """One {"metric", "op", "bound", "value", "passed"} a gate; a metric that has no value fails its gate.
+
+    values: by name, also `recall[LABEL]`; on: "point" holds them against the bounds, "lower" the end of their 95%
+    interval that is nearer to failing: the lower one for >=, the upper one for <=.
+    """
+    held = {"point": _point, "lower": _lower}[on]
+    return [_checked(gate, held(gate, values, intervals)) for gate in gates]
+
+
+def _point(gate: Gate, values: Mapping[str, float | None], intervals: Mapping[str, Interval]) -> float | None:
+    return values[gate.metric]
+
+
+def _lower(gate: Gate, values: Mapping[str, float | None], intervals: Mapping[str, Interval]) -> float | None:
+    interval = intervals.get(gate.metric)
+    return interval and interval[gate.op == "<="]
 
 
 def _checked(gate: Gate, value: float | None) -> dict[str, Any]:
@@ -84,7 +97,7 @@ def _gate(metric: str, op: str, bound: str, labels: Sequence[str] | None, error:
     if not found:
         raise error(f"a gate must be {ALLOWED}; received {metric!r}")
     name, label = found["name"], found["label"]
-    allowed = tuple(METRICS) if label is None else PER_CLASS
+    allowed = tuple(METRICS) if label is None else tuple(PER_CLASS)
     if name not in allowed:
         raise error(_unknown("metric of one class" if label is not None else "metric", name, allowed))
     if label is not None and labels is not None and label not in labels:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from transfercli.evaluation.counts import Array, Targets
+from transfercli.evaluation.counts import PER_CLASS, Array, Counts, Targets, count
 from transfercli.evaluation.metrics import METRICS
+from transfercli.evaluation.resampling import RESAMPLES, drawn_weights
+from transfercli.evaluation.sample import Sample
 
 Interval = tuple[float, float]
-RESAMPLES = 1000
 CONFIDENCE = 0.95
 # The normal quantile of (1 + CONFIDENCE) / 2.
 Z = 1.959963984540054
+# Metrics that are proportions of images, for which Wilson's interval holds.
+PROPORTIONS = ("accuracy", "top5_accuracy")
+# Sorting a thousand resamples for each of more classes takes longer than predicting the images.
+RANKED_CLASSES = 20
+RANKED = ("roc_auc", "average_precision")
 
 
 def wilson(right: int, images: int) -> Interval | None:
@@ -28,17 +35,69 @@ def wilson(right: int, images: int) -> Interval | None:
     return (0.0 if right == 0 else centre - half, 1.0 if right == images else centre + half)
 
 
-def bootstrap(name: str, targets: Targets, probabilities: Array, seed: int) -> Interval | None:
-    """The percentile interval (Efron & Tibshirani 1993) of a metric over 1,000 stratified resamples.
+def intervals(
+    targets: Targets, probabilities: Array, labels: Sequence[str], asked: Iterable[str] = (), seed: int = 0
+) -> dict[str, Interval]:
+    """Of every metric, and as `recall[LABEL]` (precision, f1) of every class; a name without one is left out.
 
-    None where the metric is not defined, and where all resamples agree: a model that made no mistake on this split has
-    shown none to draw from, and an interval of no width would claim a certainty that nobody has.
+    Wilson's for proportions of images and recalls, the stratified bootstrap's for the rest. With more than 20 classes,
+    the metrics that rank images have one only where they are `asked` for.
     """
-    row = METRICS[name]
-    rng = np.random.default_rng([seed, list(METRICS).index(name)])
-    values = row.resamples(targets, probabilities, RESAMPLES, rng)
+    names = [name for name in METRICS if name not in PROPORTIONS]
+    if len(labels) > RANKED_CLASSES:
+        names = [name for name in names if name not in RANKED or name in asked]
+    found = count(targets, probabilities.argmax(axis=1), len(labels))
+    images, values = len(targets), bootstrapped(names, targets, probabilities, seed)
+    result: dict[str, Interval | None] = {
+        name: wilson(round(METRICS[name].function(targets, probabilities) * images), images) for name in PROPORTIONS
+    }
+    result |= {name: percentiles(values[name]) for name in names}
+    for index, label in enumerate(labels):
+        right, support = int(found.right[index]), int(found.support[index])
+        result[f"recall[{label}]"] = wilson(right, support)
+        for name in ("precision", "f1"):
+            result[f"{name}[{label}]"] = percentiles(values[name][:, index]) if support else None
+    defined = [name for name in names if np.isfinite(values[name]).all()]
+    _without_mistakes(result, found, labels, defined)
+    return {name: interval for name, interval in result.items() if interval is not None}
+
+
+def bootstrapped(names: Iterable[str], targets: Targets, probabilities: Array, seed: int) -> dict[str, Array]:
+    """The values of metrics, [R], and of each of PER_CLASS, [R, C], in 1,000 stratified resamples."""
+    blocks: dict[str, list[Array]] = {name: [] for name in (*names, *PER_CLASS)}
+    for weights in drawn_weights(targets, RESAMPLES, np.random.default_rng(seed)):
+        sample = Sample(targets, probabilities, weights)
+        for name, values in blocks.items():
+            values.append(METRICS[name].rule(sample) if name in METRICS else PER_CLASS[name](sample.counts))
+    return {name: np.concatenate(values) for name, values in blocks.items()}
+
+
+def percentiles(values: Array, confidence: float = CONFIDENCE) -> Interval | None:
+    """The percentile interval (Efron & Tibshirani 1993) of the values of resamples.
+
+    None where no value is defined, and where all resamples agree: a model that made no mistake on this split has shown
+    none to draw from, and an interval of no width would claim a certainty that nobody has.
+    """
     values = values[np.isfinite(values)]
     if len(values) == 0 or np.ptp(values) < 1e-12:
         return None
-    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def _without_mistakes(
+    result: dict[str, Interval | None], found: Counts, labels: Sequence[str], defined: Iterable[str]
+) -> None:
+    """Where nothing was mistaken, no resample knows a mistake: Wilson's interval of the same images stands in.
+
+    Of those predicted as the class for precision, of those of the class for F1, and accuracy's for the metrics of the
+    whole split that are then at their best.
+    """
+    for index, label in enumerate(labels):
+        if 0 < found.right[index] == found.predicted[index]:
+            result[f"precision[{label}]"] = wilson(int(found.right[index]), int(found.predicted[index]))
+            if found.right[index] == found.support[index]:
+                result[f"f1[{label}]"] = result[f"recall[{label}]"]
+    if found.right.sum() == found.support.sum():
+        best = [name for name in defined if METRICS[name].higher_is_better and name not in RANKED]
+        result |= {name: result["accuracy"] for name in best if result[name] is None}

@@ -18,9 +18,9 @@ import numpy as np
 
 from transfercli.evaluation import counts as per_class
 from transfercli.evaluation.calibration import expected_calibration_error
-from transfercli.evaluation.counts import Array, Counts, Targets, count, macro, ratio
-from transfercli.evaluation.ranking import average_precision, roc_auc
-from transfercli.evaluation.resampling import resampled_counts, resampled_means, resampled_weights
+from transfercli.evaluation.counts import Array, Counts, Targets, macro, ratio
+from transfercli.evaluation.ranking import mean_of_defined
+from transfercli.evaluation.sample import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,53 +39,28 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One row. A subclass says what its `rule` takes, which also says how it is resampled quickly."""
+    """One row. `rule` gives [R] for a Sample of R versions of the predictions."""
 
     name: str
     doc: str
     reference: str
-    rule: Callable[..., Array]
+    rule: Callable[[Sample], Array]
     higher_is_better: bool = True
     bounds: Bounds = Bounds()
 
     def function(self, targets: Targets, probabilities: Array) -> float:
         """The value for targets int [N] and probabilities float64 [N, C]; NaN where it is not defined."""
-        raise TypeError(f"{type(self).__name__} is not a kind of metric")
-
-    def resamples(self, targets: Targets, probabilities: Array, number: int, rng: np.random.Generator) -> Array:
-        """float64 [number]: the values for as many stratified resamples."""
-        raise TypeError(f"{type(self).__name__} is not a kind of metric")
+        return float(self.rule(Sample.whole(targets, probabilities))[0])
 
 
-class OfCounts(Metric):
-    """`rule` takes Counts with arrays [..., C] and gives [...]."""
-
-    def function(self, targets: Targets, probabilities: Array) -> float:
-        return float(self.rule(count(targets, probabilities.argmax(axis=1), probabilities.shape[1])))
-
-    def resamples(self, targets: Targets, probabilities: Array, number: int, rng: np.random.Generator) -> Array:
-        return self.rule(resampled_counts(targets, probabilities.argmax(axis=1), probabilities.shape[1], number, rng))
+def of_counts(rule: Callable[[Counts], Array]) -> Callable[[Sample], Array]:
+    """A metric of right, predicted and true images: `rule` takes Counts with arrays [R, C] and gives [R]."""
+    return lambda sample: rule(sample.counts)
 
 
-class OfImages(Metric):
-    """`rule` takes targets and probabilities and gives [N], one value an image; the metric is their mean."""
-
-    def function(self, targets: Targets, probabilities: Array) -> float:
-        return float(self.rule(targets, probabilities).mean())
-
-    def resamples(self, targets: Targets, probabilities: Array, number: int, rng: np.random.Generator) -> Array:
-        return resampled_means(targets, self.rule(targets, probabilities), number, rng)
-
-
-class OfWeights(Metric):
-    """`rule` takes targets, probabilities and weights [R, N] (how often an image counts) and gives [R]."""
-
-    def function(self, targets: Targets, probabilities: Array) -> float:
-        return float(self.rule(targets, probabilities, np.ones((1, len(targets))))[0])
-
-    def resamples(self, targets: Targets, probabilities: Array, number: int, rng: np.random.Generator) -> Array:
-        drawn = resampled_weights(targets, number, rng)
-        return np.concatenate([self.rule(targets, probabilities, weights) for weights in drawn])
+def of_images(rule: Callable[[Targets, Array], Array]) -> Callable[[Sample], Array]:
+    """A mean over images: `rule` takes targets and probabilities and gives [N]."""
+    return lambda sample: sample.mean(rule(sample.targets, sample.probabilities))
 
 
 def value_of(name: str, targets: Targets, probabilities: Array) -> float | None:
@@ -149,98 +124,112 @@ def _brier(targets: Targets, probabilities: Array) -> Array:
     return distance / 2 if classes == 2 else distance
 
 
+def _roc_auc(sample: Sample) -> Array:
+    # Of two classes the second one is scored, as in scikit-learn: both have the same area.
+    areas = sample.ranked.roc_auc
+    return mean_of_defined(areas[:, 1:] if areas.shape[1] == 2 else areas)
+
+
+def _average_precision(sample: Sample) -> Array:
+    return mean_of_defined(sample.ranked.average_precision)
+
+
+def _ece(sample: Sample) -> Array:
+    return expected_calibration_error(sample.probabilities.max(axis=1), sample.right, sample.weights)
+
+
 METRICS: dict[str, Metric] = {
     row.name: row
     for row in (
-        OfCounts(
+        Metric(
             "accuracy",
             "fraction of images whose most probable class is the true one",
             "scikit-learn accuracy_score",
-            _accuracy,
+            of_counts(_accuracy),
         ),
-        OfImages(
+        Metric(
             "top5_accuracy",
             "fraction whose true class is among the five most probable (1 with five classes or fewer)",
             "scikit-learn top_k_accuracy_score",
-            _top5,
+            of_images(_top5),
         ),
-        OfCounts(
+        Metric(
             "balanced_accuracy",
             "mean recall of the classes in the split",
             "scikit-learn balanced_accuracy_score",
-            _macro_recall,
+            of_counts(_macro_recall),
         ),
-        OfCounts(
+        Metric(
             "macro_f1",
             "mean F1 of the classes in the split",
             "scikit-learn f1_score, average macro",
-            _macro_f1,
+            of_counts(_macro_f1),
         ),
-        OfCounts(
+        Metric(
             "weighted_f1",
             "mean F1 of the classes, weighted by their images",
             "scikit-learn f1_score, average weighted",
-            _weighted_f1,
+            of_counts(_weighted_f1),
         ),
-        OfCounts(
+        Metric(
             "macro_precision",
             "mean precision of the classes in the split; 0 for one never predicted",
             "scikit-learn precision_score, average macro",
-            _macro_precision,
+            of_counts(_macro_precision),
         ),
-        OfCounts(
+        Metric(
             "macro_recall",
             "mean recall of the classes in the split",
             "scikit-learn recall_score, average macro",
-            _macro_recall,
+            of_counts(_macro_recall),
         ),
-        OfImages(
+        Metric(
             "log_loss",
             "mean negative natural logarithm of the true class's probability",
             "scikit-learn log_loss",
-            _log_loss,
+            of_images(_log_loss),
             higher_is_better=False,
             bounds=Bounds(high=math.inf),
         ),
-        OfImages(
+        Metric(
             "brier",
             "mean squared distance of the probabilities from the truth, 0 to 2; halved for two classes",
             "Brier 1950; scikit-learn brier_score_loss",
-            _brier,
+            of_images(_brier),
             higher_is_better=False,
             bounds=Bounds(high=2.0),
         ),
-        OfWeights(
+        Metric(
             "roc_auc",
             "area under the ROC curve, each class against the rest, mean of the classes on both sides",
             "scikit-learn roc_auc_score, ovr, average macro",
-            roc_auc,
+            _roc_auc,
         ),
-        OfWeights(
+        Metric(
             "average_precision",
             "area under the precision-recall curve, each class against the rest, mean",
             "scikit-learn average_precision_score, average macro",
-            average_precision,
+            _average_precision,
         ),
-        OfCounts(
+        Metric(
             "cohen_kappa",
             "agreement beyond chance",
             "Cohen 1960; scikit-learn cohen_kappa_score",
-            _cohen_kappa,
+            of_counts(_cohen_kappa),
             bounds=Bounds(low=-1.0),
         ),
-        OfCounts(
+        Metric(
             "mcc",
             "Matthews correlation of truth and prediction; 0 where either is a single class",
             "Gorodkin 2004; scikit-learn matthews_corrcoef",
-            _mcc,
+            of_counts(_mcc),
             bounds=Bounds(low=-1.0),
         ),
-        OfWeights(
+        Metric(
             "ece",
             "mean gap between confidence and accuracy, 15 bins of equal mass",
             "Guo et al. 2017; Nixon et al. 2019",
-            expected_calibration_error,
+            _ece,
             higher_is_better=False,
         ),
     )

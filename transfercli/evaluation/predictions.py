@@ -72,6 +72,11 @@ class Predictions:
         """float64 [N], the probability of the predicted class."""
         return self.probabilities.max(axis=1)
 
+    def of(self, chosen: npt.NDArray[np.int64]) -> Predictions:
+        """The rows at `chosen`, int64 [n], in that order."""
+        paths = tuple(self.paths[index] for index in chosen)
+        return Predictions(paths, self.labels, self.targets[chosen], self.probabilities[chosen])
+
     def write_csv(self, path: Path) -> None:
         """Write `predictions.csv` atomically."""
         atomic.write_with(path, self._write_rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,54 +10,53 @@ import numpy.typing as npt
 from transfercli.evaluation.counts import Array, Targets, ratio
 
 
-def roc_auc(targets: Targets, probabilities: Array, weights: Array) -> Array:
-    """[R]: area under the ROC curve (Fawcett 2006), one class against the rest, plain mean, for weights [R, N].
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """Of each class against the rest, each float64 [R, C]; NaN for a class without images on the sides it needs.
 
-    Only classes that have images on both sides count; NaN where there is none. Of two classes the second one is scored,
-    as in scikit-learn: both have the same area.
+    roc_auc: area under the ROC curve (Fawcett 2006): how often an image of the class is scored above another, ties half
+    average_precision: area under the precision-recall steps
     """
-    classes = range(1, 2) if probabilities.shape[1] == 2 else range(probabilities.shape[1])
-    return _mean_over(classes, _roc_auc, targets, probabilities, weights)
+
+    roc_auc: Array
+    average_precision: Array
 
 
-def average_precision(targets: Targets, probabilities: Array, weights: Array) -> Array:
-    """[R]: area under the precision-recall steps, one class against the rest, mean over the classes with images."""
-    return _mean_over(range(probabilities.shape[1]), _average_precision, targets, probabilities, weights)
+def rank(targets: Targets, probabilities: Array, weights: Array) -> Ranked:
+    """Both areas of every class, for targets int [N], probabilities [N, C] and weights [N, R]."""
+    areas = [rank_one(targets == number, scores, weights) for number, scores in enumerate(probabilities.T)]
+    return Ranked(*(np.stack(columns, axis=1) for columns in zip(*areas, strict=True)))
 
 
-OneClass = Callable[[npt.NDArray[np.bool_], Array, Array], Array]
+def rank_one(positive: npt.NDArray[np.bool_], scores: Array, weights: Array) -> tuple[Array, Array]:
+    """[R] the area under the ROC curve and [R] the average precision of one class, bool [N], by its scores [N]."""
+    order = np.argsort(scores, kind="stable")
+    scores, mine = scores[order], positive[order]
+    weights = weights[order]
+    at, gains = scores[mine], weights[mine]
+    below, up_to = _running(weights, *(np.searchsorted(scores, at, side) for side in ("left", "right")))
+    hits_below, hits_up_to = _running(gains, *(np.searchsorted(at, at, side) for side in ("left", "right")))
+    total, hits = weights.sum(axis=0), gains.sum(axis=0)
+    # A positive's weight times the weight of the negatives below it, a tie counting one half.
+    passed = (gains * (below - hits_below + up_to - hits_up_to)).sum(axis=0) / 2
+    # The precision among the images scored at least as high, averaged over the positives.
+    precise = (gains * ratio(hits - hits_below, total - below, 0.0)).sum(axis=0)
+    return ratio(passed, hits * (total - hits)), ratio(precise, hits)
 
 
-def _mean_over(classes: range, one: OneClass, targets: Targets, probabilities: Array, weights: Array) -> Array:
-    values = [one(targets == number, probabilities[:, number], weights) for number in classes]
-    found = [value for value in values if not np.isnan(value).any()]
-    return np.mean(found, axis=0) if found else np.full(len(weights), np.nan)
+def mean_of_defined(values: Array) -> Array:
+    """[R]: the plain mean over the classes that have a value, for values [R, C]; NaN where none has."""
+    known = ~np.isnan(values).any(axis=0)
+    return values[:, known].mean(axis=1) if known.any() else np.full(len(values), np.nan)
 
 
-def _roc_auc(positive: npt.NDArray[np.bool_], scores: Array, weights: Array) -> Array:
-    """A positive's weight times the weight of the negatives below it, a tie counting one half."""
-    at = scores[positive]
-    below, up_to = _below(~positive, scores, weights, at)
-    mine = weights[:, positive]
-    pairs = mine.sum(axis=1) * weights[:, ~positive].sum(axis=1)
-    return ratio((mine * (below + up_to)).sum(axis=1) / 2, pairs)
+def _running(weights: Array, *places: npt.NDArray[np.int64]) -> list[Array]:
+    """For each array of ranks [n], the weight [n, R] of the images below them, for weights [N, R] in rising order.
 
-
-def _average_precision(positive: npt.NDArray[np.bool_], scores: Array, weights: Array) -> Array:
-    """The precision among the images scored at least as high, averaged over the positives."""
-    at = scores[positive]
-    mine = weights[:, positive]
-    total = mine.sum(axis=1, keepdims=True)
-    hits = total - _below(positive, scores, weights, at)[0]
-    misses = weights[:, ~positive].sum(axis=1, keepdims=True) - _below(~positive, scores, weights, at)[0]
-    return ratio((mine * ratio(hits, hits + misses, 0.0)).sum(axis=1), total[:, 0])
-
-
-def _below(chosen: npt.NDArray[np.bool_], scores: Array, weights: Array, at: Array) -> tuple[Array, Array]:
-    """Two [R, len(at)]: the weight of the chosen images scored below each of `at`, and up to and with it."""
-    index = np.flatnonzero(chosen)
-    index = index[np.argsort(scores[index], kind="stable")]
-    running = np.zeros((len(weights), len(index) + 1))
-    np.cumsum(weights[:, index], axis=1, out=running[:, 1:])
-    ranked = scores[index]
-    return running[:, np.searchsorted(ranked, at, "left")], running[:, np.searchsorted(ranked, at, "right")]
+    Summed once between neighbouring places, and only those sums are added up: there are far fewer than images.
+    """
+    inside = np.unique(np.concatenate([[0], *places]))
+    inside = inside[inside < len(weights)]
+    total = np.zeros((len(inside) + 1, weights.shape[1]))
+    np.cumsum(np.add.reduceat(weights, inside, axis=0), axis=0, out=total[1:])
+    return [total[np.searchsorted(inside, at)] for at in places]

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from transfercli.errors import DataError
-from transfercli.evaluation import counts as per_class
-from transfercli.evaluation.counts import confusion_matrix, count
+from transfercli.evaluation.counts import PER_CLASS, confusion_matrix, count
 from transfercli.evaluation.gates import Gate, check
-from transfercli.evaluation.intervals import Interval, bootstrap, wilson
-from transfercli.evaluation.metrics import METRICS, value_of
+from transfercli.evaluation.intervals import Interval, intervals
+from transfercli.evaluation.metrics import METRICS
+from transfercli.evaluation.one_class import one_class
 from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.sample import Sample
+from transfercli.evaluation.slices import Slice
 
-# Metrics that are proportions of images, for which Wilson's interval holds.
-PROPORTIONS = ("accuracy", "top5_accuracy")
-ALWAYS_BOUNDED = ("accuracy", "macro_f1")
+SHOWN = ("accuracy", "macro_f1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,11 +29,14 @@ class Evaluation:
 
     labels: class names in index order
     metrics: every row of METRICS; None where it is not defined
-    intervals: 95%, where there is one; also `recall[LABEL]`
+    intervals: 95%, where there is one; also `recall[LABEL]` (precision, f1)
     per_class: a row a class, also for those without images
     confusion: int64 [C, C], rows = truth
     gates: as `gates.check` gives them
     shown: the metrics to show first
+    class_metrics: label -> each row of ONE_CLASS, the class against the rest
+    slices: a row a part of each slice, with its own metrics and intervals
+    trust: temperature, abstention and strangeness, as `trust.judged` gives them; empty where nothing is known
     """
 
     labels: tuple[str, ...]
@@ -44,6 +47,9 @@ class Evaluation:
     confusion: npt.NDArray[np.int64]
     gates: list[dict[str, Any]]
     shown: tuple[str, ...]
+    class_metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    slices: list[dict[str, Any]] = field(default_factory=list)
+    trust: dict[str, Any] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -51,7 +57,7 @@ class Evaluation:
         return all(gate["passed"] for gate in self.gates)
 
     def as_result(self) -> dict[str, Any]:
-        """The contract's `evaluate` object without `run` and `split`; plain values that JSON can hold."""
+        """The contract's `evaluate` object without `run` and `split`, and after it what goes beyond; plain values."""
         return {
             "examples": self.examples,
             "metrics": dict(self.metrics),
@@ -59,56 +65,80 @@ class Evaluation:
             "per_class": [dict(row) for row in self.per_class],
             "confusion_matrix": self.confusion.tolist(),
             "gates": [dict(gate) for gate in self.gates],
+            "class_metrics": {label: dict(values) for label, values in self.class_metrics.items()},
+            "slices": [dict(row) for row in self.slices],
+            **self.trust,
         }
 
 
 def evaluate(
-    predictions: Predictions, *, shown: Sequence[str] = ALWAYS_BOUNDED, gates: Sequence[Gate] = (), seed: int = 0
+    predictions: Predictions,
+    *,
+    shown: Sequence[str] = SHOWN,
+    gates: Sequence[Gate] = (),
+    gate_on: str = "point",
+    slices: Mapping[str, Slice] | None = None,
+    seed: int = 0,
 ) -> Evaluation:
-    """All metrics, the gates, and intervals of accuracy, recalls, macro F1 and `shown`.
+    """All metrics with their intervals, the gates, and the same for each slice.
 
+    gate_on: a name of `gates.GATE_ON`; slices: for each name, the part that every image is in.
     Raises DataError where there is no image.
     """
     if len(predictions) == 0:
         hint = "set data.test or data.validation, or give --data DIR"
         raise DataError("there is no image to evaluate: the split is empty", hint)
-    targets, probabilities = predictions.targets, predictions.probabilities
-    metrics = {name: value_of(name, targets, probabilities) for name in METRICS}
+    targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
+    asked = {*shown, *(gate.metric for gate in gates)}
+    metrics = _metrics(predictions)
+    bounds = intervals(targets, probabilities, labels, asked, seed)
     rows = _per_class(predictions)
+    values = metrics | {f"{name}[{row['label']}]": row[name] for row in rows for name in PER_CLASS}
     return Evaluation(
-        labels=predictions.labels,
+        labels=labels,
         examples=len(predictions),
         metrics=metrics,
-        intervals=_intervals(predictions, metrics, shown, seed),
+        intervals=bounds,
         per_class=rows,
-        confusion=confusion_matrix(targets, predictions.predicted, len(predictions.labels)),
-        gates=check(gates, metrics, rows),
+        confusion=confusion_matrix(targets, predictions.predicted, len(labels)),
+        gates=check(gates, values, bounds, gate_on),
         shown=tuple(shown),
+        class_metrics={label: _of_class(predictions, number) for number, label in enumerate(labels)},
+        slices=[row for name, slice_ in (slices or {}).items() for row in _slice_rows(predictions, name, slice_, seed)],
     )
+
+
+def _metrics(predictions: Predictions) -> dict[str, float | None]:
+    sample = Sample.whole(predictions.targets, predictions.probabilities)
+    return {name: _plain(row.rule(sample)[0]) for name, row in METRICS.items()}
 
 
 def _per_class(predictions: Predictions) -> list[dict[str, Any]]:
     found = count(predictions.targets, predictions.predicted, len(predictions.labels))
-    columns = [function(found) for function in (per_class.precision, per_class.recall, per_class.f1)]
+    columns = [rule(found) for rule in PER_CLASS.values()]
     return [
-        {"label": label, "precision": _plain(p), "recall": _plain(r), "f1": _plain(f), "support": int(n)}
-        for label, p, r, f, n in zip(predictions.labels, *columns, found.support, strict=True)
+        {"label": label, **{name: _plain(v) for name, v in zip(PER_CLASS, values, strict=True)}, "support": int(n)}
+        for label, n, *values in zip(predictions.labels, found.support, *columns, strict=True)
     ]
 
 
-def _intervals(
-    predictions: Predictions, metrics: dict[str, float | None], shown: Sequence[str], seed: int
-) -> dict[str, Interval]:
-    found = count(predictions.targets, predictions.predicted, len(predictions.labels))
-    result: dict[str, Interval | None] = {}
-    for name in dict.fromkeys((*ALWAYS_BOUNDED, *shown)):
-        if name in PROPORTIONS:
-            result[name] = wilson(round((metrics[name] or 0.0) * len(predictions)), len(predictions))
-        else:
-            result[name] = bootstrap(name, predictions.targets, predictions.probabilities, seed)
-    for label, right, images in zip(predictions.labels, found.right, found.support, strict=True):
-        result[f"recall[{label}]"] = wilson(int(right), int(images))
-    return {name: interval for name, interval in result.items() if interval is not None}
+def _of_class(predictions: Predictions, number: int) -> dict[str, float | None]:
+    found = one_class(predictions.targets, predictions.probabilities, number)
+    return {name: _plain(value) for name, value in found.items()}
+
+
+def _slice_rows(predictions: Predictions, name: str, slice_: Slice, seed: int) -> Iterator[dict[str, Any]]:
+    """One row a part, in its order; intervals of everything but what ranks and single classes."""
+    for value, chosen in slice_.parts():
+        part = predictions.of(chosen)
+        bounds = intervals(part.targets, part.probabilities, part.labels, seed=seed)
+        yield {
+            "slice": name,
+            "value": value,
+            "examples": len(part),
+            "metrics": _metrics(part),
+            "intervals": {metric: list(bounds[metric]) for metric in METRICS if metric in bounds},
+        }
 
 
 def _plain(value: float) -> float | None:
