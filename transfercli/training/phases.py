@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from transfercli.errors import ArtefactError
 
 Unfreeze = int | str
 
@@ -31,3 +36,14 @@ class Phase:
 
 
 PROBE = Phase("none", 0, 0.0, "probe")
+
+
+def recorded_phases(entries: Any) -> list[Phase]:
+    """The phases that a run's record holds; `ArtefactError` where they are none."""
+    try:
+        return TypeAdapter(list[Phase]).validate_json(json.dumps(entries), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ArtefactError(
+            f"the run's record is damaged: phases{list(first['loc'])}: {first['msg']}", "restore the run"
+        ) from error

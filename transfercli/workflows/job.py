@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from transfercli.config.checks import unpublished
 from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, check_run_id, find_unfinished, new_run_id, read_json
+from transfercli.runs.folder import RunFolder, check_run_id, find_unfinished, new_run_id, read_record
+from transfercli.runs.foreign import check_closed
 from transfercli.workflows.model import load_run_config, with_structure
 from transfercli.workflows.spelling import runs_option, spelled, told
 
@@ -70,6 +71,7 @@ def decide(request: TrainRequest) -> Job:
     run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
     job = Job(request.command, loaded, loaded.folder, run, request.runs, _spelled(request), given.overruled)
     if run.record.exists():
+        check_closed(run.path)
         _check_same(job)
     return job
 
@@ -103,7 +105,9 @@ def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
         raise UsageError("--resume takes everything from the run", "leave --run-id out, and --set without a CONFIG")
     if run.path.is_symlink() or not run.path.name:  # `latest`, or `.` inside the run
         run = RunFolder(Path(os.path.realpath(run.path)))
-    command = read_json(run.record).get("workflow", request.command)
+    command = read_record(run).get("workflow", request.command)
+    if command not in get_args(Command):
+        raise ArtefactError(f"{run.record} is damaged: it says {str(command)[:80]!r} for workflow", "restore the run")
     job = Job(command, load_run_config(run), record.config_folder(run), run, run.path.parent.parent, _spelled(request))
     if request.config is not None:
         _check_same(replace(job, loaded=load_resolved(request.config, request.overrides, command, request.runs)))

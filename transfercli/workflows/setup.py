@@ -97,7 +97,7 @@ def plan_for(job: Job, stages: PhaseStages, events: Events) -> Plan:
     """
     from transfercli.models.classifier import trainable_from
     from transfercli.training.backend import step_precision
-    from transfercli.training.phases import Phase
+    from transfercli.training.phases import recorded_phases
     from transfercli.training.trainer import Plan
     from transfercli.transfer.auto import why
     from transfercli.transfer.measuring import measure
@@ -105,7 +105,7 @@ def plan_for(job: Job, stages: PhaseStages, events: Events) -> Plan:
 
     config, classifier = job.config, stages.classifier
     if job.run.record.exists() and (recorded := read_record(job.run).get("phases")):
-        phases = [Phase(**phase) for phase in recorded]
+        phases = recorded_phases(recorded)
     else:
         measured = measure(stages, config.transfer.budget) if needs_measuring(config) else None
         phases = phases_of(config, tuple(classifier.stages), measured)

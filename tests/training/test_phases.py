@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from transfercli.errors import ArtefactError
+from transfercli.training.phases import PROBE, Phase, recorded_phases
+
+PHASES = [PROBE, Phase("conv5", 3, 1e-4, decay=0.5), Phase(2, 1, 1)]
+
+
+def test_recorded_phases_come_back() -> None:
+    assert recorded_phases([asdict(phase) for phase in PHASES]) == PHASES
+
+
+@pytest.mark.parametrize(
+    "key, value", [("epochs", "1"), ("epochs", None), ("kind", "rm"), ("unfreeze", [1]), ("decay", {})]
+)
+def test_damaged_phases_are_no_phases(key: str, value: Any) -> None:
+    with pytest.raises(ArtefactError, match=key):
+        recorded_phases([asdict(PROBE) | {key: value}])
+
+
+@pytest.mark.parametrize("entries", [{"a": 1}, "train", [1], [{"epochs": 1}]])
+def test_what_is_no_list_of_phases_is_refused(entries: Any) -> None:
+    with pytest.raises(ArtefactError, match="damaged: phases"):
+        recorded_phases(entries)
