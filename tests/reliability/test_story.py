@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def tensors_of(folder: Path) -> dict[str, bytes]:
     """Every file of tensors that the run ends with, and which epochs are best and last."""
     place = run_of(folder).checkpoints
     files = {str(path.relative_to(place)): path.read_bytes() for path in sorted(place.rglob("*.safetensors"))}
-    return files | {link: os.readlink(place / link).encode() for link in ("best", "last")}
+    return files | {link: (place / link).readlink().name.encode() for link in ("best", "last")}
 
 
 def broken_at(folder: Path, at: int, act) -> BaseException | None:

@@ -102,7 +102,7 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
         try:
             write(temporary)
             fsync_file(temporary)
-            os.replace(temporary, path)
+            temporary.replace(path)
             fsync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
@@ -170,7 +170,7 @@ def new_folder(place: Path) -> Iterator[Path]:
                 elif path.is_dir():
                     fsync_folder(path)
             fsync_folder(temporary)
-            os.rename(temporary, place)
+            temporary.rename(place)
             fsync_folder(place.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -184,8 +184,8 @@ def replaced_folder(place: Path) -> Iterator[Path]:
         with new_folder(filled) as folder:
             yield folder
         if place.exists():
-            os.rename(place, old)
-        os.rename(filled, place)
+            place.rename(old)
+        filled.rename(place)
         fsync_folder(place.parent)
     finally:
         shutil.rmtree(filled, ignore_errors=True)
@@ -197,6 +197,6 @@ def point(link: Path, target: str) -> None:
     temporary = _temporary(link)
     with room_errors(link):
         temporary.unlink(missing_ok=True)
-        os.symlink(target, temporary)
-        os.replace(temporary, link)
+        temporary.symlink_to(target)
+        temporary.replace(link)
         fsync_folder(link.parent)
