@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def phase_costs(trainer: Trainer) -> list[Cost]:
     for number, phase in enumerate(trainer.plan.phases, start=1):
         trainer.progress.phase = number
         stage = trainer.begin_phase()
-        seconds = _solving(stage) if stage.solve else _training(trainer, stage, phase.epochs)
+        seconds = _solving(stage.solve) if stage.solve else _training(trainer, stage, phase.epochs)
         costs.append(Cost(phase.kind, phase.unfreeze, phase.epochs, phase.learning_rate, round(seconds, 1)))
     return costs
 
@@ -55,10 +56,9 @@ def peak_memory() -> int | None:
     return int(found.group(1)) * 1024 if found else None
 
 
-def _solving(stage: Stage) -> float:
+def _solving(solve: Callable[[], None]) -> float:
     started = time.perf_counter()
-    assert stage.solve is not None
-    stage.solve()
+    solve()
     return time.perf_counter() - started
 
 
