@@ -18,7 +18,7 @@ from transfercli.runs.foreign import check_closed, checked_record, is_neighbour,
 
 DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-RESERVED = frozenset({"latest", "champion", "splits.csv"})  # what else stands in an experiment's folder
+RESERVED = frozenset({"latest", "champion", "splits.csv", "decisions.jsonl"})  # what else stands in an experiment's folder
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,11 @@ def splits_file(experiment: Path) -> Path:
     return experiment / "splits.csv"
 
 
+def decisions_file(experiment: Path) -> Path:
+    """Where an experiment keeps what `retrain` and `promote` decided."""
+    return experiment / "decisions.jsonl"
+
+
 def lock_file(experiment: Path) -> Path:
     return experiment / ".lock"
 
@@ -156,6 +161,11 @@ def find_run(text: str, runs: Path) -> RunFolder:
 def is_label(text: str) -> bool:
     """Whether a text is EXPERIMENT/RUN_ID, each of them a name that stays inside the runs folder."""
     return text.count("/") == 1 and all(_is_name(part) for part in text.split("/"))
+
+
+def is_experiment(name: str, runs: Path) -> bool:
+    """Whether an experiment of that name has a folder under `runs`."""
+    return _is_name(name) and (runs / name).is_dir()
 
 
 def _is_name(text: str) -> bool:

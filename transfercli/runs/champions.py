@@ -1,0 +1,71 @@
+"""Which run of an experiment is the champion: the link `champion`, which follows the log of decisions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transfercli.errors import ArtefactError, UsageError
+from transfercli.runs import atomic, decisions
+from transfercli.runs.decisions import PROMOTING, Decision
+from transfercli.runs.folder import RunFolder, has_checkpoint, status_of
+
+
+def champion_of(experiment: Path) -> RunFolder | None:
+    """The run that the link names; None where there is no link, or its run is gone."""
+    link = experiment / "champion"
+    run = RunFolder(experiment / link.readlink()) if link.is_symlink() else None
+    return run if run and run.record.is_file() else None
+
+
+def settle(experiment: Path) -> RunFolder | None:
+    """The champion, after the last promotion of the log has been carried out; the lock must be held.
+
+    A kill between a decision and the switch of the link leaves the link behind; nothing else does.
+    """
+    made = [one for one in decisions.read(experiment) if one.decision in PROMOTING and one.champion]
+    champion = champion_of(experiment)
+    if made and (champion is None or champion.run_id != made[-1].champion):
+        run = RunFolder(experiment / str(made[-1].champion))
+        if run.record.is_file():
+            atomic.point(experiment / "champion", run.path.name)
+            return run
+    return champion
+
+
+def enthrone(experiment: Path, decision: Decision) -> None:
+    """Log a decision that makes a champion, then switch the link to it."""
+    decisions.append(experiment, decision)
+    atomic.point(experiment / "champion", str(decision.champion))
+
+
+def checked(run: RunFolder) -> RunFolder:
+    """A run that may be champion: complete, with a model. Raises `ArtefactError`."""
+    status = status_of(run)
+    if status != "completed" or not has_checkpoint(run):
+        raise ArtefactError(
+            f"{run.label} is {status}: only a completed run can be champion", "finish it with --resume, or name another"
+        )
+    return run
+
+
+def before(experiment: Path) -> RunFolder:
+    """The champion before the present one, which `promote --previous` goes back to.
+
+    Going back twice goes back two champions: what was given up by going back is passed over. Raises `UsageError` where
+    there is none, and `ArtefactError` where it is gone.
+    """
+    reigns: list[str] = []
+    for one in decisions.read(experiment):
+        if one.decision == "rolled back" and len(reigns) > 1:
+            reigns.pop()
+        elif one.decision in PROMOTING and one.champion and reigns[-1:] != [one.champion]:
+            reigns.append(one.champion)
+    if len(reigns) < 2:
+        raise UsageError(
+            f"experiment {experiment.name!r} has no earlier champion",
+            f"name the run: promote {experiment.name}/RUN_ID",
+        )
+    run = RunFolder(experiment / reigns[-2])
+    if not run.record.is_file():
+        raise ArtefactError(f"the champion before, {run.label}, is gone", f"name a run: promote {experiment.name}/RUN_ID")
+    return run

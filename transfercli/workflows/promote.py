@@ -1,0 +1,56 @@
+"""`promote`: make a run the champion of its experiment by hand, or go back to the champion before."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transfercli.errors import ArtefactError, UsageError
+from transfercli.events import Events
+from transfercli.runs import champions
+from transfercli.runs.decisions import Decision
+from transfercli.runs.folder import RunFolder, find_run, is_experiment
+from transfercli.runs.lock import experiment_lock
+
+
+@dataclass(frozen=True)
+class PromoteRequest:
+    """run: as typed, or None; previous: the experiment whose champion is to go back, or None."""
+
+    run: str | None
+    previous: str | None
+    runs: Path
+    wait: float = 0.0
+
+
+def promote(request: PromoteRequest, events: Events) -> dict[str, Any]:
+    """`{"experiment", "champion", "previous"}`, runs as paths; a run that is champion already stays so."""
+    if (request.run is None) == (request.previous is None):
+        raise UsageError("promote takes a RUN, or --previous EXPERIMENT", "name one of the two")
+    named = _named(request)
+    experiment = named.path.parent if named else request.runs / str(request.previous)
+    with experiment_lock(experiment, request.wait):
+        present = champions.settle(experiment)
+        run = champions.checked(named or champions.before(experiment))
+        if present is None or present.run_id != run.run_id:
+            how, why = ("by hand", "promoted by hand") if named else ("rolled back", "went back to the champion before")
+            champions.enthrone(experiment, Decision(how, why, run.run_id, facts={"previous": present and present.run_id}))
+        else:
+            events.info(f"{run.label} is the champion already")
+    return {
+        "experiment": experiment.name,
+        "champion": str(run.path),
+        "previous": str(present.path) if present else None,
+    }
+
+
+def _named(request: PromoteRequest) -> RunFolder | None:
+    """The run's own folder, not a link to it; None where the champion before is wanted."""
+    if request.run is not None:
+        found = find_run(request.run, request.runs)
+        return RunFolder(found.path.parent / Path(os.path.realpath(found.path)).name)
+    if not is_experiment(str(request.previous), request.runs):
+        raise ArtefactError(f"there is no experiment {request.previous!r} under {request.runs}", "see runs list")
+    return None
