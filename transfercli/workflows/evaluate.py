@@ -24,6 +24,8 @@ from transfercli.workflows.model import TrainedRun, image_size, load_run, load_r
 from transfercli.workflows.spelling import run_words, spelled, told
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.dataset import Record, Split
     from transfercli.evaluation.predictions import Predictions
@@ -78,9 +80,7 @@ def read_split(
         from transfercli.training.backend import prepare
 
         prepare(config.compute, config.seed)  # before its data sets are imported from Keras
-    geometry = Geometry(*image_size(config), config.data.resize)
-    compute = placed(config.compute, record.config_folder(run))
-    reading = Reading(geometry, config.data.max_bad_fraction, compute, events)
+    reading = reading_for(config, record.config_folder(run), events)
     records = read_manifest(run.dataset)
     if other is not None:
         found = load_folder_split(other, split, labels, reading)
@@ -94,6 +94,12 @@ def read_split(
     return load_recorded_split(records, config.data.train, record.config_folder(run), split, labels, reading)
 
 
+def reading_for(config: ExperimentConfig, folder: Path, events: Events) -> Reading:
+    """How the images of a run are read; folder: the one that the relative paths of its config start from."""
+    geometry = Geometry(*image_size(config), config.data.resize)
+    return Reading(geometry, config.data.max_bad_fraction, placed(config.compute, folder), events)
+
+
 def warn_of_known(split: Split, records: Sequence[Record], events: Events) -> None:
     """Say how many images, by the hash of their files, the run was trained or its epochs were chosen on."""
     for side, effect in (("train", "trained"), ("validation", "chose its best epoch")):
@@ -104,10 +110,16 @@ def warn_of_known(split: Split, records: Sequence[Record], events: Events) -> No
 
 def predict(trained: TrainedRun, split: Split, events: Events) -> Predictions:
     from transfercli.evaluation.predictions import Predictions
+
+    return Predictions(split.paths, trained.labels, split.targets, probabilities_of(trained, split, events))
+
+
+def probabilities_of(trained: TrainedRun, split: Split, events: Events) -> np.ndarray:
+    """float32 [N, C] by the run's own labels, whatever the targets of the split are indices of."""
     from transfercli.models.forward import forward, probabilities
 
     logits = forward(trained.classifier.model, split.images, trained.config.data.batch_size, events, "evaluate")
-    return Predictions(split.paths, trained.labels, split.targets, probabilities(logits).astype("float32"))
+    return probabilities(logits).astype("float32")
 
 
 def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) -> ReportContext:
