@@ -66,8 +66,26 @@ def brightness(read: Reader, images: int) -> npt.NDArray[np.float64]:
     return np.concatenate(found).astype(np.float64)
 
 
-# What a slice by name is made of; every other name is a column of the table.
-COMPUTED: Mapping[str, Callable[[npt.NDArray[np.float64]], Slice]] = {
-    "brightness": lambda values: by_thirds(values, ("dark", "medium", "bright"), "of 255"),
-    "image_size": lambda values: by_thirds(values, ("small", "medium", "large"), "pixels a side"),
-}
+def sides(sizes: Sequence[tuple[int, int]]) -> npt.NDArray[np.float64]:
+    """float64 [N]: the side, in pixels, of a square of each image's area, for (width, height) of its file."""
+    return np.sqrt(np.asarray(sizes, np.float64).reshape(-1, 2).prod(axis=1))
+
+
+# The slices that are computed; every other name is a column of the images' table.
+BRIGHTNESS, IMAGE_SIZE = "brightness", "image_size"
+
+
+def table_slices(names: Sequence[str]) -> list[str]:
+    """Those of `names` that are columns of a table, each once."""
+    return [name for name in dict.fromkeys(names) if name not in (BRIGHTNESS, IMAGE_SIZE)]
+
+
+def slices_of(
+    names: Sequence[str], read: Reader, sizes: Sequence[tuple[int, int]], columns: Mapping[str, Sequence[str]]
+) -> dict[str, Slice]:
+    """What `evaluation.slices` names, for the N images that `read` reads, with their sizes and columns of a table."""
+    computed: dict[str, Callable[[], Slice]] = {
+        BRIGHTNESS: lambda: by_thirds(brightness(read, len(sizes)), ("dark", "medium", "bright"), "of 255"),
+        IMAGE_SIZE: lambda: by_thirds(sides(sizes), ("small", "medium", "large"), "pixels a side"),
+    }
+    return {name: computed[name]() if name in computed else by_value(columns[name]) for name in dict.fromkeys(names)}

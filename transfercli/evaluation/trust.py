@@ -23,6 +23,7 @@ from transfercli.evaluation.counts import Array, Targets
 from transfercli.evaluation.intervals import wilson
 from transfercli.evaluation.temperature import calibrated, class_logits, fit_temperature, log_loss
 from transfercli.runs import atomic
+from transfercli.runs.foreign import read_json
 
 # The share of validation images that are not strange.
 FAMILIAR = 0.95
@@ -125,17 +126,15 @@ def write_trust(path: Path, trust: Trust) -> None:
 
 def read_trust(path: Path) -> Trust | None:
     """None where a run has none: it was trained before there was one. Raises ArtefactError where it is damaged."""
-    import json
-
+    if not path.exists():
+        return None
+    found = read_json(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
         trust = Trust(**found)
         numbers = [trust.temperature, *(v for v in (trust.confidence, trust.energy) if v is not None)]
         if not all(type(value) in (int, float) and math.isfinite(value) for value in numbers) or trust.temperature <= 0:
             raise ValueError("a value is no number, or the temperature is not above 0")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise ArtefactError(f"{path.name} is damaged: {error}", "restore the run, or train it again") from error
     return trust
 

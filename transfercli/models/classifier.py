@@ -22,7 +22,7 @@ class Classifier:
 
     model: uint8 or float pixels [N, H, W, 3], 0 to 255 -> float32 logits [N, C], or [N, 1] for a sigmoid head.
     base: the network without its top, and head: the layers on it; both share their variables with `model`.
-    predictor: the same pixels -> float32 probabilities [N, C].
+    predictor: the same pixels -> float32 probabilities [N, C], calibrated where a temperature is known.
     """
 
     name: str
@@ -70,8 +70,13 @@ def build_base(name: str, image_size: tuple[int, int], channels: int, weights: s
         raise ConfigError(f"data.channels: 1 does not work with {name}: {error}", "set data.channels to 3") from error
 
 
-def build_classifier(architecture: Architecture, base: keras.Model | None = None) -> Classifier:
+def build_classifier(
+    architecture: Architecture, base: keras.Model | None = None, temperature: float = 1.0
+) -> Classifier:
     """Build the model with random weights, or on a `base` that is already there.
+
+    temperature: divides the logits in the predictor, and so in everything that is exported; `model` gives them as they
+    are.
 
     Unless BatchNorm is to learn, the base is called as at inference, also while it trains: its statistics stay still
     even where its other weights move. (`base(x, training=False)` in a functional graph does not do that: `fit` hands
@@ -83,7 +88,7 @@ def build_classifier(architecture: Architecture, base: keras.Model | None = None
     head = build_head(architecture.head, base.output.shape[1:], len(architecture.labels))
     trained = base if architecture.batchnorm_trains else fold(base)
     model = keras.Model(image, head(trained(pixels)), name="classifier")
-    predictor = keras.Model(image, _probabilities(head(base(pixels))), name="predictor")
+    predictor = keras.Model(image, _probabilities(_cooled(head(base(pixels)), temperature)), name="predictor")
     return Classifier(architecture.base, model, base, head, predictor, architecture.labels)
 
 
@@ -109,6 +114,13 @@ POOLING = {
     "max": layers.GlobalMaxPooling2D,
     "flatten": layers.Flatten,
 }
+
+
+def _cooled(logits: keras.KerasTensor, temperature: float) -> keras.KerasTensor:
+    """Logits divided by a temperature."""
+    if temperature == 1:
+        return logits
+    return layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(logits)
 
 
 def _probabilities(logits: keras.KerasTensor) -> keras.KerasTensor:

@@ -73,6 +73,14 @@ class RunFolder:
         return self.path / "transplant.json"
 
     @property
+    def calibration(self) -> Path:
+        return self.path / "calibration.json"
+
+    @property
+    def slices(self) -> Path:
+        return self.path / "slices.csv"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 

@@ -76,7 +76,8 @@ class Trainer:
     """One training of `classifier`, judged on validation images with `targets` after every epoch.
 
     stages: sets a phase up, once its layers are frozen.
-    keep: called after every epoch with the counters, the checkpoint and whether it is the best so far.
+    keep: called after every epoch with the counters, the checkpoint and whether it is the best so far; then `validated`
+        holds the epoch's float32 logits of the validation images.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Trainer:
         self.classifier, self.stages, self.targets = classifier, stages, targets
         self.plan, self.events, self.keep = plan, events, keep
         self.progress = Progress()
+        self.validated = np.empty((0, 0), "float32")
         self._stage: Stage | None = None
         self._best: dict[str, np.ndarray] | None = None
         self._still: dict[str, np.ndarray] | None = None
@@ -227,8 +229,8 @@ class Trainer:
 
     def _validate(self, stage: Stage) -> dict[str, Any]:
         """Log loss, accuracy and recalls, without regularisation or smoothing, by float32 steps on the rows."""
-        logits = forward(stage.model, stage.validation, stage.batches.batch_size, self.events, "validate")
-        return validation_metrics(logits, self.targets, self.classifier.labels)
+        self.validated = forward(stage.model, stage.validation, stage.batches.batch_size, self.events, "validate")
+        return validation_metrics(self.validated, self.targets, self.classifier.labels)
 
     def _tensors(self) -> dict[str, np.ndarray]:
         """Every weight by name; those that no phase changes are copied once."""

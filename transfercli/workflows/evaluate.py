@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
 from transfercli.data.cache import placed
+from transfercli.data.columns import read_columns, table_columns
 from transfercli.data.decode import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.keras_sets import is_keras
+from transfercli.data.listing import base_folder
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
+from transfercli.data.tables import is_table
 from transfercli.errors import DataError
 from transfercli.events import Events, counted
 from transfercli.runs import record
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report import ReportContext
     from transfercli.evaluation.result import Evaluation
+    from transfercli.evaluation.slices import Slice
 
 
 NAME_LENGTH = 64  # of a folder's name in the name of its evaluation
@@ -45,12 +49,15 @@ class EvaluateRequest:
     split: str = "test"
     data: Path | None = None
     minimums: tuple[str, ...] = ()
+    gate_on: str = "point"
 
 
 def evaluate_run(request: EvaluateRequest, events: Events) -> tuple[dict[str, Any], Evaluation]:
     """The contract's result of `evaluate`, and what it was made from. Gates that fail are in it; they do not raise."""
     from transfercli.evaluation import gates
+    from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.result import evaluate
+    from transfercli.evaluation.trust import Trust, judged
     from transfercli.evaluation.write import write_evaluation
 
     run = find_run(request.run, request.runs)
@@ -60,8 +67,18 @@ def evaluate_run(request: EvaluateRequest, events: Events) -> tuple[dict[str, An
         checked = gates.resolve(config.evaluation.gates, request.minimums, labels)
     split = read_split(run, config, labels, request.split, events, request.data)
     trained = load_run(run, events)
-    predictions = predict(trained, split, events)
-    evaluation = evaluate(predictions, shown=config.evaluation.metrics, gates=checked, seed=config.seed)
+    logits = split_logits(trained, split, events)
+    judgement = (trained.trust or Trust()).judge(logits)
+    predictions = Predictions(split.paths, labels, split.targets, judgement.probabilities.astype("float32"))
+    evaluation = evaluate(
+        predictions,
+        shown=config.evaluation.metrics,
+        gates=checked,
+        gate_on=request.gate_on,
+        slices=read_slices(run, config, split, request.data, events),
+        seed=config.seed,
+    )
+    evaluation = replace(evaluation, trust=judged(judgement, logits, split.targets, trained.trust))
     context = report_context(trained, split, request)
     write_evaluation(evaluation_folder(run, request), evaluation, predictions, context)
     return {"run": str(run.path), "split": request.split, **evaluation.as_result()}, evaluation
@@ -115,11 +132,37 @@ def predict(trained: TrainedRun, split: Split, events: Events) -> Predictions:
 
 
 def probabilities_of(trained: TrainedRun, split: Split, events: Events) -> np.ndarray:
-    """float32 [N, C] by the run's own labels, whatever the targets of the split are indices of."""
-    from transfercli.models.forward import forward, probabilities
+    """float32 [N, C], calibrated, by the run's own labels, whatever the targets of the split are indices of."""
+    from transfercli.evaluation.trust import Trust
 
-    logits = forward(trained.classifier.model, split.images, trained.config.data.batch_size, events, "evaluate")
-    return probabilities(logits).astype("float32")
+    judgement = (trained.trust or Trust()).judge(split_logits(trained, split, events))
+    return judgement.probabilities.astype("float32")
+
+
+def split_logits(trained: TrainedRun, split: Split, events: Events) -> np.ndarray:
+    """float32 [N, C], or [N, 1] of a sigmoid head: one pass of the whole model, in float32."""
+    from transfercli.models.forward import forward
+
+    return forward(trained.classifier.model, split.images, trained.config.data.batch_size, events, "evaluate")
+
+
+def read_slices(
+    run: RunFolder, config: ExperimentConfig, split: Split, other: Path | None, events: Events
+) -> dict[str, Slice]:
+    """The slices of the config; a column that `other` images have not is left out, and told."""
+    from transfercli.evaluation.slices import slices_of, table_slices
+
+    names = config.evaluation.slices
+    asked = table_slices(names)
+    rows = read_columns(run.slices) if other is None else {}
+    if asked and other is not None and is_table(other):
+        place = other.expanduser().absolute()
+        rows = table_columns([place], base_folder(str(place), Path("/")), asked)
+    if asked and not rows:
+        events.warn(f"no slices by {', '.join(asked)}: these images have no table with such a column")
+        names = [name for name in names if name not in asked]
+    columns = {name: [rows.get(path, {}).get(name, "") for path in split.paths] for name in asked}
+    return slices_of(names, split.images.read, split.sizes, columns)
 
 
 def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) -> ReportContext:
@@ -149,6 +192,7 @@ def _spelled(run: RunFolder, request: EvaluateRequest) -> str:
     words = [*run_words(run, request.runs), "--split", request.split]
     words += ["--data", told(request.data)] if request.data else []
     words += [word for gate in request.minimums for word in ("--min", gate)]
+    words += ["--gate-on", request.gate_on] if request.gate_on != "point" else []
     return spelled("evaluate", *words)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,9 @@ from transfercli.runs.record import config_folder
 from transfercli.workflows.spelling import spelled
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from transfercli.evaluation.trust import Trust
     from transfercli.models.classifier import Architecture, Classifier
     from transfercli.training.checkpoints import Checkpoint
     from transfercli.transfer.transplant import Transplant
@@ -46,9 +49,12 @@ def read_run_config(run: RunFolder) -> ExperimentConfig:
 def load_run_config(run: RunFolder) -> LoadedConfig:
     """The same, with the places of its keys in the run's `config.yaml`."""
     try:
-        return load(run.config)
+        loaded = load(run.config)
     except ConfigError as error:
         raise ArtefactError(f"the config of {run.label} is damaged: {error.message}", "restore the run") from error
+    if not isinstance(loaded.config.model.base, str) or loaded.config.data.image_size is None:
+        raise ArtefactError(f"the config of {run.label} is damaged: its base or image size is open", "restore the run")
+    return loaded
 
 
 def read_labels(run: RunFolder) -> tuple[str, ...]:
@@ -193,6 +199,20 @@ def best_checkpoint(run: RunFolder) -> Checkpoint:
     return Checkpoints(run.checkpoints).load("best")
 
 
+def check_head(tensors: Mapping[str, np.ndarray], head: HeadConfig, classes: int) -> None:
+    """A head of another size than its weights is refused before it is built: it may be larger than memory."""
+    units = [*head.hidden, 1 if head.output == "sigmoid" else classes]
+    names = [*(f"hidden{number}" for number in range(1, len(units))), "logits"]
+    for name, wanted in zip(names, units, strict=True):
+        kernel = tensors.get(f"head/{name}/kernel")
+        found = kernel.shape[-1] if kernel is not None and kernel.ndim else 0
+        if found != wanted:
+            raise ArtefactError(
+                f"the checkpoint does not fit the model: its layer {name} has {found} units, the config wants {wanted}",
+                "restore the run",
+            )
+
+
 def _named(config: ExperimentConfig, source: Source) -> str:
     weights = config.model.weights
     if source.run:
@@ -202,13 +222,14 @@ def _named(config: ExperimentConfig, source: Source) -> str:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run, loaded: everything that evaluation and export need."""
+    """A run, loaded: everything that evaluation and export need. trust: None where it was trained before that."""
 
     run: RunFolder
     config: ExperimentConfig
     folder: Path
     labels: tuple[str, ...]
     classifier: Classifier
+    trust: Trust | None = None
 
 
 def load_run(run: RunFolder, events: Events) -> TrainedRun:
@@ -216,16 +237,19 @@ def load_run(run: RunFolder, events: Events) -> TrainedRun:
 
     Raises `ArtefactError` where a part is missing, damaged or of another shape.
     """
+    from transfercli.evaluation.trust import read_trust
     from transfercli.training.backend import prepare
 
     config, labels = read_run_config(run), read_labels(run)
+    checkpoint = best_checkpoint(run)
+    check_head(checkpoint.model, config.model.head, len(labels))
     prepare(config.compute, config.seed)
     from transfercli.models.classifier import build_classifier
     from transfercli.models.tensors import assign_tensors
 
-    checkpoint = best_checkpoint(run)
     if (status := status_of(run)) != "completed":
         events.warn(f"{run.label} is {status}: this is its best epoch so far, and will be out of date once it goes on")
-    classifier = build_classifier(architecture(config, labels))
+    trust = read_trust(run.calibration)
+    classifier = build_classifier(architecture(config, labels), temperature=trust.temperature if trust else 1.0)
     assign_tensors(classifier, checkpoint.model)
-    return TrainedRun(run, config, config_folder(run), labels, classifier)
+    return TrainedRun(run, config, config_folder(run), labels, classifier, trust)

@@ -6,9 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.schema import ExperimentConfig
+from transfercli.data.columns import config_columns, write_columns
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_dataset
 from transfercli.evaluation.gates import from_config
+from transfercli.evaluation.slices import table_slices
 from transfercli.events import Events
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, point_latest, read_record, status_of
@@ -54,6 +56,8 @@ def train(request: TrainRequest, events: Events) -> Result:
             dataset = read_data(job, events)
         labels = labels_for(job.config, source, dataset.labels)
         from_config(job.config.evaluation.gates, labels)  # known now, not when it is trained and evaluated
+        sliced = table_slices(job.config.evaluation.slices)
+        columns = config_columns(job.config.data, job.folder, sliced)
         prepare_backend(job.config)
         classifier, report = new_classifier(job.config, source, labels, job.folder, events)
         setup = set_up(job, dataset, classifier, watch, events, trial=request.dry_run)
@@ -62,6 +66,8 @@ def train(request: TrainRequest, events: Events) -> Result:
         if request.dry_run:
             return estimate(setup)
         begin_run(job, setup, source, report, events)
+        if columns:
+            write_columns(job.run.slices, columns, sliced)
         with record.status_kept(job.run):
             draw_batch(job.run.batch, setup.stages.whole().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
