@@ -22,12 +22,19 @@ class SplitName(StrEnum):
     test = "test"
 
 
+class GateOn(StrEnum):
+    POINT = "point"
+    LOWER = "lower"
+
+
 class GateFailed(GateError):
     """Carries the normal result of the evaluation."""
 
     def __init__(self, result: dict[str, Any]) -> None:
         failed = [gate for gate in result["gates"] if not gate["passed"]]
-        told = "; ".join(f"{g['metric']} is {_number(g['value'])}, wanted {g['op']} {g['bound']:g}" for g in failed)
+        told = "; ".join(
+            f"{g['metric']} is {_number(g['value'])}, wanted {g['op']} {g['bound']:g}{_missed_by(g)}" for g in failed
+        )
         super().__init__(f"{len(failed)} of {len(result['gates'])} gates not met: {told}")
         self.result = result
 
@@ -42,6 +49,9 @@ def evaluate(
         list[str] | None,
         typer.Option("--min", metavar="METRIC=VALUE", help="a gate, such as accuracy=0.9 or ece<=0.05; repeatable"),
     ] = None,
+    gate_on: Annotated[
+        GateOn, typer.Option("--gate-on", help="hold gates against the value, or the worse end of its 95% interval")
+    ] = GateOn.POINT,
     runs: Runs = RUNS,
     json: Json = False,
     quiet: Quiet = False,
@@ -53,7 +63,7 @@ def evaluate(
         from transfercli.runs.folder import RunFolder
         from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run, evaluation_folder
 
-        request = EvaluateRequest(run, runs, split.value, data, tuple(minimum or ()))
+        request = EvaluateRequest(run, runs, split.value, data, tuple(minimum or ()), gate_on.value)
         result, evaluation = evaluate_run(request, console)
         shown.extend(evaluation.shown)
         places.append(evaluation_folder(RunFolder(Path(result["run"])), request))
@@ -85,16 +95,48 @@ def _show(result: dict[str, Any], shown: list[str], place: Path) -> None:
         print("\nconfusion matrix (rows: true class, columns: predicted)")
         rows = [(label, *row) for label, row in zip(labels, result["confusion_matrix"], strict=True)]
         print_table(("", *labels), rows)
+    _show_trust(result)
+    if result["slices"]:
+        print()
+        print_table(
+            ("slice", "part", "images", "accuracy", "macro f1"),
+            [
+                (s["slice"], s["value"], s["examples"], s["metrics"]["accuracy"], s["metrics"]["macro_f1"])
+                for s in result["slices"]
+            ],
+        )
     if result["gates"]:
         print()
         print_table(
             ("gate", "wanted", "value", ""),
             [
-                (g["metric"], f"{g['op']} {g['bound']:g}", g["value"], "passed" if g["passed"] else "NOT MET")
+                (
+                    g["metric"],
+                    f"{g['op']} {g['bound']:g}",
+                    g["value"],
+                    "passed" if g["passed"] else f"NOT MET{_missed_by(g)}",
+                )
                 for g in result["gates"]
             ],
         )
     print(f"\nreport  {place / 'report.html'}")
+
+
+def _show_trust(result: dict[str, Any]) -> None:
+    calibration, abstention = result["calibration"], result["abstention"]
+    if calibration:
+        told = f"{calibration['ece_before']:.4f} -> {calibration['ece_after']:.4f}"
+        print(f"\ntemperature {calibration['temperature']:.3f}, error of calibration {told}")
+    if abstention:
+        (name, wanted) = next(iter(abstention["target"].items()))
+        print(
+            f"abstains for {name} {wanted:g}: keeps {abstention['coverage']:.1%} of the images,"
+            f" accuracy {_number(abstention['accuracy'])}"
+        )
+
+
+def _missed_by(gate: dict[str, Any]) -> str:
+    return "" if gate["value"] is None else f" by {abs(gate['value'] - gate['bound']):.4f}"
 
 
 def _with_interval(result: dict[str, Any], name: str) -> str:
