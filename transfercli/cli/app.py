@@ -14,6 +14,7 @@ import transfercli
 from transfercli.cli import cache as cache_commands
 from transfercli.cli import config as config_commands
 from transfercli.cli import data as data_commands
+from transfercli.cli import runs as runs_commands
 from transfercli.cli.evaluate import evaluate
 from transfercli.cli.export import export
 from transfercli.cli.sample import sample
@@ -52,6 +53,7 @@ app.command()(pretrain)
 app.command()(finetune)
 app.command()(evaluate)
 app.command()(export)
+app.add_typer(runs_commands.app, name="runs")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import typer
 
 from transfercli.cli.exits import run_command
 from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
+from transfercli.cli.runs import curves_of
 from transfercli.cli.tables import print_pairs, print_table
 from transfercli.errors import GateError
 from transfercli.events import counted
@@ -83,6 +84,7 @@ def _show(result: dict[str, Any], shown: list[str], place: Path) -> None:
             ("run", result["run"]),
             ("split", f"{result['split']}, {counted(result['examples'], 'image')}"),
             *((name, _with_interval(result, name)) for name in names),
+            *curves_of(Path(result["run"])),
         ]
     )
     print()
@@ -136,7 +138,7 @@ def _show_trust(result: dict[str, Any]) -> None:
 
 
 def _missed_by(gate: dict[str, Any]) -> str:
-    return "" if gate["value"] is None else f" by {abs(gate['value'] - gate['bound']):.4f}"
+    return "" if gate["value"] is None else f", missed by {abs(gate['value'] - gate['bound']):.4f}"
 
 
 def _with_interval(result: dict[str, Any], name: str) -> str:

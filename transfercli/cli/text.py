@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -19,6 +20,19 @@ def _escape(character: str) -> str:
 def shortened(text: str, most: int) -> str:
     """At most so many characters, the last of them "…" where some are left out."""
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], most: int = 40) -> str:
+    """A bar a value, from the lowest to the highest; of more than `most`, as many evenly taken, the last among them."""
+    if not values:
+        return ""
+    steps = max(1, min(most, len(values)) - 1)
+    chosen = [values[round(i * (len(values) - 1) / steps)] for i in range(min(most, len(values)))]
+    low, span = min(chosen), max(chosen) - min(chosen)
+    return "".join(BARS[round((value - low) / span * (len(BARS) - 1)) if span else 0] for value in chosen)
 
 
 def duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from transfercli.cli.exits import run_command
 from transfercli.cli.options import RUNS, Json, Overrides, Quiet, Runs, Verbose
+from transfercli.cli.runs import curves_of
 from transfercli.cli.tables import print_pairs, print_table
 from transfercli.cli.text import byte_size, duration
 
@@ -97,6 +98,7 @@ def _show(result: dict[str, Any]) -> None:
             ("best epoch", result["best_epoch"]),
             ("val accuracy", f"{metrics['val_accuracy']:.4f}"),
             ("val loss", f"{metrics['val_loss']:.4f}"),
+            *curves_of(Path(result["run"])),
             ("time", duration(result["seconds"]["total"])),
             ("next", f"transfercli evaluate {shlex.quote(result['run'])}"),
         ]

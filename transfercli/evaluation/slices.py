@@ -49,7 +49,7 @@ def by_thirds(values: npt.NDArray[np.float64], names: tuple[str, str, str], unit
     cuts = np.unique(np.quantile(values, [1 / 3, 2 / 3], method="inverted_cdf"))
     place = np.searchsorted(cuts, values, side="left")
     present = np.unique(place)
-    chosen = {1: (names[1],), 2: (names[0], names[2])}.get(len(present), names)
+    chosen = {1: ("all",), 2: (names[0], names[2])}.get(len(present), names)
     told = {}
     for index, name in zip(present, chosen, strict=True):
         mine = values[place == index]

@@ -234,6 +234,12 @@ def _linked(experiment: Path, link: str) -> RunFolder:
     return RunFolder(experiment / place.readlink())
 
 
+def all_runs(runs: Path) -> list[RunFolder]:
+    """Every run under `runs`, whatever its state: by experiment, the oldest first."""
+    folders = sorted(path for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else []
+    return [run for folder in folders for run in _runs_of(folder)]
+
+
 def _runs_of(experiment: Path) -> list[RunFolder]:
     folders = (path for path in experiment.iterdir() if path.is_dir() and not path.is_symlink())
     return [RunFolder(path) for path in sorted(folders) if _is_run(path)]

@@ -1,0 +1,177 @@
+"""`transfercli runs`: what runs there are, what is known of one, and which is better."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from transfercli.cli.exits import run_command
+from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
+from transfercli.cli.tables import print_pairs, print_table
+from transfercli.cli.text import byte_size, duration, sparkline
+from transfercli.errors import UsageError
+
+SHOWN_IMAGES = 5
+app = typer.Typer(help="List, show and compare runs.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="only its runs")] = None,
+    runs: Runs = RUNS,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Every run, by experiment, the oldest first."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.runs import list_runs
+
+        return list_runs(runs, experiment)
+
+    run_command(work, _show_list, as_json=json, quiet=quiet, verbose=verbose)
+
+
+@app.command()
+def show(run: Run, runs: Runs = RUNS, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Status, metrics, curves, lineage and files of a run."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.runs import show_run
+
+        return show_run(run, runs)
+
+    run_command(work, _show_run, as_json=json, quiet=quiet, verbose=verbose)
+
+
+@app.command()
+def compare(
+    names: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN…", help="the first is what the others are held against")
+    ],
+    split: Annotated[str, typer.Option("--split", help="validation or test")] = "test",
+    metric: Annotated[str, typer.Option("--metric", help="the metric that decides")] = "accuracy",
+    runs: Runs = RUNS,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Differences on the same images, with paired intervals and McNemar's test."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.config.choices import names as names_of
+        from transfercli.workflows.compare import CompareRequest, compare_runs
+
+        if len(names) < 2:
+            raise UsageError(f"runs compare needs two runs or more; received {len(names)}")
+        if split not in ("validation", "test"):
+            raise UsageError(f"--split must be validation or test; received {split!r}")
+        if metric not in names_of("metric"):
+            raise UsageError(f"--metric must be one of {', '.join(names_of('metric'))}; received {metric!r}")
+        return compare_runs(CompareRequest(tuple(names), runs, split, metric), console)
+
+    run_command(work, _show_comparisons, as_json=json, quiet=quiet, verbose=verbose)
+
+
+def _show_list(result: dict[str, Any]) -> None:
+    if not result["runs"]:
+        print("no runs yet")
+        return
+    print_table(
+        ("run", "status", "created", "val accuracy", "test accuracy", "time", ""),
+        [
+            (
+                f"{row['experiment']}/{row['run_id']}",
+                row["status"],
+                (row["created"] or "-")[:19],
+                row["val_accuracy"],
+                row["test_accuracy"],
+                "-" if row["total_seconds"] is None else duration(row["total_seconds"]),
+                ", ".join(row["links"]),
+            )
+            for row in result["runs"]
+        ],
+    )
+
+
+def _show_run(result: dict[str, Any]) -> None:
+    seconds = result["seconds"] or {}
+    print_pairs(
+        [
+            ("run", result["run"]),
+            ("status", result["status"] + (f" ({', '.join(result['links'])})" if result["links"] else "")),
+            ("command", result["command"]),
+            ("created", result["created"]),
+            ("best epoch", result["best_epoch"]),
+            *((name.replace("_", " "), f"{value:.4f}") for name, value in (result["metrics"] or {}).items()),
+            *((f"{name} curve", curve(values)) for name, values in result["curves"].items() if len(values) > 1),
+            *((f"{split} accuracy", f"{m['accuracy']:.4f}") for split, m in result["evaluations"].items()),
+            ("time", ", ".join(f"{stage} {duration(value)}" for stage, value in seconds.items()) or None),
+            ("lineage", " <- ".join(f"{one['run']} ({one['status']})" for one in result["lineage"])),
+            ("files", f"{len(result['files'])}, {byte_size(sum(file['bytes'] for file in result['files']))}"),
+        ]
+    )
+
+
+def curve(values: list[float | None]) -> str:
+    """A sparkline between its first and its last value."""
+    known = [value for value in values if value is not None]
+    return f"{known[0]:.4f} {sparkline(known)} {known[-1]:.4f}" if known else "-"
+
+
+def curves_of(run: Path) -> list[tuple[str, str]]:
+    """Lines of a table: the curves of a run that trained for more than an epoch."""
+    from transfercli.runs.folder import RunFolder
+    from transfercli.training import history
+
+    lines = history.read(RunFolder(run).metrics)
+    names = ("val_loss", "val_accuracy") if len(lines) > 1 else ()
+    return [(f"{name} curve".replace("_", " "), curve([line.get(name) for line in lines])) for name in names]
+
+
+def _show_comparisons(result: dict[str, Any]) -> None:
+    for one in result["comparisons"]:
+        print_pairs(
+            [
+                ("champion", one["champion"]),
+                ("challenger", one["challenger"]),
+                ("images", f"{one['examples']} of {result['split']}"),
+                ("fixed", _some(one["fixed"])),
+                ("broken", _some(one["broken"])),
+                ("McNemar's test", f"p = {one['mcnemar']['p_value']:.4g}"),
+                *(
+                    (f"seconds: {stage}", f"{_plain(s['champion'])} -> {_plain(s['challenger'])}")
+                    for stage, s in one["seconds"].items()
+                ),
+            ]
+        )
+        print()
+        print_table(
+            ("metric", "champion", "challenger", "difference", "95% interval", "detectable"),
+            [
+                (name, v["champion"], v["challenger"], v["difference"], _interval(v["interval"]), v["detectable"])
+                for name, v in one["metrics"].items()
+                if not name.startswith(("precision[", "f1["))
+            ],
+        )
+        if one["config"]:
+            print()
+            rows = [(c["key"], str(c["champion"]), str(c["challenger"])) for c in one["config"]]
+            print_table(("config", "champion", "challenger"), rows)
+        print()
+
+
+def _some(paths: list[str]) -> str:
+    more = f" and {len(paths) - SHOWN_IMAGES} more" if len(paths) > SHOWN_IMAGES else ""
+    return f"{len(paths)}" + (f": {', '.join(paths[:SHOWN_IMAGES])}{more}" if paths else "")
+
+
+def _interval(interval: list[float] | None) -> str:
+    return "-" if interval is None else f"{interval[0]:+.4f} to {interval[1]:+.4f}"
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

@@ -1,0 +1,92 @@
+"""`runs list` and `runs show`: what stands in the run folders, read and put together; nothing is computed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from transfercli.errors import ArtefactError
+from transfercli.runs.folder import RunFolder, all_runs, find_run, read_json
+
+LINKS = ("latest", "champion")
+CURVES = ("loss", "val_loss", "accuracy", "val_accuracy")
+
+
+def list_runs(runs: Path, experiment: str | None = None) -> dict[str, Any]:
+    """{"runs": [one object a run]}; of a run whose record is damaged, only where it is and that it is damaged."""
+    found = [run for run in all_runs(runs) if experiment in (None, run.experiment)]
+    if experiment and not found:
+        there = ", ".join(dict.fromkeys(run.experiment for run in all_runs(runs))) or "none"
+        raise ArtefactError(f"no experiment {experiment!r} with runs under {runs}", f"experiments there: {there}")
+    return {"runs": [_row(run) for run in found]}
+
+
+def show_run(text: str, runs: Path) -> dict[str, Any]:
+    """Status, metrics, curves, evaluations, lineage back to the first base, and files of one run."""
+    from transfercli.training import history
+
+    run = find_run(text, runs)
+    facts = read_json(run.record)
+    lines = history.read(run.metrics)
+    return {
+        **_row(run),
+        "command": facts.get("command"),
+        "failure": facts.get("failure"),
+        "best_epoch": facts.get("best_epoch"),
+        "metrics": facts.get("metrics"),
+        "seconds": facts.get("seconds"),
+        "curves": {name: [line.get(name) for line in lines] for name in CURVES},
+        "evaluations": {place.name: read_json(place / "metrics.json")["metrics"] for place in _evaluations(run)},
+        "lineage": lineage(run),
+        "files": [
+            {"path": file.relative_to(run.path).as_posix(), "bytes": file.stat().st_size}
+            for file in sorted(run.path.rglob("*"))
+            if file.is_file() and not file.is_symlink()
+        ],
+    }
+
+
+def lineage(run: RunFolder) -> list[dict[str, Any]]:
+    """The run and those whose weights it began with, back to the first; one that is gone is told as such."""
+    found: list[dict[str, Any]] = []
+    labels: set[str] = set()
+    label: str | None = run.label
+    root = Path(os.path.realpath(run.path)).parent.parent
+    while label and label not in labels:
+        labels.add(label)
+        record = root / label / "run.json"
+        facts = read_json(record) if record.is_file() else {}
+        found.append({"run": label, "status": facts.get("status", "gone"), "workflow": facts.get("workflow")})
+        label = facts.get("parent")
+    return found
+
+
+def _row(run: RunFolder) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": str(run.path), "experiment": run.experiment, "run_id": run.run_id}
+    try:
+        facts = read_json(run.record)
+        metrics, seconds = facts.get("metrics") or {}, facts.get("seconds") or {}
+        row |= {"status": facts["status"], "created": facts.get("created"), "workflow": facts.get("workflow")}
+        row |= {"val_accuracy": metrics.get("val_accuracy"), "total_seconds": seconds.get("total")}
+        row["test_accuracy"] = _test_accuracy(run)
+    except (ArtefactError, KeyError, AttributeError, TypeError):
+        row |= {"status": "damaged", "created": None, "workflow": None}
+        row |= dict.fromkeys(("val_accuracy", "total_seconds", "test_accuracy"))
+    parent = run.path.parent
+    row["links"] = [
+        name for name in LINKS if (parent / name).is_symlink() and str((parent / name).readlink()) == run.run_id
+    ]
+    row["parent"] = facts.get("parent") if row["status"] != "damaged" else None
+    return row
+
+
+def _test_accuracy(run: RunFolder) -> float | None:
+    place = run.evaluation("test") / "metrics.json"
+    value: float | None = read_json(place)["metrics"]["accuracy"] if place.is_file() else None
+    return value
+
+
+def _evaluations(run: RunFolder) -> list[Path]:
+    places = sorted(run.evaluations.iterdir()) if run.evaluations.is_dir() else []
+    return [place for place in places if (place / "metrics.json").is_file()]
