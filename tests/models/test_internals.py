@@ -11,6 +11,7 @@ from transfercli.models.internals import (
     inner_layers,
     position_of,
     structure,
+    sum_nothing,
     without_autocast,
 )
 
@@ -72,3 +73,22 @@ def test_an_optimizer_knows_the_place_of_each_variable(nested):
     optimizer = keras.optimizers.Adam()
     optimizer.build(nested.trainable_variables)
     assert [position_of(optimizer, v) for v in nested.trainable_variables] == [0, 1, 2, 3]
+
+
+def test_an_optimizer_of_one_device_leaves_no_graph_behind_and_learns_the_same():
+    from tensorflow.python.framework.ops import gradient_registry
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    weights, ends, registered = model.get_weights(), [], []
+    for alone in (False, True):
+        model.set_weights(weights)
+        optimizer = keras.optimizers.SGD(0.1)
+        if alone:
+            sum_nothing(optimizer)
+        model.compile(optimizer, "mse")
+        before = len(gradient_registry.list())
+        model.fit(np.ones((2, 4), "float32"), np.zeros((2, 2), "float32"), verbose=0)
+        registered.append(len(gradient_registry.list()) - before)
+        ends.append(model.get_weights())
+    assert registered[0] > registered[1] == 0
+    assert all(np.array_equal(one, other) for one, other in zip(*ends, strict=True))

@@ -46,3 +46,13 @@ def position_of(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
     """The place of a variable among those an optimizer was built for."""
     position: int = optimizer._get_variable_index(variable)
     return position
+
+
+def sum_nothing(optimizer: keras.optimizers.Optimizer) -> None:
+    """An optimizer of one process and one device, whose gradients are their own sum already.
+
+    Keras asks TensorFlow for the sum all the same, which registers a gradient of it for good with every step function
+    that is traced: the graph, and all that it reads its batches from, then stay until the process ends.
+    """
+    if hasattr(optimizer, "_all_reduce_sum_gradients"):
+        optimizer._all_reduce_sum_gradients = list

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +28,8 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
 
     Called once, before a model is built; a second call in the same process changes the seed only.
     """
+    if "keras" in sys.modules:
+        gc.collect()  # models are cycles: those of an earlier training hold its images open until they are found
     if compute.threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(compute.threads))
     with _chatter_hidden():
@@ -78,7 +82,8 @@ def accelerators() -> list[str]:
 def pipeline(batches: Batches) -> Any:
     """What `fit` reads batches from, made once for all epochs; each reads them anew, in the order they then have.
 
-    Where it is given a PyDataset, TensorFlow traces a pipeline for it in every call, longer than it trains a head for.
+    The caller holds `batches` for as long as it reads. Where `fit` is given a PyDataset, TensorFlow traces a pipeline
+    for it in every call, longer than it trains a head for.
     """
     import keras
 
@@ -87,9 +92,13 @@ def pipeline(batches: Batches) -> Any:
     import tensorflow as tf
 
     like = [np.asarray(part) for part in batches[0]]
+    served = weakref.ref(batches)  # TensorFlow never lets go of what it has been given to call
+
+    def serve(number: Any) -> Any:
+        return served()[number]  # type: ignore[index]
 
     def read(number: Any) -> tuple[Any, ...]:
-        parts = tf.numpy_function(batches.__getitem__, [number], [one.dtype for one in like])
+        parts = tf.numpy_function(serve, [number], [one.dtype for one in like])
         return tuple(tf.ensure_shape(part, (None, *one.shape[1:])) for part, one in zip(parts, like, strict=True))
 
     return tf.data.Dataset.range(len(batches)).map(read).prefetch(1)

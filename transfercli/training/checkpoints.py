@@ -18,9 +18,10 @@ from typing import Any
 
 from transfercli.errors import ArtefactError
 from transfercli.events import Events
-from transfercli.models.weights import file_sha256
+from transfercli.models.safe_tensors import Tensors, read_safetensors
+from transfercli.models.weight_files import file_sha256
 from transfercli.runs import atomic
-from transfercli.training.tensor_file import Tensors, read_tensors_file, tensors_sha256, write_tensors
+from transfercli.training.tensor_file import tensors_sha256, write_tensors
 
 MODEL, STATE, PROGRESS, MANIFEST = "model.safetensors", "state.safetensors", "state.json", "manifest.json"
 FROZEN = "frozen.safetensors"
@@ -140,11 +141,11 @@ class Checkpoints:
 
 def _read(folder: Path) -> Checkpoint:
     hashes = _verified(folder)
-    model = read_tensors_file(folder / MODEL)
+    model = read_safetensors(folder / MODEL)
     if _BESIDE in hashes:
-        model |= read_tensors_file(folder.resolve().parent / FROZEN)
+        model |= read_safetensors(folder.resolve().parent / FROZEN)
     progress = json.loads((folder / PROGRESS).read_bytes())
-    return Checkpoint(dict(sorted(model.items())), read_tensors_file(folder / STATE), progress)
+    return Checkpoint(dict(sorted(model.items())), read_safetensors(folder / STATE), progress)
 
 
 def _verified(folder: Path) -> dict[str, str]:

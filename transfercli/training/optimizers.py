@@ -42,7 +42,10 @@ def build_optimizer(config: OptimizerConfig, learning_rate: Any) -> keras.optimi
     Weight decay is decoupled from the gradient for every row (Loshchilov & Hutter 2019) and spares biases and
     normalisation, as is usual.
     """
+    from transfercli.models.internals import sum_nothing
+
     optimizer = OPTIMIZERS[config.name](config, learning_rate)
+    sum_nothing(optimizer)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.models.safe_tensors import Tensors, read_safetensors
 from transfercli.runs.atomic import write_all
 
 ALIGNMENT = 8  # bytes of the header are a multiple of it
@@ -53,11 +52,6 @@ def tensors_sha256(tensors: Mapping[str, np.ndarray]) -> str:
     for part in _parts(tensors):
         digest.update(part)
     return digest.hexdigest()
-
-
-def read_tensors_file(path: Path) -> Tensors:
-    """The tensors of a file; `ArtefactError` where it cannot be read or is no safetensors file."""
-    return read_safetensors(path)
 
 
 def _parts(tensors: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryview]:
