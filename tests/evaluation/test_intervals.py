@@ -121,7 +121,9 @@ def test_the_interval_of_macro_f1_agrees_with_scikit_learn_on_drawn_images(digit
 CONFUSION = np.array([[0.85, 0.10, 0.05], [0.15, 0.75, 0.10], [0.05, 0.15, 0.80]])
 SHARES = np.array([0.5, 0.3, 0.2])  # of every set: the bootstrap is stratified, as the splits are
 NAMES = ("a", "b", "c")
-COVERED = [name for name in METRICS if name not in ("top5_accuracy", "ece")]
+COVERED = [name for name in METRICS if name != "top5_accuracy"]  # which is 1 with three classes
+# Percentiles fall short where resampling is biased or what is drawn is skewed; docs/evaluation.md says how far.
+SHORT = ("average_precision", "ece", "log_loss")
 COVERED_OF_ONE_CLASS = ("recall[a]", "recall[c]", "precision[b]", "f1[c]")
 
 
@@ -135,7 +137,9 @@ def test_intervals_cover_the_truth_in_93_to_97_of_100_simulated_sets_of_500_pred
         found = intervals(targets, probabilities, NAMES, seed=trial)
         for name, value in truth.items():
             covered[name] += found[name][0] <= value <= found[name][1]
+    short = {name: covered.pop(name) for name in SHORT}
     assert {name: count for name, count in covered.items() if not 930 <= count <= 970} == {}
+    assert {name: count for name, count in short.items() if not 880 <= count <= 970} == {}
 
 
 def _drawn(rng: np.random.Generator, images: int) -> tuple[np.ndarray, np.ndarray]:
