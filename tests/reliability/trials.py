@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
 import signal
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,9 @@ from typing import Any
 import yaml
 
 from tests.reliability.zygote import Zygote
+from transfercli.events import Events
 from transfercli.runs.folder import RunFolder
+from transfercli.training.checkpoints import Checkpoints
 
 CLASSES, IMAGES = "012", 20
 
@@ -152,3 +156,40 @@ def check_kills_at_calls(zygote: Zygote, experiment: str, calls: Iterable[tuple[
             found += [f"{act} at {at} ({kind}): {trouble}" for trouble in complaints(zygote, label, wanted)]
             shutil.rmtree(run_of(zygote.folder, label).path)
     return found
+
+
+def check_full_disk(zygote: Zygote, experiment: str, count: int, draw: random.Random) -> list[str]:
+    """Fill the file system of the world to its last byte at random moments of a run; every complaint.
+
+    A run must end with exit 8, or be done; the newest whole epoch must load; and once there is room it goes on.
+    """
+    whole = start(zygote, f"{experiment}/whole")
+    wanted, filler = ending_of(run_of(zygote.folder, f"{experiment}/whole")), zygote.folder / "filler"
+    found = []
+    for trial in range(count):
+        label = f"{experiment}/full-{trial}"
+        timer = threading.Timer(draw.uniform(0, whole["seconds"]), fill, [filler])
+        timer.start()
+        done = start(zygote, label)
+        timer.join()
+        filler.unlink()
+        trouble = [] if done["rc"] in (0, 8) else [f"exit {done['rc']}: {done['stderr'][-300:]}"]
+        run = run_of(zygote.folder, label)
+        epochs = Kept.of(run).epochs
+        if epochs and Checkpoints(run.checkpoints).newest(Events())[0].progress["epoch"] != epochs[-1]:
+            trouble.append(f"epoch {epochs[-1]} does not load")
+        if run.record.exists():
+            json.loads(run.record.read_text())
+        trouble += complaints(zygote, label, wanted)
+        found += [f"full-{trial}: {one}" for one in trouble]
+        shutil.rmtree(run.path)
+    return found
+
+
+def fill(file: Path) -> None:
+    """Take all that is left of a file system."""
+    block = b"\0" * 2**20
+    with file.open("wb", buffering=0) as opened, contextlib.suppress(OSError):
+        while True:
+            if opened.write(block) < len(block):
+                block = block[:4096]
