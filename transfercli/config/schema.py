@@ -325,15 +325,22 @@ class PromoteConfig(Section):
     metric: Annotated[str, Row("metric")] = Field("accuracy", description="what a challenger must improve")
     min_gain: NonNegative = Field(0.0, description="least gain of that metric")
     confidence: Fraction = Field(0.95, description="confidence of the paired bootstrap")
-    per_class_floor: Share | None = Field(None, description="least recall of every class")
+    per_class_floor: Share | None = Field(None, description="least recall of every class; less rejects")
+    max_latency_ratio: Positive | None = Field(
+        None, description="most that an image may take, in times of what it takes the champion; more rejects"
+    )
 
 
 class RetrainConfig(Section):
-    """For the scheduled verb `retrain`, which is not in this version: checked, and not used yet."""
+    """For the scheduled verb `retrain`."""
 
     start: Literal["champion", "base"] = Field("champion", description="what a challenger starts from")
     when: Literal["changed", "drifted", "always"] = Field("changed", description="when there is anything to do")
     promote: PromoteConfig = Field(default_factory=PromoteConfig)
+    on_decision: list[Text] = Field(
+        default_factory=list,
+        description="a program and its arguments that get each decision as JSON on stdin, where --allow-hooks is given",
+    )
 
 
 class TrackingConfig(Section):

@@ -135,7 +135,8 @@ def _read_by_child(path: Path, taken: Path | None, events: Events) -> None:
             )
         except TimeoutError:
             raise ArtefactError(
-                f"model.weights.path: {path.name} could not be read within {CHILD_SECONDS} s", "fetch or write the file again"
+                f"model.weights.path: {path.name} could not be read within {CHILD_SECONDS} s",
+                "fetch or write the file again",
             ) from None
     _check_ended(path, ended)
 

@@ -100,9 +100,9 @@ class RunFolder:
         return self.evaluations / split
 
 
-def new_run_id(now: datetime | None = None) -> str:
-    """`YYYYMMDD-HHMMSS-xxxxxx`, in UTC."""
-    return f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+def new_run_id(now: datetime | None = None, suffix: str = "") -> str:
+    """`YYYYMMDD-HHMMSS-xxxxxx`, in UTC; the end is drawn where nobody gives it."""
+    return f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{suffix or secrets.token_hex(3)}"
 
 
 def check_run_id(run_id: str) -> str:

@@ -36,7 +36,9 @@ def promote(request: PromoteRequest, events: Events) -> dict[str, Any]:
         run = champions.checked(named or champions.before(experiment))
         if present is None or present.run_id != run.run_id:
             how, why = ("by hand", "promoted by hand") if named else ("rolled back", "went back to the champion before")
-            champions.enthrone(experiment, Decision(how, why, run.run_id, facts={"previous": present and present.run_id}))
+            champions.enthrone(
+                experiment, Decision(how, why, run.run_id, facts={"previous": present and present.run_id})
+            )
         else:
             events.info(f"{run.label} is the champion already")
     return {

@@ -34,16 +34,21 @@ def train(request: TrainRequest, events: Events) -> Result:
 
     Nothing is written before the config and the data are known to be good.
     """
-    watch = Stopwatch()
     job = decide(request)
+    waiting = partial(events.progress, "waiting for the lock", 0, 1, "")
+    with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
+        return train_job(job, events, trial=request.dry_run)
+
+
+def train_job(job: Job, events: Events, *, dataset: Dataset | None = None, trial: bool = False) -> Result:
+    """The same for a job that is decided, while its experiment's lock is held.
+
+    dataset: of the job, where it has been read already; trial: only estimate.
+    """
+    watch = Stopwatch()
     if job.overruled:
         events.warn(job.overruled)
-    waiting = partial(events.progress, "waiting for the lock", 0, 1, "")
-    with (
-        job.loaded.placing(),
-        experiment_lock(job.run.path.parent, request.wait, waiting),
-        told_how_to_go_on(job, events),
-    ):
+    with told_how_to_go_on(job, events):
         finished = finished_result(job)
         if finished is not None:
             events.info(f"{job.run.label} is complete already; this is its result")
@@ -53,17 +58,17 @@ def train(request: TrainRequest, events: Events) -> Result:
         if is_keras(job.config.data.train):
             prepare_backend(job.config)  # before its data sets are imported from Keras
         with watch("ingest"):
-            dataset = read_data(job, events)
+            dataset = dataset or read_data(job, events)
         labels = labels_for(job.config, source, dataset.labels)
         from_config(job.config.evaluation.gates, labels)  # known now, not when it is trained and evaluated
         sliced = table_slices(job.config.evaluation.slices)
         columns = config_columns(job.config.data, job.folder, sliced)
         prepare_backend(job.config)
         classifier, report = new_classifier(job.config, source, labels, job.folder, events)
-        setup = set_up(job, dataset, classifier, watch, events, trial=request.dry_run)
+        setup = set_up(job, dataset, classifier, watch, events, trial=trial)
         warn_of_frozen_noise(setup, report, events)
         leave_room(job, setup)
-        if request.dry_run:
+        if trial:
             return estimate(setup)
         begin_run(job, setup, source, report, events)
         if columns:

@@ -1,0 +1,92 @@
+import json
+
+import pytest
+
+from transfercli.errors import ArtefactError, UsageError
+from transfercli.runs import champions, decisions
+from transfercli.runs.decisions import Decision
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """An experiment with four runs that say they are complete."""
+    for run_id in ("a", "b", "c", "d"):
+        folder = tmp_path / "exp" / run_id
+        (folder / "checkpoints" / "epoch-00001").mkdir(parents=True)
+        (folder / "checkpoints" / "last").symlink_to("epoch-00001")
+        (folder / "run.json").write_text(json.dumps({"status": "completed"}))
+    return tmp_path / "exp"
+
+
+def crown(experiment, run_id, how="promoted"):
+    champions.enthrone(experiment, Decision(how, "it was better", run_id, run_id))
+
+
+def test_there_is_no_champion_at_first(experiment):
+    assert champions.champion_of(experiment) is None
+    assert champions.settle(experiment) is None
+
+
+def test_a_promotion_is_logged_and_the_link_is_relative(experiment):
+    crown(experiment, "a", "first")
+    assert str((experiment / "champion").readlink()) == "a"
+    assert [one.decision for one in decisions.read(experiment)] == ["first"]
+
+
+def test_a_promotion_that_was_logged_and_not_carried_out_is_carried_out_at_the_next_start(experiment):
+    crown(experiment, "a", "first")
+    decisions.append(experiment, Decision("promoted", "then it died", "b", "b"))
+    assert champions.champion_of(experiment).run_id == "a"
+    assert champions.settle(experiment).run_id == "b"
+    assert str((experiment / "champion").readlink()) == "b"
+
+
+def test_a_decision_that_promotes_nobody_leaves_the_champion(experiment):
+    crown(experiment, "a", "first")
+    decisions.append(experiment, Decision("rejected", "worse", "a", "b"))
+    assert champions.settle(experiment).run_id == "a"
+
+
+def test_a_line_that_a_kill_cut_short_decides_nothing(experiment):
+    crown(experiment, "a", "first")
+    with (experiment / "decisions.jsonl").open("a") as file:
+        file.write('{"decision": "promoted", "champion": "b", "rea')
+    assert champions.settle(experiment).run_id == "a"
+    crown(experiment, "c")
+    assert [one.champion for one in decisions.read(experiment)] == ["a", "c"]
+
+
+def test_going_back_twice_goes_back_two_champions(experiment):
+    for run_id in ("a", "b", "c"):
+        crown(experiment, run_id)
+    assert champions.before(experiment).run_id == "b"
+    crown(experiment, "b", "rolled back")
+    assert champions.before(experiment).run_id == "a"
+    crown(experiment, "d")
+    assert champions.before(experiment).run_id == "b"
+
+
+def test_with_one_champion_there_is_none_to_go_back_to(experiment):
+    crown(experiment, "a", "first")
+    with pytest.raises(UsageError, match="no earlier champion"):
+        champions.before(experiment)
+
+
+def test_a_champion_before_that_was_removed_is_told(experiment):
+    crown(experiment, "a", "first")
+    crown(experiment, "b")
+    (experiment / "a" / "run.json").unlink()
+    with pytest.raises(ArtefactError, match="exp/a"):
+        champions.before(experiment)
+
+
+def test_a_run_that_is_not_complete_cannot_be_champion(experiment):
+    (experiment / "a" / "run.json").write_text(json.dumps({"status": "interrupted"}))
+    with pytest.raises(ArtefactError, match="interrupted"):
+        champions.checked(champions.RunFolder(experiment / "a"))
+
+
+def test_the_last_word_about_the_data_is_not_one_by_hand_or_an_error(experiment):
+    for word in ("kept", "failed", "by hand"):
+        decisions.append(experiment, Decision(word, "so it was", "a", fingerprint=word))
+    assert decisions.settled(decisions.read(experiment)).decision == "kept"

@@ -1,0 +1,216 @@
+"""Nights of one experiment, on real digits: a linear probe on the base that was pretrained on the digits 0 to 4."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from transfercli.data.manifest import read_manifest
+from transfercli.errors import BusyError, DataError
+from transfercli.events import Events
+from transfercli.runs import decisions
+from transfercli.runs.folder import find_run
+from transfercli.runs.lock import experiment_lock
+
+
+@dataclass
+class Nights:
+    """A folder of images that changes from night to night, and the config of `retrain`."""
+
+    images: Path
+    samples: Path
+    config: Path
+    runs: Path
+
+    def add(self, label: str, first: int, last: int, source: str = "") -> None:
+        """Digits number `first` to `last` of a class, as they are sorted."""
+        place = self.images / label
+        place.mkdir(parents=True, exist_ok=True)
+        for image in sorted((self.samples / "digits-target" / "train" / (source or label)).iterdir())[first:last]:
+            shutil.copy(image, place / image.name)
+
+    def night(self, **more: Any) -> dict[str, Any]:
+        from transfercli.workflows.retrain import Rejected, RetrainRequest, retrain
+
+        try:
+            return retrain(RetrainRequest(self.config, self.runs, **more), Events())
+        except Rejected as rejected:
+            return rejected.result
+
+    @property
+    def experiment(self) -> Path:
+        return self.runs / "nightly"
+
+    @property
+    def words(self) -> list[str]:
+        return [one.decision for one in decisions.read(self.experiment)]
+
+
+@pytest.fixture
+def nights(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nights:
+    """Exports, which take a process each, have a test of their own."""
+    from transfercli.workflows import retrain
+
+    monkeypatch.setattr(retrain, "export_failure", lambda *_: "")
+    world, earlier = source
+    found = Nights(tmp_path / "images", world.samples, tmp_path / "nightly.yaml", tmp_path / "runs")
+    for label in "567":
+        found.add(label, 0, 40)
+    write_config(found, earlier["run"])
+    return found
+
+
+def write_config(nights: Nights, base: str, **more: Any) -> None:
+    import yaml
+
+    config = {
+        "name": "nightly",
+        "data": {"train": "images", "validation": 0.2, "test": 0.3, "image_size": 32},
+        "model": {"base": "small_cnn", "weights": {"run": str(Path(base).resolve())}},
+        "transfer": {"strategy": "linear_probe"},
+        "compute": {"cache_dir": "cache"},
+        **more,
+    }
+    nights.config.write_text(yaml.safe_dump(config))
+
+
+def test_the_first_night_makes_a_champion_and_the_next_finds_nothing_to_do(nights: Nights) -> None:
+    first = nights.night()
+    assert first["decision"] == "first"
+    assert first["champion"] == first["challenger"]
+    assert find_run("nightly@champion", nights.runs).run_id == Path(first["champion"]).name
+    second = nights.night()
+    assert (second["decision"], second["champion"], second["challenger"]) == ("unchanged", first["champion"], None)
+    assert nights.words == ["first", "unchanged"]
+    assert nights.night()["decision"] == "unchanged"
+
+
+def test_more_images_train_a_challenger_that_is_compared_on_the_same_images(nights: Nights) -> None:
+    first = nights.night()
+    nights.add("5", 40, 60)
+    result = nights.night()
+    assert result["decision"] in ("promoted", "kept")
+    assert result["challenger"] != first["champion"]
+    assert result["changes"]["added"] == 20
+    comparison = result["comparison"]
+    assert comparison["metric"] == "accuracy"
+    assert comparison["images"] == result["test"]["images"]
+    low, high = comparison["interval"]
+    assert low <= comparison["gain"] <= high
+    assert nights.night()["decision"] == "unchanged"
+
+
+def test_no_test_image_was_ever_trained_on(nights: Nights) -> None:
+    nights.night()
+    for last in (50, 60):
+        nights.add("6", 40, last)
+        nights.night()
+    seen: dict[str, set[str]] = {"train": set(), "test": set()}
+    for folder in nights.experiment.iterdir():
+        if not folder.is_symlink() and (folder / "dataset.csv").exists():
+            for one in read_manifest(folder / "dataset.csv"):
+                seen.setdefault(one.split, set()).add(one.sha256)
+    assert seen["test"]
+    assert not seen["test"] & seen["train"]
+
+
+def test_a_night_of_wrong_labels_is_rejected_and_the_champion_stays(nights: Nights) -> None:
+    first = nights.night()
+    for old, new in (("5", "6"), ("6", "7"), ("7", "5")):  # each class becomes another, but the test images keep theirs
+        records = read_manifest(Path(first["champion"]) / "dataset.csv")
+        for one in records:
+            if one.split == "train" and one.label == old:
+                (nights.images / new / f"wrong-{Path(one.path).name}").write_bytes(
+                    (nights.images / one.path).read_bytes()
+                )
+                (nights.images / one.path).unlink()
+    result = nights.night()
+    assert result["decision"] == "rejected"
+    assert result["champion"] == first["champion"]
+    assert "worse" in result["reason"]
+    assert find_run("nightly@champion", nights.runs).run_id == Path(first["champion"]).name
+    assert nights.night()["decision"] == "unchanged"
+
+
+def test_a_gate_that_is_not_met_rejects_the_first_challenger(nights: Nights, source: Any) -> None:
+    write_config(nights, source[1]["run"], evaluation={"gates": {"log_loss": 1e-9}})
+    result = nights.night()
+    assert (result["decision"], result["champion"]) == ("rejected", None)
+    assert [gate["passed"] for gate in result["gates"]] == [False]
+    assert not (nights.experiment / "champion").exists()
+    assert nights.night()["decision"] == "unchanged"
+
+
+def test_a_class_below_its_floor_rejects(nights: Nights, source: Any) -> None:
+    write_config(nights, source[1]["run"], retrain={"promote": {"per_class_floor": 1.0}})
+    nights.add("6", 40, 80, source="5")  # fives that are called sixes
+    result = nights.night()
+    assert result["decision"] == "rejected"
+    assert "recall[" in result["reason"]
+
+
+def test_a_new_class_extends_the_head_and_the_champion_is_wrong_about_it(nights: Nights) -> None:
+    nights.night()
+    nights.add("8", 0, 40)
+    result = nights.night()
+    assert result["changes"]["new_classes"] == ["8"]
+    assert json.loads((Path(result["challenger"]) / "labels.json").read_text()) == ["5", "6", "7", "8"]
+    recalls = {row["label"]: row for row in result["comparison"]["per_class"]}
+    assert recalls["8"]["champion"] == 0
+
+
+def test_a_lost_class_is_reported_and_kept(nights: Nights) -> None:
+    nights.night()
+    shutil.rmtree(nights.images / "7")
+    result = nights.night()
+    assert result["changes"]["lost_classes"] == ["7"]
+    assert json.loads((Path(result["challenger"]) / "labels.json").read_text()) == ["5", "6", "7"]
+
+
+def test_a_night_that_is_stopped_is_gone_on_with_by_the_next(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transfercli.workflows import retrain as module
+
+    def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "hold_contest", dies)
+        with pytest.raises(KeyboardInterrupt):
+            nights.night()
+    (begun,) = [
+        path.name for path in nights.experiment.iterdir() if (path / "run.json").exists() and not path.is_symlink()
+    ]
+    assert nights.words == []
+    result = nights.night()
+    assert result["decision"] == "first"
+    assert Path(result["champion"]).name == begun
+
+
+def test_images_that_cannot_be_used_fail_the_night_and_leave_a_line(nights: Nights) -> None:
+    first = nights.night()
+    for image in (nights.images / "5").iterdir():
+        image.write_bytes(b"\x89PNG\r\n\x1a\n damaged on the way")
+    with pytest.raises(DataError):
+        nights.night()
+    assert nights.words == ["first", "failed"]
+    assert find_run("nightly@champion", nights.runs).run_id == Path(first["champion"]).name
+
+
+def test_two_nights_at_once_are_one(nights: Nights) -> None:
+    with experiment_lock(nights.experiment), pytest.raises(BusyError):
+        nights.night()
+
+
+def test_always_trains_again_on_the_same_images(nights: Nights, source: Any) -> None:
+    write_config(nights, source[1]["run"], retrain={"when": "always", "start": "base"})
+    first = nights.night()
+    second = nights.night()
+    assert second["decision"] == "kept"
+    assert second["challenger"] != first["challenger"]
+    assert second["comparison"]["gain"] == 0
+    assert "would have shown" in second["reason"]

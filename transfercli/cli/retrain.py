@@ -1,0 +1,88 @@
+"""`transfercli retrain` and `transfercli promote`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from transfercli.cli.exits import run_command
+from transfercli.cli.options import RUNS, ConfigFile, Json, Overrides, Quiet, Runs, Verbose
+from transfercli.cli.tables import print_pairs
+from transfercli.cli.train import Wait
+
+
+def retrain(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    runs: Runs = RUNS,
+    wait: Wait = 0.0,
+    summary: Annotated[
+        Path | None, typer.Option("--summary", metavar="FILE", help="append the decision as Markdown, for a CI job")
+    ] = None,
+    hooks: Annotated[
+        bool, typer.Option("--allow-hooks", help="run the program that retrain.on_decision names")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train where something changed, and promote what is better; exit 5 where the challenger is rejected."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.retrain import RetrainRequest
+        from transfercli.workflows.retrain import retrain as run_retrain
+
+        return run_retrain(RetrainRequest(config, runs, tuple(overrides or ()), wait, summary, hooks), console)
+
+    run_command(work, _show, as_json=json, quiet=quiet, verbose=verbose)
+
+
+def promote(
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="a completed run", show_default=False)] = None,
+    previous: Annotated[
+        str | None, typer.Option("--previous", metavar="EXPERIMENT", help="go back to the champion before")
+    ] = None,
+    runs: Runs = RUNS,
+    wait: Wait = 0.0,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make a run the champion of its experiment by hand, or go back."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.promote import PromoteRequest
+        from transfercli.workflows.promote import promote as run_promote
+
+        return run_promote(PromoteRequest(run, previous, runs, wait), console)
+
+    names = ("experiment", "champion", "previous")
+    run_command(
+        work,
+        lambda result: print_pairs((name, result[name]) for name in names),
+        as_json=json,
+        quiet=quiet,
+        verbose=verbose,
+    )
+
+
+def _show(result: dict[str, Any]) -> None:
+    pairs = [(name, result[name]) for name in ("decision", "reason", "champion", "challenger")]
+    comparison = result["comparison"]
+    if comparison:
+        low, high = comparison["interval"]
+        pairs += [
+            (comparison["metric"], f"{comparison['challenger']:.4f}, the champion's {comparison['champion']:.4f}"),
+            ("gain", f"{comparison['gain']:+.4f} ({low:+.4f} to {high:+.4f}) on {comparison['images']} test images"),
+        ]
+    for gate in result.get("gates", []):
+        value = "not defined" if gate["value"] is None else f"{gate['value']:.4f}"
+        told = f"{value}, wanted {gate['op']} {gate['bound']:g}" + ("" if gate["passed"] else ": NOT MET")
+        pairs.append((f"gate {gate['metric']}", told))
+    changed = {key: value for key, value in result.get("changes", {}).items() if value}
+    if changed:
+        told = (f"{v if isinstance(v, int) else ', '.join(v)} {k.replace('_', ' ')}" for k, v in changed.items())
+        pairs.append(("images", "; ".join(told)))
+    print_pairs(pairs)

@@ -1,0 +1,129 @@
+"""Champion and challenger on the same test images, none of which either of them has ever learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from transfercli.data.load import load_recorded_split
+from transfercli.data.manifest import read_manifest
+from transfercli.errors import DataError
+from transfercli.events import Events, counted
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.evaluate import EvaluateRequest, probabilities_of, reading_for, report_context
+from transfercli.workflows.lineage import learnt_from
+from transfercli.workflows.model import TrainedRun, load_run
+
+if TYPE_CHECKING:
+    from transfercli.data.dataset import Record, Split
+    from transfercli.evaluation.comparison import Comparison
+    from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.result import Evaluation
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a contest brought out.
+
+    comparison: None without a champion; failed: each gate that the challenger misses, told; facts: for the log.
+    """
+
+    comparison: Comparison | None
+    failed: list[str]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def hold_contest(champion: RunFolder | None, challenger: RunFolder, events: Events) -> Held:
+    """Score both on the test images of the challenger's data, and hold the challenger to its gates.
+
+    Raises `DataError` where no honest test image is left.
+    """
+    from transfercli.evaluation.comparison import compare
+
+    records, known = locked_test(champion, challenger)
+    if known:
+        events.warn(f"{counted(known, 'test image')} left out: a model in the line of one of the two learnt from them")
+    new = load_run(challenger, events)
+    rule = new.config.retrain.promote
+    split = test_split(new, new, records, new.labels, events)
+    predictions = predict(new, split, events)
+    evaluation = evaluated(new, split, predictions)
+    facts: dict[str, Any] = {"gates": evaluation.gates, "test": {"images": len(records), "left_out": known}}
+    failed = [*missed_gates(evaluation), *missed_floor(evaluation, rule.per_class_floor)]
+    if champion is None:
+        return Held(None, failed, facts)
+    old = load_run(champion, events)
+    labels = new.labels + tuple(label for label in old.labels if label not in new.labels)
+    theirs = predict(old, test_split(old, new, records, labels, events), events)
+    found = compare(theirs, widened(predictions, labels), rule.metric, confidence=rule.confidence, seed=new.config.seed)
+    return Held(found, failed, {**facts, "comparison": found.as_json()})
+
+
+def evaluated(trained: TrainedRun, split: Split, predictions: Predictions) -> Evaluation:
+    """As `evaluate` has it, files and all."""
+    from transfercli.evaluation.gates import from_config
+    from transfercli.evaluation.result import evaluate
+    from transfercli.evaluation.write import write_evaluation
+
+    config, run = trained.config, trained.run
+    gates = from_config(config.evaluation.gates, trained.labels)
+    evaluation = evaluate(predictions, shown=config.evaluation.metrics, gates=gates, seed=config.seed)
+    request = EvaluateRequest(str(run.path), run.path.parent.parent)
+    write_evaluation(run.evaluation("test"), evaluation, predictions, report_context(trained, split, request))
+    return evaluation
+
+
+def locked_test(champion: RunFolder | None, challenger: RunFolder) -> tuple[list[Record], int]:
+    """The challenger's test images that no ancestor of either has learnt from, and how many others there are."""
+    tested = [one for one in read_manifest(challenger.dataset) if one.split == "test" and not one.problem]
+    learnt = learnt_from(challenger, *([champion] if champion else []))
+    honest = [one for one in tested if one.sha256 not in learnt]
+    if not honest:
+        reason = "the models have learnt from each of them" if tested else "there are none"
+        raise DataError(f"no test image to compare models on: {reason}", "set data.test, or add images to it")
+    return honest, len(tested) - len(honest)
+
+
+def test_split(
+    model: TrainedRun, data: TrainedRun, records: Sequence[Record], labels: tuple[str, ...], events: Events
+) -> Split:
+    """The test images of one run as another run's model wants to see them; targets index `labels`."""
+    reading = reading_for(model.config, data.folder, events)
+    return load_recorded_split(records, data.config.data.train, data.folder, "test", labels, reading)
+
+
+def widened(predictions: Predictions, labels: tuple[str, ...]) -> Predictions:
+    """The same under more labels: a class that a model does not know has probability 0."""
+    from transfercli.evaluation.predictions import Predictions
+
+    wide = np.zeros((len(predictions), len(labels)))
+    wide[:, [labels.index(label) for label in predictions.labels]] = predictions.probabilities
+    targets = np.array([labels.index(label) for label in predictions.labels])[predictions.targets]
+    return Predictions(predictions.paths, labels, targets, wide)
+
+
+def predict(trained: TrainedRun, split: Split, events: Events) -> Predictions:
+    """What a model says of images whose targets may be classes that it does not know; labels are the split's."""
+    from transfercli.evaluation.predictions import Predictions
+
+    found = probabilities_of(trained, split, events)
+    wide = np.zeros((len(split), len(split.labels)))
+    wide[:, [split.labels.index(label) for label in trained.labels]] = found
+    return Predictions(split.paths, split.labels, split.targets, wide)
+
+
+def missed_gates(evaluation: Evaluation) -> Iterator[str]:
+    for gate in evaluation.gates:
+        if not gate["passed"]:
+            value = "not defined" if gate["value"] is None else f"{gate['value']:.4f}"
+            yield f"{gate['metric']} is {value}, wanted {gate['op']} {gate['bound']:g}"
+
+
+def missed_floor(evaluation: Evaluation, floor: float | None) -> Iterator[str]:
+    """Classes with test images whose recall is below `retrain.promote.per_class_floor`."""
+    for row in evaluation.per_class:
+        if floor is not None and row["support"] and row["recall"] < floor:
+            yield f"recall[{row['label']}] is {row['recall']:.4f}, wanted >= {floor:g} (per_class_floor)"

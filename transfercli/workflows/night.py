@@ -1,0 +1,73 @@
+"""What a scheduled retraining is about: the images, the config, the code, and the weights it would start from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import transfercli
+from transfercli.config.loader import dump
+from transfercli.config.schema import ExperimentConfig, FileWeights
+from transfercli.data.sources import absolute
+from transfercli.runs.decisions import Decision
+from transfercli.runs.folder import RunFolder, new_run_id
+from transfercli.workflows.data import fingerprint
+from transfercli.workflows.model import find_source
+
+if TYPE_CHECKING:
+    from transfercli.config.loader import LoadedConfig
+    from transfercli.data.dataset import Dataset
+
+SHORT = 6  # hexadecimal digits of a fingerprint that end the id of the run it led to
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Hashes of what a decision follows from; the same subject would be decided in the same way again.
+
+    data: contents, labels and sides of all images; config: the resolved one; code: this program's version;
+    weights: of what the base starts from where nothing is warm-started.
+    """
+
+    data: str
+    config: str
+    code: str
+    weights: str
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
+
+    def changed_since(self, other: Decision | None) -> list[str]:
+        """What is not as it was: of data, config, code and weights."""
+        known = other.facts.get("subject", {}) if other else {}
+        return [name for name, value in asdict(self).items() if known.get(name) != value]
+
+
+def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
+    text = hashlib.sha256(dump(loaded.config).encode()).hexdigest()
+    return Subject(fingerprint(dataset), text, transfercli.__version__, _weights(loaded.config, loaded.folder, runs))
+
+
+def _weights(config: ExperimentConfig, folder: Path, runs: Path) -> str:
+    from transfercli.models.weight_files import file_sha256
+
+    weights = config.model.weights
+    if isinstance(weights, FileWeights):
+        return weights.sha256 or file_sha256(Path(absolute(weights.path, folder)))
+    source = find_source(config, runs)
+    return source.run.label if source.run else str(weights)
+
+
+def challenger_id(experiment: Path, fingerprint: str, decided: list[Decision]) -> str:
+    """The id of the run for a fingerprint: of one that was begun and not decided about, or a new one.
+
+    So a night that was killed is gone on with by the next, from its last whole epoch.
+    """
+    short, over = fingerprint[:SHORT], {decision.challenger for decision in decided}
+    begun = [path.name for path in sorted(experiment.glob(f"*-{short}")) if RunFolder(path).record.is_file()]
+    left = [name for name in begun if name not in over]
+    return left[-1] if left else new_run_id(suffix=short)

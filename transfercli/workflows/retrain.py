@@ -1,0 +1,234 @@
+"""`retrain`: what a cron line calls every night. Safe at any time, any number of times, and never worse than before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transfercli.data.diff import compare
+from transfercli.data.load import load_dataset
+from transfercli.data.manifest import read_manifest
+from transfercli.errors import GateError, Interrupted, TransferError
+from transfercli.evaluation.privacy import hide_paths
+from transfercli.evaluation.verdict import Verdict, judge
+from transfercli.events import Events
+from transfercli.runs import champions, decisions
+from transfercli.runs.decisions import PROMOTING, Decision
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.lock import experiment_lock
+from transfercli.workflows.contest import hold_contest
+from transfercli.workflows.data import data_request
+from transfercli.workflows.job import TrainRequest, decide, load_resolved
+from transfercli.workflows.model import read_run_config
+from transfercli.workflows.night import Subject, challenger_id, subject_of
+from transfercli.workflows.notify import run_hook, write_summary
+from transfercli.workflows.train import train_job
+
+if TYPE_CHECKING:
+    from transfercli.config.loader import LoadedConfig
+    from transfercli.config.schema import ExperimentConfig
+    from transfercli.data.dataset import Dataset
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RetrainRequest:
+    """summary: where Markdown for a person goes; hooks: whether `retrain.on_decision` may be run."""
+
+    config: Path
+    runs: Path
+    overrides: tuple[str, ...] = ()
+    wait: float = 0.0
+    summary: Path | None = None
+    hooks: bool = False
+
+
+class Rejected(GateError):
+    """The challenger was not good enough; carries the normal result."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"the challenger is rejected, the champion stays: {result['reason']}")
+        self.result = result
+
+
+@dataclass(frozen=True)
+class Night:
+    """One call, under the lock. champion: None before the first; dataset: the images as they are now."""
+
+    request: RetrainRequest
+    loaded: LoadedConfig
+    experiment: Path
+    champion: RunFolder | None
+    dataset: Dataset
+    subject: Subject
+    decided: list[Decision]
+
+    @property
+    def config(self) -> ExperimentConfig:
+        return self.loaded.config
+
+    @property
+    def last(self) -> Decision | None:
+        return decisions.settled(self.decided)
+
+    def decision(self, word: str, reason: str, **facts: Any) -> Decision:
+        champion = self.champion.run_id if self.champion else None
+        facts = {"subject": vars(self.subject), **facts}
+        return Decision(word, reason, champion, fingerprint=self.subject.fingerprint, facts=facts)
+
+
+def retrain(request: RetrainRequest, events: Events) -> Result:
+    """The contract's result of `retrain`; raises `Rejected`, which carries it, where the challenger is not good enough.
+
+    Every call that holds the lock leaves a line in the log of decisions, also one that ends in an error.
+    """
+    loaded = load_resolved(request.config, request.overrides, "finetune", request.runs)
+    experiment = request.runs / loaded.config.name
+    waiting = partial(events.progress, "waiting for the lock", 0, 1, "")
+    with loaded.placing(), experiment_lock(experiment, request.wait, waiting), failure_logged(experiment):
+        night = begin(request, loaded, experiment, events)
+        decision = unchanged(night, events) or contest(night, events)
+        if decision.decision in PROMOTING:
+            champions.enthrone(experiment, decision)
+        else:
+            decisions.append(experiment, decision)
+    result = result_of(experiment, decision)
+    events.info(f"{decision.decision}: {decision.reason}")
+    run_hook(loaded.config.retrain.on_decision, result, events, allowed=request.hooks)
+    write_summary(request.summary, loaded.config.name, result, events)
+    if decision.decision == "rejected":
+        raise Rejected(result)
+    return result
+
+
+# -- the stages
+
+
+def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, events: Events) -> Night:
+    """Carry out what the last night decided, and read the images."""
+    champion = champions.settle(experiment)
+    dataset = load_dataset(data_request(loaded.config, loaded.folder, experiment), events)
+    subject = subject_of(loaded, dataset, request.runs)
+    return Night(request, loaded, experiment, champion, dataset, subject, decisions.read(experiment))
+
+
+def unchanged(night: Night, events: Events) -> Decision | None:
+    """The decision where there is nothing to do; None where a challenger is to be trained."""
+    when, last = night.config.retrain.when, night.last
+    if night.champion is None and (last is None or last.decision != "rejected"):
+        return None
+    if when != "always" and last is not None and last.fingerprint == night.subject.fingerprint:
+        return night.decision("unchanged", f"the same images, config, code and weights as on {last.time[:10]}")
+    if when == "drifted" and night.champion is not None:
+        return not_drifted(night, events)
+    return None
+
+
+def not_drifted(night: Night, events: Events) -> Decision | None:
+    """The decision where the images that came since the champion are like those it was trained on."""
+    from transfercli.workflows.drift import newcomers_drift
+
+    assert night.champion is not None
+    found = newcomers_drift(night.champion, night.dataset, events)
+    if found is None:
+        return night.decision("unchanged", "no image has come since the champion was trained")
+    if not found["drifted"]:
+        return night.decision(
+            "unchanged", "the images that came have not drifted from those it was trained on", drift=found
+        )
+    return None
+
+
+def contest(night: Night, events: Events) -> Decision:
+    """Train a challenger, hold it against the champion, and say who goes on; exports come before the crown."""
+    challenger = train_challenger(night, events)
+    held = hold_contest(night.champion, challenger, events)
+    verdict = judge(held.comparison, held.failed, night.config.retrain.promote.min_gain)
+    facts = {"changes": changes(night), **held.facts}
+    if verdict.decision in PROMOTING and (lost := export_failure(challenger, night, events)):
+        verdict = Verdict("rejected", lost)
+    decision = night.decision(verdict.decision, verdict.reason, **facts)
+    crowned = {"champion": challenger.run_id} if verdict.decision in PROMOTING else {}
+    return replace(decision, challenger=challenger.run_id, **crowned)
+
+
+def train_challenger(night: Night, events: Events) -> RunFolder:
+    """A finished run: warm-started from the champion where both are built alike, else from what the config names."""
+    run_id = challenger_id(night.experiment, night.subject.fingerprint, night.decided)
+    overrides = (*night.request.overrides, *warm_start(night, events))
+    job = decide(TrainRequest("finetune", night.request.config, night.request.runs, overrides, run_id))
+    train_job(job, events, dataset=night.dataset)
+    return job.run
+
+
+def warm_start(night: Night, events: Events) -> tuple[str, ...]:
+    """What is set so that training starts from the champion; nothing where it cannot, or is not to."""
+    config, champion = night.config, night.champion
+    if champion is None or config.retrain.start == "base":
+        return ()
+    ours, theirs = (_structure(one) for one in (config, read_run_config(champion)))
+    unlike = [name for name in ours if ours[name] != theirs[name]]
+    if unlike:
+        events.warn(f"the champion has another {' and '.join(unlike)}: the challenger starts from model.weights")
+        return ()
+    weights = f"model.weights={{run: {champion.label}}}"
+    solved = config.transfer.strategy in ("linear_probe", "auto") and not changes(night).get("lost_classes")
+    return (weights,) if solved else (weights, "model.head.init=extend")
+
+
+def _structure(config: ExperimentConfig) -> dict[str, Any]:
+    head = config.model.head.model_dump(exclude={"init", "dropout"})
+    return {"base": config.model.base, "data.channels": config.data.channels, "head": head}
+
+
+def changes(night: Night) -> dict[str, Any]:
+    """How the images differ from those of the champion: numbers, and classes by name."""
+    if night.champion is None:
+        return {}
+    found = compare(read_manifest(night.champion.dataset), night.dataset.records)
+    counts = {name: len(getattr(found, name)) for name in ("added", "removed", "changed", "relabelled")}
+    return {**counts, "new_classes": found.new_classes, "lost_classes": found.lost_classes}
+
+
+def export_failure(challenger: RunFolder, night: Night, events: Events) -> str:
+    """Export in the config's formats; why one was not equal to the run, or ""."""
+    from transfercli.workflows.export import ExportCall, export_run
+
+    try:
+        export_run(ExportCall(str(challenger.path), night.request.runs), events)
+    except GateError as error:
+        return error.message
+    return ""
+
+
+@contextmanager
+def failure_logged(experiment: Path) -> Iterator[None]:
+    """An error decides nothing, but the log says that there was a night; a stop on request is gone on with."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except TransferError as error:
+        champion = champions.champion_of(experiment)
+        with suppress(TransferError, OSError):
+            reason = hide_paths(f"{error.kind}: {error.message}")
+            decisions.append(experiment, Decision("failed", reason, champion.run_id if champion else None))
+        raise
+
+
+def result_of(experiment: Path, decision: Decision) -> Result:
+    """The contract's keys, then what goes beyond; runs as paths."""
+    facts = decision.facts
+    return {
+        "decision": decision.decision,
+        "champion": str(experiment / decision.champion) if decision.champion else None,
+        "challenger": str(experiment / decision.challenger) if decision.challenger else None,
+        "comparison": facts.get("comparison", {}),
+        "reason": decision.reason,
+        **{name: facts[name] for name in ("gates", "test", "changes", "drift", "latency") if name in facts},
+    }
