@@ -214,3 +214,51 @@ def test_always_trains_again_on_the_same_images(nights: Nights, source: Any) -> 
     assert second["challenger"] != first["challenger"]
     assert second["comparison"]["gain"] == 0
     assert "would have shown" in second["reason"]
+
+
+def test_a_challenger_that_is_too_slow_is_rejected(
+    nights: Nights, source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transfercli.workflows import contest
+
+    write_config(nights, source[1]["run"], retrain={"when": "always", "promote": {"max_latency_ratio": 1.5}})
+    nights.night()
+    monkeypatch.setattr(contest, "latencies", lambda *_: [10.0, 16.0])
+    result = nights.night()
+    assert result["decision"] == "rejected"
+    assert "max_latency_ratio" in result["reason"]
+    assert result["latency"] == {"champion_ms": 10.0, "challenger_ms": 16.0, "ratio": 1.6}
+    monkeypatch.undo()
+    assert all(milliseconds > 0 for milliseconds in contest.latencies(*[load(nights, "nightly")] * 2))
+
+
+def load(nights: Nights, run: str) -> Any:
+    from transfercli.workflows.model import load_run
+
+    return load_run(find_run(run, nights.runs), Events())
+
+
+def test_an_export_that_is_not_equal_rejects_before_the_champion_is_switched(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transfercli.workflows import retrain
+
+    monkeypatch.setattr(retrain, "export_failure", lambda *_: "saved_model lost 3 points of accuracy")
+    result = nights.night()
+    assert (result["decision"], result["champion"]) == ("rejected", None)
+    assert "saved_model" in result["reason"]
+
+
+def test_what_a_parent_in_another_experiment_learnt_from_is_no_test_image(nights: Nights, source: Any) -> None:
+    records = [one for one in read_manifest(Path(source[1]["run"]) / "dataset.csv") if one.split == "train"]
+    root = nights.samples / "digits-source"
+    for one in records[:120]:  # the base was trained on these: digits 0 to 4
+        place = nights.images / one.label
+        place.mkdir(exist_ok=True)
+        found = next(root.rglob(Path(one.path).name))
+        shutil.copy(found, place / found.name)
+    result = nights.night()
+    tested = [one for one in read_manifest(Path(result["challenger"]) / "dataset.csv") if one.split == "test"]
+    known = {one.sha256 for one in records}
+    assert result["test"]["left_out"] == sum(one.sha256 in known for one in tested) > 0
+    assert result["test"]["images"] == len(tested) - result["test"]["left_out"]

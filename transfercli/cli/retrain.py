@@ -83,6 +83,6 @@ def _show(result: dict[str, Any]) -> None:
         pairs.append((f"gate {gate['metric']}", told))
     changed = {key: value for key, value in result.get("changes", {}).items() if value}
     if changed:
-        told = (f"{v if isinstance(v, int) else ', '.join(v)} {k.replace('_', ' ')}" for k, v in changed.items())
-        pairs.append(("images", "; ".join(told)))
+        said = (f"{v if isinstance(v, int) else ', '.join(v)} {k.replace('_', ' ')}" for k, v in changed.items())
+        pairs.append(("images", "; ".join(said)))
     print_pairs(pairs)

@@ -14,6 +14,7 @@ from transfercli.errors import DataError
 from transfercli.events import Events, counted
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate import EvaluateRequest, probabilities_of, reading_for, report_context
+from transfercli.workflows.latency import latencies
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.model import TrainedRun, load_run
 
@@ -43,7 +44,7 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, events: Even
     """
     from transfercli.evaluation.comparison import compare
 
-    records, known = locked_test(champion, challenger)
+    records, known = locked_test(champion, challenger, events)
     if known:
         events.warn(f"{counted(known, 'test image')} left out: a model in the line of one of the two learnt from them")
     new = load_run(challenger, events)
@@ -59,7 +60,11 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, events: Even
     labels = new.labels + tuple(label for label in old.labels if label not in new.labels)
     theirs = predict(old, test_split(old, new, records, labels, events), events)
     found = compare(theirs, widened(predictions, labels), rule.metric, confidence=rule.confidence, seed=new.config.seed)
-    return Held(found, failed, {**facts, "comparison": found.as_json()})
+    facts["comparison"] = found.as_json()
+    if rule.max_latency_ratio is not None:
+        facts["latency"] = latency = slowness(old, new)
+        failed += missed_latency(latency["ratio"], rule.max_latency_ratio)
+    return Held(found, failed, facts)
 
 
 def evaluated(trained: TrainedRun, split: Split, predictions: Predictions) -> Evaluation:
@@ -76,10 +81,10 @@ def evaluated(trained: TrainedRun, split: Split, predictions: Predictions) -> Ev
     return evaluation
 
 
-def locked_test(champion: RunFolder | None, challenger: RunFolder) -> tuple[list[Record], int]:
+def locked_test(champion: RunFolder | None, challenger: RunFolder, events: Events) -> tuple[list[Record], int]:
     """The challenger's test images that no ancestor of either has learnt from, and how many others there are."""
     tested = [one for one in read_manifest(challenger.dataset) if one.split == "test" and not one.problem]
-    learnt = learnt_from(challenger, *([champion] if champion else []))
+    learnt = learnt_from(challenger, *([champion] if champion else []), events=events)
     honest = [one for one in tested if one.sha256 not in learnt]
     if not honest:
         reason = "the models have learnt from each of them" if tested else "there are none"
@@ -127,3 +132,14 @@ def missed_floor(evaluation: Evaluation, floor: float | None) -> Iterator[str]:
     for row in evaluation.per_class:
         if floor is not None and row["support"] and row["recall"] < floor:
             yield f"recall[{row['label']}] is {row['recall']:.4f}, wanted >= {floor:g} (per_class_floor)"
+
+
+def slowness(champion: TrainedRun, challenger: TrainedRun) -> dict[str, float]:
+    """Milliseconds an image, and the challenger's in times of the champion's."""
+    old, new = latencies(champion, challenger)
+    return {"champion_ms": round(old, 3), "challenger_ms": round(new, 3), "ratio": round(new / old, 3)}
+
+
+def missed_latency(ratio: float, most: float) -> Iterator[str]:
+    if ratio > most:
+        yield f"an image takes {ratio:g} times what it takes the champion, wanted <= {most:g} (max_latency_ratio)"

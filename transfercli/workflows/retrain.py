@@ -153,7 +153,7 @@ def contest(night: Night, events: Events) -> Decision:
     if verdict.decision in PROMOTING and (lost := export_failure(challenger, night, events)):
         verdict = Verdict("rejected", lost)
     decision = night.decision(verdict.decision, verdict.reason, **facts)
-    crowned = {"champion": challenger.run_id} if verdict.decision in PROMOTING else {}
+    crowned: dict[str, Any] = {"champion": challenger.run_id} if verdict.decision in PROMOTING else {}
     return replace(decision, challenger=challenger.run_id, **crowned)
 
 
