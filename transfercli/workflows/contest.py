@@ -13,7 +13,7 @@ from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError
 from transfercli.events import Events, counted
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.evaluate import EvaluateRequest, probabilities_of, reading_for, report_context
+from transfercli.workflows.evaluate import EvaluateRequest, evaluate_split, probabilities_of, reading_for
 from transfercli.workflows.latency import latencies
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.model import TrainedRun, load_run
@@ -43,15 +43,17 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, events: Even
     Raises `DataError` where no honest test image is left.
     """
     from transfercli.evaluation.comparison import compare
+    from transfercli.evaluation.gates import from_config
 
     records, known = locked_test(champion, challenger, events)
     if known:
         events.warn(f"{counted(known, 'test image')} left out: a model in the line of one of the two learnt from them")
     new = load_run(challenger, events)
     rule = new.config.retrain.promote
+    gates = from_config(new.config.evaluation.gates, new.labels)
+    request = EvaluateRequest(challenger.label, challenger.path.parent.parent)
     split = test_split(new, new, records, new.labels, events)
-    predictions = predict(new, split, events)
-    evaluation = evaluated(new, split, predictions)
+    evaluation, predictions = evaluate_split(new, split, gates, request, events)
     facts: dict[str, Any] = {"gates": evaluation.gates, "test": {"images": len(records), "left_out": known}}
     failed = [*missed_gates(evaluation), *missed_floor(evaluation, rule.per_class_floor)]
     if champion is None:
@@ -65,20 +67,6 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, events: Even
         facts["latency"] = latency = slowness(old, new)
         failed += missed_latency(latency["ratio"], rule.max_latency_ratio)
     return Held(found, failed, facts)
-
-
-def evaluated(trained: TrainedRun, split: Split, predictions: Predictions) -> Evaluation:
-    """As `evaluate` has it, files and all."""
-    from transfercli.evaluation.gates import from_config
-    from transfercli.evaluation.result import evaluate
-    from transfercli.evaluation.write import write_evaluation
-
-    config, run = trained.config, trained.run
-    gates = from_config(config.evaluation.gates, trained.labels)
-    evaluation = evaluate(predictions, shown=config.evaluation.metrics, gates=gates, seed=config.seed)
-    request = EvaluateRequest(str(run.path), run.path.parent.parent)
-    write_evaluation(run.evaluation("test"), evaluation, predictions, report_context(trained, split, request))
-    return evaluation
 
 
 def locked_test(champion: RunFolder | None, challenger: RunFolder, events: Events) -> tuple[list[Record], int]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.dataset import Record, Split
+    from transfercli.evaluation.gates import Gate
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report import ReportContext
     from transfercli.evaluation.result import Evaluation
@@ -55,25 +56,33 @@ class EvaluateRequest:
 def evaluate_run(request: EvaluateRequest, events: Events) -> tuple[dict[str, Any], Evaluation]:
     """The contract's result of `evaluate`, and what it was made from. Gates that fail are in it; they do not raise."""
     from transfercli.evaluation import gates
+
+    run = find_run(request.run, request.runs)
+    loaded, labels = load_run_config(run), read_labels(run)
+    with loaded.placing():
+        checked = gates.resolve(loaded.config.evaluation.gates, request.minimums, labels)
+    split = read_split(run, loaded.config, labels, request.split, events, request.data)
+    evaluation, _ = evaluate_split(load_run(run, events), split, checked, request, events)
+    return {"run": str(run.path), "split": request.split, **evaluation.as_result()}, evaluation
+
+
+def evaluate_split(
+    trained: TrainedRun, split: Split, gates: Sequence[Gate], request: EvaluateRequest, events: Events
+) -> tuple[Evaluation, Predictions]:
+    """Predict, measure and write the files; the targets of the split are indices of the run's labels."""
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.result import evaluate
     from transfercli.evaluation.trust import Trust, judged
     from transfercli.evaluation.write import write_evaluation
 
-    run = find_run(request.run, request.runs)
-    loaded, labels = load_run_config(run), read_labels(run)
-    config = loaded.config
-    with loaded.placing():
-        checked = gates.resolve(config.evaluation.gates, request.minimums, labels)
-    split = read_split(run, config, labels, request.split, events, request.data)
-    trained = load_run(run, events)
+    config, run = trained.config, trained.run
     logits = split_logits(trained, split, events)
     judgement = (trained.trust or Trust()).judge(logits)
-    predictions = Predictions(split.paths, labels, split.targets, judgement.probabilities.astype("float32"))
+    predictions = Predictions(split.paths, trained.labels, split.targets, judgement.probabilities.astype("float32"))
     evaluation = evaluate(
         predictions,
         shown=config.evaluation.metrics,
-        gates=checked,
+        gates=gates,
         gate_on=request.gate_on,
         slices=read_slices(run, config, split, request.data, events),
         seed=config.seed,
@@ -81,7 +90,7 @@ def evaluate_run(request: EvaluateRequest, events: Events) -> tuple[dict[str, An
     evaluation = replace(evaluation, trust=judged(judgement, logits, split.targets, trained.trust))
     context = report_context(trained, split, request)
     write_evaluation(evaluation_folder(run, request), evaluation, predictions, context)
-    return {"run": str(run.path), "split": request.split, **evaluation.as_result()}, evaluation
+    return evaluation, predictions
 
 
 def read_split(
