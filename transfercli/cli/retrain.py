@@ -70,13 +70,6 @@ def promote(
 
 def _show(result: dict[str, Any]) -> None:
     pairs = [(name, result[name]) for name in ("decision", "reason", "champion", "challenger")]
-    comparison = result["comparison"]
-    if comparison:
-        low, high = comparison["interval"]
-        pairs += [
-            (comparison["metric"], f"{comparison['challenger']:.4f}, the champion's {comparison['champion']:.4f}"),
-            ("gain", f"{comparison['gain']:+.4f} ({low:+.4f} to {high:+.4f}) on {comparison['images']} test images"),
-        ]
     for gate in result.get("gates", []):
         value = "not defined" if gate["value"] is None else f"{gate['value']:.4f}"
         told = f"{value}, wanted {gate['op']} {gate['bound']:g}" + ("" if gate["passed"] else ": NOT MET")

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal
 
+from transfercli.evaluation.compare import Comparison, compare
+from transfercli.evaluation.predictions import Predictions
 
-class Compared(Protocol):
-    """What a decision needs of a comparison on the same images; gains count upwards for the better.
-
-    gain: of the challenger over the champion; low, high: ends of its interval, each exceeded with `confidence`;
-    detectable: the true gain that this many images would have shown four times in five.
-    """
-
-    metric: str
-    champion: float
-    challenger: float
-    gain: float
-    low: float
-    high: float
-    images: int
-    detectable: float
+CLASS_METRIC = "recall"
 
 
 @dataclass(frozen=True)
@@ -30,7 +18,12 @@ class Verdict:
     reason: str
 
 
-def judge(compared: Compared | None, failed: Sequence[str], min_gain: float) -> Verdict:
+def contest(champion: Predictions, challenger: Predictions, metric: str, confidence: float, seed: int) -> Comparison:
+    """Compare with an interval each end of which is exceeded with `confidence`: a decision is a one-sided question."""
+    return compare(champion, challenger, metric=metric, confidence=max(0.0, 2 * confidence - 1), seed=seed)
+
+
+def judge(compared: Comparison | None, failed: Sequence[str], min_gain: float) -> Verdict:
     """The rule of `retrain`.
 
     compared: with the champion, None where there is none. failed: every gate that the challenger does not meet, told.
@@ -40,15 +33,43 @@ def judge(compared: Compared | None, failed: Sequence[str], min_gain: float) -> 
         return Verdict("rejected", f"not met: {'; '.join(failed)}")
     if compared is None:
         return Verdict("first", "there was no champion")
+    gain, interval, found = compared.gain(), compared.gain_interval(), compared.decisive
+    if gain is None or interval is None:
+        return Verdict(
+            "kept", f"{compared.metric} tells the two apart in no resample of {compared.examples} test images"
+        )
+    low, high = interval
     told = (
-        f"{compared.metric} {compared.challenger:.4f} against {compared.champion:.4f} on {compared.images} test images,"
-        f" gain {compared.gain:+.4f} ({compared.low:+.4f} to {compared.high:+.4f})"
+        f"{compared.metric} {found.challenger:.4f} against {found.champion:.4f} on {compared.examples} test images,"
+        f" gain {gain:+.4f} ({low:+.4f} to {high:+.4f})"
     )
-    if compared.high < 0:
+    if high < 0:
         return Verdict("rejected", f"significantly worse: {told}")
-    if compared.low > 0 and compared.gain >= min_gain:
+    if low > 0 and gain >= min_gain:
         return Verdict("promoted", f"significantly better: {told}")
-    if compared.low > 0:
+    if low > 0:
         return Verdict("kept", f"better, but by less than min_gain {min_gain:g}: {told}")
-    seen = f"a true gain of {compared.detectable:.4f} would have shown four times in five"
-    return Verdict("kept", f"no significant gain: {told}; with so many images {seen}")
+    seen = f"; so many images would show a true gain of {found.detectable:.4f} four times in five"
+    return Verdict("kept", f"no significant gain: {told}{seen if found.detectable else ''}")
+
+
+def as_told(compared: Comparison) -> dict[str, Any]:
+    """The `comparison` of a decision: the metric that decides, each class, and how many images tell the two apart."""
+    found, interval = compared.decisive, compared.gain_interval()
+    prefix = f"{CLASS_METRIC}["
+    classes = {name[len(prefix) : -1]: one for name, one in compared.metrics.items() if name.startswith(prefix)}
+    return {
+        "metric": compared.metric,
+        "champion": found.champion,
+        "challenger": found.challenger,
+        "gain": compared.gain(),
+        "interval": list(interval) if interval else None,
+        "detectable": found.detectable,
+        "images": compared.examples,
+        "p_value": compared.p_value,
+        "fixed": len(compared.fixed),
+        "broken": len(compared.broken),
+        "per_class": [
+            {"label": label, "champion": one.champion, "challenger": one.challenger} for label, one in classes.items()
+        ],
+    }

@@ -20,7 +20,7 @@ from transfercli.workflows.model import TrainedRun, load_run
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Record, Split
-    from transfercli.evaluation.comparison import Comparison
+    from transfercli.evaluation.compare import Comparison
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.result import Evaluation
 
@@ -42,27 +42,28 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, events: Even
 
     Raises `DataError` where no honest test image is left.
     """
-    from transfercli.evaluation.comparison import compare
+    from transfercli.evaluation.compare import paired
     from transfercli.evaluation.gates import from_config
+    from transfercli.evaluation.verdict import as_told, contest
 
-    records, known = locked_test(champion, challenger, events)
-    if known:
-        events.warn(f"{counted(known, 'test image')} left out: a model in the line of one of the two learnt from them")
+    records, left_out = locked_test(champion, challenger, events)
+    if left_out:
+        events.warn(f"{counted(left_out, 'test image')} left out: one of the two, or an ancestor, learnt from them")
     new = load_run(challenger, events)
     rule = new.config.retrain.promote
     gates = from_config(new.config.evaluation.gates, new.labels)
     request = EvaluateRequest(challenger.label, challenger.path.parent.parent)
     split = test_split(new, new, records, new.labels, events)
     evaluation, predictions = evaluate_split(new, split, gates, request, events)
-    facts: dict[str, Any] = {"gates": evaluation.gates, "test": {"images": len(records), "left_out": known}}
+    facts: dict[str, Any] = {"gates": evaluation.gates, "test": {"images": len(records), "left_out": left_out}}
     failed = [*missed_gates(evaluation), *missed_floor(evaluation, rule.per_class_floor)]
     if champion is None:
         return Held(None, failed, facts)
     old = load_run(champion, events)
-    labels = new.labels + tuple(label for label in old.labels if label not in new.labels)
-    theirs = predict(old, test_split(old, new, records, labels, events), events)
-    found = compare(theirs, widened(predictions, labels), rule.metric, confidence=rule.confidence, seed=new.config.seed)
-    facts["comparison"] = found.as_json()
+    known = new.labels + tuple(label for label in old.labels if label not in new.labels)
+    theirs = predict(old, test_split(old, new, records, known, events), events)
+    found = contest(*paired(theirs, predictions), rule.metric, rule.confidence, new.config.seed)
+    facts["comparison"] = as_told(found)
     if rule.max_latency_ratio is not None:
         facts["latency"] = latency = slowness(old, new)
         failed += missed_latency(latency["ratio"], rule.max_latency_ratio)
@@ -86,16 +87,6 @@ def test_split(
     """The test images of one run as another run's model wants to see them; targets index `labels`."""
     reading = reading_for(model.config, data.folder, events)
     return load_recorded_split(records, data.config.data.train, data.folder, "test", labels, reading)
-
-
-def widened(predictions: Predictions, labels: tuple[str, ...]) -> Predictions:
-    """The same under more labels: a class that a model does not know has probability 0."""
-    from transfercli.evaluation.predictions import Predictions
-
-    wide = np.zeros((len(predictions), len(labels)))
-    wide[:, [labels.index(label) for label in predictions.labels]] = predictions.probabilities
-    targets = np.array([labels.index(label) for label in predictions.labels])[predictions.targets]
-    return Predictions(predictions.paths, labels, targets, wide)
 
 
 def predict(trained: TrainedRun, split: Split, events: Events) -> Predictions:

@@ -55,13 +55,13 @@ def summary_lines(name: str, result: dict[str, Any]) -> Iterator[str]:
     yield _escaped(result["reason"])
     comparison = result["comparison"]
     if comparison:
-        low, high = comparison["interval"]
         yield ""
         yield f"| {_escaped(comparison['metric'])} | champion | challenger | gain | interval |"
         yield "| --- | ---: | ---: | ---: | --- |"
         yield (
-            f"| {comparison['images']} test images | {comparison['champion']:.4f} | {comparison['challenger']:.4f}"
-            f" | {comparison['gain']:+.4f} | {low:+.4f} to {high:+.4f} |"
+            f"| {comparison['images']} test images | {_number(comparison['champion'])}"
+            f" | {_number(comparison['challenger'])} | {_number(comparison['gain'], '+')}"
+            f" | {' to '.join(_number(end, '+') for end in comparison['interval'] or ())} |"
         )
     gates = result.get("gates", [])
     if gates:
@@ -69,7 +69,7 @@ def summary_lines(name: str, result: dict[str, Any]) -> Iterator[str]:
         yield "| gate | wanted | value | |"
         yield "| --- | --- | ---: | --- |"
         for gate in gates:
-            value = "not defined" if gate["value"] is None else f"{gate['value']:.4f}"
+            value = _number(gate["value"])
             passed = "passed" if gate["passed"] else "**not met**"
             yield f"| {_escaped(gate['metric'])} | {gate['op']} {gate['bound']:g} | {value} | {passed} |"
     changed = {key: value for key, value in result.get("changes", {}).items() if value}
@@ -79,6 +79,10 @@ def summary_lines(name: str, result: dict[str, Any]) -> Iterator[str]:
             f"{key.replace('_', ' ')} {_escaped(', '.join(value) if isinstance(value, list) else str(value))}"
             for key, value in changed.items()
         )
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "not defined" if value is None else f"{value:{sign}.4f}"
 
 
 def _escaped(text: str) -> str:

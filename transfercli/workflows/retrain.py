@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.data.diff import compare
-from transfercli.data.load import load_dataset
+from transfercli.data.load import load_dataset, load_recorded_split
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import GateError, Interrupted, TransferError
 from transfercli.evaluation.privacy import hide_paths
@@ -22,6 +22,7 @@ from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.contest import hold_contest
 from transfercli.workflows.data import data_request
+from transfercli.workflows.evaluate import reading_for
 from transfercli.workflows.job import TrainRequest, decide, load_resolved
 from transfercli.workflows.model import read_run_config
 from transfercli.workflows.night import Subject, challenger_id, subject_of
@@ -31,9 +32,11 @@ from transfercli.workflows.train import train_job
 if TYPE_CHECKING:
     from transfercli.config.loader import LoadedConfig
     from transfercli.config.schema import ExperimentConfig
-    from transfercli.data.dataset import Dataset
+    from transfercli.data.dataset import Dataset, Split
 
 Result = dict[str, Any]
+
+NEW = "new"  # the side of images that came since the champion
 
 
 @dataclass(frozen=True)
@@ -131,17 +134,29 @@ def unchanged(night: Night, events: Events) -> Decision | None:
 
 def not_drifted(night: Night, events: Events) -> Decision | None:
     """The decision where the images that came since the champion are like those it was trained on."""
-    from transfercli.workflows.drift import newcomers_drift
+    from transfercli.workflows.drift import measure_drift
 
-    assert night.champion is not None
-    found = newcomers_drift(night.champion, night.dataset, events)
-    if found is None:
+    champion, came = night.champion, newcomers(night, events)
+    if champion is None or came is None:
         return night.decision("unchanged", "no image has come since the champion was trained")
+    found = measure_drift(champion, came, maximum=None, events=events)
     if not found["drifted"]:
         return night.decision(
             "unchanged", "the images that came have not drifted from those it was trained on", drift=found
         )
     return None
+
+
+def newcomers(night: Night, events: Events) -> Split | None:
+    """The images of all sides that the champion's run did not have, by their content, as its model looks at them."""
+    if night.champion is None:
+        return None
+    known = {one.sha256 for one in read_manifest(night.champion.dataset)}
+    came = [replace(one, split=NEW) for one in night.dataset.records if one.split and one.sha256 not in known]
+    if not came:
+        return None
+    reading = reading_for(read_run_config(night.champion), night.loaded.folder, events)
+    return load_recorded_split(came, night.config.data.train, night.loaded.folder, NEW, night.dataset.labels, reading)
 
 
 def contest(night: Night, events: Events) -> Decision:
