@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from transfercli.evaluation.predictions import Predictions
 
 SHOWN = 24
+PER_CLASS = 3
 CONFUSIONS = 10
 # Reads uint8 [n, H, W, 3] for int indices [n] into the split.
 Reader = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8]]
@@ -52,6 +54,33 @@ def worst_mistakes(predictions: Predictions) -> list[Case]:
 def least_sure(predictions: Predictions) -> list[Case]:
     """The predictions of the lowest confidence, right or wrong."""
     return _cases(predictions, np.argsort(predictions.confidence, kind="stable"))
+
+
+def typically_right(predictions: Predictions) -> list[Case]:
+    """Of each class, the right predictions of the middle confidence, as many as make 24 in all and 3 at most.
+
+    Where there are more classes than places, those with the most images.
+    """
+    right = np.flatnonzero(predictions.predicted == predictions.targets)
+    by_confidence = right[np.argsort(-predictions.confidence[right], kind="stable")]
+    targets = predictions.targets[by_confidence]
+    classes, counts = np.unique(targets, return_counts=True)
+    classes = classes[np.argsort(-counts, kind="stable")][:SHOWN]
+    each = min(PER_CLASS, SHOWN // max(len(classes), 1))
+    chosen = [_middle(by_confidence[targets == number], each) for number in np.sort(classes)]
+    return _cases(predictions, np.concatenate(chosen)) if chosen else []
+
+
+def _middle(order: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    start = max(0, (len(order) - count) // 2)
+    return order[start : start + count]
+
+
+def to_look_at(predictions: Predictions) -> list[int]:
+    """Indices of the worst mistakes, the least sure and the typically right, in turn: a part of it has some of each."""
+    kinds = (worst_mistakes(predictions), least_sure(predictions), typically_right(predictions))
+    turns = zip_longest(*([case.index for case in cases] for cases in kinds))
+    return list(dict.fromkeys(index for turn in turns for index in turn if index is not None))
 
 
 def most_confused(matrix: npt.NDArray[np.int64], labels: tuple[str, ...]) -> list[Confusion]:

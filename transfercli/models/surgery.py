@@ -60,17 +60,18 @@ def cut_below(classifier: Classifier, unfreeze: int | str) -> Cut | None:
         pool = head.get_layer("pool")
         top = keras.Model(pool.output, head.output, name="top")
         key = f"{classifier.name}, whole, {type(pool).__name__}"
-        return Cut("pool", key, _prefix(classifier, pool(base.output)), None, top)
+        return Cut("pool", key, prefix_to(classifier, pool(base.output)), None, top)
     places = [place for place in single_tensor_places(base) if 0 < place.number < first]
     if not places:
         return None
     place = places[-1]
     body = keras.Model(place.tensor, base.output, name="body")
     key = f"{classifier.name}, {place.number + 1} operations"
-    return Cut(place.name, key, _prefix(classifier, place.tensor), body, head)
+    return Cut(place.name, key, prefix_to(classifier, place.tensor), body, head)
 
 
-def _prefix(classifier: Classifier, features: keras.KerasTensor) -> keras.Model:
+def prefix_to(classifier: Classifier, features: keras.KerasTensor) -> keras.Model:
+    """Raw pixels [N, H, W, 3] -> a tensor of the classifier's base, computed as at inference."""
     base = classifier.base
     image = keras.Input(classifier.model.input.shape[1:], dtype="uint8", name="image")
     pixels = preprocess(image, BASES[classifier.name].preprocessing, base.input.shape[-1])
