@@ -7,6 +7,7 @@ import pytest
 
 from transfercli.config.schema import HeadConfig
 from transfercli.evaluation import explain
+from transfercli.evaluation.heat import resized
 from transfercli.evaluation.predictions import Predictions
 from transfercli.events import Events
 
@@ -55,7 +56,7 @@ def seen(trained):
 
 def inside(heat: np.ndarray, corner: np.ndarray) -> float:
     """How much hotter the patch is than the rest."""
-    large = explain.resized(heat, (SIDE, SIDE))
+    large = resized(heat, (SIDE, SIDE))
     mask = np.zeros((SIDE, SIDE), bool)
     mask[corner[0] : corner[0] + PATCH, corner[1] : corner[1] + PATCH] = True
     return float(large[mask].mean() / max(large[~mask].mean(), 1e-6))

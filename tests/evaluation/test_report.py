@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -9,16 +11,30 @@ import numpy as np
 import pytest
 
 from transfercli.evaluation.gates import resolve
+from transfercli.evaluation.heat import Explanation
+from transfercli.evaluation.matrix import BEHIND_ALL
 from transfercli.evaluation.metrics import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report import ReportContext, render_report
 from transfercli.evaluation.result import evaluate
+from transfercli.evaluation.slices import Slice
 
 SECTIONS = (
-    "verdict", "metrics", "classes", "confusion", "calibration", "mistakes", "unsure", "training", "data", "config",
-    "environment", "reproduce",
+    "verdict", "metrics", "classes", "training", "confusion", "calibration", "coverage", "mistakes", "unsure", "right",
+    "labels", "slices", "data", "config", "environment", "reproduce",
 )  # fmt: skip
 VOID = {"meta", "link", "img", "br", "input"}
+OPTIONAL = {"coverage", "slices"}
+TRUST = {
+    "risk_coverage": {"coverage": [0.5, 1.0], "accuracy": [1.0, 0.9], "confidence": [0.8, 0.3], "aurc": 0.0321},
+    "abstention": {
+        "target": {"accuracy": 0.99}, "threshold": 0.75, "coverage": 0.5, "accuracy": 0.97, "interval": [0.9, 0.99]
+    },
+    "calibration": {
+        "temperature": 1.25, "ece_before": 0.0812, "ece_after": 0.0123, "log_loss_before": 0.5, "log_loss_after": 0.4
+    },
+    "out_of_distribution": {"score": "energy", "threshold": -3.5, "strange": 0.06, "abstained": 0.52},
+}  # fmt: skip
 HOSTILE = (
     "<script>alert(1)</script>",
     "$\\frac{",
@@ -40,6 +56,8 @@ CONTEXT = ReportContext(
     reproduce=("transfercli evaluate digits --data /home/zebulon/pictures",),
     data={"training images": 300},
 )
+
+SIDES = Slice(("left", "right") * 300, ("left", "right"))
 
 
 class Page(HTMLParser):
@@ -81,7 +99,10 @@ def _page(predictions: Predictions, context: ReportContext = CONTEXT, **options:
 
 
 def test_every_section_is_there_named_and_linked(digits: Predictions) -> None:
-    page = _page(digits)
+    bare = [section["id"] for section in _page(digits).all("section")]
+    assert bare == [name for name in SECTIONS if name not in OPTIONAL]
+    evaluation = replace(evaluate(digits, slices={"side": SIDES}), trust=TRUST)
+    page = Page(render_report(evaluation, digits, CONTEXT, b"png"))
     assert tuple(section["id"] for section in page.all("section")) == SECTIONS
     ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
     assert len(ids) == sum("id" in attributes for _, attributes in page.tags)
@@ -103,9 +124,13 @@ def test_nothing_is_asked_from_anywhere(digits: Predictions, digit_images: np.nd
         for key in ("src", "href", "xlink:href", "action", "poster", "srcset", "data"):
             value = attributes.get(key)
             assert value is None or value.startswith(("#", "data:"))
-    assert page.all("script") == []
     policy = next(meta for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
-    assert (policy["content"] or "").startswith("default-src 'none'")
+    told = policy["content"] or ""
+    assert told.startswith("default-src 'none'")
+    assert page.all("script") == [{}]
+    text = html.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in told
 
 
 def test_hostile_class_and_file_names_stay_text(digits: Predictions) -> None:
@@ -115,7 +140,7 @@ def test_hostile_class_and_file_names_stay_text(digits: Predictions) -> None:
         Predictions(paths, labels, digits.targets, digits.probabilities),
         gates=resolve({}, [f"recall[{labels[0]}]=0.5"]),
     )
-    assert page.all("script") == []
+    assert page.all("script") == [{}]  # the page's own
     assert not any("onerror" in attributes for _, attributes in page.tags)
     assert not any(attributes.get("src") == "x" for _, attributes in page.tags)
     assert "recall[<script>alert(1)</script>]" in page.words
@@ -162,10 +187,48 @@ def test_thumbnails_are_those_of_the_cases_shown(digits: Predictions, digit_imag
         return digit_images[indices]
 
     page = _page(digits, replace(CONTEXT, thumbnails=read))
-    assert len(page.all("img")) == 48
-    assert len(asked) <= 48
+    shown = len(page.all("img"))
+    assert 24 * 3 < shown <= 24 * 4 + BEHIND_ALL
+    assert len(asked) <= shown
     assert all(image["alt"] for image in page.all("img"))
     assert _page(digits).all("img") == []
+
+
+def test_where_the_model_looked_stands_beside_the_image(digits: Predictions, digit_images: np.ndarray) -> None:
+    wrong = np.flatnonzero(digits.predicted != digits.targets)
+    first = int(wrong[np.argmax(digits.confidence[wrong])])
+    heat = np.eye(4, dtype=np.float32)
+    plain = replace(CONTEXT, thumbnails=lambda i: digit_images[i])
+    why = {first: Explanation(heat, heat, 0.5)}
+    before, after = _page(digits, plain), _page(digits, replace(plain, explained=why))
+    assert len(after.all("img")) == len(before.all("img")) + 2
+    predicted = digits.labels[digits.predicted[first]]
+    assert any(image["alt"] == f"where Grad-CAM says the model looked for {predicted}" for image in after.all("img"))
+    assert "Grad-CAM and occlusion agree: +0.50" in after.words
+
+
+def test_each_mistake_in_the_matrix_leads_to_its_images(digits: Predictions) -> None:
+    page = _page(digits)
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    links = {link["href"][1:] for link in page.all("a") if (link["href"] or "").startswith("#cell-")}
+    wrong = {f"cell-{t}-{p}" for t, p in zip(digits.targets, digits.predicted, strict=True) if t != p}
+    assert wrong <= links <= ids
+
+
+def test_what_is_known_of_trust_and_slices_is_told(digits: Predictions) -> None:
+    evaluation = replace(evaluate(digits, slices={"side": SIDES}), trust=TRUST)
+    words = Page(render_report(evaluation, digits, CONTEXT, b"png")).words
+    for told in ("A temperature of 1.250", "0.0812", "accuracy 0.99", "75.0%", "97.0%", "energy above -3.500", "0.0321"):
+        assert told in words
+    assert "side left 300" in words
+
+
+def test_a_flipped_label_is_doubted(digits: Predictions) -> None:
+    sure = int(np.argmax(digits.confidence))
+    targets = digits.targets.copy()
+    targets[sure] = (targets[sure] + 1) % 10
+    words = _page(Predictions(digits.paths, digits.labels, targets, digits.probabilities)).words
+    assert f"labelled {digits.labels[targets[sure]]} , likely {digits.labels[digits.predicted[sure]]}" in words
 
 
 def test_no_absolute_path_reaches_the_page(digits: Predictions) -> None:
@@ -179,12 +242,12 @@ def test_no_absolute_path_reaches_the_page(digits: Predictions) -> None:
 
 
 def test_many_classes_show_the_picture_instead_of_a_table(digits: Predictions) -> None:
-    labels = (*digits.labels, *(f"more {i}" for i in range(20)))
-    wide = np.pad(digits.probabilities, ((0, 0), (0, 20)))
+    labels = (*digits.labels, *(f"more {i}" for i in range(30)))
+    wide = np.pad(digits.probabilities, ((0, 0), (0, 30)))
     page = _page(Predictions(digits.paths, labels, digits.targets, wide))
     assert [image["src"] for image in page.all("img")] == ["data:image/png;base64,cG5n"]
-    assert not any("matrix" in (table.get("class") or "") for table in page.all("table"))
-    assert "20 classes without images in this split" in page.words
+    assert "Of 40 classes, the 30 with the most mistakes" in page.words
+    assert "30 classes without images in this split" in page.words
 
 
 def test_a_perfect_model_has_no_mistakes_to_show(make: Callable[..., Predictions]) -> None:

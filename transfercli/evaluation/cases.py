@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.data.confident import suspects
 from transfercli.evaluation.predictions import Predictions
 
 SHOWN = 24
@@ -48,12 +49,12 @@ class Confusion:
 def worst_mistakes(predictions: Predictions) -> list[Case]:
     """Wrong predictions, the most confident ones first."""
     wrong = np.flatnonzero(predictions.predicted != predictions.targets)
-    return _cases(predictions, wrong[np.argsort(-predictions.confidence[wrong], kind="stable")])
+    return cases_of(predictions, wrong[np.argsort(-predictions.confidence[wrong], kind="stable")])
 
 
 def least_sure(predictions: Predictions) -> list[Case]:
     """The predictions of the lowest confidence, right or wrong."""
-    return _cases(predictions, np.argsort(predictions.confidence, kind="stable"))
+    return cases_of(predictions, np.argsort(predictions.confidence, kind="stable"))
 
 
 def typically_right(predictions: Predictions) -> list[Case]:
@@ -68,12 +69,28 @@ def typically_right(predictions: Predictions) -> list[Case]:
     classes = classes[np.argsort(-counts, kind="stable")][:SHOWN]
     each = min(PER_CLASS, SHOWN // max(len(classes), 1))
     chosen = [_middle(by_confidence[targets == number], each) for number in np.sort(classes)]
-    return _cases(predictions, np.concatenate(chosen)) if chosen else []
+    return cases_of(predictions, np.concatenate(chosen)) if chosen else []
 
 
 def _middle(order: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
     start = max(0, (len(order) - count) // 2)
     return order[start : start + count]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An image whose label is likely wrong, and the class it is likely of."""
+
+    case: Case
+    likely: str
+
+
+def doubtful_labels(predictions: Predictions) -> tuple[list[Doubt], int]:
+    """The likely label errors by confident learning (see `data/confident.py`), the surest first, and how many in all."""
+    rows, guesses = suspects(predictions.probabilities, predictions.targets)
+    cases = cases_of(predictions, rows)
+    doubts = [Doubt(case, predictions.labels[guess]) for case, guess in zip(cases, guesses, strict=False)]
+    return doubts, len(rows)
 
 
 def to_look_at(predictions: Predictions) -> list[int]:
@@ -94,7 +111,8 @@ def most_confused(matrix: npt.NDArray[np.int64], labels: tuple[str, ...]) -> lis
     ]
 
 
-def _cases(predictions: Predictions, order: npt.NDArray[Any]) -> list[Case]:
+def cases_of(predictions: Predictions, order: npt.NDArray[Any]) -> list[Case]:
+    """The first 24 of the images at `order`."""
     predicted, confidence = predictions.predicted, predictions.confidence
     return [
         Case(

@@ -73,6 +73,26 @@ def reliability_chart(bins: Sequence[Bin]) -> Markup:
     )
 
 
+def risk_chart(curve: Mapping[str, Any], abstention: Mapping[str, Any] | None) -> Markup:
+    """Share of wrong answers (up) among the most confident images, by how many those are (across).
+
+    curve: as `Coverage.as_json` gives it; abstention: where the threshold is, as `trust.judged` gives it.
+    """
+    risks = [1 - accuracy for accuracy in curve["accuracy"]]
+    ticks = nice_ticks(0.0, max(*risks, 0.01))
+    across, up = Axis(0, 1, LEFT, WIDTH - RIGHT), Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
+    points = list(zip(curve["coverage"], risks, strict=True))
+    parts = _grid(up, ticks)
+    parts += [_text("tick middle", across(t), HEIGHT - BOTTOM + 16, _plain(t)) for t in nice_ticks(0.0, 1.0)]
+    parts.append(_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "coverage: share of images answered"))
+    parts += _series("validation", [(across(x), up(y)) for x, y in points])
+    if abstention and abstention["coverage"]:
+        at = abstention["coverage"]
+        parts.append(_line("border", across(at), TOP, across(at), HEIGHT - BOTTOM))
+        parts.append(_dot("validation", across(at), up(1 - abstention["accuracy"]), 5))
+    return _svg(parts, f"risk by coverage; with every image answered the risk is {risks[-1]:.3f}", HEIGHT)
+
+
 def nice_ticks(low: float, high: float) -> list[float]:
     """About five round numbers, the first at or below `low` and the last at or above `high`."""
     span = (high - low) or abs(high) or 1.0

@@ -16,9 +16,9 @@ import numpy as np
 from transfercli.data.check import Pair, Report, Seen, Suspect, sizes
 from transfercli.data.dataset import Images
 from transfercli.evaluation.contact_sheets import chosen, contact_sheet, jpeg, png
+from transfercli.evaluation.page import environment
 from transfercli.evaluation.plots import clipped
 from transfercli.evaluation.privacy import hide_paths
-from transfercli.evaluation.report import environment
 from transfercli.evaluation.thumbnails import address, data_address
 from transfercli.events import Events
 from transfercli.runs.atomic import room_errors, write_bytes, write_text

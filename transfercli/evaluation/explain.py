@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.evaluation.cases import Reader, to_look_at, worst_mistakes
+from transfercli.evaluation.heat import Explanation, resized, to_one
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.temperature import class_logits
 from transfercli.events import Events
@@ -25,20 +26,6 @@ MOST_OCCLUDED = 6
 # Occlusion: a square of a quarter of the image, at 6 x 6 places that overlap.
 WINDOW, STEPS = 1 / 4, 6
 AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Explanation:
-    """Why one image of a split was taken for what it was taken for.
-
-    heat: float32 [h, w], 0 to 1: Grad-CAM; all 0 where nothing spoke for the class.
-    occlusion: float32 [H, W], 0 to 1: how much less sure of the class the model is where a place is covered; or None.
-    agreement: rank correlation of the two over the covered places, -1 to 1; None where one of them is even.
-    """
-
-    heat: Floats
-    occlusion: Floats | None = None
-    agreement: float | None = None
 
 
 def explain(
@@ -84,7 +71,7 @@ def grad_cam(maps: Floats, gradients: Floats) -> Floats:
     """
     weights = gradients.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
     heats = np.maximum((maps * weights).sum(axis=-1), 0)
-    return _to_one(heats)
+    return to_one(heats)
 
 
 @dataclass(frozen=True)
@@ -139,7 +126,7 @@ def spread(drops: Floats, size: tuple[int, ...]) -> Floats:
     for place, drop in zip(windows(size), drops.ravel(), strict=True):
         total[place] += drop
         times[place] += 1
-    return _to_one(np.maximum(total / np.maximum(times, 1), 0)[None])[0]
+    return to_one(np.maximum(total / np.maximum(times, 1), 0)[None])[0]
 
 
 def agreement(heat: Floats, drops: Floats) -> float | None:
@@ -152,17 +139,3 @@ def agreement(heat: Floats, drops: Floats) -> float | None:
     if not (a.std() and b.std()):
         return None
     return float(np.corrcoef(a, b)[0, 1])
-
-
-def resized(heat: Floats, size: tuple[int, ...]) -> Floats:
-    """A heat [h, w], bilinear, as float32 of `size` (height, width)."""
-    from PIL import Image
-
-    picture = Image.fromarray(heat.astype(np.float32))
-    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
-
-
-def _to_one(heats: Floats) -> Floats:
-    """Heats [N, h, w], each divided by its largest value where there is one."""
-    largest = heats.max(axis=(1, 2), keepdims=True)
-    return (heats / np.where(largest > 0, largest, 1)).astype(np.float32)

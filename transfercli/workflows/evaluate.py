@@ -70,6 +70,7 @@ def evaluate_split(
     trained: TrainedRun, split: Split, gates: Sequence[Gate], request: EvaluateRequest, events: Events
 ) -> tuple[Evaluation, Predictions]:
     """Predict, measure and write the files; the targets of the split are indices of the run's labels."""
+    from transfercli.evaluation.explain import explain
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.result import evaluate
     from transfercli.evaluation.trust import Trust, judged
@@ -88,7 +89,8 @@ def evaluate_split(
         seed=config.seed,
     )
     evaluation = replace(evaluation, trust=judged(judgement, logits, split.targets, trained.trust))
-    context = report_context(trained, split, request)
+    why = explain(trained.classifier, predictions, split.images.read, config.data.batch_size, events)
+    context = replace(report_context(trained, split, request), explained=why)
     write_evaluation(evaluation_folder(run, request), evaluation, predictions, context)
     return evaluation, predictions
 
