@@ -19,10 +19,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-slow lint format demo bench docs lock clean
+.PHONY: help venv test test-slow test-browser lint format demo bench docs lock clean
 
 help:  ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP)  ## create the environment from the hash-locked requirements (VENV=.venv, PYTHON=python3)
 
@@ -35,10 +35,14 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch "$@"
 
 test: venv  ## run the tests (all but the slow ones)
-	"$(BIN)/python" -m pytest -q -m "not slow" $(PYTEST_ARGS)
+	"$(BIN)/python" -m pytest -q -m "not slow and not browser" $(PYTEST_ARGS)
 
 test-slow: venv  ## run the slow tests
 	"$(BIN)/python" -m pytest -q -m slow $(PYTEST_ARGS)
+
+test-browser: venv  ## run the tests of the report in a browser; needs Chromium (CHROMIUM=/path/to/it)
+	"$(BIN)/python" -m pip install --quiet --no-build-isolation -e '.[browser]'
+	"$(BIN)/python" -m pytest -q -m browser tests/browser $(PYTEST_ARGS)
 
 lint: venv  ## ruff (rules and format) and mypy
 	"$(BIN)/ruff" check .

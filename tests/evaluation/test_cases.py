@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
-from transfercli.evaluation.cases import SHOWN, least_sure, most_confused, worst_mistakes
+from transfercli.evaluation.cases import (
+    SHOWN,
+    doubtful_labels,
+    least_sure,
+    most_confused,
+    to_look_at,
+    typically_right,
+    worst_mistakes,
+)
 from transfercli.evaluation.counts import confusion_matrix
 from transfercli.evaluation.predictions import Predictions
 
@@ -38,3 +48,36 @@ def test_the_most_confused_pairs_leave_out_the_diagonal(digits: Predictions) -> 
     row = digits.labels.index(pairs[0].truth)
     assert pairs[0].share == pairs[0].images / matrix[row].sum()
     assert most_confused(np.diag([3, 4]), ("x", "y")) == []
+
+
+def test_of_each_class_some_right_answers_of_middle_confidence_are_shown(digits: Predictions) -> None:
+    cases = typically_right(digits)
+    assert all(case.right for case in cases)
+    assert Counter(case.truth for case in cases) == dict.fromkeys(digits.labels, 2)  # 24 places, ten classes
+    zero = np.sort(digits.confidence[(digits.targets == 0) & (digits.predicted == 0)])
+    shown = [case.confidence for case in cases if case.truth == digits.labels[0]]
+    assert zero[len(zero) // 3] <= min(shown)
+    assert max(shown) <= zero[-len(zero) // 3]
+
+
+def test_where_nothing_is_right_none_is_shown() -> None:
+    wrong = Predictions(("a", "b"), ("x", "y"), np.array([0, 1]), np.array([[0.1, 0.9], [0.9, 0.1]]))
+    assert typically_right(wrong) == []
+
+
+def test_each_part_of_what_to_look_at_has_some_of_each_kind(digits: Predictions) -> None:
+    indices = to_look_at(digits)
+    assert len(indices) == len(set(indices))
+    worst, unsure, right = (rule(digits) for rule in (worst_mistakes, least_sure, typically_right))
+    assert indices[:3] == [worst[0].index, unsure[0].index, right[0].index]
+    assert set(indices) == {case.index for case in (*worst, *unsure, *right)}
+
+
+def test_a_label_that_the_model_contradicts_is_doubted(digits: Predictions) -> None:
+    sure = int(np.argmax(digits.confidence))
+    targets = digits.targets.copy()
+    targets[sure] = (targets[sure] + 1) % 10
+    doubts, count = doubtful_labels(Predictions(digits.paths, digits.labels, targets, digits.probabilities))
+    assert doubts[0].case.index == sure
+    assert doubts[0].likely == digits.labels[digits.predicted[sure]]
+    assert count >= len(doubts)

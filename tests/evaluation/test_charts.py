@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from transfercli.evaluation.calibration import reliability
-from transfercli.evaluation.charts import curves, nice_ticks, reliability_chart
+from transfercli.evaluation.charts import curves, nice_ticks, reliability_chart, risk_chart
 from transfercli.evaluation.predictions import Predictions
 
 LINES: list[dict[str, Any]] = [
@@ -79,3 +79,15 @@ def test_reliability_bins_hold_all_images_in_equal_parts(digits: Predictions) ->
 def test_fewer_images_than_bins_leave_no_empty_bin() -> None:
     bins = reliability(np.array([0, 1]), np.array([[0.6, 0.4], [0.9, 0.1]]))
     assert [(one.images, one.confidence, one.accuracy) for one in bins] == [(1, 0.6, 1.0), (1, 0.9, 0.0)]
+
+
+def test_the_risk_rises_with_coverage_and_the_threshold_is_marked() -> None:
+    curve = {"coverage": [0.25, 0.5, 1.0], "accuracy": [1.0, 0.9, 0.8]}
+    plain = ET.fromstring(str(risk_chart(curve, None)))
+    marked = ET.fromstring(str(risk_chart(curve, {"coverage": 0.5, "accuracy": 0.9})))
+    assert "the risk is 0.200" in plain.attrib["aria-label"]
+    assert len(list(marked)) == len(list(plain)) + 2
+    heights = [float(dot.attrib["cy"]) for dot in plain if dot.tag == "circle"]
+    assert heights == sorted(heights, reverse=True)
+    nothing = {"coverage": 0.0, "accuracy": None}
+    assert len(list(ET.fromstring(str(risk_chart(curve, nothing))))) == len(list(plain))

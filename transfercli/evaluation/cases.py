@@ -86,7 +86,7 @@ class Doubt:
 
 
 def doubtful_labels(predictions: Predictions) -> tuple[list[Doubt], int]:
-    """The likely label errors by confident learning (see `data/confident.py`), the surest first, and how many in all."""
+    """The likely label errors, by `data/confident.py`: the surest first, and how many there are in all."""
     rows, guesses = suspects(predictions.probabilities, predictions.targets)
     cases = cases_of(predictions, rows)
     doubts = [Doubt(case, predictions.labels[guess]) for case, guess in zip(cases, guesses, strict=False)]

@@ -64,38 +64,42 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
     code, policy = script("report.js")
     bins = reliability(predictions.targets, predictions.probabilities)
     trust = evaluation.trust
-    return environment().get_template("report.html.j2").render(
-        context=context,
-        evaluation=evaluation,
-        metrics=METRICS,
-        script=code,
-        policy=policy,
-        headlines=tuple(dict.fromkeys((*evaluation.shown, *HEADLINES))),
-        failed=[gate for gate in evaluation.gates if not gate["passed"]],
-        absent=[row["label"] for row in evaluation.per_class if row["support"] == 0],
-        weakest=_weakest(evaluation),
-        confused=most_confused(evaluation.confusion, evaluation.labels),
-        matrix=matrix,
-        matrix_address=address("image/png", matrix_png),
-        panels={key: charts.curves(context.history, key, context.best_epoch) for key in ("loss", "accuracy")},
-        bins=bins,
-        reliability=charts.reliability_chart(bins),
-        overconfidence=float(predictions.confidence.mean()) - (evaluation.metrics["accuracy"] or 0.0),
-        trust=trust,
-        risk=charts.risk_chart(trust["risk_coverage"], trust["abstention"]) if trust else None,
-        worst=worst,
-        unsure=unsure,
-        right=right,
-        doubts=doubts,
-        doubtful=doubtful,
-        mistakes=int((predictions.predicted != predictions.targets).sum()),
-        config=hide_paths_in_yaml(context.config_yaml),
-        **_pictures(context, matrix, [*worst, *unsure, *right, *(doubt.case for doubt in doubts)]),
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            context=context,
+            evaluation=evaluation,
+            metrics=METRICS,
+            script=code,
+            policy=policy,
+            headlines=tuple(dict.fromkeys((*evaluation.shown, *HEADLINES))),
+            failed=[gate for gate in evaluation.gates if not gate["passed"]],
+            absent=[row["label"] for row in evaluation.per_class if row["support"] == 0],
+            weakest=_weakest(evaluation),
+            confused=most_confused(evaluation.confusion, evaluation.labels),
+            matrix=matrix,
+            matrix_address=address("image/png", matrix_png),
+            panels={key: charts.curves(context.history, key, context.best_epoch) for key in ("loss", "accuracy")},
+            bins=bins,
+            reliability=charts.reliability_chart(bins),
+            overconfidence=float(predictions.confidence.mean()) - (evaluation.metrics["accuracy"] or 0.0),
+            trust=trust,
+            risk=charts.risk_chart(trust["risk_coverage"], trust["abstention"]) if trust else None,
+            worst=worst,
+            unsure=unsure,
+            right=right,
+            doubts=doubts,
+            doubtful=doubtful,
+            mistakes=int((predictions.predicted != predictions.targets).sum()),
+            config=hide_paths_in_yaml(context.config_yaml),
+            **_pictures(context, matrix, [*worst, *unsure, *right, *(doubt.case for doubt in doubts)]),
+        )
     )
 
 
 def _pictures(context: ReportContext, matrix: Matrix, shown: Sequence[Case]) -> dict[str, Any]:
-    """`data:` addresses by index: of the images shown, of the small ones behind the matrix, and of where they are hot."""
+    """`data:` addresses by index: of the images shown, the small ones behind the matrix, and where they are hot."""
     if context.thumbnails is None:
         return {"pictures": {}, "small": {}, "heats": {}}
     indices = {case.index for case in shown}

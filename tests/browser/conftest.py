@@ -1,0 +1,71 @@
+"""A real browser: Debian's Chromium, or the one that `CHROMIUM` names, driven by Playwright. `make test-browser`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
+NAMES = tuple(f"digit {number}" for number in range(10))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert program, "no Chromium here: install one, or name it in the variable CHROMIUM"
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="session")
+def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of everything that one can hold: 1,000 digits, heats, slices, a failed gate, hostile names."""
+    from transfercli.evaluation.gates import resolve
+    from transfercli.evaluation.heat import Explanation
+    from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.report import ReportContext, render_report
+    from transfercli.evaluation.result import evaluate
+    from transfercli.evaluation.slices import by_thirds
+    from transfercli.evaluation.trust import judged, learn_trust
+
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.target))
+    train, held, test = order[:300], order[300:700], order[700:1700]
+    model = LogisticRegression(C=1e-3, max_iter=1000).fit(digits.data[train], digits.target[train])
+    trust = learn_trust(model.decision_function(digits.data[held]), digits.target[held], None)
+    logits, targets = model.decision_function(digits.data[test]), digits.target[test]
+    judgement = trust.judge(logits)
+    paths = tuple(f"test/<b>{digits.target[i]}</b>/{i:04d}.png" for i in test)
+    predictions = Predictions(paths, NAMES, targets, judgement.probabilities.astype("float32"))
+    images = np.repeat((digits.images[test] * 15.9).astype(np.uint8)[..., None], 3, axis=-1)
+    slices = {"brightness": by_thirds(images.mean(axis=(1, 2, 3)), ("dark", "medium", "bright"), "of 255")}
+    evaluation = evaluate(predictions, slices=slices, gates=resolve({}, ["accuracy=0.999", "ece<=0.5"]))
+    evaluation = replace(evaluation, trust=judged(judgement, logits, targets, trust))
+    heat = np.eye(4, dtype=np.float32)
+    lines = [{"epoch": n, "loss": 1 / n, "val_loss": 1.1 / n, "accuracy": 0.5, "val_accuracy": 0.5} for n in (1, 2, 3)]
+    context = ReportContext(
+        experiment="digits",
+        run_id="one",
+        split="test",
+        config_yaml="name: digits\n",
+        versions={"python": "3.11"},
+        history=lines,
+        thumbnails=lambda indices: images[indices],
+        reproduce=["transfercli evaluate digits/one"],
+        explained={n: Explanation(heat, heat if n % 2 else None, 0.5) for n in range(len(test))},
+    )
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render_report(evaluation, predictions, context, b"png"), encoding="utf-8")
+    return path
