@@ -108,7 +108,7 @@ def test_a_choice_that_is_none_lists_those_there_are(words: list[str], capsys, m
 
 def test_the_estimate_of_a_dry_run_says_what_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
     result = {"status": "dry-run", "images": {"train": 5}, "classes": ["a", "b"], "parameters": 7}
-    costs = {"phases": [], "seconds": {"train": 65.0, "features": 3.0}, "cache_bytes": 5_000_000, "run_bytes": 1_000_000}
+    costs = {"phases": [], "seconds": {"train": 65.0, "features": 3.0}, "cache_bytes": 5_000_000, "run_bytes": 10**6}
     train._show(result | costs | {"peak_memory_bytes": None})
     told = " ".join(capsys.readouterr().out.split())
     assert "would train for about 1:05 min, its compilation included" in told
