@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from transfercli.errors import ArtefactError, UsageError
+from transfercli.errors import ArtefactError
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import Decision
 
@@ -68,7 +68,7 @@ def test_going_back_twice_goes_back_two_champions(experiment):
 
 def test_with_one_champion_there_is_none_to_go_back_to(experiment):
     crown(experiment, "a", "first")
-    with pytest.raises(UsageError, match="no earlier champion"):
+    with pytest.raises(ArtefactError, match="no earlier champion"):
         champions.before(experiment)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transfercli.errors import ArtefactError, UsageError
+from transfercli.errors import ArtefactError
 from transfercli.runs import atomic, decisions
 from transfercli.runs.decisions import PROMOTING, Decision
 from transfercli.runs.folder import RunFolder, has_checkpoint, status_of
@@ -51,8 +51,8 @@ def checked(run: RunFolder) -> RunFolder:
 def before(experiment: Path) -> RunFolder:
     """The champion before the present one, which `promote --previous` goes back to.
 
-    Going back twice goes back two champions: what was given up by going back is passed over. Raises `UsageError` where
-    there is none, and `ArtefactError` where it is gone.
+    Going back twice goes back two champions: what was given up by going back is passed over. Raises
+    `ArtefactError` where there is none, or it is gone.
     """
     reigns: list[str] = []
     for one in decisions.read(experiment):
@@ -61,11 +61,13 @@ def before(experiment: Path) -> RunFolder:
         elif one.decision in PROMOTING and one.champion and reigns[-1:] != [one.champion]:
             reigns.append(one.champion)
     if len(reigns) < 2:
-        raise UsageError(
+        raise ArtefactError(
             f"experiment {experiment.name!r} has no earlier champion",
             f"name the run: promote {experiment.name}/RUN_ID",
         )
     run = RunFolder(experiment / reigns[-2])
     if not run.record.is_file():
-        raise ArtefactError(f"the champion before, {run.label}, is gone", f"name a run: promote {experiment.name}/RUN_ID")
+        raise ArtefactError(
+            f"the champion before, {run.label}, is gone", f"name a run: promote {experiment.name}/RUN_ID"
+        )
     return run

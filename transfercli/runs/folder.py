@@ -18,7 +18,9 @@ from transfercli.runs.foreign import check_closed, checked_record, is_neighbour,
 
 DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-RESERVED = frozenset({"latest", "champion", "splits.csv", "decisions.jsonl"})  # what else stands in an experiment's folder
+RESERVED = frozenset(
+    {"latest", "champion", "splits.csv", "decisions.jsonl"}
+)  # what else stands in an experiment's folder
 
 
 @dataclass(frozen=True)
