@@ -194,6 +194,35 @@ def test_a_night_that_is_stopped_is_gone_on_with_by_the_next(nights: Nights, mon
     assert Path(result["champion"]).name == begun
 
 
+def test_what_a_kill_left_is_not_gone_on_with_from_another_champion(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transfercli.workflows import retrain as module
+    from transfercli.workflows.promote import PromoteRequest, promote
+
+    def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    nights.night()
+    nights.add("5", 40, 50)
+    second = nights.night()
+    promote(PromoteRequest(second["challenger"], None, nights.runs), Events())
+    nights.add("5", 50, 60)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "hold_contest", dies)
+        with pytest.raises(KeyboardInterrupt):
+            nights.night()
+    promote(PromoteRequest(None, "nightly", nights.runs), Events())
+    assert nights.night()["decision"] in ("kept", "promoted")
+
+
+def test_without_test_images_nothing_is_trained(nights: Nights, source: Any) -> None:
+    write_config(nights, source[1]["run"], data={"train": "images", "test": None, "image_size": 32})
+    with pytest.raises(DataError, match="on test images"):
+        nights.night()
+    assert nights.words == ["failed"]
+
+
 def test_images_that_cannot_be_used_fail_the_night_and_leave_a_line(nights: Nights) -> None:
     first = nights.night()
     for image in (nights.images / "5").iterdir():

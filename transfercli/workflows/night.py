@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from transfercli.config.loader import LoadedConfig
     from transfercli.data.dataset import Dataset
 
-SHORT = 6  # hexadecimal digits of a fingerprint that end the id of the run it led to
+SHORT = 6  # hexadecimal digits that end the id of a challenger
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,13 @@ def _weights(config: ExperimentConfig, folder: Path, runs: Path) -> str:
     return source.run.label if source.run else str(weights)
 
 
-def challenger_id(experiment: Path, fingerprint: str, decided: list[Decision]) -> str:
-    """The id of the run for a fingerprint: of one that was begun and not decided about, or a new one.
+def challenger_id(experiment: Path, subject: Subject, start: Sequence[str], decided: list[Decision]) -> str:
+    """The id of the run for a subject and a start: of one that was begun and not decided about, or a new one.
 
     So a night that was killed is gone on with by the next, from its last whole epoch.
     """
-    short, over = fingerprint[:SHORT], {decision.challenger for decision in decided}
+    both = hashlib.sha256(" ".join([subject.fingerprint, *start]).encode()).hexdigest()
+    short, over = both[:SHORT], {decision.challenger for decision in decided}
     begun = [path.name for path in sorted(experiment.glob(f"*-{short}")) if RunFolder(path).record.is_file()]
     left = [name for name in begun if name not in over]
     return left[-1] if left else new_run_id(suffix=short)

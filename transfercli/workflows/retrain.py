@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from transfercli.data.diff import compare
 from transfercli.data.load import load_dataset, load_recorded_split
 from transfercli.data.manifest import read_manifest
-from transfercli.errors import GateError, Interrupted, TransferError
+from transfercli.errors import DataError, GateError, Interrupted, TransferError
 from transfercli.evaluation.privacy import hide_paths
 from transfercli.evaluation.verdict import Verdict, judge
 from transfercli.events import Events
@@ -116,6 +116,8 @@ def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, event
     """Carry out what the last night decided, and read the images."""
     champion = champions.settle(experiment)
     dataset = load_dataset(data_request(loaded.config, loaded.folder, experiment), events)
+    if "test" not in dataset.splits:
+        raise DataError("retrain compares models on test images, and the data has none", "set data.test")
     subject = subject_of(loaded, dataset, request.runs)
     return Night(request, loaded, experiment, champion, dataset, subject, decisions.read(experiment))
 
@@ -174,8 +176,9 @@ def contest(night: Night, events: Events) -> Decision:
 
 def train_challenger(night: Night, events: Events) -> RunFolder:
     """A finished run: warm-started from the champion where both are built alike, else from what the config names."""
-    run_id = challenger_id(night.experiment, night.subject.fingerprint, night.decided)
-    overrides = (*night.request.overrides, *warm_start(night, events))
+    start = warm_start(night, events)
+    run_id = challenger_id(night.experiment, night.subject, start, night.decided)
+    overrides = (*night.request.overrides, *start)
     job = decide(TrainRequest("finetune", night.request.config, night.request.runs, overrides, run_id))
     train_job(job, events, dataset=night.dataset)
     return job.run
