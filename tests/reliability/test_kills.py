@@ -62,12 +62,11 @@ def test_killed_at_thirty_random_moments_a_training_of_two_phases_goes_on_to_the
 
 @pytest.mark.slow
 def test_twenty_sigterms_at_random_moments_are_heeded_in_time(zygote: Zygote) -> None:
-    whole = start(zygote, "two/whole")
-    wanted, draw = ending_of(run_of(zygote.folder, "two/whole")), random.Random(2)
-    stopped = 0
-    for trial in range(20):
-        label = f"two/sigterm-{trial}"
-        done = start(zygote, label, signals=[(draw.uniform(0.3, 0.9) * whole["seconds"], signal.SIGTERM)])
+    whole = start(zygote, "one/whole")
+    wanted, draw, stopped = ending_of(run_of(zygote.folder, "one/whole")), random.Random(2), 0
+    for trial in range(100):
+        label = f"one/sigterm-{trial}"
+        done = start(zygote, label, signals=[(draw.uniform(0.1, 0.7) * whole["seconds"], signal.SIGTERM)])
         if done["rc"] == 0:  # it was done before the signal came
             continue
         stopped += 1
@@ -77,4 +76,6 @@ def test_twenty_sigterms_at_random_moments_are_heeded_in_time(zygote: Zygote) ->
             assert json.loads(record.read_text())["status"] == "interrupted"
             assert f"--resume {label}" in done["stderr"]
         assert complaints(zygote, label, wanted) == []
-    assert stopped >= 15
+        if stopped == 20:
+            return
+    pytest.fail(f"only {stopped} runs were still going on when the signal came")
