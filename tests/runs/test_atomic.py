@@ -28,9 +28,13 @@ def test_a_failed_write_leaves_what_stood_there_and_nothing_beside_it(tmp_path: 
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), atomic.new_folder(tmp_path / "place") as folder:
-        (folder / "half").write_text("half")
-        raise KeyError
+    def fail_half_way() -> None:
+        with atomic.new_folder(tmp_path / "place") as folder:
+            (folder / "half").write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_half_way()
     assert os.listdir(tmp_path) == []
     with atomic.new_folder(tmp_path / "place") as folder:
         (folder / "whole").write_text("whole")
@@ -41,7 +45,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_link_is_switched_and_stays_relative(tmp_path: Path) -> None:
     atomic.point(tmp_path / "latest", "one")
     atomic.point(tmp_path / "latest", "two")
-    assert os.readlink(tmp_path / "latest") == "two"
+    assert (tmp_path / "latest").readlink() == Path("two")
     assert os.listdir(tmp_path) == ["latest"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +18,7 @@ def runs(tmp_path: Path) -> Path:
         folder = tmp_path / "runs" / "flowers" / name
         folder.mkdir(parents=True)
         (folder / "run.json").write_text(json.dumps({"status": status, "created": f"2026-01-0{number + 1}"}))
-    os.symlink("r1", tmp_path / "runs" / "flowers" / "champion")
+    (tmp_path / "runs" / "flowers" / "champion").symlink_to("r1")
     return tmp_path / "runs"
 
 

@@ -83,7 +83,7 @@ def test_a_whole_epoch_counts_though_a_kill_came_before_the_links_were_switched(
 
 def test_where_no_epoch_is_whole_the_newest_one_says_what_is_wrong(saved: Checkpoints) -> None:
     (saved.folder / "frozen.safetensors").write_bytes(b"damaged")
-    with pytest.raises(ArtefactError, match="epoch-00004: frozen.safetensors does not have the hash"):
+    with pytest.raises(ArtefactError, match=r"epoch-00004: frozen\.safetensors does not have the hash"):
         saved.newest(Heard())
 
 
