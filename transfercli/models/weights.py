@@ -16,9 +16,7 @@ from transfercli.models.classifier import build_base
 from transfercli.models.internals import inner_layers
 from transfercli.models.safe_tensors import Tensors
 from transfercli.models.tensors import stable_layer_names, weight_name
-from transfercli.models.weight_files import SAFETENSORS, file_sha256, read_weight_file
-
-__all__ = ["base_tensors", "file_sha256", "file_tensors", "imagenet_tensors"]
+from transfercli.models.weight_files import SAFETENSORS, read_weight_file
 
 
 def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
