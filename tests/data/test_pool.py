@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import ComputeConfig
-from transfercli.data import ingest, pool
+from transfercli.data import conversation, ingest
+from transfercli.data.conversation import WorkersUnavailableError
 from transfercli.data.dataset import Dataset
 from transfercli.data.decode import Decoded, Geometry, decode_file
-from transfercli.data.pool import WorkersUnavailableError, decode_files
+from transfercli.data.pool import decode_files
 
 SMALL = Geometry(16, 20)
 # A worker whose decoder ends the process at files with a certain name.
@@ -69,7 +70,7 @@ def test_workers_give_the_same_bits_as_this_process(files: list[str]) -> None:
 def test_a_file_that_kills_its_worker_is_reported_and_the_others_are_read(
     tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "_START", KILLER)
+    monkeypatch.setattr(conversation, "_START", KILLER)
     mixed = [*files[:20], str(tmp_path / "deadly.png"), *files[20:]]
     found = dict(decode_files(mixed, SMALL, workers=2))
     assert "ends the decoder" in found[20].problem
@@ -80,20 +81,20 @@ def test_a_file_that_kills_its_worker_is_reported_and_the_others_are_read(
 def test_workers_that_cannot_start_are_an_error_not_a_folder_of_bad_files(
     files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "_START", "raise SystemExit(1)")
+    monkeypatch.setattr(conversation, "_START", "raise SystemExit(1)")
     with pytest.raises(WorkersUnavailableError):
         list(decode_files(files, SMALL, workers=2))
 
 
 def test_closing_the_answers_ends_the_workers(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[bytes]] = []
-    start = pool._Pool._process
+    start = conversation._process
 
-    def remembered(self: Any) -> subprocess.Popen[bytes]:
-        started.append(start(self))
+    def remembered() -> subprocess.Popen[bytes]:
+        started.append(start())
         return started[-1]
 
-    monkeypatch.setattr(pool._Pool, "_process", remembered)
+    monkeypatch.setattr(conversation, "_process", remembered)
     threads = threading.active_count()
     answers = decode_files(files * 50, SMALL, workers=2)
     next(answers)
@@ -169,7 +170,7 @@ def test_workers_do_not_decode_what_the_cache_holds(
 def test_without_workers_the_images_are_read_here_with_a_warning(
     tmp_path: Path, grow: Any, load: Callable[..., Dataset], events: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "_START", "raise SystemExit(1)")
+    monkeypatch.setattr(conversation, "_START", "raise SystemExit(1)")
     found = load(grow(tmp_path / "images", {"cat": 30, "dog": 30}).parent)
     assert found.cache.misses == 60
     assert "no worker processes" in events.warnings[0]

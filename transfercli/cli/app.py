@@ -17,6 +17,7 @@ from transfercli.cli import data as data_commands
 from transfercli.cli import runs as runs_commands
 from transfercli.cli.evaluate import evaluate
 from transfercli.cli.export import export
+from transfercli.cli.predict import predict
 from transfercli.cli.retrain import promote, retrain
 from transfercli.cli.sample import sample
 from transfercli.cli.train import finetune, pretrain
@@ -53,6 +54,7 @@ app.add_typer(cache_commands.app, name="cache")
 app.command()(pretrain)
 app.command()(finetune)
 app.command()(evaluate)
+app.command()(predict)
 app.command()(export)
 app.add_typer(runs_commands.app, name="runs")
 app.command()(retrain)

@@ -135,10 +135,10 @@ class LiveConsole(Console):
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._bar.start()
-            self._task = self._bar.add_task(stage, total=total, unit=unit, rate="")
+            self._task = self._bar.add_task(stage, total=total or None, unit=unit, rate="")
             self._stage = stage
         speed = self._bar.tasks[-1].speed
-        self._bar.update(self._task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+        self._bar.update(self._task, completed=done, total=total or None, rate=f"{speed:,.0f}/s" if speed else "")
 
     def show_line(self, text: str) -> None:
         from rich.text import Text

@@ -11,11 +11,12 @@ from pathlib import Path
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache import DiskCache, Store, cache_root, pixel_space
 from transfercli.data.cache_index import Entry, FileState
+from transfercli.data.conversation import WorkersUnavailableError
 from transfercli.data.dataset import CacheCounts
 from transfercli.data.decode import Decoded, Geometry, array_sha256, decode_file, resize_array
 from transfercli.data.keras_sets import Arrays
 from transfercli.data.pixels import StoredImages
-from transfercli.data.pool import WorkersUnavailableError, decode_files
+from transfercli.data.pool import decode_files
 from transfercli.data.scratch import Scratch
 from transfercli.data.sources import Item
 from transfercli.errors import ConfigError

@@ -137,7 +137,7 @@ def folder_items(folder: Path, base: Path, side: str) -> list[Item]:
     items = []
     for label in labels:
         _printable(label, folder)
-        items += [_item(file, base, label, side) for file in sorted(_walk(folder / label))]
+        items += [_item(file, base, label, side) for file in sorted(walk(folder / label))]
     return items
 
 
@@ -172,8 +172,11 @@ def _item(file: str, base: Path, label: str, side: str) -> Item:
     return Item(file, relative(file, base), label, side, problem)
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    """Every visible file below `folder`, each real folder once and none that holds a folder it lies in."""
+def walk(folder: Path) -> Iterator[str]:
+    """Every visible file below `folder`, each real folder once and none that holds a folder it lies in.
+
+    In the order of their names, folder by folder. Raises DataError where a folder cannot be listed.
+    """
     seen: set[tuple[int, int]] = set()
     waiting = [folder]
     while waiting:

@@ -34,6 +34,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a C library prints must not come between the answers
     settings = json.loads(source.readline())
     _die_with(settings["parent"])
+    os.nice(settings["nice"])
     geometry, known = Geometry(*settings["geometry"]), _known(settings)
     _answer(sink, {})
     sink.flush()

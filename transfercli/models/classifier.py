@@ -88,7 +88,7 @@ def build_classifier(
     head = build_head(architecture.head, base.output.shape[1:], len(architecture.labels))
     trained = base if architecture.batchnorm_trains else fold(base)
     model = keras.Model(image, head(trained(pixels)), name="classifier")
-    predictor = keras.Model(image, _probabilities(_cooled(head(base(pixels)), temperature)), name="predictor")
+    predictor = keras.Model(image, probabilities_of(_cooled(head(base(pixels)), temperature)), name="predictor")
     return Classifier(architecture.base, model, base, head, predictor, architecture.labels)
 
 
@@ -123,7 +123,8 @@ def _cooled(logits: keras.KerasTensor, temperature: float) -> keras.KerasTensor:
     return layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(logits)
 
 
-def _probabilities(logits: keras.KerasTensor) -> keras.KerasTensor:
+def probabilities_of(logits: keras.KerasTensor) -> keras.KerasTensor:
+    """Logits [N, C], or [N, 1] of a sigmoid head, to float32 probabilities [N, C]."""
     if logits.shape[-1] != 1:
         return layers.Softmax(dtype="float32", name="probabilities")(logits)
     return layers.Concatenate(dtype="float32", name="probabilities")([ops.sigmoid(-logits), ops.sigmoid(logits)])

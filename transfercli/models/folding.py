@@ -60,23 +60,36 @@ class FoldedModel(keras.Model):
 
 def _replacements(model: keras.Model) -> dict[str, Callable[[Tensor], Tensor]]:
     """Layer name -> what is called instead: BatchNorm does its convolution's work, the convolution passes through."""
+    instead: dict[str, Callable[[Tensor], Tensor]] = {
+        node.operation.name: partial(_affine, node.operation) for node in _norms(model)
+    }
+    for linear, norm in foldable(model):
+        instead |= {linear.name: _pass, norm.name: partial(_folded, linear, norm)}
+    return instead
+
+
+def foldable(model: keras.Model) -> list[tuple[Any, layers.BatchNormalization]]:
+    """Each BatchNorm with the convolution or dense layer before it, where nobody else reads that layer's output."""
     nodes = [node for node in graph_nodes(model) if not node.is_input]
     calls = Counter(node.operation.name for node in nodes)
     readers = Counter(id(x) for node in nodes for x in node.input_tensors) + Counter(id(x) for x in model.outputs)
     producers = {id(x): node.operation for node in nodes for x in node.outputs}
-    instead: dict[str, Callable[[Tensor], Tensor]] = {}
-    for node in nodes:
-        norm = node.operation
-        if type(norm) is not layers.BatchNormalization or not _is_last(norm.axis, node.outputs[0]):
-            continue
+    pairs = []
+    for node in _norms(model):
         (x,) = node.input_tensors
         linear: Any = producers.get(id(x))
-        if _is_linear(linear) and readers[id(x)] == calls[norm.name] == calls[linear.name] == 1:
-            instead[linear.name] = _pass
-            instead[norm.name] = partial(_folded, linear, norm)
-        else:
-            instead[norm.name] = partial(_affine, norm)
-    return instead
+        if _is_linear(linear) and readers[id(x)] == calls[node.operation.name] == calls[linear.name] == 1:
+            pairs.append((linear, node.operation))
+    return pairs
+
+
+def _norms(model: keras.Model) -> list[Any]:
+    """The calls of BatchNorm over the last axis."""
+    return [
+        node
+        for node in graph_nodes(model)
+        if type(node.operation) is layers.BatchNormalization and _is_last(node.operation.axis, node.outputs[0])
+    ]
 
 
 def _pass(x: Tensor) -> Tensor:
@@ -99,7 +112,7 @@ def _is_linear(layer: Any) -> bool:
 # -- what is computed
 
 
-def _scale_and_shift(norm: layers.BatchNormalization, bias: Tensor = 0.0) -> tuple[Tensor, Tensor]:
+def scale_and_shift(norm: layers.BatchNormalization, bias: Tensor = 0.0) -> tuple[Tensor, Tensor]:
     """s and (bias - mean) * s + beta of a BatchNorm, float32 [C].
 
     Only two terms read s: TensorFlow may add three gradients in any order, and a training would not repeat bit for bit.
@@ -113,7 +126,7 @@ def _scale_and_shift(norm: layers.BatchNormalization, bias: Tensor = 0.0) -> tup
 
 def _affine(norm: layers.BatchNormalization, x: Tensor) -> Tensor:
     with without_autocast():
-        scale, shift = (ops.cast(v, norm.compute_dtype) for v in _scale_and_shift(norm))
+        scale, shift = (ops.cast(v, norm.compute_dtype) for v in scale_and_shift(norm))
     return ops.add(ops.cast(x, norm.compute_dtype) * scale, shift)
 
 
@@ -121,7 +134,7 @@ def _folded(linear: Any, norm: layers.BatchNormalization, x: Tensor) -> Tensor:
     """What `norm(linear(x))` gives, with one convolution; it is folded in float32, then cast once."""
     dtype = linear.compute_dtype
     with without_autocast():
-        scale, shift = _scale_and_shift(norm, linear.bias if linear.use_bias else 0.0)
+        scale, shift = scale_and_shift(norm, linear.bias if linear.use_bias else 0.0)
         x = LINEAR[type(linear)](linear, ops.cast(x, dtype), scale)
     # `ops.add` of a vector is the bias addition that TensorFlow fuses into the convolution, with the ReLU behind it
     return ops.cast(ops.add(x, ops.cast(shift, dtype)), norm.compute_dtype)

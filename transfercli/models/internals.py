@@ -5,6 +5,7 @@ Keras 3 offers no public way to any of these. `tests/models/test_internals.py` s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -34,6 +35,15 @@ def giver(tensor: keras.KerasTensor) -> Any:
 def structure(model: keras.Model) -> dict[str, Any]:
     """The arguments that make a functional model of another class with the same graph."""
     return {"inputs": model._inputs_struct, "outputs": model._outputs_struct, "name": model.name}
+
+
+def run_through(model: keras.Model, inputs: Any, instead: Mapping[str, Callable[..., Any]]) -> Any:
+    """Call a functional model's operations one after the other on `inputs`, some of them replaced, by name.
+
+    On a symbolic tensor this gives a new graph of the same layers.
+    """
+    outputs = model._run_through_graph([inputs], lambda operation: instead.get(operation.name, operation))
+    return outputs[0] if isinstance(outputs, list) else outputs
 
 
 def without_autocast() -> AbstractContextManager[None]:

@@ -1,0 +1,124 @@
+"""`transfercli predict`."""
+
+from __future__ import annotations
+
+import csv
+import json as json_text
+import os
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from transfercli.cli.exits import error_object, run_command
+from transfercli.cli.options import RUNS, Json, Quiet, Runs, Verbose
+from transfercli.errors import DataError
+
+if TYPE_CHECKING:
+    from transfercli.workflows.predict import Prediction, Predictions
+
+
+class Lines(StrEnum):
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+def predict(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="a run folder, EXPERIMENT, EXPERIMENT/RUN_ID, EXPERIMENT@champion, or an exported artefact",
+            show_default=False,
+        ),
+    ],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="image files, folders, patterns, or - for a list on stdin", show_default=False
+        ),
+    ],
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="classes told of each image")] = 5,
+    lines: Annotated[Lines, typer.Option("--format", help="one JSON object a line, or CSV with a header")] = (
+        Lines.jsonl
+    ),
+    abstain: Annotated[
+        bool, typer.Option("--abstain", help="mark what the run is not sure of, or has seen nothing like")
+    ] = False,
+    runs: Runs = RUNS,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Labels and probabilities for files and folders, one line an image, as they come; exit 4 where all failed."""
+    out = sys.stdout  # while a command works, `sys.stdout` is stderr: libraries may print
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.predict import PredictCall, predict_images
+
+        predictions = predict_images(PredictCall(run, runs, tuple(paths), top, abstain), console)
+        if json:
+            return _whole(predictions)
+        try:
+            WRITERS[lines](predictions, out)
+        except BrokenPipeError:  # the reader has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return {}
+
+    # On a terminal the lines themselves are the progress, and a bar would stand between them.
+    quiet = quiet or (out.isatty() and not json)
+    run_command(work, lambda _: None, as_json=json, quiet=quiet, verbose=verbose)
+
+
+class NothingRead(DataError):
+    """All images failed; carries the answer that says why each did."""
+
+    def __init__(self, error: DataError, found: list[Prediction]) -> None:
+        super().__init__(error.message, error.hint)
+        self.result = error_object(error) | _counted(found)
+
+
+def _whole(predictions: Predictions) -> dict[str, Any]:
+    found: list[Prediction] = []
+    try:
+        for one in predictions.answers:
+            found.append(one)  # noqa: PERF402 - what was answered before an error is wanted too
+    except DataError as error:
+        raise NothingRead(error, found) from error
+    return _counted(found)
+
+
+def _counted(found: list[Prediction]) -> dict[str, Any]:
+    failed = sum(bool(one.error) for one in found)
+    return {"images": len(found), "failed": failed, "predictions": [one.as_json() for one in found]}
+
+
+def _write_jsonl(predictions: Predictions, out: TextIO) -> None:
+    for one in predictions.answers:
+        out.write(json_text.dumps(one.as_json(), allow_nan=False) + "\n")
+        out.flush()
+
+
+def _write_csv(predictions: Predictions, out: TextIO) -> None:
+    """One row an image; from the second class on, a column each for label and probability."""
+    more = [f"{name}_{rank}" for rank in range(2, predictions.columns + 1) for name in ("label", "probability")]
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["path", "label", "probability", "abstained", "error", *more])
+    for row in _rows(predictions):
+        writer.writerow(row)
+        out.flush()
+
+
+def _rows(predictions: Predictions) -> Iterator[list[Any]]:
+    for one in predictions.answers:
+        if one.error:
+            yield [one.path, "", "", "", one.error, *[""] * (2 * predictions.columns - 2)]
+        else:
+            (label, probability), *others = one.top
+            said = "true" if one.abstained else "false"
+            yield [one.path, label, probability, said, "", *(value for pair in others for value in pair)]
+
+
+WRITERS = {Lines.jsonl: _write_jsonl, Lines.csv: _write_csv}
