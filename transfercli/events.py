@@ -32,7 +32,7 @@ class Events:
         """One line that a person should act on."""
 
     def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        """`done` of `total` (0: nobody knows) units of a stage; called from the main thread only, as often as convenient."""
+        """`done` of `total` units of a stage (0: nobody knows); called from the main thread only, often."""
 
     def epoch(self, record: dict[str, Any], total: int) -> None:
         """A finished epoch: its line of `metrics.jsonl`, and how many epochs there will be."""

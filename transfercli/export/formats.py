@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from transfercli.config.choices import nearest
 from transfercli.errors import UsageError
-from transfercli.export import readers, writers
-from transfercli.export.spec import ExportSpec
+from transfercli.export import litert_file, onnx_file, openvino_file, readers, safetensors_file, writers
+from transfercli.export.spec import Writing
 
 PARITY = 1e-3  # largest probability difference of a float32 artefact on the same uint8 tensor
 
@@ -23,19 +22,21 @@ PARITY = 1e-3  # largest probability difference of a float32 artefact on the sam
 class Format:
     """One format.
 
-    write(predictor, spec, path): writes the artefact of a keras.Model, uint8 [N, H, W, 3] -> float32 [N, C].
-    read(path): loads it again; called in a fresh process, and the only code that does.
+    write(job): writes the artefact of a keras.Model, uint8 [N, H, W, 3] -> float32 [N, C].
+    read(path): loads it again, by the format's own runtime and nothing of the program that wrote it.
     entry: what is loaded, relative to `exports/FORMAT`: a file's name, or "" where the folder itself is the artefact.
-    needs: modules that must be installed, and `extra`, the extra of this package that brings them.
+    needs: modules that must be installed to write it, and `extra`, the extra of this package that brings them.
+    runtime: those of them that reading it takes.
     quantize: what `--quantize` may say for it.
     """
 
     name: str
     doc: str
-    write: Callable[[Any, ExportSpec, Path], None]
+    write: Callable[[Writing], None]
     read: Callable[[Path], readers.Artefact]
     entry: str = ""
     needs: tuple[str, ...] = ()
+    runtime: tuple[str, ...] = ()
     extra: str | None = None
     quantize: tuple[str, ...] = ("none",)
 
@@ -49,6 +50,7 @@ FORMATS: dict[str, Format] = {
             writers.write_saved_model,
             readers.read_saved_model,
             needs=("tensorflow",),
+            runtime=("tensorflow",),
         ),
         Format(
             "keras",
@@ -57,6 +59,49 @@ FORMATS: dict[str, Format] = {
             readers.read_keras,
             entry="model.keras",
             needs=("keras",),
+            runtime=("keras",),
+        ),
+        Format(
+            "safetensors",
+            "plain tensors and Keras' config of the network, for Keras on any backend",
+            safetensors_file.write_safetensors,
+            safetensors_file.read_safetensors_model,
+            entry="model.safetensors",
+            needs=("keras",),
+            runtime=("keras",),
+        ),
+        Format(
+            "onnx",
+            "ONNX, for onnxruntime and what else reads it",
+            onnx_file.write_onnx,
+            onnx_file.read_onnx,
+            entry="model.onnx",
+            needs=("tensorflow", "onnx", "tf2onnx", "onnxruntime"),
+            runtime=("onnxruntime",),
+            extra="onnx",
+            quantize=("none", "float16", "int8"),
+        ),
+        Format(
+            "litert",
+            "LiteRT (TensorFlow Lite), builtin operators only, for phones and small computers",
+            litert_file.write_litert,
+            litert_file.read_litert,
+            entry="model.tflite",
+            needs=("tensorflow", "ai_edge_litert"),
+            runtime=("ai_edge_litert",),
+            extra="litert",
+            quantize=("none", "float16", "int8"),
+        ),
+        Format(
+            "openvino",
+            "OpenVINO, for Intel's processors",
+            openvino_file.write_openvino,
+            openvino_file.read_openvino,
+            entry="model.xml",
+            needs=("tensorflow", "openvino"),
+            runtime=("openvino",),
+            extra="openvino",
+            quantize=("none", "float16"),
         ),
     )
 }
@@ -73,12 +118,7 @@ def check_formats(names: tuple[str, ...], quantize: str = "none") -> None:
             guess = f"; did you mean {near!r}?" if near else ""
             raise UsageError(f"--format: {name!r} is not a known format: allowed are {', '.join(FORMATS)}{guess}")
         row = FORMATS[name]
-        missing = [module for module in row.needs if find_spec(module) is None]
-        if missing:
-            raise UsageError(
-                f"--format {name} needs {', '.join(missing)}, which is not installed",
-                f"pip install 'transfercli[{row.extra}]'" if row.extra else f"pip install {' '.join(missing)}",
-            )
+        check_installed(row, row.needs, f"--format {name}")
         if quantize not in row.quantize:
             able = ", ".join(other.name for other in FORMATS.values() if quantize in other.quantize)
             reason = (
@@ -87,3 +127,13 @@ def check_formats(names: tuple[str, ...], quantize: str = "none") -> None:
                 else f"no format of this version can: {', '.join(FORMATS)} are written as float32 only"
             )
             raise UsageError(f"--quantize {quantize}: {reason}", "leave --quantize out")
+
+
+def check_installed(row: Format, modules: tuple[str, ...], who: str) -> None:
+    """Raise `UsageError` with the line that installs what is missing; `who` needs it."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise UsageError(
+            f"{who} needs {', '.join(missing)}, which is not installed",
+            f"pip install 'transfercli[{row.extra}]'" if row.extra else f"pip install {' '.join(missing)}",
+        )

@@ -1,7 +1,7 @@
-"""One reader a format: the artefact's own runtime, and nothing of the program that wrote it.
+"""Readers of TensorFlow's and Keras' own formats: the artefact's own runtime, nothing of the program that wrote it.
 
-A SavedModel holds a graph that TensorFlow executes, and a `.keras` file a config that Keras builds; so an artefact is
-loaded only in the child process of `verify.py`, and only right after this program wrote it.
+A SavedModel holds a graph that TensorFlow executes, and a `.keras` file a config that Keras builds: `closed.py` looks
+into both before they are loaded.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from transfercli.export.attached import attached
+from transfercli.export.closed import check_keras_file, check_saved_model
+from transfercli.export.spec import CARD_FILE, ExportSpec, parsed_card
+from transfercli.export.writers import EXTRA
+
 Tensors = Callable[[np.ndarray], np.ndarray]
 Encoded = Callable[[list[bytes]], np.ndarray]
 
@@ -22,17 +27,20 @@ class Artefact:
     """A loaded artefact.
 
     from_tensors: uint8 [N, H, W, 3] -> float32 [N, C]. from_encoded: N encoded images -> float32 [N, C], or None
-    where the format takes tensors only. labels: class names, or None where the format holds none.
+    where the format takes tensors only. labels: class names, or None where the artefact holds none. spec: what its
+    card says, or None where it has none.
     """
 
     from_tensors: Tensors
     from_encoded: Encoded | None = None
     labels: tuple[str, ...] | None = None
+    spec: ExportSpec | None = None
 
 
 def read_saved_model(path: Path) -> Artefact:
     import tensorflow as tf
 
+    check_saved_model(path)
     loaded = tf.saved_model.load(os.fspath(path))
     # Called through `loaded`, which owns the variables: a signature alone does not keep them alive.
     height, width = loaded.signatures["serve"].structured_input_signature[1]["images"].shape[1:3]
@@ -45,15 +53,18 @@ def read_saved_model(path: Path) -> Artefact:
     def from_encoded(encoded: list[bytes]) -> np.ndarray:
         return loaded.signatures["serve_bytes"](encoded=tf.constant(encoded, tf.string))["probabilities"].numpy()
 
-    return Artefact(from_tensors, from_encoded, labels)
+    card = path / EXTRA / CARD_FILE
+    return Artefact(from_tensors, from_encoded, labels, parsed_card(card.read_bytes()) if card.is_file() else None)
 
 
 def read_keras(path: Path) -> Artefact:
     import keras
 
+    check_keras_file(path)
     model = keras.saving.load_model(path, compile=False, safe_mode=True)  # noqa: TID251 (this is the one place)
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
         return model.predict_on_batch(images)
 
-    return Artefact(from_tensors)
+    spec = attached(path)
+    return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)

@@ -1,37 +1,40 @@
-"""One writer a format. Heavy imports stand inside, so that the table can be read without them."""
+"""Writers of TensorFlow's and Keras' own formats. Heavy imports stand inside, so that the table can be read without."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
-from transfercli.errors import UsageError
-from transfercli.export.spec import ExportSpec
+from transfercli.export.attached import attach
+from transfercli.export.spec import CARD_FILE, Writing, card_text
+from transfercli.export.traced import need_tensorflow
+
+EXTRA = "assets.extra"  # where TensorFlow looks at nothing, and programs keep what is theirs
+VERSION = "1"
 
 
-def write_keras(predictor: Any, spec: ExportSpec, path: Path) -> None:
+def write_keras(job: Writing) -> None:
     """Keras' own archive; built-in layers only, so that plain Keras loads it in safe mode."""
-    predictor.save(path)
+    job.predictor.save(job.path)
+    attach(job.path, job.spec)
 
 
-def write_saved_model(predictor: Any, spec: ExportSpec, path: Path) -> None:
+def write_saved_model(job: Writing) -> None:
     """A SavedModel with the signatures `serve`, `serve_bytes` and, as TensorFlow Serving asks, `serving_default`.
 
     serve: uint8 [N, H, W, 3]; serve_bytes: string [N], each a JPEG, PNG, GIF or BMP of any size. Both return
-    `probabilities`, float32 [N, C], and `labels`, string [C].
+    `probabilities`, float32 [N, C], and `labels`, string [C]. The same files stand once more in the folder `1`, which
+    is how TensorFlow Serving wants to find a version.
     """
+    need_tensorflow("saved_model")
     import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise UsageError(
-            f"saved_model is written by TensorFlow, and Keras runs on {keras.backend.backend()} here",
-            "run export again with KERAS_BACKEND=tensorflow: a run's weights do not depend on the backend",
-        )
     import tensorflow as tf
 
     from transfercli.export.encoded import decode_batch
 
+    predictor, spec = job.predictor, job.spec
     labels = tf.constant([label.encode("utf-8", "surrogateescape") for label in spec.labels], dtype=tf.string)
 
     def serve(images: Any) -> dict[str, Any]:
@@ -45,4 +48,19 @@ def write_saved_model(predictor: Any, spec: ExportSpec, path: Path) -> None:
     archive.add_endpoint("serve", serve, [tf.TensorSpec((None, *spec.image_size, 3), tf.uint8, name="images")])
     archive.add_endpoint("serve_bytes", serve_bytes, [tf.TensorSpec((None,), tf.string, name="encoded")])
     # Debug information is where TensorFlow keeps the paths of the Python files that built the graph.
-    archive.write_out(os.fspath(path), options=tf.saved_model.SaveOptions(save_debug_info=False), verbose=False)
+    archive.write_out(os.fspath(job.path), options=tf.saved_model.SaveOptions(save_debug_info=False), verbose=False)
+    (job.path / EXTRA).mkdir()
+    (job.path / EXTRA / CARD_FILE).write_text(card_text(spec), encoding="utf-8")
+    _version(job.path)
+
+
+def _version(folder: Path) -> None:
+    """`folder/1`, whose files are the folder's own: hard links, or copies where a disk has none."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    for file in files:
+        place = folder / VERSION / file.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(file, place)
+        except OSError:
+            shutil.copyfile(file, place)

@@ -24,7 +24,7 @@ class Base:
     size: the side in pixels of the published network; preprocessing: a row of `models/preprocessing.py`.
     stages: a regular expression whose first group, found in a layer's name, is that layer's stage.
     closes: such a layer ends its stage (an Inception module's concatenation) instead of opening it.
-    has_imagenet: whether Keras publishes ImageNet weights for it.
+    has_imagenet: whether Keras publishes ImageNet weights for it, and `licence`, that of these weights.
     """
 
     builder: str
@@ -35,6 +35,7 @@ class Base:
     closes: bool = False
     has_imagenet: bool = True
     source: str = "keras.applications"
+    licence: str = "ImageNet weights of keras.applications (Apache-2.0)"
 
     def build(self, shape: Shape, weights: str | None = None) -> keras.Model:
         """The network for images of `shape` (height, width, channels), with random or ImageNet weights."""
@@ -50,6 +51,9 @@ def _apps(names: str, size: int, preprocessing: str, stages: str, **more: Any) -
     }
 
 
+_VGG = "ImageNet weights of the Visual Geometry Group, Oxford (CC BY 4.0)"
+_HE = "ImageNet weights of He et al. (MIT)"
+_HUANG = "ImageNet weights of Huang et al. (BSD-3-Clause)"
 _OWN = "transfercli.models.networks"
 _BLOCK = r"^(block\d+)"
 _CONV = r"^(conv\d)"
@@ -57,16 +61,16 @@ _EFFICIENT = {"B0": 224, "B1": 240, "B2": 260, "B3": 300, "B4": 380, "B5": 456, 
 _EFFICIENT_V2 = {"B0": 224, "B1": 240, "B2": 260, "B3": 300, "S": 384, "M": 480, "L": 480}
 
 BASES: dict[str, Base] = {
-    **_apps("VGG16", 224, "caffe", _BLOCK),
-    **_apps("ResNet50", 224, "caffe", _CONV),
+    **_apps("VGG16", 224, "caffe", _BLOCK, licence=_VGG),
+    **_apps("ResNet50", 224, "caffe", _CONV, licence=_HE),
     "resnet18": Base(f"{_OWN}:resnet18", 224, "torch", _CONV, has_imagenet=False, source="He et al. 2016"),
     "small_cnn": Base(
         f"{_OWN}:small_cnn", 32, "unit", _CONV, minimum=18, has_imagenet=False, source="CIFAR-10 tutorials"
     ),
-    **_apps("VGG19", 224, "caffe", _BLOCK),
-    **_apps("ResNet101 ResNet152", 224, "caffe", _CONV),
+    **_apps("VGG19", 224, "caffe", _BLOCK, licence=_VGG),
+    **_apps("ResNet101 ResNet152", 224, "caffe", _CONV, licence=_HE),
     **_apps("ResNet50V2 ResNet101V2 ResNet152V2", 224, "symmetric", _CONV),
-    **_apps("DenseNet121 DenseNet169 DenseNet201", 224, "torch", _CONV),
+    **_apps("DenseNet121 DenseNet169 DenseNet201", 224, "torch", _CONV, licence=_HUANG),
     **_apps("InceptionV3", 299, "symmetric", r"^(mixed\d+)$", minimum=75, closes=True),
     **_apps("InceptionResNetV2", 299, "symmetric", r"^(mixed_\w+)$", minimum=75, closes=True),
     **_apps("Xception", 299, "symmetric", _BLOCK, minimum=71),

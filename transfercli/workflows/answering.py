@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from transfercli.data.decode import Geometry
+from transfercli.errors import ArtefactError
 from transfercli.evaluation.trust import Trust, read_trust
 from transfercli.events import Events
+from transfercli.export.formats import FORMATS, Format, check_installed
+from transfercli.export.spec import ExportSpec, parsed_card
 from transfercli.runs.folder import RunFolder, find_run
+from transfercli.runs.foreign import read_json
 from transfercli.workflows.model import image_size, load_run, read_labels, read_run_config
+
+EXPORTED = "export.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,8 @@ class Source:
 
 def find_source(name: str, runs: Path, events: Events) -> Source:
     """The run or artefact that `name` names; raises `ArtefactError` that lists what is there instead."""
-    return _from_run(find_run(name, runs), events)
+    found = _artefact(Path(name))
+    return _from_artefact(*found) if found else _from_run(find_run(name, runs), events)
 
 
 def trust_of(run: RunFolder) -> Trust:
@@ -62,3 +71,59 @@ def _from_run(run: RunFolder, events: Events) -> Source:
         return answer
 
     return Source(labels, Geometry(*image_size(config), config.data.resize), load, config.compute.threads)
+
+
+# -- exported artefacts
+
+
+def _artefact(place: Path) -> tuple[Format, Path] | None:
+    """The format and the path to load of what an export wrote: its folder, or the artefact by itself."""
+    try:
+        if (place / EXPORTED).is_file() and not (place / "run.json").exists():
+            name = read_json(place / EXPORTED).get("format")
+            row = FORMATS.get(name) if isinstance(name, str) else None
+            if row is None:
+                raise ArtefactError(f"{place / EXPORTED} names the format {name!r}; known are {', '.join(FORMATS)}")
+            return row, place / row.entry
+        if (place / "saved_model.pb").is_file():
+            return FORMATS["saved_model"], place
+        if place.is_file():
+            rows = [row for row in FORMATS.values() if row.entry and Path(row.entry).suffix == place.suffix.lower()]
+            return (rows[0], place) if rows else None
+    except (OSError, ValueError, AttributeError):
+        return None
+    return None
+
+
+def _from_artefact(row: Format, path: Path) -> Source:
+    check_installed(row, row.runtime, f"{path}, in the format {row.name},")
+    beside = (path if not row.entry else path.parent) / EXPORTED
+    spec = parsed_card(json.dumps(read_json(beside))) if beside.is_file() else None
+    if spec is None:
+        answer, spec = _loaded(row, path, None)
+        return Source(spec.labels, spec.geometry, lambda: answer)
+    return Source(spec.labels, spec.geometry, lambda: _loaded(row, path, spec)[0])
+
+
+def _loaded(row: Format, path: Path, spec: ExportSpec | None) -> tuple[Answer, ExportSpec]:
+    """Loaded by its runtime. It knows how sure it is, and not the energy of an image: that takes the run's logits."""
+    try:
+        artefact = row.read(path)
+    except ArtefactError:
+        raise
+    except Exception as error:  # five runtimes have as many classes for a damaged file
+        raise ArtefactError(
+            f"{path} cannot be loaded: {str(error).splitlines()[0][:300]}", "export the run again"
+        ) from error
+    spec = artefact.spec or spec
+    if spec is None:
+        raise ArtefactError(
+            f"{path} has no card: it was not written by this program's export", "name the folder with its export.json"
+        )
+    confidence = math.inf if spec.confidence is None else spec.confidence
+
+    def answer(images: np.ndarray) -> Said:
+        probabilities = artefact.from_tensors(images)
+        return Said(probabilities, probabilities.max(axis=1) < confidence)
+
+    return answer, spec

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transfercli.config.schema import FileWeights, RunWeights
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.listing import base_folder
 from transfercli.data.sources import absolute
 from transfercli.events import Events
+from transfercli.models.bases import BASES
 from transfercli.runs import record
-from transfercli.runs.folder import find_run, read_record
+from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.runs.surroundings import versions
+from transfercli.workflows.answering import trust_of
 from transfercli.workflows.evaluate import read_split
 from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config
 
 if TYPE_CHECKING:
+    from transfercli.config.schema import ExperimentConfig
     from transfercli.data.dataset import Split
+    from transfercli.evaluation.trust import Trust
     from transfercli.export.exporter import Reference
 
 PROOF_IMAGES = 500
+SAMPLE_IMAGES = 200  # that a quantiser learns ranges from
 GRAPH_READS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif"}  # what TensorFlow's decoders take
 
 
@@ -48,21 +55,25 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     config = read_run_config(run)
     formats = call.formats or tuple(config.export.formats)
     check_formats(formats, call.quantize)
-    split = read_split(run, config, read_labels(run), "validation", events)
+    labels, trust = read_labels(run), trust_of(run)
+    split = read_split(run, config, labels, "validation", events)
+    samples = quantiser_samples(run, config, labels, events) if call.quantize == "int8" else None
     trained = load_run(run, events)
+    from transfercli.models.deployed import deployed
+
     facts = read_record(run)
+    origin = {
+        "run": run.label,
+        "data_fingerprint": facts["data"]["fingerprint"],
+        "weights_licence": licence(run, config),
+    }
     try:
         artefacts = export_formats(
-            trained.classifier.predictor,
-            ExportSpec(trained.labels, image_size(config), config.data.resize),
-            reference(trained, split, events),
-            ExportRequest(formats, call.out or run.exports, call.quantize, call.max_drop),
-            {
-                "run": run.label,
-                "data_fingerprint": facts["data"]["fingerprint"],
-                "created": record.now(),
-                "versions": versions(),
-            },
+            deployed(trained.classifier, trust.temperature),
+            ExportSpec(labels, image_size(config), config.data.resize, trust.temperature, trust.confidence, origin),
+            reference(trained, trust, split, events),
+            ExportRequest(formats, call.out or run.exports, call.quantize, call.max_drop, samples),
+            {"created": record.now(), "versions": versions()},
             events,
         )
     except ExportRejected as rejected:
@@ -71,23 +82,45 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     return {"run": str(run.path), "artefacts": artefacts}
 
 
-def reference(trained: TrainedRun, split: Split, events: Events) -> Reference:
+def reference(trained: TrainedRun, trust: Trust, split: Split, events: Events) -> Reference:
     """Up to 500 validation images, evenly taken, as pixels and as files, and what the run says of them."""
     from transfercli.data.batches import ArraySource
     from transfercli.export.exporter import Reference
     from transfercli.models.forward import forward
 
-    chosen = np.unique(np.linspace(0, len(split) - 1, min(PROOF_IMAGES, len(split))).astype(int))
+    chosen = _evenly(len(split), PROOF_IMAGES)
     pixels = split.images.read(chosen)
-    answers = forward(
-        trained.classifier.predictor, ArraySource(pixels), trained.config.data.batch_size, events, "predict"
-    )
+    logits = forward(trained.classifier.model, ArraySource(pixels), trained.config.data.batch_size, events, "predict")
+    answers = trust.judge(logits).probabilities.astype(np.float32)
     files = image_files(trained, [split.paths[index] for index in chosen])
     unread = sorted({file.suffix.lower() for file in files} - GRAPH_READS)
     if unread:
         events.warn(f"serve_bytes does not decode {', '.join(unread)}: the proof uses PNG files of the same pixels")
         files = ()
     return Reference(pixels, files, answers, split.targets[chosen])
+
+
+def _evenly(total: int, most: int) -> np.ndarray:
+    """At most so many of the numbers 0 to `total` - 1, evenly spaced."""
+    return np.unique(np.linspace(0, total - 1, min(most, total)).astype(int))
+
+
+def quantiser_samples(run: RunFolder, config: ExperimentConfig, labels: Sequence[str], events: Events) -> np.ndarray:
+    """uint8 [M, H, W, 3]: up to 200 training images, evenly taken."""
+    split = read_split(run, config, labels, "train", events)
+    return split.images.read(_evenly(len(split), SAMPLE_IMAGES))
+
+
+def licence(run: RunFolder, config: ExperimentConfig) -> str:
+    """Under which terms the weights stand that the run started from, in words."""
+    weights = config.model.weights
+    if weights == "none":
+        return "trained from random weights: no licence but that of the images"
+    if isinstance(weights, FileWeights):
+        return f"started from the file {Path(weights.path).name}: its licence holds on"
+    if isinstance(weights, RunWeights):
+        return f"started from the run {read_record(run).get('parent') or weights.run}: its licence holds on"
+    return BASES[str(config.model.base)].licence
 
 
 def image_files(trained: TrainedRun, paths: list[str]) -> tuple[Path, ...]:

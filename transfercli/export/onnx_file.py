@@ -1,0 +1,124 @@
+"""ONNX: written by tf2onnx with Keras' own mending of it, read by onnxruntime."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from transfercli.errors import ArtefactError
+from transfercli.export.attached import labels_text
+from transfercli.export.spec import CARD, Writing, card_text, parsed_card
+from transfercli.export.traced import IMAGES, PROBABILITIES, need_tensorflow, signature, traced
+
+OPSET = 18
+HALVED = 1024  # numbers of a tensor that is worth storing in half
+QUANTISED = ("Conv", "MatMul", "Gemm", "Add", "MaxPool", "GlobalAveragePool", "AveragePool")
+LABELS = "labels"
+
+
+def write_onnx(job: Writing) -> None:
+    """One file; card and labels stand in the model's metadata, the labels as text, one a line."""
+    need_tensorflow("onnx")
+    import onnx
+
+    model = _QUANTISERS[job.quantize](_converted(job.predictor), job)
+    onnx.helper.set_model_props(model, {LABELS: labels_text(job.spec.labels), CARD: card_text(job.spec)})
+    onnx.save_model(model, os.fspath(job.path))
+
+
+def read_onnx(path: Path) -> Any:
+    import onnxruntime
+
+    from transfercli.export.readers import Artefact
+
+    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    found = session.get_modelmeta().custom_metadata_map
+    spec = parsed_card(found[CARD]) if CARD in found else None
+
+    def from_tensors(images: np.ndarray) -> np.ndarray:
+        return session.run([PROBABILITIES], {IMAGES: images})[0]
+
+    return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)
+
+
+def _converted(predictor: Any) -> Any:
+    from keras.src.export.tf2onnx_lib import patch_tf2onnx
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of NumPy, at what the mending looks for
+        patch_tf2onnx()
+    import tf2onnx
+
+    model, _ = tf2onnx.convert.from_function(traced(predictor), [signature(predictor)], opset=OPSET)
+    for value in (*model.graph.input, *model.graph.output):  # tf2onnx counts its names over the whole process
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    return model
+
+
+def _as_it_is(model: Any, job: Writing) -> Any:
+    return model
+
+
+def _halved(model: Any, job: Writing) -> Any:
+    """Weights are stored in float16 and made float32 when the file is loaded: half the size, and as fast."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph, casts = model.graph, []
+    for tensor in list(graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < HALVED:
+            continue
+        graph.initializer.remove(tensor)
+        graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}/half"))
+        casts.append(helper.make_node("Cast", [f"{tensor.name}/half"], [tensor.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return model
+
+
+def _eight_bits(model: Any, job: Writing) -> Any:
+    """Static quantisation: signed weights a channel, unsigned activations, ranges from `job.samples`."""
+    import onnx
+    from onnxruntime import quantization
+
+    if job.samples is None:
+        raise ArtefactError("int8 needs training images")
+    with tempfile.TemporaryDirectory(prefix="transfercli-onnx-") as scratch:
+        plain, small = Path(scratch, "plain.onnx"), Path(scratch, "small.onnx")
+        onnx.save_model(model, os.fspath(plain))
+        quantization.quantize_static(
+            plain,
+            small,
+            _reader(job.samples),
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            op_types_to_quantize=list(QUANTISED),
+        )
+        return onnx.load_model(os.fspath(small))
+
+
+def _reader(samples: np.ndarray) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):
+        """Hands one image after the other to the calibration."""
+
+        def __init__(self) -> None:
+            self._left: Iterator[np.ndarray] = iter(samples)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            image = next(self._left, None)
+            return None if image is None else {IMAGES: image[None]}
+
+    return Reader()
+
+
+_QUANTISERS = {"none": _as_it_is, "float16": _halved, "int8": _eight_bits}

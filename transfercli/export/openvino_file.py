@@ -1,0 +1,43 @@
+"""OpenVINO's two files, `model.xml` and `model.bin`: written and read by OpenVINO."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from transfercli.export.attached import labels_text
+from transfercli.export.spec import CARD, Writing, card_text, parsed_card
+from transfercli.export.traced import IMAGES, need_tensorflow, traced
+
+# Processors with bfloat16 would be used in it otherwise, and probabilities differ by a percent.
+EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
+
+
+def write_openvino(job: Writing) -> None:
+    """Labels and card stand in the file's runtime information, the labels where OpenVINO's model API looks for them."""
+    need_tensorflow("openvino")
+    import openvino
+
+    model = openvino.convert_model(traced(job.predictor).get_concrete_function())
+    model.set_rt_info(labels_text(job.spec.labels), ["model_info", "labels"])
+    model.set_rt_info(card_text(job.spec), [CARD])
+    openvino.save_model(model, os.fspath(job.path), compress_to_fp16=job.quantize == "float16")
+
+
+def read_openvino(path: Path) -> Any:
+    import openvino
+
+    from transfercli.export.readers import Artefact
+
+    core = openvino.Core()
+    model = core.read_model(os.fspath(path))
+    spec = parsed_card(model.get_rt_info([CARD]).astype(str)) if model.has_rt_info([CARD]) else None
+    compiled = core.compile_model(model, "CPU", EXACT)
+
+    def from_tensors(images: np.ndarray) -> np.ndarray:
+        return np.array(compiled({IMAGES: images})[0])
+
+    return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)

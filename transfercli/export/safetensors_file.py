@@ -1,0 +1,49 @@
+"""Plain tensors and the network's config: what Keras rebuilds on any backend, and nothing that runs on loading."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from transfercli.errors import ArtefactError
+from transfercli.export.closed import check_config
+from transfercli.export.spec import CARD, Writing, card_text, parsed_card
+from transfercli.models.safe_tensors import read_safetensors
+from transfercli.runs.foreign import read_json
+
+CONFIG = "model.json"
+
+
+def write_safetensors(job: Writing) -> None:
+    """`model.safetensors`, its tensors named by their variables' paths, and beside it `model.json`, Keras' config."""
+    tensors = {variable.path: np.ascontiguousarray(variable.numpy()) for variable in job.predictor.variables}
+    safetensors.numpy.save_file(dict(sorted(tensors.items())), job.path, {CARD: card_text(job.spec)})
+    job.path.with_name(CONFIG).write_text(json.dumps(json.loads(job.predictor.to_json()), sort_keys=True))
+
+
+def read_safetensors_model(path: Path) -> Any:
+    """Built-in layers only, and exactly the tensors they have; raises `ArtefactError` for anything else."""
+    import keras
+
+    from transfercli.export.readers import Artefact
+
+    tensors = read_safetensors(path)
+    config = read_json(path.with_name(CONFIG))
+    check_config(config, path.with_name(CONFIG))
+    model = keras.models.model_from_json(json.dumps(config))
+    variables = {variable.path: variable for variable in model.variables}
+    if variables.keys() != tensors.keys():
+        raise ArtefactError(f"{path.name} holds other tensors than {CONFIG} asks for", "export the run again")
+    for name, variable in variables.items():
+        if tuple(variable.shape) != tensors[name].shape:
+            raise ArtefactError(f"{path.name}: {name} has the shape {tensors[name].shape}, not {tuple(variable.shape)}")
+        variable.assign(tensors[name])
+    with safetensors.safe_open(os.fspath(path), "numpy") as file:
+        card = (file.metadata() or {}).get(CARD)
+    spec = parsed_card(card) if card else None
+    return Artefact(model.predict_on_batch, labels=spec.labels if spec else None, spec=spec)

@@ -1,0 +1,52 @@
+"""The predictor as a TensorFlow function with named input and output: where ONNX, LiteRT and OpenVINO files start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from transfercli.errors import UsageError
+
+IMAGES, PROBABILITIES = "images", "probabilities"
+
+
+def need_tensorflow(name: str) -> None:
+    """Raise `UsageError` where Keras runs on another backend."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(
+            f"{name} is written by TensorFlow, and Keras runs on {keras.backend.backend()} here",
+            "run export again with KERAS_BACKEND=tensorflow: a run's weights do not depend on the backend",
+        )
+
+
+def traced(predictor: Any) -> Any:
+    """A `tf.function`: images [N, H, W, 3] in the predictor's own type -> {"probabilities": [N, C]}."""
+    import tensorflow as tf
+
+    return tf.function(_call(predictor), input_signature=[signature(predictor)])
+
+
+def signature(predictor: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.TensorSpec((None, *predictor.input.shape[1:]), predictor.input.dtype, name=IMAGES)
+
+
+def saved(predictor: Any, folder: Path) -> str:
+    """Write a bare SavedModel for a converter to read, and return its path."""
+    import keras
+
+    archive = keras.export.ExportArchive()
+    archive.add_endpoint("serve", _call(predictor), [signature(predictor)])
+    archive.write_out(os.fspath(folder), verbose=False)
+    return os.fspath(folder)
+
+
+def _call(predictor: Any) -> Any:
+    def serve(images: Any) -> dict[str, Any]:
+        return {PROBABILITIES: predictor(images, training=False)}
+
+    return serve
