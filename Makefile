@@ -81,7 +81,7 @@ lock:  ## resolve requirements.lock anew (the one target that needs uv: it insta
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found; say PYTHON=/path/to/python" >&2; exit 1; }
 	test -x build/lock/bin/uv || { $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv; }
 	build/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
-	  --fork-strategy fewest --extra dev --only-binary :all: --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --fork-strategy fewest --extra dev --extra onnx --extra litert --extra openvino --only-binary :all: --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" -o requirements.lock
 	@! grep -nE '(https?|file):|^ *-|@ |torch' requirements.lock | grep -v -- '--hash=sha256:'
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from transfercli.events import Events
 from transfercli.export.exporter import ExportRequest, Reference, export_formats
+from transfercli.export.formats import FORMATS
 from transfercli.export.spec import ExportSpec
 
 LABELS = (*(f"digit {number}" for number in range(9)), "naïve\nnine")
@@ -51,7 +52,8 @@ def digits(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def spec():
-    return ExportSpec(LABELS, (32, 32), "stretch")
+    origin = {"run": "digits/one", "data_fingerprint": "0f", "weights_licence": "none"}
+    return ExportSpec(LABELS, (32, 32), "stretch", 1.5, 0.75, origin)
 
 
 @pytest.fixture(scope="session")
@@ -62,8 +64,8 @@ def reference(predictor, digits):
 
 @pytest.fixture(scope="session")
 def exported(predictor, spec, reference, tmp_path_factory):
-    """Both formats, written and verified: `out` is the exports folder, `results` the contract's artefacts by format."""
+    """All formats, written and verified: `out` is the exports folder, `results` the contract's artefacts by format."""
     out: Path = tmp_path_factory.mktemp("run") / "exports"
-    request = ExportRequest(("saved_model", "keras"), out, max_drop=0.0)
-    results = export_formats(predictor, spec, reference, request, {"run": "digits/one"}, Events())
+    request = ExportRequest(tuple(FORMATS), out, max_drop=0.0)
+    results = export_formats(predictor, spec, reference, request, {"created": "today"}, Events())
     return SimpleNamespace(out=out, results={result["format"]: result for result in results})

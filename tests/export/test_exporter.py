@@ -10,7 +10,8 @@ import pytest
 from transfercli.errors import ArtefactError, GateError, RoomError, UsageError
 from transfercli.events import Events
 from transfercli.export import exporter, verify
-from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats, labels_text
+from transfercli.export.attached import labels_text
+from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
 from transfercli.export.formats import FORMATS, check_formats
 from transfercli.export.verify import Answer, Question, ask
 from transfercli.runs import child
@@ -34,6 +35,8 @@ def test_export_json_holds_the_result_the_input_and_where_it_came_from(exported,
     assert {key: written[key] for key in result if key != "path"} == {k: v for k, v in result.items() if k != "path"}
     assert written["run"] == "digits/one"
     assert written["labels"] == list(spec.labels)
+    assert (written["temperature"], written["abstain"]) == (1.5, {"confidence": 0.75})
+    assert written["weights_licence"] == "none"
     assert written["input"]["height"] == 32
     assert written["input"]["resize"] == "stretch"
     assert (exported.out / name / written["path"]).resolve() == Path(result["path"]).resolve()
@@ -176,21 +179,18 @@ def test_unknown_format_names_the_nearest():
         check_formats(("savedmodel",))
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
-def test_quantising_a_float32_format_is_a_usage_error(name):
-    with pytest.raises(
-        UsageError, match="no format of this version can: saved_model, keras are written as float32 only"
-    ):
+@pytest.mark.parametrize("name", ["saved_model", "keras", "safetensors"])
+def test_quantising_what_is_float32_only_names_the_formats_that_can(name):
+    with pytest.raises(UsageError, match=f"{name} is written as float32 only; formats that can: onnx, litert$"):
         check_formats((name,), "int8")
 
 
-def test_quantising_names_the_formats_that_can(monkeypatch):
-    from dataclasses import replace
-
-    monkeypatch.setitem(FORMATS, "small", replace(FORMATS["keras"], name="small", quantize=("none", "int8")))
-    with pytest.raises(UsageError, match="keras is written as float32 only; formats that can: small"):
-        check_formats(("keras",), "int8")
-    check_formats(("small",), "int8")
+def test_int8_is_allowed_a_point_or_two_images_unless_told_otherwise(tmp_path):
+    request = ExportRequest(("onnx",), tmp_path, "int8")
+    assert request.allowed_drop(1000) == 0.01
+    assert request.allowed_drop(50) == 0.04
+    assert ExportRequest(("onnx",), tmp_path, "int8", max_drop=0.0).allowed_drop(50) == 0.0
+    assert ExportRequest(("onnx",), tmp_path, "float16").allowed_drop(50) is None
 
 
 def test_missing_extra_is_a_usage_error_with_the_install_line(monkeypatch):

@@ -15,6 +15,7 @@ from transfercli.errors import ArtefactError
 from transfercli.export.attached import attach, attached
 from transfercli.export.spec import Writing
 from transfercli.export.traced import need_tensorflow, saved
+from transfercli.training.backend import chatter_hidden
 
 
 def write_litert(job: Writing) -> None:
@@ -30,7 +31,9 @@ def write_litert(job: Writing) -> None:
         converter = tf.lite.TFLiteConverter.from_saved_model(saved(predictor, Path(scratch, "model")), ["serve"])
         converter.exclude_conversion_metadata = True  # it tells the time of day
         _SETTINGS[job.quantize](converter, job)
-        job.path.write_bytes(converter.convert())
+        with chatter_hidden():
+            content = converter.convert()
+    job.path.write_bytes(content)
     attach(job.path, job.spec)
 
 

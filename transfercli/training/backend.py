@@ -10,7 +10,7 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
         gc.collect()  # models are cycles: those of an earlier training hold its images open until they are found
     if compute.threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(compute.threads))
-    with _chatter_hidden():
+    with chatter_hidden() if "keras" not in sys.modules else nullcontext():
         import keras
 
     name = str(keras.backend.backend())
@@ -136,15 +136,14 @@ def native_bfloat16() -> bool:
     return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", flags))
 
 
-_CHATTER = re.compile(rb"^([IW]0000 |WARNING: All log messages before absl|\s*$)")
+_CHATTER = re.compile(
+    rb"^([IW]0000 |WARNING: All log messages before absl|INFO: Created TensorFlow Lite|fully_quantize:|\s*$)"
+)
 
 
 @contextmanager
-def _chatter_hidden() -> Iterator[None]:
+def chatter_hidden() -> Iterator[None]:
     """TensorFlow greets on file descriptor 2 before its log level is heard; all other lines come through."""
-    if "keras" in sys.modules:
-        yield
-        return
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as caught:

@@ -12,12 +12,13 @@ import numpy as np
 
 from transfercli.data.decode import Geometry
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.trust import Trust, read_trust
+from transfercli.evaluation.trust import Trust
 from transfercli.events import Events
 from transfercli.export.formats import FORMATS, Format, check_installed
 from transfercli.export.spec import ExportSpec, parsed_card
 from transfercli.runs.folder import RunFolder, find_run
 from transfercli.runs.foreign import read_json
+from transfercli.training.backend import chatter_hidden
 from transfercli.workflows.model import image_size, load_run, read_labels, read_run_config
 
 EXPORTED = "export.json"
@@ -53,16 +54,12 @@ def find_source(name: str, runs: Path, events: Events) -> Source:
     return _from_artefact(*found) if found else _from_run(find_run(name, runs), events)
 
 
-def trust_of(run: RunFolder) -> Trust:
-    """What was learnt on the run's validation images; where it was trained before that was done, nothing is changed."""
-    return read_trust(run.path / "calibration.json") or Trust()
-
-
 def _from_run(run: RunFolder, events: Events) -> Source:
-    config, labels, trust = read_run_config(run), read_labels(run), trust_of(run)
+    config, labels = read_run_config(run), read_labels(run)
 
     def load() -> Answer:
-        model = load_run(run, events).classifier.model
+        trained = load_run(run, events)
+        model, trust = trained.classifier.model, trained.trust or Trust()
 
         def answer(images: np.ndarray) -> Said:
             judgement = trust.judge(np.asarray(model.predict_on_batch(images)))
@@ -108,7 +105,8 @@ def _from_artefact(row: Format, path: Path) -> Source:
 def _loaded(row: Format, path: Path, spec: ExportSpec | None) -> tuple[Answer, ExportSpec]:
     """Loaded by its runtime. It knows how sure it is, and not the energy of an image: that takes the run's logits."""
     try:
-        artefact = row.read(path)
+        with chatter_hidden():
+            artefact = row.read(path)
     except ArtefactError:
         raise
     except Exception as error:  # five runtimes have as many classes for a damaged file

@@ -18,14 +18,12 @@ from transfercli.models.bases import BASES
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.runs.surroundings import versions
-from transfercli.workflows.answering import trust_of
 from transfercli.workflows.evaluate import read_split
 from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.dataset import Split
-    from transfercli.evaluation.trust import Trust
     from transfercli.export.exporter import Reference
 
 PROOF_IMAGES = 500
@@ -47,6 +45,7 @@ class ExportCall:
 
 def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     """The contract's result of `export`; `ExportRejected`, which carries the results, where one lost too much."""
+    from transfercli.evaluation.trust import Trust
     from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
     from transfercli.export.formats import check_formats
     from transfercli.export.spec import ExportSpec
@@ -55,12 +54,13 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     config = read_run_config(run)
     formats = call.formats or tuple(config.export.formats)
     check_formats(formats, call.quantize)
-    labels, trust = read_labels(run), trust_of(run)
+    labels = read_labels(run)
     split = read_split(run, config, labels, "validation", events)
     samples = quantiser_samples(run, config, labels, events) if call.quantize == "int8" else None
     trained = load_run(run, events)
     from transfercli.models.deployed import deployed
 
+    trust = trained.trust or Trust()
     facts = read_record(run)
     origin = {
         "run": run.label,
@@ -71,7 +71,7 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
         artefacts = export_formats(
             deployed(trained.classifier, trust.temperature),
             ExportSpec(labels, image_size(config), config.data.resize, trust.temperature, trust.confidence, origin),
-            reference(trained, trust, split, events),
+            reference(trained, split, events),
             ExportRequest(formats, call.out or run.exports, call.quantize, call.max_drop, samples),
             {"created": record.now(), "versions": versions()},
             events,
@@ -82,16 +82,17 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     return {"run": str(run.path), "artefacts": artefacts}
 
 
-def reference(trained: TrainedRun, trust: Trust, split: Split, events: Events) -> Reference:
+def reference(trained: TrainedRun, split: Split, events: Events) -> Reference:
     """Up to 500 validation images, evenly taken, as pixels and as files, and what the run says of them."""
     from transfercli.data.batches import ArraySource
+    from transfercli.evaluation.trust import Trust
     from transfercli.export.exporter import Reference
     from transfercli.models.forward import forward
 
     chosen = _evenly(len(split), PROOF_IMAGES)
     pixels = split.images.read(chosen)
     logits = forward(trained.classifier.model, ArraySource(pixels), trained.config.data.batch_size, events, "predict")
-    answers = trust.judge(logits).probabilities.astype(np.float32)
+    answers = (trained.trust or Trust()).judge(logits).probabilities.astype(np.float32)
     files = image_files(trained, [split.paths[index] for index in chosen])
     unread = sorted({file.suffix.lower() for file in files} - GRAPH_READS)
     if unread:
