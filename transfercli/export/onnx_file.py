@@ -102,7 +102,7 @@ def _eight_bits(model: Any, job: Writing) -> Any:
             weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=list(QUANTISED),
         )
-        return onnx.load_model(os.fspath(small))
+        return onnx.load(os.fspath(small))
 
 
 def _reader(samples: np.ndarray) -> Any:
