@@ -17,7 +17,7 @@ from transfercli.runs import atomic, record
 from transfercli.runs.folder import RunFolder, point_latest
 from transfercli.training import history
 from transfercli.training.checkpoints import Checkpoint, Checkpoints
-from transfercli.training.trainer import Progress
+from transfercli.training.progress import Progress
 from transfercli.workflows.train import train_epochs
 
 EPOCHS = 4

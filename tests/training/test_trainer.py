@@ -26,8 +26,9 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     from transfercli.data.batches import ArraySource, Batches
     from transfercli.models.classifier import Architecture, build_classifier
     from transfercli.training.backend import prepare
+    from transfercli.training.progress import Plan
     from transfercli.training.stage import Stage
-    from transfercli.training.trainer import Plan, Trainer
+    from transfercli.training.trainer import Trainer
 
     prepare(ComputeConfig(), 0)
     images, targets = digits

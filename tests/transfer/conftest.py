@@ -71,7 +71,8 @@ class World:
         """The stages, after a training through them."""
         from transfercli.config.schema import TrainingConfig
         from transfercli.events import Events
-        from transfercli.training.trainer import Plan, Trainer
+        from transfercli.training.progress import Plan
+        from transfercli.training.trainer import Trainer
 
         stages = changes.pop("stages", None) or self.stages(classifier, **changes)
         plan = Plan(tuple(phases), TrainingConfig(), 0)

@@ -11,7 +11,7 @@ from transfercli.models.internals import inner_layers
 from transfercli.models.tensors import named_variables
 
 if TYPE_CHECKING:
-    from transfercli.training.trainer import Plan
+    from transfercli.training.progress import Plan
 
 
 def trained_layers(classifier: Classifier, plan: Plan) -> set[str]:

@@ -10,64 +10,30 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
-from transfercli.config.schema import TrainingConfig
 from transfercli.data.batches import Batches
 from transfercli.errors import ConfigError, no_room
 from transfercli.events import Events, counted
-from transfercli.models.classifier import Classifier, depths, freeze_below
+from transfercli.models.classifier import Classifier, freeze_below
 from transfercli.models.forward import computing_in, forward
 from transfercli.models.tensors import assign_tensors, named_variables, read_tensors
-from transfercli.training.averaging import PREFIX, TrainingWeights, restore
+from transfercli.training.averaging import TrainingWeights, restore
 from transfercli.training.backend import pipeline
 from transfercli.training.batchnorm import fit_momentum, momenta_of
 from transfercli.training.checkpoints import Checkpoint
+from transfercli.training.compiling import compile_stage, optimizer_tensors, restore_optimizer
 from transfercli.training.frozen import never_changing
-from transfercli.training.losses import build_accuracy, build_loss
-from transfercli.training.optimizers import build_optimizer, regularize, slow_down
 from transfercli.training.phases import Phase
+from transfercli.training.progress import Line, Plan, Progress
 from transfercli.training.room import no_memory
-from transfercli.training.schedules import build_schedule
 from transfercli.training.stage import Stage, Stages
 from transfercli.training.validation import validation_metrics
-
-Line = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a training does. precision: of its steps; batchnorm_trains: BatchNorm learns its statistics."""
-
-    phases: tuple[Phase, ...]
-    training: TrainingConfig
-    seed: int
-    precision: str = "float32"
-    batchnorm_trains: bool = False
-
-    @property
-    def epochs(self) -> int:
-        return sum(phase.epochs for phase in self.phases if phase.kind == "train")
-
-
-@dataclass
-class Progress:
-    """The trainer's counters after an epoch; epochs and phases count from 1, `waited` epochs brought no gain."""
-
-    phase: int = 1
-    epoch: int = 0
-    in_phase: int = 0
-    best_epoch: int = 0
-    best_value: float | None = None
-    waited: int = 0
-    phase_best: float | None = None
-    line: Line = field(default_factory=dict)
-
 
 Keep = Callable[[Progress, Checkpoint, bool], None]
 
@@ -99,11 +65,10 @@ class Trainer:
         assign_tensors(self.classifier, last.model)
         self.progress = Progress(**last.progress)
         self._best = best.model
-        if self._phase_is_over():
+        if self.progress.is_over(self.plan):
             self._next_phase()
         else:
-            self.begin_phase()
-            self._assign_optimizer(last.state)
+            restore_optimizer(self.begin_phase().model, last.state)
 
     def run(self) -> Progress:
         """Train what is left of the plan. Raises `ConfigError` where the loss stops being a number."""
@@ -111,7 +76,7 @@ class Trainer:
             self.begin_phase()
         while self.progress.phase <= len(self.plan.phases):
             self._step()
-            if self._phase_is_over():
+            if self.progress.is_over(self.plan):
                 self._next_phase()
         return self.progress
 
@@ -121,18 +86,11 @@ class Trainer:
     def _phase(self) -> Phase:
         return self.plan.phases[self.progress.phase - 1]
 
-    def _phase_is_over(self) -> bool:
-        stopping = self.plan.training.early_stopping
-        solved = self._phase.kind != "train"
-        stopped = stopping and self.progress.waited >= stopping.patience
-        return solved or self.progress.in_phase >= self._phase.epochs or bool(stopped)
-
     def _next_phase(self) -> None:
         if self._phase.kind == "train" and self.progress.in_phase < self._phase.epochs:
             waited = counted(self.progress.waited, "epoch")
             self.events.info(f"phase {self.progress.phase} stopped early: no gain for {waited}")
-        self.progress.phase += 1
-        self.progress.in_phase, self.progress.waited, self.progress.phase_best = 0, 0, None
+        self.progress.next_phase()
         if self.progress.phase > len(self.plan.phases):
             return
         blends = self._phase.kind == "blend"  # with the best of what was trained: epoch 0, the probe, is its other end
@@ -142,7 +100,7 @@ class Trainer:
 
     def begin_phase(self) -> Stage:
         """Freeze, cut and compile what the phase trains."""
-        phase, training = self._phase, self.plan.training
+        phase = self._phase
         self._weights = TrainingWeights()
         freeze_below(self.classifier, phase.unfreeze)
         self._stage = stage = self.stages(phase)
@@ -151,21 +109,8 @@ class Trainer:
         self._rows = pipeline(stage.batches)
         if self.plan.batchnorm_trains:
             fit_momentum(self._momenta, len(stage.batches), phase.epochs)
-        model, units = stage.model, stage.model.output.shape[-1]
-        regularize(model, training.regularization)
-        updates = -(-len(stage.batches) // training.optimizer.accumulate)
-        schedule = build_schedule(training.schedule, phase.learning_rate, phase.epochs, updates)
-        soft = stage.batches.soft
-        model.compile(
-            build_optimizer(training.optimizer, schedule),
-            loss=build_loss(units, training.regularization.label_smoothing, training.loss, soft=soft),
-            metrics=[build_accuracy(units, soft=soft)],
-            jit_compile=keras.backend.backend() == "jax",
-        )
-        model.optimizer.build(model.trainable_variables)
-        if phase.decay != 1:
-            slow_down(model.optimizer, [phase.decay**n for n in depths(self.classifier, model.trainable_variables)])
-        trained = sum(math.prod(v.shape) for v in model.trainable_variables)
+        compile_stage(stage, phase, self.plan.training, self.classifier)
+        trained = sum(math.prod(v.shape) for v in stage.model.trainable_variables)
         self.events.info(
             f"phase {self.progress.phase} of {len(self.plan.phases)}: unfreeze {phase.unfreeze},"
             f" {counted(phase.epochs, 'epoch')}, learning rate {phase.learning_rate:g},"
@@ -189,14 +134,14 @@ class Trainer:
         judged, model = self._validate(stage), self._tensors()
         line: Line = {"phase": progress.phase, "epoch": epoch, **fitted, **judged}
         _check_finite(line)
-        line["learning_rate"] = 0.0 if stage.solve else float(_value(stage.model.optimizer.learning_rate))
+        line["learning_rate"] = 0.0 if stage.solve else _number(stage.model.optimizer.learning_rate)
         line["seconds"] = round(time.perf_counter() - started, 3)
         line["images_per_second"] = round(len(stage.batches.targets) / fit_seconds, 1)
         line["val_recall"] = line.pop("val_recall")  # what is not in the contract stands last
-        is_best = self._count(line)
+        is_best = progress.count(line, self.plan.monitor)
         if is_best:
             self._best = model
-        state = self._optimizer_tensors() | self._weights.state
+        state = ({} if stage.solve else optimizer_tensors(stage.model)) | self._weights.state
         self.keep(progress, Checkpoint(model, state, asdict(progress)), is_best)
         self.events.epoch(line, self.plan.epochs)
 
@@ -239,36 +184,6 @@ class Trainer:
             self._still = read_tensors(self.classifier, names)
         return self._still | read_tensors(self.classifier, named_variables(self.classifier).keys() - names)
 
-    def _count(self, line: Line) -> bool:
-        """Update the counters with an epoch's line; whether it is the best epoch so far."""
-        progress, stopping = self.progress, self.plan.training.early_stopping
-        monitor = stopping.monitor if stopping else "val_loss"
-        sign = 1.0 if monitor.endswith("accuracy") else -1.0
-        value = sign * line[monitor]
-        progress.epoch, progress.in_phase, progress.line = line["epoch"], progress.in_phase + 1, line
-        if progress.phase_best is None or value > progress.phase_best:
-            progress.phase_best, progress.waited = value, 0
-        else:
-            progress.waited += 1
-        if progress.best_value is not None and value <= progress.best_value:
-            return False
-        progress.best_value, progress.best_epoch = value, line["epoch"]
-        return True
-
-    # -- the optimizer's state
-
-    def _optimizer_tensors(self) -> dict[str, np.ndarray]:
-        if self.stage.solve:
-            return {}
-        variables = self.stage.model.optimizer.variables
-        return {f"{i:05d}/{v.name}": _value(v) for i, v in enumerate(variables)}
-
-    def _assign_optimizer(self, state: dict[str, np.ndarray]) -> None:
-        names = sorted(name for name in state if not name.startswith(PREFIX))
-        for name, variable in zip(names, self.stage.model.optimizer.variables, strict=True):
-            variable.assign(state[name])
-        restore(self.stage.model, state)
-
 
 def _first(model: keras.Model, batches: Batches, size: int) -> None:
     """A training step on the first `size` rows of a batch."""
@@ -284,9 +199,8 @@ def _check_finite(line: Line) -> None:
             )
 
 
-def _value(variable: Any) -> np.ndarray:
-    value: np.ndarray = keras.ops.convert_to_numpy(variable)
-    return value
+def _number(variable: Any) -> float:
+    return float(keras.ops.convert_to_numpy(variable))
 
 
 def reseed(model: keras.Model, key: tuple[int, ...]) -> None:

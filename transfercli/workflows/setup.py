@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
     from transfercli.training.checkpoints import Checkpoint, Checkpoints
+    from transfercli.training.phases import Phase
+    from transfercli.training.progress import Plan, Progress
     from transfercli.training.stage import Stage, Stages
-    from transfercli.training.trainer import Phase, Plan, Progress, Trainer
+    from transfercli.training.trainer import Trainer
     from transfercli.transfer.features import FeatureCache
     from transfercli.transfer.stages import PhaseStages, Training
     from transfercli.transfer.transplant import Transplant
@@ -102,7 +104,7 @@ def plan_for(job: Job, stages: PhaseStages, events: Events) -> Plan:
     from transfercli.models.classifier import trainable_from
     from transfercli.training.backend import step_precision
     from transfercli.training.phases import recorded_phases
-    from transfercli.training.trainer import Plan
+    from transfercli.training.progress import Plan
     from transfercli.transfer.auto import why
     from transfercli.transfer.measuring import measure
     from transfercli.transfer.strategies import needs_measuring, phases_of
