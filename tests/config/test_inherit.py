@@ -53,6 +53,16 @@ def test_the_config_of_a_run_keeps_the_folder_it_came_from(write: Write, tmp_pat
     assert heir.config.data.train == ("../configs/images" if is_run else "../runs/flowers/r1/images")
 
 
+def test_the_config_of_a_run_extends_nothing(write: Write) -> None:
+    """A stranger's run could name any file of this machine."""
+    write(MINIMAL, "runs/flowers/base.yaml")
+    path = write("extends: ../base.yaml\n", "runs/flowers/r1/config.yaml")
+    assert load(path).config.name == "flowers"
+    write("{}", "runs/flowers/r1/run.json")
+    with pytest.raises(ConfigError, match="extends: cannot stand in the config of a run"):
+        load(path)
+
+
 def test_a_chain_of_files_is_followed(write: Write) -> None:
     write(MINIMAL + "seed: 1\n", "a.yaml")
     write("extends: a.yaml\ntraining: {epochs: 2}\n", "b.yaml")

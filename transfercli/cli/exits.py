@@ -16,6 +16,7 @@ import transfercli
 from transfercli.cli.console import Console, console_for
 from transfercli.cli.signals import StopRequest
 from transfercli.errors import FAILED_WRITE, Interrupted, RoomError, TransferError, no_room
+from transfercli.evaluation.privacy import hide_paths
 from transfercli.runs.atomic import append_line
 
 EXIT_CODES = {
@@ -136,7 +137,7 @@ def error_object(error: Exception) -> Result:
 def _bug(error: Exception, console: Console) -> str:
     """One line for stderr; the traceback goes to the run's log, its paths cut at the package."""
     lines = traceback.format_exception(error)
-    text = _without_paths("".join(lines))
+    text = hide_paths(_without_paths("".join(lines)))
     if console.log is not None:
         with suppress(TransferError, OSError):
             append_line(console.log, text.rstrip("\n"))

@@ -12,6 +12,7 @@ from transfercli.config.places import Document, KeyPath, Mark, Place, Problem, U
 from transfercli.config.yaml import MAX_BYTES, MAX_DEPTH, parse
 
 MAX_CHAIN = 8
+MAX_RECORD = 16 * 2**20
 PATH_KEYS: tuple[KeyPath, ...] = (
     ("data", "train"),
     ("data", "validation"),
@@ -31,6 +32,9 @@ def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
     place = document.places.pop(("extends",), None)
     if place is None:
         return document
+    if is_of_run(path):
+        message = "cannot stand in the config of a run, which says everything itself"
+        raise UnreadableError(Problem(place.key, message, ("extends",)))
     try:
         base = _parent(path, parent, place, (*chain, os.path.realpath(path)))
     except UnreadableError as error:
@@ -41,14 +45,28 @@ def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
     return merge(base, document)
 
 
+def is_of_run(path: Path) -> bool:
+    """Whether a config is the resolved one in a run's folder."""
+    return path.name == "config.yaml" and _is_file(path.with_name("run.json"))
+
+
 def folder_of(path: Path) -> Path:
     """Where relative paths of a file start: in its folder, or, for a run's `config.yaml`, where `run.json` says."""
+    if not is_of_run(path):
+        return path.parent
     try:
-        facts = json.loads(path.with_name("run.json").read_text("utf-8")) if path.name == "config.yaml" else None
+        with path.with_name("run.json").open("rb") as file:
+            facts = json.loads(file.read(MAX_RECORD))
     except (OSError, ValueError, RecursionError):
         facts = None
     kept = facts.get("config_folder") if isinstance(facts, dict) else None
-    return Path(os.path.normpath(path.parent.resolve() / kept)) if isinstance(kept, str) else path.parent
+    return below(path.parent, kept) if isinstance(kept, str) else path.parent
+
+
+def below(run: Path, kept: str) -> Path:
+    """The folder that a record keeps as a path from the run, or from the home of whoever reads it (`~/…`)."""
+    at_home = kept == "~" or kept.startswith("~/")
+    return Path(os.path.normpath(run.resolve() / (Path(kept).expanduser() if at_home else kept)))
 
 
 def _bytes(path: Path, source: str) -> bytes:

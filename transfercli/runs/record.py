@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from transfercli.config.inherit import below
 from transfercli.errors import Interrupted, TransferError
 from transfercli.runs import atomic
 from transfercli.runs.folder import RunFolder, read_json, read_record
@@ -66,9 +67,16 @@ def interrupted(run: RunFolder) -> None:
 
 def config_folder(run: RunFolder) -> Path:
     """The folder that relative paths of the run's config start from."""
-    return Path(os.path.normpath(run.path.resolve() / read_record(run)["config_folder"]))
+    return below(run.path, read_record(run)["config_folder"])
 
 
 def relative_folder(run: RunFolder, folder: Path) -> str:
-    """`folder` as `config_folder` will find it again."""
-    return os.path.relpath(folder.resolve(), run.path.resolve())
+    """`folder` as `config_folder` will find it again.
+
+    From a run outside the user's home the way to a folder inside would tell the user's name, so it starts at `~`.
+    """
+    target, start = folder.resolve(), run.path.resolve()
+    home = Path(os.environ.get("HOME") or "/").resolve()
+    if target.is_relative_to(home) and not start.is_relative_to(home):
+        return str(Path("~") / target.relative_to(home))
+    return os.path.relpath(target, start)

@@ -44,8 +44,13 @@ def machine(threads: int, devices: list[str]) -> dict[str, Any]:
         "threads": threads,
         "features": processor_features(),
         "devices": devices,
-        "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
+        "settings": {name: _setting(os.environ[name]) for name in SETTINGS if name in os.environ},
     }
+
+
+def _setting(value: str) -> str:
+    """A path among flags tells of the machine and changes no bit."""
+    return re.sub(r"/[^\s,]*", "…", value)
 
 
 def processor_features() -> list[str]:
