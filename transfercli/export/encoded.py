@@ -18,7 +18,7 @@ _REDUCTIONS = (1, 2, 4, 8)  # what a JPEG decoder can do while it inverts the DC
 
 
 def decode_batch(encoded: Any, spec: ExportSpec) -> Any:
-    """string [N] -> uint8 [N, H, W, 3]; JPEG, PNG, GIF (first frame) or BMP of any size."""
+    """string [N] -> uint8 [N, H, W, 3]; JPEG, PNG, GIF (first frame), BMP or WebP of any size."""
     height, width = spec.image_size
 
     def one(content: Any) -> Any:

@@ -151,6 +151,7 @@ class _Job:
             "max_abs_diff": _largest(answer.probabilities, original),
             "max_abs_diff_bytes": _largest(answer.probabilities_bytes, original),
             "label_agreement": float(np.mean(predicted == expected)),
+            "label_agreement_bytes": float(np.mean(answer.probabilities_bytes.argmax(axis=1) == expected)),
             "accuracy_original": float(np.mean(expected == self.reference.targets)),
             "accuracy_exported": float(np.mean(predicted == self.reference.targets)),
             "latency_ms": {f"batch_{batch}": round(value, 3) for batch, value in answer.latency_ms.items()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,19 @@ from transfercli.export.spec import Writing
 from transfercli.export.traced import need_tensorflow, saved
 from transfercli.training.backend import chatter_hidden
 
+SMALL_SHARE = 0.05  # of the weights, that may stay in float32 where the others become bytes
+
 
 def write_litert(job: Writing) -> None:
     """One file, its batch size free; labels and card are attached to it as LiteRT's metadata standard has it."""
     need_tensorflow("litert")
     import tensorflow as tf
 
-    from transfercli.models.deployed import on_float_pixels
-
-    # A quantiser turns float pixels into bytes itself: the graph then starts with the very bytes of the image.
-    predictor = on_float_pixels(job.predictor) if job.quantize == "int8" else job.predictor
     with tempfile.TemporaryDirectory(prefix="transfercli-litert-") as scratch:
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved(predictor, Path(scratch, "model")), ["serve"])
+        converter = tf.lite.TFLiteConverter.from_saved_model(saved(job.predictor, Path(scratch, "model")), ["serve"])
         converter.exclude_conversion_metadata = True  # it tells the time of day
-        _SETTINGS[job.quantize](converter, job)
         with chatter_hidden():
-            content = converter.convert()
+            content = _CONVERTERS[job.quantize](converter, job)
     job.path.write_bytes(content)
     attach(job.path, job.spec)
 
@@ -58,35 +56,58 @@ def read_litert(path: Path) -> Any:
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)
 
 
-def _float32(converter: Any, job: Writing) -> None:
-    """Nothing to be set: builtin operators are the converter's default, and others end it."""
+def _float32(converter: Any, job: Writing) -> bytes:
+    content: bytes = converter.convert()
+    return content
 
 
-def _float16(converter: Any, job: Writing) -> None:
+def _float16(converter: Any, job: Writing) -> bytes:
     import tensorflow as tf
 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
+    return _float32(converter, job)
 
 
-def _int8(converter: Any, job: Writing) -> None:
+def _int8(converter: Any, job: Writing) -> bytes:
+    """Weights and activations in 8 bits, but for what makes probabilities of features, where that is small.
+
+    A softmax in 8 bits can tell 1/256 at least, and logits are small differences of large sums.
+    """
     import tensorflow as tf
 
     if job.samples is None:
         raise ArtefactError("int8 needs training images")
+    samples = job.samples
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: _representative(job.samples)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.uint8
+    converter.representative_dataset = lambda: _representative(samples)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+    exact = ["SOFTMAX", *(["FULLY_CONNECTED"] if _share_of_dense(job.predictor) < SMALL_SHARE else [])]
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=exact)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converter's own use of an interpreter that is to go
+        debugger = tf.lite.experimental.QuantizationDebugger(
+            converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
+        )
+        content: bytes = debugger.get_nondebug_quantized_model()
+    return content
 
 
-def _representative(samples: Any) -> Iterator[list[np.ndarray]]:
+def _share_of_dense(predictor: Any) -> float:
+    """The share of all weights that stand in dense layers."""
+    import keras
+
+    dense = sum(layer.count_params() for layer in predictor.layers if isinstance(layer, keras.layers.Dense))
+    return float(dense / predictor.count_params())
+
+
+def _representative(samples: np.ndarray) -> Iterator[list[np.ndarray]]:
     # Black beside white first: pixels then keep all their 256 levels, whatever the samples hold.
-    scale = np.zeros((1, *samples.shape[1:]), np.float32)
+    scale = np.zeros((1, *samples.shape[1:]), np.uint8)
     scale[:, :, ::2] = 255
     yield [scale]
     for image in samples:
-        yield [image[None].astype(np.float32)]
+        yield [image[None]]
 
 
-_SETTINGS: dict[str, Callable[[Any, Writing], None]] = {"none": _float32, "float16": _float16, "int8": _int8}
+_CONVERTERS: dict[str, Callable[[Any, Writing], bytes]] = {"none": _float32, "float16": _float16, "int8": _int8}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +86,16 @@ def _halved(model: Any, job: Writing) -> Any:
 
 
 def _eight_bits(model: Any, job: Writing) -> Any:
-    """Static quantisation: signed weights a channel, unsigned activations, ranges from `job.samples`."""
+    """Static quantisation: signed weights a channel, unsigned activations, ranges from `job.samples`.
+
+    The last layer stays in float32: its logits are small differences of large sums.
+    """
     import onnx
     from onnxruntime import quantization
 
     if job.samples is None:
         raise ArtefactError("int8 needs training images")
-    with tempfile.TemporaryDirectory(prefix="transfercli-onnx-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="transfercli-onnx-") as scratch, _advice_hidden():
         plain, small = Path(scratch, "plain.onnx"), Path(scratch, "small.onnx")
         onnx.save_model(model, os.fspath(plain))
         quantization.quantize_static(
@@ -101,8 +106,25 @@ def _eight_bits(model: Any, job: Writing) -> Any:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=list(QUANTISED),
+            nodes_to_exclude=_last_layer(model),
         )
         return onnx.load(os.fspath(small))
+
+
+@contextmanager
+def _advice_hidden() -> Iterator[None]:
+    """onnxruntime advises, through the root logger, to fold what is folded already."""
+    logger = logging.getLogger()
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _last_layer(model: Any) -> list[str]:
+    return [node.name for node in model.graph.node if node.op_type in ("MatMul", "Gemm")][-1:]
 
 
 def _reader(samples: np.ndarray) -> Any:

@@ -24,7 +24,7 @@ def write_keras(job: Writing) -> None:
 def write_saved_model(job: Writing) -> None:
     """A SavedModel with the signatures `serve`, `serve_bytes` and, as TensorFlow Serving asks, `serving_default`.
 
-    serve: uint8 [N, H, W, 3]; serve_bytes: string [N], each a JPEG, PNG, GIF or BMP of any size. Both return
+    serve: uint8 [N, H, W, 3]; serve_bytes: string [N], each a JPEG, PNG, GIF, BMP or WebP. Both return
     `probabilities`, float32 [N, C], and `labels`, string [C]. The same files stand once more in the folder `1`, which
     is how TensorFlow Serving wants to find a version.
     """

@@ -43,12 +43,6 @@ def deployed(classifier: Classifier, temperature: float = 1.0) -> keras.Model:
     return keras.Model(image, probabilities_of(logits), name="predictor")
 
 
-def on_float_pixels(predictor: keras.Model) -> keras.Model:
-    """The same for float32 pixels, 0 to 255: what a quantiser wants to begin with."""
-    image = keras.Input(predictor.input.shape[1:], dtype="float32", name="image")
-    return keras.Model(image, run_through(predictor, image, {}), name=predictor.name)
-
-
 def _instead(model: keras.Model) -> dict[str, Call]:
     """Layer name -> what is called instead of it."""
     instead: dict[str, Call] = {layer.name: _nothing for layer in model.layers if isinstance(layer, TRAINING_ONLY)}

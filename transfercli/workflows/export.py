@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PROOF_IMAGES = 500
 SAMPLE_IMAGES = 200  # that a quantiser learns ranges from
-GRAPH_READS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif"}  # what TensorFlow's decoders take
+GRAPH_READS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"}  # what TensorFlow's decoders take
 
 
 @dataclass(frozen=True)

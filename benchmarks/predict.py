@@ -1,0 +1,112 @@
+"""Does predict keep up with the network? 2,000 JPEGs through `predict`, beside the bare forward pass.
+
+usage: predict.py OUT.json [--base resnet50] [--side 96] [--images 2000]
+
+Makes JPEGs (320 pixels a side), solves a head on a base with made weights, and starts `transfercli predict` as a user
+does, on the folder; in between, in this process, the network answers the same number of decoded images in batches of
+32 without anything else to do. Prints, and writes to OUT.json: images a second of both and their ratio, from the first
+line to the last; when the first line came, counted from the start of the process; when the frameworks' import was done;
+and the peak of the program's memory for an eighth of the images and for all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.workbench import fit, quiet_backend, settings, write_pictures, write_weights
+from transfercli.events import Events
+
+SIDE_OF_FILES = 320
+BATCH = 32
+IMPORT = "import time; t = time.perf_counter(); import keras, tensorflow; print(time.perf_counter() - t)"
+
+
+def predicted(run: str, paths: list[str]) -> dict[str, float]:
+    """Seconds to the first and to the last line, lines, and the peak of resident memory in MB."""
+    command = [sys.executable, "-m", "transfercli", "predict", run, *paths, "--quiet"]
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        first, lines = 0.0, 0
+        for _ in child.stdout:
+            first = first or time.perf_counter() - started
+            lines += 1
+        last = time.perf_counter() - started
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    return {"first": first, "last": last, "lines": lines, "peak_mb": used.ru_maxrss / 1024}
+
+
+def forward(run: str, images: np.ndarray, count: int) -> float:
+    """Images a second of the network alone, after a batch that does not count."""
+    from transfercli.runs.folder import RunFolder
+    from transfercli.workflows.model import load_run
+
+    model = load_run(RunFolder(Path(run)), Events()).classifier.model
+    model.predict_on_batch(images)
+    started = time.perf_counter()
+    for _ in range(count // BATCH):
+        model.predict_on_batch(images)
+    return count // BATCH * BATCH / (time.perf_counter() - started)
+
+
+def measure(work: Path, base: str, side: int, count: int) -> dict[str, Any]:
+    photos = write_pictures(work / "photos", count, SIDE_OF_FILES)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (BATCH, side, side, 3), np.uint8)
+    few = [str(path) for path in sorted(photos.glob("*/*.jpg"))[:200]]
+    listed = work / "few"
+    for path in few:
+        place = listed / Path(path).parent.name / Path(path).name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.link(path, place)
+    weights = write_weights(work / "weights.safetensors", base, images)
+    run = str(
+        fit(work, "few", settings(listed, weights, base, side, None, transfer={"strategy": "linear_probe"}))["run"]
+    )
+    before = forward(run, images, count // 4)
+    small = predicted(run, [str(path) for path in sorted(photos.glob("*/*.jpg"))[: count // 8]])
+    whole = predicted(run, [str(photos)])
+    after = forward(run, images, count // 4)
+    importing = float(subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True).stdout)
+    alone, along = (before + after) / 2, (whole["lines"] - 1) / (whole["last"] - whole["first"])
+    return {
+        "base": base,
+        "side": side,
+        "images": whole["lines"],
+        "forward_images_per_second": alone,
+        "forward_before_and_after": [before, after],
+        "predict_images_per_second": along,
+        "ratio": along / alone,
+        "import_seconds": importing,
+        "first_line_after_import": whole["first"] - importing,
+        "peak_mb": {small["lines"]: small["peak_mb"], whole["lines"]: whole["peak_mb"]},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--base", default="resnet50")
+    parser.add_argument("--side", type=int, default=96)
+    parser.add_argument("--images", type=int, default=2000)
+    given = parser.parse_args()
+    quiet_backend()
+    with tempfile.TemporaryDirectory() as place:
+        found = measure(Path(place), given.base, given.side, given.images)
+    given.out.write_text(json.dumps(found, indent=1))
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
