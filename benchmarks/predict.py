@@ -64,9 +64,9 @@ def measure(work: Path, base: str, side: int, count: int) -> dict[str, Any]:
     photos = write_pictures(work / "photos", count, SIDE_OF_FILES)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (BATCH, side, side, 3), np.uint8)
-    few = [str(path) for path in sorted(photos.glob("*/*.jpg"))[:200]]
+    files = [str(path) for path in sorted(photos.glob("*/*.jpg"), key=lambda path: path.name)]
     listed = work / "few"
-    for path in few:
+    for path in files[:200]:
         place = listed / Path(path).parent.name / Path(path).name
         place.parent.mkdir(parents=True, exist_ok=True)
         os.link(path, place)
@@ -75,7 +75,7 @@ def measure(work: Path, base: str, side: int, count: int) -> dict[str, Any]:
         fit(work, "few", settings(listed, weights, base, side, None, transfer={"strategy": "linear_probe"}))["run"]
     )
     before = forward(run, images, count // 4)
-    small = predicted(run, [str(path) for path in sorted(photos.glob("*/*.jpg"))[: count // 8]])
+    small = predicted(run, files[: count // 8])
     whole = predicted(run, [str(photos)])
     after = forward(run, images, count // 4)
     importing = float(subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True).stdout)

@@ -1,0 +1,100 @@
+"""`predict` as its users start it, on an ONNX artefact: that takes no TensorFlow, so a process is up in a second."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import keras
+
+    from transfercli.export.formats import FORMATS
+    from transfercli.export.spec import ExportSpec, Writing
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((32, 32, 3), dtype="uint8", name="image")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+    predictor = keras.Model(image, keras.layers.Dense(2, activation="softmax")(pooled))
+    place = tmp_path_factory.mktemp("artefact") / "model.onnx"
+    FORMATS["onnx"].write(Writing(predictor, ExportSpec(("dark", "light"), (32, 32), confidence=None), place))
+    return place
+
+
+def started(artefact: Path, *arguments: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "transfercli", "predict", str(artefact), *map(str, arguments)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def ended(artefact: Path, *arguments: object) -> tuple[int, str, str]:
+    process = started(artefact, *arguments)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out.decode(), err.decode()
+
+
+def test_a_name_is_answered_while_the_list_is_still_being_written(artefact: Path, digits_folder: Path) -> None:
+    files = sorted((digits_folder / "digits" / "test" / "0").glob("*.png"))[:3]
+    with started(artefact, "-", "--abstain") as process:
+        assert process.stdin
+        assert process.stdout
+        for file in files:
+            process.stdin.write(f"{file}\n".encode())
+            process.stdin.flush()
+            answer: dict[str, Any] = json.loads(process.stdout.readline())
+            assert (answer["path"], answer["abstained"]) == (str(file), True)  # it is never sure: confidence is null
+        process.stdin.close()
+        assert process.stdout.read() == b""
+        assert process.stderr
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(artefact: Path, digits_folder: Path) -> None:
+    with started(artefact, digits_folder / "digits", digits_folder / "digits") as process:
+        assert process.stdout
+        assert process.stderr
+        assert json.loads(process.stdout.readline())["top"]
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_all_failed_is_exit_4_with_every_reason_and_one_object_with_json(artefact: Path) -> None:
+    code, out, err = ended(artefact, "no.png", "neither.png")
+    assert code == 4
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"path": "no.png", "error": "does not exist"},
+        {"path": "neither.png", "error": "does not exist"},
+    ]
+    assert "not one of 2 images could be read" in err
+    code, out, _ = ended(artefact, "no.png", "--json")
+    assert code == 4
+    told = json.loads(out)
+    assert told["error"]["code"] == 4
+    assert told["predictions"] == [{"path": "no.png", "error": "does not exist"}]
+
+
+def test_one_object_with_json_counts_what_failed(artefact: Path, digits_folder: Path) -> None:
+    file = next((digits_folder / "digits" / "test" / "0").glob("*.png"))
+    code, out, err = ended(artefact, file, "no.png", "--json", "--top", 1)
+    told = json.loads(out)
+    assert (code, told["images"], told["failed"]) == (0, 2, 1)
+    assert told["predictions"][0]["label"] in ("dark", "light")
+    assert "1 of 2 images could not be read" in err
+
+
+@pytest.mark.parametrize("arguments", [(), ("x.png", "--top", "0"), ("x.png", "--format", "xml")])
+def test_wrong_usage_is_exit_2(artefact: Path, arguments: tuple[str, ...]) -> None:
+    assert ended(artefact, *arguments)[0] == 2
+
+
+def test_what_names_neither_run_nor_artefact_is_exit_6(tmp_path: Path) -> None:
+    code, _, err = ended(tmp_path / "nothing.onnx", "x.png")
+    assert code == 6
+    assert "no run" in err
