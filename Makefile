@@ -15,6 +15,9 @@ NETWORK := --set model.base=$(BASE) --set data.image_size=32
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c '$(FITS)' >/dev/null 2>&1 && echo $(p))))
 
+# Processes that run tests at once; each takes about 3 GB.
+WORKERS ?= 2
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -35,10 +38,10 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch "$@"
 
 test: venv  ## run the tests (all but the slow ones)
-	"$(BIN)/python" -m pytest -q -m "not slow and not browser" $(PYTEST_ARGS)
+	"$(BIN)/python" -m pytest -q -m "not slow and not browser" -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-slow: venv  ## run the slow tests
-	"$(BIN)/python" -m pytest -q -m slow $(PYTEST_ARGS)
+	"$(BIN)/python" -m pytest -q -m "slow and not browser" $(PYTEST_ARGS)
 
 test-browser: venv  ## run the tests of the report in a browser; needs Chromium (CHROMIUM=/path/to/it)
 	"$(BIN)/python" -m pip install --quiet --no-build-isolation -e '.[browser]'
