@@ -1,4 +1,4 @@
-"""Thirty nights of `retrain` on real digits, as cron calls it: grown, shrunk, relabelled, corrupt, killed, full, twice."""
+"""Thirty nights of `retrain` on real digits, as cron calls it: grown, relabelled, corrupt, killed, full, twice at once."""
 
 from __future__ import annotations
 
