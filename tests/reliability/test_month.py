@@ -1,4 +1,4 @@
-"""Thirty nights of `retrain` on real digits, as cron calls it: grown, relabelled, corrupt, killed, full, twice at once."""
+"""Thirty nights of `retrain` on real digits, as cron calls it: they grow, are relabelled, cut short; it is killed."""
 
 from __future__ import annotations
 
