@@ -17,7 +17,6 @@ Found = Iterator[tuple[KeyPath, str]]
 # What comes with later versions: (the key, its values that wait; None is every text, what is allowed until then).
 NOT_YET: tuple[tuple[KeyPath, tuple[str, ...] | None, str], ...] = (
     (("compute", "distribution"), ("data_parallel",), "none"),
-    (("tracking", "mlflow"), None, "null"),
 )
 FOLDS = {"folds": "how many folds there are", "fold": "which fold validates, from 1"}
 LINEAR_HEADS = ("linear_probe", "auto")

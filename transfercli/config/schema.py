@@ -346,10 +346,11 @@ class RetrainConfig(Section):
 class TrackingConfig(Section):
     """Where metrics go besides the run folder."""
 
-    tensorboard: Flag = Field(
-        True, description="TensorBoard event files in the run folder; not in this version: checked, and not used yet"
+    tensorboard: Flag = Field(True, description="TensorBoard event files in the run folder: tensorboard --logdir RUN")
+    mlflow: Text | None = Field(
+        None,
+        description="an MLflow store: a server's address, sqlite:///FILE or a folder; needs the mlflow extra",
     )
-    mlflow: Text | None = Field(None, description="an MLflow store; needs the mlflow extra")
 
 
 class ExperimentConfig(Section):

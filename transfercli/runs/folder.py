@@ -101,6 +101,13 @@ class RunFolder:
     def evaluation(self, split: str) -> Path:
         return self.evaluations / split
 
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    def evaluation_events(self, name: str) -> Path:
+        return self.tensorboard / f"evaluation-{name}"
+
 
 def new_run_id(now: datetime | None = None, suffix: str = "") -> str:
     """`YYYYMMDD-HHMMSS-xxxxxx`, in UTC; the end is drawn where nobody gives it."""
@@ -143,7 +150,7 @@ def has_checkpoint(run: RunFolder) -> bool:
 
 def remove_results(run: RunFolder) -> None:
     """Remove what was made from the run's model, which is about to change: its evaluations and exports."""
-    for place in (run.evaluations, run.exports):
+    for place in (run.evaluations, run.exports, *run.tensorboard.glob("evaluation-*")):
         if place.is_dir():
             shutil.rmtree(place)
 

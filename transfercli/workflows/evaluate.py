@@ -25,6 +25,7 @@ from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.model import TrainedRun, image_size, load_run, load_run_config, read_labels
 from transfercli.workflows.spelling import run_words, spelled, told
+from transfercli.workflows.tracking import track_evaluation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +92,9 @@ def evaluate_split(
     evaluation = replace(evaluation, trust=judged(judgement, logits, split.targets, trained.trust))
     why = explain(trained.classifier, predictions, split.images.read, config.data.batch_size, events)
     context = replace(report_context(trained, split, request), explained=why)
-    write_evaluation(evaluation_folder(run, request), evaluation, predictions, context)
+    place = evaluation_folder(run, request)
+    write_evaluation(place, evaluation, predictions, context)
+    track_evaluation(trained, place, evaluation, events)
     return evaluation, predictions
 
 

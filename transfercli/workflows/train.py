@@ -22,6 +22,7 @@ from transfercli.workflows.job import Job, TrainRequest, decide
 from transfercli.workflows.model import check_weights, find_source, labels_for, new_classifier
 from transfercli.workflows.setup import Setup, set_up, warn_of_frozen_noise
 from transfercli.workflows.stopwatch import Stopwatch
+from transfercli.workflows.tracking import check_tracking, tracked
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
@@ -46,6 +47,7 @@ def train_job(job: Job, events: Events, *, dataset: Dataset | None = None, trial
     dataset: of the job, where it has been read already; trial: only estimate.
     """
     watch = Stopwatch()
+    check_tracking(job.config)
     if job.overruled:
         events.warn(job.overruled)
     with told_how_to_go_on(job, events):
@@ -73,7 +75,7 @@ def train_job(job: Job, events: Events, *, dataset: Dataset | None = None, trial
         begin_run(job, setup, source, report, events)
         if columns:
             write_columns(job.run.slices, columns, sliced)
-        with record.status_kept(job.run):
+        with record.status_kept(job.run), tracked(job, setup, events):
             draw_batch(job.run.batch, setup.stages.whole().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
                 train_epochs(job, setup, events)

@@ -1,0 +1,152 @@
+"""What an MLflow store is told, by a client that only notes it; the real one is met by `make test-mlflow`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from transfercli.errors import ConfigError, UsageError
+from transfercli.events import Events
+from transfercli.runs.folder import RunFolder
+from transfercli.training import mlflow_store
+from transfercli.training.mlflow_store import MlflowRun, check_installed, flat, store_address
+
+
+class Client:
+    """Notes calls; `failing` names those that raise."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.address, self.calls, self.failing, self.runs = tracking_uri, [], set(), []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any, **named: Any) -> Any:
+            if name in self.failing:
+                raise OSError(f"{name} is not answered\nand more")
+            self.calls.append((name, args, named))
+            if name == "create_run":
+                return SimpleNamespace(info=SimpleNamespace(run_id="made"))
+            return {"get_experiment_by_name": None, "create_experiment": "7", "search_runs": self.runs}.get(name)
+
+        return call
+
+    def told(self, name: str) -> list[tuple[Any, Any]]:
+        return [(args, named) for called, args, named in self.calls if called == name]
+
+
+class Heard(Events):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Client:
+    found = Client("")
+
+    def made(tracking_uri: str) -> Client:
+        found.address = tracking_uri
+        return found
+
+    entities = SimpleNamespace(
+        Param=lambda key, value: (key, value),
+        RunTag=lambda key, value: (key, value),
+        Metric=lambda *given: (given[0], given[1], given[3]),
+    )
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=made))
+    monkeypatch.setitem(sys.modules, "mlflow.entities", entities)
+    monkeypatch.setitem(sys.modules, "mlflow.exceptions", SimpleNamespace(MlflowException=OSError))
+    for name in (*mlflow_store.PATIENCE, *mlflow_store.QUIET):
+        monkeypatch.delenv(name, raising=False)
+    return found
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path / "flowers" / "one")
+    folder.path.mkdir(parents=True)
+    return folder
+
+
+def test_where_mlflow_is_missing_the_line_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow_store, "find_spec", lambda _: None)
+    with pytest.raises(UsageError) as caught:
+        check_installed()
+    assert caught.value.hint == "install it: pip install 'transfercli[mlflow]'"
+
+
+@pytest.mark.parametrize(
+    "text, address",
+    [
+        ("http://localhost:5000", "http://localhost:5000"),
+        ("sqlite:///tracks.db", "sqlite:///{}/tracks.db"),
+        ("sqlite:////var/tracks.db", "sqlite:////var/tracks.db"),
+        ("tracks", "sqlite:///{}/tracks/mlflow.db"),
+        ("/var/tracks", "sqlite:////var/tracks/mlflow.db"),
+    ],
+)
+def test_relative_places_start_from_the_folder_of_the_config(text: str, address: str, tmp_path: Path) -> None:
+    assert store_address(text, tmp_path) == address.format(tmp_path.resolve())
+
+
+def test_a_training_becomes_a_run_of_its_experiment(client: Client, run: RunFolder) -> None:
+    store = MlflowRun("sqlite:////var/tracks/mlflow.db", run, Events())
+    store.begin({"model": {"base": "vgg16"}, "seed": 0, "tracking": {"mlflow": "x"}}, {"workflow": "finetune"})
+    store.epoch({"epoch": 3, "loss": 0.5, "phase": 1, "val_recall": {"a": 1.0}})
+    run.config.write_text("name: flowers\n")
+    store.end("FINISHED")
+    ((_, made),) = client.told("create_experiment")
+    assert made == {"artifact_location": "/var/tracks/mlartifacts"}
+    ((args, named),) = client.told("create_run")
+    assert args == ("7",)
+    assert named["run_name"] == "one"
+    assert named["tags"]["transfercli.run"] == "flowers/one"
+    batches = [named for _, named in client.told("log_batch")]
+    assert batches[0] == {"params": [("model.base", "vgg16"), ("seed", "0")]}
+    assert batches[1] == {"tags": [("workflow", "finetune")]}
+    assert batches[2] == {"metrics": [("loss", 0.5, 3), ("phase", 1.0, 3)]}
+    assert [args[1:] for args, _ in client.told("log_artifact")] == [(str(run.config), None)]
+    assert client.told("set_terminated") == [(("made",), {"status": "FINISHED"})]
+
+
+def test_a_run_that_goes_on_is_found_again(client: Client, run: RunFolder) -> None:
+    client.runs = [SimpleNamespace(info=SimpleNamespace(run_id="before"))]
+    MlflowRun("http://x", run, Events()).end("KILLED")
+    assert client.told("create_run") == []
+    ((args, _),) = client.told("search_runs")
+    assert args[1] == "tags.`transfercli.run` = 'flowers/one'"
+    assert client.told("set_terminated") == [(("before",), {"status": "KILLED"})]
+
+
+def test_a_store_that_cannot_be_reached_is_a_config_error(client: Client, run: RunFolder) -> None:
+    client.failing = {"get_experiment_by_name"}
+    with pytest.raises(ConfigError, match=r"tracking\.mlflow: the store cannot be used: get_experiment_by_name is not"):
+        MlflowRun("http://x", run, Events())
+
+
+def test_a_store_that_fails_later_is_told_once_and_ends_nothing(client: Client, run: RunFolder) -> None:
+    heard = Heard()
+    store = MlflowRun("http://x", run, heard)
+    client.failing = {"log_batch"}
+    for epoch in (1, 2):
+        store.epoch({"epoch": epoch, "loss": 0.5})
+    store.end("FINISHED")
+    assert heard.warnings == ["MLflow failed, and gets nothing more of this run: log_batch is not answered"]
+    assert client.told("set_terminated") == []
+
+
+def test_values_that_are_not_defined_are_left_out(client: Client, run: RunFolder) -> None:
+    MlflowRun("http://x", run, Events()).metrics({"test_accuracy": 0.5, "test_roc_auc": None}, 4)
+    assert client.told("log_batch")[-1][1] == {"metrics": [("test_accuracy", 0.5, 4)]}
+
+
+def test_keys_become_names_that_mlflow_takes() -> None:
+    config = {"evaluation": {"gates": {"recall[a b]": 0.9}}, "empty": {}, "none": None, "list": [1, "x"]}
+    assert dict(flat(config)) == {
+        "evaluation.gates.recall_a b_": "0.9", "empty": "{}", "none": "null", "list": "[1, 'x']"
+    }  # fmt: skip
