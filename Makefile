@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-slow test-browser lint format demo bench docs lock clean
+.PHONY: help venv test test-slow test-browser test-mlflow lint format demo bench docs lock clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,14 +38,19 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch "$@"
 
 test: venv  ## run the tests (all but the slow ones)
-	"$(BIN)/python" -m pytest -q -m "not slow and not browser" -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	"$(BIN)/python" -m pytest -q -m "not slow and not browser and not mlflow" -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-slow: venv  ## run the slow tests
-	"$(BIN)/python" -m pytest -q -m "slow and not browser" $(PYTEST_ARGS)
+	"$(BIN)/python" -m pytest -q -m "slow and not browser and not mlflow" $(PYTEST_ARGS)
 
 test-browser: venv  ## run the tests of the report in a browser; needs Chromium (CHROMIUM=/path/to/it)
 	"$(BIN)/python" -m pip install --quiet --no-build-isolation -e '.[browser]'
 	"$(BIN)/python" -m pytest -q -m browser tests/browser $(PYTEST_ARGS)
+
+test-mlflow:  ## run the tests of tracking against a real MLflow server, in an environment of their own
+	$(PYTHON) -m venv build/mlflow
+	build/mlflow/bin/python -m pip install --quiet -e '.[mlflow,dev]'
+	build/mlflow/bin/python -m pytest -q -m mlflow tests/services $(PYTEST_ARGS)
 
 lint: venv  ## ruff (rules and format) and mypy
 	"$(BIN)/ruff" check .

@@ -46,3 +46,9 @@ def test_yaml_without_absolute_paths_keeps_every_letter() -> None:
 
 def test_text_that_is_no_yaml_is_hidden_word_by_word() -> None:
     assert hide_paths_in_yaml("a: [/home/ann/x") == "a: […/x"
+
+
+def test_an_address_keeps_nothing_but_its_kind() -> None:
+    for address in ("http://ann:secret@mlflow.corp.example:5000/x", "sqlite:////home/ann/tracks.db"):
+        kind = address.split(":")[0]
+        assert hide_paths_in_yaml(f"tracking: {{mlflow: '{address}'}}").strip() == f"tracking:\n  mlflow: {kind}://…"

@@ -12,6 +12,8 @@ START = r"(?:file:/+|~[\w.-]*[/\\]|[A-Za-z]:[/\\]|\\\\|/)"
 QUOTED = re.compile(rf"""(["'])({START}[^"'\n]*)\1""")
 # Not inside a word, and not the slashes of a web address.
 WORD = re.compile(rf"""(?<![\w.…/\\:~)\]}}-])({START}[^\s"'<>|]*[^\s"'<>|,;)\]}}])""")
+# A server's or a database's address, which may hold a host's name, a user's and a password.
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://.*")
 
 
 def hide_paths(text: str) -> str:
@@ -39,7 +41,11 @@ def _hidden(value: Any) -> Any:
         return {key: _hidden(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_hidden(item) for item in value]
-    return _shortened(value) if isinstance(value, str) and re.match(START, value) else value
+    if not isinstance(value, str):
+        return value
+    if found := ADDRESS.fullmatch(value):
+        return f"{found[1]}://…"
+    return _shortened(value) if re.match(START, value) else value
 
 
 def _shortened(path: str) -> str:
