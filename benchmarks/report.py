@@ -1,0 +1,72 @@
+"""What a report costs: `python -m benchmarks.report [IMAGES] [CLASSES] [SIDE]` prints seconds, peak memory and bytes.
+
+Random answers of a model that is right in nine of ten images, on random pictures: noise is what JPEG packs worst, so
+a real report is smaller.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from transfercli.evaluation.cases import to_look_at
+from transfercli.evaluation.heat import Explanation
+from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.report import ReportContext
+from transfercli.evaluation.result import evaluate
+from transfercli.evaluation.write import write_evaluation
+
+
+def predictions(images: int, classes: int) -> Predictions:
+    draw = np.random.default_rng(0)
+    logits = draw.normal(size=(images, classes))
+    targets = draw.integers(0, classes, images)
+    logits[np.arange(images), targets] += np.where(draw.random(images) < 0.9, 8, 0)
+    shares = np.exp(logits)
+    paths = tuple(f"test/class-{target:03d}/{n:06d}.jpg" for n, target in enumerate(targets))
+    labels = tuple(f"class-{n:03d}" for n in range(classes))
+    return Predictions(paths, labels, targets, shares / shares.sum(axis=1, keepdims=True))
+
+
+def read(side: int, indices: np.ndarray) -> np.ndarray:
+    """Blurred noise: a cell of 8 x 8 pixels has one colour."""
+    cells = [np.random.default_rng(int(n)).integers(0, 256, (side // 8 + 1,) * 2 + (3,)) for n in indices]
+    return np.stack([np.kron(c, np.ones((8, 8, 1)))[:side, :side] for c in cells]).astype(np.uint8)
+
+
+def main(images: int = 10_000, classes: int = 10, side: int = 224) -> None:
+    made = predictions(images, classes)
+    started = time.perf_counter()
+    evaluation = evaluate(made)
+    measured = time.perf_counter()
+    heats = np.random.default_rng(0).random((200, 7, 7), np.float32)
+    explained = {index: Explanation(heats[n]) for n, index in enumerate(to_look_at(made))}
+    context = ReportContext(
+        experiment="bench", run_id="one", split="test", thumbnails=lambda n: read(side, n), explained=explained
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        write_evaluation(Path(folder), evaluation, made, context)
+        size = (Path(folder) / "report.html").stat().st_size
+    print(
+        json.dumps(
+            {
+                "images": images,
+                "classes": classes,
+                "side": side,
+                "seconds_metrics": round(measured - started, 2),
+                "seconds_files": round(time.perf_counter() - measured, 2),
+                "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+                "report_mb": round(size / 1e6, 2),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
