@@ -1,4 +1,4 @@
-"""`transfercli data check | diff`: look at the images before, and after, training on them."""
+"""`transfercli data check | diff | drift`: look at the images before, and after, training on them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from transfercli.cli.exits import run_command
 from transfercli.cli.options import RUNS, ConfigFile, Json, Overrides, Quiet, Run, Runs, Verbose
 from transfercli.cli.tables import print_pairs, print_table
 from transfercli.cli.text import printable
-from transfercli.errors import DataError
+from transfercli.errors import DataError, GateError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check images, and tell what changed in them.")
 
 SHOWN = 10
 DOUBTFUL = ("path", "label", "suggested", "confidence")  # keys of a likely mislabelled image, columns of their table
+# Tests of `data drift`, and which of their numbers is shown.
+TESTS = (("classifier", "accuracy"), ("mmd", "value"), ("class_mix", "total_variation"), ("confidence", "statistic"))
 
 Report = Annotated[
     Path | None,
@@ -39,6 +41,14 @@ class DataRefused(DataError):
         more = len(result["refusals"]) - 1
         also = f" (and {more} more reason{'s' * (more > 1)})" if more else ""
         super().__init__(f"training would refuse: {result['refusals'][0]}{also}", hint)
+        self.result = result
+
+
+class Drifted(GateError):
+    """Carries the normal result of the comparison."""
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        super().__init__(f"the images have drifted: the score is {result['score']:.4f}, wanted <= {result['max']:g}")
         self.result = result
 
 
@@ -85,6 +95,31 @@ def diff(
         return diff_data(DiffRequest(config, run, runs, tuple(overrides or ())), console)
 
     run_command(work, _show_diff, as_json=json, quiet=quiet, verbose=verbose)
+
+
+@app.command()
+def drift(
+    run: Run,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="recent images, at any depth", show_default=False)],
+    maximum: Annotated[
+        float | None, typer.Option("--max", min=0, max=1, help="exit 5 where the score, from 0 to 1, is above it")
+    ] = None,
+    runs: Runs = RUNS,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """How far images without labels are from what a run learnt from, in features, predictions and confidence."""
+
+    def work(console: Any) -> dict[str, Any]:
+        from transfercli.workflows.drift import DriftRequest, data_drift
+
+        result = data_drift(DriftRequest(run, folder, runs, maximum), console)
+        if not result["passed"]:
+            raise Drifted(result)
+        return result
+
+    run_command(work, _show_drift, as_json=json, quiet=quiet, verbose=verbose)
 
 
 def _show_check(result: dict[str, Any]) -> None:
@@ -134,6 +169,21 @@ def _show_diff(result: dict[str, Any]) -> None:
     _some("renamed", ("was", "is"), result["renamed"])
     for name in ("new_classes", "lost_classes"):
         _some(name.replace("_", " "), ("class",), [(label,) for label in result[name]])
+
+
+def _show_drift(result: dict[str, Any]) -> None:
+    tests, sides = result["tests"], result["reference"]
+    bound = "" if result["max"] is None else f", wanted <= {result['max']:g}{'' if result['passed'] else ': NOT MET'}"
+    pairs = [
+        ("run", result["run"]),
+        ("images", f"{result['images']}, {result['compared']} of them compared"),
+        ("drifted", "yes" if result["drifted"] else "no"),
+        ("score", f"{result['score']:.4f}{bound}"),
+        *((f"{what} against", f"{side['images']} {side['split']} images") for what, side in sides.items()),
+    ]
+    print_pairs(pairs)
+    print()
+    print_table(("test", "", "value", "p"), [(name, of, tests[name][of], tests[name]["p_value"]) for name, of in TESTS])
 
 
 def _some(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -1,0 +1,146 @@
+"""`data drift`: how far images without labels are from those that a run learnt from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from transfercli.data import keras_sets
+from transfercli.data.dataset import Record, Split
+from transfercli.data.listing import base_folder
+from transfercli.data.load import load_recorded_split
+from transfercli.data.manifest import read_manifest
+from transfercli.data.sources import absolute
+from transfercli.data.unlabelled import list_unlabelled, load_unlabelled
+from transfercli.errors import DataError
+from transfercli.evaluation.drift import MOST, Seen, drift, sample
+from transfercli.events import Events, counted
+from transfercli.runs.folder import RunFolder, find_run
+from transfercli.workflows.evaluate import probabilities_of, reading_for
+from transfercli.workflows.model import TrainedRun, load_run
+
+if TYPE_CHECKING:
+    from transfercli.data.dataset import Images
+
+FEW = 10
+HELD_OUT = ("test", "validation")
+
+
+@dataclass(frozen=True)
+class DriftRequest:
+    """run: as typed; folder: of recent images, at any depth; maximum: of the score."""
+
+    run: str
+    folder: Path
+    runs: Path
+    maximum: float | None = None
+
+
+def data_drift(request: DriftRequest, events: Events) -> dict[str, Any]:
+    """The result of `data drift`, passed or not."""
+    return measure_drift(find_run(request.run, request.runs), request.folder, maximum=request.maximum, events=events)
+
+
+def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None, events: Events) -> dict[str, Any]:
+    """{"run", "images", "compared", "drifted", "score", "tests", "max", "passed", "reference"}.
+
+    Features are compared with those of the training images. A model is surer of images that it has learnt, so its
+    predictions are compared with those for images held out from it: test, or validation where there are few of those.
+
+    Args:
+        recent: a folder of images, or a split already read as the run's model looks at them; its labels are not used.
+
+    Raises DataError where the folder has no image, or the run's own are gone.
+    """
+    trained = load_run(run, events)
+    split, images = _recent(trained, recent, events)
+    if len(split) < FEW:
+        events.warn(f"only {counted(len(split), 'image')}: only a plain drift shows in fewer than {FEW}")
+    records = read_manifest(run.dataset)
+    train, held_out = _recorded(trained, records, "train", events), _held_out(trained, records, events)
+    old = Seen(_features(trained, train, events), probabilities_of(trained, held_out, events))
+    new = Seen(_features(trained, split, events), probabilities_of(trained, split, events))
+    found = drift(old, new, trained.config.seed)
+    return {
+        "run": str(run.path),
+        "images": images,
+        "compared": len(split),
+        **found,
+        "max": maximum,
+        "passed": maximum is None or found["score"] <= maximum,
+        "reference": {
+            "features": {"split": "train", "images": len(train)},
+            "predictions": {"split": held_out.name, "images": len(held_out)},
+        },
+    }
+
+
+def _recent(trained: TrainedRun, recent: Path | Split, events: Events) -> tuple[Split, int]:
+    """The images to look at, and how many there were to choose from."""
+    if isinstance(recent, Split):
+        return _some_of(recent, trained.config.seed), len(recent)
+    items = list_unlabelled(recent)
+    chosen = [items[row] for row in sample(len(items), MOST, trained.config.seed)]
+    return load_unlabelled(chosen, reading_for(trained.config, trained.folder, events)), len(items)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Some rows of images."""
+
+    images: Images
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        return self.images.read(self.rows[indices])
+
+
+def _some_of(split: Split, seed: int) -> Split:
+    rows = sample(len(split), MOST, seed)
+    return replace(
+        split,
+        paths=tuple(split.paths[row] for row in rows),
+        targets=split.targets[rows],
+        images=_Chosen(split.images, rows),
+        sha256s=tuple(split.sha256s[row] for row in rows),
+        sizes=(),
+    )
+
+
+def _held_out(trained: TrainedRun, records: Sequence[Record], events: Events) -> Split:
+    sides = {side: sum(one.split == side and not one.problem for one in records) for side in HELD_OUT}
+    enough = [side for side in HELD_OUT if sides[side] >= FEW]
+    return _recorded(trained, records, enough[0] if enough else max(HELD_OUT, key=sides.__getitem__), events)
+
+
+def _recorded(trained: TrainedRun, records: Sequence[Record], side: str, events: Events) -> Split:
+    """At most `MOST` images of one side of the run; those whose files are gone since are passed over, and told."""
+    root, wanted = trained.config.data.train, [one for one in records if one.split == side and not one.problem]
+    if not keras_sets.is_keras(root):
+        base = base_folder(root, trained.folder)
+        there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as must_exist
+        if len(there) < len(wanted):
+            events.warn(f"{len(wanted) - len(there)} of the run's {counted(len(wanted), f'{side} image')} are gone")
+        wanted = there
+    if not wanted:
+        raise DataError(f"the run's {side} images are gone: there is nothing to compare with", "put them back")
+    chosen = [wanted[row] for row in sample(len(wanted), MOST, trained.config.seed)]
+    reading = reading_for(trained.config, trained.folder, events)
+    return load_recorded_split(chosen, root, trained.folder, side, trained.labels, reading)
+
+
+def _features(trained: TrainedRun, split: Split, events: Events) -> np.ndarray:
+    from transfercli.models.forward import forward
+    from transfercli.models.pooled import pooled_features
+
+    return forward(
+        pooled_features(trained.classifier), split.images, trained.config.data.batch_size, events, "features"
+    )
