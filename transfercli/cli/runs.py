@@ -1,4 +1,4 @@
-"""`transfercli runs`: what runs there are, what is known of one, and which is better."""
+"""`transfercli runs`: what runs there are, what is known of one, which is better, and which may go."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import typer
 
 from transfercli.cli.exits import run_command
 from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
+from transfercli.cli.prune import prune
 from transfercli.cli.tables import print_pairs, print_table
 from transfercli.cli.text import byte_size, duration, sparkline
 from transfercli.errors import UsageError
 
 SHOWN_IMAGES = 5
-app = typer.Typer(help="List, show and compare runs.", no_args_is_help=True)
+app = typer.Typer(help="List, show, compare and prune runs.", no_args_is_help=True)
+app.command()(prune)
 
 
 @app.command("list")

@@ -250,7 +250,7 @@ def all_runs(runs: Path) -> list[RunFolder]:
 
 
 def _runs_of(experiment: Path) -> list[RunFolder]:
-    folders = (path for path in experiment.iterdir() if path.is_dir() and not path.is_symlink())
+    folders = (path for path in experiment.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != ".")
     return [RunFolder(path) for path in sorted(folders) if _is_run(path)]
 
 

@@ -1,0 +1,88 @@
+"""`runs prune`: old runs go, and what anything still needs stays."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from transfercli.errors import ArtefactError, UsageError
+from transfercli.events import Events, counted
+from transfercli.runs import atomic
+from transfercli.runs.folder import RunFolder, all_runs, is_experiment
+from transfercli.runs.keeping import Rule, bytes_of, kept_by_rule, needed
+from transfercli.runs.lock import experiment_lock
+
+GOING = ".pruned-"  # begins the name of a run that is being removed; no run can be called so
+
+
+@dataclass(frozen=True)
+class PruneRequest:
+    """last, days: what stays, at least one of them named; experiments: all where none is named."""
+
+    runs: Path
+    experiments: tuple[str, ...] = ()
+    last: int | None = None
+    days: float | None = None
+    dry_run: bool = False
+
+
+def prune(request: PruneRequest, events: Events) -> dict[str, Any]:
+    """{"removed": [run], "kept": [{"run", "why"}], "bytes", "dry_run"}.
+
+    The lock of every experiment that may lose runs is held meanwhile, so none of its runs can be going on. Raises
+    `BusyError` where another process holds one; a dry run takes none.
+    """
+    if request.last is None and request.days is None:
+        raise UsageError("runs prune needs --keep-last, --keep-days or both", "such as --keep-last 10 --keep-days 30")
+    for name in request.experiments:
+        if not is_experiment(name, request.runs):
+            raise ArtefactError(f"there is no experiment {name!r} under {request.runs}", "see runs list")
+    experiments = _experiments(request)
+    with ExitStack() as locks:
+        if not request.dry_run:
+            for experiment in experiments:
+                locks.enter_context(experiment_lock(experiment))
+            for experiment in experiments:
+                _sweep(experiment)
+        removed, kept = _decided(request)
+        size = sum(bytes_of(run.path) for run in removed)
+        if not request.dry_run:
+            for number, run in enumerate(removed):
+                events.progress("prune", number, len(removed), "runs")
+                _remove(run)
+    events.info(f"{counted(len(removed), 'run')} {'would be ' * request.dry_run}removed, {len(kept)} kept")
+    return {"removed": [str(run.path) for run in removed], "kept": kept, "bytes": size, "dry_run": request.dry_run}
+
+
+def _experiments(request: PruneRequest) -> list[Path]:
+    if request.experiments:
+        return [request.runs / name for name in dict.fromkeys(request.experiments)]
+    return sorted(
+        {run.path.parent for run in all_runs(request.runs)} | {path.parent for path in request.runs.glob(f"*/{GOING}*")}
+    )
+
+
+def _decided(request: PruneRequest) -> tuple[list[RunFolder], list[dict[str, str]]]:
+    rule = Rule(request.last or 0, request.days or 0.0, datetime.now(UTC))
+    named = [run for run in all_runs(request.runs) if not request.experiments or run.experiment in request.experiments]
+    why = kept_by_rule(named, rule) | needed(request.runs)
+    removed = [run for run in named if run.label not in why]
+    return removed, [{"run": str(run.path), "why": why[run.label]} for run in named if run.label in why]
+
+
+def _remove(run: RunFolder) -> None:
+    """Take the run's name away at once, then its files: a kill in between leaves no half of a run."""
+    going = run.path.with_name(GOING + run.path.name)
+    run.path.rename(going)
+    atomic.fsync_folder(going.parent)
+    shutil.rmtree(going)
+
+
+def _sweep(experiment: Path) -> None:
+    """Remove what a killed prune left."""
+    for leftover in experiment.glob(f"{GOING}*"):
+        shutil.rmtree(leftover)
