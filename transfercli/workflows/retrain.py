@@ -27,6 +27,7 @@ from transfercli.workflows.job import TrainRequest, decide, load_resolved
 from transfercli.workflows.model import read_run_config
 from transfercli.workflows.night import Subject, challenger_id, subject_of
 from transfercli.workflows.notify import run_hook, write_summary
+from transfercli.workflows.tracking import check_tracking
 from transfercli.workflows.train import train_job
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def retrain(request: RetrainRequest, events: Events) -> Result:
     Every call that holds the lock leaves a line in the log of decisions, also one that ends in an error.
     """
     loaded = load_resolved(request.config, request.overrides, "finetune", request.runs)
+    check_tracking(loaded.config)
     experiment = request.runs / loaded.config.name
     waiting = partial(events.progress, "waiting for the lock", 0, 1, "")
     with loaded.placing(), experiment_lock(experiment, request.wait, waiting), failure_logged(experiment):
