@@ -14,7 +14,7 @@ from transfercli.data.dataset import Split
 from transfercli.errors import DataError
 from transfercli.events import Events
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.drift import DriftRequest, data_drift, measure_drift
+from transfercli.workflows.drift import DriftRequest, base_trained, data_drift, measure_drift
 from transfercli.workflows.evaluate import reading_for
 from transfercli.workflows.model import read_run_config
 
@@ -51,7 +51,7 @@ def change(folder: Path, how: Any) -> None:
 def test_images_like_those_of_the_training_have_not_drifted(source: Any, recent: Path) -> None:
     result = measured(source, recent, 0.2)
     assert (result["images"], result["compared"], result["drifted"], result["passed"]) == (89, 89, False, True)
-    assert result["reference"]["features"]["split"] == "train"
+    assert result["reference"]["features"] == {"split": "test", "images": 178}  # the base was trained, too
     assert result["reference"]["predictions"] == {"split": "test", "images": 178}
     json.dumps(result, allow_nan=False)
 
@@ -85,3 +85,9 @@ def test_few_images_are_told_and_none_is_an_error(source: Any, recent: Path, tmp
         measured(source, tmp_path / "empty")
     with pytest.raises(DataError, match="does not exist"):
         measured(source, tmp_path / "gone")
+
+
+@pytest.mark.parametrize("unfreeze, trained", [("none", False), (0, False), ("conv5", True), (3, True), ("all", True)])
+def test_features_of_a_frozen_base_are_compared_with_those_of_training(unfreeze: Any, trained: bool) -> None:
+    phases = [{"unfreeze": "none", "kind": "probe"}, {"unfreeze": unfreeze, "kind": "train"}]
+    assert base_trained(phases) is trained

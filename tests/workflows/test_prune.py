@@ -87,9 +87,22 @@ def test_a_dry_run_removes_nothing_and_takes_no_lock(runs: Path) -> None:
         wanted = pruned(runs, last=2, dry_run=True)
         assert len(all_runs(runs)) == 8
         with pytest.raises(BusyError):
-            pruned(runs, last=2)
+            pruned(runs, "e", last=2)
     assert len(all_runs(runs)) == 8
     assert pruned(runs, last=2) == wanted | {"dry_run": False}
+
+
+def test_an_experiment_that_is_busy_is_passed_over_unless_it_was_named(runs: Path) -> None:
+    with experiment_lock(runs / "e"):
+        result = pruned(runs, last=1)
+    assert names(result["removed"]) == ["base/old"]
+    assert {one["why"] for one in result["kept"] if "/e/" in one["run"]} == {module.GOING_ON, "one of the last 1"}
+
+
+def test_a_dry_run_keeps_what_says_that_it_is_running(runs: Path) -> None:
+    (runs / "e" / "a" / "run.json").write_text(json.dumps({"status": "running", "created": "2020-01-01T00:00:00Z"}))
+    result = pruned(runs, "e", last=1, dry_run=True)
+    assert names(result["removed"]) == ["e/b", "e/c", "e/d", "e/e"]
 
 
 def test_what_a_killed_prune_left_is_no_run_and_goes_with_the_next(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

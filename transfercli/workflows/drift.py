@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from transfercli.data.unlabelled import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
 from transfercli.evaluation.drift import MOST, Seen, drift, sample
 from transfercli.events import Events, counted
-from transfercli.runs.folder import RunFolder, find_run
+from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.evaluate import probabilities_of, reading_for
 from transfercli.workflows.model import TrainedRun, load_run
 
@@ -49,8 +49,9 @@ def data_drift(request: DriftRequest, events: Events) -> dict[str, Any]:
 def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None, events: Events) -> dict[str, Any]:
     """{"run", "images", "compared", "drifted", "score", "tests", "max", "passed", "reference"}.
 
-    Features are compared with those of the training images. A model is surer of images that it has learnt, so its
-    predictions are compared with those for images held out from it: test, or validation where there are few of those.
+    Features are compared with those of the training images where the base was frozen. To a base that was trained, what
+    it has learnt looks unlike all else, so the images held out from it stand in; and a head is surer of what it has
+    learnt, so predictions are always compared with those for held-out images: test, or validation where those are few.
 
     Args:
         recent: a folder of images, or a split already read as the run's model looks at them; its labels are not used.
@@ -62,8 +63,9 @@ def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None
     if len(split) < FEW:
         events.warn(f"only {counted(len(split), 'image')}: only a plain drift shows in fewer than {FEW}")
     records = read_manifest(run.dataset)
-    train, held_out = _recorded(trained, records, "train", events), _held_out(trained, records, events)
-    old = Seen(_features(trained, train, events), probabilities_of(trained, held_out, events))
+    held_out = _held_out(trained, records, events)
+    learnt = held_out if base_trained(read_record(run)["phases"]) else _recorded(trained, records, "train", events)
+    old = Seen(_features(trained, learnt, events), probabilities_of(trained, held_out, events))
     new = Seen(_features(trained, split, events), probabilities_of(trained, split, events))
     found = drift(old, new, trained.config.seed)
     return {
@@ -74,10 +76,15 @@ def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None
         "max": maximum,
         "passed": maximum is None or found["score"] <= maximum,
         "reference": {
-            "features": {"split": "train", "images": len(train)},
+            "features": {"split": learnt.name, "images": len(learnt)},
             "predictions": {"split": held_out.name, "images": len(held_out)},
         },
     }
+
+
+def base_trained(phases: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether one of a run's recorded phases changed the base."""
+    return any(phase["unfreeze"] not in ("none", 0) for phase in phases)
 
 
 def _recent(trained: TrainedRun, recent: Path | Split, events: Events) -> tuple[Split, int]:

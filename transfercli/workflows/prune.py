@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from transfercli.errors import ArtefactError, UsageError
+from transfercli.errors import ArtefactError, BusyError, UsageError
 from transfercli.events import Events, counted
 from transfercli.runs import atomic
-from transfercli.runs.folder import RunFolder, all_runs, is_experiment
+from transfercli.runs.folder import RunFolder, all_runs, is_experiment, status_of
 from transfercli.runs.keeping import Rule, bytes_of, kept_by_rule, needed
 from transfercli.runs.lock import experiment_lock
 
+GOING_ON = "it, or another run of its experiment, is going on"
 GOING = ".pruned-"  # begins the name of a run that is being removed; no run can be called so
 
 
@@ -33,8 +34,9 @@ class PruneRequest:
 def prune(request: PruneRequest, events: Events) -> dict[str, Any]:
     """{"removed": [run], "kept": [{"run", "why"}], "bytes", "dry_run"}.
 
-    The lock of every experiment that may lose runs is held meanwhile, so none of its runs can be going on. Raises
-    `BusyError` where another process holds one; a dry run takes none.
+    The lock of every experiment that may lose runs is held meanwhile, so none of its runs can be going on. One that
+    another process holds is passed over with all its runs, or is a `BusyError` where it was named. A dry run takes no
+    lock, as a start beside it would find it held: there a run that says it is running counts as going on.
     """
     if request.last is None and request.days is None:
         raise UsageError("runs prune needs --keep-last, --keep-days or both", "such as --keep-last 10 --keep-days 30")
@@ -43,12 +45,10 @@ def prune(request: PruneRequest, events: Events) -> dict[str, Any]:
             raise ArtefactError(f"there is no experiment {name!r} under {request.runs}", "see runs list")
     experiments = _experiments(request)
     with ExitStack() as locks:
-        if not request.dry_run:
-            for experiment in experiments:
-                locks.enter_context(experiment_lock(experiment))
-            for experiment in experiments:
-                _sweep(experiment)
-        removed, kept = _decided(request)
+        held = [] if request.dry_run else [one for one in experiments if _locked(one, request, locks)]
+        for experiment in held:
+            _sweep(experiment)
+        removed, kept = _decided(request, {one.name for one in experiments} - {one.name for one in held})
         size = sum(bytes_of(run.path) for run in removed)
         if not request.dry_run:
             for number, run in enumerate(removed):
@@ -66,10 +66,24 @@ def _experiments(request: PruneRequest) -> list[Path]:
     )
 
 
-def _decided(request: PruneRequest) -> tuple[list[RunFolder], list[dict[str, str]]]:
+def _locked(experiment: Path, request: PruneRequest, locks: ExitStack) -> bool:
+    """Hold its lock from now on; False where another process does, and nobody named the experiment."""
+    try:
+        locks.enter_context(experiment_lock(experiment))
+    except BusyError:
+        if request.experiments:
+            raise
+        return False
+    return True
+
+
+def _decided(request: PruneRequest, unlocked: set[str]) -> tuple[list[RunFolder], list[dict[str, str]]]:
+    """The runs that go, and those that stay, with why; unlocked: experiments in which a run may be going on."""
     rule = Rule(request.last or 0, request.days or 0.0, datetime.now(UTC))
     named = [run for run in all_runs(request.runs) if not request.experiments or run.experiment in request.experiments]
-    why = kept_by_rule(named, rule) | needed(request.runs)
+    going = [run for run in named if run.experiment in unlocked]
+    why = {run.label: GOING_ON for run in going if not request.dry_run or status_of(run) == "running"}
+    why |= kept_by_rule(named, rule) | needed(request.runs)
     removed = [run for run in named if run.label not in why]
     return removed, [{"run": str(run.path), "why": why[run.label]} for run in named if run.label in why]
 
