@@ -21,10 +21,11 @@ Floats = npt.NDArray[np.float32]
 
 # What it all may cost, in images that pass through the model: a share of the split, or, where that is more, as many
 # as have the pixels of 24 usual ones (so that small images, which cost next to nothing, are explained in any split).
-SHARE, USUAL_IMAGES, USUAL_PIXELS = 0.15, 24, 224 * 224
+SHARE, USUAL_IMAGES, USUAL_PIXELS = 0.1, 24, 224 * 224
 MOST_OCCLUDED = 6
-# Occlusion: a square of a quarter of the image, at 6 x 6 places that overlap.
-WINDOW, STEPS = 1 / 4, 6
+# Occlusion: a square of a quarter of the image's sides, at 5 x 5 places that overlap; with the image itself they fit
+# into a usual batch.
+WINDOW, STEPS = 1 / 4, 5
 AT_ONCE = 16
 
 
@@ -33,13 +34,14 @@ def explain(
 ) -> dict[int, Explanation]:
     """Why each was taken for its predicted class, by index: the worst mistakes, the least sure and a few right images.
 
-    read: as in `ReportContext`. Costs at most 15% of the pass that gave the predictions, but on very small splits.
+    read: as in `ReportContext`. Costs at most 10% of the pass that gave the predictions, but on very small splits.
     """
     size = read(np.array([0])).shape[1:3]
     budget = max(SHARE * len(predictions), USUAL_IMAGES * USUAL_PIXELS / (size[0] * size[1]))
     chosen = to_look_at(predictions)[: int(budget / 2)]
     occluded = [case.index for case in worst_mistakes(predictions)] or chosen
-    occluded = occluded[: min(MOST_OCCLUDED, int(budget / 2 / STEPS**2))]
+    each = -(-(STEPS**2 + 1) // batch_size) * batch_size  # a last batch that is not full costs as much as a full one
+    occluded = occluded[: min(MOST_OCCLUDED, int(budget / 2 / each))]
     if not chosen:
         return {}
     found = _heats(last_map(classifier), predictions, read, chosen, events)
@@ -94,7 +96,7 @@ class _Covered:
 
 
 def windows(size: tuple[int, ...]) -> list[tuple[slice, slice]]:
-    """The 36 places of the covering square in an image of `size` (height, width), line by line."""
+    """The 25 places of the covering square in an image of `size` (height, width), line by line."""
     rows, columns = (_steps(side) for side in size)
     return [(row, column) for row in rows for column in columns]
 
@@ -108,7 +110,7 @@ def _steps(side: int) -> list[slice]:
 def occlusion_drops(
     classifier: Classifier, image: npt.NDArray[np.uint8], wanted: int, batch_size: int, events: Events
 ) -> Floats:
-    """float32 [6, 6]: how much lower the log-odds of class `wanted` are while a place is covered.
+    """float32 [5, 5]: how much lower the log-odds of class `wanted` are while a place is covered.
 
     Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2, who take probabilities:
     of a model that is quite sure those hardly move. Negative where covering makes the model surer.
@@ -121,7 +123,7 @@ def occlusion_drops(
 
 
 def spread(drops: Floats, size: tuple[int, ...]) -> Floats:
-    """float32 [H, W], 0 to 1: the mean drop of the squares that covered each pixel, drops [6, 6]; rises are cut off."""
+    """float32 [H, W], 0 to 1: the mean drop of the squares that covered each pixel, drops [5, 5]; rises are cut off."""
     total, times = np.zeros(size, np.float32), np.zeros(size, np.float32)
     for place, drop in zip(windows(size), drops.ravel(), strict=True):
         total[place] += drop
@@ -130,7 +132,7 @@ def spread(drops: Floats, size: tuple[int, ...]) -> Floats:
 
 
 def agreement(heat: Floats, drops: Floats) -> float | None:
-    """Spearman's rank correlation of a Grad-CAM heat [h, w], averaged over each covered place, and the drops [6, 6]."""
+    """Spearman's rank correlation of a Grad-CAM heat [h, w], averaged over each covered place, and the drops [5, 5]."""
     from scipy.stats import rankdata
 
     large = resized(heat, (96, 96))
