@@ -80,6 +80,8 @@ bench: venv  ## run the benchmarks of docs/performance.md; with DATA=folder that
 	"$(BIN)/python" -m benchmarks.memory build/memory.json
 	"$(BIN)/python" benchmarks/probe.py build/probe.json
 	"$(BIN)/python" benchmarks/folding.py build/folding.json
+	"$(BIN)/python" -m benchmarks.export build/export.json
+	"$(BIN)/python" -m benchmarks.predict build/predict.json
 	test -z "$(DATA)" || "$(BIN)/python" benchmarks/fashion_transfer.py "$(DATA)" build/fashion_transfer.json
 
 docs: venv  ## write the config reference from the schema

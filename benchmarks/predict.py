@@ -3,10 +3,10 @@
 usage: predict.py OUT.json [--base resnet50] [--side 96] [--images 2000]
 
 Makes JPEGs (320 pixels a side), solves a head on a base with made weights, and starts `transfercli predict` as a user
-does, on the folder; in between, in this process, the network answers the same number of decoded images in batches of
-32 without anything else to do. Prints, and writes to OUT.json: images a second of both and their ratio, from the first
-line to the last; when the first line came, counted from the start of the process; when the frameworks' import was done;
-and the peak of the program's memory for an eighth of the images and for all of them.
+does, on the folder; before and after, in this process, the network answers images that are decoded already, in batches of
+32. Prints, and writes to OUT.json: images a second of both and their ratio, from the first line to the last; the same in
+processor seconds, the workers' included, which a busy machine disturbs less; when the first line came after the time
+that the frameworks' import takes; and the peak of the program's memory for an eighth of the images and for all of them.
 """
 
 from __future__ import annotations
@@ -44,20 +44,21 @@ def predicted(run: str, paths: list[str]) -> dict[str, float]:
         last = time.perf_counter() - started
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-    return {"first": first, "last": last, "lines": lines, "peak_mb": used.ru_maxrss / 1024}
+    cpu = used.ru_utime + used.ru_stime
+    return {"first": first, "last": last, "lines": lines, "peak_mb": used.ru_maxrss / 1024, "cpu": cpu}
 
 
-def forward(run: str, images: np.ndarray, count: int) -> float:
-    """Images a second of the network alone, after a batch that does not count."""
+def forward(run: str, images: np.ndarray, count: int) -> tuple[float, float]:
+    """Images a second of the network alone, after a batch that does not count, and processor seconds an image."""
     from transfercli.runs.folder import RunFolder
     from transfercli.workflows.model import load_run
 
     model = load_run(RunFolder(Path(run)), Events()).classifier.model
     model.predict_on_batch(images)
-    started = time.perf_counter()
+    started, used, answered = time.perf_counter(), time.process_time(), count // BATCH * BATCH
     for _ in range(count // BATCH):
         model.predict_on_batch(images)
-    return count // BATCH * BATCH / (time.perf_counter() - started)
+    return answered / (time.perf_counter() - started), (time.process_time() - used) / answered
 
 
 def measure(work: Path, base: str, side: int, count: int) -> dict[str, Any]:
@@ -79,15 +80,18 @@ def measure(work: Path, base: str, side: int, count: int) -> dict[str, Any]:
     whole = predicted(run, [str(photos)])
     after = forward(run, images, count // 4)
     importing = float(subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True).stdout)
-    alone, along = (before + after) / 2, (whole["lines"] - 1) / (whole["last"] - whole["first"])
+    alone, along = (before[0] + after[0]) / 2, (whole["lines"] - 1) / (whole["last"] - whole["first"])
+    cpu_alone = (before[1] + after[1]) / 2
+    cpu_along = (whole["cpu"] - small["cpu"]) / (whole["lines"] - small["lines"])
     return {
         "base": base,
         "side": side,
         "images": whole["lines"],
         "forward_images_per_second": alone,
-        "forward_before_and_after": [before, after],
+        "forward_before_and_after": [before[0], after[0]],
         "predict_images_per_second": along,
         "ratio": along / alone,
+        "processor_seconds_an_image": {"forward": cpu_alone, "predict": cpu_along, "ratio": cpu_alone / cpu_along},
         "import_seconds": importing,
         "first_line_after_import": whole["first"] - importing,
         "peak_mb": {small["lines"]: small["peak_mb"], whole["lines"]: whole["peak_mb"]},
