@@ -3,10 +3,10 @@
 usage: predict.py OUT.json [--base resnet50] [--side 96] [--images 2000]
 
 Makes JPEGs (320 pixels a side), solves a head on a base with made weights, and starts `transfercli predict` as a user
-does, on the folder; before and after, in this process, the network answers images that are decoded already, in batches of
-32. Prints, and writes to OUT.json: images a second of both and their ratio, from the first line to the last; the same in
-processor seconds, the workers' included, which a busy machine disturbs less; when the first line came after the time
-that the frameworks' import takes; and the peak of the program's memory for an eighth of the images and for all of them.
+does, on the folder; before and after, in this process, the network answers images that are decoded already, in batches
+of 32. Prints, and writes to OUT.json: images a second of both and their ratio, from the first line to the last; the
+same in processor seconds, the workers' included, which a busy machine disturbs less; when the first line came after the
+time that the frameworks' import takes; and the peak of the program's memory for an eighth of the images and for all.
 """
 
 from __future__ import annotations
