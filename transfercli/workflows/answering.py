@@ -14,11 +14,11 @@ from transfercli.data.decode import Geometry
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.trust import Trust
 from transfercli.events import Events
+from transfercli.export.apart import read_apart
 from transfercli.export.formats import FORMATS, Format, check_installed
 from transfercli.export.spec import ExportSpec, parsed_card
 from transfercli.runs.folder import RunFolder, find_run
 from transfercli.runs.foreign import read_json
-from transfercli.training.backend import chatter_hidden
 from transfercli.workflows.model import image_size, load_run, read_labels, read_run_config
 
 EXPORTED = "export.json"
@@ -103,16 +103,11 @@ def _from_artefact(row: Format, path: Path) -> Source:
 
 
 def _loaded(row: Format, path: Path, spec: ExportSpec | None) -> tuple[Answer, ExportSpec]:
-    """Loaded by its runtime. It knows how sure it is, and not the energy of an image: that takes the run's logits."""
-    try:
-        with chatter_hidden():
-            artefact = row.read(path)
-    except ArtefactError:
-        raise
-    except Exception as error:  # five runtimes have as many classes for a damaged file
-        raise ArtefactError(
-            f"{path} cannot be loaded: {str(error).splitlines()[0][:300]}", "export the run again"
-        ) from error
+    """Loaded by its runtime, in a process of its own: it may come from anywhere.
+
+    It knows how sure it is, and not the energy of an image: that takes the run's logits.
+    """
+    artefact = read_apart(row.name, path)
     spec = artefact.spec or spec
     if spec is None:
         raise ArtefactError(

@@ -1,0 +1,61 @@
+"""Artefacts from elsewhere answer from a process of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from transfercli.errors import ArtefactError, RoomError
+from transfercli.export.apart import _Child, read_apart
+
+
+def test_an_artefact_answers_from_another_process_which_ends_with_it(exported: Any, digits: Any) -> None:
+    artefact = read_apart("keras", exported.out / "keras" / "model.keras")
+    assert artefact.spec is not None
+    assert artefact.labels == artefact.spec.labels
+    child = artefact.from_tensors.__self__  # type: ignore[attr-defined]
+    assert child.process.pid != os.getpid()
+    found = np.concatenate([artefact.from_tensors(digits.images[:5]), artefact.from_tensors(digits.images[5:6])])
+    assert found.dtype == np.float32
+    assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
+    process = child.process
+    del artefact, child
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("code, error", [(3, ArtefactError), (-9, RoomError)])
+def test_a_runtime_that_ends_is_told(code: int, error: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = f"os.kill(os.getpid(), {-code})" if code < 0 else f"sys.exit({code})"
+    program = tmp_path / "python"
+    program.write_text(f"#!{sys.executable}\nimport os, sys\n{stop}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(error) as caught:
+        read_apart("keras", tmp_path / "model.keras")
+    assert type(caught.value) is error
+
+
+def test_what_a_runtime_cannot_load_is_told_in_its_words(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(b"no zip")
+    with pytest.raises(ArtefactError, match="no whole Keras file"):
+        read_apart("keras", tmp_path / "model.keras")
+    with pytest.raises(ArtefactError, match="no whole SavedModel"):
+        read_apart("saved_model", tmp_path)
+
+
+def test_an_answer_of_another_size_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "python"
+    program.write_text(
+        f"#!{sys.executable}\nimport os, struct, sys\nsys.stdin.buffer.read(32 + 12)\n"
+        "os.write(1, struct.pack('<4q', 9, 2, 0, 0) + bytes(72))\n"
+    )
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(ArtefactError, match="ended its runtime"):
+        _Child("keras", tmp_path).answer(np.zeros((1, 2, 2, 3), np.uint8))
