@@ -143,8 +143,25 @@ def test_help_answers_without_a_heavy_library():
 
 
 # What runs code or writes where an archive says; and the only files that may.
-READERS = {"transfercli.export.readers"}  # used in a fresh child process, on what this program wrote
-FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "marshal", "shelve", "cloudpickle", "joblib", "code"}
+READERS = {"transfercli.export.readers"}
+CHILDREN = {"transfercli.export.apart", "transfercli.export.verify"}  # processes of their own, which load artefacts
+FORBIDDEN_MODULES = {
+    "pickle",
+    "cPickle",
+    "dill",
+    "marshal",
+    "shelve",
+    "cloudpickle",
+    "joblib",
+    "code",
+    "tarfile",
+    "runpy",
+}
+# Modules that few may import: who reads archives and HDF5 looks at them first, or is a process of its own.
+RESERVED_MODULES = {
+    "h5py": {"transfercli.models.h5_reader"},
+    "zipfile": {"transfercli.export.closed", "transfercli.export.attached"},
+}
 # Bare builtins, the last two parts of a dotted call, or ".name" for a function of any module; and who may call it.
 FORBIDDEN_CALLS: dict[str, set[str]] = {
     "eval": set(),
@@ -158,6 +175,13 @@ FORBIDDEN_CALLS: dict[str, set[str]] = {
     "os.popen": set(),
     "saved_model.load": READERS,
     ".load_model": READERS,
+    "row.read": CHILDREN,
+    "FORMATS[name].read": CHILDREN,
+    "torch.load": set(),
+    ".read_pickle": set(),
+    ".model_from_json": {"transfercli.export.safetensors_file"},
+    ".model_from_config": set(),
+    ".extract": set(),
     ".deserialize_keras_object": set(),
     ".enable_unsafe_deserialization": set(),
     ".extractall": set(),
@@ -167,7 +191,9 @@ NEVER_TRUE = {"allow_pickle", "shell"}
 
 
 def _unsafe(module: str, tree: ast.AST) -> list[str]:
-    found = [name for name in _imported(tree, early=False) if name.split(".")[0] in FORBIDDEN_MODULES]
+    imported = {name: name.split(".")[0] for name in _imported(tree, early=False)}
+    found = [name for name, top in imported.items() if top in FORBIDDEN_MODULES]
+    found += [name for name, top in imported.items() if module not in RESERVED_MODULES.get(top, {module})]
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -177,6 +203,8 @@ def _unsafe(module: str, tree: ast.AST) -> list[str]:
         found += [
             f"{called} in line {node.lineno}" for name in spellings if module not in FORBIDDEN_CALLS.get(name, {module})
         ]
+        if spellings & {"np.load", "numpy.load"} and "allow_pickle" not in {word.arg for word in node.keywords}:
+            found.append(f"{called} without allow_pickle=False in line {node.lineno}")
         found += [
             f"{word.arg}= in line {node.lineno}"
             for word in node.keywords
@@ -196,6 +224,13 @@ def test_nothing_that_is_loaded_can_run():
         "import pickle",
         "from pickle import loads",
         "np.load(path, allow_pickle=True)",
+        "np.load(path)",
+        "import h5py",
+        "import tarfile",
+        "torch.load(path)",
+        "keras.models.model_from_json(text)",
+        "FORMATS[name].read(path)",
+        "archive.extract(name)",
         "keras.models.load_model(path)",
         "tf.saved_model.load(path)",
         "tarfile.open(path).extractall(folder)",
