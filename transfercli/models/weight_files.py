@@ -51,7 +51,7 @@ SAVE_AGAIN = (
 
 def check_weight_file(config: FileWeights, folder: Path, events: Events) -> None:
     """Raise what `read_weight_file` would raise, without its tensors: known before the images are read."""
-    path = _verified(config, folder)
+    path = verified(config, folder)
     if _kind(path) is HDF5:
         _read_by_child(path, None, events)
     else:
@@ -64,7 +64,7 @@ def read_weight_file(config: FileWeights, folder: Path, events: Events) -> tuple
     Raises `WeightsError` where the file is missing, `ArtefactError` where its hash differs or it is anything but
     plain tensors, `RoomError` where they do not fit into memory.
     """
-    path = _verified(config, folder)
+    path = verified(config, folder)
     if config.sha256 is None:
         events.info(
             f"weights {path.name} have sha256 {file_sha256(path)}; write it into model.weights to hold them to it"
@@ -82,7 +82,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _verified(config: FileWeights, folder: Path) -> Path:
+def verified(config: FileWeights, folder: Path) -> Path:
     """The file, found to be of a kind that is read, and to have the hash that the config wants."""
     path = folder / Path(config.path).expanduser()
     if path.is_dir():

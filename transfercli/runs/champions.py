@@ -8,19 +8,22 @@ from transfercli.errors import ArtefactError
 from transfercli.runs import atomic, decisions
 from transfercli.runs.decisions import PROMOTING, Decision
 from transfercli.runs.folder import RunFolder, has_checkpoint, status_of
+from transfercli.runs.foreign import is_neighbour
 
 
 def champion_of(experiment: Path) -> RunFolder | None:
-    """The run that the link names; None where there is no link, or its run is gone."""
+    """The run that the link names; None where there is no link, its run is gone, or it leads out of the experiment."""
     link = experiment / "champion"
-    run = RunFolder(experiment / link.readlink()) if link.is_symlink() else None
-    return run if run and run.record.is_file() else None
+    target = str(link.readlink()) if link.is_symlink() else ""
+    run = RunFolder(experiment / target)
+    return run if is_neighbour(target) and run.record.is_file() else None
 
 
 def settle(experiment: Path) -> RunFolder | None:
     """The champion, after the last promotion of the log has been carried out; the lock must be held.
 
-    A kill between a decision and the switch of the link leaves the link behind; nothing else does.
+    A kill between a decision and the switch of the link leaves the link behind. So a link that was set by hand is set
+    back: the log decides, and `promote` writes it.
     """
     made = [one for one in decisions.read(experiment) if one.decision in PROMOTING and one.champion]
     champion = champion_of(experiment)

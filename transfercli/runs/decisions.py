@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from transfercli.errors import ArtefactError
 from transfercli.runs import atomic, record
-from transfercli.runs.folder import decisions_file
+from transfercli.runs.folder import RUN_ID, decisions_file
 
 # `retrain` decides the first five; a night that ended in an error has failed; a person promotes or goes back by hand.
 PROMOTING = frozenset({"first", "promoted", "by hand", "rolled back"})
@@ -44,19 +45,33 @@ def append(experiment: Path, decision: Decision) -> None:
 
 
 def read(experiment: Path) -> list[Decision]:
-    """All decisions, oldest first; a line that a kill cut short decides nothing."""
+    """All decisions, oldest first; a line that a kill cut short, or that is damaged, decides nothing.
+
+    Raises `ArtefactError` where the log is there and cannot be read: it would seem that nothing was decided.
+    """
+    place = decisions_file(experiment)
     try:
-        lines = decisions_file(experiment).read_text("utf-8", "replace").splitlines()
+        lines = place.read_text("utf-8", "replace").split("\n")  # a reason may hold what `splitlines` breaks at
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise ArtefactError(f"{place} cannot be read: {error.strerror}", "restore it, or its permissions") from error
     return [decision for line in lines if (decision := _parsed(line)) is not None]
 
 
 def _parsed(line: str) -> Decision | None:
     try:
-        return Decision(**json.loads(line))
-    except (ValueError, TypeError):
+        decision = Decision(**json.loads(line))
+    except (ValueError, TypeError, RecursionError):
         return None
+    texts = (decision.decision, decision.reason, decision.fingerprint, decision.time)
+    runs = (decision.champion, decision.challenger)
+    well = (
+        all(isinstance(text, str) for text in texts)
+        and all(run is None or (isinstance(run, str) and RUN_ID.fullmatch(run)) for run in runs)
+        and isinstance(decision.facts, dict)
+    )
+    return decision if well else None
 
 
 def settled(decisions: list[Decision]) -> Decision | None:

@@ -86,13 +86,13 @@ def told_how_to_go_on(job: Job, events: Events) -> Iterator[None]:
         raise DiskError(f"{error.message}; {job.run.label} {_kept(job)}", hint) from error
 
 
-_AGAIN = "start the same command again"
+AGAIN = "start the same command again"
 
 
 def _stopped(job: Job, signum: int) -> Interrupted:
     """What is told of a stop; the record of a run that was begun says so, too."""
     if not job.run.record.exists():
-        return Interrupted(signum, "stopped before training began; images read so far stay in the cache", _AGAIN)
+        return Interrupted(signum, "stopped before training began; images read so far stay in the cache", AGAIN)
     if status_of(job.run) == "running":
         record.interrupted(job.run)
     return Interrupted(signum, f"stopped; {job.run.label} {_kept(job)}", job.resume_line)

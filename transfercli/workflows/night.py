@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import transfercli
 from transfercli.config.loader import dump
 from transfercli.config.schema import ExperimentConfig, FileWeights
-from transfercli.data.sources import absolute
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder, new_run_id
 from transfercli.workflows.data import fingerprint
@@ -54,11 +53,11 @@ def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
 
 
 def _weights(config: ExperimentConfig, folder: Path, runs: Path) -> str:
-    from transfercli.models.weight_files import file_sha256
+    from transfercli.models.weight_files import file_sha256, verified
 
     weights = config.model.weights
     if isinstance(weights, FileWeights):
-        return weights.sha256 or file_sha256(Path(absolute(weights.path, folder)))
+        return weights.sha256 or file_sha256(verified(weights, folder))
     source = find_source(config, runs)
     return source.run.label if source.run else str(weights)
 

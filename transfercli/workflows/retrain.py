@@ -10,25 +10,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.data.diff import compare
+from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_dataset, load_recorded_split
 from transfercli.data.manifest import read_manifest
-from transfercli.errors import DataError, GateError, Interrupted, TransferError
+from transfercli.errors import DataError, GateError, Interrupted, TransferError, no_room
 from transfercli.evaluation.privacy import hide_paths
 from transfercli.evaluation.verdict import Verdict, judge
 from transfercli.events import Events
+from transfercli.export.formats import check_formats
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTING, Decision
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
+from transfercli.workflows.begin import AGAIN
 from transfercli.workflows.contest import hold_contest
 from transfercli.workflows.data import data_request
 from transfercli.workflows.evaluate import reading_for
 from transfercli.workflows.job import TrainRequest, decide, load_resolved
-from transfercli.workflows.model import read_run_config
+from transfercli.workflows.model import read_labels, read_run_config
 from transfercli.workflows.night import Subject, challenger_id, subject_of
 from transfercli.workflows.notify import run_hook, write_summary
 from transfercli.workflows.tracking import check_tracking
-from transfercli.workflows.train import train_job
+from transfercli.workflows.train import prepare_backend, train_job
 
 if TYPE_CHECKING:
     from transfercli.config.loader import LoadedConfig
@@ -117,6 +120,8 @@ def retrain(request: RetrainRequest, events: Events) -> Result:
 def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, events: Events) -> Night:
     """Carry out what the last night decided, and read the images."""
     champion = champions.settle(experiment)
+    if is_keras(loaded.config.data.train):
+        prepare_backend(loaded.config)  # before its data sets are imported from Keras
     dataset = load_dataset(data_request(loaded.config, loaded.folder, experiment), events)
     if "test" not in dataset.splits:
         raise DataError("retrain compares models on test images, and the data has none", "set data.test")
@@ -127,7 +132,7 @@ def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, event
 def unchanged(night: Night, events: Events) -> Decision | None:
     """The decision where there is nothing to do; None where a challenger is to be trained."""
     when, last = night.config.retrain.when, night.last
-    if night.champion is None and (last is None or last.decision != "rejected"):
+    if night.champion is None and (last is None or last.champion):  # there never was one, or it is gone
         return None
     if when != "always" and last is not None and last.fingerprint == night.subject.fingerprint:
         return night.decision("unchanged", f"the same images, config, code and weights as on {last.time[:10]}")
@@ -165,6 +170,7 @@ def newcomers(night: Night, events: Events) -> Split | None:
 
 def contest(night: Night, events: Events) -> Decision:
     """Train a challenger, hold it against the champion, and say who goes on; exports come before the crown."""
+    check_formats(tuple(night.config.export.formats))  # known now, not when it is trained and compared
     challenger = train_challenger(night, events)
     held = hold_contest(night.champion, challenger, events)
     verdict = judge(held.comparison, held.failed, night.config.retrain.promote.min_gain)
@@ -183,6 +189,7 @@ def train_challenger(night: Night, events: Events) -> RunFolder:
     overrides = (*night.request.overrides, *start)
     job = decide(TrainRequest("finetune", night.request.config, night.request.runs, overrides, run_id))
     train_job(job, events, dataset=night.dataset)
+    events.when_forced(lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", AGAIN))
     return job.run
 
 
@@ -207,12 +214,19 @@ def _structure(config: ExperimentConfig) -> dict[str, Any]:
 
 
 def changes(night: Night) -> dict[str, Any]:
-    """How the images differ from those of the champion: numbers, and classes by name."""
+    """How the images differ from those of the champion: numbers, and classes by name.
+
+    The champion's classes are those that its head knows: one that was lost and kept long ago is lost tonight, too.
+    """
     if night.champion is None:
         return {}
     found = compare(read_manifest(night.champion.dataset), night.dataset.records)
     counts = {name: len(getattr(found, name)) for name in ("added", "removed", "changed", "relabelled")}
-    return {**counts, "new_classes": found.new_classes, "lost_classes": found.lost_classes}
+    known, present = read_labels(night.champion), night.dataset.labels
+    new, lost = (
+        [label for label in some if label not in others] for some, others in ((present, known), (known, present))
+    )
+    return {**counts, "new_classes": new, "lost_classes": lost}
 
 
 def export_failure(challenger: RunFolder, night: Night, events: Events) -> str:
@@ -231,14 +245,19 @@ def failure_logged(experiment: Path) -> Iterator[None]:
     """An error decides nothing, but the log says that there was a night; a stop on request is gone on with."""
     try:
         yield
-    except Interrupted:
-        raise
-    except TransferError as error:
-        champion = champions.champion_of(experiment)
+    except Interrupted as stop:
+        raise Interrupted(stop.signum, stop.message, AGAIN) from None
+    except Exception as error:
         with suppress(TransferError, OSError):
-            reason = hide_paths(f"{error.kind}: {error.message}")
-            decisions.append(experiment, Decision("failed", reason, champion.run_id if champion else None))
+            champion = champions.champion_of(experiment)
+            decisions.append(experiment, Decision("failed", _told(error), champion.run_id if champion else None))
         raise
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, TransferError):
+        return hide_paths(f"{error.kind}: {error.message}")
+    return hide_paths(f"{'room' if no_room(error) else 'bug'}: {type(error).__name__}: {error}")
 
 
 def result_of(experiment: Path, decision: Decision) -> Result:
