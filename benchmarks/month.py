@@ -6,7 +6,7 @@ POOL is an image folder with train/CLASS and test/CLASS; the last class in order
 SOURCE is one of other classes, on whose train folder a small base is pretrained first. Test images of POOL are never
 given to `retrain`: on them every new champion is judged. Prints a line a night and what was found; ends with 1 where
 
-- a champion is worse on the images held back than the one before of as many classes, by more than their intervals,
+- a champion's accuracy on the images held back is below the interval of the one before of as many classes,
 - an image is a test image in one run and was trained on in any other,
 - a night left no decision, or another exit code than it must.
 
@@ -251,7 +251,7 @@ def judge(month: Month) -> dict[str, Any]:
     falls = [
         later["night"]
         for earlier, later in itertools.pairwise(champions)
-        if later["classes"] == earlier["classes"] and later["interval"][1] < earlier["interval"][0]
+        if later["classes"] == earlier["classes"] and later["held_back"] < earlier["interval"][0]
     ]
     words = [line["decision"] for line in month.nights]
     return {

@@ -1,5 +1,9 @@
 import json
+import os
+import select
+import signal
 import sys
+import tracemalloc
 
 import pytest
 
@@ -70,6 +74,57 @@ def test_a_hook_that_does_not_end_is_ended(monkeypatch):
     heard = Heard()
     run_hook(python("import threading; threading.Event().wait()"), RESULT, heard, allowed=True)
     assert "was stopped" in heard.warnings[0]
+
+
+def gone(process):
+    """Whether a process that was killed is no more; it takes the kernel a moment."""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    with os.fdopen(handle):
+        return bool(select.select([handle], [], [], 60)[0])
+
+
+def test_what_a_hook_started_is_ended_with_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(notify, "HOOK_SECONDS", 0.5)
+    begun, heard = tmp_path / "begun", Heard()
+    command = ["sh", "-c", f"sleep 300 & echo $! > {begun}; wait"]
+    run_hook(command, RESULT, heard, allowed=True)
+    assert "was stopped" in heard.warnings[0]
+    assert gone(int(begun.read_text()))
+
+
+def test_what_a_hook_leaves_behind_keeps_nobody_waiting(monkeypatch, tmp_path):
+    monkeypatch.setattr(notify, "LAST_WORDS_SECONDS", 0.0)
+    begun, heard = tmp_path / "begun", Heard()
+    run_hook(["sh", "-c", f"sleep 300 & echo $! > {begun}"], RESULT, heard, allowed=True)
+    os.kill(int(begun.read_text()), signal.SIGKILL)
+    assert heard.warnings == []
+
+
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_hook_that_writes_a_lot_takes_no_memory(stream):
+    heard = Heard()
+    tracemalloc.start()
+    try:
+        run_hook(
+            ["sh", "-c", f"head -c 64000000 /dev/zero >&{stream}; echo the end >&2; exit 3"],
+            RESULT,
+            heard,
+            allowed=True,
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert heard.warnings[0].endswith("the end")
+    assert peak < 4_000_000
+
+
+def test_a_hook_need_not_read_a_long_decision():
+    heard = Heard()
+    run_hook(["true"], {**RESULT, "reason": "x" * 2**20}, heard, allowed=True)
+    assert heard.warnings == []
 
 
 def test_a_summary_is_added_to_what_the_file_holds(tmp_path):

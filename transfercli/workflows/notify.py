@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from transfercli.errors import TransferError
 from transfercli.events import Events
-from transfercli.runs import atomic
 
 HOOK_SECONDS = 60.0
-TOLD = 200  # characters of what a hook wrote that are worth a line
+LAST_WORDS_SECONDS = 1.0  # for stderr to end after the hook, which a child of its own may hold open
+TOLD = 200  # bytes of what a hook wrote that are worth a line
 
 
 def run_hook(command: list[str], result: dict[str, Any], events: Events, *, allowed: bool) -> None:
@@ -23,18 +26,48 @@ def run_hook(command: list[str], result: dict[str, Any], events: Events, *, allo
     if not allowed:
         events.warn("retrain.on_decision is set but was not run: pass --allow-hooks to allow it")
         return
+    name = Path(command[0]).name
     try:
-        done = subprocess.run(
-            command, input=json.dumps(result).encode(), capture_output=True, timeout=HOOK_SECONDS, check=False
-        )
+        code, said = _ended(command, json.dumps(result))
     except subprocess.TimeoutExpired:
-        events.warn(f"on_decision: {Path(command[0]).name} took more than {HOOK_SECONDS:.0f} s and was stopped")
+        events.warn(f"on_decision: {name} took more than {HOOK_SECONDS:.0f} s and was stopped")
     except (OSError, ValueError) as error:
-        events.warn(f"on_decision: {Path(command[0]).name} cannot be run: {error}")
+        events.warn(f"on_decision: {name} cannot be run: {error}")
     else:
-        if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip()[-TOLD:]
-            events.warn(f"on_decision: {Path(command[0]).name} ended with {done.returncode}: {said or 'no message'}")
+        if code:
+            events.warn(f"on_decision: {name} ended with {code}: {said or 'no message'}")
+
+
+def _ended(command: list[str], told: str) -> tuple[int, str]:
+    """A program's exit code and the end of what it wrote to stderr, in bounded time and memory, whatever it writes.
+
+    A file is its stdin, as nobody may read it. It leads a group, which is ended with it where its time is over; what
+    it leaves behind on purpose goes on.
+    """
+    with tempfile.TemporaryFile() as asked:
+        asked.write(told.encode())
+        asked.seek(0)
+        process = subprocess.Popen(
+            command, stdin=asked, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        )
+    assert process.stderr is not None
+    tail = bytearray()
+    reader = threading.Thread(target=_keep_end, args=(process.stderr, tail), daemon=True, name="hook")
+    reader.start()
+    try:
+        code = process.wait(HOOK_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    reader.join(LAST_WORDS_SECONDS)
+    return code, tail.decode("utf-8", "replace").strip()
+
+
+def _keep_end(stream: IO[bytes], tail: bytearray) -> None:
+    with stream:
+        while chunk := os.read(stream.fileno(), 65536):
+            tail[:] = (tail + chunk)[-TOLD:]
 
 
 def write_summary(path: Path | None, name: str, result: dict[str, Any], events: Events) -> None:
@@ -42,9 +75,9 @@ def write_summary(path: Path | None, name: str, result: dict[str, Any], events: 
     if path is None:
         return
     try:
-        before = path.read_text("utf-8") if path.exists() else ""
-        atomic.write_text(path, before + "\n".join(summary_lines(name, result)) + "\n\n")
-    except (TransferError, OSError, ValueError) as error:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write("\n".join(summary_lines(name, result)) + "\n\n")
+    except (OSError, ValueError) as error:
         events.warn(f"the summary cannot be written: {error}")
 
 
