@@ -7,7 +7,17 @@ import pytest
 
 from transfercli.errors import DataError, Interrupted
 from transfercli.events import Events
-from transfercli.transfer.probe import MIDDLE, STRENGTHS, Probe, _choose, _Tried, sigmoid_unit, solve, stratified
+from transfercli.transfer.probe import (
+    MIDDLE,
+    STRENGTHS,
+    Probe,
+    _choose,
+    _Tried,
+    sigmoid_unit,
+    solve,
+    stratified,
+    with_kept_rows,
+)
 from transfercli.transfer.row_space import WIDE, coordinates
 
 
@@ -261,3 +271,26 @@ def test_it_tells_how_far_it_is_and_stops_when_asked_to() -> None:
 
     with pytest.raises(Interrupted):
         solve(features, targets, 3, class_weights=None, seed=0, events=Stop())
+
+
+def test_a_class_that_lost_its_images_is_still_known_by_the_row_it_had() -> None:
+    features, targets = digits(4, 60)
+    before, left = probe(features, targets, 4), targets != 3
+    again = probe(features[left], targets[left], 4)
+    kernel, bias = with_kept_rows(again, before.kernel, before.bias)
+    assert np.array_equal(kernel[:, :3], again.kernel[:, :3])
+    ours, theirs = (each[:, 3] - each[:, :3].mean(1) for each in (kernel, before.kernel))
+    assert np.allclose(ours, theirs, atol=1e-6)
+    right = (features @ kernel + bias).argmax(1) == targets
+    assert right[left].mean() > 0.95
+    assert right[~left].mean() > 0.8
+
+
+def test_rows_of_a_head_without_a_class_in_common_are_not_kept_and_none_that_nobody_learnt() -> None:
+    features, targets = digits(4, 30)
+    pair = targets < 2
+    other, found = probe(features[~pair], targets[~pair], 4), probe(features[pair], targets[pair], 4)
+    for kernel in (other.kernel, np.zeros_like(other.kernel)):
+        kept = with_kept_rows(found, kernel, other.bias)
+        assert np.array_equal(kept[0], found.kernel)
+        assert np.array_equal(kept[1], found.bias)

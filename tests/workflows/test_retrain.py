@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from transfercli.data.manifest import read_manifest
-from transfercli.errors import BusyError, DataError
+from transfercli.errors import BusyError, DataError, Interrupted, UsageError, WeightsError
 from transfercli.events import Events
 from transfercli.runs import decisions
 from transfercli.runs.folder import find_run
@@ -143,7 +144,8 @@ def test_a_gate_that_is_not_met_rejects_the_first_challenger(nights: Nights, sou
     assert (result["decision"], result["champion"]) == ("rejected", None)
     assert [gate["passed"] for gate in result["gates"]] == [False]
     assert not (nights.experiment / "champion").exists()
-    assert nights.night()["decision"] == "unchanged"
+    nights.night(), nights.night()
+    assert nights.words == ["rejected", "unchanged", "unchanged"]
 
 
 @pytest.mark.slow
@@ -167,12 +169,29 @@ def test_a_new_class_extends_the_head_and_the_champion_is_wrong_about_it(nights:
 
 
 @pytest.mark.slow
-def test_a_lost_class_is_reported_and_kept(nights: Nights) -> None:
+def test_a_lost_class_is_reported_and_kept_night_after_night(nights: Nights) -> None:
+    from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
+    from transfercli.workflows.promote import PromoteRequest, promote
+
+    def recall(run: str) -> float:
+        """Of the images that were lost."""
+        found, _ = evaluate_run(EvaluateRequest(run, nights.runs, data=lost.parent), Events())
+        return float(found["metrics"]["accuracy"])
+
     nights.night()
-    shutil.rmtree(nights.images / "7")
-    result = nights.night()
-    assert result["changes"]["lost_classes"] == ["7"]
-    assert json.loads((Path(result["challenger"]) / "labels.json").read_text()) == ["5", "6", "7"]
+    lost = nights.images.parent / "lost" / "7"
+    lost.parent.mkdir()
+    shutil.move(nights.images / "7", lost)
+    for count in (50, 60):
+        nights.add("5", 40, count)
+        result = nights.night()
+        assert result["changes"]["lost_classes"] == ["7"]
+        assert result["changes"]["new_classes"] == []
+        assert json.loads((Path(result["challenger"]) / "labels.json").read_text()) == ["5", "6", "7"]
+        assert recall(result["challenger"]) > 0.25  # the first champion's is 0.95; nothing could be checked since
+        promote(PromoteRequest(result["challenger"], None, nights.runs), Events())
+    shutil.move(lost, nights.images / "7")
+    assert nights.night()["changes"]["new_classes"] == []  # it is back
 
 
 def test_a_night_that_is_stopped_is_gone_on_with_by_the_next(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +250,70 @@ def test_images_that_cannot_be_used_fail_the_night_and_leave_a_line(nights: Nigh
         nights.night()
     assert nights.words == ["first", "failed"]
     assert find_run("nightly@champion", nights.runs).run_id == Path(first["champion"]).name
+
+
+@pytest.mark.parametrize("error", [MemoryError("too large"), KeyError("a bug")])
+def test_what_nobody_expected_leaves_a_line_too(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from transfercli.workflows import retrain as module
+
+    monkeypatch.setattr(module, "load_dataset", fails_with(error))
+    with pytest.raises(type(error)):
+        nights.night()
+    (failed,) = decisions.read(nights.experiment)
+    assert failed.decision == "failed"
+    assert failed.reason.startswith("room: " if isinstance(error, MemoryError) else "bug: ")
+
+
+def fails_with(error: Exception) -> Any:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    return fail
+
+
+def test_a_stop_anywhere_says_how_to_go_on_and_decides_nothing(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transfercli.workflows import retrain as module
+
+    monkeypatch.setattr(module, "load_dataset", fails_with(Interrupted(signal.SIGTERM)))
+    with pytest.raises(Interrupted) as stop:
+        nights.night()
+    assert (stop.value.signum, stop.value.hint) == (signal.SIGTERM, "start the same command again")
+    assert nights.words == []
+
+
+def test_weights_that_are_not_there_fail_the_night_as_they_fail_a_training(nights: Nights, source: Any) -> None:
+    write_config(nights, source[1]["run"], model={"base": "small_cnn", "weights": {"path": "gone.safetensors"}})
+    with pytest.raises(WeightsError, match=r"gone\.safetensors"):
+        nights.night()
+    assert nights.words == ["failed"]
+
+
+def test_formats_that_cannot_be_written_here_are_known_before_anything_is_trained(
+    nights: Nights, source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transfercli.export import formats
+
+    monkeypatch.setattr(formats, "find_spec", lambda _: None)
+    write_config(nights, source[1]["run"], export={"formats": ["onnx"]})
+    with pytest.raises(UsageError, match="onnx"):
+        nights.night()
+    assert list(nights.experiment.glob("*/run.json")) == []
+
+
+def test_the_backend_is_set_up_before_keras_is_asked_for_a_data_set(
+    nights: Nights, source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transfercli.workflows import retrain as module
+
+    done: list[str] = []
+    monkeypatch.setattr(module, "prepare_backend", lambda _: done.append("prepared"))
+    monkeypatch.setattr(module, "load_dataset", fails_with(DataError("it is read")))
+    write_config(nights, source[1]["run"], data={"train": "keras:mnist", "image_size": 32})
+    with pytest.raises(DataError, match="it is read"):
+        nights.night()
+    assert done == ["prepared"]
 
 
 def test_two_nights_at_once_are_one(nights: Nights) -> None:

@@ -106,6 +106,22 @@ def _solve(
     return Probe(kernel, bias, strength, tuple((one.strength, one.loss, one.accuracy) for one in tried))
 
 
+def with_kept_rows(probe: Probe, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The kernel [D, C] and bias [C], where classes without images keep the rows they had before on the same features.
+
+    A row says something only against others: it keeps its distance to the mean of the classes that both heads know,
+    so the odds between these and it stay. Without such a class nothing is kept. A row that nobody has learnt is zero.
+    """
+    absent, known = probe.bias == np.float32(ABSENT), kernel.any(axis=0)
+    kept, common = absent & known, ~absent & known
+    if not (kept.any() and common.any()):
+        return probe.kernel, probe.bias
+    new, old = (np.vstack(head).astype(np.float64) for head in ((probe.kernel, probe.bias), (kernel, bias)))
+    moved = (new - old)[:, common].mean(axis=1, keepdims=True)
+    whole = np.where(kept, old + moved, new).astype(np.float32)
+    return whole[:-1], whole[-1]
+
+
 def sigmoid_unit(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
     """The kernel [D, 1] and bias [1], float32, of one sigmoid unit for the second of two classes."""
     kernel, bias = probe.kernel.astype(np.float64), probe.bias.astype(np.float64)

@@ -16,7 +16,7 @@ from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage
 from transfercli.training.validation import validation_metrics
 from transfercli.transfer.blend import choose_blend
-from transfercli.transfer.probe import sigmoid_unit, solve
+from transfercli.transfer.probe import sigmoid_unit, solve, with_kept_rows
 
 if TYPE_CHECKING:
     from transfercli.transfer.stages import PhaseStages
@@ -57,7 +57,7 @@ def solve_head(stages: PhaseStages, features: Source, events: Events) -> None:
         events=events,
     )
     logits = classifier.head.get_layer("logits")
-    logits.set_weights(sigmoid_unit(found) if logits.units == 1 else (found.kernel, found.bias))
+    logits.set_weights(sigmoid_unit(found) if logits.units == 1 else with_kept_rows(found, *logits.get_weights()))
 
 
 def blend_stage(stages: PhaseStages, phase: Phase) -> Stage:
