@@ -1,10 +1,14 @@
-"""What a scheduled retraining is about: the images, the config, the code, and the weights it would start from."""
+"""What a scheduled retraining is about: the images, the config, the code, and the weights it would start from.
+
+And what is left of one that came to no end: a line in the log, or how to go on.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +16,12 @@ from typing import TYPE_CHECKING
 import transfercli
 from transfercli.config.loader import dump
 from transfercli.config.schema import ExperimentConfig, FileWeights
+from transfercli.errors import Interrupted, TransferError, no_room
+from transfercli.evaluation.privacy import hide_paths
+from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder, new_run_id
+from transfercli.workflows.begin import AGAIN
 from transfercli.workflows.data import fingerprint
 from transfercli.workflows.model import find_source
 
@@ -72,3 +80,23 @@ def challenger_id(experiment: Path, subject: Subject, start: Sequence[str], deci
     begun = [path.name for path in sorted(experiment.glob(f"*-{short}")) if RunFolder(path).record.is_file()]
     left = [name for name in begun if name not in over]
     return left[-1] if left else new_run_id(suffix=short)
+
+
+@contextmanager
+def failure_logged(experiment: Path) -> Iterator[None]:
+    """An error decides nothing, but the log says that there was a night; a stop on request is gone on with."""
+    try:
+        yield
+    except Interrupted as stop:
+        raise Interrupted(stop.signum, stop.message, AGAIN) from None
+    except Exception as error:
+        with suppress(TransferError, OSError):
+            champion = champions.champion_of(experiment)
+            decisions.append(experiment, Decision("failed", _told(error), champion.run_id if champion else None))
+        raise
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, TransferError):
+        return hide_paths(f"{error.kind}: {error.message}")
+    return hide_paths(f"{'room' if no_room(error) else 'bug'}: {type(error).__name__}: {error}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +11,7 @@ from transfercli.data.diff import compare
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_dataset, load_recorded_split
 from transfercli.data.manifest import read_manifest
-from transfercli.errors import DataError, GateError, Interrupted, TransferError, no_room
-from transfercli.evaluation.privacy import hide_paths
+from transfercli.errors import DataError, GateError, Interrupted
 from transfercli.evaluation.verdict import Verdict, judge
 from transfercli.events import Events
 from transfercli.export.formats import check_formats
@@ -28,7 +25,7 @@ from transfercli.workflows.data import data_request
 from transfercli.workflows.evaluate import reading_for
 from transfercli.workflows.job import TrainRequest, decide, load_resolved
 from transfercli.workflows.model import read_labels, read_run_config
-from transfercli.workflows.night import Subject, challenger_id, subject_of
+from transfercli.workflows.night import Subject, challenger_id, failure_logged, subject_of
 from transfercli.workflows.notify import run_hook, write_summary
 from transfercli.workflows.tracking import check_tracking
 from transfercli.workflows.train import prepare_backend, train_job
@@ -238,26 +235,6 @@ def export_failure(challenger: RunFolder, night: Night, events: Events) -> str:
     except GateError as error:
         return error.message
     return ""
-
-
-@contextmanager
-def failure_logged(experiment: Path) -> Iterator[None]:
-    """An error decides nothing, but the log says that there was a night; a stop on request is gone on with."""
-    try:
-        yield
-    except Interrupted as stop:
-        raise Interrupted(stop.signum, stop.message, AGAIN) from None
-    except Exception as error:
-        with suppress(TransferError, OSError):
-            champion = champions.champion_of(experiment)
-            decisions.append(experiment, Decision("failed", _told(error), champion.run_id if champion else None))
-        raise
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, TransferError):
-        return hide_paths(f"{error.kind}: {error.message}")
-    return hide_paths(f"{'room' if no_room(error) else 'bug'}: {type(error).__name__}: {error}")
 
 
 def result_of(experiment: Path, decision: Decision) -> Result:
