@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import tarfile
+import tarfile  # noqa: TID251 (written only)
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
