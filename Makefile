@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.transfercli-installed
 CLI := $(BIN)/transfercli
+# Tools of audit and sbom, apart from what the program needs.
+SUPPLY := build/supply
 DEMO := build/demo
 RUNS := --runs $(DEMO)/runs
 # The demo's base, and the rate at which it learns from random weights: make demo BASE=vgg16
@@ -22,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-slow test-browser test-mlflow lint format demo bench docs lock clean
+.PHONY: help venv test test-slow test-browser test-mlflow lint format demo bench docs lock audit sbom clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +96,18 @@ lock:  ## resolve requirements.lock anew (the one target that needs uv: it insta
 	  --fork-strategy fewest --extra dev --extra onnx --extra litert --extra openvino --only-binary :all: --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" -o requirements.lock
 	@! grep -nE '(https?|file):|^ *-|@ |torch' requirements.lock | grep -v -- '--hash=sha256:'
+
+audit: $(SUPPLY)/.whole  ## look the locked versions up in the vulnerability service of the package index (needs a network; a version not found there fails)
+	"$(SUPPLY)/bin/pip-audit" --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock
+
+sbom: $(SUPPLY)/.whole  ## write build/sbom.json: what the lock installs, as CycloneDX
+	"$(SUPPLY)/bin/cyclonedx-py" requirements requirements.lock --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json
+
+$(SUPPLY)/.whole:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found; say PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv "$(SUPPLY)"
+	"$(SUPPLY)/bin/python" -m pip install --quiet pip-audit cyclonedx-bom
+	@touch "$@"
 
 clean:  ## remove what the other targets made, and keep the environment
 	rm -rf build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
