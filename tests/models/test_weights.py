@@ -10,8 +10,10 @@ import pytest
 import safetensors.numpy
 
 from transfercli.config.schema import FileWeights
-from transfercli.errors import ArtefactError, WeightsError
+from transfercli.errors import ArtefactError, RoomError, WeightsError
 from transfercli.events import Events
+from transfercli.models import weight_files
+from transfercli.runs.child import Ended
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +129,25 @@ def test_files_that_are_something_else_are_refused(name: str, base, tmp_path: Pa
     (tmp_path / name).write_bytes(b"\x80\x04\x95not weights at all")
     with pytest.raises(ArtefactError):
         read(tmp_path / name, base)
+
+
+@pytest.mark.parametrize(
+    "ended, error",
+    [
+        (Ended(1, "Traceback\nMemoryError\n"), RoomError),
+        (Ended(-9, ""), RoomError),
+        (Ended(1, "IoError: No space left on device"), RoomError),
+        (Ended(-24, ""), ArtefactError),  # SIGXCPU: it was the file that asked for too much
+        (Ended(1, "a link to somewhere else\n"), ArtefactError),
+    ],
+)
+def test_a_reader_without_room_is_told_from_a_file_that_is_refused(
+    ended: Ended, error: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with h5py.File(tmp_path / "w.weights.h5", "w"):
+        pass
+    monkeypatch.setattr(weight_files, "run_python", lambda *_, **__: ended)
+    with pytest.raises(error) as caught:
+        weight_files.check_weight_file(FileWeights(path="w.weights.h5"), tmp_path, Events())
+    assert type(caught.value) is error
+    assert caught.value.hint

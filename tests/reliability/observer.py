@@ -30,6 +30,14 @@ SYSTEM = (
     *("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev/null", "/dev/urandom", "/dev/tty"),
     *(sys.prefix, sys.base_prefix, os.fspath(PACKAGE / "transfercli")),
 )
+# The kernel counts what a process had before it became another program: so the program's parent must be a small one.
+LAUNCHER = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code if code >= 0 else 128 - code)
+"""
 AUDIT = """
 import json, os, sys
 _log = os.open(os.environ["OBSERVED"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -90,12 +98,11 @@ def observe(arguments: Sequence[str], folder: Path, scratch: Path, *, strace: bo
         command = [*STRACE, "-o", str(record), *command]
     seen = Seen()
     with (scratch / "stdout").open("w+b") as stdout, (scratch / "stderr").open("w+b") as stderr:
-        child = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+        launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(scratch / "peak"), *command]
+        seen.code = subprocess.call(
+            launch, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
         )
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = seen.code = os.waitstatus_to_exitcode(status)
-    seen.peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    seen.peak = int((scratch / "peak").read_text()) * (1 if sys.platform == "darwin" else 1024)
     seen.stdout = (scratch / "stdout").read_text("utf-8", "replace")
     seen.stderr = (scratch / "stderr").read_text("utf-8", "replace")
     if record.exists():
