@@ -29,6 +29,15 @@ class Bin:
 def expected_calibration_error(confidence: Array, right: npt.NDArray[np.bool_], weights: Array) -> Array:
     """[R]: mean absolute gap of confidence and accuracy (Guo et al. 2017) over 15 bins of equal mass.
 
+    Takes what `bin_gaps` takes.
+    """
+    total: Array = np.abs(bin_gaps(confidence, right, weights)).sum(axis=1)
+    return total
+
+
+def bin_gaps(confidence: Array, right: npt.NDArray[np.bool_], weights: Array) -> Array:
+    """[R, 15]: accuracy minus confidence in each bin, times the share of the images that are in it.
+
     confidence: float64 [N] of the predicted class; right: bool [N], whether it is the true one; weights: float64
     [N, R], how often an image counts; each column must add up to the same whole number.
     """
@@ -38,7 +47,7 @@ def expected_calibration_error(confidence: Array, right: npt.NDArray[np.bool_], 
     mass, height = (_running(np.add.reduceat(values, starts, axis=0)) for values in (weights, gaps))
     edges = _edges(round(float(mass[0, -1])))
     curves = (np.interp(edges, *curve) for curve in zip(mass, height, strict=True))
-    return np.asarray([np.abs(np.diff(curve)).sum() / edges[-1] for curve in curves])
+    return np.asarray([np.diff(curve) / edges[-1] for curve in curves])
 
 
 def reliability(targets: Targets, probabilities: Array) -> list[Bin]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from transfercli.evaluation.counts import PER_CLASS, Array, Counts, Targets, count
-from transfercli.evaluation.metrics import METRICS
+from transfercli.evaluation.metrics import METRICS, log_losses
 from transfercli.evaluation.resampling import RESAMPLES, drawn_weights
 from transfercli.evaluation.sample import Sample
+from transfercli.evaluation.skewed import Interval, of_gaps, of_share, of_skewed_mean
 
-Interval = tuple[float, float]
 CONFIDENCE = 0.95
 # The normal quantile of (1 + CONFIDENCE) / 2.
 Z = 1.959963984540054
@@ -40,18 +41,19 @@ def intervals(
 ) -> dict[str, Interval]:
     """Of every metric, and as `recall[LABEL]` (precision, f1) of every class; a name without one is left out.
 
-    Wilson's for proportions of images and recalls, the stratified bootstrap's for the rest. With more than 20 classes,
-    the metrics that rank images have one only where they are `asked` for.
+    Wilson's for proportions of images and recalls, those of SKEWED, percentiles of the stratified bootstrap for the
+    rest. With more than 20 classes, the metrics that rank images have one only where they are `asked` for.
     """
     names = [name for name in METRICS if name not in PROPORTIONS]
     if len(labels) > RANKED_CLASSES:
         names = [name for name in names if name not in RANKED or name in asked]
     found = count(targets, probabilities.argmax(axis=1), len(labels))
-    images, values = len(targets), bootstrapped(names, targets, probabilities, seed)
+    images, drawn = len(targets), resampled(names, targets, probabilities, seed)
+    values = drawn.values
     result: dict[str, Interval | None] = {
         name: wilson(round(METRICS[name].function(targets, probabilities) * images), images) for name in PROPORTIONS
     }
-    result |= {name: percentiles(values[name]) for name in names}
+    result |= {name: SKEWED[name](drawn) if name in SKEWED else percentiles(values[name]) for name in names}
     for index, label in enumerate(labels):
         right, support = int(found.right[index]), int(found.support[index])
         result[f"recall[{label}]"] = wilson(right, support)
@@ -62,14 +64,55 @@ def intervals(
     return {name: interval for name, interval in result.items() if interval is not None}
 
 
-def bootstrapped(names: Iterable[str], targets: Targets, probabilities: Array, seed: int) -> dict[str, Array]:
-    """The values of metrics, [R], and of each of PER_CLASS, [R, C], in 1,000 stratified resamples."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Resampled:
+    """Predictions and what 1,000 stratified resamples of them give.
+
+    whole: every image once; values: each metric, [R], and each of PER_CLASS, [R, C]; gaps: `Sample.gaps`, [R, 15]
+    """
+
+    whole: Sample
+    values: dict[str, Array]
+    gaps: Array
+
+
+def resampled(names: Iterable[str], targets: Targets, probabilities: Array, seed: int) -> Resampled:
+    """Draw once for all the metrics `names`."""
     blocks: dict[str, list[Array]] = {name: [] for name in (*names, *PER_CLASS)}
+    gaps = []
     for weights in drawn_weights(targets, RESAMPLES, np.random.default_rng(seed)):
         sample = Sample(targets, probabilities, weights)
         for name, values in blocks.items():
             values.append(METRICS[name].rule(sample) if name in METRICS else PER_CLASS[name](sample.counts))
-    return {name: np.concatenate(values) for name, values in blocks.items()}
+        gaps.append(sample.gaps)
+    joined = {name: np.concatenate(values) for name, values in blocks.items()}
+    return Resampled(Sample.whole(targets, probabilities), joined, np.concatenate(gaps))
+
+
+def _of_log_loss(drawn: Resampled) -> Interval | None:
+    whole = drawn.whole
+    return of_skewed_mean(log_losses(whole.targets, whole.probabilities), whole.targets, CONFIDENCE)
+
+
+def _of_average_precision(drawn: Resampled) -> Interval | None:
+    values = drawn.values["average_precision"]
+    interval = percentiles(values)
+    # At 0 and 1 there are no odds; an undefined value fails here too.
+    if interval is None or not (values.min() > 0 and values.max() < 1):
+        return interval
+    return of_share(float(METRICS["average_precision"].rule(drawn.whole)[0]), values, Z)
+
+
+def _of_ece(drawn: Resampled) -> Interval | None:
+    return of_gaps(drawn.whole.gaps[0], drawn.gaps, CONFIDENCE, Z)
+
+
+# Metrics for which percentiles fall short; for every other row of METRICS they hold.
+SKEWED: dict[str, Callable[[Resampled], Interval | None]] = {
+    "log_loss": _of_log_loss,
+    "average_precision": _of_average_precision,
+    "ece": _of_ece,
+}
 
 
 def percentiles(values: Array, confidence: float = CONFIDENCE) -> Interval | None:

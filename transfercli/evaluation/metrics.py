@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from transfercli.evaluation import counts as per_class
-from transfercli.evaluation.calibration import expected_calibration_error
 from transfercli.evaluation.counts import Array, Counts, Targets, macro, ratio
 from transfercli.evaluation.ranking import mean_of_defined
 from transfercli.evaluation.sample import Sample
@@ -111,7 +110,8 @@ def _top5(targets: Targets, probabilities: Array) -> Array:
     return (rank < 5).astype(np.float64)
 
 
-def _log_loss(targets: Targets, probabilities: Array) -> Array:
+def log_losses(targets: Targets, probabilities: Array) -> Array:
+    """float64 [N]: what each image adds to the log loss."""
     tiny = np.finfo(np.float64).eps
     return -np.log(np.clip(probabilities[np.arange(len(targets)), targets], tiny, 1 - tiny))
 
@@ -135,7 +135,8 @@ def _average_precision(sample: Sample) -> Array:
 
 
 def _ece(sample: Sample) -> Array:
-    return expected_calibration_error(sample.probabilities.max(axis=1), sample.right, sample.weights)
+    error: Array = np.abs(sample.gaps).sum(axis=1)
+    return error
 
 
 METRICS: dict[str, Metric] = {
@@ -187,7 +188,7 @@ METRICS: dict[str, Metric] = {
             "log_loss",
             "mean negative natural logarithm of the true class's probability",
             "scikit-learn log_loss",
-            of_images(_log_loss),
+            of_images(log_losses),
             higher_is_better=False,
             bounds=Bounds(high=math.inf),
         ),

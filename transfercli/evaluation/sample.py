@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.evaluation.calibration import bin_gaps
 from transfercli.evaluation.counts import Array, Counts, Targets
 from transfercli.evaluation.ranking import Ranked, rank
 
@@ -59,6 +60,11 @@ class Sample:
     def ranked(self) -> Ranked:
         """Each class against the rest, by the order of its probabilities: arrays [R, C]."""
         return rank(self.targets, self.probabilities, self.weights)
+
+    @cached_property
+    def gaps(self) -> Array:
+        """[R, 15]: of accuracy and confidence in bins of equal mass, each times its share of the images."""
+        return bin_gaps(self.probabilities.max(axis=1), self.right, self.weights)
 
     def mean(self, values: Array) -> Array:
         """[R]: the mean of `values` [N] over the images of each version."""
