@@ -11,7 +11,7 @@ from transfercli.evaluation.report import ReportContext
 from transfercli.evaluation.result import evaluate
 from transfercli.evaluation.write import write_evaluation
 
-CONTEXT = ReportContext(experiment="digits", run_id="one", split="test")
+CONTEXT = ReportContext(experiment="digits", run_id="one", split="test", made_from={"model": "abc"})
 FILES = ["confusion_matrix.png", "metrics.json", "predictions.csv", "report.html"]
 
 
@@ -20,7 +20,8 @@ def test_the_four_files_are_written_and_nothing_else(digits: Predictions, tmp_pa
     evaluation = evaluate(digits)
     write_evaluation(folder, evaluation, digits, CONTEXT)
     assert sorted(path.name for path in folder.iterdir()) == FILES
-    assert json.loads((folder / "metrics.json").read_text()) == {"split": "test", **evaluation.as_result()}
+    written = json.loads((folder / "metrics.json").read_text())
+    assert written == {"split": "test", **evaluation.as_result(), "made_from": {"model": "abc"}}
     again = Predictions.read_csv(folder / "predictions.csv")
     assert evaluate(again).as_result() == evaluation.as_result()
 

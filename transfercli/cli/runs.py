@@ -97,6 +97,15 @@ def _show_list(result: dict[str, Any]) -> None:
             for row in result["runs"]
         ],
     )
+    if result["decisions"]:
+        print()
+        print_pairs((experiment, _decision(last)) for experiment, last in result["decisions"].items())
+
+
+def _decision(last: dict[str, Any]) -> str:
+    return (
+        f"champion {last['champion'] or 'none'}; last decided {last['time'][:19]}, {last['decision']}: {last['reason']}"
+    )
 
 
 def _show_run(result: dict[str, Any]) -> None:
@@ -112,10 +121,22 @@ def _show_run(result: dict[str, Any]) -> None:
             *((f"{name} curve", curve(values)) for name, values in result["curves"].items() if len(values) > 1),
             *((f"{split} accuracy", f"{m['accuracy']:.4f}") for split, m in result["evaluations"].items()),
             ("time", ", ".join(f"{stage} {duration(value)}" for stage, value in seconds.items()) or None),
-            ("lineage", " <- ".join(f"{one['run']} ({one['status']})" for one in result["lineage"])),
+            ("lineage", "\n".join(tree(result["lineage"]))),
             ("files", f"{len(result['files'])}, {byte_size(sum(file['bytes'] for file in result['files']))}"),
         ]
     )
+
+
+def tree(lineage: list[dict[str, Any]]) -> list[str]:
+    """A line a generation, each below and to the right of what was trained from it; the last is the first weights."""
+    lines = [
+        f"{one['run']} ({', '.join(filter(None, (one['status'], one['workflow'], one['base'])))})" for one in lineage
+    ]
+    if isinstance(first := lineage[-1]["weights"], str):
+        lines.append("random weights" if first == "none" else f"{first} weights")
+    elif first and "file" in first:
+        lines.append(f"weights of {first['file']}")
+    return [f"{'   ' * (depth - 1)}└─ {line}" if depth else line for depth, line in enumerate(lines)]
 
 
 def curve(values: list[float | None]) -> str:

@@ -41,6 +41,7 @@ class ReportContext:
     data: more lines for the data summary, {what: value}
     explained: why images were taken for what they were taken for, by their index
     best_epoch: marked in the curves; without it, the epoch of the lowest validation loss
+    made_from: fingerprints of the model and the images, for metrics.json alone
     """
 
     experiment: str
@@ -54,6 +55,7 @@ class ReportContext:
     data: Mapping[str, str | int | float] = field(default_factory=dict)
     explained: Mapping[int, Explanation] = field(default_factory=dict)
     best_epoch: int | None = None
+    made_from: Mapping[str, str] = field(default_factory=dict)
 
 
 def render_report(evaluation: Evaluation, predictions: Predictions, context: ReportContext, matrix_png: bytes) -> str:

@@ -22,4 +22,5 @@ def write_evaluation(folder: Path, evaluation: Evaluation, predictions: Predicti
     predictions.write_csv(folder / "predictions.csv")
     atomic.write_bytes(folder / "confusion_matrix.png", picture)
     atomic.write_bytes(folder / "report.html", report.encode("utf-8", "replace"))
-    atomic.write_json(folder / "metrics.json", {"split": context.split, **evaluation.as_result()})
+    result = {"split": context.split, **evaluation.as_result(), "made_from": dict(context.made_from)}
+    atomic.write_json(folder / "metrics.json", result)

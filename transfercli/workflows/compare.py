@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,12 @@ from transfercli.events import Events
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.model import read_run_config
+from transfercli.workflows.origin import is_stale, recorded
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from transfercli.evaluation.predictions import Predictions
 
 
@@ -30,7 +34,9 @@ class CompareRequest:
 def compare_runs(request: CompareRequest, events: Events) -> dict[str, Any]:
     """{"split", "runs", "comparisons": [one object for each run but the first]}.
 
-    A run that was not evaluated on the split is evaluated first. Raises `DataError` where two have no image in common.
+    A run that was not evaluated on the split, or whose model, calibration or images are others since, is evaluated
+    first. An image whose file was another one for the other run is left out. Raises `DataError` where two have no image
+    in common.
     """
     from transfercli.evaluation.compare import compare, paired
 
@@ -38,7 +44,8 @@ def compare_runs(request: CompareRequest, events: Events) -> dict[str, Any]:
     said = [_predictions(run, request, events) for run in found]
     comparisons = []
     for run, predictions in zip(found[1:], said[1:], strict=True):
-        one, other = paired(said[0], predictions)
+        same = _same_files(found[0], run, request.split)
+        one, other = paired(*(each.of(same(each.paths)) for each in (said[0], predictions)))
         if lost := len(said[0]) + len(predictions) - 2 * len(one):
             events.warn(
                 f"{lost} images that only one of {found[0].label} and {run.label} was evaluated on are left out"
@@ -70,11 +77,19 @@ def config_differences(one: RunFolder, other: RunFolder) -> list[dict[str, Any]]
 def _predictions(run: RunFolder, request: CompareRequest, events: Events) -> Predictions:
     from transfercli.evaluation.predictions import Predictions
 
-    place = run.evaluation(request.split) / "predictions.csv"
-    if not place.is_file():
-        events.info(f"{run.label} was not evaluated on {request.split} yet")
+    if is_stale(run, request.split):
+        events.info(f"{run.label} was not evaluated on {request.split} as it is now: evaluating it")
         evaluate_run(EvaluateRequest(str(run.path), request.runs, request.split), events)
-    return Predictions.read_csv(place)
+    return Predictions.read_csv(run.evaluation(request.split) / "predictions.csv")
+
+
+def _same_files(one: RunFolder, other: RunFolder, split: str) -> Callable[[Sequence[str]], NDArray[np.int64]]:
+    """Picks, of paths, the places of those that name no different files in the records of two runs."""
+    import numpy as np
+
+    first, second = recorded(one, split), recorded(other, split)
+    changed = {path for path in first.keys() & second.keys() if first[path] != second[path]}
+    return lambda paths: np.array([place for place, path in enumerate(paths) if path not in changed], np.int64)
 
 
 def _flat(value: Any, path: Sequence[str] = ()) -> dict[str, Any]:

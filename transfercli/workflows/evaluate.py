@@ -24,6 +24,7 @@ from transfercli.events import Events, counted
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.model import TrainedRun, image_size, load_run, load_run_config, read_labels
+from transfercli.workflows.origin import made_from
 from transfercli.workflows.spelling import run_words, spelled, told
 from transfercli.workflows.tracking import track_evaluation
 
@@ -199,6 +200,7 @@ def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) 
             **({"evaluated instead": absolute_name(request.data)} if request.data else {}),
         },
         best_epoch=facts.get("best_epoch"),
+        made_from=made_from(run, zip(split.paths, split.sha256s, strict=True)),
     )
 
 

@@ -12,23 +12,41 @@ from transfercli.events import Events
 from transfercli.runs.folder import RunFolder, read_record
 from transfercli.workflows.model import find_source, read_run_config
 
-LONGEST = 10_000  # generations; a chain that goes on is a circle
+
+def generations(run: RunFolder) -> Iterator[tuple[str, RunFolder | None]]:
+    """The parent of a run, its parent, and so on, each by the name in its child's record.
+
+    One that is gone is None and ends the line, as does one that was there before. Raises `ArtefactError` at a run whose
+    record is damaged.
+    """
+    seen = {os.path.realpath(run.path)}
+    while (name := read_record(run).get("parent")) is not None:
+        parent = _parent(run, str(name))
+        if parent is not None and os.path.realpath(parent.path) in seen:
+            return
+        yield str(name), parent
+        if parent is None:
+            return
+        seen.add(os.path.realpath(parent.path))
+        run = parent
 
 
 def ancestors(run: RunFolder, events: Events) -> Iterator[RunFolder]:
-    """The parent of a run, its parent, and so on; one that is gone ends the line, with a warning."""
-    for _ in range(LONGEST):
-        parent = read_record(run).get("parent")
+    """All that `generations` finds; one that is gone is warned of."""
+    child = run.label
+    for name, parent in generations(run):
         if parent is None:
+            events.warn(f"{name}, which {child} was trained from, is gone: what it learnt from is not known")
             return
-        try:
-            source = find_source(read_run_config(run), _runs(run), str(parent)).run
-        except ArtefactError:
-            source = None
-        if source is None:
-            events.warn(f"{parent}, which {run.label} was trained from, is gone: what it learnt from is not known")
-            return
-        yield (run := source)
+        yield parent
+        child = parent.label
+
+
+def _parent(run: RunFolder, name: str) -> RunFolder | None:
+    try:
+        return find_source(read_run_config(run), _runs(run), name).run
+    except ArtefactError:
+        return None
 
 
 def _runs(run: RunFolder) -> Path:

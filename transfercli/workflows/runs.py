@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transfercli.errors import ArtefactError
-from transfercli.runs.folder import RunFolder, all_runs, find_run, read_json
+from transfercli.errors import ArtefactError, TransferError
+from transfercli.runs import decisions
+from transfercli.runs.folder import RunFolder, all_runs, find_run, read_json, read_record
+from transfercli.workflows.lineage import generations
+from transfercli.workflows.model import read_run_config
 
 LINKS = ("latest", "champion")
 CURVES = ("loss", "val_loss", "accuracy", "val_accuracy")
 
 
 def list_runs(runs: Path, experiment: str | None = None) -> dict[str, Any]:
-    """{"runs": [one object a run]}; of a run whose record is damaged, only where it is and that it is damaged."""
+    """{"runs": [one object a run], "decisions": {experiment: the last one about its champion}}.
+
+    Of a run whose record is damaged, only where it is and that it is damaged. Among the decisions are the experiments
+    that `retrain` or `promote` decided about.
+    """
     found = [run for run in all_runs(runs) if experiment in (None, run.experiment)]
     if experiment and not found:
         there = ", ".join(dict.fromkeys(run.experiment for run in all_runs(runs))) or "none"
         raise ArtefactError(f"no experiment {experiment!r} with runs under {runs}", f"experiments there: {there}")
-    return {"runs": [_row(run) for run in found]}
+    return {"runs": [_row(run) for run in found], "decisions": _last_decisions(found)}
+
+
+def _last_decisions(found: list[RunFolder]) -> dict[str, dict[str, Any]]:
+    logs = {run.experiment: decisions.read(run.path.parent) for run in found}
+    return {experiment: asdict(log[-1]) for experiment, log in logs.items() if log}
 
 
 def show_run(text: str, runs: Path) -> dict[str, Any]:
@@ -48,18 +61,23 @@ def show_run(text: str, runs: Path) -> dict[str, Any]:
 
 
 def lineage(run: RunFolder) -> list[dict[str, Any]]:
-    """The run and those whose weights it began with, back to the first; one that is gone is told as such."""
-    found: list[dict[str, Any]] = []
-    labels: set[str] = set()
-    label: str | None = run.label
-    root = Path(os.path.realpath(run.path)).parent.parent
-    while label and label not in labels:
-        labels.add(label)
-        record = root / label / "run.json"
-        facts = read_json(record) if record.is_file() else {}
-        found.append({"run": label, "status": facts.get("status", "gone"), "workflow": facts.get("workflow")})
-        label = facts.get("parent")
+    """The run and those whose weights it began with, back to the first; one that is gone or damaged ends the line."""
+    found = [_generation(run.label, run)]
+    with suppress(ArtefactError):
+        found.extend(_generation(name, parent) for name, parent in generations(run))
     return found
+
+
+def _generation(name: str, run: RunFolder | None) -> dict[str, Any]:
+    """weights: what it began with, as its config has it: `imagenet`, `none`, {"run": …} or {"file": …}."""
+    told: dict[str, Any] = {"run": name, "status": "gone", "workflow": None, "base": None, "weights": None}
+    if run is not None:
+        told["status"] = "damaged"
+        with suppress(TransferError):
+            facts, model = read_record(run), read_run_config(run).model_dump(mode="json")["model"]
+            told |= {"status": facts["status"], "workflow": facts["workflow"]}
+            told |= {"base": model["base"], "weights": model["weights"]}
+    return told
 
 
 def _row(run: RunFolder) -> dict[str, Any]:
