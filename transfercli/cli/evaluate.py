@@ -15,7 +15,7 @@ from transfercli.cli.tables import print_pairs, print_table
 from transfercli.errors import GateError
 from transfercli.events import counted
 
-SHOWN_MATRIX = 12
+SHOWN_MATRIX = 12  # classes up to which the whole matrix fits a terminal
 
 
 class SplitName(StrEnum):
@@ -97,6 +97,9 @@ def _show(result: dict[str, Any], shown: list[str], place: Path) -> None:
         print("\nconfusion matrix (rows: true class, columns: predicted)")
         rows = [(label, *row) for label, row in zip(labels, result["confusion_matrix"], strict=True)]
         print_table(("", *labels), rows)
+    elif pairs := confused(labels, result["confusion_matrix"]):
+        print("\nmost confused")
+        print_table(("true class", "taken for", "images"), pairs)
     _show_trust(result)
     if result["slices"]:
         print()
@@ -122,6 +125,16 @@ def _show(result: dict[str, Any], shown: list[str], place: Path) -> None:
             ],
         )
     print(f"\nreport  {place / 'report.html'}")
+
+
+def confused(labels: list[str], matrix: list[list[int]]) -> list[tuple[str, str, int]]:
+    """(true class, what it was taken for, images), the most frequent mistakes first."""
+    import numpy as np
+
+    from transfercli.evaluation.cases import most_confused
+
+    found = most_confused(np.asarray(matrix, np.int64), tuple(labels))
+    return [(one.truth, one.predicted, one.images) for one in found]
 
 
 def _show_trust(result: dict[str, Any]) -> None:
