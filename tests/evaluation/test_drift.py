@@ -27,6 +27,7 @@ def seen(digits: Any, rows: np.ndarray) -> Seen:
     return Seen(digits[0][rows], digits[1][rows])
 
 
+@pytest.mark.slow
 def test_two_random_halves_reject_as_often_as_they_may(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PERMUTATIONS", 199)
     rng, found = np.random.default_rng(0), []

@@ -7,6 +7,12 @@ import pytest
 
 from transfercli.models.bases import BASES
 
+
+def heavy(name: str):
+    """A base whose graph takes long to build."""
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
 FAMILIES = [
     "resnet18",
     "resnet50",
@@ -14,16 +20,16 @@ FAMILIES = [
     "vgg16",
     "small_cnn",
     "densenet121",
-    "inceptionv3",
+    heavy("inceptionv3"),
     "xception",
     "mobilenet",
     "mobilenetv2",
     "mobilenetv3small",
     "efficientnetb0",
     "efficientnetv2b0",
-    "nasnetmobile",
+    heavy("nasnetmobile"),
     "convnexttiny",
-    pytest.param("inceptionresnetv2", marks=pytest.mark.slow),
+    heavy("inceptionresnetv2"),
 ]
 
 
@@ -75,7 +81,7 @@ def test_a_twin_computes_what_its_base_computes_at_inference(name: str) -> None:
         assert [id(v) for v in getattr(twin, kind)] == [id(v) for v in getattr(base, kind)]
 
 
-@pytest.mark.parametrize("name", ["resnet50", "mobilenetv2", "densenet121", "inceptionv3"])
+@pytest.mark.parametrize("name", ["resnet50", "mobilenetv2", *map(heavy, ("densenet121", "inceptionv3"))])
 def test_every_variable_has_the_same_gradient_through_the_twin(name: str) -> None:
     import keras
 
@@ -248,6 +254,7 @@ def losses(base, start: list[np.ndarray], *, fold_it: bool, steps: int = 6) -> t
     return [float(model.train_on_batch(*batch)) for _ in range(steps)], model.get_weights()
 
 
+@pytest.mark.slow
 def test_training_through_a_twin_is_training_the_base_and_repeats_bit_for_bit() -> None:
     base, _ = small_base("resnet18")
     for layer in base.layers[:20]:

@@ -9,6 +9,8 @@ from transfercli.config.schema import HeadConfig
 
 SIZES = {"small_cnn": 32, "vgg16": 32, "resnet18": 32, "resnet50": 32, "densenet121": 32, "mobilenetv2": 32}
 SIZES |= {"inceptionv3": 75, "efficientnetb0": 32, "convnexttiny": 32}
+HEAVY = ("densenet121", "inceptionv3", "efficientnetb0", "convnexttiny")  # their graphs take long to build
+BASES = [pytest.param(base, marks=[pytest.mark.slow] * (base in HEAVY)) for base in SIZES]
 
 
 def built(base: str, **head):
@@ -22,7 +24,7 @@ def pixels(size: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype("uint8")
 
 
-@pytest.mark.parametrize("base", SIZES)
+@pytest.mark.parametrize("base", BASES)
 def test_what_is_below_and_above_a_cut_is_the_whole_classifier(base: str) -> None:
     from transfercli.models.surgery import cut_below
     from transfercli.transfer.stages import upper_model
@@ -35,7 +37,7 @@ def test_what_is_below_and_above_a_cut_is_the_whole_classifier(base: str) -> Non
         assert np.allclose(found, whole, atol=1e-5), unfreeze
 
 
-@pytest.mark.parametrize("base", SIZES)
+@pytest.mark.parametrize("base", BASES)
 def test_no_layer_that_trains_is_below_the_cut(base: str) -> None:
     from transfercli.models.classifier import freeze_below
     from transfercli.models.surgery import cut_below

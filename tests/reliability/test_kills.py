@@ -31,6 +31,7 @@ def zygote(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Ite
         yield started
 
 
+@pytest.mark.slow
 def test_killed_in_each_kind_of_call_a_training_goes_on_to_the_same_bits(zygote: Zygote) -> None:
     calls = calls_of(zygote, "one")
     checkpoint = next(at for at, (kind, _) in enumerate(calls) if kind == "rename")  # the end of the first epoch

@@ -26,6 +26,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 def test_of_twenty_processes_that_ask_at_once_one_gets_the_lock_twenty_times(tmp_path: Path) -> None:
     """Light processes, let go together; the winner is killed, which frees the lock for the next round."""
     for _ in range(ROUNDS):

@@ -133,6 +133,7 @@ def test_momentum_is_fitted_to_short_trainings_and_left_alone_in_long_ones() -> 
     assert base.get_layer("conv1_bn").momentum == pytest.approx(0.99)
 
 
+@pytest.mark.slow
 def test_a_fresh_base_goes_on_in_a_later_phase_to_the_same_bits(digits) -> None:
     phases, kept = [Phase("all", 1, 1e-3), Phase("all", 25, 1e-3)], {}
 

@@ -77,7 +77,10 @@ def test_with_the_cache_off_the_same_is_learnt(heir: Any) -> None:
         assert one["val_loss"] == pytest.approx(other["val_loss"], abs=1e-4)
 
 
-@pytest.mark.parametrize("stage", ["features", "epoch 2", "blend"])
+@pytest.mark.parametrize(
+    "stage",
+    [pytest.param("features", marks=pytest.mark.slow), "epoch 2", pytest.param("blend", marks=pytest.mark.slow)],
+)
 def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(heir: Any, stage: str, monkeypatch: Any) -> None:
     world, config = heir
     path = config("auto", "auto", transfer={"budget": 1000}, training={"epochs": 3})

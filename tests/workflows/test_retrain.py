@@ -106,6 +106,7 @@ def test_more_images_train_a_challenger_that_is_compared_on_the_same_images(nigh
     assert nights.night()["decision"] == "unchanged"
 
 
+@pytest.mark.slow
 def test_no_test_image_was_ever_trained_on(nights: Nights) -> None:
     nights.night()
     for last in (50, 60):
@@ -213,6 +214,7 @@ def test_a_night_that_is_stopped_is_gone_on_with_by_the_next(nights: Nights, mon
     assert Path(result["champion"]).name == begun
 
 
+@pytest.mark.slow
 def test_what_a_kill_left_is_not_gone_on_with_from_another_champion(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,7 +105,15 @@ def test_the_backend_is_set_up_before_a_keras_set_is_read(tmp_path: Path, monkey
     monkeypatch.setattr(backend, "prepare", lambda *_: order.append("prepare"))
     monkeypatch.setattr(keras_sets, "load", stop)
     (tmp_path / "run.json").write_text(
-        json.dumps({"status": "completed", "command": "", "config_folder": ".", "data": {}, "versions": {}})
+        json.dumps(
+            {
+                "status": "running",
+                "command": "",
+                "config_folder": ".",
+                "data": {"fingerprint": "", "images": {}},
+                "versions": {},
+            }
+        )
     )
     config = tmp_path / "config.yaml"
     config.write_text("name: k\ndata: {train: 'keras:mnist', image_size: 32}\nmodel: {base: small_cnn}\n")
