@@ -56,4 +56,6 @@ def test_fifty_runs_in_one_process_leave_no_memory_and_no_file_behind(
     told = f"MB {[round(one / 1e6) for one in held]}, files {files}"
     assert held[-1] < 1.05 * held[1], told  # the first compiles and fills what is kept once
     assert files[-1] == files[1], told
-    assert os.listdir(tmp_path / "temporary") == []
+    left = os.listdir(tmp_path / "temporary")  # TensorFlow's AutoGraph writes a file, once, and removes it at the end
+    assert len(left) <= 1, left
+    assert all(name.startswith("__autograph_generated_file") for name in left)
