@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from transfercli.data.manifest import read_manifest
-from transfercli.errors import BusyError, DataError, Interrupted, UsageError, WeightsError
+from transfercli.errors import BusyError, DataError, DiskError, Interrupted, UsageError, WeightsError
 from transfercli.events import Events
 from transfercli.runs import decisions
 from transfercli.runs.folder import find_run
@@ -381,3 +381,45 @@ def test_what_a_parent_in_another_experiment_learnt_from_is_no_test_image(nights
     known = {one.sha256 for one in records}
     assert result["test"]["left_out"] == sum(one.sha256 in known for one in tested) > 0
     assert result["test"]["images"] == len(tested) - result["test"]["left_out"]
+
+
+@pytest.mark.slow
+def test_where_only_drift_counts_images_like_those_before_change_nothing_and_no_path_is_logged(
+    nights: Nights, source: Any
+) -> None:
+    write_config(nights, source[1]["run"], retrain={"when": "drifted"})
+    later = {file: file.read_bytes() for file in sorted(nights.images.glob("*/*"))[1::2]}  # writers alternate with it
+    for file in later:
+        file.unlink()
+    nights.night()
+    for file, content in later.items():
+        file.write_bytes(content)
+    result = nights.night()
+    assert (result["decision"], result["challenger"]) == ("unchanged", None)
+    assert result["drift"]["images"] == 60
+    assert str(nights.runs) not in (nights.experiment / "decisions.jsonl").read_text()
+
+
+@pytest.mark.slow
+def test_a_champion_whose_run_is_gone_is_followed_by_a_first_one(nights: Nights) -> None:
+    gone = nights.night()["champion"]
+    shutil.rmtree(gone)
+    result = nights.night()
+    assert result["decision"] == "first"
+    assert result["champion"] != gone
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_at_the_export_loses_neither_champion_nor_challenger(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transfercli.workflows import retrain as module
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "export_failure", fails_with(DiskError("no space left")))
+        with pytest.raises(DiskError):
+            nights.night()
+    (trained,) = [path.parent.name for path in nights.experiment.glob("2*/run.json")]
+    assert not (nights.experiment / "champion").exists()
+    assert Path(nights.night()["champion"]).name == trained
+    assert nights.words == ["failed", "first"]

@@ -17,7 +17,6 @@ from transfercli.runs.folder import RUN_ID, decisions_file
 
 # `retrain` decides the first five; a night that ended in an error has failed; a person promotes or goes back by hand.
 PROMOTING = frozenset({"first", "promoted", "by hand", "rolled back"})
-REFUSING = frozenset({"rejected"})
 SETTLED = frozenset({"first", "promoted", "kept", "rejected", "unchanged"})
 
 

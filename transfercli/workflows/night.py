@@ -49,11 +49,6 @@ class Subject:
     def fingerprint(self) -> str:
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
 
-    def changed_since(self, other: Decision | None) -> list[str]:
-        """What is not as it was: of data, config, code and weights."""
-        known = other.facts.get("subject", {}) if other else {}
-        return [name for name, value in asdict(self).items() if known.get(name) != value]
-
 
 def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
     text = hashlib.sha256(dump(loaded.config).encode()).hexdigest()
