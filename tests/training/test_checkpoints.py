@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -118,3 +119,24 @@ def test_equal_tensors_give_equal_bytes_without_metadata(tmp_path: Path) -> None
 def test_no_checkpoint_is_an_artefact_error(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match=r"has no manifest\.json"):
         Checkpoints(tmp_path).load("best")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [],
+        {"epoch": "3"},
+        {"epoch": 3, "best_epoch": None},
+        {"epoch": 3, "best_value": "high"},
+        {"epoch": 3, "line": [3]},
+        {"epoch": 3, "line": {"epoch": 2}},
+    ],
+)
+def test_counters_that_are_none_are_an_error_though_the_manifest_vouches_for_them(saved: Checkpoints, facts) -> None:
+    folder = saved.folder / "epoch-00004"
+    (folder / "state.json").write_text(json.dumps(facts))
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    files["state.json"] = hashlib.sha256((folder / "state.json").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps({"files": dict(sorted(files.items()))}, indent=2) + "\n")
+    with pytest.raises(ArtefactError, match="counters are damaged"):
+        saved.load("last")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,49 @@ def test_a_damaged_record_is_listed_as_damaged(tmp_path: Path) -> None:
     (run / "run.json").write_text("{")
     (row,) = list_runs(tmp_path)["runs"]
     assert row["status"] == "damaged"
+
+
+def whole_record(run: Path, **facts: object) -> None:
+    run.mkdir(parents=True)
+    record = {"status": "failed", "command": "transfercli finetune c.yaml", "config_folder": "../..", "versions": {}}
+    record |= {"data": {"fingerprint": "0", "images": {}}, "workflow": "finetune", **facts}
+    (run / "run.json").write_text(json.dumps(record))
+
+
+def evaluation(content: str) -> Callable[[Path], object]:
+    def write(run: Path) -> None:
+        (run / "evaluation" / "test").mkdir(parents=True)
+        (run / "evaluation" / "test" / "metrics.json").write_text(content)
+
+    return write
+
+
+STRANGE: dict[str, Callable[[Path], object]] = {
+    "no object": evaluation("[]"),
+    "metrics are no object": evaluation('{"metrics": [1]}'),
+    "a metric is a text": evaluation('{"metrics": {"accuracy": "0.9"}}'),
+    "a metric is a truth": evaluation('{"metrics": {"accuracy": true}}'),
+    "a line is no object": lambda run: (run / "metrics.jsonl").write_text("[]\n"),
+    "a line has no epoch": lambda run: (run / "metrics.jsonl").write_text('{"loss": 1}\n'),
+    "validation metrics are a text": lambda run: (run / "run.json").write_text(
+        (run / "run.json").read_text()[:-1] + ', "metrics": "high"}'
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_what_is_no_number_is_an_error_that_names_the_file_and_the_list_goes_on(name: str, tmp_path: Path) -> None:
+    run = tmp_path / "e" / "r"
+    whole_record(run)
+    assert show_run("e/r", tmp_path)["status"] == "failed"
+    STRANGE[name](run)
+    with pytest.raises(ArtefactError, match=r"metrics.json|run.json"):
+        show_run("e/r", tmp_path)
+    assert [row["run_id"] for row in list_runs(tmp_path)["runs"]] == ["r"]
+
+
+def test_a_curve_has_gaps_where_a_line_has_no_number(tmp_path: Path) -> None:
+    run = tmp_path / "e" / "r"
+    whole_record(run)
+    (run / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": "x"}\n')
+    assert show_run("e/r", tmp_path)["curves"]["loss"] == [0.5, None]

@@ -108,3 +108,20 @@ def checked_record(facts: Any, path: Path) -> dict[str, Any]:
         if not isinstance(value, kind):
             raise ArtefactError(f"{path} is damaged: it says {str(value)[:80]!r} for {'.'.join(keys)}", RESTORE)
     return dict(facts)
+
+
+def numbers_of(facts: Any, key: str, path: Path) -> dict[str, float | None]:
+    """The names and numbers (or nulls) that a file says under `key`; empty where it says nothing there.
+
+    `ArtefactError` where something else stands there: whoever draws or compares them relies on numbers.
+    """
+    found = facts.get(key) if isinstance(facts, dict) else facts
+    if found is None and isinstance(facts, dict):
+        return {}
+    if not isinstance(found, dict) or not all(value is None or is_number(value) for value in found.values()):
+        raise ArtefactError(f"{path} is damaged: it says {str(found)[:80]!r} for {key}", RESTORE)
+    return dict(found)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

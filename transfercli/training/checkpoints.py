@@ -21,6 +21,7 @@ from transfercli.events import Events
 from transfercli.models.safe_tensors import Tensors, read_safetensors
 from transfercli.models.weight_files import file_sha256
 from transfercli.runs import atomic
+from transfercli.training.progress import parsed_progress
 from transfercli.training.tensor_file import tensors_sha256, write_tensors
 
 MODEL, STATE, PROGRESS, MANIFEST = "model.safetensors", "state.safetensors", "state.json", "manifest.json"
@@ -144,7 +145,7 @@ def _read(folder: Path) -> Checkpoint:
     model = read_safetensors(folder / MODEL)
     if _BESIDE in hashes:
         model |= read_safetensors(folder.resolve().parent / FROZEN)
-    progress = json.loads((folder / PROGRESS).read_bytes())
+    progress = parsed_progress((folder / PROGRESS).read_bytes())
     return Checkpoint(dict(sorted(model.items())), read_safetensors(folder / STATE), progress)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from transfercli.errors import ArtefactError
 from transfercli.runs import atomic
+from transfercli.runs.foreign import RESTORE
 
 Line = dict[str, Any]
 
@@ -19,20 +20,23 @@ def append(path: Path, line: Line) -> None:
 def read(path: Path) -> list[Line]:
     """The whole lines of the file; a last line that was cut short by a kill is left out.
 
-    Raises `ArtefactError` where it is there and cannot be read.
+    Raises `ArtefactError` where it is there and cannot be read, or a line is no epoch's.
     """
     if not path.exists():
         return []
     try:
         texts = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise ArtefactError(f"{path.name} in {path.parent.name} cannot be read: {error}", "restore the run") from error
+        raise ArtefactError(f"{path.name} in {path.parent.name} cannot be read: {error}", RESTORE) from error
     lines = []
     for text in texts:
         try:
-            lines.append(json.loads(text))
-        except ValueError:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(line, dict) or not isinstance(line.get("epoch"), int):
+            raise ArtefactError(f"{path.name} in {path.parent.name} has a line of no epoch: {text[:80]!r}", RESTORE)
+        lines.append(line)
     return lines
 
 

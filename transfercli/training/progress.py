@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from transfercli.config.schema import TrainingConfig
+from transfercli.errors import ArtefactError
+from transfercli.runs.foreign import RESTORE
 from transfercli.training.phases import Phase
 
 Line = dict[str, Any]  # of metrics.jsonl
@@ -66,3 +68,23 @@ class Progress:
             return False
         self.best_value, self.best_epoch = value, line["epoch"]
         return True
+
+
+def parsed_progress(text: bytes) -> dict[str, Any]:
+    """The counters of a checkpoint; `ArtefactError` where they are no counters.
+
+    The stranger who made a run made its manifest, too, so a hash that is right says nothing of what was hashed.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        progress = TypeAdapter(Progress).validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "all of it"
+        raise ArtefactError(f"the checkpoint's counters are damaged: {place}: {first['msg']}", RESTORE) from None
+    if progress.line and progress.line.get("epoch") != progress.epoch:
+        raise ArtefactError(
+            f"the checkpoint's counters are damaged: its line is of another epoch than {progress.epoch}", RESTORE
+        )
+    return asdict(progress)

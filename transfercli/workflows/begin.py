@@ -12,7 +12,7 @@ from transfercli.data.manifest import write_assignments, write_manifest
 from transfercli.errors import DataError, DiskError, Interrupted
 from transfercli.events import Events
 from transfercli.runs import atomic, record
-from transfercli.runs.folder import has_checkpoint, read_json, remove_results, splits_file, status_of
+from transfercli.runs.folder import has_checkpoint, read_record, remove_results, splits_file, status_of
 from transfercli.workflows.again import facts_of_rerun, tell_differences
 from transfercli.workflows.data import fingerprint
 
@@ -40,7 +40,7 @@ def begin_run(job: Job, setup: Setup, source: Source, report: Transplant | None,
     events.attach_log(run.log)
     if fresh:
         _create_record(job, setup, source, events)
-    elif read_json(run.record)["data"]["fingerprint"] != fingerprint(dataset):
+    elif read_record(run)["data"]["fingerprint"] != fingerprint(dataset):
         raise DataError(
             f"the data changed since {run.label} started, so it cannot go on to the same result",
             "start a new run, or put the images back",

@@ -10,6 +10,7 @@ from typing import Any
 from transfercli.errors import ArtefactError, TransferError
 from transfercli.runs import decisions
 from transfercli.runs.folder import RunFolder, all_runs, find_run, read_json, read_record
+from transfercli.runs.foreign import is_number, numbers_of
 from transfercli.workflows.lineage import generations
 from transfercli.workflows.model import read_run_config
 
@@ -40,17 +41,17 @@ def show_run(text: str, runs: Path) -> dict[str, Any]:
     from transfercli.training import history
 
     run = find_run(text, runs)
-    facts = read_json(run.record)
+    facts = read_record(run)
     lines = history.read(run.metrics)
     return {
         **_row(run),
         "command": facts.get("command"),
         "failure": facts.get("failure"),
         "best_epoch": facts.get("best_epoch"),
-        "metrics": facts.get("metrics"),
-        "seconds": facts.get("seconds"),
-        "curves": {name: [line.get(name) for line in lines] for name in CURVES},
-        "evaluations": {place.name: read_json(place / "metrics.json")["metrics"] for place in _evaluations(run)},
+        "metrics": numbers_of(facts, "metrics", run.record) or None,
+        "seconds": numbers_of(facts, "seconds", run.record) or None,
+        "curves": {name: [_number(line.get(name)) for line in lines] for name in CURVES},
+        "evaluations": {place.name: _evaluated(place) for place in _evaluations(run)},
         "lineage": lineage(run),
         "files": [
             {"path": file.relative_to(run.path).as_posix(), "bytes": file.stat().st_size}
@@ -83,12 +84,13 @@ def _generation(name: str, run: RunFolder | None) -> dict[str, Any]:
 def _row(run: RunFolder) -> dict[str, Any]:
     row: dict[str, Any] = {"run": str(run.path), "experiment": run.experiment, "run_id": run.run_id}
     try:
-        facts = read_json(run.record)
-        metrics, seconds = facts.get("metrics") or {}, facts.get("seconds") or {}
+        facts = read_record(run)
+        metrics, seconds = (numbers_of(facts, name, run.record) for name in ("metrics", "seconds"))
         row |= {"status": facts["status"], "created": facts.get("created"), "workflow": facts.get("workflow")}
         row |= {"val_accuracy": metrics.get("val_accuracy"), "total_seconds": seconds.get("total")}
-        row["test_accuracy"] = _test_accuracy(run)
-    except (ArtefactError, KeyError, AttributeError, TypeError):
+        place = run.evaluation("test")
+        row["test_accuracy"] = _evaluated(place)["accuracy"] if _is_evaluated(place) else None
+    except ArtefactError:
         row |= {"status": "damaged", "created": None, "workflow": None}
         row |= dict.fromkeys(("val_accuracy", "total_seconds", "test_accuracy"))
     parent = run.path.parent
@@ -99,12 +101,23 @@ def _row(run: RunFolder) -> dict[str, Any]:
     return row
 
 
-def _test_accuracy(run: RunFolder) -> float | None:
-    place = run.evaluation("test") / "metrics.json"
-    value: float | None = read_json(place)["metrics"]["accuracy"] if place.is_file() else None
-    return value
+def _evaluated(place: Path) -> dict[str, float | None]:
+    """The metrics of an evaluation; `ArtefactError` where its metrics.json is damaged."""
+    metrics = numbers_of(read_json(place / "metrics.json"), "metrics", place / "metrics.json")
+    return {"accuracy": None} | metrics
+
+
+def _is_evaluated(place: Path) -> bool:
+    return (place / "metrics.json").is_file()
 
 
 def _evaluations(run: RunFolder) -> list[Path]:
-    places = sorted(run.evaluations.iterdir()) if run.evaluations.is_dir() else []
-    return [place for place in places if (place / "metrics.json").is_file()]
+    return (
+        [place for place in sorted(run.evaluations.iterdir()) if _is_evaluated(place)]
+        if run.evaluations.is_dir()
+        else []
+    )
+
+
+def _number(value: Any) -> float | None:
+    return value if is_number(value) else None
