@@ -22,9 +22,15 @@ def _photo(height: int = 240, width: int = 320) -> Image.Image:
 
 
 def _turned(file: Path) -> None:
+    _photo().save(file, exif=_exif("<", 6))
+
+
+def _exif(endian: str, orientation: int) -> Image.Exif:
+    """As a camera writes it, the orientation between other entries."""
     exif = Image.Exif()
-    exif[0x0112] = 6
-    _photo().save(file, exif=exif)
+    exif.endian = endian
+    exif.update({0x010F: "maker", 0x0112: orientation, 0x0131: "software"})
+    return exif
 
 
 def _transparent() -> Image.Image:
@@ -45,7 +51,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], None], int | None]] = {
     "JPEG with full chroma": ("jpg", lambda file: _photo().save(file, subsampling=0), 0),
     "huge JPEG": ("jpg", lambda file: _photo(3000, 4000).save(file), 1),
     "CMYK JPEG": ("jpg", lambda file: _photo().convert("CMYK").save(file), 1),
-    "JPEG turned by EXIF": ("jpg", _turned, None),
+    "JPEG turned by EXIF": ("jpg", _turned, 0),
     "palette PNG": ("png", lambda file: _photo().quantize(64).save(file), 0),
     "palette PNG, one colour transparent": ("png", lambda file: _photo().quantize(64).save(file, transparency=3), 0),
     "PNG with transparency": ("png", lambda file: _transparent().save(file), 0),
@@ -88,3 +94,34 @@ def test_the_graph_sees_the_pixels_that_the_program_sees(kind, decode, tmp_path)
         assert found is None or np.abs(found.astype(int) - expected).max() > 1
     else:
         assert np.abs(found.astype(int) - expected).max() <= allowed
+
+
+@pytest.mark.parametrize("endian", ["<", ">"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_jpeg_is_turned_as_its_exif_data_says(endian, orientation, decode, tmp_path):
+    import tensorflow as tf
+
+    file = tmp_path / "image.jpg"
+    _photo().save(file, exif=_exif(endian, orientation))
+    expected = decode_file(str(file), Geometry(*SIZE)).pixels
+    assert expected is not None
+    found = decode(tf.constant([file.read_bytes()])).numpy()[0]
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"II*\0",
+        b"II*\0\xff\xff\xff\xff",
+        b"MM\0*\0\0\0\x08\xff\xff\0",
+        b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0",
+    ],
+)
+def test_damaged_exif_data_turns_nothing(damage):
+    import tensorflow as tf
+
+    from transfercli.export.upright import orientation
+
+    assert int(orientation(tf.constant(b"\xff\xd8\xff\xe1\0\x40Exif\0\0" + damage))) == 1
+    assert int(orientation(tf.constant(b""))) == 1

@@ -13,6 +13,7 @@ import tensorflow as tf
 from transfercli.data.decode import REDUCED_SIDE
 from transfercli.export.resample import resample
 from transfercli.export.spec import ExportSpec
+from transfercli.export.upright import upright
 
 _REDUCTIONS = (1, 2, 4, 8)  # what a JPEG decoder can do while it inverts the DCT
 
@@ -24,7 +25,7 @@ def decode_batch(encoded: Any, spec: ExportSpec) -> Any:
     def one(content: Any) -> Any:
         image = tf.cond(
             tf.io.is_jpeg(content),
-            lambda: _decode_jpeg(content, 2 * max(height, width)),
+            lambda: upright(_decode_jpeg(content, 2 * max(height, width)), content),
             lambda: tf.io.decode_image(content, channels=3, expand_animations=False),
         )
         image.set_shape((None, None, 3))
