@@ -108,7 +108,25 @@ def _eight_bits(model: Any, job: Writing) -> Any:
             op_types_to_quantize=list(QUANTISED),
             nodes_to_exclude=_last_layer(model),
         )
-        return onnx.load(os.fspath(small))
+        return _briefly_named(onnx.load(os.fspath(small)))
+
+
+def _briefly_named(model: Any) -> Any:
+    """Inner tensors by number: quantisation names each scale after a whole path, of which small networks consist.
+
+    Nodes keep their names, which tell the layers apart.
+    """
+    graph = model.graph
+    inner = [tensor.name for tensor in graph.initializer]
+    inner += [name for node in graph.node for name in node.output if name != PROBABILITIES]
+    brief = {name: format(number, "x") for number, name in enumerate(inner)}
+    for tensor in graph.initializer:
+        tensor.name = brief[tensor.name]
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [brief.get(name, name) for name in names]
+    del graph.value_info[:]  # shapes by name, which whoever loads the file infers
+    return model
 
 
 @contextmanager
