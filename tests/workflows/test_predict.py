@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from tests.export.kinds import KINDS
 from transfercli.cli.predict import WRITERS, Lines
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.events import Events
@@ -27,6 +29,15 @@ def run(source: Any) -> Any:
     world, result = source
     files = sorted((world.samples / "digits-source" / "test").rglob("*.png"))[::5]
     return world, Path(result["run"]), [str(file) for file in files]
+
+
+@pytest.fixture(scope="module")
+def exported(run: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """(folder, {format: path as the result tells it}) of a SavedModel and an ONNX file of the run."""
+    world, folder, _ = run
+    out = tmp_path_factory.mktemp("exported")
+    made = export_run(ExportCall(str(folder), world.runs, ("onnx", "saved_model"), out=out), Events())["artefacts"]
+    return out, {one["format"]: one["path"] for one in made}
 
 
 def said(world: Any, name: Any, paths: list[str], **options: Any) -> list[Prediction]:
@@ -75,25 +86,56 @@ def test_where_all_fail_every_one_is_told_before_the_error(run: Any, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["onnx", "saved_model"])
-def test_an_artefact_answers_as_the_run_does(run: Any, name: str, tmp_path: Path) -> None:
+def test_an_artefact_answers_as_the_run_does(run: Any, exported: Any, name: str) -> None:
     world, folder, files = run
-    (result,) = export_run(ExportCall(str(folder), world.runs, (name,), out=tmp_path), Events())["artefacts"]
+    out, paths = exported
     expected = said(world, folder, files, top=5)
-    for place in (tmp_path / name, result["path"]):
+    for place in (out / name, paths[name]):
         found = said(world, place, files, top=5)
         for one, other in zip(found, expected, strict=True):
             assert one.top[0][0] == other.top[0][0]
             assert dict(one.top) == pytest.approx(dict(other.top), abs=1e-4)
 
 
-def test_a_lone_artefact_has_its_card_with_it_and_one_without_is_refused(run: Any, tmp_path: Path) -> None:
-    import onnx
+def test_every_kind_of_file_has_one_label_through_predict_the_run_and_the_bytes(
+    run: Any, exported: Any, tmp_path: Path
+) -> None:
+    import tensorflow as tf
+
+    from transfercli.evaluation.predictions import Predictions
+    from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
 
     world, folder, files = run
-    export_run(ExportCall(str(folder), world.runs, ("onnx",), out=tmp_path), Events())
+    with Image.open(files[7]) as digit:
+        photo = digit.convert("RGB").resize((320, 240), Image.Resampling.BICUBIC)
+    (tmp_path / "1").mkdir()
+    for kind, (extension, write, _) in KINDS.items():
+        write(photo, tmp_path / "1" / f"{kind}.{extension}")
+    found = {Path(one.path).name: one.top[0] for one in said(world, folder, [str(tmp_path)])}
+    evaluate_run(EvaluateRequest(str(folder), world.runs, data=tmp_path), Events())
+    table = Predictions.read_csv(folder / "evaluation" / f"test-{tmp_path.name}" / "predictions.csv")
+    evaluated = {Path(path).name: table.labels[row] for path, row in zip(table.paths, table.predicted, strict=True)}
+    assert len(found) == len(KINDS)
+    assert evaluated == {name: label for name, (label, _) in found.items()}
+    served = tf.saved_model.load(str(exported[0] / "saved_model" / "1"))  # noqa: TID251 - written by this very test
+    serve = served.signatures["serve_bytes"]
+    for name, (label, probability) in found.items():
+        if not name.startswith("TIFF"):
+            answer = serve(tf.constant([(tmp_path / "1" / name).read_bytes()]))
+            best = int(answer["probabilities"][0].numpy().argmax())
+            assert answer["labels"][best].numpy().decode() == label, name
+            assert float(answer["probabilities"][0][best]) == pytest.approx(probability, abs=0.02), name
+
+
+def test_a_lone_artefact_has_its_card_with_it_and_one_without_is_refused(
+    run: Any, exported: Any, tmp_path: Path
+) -> None:
+    import onnx
+
+    world, _, files = run
     lone = tmp_path / "lone.onnx"
-    lone.write_bytes((tmp_path / "onnx" / "model.onnx").read_bytes())
-    assert said(world, lone, files[:3]) == said(world, tmp_path / "onnx", files[:3])
+    lone.write_bytes((exported[0] / "onnx" / "model.onnx").read_bytes())
+    assert said(world, lone, files[:3]) == said(world, exported[0] / "onnx", files[:3])
     model = onnx.load(lone)
     del model.metadata_props[:]
     onnx.save(model, lone)
