@@ -51,9 +51,12 @@ def _apps(names: str, size: int, preprocessing: str, stages: str, **more: Any) -
     }
 
 
+# As the documentation of keras.applications had them until 2020, and the weights' own repositories have them still.
 _VGG = "ImageNet weights of the Visual Geometry Group, Oxford (CC BY 4.0)"
 _HE = "ImageNet weights of He et al. (MIT)"
 _HUANG = "ImageNet weights of Huang et al. (BSD-3-Clause)"
+_CHOLLET = "ImageNet weights of Chollet (MIT)"
+_LIU = "ImageNet weights of facebookresearch/ConvNeXt (MIT)"
 _OWN = "transfercli.models.networks"
 _BLOCK = r"^(block\d+)"
 _CONV = r"^(conv\d)"
@@ -73,7 +76,7 @@ BASES: dict[str, Base] = {
     **_apps("DenseNet121 DenseNet169 DenseNet201", 224, "torch", _CONV, licence=_HUANG),
     **_apps("InceptionV3", 299, "symmetric", r"^(mixed\d+)$", minimum=75, closes=True),
     **_apps("InceptionResNetV2", 299, "symmetric", r"^(mixed_\w+)$", minimum=75, closes=True),
-    **_apps("Xception", 299, "symmetric", _BLOCK, minimum=71),
+    **_apps("Xception", 299, "symmetric", _BLOCK, minimum=71, licence=_CHOLLET),
     **_apps("MobileNet", 224, "symmetric", r"^(conv_dw_\d+)$"),
     **_apps("MobileNetV2", 224, "symmetric", r"^(block_\d+)"),
     **_apps("MobileNetV3Small MobileNetV3Large", 224, "included", r"^(expanded_conv(?:_\d+)?)_"),
@@ -85,7 +88,13 @@ BASES: dict[str, Base] = {
     },
     **_apps("NASNetMobile", 224, "symmetric", r"^((?:normal|reduction)_concat_\w+)$", closes=True),
     **_apps("NASNetLarge", 331, "symmetric", r"^((?:normal|reduction)_concat_\w+)$", closes=True),
-    **_apps("ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge", 224, "included", r"_(stage_\d)_"),
+    **_apps(
+        "ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge",
+        224,
+        "included",
+        r"_(stage_\d)_",
+        licence=_LIU,
+    ),
 }
 
 
