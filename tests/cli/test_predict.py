@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +100,26 @@ def test_what_names_neither_run_nor_artefact_is_exit_6(tmp_path: Path) -> None:
     code, _, err = ended(tmp_path / "nothing.onnx", "x.png")
     assert code == 6
     assert "no run" in err
+
+
+def test_a_drop_folder_is_answered_until_ctrl_c(artefact: Path, digits_folder: Path, tmp_path: Path) -> None:
+    files = sorted((digits_folder / "digits" / "test" / "0").glob("*.png"))[:2]
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    with started(artefact, files[0], "--watch", inbox) as process:
+        assert process.stdout
+        assert json.loads(process.stdout.readline())["path"] == str(files[0])
+        shutil.copy(files[1], inbox / "a.png")
+        assert json.loads(process.stdout.readline())["path"] == str(inbox / "a.png")
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == b""
+        assert process.stderr
+        assert "Traceback" not in process.stderr.read().decode()
+    assert process.returncode == 130
+
+
+def test_a_drop_folder_needs_a_folder_and_no_json(artefact: Path, tmp_path: Path) -> None:
+    assert ended(artefact, "--watch", tmp_path / "none")[0] == 4
+    assert ended(artefact, "--watch", tmp_path, "--json")[0] == 2
+    code, _, told = ended(artefact)
+    assert (code, "--watch DIR" in told) == (2, True)

@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from transfercli.cli.exits import error_object, run_command
 from transfercli.cli.options import RUNS, Json, Quiet, Runs, Verbose
-from transfercli.errors import DataError
+from transfercli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from transfercli.workflows.predict import Prediction, Predictions
@@ -35,11 +36,11 @@ def predict(
         ),
     ],
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="PATH...", help="image files, folders, patterns, or - for a list on stdin", show_default=False
         ),
-    ],
+    ] = None,
     top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="classes told of each image")] = 5,
     lines: Annotated[Lines, typer.Option("--format", help="one JSON object a line, or CSV with a header")] = (
         Lines.jsonl
@@ -47,6 +48,14 @@ def predict(
     abstain: Annotated[
         bool, typer.Option("--abstain", help="mark what the run is not sure of, or has seen nothing like")
     ] = False,
+    watch: Annotated[
+        Path | None,
+        typer.Option(
+            "--watch",
+            metavar="DIR",
+            help="a drop folder: answer its images, then each that comes into it, until stopped",
+        ),
+    ] = None,
     runs: Runs = RUNS,
     json: Json = False,
     quiet: Quiet = False,
@@ -58,7 +67,15 @@ def predict(
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.predict import PredictCall, predict_images
 
-        predictions = predict_images(PredictCall(run, runs, tuple(paths), top, abstain), console)
+        if not paths and watch is None:
+            raise UsageError(
+                "predict needs images; received none", "name files or folders, - for a list, or --watch DIR"
+            )
+        if json and watch is not None:
+            raise UsageError(
+                "--json prints one object at the end, and --watch has none", "without --json: a line an image"
+            )
+        predictions = predict_images(PredictCall(run, runs, tuple(paths or ()), top, abstain, watch), console)
         if json:
             return _whole(predictions)
         try:

@@ -114,7 +114,7 @@ def _eight_bits(model: Any, job: Writing) -> Any:
 def _briefly_named(model: Any) -> Any:
     """Inner tensors by number: quantisation names each scale after a whole path, of which small networks consist.
 
-    Nodes keep their names, which tell the layers apart.
+    The nodes of the network keep their names, which tell its layers apart; those of quantisation have none.
     """
     graph = model.graph
     inner = [tensor.name for tensor in graph.initializer]
@@ -125,6 +125,8 @@ def _briefly_named(model: Any) -> Any:
     for node in graph.node:
         for names in (node.input, node.output):
             names[:] = [brief.get(name, name) for name in names]
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            node.name = ""
     del graph.value_info[:]  # shapes by name, which whoever loads the file infers
     return model
 

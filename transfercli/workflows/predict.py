@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.data.dropped import dropped
 from transfercli.data.ingest import usable_cores
-from transfercli.data.names import Feed, named_images, names_on
+from transfercli.data.names import Feed, Named, named_images, names_on
 from transfercli.data.stream import Decoder, Outcome, in_order
 from transfercli.errors import DataError
 from transfercli.events import Events, counted
@@ -27,13 +28,17 @@ DEFAULT_TOP = 5
 
 @dataclass(frozen=True)
 class PredictCall:
-    """run: a run as typed, or an exported artefact. paths: files, folders, patterns, `-`. top: classes an image."""
+    """run: a run as typed, or an exported artefact. paths: files, folders, patterns, `-`. top: classes an image.
+
+    watch: a drop folder, whose images are answered after those, and then as they come, for ever.
+    """
 
     run: str
     runs: Path
     paths: tuple[str, ...]
     top: int = DEFAULT_TOP
     abstain: bool = False
+    watch: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,12 @@ class Predictions:
 
 
 def predict_images(call: PredictCall, events: Events) -> Predictions:
-    """Raises `ArtefactError` where there is no such model; the network itself is loaded with the first answer."""
+    """Raises `ArtefactError` where there is no such model, `DataError` where there is no such drop folder.
+
+    The network itself is loaded with the first answer.
+    """
+    if call.watch is not None and not call.watch.is_dir():
+        raise DataError(f"--watch must name a folder; {call.watch} is none", "create it first")
     source = find_source(call.run, call.runs, events)
     return Predictions(min(call.top, len(source.labels)), _all_answers(source, call, events))
 
@@ -76,7 +86,7 @@ def predict_images(call: PredictCall, events: Events) -> Predictions:
 def _all_answers(source: Source, call: PredictCall, events: Events) -> Iterator[Prediction]:
     failed = done = 0
     with Decoder(source.geometry, min(source.threads or usable_cores(), usable_cores())) as decoder:
-        feed = Feed(named_images(call.paths, lambda: names_on(STDIN)))
+        feed = Feed(_names(call))
         answer = source.load()  # the workers start meanwhile
         for prediction in _answers(in_order(feed, decoder, 3 * BATCH), answer, source.labels, call):
             if prediction is None:
@@ -91,6 +101,12 @@ def _all_answers(source: Source, call: PredictCall, events: Events) -> Iterator[
         raise DataError(f"not one of {counted(done, 'image')} could be read", "each line says why")
     if failed:
         events.warn(f"{failed} of {counted(done, 'image')} could not be read; their lines say why")
+
+
+def _names(call: PredictCall) -> Iterator[Named]:
+    yield from named_images(call.paths, lambda: names_on(STDIN))
+    if call.watch is not None:
+        yield from dropped(call.watch)
 
 
 def _answers(
