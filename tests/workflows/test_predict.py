@@ -211,3 +211,13 @@ def test_a_line_is_one_json_object(run: Any) -> None:
     out = io.StringIO()
     WRITERS[Lines.jsonl](predict_images(PredictCall(str(folder), world.runs, (files[0],)), Events()), out)
     assert json.loads(out.getvalue())["label"] == "0"
+
+
+def test_with_abstain_the_run_s_own_calibration_decides(run: Any) -> None:
+    world, folder, files = run
+    trust = json.loads((folder / "calibration.json").read_text())
+    found = said(world, folder, files, abstain=True)
+    unsure = [trust["confidence"] is None or one.top[0][1] < trust["confidence"] for one in found]
+    assert any(unsure)
+    assert all(one.abstained for one, doubted in zip(found, unsure, strict=True) if doubted)
+    assert not any(one.abstained for one in said(world, folder, files))
