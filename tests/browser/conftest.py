@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,51 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 NAMES = tuple(f"digit {number}" for number in range(10))
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+@dataclass
+class Visit:
+    """An open page, what it logged and what it asked for."""
+
+    page: Any
+    file: Path
+    logged: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def on_desktop(browser: Any, file: Path) -> Iterator[Any]:
+    """A page of its own, which a test may change."""
+    context = browser.new_context(viewport=DESKTOP)
+    page = context.new_page()
+    page.goto(file.as_uri(), wait_until="load")
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="session", params=["report", "comparison", "comparisons"])
+def page_file(request: pytest.FixtureRequest) -> Path:
+    """Each page in turn."""
+    return request.getfixturevalue(f"{request.param}_file")
+
+
+@pytest.fixture(
+    scope="session",
+    params=[(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")],
+    ids=["desktop-light", "desktop-dark", "phone-light", "phone-dark"],
+)
+def visit(request: pytest.FixtureRequest, browser: Any, page_file: Path) -> Iterator[Visit]:
+    """Each page, on each screen, in each light."""
+    size, scheme = request.param
+    context = browser.new_context(viewport=size, color_scheme=scheme)
+    found = Visit(context.new_page(), page_file)
+    found.page.on("console", lambda message: found.logged.append(message.text))
+    found.page.on("pageerror", lambda error: found.logged.append(str(error)))
+    found.page.on("request", lambda request: found.asked.append(request.url))
+    found.page.goto(page_file.as_uri(), wait_until="load")
+    yield found
+    context.close()
 
 
 @pytest.fixture(scope="session")
@@ -68,4 +114,27 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render_report(evaluation, predictions, context, b"png"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def comparison_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A better challenger; an image of it is gone, and class names are hostile."""
+    from tests.evaluation.duels import duels
+    from transfercli.evaluation.compare_page import render_comparisons
+
+    path = tmp_path_factory.mktemp("comparison") / "page.html"
+    names = tuple(f"<b>digit {number}</b>" for number in range(10))
+    path.write_text(render_comparisons(duels(names)[1:], "test", "transfercli runs compare a b"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def comparisons_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A worse and a better challenger."""
+    from tests.evaluation.duels import duels
+    from transfercli.evaluation.compare_page import render_comparisons
+
+    path = tmp_path_factory.mktemp("comparisons") / "page.html"
+    path.write_text(render_comparisons(duels(), "test", "transfercli runs compare a b c"), encoding="utf-8")
     return path

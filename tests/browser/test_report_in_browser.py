@@ -3,93 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.browser.conftest import on_desktop
+
 pytestmark = pytest.mark.browser
 
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 SECTIONS = (
     "verdict", "metrics", "classes", "training", "confusion", "calibration", "coverage", "mistakes", "unsure", "right",
     "labels", "slices", "data", "config", "environment", "reproduce",
 )  # fmt: skip
 
 
-@dataclass
-class Visit:
-    """An open page, what it logged and what it asked for."""
-
-    page: Any
-    logged: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(
-    scope="module",
-    params=[(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")],
-    ids=["desktop-light", "desktop-dark", "phone-light", "phone-dark"],
-)
-def visit(request: pytest.FixtureRequest, browser: Any, report_file: Path) -> Iterator[Visit]:
-    size, scheme = request.param
-    context = browser.new_context(viewport=size, color_scheme=scheme)
-    found = Visit(context.new_page())
-    found.page.on("console", lambda message: found.logged.append(message.text))
-    found.page.on("pageerror", lambda error: found.logged.append(str(error)))
-    found.page.on("request", lambda request: found.asked.append(request.url))
-    found.page.goto(report_file.as_uri(), wait_until="load")
-    yield found
-    context.close()
-
-
-def test_nothing_is_logged_and_nothing_asked_for_but_the_page(visit: Visit, report_file: Path) -> None:
-    assert visit.logged == []
-    assert [url for url in visit.asked if not url.startswith("data:")] == [report_file.as_uri()]
-
-
-def test_every_section_is_seen_and_no_line_is_wider_than_the_screen(visit: Visit) -> None:
-    for name in SECTIONS:
-        assert visit.page.locator(f"section#{name}").is_visible(), name
-    assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
-def test_all_pictures_show(visit: Visit) -> None:
-    broken = "[...document.images].filter((image) => image.complete && !image.naturalWidth).map((image) => image.alt)"
-    # confusion_matrix.png of the fixture is no picture, and is not on the page of ten classes
-    assert visit.page.evaluate(broken) == []
-
-
-def test_axe_finds_nothing(visit: Visit) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(visit.page).response["violations"]
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
-
-
-def test_the_keyboard_reaches_everything_that_does_something(visit: Visit) -> None:
-    page = visit.page
-    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
-    wanted = page.evaluate(
-        "[...document.querySelectorAll('a, button, select, summary, [tabindex=\"0\"]')]"
-        ".filter((one) => one.checkVisibility()).length"
-    )
-    reached = set()
-    for _ in range(wanted + 5):
-        page.keyboard.press("Tab")
-        reached.add(page.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
-    nowhere = page.evaluate("[...document.querySelectorAll('*')].indexOf(document.body)")
-    assert len(reached - {nowhere, -1}) >= wanted
-
-
 @pytest.fixture
 def fresh(browser: Any, report_file: Path) -> Iterator[Any]:
-    context = browser.new_context(viewport=DESKTOP)
-    page = context.new_page()
-    page.goto(report_file.as_uri(), wait_until="load")
-    yield page
-    context.close()
+    with on_desktop(browser, report_file) as page:
+        yield page
 
 
 def test_a_cell_of_the_matrix_leads_to_its_images(fresh: Any) -> None:

@@ -14,6 +14,8 @@ from sklearn.datasets import load_digits
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Dataset
+from transfercli.data.decode import Geometry
+from transfercli.data.ingest import Reading
 from transfercli.data.load import DataRequest, load_dataset
 from transfercli.events import Events
 
@@ -40,6 +42,12 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 @pytest.fixture
 def events() -> Recorder:
     return Recorder()
+
+
+@pytest.fixture
+def reading(events: Recorder) -> Reading:
+    """How `load` reads, too."""
+    return Reading(Geometry(16, 16), 0.01, ComputeConfig(), events)
 
 
 @pytest.fixture(scope="session")

@@ -9,20 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfercli.config.schema import ComputeConfig
 from transfercli.data.dataset import Dataset, Split
-from transfercli.data.decode import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.errors import DataError
 
 Load = Callable[..., Dataset]
 TWO = {"cat": 20, "dog": 20}
-
-
-@pytest.fixture
-def reading(events: Any) -> Reading:
-    return Reading(Geometry(16, 16), 0.01, ComputeConfig(), events)
 
 
 def everything(split: Split) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from transfercli.evaluation.cases import (
     SHOWN,
+    changes,
     doubtful_labels,
     least_sure,
     most_confused,
@@ -33,6 +34,18 @@ def test_the_least_sure_may_be_right(digits: Predictions) -> None:
     cases = least_sure(digits)
     assert [case.confidence for case in cases] == sorted(digits.confidence)[:SHOWN]
     assert {case.right for case in cases} == {True, False}
+
+
+def test_changes_are_those_on_which_the_two_differ_most_first() -> None:
+    champion, challenger = (
+        Predictions(tuple("abcde"), ("x", "y"), np.zeros(5, int), np.array([[right, 1 - right] for right in rights]))
+        for rights in ([0.4, 0.1, 0.9, 0.2, 0.9], [0.6, 0.9, 0.3, 0.3, 0.8])
+    )
+    fixed, broken = changes(champion, challenger)
+    assert [(one.champion.path, one.challenger.path) for one in fixed] == [("b", "b"), ("a", "a")]
+    assert [one.champion.confidence for one in fixed] == [0.9, 0.6]
+    assert [(one.champion.right, one.challenger.right, one.challenger.path) for one in broken] == [(True, False, "c")]
+    assert [one.challenger.path for one in changes(champion, challenger, most=1)[0]] == ["b"]
 
 
 def test_equals_keep_the_order_of_the_split() -> None:

@@ -40,6 +40,19 @@ def test_less_of_a_loss_is_a_gain(make: Callable[..., Predictions]) -> None:
     assert gain is not None
     assert bounds is not None
     assert bounds[0] < gain < bounds[1]
+    assert bounds[0] > 0
+    assert found.says("log_loss") == "better"
+    assert compare(new, old).says("log_loss") == "worse"
+
+
+def test_what_is_said_of_a_metric_follows_from_its_interval_alone(make: Callable[..., Predictions]) -> None:
+    targets = [0, 1] * 30
+    few, many = make(targets, [*targets[:59], 0]), make(targets, targets[:40] + [0] * 20)
+    whole = make(targets, targets)
+    assert compare(many, whole).says("accuracy") == compare(many, whole).as_json()["verdict"] == "better"
+    assert compare(whole, many).says("recall[class 1]") == "worse"
+    assert compare(whole, few).says("accuracy") == "no difference"
+    assert compare(whole, whole).says("accuracy") == "no difference"
 
 
 def test_equal_predictions_differ_in_nothing_and_claim_no_certainty(digits: Predictions) -> None:

@@ -4,12 +4,12 @@ import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.evaluation.page_reading import Page
 from transfercli.evaluation.gates import resolve
 from transfercli.evaluation.heat import Explanation
 from transfercli.evaluation.matrix import BEHIND_ALL
@@ -23,7 +23,6 @@ SECTIONS = (
     "verdict", "metrics", "classes", "training", "confusion", "calibration", "coverage", "mistakes", "unsure", "right",
     "labels", "slices", "data", "config", "environment", "reproduce",
 )  # fmt: skip
-VOID = {"meta", "link", "img", "br", "input"}
 OPTIONAL = {"coverage", "slices"}
 TRUST = {
     "risk_coverage": {"coverage": [0.5, 1.0], "accuracy": [1.0, 0.9], "confidence": [0.8, 0.3], "aurc": 0.0321},
@@ -58,40 +57,6 @@ CONTEXT = ReportContext(
 )
 
 SIDES = Slice(("left", "right") * 300, ("left", "right"))
-
-
-class Page(HTMLParser):
-    """What the tests ask about a page; fails where tags do not match."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-    @property
-    def words(self) -> str:
-        return " ".join(" ".join(self.text).split())
 
 
 def _page(predictions: Predictions, context: ReportContext = CONTEXT, **options: Any) -> Page:

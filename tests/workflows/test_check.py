@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from transfercli.data.check import Report
-from transfercli.errors import DataError
+from transfercli.errors import DataError, UsageError
 from transfercli.events import Events
 from transfercli.workflows.check import CheckRequest, check_data
 from transfercli.workflows.job import read_config
@@ -251,6 +251,13 @@ def test_the_sides_are_those_that_a_training_would_use(place: Place) -> None:
     turned = Assignments({**sides, **dict.fromkeys(first, "test")})
     write_assignments(place.folder / "runs" / "c" / "splits.csv", turned)
     assert place.check()["splits"]["test"] == len(dataset.splits["test"]) + 2
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_config_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    request = CheckRequest(tmp_path / "no config.yaml", tmp_path / "runs", report=tmp_path / "file" / "report")
+    with pytest.raises(UsageError, match="--report"):
+        check_data(request, Events())
 
 
 def test_nothing_is_written_into_the_data_or_the_runs(place: Place) -> None:

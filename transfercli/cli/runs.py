@@ -15,6 +15,12 @@ from transfercli.cli.text import byte_size, duration, sparkline
 from transfercli.errors import UsageError
 
 SHOWN_IMAGES = 5
+# What a comparison says of the challenger, in a sentence.
+VERDICTS = {
+    "better": "better by {metric}",
+    "worse": "worse by {metric}",
+    "no difference": "no difference in {metric} that these images can show",
+}
 app = typer.Typer(help="List, show, compare and prune runs.", no_args_is_help=True)
 app.command()(prune)
 
@@ -56,6 +62,10 @@ def compare(
     ],
     split: Annotated[str, typer.Option("--split", help="validation or test")] = "test",
     metric: Annotated[str, typer.Option("--metric", help="the metric that decides")] = "accuracy",
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="write an offline HTML page with the images fixed and broken"),
+    ] = None,
     runs: Runs = RUNS,
     json: Json = False,
     quiet: Quiet = False,
@@ -73,7 +83,7 @@ def compare(
             raise UsageError(f"--split must be validation or test; received {split!r}")
         if metric not in names_of("metric"):
             raise UsageError(f"--metric must be one of {', '.join(names_of('metric'))}; received {metric!r}")
-        return compare_runs(CompareRequest(tuple(names), runs, split, metric), console)
+        return compare_runs(CompareRequest(tuple(names), runs, split, metric, report=report), console)
 
     run_command(work, _show_comparisons, as_json=json, quiet=quiet, verbose=verbose)
 
@@ -161,6 +171,7 @@ def _show_comparisons(result: dict[str, Any]) -> None:
             [
                 ("champion", one["champion"]),
                 ("challenger", one["challenger"]),
+                ("verdict", VERDICTS[one["verdict"]].format(metric=one["metric"])),
                 ("images", f"{one['examples']} of {result['split']}"),
                 ("fixed", _some(one["fixed"])),
                 ("broken", _some(one["broken"])),
@@ -185,6 +196,8 @@ def _show_comparisons(result: dict[str, Any]) -> None:
             rows = [(c["key"], str(c["champion"]), str(c["challenger"])) for c in one["config"]]
             print_table(("config", "champion", "challenger"), rows)
         print()
+    if result["report"]:
+        print_pairs([("report", result["report"])])
 
 
 def _some(paths: list[str]) -> str:

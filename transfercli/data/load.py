@@ -148,12 +148,7 @@ def load_recorded_split(
     if not wanted:
         raise DataError(f"the run has no {split} images")
     check_known((record.label for record in wanted), labels, f"recorded {split} images", "the run")
-    if keras_sets.is_keras(root):
-        listing = Listing([], [_chosen(keras_sets.load(root), wanted)])
-    else:
-        base = base_folder(root, folder)
-        listing = Listing([Item(absolute(r.path, base), r.path, r.label, split) for r in wanted])
-    findings = read_images(listing, reading)
+    findings = read_recorded(wanted, root, folder, reading)
     found = findings.found
     lost = [one for one in found if one.entry.problem]
     if lost:
@@ -168,6 +163,19 @@ def load_recorded_split(
             f"{changed} of {counted(len(found), f'{split} image')} have changed since the run recorded them"
         )
     return split_of(split, found, tuple(labels), findings.ingest, [record.path for record in wanted])
+
+
+def read_recorded(records: Sequence[Record], root: str, folder: Path, reading: Reading) -> Findings:
+    """Read what an earlier run recorded, in that order, whatever has become of it; `root`, `folder` as above.
+
+    Raises DataError where a `keras:` set cannot be loaded, or is another one.
+    """
+    if keras_sets.is_keras(root):
+        listing = Listing([], [_chosen(keras_sets.load(root), records)])
+    else:
+        base = base_folder(root, folder)
+        listing = Listing([Item(absolute(r.path, base), r.path, r.label, r.split) for r in records])
+    return read_images(listing, reading)
 
 
 def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Reading) -> Split:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.data.confident import suspects
+from transfercli.evaluation.compare import told_apart
 from transfercli.evaluation.predictions import Predictions
 
 SHOWN = 24
@@ -78,6 +79,32 @@ def _middle(order: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One image as two models see it."""
+
+    champion: Case
+    challenger: Case
+
+
+def changes(champion: Predictions, challenger: Predictions, most: int = SHOWN) -> tuple[list[Change], list[Change]]:
+    """Images that only the challenger has right, and those that only the champion has: at most so many of each.
+
+    Those come first for whose true class the two give the most different probabilities.
+    """
+    rows = np.arange(len(champion))
+    before, after = (one.probabilities[rows, one.targets] for one in (champion, challenger))
+    apart = np.abs(after - before)
+
+    def pairs(found: npt.NDArray[np.int64]) -> list[Change]:
+        order = found[np.argsort(-apart[found], kind="stable")]
+        both = (cases_of(one, order, most) for one in (champion, challenger))
+        return [Change(*cases) for cases in zip(*both, strict=True)]
+
+    fixed, broken = told_apart(champion, challenger)
+    return pairs(fixed), pairs(broken)
+
+
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """An image whose label is likely wrong, and the class it is likely of."""
 
@@ -111,8 +138,8 @@ def most_confused(matrix: npt.NDArray[np.int64], labels: tuple[str, ...]) -> lis
     ]
 
 
-def cases_of(predictions: Predictions, order: npt.NDArray[Any]) -> list[Case]:
-    """The first 24 of the images at `order`."""
+def cases_of(predictions: Predictions, order: npt.NDArray[Any], most: int = SHOWN) -> list[Case]:
+    """The first of the images at `order`, at most so many."""
     predicted, confidence = predictions.predicted, predictions.confidence
     return [
         Case(
@@ -123,5 +150,5 @@ def cases_of(predictions: Predictions, order: npt.NDArray[Any]) -> list[Case]:
             confidence=float(confidence[index]),
             truth_probability=float(predictions.probabilities[index, predictions.targets[index]]),
         )
-        for index in order[:SHOWN]
+        for index in order[:most]
     ]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from transfercli.errors import DataError
-from transfercli.evaluation.counts import PER_CLASS, Array
+from transfercli.evaluation.counts import PER_CLASS, Array, Targets
 from transfercli.evaluation.intervals import CONFIDENCE, Interval, percentiles
 from transfercli.evaluation.metrics import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.resampling import RESAMPLES, drawn_weights
 from transfercli.evaluation.sample import Sample
 
+Says = Literal["better", "worse", "no difference"]
 POWER_QUANTILE = 0.8416212335729143  # the normal quantile of 80% power
 
 
@@ -64,19 +65,26 @@ class Comparison:
     def gain(self) -> float | None:
         """How much better the challenger is; positive is better, also where less of the metric is."""
         value = self.decisive.difference
-        return None if value is None else value * _sign(self.metric)
+        return None if value is None else value * sign_of(self.metric)
 
     def gain_interval(self) -> Interval | None:
         """The interval of the gain."""
-        if self.decisive.interval is None:
-            return None
-        low, high = sorted(end * _sign(self.metric) for end in self.decisive.interval)
-        return low, high
+        return self._gains(self.metric)
+
+    def says(self, metric: str) -> Says:
+        """Of the challenger, by a metric: `better` or `worse` where the interval of the difference leaves 0 out."""
+        low, high = self._gains(metric) or (0.0, 0.0)
+        return "better" if low > 0 else "worse" if high < 0 else "no difference"
+
+    def _gains(self, metric: str) -> Interval | None:
+        interval, sign = self.metrics[metric].interval, sign_of(metric)
+        return None if interval is None else (min(sign * end for end in interval), max(sign * end for end in interval))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         return {
             "metric": self.metric,
+            "verdict": self.says(self.metric),
             "confidence": self.confidence,
             "examples": self.examples,
             "metrics": {name: one.as_json() for name, one in self.metrics.items()},
@@ -101,8 +109,7 @@ def compare(
     same = champion.paths == challenger.paths and champion.labels == challenger.labels
     if not same or not np.array_equal(champion.targets, challenger.targets) or not len(champion):
         raise DataError("the two models were not evaluated on the same images", "evaluate both on the same split")
-    right = [one.predicted == one.targets for one in (champion, challenger)]
-    fixed, broken = np.flatnonzero(right[1] & ~right[0]), np.flatnonzero(right[0] & ~right[1])
+    fixed, broken = told_apart(champion, challenger)
     return Comparison(
         metric=metric,
         confidence=confidence,
@@ -112,6 +119,12 @@ def compare(
         fixed=tuple(champion.paths[index] for index in fixed),
         broken=tuple(champion.paths[index] for index in broken),
     )
+
+
+def told_apart(champion: Predictions, challenger: Predictions) -> tuple[Targets, Targets]:
+    """Which of the same images only the challenger has right, int64 [F], and which only the champion, int64 [B]."""
+    right = [one.predicted == one.targets for one in (champion, challenger)]
+    return np.flatnonzero(right[1] & ~right[0]), np.flatnonzero(right[0] & ~right[1])
 
 
 def mcnemar(fixed: int, broken: int) -> float:
@@ -192,7 +205,8 @@ def _quantile(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def _sign(metric: str) -> int:
+def sign_of(metric: str) -> int:
+    """1, or -1 where less of the metric is better."""
     row = METRICS.get(metric)
     return 1 if row is None or row.higher_is_better else -1
 

@@ -30,17 +30,18 @@ def hide_paths_in_yaml(text: str) -> str:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         return hide_paths(text)
-    hidden = _hidden(value)
+    hidden = hide_paths_in(value)
     if hidden != value:
         text = yaml.safe_dump(hidden, sort_keys=False, allow_unicode=True, width=10_000)
     return hide_paths(text)
 
 
-def _hidden(value: Any) -> Any:
+def hide_paths_in(value: Any) -> Any:
+    """A config's value, its lists and sections with it, without absolute paths and what addresses of stores hold."""
     if isinstance(value, dict):
-        return {key: _hidden(item) for key, item in value.items()}
+        return {key: hide_paths_in(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_hidden(item) for item in value]
+        return [hide_paths_in(item) for item in value]
     if not isinstance(value, str):
         return value
     if found := ADDRESS.fullmatch(value):

@@ -20,6 +20,7 @@ from transfercli.data.looks import looks_of
 from transfercli.data.similar import LOOK, Looks
 from transfercli.errors import ArtefactError, DataError
 from transfercli.events import Events
+from transfercli.runs.places import check_folder
 from transfercli.workflows.data import data_request
 from transfercli.workflows.job import read_config
 from transfercli.workflows.mislabelled import mislabelled
@@ -42,6 +43,8 @@ class CheckRequest:
 
 def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], check.Report]:
     """The contract's result of `data check`, and the report it was made from. That training would refuse is in it."""
+    if request.report is not None:
+        check_folder(request.report, "--report")
     config, folder = read_config(request.config, request.overrides, "finetune", request.runs)
     examined = examine(config, folder, request.runs / config.name, events)
     findings = examined.findings

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transfercli.events import Events
 from transfercli.runs.folder import RunFolder, find_run, read_record
+from transfercli.runs.places import check_file
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.model import read_run_config
 from transfercli.workflows.origin import is_stale, recorded
@@ -17,50 +18,75 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from transfercli.evaluation.compare import Comparison
     from transfercli.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """names: runs as typed, the first is what the others are compared with; metric: the one that decides."""
+    """names: runs as typed, the first is what the others are compared with; metric: the one that decides.
+
+    report: where a page with the images that tell them apart goes, or None.
+    """
 
     names: tuple[str, ...]
     runs: Path
     split: str = "test"
     metric: str = "accuracy"
     confidence: float = 0.95
+    report: Path | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run held against the champion.
+
+    before, after: what either says of the same images, in the same order; config, seconds: how the two differ.
+    """
+
+    champion: RunFolder
+    challenger: RunFolder
+    before: Predictions
+    after: Predictions
+    compared: Comparison
+    config: list[dict[str, Any]]
+    seconds: dict[str, dict[str, float | None]]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "champion": str(self.champion.path),
+            "challenger": str(self.challenger.path),
+            **self.compared.as_json(),
+            "config": self.config,
+            "seconds": self.seconds,
+        }
 
 
 def compare_runs(request: CompareRequest, events: Events) -> dict[str, Any]:
-    """{"split", "runs", "comparisons": [one object for each run but the first]}.
+    """{"split", "runs", "comparisons": [one object for each run but the first], "report": the page's path or None}.
 
     A run that was not evaluated on the split, or whose model, calibration or images are others since, is evaluated
     first. An image whose file was another one for the other run is left out. Raises `DataError` where two have no image
-    in common.
+    in common, and `UsageError` before any work where the report cannot be written.
     """
-    from transfercli.evaluation.compare import compare, paired
-
+    if request.report is not None:
+        check_file(request.report, "--report")
     found = [find_run(name, request.runs) for name in request.names]
     said = [_predictions(run, request, events) for run in found]
-    comparisons = []
-    for run, predictions in zip(found[1:], said[1:], strict=True):
-        same = _same_files(found[0], run, request.split)
-        one, other = paired(*(each.of(same(each.paths)) for each in (said[0], predictions)))
-        if lost := len(said[0]) + len(predictions) - 2 * len(one):
-            events.warn(
-                f"{lost} images that only one of {found[0].label} and {run.label} was evaluated on are left out"
-            )
-        result = compare(one, other, metric=request.metric, confidence=request.confidence)
-        comparisons.append(
-            {
-                "champion": str(found[0].path),
-                "challenger": str(run.path),
-                **result.as_json(),
-                "config": config_differences(found[0], run),
-                "seconds": _seconds(found[0], run),
-            }
-        )
-    return {"split": request.split, "runs": [str(run.path) for run in found], "comparisons": comparisons}
+    held = [
+        _held(found[0], run, (said[0], predictions), request, events)
+        for run, predictions in zip(found[1:], said[1:], strict=True)
+    ]
+    if request.report is not None:
+        from transfercli.workflows.comparison_page import write_comparison_page
+
+        write_comparison_page(request.report, held, request, events)
+    return {
+        "split": request.split,
+        "runs": [str(run.path) for run in found],
+        "comparisons": [one.as_json() for one in held],
+        "report": None if request.report is None else str(request.report),
+    }
 
 
 def config_differences(one: RunFolder, other: RunFolder) -> list[dict[str, Any]]:
@@ -72,6 +98,34 @@ def config_differences(one: RunFolder, other: RunFolder) -> list[dict[str, Any]]
         for key in keys
         if values[0].get(key) != values[1].get(key)
     ]
+
+
+def seconds_spent(one: RunFolder, other: RunFolder) -> dict[str, dict[str, float | None]]:
+    """{stage: {"champion", "challenger"}}: what each took to train, None where it is not recorded."""
+    spent = [read_record(run).get("seconds") or {} for run in (one, other)]
+    return {
+        stage: {"champion": spent[0].get(stage), "challenger": spent[1].get(stage)} for stage in spent[0] | spent[1]
+    }
+
+
+def _held(
+    champion: RunFolder,
+    challenger: RunFolder,
+    said: tuple[Predictions, Predictions],
+    request: CompareRequest,
+    events: Events,
+) -> Held:
+    from transfercli.evaluation.compare import compare, paired
+
+    same = _same_files(champion, challenger, request.split)
+    before, after = paired(*(each.of(same(each.paths)) for each in said))
+    if lost := sum(map(len, said)) - 2 * len(before):
+        events.warn(
+            f"{lost} images that only one of {champion.label} and {challenger.label} was evaluated on are left out"
+        )
+    compared = compare(before, after, metric=request.metric, confidence=request.confidence)
+    config, seconds = config_differences(champion, challenger), seconds_spent(champion, challenger)
+    return Held(champion, challenger, before, after, compared, config, seconds)
 
 
 def _predictions(run: RunFolder, request: CompareRequest, events: Events) -> Predictions:
@@ -96,10 +150,3 @@ def _flat(value: Any, path: Sequence[str] = ()) -> dict[str, Any]:
     if not isinstance(value, dict):
         return {".".join(path): value}
     return {key: leaf for name, part in value.items() for key, leaf in _flat(part, (*path, str(name))).items()}
-
-
-def _seconds(one: RunFolder, other: RunFolder) -> dict[str, Any]:
-    spent = [read_record(run).get("seconds") or {} for run in (one, other)]
-    return {
-        stage: {"champion": spent[0].get(stage), "challenger": spent[1].get(stage)} for stage in spent[0] | spent[1]
-    }

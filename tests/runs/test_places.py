@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transfercli.errors import UsageError
+from transfercli.runs.places import check_file, check_folder
+
+
+def test_a_file_may_be_new_or_replaced(tmp_path: Path) -> None:
+    check_file(tmp_path / "new.html", "--report")
+    (tmp_path / "old.html").write_text("x")
+    check_file(tmp_path / "old.html", "--report")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.html"]
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("", "names a file; received the folder"),
+        ("gone/a.html", "does not exist"),
+        ("file/a.html", "is no folder"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_a_file_that_could_not_be_written_is_refused(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match=told):
+        check_file(tmp_path / name, "--report")
+
+
+def test_a_folder_may_be_there_or_missing_with_those_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, tmp_path / "a" / "b", Path("a/b")):
+        check_folder(folder, "--report")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "link"])
+def test_a_folder_that_could_not_be_made_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(UsageError, match=r"--report '.*': '.*' (is no folder|does not exist)"):
+        check_folder(tmp_path / name, "--report")
+
+
+@pytest.mark.parametrize("check", [check_file, check_folder])
+def test_a_place_that_may_not_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: object
+) -> None:
+    monkeypatch.setattr("os.access", lambda _place, _mode: False)  # the tests may run as root, who may write anywhere
+    with pytest.raises(UsageError, match="is not writable"):
+        check(tmp_path / "x", "--report")  # type: ignore[operator]

@@ -1,0 +1,35 @@
+"""Places that a command line names to be written: refused before the work where they could not be written after it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from transfercli.errors import UsageError
+from transfercli.runs.atomic import room_errors
+
+
+def check_file(path: Path, option: str) -> None:
+    """Raise UsageError where no file can be written at `path`: a folder stands there, or none that would hold it."""
+    with room_errors(path):
+        if path.is_dir():
+            raise UsageError(f"{option} names a file; received the folder {str(path)!r}", "name a file inside it")
+        _check_holds(path.parent, option, str(path))
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Raise UsageError where no folder can be made, or written into, at `folder`; those above may be missing, too."""
+    with room_errors(folder):
+        there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+        _check_holds(there, option, str(folder))
+
+
+def _check_holds(folder: Path, option: str, given: str) -> None:
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise UsageError(f"{option} {given!r}: {str(folder)!r} {what}", "make it, or name another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"{option} {given!r}: {str(folder)!r} is not writable",
+            "name another place, or change its permissions",
+        )
