@@ -10,9 +10,6 @@ OUT.json, images a second of both, and how many passes the evaluation takes, by 
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.predict import forward
-from benchmarks.workbench import fit, quiet_backend, settings, write_pictures, write_weights
+from benchmarks.workbench import fit, measured_as_typed, settings, write_pictures, write_weights
 from transfercli.events import Events
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
 
@@ -55,19 +52,5 @@ def measure(work: Path, base: str, side: int, images: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--base", default="resnet50")
-    parser.add_argument("--side", type=int, default=224)
-    parser.add_argument("--images", type=int, default=1500)
-    given = parser.parse_args()
-    quiet_backend()
-    with tempfile.TemporaryDirectory() as place:
-        found = measure(Path(place), given.base, given.side, given.images)
-    given.out.write_text(json.dumps(found, indent=1))
-    print(json.dumps(found, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    measured_as_typed(__doc__, measure, side=224, images=1500)

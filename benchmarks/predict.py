@@ -11,19 +11,16 @@ time that the frameworks' import takes; and the peak of the program's memory for
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.workbench import fit, quiet_backend, settings, write_pictures, write_weights
+from benchmarks.workbench import fit, measured_as_typed, settings, write_pictures, write_weights
 from transfercli.events import Events
 
 SIDE_OF_FILES = 320
@@ -98,19 +95,5 @@ def measure(work: Path, base: str, side: int, count: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--base", default="resnet50")
-    parser.add_argument("--side", type=int, default=96)
-    parser.add_argument("--images", type=int, default=2000)
-    given = parser.parse_args()
-    quiet_backend()
-    with tempfile.TemporaryDirectory() as place:
-        found = measure(Path(place), given.base, given.side, given.images)
-    given.out.write_text(json.dumps(found, indent=1))
-    print(json.dumps(found, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    measured_as_typed(__doc__, measure, side=96, images=2000)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +95,20 @@ def quiet_backend() -> None:
 def median(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The median of each number, under the name it has in every one."""
     return {key: statistics.median(one[key] for one in found) for key in found[0]}
+
+
+def measured_as_typed(
+    doc: str | None, measure: Callable[[Path, str, int, int], dict[str, Any]], *, side: int, images: int
+) -> None:
+    """The command line `OUT.json [--base resnet50] [--side S] [--images N]`: measures in a folder of its own."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--base", default="resnet50")
+    parser.add_argument("--side", type=int, default=side)
+    parser.add_argument("--images", type=int, default=images)
+    given = parser.parse_args()
+    quiet_backend()
+    with tempfile.TemporaryDirectory() as place:
+        found = json.dumps(measure(Path(place), given.base, given.side, given.images), indent=1)
+    given.out.write_text(found)
+    print(found)
