@@ -13,8 +13,9 @@ from transfercli.data.load import load_folder_split
 from transfercli.events import Events
 from transfercli.runs.folder import find_run
 from transfercli.runs.record import config_folder
-from transfercli.workflows.evaluate import read_split, reading_for, split_logits
+from transfercli.workflows.evaluate import read_split, reading_for
 from transfercli.workflows.model import load_run
+from transfercli.workflows.passes import split_logits
 
 
 class Inverted:

@@ -10,6 +10,7 @@ import typer
 
 from transfercli.cli.exits import run_command
 from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
+from transfercli.cli.robustness import show_robustness, show_tta
 from transfercli.cli.runs import curves_of
 from transfercli.cli.tables import print_pairs, print_table
 from transfercli.errors import GateError
@@ -53,6 +54,12 @@ def evaluate(
     gate_on: Annotated[
         GateOn, typer.Option("--gate-on", help="hold gates against the value, or the worse end of its 95% interval")
     ] = GateOn.POINT,
+    corrupt: Annotated[
+        bool, typer.Option("--corrupt", help="also with noise, blur, brightness, contrast, JPEG, rotation: 30 passes")
+    ] = False,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="also averaged over crops, and flips where training had them: 5 or 11 passes")
+    ] = False,
     runs: Runs = RUNS,
     json: Json = False,
     quiet: Quiet = False,
@@ -62,9 +69,10 @@ def evaluate(
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.runs.folder import RunFolder
-        from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run, evaluation_folder
+        from transfercli.workflows.asked import EvaluateRequest, evaluation_folder
+        from transfercli.workflows.evaluate import evaluate_run
 
-        request = EvaluateRequest(run, runs, split.value, data, tuple(minimum or ()), gate_on.value)
+        request = EvaluateRequest(run, runs, split.value, data, tuple(minimum or ()), gate_on.value, corrupt, tta)
         result, evaluation = evaluate_run(request, console)
         shown.extend(evaluation.shown)
         places.append(evaluation_folder(RunFolder(Path(result["run"])), request))
@@ -110,6 +118,8 @@ def _show(result: dict[str, Any], shown: list[str], place: Path) -> None:
                 for s in result["slices"]
             ],
         )
+    show_robustness(result["robustness"])
+    show_tta(result["tta"], result["metrics"], names)
     if result["gates"]:
         print()
         print_table(

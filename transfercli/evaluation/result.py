@@ -37,6 +37,8 @@ class Evaluation:
     class_metrics: label -> each row of ONE_CLASS, the class against the rest
     slices: a row a part of each slice, with its own metrics and intervals
     trust: temperature, abstention and strangeness, as `trust.judged` gives them; empty where nothing is known
+    robustness: under corruptions, as `robustness.robustness` gives it; None where it was not asked for
+    tta: what the mean over several views of the images gains, as `tta.gained` gives it; None where not asked for
     """
 
     labels: tuple[str, ...]
@@ -50,6 +52,8 @@ class Evaluation:
     class_metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
     slices: list[dict[str, Any]] = field(default_factory=list)
     trust: dict[str, Any] = field(default_factory=dict)
+    robustness: dict[str, Any] | None = None
+    tta: dict[str, Any] | None = None
 
     @property
     def passed(self) -> bool:
@@ -68,6 +72,8 @@ class Evaluation:
             "class_metrics": {label: dict(values) for label, values in self.class_metrics.items()},
             "slices": [dict(row) for row in self.slices],
             **self.trust,
+            "robustness": self.robustness,
+            "tta": self.tta,
         }
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from transfercli.events import Events
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.runs.places import check_file
-from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.asked import EvaluateRequest
+from transfercli.workflows.evaluate import evaluate_run
 from transfercli.workflows.model import read_run_config
 from transfercli.workflows.origin import is_stale, recorded
 

@@ -13,10 +13,12 @@ from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError
 from transfercli.events import Events, counted
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.evaluate import EvaluateRequest, evaluate_split, probabilities_of, reading_for
+from transfercli.workflows.asked import EvaluateRequest
+from transfercli.workflows.evaluate import evaluate_split, reading_for
 from transfercli.workflows.latency import latencies
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.model import TrainedRun, load_run
+from transfercli.workflows.passes import probabilities_of
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Record, Split

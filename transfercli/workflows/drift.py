@@ -21,8 +21,9 @@ from transfercli.errors import DataError
 from transfercli.evaluation.drift import MOST, Seen, drift, sample
 from transfercli.events import Events, counted
 from transfercli.runs.folder import RunFolder, find_run, read_record
-from transfercli.workflows.evaluate import probabilities_of, reading_for
+from transfercli.workflows.evaluate import reading_for
 from transfercli.workflows.model import TrainedRun, load_run
+from transfercli.workflows.passes import probabilities_of
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Images

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +21,14 @@ from transfercli.errors import DataError
 from transfercli.events import Events, counted
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, find_run, read_record
+from transfercli.workflows.asked import EvaluateRequest, absolute_name, asked_again, evaluation_folder
 from transfercli.workflows.model import TrainedRun, image_size, load_run, load_run_config, read_labels
 from transfercli.workflows.origin import made_from
-from transfercli.workflows.spelling import run_words, spelled, told
+from transfercli.workflows.passes import split_logits
+from transfercli.workflows.robustness import beside
 from transfercli.workflows.tracking import track_evaluation
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.dataset import Record, Split
     from transfercli.evaluation.gates import Gate
@@ -38,21 +36,6 @@ if TYPE_CHECKING:
     from transfercli.evaluation.report import ReportContext
     from transfercli.evaluation.result import Evaluation
     from transfercli.evaluation.slices import Slice
-
-
-NAME_LENGTH = 64  # of a folder's name in the name of its evaluation
-
-
-@dataclass(frozen=True)
-class EvaluateRequest:
-    """run: as typed; data: other images; minimums: gates of the command line, which come before the config's."""
-
-    run: str
-    runs: Path
-    split: str = "test"
-    data: Path | None = None
-    minimums: tuple[str, ...] = ()
-    gate_on: str = "point"
 
 
 def evaluate_run(request: EvaluateRequest, events: Events) -> tuple[dict[str, Any], Evaluation]:
@@ -90,7 +73,11 @@ def evaluate_split(
         slices=read_slices(run, config, split, request.data, events),
         seed=config.seed,
     )
-    evaluation = replace(evaluation, trust=judged(judgement, logits, split.targets, trained.trust))
+    evaluation = replace(
+        evaluation,
+        trust=judged(judgement, logits, split.targets, trained.trust),
+        **beside(trained, split, predictions, request, events),
+    )
     why = explain(trained.classifier, predictions, split.images.read, config.data.batch_size, events)
     context = replace(report_context(trained, split, request), explained=why)
     place = evaluation_folder(run, request)
@@ -140,27 +127,6 @@ def warn_of_known(split: Split, records: Sequence[Record], events: Events) -> No
             events.warn(f"the run {effect} on {count} of these {counted(len(split), 'image')}: the metrics flatter it")
 
 
-def predict(trained: TrainedRun, split: Split, events: Events) -> Predictions:
-    from transfercli.evaluation.predictions import Predictions
-
-    return Predictions(split.paths, trained.labels, split.targets, probabilities_of(trained, split, events))
-
-
-def probabilities_of(trained: TrainedRun, split: Split, events: Events) -> np.ndarray:
-    """float32 [N, C], calibrated, by the run's own labels, whatever the targets of the split are indices of."""
-    from transfercli.evaluation.trust import Trust
-
-    judgement = (trained.trust or Trust()).judge(split_logits(trained, split, events))
-    return judgement.probabilities.astype("float32")
-
-
-def split_logits(trained: TrainedRun, split: Split, events: Events) -> np.ndarray:
-    """float32 [N, C], or [N, 1] of a sigmoid head: one pass of the whole model, in float32."""
-    from transfercli.models.forward import forward
-
-    return forward(trained.classifier.model, split.images, trained.config.data.batch_size, events, "evaluate")
-
-
 def read_slices(
     run: RunFolder, config: ExperimentConfig, split: Split, other: Path | None, events: Events
 ) -> dict[str, Slice]:
@@ -193,7 +159,7 @@ def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) 
         versions=facts["versions"],
         history=history.read(run.metrics),
         thumbnails=split.images.read,
-        reproduce=[facts["command"], _spelled(run, request)],
+        reproduce=[facts["command"], asked_again(run, request)],
         data={
             "fingerprint": facts["data"]["fingerprint"],
             **{f"{k} images": v for k, v in facts["data"]["images"].items()},
@@ -202,27 +168,3 @@ def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) 
         best_epoch=facts.get("best_epoch"),
         made_from=made_from(run, zip(split.paths, split.sha256s, strict=True)),
     )
-
-
-def _spelled(run: RunFolder, request: EvaluateRequest) -> str:
-    words = [*run_words(run, request.runs), "--split", request.split]
-    words += ["--data", told(request.data)] if request.data else []
-    words += [word for gate in request.minimums for word in ("--min", gate)]
-    words += ["--gate-on", request.gate_on] if request.gate_on != "point" else []
-    return spelled("evaluate", *words)
-
-
-def absolute_name(path: Path) -> str:
-    """The name of a folder, also where it is given as `.` or `..`."""
-    return Path(os.path.normpath(path.expanduser().absolute())).name
-
-
-def evaluation_folder(run: RunFolder, request: EvaluateRequest) -> Path:
-    """Where the files go. Other images never replace what the run's own images of the same split gave.
-
-    `evaluation/SPLIT`; with `--data`, where the run has own images of that split, `evaluation/SPLIT-FOLDER`.
-    """
-    if request.data is None or request.split not in read_record(run)["data"]["images"]:
-        return run.evaluation(request.split)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", absolute_name(request.data)).strip("-.")[:NAME_LENGTH] or "data"
-    return run.evaluation(f"{request.split}-{name}")

@@ -1,0 +1,28 @@
+"""One pass of a run's whole model over images, in float32, and what it says in calibrated probabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from transfercli.events import Events
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from transfercli.data.dataset import Split
+    from transfercli.workflows.model import TrainedRun
+
+
+def split_logits(trained: TrainedRun, split: Split, events: Events, stage: str = "evaluate") -> np.ndarray:
+    """float32 [N, C], or [N, 1] of a sigmoid head."""
+    from transfercli.models.forward import forward
+
+    return forward(trained.classifier.model, split.images, trained.config.data.batch_size, events, stage)
+
+
+def probabilities_of(trained: TrainedRun, split: Split, events: Events, stage: str = "evaluate") -> np.ndarray:
+    """float32 [N, C], calibrated, by the run's own labels, whatever the targets of the split are indices of."""
+    from transfercli.evaluation.trust import Trust
+
+    judgement = (trained.trust or Trust()).judge(split_logits(trained, split, events, stage))
+    return judgement.probabilities.astype("float32")
