@@ -116,6 +116,11 @@ def test_tables_that_the_config_asks_reach_no_heavy_library_when_imported(table)
     assert _way_to_heavy(TABLES[table][0], set()) == []
 
 
+@pytest.mark.parametrize("module", ["corruptions", "tta"])
+def test_what_changes_images_in_an_evaluation_can_be_looked_up_without_a_heavy_library(module):
+    assert _way_to_heavy(f"transfercli.evaluation.{module}", set()) == []
+
+
 def test_import_chain_is_found_through_other_modules():
     assert _way_to_heavy("transfercli.export.encoded", set()) == ["transfercli.export.encoded", "tensorflow"]
     assert _way_to_heavy("transfercli.export.exporter", set()) == []

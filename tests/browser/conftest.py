@@ -77,14 +77,17 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of everything that one can hold: 1,000 digits, heats, slices, a failed gate, hostile names."""
+    """A report of everything that one can hold: 1,000 digits, heats, slices, corruptions, views, a failed gate, hostile names."""
+    from transfercli.evaluation.corruptions import CORRUPTIONS, SEVERITIES
     from transfercli.evaluation.gates import resolve
     from transfercli.evaluation.heat import Explanation
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report import ReportContext, render_report
     from transfercli.evaluation.result import evaluate
+    from transfercli.evaluation.robustness import measured, robustness
     from transfercli.evaluation.slices import by_thirds
     from transfercli.evaluation.trust import judged, learn_trust
+    from transfercli.evaluation.tta import averaged, gained, views
 
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
@@ -98,7 +101,23 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = np.repeat((digits.images[test] * 15.9).astype(np.uint8)[..., None], 3, axis=-1)
     slices = {"brightness": by_thirds(images.mean(axis=(1, 2, 3)), ("dark", "medium", "bright"), "of 255")}
     evaluation = evaluate(predictions, slices=slices, gates=resolve({}, ["accuracy=0.999", "ece<=0.5"]))
-    evaluation = replace(evaluation, trust=judged(judgement, logits, targets, trust))
+
+    def said(changed: np.ndarray) -> np.ndarray:
+        return trust.judge(model.decision_function(changed[..., 0].reshape(len(changed), -1) / 15.9)).probabilities
+
+    rows = [
+        measured(
+            predictions, said(row.batch(images, np.arange(1000), severity, 0)).argmax(axis=1), row, severity, (8, 8)
+        )
+        for row in CORRUPTIONS.values()
+        for severity in SEVERITIES
+    ]
+    evaluation = replace(
+        evaluation,
+        trust=judged(judgement, logits, targets, trust),
+        robustness=robustness(predictions, rows, 0),
+        tta=gained(predictions, averaged(predictions, (said(view(images)) for view in views(True))), views(True), 0),
+    )
     heat = np.eye(4, dtype=np.float32)
     lines = [{"epoch": n, "loss": 1 / n, "val_loss": 1.1 / n, "accuracy": 0.5, "val_accuracy": 0.5} for n in (1, 2, 3)]
     context = ReportContext(

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 SECTIONS = (
     "verdict", "metrics", "classes", "training", "confusion", "calibration", "coverage", "mistakes", "unsure", "right",
-    "labels", "slices", "data", "config", "environment", "reproduce",
+    "labels", "slices", "robustness", "data", "config", "environment", "reproduce",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from transfercli.evaluation.calibration import reliability
-from transfercli.evaluation.charts import curves, nice_ticks, reliability_chart, risk_chart
+from transfercli.evaluation.charts import corruption_chart, curves, nice_ticks, reliability_chart, risk_chart
 from transfercli.evaluation.predictions import Predictions
 
 LINES: list[dict[str, Any]] = [
@@ -91,3 +91,21 @@ def test_the_risk_rises_with_coverage_and_the_threshold_is_marked() -> None:
     assert heights == sorted(heights, reverse=True)
     nothing = {"coverage": 0.0, "accuracy": None}
     assert len(list(ET.fromstring(str(risk_chart(curve, nothing))))) == len(list(plain))
+
+
+def test_accuracy_under_a_corruption_falls_with_its_severity_beside_what_it_is_without() -> None:
+    values = [0.9, 0.8, 0.5, 0.5, 0.1]
+    rows = [
+        {"severity": at, "accuracy": value, "interval": [value - 0.1, min(1, value + 0.2)]}
+        for at, value in enumerate(values, 1)
+    ]
+    chart = ET.fromstring(str(corruption_chart(rows, 0.95)))
+    assert chart.attrib["aria-label"] == "accuracy at severity 1 to 5: 0.900, 0.800, 0.500, 0.500, 0.100"
+    parts = {kind: [part.attrib for part in chart if part.get("class") == kind] for kind in ("interval", "border")}
+    heights = [float(part.attrib["cy"]) for part in chart if part.tag.endswith("circle")]
+    assert heights == sorted(heights)
+    unit = (heights[4] - heights[0]) / 0.8
+    for one, height in zip(parts["interval"], heights, strict=True):
+        assert float(one["y1"]) == pytest.approx(height + 0.1 * unit, abs=0.1)
+        assert float(one["y2"]) < height
+    assert float(parts["border"][0]["y1"]) == pytest.approx(heights[0] - 0.05 * unit, abs=0.1)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from tests.evaluation.page_reading import Page
+from transfercli.evaluation.cases import typically_right
+from transfercli.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from transfercli.evaluation.gates import resolve
 from transfercli.evaluation.heat import Explanation
 from transfercli.evaluation.matrix import BEHIND_ALL
@@ -17,13 +19,16 @@ from transfercli.evaluation.metrics import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report import ReportContext, render_report
 from transfercli.evaluation.result import evaluate
+from transfercli.evaluation.robustness import measured, robustness
 from transfercli.evaluation.slices import Slice
+from transfercli.evaluation.thumbnails import data_address
+from transfercli.evaluation.tta import averaged, gained, views
 
 SECTIONS = (
     "verdict", "metrics", "classes", "training", "confusion", "calibration", "coverage", "mistakes", "unsure", "right",
-    "labels", "slices", "data", "config", "environment", "reproduce",
+    "labels", "slices", "robustness", "data", "config", "environment", "reproduce",
 )  # fmt: skip
-OPTIONAL = {"coverage", "slices"}
+OPTIONAL = {"coverage", "slices", "robustness"}
 TRUST = {
     "risk_coverage": {"coverage": [0.5, 1.0], "accuracy": [1.0, 0.9], "confidence": [0.8, 0.3], "aurc": 0.0321},
     "abstention": {
@@ -56,6 +61,23 @@ CONTEXT = ReportContext(
     data={"training images": 300},
 )
 
+
+def _robustness(digits: Predictions) -> dict[str, Any]:
+    """Each severity takes 12 more images for the next class; JPEG twice as many."""
+    rows = []
+    for row in CORRUPTIONS.values():
+        for severity in SEVERITIES:
+            said = digits.predicted.copy()
+            said[: 12 * severity * (1 + (row.name == "jpeg"))] = 0
+            rows.append(measured(digits, said, row, severity, (8, 8)))
+    return robustness(digits, rows, 0)
+
+
+def _tta(digits: Predictions) -> dict[str, Any]:
+    mean = averaged(digits, [np.eye(10)[digits.targets]])
+    return gained(digits, mean, views(True), 0)
+
+
 SIDES = Slice(("left", "right") * 300, ("left", "right"))
 
 
@@ -66,7 +88,7 @@ def _page(predictions: Predictions, context: ReportContext = CONTEXT, **options:
 def test_every_section_is_there_named_and_linked(digits: Predictions) -> None:
     bare = [section["id"] for section in _page(digits).all("section")]
     assert bare == [name for name in SECTIONS if name not in OPTIONAL]
-    evaluation = replace(evaluate(digits, slices={"side": SIDES}), trust=TRUST)
+    evaluation = replace(evaluate(digits, slices={"side": SIDES}), trust=TRUST, robustness=_robustness(digits))
     page = Page(render_report(evaluation, digits, CONTEXT, b"png"))
     assert tuple(section["id"] for section in page.all("section")) == SECTIONS
     ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
@@ -187,6 +209,45 @@ def test_what_is_known_of_trust_and_slices_is_told(digits: Predictions) -> None:
         assert told in words
     assert "The area under it is 0.0321" in words
     assert "side left 300" in words
+
+
+def test_robustness_is_told_with_a_chart_and_a_picture_of_each_corruption(
+    digits: Predictions, digit_images: np.ndarray
+) -> None:
+    context = replace(CONTEXT, thumbnails=lambda indices: digit_images[indices])
+    found = _robustness(digits)
+    page = Page(render_report(replace(evaluate(digits), robustness=found), digits, context, b"png"))
+    assert f"wrong on {100 * found['mean_corruption_error']:.1f}% of the images on average" in page.words
+    assert f"suffers most from jpeg : {100 * found['errors']['jpeg']:.1f}%" in page.words
+    assert "Averaged over views" not in page.words
+    charts = [one["aria-label"] or "" for one in page.all("svg") if "severity" in (one["aria-label"] or "")]
+    assert len(charts) == len(CORRUPTIONS)
+    for row in found["corruptions"]:
+        assert any(f"{row['accuracy']:.3f}" in label for label in charts)
+    pictures = {image["alt"]: image["src"] for image in page.all("img")}
+    sample = typically_right(digits)[0].index
+    assert pictures["the image as it is"] == data_address(digit_images[sample])
+    for name, row in CORRUPTIONS.items():
+        assert pictures[f"the same image: {name}"] == data_address(row(digit_images[sample], 3, 0, sample))
+
+
+def test_robustness_without_images_to_show_has_no_pictures(digits: Predictions) -> None:
+    page = Page(render_report(replace(evaluate(digits), robustness=_robustness(digits)), digits, CONTEXT, b"png"))
+    assert page.all("img") == []
+    assert "One image at severity" not in page.words
+
+
+def test_what_averaging_over_views_gains_is_told_beside_the_plain_metrics(digits: Predictions) -> None:
+    found = _tta(digits)
+    page = Page(render_report(replace(evaluate(digits), tta=found), digits, CONTEXT, b"png"))
+    assert "robustness" in [section["id"] for section in page.all("section")]
+    gain = found["gain"]["accuracy"]
+    plain = (digits.predicted == digits.targets).mean()
+    told = f"accuracy {plain:.4f} {found['metrics']['accuracy']:.4f} +{gain['value']:.4f} +{gain['interval'][0]:.4f} to"
+    assert told in page.words
+    assert "12 views" in page.words
+    assert "and the mirror images of all" in page.words
+    assert f"{found['mcnemar']['fixed']} images right only with it, 0 only without" in page.words
 
 
 def test_a_flipped_label_is_doubted(digits: Predictions) -> None:

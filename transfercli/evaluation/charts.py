@@ -93,6 +93,28 @@ def risk_chart(curve: Mapping[str, Any], abstention: Mapping[str, Any] | None) -
     return _svg(parts, f"risk by coverage; with every image answered the risk is {risks[-1]:.3f}", HEIGHT)
 
 
+def corruption_chart(rows: Sequence[Mapping[str, Any]], plain: float) -> Markup:
+    """Accuracy (up) by severity (across) of one corruption, with intervals; dashed: `plain`, without it.
+
+    rows: of `robustness.measured`. All such charts have the same axes, so that they can be compared.
+    """
+    width, height, left, bottom = 220, 150, 34, 34
+    severities = [row["severity"] for row in rows]
+    across = Axis(severities[0], severities[-1], left + 12, width - 12)
+    up = Axis(0, 1, height - bottom, 8)
+    parts = [_line("grid", left, up(tick), width, up(tick)) for tick in (0, 0.5, 1)]
+    parts += [_text("tick end", left - 6, up(tick) + 4, _plain(tick)) for tick in (0, 0.5, 1)]
+    parts += [_text("tick middle", across(at), height - bottom + 15, str(at)) for at in severities]
+    parts.append(_text("tick middle", (left + width) / 2, height - 3, "severity"))
+    parts.append(_line("border", left, up(plain), width, up(plain)))
+    for row in rows:
+        low, high = row["interval"]
+        parts.append(_line("interval", across(row["severity"]), up(low), across(row["severity"]), up(high)))
+    parts += _series("validation", [(across(row["severity"]), up(row["accuracy"])) for row in rows])
+    told = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
+    return _svg(parts, f"accuracy at severity {severities[0]} to {severities[-1]}: {told}", height, width)
+
+
 def nice_ticks(low: float, high: float) -> list[float]:
     """About five round numbers, the first at or below `low` and the last at or above `high`."""
     span = (high - low) or abs(high) or 1.0

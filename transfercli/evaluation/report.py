@@ -24,6 +24,7 @@ from transfercli.evaluation.page import environment, script
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.privacy import hide_paths_in_yaml
 from transfercli.evaluation.result import Evaluation
+from transfercli.evaluation.robustness_page import robustness_page, sample_of
 from transfercli.evaluation.thumbnails import SMALL_SIDE, address, heat_pictures, thumbnails
 
 HEADLINES = ("accuracy", "macro_f1", "log_loss", "ece")
@@ -94,6 +95,10 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             doubts=doubts,
             doubtful=doubtful,
             mistakes=int((predictions.predicted != predictions.targets).sum()),
+            robustness=evaluation.robustness,
+            corruptions=evaluation.robustness
+            and robustness_page(evaluation.robustness, context.thumbnails, sample_of(right)),
+            tta=evaluation.tta,
             config=hide_paths_in_yaml(context.config_yaml),
             **_pictures(context, matrix, [*worst, *unsure, *right, *(doubt.case for doubt in doubts)]),
         )

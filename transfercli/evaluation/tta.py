@@ -96,6 +96,6 @@ def _gain(found: Comparison) -> dict[str, Any]:
 def _crop(image: Pixels, at: tuple[float, float]) -> Pixels:
     height, width = image.shape[:2]
     rows, columns = max(1, round(height * CROP)), max(1, round(width * CROP))
-    top, left = at[0] * (height - rows), at[1] * (width - columns)
-    box = (left, top, left + columns, top + rows)
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=box))
+    top, left = int(at[0] * (height - rows)), int(at[1] * (width - columns))
+    part = np.ascontiguousarray(image[top : top + rows, left : left + columns])
+    return np.asarray(Image.fromarray(part).resize((width, height), Image.Resampling.BILINEAR))
