@@ -77,7 +77,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of everything that one can hold: 1,000 digits, heats, slices, corruptions, views, a failed gate, hostile names."""
+    """A report of everything that one can hold: 1,000 digits, heats, slices, corruptions, failed gates, odd names."""
     from transfercli.evaluation.corruptions import CORRUPTIONS, SEVERITIES
     from transfercli.evaluation.gates import resolve
     from transfercli.evaluation.heat import Explanation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,6 @@ class Few:
 
 
 def test_images_are_changed_a_batch_at_a_time_in_passes_told_as_one(place: Path, source) -> None:
-    from dataclasses import replace
-
     trained = load_run(RunFolder(Path(source[1]["run"])), Events())
     split = read_split(trained.run, trained.config, trained.labels, "test", Events(), place / "photos")
     split = replace(split, images=Few(split.images, trained.config.data.batch_size))
