@@ -7,16 +7,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
 from transfercli.data.dataset import Split
+from transfercli.data.load import load_folder_split
 from transfercli.errors import DataError
 from transfercli.events import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.drift import DriftRequest, base_trained, data_drift, measure_drift
 from transfercli.workflows.evaluate import reading_for
-from transfercli.workflows.model import read_run_config
+from transfercli.workflows.model import load_run, read_run_config
+from transfercli.workflows.passes import probabilities_of
+from transfercli.workflows.sight import Sight
 
 
 class Recorder(Events):
@@ -65,8 +69,6 @@ def test_changed_images_have_drifted_and_miss_the_gate(source: Any, recent: Path
 
 
 def test_a_split_is_measured_whatever_its_classes(source: Any, digits_folder: Path) -> None:
-    from transfercli.data.load import load_folder_split
-
     run = RunFolder(Path(source[1]["run"]))
     reading = reading_for(read_run_config(run), digits_folder, Events())
     split = load_folder_split(digits_folder / "digits-target", "test", tuple("56789"), reading)
@@ -91,3 +93,86 @@ def test_few_images_are_told_and_none_is_an_error(source: Any, recent: Path, tmp
 def test_features_of_a_frozen_base_are_compared_with_those_of_training(unfreeze: Any, trained: bool) -> None:
     phases = [{"unfreeze": "none", "kind": "probe"}, {"unfreeze": unfreeze, "kind": "train"}]
     assert base_trained(phases) is trained
+
+
+def passes_counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images went through a base each time one was asked."""
+    from transfercli.transfer.prefix import Prefix
+
+    asked, ask = [], Prefix.__call__
+
+    def counting(prefix: Prefix, images: np.ndarray) -> np.ndarray:
+        asked.append(len(images))
+        return ask(prefix, images)
+
+    monkeypatch.setattr(Prefix, "__call__", counting)
+    return asked
+
+
+def test_an_image_goes_through_the_base_once_and_the_second_drift_costs_only_new_ones(
+    source: Any, recent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(recent, ImageOps.flip)
+    first = sorted(recent.rglob("*.png"))[0]
+    kept = first.read_bytes()
+    first.unlink()
+    run = RunFolder(Path(source[1]["run"]))
+    asked = passes_counted(monkeypatch)
+    before = measure_drift(run, recent, maximum=None, events=Events())
+    assert before["cache"]["features"]["misses"] == sum(asked) <= 178 + 88  # the held-out ones: as other tests left it
+    asked.clear()
+    again = measure_drift(run, recent, maximum=None, events=Events())
+    assert again["cache"]["features"] == {"hits": 178 + 88, "misses": 0}
+    assert asked == []
+    assert {**again, "cache": None} == {**before, "cache": None}
+    first.write_bytes(kept)
+    assert measure_drift(run, recent, maximum=None, events=Events())["cache"]["features"]["misses"] == 1
+
+
+@pytest.mark.parametrize("pooling", ["avg", "flatten"])
+def test_what_the_cache_holds_is_what_the_whole_model_and_the_averaged_map_are(
+    world: Any, source: Any, monkeypatch: pytest.MonkeyPatch, pooling: str
+) -> None:
+    import keras
+
+    head = {"pooling": pooling, "init": "new"}
+    training = {"epochs": 1}
+    weights = {"run": str(Path(source[1]["run"]).resolve())}
+    config = world.config(
+        "nets", "digits-target", model={"weights": weights, "head": head}, training=training, compute={"cache": "off"}
+    )
+    trained = load_run(RunFolder(Path(world.train("finetune", config)["run"])), Events())
+    reading = reading_for(trained.config, trained.folder, Events())
+    split = load_folder_split(world.samples / "digits-target" / "test", "test", trained.labels, reading)
+    asked = passes_counted(monkeypatch)
+    sight = Sight(trained, Events())
+    found = sight.all_of(split)
+    assert (sight.counts(), sum(asked)) == ({"hits": 0, "misses": 0}, len(split))  # the cache is off
+    np.testing.assert_allclose(found.probabilities, probabilities_of(trained, split, Events()), atol=1e-6)
+    classifier = trained.classifier
+    inner = keras.Model(classifier.base.input, classifier.base.output)
+    mapped = inner.predict_on_batch(split.images.read(np.arange(len(split))).astype("float32") * scale_of(classifier))
+    np.testing.assert_allclose(found.features, mapped.mean(axis=(1, 2)), rtol=1e-5, atol=1e-6)
+
+
+def scale_of(classifier: Any) -> float:
+    """What the preprocessing of small_cnn multiplies pixels by."""
+    return float(classifier.model.get_layer("preprocess").scale)
+
+
+def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source: Any, recent: Path) -> None:
+    run, events = RunFolder(Path(source[1]["run"])), Recorder()
+    sight = Sight(load_run(run, Events()), events)
+    assert sight.cache is not None
+    sight.cache.root = recent / "no folder" / "x"
+    (recent / "no folder").write_bytes(b"")
+    split = load_folder_split(
+        source[0].samples / "digits-source" / "test", "test", sight.trained.labels, reading(sight)
+    )
+    assert sight.features(split).shape[0] == len(split)
+    assert sight.counts() == {"hits": 0, "misses": 0}
+    assert any("cannot be used" in text for text in events.warnings)
+
+
+def reading(sight: Sight) -> Any:
+    return reading_for(sight.trained.config, sight.trained.folder, Events())

@@ -49,10 +49,9 @@ def test_features_follow_from_the_decoder(tmp_path: Path, monkeypatch: pytest.Mo
     from transfercli.workflows.setup import feature_cache
 
     config = ExperimentConfig(name="n", data={"train": "d", "image_size": 32}, model={"base": "small_cnn"})
-    job: Any = SimpleNamespace(config=config, folder=tmp_path)
-    before = feature_cache(job, Events()).pixels
+    before = feature_cache(config, tmp_path, Events()).pixels
     monkeypatch.setattr(decode, "VERSION", decode.VERSION + 1)
-    assert feature_cache(job, Events()).pixels != before
+    assert feature_cache(config, tmp_path, Events()).pixels != before
 
 
 class Planned(Exception):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import keras
-from keras import layers
+import numpy as np
 
-from transfercli.models.bases import BASES
 from transfercli.models.classifier import Classifier
-from transfercli.models.preprocessing import preprocess
 
 
-def pooled_features(classifier: Classifier) -> keras.Model:
-    """Pixels [N, H, W, 3], 0 to 255 -> float32 [N, d]: the base's last feature map, averaged over its places."""
-    channels = classifier.base.input.shape[-1]
-    image = keras.Input(classifier.model.input.shape[1:], dtype="uint8", name="image")
-    pixels = preprocess(image, BASES[classifier.name].preprocessing, channels)
-    return keras.Model(image, layers.GlobalAveragePooling2D(dtype="float32")(classifier.base(pixels)), name="pooled")
+def averaged(classifier: Classifier, pooled: np.ndarray) -> np.ndarray:
+    """What the head's pooling gives, [N, p], as float32 [N, d], a value a channel of the base.
+
+    A flattened map is averaged over its places, so that it does not matter where in the image something is; what is
+    averaged already, or the maximum over the places, is left as it is.
+    """
+    channels = classifier.base.output.shape[-1]
+    return pooled.reshape(len(pooled), -1, channels).mean(axis=1, dtype="float32")

@@ -53,21 +53,27 @@ def cut_below(classifier: Classifier, unfreeze: int | str) -> Cut | None:
 
     Where the network branches, at the next place below at which a single tensor carries everything on.
     """
-    base, head = classifier.base, classifier.head
+    base = classifier.base
     trained = {name for name in trainable_from(classifier, unfreeze) if base.get_layer(name).weights}
     first = next((n for n, operation in enumerate(base.operations) if operation.name in trained), None)
     if first is None:
-        pool = head.get_layer("pool")
-        top = keras.Model(pool.output, head.output, name="top")
-        key = f"{classifier.name}, whole, {type(pool).__name__}"
-        return Cut("pool", key, prefix_to(classifier, pool(base.output)), None, top)
+        return whole_base(classifier)
     places = [place for place in single_tensor_places(base) if 0 < place.number < first]
     if not places:
         return None
     place = places[-1]
     body = keras.Model(place.tensor, base.output, name="body")
     key = f"{classifier.name}, {place.number + 1} operations"
-    return Cut(place.name, key, prefix_to(classifier, place.tensor), body, head)
+    return Cut(place.name, key, prefix_to(classifier, place.tensor), body, classifier.head)
+
+
+def whole_base(classifier: Classifier) -> Cut:
+    """Cut behind the pooled output of the base, as its head pools it."""
+    base, head = classifier.base, classifier.head
+    pool = head.get_layer("pool")
+    top = keras.Model(pool.output, head.output, name="top")
+    key = f"{classifier.name}, whole, {type(pool).__name__}"
+    return Cut("pool", key, prefix_to(classifier, pool(base.output)), None, top)
 
 
 def prefix_to(classifier: Classifier, features: keras.KerasTensor) -> keras.Model:

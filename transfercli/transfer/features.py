@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from transfercli.data.batches import ArraySource
 from transfercli.data.cache_index import Entry, Index
 from transfercli.data.dataset import Split
 from transfercli.data.rows import StoredRows
@@ -27,6 +29,7 @@ from transfercli.transfer.views import ViewedImages, Views, rows_an_image
 
 SPARED = 0.1  # of what is free on the disk, left to others
 KEEP_SECONDS = 60.0  # of computing that a kill may lose
+UNUSABLE = (sqlite3.Error, OSError)  # a cache that cannot be opened, read or written
 
 
 class Features(StoredRows):
@@ -140,6 +143,31 @@ class FeatureCache:
 
     def _store(self, prefix: Prefix, views: Views | None) -> Segments:
         return Segments(self.root, prefix.space(self.pixels, views), int(self.room()))
+
+
+def features_of(
+    split: Split,
+    prefix: Prefix,
+    cache: FeatureCache | None,
+    events: Events,
+    give_up: Callable[[str], None],
+    views: Views | None = None,
+) -> FeatureSource:
+    """From the cache; in memory where there is none, or no room in it, as it may be for a probe.
+
+    give_up: is told why a cache that is there is not used; what it raises ends the pass before it begins.
+    """
+    inputs = ViewedImages(split.images, views)
+    if cache is not None:
+        try:
+            if len(inputs) * prefix.row_bytes <= cache.room():
+                return cache.of(split, prefix, views)
+            give_up("there is no room in the feature cache (compute.cache_max_gb, or the disk)")
+        except UNUSABLE as error:
+            give_up(f"the feature cache cannot be used: {error}")
+    rows = computed(prefix, inputs, np.arange(len(inputs)), events)
+    array = np.stack([feature for _, feature in rows])
+    return FeatureSource(ArraySource(array), len(split), rows_an_image(views))
 
 
 def _keys(split: Split, views: Views | None) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,22 +10,20 @@ import numpy as np
 
 from transfercli.config.schema import AugmentationConfig
 from transfercli.data.augment import Augment
-from transfercli.data.batches import ArraySource, Batches, Source
+from transfercli.data.batches import Batches, Source
 from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
 from transfercli.events import Events
 from transfercli.models.classifier import Classifier
 from transfercli.models.folding import fold
-from transfercli.models.surgery import Cut, cut_below, multiplications
+from transfercli.models.surgery import Cut, cut_below, multiplications, whole_base
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage
 from transfercli.transfer.caching import Boundary, why_not
-from transfercli.transfer.features import FeatureCache, FeatureSource
-from transfercli.transfer.prefix import Prefix, checked_prefix, computed
+from transfercli.transfer.features import UNUSABLE, FeatureCache, features_of
+from transfercli.transfer.prefix import Prefix, checked_prefix
 from transfercli.transfer.solved import SOLVED
-from transfercli.transfer.views import ViewedImages, Views, rows_an_image, views_of
-
-UNUSABLE = (sqlite3.Error, OSError)  # a cache that cannot be opened, read or written
+from transfercli.transfer.views import Views, rows_an_image, views_of
 
 
 @dataclass(frozen=True)
@@ -113,9 +110,7 @@ class PhaseStages:
 
     def whole_base(self) -> Cut:
         """Cut behind the pooled output of the base."""
-        cut = cut_below(self.classifier, "none")
-        assert cut is not None, "behind its last layer a base can always be cut"
-        return cut
+        return whole_base(self.classifier)
 
     def above(self, cut: Cut, views: Views | None) -> Stage:
         """What is above a cut, on the features of all images."""
@@ -152,17 +147,7 @@ class PhaseStages:
 
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source:
         """From the cache; in memory where there is none or no room in it, as it may be for a probe."""
-        inputs = ViewedImages(split.images, views)
-        if self.cache is not None:
-            try:
-                if len(inputs) * prefix.row_bytes <= self.cache.room():
-                    return self.cache.of(split, prefix, views)
-                self._give_up("there is no room in the feature cache (compute.cache_max_gb, or the disk)")
-            except UNUSABLE as error:
-                self._give_up(f"the feature cache cannot be used: {error}")
-        rows = computed(prefix, inputs, np.arange(len(inputs)), self.events)
-        array = np.stack([feature for _, feature in rows])
-        return FeatureSource(ArraySource(array), len(split), rows_an_image(views))
+        return features_of(split, prefix, self.cache, self.events, self._give_up, views)
 
     def _give_up(self, trouble: str) -> None:
         """Go on without a cache; `ConfigError` where it is required."""

@@ -56,8 +56,8 @@ def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], c
     ]
     found = findings.found if findings else []
     report = check.report(found, _sides(examined), looks, _oddities(findings, events), refusals)
-    if request.mislabelled and report.usable and findings and images is not None:
-        report = replace(report, mislabelled=mislabelled(report, findings, images, config, request.runs, events))
+    if request.mislabelled and report.usable and findings:
+        report = replace(report, mislabelled=mislabelled(report, findings, config, request.runs, events))
     result = report.as_result()
     if request.report is not None:
         from transfercli.evaluation.data_page import write_page

@@ -23,7 +23,7 @@ from transfercli.events import Events, counted
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.evaluate import reading_for
 from transfercli.workflows.model import TrainedRun, load_run
-from transfercli.workflows.passes import probabilities_of
+from transfercli.workflows.sight import Sight
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Images
@@ -48,7 +48,8 @@ def data_drift(request: DriftRequest, events: Events) -> dict[str, Any]:
 
 
 def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None, events: Events) -> dict[str, Any]:
-    """{"run", "images", "compared", "drifted", "score", "tests", "max", "passed", "reference"}.
+    """{"run", "images", "compared", "drifted", "score", "tests", "max", "passed", "reference",
+    "cache"}.
 
     Features are compared with those of the training images where the base was frozen. To a base that was trained, what
     it has learnt looks unlike all else, so the images held out from it stand in; and a head is surer of what it has
@@ -66,8 +67,10 @@ def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None
     records = read_manifest(run.dataset)
     held_out = _held_out(trained, records, events)
     learnt = held_out if base_trained(read_record(run)["phases"]) else _recorded(trained, records, "train", events)
-    old = Seen(_features(trained, learnt, events), probabilities_of(trained, held_out, events))
-    new = Seen(_features(trained, split, events), probabilities_of(trained, split, events))
+    sight = Sight(trained, events)
+    old, new = sight.all_of(held_out), sight.all_of(split)
+    if learnt is not held_out:
+        old = Seen(sight.features(learnt), old.probabilities)
     found = drift(old, new, trained.config.seed)
     return {
         "run": str(run.path),
@@ -80,6 +83,7 @@ def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None
             "features": {"split": learnt.name, "images": len(learnt)},
             "predictions": {"split": held_out.name, "images": len(held_out)},
         },
+        "cache": {"features": sight.counts()},
     }
 
 
@@ -143,12 +147,3 @@ def _recorded(trained: TrainedRun, records: Sequence[Record], side: str, events:
     chosen = [wanted[row] for row in sample(len(wanted), MOST, trained.config.seed)]
     reading = reading_for(trained.config, trained.folder, events)
     return load_recorded_split(chosen, root, trained.folder, side, trained.labels, reading)
-
-
-def _features(trained: TrainedRun, split: Split, events: Events) -> np.ndarray:
-    from transfercli.models.forward import forward
-    from transfercli.models.pooled import pooled_features
-
-    return forward(
-        pooled_features(trained.classifier), split.images, trained.config.data.batch_size, events, "features"
-    )

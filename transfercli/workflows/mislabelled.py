@@ -6,20 +6,20 @@ from pathlib import Path
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.check import Mislabelled, Report
-from transfercli.data.dataset import Images
 from transfercli.data.decode import Geometry
-from transfercli.data.findings import Findings
+from transfercli.data.findings import Findings, split_of
 from transfercli.data.mislabelled import find_mislabelled
 from transfercli.errors import ArtefactError
 from transfercli.events import Events
 from transfercli.runs.folder import RunFolder, find_run
 from transfercli.workflows.model import image_size, load_run, read_run_config
+from transfercli.workflows.sight import Sight
 
 
 def mislabelled(
-    report: Report, findings: Findings, images: Images, config: ExperimentConfig, runs: Path, events: Events
+    report: Report, findings: Findings, config: ExperimentConfig, runs: Path, events: Events
 ) -> Mislabelled:
-    """What the base of the experiment's latest completed run sees in `images`, the rows of `report.seen`.
+    """What the base of the experiment's latest completed run sees in the images, which are the rows of `report.seen`.
 
     Where there is no such run, or it looks at images of another size, the reason is told instead.
     """
@@ -30,11 +30,9 @@ def mislabelled(
         trained = load_run(run, events)
     except ArtefactError as error:
         return Mislabelled(why_not=f"{error.message}; data check lists them once a run is complete")
-    from transfercli.models.forward import forward
-    from transfercli.models.pooled import pooled_features
-
     events.info(f"looking for mislabelled images with the features of {run.label}")
-    features = forward(pooled_features(trained.classifier), images, config.data.batch_size, events, "features")
+    images = split_of("", findings.usable, tuple(sorted({one.label for one in report.seen})), findings.ingest)
+    features = Sight(trained, events).features(images)
     found = find_mislabelled(report.seen, features, report.near, findings.listing.groups, events)
     return Mislabelled(found, run.label)
 

@@ -22,7 +22,11 @@ def split_logits(trained: TrainedRun, split: Split, events: Events, stage: str =
 
 def probabilities_of(trained: TrainedRun, split: Split, events: Events, stage: str = "evaluate") -> np.ndarray:
     """float32 [N, C], calibrated, by the run's own labels, whatever the targets of the split are indices of."""
+    return calibrated(trained, split_logits(trained, split, events, stage))
+
+
+def calibrated(trained: TrainedRun, logits: np.ndarray) -> np.ndarray:
+    """Logits [N, C], or [N, 1] of a sigmoid head, to float32 probabilities [N, C] at the run's temperature."""
     from transfercli.evaluation.trust import Trust
 
-    judgement = (trained.trust or Trust()).judge(split_logits(trained, split, events, stage))
-    return judgement.probabilities.astype("float32")
+    return (trained.trust or Trust()).judge(logits).probabilities.astype("float32")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfercli.data.cache import cache_root, placed
@@ -67,7 +68,7 @@ def set_up(
     from transfercli.transfer.stages import PhaseStages
     from transfercli.transfer.trial import TrialStages
 
-    features = feature_cache(job, events)
+    features = feature_cache(job.config, job.folder, events)
     kind = TrialStages if trial else PhaseStages
     stages = kind(classifier, training_for(job.config, dataset, classifier.labels, events), features, events)
     with watch("features"):  # what `auto` measures is part of what it takes, and its first step is the features'
@@ -127,15 +128,18 @@ def plan_for(job: Job, stages: PhaseStages, events: Events) -> Plan:
     return Plan(tuple(phases), config.training, config.seed, precision, learns)
 
 
-def feature_cache(job: Job, events: Events) -> FeatureCache | None:
-    """The cache of features that the config asks for; None where it is off."""
+def feature_cache(config: ExperimentConfig, folder: Path, events: Events) -> FeatureCache | None:
+    """The cache of features that a config asks for; None where it is off.
+
+    folder: the one that the relative paths of the config start from.
+    """
     from transfercli.data.decode import Geometry
     from transfercli.transfer.features import FeatureCache
 
-    compute = placed(job.config.compute, job.folder)
+    compute = placed(config.compute, folder)
     if compute.cache == "off":
         return None
-    pixels = Geometry(*image_size(job.config), job.config.data.resize).name
+    pixels = Geometry(*image_size(config), config.data.resize).name
     return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, events)
 
 
