@@ -39,7 +39,7 @@ def test_a_lineage_is_a_tree_down_to_the_first_weights() -> None:
         "   └─ imagenet weights",
     ]
     assert tree([_generation("a/1", "none")])[-1] == "└─ random weights"
-    assert tree([_generation("a/1", {"file": "w.safetensors"})])[-1] == "└─ weights of w.safetensors"
+    assert tree([_generation("a/1", {"path": "theirs/w.safetensors"})])[-1] == "└─ weights of w.safetensors"
     gone = {"run": "a/1", "status": "gone", "workflow": None, "base": None, "weights": None}
     assert tree([child, gone])[-1] == "└─ a/1 (gone)"
 

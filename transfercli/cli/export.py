@@ -73,3 +73,6 @@ def _show(result: dict[str, Any]) -> None:
                 ("latency", latency),
             ]
         )
+    if result["card"]:
+        print()
+        print_pairs([("model card", result["card"])])

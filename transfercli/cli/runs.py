@@ -144,8 +144,8 @@ def tree(lineage: list[dict[str, Any]]) -> list[str]:
     ]
     if isinstance(first := lineage[-1]["weights"], str):
         lines.append("random weights" if first == "none" else f"{first} weights")
-    elif first and "file" in first:
-        lines.append(f"weights of {first['file']}")
+    elif first and "path" in first:
+        lines.append(f"weights of {Path(first['path']).name}")
     return [f"{'   ' * (depth - 1)}└─ {line}" if depth else line for depth, line in enumerate(lines)]
 
 

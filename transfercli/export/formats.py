@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transfercli.config.choices import nearest
 from transfercli.errors import UsageError
-from transfercli.export import litert_file, onnx_file, openvino_file, readers, safetensors_file, writers
+from transfercli.export import litert_file, loading, onnx_file, openvino_file, readers, safetensors_file, writers
 from transfercli.export.spec import Writing
 
 PARITY = 1e-3  # largest probability difference of a float32 artefact on the same uint8 tensor
@@ -24,6 +24,7 @@ class Format:
 
     write(job): writes the artefact of a keras.Model, uint8 [N, H, W, 3] -> float32 [N, C].
     read(path): loads it again, by the format's own runtime and nothing of the program that wrote it.
+    loads: the lines of Python that load it where this package is not.
     entry: what is loaded, relative to `exports/FORMAT`: a file's name, or "" where the folder itself is the artefact.
     needs: modules that must be installed to write it, and `extra`, the extra of this package that brings them.
     runtime: those of them that reading it takes.
@@ -34,6 +35,7 @@ class Format:
     doc: str
     write: Callable[[Writing], None]
     read: Callable[[Path], readers.Artefact]
+    loads: str
     entry: str = ""
     needs: tuple[str, ...] = ()
     runtime: tuple[str, ...] = ()
@@ -49,6 +51,7 @@ FORMATS: dict[str, Format] = {
             "TensorFlow SavedModel with the signatures serve (uint8 images) and serve_bytes (encoded images)",
             writers.write_saved_model,
             readers.read_saved_model,
+            loading.SAVED_MODEL,
             needs=("tensorflow",),
             runtime=("tensorflow",),
         ),
@@ -57,6 +60,7 @@ FORMATS: dict[str, Format] = {
             "Keras' own file; plain Keras loads it, on any backend, without this package",
             writers.write_keras,
             readers.read_keras,
+            loading.KERAS,
             entry="model.keras",
             needs=("keras",),
             runtime=("keras",),
@@ -66,6 +70,7 @@ FORMATS: dict[str, Format] = {
             "plain tensors and Keras' config of the network, for Keras on any backend",
             safetensors_file.write_safetensors,
             safetensors_file.read_safetensors_model,
+            loading.SAFETENSORS,
             entry="model.safetensors",
             needs=("keras",),
             runtime=("keras",),
@@ -75,6 +80,7 @@ FORMATS: dict[str, Format] = {
             "ONNX, for onnxruntime and what else reads it",
             onnx_file.write_onnx,
             onnx_file.read_onnx,
+            loading.ONNX,
             entry="model.onnx",
             needs=("tensorflow", "onnx", "tf2onnx", "onnxruntime"),
             runtime=("onnxruntime",),
@@ -86,6 +92,7 @@ FORMATS: dict[str, Format] = {
             "LiteRT (TensorFlow Lite), builtin operators only, for phones and small computers",
             litert_file.write_litert,
             litert_file.read_litert,
+            loading.LITERT,
             entry="model.tflite",
             needs=("tensorflow", "ai_edge_litert"),
             runtime=("ai_edge_litert",),
@@ -97,6 +104,7 @@ FORMATS: dict[str, Format] = {
             "OpenVINO, for Intel's processors",
             openvino_file.write_openvino,
             openvino_file.read_openvino,
+            loading.OPENVINO,
             entry="model.xml",
             needs=("tensorflow", "openvino"),
             runtime=("openvino",),

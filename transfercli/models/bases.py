@@ -37,6 +37,11 @@ class Base:
     source: str = "keras.applications"
     licence: str = "ImageNet weights of keras.applications (Apache-2.0)"
 
+    @property
+    def licence_id(self) -> str:
+        """What the Hugging Face Hub calls the licence: the name in brackets at its end, as in `cc-by-4.0`."""
+        return self.licence.rpartition("(")[2].rstrip(")").lower().replace(" ", "-")
+
     def build(self, shape: Shape, weights: str | None = None) -> keras.Model:
         """The network for images of `shape` (height, width, channels), with random or ImageNet weights."""
         module, function = self.builder.split(":")

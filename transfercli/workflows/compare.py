@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transfercli.events import Events
 from transfercli.runs.folder import RunFolder, find_run, read_record
+from transfercli.runs.foreign import numbers_of
 from transfercli.runs.places import check_file
 from transfercli.workflows.asked import EvaluateRequest
 from transfercli.workflows.evaluate import evaluate_run
@@ -103,7 +104,7 @@ def config_differences(one: RunFolder, other: RunFolder) -> list[dict[str, Any]]
 
 def seconds_spent(one: RunFolder, other: RunFolder) -> dict[str, dict[str, float | None]]:
     """{stage: {"champion", "challenger"}}: what each took to train, None where it is not recorded."""
-    spent = [read_record(run).get("seconds") or {} for run in (one, other)]
+    spent = [numbers_of(read_record(run), "seconds", run.record) for run in (one, other)]
     return {
         stage: {"champion": spent[0].get(stage), "challenger": spent[1].get(stage)} for stage in spent[0] | spent[1]
     }

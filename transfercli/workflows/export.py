@@ -18,6 +18,7 @@ from transfercli.models.bases import BASES
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.runs.surroundings import versions
+from transfercli.workflows.card import write_card
 from transfercli.workflows.evaluate import read_split
 from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config
 
@@ -44,7 +45,7 @@ class ExportCall:
 
 
 def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
-    """The contract's result of `export`; `ExportRejected`, which carries the results, where one lost too much."""
+    """The contract's result of `export`, and its `card`; `ExportRejected`, which carries both, where one lost much."""
     from transfercli.evaluation.trust import Trust
     from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
     from transfercli.export.formats import check_formats
@@ -67,19 +68,22 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
         "data_fingerprint": facts["data"]["fingerprint"],
         "weights_licence": licence(run, config),
     }
+    spec = ExportSpec(labels, image_size(config), config.data.resize, trust.temperature, trust.confidence, origin)
+    out = call.out or run.exports
     try:
         artefacts = export_formats(
             deployed(trained.classifier, trust.temperature),
-            ExportSpec(labels, image_size(config), config.data.resize, trust.temperature, trust.confidence, origin),
+            spec,
             reference(trained, split, events),
-            ExportRequest(formats, call.out or run.exports, call.quantize, call.max_drop, samples),
+            ExportRequest(formats, out, call.quantize, call.max_drop, samples),
             {"created": record.now(), "versions": versions()},
             events,
         )
     except ExportRejected as rejected:
-        rejected.result = {"run": str(run.path), "artefacts": rejected.artefacts}
+        card = write_card(run, config, spec, out, events)
+        rejected.result = {"run": str(run.path), "artefacts": rejected.artefacts, "card": card}
         raise
-    return {"run": str(run.path), "artefacts": artefacts}
+    return {"run": str(run.path), "artefacts": artefacts, "card": write_card(run, config, spec, out, events)}
 
 
 def reference(trained: TrainedRun, split: Split, events: Events) -> Reference:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from transfercli.events import Events
+from transfercli.export.markdown import escaped
 
 HOOK_SECONDS = 60.0
 LAST_WORDS_SECONDS = 1.0  # for stderr to end after the hook, which a child of its own may hold open
@@ -83,13 +84,13 @@ def write_summary(path: Path | None, name: str, result: dict[str, Any], events: 
 
 def summary_lines(name: str, result: dict[str, Any]) -> Iterator[str]:
     """A heading, the reason, and a table of what was compared and which gates were held."""
-    yield f"## {_escaped(name)}: {result['decision']}"
+    yield f"## {escaped(name)}: {result['decision']}"
     yield ""
-    yield _escaped(result["reason"])
+    yield escaped(result["reason"])
     comparison = result["comparison"]
     if comparison:
         yield ""
-        yield f"| {_escaped(comparison['metric'])} | champion | challenger | gain | interval |"
+        yield f"| {escaped(comparison['metric'])} | champion | challenger | gain | interval |"
         yield "| --- | ---: | ---: | ---: | --- |"
         yield (
             f"| {comparison['images']} test images | {_number(comparison['champion'])}"
@@ -104,22 +105,15 @@ def summary_lines(name: str, result: dict[str, Any]) -> Iterator[str]:
         for gate in gates:
             value = _number(gate["value"])
             passed = "passed" if gate["passed"] else "**not met**"
-            yield f"| {_escaped(gate['metric'])} | {gate['op']} {gate['bound']:g} | {value} | {passed} |"
+            yield f"| {escaped(gate['metric'])} | {gate['op']} {gate['bound']:g} | {value} | {passed} |"
     changed = {key: value for key, value in result.get("changes", {}).items() if value}
     if changed:
         yield ""
         yield "Images: " + "; ".join(
-            f"{key.replace('_', ' ')} {_escaped(', '.join(value) if isinstance(value, list) else str(value))}"
+            f"{key.replace('_', ' ')} {escaped(', '.join(value) if isinstance(value, list) else str(value))}"
             for key, value in changed.items()
         )
 
 
 def _number(value: float | None, sign: str = "") -> str:
     return "not defined" if value is None else f"{value:{sign}.4f}"
-
-
-def _escaped(text: str) -> str:
-    """A class name must not become a table, a link or a tag."""
-    for mark in "\\`*_[]<>|":
-        text = text.replace(mark, f"\\{mark}")
-    return text.replace("\n", " ")

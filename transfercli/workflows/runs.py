@@ -70,7 +70,7 @@ def lineage(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def _generation(name: str, run: RunFolder | None) -> dict[str, Any]:
-    """weights: what it began with, as its config has it: `imagenet`, `none`, {"run": …} or {"file": …}."""
+    """weights: what it began with, as its config has it: `imagenet`, `none`, {"run": …} or {"path": …}."""
     told: dict[str, Any] = {"run": name, "status": "gone", "workflow": None, "base": None, "weights": None}
     if run is not None:
         told["status"] = "damaged"

@@ -1,0 +1,164 @@
+"""A card from facts as hostile, as poor and as bad as they may be."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from transfercli.errors import ArtefactError
+from transfercli.export.card import FEW, MARK, limits, model_card
+from transfercli.export.card_facts import CardFacts, Evaluated, Exported, Machine, Recorded, parsed
+from transfercli.export.markdown import escaped
+from transfercli.export.spec import ExportSpec
+
+HOSTILE = ("<script>alert(1)</script>", "a | b", "[x](http://x)", "`tick`\n# head", "\x1b[2J\u202e")
+RECORD: dict[str, Any] = {
+    "created": "2026-01-02T03:04:05Z",
+    "command": "transfercli finetune a.yaml",
+    "data": {"fingerprint": "0f" * 32, "images": {"train": 100, "test": 5}},
+}
+
+ARTEFACT: dict[str, Any] = {
+    "run": "insects/one",
+    "format": "keras", "bytes": 1_234_567, "quantize": "none", "label_agreement": 1.0, "max_abs_diff": 1e-6,
+    "accuracy_exported": 0.75,
+}  # fmt: skip
+
+
+def evaluation(labels: tuple[str, ...], **more: Any) -> Evaluated:
+    rows = [
+        {"label": label, "precision": 0.5, "recall": None if n == 0 else n / 10, "f1": 0.5, "support": 5 * (n > 0)}
+        for n, label in enumerate(labels)
+    ]
+    metrics = {"accuracy": 0.75, "macro_f1": 0.625, "roc_auc": None}
+    told = {"examples": 20, "metrics": metrics, "intervals": {"accuracy": [0.5, 0.875]}, "per_class": rows} | more
+    return parsed(Evaluated, told, Path("metrics.json"))
+
+
+def facts(labels: tuple[str, ...] = ("ant", "bee", "cat"), **more: Any) -> CardFacts:
+    known: dict[str, Any] = {
+        "experiment": "insects",
+        "run_id": "one",
+        "spec": ExportSpec(labels, (24, 32), "crop", 1.25, 0.875),
+        "base": "resnet50",
+        "source": "keras.applications",
+        "licence": "ImageNet weights of He et al. (MIT)",
+        "licence_id": "mit",
+        "first_weights": "imagenet weights of Keras",
+        "strategy": "linear_probe",
+        "shown": ["accuracy", "macro_f1"],
+        "record": parsed(Recorded, RECORD, Path("run.json")),
+        "config_yaml": "name: insects",
+        "counts": {label: {"train": 40 + 10 * n, "test": 5} for n, label in enumerate(labels)},
+        "evaluations": {"test": evaluation(labels)},
+        "lineage": [{"run": "insects/one", "status": "completed", "workflow": "finetune", "base": "resnet50"}],
+        "artefacts": [parsed(Exported, ARTEFACT, Path("export.json"))],
+    }
+    return CardFacts(**(known | more))
+
+
+def test_the_metadata_is_what_the_hub_reads() -> None:
+    card = ModelCard(model_card(facts()))
+    told = card.data.to_dict()
+    assert (told["library_name"], told["pipeline_tag"], told["license"]) == ("keras", "image-classification", "mit")
+    assert told["metrics"] == ["accuracy", "f1"]
+    assert {"image-classification", "resnet50", "transfercli"} <= set(told["tags"])
+    results = {one.metric_name: (one.metric_type, one.metric_value) for one in card.data.eval_results}
+    assert results == {"accuracy": ("accuracy", 0.75), "macro_f1": ("f1", 0.625)}
+    assert {one.dataset_split for one in card.data.eval_results} == {"test"}
+    assert card.text.startswith(f"{MARK}\n\n# insects\n")
+    assert "right on **75.0%** of 20 images of test\n(95% interval 50.0% to 87.5%)" in card.text
+
+
+def test_the_input_is_told_in_lines_that_can_be_used() -> None:
+    text = model_card(facts())
+    assert "size = (32, 24)" in text
+    assert "ImageOps.fit(image, size" in text
+    assert "24 x 32 pixels (height x width)" in text
+    assert "Abstain below a confidence of **0.8750**" in text
+    assert "Abstain below" not in model_card(facts(spec=ExportSpec(("a", "b"), (24, 32), confidence=None)))
+
+
+def test_limits_name_small_absent_and_weak_classes_and_slices() -> None:
+    slices = [
+        {"slice": "camera", "value": name, "examples": 9, "intervals": ends, "metrics": {"accuracy": 0.3}}
+        for name, ends in (("old", {"accuracy": [0.1, 0.7]}), ("new", {"accuracy": [0.1, 0.8]}), ("none", {}))
+    ]
+    strange = {"strange": 0.5, "threshold": 1.0}
+    told = list(limits(facts(evaluations={"test": evaluation(("a", "b"), slices=slices, out_of_distribution=strange)})))
+    assert told[0] == f"It learnt these classes from fewer than {FEW} images each: ant (40)."
+    assert told[1] == "Nothing is known of these classes on test, which has no image of them: a."
+    assert told[2] == "Its weakest classes on test: b (10.0% found)."
+    assert told[3] == "It is worse on a part of test, camera old: accuracy 0.3000."
+    assert told[4].startswith("50.0% of the images of test are unlike those of validation")
+    assert len(told) == 5
+    both = facts(evaluations={"validation": evaluation(("a", "b")), "test": evaluation(("c", "d"))})
+    assert not any("validation" in one for one in limits(both))
+    alone = facts(evaluations={"validation": evaluation(("a", "b"))})
+    assert "Its weakest classes on validation: b (10.0% found)." in limits(alone)
+    blind = facts(spec=ExportSpec(("a", "b"), (24, 32), confidence=None), evaluations={}, counts={})
+    told = list(limits(blind))
+    assert told[0].startswith("It was exported without an evaluation")
+    assert "it answers nothing" in told[1]
+
+
+@pytest.mark.parametrize("labels", [HOSTILE, ("a", "b")])
+def test_names_from_elsewhere_stay_text(labels: tuple[str, ...]) -> None:
+    text = model_card(facts(labels))
+    body = re.sub("```.*?```", "", text, flags=re.DOTALL)
+    assert "<script" not in body.replace("\\<script", "")
+    assert "](" not in body.replace("\\](", "")
+    assert not any(line.startswith("# head") for line in text.splitlines())
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    rows = [line for line in text.splitlines() if line.startswith("| ") and line.endswith("| 5 |")]
+    assert len(rows) == len(labels)
+    assert all(row.replace("\\|", "").count("|") == 5 for row in rows)
+
+
+def test_a_record_of_little_gives_a_card_of_little() -> None:
+    text = model_card(facts(evaluations={}, artefacts=[]))
+    assert "not evaluated when it was exported" in text
+    assert "No artefact stands beside this file." in text
+    assert "**Cost**: not recorded, for 105 images." in text
+    assert "None of the model as it is." in text
+    assert ModelCard(text).data.eval_results is None
+    assert not {"None", "nan"} & set(text.replace("None of the", "").split())
+
+
+def test_hardware_is_told_in_words() -> None:
+    machine = Machine("Linux", "x86_64", 8, ["NVIDIA H100"])
+    record = replace(facts().record, machine=machine, seconds={"train": 1.25})
+    text = model_card(facts(record=record))
+    assert "train 1.2 s, for 105 images, on 8 cores of a x86\\_64 processor (Linux), NVIDIA H100." in text
+    assert str(replace(machine, devices=[])).endswith("no accelerator")
+
+
+@pytest.mark.parametrize(
+    "kind, value, place",
+    [
+        (Evaluated, {"examples": "many"}, "examples"),
+        (Evaluated, {"examples": 1, "metrics": {"accuracy": "good"}}, "metrics.accuracy"),
+        (Exported, ARTEFACT | {"bytes": None}, "bytes"),
+        (Exported, [], "all of it"),
+        (Recorded, RECORD | {"seconds": {"train": {}}}, "seconds.train"),
+    ],
+)
+def test_a_damaged_file_is_named_with_the_place(kind: type, value: Any, place: str) -> None:
+    with pytest.raises(ArtefactError, match=f"x.json is damaged: {place}: "):
+        parsed(kind, value, Path("x.json"))
+
+
+def test_the_command_cannot_leave_its_block() -> None:
+    record = replace(facts().record, command="transfercli\n```\n# head")
+    assert "    transfercli ``` # head\n" in model_card(replace(facts(), record=record))
+
+
+def test_a_name_is_escaped_to_one_line() -> None:
+    assert escaped("a_b*c\nd|e") == "a\\_b\\*c d\\|e"
+    assert escaped("plain words, 12.5%") == "plain words, 12.5%"

@@ -1,0 +1,36 @@
+"""The lines that a model card gives for each format do what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from transfercli.data.decode import Geometry, decode_file
+from transfercli.export.formats import FORMATS, PARITY
+from transfercli.export.loading import RESIZING
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_artefact_answers_as_the_run_when_it_is_loaded_by_the_lines_of_the_card(
+    name, exported, digits, reference, monkeypatch
+):
+    monkeypatch.chdir(exported.out)
+    names: dict = {}
+    exec(FORMATS[name].loads, names)
+    answers = names["answer"](digits.images[:7])
+    assert np.abs(answers - reference.probabilities[:7]).max() < PARITY
+    assert np.array_equal(names["answer"](digits.images[:1]).argmax(axis=1), answers[:1].argmax(axis=1))
+
+
+@pytest.mark.parametrize("resize", RESIZING)
+def test_an_image_is_resized_as_the_run_does_it(resize: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 70, 3), np.uint8)).save(file)
+    names: dict = {}
+    exec("from PIL import Image, ImageOps", names)
+    names |= {"size": (32, 24), "image": Image.open(file)}
+    found = np.asarray(eval(RESIZING[resize], names)).astype(int)
+    assert np.abs(found - decode_file(str(file), Geometry(24, 32, resize)).pixels).max() <= 1

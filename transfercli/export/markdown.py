@@ -1,0 +1,23 @@
+"""Names from elsewhere in Markdown: they stay text."""
+
+from __future__ import annotations
+
+import unicodedata
+
+MARKS = "\\`*_[]<>|#~&"
+
+
+def one_line(text: str) -> str:
+    """The same with a space for each end of a line, and U+FFFD for other control characters."""
+    return "".join(_printable(letter) for letter in text)
+
+
+def escaped(text: str) -> str:
+    """One line in which nothing is a table, a link, a tag or a heading."""
+    return "".join(f"\\{letter}" if letter in MARKS else letter for letter in one_line(text))
+
+
+def _printable(letter: str) -> str:
+    if letter in "\r\n\t\u2028\u2029":
+        return " "
+    return "\ufffd" if unicodedata.category(letter)[0] == "C" else letter
