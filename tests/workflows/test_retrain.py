@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,14 @@ from transfercli.runs.folder import find_run
 from transfercli.runs.lock import experiment_lock
 
 
+class Recorder(Events):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
 @dataclass
 class Nights:
     """A folder of images that changes from night to night, and the config of `retrain`."""
@@ -27,6 +35,7 @@ class Nights:
     samples: Path
     config: Path
     runs: Path
+    events: Recorder = field(default_factory=lambda: Recorder())
 
     def add(self, label: str, first: int, last: int, source: str = "") -> None:
         """Digits number `first` to `last` of a class, as they are sorted."""
@@ -39,7 +48,7 @@ class Nights:
         from transfercli.workflows.retrain import Rejected, RetrainRequest, retrain
 
         try:
-            return retrain(RetrainRequest(self.config, self.runs, **more), Events())
+            return retrain(RetrainRequest(self.config, self.runs, **more), self.events)
         except Rejected as rejected:
             return rejected.result
 
@@ -423,3 +432,98 @@ def test_a_disk_that_is_full_at_the_export_loses_neither_champion_nor_challenger
     assert not (nights.experiment / "champion").exists()
     assert Path(nights.night()["champion"]).name == trained
     assert nights.words == ["failed", "first"]
+
+
+@pytest.mark.parametrize(
+    "gates, outcome",
+    [({}, ("promoted", "kept")), pytest.param({"log_loss": 1e-9}, ("rejected",), marks=pytest.mark.slow)],
+)
+def test_the_drift_that_started_a_training_stays_in_its_result_and_in_the_log(
+    nights: Nights, source: Any, monkeypatch: pytest.MonkeyPatch, gates: dict[str, float], outcome: tuple[str, ...]
+) -> None:
+    from transfercli.workflows import drift
+
+    nights.night()
+    write_config(nights, source[1]["run"], retrain={"when": "drifted"}, evaluation={"gates": gates})
+    nights.add("5", 40, 60)
+    found = {"drifted": True, "score": 0.5, "tests": {}}
+    monkeypatch.setattr(drift, "measure_drift", lambda *_, **__: {"run": str(nights.runs), **found})
+    result = nights.night()
+    assert result["decision"] in outcome
+    assert result["drift"] == found
+    assert decisions.read(nights.experiment)[-1].facts["drift"] == found
+
+
+def test_a_learnt_image_that_is_saved_anew_is_no_test_image_and_is_told(nights: Nights, source: Any) -> None:
+    from PIL import Image
+
+    from transfercli.workflows.lineage import learnt_from
+
+    held = nights.images.parent / "held"
+    for label in "567":
+        files = sorted((nights.images / label).iterdir())
+        (held / label).mkdir(parents=True)
+        for file in files[30:]:
+            file.rename(held / label / file.name)
+    write_config(nights, source[1]["run"], data={"train": "images", "test": "held", "image_size": 32})
+    assert nights.night()["test"] == {"images": 30, "left_out": 0}
+    (champion,) = [path.parent for path in nights.experiment.glob("2*/dataset.csv")]
+    learnt = [one for one in read_manifest(champion / "dataset.csv") if one.split == "train" and one.label == "5"][:4]
+    for one in learnt:
+        Image.open(nights.images / one.path).save(held / "5" / f"anew-{Path(one.path).name}", compress_level=1)
+    result = nights.night()
+    assert result["test"] == {"images": 30, "left_out": 8}  # four copies, and what they are copies of
+    assert any("(4 in another file with the same pixels)" in text for text in nights.events.warnings)
+    tested = Path(result["challenger"]) / "evaluation" / "test" / "predictions.csv"
+    assert "anew-" not in tested.read_text()
+
+    runs = [find_run(run, nights.runs) for run in (str(champion), result["challenger"])]
+    copy = next(one for one in read_manifest(runs[1].dataset) if "anew-" in one.path).sha256
+    runs[0].pixels.unlink()  # as before there was such a list: what the challenger knows of the pixels is enough
+    assert [learnt_from(*some, events=Events()).has(copy) for some in (runs, runs[:1])] == [True, False]
+    assert learnt_from(*runs[:1], events=Events()).has(learnt[0].sha256)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["dataset.csv", *(pytest.param(f, marks=pytest.mark.slow) for f in ("checkpoints/last/state.json", "config.yaml"))],
+)
+def test_what_a_kill_left_damaged_is_set_aside_and_the_night_goes_on(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, damaged: str
+) -> None:
+    from transfercli.workflows import retrain as module
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "hold_contest", fails_with(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            nights.night()
+    (begun,) = [path.parent for path in nights.experiment.glob("2*/run.json")]
+    for file in [begun / damaged, begun / "checkpoints" / "best" / "model.safetensors"]:
+        file.write_bytes(file.read_bytes()[:-40])
+    result = nights.night()
+    assert result["decision"] == "first"
+    assert Path(result["champion"]).name != begun.name
+    aside, first = decisions.read(nights.experiment)
+    assert (aside.decision, aside.challenger, aside.champion) == ("failed", begun.name, None)
+    assert aside.reason.startswith("set aside: ")
+    assert first.decision == "first"
+    assert any("set aside" in text for text in nights.events.warnings)
+    assert nights.night()["decision"] == "unchanged"
+
+
+def test_an_experiment_that_is_a_link_gives_its_run_and_its_lineage(nights: Nights, source: Any) -> None:
+    world, earlier = source
+    nights.runs.mkdir()
+    (nights.runs / "linked").symlink_to(world.runs / "digits-source", target_is_directory=True)
+    weights = {"run": f"linked/{Path(earlier['run']).name}"}
+    write_config(nights, earlier["run"], model={"base": "small_cnn", "weights": weights})
+    first = nights.night()
+    assert first["decision"] == "first"
+    assert not any("is gone" in text for text in nights.events.warnings)
+    from transfercli.workflows.lineage import learnt_from
+
+    base = {one.sha256 for one in read_manifest(Path(earlier["run"]) / "dataset.csv") if one.split == "train"}
+    assert base <= learnt_from(find_run(first["champion"], nights.runs), events=nights.events).files
+    nights.add("5", 40, 60)
+    assert nights.night()["decision"] in ("promoted", "kept")
+    assert not any("is gone" in text for text in nights.events.warnings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -87,6 +88,7 @@ class Dataset:
         labels: sorted by name; nothing but names decides the order.
         splits: `train` and `validation` always, `test` where there are test images.
         assignments: the earlier ones and this run's, for the experiment's `splits.csv`.
+        pixels: SHA-256 of a file, as in its record -> that of its decoded pixels, of every usable image.
         bad: the records with a problem.
     """
 
@@ -96,6 +98,7 @@ class Dataset:
     splits: dict[str, Split]
     cache: CacheCounts = field(default_factory=CacheCounts)
     assignments: Assignments = field(default_factory=Assignments)
+    pixels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bad(self) -> list[Record]:

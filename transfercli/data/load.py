@@ -131,7 +131,8 @@ def _arrange(request: DataRequest, findings: Findings) -> Dataset:
     }
     records = tuple(one.record(side_of.get(id(one), "")) for one in findings.found)
     assignments = request.assignments.extended(sides.assignments)
-    return Dataset(config.train, records, labels, splits, findings.ingest.counts, assignments)
+    pixels = {one.entry.sha256: one.entry.pixel_hash for one in usable}
+    return Dataset(config.train, records, labels, splits, findings.ingest.counts, assignments, pixels)
 
 
 def load_recorded_split(

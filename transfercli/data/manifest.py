@@ -1,7 +1,7 @@
-"""dataset.csv and splits.csv: what a run saw, and the side of every image ever assigned.
+"""dataset.csv, pixels.csv and splits.csv: what a run saw, and the side of every image ever assigned.
 
 A file name is bytes; Python holds those that are not UTF-8 as lone surrogates (PEP 383), and `surrogateescape` writes
-back the very same bytes. So both files are UTF-8 wherever the names are, every name survives the round trip, quotes
+back the very same bytes. So the files are UTF-8 wherever the names are, every name survives the round trip, quotes
 and newlines included (RFC 4180), and `NUL` cannot occur in a name. Nothing is escaped for spreadsheets here: these
 files are read by programs, and an added apostrophe would be another path. Reports for people escape for themselves.
 """
@@ -9,7 +9,7 @@ files are read by programs, and an added apostrophe would be another path. Repor
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from transfercli.data.assignments import Assignments
@@ -18,6 +18,7 @@ from transfercli.errors import ArtefactError
 from transfercli.runs.atomic import write_text
 
 COLUMNS = ("path", "sha256", "label", "split", "width", "height", "problem")
+PIXEL_COLUMNS = ("sha256", "pixels")
 ASSIGNMENT_COLUMNS = ("pixels", "split")
 
 
@@ -69,6 +70,16 @@ def read_manifest(path: Path) -> list[Record]:
             raise ArtefactError(f"{path.name} is damaged: a width or height is not a number") from error
         records.append(Record(**row, width=size[0], height=size[1]))
     return records
+
+
+def write_pixels(path: Path, pixels: Mapping[str, str]) -> None:
+    """Write pixels.csv: by the SHA-256 of each file, that of its pixels, which another file may have, too."""
+    write_text(path, _text(PIXEL_COLUMNS, sorted(pixels.items())))
+
+
+def read_pixels(path: Path) -> dict[str, str]:
+    """Read pixels.csv; empty where a run was begun before there was one. Raises ArtefactError where it is damaged."""
+    return {row["sha256"]: row["pixels"] for row in _rows(path, PIXEL_COLUMNS)} if path.exists() else {}
 
 
 def write_assignments(path: Path, assignments: Assignments) -> None:

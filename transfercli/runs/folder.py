@@ -55,6 +55,10 @@ class RunFolder:
         return self.path / "dataset.csv"
 
     @property
+    def pixels(self) -> Path:
+        return self.path / "pixels.csv"
+
+    @property
     def labels(self) -> Path:
         return self.path / "labels.json"
 

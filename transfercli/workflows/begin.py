@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from transfercli.config.loader import dump
-from transfercli.data.manifest import write_assignments, write_manifest
+from transfercli.data.manifest import write_assignments, write_manifest, write_pixels
 from transfercli.errors import DataError, DiskError, Interrupted
 from transfercli.events import Events
 from transfercli.runs import atomic, record
@@ -34,6 +34,7 @@ def begin_run(job: Job, setup: Setup, source: Source, report: Transplant | None,
         atomic.write_text(run.config, dump(job.config))
         atomic.write_json(run.labels, list(setup.classifier.labels))
         write_manifest(run.dataset, dataset.records)
+        write_pixels(run.pixels, dataset.pixels)
         write_assignments(splits_file(run.path.parent), dataset.assignments)
         if report is not None:
             atomic.write_json(run.transplant, report.as_json())

@@ -49,8 +49,6 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, events: Even
     from transfercli.evaluation.verdict import as_told, contest
 
     records, left_out = locked_test(champion, challenger, events)
-    if left_out:
-        events.warn(f"{counted(left_out, 'test image')} left out: one of the two, or an ancestor, learnt from them")
     new = load_run(challenger, events)
     rule = new.config.retrain.promote
     gates = from_config(new.config.evaluation.gates, new.labels)
@@ -76,11 +74,17 @@ def locked_test(champion: RunFolder | None, challenger: RunFolder, events: Event
     """The challenger's test images that no ancestor of either has learnt from, and how many others there are."""
     tested = [one for one in read_manifest(challenger.dataset) if one.split == "test" and not one.problem]
     learnt = learnt_from(challenger, *([champion] if champion else []), events=events)
-    honest = [one for one in tested if one.sha256 not in learnt]
+    honest = [one for one in tested if not learnt.has(one.sha256)]
     if not honest:
         reason = "the models have learnt from each of them" if tested else "there are none"
         raise DataError(f"no test image to compare models on: {reason}", "set data.test, or add images to it")
-    return honest, len(tested) - len(honest)
+    left_out = len(tested) - len(honest)
+    if left_out:
+        anew = sum(learnt.has_copy(one.sha256) for one in tested)
+        copies = f" ({anew} in another file with the same pixels)" if anew else ""
+        told = f"{counted(left_out, 'test image')} left out: one of the two, or an ancestor, learnt from them{copies}"
+        events.warn(told)
+    return honest, left_out
 
 
 def test_split(

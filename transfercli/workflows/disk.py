@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ITEM = 4  # bytes: weights and what optimizers keep are float32
 BESIDE_TENSORS = 4_000_000  # log, history and pictures
-AN_IMAGE = 250  # bytes of a line of dataset.csv and of splits.csv
+AN_IMAGE = 380  # bytes of a line of dataset.csv, of pixels.csv and of splits.csv
 
 
 def bytes_of_run(setup: Setup) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from transfercli.data.manifest import read_manifest
+from transfercli.data.manifest import read_manifest, read_pixels
 from transfercli.errors import ArtefactError
 from transfercli.events import Events
 from transfercli.runs.folder import RunFolder, read_record
@@ -53,12 +54,38 @@ def _runs(run: RunFolder) -> Path:
     return Path(os.path.realpath(run.path)).parent.parent
 
 
-def learnt_from(*runs: RunFolder, events: Events) -> frozenset[str]:
-    """SHA-256 of every image that the runs, or one of their ancestors, trained on or chose an epoch by."""
-    family = {os.path.realpath(run.path): run for one in runs for run in (one, *ancestors(one, events))}
-    return frozenset(
+@dataclass(frozen=True)
+class Learnt:
+    """What a family of runs has learnt from, by content.
+
+    files: SHA-256 of files. pixels_of: of each file that one of the family saw, the SHA-256 of its pixels. pixels:
+    those of `files`.
+    """
+
+    files: frozenset[str]
+    pixels_of: Mapping[str, str]
+    pixels: frozenset[str]
+
+    def has(self, sha256: str) -> bool:
+        """Whether a file, or another one with its pixels, was learnt from."""
+        return sha256 in self.files or self.has_copy(sha256)
+
+    def has_copy(self, sha256: str) -> bool:
+        """Whether a file with other bytes and the same pixels was: the image, saved anew."""
+        return sha256 not in self.files and self.pixels_of.get(sha256) in self.pixels
+
+
+def learnt_from(*runs: RunFolder, events: Events) -> Learnt:
+    """Every image that the runs, or one of their ancestors, trained on or chose an epoch by.
+
+    A run that was begun before there was a pixels.csv is known by its files, and by what others know of their pixels.
+    """
+    family = {os.path.realpath(run.path): run for one in runs for run in (one, *ancestors(one, events))}.values()
+    files = frozenset(
         record.sha256
-        for run in family.values()
+        for run in family
         for record in read_manifest(run.dataset)
         if record.split in ("train", "validation")
     )
+    pixels_of = {file: pixels for run in family for file, pixels in read_pixels(run.pixels).items()}
+    return Learnt(files, pixels_of, frozenset(pixels_of[file] for file in files if file in pixels_of))

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 import transfercli
 from transfercli.config.loader import dump
 from transfercli.config.schema import ExperimentConfig, FileWeights
-from transfercli.errors import Interrupted, TransferError, no_room
+from transfercli.data.manifest import read_manifest
+from transfercli.errors import ArtefactError, Interrupted, TransferError, no_room
 from transfercli.evaluation.privacy import hide_paths
+from transfercli.events import Events
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import Decision
-from transfercli.runs.folder import RunFolder, new_run_id
+from transfercli.runs.folder import RunFolder, new_run_id, status_of
 from transfercli.workflows.begin import AGAIN
 from transfercli.workflows.data import fingerprint
-from transfercli.workflows.model import find_source
+from transfercli.workflows.model import find_source, read_labels, read_run_config
 
 if TYPE_CHECKING:
     from transfercli.config.loader import LoadedConfig
@@ -65,16 +67,41 @@ def _weights(config: ExperimentConfig, folder: Path, runs: Path) -> str:
     return source.run.label if source.run else str(weights)
 
 
-def challenger_id(experiment: Path, subject: Subject, start: Sequence[str], decided: list[Decision]) -> str:
+def challenger_id(
+    experiment: Path, subject: Subject, start: Sequence[str], decided: list[Decision], events: Events
+) -> str:
     """The id of the run for a subject and a start: of one that was begun and not decided about, or a new one.
 
-    So a night that was killed is gone on with by the next, from its last whole epoch.
+    So a night that was killed is gone on with by the next, from its last whole epoch. A run that is damaged is set
+    aside for good by a line in the log, as it would fail every night to come.
     """
     both = hashlib.sha256(" ".join([subject.fingerprint, *start]).encode()).hexdigest()
     short, over = both[:SHORT], {decision.challenger for decision in decided}
     begun = [path.name for path in sorted(experiment.glob(f"*-{short}")) if RunFolder(path).record.is_file()]
     left = [name for name in begun if name not in over]
-    return left[-1] if left else new_run_id(suffix=short)
+    for name in reversed(left):
+        damage = damage_of(RunFolder(experiment / name), events)
+        if not damage:
+            return name
+        events.warn(f"{experiment.name}/{name} was begun and is damaged, so it is set aside: {damage}")
+        decisions.append(experiment, _failed(experiment, f"set aside: {damage}", name))
+    return new_run_id(suffix=short)
+
+
+def damage_of(run: RunFolder, events: Events) -> str:
+    """Why a run can neither go on nor be compared; "" where it can, or has not finished an epoch yet."""
+    from transfercli.training.checkpoints import Checkpoints
+
+    checkpoints = Checkpoints(run.checkpoints)
+    try:
+        read_run_config(run), read_labels(run), read_manifest(run.dataset)
+        if status_of(run) == "completed":
+            checkpoints.load("best")
+        elif checkpoints.exists():
+            checkpoints.newest(events)
+    except ArtefactError as error:
+        return hide_paths(error.message)
+    return ""
 
 
 @contextmanager
@@ -86,9 +113,13 @@ def failure_logged(experiment: Path) -> Iterator[None]:
         raise Interrupted(stop.signum, stop.message, AGAIN) from None
     except Exception as error:
         with suppress(TransferError, OSError):
-            champion = champions.champion_of(experiment)
-            decisions.append(experiment, Decision("failed", _told(error), champion.run_id if champion else None))
+            decisions.append(experiment, _failed(experiment, _told(error)))
         raise
+
+
+def _failed(experiment: Path, reason: str, challenger: str | None = None) -> Decision:
+    champion = champions.champion_of(experiment)
+    return Decision("failed", reason, champion.run_id if champion else None, challenger)
 
 
 def _told(error: Exception) -> str:

@@ -62,7 +62,11 @@ class Rejected(GateError):
 
 @dataclass(frozen=True)
 class Night:
-    """One call, under the lock. champion: None before the first; dataset: the images as they are now."""
+    """One call, under the lock.
+
+    champion: None before the first. dataset: the images as they are now. drift: of those that came since the champion;
+    None where it does not count, or none has come.
+    """
 
     request: RetrainRequest
     loaded: LoadedConfig
@@ -71,10 +75,15 @@ class Night:
     dataset: Dataset
     subject: Subject
     decided: list[Decision]
+    drift: dict[str, Any] | None = None
 
     @property
     def config(self) -> ExperimentConfig:
         return self.loaded.config
+
+    @property
+    def drift_counts(self) -> bool:
+        return self.config.retrain.when == "drifted" and self.champion is not None
 
     @property
     def last(self) -> Decision | None:
@@ -82,7 +91,8 @@ class Night:
 
     def decision(self, word: str, reason: str, **facts: Any) -> Decision:
         champion = self.champion.run_id if self.champion else None
-        facts = {"subject": vars(self.subject), **facts}
+        measured = {"drift": self.drift} if self.drift else {}
+        facts = {"subject": vars(self.subject), **measured, **facts}
         return Decision(word, reason, champion, fingerprint=self.subject.fingerprint, facts=facts)
 
 
@@ -97,7 +107,10 @@ def retrain(request: RetrainRequest, events: Events) -> Result:
     waiting = partial(events.progress, "waiting for the lock", 0, 1, "")
     with loaded.placing(), experiment_lock(experiment, request.wait, waiting), failure_logged(experiment):
         night = begin(request, loaded, experiment, events)
-        decision = unchanged(night, events) or contest(night, events)
+        decision = unchanged(night)
+        if decision is None:
+            night = with_drift(night, events)
+            decision = not_drifted(night) or contest(night, events)
         if decision.decision in PROMOTING:
             champions.enthrone(experiment, decision)
         else:
@@ -126,31 +139,36 @@ def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, event
     return Night(request, loaded, experiment, champion, dataset, subject, decisions.read(experiment))
 
 
-def unchanged(night: Night, events: Events) -> Decision | None:
-    """The decision where there is nothing to do; None where a challenger is to be trained."""
+def unchanged(night: Night) -> Decision | None:
+    """The decision where this was decided about before; None where it was not."""
     when, last = night.config.retrain.when, night.last
     if night.champion is None and (last is None or last.champion):  # there never was one, or it is gone
         return None
     if when != "always" and last is not None and last.fingerprint == night.subject.fingerprint:
         return night.decision("unchanged", f"the same images, config, code and weights as on {last.time[:10]}")
-    if when == "drifted" and night.champion is not None:
-        return not_drifted(night, events)
     return None
 
 
-def not_drifted(night: Night, events: Events) -> Decision | None:
-    """The decision where the images that came since the champion are like those it was trained on."""
+def with_drift(night: Night, events: Events) -> Night:
+    """The same night, which knows how far the images that came are from the champion's, where that counts."""
     from transfercli.workflows.drift import measure_drift
 
-    champion, came = night.champion, newcomers(night, events)
+    champion, came = night.champion, newcomers(night, events) if night.drift_counts else None
     if champion is None or came is None:
-        return night.decision("unchanged", "no image has come since the champion was trained")
+        return night
     found = measure_drift(champion, came, maximum=None, events=events)
     del found["run"]  # a path as it was typed here; the log names runs by their ids
-    if not found["drifted"]:
-        return night.decision(
-            "unchanged", "the images that came have not drifted from those it was trained on", drift=found
-        )
+    return replace(night, drift=found)
+
+
+def not_drifted(night: Night) -> Decision | None:
+    """The decision where only drift counts, and there is none; None where a challenger is to be trained."""
+    if not night.drift_counts:
+        return None
+    if night.drift is None:
+        return night.decision("unchanged", "no image has come since the champion was trained")
+    if not night.drift["drifted"]:
+        return night.decision("unchanged", "the images that came have not drifted from those it was trained on")
     return None
 
 
@@ -183,7 +201,7 @@ def contest(night: Night, events: Events) -> Decision:
 def train_challenger(night: Night, events: Events) -> RunFolder:
     """A finished run: warm-started from the champion where both are built alike, else from what the config names."""
     start = warm_start(night, events)
-    run_id = challenger_id(night.experiment, night.subject, start, night.decided)
+    run_id = challenger_id(night.experiment, night.subject, start, night.decided, events)
     overrides = (*night.request.overrides, *start)
     job = decide(TrainRequest("finetune", night.request.config, night.request.runs, overrides, run_id))
     train_job(job, events, dataset=night.dataset)
