@@ -5,7 +5,7 @@ usage: drift.py OUT.json [--parts small_cnn resnet50 prune] [--repeats 3] [--ima
 Makes its own pictures and random weights. Prints, and writes to OUT.json, medians over the repeats:
 
 - small_cnn (32 pixels), resnet50 (64): `images` JPEGs against a run of 600 others, through `data drift` in this
-  process. `first` finds the run's own images in the caches, as its training left them, and none of the recent ones;
+  process. `first` has the caches as the training left them, and so none of the recent images in them;
   `second` is the same again; `pass` is the whole model over the recent images, decoded and in memory, already
   compiled. Each ratio is taken within one repeat. `warm` is `first` with 1% of the images new;
 - prune: `runs prune --keep-last 10` over 200 runs of one experiment, each a copy of a small_cnn run: a dry run, and
