@@ -29,13 +29,14 @@ REFERENCE = 224
 class Corruption:
     """One row.
 
-    doc: what is done, and what its parameter is
+    doc: what is done; unit: what its parameter is
     parameters: one a severity, 1 to 5
     in_pixels: whether they are lengths in an image of 224 pixels a side, and grow and shrink with the image
     """
 
     name: str
     doc: str
+    unit: str
     parameters: tuple[float, float, float, float, float]
     change: Change
     in_pixels: bool = False
@@ -110,32 +111,29 @@ CORRUPTIONS: dict[str, Corruption] = {
     for row in (
         Corruption(
             "noise",
-            "Gaussian noise on each channel; standard deviation, of 1 for white",
+            "Gaussian noise on each channel",
+            "standard deviation, white is 1",
             (0.08, 0.12, 0.18, 0.26, 0.38),
             _noise,
         ),
-        Corruption(
-            "blur",
-            "Gaussian blur; standard deviation, in pixels of an image of 224 a side",
-            (1, 2, 3, 4, 6),
-            _blur,
-            in_pixels=True,
-        ),
+        Corruption("blur", "Gaussian blur", "standard deviation in pixels", (1, 2, 3, 4, 6), _blur, in_pixels=True),
         Corruption(
             "brightness",
-            "overexposure; what is added to the value of HSV, of 1 for white",
+            "overexposure",
+            "added to the value of HSV, white is 1",
             (0.1, 0.2, 0.3, 0.4, 0.5),
             _brightness,
         ),
         Corruption(
             "contrast",
-            "fog; the share of each pixel's distance from the mean colour that is left",
+            "fog",
+            "the share left of each pixel's distance from the mean colour",
             (0.4, 0.3, 0.2, 0.1, 0.05),
             _contrast,
         ),
-        Corruption("jpeg", "JPEG compression; quality, of 100", (25, 18, 15, 10, 7), _jpeg),
+        Corruption("jpeg", "JPEG compression", "quality, of 100", (25, 18, 15, 10, 7), _jpeg),
         Corruption(
-            "rotation", "turned to a side that is drawn, borders mirrored; degrees", (5, 10, 15, 20, 30), _rotation
+            "rotation", "turned to a side that is drawn, borders mirrored", "degrees", (5, 10, 15, 20, 30), _rotation
         ),
     )
 }

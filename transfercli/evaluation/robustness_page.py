@@ -19,7 +19,10 @@ SAMPLE_SEVERITY = 3
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One corruption. rows: of `robustness.measured`; picture: a `data:` address, "" where no image can be read."""
+    """One corruption.
+
+    doc: what it does, and how far; rows: of `robustness.measured`; picture: a `data:` address, "" without an image
+    """
 
     name: str
     doc: str
@@ -44,15 +47,20 @@ def robustness_page(found: Mapping[str, Any], read: Reader | None, sample: int) 
     panels = [
         Panel(
             name,
-            CORRUPTIONS[name].doc,
+            _told(name, rows := [row for row in found["corruptions"] if row["corruption"] == name]),
             error,
-            rows := [row for row in found["corruptions"] if row["corruption"] == name],
+            rows,
             corruption_chart(rows, 1 - found["clean_error"]),
             "" if image is None else data_address(CORRUPTIONS[name](image, SAMPLE_SEVERITY, found["seed"], sample)),
         )
         for name, error in found["errors"].items()
     ]
     return RobustnessPage(panels, "" if image is None else data_address(image))
+
+
+def _told(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    low, high = (f"{rows[end]['parameter']:.3g}" for end in (0, -1))
+    return f"{CORRUPTIONS[name].doc}: {CORRUPTIONS[name].unit}, {low} to {high}"
 
 
 def sample_of(cases: Sequence[Case]) -> int:
