@@ -69,6 +69,8 @@ def test_noise_has_the_deviation_that_the_table_says() -> None:
     noisy = CORRUPTIONS["noise"](grey, 2, 0, 0).astype(float)
     assert noisy.std() / 255 == pytest.approx(0.12, rel=0.03)
     assert noisy.mean() == pytest.approx(128, abs=1)
+    other = CORRUPTIONS["noise"](grey, 3, 0, 0).astype(float)  # another draw, not the same one more strongly
+    assert abs(np.corrcoef(noisy.ravel(), other.ravel())[0, 1]) < 0.05
 
 
 def test_brightness_adds_to_the_value_and_keeps_the_hue() -> None:

@@ -14,10 +14,10 @@ from transfercli.evaluation.robustness import measured, robustness
 
 def test_one_severity_is_told_with_its_interval_and_what_changed(make: Callable[..., Predictions]) -> None:
     plain = make([0, 1, 2, 0], [0, 1, 2, 1])  # the last one is wrong
-    said = np.array([0, 2, 2, 2])  # two right, two others than before
+    said = np.array([0, 2, 2, 1])  # the second is another class than before; the last one is wrong as before
     row = measured(plain, said, CORRUPTIONS["blur"], 5, (112, 300))
     assert row.pop("interval") == pytest.approx(wilson(2, 4))
-    assert row == {"corruption": "blur", "severity": 5, "parameter": 3.0, "accuracy": 0.5, "changed": 0.5}
+    assert row == {"corruption": "blur", "severity": 5, "parameter": 3.0, "accuracy": 0.5, "changed": 0.25}
 
 
 def test_the_mean_corruption_error_is_that_worked_by_hand(make: Callable[..., Predictions]) -> None:
