@@ -39,6 +39,21 @@ def test_a_gain_must_be_sure_and_large_enough_and_a_loss_sure(low, gain, high, m
     assert judge(compared(low, gain, high), [], min_gain).decision == decision
 
 
+@pytest.mark.parametrize(
+    "low, high, by_chance, decision",
+    [
+        (0.01, 0.09, 0.05, "promoted"),
+        (0.01, 0.09, 0.06, "kept"),
+        (-0.09, -0.01, 0.95, "rejected"),
+        (-0.09, -0.01, 0.94, "kept"),
+    ],
+)
+def test_what_the_interval_says_must_be_rare_by_chance_too(low, high, by_chance, decision):
+    verdict = judge(replace(compared(low, (low + high) / 2, high), by_chance=by_chance), [], 0.0)
+    assert verdict.decision == decision
+    assert (decision != "kept") or "6.0% of random swaps" in verdict.reason
+
+
 def test_where_less_is_better_a_fall_is_a_gain():
     found = Difference(0.5, 0.4, -0.1, (-0.15, -0.05), 0.12)
     fallen = replace(compared(0, 0, 0), metric="log_loss", metrics={"log_loss": found})

@@ -47,6 +47,7 @@ class Comparison:
     metrics: a Difference for each row of METRICS, and of each class as `recall[LABEL]` (precision, f1)
     p_value: of McNemar's exact test: how likely so one-sided a disagreement is if both are equally often right
     fixed, broken: paths of the images that only the challenger has right, or only the champion
+    by_chance: see `swaps.by_chance`; None where nobody asked, or nothing is known
     """
 
     metric: str
@@ -56,6 +57,7 @@ class Comparison:
     p_value: float
     fixed: tuple[str, ...]
     broken: tuple[str, ...]
+    by_chance: float | None = None
 
     @property
     def decisive(self) -> Difference:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from transfercli.evaluation.compare import Comparison, compare
 from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.swaps import by_chance
 
 CLASS_METRIC = "recall"
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -20,14 +22,17 @@ class Verdict:
 
 def contest(champion: Predictions, challenger: Predictions, metric: str, confidence: float, seed: int) -> Comparison:
     """Compare with an interval each end of which is exceeded with `confidence`: a decision is a one-sided question."""
-    return compare(champion, challenger, metric=metric, confidence=max(0.0, 2 * confidence - 1), seed=seed)
+    found = compare(champion, challenger, metric=metric, confidence=max(0.0, 2 * confidence - 1), seed=seed)
+    return replace(found, by_chance=by_chance(champion, challenger, metric, seed))
 
 
 def judge(compared: Comparison | None, failed: Sequence[str], min_gain: float) -> Verdict:
     """The rule of `retrain`.
 
     compared: with the champion, None where there is none. failed: every gate that the challenger does not meet, told.
-    A gain must be significant, and as large as `min_gain`; a loss rejects only where it is significant.
+    A gain must be significant, and as large as `min_gain`; a loss rejects only where it is significant. Significant is
+    what the interval says and swapping the two models' answers confirms: the interval alone is too tight where classes
+    have few test images.
     """
     if failed:
         return Verdict("rejected", f"not met: {'; '.join(failed)}")
@@ -43,6 +48,10 @@ def judge(compared: Comparison | None, failed: Sequence[str], min_gain: float) -
         f"{compared.metric} {found.challenger:.4f} against {found.champion:.4f} on {compared.examples} test images,"
         f" gain {gain:+.4f} ({low:+.4f} to {high:+.4f})"
     )
+    as_much = _by_chance(compared, better=low > 0)
+    if (low > 0 or high < 0) and as_much > (1 - compared.confidence) / 2 + ROUNDING:
+        swaps = f"{as_much:.1%} of random swaps of the two models' answers give as much"
+        return Verdict("kept", f"no significant difference: {told}; {swaps}")
     if high < 0:
         return Verdict("rejected", f"significantly worse: {told}")
     if low > 0 and gain >= min_gain:
@@ -51,6 +60,14 @@ def judge(compared: Comparison | None, failed: Sequence[str], min_gain: float) -
         return Verdict("kept", f"better, but by less than min_gain {min_gain:g}: {told}")
     seen = f"; so many images would show a true gain of {found.detectable:.4f} four times in five"
     return Verdict("kept", f"no significant gain: {told}{seen if found.detectable else ''}")
+
+
+def _by_chance(compared: Comparison, *, better: bool) -> float:
+    """The share of swaps that gain, or lose, at least as much."""
+    chance = compared.by_chance
+    if chance is None:
+        return 0.0
+    return chance if better else 1 - chance
 
 
 def as_told(compared: Comparison) -> dict[str, Any]:
@@ -67,6 +84,7 @@ def as_told(compared: Comparison) -> dict[str, Any]:
         "detectable": found.detectable,
         "images": compared.examples,
         "p_value": compared.p_value,
+        "by_chance": compared.by_chance,
         "fixed": len(compared.fixed),
         "broken": len(compared.broken),
         "per_class": [
