@@ -68,8 +68,17 @@ def test_the_workflow_keeps_calls_apart_and_its_caches_are_found_again() -> None
     assert flow["concurrency"]["cancel-in-progress"] is False
     steps = flow["jobs"]["retrain"]["steps"]
     assert all(("uses" in step) != ("run" in step) for step in steps)
-    caches = [step["with"] for step in steps if step.get("uses", "").startswith("actions/cache@")]
-    assert [cache["path"] for cache in caches] == [".cache/transfercli", "runs"]
-    for cache in caches:
+    restored, saved = (
+        [step["with"] for step in steps if step.get("uses", "").startswith(f"actions/cache/{verb}@")]
+        for verb in ("restore", "save")
+    )
+    assert [cache["path"] for cache in restored] == [cache["path"] for cache in saved] == [".cache/transfercli", "runs"]
+    for cache, kept in zip(restored, saved, strict=True):
         assert cache["key"].startswith(cache["restore-keys"])
-        assert cache["key"].endswith("${{ github.run_id }}")
+        assert kept["key"] == f"{cache['key']}-${{{{ github.run_attempt }}}}"
+
+
+def test_the_workflow_keeps_what_a_rejected_night_decided() -> None:
+    steps = parse((PLACE / "retrain.yml").read_text(), "retrain.yml").value["jobs"]["retrain"]["steps"]
+    (trains,) = [number for number, step in enumerate(steps) if "transfercli retrain" in step.get("run", "")]
+    assert [step["if"] for step in steps[trains + 1 :]] == ["always()"] * 3
