@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Record
-from transfercli.data.manifest import read_assignments, read_manifest, write_assignments, write_manifest
+from transfercli.data.manifest import (
+    read_assignments,
+    read_manifest,
+    read_pixels,
+    write_assignments,
+    write_manifest,
+    write_pixels,
+)
 from transfercli.errors import ArtefactError
 
 NAMES = st.binary(min_size=1, max_size=20).filter(lambda name: b"\0" not in name).map(os.fsdecode)
@@ -98,3 +105,14 @@ def test_assignments_that_are_none_or_contradict_each_other_are_told(rows: str, 
 def test_a_missing_manifest_is_told(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="missing"):
         read_manifest(tmp_path / "dataset.csv")
+
+
+def test_hashes_of_pixels_survive_the_round_trip_and_none_are_known_where_there_is_no_list(tmp_path: Path) -> None:
+    file = tmp_path / "pixels.csv"
+    assert read_pixels(file) == {}
+    write_pixels(file, {"b": "2", "a": "1", "c": "1"})
+    assert file.read_text() == "sha256,pixels\na,1\nb,2\nc,1\n"
+    assert read_pixels(file) == {"a": "1", "b": "2", "c": "1"}
+    file.write_text("sha256,pixels\na\n")
+    with pytest.raises(ArtefactError, match=r"pixels\.csv is damaged"):
+        read_pixels(file)

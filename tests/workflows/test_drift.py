@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter, ImageOps
+from typer.testing import CliRunner
 
+from transfercli.cli.app import app
 from transfercli.data.dataset import Split
 from transfercli.data.load import load_folder_split
 from transfercli.errors import DataError
@@ -176,3 +178,27 @@ def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source:
 
 def reading(sight: Sight) -> Any:
     return reading_for(sight.trained.config, sight.trained.folder, Events())
+
+
+def test_on_the_command_line_a_score_above_the_gate_prints_the_result_and_exits_5(source: Any, recent: Path) -> None:
+    def drift(*words: str) -> Any:
+        runs = ("--runs", str(source[0].runs))
+        return CliRunner().invoke(app, ["data", "drift", "digits-source", str(recent), *words, *runs, "--quiet"])
+
+    held = drift("--max", "0.3", "--json")
+    assert held.exit_code == 0
+    result = json.loads(held.stdout)
+    assert (result["passed"], result["max"], result["images"]) == (True, 0.3, 89)
+    change(recent, ImageOps.invert)
+    missed = drift("--max", "0.3", "--json")
+    assert missed.exit_code == 5
+    result = json.loads(missed.stdout)
+    assert (result["passed"], result["drifted"]) == (False, True)
+    assert "wanted <= 0.3" in missed.stderr
+    shown = drift("--max", "0.3")
+    assert shown.exit_code == 5
+    assert "NOT MET" in shown.stdout
+    assert [line.split()[0] for line in shown.stdout.splitlines()[-4:]] == [*result["tests"]]
+    assert drift("--max", "2").exit_code == 2
+    recent.rename(recent.with_name("moved"))
+    assert drift("--json").exit_code == 4

@@ -527,3 +527,50 @@ def test_an_experiment_that_is_a_link_gives_its_run_and_its_lineage(nights: Nigh
     nights.add("5", 40, 60)
     assert nights.night()["decision"] in ("promoted", "kept")
     assert not any("is gone" in text for text in nights.events.warnings)
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "groups of a table": {
+        "data": {"train": "images/table.csv", "group": "writer", "validation": 0.2},
+        "transfer": {"strategy": "linear_probe"},
+    },
+    "folds": {"data": {"train": "images", "folds": 4, "fold": 2}, "transfer": {"strategy": "linear_probe"}},
+    "auto": {"transfer": {"strategy": "auto", "budget": 20}},
+    "partial": {"transfer": {"strategy": "partial", "unfreeze": "conv3"}, "training": {"epochs": 3}},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_data_and_training_starts_from_the_champion_and_stays_honest(
+    nights: Nights, source: Any, kind: str
+) -> None:
+    more = {**KINDS[kind], "data": {"train": "images", "test": 0.25, "image_size": 32, **KINDS[kind].get("data", {})}}
+    write_config(nights, source[1]["run"], **more)
+    write_table(nights)
+    first = nights.night()
+    assert first["decision"] == "first"
+    assert nights.night()["decision"] == "unchanged"
+    for label in "567":
+        nights.add(label, 40, 60)
+    writers = write_table(nights)
+    second = nights.night()
+    assert second["decision"] in ("promoted", "kept")
+    assert second["changes"]["added"] == 60
+    run = find_run(second["challenger"], nights.runs)
+    assert json.loads(run.record.read_text())["parent"] == find_run(first["champion"], nights.runs).label
+    before, after = (read_manifest(Path(one["challenger"]) / "dataset.csv") for one in (first, second))
+    learnt = {one.sha256 for one in before if one.split in ("train", "validation")}
+    assert not learnt & {one.sha256 for one in after if one.split == "test"}
+    if "group" in more["data"]:
+        sides = {(writers[Path(one.path).name], one.split) for one in after}
+        assert len(sides) == len({writer for writer, _ in sides})  # a writer is on one side
+
+
+def write_table(nights: Nights) -> dict[str, str]:
+    """A table beside the images, and who is said to have written each: a file's name -> one of 15."""
+    files = sorted(nights.images.glob("*/*.png"))
+    writers = {file.name: f"w{sum(file.name.encode()) % 15}" for file in files}
+    rows = [f"{file.parent.name}/{file.name},{file.parent.name},{writers[file.name]}" for file in files]
+    (nights.images / "table.csv").write_text("\n".join(["path,label,writer", *rows]) + "\n")
+    return writers
