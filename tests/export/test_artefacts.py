@@ -84,3 +84,20 @@ def test_resampling_is_pillow_s_to_the_grey_level(height, width):
     sideways = Image.fromarray(pixels).resize((40, height), Image.Resampling.BILINEAR)
     expected = np.asarray(sideways.resize((40, 50), Image.Resampling.BILINEAR))
     np.testing.assert_array_equal(resample(tf.constant(pixels), 50, 40).numpy(), expected)
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino", "litert"])
+def test_a_grey_network_is_a_graph_of_images_alone(name, digits, spec, tmp_path):
+    import keras
+
+    from transfercli.export.formats import FORMATS
+    from transfercli.export.spec import Writing
+    from transfercli.models.preprocessing import preprocess
+
+    image = keras.Input((32, 32, 3), dtype="uint8", name="image")
+    logits = keras.layers.Dense(10)(keras.layers.Flatten()(preprocess(image, "unit", 1)))
+    grey = keras.Model(image, keras.layers.Softmax()(logits), name="predictor")
+    path = tmp_path / FORMATS[name].entry
+    FORMATS[name].write(Writing(grey, spec, path))
+    found = FORMATS[name].read(path).from_tensors(digits.images)
+    assert np.abs(found - np.asarray(grey(digits.images))).max() < 1e-5

@@ -62,5 +62,7 @@ PREPROCESSING: dict[str, Callable[[keras.KerasTensor, int], keras.KerasTensor]] 
 def preprocess(pixels: keras.KerasTensor, mode: str, channels: int) -> keras.KerasTensor:
     """`pixels` uint8 or float [N, H, W, 3], 0 to 255, to float [N, H, W, `channels`] by a row of the table."""
     if channels == 1:
-        pixels = ops.sum(ops.cast(pixels, "float32") * ops.array(_LUMA, "float32"), axis=-1, keepdims=True)
+        # A layer keeps its factors as constants; a tensor made here would become an input of an exported graph.
+        weighted = layers.Rescaling(list(_LUMA), dtype="float32", name="luma")(pixels)
+        pixels = ops.sum(weighted, axis=-1, keepdims=True)
     return PREPROCESSING[mode](pixels, channels)
