@@ -84,6 +84,10 @@ def test_a_list_has_a_name_a_line_or_nul_between_names(content: bytes, expected:
     assert piped(content) == expected
 
 
+def test_between_nuls_a_name_is_taken_as_it_stands() -> None:
+    assert piped(b"a\r\0 \0\0b\nc\r\0d\r") == ["a\r", " ", "b\nc\r", "d\r"]
+
+
 def test_a_list_without_an_end_of_line_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "MAX_NAME_BYTES", 1000)
     with pytest.raises(DataError, match="a name without an end"):

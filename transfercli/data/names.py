@@ -83,7 +83,8 @@ def _named(path: str) -> Iterator[Named]:
 def names_on(handle: int) -> Iterator[str]:
     """Names read from a file descriptor as they come, one a line, or each ended by NUL as `find -print0` does it.
 
-    Empty lines are passed over. Raises DataError where a name has no end.
+    Empty lines are passed over, and the end of a line may be Windows'; between NULs a name is taken as it
+    stands. Raises DataError where a name has no end.
     """
     rest, end = b"", b""
     while content := os.read(handle, _READ_BYTES):
@@ -91,13 +92,15 @@ def names_on(handle: int) -> Iterator[str]:
         end = end or next((mark for mark in (b"\0", b"\n") if mark in rest), b"")
         if end:
             *names, rest = rest.split(end)
-            yield from _decoded(names)
+            yield from _decoded(names, end)
         if len(rest) > MAX_NAME_BYTES:
             raise DataError("the list on stdin holds a name without an end", "one name a line, or NUL between them")
-    yield from _decoded([rest])
+    yield from _decoded([rest], end)
 
 
-def _decoded(names: list[bytes]) -> Iterator[str]:
+def _decoded(names: list[bytes], end: bytes) -> Iterator[str]:
+    if end == b"\0":
+        return (os.fsdecode(name) for name in names if name)
     return (os.fsdecode(name.removesuffix(b"\r")) for name in names if name.strip())
 
 
