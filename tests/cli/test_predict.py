@@ -123,3 +123,15 @@ def test_a_drop_folder_needs_a_folder_and_no_json(artefact: Path, tmp_path: Path
     assert ended(artefact, "--watch", tmp_path, "--json")[0] == 2
     code, _, told = ended(artefact)
     assert (code, "--watch DIR" in told) == (2, True)
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- 2>&-"])
+def test_a_standard_file_that_a_shell_closed_is_nothing(artefact: Path, digits_folder: Path, closed: str) -> None:
+    file = min((digits_folder / "digits" / "test" / "0").glob("*.png"))
+    command = [sys.executable, "-m", "transfercli", "predict", str(artefact), str(file), "-"]
+    listed = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command], input=b"", capture_output=True, timeout=120, check=False
+    )
+    assert listed.returncode == 0
+    assert b"Traceback" not in listed.stderr
+    assert listed.stdout.count(b'"label"') == (closed != ">&-")

@@ -66,6 +66,7 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+    _open_standard_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a class name must not break a terminal that is not UTF-8
@@ -75,6 +76,15 @@ def main() -> None:
         if not hasattr(error, "format_message"):  # Typer's own usage errors have it, wherever their class lives
             raise
         sys.exit(_usage(error))
+
+
+def _open_standard_files() -> None:
+    """Nothing, where a shell closed one (`>&-`): the next file opened would get its number, and be read as stdin."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(handle, True)  # child processes expect the three as well
+    os.close(handle)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - as long as the program
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _usage(error: Any) -> int:
