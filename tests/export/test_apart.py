@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ import numpy as np
 import pytest
 
 from transfercli.errors import ArtefactError, RoomError
+from transfercli.export import apart
 from transfercli.export.apart import _Child, read_apart
+from transfercli.export.formats import FORMATS
+from transfercli.export.readers import Artefact
 
 
 def test_an_artefact_answers_from_another_process_which_ends_with_it(exported: Any, digits: Any) -> None:
@@ -59,3 +64,35 @@ def test_an_answer_of_another_size_is_no_answer(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(sys, "executable", str(program))
     with pytest.raises(ArtefactError, match="ended its runtime"):
         _Child("keras", tmp_path).answer(np.zeros((1, 2, 2, 3), np.uint8))
+
+
+@pytest.mark.parametrize("error, full", [(MemoryError(), True), (RuntimeError("odd\nlines"), False)])
+def test_want_of_memory_is_told_from_a_damaged_file(
+    error: Exception, full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_: Path) -> Artefact:
+        raise error
+
+    said: list[dict[str, Any]] = []
+    monkeypatch.setitem(FORMATS, "keras", replace(FORMATS["keras"], read=read))
+    monkeypatch.setattr(apart, "_say", lambda _, **words: said.append(words))
+    apart._converse("keras", Path("model.keras"), io.BytesIO())
+    assert [words["no_room"] for words in said] == [full]
+    assert "lines" not in said[0]["error"]
+
+    monkeypatch.setattr(_Child, "__init__", lambda *_: None)
+    monkeypatch.setattr(_Child, "greeting", lambda _: said[0])
+    with pytest.raises(RoomError if full else ArtefactError):
+        read_apart("keras", Path("model.keras"))
+
+
+def test_a_runtime_that_fails_on_a_batch_ends_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: np.ndarray) -> np.ndarray:
+        raise RuntimeError("no such kernel\nand much more")
+
+    question = io.BytesIO(apart.SIZES.pack(1, 1, 1, 3) + b"rgb")
+    monkeypatch.setitem(FORMATS, "keras", replace(FORMATS["keras"], read=lambda _: Artefact(fail)))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(question))
+    monkeypatch.setattr(apart, "_say", lambda *_, **__: None)
+    with pytest.raises(SystemExit, match=r"^model\.keras: no such kernel$"):
+        apart._converse("keras", Path("model.keras"), io.BytesIO())

@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 import transfercli
-from transfercli.errors import ArtefactError, RoomError, died_of_no_room
+from transfercli.errors import ArtefactError, RoomError, died_of_no_room, no_room
 from transfercli.export.formats import FORMATS
 from transfercli.export.readers import Artefact
 from transfercli.export.spec import MAX_CLASSES, card_text, parsed_card
@@ -39,7 +39,7 @@ def read_apart(name: str, path: Path) -> Artefact:
     child = _Child(name, path)
     greeting = child.greeting()
     if "error" in greeting:
-        raise ArtefactError(greeting["error"], greeting["hint"])
+        raise (RoomError if greeting.get("no_room") else ArtefactError)(greeting["error"], greeting["hint"])
     card, labels = greeting["card"], greeting["labels"]
     return Artefact(
         child.answer, labels=tuple(labels) if labels else None, spec=parsed_card(card) if card is not None else None
@@ -116,10 +116,14 @@ def _exactly(file: IO[bytes], size: int) -> bytes:
 
 
 def _serve(name: str, path: Path) -> None:
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)  # what a runtime prints is no answer
+        _converse(name, path, answers)
+
+
+def _converse(name: str, path: Path, answers: IO[bytes]) -> None:
     from transfercli.training.backend import chatter_hidden
 
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a runtime prints is no answer
     try:
         with chatter_hidden():
             artefact = FORMATS[name].read(path)
@@ -127,10 +131,18 @@ def _serve(name: str, path: Path) -> None:
         _say(answers, error=error.message, hint=error.hint)
         return
     except Exception as error:  # five runtimes have as many classes for a damaged file
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        _say(answers, error=f"{path} cannot be loaded: {first[:300]}", hint="export the run again")
+        full = no_room(error)
+        hint = "free some memory and start the same command again" if full else "export the run again"
+        _say(answers, error=f"{path} cannot be loaded: {_first_line(error)}", hint=hint, no_room=full)
         return
     _say(answers, labels=artefact.labels, card=card_text(artefact.spec) if artefact.spec else None)
+    try:
+        _answer_all(artefact, answers)
+    except Exception as error:  # one line of the runtime's own; the parent knows what it means
+        sys.exit(f"{path.name}: {_first_line(error)}")
+
+
+def _answer_all(artefact: Artefact, answers: IO[bytes]) -> None:
     questions = sys.stdin.buffer
     while head := questions.read(SIZES.size):
         shape = SIZES.unpack(head)
@@ -139,6 +151,10 @@ def _serve(name: str, path: Path) -> None:
         answers.write(SIZES.pack(*probabilities.shape, 0, 0))
         answers.write(probabilities.data)
         answers.flush()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 def _say(answers: IO[bytes], **words: Any) -> None:
