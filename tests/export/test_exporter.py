@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import site
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from transfercli.export import exporter, verify
 from transfercli.export.attached import labels_text
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
 from transfercli.export.formats import FORMATS, check_formats
+from transfercli.export.seal import check_seal
 from transfercli.export.verify import Answer, Question, ask
 from transfercli.runs import child
 
@@ -130,6 +132,47 @@ def test_a_folder_that_is_no_export_is_left_alone(predictor, spec, reference, tm
     with pytest.raises(UsageError, match="holds files that are no export"):
         _export(predictor, spec, reference, tmp_path)
     assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda place: place.symlink_to("elsewhere")], ids=["file", "link"])
+def test_a_file_in_the_place_of_an_export_is_left_alone(predictor, spec, reference, tmp_path, make):
+    make(tmp_path / "keras")
+    with pytest.raises(UsageError, match="is a file or a link"):
+        _export(predictor, spec, reference, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["keras"]
+    assert not (tmp_path / "keras").is_dir()
+
+
+def test_places_are_looked_at_before_anything_is_written(predictor, spec, reference, tmp_path):
+    (tmp_path / "keras").touch()
+    with pytest.raises(UsageError):
+        export_formats(predictor, spec, reference, ExportRequest(("safetensors", "keras"), tmp_path), {}, Events())
+    assert [path.name for path in tmp_path.iterdir()] == ["keras"]
+
+
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+def test_export_json_seals_every_file_of_the_artefact(exported, name, tmp_path):
+    folder = tmp_path / name
+    shutil.copytree(exported.out / name, folder)
+    told = json.loads((folder / "export.json").read_text())
+    assert Path(told["path"]).name in {*told["sha256"], ""}
+    assert not any(file.startswith("1/") for file in told["sha256"])
+    check_seal(folder, told)
+    for file in map(folder.joinpath, told["sha256"]):
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        with pytest.raises(ArtefactError, match="not as it was exported"):
+            check_seal(folder, told)
+        file.unlink()
+        with pytest.raises(ArtefactError, match="not as it was exported"):
+            check_seal(folder, told)
+        file.write_bytes(whole)
+
+
+@pytest.mark.parametrize("seal", [["model.onnx"], {"a\0b": "0"}, {"../": 3}])
+def test_a_seal_from_elsewhere_may_be_anything(tmp_path, seal):
+    with pytest.raises(ArtefactError):
+        check_seal(tmp_path, {"sha256": seal})
 
 
 def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, digits, spec, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,48 @@ def test_a_lone_artefact_has_its_card_with_it_and_one_without_is_refused(
     lone.write_bytes(b"no model")
     with pytest.raises(ArtefactError, match="cannot be loaded"):
         said(world, lone, files[:1])
+
+
+def test_a_damaged_weight_is_found_by_its_hash_before_anything_is_loaded(
+    run: Any, exported: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    world, _, files = run
+    moved = tmp_path / "moved"
+    shutil.copytree(exported[0] / "onnx", moved)
+    assert said(world, moved, files[:1]) == said(world, exported[0] / "onnx", files[:1])
+    content = bytearray((moved / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 0x40
+    (moved / "model.onnx").write_bytes(content)
+    monkeypatch.setattr(answering, "read_apart", None)
+    for name in (moved, moved / "model.onnx"):
+        with pytest.raises(ArtefactError, match="not as it was exported"):
+            said(world, name, files[:1])
+
+
+def test_an_export_json_of_something_else_does_not_name_the_classes(run: Any, exported: Any, tmp_path: Path) -> None:
+    world, _, files = run
+    told = json.loads((exported[0] / "onnx" / "export.json").read_text())
+    told["labels"].reverse()
+    shutil.copyfile(exported[0] / "onnx" / "model.onnx", tmp_path / "model.onnx")
+    (tmp_path / "export.json").write_text(json.dumps(told))
+    with pytest.raises(ArtefactError, match=r"not what the export\.json beside it tells of"):
+        said(world, tmp_path, files[:1])
+    (tmp_path / "export.json").write_text(json.dumps(told | {"format": "litert"}))
+    assert said(world, tmp_path / "model.onnx", files[:1]) == said(world, exported[0] / "onnx", files[:1])
+
+
+@pytest.mark.parametrize(
+    "answer, message", [([[0.5, 0.5]], "for 2 classes"), ([[np.nan, 0, 0, 0, 0]], "numbers that are not finite")]
+)
+def test_what_a_damaged_network_says_is_an_error(
+    run: Any, exported: Any, monkeypatch: Any, answer: Any, message: str
+) -> None:
+    world, _, files = run
+    whole = answering.read_apart("onnx", exported[0] / "onnx" / "model.onnx")
+    damaged = replace(whole, from_tensors=lambda images: np.array(answer * len(images)))
+    monkeypatch.setattr(answering, "read_apart", lambda *_: damaged)
+    with pytest.raises(ArtefactError, match=message):
+        said(world, exported[0] / "onnx", files[:1])
 
 
 def test_a_missing_runtime_is_a_usage_error_with_the_install_line(run: Any, tmp_path: Path, monkeypatch: Any) -> None:

@@ -14,6 +14,7 @@ from transfercli.errors import ArtefactError, GateError, UsageError
 from transfercli.events import Events
 from transfercli.export.attached import labels_text
 from transfercli.export.formats import FORMATS, PARITY, Format, check_formats
+from transfercli.export.seal import SEAL, seal_of
 from transfercli.export.spec import ExportSpec, Writing
 from transfercli.export.verify import Answer, Question, ask
 from transfercli.runs import atomic
@@ -90,6 +91,7 @@ def export_formats(
     one lost too much: that one is not there any more.
     """
     check_formats(request.formats, request.quantize)
+    check_places(request.out, request.formats)
     results, complaints = [], []
     for name in dict.fromkeys(request.formats):
         events.detail(f"writing {name}")
@@ -100,6 +102,19 @@ def export_formats(
     if complaints:
         raise ExportRejected("; ".join(complaints), results)
     return results
+
+
+def check_places(out: Path, formats: tuple[str, ...]) -> None:
+    """Raise `UsageError` where something stands that no export wrote: it is somebody's, and stays.
+
+    An earlier export gives way to a new one.
+    """
+    for place in (out / name for name in formats):
+        with atomic.room_errors(place):
+            if place.is_symlink() or (place.exists() and not place.is_dir()):
+                raise UsageError(f"{place} is a file or a link, and no folder", "name another --out, or move it away")
+            if place.is_dir() and any(place.iterdir()) and not (place / "export.json").exists():
+                raise UsageError(f"{place} holds files that are no export", "name another --out, or move them away")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +133,6 @@ class _Job:
 
     def run(self, predictor: Any, events: Events) -> tuple[dict[str, Any], list[str]]:
         """The result, and the reasons why the artefact was removed (none where it stands)."""
-        self._check_place()
         try:
             with atomic.replaced_folder(self.place) as folder:
                 artefact = folder / self.row.entry
@@ -134,11 +148,6 @@ class _Job:
             # What an earlier export left here holds the same weights: it would fail as well.
             shutil.rmtree(self.place, ignore_errors=True)
         return result, reasons
-
-    def _check_place(self) -> None:
-        """An earlier export gives way to a new one; anything else that stands there is somebody's, and stays."""
-        if self.place.is_dir() and any(self.place.iterdir()) and not (self.place / "export.json").exists():
-            raise UsageError(f"{self.place} holds files that are no export", "name another --out, or move them away")
 
     def _result(self, answer: Answer, size: int) -> dict[str, Any]:
         self._check(answer)
@@ -183,6 +192,7 @@ class _Job:
 
     def _write_companions(self, folder: Path, result: dict[str, Any], answer: Answer) -> None:
         """labels.txt, and export.json: the result with its path relative to this folder, and where it all came from."""
+        seal = seal_of(folder)
         atomic.write_text(folder / "labels.txt", labels_text(self.spec.labels))
         atomic.write_json(
             folder / "export.json",
@@ -192,6 +202,7 @@ class _Job:
                 "quantize": self.request.quantize,
                 **self.spec.card(),
                 **self.provenance,
+                SEAL: seal,
             },
         )
 

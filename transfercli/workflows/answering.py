@@ -16,6 +16,7 @@ from transfercli.evaluation.trust import Trust
 from transfercli.events import Events
 from transfercli.export.apart import read_apart
 from transfercli.export.formats import FORMATS, Format, check_installed
+from transfercli.export.seal import check_seal
 from transfercli.export.spec import ExportSpec, parsed_card
 from transfercli.runs.folder import RunFolder, find_run
 from transfercli.runs.foreign import read_json
@@ -94,29 +95,57 @@ def _artefact(place: Path) -> tuple[Format, Path] | None:
 
 def _from_artefact(row: Format, path: Path) -> Source:
     check_installed(row, row.runtime, f"{path}, in the format {row.name},")
-    beside = (path if not row.entry else path.parent) / EXPORTED
-    spec = parsed_card(json.dumps(read_json(beside))) if beside.is_file() else None
+    spec = _spec_beside(row, path)
     if spec is None:
         answer, spec = _loaded(row, path, None)
         return Source(spec.labels, spec.geometry, lambda: answer)
     return Source(spec.labels, spec.geometry, lambda: _loaded(row, path, spec)[0])
 
 
-def _loaded(row: Format, path: Path, spec: ExportSpec | None) -> tuple[Answer, ExportSpec]:
+def _spec_beside(row: Format, path: Path) -> ExportSpec | None:
+    """The card of the export.json beside an artefact, whose files are as it says; None where none tells of this one."""
+    folder = path if not row.entry else path.parent
+    if not (folder / EXPORTED).is_file():
+        return None
+    exported = read_json(folder / EXPORTED)
+    told = isinstance(exported, dict) and exported.get("format") == row.name
+    if not told or path != folder / row.entry:
+        return None
+    check_seal(folder, exported)
+    return parsed_card(json.dumps(exported))
+
+
+def _loaded(row: Format, path: Path, beside: ExportSpec | None) -> tuple[Answer, ExportSpec]:
     """Loaded by its runtime, in a process of its own: it may come from anywhere.
 
     It knows how sure it is, and not the energy of an image: that takes the run's logits.
     """
     artefact = read_apart(row.name, path)
-    spec = artefact.spec or spec
+    spec = artefact.spec or beside
     if spec is None:
         raise ArtefactError(
             f"{path} has no card: it was not written by this program's export", "name the folder with its export.json"
+        )
+    if beside not in (None, spec):
+        raise ArtefactError(
+            f"{path} is not what the {EXPORTED} beside it tells of", "keep each artefact's folder whole"
         )
     confidence = math.inf if spec.confidence is None else spec.confidence
 
     def answer(images: np.ndarray) -> Said:
         probabilities = artefact.from_tensors(images)
+        _check(probabilities, spec, path)
         return Said(probabilities, probabilities.max(axis=1) < confidence)
 
     return answer, spec
+
+
+def _check(probabilities: np.ndarray, spec: ExportSpec, path: Path) -> None:
+    """Raise `ArtefactError` for what a damaged network says."""
+    if probabilities.shape[1] != len(spec.labels):
+        raise ArtefactError(
+            f"{path} answers for {probabilities.shape[1]} classes, and its card names {len(spec.labels)}",
+            "export the run again",
+        )
+    if not np.isfinite(probabilities).all():
+        raise ArtefactError(f"{path} answers with numbers that are not finite", "it is damaged: export the run again")

@@ -47,7 +47,7 @@ class ExportCall:
 def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     """The contract's result of `export`, and its `card`; `ExportRejected`, which carries both, where one lost much."""
     from transfercli.evaluation.trust import Trust
-    from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
+    from transfercli.export.exporter import ExportRejected, ExportRequest, check_places, export_formats
     from transfercli.export.formats import check_formats
     from transfercli.export.spec import ExportSpec
 
@@ -55,6 +55,7 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     config = read_run_config(run)
     formats = call.formats or tuple(config.export.formats)
     check_formats(formats, call.quantize)
+    check_places(out := call.out or run.exports, formats)
     labels = read_labels(run)
     split = read_split(run, config, labels, "validation", events)
     samples = quantiser_samples(run, config, labels, events) if call.quantize == "int8" else None
