@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,6 +61,20 @@ def test_a_jpeg_is_turned_as_its_exif_data_says(endian, orientation, photo, deco
     assert expected is not None
     found = decode(tf.constant([file.read_bytes()])).numpy()[0]
     assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "header, value", [(b"II*\0\x08\0\0\0\x01\0\x12\x01", "<HIHH"), (b"MM\0*\0\0\0\x08\0\x01\x01\x12", ">HIHH")]
+)
+@pytest.mark.parametrize("kind", [3, 4])
+def test_an_orientation_may_be_written_in_two_bytes_or_four(header, value, kind):
+    import tensorflow as tf
+
+    from transfercli.export.upright import orientation
+
+    halves = (0, 6) if kind == 4 and value[0] == ">" else (6, 0)
+    content = b"Exif\0\0" + header + struct.pack(value, kind, 1, *halves)
+    assert int(orientation(tf.constant(content))) == 6
 
 
 @pytest.mark.parametrize(

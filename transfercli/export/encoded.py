@@ -1,7 +1,7 @@
 """Encoded images -> uint8 tensors inside a TensorFlow graph, pixel for pixel as `data/decode.py` reads them.
 
 Exported models disagree with trained ones mostly because their preprocessing was left behind or differs by a grey
-level. What the graph cannot see is EXIF orientation: turn such files upright before they are sent.
+level. JPEGs are turned upright as their EXIF data tells (`upright.py`); PNG and WebP files are taken as they stand.
 """
 
 from __future__ import annotations

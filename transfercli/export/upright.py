@@ -8,6 +8,7 @@ import tensorflow as tf
 
 HEAD = 2 * 65536  # bytes of a file that are searched: a segment of EXIF data has 64 KiB at most, and is among the first
 _ORIENTATION = 0x0112
+_LONG = 4  # the type of a number of four bytes; one of two stands in the first half of a value
 _ENTRY = 12  # bytes: tag, type, count, value
 # After "Exif" comes a TIFF header; its mark tells whether the small or the big end of a number stands first.
 _SMALL_FIRST = {b"II*\0": True, b"MM\0*": False}
@@ -42,7 +43,8 @@ def _read(tiff: Any, small_first: bool) -> Any:
     count = _number(tf.ensure_shape(tiff[directory : directory + 2], [2]), small_first)
     entries = tiff[directory + 2 :][: count * _ENTRY]
     entries = tf.reshape(entries[: tf.size(entries) // _ENTRY * _ENTRY], (-1, _ENTRY))
-    tags, values = (_number(entries[:, at : at + 2], small_first) for at in (0, 8))
+    tags, kinds, short, long = (_number(entries[:, a:b], small_first) for a, b in ((0, 2), (2, 4), (8, 10), (8, 12)))
+    values = tf.where(kinds == _LONG, long, short)  # the type should be SHORT; Pillow takes either
     value = tf.reduce_max(tf.concat([tf.where(tags == _ORIENTATION, values, 0), [0]], axis=0))
     return tf.where((value >= 1) & (value <= len(_UNDONE)), value, 1)
 
