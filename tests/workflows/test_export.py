@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from transfercli.errors import UsageError
 from transfercli.events import Events
 from transfercli.export.exporter import ExportRejected
 from transfercli.models.bases import BASES
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.export import ExportCall, export_run, licence
-from transfercli.workflows.model import read_run_config
+from transfercli.workflows import export as workflow
+from transfercli.workflows.evaluate import read_split
+from transfercli.workflows.export import ExportCall, export_run, licence, reference
+from transfercli.workflows.model import load_run, read_labels, read_run_config
 
 
 def test_int8_is_made_with_training_images_and_proved(source: Any, tmp_path: Path) -> None:
@@ -49,6 +52,24 @@ def test_a_missing_extra_is_told_before_any_image_is_read(source: Any, monkeypat
     with pytest.raises(UsageError, match="--format openvino needs openvino") as caught:
         export_run(ExportCall(result["run"], world.runs, ("onnx", "openvino")), Events())
     assert caught.value.hint == "pip install 'transfercli[openvino]'"
+
+
+@pytest.mark.parametrize("kind, proved", [("TIFF", False), ("PNG", True)])
+def test_what_tensorflow_does_not_decode_is_known_by_its_content(
+    source: Any, tmp_path: Path, monkeypatch: Any, kind: str, proved: bool
+) -> None:
+    _, result = source
+    run = RunFolder(Path(result["run"]))
+    file = tmp_path / "image.png"
+    Image.new("RGB", (9, 9)).save(file, kind)
+    monkeypatch.setattr(workflow, "image_files", lambda _, paths: (file,) * len(paths))
+    said: list[str] = []
+    events = Events()
+    monkeypatch.setattr(events, "warn", said.append)
+    split = read_split(run, read_run_config(run), read_labels(run), "validation", events)
+    files = reference(load_run(run, events), split, events).files
+    assert bool(files) == proved
+    assert any("does not decode TIFF" in line for line in said) != proved
 
 
 @pytest.mark.parametrize(

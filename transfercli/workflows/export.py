@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PROOF_IMAGES = 500
 SAMPLE_IMAGES = 200  # that a quantiser learns ranges from
-GRAPH_READS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"}  # what TensorFlow's decoders take
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how a file begins that this program reads and TensorFlow does not
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,16 @@ def reference(trained: TrainedRun, split: Split, events: Events) -> Reference:
     logits = forward(trained.classifier.model, ArraySource(pixels), trained.config.data.batch_size, events, "predict")
     answers = (trained.trust or Trust()).judge(logits).probabilities.astype(np.float32)
     files = image_files(trained, [split.paths[index] for index in chosen])
-    unread = sorted({file.suffix.lower() for file in files} - GRAPH_READS)
-    if unread:
-        events.warn(f"serve_bytes does not decode {', '.join(unread)}: the proof uses PNG files of the same pixels")
+    if any(_begins(file) in TIFF for file in files):
+        events.warn("serve_bytes does not decode TIFF: the proof uses PNG files of the same pixels")
         files = ()
     return Reference(pixels, files, answers, split.targets[chosen])
+
+
+def _begins(file: Path) -> bytes:
+    """Its first bytes: a name may say what the file is not."""
+    with file.open("rb") as opened:
+        return opened.read(len(TIFF[0]))
 
 
 def _evenly(total: int, most: int) -> np.ndarray:
