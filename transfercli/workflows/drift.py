@@ -22,13 +22,14 @@ from transfercli.evaluation.drift import MOST, Seen, drift, sample
 from transfercli.events import Events, counted
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.evaluate import reading_for
-from transfercli.workflows.model import TrainedRun, load_run
+from transfercli.workflows.model import TrainedRun, load_run, read_run_config
 from transfercli.workflows.sight import Sight
 
 if TYPE_CHECKING:
-    from transfercli.data.dataset import Images
+    from transfercli.data.dataset import Dataset, Images
 
 FEW = 10
+NEW = "new"  # the side of images that came since a run
 HELD_OUT = ("test", "validation")
 
 
@@ -85,6 +86,22 @@ def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None
         },
         "cache": {"features": sight.counts()},
     }
+
+
+def drift_since(run: RunFolder, dataset: Dataset, folder: Path, events: Events) -> dict[str, Any] | None:
+    """The drift of the images, on any side, that a run did not have, by their content; None where none has come.
+
+    It names no path, as it is logged. folder: the one that the data's relative paths start from.
+    """
+    known = {one.sha256 for one in read_manifest(run.dataset)}
+    came = [replace(one, split=NEW) for one in dataset.records if one.split and one.sha256 not in known]
+    if not came:
+        return None
+    reading = reading_for(read_run_config(run), folder, events)
+    split = load_recorded_split(came, dataset.root, folder, NEW, dataset.labels, reading)
+    found = measure_drift(run, split, maximum=None, events=events)
+    del found["run"]
+    return found
 
 
 def base_trained(phases: Sequence[Mapping[str, Any]]) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transfercli.data.diff import compare
 from transfercli.data.keras_sets import is_keras
-from transfercli.data.load import load_dataset, load_recorded_split
+from transfercli.data.load import load_dataset
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError, GateError, Interrupted
 from transfercli.evaluation.verdict import Verdict, judge
@@ -22,7 +22,6 @@ from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.begin import AGAIN
 from transfercli.workflows.contest import hold_contest
 from transfercli.workflows.data import data_request
-from transfercli.workflows.evaluate import reading_for
 from transfercli.workflows.job import TrainRequest, decide, load_resolved
 from transfercli.workflows.model import read_labels, read_run_config
 from transfercli.workflows.night import Subject, challenger_id, failure_logged, subject_of
@@ -33,11 +32,9 @@ from transfercli.workflows.train import prepare_backend, train_job
 if TYPE_CHECKING:
     from transfercli.config.loader import LoadedConfig
     from transfercli.config.schema import ExperimentConfig
-    from transfercli.data.dataset import Dataset, Split
+    from transfercli.data.dataset import Dataset
 
 Result = dict[str, Any]
-
-NEW = "new"  # the side of images that came since the champion
 
 
 @dataclass(frozen=True)
@@ -151,14 +148,11 @@ def unchanged(night: Night) -> Decision | None:
 
 def with_drift(night: Night, events: Events) -> Night:
     """The same night, which knows how far the images that came are from the champion's, where that counts."""
-    from transfercli.workflows.drift import measure_drift
+    from transfercli.workflows.drift import drift_since
 
-    champion, came = night.champion, newcomers(night, events) if night.drift_counts else None
-    if champion is None or came is None:
+    if night.champion is None or not night.drift_counts:
         return night
-    found = measure_drift(champion, came, maximum=None, events=events)
-    del found["run"]  # a path as it was typed here; the log names runs by their ids
-    return replace(night, drift=found)
+    return replace(night, drift=drift_since(night.champion, night.dataset, night.loaded.folder, events))
 
 
 def not_drifted(night: Night) -> Decision | None:
@@ -170,18 +164,6 @@ def not_drifted(night: Night) -> Decision | None:
     if not night.drift["drifted"]:
         return night.decision("unchanged", "the images that came have not drifted from those it was trained on")
     return None
-
-
-def newcomers(night: Night, events: Events) -> Split | None:
-    """The images of all sides that the champion's run did not have, by their content, as its model looks at them."""
-    if night.champion is None:
-        return None
-    known = {one.sha256 for one in read_manifest(night.champion.dataset)}
-    came = [replace(one, split=NEW) for one in night.dataset.records if one.split and one.sha256 not in known]
-    if not came:
-        return None
-    reading = reading_for(read_run_config(night.champion), night.loaded.folder, events)
-    return load_recorded_split(came, night.config.data.train, night.loaded.folder, NEW, night.dataset.labels, reading)
 
 
 def contest(night: Night, events: Events) -> Decision:
