@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -135,3 +136,12 @@ def test_a_standard_file_that_a_shell_closed_is_nothing(artefact: Path, digits_f
     assert listed.returncode == 0
     assert b"Traceback" not in listed.stderr
     assert listed.stdout.count(b'"label"') == (closed != ">&-")
+
+
+def test_names_that_are_no_text_come_back_as_they_are(artefact: Path, digits_folder: Path, tmp_path: Path) -> None:
+    file = sorted((digits_folder / "digits" / "test" / "0").glob("*.png"))[0]
+    name = os.fsencode(tmp_path) + b"/\xff.png"
+    shutil.copy(os.fsencode(file), name)
+    process = started(artefact, tmp_path, "--format", "csv", "--top", "1")
+    out, _ = process.communicate(timeout=120)
+    assert out.splitlines()[1].split(b",")[0] == name

@@ -103,6 +103,20 @@ def test_max_drop_removes_the_artefact_and_what_an_earlier_export_left(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("other", [{"run": "flowers/yesterday"}, {"quantize": "float16"}])
+def test_a_rejected_artefact_leaves_what_an_export_of_another_run_or_precision_serves(
+    other, predictor, spec, reference, tmp_path, monkeypatch
+):
+    Fake(reference, monkeypatch)
+    _export(predictor, spec, reference, tmp_path)
+    card = tmp_path / "keras" / "export.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | other))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "keras").iterdir()}
+    with pytest.raises(ExportRejected):
+        _export(predictor, spec, reference, tmp_path, max_drop=-0.5)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "keras").iterdir()} == before
+
+
 @pytest.mark.parametrize(
     "changed, said",
     [

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -119,7 +120,12 @@ def _write_jsonl(predictions: Predictions, out: TextIO) -> None:
 
 
 def _write_csv(predictions: Predictions, out: TextIO) -> None:
-    """One row an image; from the second class on, a column each for label and probability."""
+    """One row an image; from the second class on, a column each for label and probability.
+
+    Names stand as the file system has them, also where their bytes are no text: whoever reads the rows finds the files.
+    """
+    if isinstance(out, TextIOWrapper):
+        out.reconfigure(errors="surrogateescape")
     more = [f"{name}_{rank}" for rank in range(2, predictions.columns + 1) for name in ("label", "probability")]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["path", "label", "probability", "abstained", "error", *more])

@@ -15,9 +15,10 @@ from transfercli.events import Events
 from transfercli.export.attached import labels_text
 from transfercli.export.formats import FORMATS, PARITY, Format, check_formats
 from transfercli.export.seal import SEAL, seal_of
-from transfercli.export.spec import ExportSpec, Writing
+from transfercli.export.spec import EXPORTED, ExportSpec, Writing
 from transfercli.export.verify import Answer, Question, ask
 from transfercli.runs import atomic
+from transfercli.runs.foreign import read_json
 
 DROP, DROPPED_IMAGES = 0.01, 2
 ROUNDING = 1e-9  # a difference of two shares of the same images
@@ -113,7 +114,7 @@ def check_places(out: Path, formats: tuple[str, ...]) -> None:
         with atomic.room_errors(place):
             if place.is_symlink() or (place.exists() and not place.is_dir()):
                 raise UsageError(f"{place} is a file or a link, and no folder", "name another --out, or move it away")
-            if place.is_dir() and any(place.iterdir()) and not (place / "export.json").exists():
+            if place.is_dir() and any(place.iterdir()) and not (place / EXPORTED).exists():
                 raise UsageError(f"{place} holds files that are no export", "name another --out, or move them away")
 
 
@@ -145,9 +146,23 @@ class _Job:
                     raise _Rejected
                 self._write_companions(folder, result, answer)
         except _Rejected:
-            # What an earlier export left here holds the same weights: it would fail as well.
-            shutil.rmtree(self.place, ignore_errors=True)
+            if self._was_here():
+                shutil.rmtree(self.place, ignore_errors=True)
+            elif self.place.is_dir():
+                events.warn(f"{self.place} keeps what an earlier export of another run or precision put there")
         return result, reasons
+
+    def _was_here(self) -> bool:
+        """Whether an earlier export put the same thing here: that would be rejected as well.
+
+        Another one stays: a night's failure must not take away what yesterday's export serves.
+        """
+        card = self.place / EXPORTED
+        if not card.is_file():
+            return False
+        earlier = read_json(card)
+        ours = {"run": self.spec.origin.get("run"), "quantize": self.request.quantize}
+        return isinstance(earlier, dict) and {name: earlier.get(name) for name in ours} == ours
 
     def _result(self, answer: Answer, size: int) -> dict[str, Any]:
         self._check(answer)
@@ -195,7 +210,7 @@ class _Job:
         seal = seal_of(folder)
         atomic.write_text(folder / "labels.txt", labels_text(self.spec.labels))
         atomic.write_json(
-            folder / "export.json",
+            folder / EXPORTED,
             {
                 **result,
                 "path": self.row.entry or ".",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CARD = "transfercli"  # the card's name in a format's own metadata
 CARD_FILE = f"{CARD}.json"
+EXPORTED = "export.json"  # beside an artefact: how its export went
 MAX_SIDE, MAX_CLASSES = 8192, 100_000
 
 

@@ -17,12 +17,10 @@ from transfercli.events import Events
 from transfercli.export.apart import read_apart
 from transfercli.export.formats import FORMATS, Format, check_installed
 from transfercli.export.seal import check_seal
-from transfercli.export.spec import ExportSpec, parsed_card
+from transfercli.export.spec import EXPORTED, ExportSpec, parsed_card
 from transfercli.runs.folder import RunFolder, find_run
 from transfercli.runs.foreign import read_json
 from transfercli.workflows.model import image_size, load_run, read_labels, read_run_config
-
-EXPORTED = "export.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from transfercli.evaluation.privacy import hide_paths_in_yaml
 from transfercli.events import Events
 from transfercli.export.card_facts import CardFacts, Evaluated, Exported, Recorded, parsed
 from transfercli.export.formats import FORMATS
+from transfercli.export.spec import EXPORTED
 from transfercli.models.bases import BASES
 from transfercli.runs import atomic
 from transfercli.runs.folder import RunFolder, read_json, read_record
@@ -52,7 +53,7 @@ def write_card(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, out: 
 
 def artefacts_in(out: Path, run: RunFolder) -> list[Exported]:
     """Each artefact of this run that stands in `out`, in the order of the table of formats."""
-    places = [place for name in FORMATS if (place := out / name / "export.json").is_file()]
+    places = [place for name in FORMATS if (place := out / name / EXPORTED).is_file()]
     found = [parsed(Exported, read_json(place), place) for place in places]
     return [one for one in found if one.run == run.label]
 
