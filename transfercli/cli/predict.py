@@ -125,7 +125,7 @@ def _write_csv(predictions: Predictions, out: TextIO) -> None:
     Names stand as the file system has them, also where their bytes are no text: whoever reads the rows finds the files.
     """
     if isinstance(out, TextIOWrapper):
-        out.reconfigure(errors="surrogateescape")
+        out.reconfigure(encoding="utf-8", errors="surrogateescape")
     more = [f"{name}_{rank}" for rank in range(2, predictions.columns + 1) for name in ("label", "probability")]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["path", "label", "probability", "abstained", "error", *more])
