@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_less_of_a_loss_is_a_gain(make: Callable[..., Predictions]) -> None:
     assert compare(new, old).says("log_loss") == "worse"
 
 
-def test_what_is_said_of_a_metric_follows_from_its_interval_alone(make: Callable[..., Predictions]) -> None:
+def test_what_is_said_of_a_metric_follows_from_its_interval(make: Callable[..., Predictions]) -> None:
     targets = [0, 1] * 30
     few, many = make(targets, [*targets[:59], 0]), make(targets, targets[:40] + [0] * 20)
     whole = make(targets, targets)
@@ -88,3 +89,14 @@ def test_other_images_are_refused_and_pairing_keeps_what_is_common(make: Callabl
     assert compare(first, second).fixed == ("2.png",)
     with pytest.raises(DataError, match="no evaluated image in common"):
         paired(old, Predictions(("x.png",), ("b", "c"), np.array([0]), np.array([[1.0, 0.0]])))
+
+
+def test_the_metric_that_decides_must_be_rare_by_chance_too(make: Callable[..., Predictions]) -> None:
+    targets = [0, 1] * 30
+    found = compare(make(targets, targets[:40] + [0] * 20), make(targets, targets))
+    assert found.by_chance is not None
+    assert found.by_chance < 0.01
+    unsure = replace(found, by_chance=0.03)
+    assert unsure.says("accuracy") == unsure.as_json()["verdict"] == "no difference"
+    assert unsure.says("macro_recall") == "better"  # another metric follows from its interval
+    assert replace(found, by_chance=0.02).says("accuracy") == "better"

@@ -12,7 +12,7 @@ CLASSES = 4
 
 def compared(low, gain, high):
     found = Difference(0.8, 0.8 + gain, gain, (low, high), 0.12)
-    return Comparison("accuracy", 0.9, 60, {"accuracy": found, "recall[cat]": found}, 0.5, ("a", "b"), ("c",))
+    return Comparison("accuracy", 0.9, 60, {"accuracy": found, "recall[cat]": found}, 0.5, ("a", "b"), ("c",), None)
 
 
 def predictions(targets, right):

@@ -15,8 +15,10 @@ from transfercli.evaluation.metrics import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.resampling import RESAMPLES, drawn_weights
 from transfercli.evaluation.sample import Sample
+from transfercli.evaluation.swaps import by_chance
 
 Says = Literal["better", "worse", "no difference"]
+ROUNDING = 1e-9
 POWER_QUANTILE = 0.8416212335729143  # the normal quantile of 80% power
 
 
@@ -47,7 +49,7 @@ class Comparison:
     metrics: a Difference for each row of METRICS, and of each class as `recall[LABEL]` (precision, f1)
     p_value: of McNemar's exact test: how likely so one-sided a disagreement is if both are equally often right
     fixed, broken: paths of the images that only the challenger has right, or only the champion
-    by_chance: see `swaps.by_chance`; None where nobody asked, or nothing is known
+    by_chance: of the metric that decides, the share of random swaps of answers that gain as much; None: not defined
     """
 
     metric: str
@@ -57,7 +59,7 @@ class Comparison:
     p_value: float
     fixed: tuple[str, ...]
     broken: tuple[str, ...]
-    by_chance: float | None = None
+    by_chance: float | None
 
     @property
     def decisive(self) -> Difference:
@@ -74,9 +76,25 @@ class Comparison:
         return self._gains(self.metric)
 
     def says(self, metric: str) -> Says:
-        """Of the challenger, by a metric: `better` or `worse` where the interval of the difference leaves 0 out."""
+        """Of the challenger, by a metric: `better` or `worse` where the interval of the difference leaves 0 out.
+
+        Of the metric that decides, swapping the two models' answers must confirm it: the interval alone is too tight
+        where classes have few images.
+        """
         low, high = self._gains(metric) or (0.0, 0.0)
-        return "better" if low > 0 else "worse" if high < 0 else "no difference"
+        found: Says = "better" if low > 0 else "worse" if high < 0 else "no difference"
+        if metric == self.metric and found != "no difference" and not self.is_rare(found):
+            return "no difference"
+        return found
+
+    def as_much_by_chance(self, found: Says) -> float:
+        """The share of random swaps that gain, or lose, at least as much; 0 where none is defined."""
+        chance = self.by_chance
+        return 0.0 if chance is None else chance if found == "better" else 1 - chance
+
+    def is_rare(self, found: Says) -> bool:
+        """Whether chance alone seldom gives as much: one in forty times at a confidence of 95%, on either side."""
+        return self.as_much_by_chance(found) <= (1 - self.confidence) / 2 + ROUNDING
 
     def _gains(self, metric: str) -> Interval | None:
         interval, sign = self.metrics[metric].interval, sign_of(metric)
@@ -90,6 +108,7 @@ class Comparison:
             "confidence": self.confidence,
             "examples": self.examples,
             "metrics": {name: one.as_json() for name, one in self.metrics.items()},
+            "by_chance": self.by_chance,
             "mcnemar": {"fixed": len(self.fixed), "broken": len(self.broken), "p_value": self.p_value},
             "fixed": list(self.fixed),
             "broken": list(self.broken),
@@ -120,6 +139,7 @@ def compare(
         p_value=mcnemar(len(fixed), len(broken)),
         fixed=tuple(champion.paths[index] for index in fixed),
         broken=tuple(champion.paths[index] for index in broken),
+        by_chance=by_chance(champion, challenger, metric, seed),
     )
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from transfercli.evaluation.compare import Comparison, compare
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.swaps import by_chance
 
 CLASS_METRIC = "recall"
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -22,17 +20,15 @@ class Verdict:
 
 def contest(champion: Predictions, challenger: Predictions, metric: str, confidence: float, seed: int) -> Comparison:
     """Compare with an interval each end of which is exceeded with `confidence`: a decision is a one-sided question."""
-    found = compare(champion, challenger, metric=metric, confidence=max(0.0, 2 * confidence - 1), seed=seed)
-    return replace(found, by_chance=by_chance(champion, challenger, metric, seed))
+    return compare(champion, challenger, metric=metric, confidence=max(0.0, 2 * confidence - 1), seed=seed)
 
 
 def judge(compared: Comparison | None, failed: Sequence[str], min_gain: float) -> Verdict:
     """The rule of `retrain`.
 
     compared: with the champion, None where there is none. failed: every gate that the challenger does not meet, told.
-    A gain must be significant, and as large as `min_gain`; a loss rejects only where it is significant. Significant is
-    what the interval says and swapping the two models' answers confirms: the interval alone is too tight where classes
-    have few test images.
+    A gain must be significant, and as large as `min_gain`; a loss rejects only where it is significant.
+    What is significant: see `Comparison.says`.
     """
     if failed:
         return Verdict("rejected", f"not met: {'; '.join(failed)}")
@@ -48,26 +44,19 @@ def judge(compared: Comparison | None, failed: Sequence[str], min_gain: float) -
         f"{compared.metric} {found.challenger:.4f} against {found.champion:.4f} on {compared.examples} test images,"
         f" gain {gain:+.4f} ({low:+.4f} to {high:+.4f})"
     )
-    as_much = _by_chance(compared, better=low > 0)
-    if (low > 0 or high < 0) and as_much > (1 - compared.confidence) / 2 + ROUNDING:
+    says = compared.says(compared.metric)
+    if says == "no difference" and (low > 0 or high < 0):
+        as_much = compared.as_much_by_chance("better" if low > 0 else "worse")
         swaps = f"{as_much:.1%} of random swaps of the two models' answers give as much"
         return Verdict("kept", f"no significant difference: {told}; {swaps}")
-    if high < 0:
+    if says == "worse":
         return Verdict("rejected", f"significantly worse: {told}")
-    if low > 0 and gain >= min_gain:
+    if says == "better" and gain >= min_gain:
         return Verdict("promoted", f"significantly better: {told}")
-    if low > 0:
+    if says == "better":
         return Verdict("kept", f"better, but by less than min_gain {min_gain:g}: {told}")
     seen = f"; so many images would show a true gain of {found.detectable:.4f} four times in five"
     return Verdict("kept", f"no significant gain: {told}{seen if found.detectable else ''}")
-
-
-def _by_chance(compared: Comparison, *, better: bool) -> float:
-    """The share of swaps that gain, or lose, at least as much."""
-    chance = compared.by_chance
-    if chance is None:
-        return 0.0
-    return chance if better else 1 - chance
 
 
 def as_told(compared: Comparison) -> dict[str, Any]:
