@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,16 @@ def test_a_file_that_could_not_be_written_is_refused(tmp_path: Path, name: str, 
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match=told):
         check_file(tmp_path / name, "--report")
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("file"), lambda path: path.symlink_to("gone")]
+)
+def test_what_a_file_would_replace_must_be_a_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    (tmp_path / "file").write_text("x")
+    make(tmp_path / "a")
+    with pytest.raises(UsageError, match=r"names a file; received .*, a device, a pipe or a link"):
+        check_file(tmp_path / "a", "--report")
 
 
 def test_a_folder_may_be_there_or_missing_with_those_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

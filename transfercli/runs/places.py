@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from transfercli.errors import UsageError
@@ -10,10 +11,19 @@ from transfercli.runs.atomic import room_errors
 
 
 def check_file(path: Path, option: str) -> None:
-    """Raise UsageError where no file can be written at `path`: a folder stands there, or none that would hold it."""
+    """Raise UsageError where no file can be put at `path`: a folder stands there, or none that would hold it.
+
+    So it does where a device, a pipe or a link stands: a file put in its place would be the end of it, and root may end
+    /dev/null.
+    """
     with room_errors(path):
         if path.is_dir():
             raise UsageError(f"{option} names a file; received the folder {str(path)!r}", "name a file inside it")
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            raise UsageError(
+                f"{option} names a file; received {str(path)!r}, a device, a pipe or a link, which it would replace",
+                "name a new file, or one that may be replaced",
+            )
         _check_holds(path.parent, option, str(path))
 
 
