@@ -107,6 +107,33 @@ def test_limits_name_small_absent_and_weak_classes_and_slices() -> None:
     assert "it answers nothing" in told[1]
 
 
+def test_limits_hide_no_class_behind_others_as_weak_and_end() -> None:
+    def found(recalls: list[float]) -> list[str]:
+        rows = [
+            {"label": f"c{n}", "precision": None, "recall": recall, "f1": None, "support": 5}
+            for n, recall in enumerate(recalls)
+        ]
+        told = {"test": evaluation((), per_class=rows)}
+        return list(limits(facts(evaluations=told, counts={row["label"]: {"train": 3} for row in rows})))
+
+    assert found([0, 0, 0, 0, 0.5])[1].endswith(
+        "on test: c0 (0.0% found), c1 (0.0% found), c2 (0.0% found), c3 (0.0% found)."
+    )
+    assert found([0.5, 0.6, 1, 1])[1] == "Its weakest classes on test: c0 (50.0% found), c1 (60.0% found)."
+    assert len(found([1, 1, 1])) == 1
+    assert [line.count("(") for line in found([0.0] * 30)] == [20, 20]
+    assert all(line.endswith(" and 10 more.") for line in found([0.0] * 30))
+
+
+def test_what_a_stranger_s_record_says_stays_text() -> None:
+    data = {"fingerprint": "`\n# head\n<b>", "images": {"train": 1}}
+    record = parsed(Recorded, RECORD | {"created": "\n# head", "data": data}, Path("run.json"))
+    text = model_card(facts(record=record, evaluations={"<b>\n# head": evaluation(("a", "b"))}))
+    assert not any(line.startswith("# head") for line in text.splitlines())
+    assert "Fingerprint `' # head <b>` (of" in text
+    assert "of these classes on \\<b\\> \\# head, which" in text
+
+
 @pytest.mark.parametrize("labels", [HOSTILE, ("a", "b")])
 def test_names_from_elsewhere_stay_text(labels: tuple[str, ...]) -> None:
     text = model_card(facts(labels))

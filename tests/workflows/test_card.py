@@ -168,6 +168,14 @@ def test_a_damaged_evaluation_costs_the_card_and_not_the_artefacts(carded: Any, 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["keras", "safetensors"]
 
 
+@pytest.mark.parametrize("wrong", [{"format": "<b>"}, {"format": "onnx"}, {"bytes": 10**400}])
+def test_a_stranger_s_artefact_costs_the_card_alone(again: Any, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    export, heard = tmp_path / "out" / "keras" / "export.json", Heard()
+    export.write_text(json.dumps(json.loads(export.read_text()) | wrong))
+    assert again(heard) is None
+    assert "export.json is damaged: " in heard.warnings[-1]
+
+
 def test_no_card_outlives_its_artefacts_nor_tells_of_those_of_another_run(again: Any, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "out" / "keras")
     other = tmp_path / "out" / "safetensors" / "export.json"

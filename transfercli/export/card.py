@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from transfercli.export.card_facts import CardFacts, Evaluated
 from transfercli.export.formats import FORMATS
 from transfercli.export.loading import RESIZING
-from transfercli.export.markdown import escaped, one_line
+from transfercli.export.markdown import code, escaped, one_line
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -23,7 +23,7 @@ MARK = "<!-- Written by transfercli export; the next export writes it anew. -->"
 TEMPLATES = Path(__file__).parent / "templates"
 FEW = 50  # training images of a class, below which a card warns of it
 CHOSEN_BY = "validation"  # images that the best epoch was chosen by say less of the model's limits than others
-WEAKEST, MOST_CLASSES = 3, 200
+WEAKEST, MOST_LISTED, MOST_CLASSES = 3, 20, 200
 SPLITS = ("train", "validation", "test")
 # Names of our metrics at hf.co/metrics; what is not there goes by its own.
 HUB_METRICS = {
@@ -47,6 +47,7 @@ def model_card(facts: CardFacts) -> str:
     environment.filters |= {
         "md": lambda text: "–" if text is None else escaped(str(text)),
         "line": one_line,
+        "code": code,
         "number": lambda value: "–" if value is None else f"{value:.4f}",
         "interval": lambda ends: f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else "–",
         "percent": lambda value: "–" if value is None else f"{100 * value:.1f}%",
@@ -103,8 +104,8 @@ def limits(facts: CardFacts) -> Iterator[str]:
     """What a user has to know before trusting it, in Markdown: each a sentence or two."""
     few = {label: n for label, found in facts.counts.items() if (n := found.get("train", 0)) < FEW}
     if few:
-        named = ", ".join(f"{escaped(label)} ({n})" for label, n in sorted(few.items(), key=lambda one: one[1]))
-        yield f"It learnt these classes from fewer than {FEW} images each: {named}."
+        named = [f"{escaped(label)} ({n})" for label, n in sorted(few.items(), key=lambda one: one[1])]
+        yield f"It learnt these classes from fewer than {FEW} images each: {_listed(named)}."
     if not facts.evaluations:
         yield "It was exported without an evaluation of the model as it is, so nothing here says how good it is."
     telling = {name: told for name, told in facts.evaluations.items() if name != CHOSEN_BY} or facts.evaluations
@@ -116,12 +117,15 @@ def limits(facts: CardFacts) -> Iterator[str]:
 
 def _limits_of(name: str, told: Evaluated) -> Iterator[str]:
     """What one evaluation says against the model: absent and weak classes, weak slices, strange images."""
+    name = escaped(name)
     if absent := [row.label for row in told.per_class if not row.support]:
-        yield f"Nothing is known of these classes on {name}, which has no image of them: {_named(absent)}."
+        yield f"Nothing is known of these classes on {name}, which has no image of them: {_listed(list(map(escaped, absent)))}."
     known = sorted((row.recall, row.label) for row in told.per_class if row.recall is not None)
-    if weak := [(recall, label) for recall, label in known[:WEAKEST] if recall < 1]:
-        found = ", ".join(f"{escaped(label)} ({100 * recall:.1f}% found)" for recall, label in weak)
-        yield f"Its weakest classes on {name}: {found}."
+    # Those as weak as the last of them, too: three of seven that are never found would hide four.
+    weak = [one for one in known if one[0] < 1 and one[0] <= known[:WEAKEST][-1][0]]
+    if weak:
+        named = [f"{escaped(label)} ({100 * recall:.1f}% found)" for recall, label in weak]
+        yield f"Its weakest classes on {name}: {_listed(named)}."
     whole = told.metrics.get("accuracy")
     for part in told.slices:
         value, bounds = part.metrics.get("accuracy"), part.intervals.get("accuracy")
@@ -136,6 +140,6 @@ def _limits_of(name: str, told: Evaluated) -> Iterator[str]:
         )
 
 
-def _named(labels: Sequence[str], most: int = 20) -> str:
-    more = f" and {len(labels) - most} more" if len(labels) > most else ""
-    return ", ".join(escaped(label) for label in labels[:most]) + more
+def _listed(words: Sequence[str]) -> str:
+    more = f" and {len(words) - MOST_LISTED} more" if len(words) > MOST_LISTED else ""
+    return ", ".join(words[:MOST_LISTED]) + more

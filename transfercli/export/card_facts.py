@@ -80,11 +80,11 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Exported:
-    """export.json; run: the label of the run that it is of."""
+    """export.json; run: the label of the run that it is of; bytes: a float, so that no number is too large for it."""
 
     run: str
     format: str
-    bytes: int
+    bytes: float
     quantize: str
     label_agreement: float
     max_abs_diff: float

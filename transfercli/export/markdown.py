@@ -17,6 +17,11 @@ def escaped(text: str) -> str:
     return "".join(f"\\{letter}" if letter in MARKS else letter for letter in one_line(text))
 
 
+def code(text: str) -> str:
+    """One line of code, which no backtick ends early."""
+    return f"`{one_line(text).replace('`', chr(39))}`"
+
+
 def _printable(letter: str) -> str:
     if letter in "\r\n\t\u2028\u2029":
         return " "

@@ -53,9 +53,12 @@ def write_card(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, out: 
 
 def artefacts_in(out: Path, run: RunFolder) -> list[Exported]:
     """Each artefact of this run that stands in `out`, in the order of the table of formats."""
-    places = [place for name in FORMATS if (place := out / name / EXPORTED).is_file()]
-    found = [parsed(Exported, read_json(place), place) for place in places]
-    return [one for one in found if one.run == run.label]
+    places = {name: place for name in FORMATS if (place := out / name / EXPORTED).is_file()}
+    found = {name: parsed(Exported, read_json(place), place) for name, place in places.items()}
+    for name, one in found.items():
+        if one.format != name:
+            raise ArtefactError(f"{places[name]} is damaged: it is of the format {one.format!r}", "export it again")
+    return [one for one in found.values() if one.run == run.label]
 
 
 def facts_of(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, artefacts: Sequence[Exported]) -> CardFacts:
