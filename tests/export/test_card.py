@@ -125,6 +125,12 @@ def test_limits_hide_no_class_behind_others_as_weak_and_end() -> None:
     assert all(line.endswith(" and 10 more.") for line in found([0.0] * 30))
 
 
+def test_images_that_the_run_learnt_from_are_told_and_kept_from_the_hub() -> None:
+    card = model_card(facts(evaluations={"test": evaluation(("a", "b"), known={"train": 7})}))
+    assert "- The run trained on 7 of the 20 images of test: its metrics there flatter it.\n" in card
+    assert ModelCard(card).data.eval_results is None
+
+
 def test_what_a_stranger_s_record_says_stays_text() -> None:
     data = {"fingerprint": "`\n# head\n<b>", "images": {"train": 1}}
     record = parsed(Recorded, RECORD | {"created": "\n# head", "data": data}, Path("run.json"))

@@ -16,7 +16,7 @@ from transfercli.events import Events
 from transfercli.export.spec import ExportSpec
 from transfercli.models.bases import BASES
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.card import first_weights, licence_id, write_card
+from transfercli.workflows.card import evaluations_of, first_weights, licence_id, write_card
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.export import ExportCall, export_run
 from transfercli.workflows.model import read_labels, read_run_config
@@ -141,6 +141,18 @@ def test_what_does_not_speak_of_the_model_as_it_is_is_left_out(carded: Any, agai
         metrics.write_text(before)
     text = (tmp_path / "out" / "README.md").read_text()
     assert {one.dataset_split for one in ModelCard(text).data.eval_results} == {"validation"}
+
+
+def test_images_that_the_run_learnt_from_come_last(carded: Any) -> None:
+    _, run, _ = carded
+    metrics = run.evaluation("test") / "metrics.json"
+    before = metrics.read_text()
+    metrics.write_text(json.dumps(told(run, "test") | {"known": {"train": 3}}))
+    try:
+        assert list(evaluations_of(run)) == ["validation", "test"]
+    finally:
+        metrics.write_text(before)
+    assert list(evaluations_of(run)) == ["test", "validation"]
 
 
 def test_a_readme_of_somebody_else_stays(again: Any, tmp_path: Path) -> None:

@@ -71,14 +71,17 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
             place.mkdir(parents=True, exist_ok=True)
             shutil.copy(digits_folder / "digits-source" / row["path"], place / f"{side}-{number}.png")
     said: list[str] = []
-    evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "mixed"), Warned())
+    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "mixed"), Warned())
+    assert result["known"] == {"train": 5, "validation": 3}
+    page = " ".join((folder / "evaluation" / "test-mixed" / "report.html").read_text().split())
+    assert "The run trained on 5 of these images</b>: the metrics flatter it." in page
     assert said == [
         "the run trained on 5 of these 12 images: the metrics flatter it",
         "the run chose its best epoch on 3 of these 12 images: the metrics flatter it",
     ]
     said.clear()
-    evaluate_run(EvaluateRequest("digits-source", world.runs), Warned())
-    assert said == []
+    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs), Warned())
+    assert (said, result["known"]) == ([], {})
 
 
 @pytest.mark.parametrize("name", ["gone", "x" * 300])

@@ -10,6 +10,9 @@ import numpy as np
 
 from transfercli.data.assignments import Assignments
 
+# What a run did with the images of a side: an evaluation on those flatters it.
+KNOWN_BY = {"train": "trained", "validation": "chose its best epoch"}
+
 
 class Images(Protocol):
     """Pixels of one split, always RGB: grey conversion is a layer of the model."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from transfercli.data.dataset import KNOWN_BY
 from transfercli.evaluation import charts
 from transfercli.evaluation.calibration import reliability
 from transfercli.evaluation.cases import (
@@ -99,6 +100,7 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             corruptions=evaluation.robustness
             and robustness_page(evaluation.robustness, context.thumbnails, sample_of(right)),
             tta=evaluation.tta,
+            known=[(KNOWN_BY[side], count) for side, count in evaluation.known.items()],
             config=hide_paths_in_yaml(context.config_yaml),
             **_pictures(context, matrix, [*worst, *unsure, *right, *(doubt.case for doubt in doubts)]),
         )

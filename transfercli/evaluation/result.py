@@ -39,6 +39,7 @@ class Evaluation:
     trust: temperature, abstention and strangeness, as `trust.judged` gives them; empty where nothing is known
     robustness: under corruptions, as `robustness.robustness` gives it; None where it was not asked for
     tta: what the mean over several views of the images gains, as `tta.gained` gives it; None where not asked for
+    known: how many of other images than the run's own it learnt from all the same, for each of KNOWN_BY where any
     """
 
     labels: tuple[str, ...]
@@ -54,6 +55,7 @@ class Evaluation:
     trust: dict[str, Any] = field(default_factory=dict)
     robustness: dict[str, Any] | None = None
     tta: dict[str, Any] | None = None
+    known: dict[str, int] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -74,6 +76,7 @@ class Evaluation:
             **self.trust,
             "robustness": self.robustness,
             "tta": self.tta,
+            "known": dict(self.known),
         }
 
 

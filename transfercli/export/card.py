@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transfercli.data.dataset import KNOWN_BY
 from transfercli.export.card_facts import CardFacts, Evaluated
 from transfercli.export.formats import FORMATS
 from transfercli.export.loading import RESIZING
@@ -68,10 +69,13 @@ def model_card(facts: CardFacts) -> str:
 
 
 def metadata(facts: CardFacts) -> ModelCardData:
-    """What the Hub reads: kind, library, licence, and every metric of every evaluation in the model index."""
+    """What the Hub reads: kind, library, licence, and every metric of every evaluation in the model index.
+
+    Not of images that the run learnt from: the Hub would show those metrics without a word of that.
+    """
     from huggingface_hub import ModelCardData
 
-    results = [one for name, told in facts.evaluations.items() for one in _results(facts, name, told)]
+    results = [one for name, told in facts.evaluations.items() if not told.known for one in _results(facts, name, told)]
     return ModelCardData(
         model_name=facts.experiment,
         library_name="keras",
@@ -118,8 +122,11 @@ def limits(facts: CardFacts) -> Iterator[str]:
 def _limits_of(name: str, told: Evaluated) -> Iterator[str]:
     """What one evaluation says against the model: absent and weak classes, weak slices, strange images."""
     name = escaped(name)
-    if absent := [row.label for row in told.per_class if not row.support]:
-        yield f"Nothing is known of these classes on {name}, which has no image of them: {_listed(list(map(escaped, absent)))}."
+    for side, effect in KNOWN_BY.items():
+        if count := told.known.get(side):
+            yield f"The run {effect} on {count} of the {told.examples} images of {name}: its metrics there flatter it."
+    if absent := [escaped(row.label) for row in told.per_class if not row.support]:
+        yield f"Nothing is known of these classes on {name}, which has no image of them: {_listed(absent)}."
     known = sorted((row.recall, row.label) for row in told.per_class if row.recall is not None)
     # Those as weak as the last of them, too: three of seven that are never found would hide four.
     weak = [one for one in known if one[0] < 1 and one[0] <= known[:WEAKEST][-1][0]]

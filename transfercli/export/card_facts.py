@@ -66,7 +66,7 @@ class Strangeness:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """metrics.json."""
+    """metrics.json; known: how many of the images the run learnt from, by side."""
 
     examples: int
     metrics: Numbers
@@ -76,6 +76,7 @@ class Evaluated:
     calibration: Calibration | None = None
     abstention: Abstention | None = None
     out_of_distribution: Strangeness | None = None
+    known: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,13 @@ def counts_of(run: RunFolder, labels: Sequence[str]) -> dict[str, dict[str, int]
 
 
 def evaluations_of(run: RunFolder) -> dict[str, Evaluated]:
-    """By the folder below evaluation/, those that speak of the model as it is, the most telling first."""
+    """By the folder below evaluation/, those that speak of the model as it is, the most telling first.
+
+    Those of images that the run learnt from come last, whatever their name.
+    """
     places = sorted(run.evaluations.iterdir()) if run.evaluations.is_dir() else []
     names = [place.name for place in places if not is_stale(run, place.name)]
     names.sort(key=lambda name: (DECIDES.index(name) if name in DECIDES else len(DECIDES), name))
     files = {name: run.evaluation(name) / "metrics.json" for name in names}
-    return {name: parsed(Evaluated, read_json(file), file) for name, file in files.items()}
+    found = {name: parsed(Evaluated, read_json(file), file) for name, file in files.items()}
+    return dict(sorted(found.items(), key=lambda one: bool(one[1].known)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transfercli.config.loader import dump
 from transfercli.data.cache import placed
 from transfercli.data.columns import read_columns, table_columns
+from transfercli.data.dataset import KNOWN_BY
 from transfercli.data.decode import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.keras_sets import is_keras
@@ -62,6 +63,7 @@ def evaluate_split(
     from transfercli.evaluation.write import write_evaluation
 
     config, run = trained.config, trained.run
+    known = known_images(split, read_manifest(run.dataset), events) if request.data else {}
     logits = split_logits(trained, split, events)
     judgement = (trained.trust or Trust()).judge(logits)
     predictions = Predictions(split.paths, trained.labels, split.targets, judgement.probabilities.astype("float32"))
@@ -76,6 +78,7 @@ def evaluate_split(
     evaluation = replace(
         evaluation,
         trust=judged(judgement, logits, split.targets, trained.trust),
+        known=known,
         **beside(trained, split, predictions, request, events),
     )
     why = explain(trained.classifier, predictions, split.images.read, config.data.batch_size, events)
@@ -102,9 +105,7 @@ def read_split(
     reading = reading_for(config, record.config_folder(run), events)
     records = read_manifest(run.dataset)
     if other is not None:
-        found = load_folder_split(other, split, labels, reading)
-        warn_of_known(found, records, events)
-        return found
+        return load_folder_split(other, split, labels, reading)
     if not any(one.split == split for one in records):
         there = sorted({one.split for one in records if one.split})
         raise DataError(
@@ -119,12 +120,15 @@ def reading_for(config: ExperimentConfig, folder: Path, events: Events) -> Readi
     return Reading(geometry, config.data.max_bad_fraction, placed(config.compute, folder), events)
 
 
-def warn_of_known(split: Split, records: Sequence[Record], events: Events) -> None:
-    """Say how many images, by the hash of their files, the run was trained or its epochs were chosen on."""
-    for side, effect in (("train", "trained"), ("validation", "chose its best epoch")):
+def known_images(split: Split, records: Sequence[Record], events: Events) -> dict[str, int]:
+    """How many images, by the hash of their files, the run was trained or its epochs were chosen on; warns of them."""
+    found = {}
+    for side, effect in KNOWN_BY.items():
         known = {record.sha256 for record in records if record.split == side}
         if count := sum(sha256 in known for sha256 in split.sha256s):
             events.warn(f"the run {effect} on {count} of these {counted(len(split), 'image')}: the metrics flatter it")
+            found[side] = count
+    return found
 
 
 def read_slices(
