@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from transfercli.cli.evaluate import confused
-from transfercli.cli.runs import curve, tree
+from transfercli.cli.runs import _some, curve, tree
 from transfercli.cli.text import sparkline
 
 
@@ -51,3 +51,8 @@ def test_the_most_frequent_mistakes_come_first_and_right_images_are_none() -> No
         ("c", "a", 1),
     ]
     assert confused(["a", "b"], [[2, 0], [0, 2]]) == []
+
+
+def test_a_path_with_an_end_of_line_stays_one_name() -> None:
+    assert _some(["a\nb.png", "c.png"]) == "2: a\\nb.png, c.png"
+    assert _some([]) == "0"

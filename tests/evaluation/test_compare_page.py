@@ -36,6 +36,22 @@ def test_one_challenger_has_every_section_named_and_linked(two: list[Duel]) -> N
     assert described <= set(ids)
 
 
+def test_classes_that_only_one_knows_are_told_beside_the_verdict(two: list[Duel]) -> None:
+    words = page_of(replace(two[1], only_known={"champion": [], "challenger": ["<b>", "wasp"]})).words
+    assert "Only the challenger knows <b>, wasp. It may answer so" in words
+    assert "Only the c" not in page_of(two[1]).words
+
+
+def test_a_class_without_images_is_not_told_to_show_no_difference(two: list[Duel]) -> None:
+    names = (*NAMES, "wasp")
+    wide = [
+        replace(one, labels=names, probabilities=np.pad(one.probabilities, ((0, 0), (0, 1))))
+        for one in (two[1].before, two[1].after)
+    ]
+    page = page_of(duel(wide[0], wide[1], np.zeros((1000, 8, 8, 3), np.uint8)))
+    assert page.words.count("wasp 0 – – – not defined") == 1
+
+
 def test_all_verdicts_come_first_where_there_are_several_challengers(two: list[Duel]) -> None:
     page = page_of(*two)
     names = [f"verdict-{n}" for n in (1, 2)] + [f"{name}-{n}" for n in (1, 2) for name in SECTIONS[1:]]

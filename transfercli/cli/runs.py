@@ -202,7 +202,9 @@ def _show_comparisons(result: dict[str, Any]) -> None:
 
 def _some(paths: list[str]) -> str:
     more = f" and {len(paths) - SHOWN_IMAGES} more" if len(paths) > SHOWN_IMAGES else ""
-    return f"{len(paths)}" + (f": {', '.join(paths[:SHOWN_IMAGES])}{more}" if paths else "")
+    # A name may hold an end of line; it stays one name.
+    named = ", ".join(path.replace("\n", "\\n") for path in paths[:SHOWN_IMAGES])
+    return f"{len(paths)}" + (f": {named}{more}" if paths else "")
 
 
 def _interval(interval: list[float] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from transfercli.evaluation.cases import SHOWN, Change
@@ -27,7 +27,7 @@ class Duel:
     before, after: the predictions of champion and challenger that were compared
     fixed, broken: of the images that tell the two apart, those to show
     pictures: `data:` addresses by path; lost: why there is none, by path
-    config, seconds: as `runs compare` gives them
+    config, seconds, only_known: as `runs compare` gives them
     """
 
     champion: str
@@ -41,6 +41,7 @@ class Duel:
     lost: Mapping[str, str]
     config: Sequence[Mapping[str, Any]]
     seconds: Mapping[str, Mapping[str, float | None]]
+    only_known: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ class Held:
     """A run held against the champion.
 
     before, after: what either says of the same images, in the same order; config, seconds: how the two differ.
+    only_known: the classes that but one of the two knows, {"champion": […], "challenger": […]}.
     """
 
     champion: RunFolder
@@ -53,6 +54,7 @@ class Held:
     compared: Comparison
     config: list[dict[str, Any]]
     seconds: dict[str, dict[str, float | None]]
+    only_known: dict[str, list[str]]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -61,6 +63,7 @@ class Held:
             **self.compared.as_json(),
             "config": self.config,
             "seconds": self.seconds,
+            "only_known": self.only_known,
         }
 
 
@@ -110,6 +113,19 @@ def seconds_spent(one: RunFolder, other: RunFolder) -> dict[str, dict[str, float
     }
 
 
+def only_known(champion: Sequence[str], challenger: Sequence[str]) -> dict[str, list[str]]:
+    """The classes of either that the other has not, sorted."""
+    return {
+        "champion": sorted({*champion} - {*challenger}),
+        "challenger": sorted({*challenger} - {*champion}),
+    }
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
+
+
 def _held(
     champion: RunFolder,
     challenger: RunFolder,
@@ -125,9 +141,13 @@ def _held(
         events.warn(
             f"{lost} images that only one of {champion.label} and {challenger.label} was evaluated on are left out"
         )
+    classes = only_known(said[0].labels, said[1].labels)
+    for run, names in zip((champion, challenger), classes.values(), strict=True):
+        if names:
+            events.warn(f"only {run.label} knows {_few(names)}: it has more classes to mistake than the other")
     compared = compare(before, after, metric=request.metric, confidence=request.confidence)
     config, seconds = config_differences(champion, challenger), seconds_spent(champion, challenger)
-    return Held(champion, challenger, before, after, compared, config, seconds)
+    return Held(champion, challenger, before, after, compared, config, seconds, classes)
 
 
 def _predictions(run: RunFolder, request: CompareRequest, events: Events) -> Predictions:

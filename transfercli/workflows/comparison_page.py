@@ -50,6 +50,7 @@ def _duel(held: Held, split: str, most: int, events: Events) -> Duel:
         lost=lost,
         config=held.config,
         seconds=held.seconds,
+        only_known=held.only_known,
     )
 
 

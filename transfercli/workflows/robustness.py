@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.events import Events
+from transfercli.events import Events, counted
 from transfercli.workflows.passes import probabilities_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class _Passes(Events):
     def __init__(self, trained: TrainedRun, split: Split, stage: str, number: int, events: Events) -> None:
         self.trained, self.split, self.stage, self.number, self.events = trained, split, stage, number, events
         self.before = 0
-        events.info(f"{stage}: {number} more passes over {len(split)} images")
+        events.info(f"{stage}: {number} more passes over {counted(len(split), 'image')}")
 
     def over(self, change: Change) -> np.ndarray:
         """float32 [N, C]: calibrated probabilities of the changed images."""
