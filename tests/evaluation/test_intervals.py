@@ -73,6 +73,9 @@ def test_a_class_without_mistakes_among_others_has_wilsons_interval(make: Callab
 def test_what_is_not_defined_has_no_interval(make: Callable[..., Predictions]) -> None:
     found = _intervals(make([1] * 5, [1] * 5))
     assert not {"roc_auc", "cohen_kappa", "recall[class 0]", "f1[class 2]"} & set(found)
+    # MCC is 0 there, and no interval that begins above it may pass a gate
+    assert "mcc" not in found
+    assert found["macro_f1"] == found["accuracy"]
     assert percentiles(np.array([np.nan, np.nan])) is None
     assert percentiles(np.array([0.5, 0.5])) is None
 

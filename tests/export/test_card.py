@@ -195,3 +195,4 @@ def test_the_command_cannot_leave_its_block() -> None:
 def test_a_name_is_escaped_to_one_line() -> None:
     assert escaped("a_b*c\nd|e") == "a\\_b\\*c d\\|e"
     assert escaped("plain words, 12.5%") == "plain words, 12.5%"
+    assert escaped("HTTPS://a.b www.a.b") == "HTTPS\\://a.b www\\.a.b"

@@ -59,8 +59,9 @@ def intervals(
         result[f"recall[{label}]"] = wilson(right, support)
         for name in ("precision", "f1"):
             result[f"{name}[{label}]"] = percentiles(values[name][:, index]) if support else None
-    defined = [name for name in names if np.isfinite(values[name]).all()]
-    _without_mistakes(result, found, labels, defined)
+    # MCC, of a single class, is 0 without a mistake: accuracy's interval says nothing of that.
+    perfect = [name for name in names if np.allclose(values[name], 1)]
+    _without_mistakes(result, found, labels, perfect)
     return {name: interval for name, interval in result.items() if interval is not None}
 
 
@@ -129,12 +130,12 @@ def percentiles(values: Array, confidence: float = CONFIDENCE) -> Interval | Non
 
 
 def _without_mistakes(
-    result: dict[str, Interval | None], found: Counts, labels: Sequence[str], defined: Iterable[str]
+    result: dict[str, Interval | None], found: Counts, labels: Sequence[str], perfect: Iterable[str]
 ) -> None:
     """Where nothing was mistaken, no resample knows a mistake: Wilson's interval of the same images stands in.
 
     Of those predicted as the class for precision, of those of the class for F1, and accuracy's for the metrics of the
-    whole split that are then at their best.
+    whole split that are then `perfect`, 1 in every resample.
     """
     for index, label in enumerate(labels):
         if 0 < found.right[index] == found.predicted[index]:
@@ -142,5 +143,5 @@ def _without_mistakes(
             if found.right[index] == found.support[index]:
                 result[f"f1[{label}]"] = result[f"recall[{label}]"]
     if found.right.sum() == found.support.sum():
-        best = [name for name in defined if METRICS[name].higher_is_better and name not in RANKED]
+        best = [name for name in perfect if METRICS[name].higher_is_better and name not in RANKED]
         result |= {name: result["accuracy"] for name in best if result[name] is None}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 MARKS = "\\`*_[]<>|#~&"
+# What GitHub's Markdown makes a link of without being asked to.
+BARE = re.compile(r"(?i)(www|https?|ftp|mailto|xmpp)([.:])")
 
 
 def one_line(text: str) -> str:
@@ -14,7 +17,8 @@ def one_line(text: str) -> str:
 
 def escaped(text: str) -> str:
     """One line in which nothing is a table, a link, a tag or a heading."""
-    return "".join(f"\\{letter}" if letter in MARKS else letter for letter in one_line(text))
+    marked = "".join(f"\\{letter}" if letter in MARKS else letter for letter in one_line(text))
+    return BARE.sub(lambda found: f"{found[1]}\\{found[2]}", marked)
 
 
 def code(text: str) -> str:
