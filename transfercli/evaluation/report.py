@@ -41,6 +41,7 @@ class ReportContext:
     thumbnails: reads uint8 [n, H, W, 3] for indices int64 [n] of the split
     reproduce: command lines
     data: more lines for the data summary, {what: value}
+    other: the name of the folder or file that the images come from, where they are not the run's own
     explained: why images were taken for what they were taken for, by their index
     best_epoch: marked in the curves; without it, the epoch of the lowest validation loss
     made_from: fingerprints of the model and the images, for metrics.json alone
@@ -55,6 +56,7 @@ class ReportContext:
     thumbnails: Reader | None = None
     reproduce: Sequence[str] = ()
     data: Mapping[str, str | int | float] = field(default_factory=dict)
+    other: str = ""
     explained: Mapping[int, Explanation] = field(default_factory=dict)
     best_epoch: int | None = None
     made_from: Mapping[str, str] = field(default_factory=dict)

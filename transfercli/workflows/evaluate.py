@@ -167,8 +167,8 @@ def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) 
         data={
             "fingerprint": facts["data"]["fingerprint"],
             **{f"{k} images": v for k, v in facts["data"]["images"].items()},
-            **({"evaluated instead": absolute_name(request.data)} if request.data else {}),
         },
+        other=absolute_name(request.data) if request.data else "",
         best_epoch=facts.get("best_epoch"),
         made_from=made_from(run, zip(split.paths, split.sha256s, strict=True)),
     )
