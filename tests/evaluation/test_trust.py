@@ -16,7 +16,7 @@ from transfercli.config.schema import AbstainConfig
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.abstention import coverage, for_accuracy, for_coverage
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.temperature import calibrated, class_logits, fit_temperature, log_loss
+from transfercli.evaluation.temperature import SPREAD, calibrated, class_logits, fit_temperature, log_loss
 from transfercli.evaluation.trust import Trust, energies, judged, learn_trust, read_trust, write_trust
 
 ACCURATE = AbstainConfig(accuracy=0.99)
@@ -46,9 +46,21 @@ def test_temperature_lowers_the_error_of_calibration_of_an_overconfident_model_a
 
 def test_the_fitted_temperature_is_the_best_of_a_fine_grid(overconfident: tuple[np.ndarray, np.ndarray]) -> None:
     logits, targets = overconfident
-    grid = np.exp(np.linspace(-1, 3, 4001))
-    best = grid[np.argmin([log_loss(logits, targets, t) for t in grid])]
-    assert fit_temperature(logits, targets) == pytest.approx(best, rel=1e-3)
+    powers = np.linspace(-1, 3, 4001)
+    prior = [(power / SPREAD) ** 2 / 2 / len(targets) for power in powers]
+    best = np.argmin(
+        [log_loss(logits, targets, np.exp(power)) + held for power, held in zip(powers, prior, strict=True)]
+    )
+    assert fit_temperature(logits, targets) == pytest.approx(np.exp(powers[best]), rel=1e-3)
+
+
+def test_few_images_move_the_temperature_less_than_many_that_say_the_same(
+    overconfident: tuple[np.ndarray, np.ndarray],
+) -> None:
+    logits, targets = overconfident
+    few, many = logits[:20], np.tile(logits[:20], (50, 1))
+    found = [fit_temperature(few, targets[:20]), fit_temperature(many, np.tile(targets[:20], 50))]
+    assert 1.2 < found[0] < 0.9 * found[1]
 
 
 def test_log_loss_agrees_with_scikit_learn(overconfident: tuple[np.ndarray, np.ndarray]) -> None:
@@ -76,7 +88,10 @@ def test_without_a_mistake_a_model_becomes_as_sure_as_its_images_can_show_and_ne
     targets = np.array([0, 1] * 20)
     timid = np.where(np.eye(2)[targets] > 0, 0.5, 0.0)
     temperature = fit_temperature(timid, targets)
-    assert calibrated(timid, temperature).max(axis=1).mean() == pytest.approx(41 / 42, abs=1e-4)
+    assert temperature < 0.5
+    assert calibrated(timid, temperature).max(axis=1).mean() < 41 / 42
+    surer = timid * 4  # here the rule of succession is what holds
+    assert calibrated(surer, fit_temperature(surer, targets)).max(axis=1).mean() == pytest.approx(41 / 42, abs=1e-4)
     assert fit_temperature(timid * 100, targets) == 1.0
 
 

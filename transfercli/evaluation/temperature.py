@@ -11,6 +11,8 @@ from transfercli.evaluation.counts import Array, Targets
 
 # Beyond these, a model's probabilities are all equal or all 0 and 1: nothing is left to be scaled.
 COLDEST, HOTTEST = 0.05, 20.0
+# What is known of a temperature before an image is seen: the standard deviation of its logarithm around 0.
+SPREAD = 0.5
 
 
 def class_logits(logits: npt.NDArray[np.floating]) -> Array:
@@ -44,23 +46,23 @@ def log_loss(logits: Array, targets: Targets, temperature: float = 1.0) -> float
 
 
 def fit_temperature(logits: Array, targets: Targets) -> float:
-    """The temperature of the least log loss on held-out images (Guo et al. 2017, "On Calibration of Modern Networks").
+    """The most probable temperature for held-out images, after Guo et al. 2017 ("On Calibration of Modern Networks").
 
-    logits: float64 [N, C]; targets: int [N]. Where no image is mistaken, the likelihood would be best at temperature
-    0, and certainty is not what N images can show: it is lowered only until the mean confidence is that of the rule of
-    succession, (N + 1) / (N + 2), and never raised.
+    Theirs is the one of the least log loss, which twenty images overstate wildly. So its logarithm is held to a normal
+    prior around 0 with a deviation of `SPREAD`, which a few hundred images outvote.
+
+    logits: float64 [N, C]; targets: int [N]. Where no image is mistaken, it is lowered at most until the mean
+    confidence is that of the rule of succession, (N + 1) / (N + 2): certainty is not what N images can show.
     """
     from scipy.optimize import minimize_scalar
 
-    if (logits.argmax(axis=1) == targets).all():
-        return _as_sure_as_shown(logits)
-    found = minimize_scalar(
-        lambda power: log_loss(logits, targets, math.exp(power)),
-        bounds=(math.log(COLDEST), math.log(HOTTEST)),
-        method="bounded",
-        options={"xatol": 1e-6},
-    )
-    return math.exp(float(found.x))
+    def improbable(power: float) -> float:
+        return len(targets) * log_loss(logits, targets, math.exp(power)) + (power / SPREAD) ** 2 / 2
+
+    bounds = (math.log(COLDEST), math.log(HOTTEST))
+    found = math.exp(minimize_scalar(improbable, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
+    whole = (logits.argmax(axis=1) == targets).all()
+    return max(found, _as_sure_as_shown(logits)) if whole else found
 
 
 def _as_sure_as_shown(logits: Array) -> float:
