@@ -100,6 +100,19 @@ def test_the_first_night_makes_a_champion_and_the_next_finds_nothing_to_do(night
     assert nights.night()["decision"] == "unchanged"
 
 
+def test_a_broken_image_is_warned_of_once_and_so_is_the_next_one(nights: Nights, source: Any) -> None:
+    data = {"train": "images", "validation": 0.2, "test": 0.3, "image_size": 32, "max_bad_fraction": 0.1}
+    write_config(nights, source[1]["run"], data=data)
+    for name in ("broken.png", "another.png"):
+        (nights.images / "5" / name).write_bytes(b"no image")
+        nights.night()
+        assert any(name in text for text in nights.events.warnings)
+        nights.events.warnings.clear()
+        assert nights.night()["decision"] == "unchanged"
+        assert nights.events.warnings == []
+    assert nights.words == ["first", "unchanged", "unchanged", "unchanged"]
+
+
 def test_more_images_train_a_challenger_that_is_compared_on_the_same_images(nights: Nights) -> None:
     first = nights.night()
     nights.add("5", 40, 60)

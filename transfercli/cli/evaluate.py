@@ -150,13 +150,17 @@ def confused(labels: list[str], matrix: list[list[int]]) -> list[tuple[str, str,
 def _show_trust(result: dict[str, Any]) -> None:
     calibration, abstention = result["calibration"], result["abstention"]
     if calibration:
-        told = f"{calibration['ece_before']:.4f} -> {calibration['ece_after']:.4f}"
-        print(f"\ntemperature {calibration['temperature']:.3f}, error of calibration {told}")
+        ece, loss = (
+            f"{calibration[f'{name}_before']:.4f} -> {calibration[f'{name}_after']:.4f}" for name in ("ece", "log_loss")
+        )
+        print(f"\ntemperature {calibration['temperature']:.3f}: error of calibration {ece}, log loss {loss}")
     if abstention:
         (name, wanted) = next(iter(abstention["target"].items()))
+        threshold = abstention["threshold"]
+        rule = "always" if threshold is None else f"below a confidence of {threshold:.3f}"
         print(
-            f"abstains for {name} {wanted:g}: keeps {abstention['coverage']:.1%} of the images,"
-            f" accuracy {_number(abstention['accuracy'])}"
+            f"abstains {rule}, chosen on validation for {name} {wanted:g}: here it keeps {abstention['coverage']:.1%}"
+            f" of the images, accuracy {_number(abstention['accuracy'])}"
         )
 
 

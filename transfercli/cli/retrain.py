@@ -69,7 +69,7 @@ def promote(
 
 
 def _show(result: dict[str, Any]) -> None:
-    pairs = [(name, result[name]) for name in ("decision", "reason", "champion", "challenger")]
+    pairs = [(name, result[name]) for name in ("time", "decision", "reason", "champion", "challenger")]
     for gate in result.get("gates", []):
         value = "not defined" if gate["value"] is None else f"{gate['value']:.4f}"
         told = f"{value}, wanted {gate['op']} {gate['bound']:g}" + ("" if gate["passed"] else ": NOT MET")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from transfercli.config.loader import LoadedConfig
     from transfercli.data.dataset import Dataset
 
+WARNED = "warned"  # of a decision's facts: the hash of what was warned of while its images were read
 SHORT = 6  # hexadecimal digits that end the id of a challenger
 
 
@@ -102,6 +103,37 @@ def damage_of(run: RunFolder, events: Events) -> str:
     except ArtefactError as error:
         return hide_paths(error.message)
     return ""
+
+
+class Withheld(Events):
+    """Passes on what is told while images are read, but for warnings: those of yesterday are no news tonight."""
+
+    def __init__(self, events: Events) -> None:
+        self.events, self.texts = events, list[str]()
+
+    def info(self, text: str) -> None:
+        self.events.info(text)
+
+    def detail(self, text: str) -> None:
+        self.events.detail(text)
+
+    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
+        self.events.progress(stage, done, total, unit)
+
+    def warn(self, text: str) -> None:
+        self.texts.append(text)
+
+    @property
+    def warned(self) -> str:
+        """Of what all that was said."""
+        return hashlib.sha256("\n".join(self.texts).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def release(self, decided: Sequence[Decision], *, anyway: bool) -> None:
+        """Warn of it all, or for the log alone where it is what the last night warned of, unless `anyway`."""
+        before = next((one.facts[WARNED] for one in reversed(decided) if WARNED in one.facts), None)
+        tell = self.events.warn if anyway or before != self.warned else self.events.detail
+        for text in self.texts:
+            tell(text)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from transfercli.workflows.contest import hold_contest
 from transfercli.workflows.data import data_request
 from transfercli.workflows.job import TrainRequest, decide, load_resolved
 from transfercli.workflows.model import read_labels, read_run_config
-from transfercli.workflows.night import Subject, challenger_id, failure_logged, subject_of
+from transfercli.workflows.night import WARNED, Subject, Withheld, challenger_id, failure_logged, subject_of
 from transfercli.workflows.notify import run_hook, write_summary
 from transfercli.workflows.tracking import check_tracking
 from transfercli.workflows.train import prepare_backend, train_job
@@ -61,8 +61,8 @@ class Rejected(GateError):
 class Night:
     """One call, under the lock.
 
-    champion: None before the first. dataset: the images as they are now. drift: of those that came since the champion;
-    None where it does not count, or none has come.
+    champion: None before the first. dataset: the images as they are now; notes: what was warned of as they were read.
+    drift: of those that came since the champion; None where it does not count, or none has come.
     """
 
     request: RetrainRequest
@@ -72,6 +72,7 @@ class Night:
     dataset: Dataset
     subject: Subject
     decided: list[Decision]
+    notes: Withheld
     drift: dict[str, Any] | None = None
 
     @property
@@ -89,7 +90,7 @@ class Night:
     def decision(self, word: str, reason: str, **facts: Any) -> Decision:
         champion = self.champion.run_id if self.champion else None
         measured = {"drift": self.drift} if self.drift else {}
-        facts = {"subject": vars(self.subject), **measured, **facts}
+        facts = {"subject": vars(self.subject), WARNED: self.notes.warned, **measured, **facts}
         return Decision(word, reason, champion, fingerprint=self.subject.fingerprint, facts=facts)
 
 
@@ -105,6 +106,7 @@ def retrain(request: RetrainRequest, events: Events) -> Result:
     with loaded.placing(), experiment_lock(experiment, request.wait, waiting), failure_logged(experiment):
         night = begin(request, loaded, experiment, events)
         decision = unchanged(night)
+        night.notes.release(night.decided, anyway=decision is None)
         if decision is None:
             night = with_drift(night, events)
             decision = not_drifted(night) or contest(night, events)
@@ -129,11 +131,16 @@ def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, event
     champion = champions.settle(experiment)
     if is_keras(loaded.config.data.train):
         prepare_backend(loaded.config)  # before its data sets are imported from Keras
-    dataset = load_dataset(data_request(loaded.config, loaded.folder, experiment), events)
+    notes = Withheld(events)
+    try:
+        dataset = load_dataset(data_request(loaded.config, loaded.folder, experiment), notes)
+    except Exception:
+        notes.release((), anyway=True)
+        raise
     if "test" not in dataset.splits:
         raise DataError("retrain compares models on test images, and the data has none", "set data.test")
     subject = subject_of(loaded, dataset, request.runs)
-    return Night(request, loaded, experiment, champion, dataset, subject, decisions.read(experiment))
+    return Night(request, loaded, experiment, champion, dataset, subject, decisions.read(experiment), notes)
 
 
 def unchanged(night: Night) -> Decision | None:
@@ -142,8 +149,14 @@ def unchanged(night: Night) -> Decision | None:
     if night.champion is None and (last is None or last.champion):  # there never was one, or it is gone
         return None
     if when != "always" and last is not None and last.fingerprint == night.subject.fingerprint:
-        return night.decision("unchanged", f"the same images, config, code and weights as on {last.time[:10]}")
+        return night.decision("unchanged", f"the same images, config, code and weights as {_tried(night)}")
     return None
+
+
+def _tried(night: Night) -> str:
+    """When the same was last tried, and what came of it; a night on which nothing changed tried nothing."""
+    last = next((one for one in reversed(night.decided) if one.challenger), night.decided[-1])
+    return f"on {last.time[:10]}" + (f", when the challenger was {last.decision}" if last.challenger else "")
 
 
 def with_drift(night: Night, events: Events) -> Night:
@@ -242,6 +255,7 @@ def result_of(experiment: Path, decision: Decision) -> Result:
     """The contract's keys, then what goes beyond; runs as paths."""
     facts = decision.facts
     return {
+        "time": decision.time,
         "decision": decision.decision,
         "champion": str(experiment / decision.champion) if decision.champion else None,
         "challenger": str(experiment / decision.challenger) if decision.challenger else None,
