@@ -145,6 +145,8 @@ class _Job:
                 if reasons := self._reasons(result):
                     raise _Rejected
                 self._write_companions(folder, result, answer)
+                if self.place.is_dir() and not self._was_here():
+                    events.info(f"{self.place}: this replaces an earlier export of another run or precision")
         except _Rejected:
             if self._was_here():
                 shutil.rmtree(self.place, ignore_errors=True)

@@ -39,8 +39,9 @@ def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
         raise WeightsError(
             f"the ImageNet weights of {name} are neither in Keras's cache (looked for {_keras_cache(file)})"
             " nor can they be downloaded",
-            f"on a machine with a network fetch {file} from Keras's releases and put it there (KERAS_HOME moves the"
-            " folder), or set model.weights to none, {run: RUN} or {path: FILE}",
+            f"on a machine with a network fetch {address.group().rstrip('.,')} and put it there (KERAS_HOME moves the"
+            " folder); or start from {run: RUN} or {path: FILE}, or train small_cnn from random weights:"
+            " config init --base small_cnn",
         ) from error
     return base_tensors(base)
 

@@ -18,9 +18,10 @@ from transfercli.export.apart import read_apart
 from transfercli.export.formats import FORMATS, Format, check_installed
 from transfercli.export.seal import check_seal
 from transfercli.export.spec import EXPORTED, ExportSpec, parsed_card
-from transfercli.runs.folder import RunFolder, find_run
+from transfercli.runs.folder import RunFolder
 from transfercli.runs.foreign import read_json
 from transfercli.workflows.model import image_size, load_run, read_labels, read_run_config
+from transfercli.workflows.named import find_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Source:
 def find_source(name: str, runs: Path, events: Events) -> Source:
     """The run or artefact that `name` names; raises `ArtefactError` that lists what is there instead."""
     found = _artefact(Path(name))
-    return _from_artefact(*found) if found else _from_run(find_run(name, runs), events)
+    return _from_artefact(*found) if found else _from_run(find_named(name, runs, events), events)
 
 
 def _from_run(run: RunFolder, events: Events) -> Source:

@@ -21,9 +21,10 @@ from transfercli.data.tables import is_table
 from transfercli.errors import DataError
 from transfercli.events import Events, counted
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, find_run, read_record
+from transfercli.runs.folder import RunFolder, read_record
 from transfercli.workflows.asked import EvaluateRequest, absolute_name, asked_again, evaluation_folder
 from transfercli.workflows.model import TrainedRun, image_size, load_run, load_run_config, read_labels
+from transfercli.workflows.named import find_named
 from transfercli.workflows.origin import made_from
 from transfercli.workflows.passes import split_logits
 from transfercli.workflows.robustness import beside
@@ -43,7 +44,7 @@ def evaluate_run(request: EvaluateRequest, events: Events) -> tuple[dict[str, An
     """The contract's result of `evaluate`, and what it was made from. Gates that fail are in it; they do not raise."""
     from transfercli.evaluation import gates
 
-    run = find_run(request.run, request.runs)
+    run = find_named(request.run, request.runs, events)
     loaded, labels = load_run_config(run), read_labels(run)
     with loaded.placing():
         checked = gates.resolve(loaded.config.evaluation.gates, request.minimums, labels)

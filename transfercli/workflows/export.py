@@ -16,11 +16,12 @@ from transfercli.data.sources import absolute
 from transfercli.events import Events
 from transfercli.models.bases import BASES
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, find_run, read_record
+from transfercli.runs.folder import RunFolder, read_record
 from transfercli.runs.surroundings import versions
 from transfercli.workflows.card import write_card
 from transfercli.workflows.evaluate import read_split
 from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config
+from transfercli.workflows.named import find_named
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
@@ -51,7 +52,7 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     from transfercli.export.formats import check_formats
     from transfercli.export.spec import ExportSpec
 
-    run = find_run(call.run, call.runs)
+    run = find_named(call.run, call.runs, events)
     config = read_run_config(run)
     formats = call.formats or tuple(config.export.formats)
     check_formats(formats, call.quantize)

@@ -1,0 +1,54 @@
+"""An experiment's name means its latest completed run, and says so where that is not the champion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from transfercli.events import Events
+from transfercli.workflows.named import find_named
+
+
+class Heard(Events):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    for day in ("1", "2"):
+        place = tmp_path / "flowers" / f"2026010{day}-000000-aaaaaa"
+        place.mkdir(parents=True)
+        (place / "run.json").write_text(json.dumps({"status": "completed", "created": f"2026-01-0{day}"}))
+    return tmp_path
+
+
+def test_a_latest_run_that_is_not_the_champion_is_told(runs: Path) -> None:
+    heard = Heard()
+    assert find_named("flowers", runs, heard).run_id.startswith("20260102")
+    assert heard.warnings == []  # there is no champion
+    (runs / "flowers" / "champion").symlink_to("20260101-000000-aaaaaa")
+    assert find_named("flowers", runs, heard).run_id.startswith("20260102")
+    (told,) = heard.warnings
+    assert "flowers@champion" in told
+    assert "20260101-000000-aaaaaa" in told
+
+
+def test_who_says_which_run_hears_nothing(runs: Path) -> None:
+    (runs / "flowers" / "champion").symlink_to("20260101-000000-aaaaaa")
+    heard = Heard()
+    for text in (
+        "flowers@champion",
+        "flowers/20260102-000000-aaaaaa",
+        str(runs / "flowers" / "20260102-000000-aaaaaa"),
+    ):
+        find_named(text, runs, heard)
+    (runs / "flowers" / "champion").unlink()
+    (runs / "flowers" / "champion").symlink_to("20260102-000000-aaaaaa")
+    find_named("flowers", runs, heard)
+    assert heard.warnings == []
