@@ -196,6 +196,16 @@ def test_no_card_outlives_its_artefacts_nor_tells_of_those_of_another_run(again:
     assert not (tmp_path / "out" / "README.md").exists()
 
 
+def test_the_card_of_another_run_stays_beside_its_artefacts(carded: Any, again: Any, tmp_path: Path) -> None:
+    _, run, text = carded
+    readme = tmp_path / "out" / "README.md"
+    readme.write_text(text.replace(run.run_id, "another"))
+    for name in ("keras", "safetensors"):
+        shutil.rmtree(tmp_path / "out" / name)
+    assert again(Events()) is None
+    assert "another" in readme.read_text()
+
+
 @pytest.mark.parametrize(
     "base, weights, words, licence",
     [

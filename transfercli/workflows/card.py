@@ -33,12 +33,14 @@ def write_card(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, out: 
     """Write `README.md` beside the artefacts in `out`, and return its path; None where it is not written.
 
     That is where no artefact of this run stands there, where somebody else's README.md does, and, with a warning, where
-    a file of the run is damaged: the artefacts are no worse for that. A card that an earlier export left is gone then.
+    a file of the run is damaged: the artefacts are no worse for that. A card that an earlier export of the run left is
+    gone then; one of another run, whose artefacts stand there, stays.
     """
     from transfercli.export.card import FILE, MARK, model_card
 
     place = out / FILE
-    if place.exists() and not (place.is_file() and MARK in place.read_text(encoding="utf-8", errors="replace")):
+    earlier = place.read_text(encoding="utf-8", errors="replace") if place.is_file() else ""
+    if place.exists() and MARK not in earlier:
         events.warn(f"{place} is not this program's, and stays: there is no model card")
         return None
     try:
@@ -47,7 +49,8 @@ def write_card(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, out: 
             return str(place)
     except ArtefactError as error:
         events.warn(f"there is no model card: {error.message}")
-    place.unlink(missing_ok=True)
+    if run.run_id in earlier:
+        place.unlink(missing_ok=True)
     return None
 
 
