@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -522,6 +523,17 @@ def test_what_a_kill_left_damaged_is_set_aside_and_the_night_goes_on(
     assert first.decision == "first"
     assert any("set aside" in text for text in nights.events.warnings)
     assert nights.night()["decision"] == "unchanged"
+
+
+def test_a_challenger_never_takes_the_folder_of_one_that_was_set_aside_in_the_same_second(tmp_path: Path) -> None:
+    from transfercli.workflows.night import unused_id
+
+    now = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
+    ids = []
+    for _ in range(3):
+        ids.append(unused_id(tmp_path, "abcdef", now))
+        (tmp_path / ids[-1]).mkdir()
+    assert ids == ["20260131-235959-abcdef", "20260201-000000-abcdef", "20260201-000001-abcdef"]
 
 
 def test_an_experiment_that_is_a_link_gives_its_run_and_its_lineage(nights: Nights, source: Any) -> None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,17 @@ def challenger_id(
             return name
         events.warn(f"{experiment.name}/{name} was begun and is damaged, so it is set aside: {damage}")
         decisions.append(experiment, _failed(experiment, f"set aside: {damage}", name))
-    return new_run_id(suffix=short)
+    return unused_id(experiment, short, datetime.now(UTC))
+
+
+def unused_id(experiment: Path, suffix: str, now: datetime) -> str:
+    """A run id that ends with `suffix` and has no folder yet, of this second or of the next that is free.
+
+    What was set aside a moment ago has the same suffix, and would have the same second.
+    """
+    while (experiment / (run_id := new_run_id(now, suffix))).exists():
+        now += timedelta(seconds=1)
+    return run_id
 
 
 def damage_of(run: RunFolder, events: Events) -> str:
