@@ -8,7 +8,7 @@ import pytest
 
 from transfercli.cli import train
 from transfercli.cli.app import main
-from transfercli.cli.console import Console
+from transfercli.cli.console import Console, LiveConsole
 from transfercli.cli.exits import error_object, exit_code, message_of
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.tables import print_table
@@ -114,3 +114,26 @@ def test_the_estimate_of_a_dry_run_says_what_it_counts(capsys: pytest.CaptureFix
     assert "would train for about 1:05 min, its compilation included" in told
     assert "the run on disk, at most 1.0 MB" in told
     assert "not counted starting the program and Keras, and reading the images" in told
+
+
+def test_an_epoch_fits_the_terminal_without_what_is_needed_least_and_the_log_has_all_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = {"epoch": 3, "learning_rate": 1e-3, "seconds": 3.0, "images_per_second": 900.0}
+    line |= dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), 0.5) | {"val_recall": {"cat": 0.25}}
+    told = {}
+    for columns in (200, 120, 80, 30):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        console = LiveConsole(StopRequest())
+        console.attach_log(tmp_path / f"{columns}.txt")
+        console.epoch(line, 8)
+        told[columns] = capsys.readouterr().err.splitlines()
+    whole = (
+        "epoch 3/8  loss 0.5000  accuracy 0.5000  val_loss 0.5000  val_accuracy 0.5000  worst class 'cat' 0.25"
+        "  lr 0.001  900 images/s  3.0 s, 15 s left"
+    )
+    assert told[200] == [whole]
+    assert told[120] == [whole.replace("  lr 0.001  900 images/s", "")]
+    assert told[80] == ["epoch 3/8  val_loss 0.5000  val_accuracy 0.5000  3.0 s, 15 s left"]
+    assert told[30] == ["epoch 3/8  val_accuracy 0.5000"]
+    assert {path.read_text() for path in tmp_path.iterdir()} == {whole + "\n"}

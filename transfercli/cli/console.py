@@ -8,14 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from transfercli.cli.epochs import epoch_parts, line_of
 from transfercli.cli.signals import StopRequest
-from transfercli.cli.text import duration, printable, shortened
+from transfercli.cli.text import printable
 from transfercli.errors import Interrupted, TransferError
 from transfercli.evaluation.privacy import hide_paths
 from transfercli.events import Events
 from transfercli.runs.atomic import append_line
-
-CLASS_LENGTH = 24
 
 
 class Console(Events):
@@ -47,25 +46,13 @@ class Console(Events):
             self.show_progress(stage, done, total, unit)
 
     def epoch(self, record: dict[str, Any], total: int) -> None:
-        """A line an epoch; what is solved for and not trained has no number, no rate and nothing left to wait for."""
-        number = record["epoch"]
-        trained = 1 <= number <= total
-        said = (
-            f"  loss {record['loss']:.4f}  accuracy {record['accuracy']:.4f}"
-            f"  val_loss {record['val_loss']:.4f}  val_accuracy {record['val_accuracy']:.4f}"
-            f"{worst_class(record.get('val_recall', {}))}"
-        )
-        if not trained:
-            self._say(f"{'blend' if number else 'probe'}{said}  {duration(record['seconds'])}", show=not self.quiet)
-            return
-        self._seconds.append(record["seconds"])
-        left = sum(self._seconds) / len(self._seconds) * (total - number)
-        self._say(
-            f"epoch {number}/{total}{said}"
-            f"  lr {record['learning_rate']:.2g}  {record['images_per_second']:.0f} images/s"
-            f"  {duration(record['seconds'])}, {duration(left)} left",
-            show=not self.quiet,
-        )
+        """A line an epoch, as wide as the terminal at most; the log has all of it."""
+        left = 0.0
+        if 1 <= record["epoch"] <= total:
+            self._seconds.append(record["seconds"])
+            left = sum(self._seconds) / len(self._seconds) * (total - record["epoch"])
+        parts = epoch_parts(record, total, left)
+        self._say(line_of(parts), show=not self.quiet, shown=line_of(parts, self.width()))
 
     def when_forced(self, tell: Callable[[int], Interrupted]) -> None:
         self.stop.describe = tell
@@ -84,14 +71,18 @@ class Console(Events):
     def show_progress(self, stage: str, done: int, total: int, unit: str) -> None:
         """Plain lines say what has happened, not what is happening."""
 
+    def width(self) -> int | None:
+        """Characters of a line of the terminal; None where it is none, and lines may have any length."""
+        return None
+
     def show_line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    def _say(self, text: str, show: bool) -> None:
-        text = printable(text)
+    def _say(self, text: str, show: bool, shown: str | None = None) -> None:
+        """shown: what the terminal gets, where that is shorter than the line of the log."""
         if show:
-            self.show_line(text)
-            self._append(text)
+            self.show_line(printable(text if shown is None else shown))
+            self._append(printable(text))
 
     def _append(self, text: str) -> None:
         """A line of the log; it tells nothing of the machine, so absolute paths are cut to their last part."""
@@ -99,12 +90,6 @@ class Console(Events):
             self._waiting.append(text)
             return
         append_line(self.log, hide_paths(text), durable=False)
-
-
-def worst_class(recall: dict[str, float]) -> str:
-    """The class of which the smallest share was found, unless every image of every class was."""
-    share, label = min(((share, label) for label, share in recall.items()), default=(1.0, ""))
-    return f"  worst class {shortened(repr(label), CLASS_LENGTH)} {share:.2f}" if share < 1 else ""
 
 
 class LiveConsole(Console):
@@ -139,6 +124,9 @@ class LiveConsole(Console):
             self._stage = stage
         speed = self._bar.tasks[-1].speed
         self._bar.update(self._task, completed=done, total=total or None, rate=f"{speed:,.0f}/s" if speed else "")
+
+    def width(self) -> int | None:
+        return self._rich.width
 
     def show_line(self, text: str) -> None:
         from rich.text import Text
