@@ -108,12 +108,19 @@ def test_a_choice_that_is_none_lists_those_there_are(words: list[str], capsys, m
 
 def test_the_estimate_of_a_dry_run_says_what_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
     result = {"status": "dry-run", "images": {"train": 5}, "classes": ["a", "b"], "parameters": 7}
-    costs = {"phases": [], "seconds": {"train": 65.0, "features": 3.0}, "cache_bytes": 5_000_000, "run_bytes": 10**6}
+    phase = {"kind": "train", "unfreeze": "none", "epochs": 8, "learning_rate": 1e-5, "features": 3.0, "train": 65.0}
+    costs = {
+        "phases": [phase],
+        "seconds": {"train": 65.0, "features": 3.0},
+        "cache_bytes": 5_000_000,
+        "run_bytes": 10**6,
+    }
     train._show(result | costs | {"peak_memory_bytes": None})
     told = " ".join(capsys.readouterr().out.split())
     assert "would train for about 1:05 min, its compilation included" in told
     assert "the run on disk, at most 1.0 MB" in told
     assert "not counted starting the program and Keras, and reading the images" in told
+    assert told.endswith("train none 8 1e-05 3.0 s 1:05 min")
 
 
 def test_an_epoch_fits_the_terminal_without_what_is_needed_least_and_the_log_has_all_of_it(

@@ -145,7 +145,7 @@ def _show_check(result: dict[str, Any]) -> None:
     for side, labels in result["missing_classes"].items():
         _some(f"classes without {side} images", ("class",), [(label,) for label in labels])
     problems = [(p["path"], p["problem"], "used" if p["used"] else "left out") for p in result["problems"]]
-    _some("problems", ("path", "problem", ""), problems)
+    _some("problems", ("path", "problem", "outcome"), problems)
     for kind in ("duplicates", "near_duplicates"):
         for part in ("", "_across_splits", "_with_other_labels"):
             _some(f"{kind}{part}".replace("_", " "), ("path", "looks like"), result[f"{kind}{part}"])
@@ -183,7 +183,9 @@ def _show_drift(result: dict[str, Any]) -> None:
     ]
     print_pairs(pairs)
     print()
-    print_table(("test", "", "value", "p"), [(name, of, tests[name][of], tests[name]["p_value"]) for name, of in TESTS])
+    print_table(
+        ("test", "measure", "value", "p"), [(name, of, tests[name][of], tests[name]["p_value"]) for name, of in TESTS]
+    )
 
 
 def _some(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -104,7 +104,7 @@ def _show(result: dict[str, Any], shown: list[str], place: Path) -> None:
     if len(labels) <= SHOWN_MATRIX:
         print("\nconfusion matrix (rows: true class, columns: predicted)")
         rows = [(label, *row) for label, row in zip(labels, result["confusion_matrix"], strict=True)]
-        print_table(("", *labels), rows)
+        print_table(("true class", *labels), rows)
     elif pairs := confused(labels, result["confusion_matrix"]):
         print("\nmost confused")
         print_table(("true class", "taken for", "images"), pairs)
@@ -123,7 +123,7 @@ def _show(result: dict[str, Any], shown: list[str], place: Path) -> None:
     if result["gates"]:
         print()
         print_table(
-            ("gate", "wanted", "value", ""),
+            ("gate", "wanted", "value", "outcome"),
             [
                 (
                     g["metric"],

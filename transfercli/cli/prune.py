@@ -48,4 +48,4 @@ def _show(result: dict[str, Any]) -> None:
     rows += [(Path(one["run"]).parent.name + "/" + Path(one["run"]).name, one["why"]) for one in result["kept"]]
     if rows:
         print()
-        print_table(("run", ""), rows)
+        print_table(("run", "outcome"), rows)

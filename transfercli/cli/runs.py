@@ -15,10 +15,10 @@ from transfercli.cli.text import byte_size, duration, sparkline
 from transfercli.errors import UsageError
 
 SHOWN_IMAGES = 5
-# What a comparison says of the challenger, in a sentence.
+# What a comparison says of the other run, in a sentence; either may be the champion, or none.
 VERDICTS = {
-    "better": "better by {metric}",
-    "worse": "worse by {metric}",
+    "better": "the other is better by {metric}",
+    "worse": "the other is worse by {metric}",
     "no difference": "no difference in {metric} that these images can show",
 }
 app = typer.Typer(help="List, show, compare and prune runs.", no_args_is_help=True)
@@ -93,7 +93,7 @@ def _show_list(result: dict[str, Any]) -> None:
         print("no runs yet")
         return
     print_table(
-        ("run", "status", "created", "val accuracy", "test accuracy", "time", ""),
+        ("run", "status", "created", "val accuracy", "test accuracy", "time", "links"),
         [
             (
                 f"{row['experiment']}/{row['run_id']}",
@@ -106,6 +106,7 @@ def _show_list(result: dict[str, Any]) -> None:
             )
             for row in result["runs"]
         ],
+        droppable=("created", "time"),  # the id tells when
     )
     if result["decisions"]:
         print()
@@ -169,8 +170,8 @@ def _show_comparisons(result: dict[str, Any]) -> None:
     for one in result["comparisons"]:
         print_pairs(
             [
-                ("champion", one["champion"]),
-                ("challenger", one["challenger"]),
+                ("first", one["champion"]),
+                ("other", one["challenger"]),
                 ("verdict", VERDICTS[one["verdict"]].format(metric=one["metric"])),
                 ("images", f"{one['examples']} of {result['split']}"),
                 ("fixed", _some(one["fixed"])),
@@ -184,17 +185,18 @@ def _show_comparisons(result: dict[str, Any]) -> None:
         )
         print()
         print_table(
-            ("metric", "champion", "challenger", "difference", "95% interval", "detectable"),
+            ("metric", "first", "other", "difference", "95% interval", "detectable"),
             [
                 (name, v["champion"], v["challenger"], v["difference"], _interval(v["interval"]), v["detectable"])
                 for name, v in one["metrics"].items()
                 if not name.startswith(("precision[", "f1["))
             ],
+            droppable=("detectable",),
         )
         if one["config"]:
             print()
             rows = [(c["key"], str(c["champion"]), str(c["challenger"])) for c in one["config"]]
-            print_table(("config", "champion", "challenger"), rows)
+            print_table(("config", "first", "other"), rows)
         print()
     if result["report"]:
         print_pairs([("report", result["report"])])

@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from transfercli.cli.text import printable
+from transfercli.cli.text import printable, squeezed
+
+GAP = "  "
+LEAST = 8  # characters that a narrow terminal leaves of a text
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """name: as the caller wrote it; header: the lines it is shown in."""
+
+    name: str
+    header: list[str]
+    cells: list[str]
+
+    @property
+    def width(self) -> int:
+        return max(map(len, (*self.header, *self.cells)), default=0)
+
+    @property
+    def is_number(self) -> bool:
+        return all(_is_number(cell) for cell in self.cells)
+
+    @property
+    def least(self) -> int:
+        """As narrow as it may be made: a number is never cut."""
+        return max(map(len, self.cells), default=0) if self.is_number else min(self.width, LEAST)
 
 
 def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
@@ -19,15 +47,55 @@ def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
             print(f"{'':<{width}}  {line}")
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Columns as wide as their longest cell; numbers to the right."""
-    header = [_cell(name) for name in header]
-    table = [[_cell(value) for value in row] for row in rows]
-    widths = [max(len(name), *(len(row[i]) for row in table)) if table else len(name) for i, name in enumerate(header)]
-    kinds = [all(_is_number(row[i]) for row in table) for i in range(len(header))]
-    for row in [list(header), ["-" * width for width in widths], *table]:
-        cells = (f"{c:>{w}}" if n else f"{c:<{w}}" for c, w, n in zip(row, widths, kinds, strict=True))
-        print("  ".join(cells).rstrip())
+def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable: Sequence[str] = ()) -> None:
+    """Columns as wide as their longest cell; numbers to the right.
+
+    On a terminal that is too narrow for it, long column names stand on several lines; then the columns that
+    `droppable` names go, one after the other; then the longest texts lose their middle. Numbers stay whole, and so
+    does the first column: it names the row, and is there to be copied.
+    """
+    columns = [
+        Column(name, [_cell(name)], [_cell(value) for value in cells])
+        for name, *cells in zip(header, *rows, strict=True)
+    ]
+    if sys.stdout.isatty():
+        columns = _fitted(columns, shutil.get_terminal_size().columns, droppable)
+    height = max(len(column.header) for column in columns)
+    printed = [_lines(column, height) for column in columns]
+    for cells in zip(*printed, strict=True):
+        print(GAP.join(cells).rstrip())
+
+
+def _fitted(columns: list[Column], room: int, droppable: Sequence[str]) -> list[Column]:
+    if _width(columns) <= room:
+        return columns
+    columns = [replace(column, header=column.header[0].split()) if column.is_number else column for column in columns]
+    for name in droppable:
+        if _width(columns) > room:
+            columns = [column for column in columns if column.name != name]
+    widths = [column.width for column in columns]
+    while sum(widths) + len(GAP) * (len(widths) - 1) > room:
+        wide = [place for place, column in enumerate(columns) if place and widths[place] > column.least]
+        if not wide:
+            break
+        widths[max(wide, key=widths.__getitem__)] -= 1
+    return [_narrowed(column, width) for column, width in zip(columns, widths, strict=True)]
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return sum(column.width for column in columns) + len(GAP) * (len(columns) - 1)
+
+
+def _narrowed(column: Column, width: int) -> Column:
+    header, cells = ([squeezed(text, width) for text in texts] for texts in (column.header, column.cells))
+    return replace(column, header=header, cells=cells)
+
+
+def _lines(column: Column, height: int) -> list[str]:
+    """What is printed of a column: its name in `height` lines, a rule, its cells; all of one width."""
+    above = [""] * (height - len(column.header))
+    place, width = ">" if column.is_number else "<", column.width
+    return [f"{text:{place}{width}}" for text in (*above, *column.header, "-" * width, *column.cells)]
 
 
 def _cell(value: Any) -> str:

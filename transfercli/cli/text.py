@@ -22,6 +22,14 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def squeezed(text: str, most: int) -> str:
+    """At most so many characters, of both ends, with "…" between them: a path keeps its folder and its file's end."""
+    if len(text) <= most:
+        return text
+    head, tail = most // 2, (most - 1) // 2
+    return f"{text[:head]}…{text[len(text) - tail :]}"
+
+
 BARS = "▁▂▃▄▅▆▇█"
 
 

@@ -86,9 +86,17 @@ def _show(result: dict[str, Any]) -> None:
                 ("not counted", "starting the program and Keras, and reading the images"),
             ]
         )
-        columns = ("kind", "unfreeze", "epochs", "learning_rate", "features", "train")
-        rows = [[phase[name] for name in columns] for phase in result["phases"]]
-        print_table([name.replace("_", " ") for name in columns], rows)
+        print_table(
+            ("kind", "unfreeze", "epochs", "learning rate", "features", "train"),
+            [
+                (
+                    *(phase[name] for name in ("kind", "unfreeze", "epochs")),
+                    f"{phase['learning_rate']:g}",
+                    *(duration(phase[stage]) for stage in ("features", "train")),
+                )
+                for phase in result["phases"]
+            ],
+        )
         return
     metrics = result["metrics"]
     print_pairs(
