@@ -22,7 +22,10 @@ Folder = Annotated[
 
 @app.command()
 def show(folder: Folder = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Where the decoded images are kept, how many there are, and how much room they take."""
+    """What images and features are kept, where.
+
+    How many there are, and how much room they take.
+    """
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.cache import show_caches
@@ -34,7 +37,10 @@ def show(folder: Folder = None, json: Json = False, quiet: Quiet = False, verbos
 
 @app.command()
 def clear(folder: Folder = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Free everything that no running process uses; what is needed again is read from the images again."""
+    """Free everything that no running process uses.
+
+    What is needed again is computed from the images again.
+    """
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.cache import clear_caches

@@ -53,7 +53,10 @@ def init(
 
 @app.command()
 def validate(configs: Files, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Check configs without training; reports every error of every file at once."""
+    """Check configs without training.
+
+    Every error of every file is reported at once.
+    """
 
     def work(console: Any) -> dict[str, Any]:
         return validate_configs(configs, console)

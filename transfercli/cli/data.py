@@ -14,7 +14,9 @@ from transfercli.cli.tables import print_pairs, print_table
 from transfercli.cli.text import printable
 from transfercli.errors import DataError, GateError
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check images, and tell what changed in them.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Check images, and tell what changed or drifted in them."
+)
 
 SHOWN = 10
 DOUBTFUL = ("path", "label", "suggested", "confidence")  # keys of a likely mislabelled image, columns of their table
@@ -63,7 +65,10 @@ def check(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Read all images and report what is wrong with them; exit 4 where training would refuse."""
+    """Read all images and report what is wrong with them.
+
+    Exit 4 where training would refuse.
+    """
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.check import CheckRequest, check_data
@@ -87,7 +92,10 @@ def diff(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """What changed since a run trained: images added, removed, changed and relabelled, classes new and lost."""
+    """What changed since a run trained.
+
+    Images added, removed, changed and relabelled; classes new and lost.
+    """
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.diff import DiffRequest, diff_data
@@ -109,7 +117,10 @@ def drift(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """How far images without labels are from what a run learnt from, in features, predictions and confidence."""
+    """How far images without labels are from a run's.
+
+    In features, predictions and confidence; exit 5 where the score is above --max.
+    """
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.drift import DriftRequest, data_drift

@@ -23,10 +23,14 @@ def export(
     run: Run,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="F", help="saved_model, keras, …; repeatable; else the config's"),
+        typer.Option(
+            "--format",
+            metavar="F",
+            help="saved_model, keras, safetensors, onnx, litert or openvino; repeatable; else the config's",
+        ),
     ] = None,
     quantize: Annotated[
-        Quantize, typer.Option("--quantize", help="smaller numbers, where the format can")
+        Quantize, typer.Option("--quantize", help="smaller numbers: onnx and litert both, openvino float16")
     ] = Quantize.none,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="instead of the run's exports folder")
@@ -39,7 +43,10 @@ def export(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write portable artefacts; each is loaded again and compared with the run before success is reported."""
+    """Write portable artefacts, each proved equal to the run.
+
+    An artefact is loaded again by its own runtime and compared with the run before success is reported.
+    """
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.export import ExportCall, export_run

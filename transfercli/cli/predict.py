@@ -62,7 +62,10 @@ def predict(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Labels and probabilities for files and folders, one line an image, as they come; exit 4 where all failed."""
+    """Labels and probabilities for images, one line each.
+
+    Files, folders, patterns, a list or a drop folder, answered as they come; exit 4 where all failed.
+    """
     out = sys.stdout  # while a command works, `sys.stdout` is stderr: libraries may print
 
     def work(console: Any) -> dict[str, Any]:

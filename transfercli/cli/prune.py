@@ -29,7 +29,10 @@ def prune(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Remove old runs; never a champion, the one before it, what they came from, or a run that is going on."""
+    """Remove old runs, never a champion.
+
+    The champion before, what either came from, and a run that is going on stay, too.
+    """
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.prune import PruneRequest

@@ -28,7 +28,10 @@ def retrain(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train where something changed, and promote what is better; exit 5 where the challenger is rejected."""
+    """Train where something changed, promote what is better.
+
+    Exit 5 where the challenger is rejected.
+    """
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.retrain import RetrainRequest

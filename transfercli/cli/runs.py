@@ -71,7 +71,10 @@ def compare(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Differences on the same images, with paired intervals and McNemar's test."""
+    """Which is better, on the same images.
+
+    Differences with paired intervals, and McNemar's test.
+    """
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.config.choices import names as names_of

@@ -19,7 +19,10 @@ def sample(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write an embedded folder of real images, to try things on; needs no network."""
+    """Write a folder of real images to try things on.
+
+    They are part of a library that is installed: no network is needed.
+    """
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.data.samples import write_sample

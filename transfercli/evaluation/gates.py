@@ -98,8 +98,11 @@ def _gate(metric: str, op: str, bound: str, labels: Sequence[str] | None, error:
         raise error(f"a gate must be {ALLOWED}; received {metric!r}")
     name, label = found["name"], found["label"]
     allowed = tuple(METRICS) if label is None else tuple(PER_CLASS)
+    if name not in allowed and label is not None:
+        raise error(_unknown("metric of one class", name, allowed))
     if name not in allowed:
-        raise error(_unknown("metric of one class" if label is not None else "metric", name, allowed))
+        of_a_class = ", ".join(f"{each}[LABEL]" for each in PER_CLASS)
+        raise error(f"{_unknown('metric', name, allowed)}; of one class there are {of_a_class}")
     if label is not None and labels is not None and label not in labels:
         raise error(_unknown("class", label, tuple(labels)))
     value = float(bound)

@@ -1,0 +1,33 @@
+"""What `--help` says before anything heavy is imported."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from transfercli.cli.app import app
+from transfercli.export.formats import FORMATS
+
+
+def helped(*words: str) -> str:
+    found = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
+    assert found.exit_code == 0
+    return found.output
+
+
+@pytest.mark.parametrize("words", [(), ("export",), ("runs",), ("runs", "compare"), ("config", "init")])
+def test_h_is_help_for_every_command(words: tuple[str, ...]) -> None:
+    assert helped(*words, "-h") == helped(*words, "--help")
+
+
+def test_no_summary_is_cut_at_80_columns() -> None:
+    for words in ((), ("config",), ("data",), ("cache",), ("runs",)):
+        assert "..." not in helped(*words, "--help").split("Commands:")[1], words
+
+
+def test_the_help_of_export_names_every_format_and_what_each_can_be_made_smaller_by() -> None:
+    told = " ".join(helped("export", "--help").split())
+    assert all(name in told for name in FORMATS)
+    able = {kind: [name for name, row in FORMATS.items() if kind in row.quantize] for kind in ("float16", "int8")}
+    assert able == {"float16": ["onnx", "litert", "openvino"], "int8": ["onnx", "litert"]}
+    assert "onnx and litert both, openvino float16" in told
