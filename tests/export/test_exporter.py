@@ -103,6 +103,14 @@ def test_max_drop_removes_the_artefact_and_what_an_earlier_export_left(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_damaged_earlier_export_gives_way(predictor, spec, reference, tmp_path, monkeypatch):
+    Fake(reference, monkeypatch)
+    _export(predictor, spec, reference, tmp_path)
+    (tmp_path / "keras" / "export.json").write_text("{")
+    _export(predictor, spec, reference, tmp_path)
+    assert json.loads((tmp_path / "keras" / "export.json").read_text())["format"] == "keras"
+
+
 @pytest.mark.parametrize("other", [{"run": "flowers/yesterday"}, {"quantize": "float16"}])
 def test_a_rejected_artefact_leaves_what_an_export_of_another_run_or_precision_serves(
     other, predictor, spec, reference, tmp_path, monkeypatch

@@ -159,10 +159,10 @@ class _Job:
 
         Another one stays: a night's failure must not take away what yesterday's export serves.
         """
-        card = self.place / EXPORTED
-        if not card.is_file():
+        try:
+            earlier = read_json(self.place / EXPORTED)
+        except ArtefactError:  # missing or damaged: nobody knows what this was, and a new export may replace it
             return False
-        earlier = read_json(card)
         ours = {"run": self.spec.origin.get("run"), "quantize": self.request.quantize}
         return isinstance(earlier, dict) and {name: earlier.get(name) for name in ours} == ours
 
