@@ -9,21 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.heard import Heard
 from transfercli.errors import ArtefactError
-from transfercli.events import Events
 from transfercli.training.checkpoints import Checkpoint, Checkpoints
 
 FROZEN = frozenset({"base/a"})
 BEST = 2
 FLIP = 0x2A  # a space of the manifest becomes a newline
-
-
-class Heard(Events):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def checkpoint(epoch: int) -> Checkpoint:

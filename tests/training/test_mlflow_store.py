@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.heard import Heard
 from transfercli.errors import ConfigError, UsageError
 from transfercli.events import Events
 from transfercli.runs.folder import RunFolder
@@ -35,14 +36,6 @@ class Client:
 
     def told(self, name: str) -> list[tuple[Any, Any]]:
         return [(args, named) for called, args, named in self.calls if called == name]
-
-
-class Heard(Events):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @pytest.fixture

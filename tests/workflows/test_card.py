@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
+from tests.heard import Heard
 from transfercli.events import Events
 from transfercli.export.spec import ExportSpec
 from transfercli.models.bases import BASES
@@ -20,14 +21,6 @@ from transfercli.workflows.card import evaluations_of, first_weights, licence_id
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.export import ExportCall, export_run
 from transfercli.workflows.model import read_labels, read_run_config
-
-
-class Heard(Events):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @pytest.fixture(scope="module")

@@ -9,19 +9,12 @@ from typing import Any
 
 import pytest
 
+from tests.heard import Heard
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import ArtefactError, DataError
 from transfercli.events import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.diff import DiffRequest, diff_data
-
-
-class Recorder(Events):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def diff(
@@ -71,7 +64,7 @@ def test_every_kind_of_change_is_listed_by_path(source: Any, copy: Path) -> None
 def test_data_that_a_training_would_refuse_is_compared_with_a_warning(source: Any, copy: Path) -> None:
     (copy / "train" / "rare").mkdir()
     (copy / "train" / "rare" / "1.png").write_bytes(b"no image")
-    events = Recorder()
+    events = Heard()
     found = diff(source, copy, events)
     assert any("training would refuse this data: class 'rare' has no usable image" in text for text in events.warnings)
     assert found["unchanged"] is True
@@ -82,7 +75,7 @@ def test_a_class_is_lost_also_where_its_empty_folder_is_left(source: Any, copy: 
     shutil.rmtree(copy / "test")
     shutil.rmtree(copy / "train" / "4")
     (copy / "train" / "4").mkdir()
-    events = Recorder()
+    events = Heard()
     found = diff(source, copy, events)
     assert found["lost_classes"] == ["4"]
     assert [path for path in found["removed"] if path.startswith("train/")] == removed

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 from typer.testing import CliRunner
 
+from tests.heard import Heard
 from transfercli.cli.app import app
 from transfercli.data.dataset import Split
 from transfercli.data.load import load_folder_split
@@ -23,14 +24,6 @@ from transfercli.workflows.evaluate import reading_for
 from transfercli.workflows.model import load_run, read_run_config
 from transfercli.workflows.passes import probabilities_of
 from transfercli.workflows.sight import Sight
-
-
-class Recorder(Events):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def measured(source: Any, folder: Path, maximum: float | None = None, events: Events | None = None) -> dict[str, Any]:
@@ -81,7 +74,7 @@ def test_a_split_is_measured_whatever_its_classes(source: Any, digits_folder: Pa
 def test_few_images_are_told_and_none_is_an_error(source: Any, recent: Path, tmp_path: Path) -> None:
     for file in sorted(recent.rglob("*.png"))[1:]:
         file.unlink()
-    events = Recorder()
+    events = Heard()
     assert measured(source, recent, 0.0, events)["passed"] is True
     assert any("only 1 image" in text for text in events.warnings)
     (tmp_path / "empty").mkdir()
@@ -163,7 +156,7 @@ def scale_of(classifier: Any) -> float:
 
 
 def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source: Any, recent: Path) -> None:
-    run, events = RunFolder(Path(source[1]["run"])), Recorder()
+    run, events = RunFolder(Path(source[1]["run"])), Heard()
     sight = Sight(load_run(run, Events()), events)
     assert sight.cache is not None
     sight.cache.root = recent / "no folder" / "x"

@@ -7,16 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.events import Events
+from tests.heard import Heard
 from transfercli.workflows.named import find_named
-
-
-class Heard(Events):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @pytest.fixture

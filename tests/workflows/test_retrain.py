@@ -12,20 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests.heard import Heard
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import BusyError, DataError, DiskError, Interrupted, UsageError, WeightsError
 from transfercli.events import Events
 from transfercli.runs import decisions
 from transfercli.runs.folder import find_run
 from transfercli.runs.lock import experiment_lock
-
-
-class Recorder(Events):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @dataclass
@@ -36,7 +29,7 @@ class Nights:
     samples: Path
     config: Path
     runs: Path
-    events: Recorder = field(default_factory=lambda: Recorder())
+    events: Heard = field(default_factory=lambda: Heard())
 
     def add(self, label: str, first: int, last: int, source: str = "") -> None:
         """Digits number `first` to `last` of a class, as they are sorted."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from transfercli.errors import ArtefactError
 from transfercli.export.spec import ExportSpec
-from transfercli.runs.foreign import RESTORE
+from transfercli.runs.foreign import RESTORE, problem_of
 
 T = TypeVar("T")
 Numbers = dict[str, float | None]
@@ -181,6 +181,4 @@ def parsed(kind: type[T], value: Any, path: Path) -> T:
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "all of it"
-        raise ArtefactError(f"{path} is damaged: {place}: {first['msg']}", RESTORE) from None
+        raise ArtefactError(f"{path} is damaged: {problem_of(error)}", RESTORE) from None

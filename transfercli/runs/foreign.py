@@ -10,9 +10,12 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transfercli.errors import ArtefactError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 MAX_JSON = 16 * 2**20
 MAX_ENTRIES = 100_000
@@ -74,6 +77,12 @@ def _content(path: Path) -> bytes:
         if found.st_size > MAX_JSON:
             raise ValueError(f"it has {found.st_size} bytes, and at most {MAX_JSON} are read")
         return file.read(MAX_JSON)
+
+
+def problem_of(error: ValidationError) -> str:
+    """`key.key: what is wrong`, the first that pydantic found in a file of a run."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"
 
 
 def _no_number(text: str) -> None:

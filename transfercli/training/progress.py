@@ -7,7 +7,7 @@ from typing import Any
 
 from transfercli.config.schema import TrainingConfig
 from transfercli.errors import ArtefactError
-from transfercli.runs.foreign import RESTORE
+from transfercli.runs.foreign import RESTORE, problem_of
 from transfercli.training.phases import Phase
 
 Line = dict[str, Any]  # of metrics.jsonl
@@ -80,9 +80,7 @@ def parsed_progress(text: bytes) -> dict[str, Any]:
     try:
         progress = TypeAdapter(Progress).validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "all of it"
-        raise ArtefactError(f"the checkpoint's counters are damaged: {place}: {first['msg']}", RESTORE) from None
+        raise ArtefactError(f"the checkpoint's counters are damaged: {problem_of(error)}", RESTORE) from None
     if progress.line and progress.line.get("epoch") != progress.epoch:
         raise ArtefactError(
             f"the checkpoint's counters are damaged: its line is of another epoch than {progress.epoch}", RESTORE

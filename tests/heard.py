@@ -1,0 +1,13 @@
+"""A listener that keeps what it is warned of."""
+
+from __future__ import annotations
+
+from transfercli.events import Events
+
+
+class Heard(Events):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
