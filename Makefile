@@ -87,7 +87,7 @@ bench: venv  ## run the benchmarks of docs/performance.md; with DATA=folder that
 	test -z "$(DATA)" || "$(BIN)/python" benchmarks/fashion_transfer.py "$(DATA)" build/fashion_transfer.json
 
 docs: venv  ## write the config reference from the schema
-	"$(BIN)/python" -m transfercli.config.reference docs/config.md
+	"$(BIN)/python" -m transfercli.config.reference_docs docs/config.md
 
 lock:  ## resolve requirements.lock anew (the one target that needs uv: it installs its own)
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found; say PYTHON=/path/to/python" >&2; exit 1; }

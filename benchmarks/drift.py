@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks import workbench
 from benchmarks.plain import seconds
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 
 LEARNT, RUNS, LAST = 600, 200, 10

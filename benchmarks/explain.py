@@ -14,10 +14,10 @@ import numpy as np
 from transfercli.config.schema import HeadConfig
 from transfercli.evaluation.explain import explain
 from transfercli.evaluation.predictions import Predictions
-from transfercli.events import Events
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import Architecture, build_classifier
 from transfercli.models.forward import forward, probabilities
+from transfercli.reporting import Events
 
 
 class Noise:

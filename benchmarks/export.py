@@ -20,9 +20,9 @@ import yaml
 from PIL import Image
 
 from benchmarks.workbench import quiet_backend
-from transfercli.events import Events
 from transfercli.export.exporter import ExportRejected
 from transfercli.export.formats import FORMATS
+from transfercli.reporting import Events
 from transfercli.workflows.export import ExportCall, export_run
 from transfercli.workflows.job import TrainRequest
 from transfercli.workflows.train import train

@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.train import TrainRequest, train
 

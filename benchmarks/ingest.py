@@ -42,7 +42,7 @@ from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.dataset import Dataset
 from transfercli.data.ingest import usable_cores
 from transfercli.data.load import DataRequest, load_dataset
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 SIZE = 224
 SMALL = 32

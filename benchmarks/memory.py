@@ -23,7 +23,7 @@ import numpy as np
 
 from transfercli.data.cache_index import Entry
 from transfercli.data.segments import Segments, Space
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 CLASSES, HIDDEN, BATCH = 5, 256, 32
 SMALL = 512  # images of the training before

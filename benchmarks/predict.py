@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workbench import fit, measured_as_typed, settings, write_pictures, write_weights
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 SIDE_OF_FILES = 320
 BATCH = 32

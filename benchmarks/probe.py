@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.transfer import probe
 from transfercli.transfer.row_space import coordinates
 

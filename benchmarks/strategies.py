@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder, read_record
 from transfercli.training import history
 from transfercli.workflows.evaluate import read_split

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from transfercli.config.schema import ComputeConfig
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.workflows.job import TrainRequest
 from transfercli.workflows.train import train
 

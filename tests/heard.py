@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 
 class Heard(Events):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.config.yaml import parse
+from transfercli.config.strict_yaml import parse
 from transfercli.runs.lock import experiment_lock
 
 PLACE = Path(__file__).parent.parent / "docs" / "schedules"

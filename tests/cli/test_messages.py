@@ -14,7 +14,7 @@ from transfercli.cli.signals import StopRequest
 from transfercli.cli.tables import print_table
 from transfercli.cli.text import duration, printable
 from transfercli.errors import BusyError, DataError, Interrupted, TransferError
-from transfercli.events import counted
+from transfercli.reporting import counted
 
 
 def test_control_characters_of_a_name_do_not_reach_the_terminal() -> None:

@@ -12,7 +12,7 @@ from transfercli.cli.config import init_config
 from transfercli.cli.exits import run_command
 from transfercli.data.manifest import read_assignments, read_manifest
 from transfercli.errors import ArtefactError, DataError, UsageError
-from transfercli.runs import atomic
+from transfercli.io import atomic
 from transfercli.runs.folder import RunFolder, check_run_id, find_run, read_json, read_record
 from transfercli.training import history
 

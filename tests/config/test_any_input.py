@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transfercli.config import describe
-from transfercli.config.checks import unpublished
+from transfercli.config import descriptions
+from transfercli.config.cross_checks import unpublished
 from transfercli.config.loader import dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError
@@ -23,10 +23,10 @@ JARGON = ("literal[", "function-", "constrained", "tuple[", "Input should", "Val
 def keys(model: Any) -> list[str]:
     """Every key of the schema, at any level."""
     found = list(model.model_fields)
-    for hint in describe.hints(model).values():
-        for member in describe.branches(hint):
-            if describe.is_section(describe.bare(member)):
-                found += keys(describe.bare(member))
+    for hint in descriptions.hints(model).values():
+        for member in descriptions.branches(hint):
+            if descriptions.is_section(descriptions.bare(member)):
+                found += keys(descriptions.bare(member))
     return found
 
 
@@ -43,9 +43,12 @@ VALUES = st.recursive(
 def section(model: Any) -> st.SearchStrategy[dict[str, Any]]:
     """Mappings with the right keys and, now and then, the right values."""
     entries: dict[str, st.SearchStrategy[Any]] = {}
-    for name, hint in describe.hints(model).items():
-        options = [VALUES, *(section(m) for m in map(describe.bare, describe.branches(hint)) if describe.is_section(m))]
-        options += [st.sampled_from(words) for words in [describe.choices_of(hint)] if words]
+    for name, hint in descriptions.hints(model).items():
+        options = [
+            VALUES,
+            *(section(m) for m in map(descriptions.bare, descriptions.branches(hint)) if descriptions.is_section(m)),
+        ]
+        options += [st.sampled_from(words) for words in [descriptions.choices_of(hint)] if words]
         entries[name] = st.one_of(options)
     return st.fixed_dictionaries({}, optional=entries)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from transfercli.config.dump import dump, quoted
 from transfercli.config.loader import LoadedConfig, resolve
 from transfercli.config.schema import ExperimentConfig
-from transfercli.config.yaml import parse
+from transfercli.config.strict_yaml import parse
 
 Loaded = Callable[..., LoadedConfig]
 

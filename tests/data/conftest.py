@@ -17,7 +17,7 @@ from transfercli.data.dataset import Dataset
 from transfercli.data.decode import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import DataRequest, load_dataset
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 
 class Recorder(Events):

@@ -307,7 +307,7 @@ import sys
 from pathlib import Path
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.load import DataRequest, load_dataset
-from transfercli.events import Events
+from transfercli.reporting import Events
 for _ in range(3):
     load_dataset(DataRequest(DataConfig(train="images"), Path(sys.argv[1]), (16, 16), ComputeConfig()), Events())
 """

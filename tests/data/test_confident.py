@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from transfercli.data.check import Seen
 from transfercli.data.confident import cross_validated, suspects
 from transfercli.data.mislabelled import find_mislabelled
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 DIGITS = load_digits()
 PIXELS = DIGITS.data.astype("float32")

@@ -13,7 +13,7 @@ from transfercli.data.cache_care import clear
 from transfercli.data.cache_index import Index
 from transfercli.data.decode import Geometry
 from transfercli.data.headers import Head
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.decode import Geometry, decode_file
 from transfercli.data.load import DataRequest, Examination, examine_dataset
 from transfercli.data.sources import IMAGE_EXTENSIONS, hidden
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 MEMORY_BYTES = 3 * 1024**3  # of address space, each process; an image of 50 megapixels needs 150 MB a copy
 RESIDENT_BYTES = 800 * 1024**2
@@ -184,7 +184,7 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data import ingest
 from transfercli.data.load import DataRequest, load_dataset
-from transfercli.events import Events
+from transfercli.reporting import Events
 ingest.SMALL_PASS_SECONDS = 0.0 if sys.argv[3] == "workers" else 1e9
 config = DataConfig(train="images", max_bad_fraction=1.0)
 compute = ComputeConfig(threads=2, cache_dir=str(folder / "cache"))

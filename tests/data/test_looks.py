@@ -14,7 +14,7 @@ from transfercli.data.cache_index import Entry, Index
 from transfercli.data.decode import Decoded, Geometry
 from transfercli.data.looks import looks_of
 from transfercli.data.similar import look_at
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 GEOMETRY = Geometry(16, 16)
 KEYS = ("a" * 64, "b" * 64, "a" * 64, "c" * 64)

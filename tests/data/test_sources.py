@@ -11,7 +11,7 @@ from transfercli.config.schema import DataConfig
 from transfercli.data.listing import Listing, base_folder, check_classes, list_images, list_split
 from transfercli.data.sources import absolute, relative
 from transfercli.errors import ConfigError, DataError
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -14,7 +14,7 @@ from transfercli.data.check import Mislabelled, Problem, Report, Seen, Suspect
 from transfercli.errors import UsageError
 from transfercli.evaluation.contact_sheets import GAP, TILE, chosen, contact_sheet
 from transfercli.evaluation.data_page import cell, sheet_name, write_page
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -9,7 +9,7 @@ from transfercli.config.schema import HeadConfig
 from transfercli.evaluation import explain
 from transfercli.evaluation.heat import resized
 from transfercli.evaluation.predictions import Predictions
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 SIDE, PATCH = 32, 10
 

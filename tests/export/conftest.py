@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfercli.events import Events
 from transfercli.export.exporter import ExportRequest, Reference, export_formats
 from transfercli.export.formats import FORMATS
 from transfercli.export.spec import ExportSpec
+from transfercli.reporting import Events
 
 LABELS = (*(f"digit {number}" for number in range(9)), "naïve\nnine")
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from transfercli.errors import ArtefactError, GateError, RoomError, UsageError
-from transfercli.events import Events
 from transfercli.export import exporter, verify
 from transfercli.export.attached import labels_text
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
 from transfercli.export.formats import FORMATS, check_formats
 from transfercli.export.seal import check_seal
 from transfercli.export.verify import Answer, Question, ask
-from transfercli.runs import child
+from transfercli.io import subprocesses
+from transfercli.reporting import Events
 
 FORMAT_NAMES = sorted(FORMATS)
 
@@ -232,8 +232,10 @@ def test_wish_to_stop_ends_the_child(exported, digits, spec, monkeypatch):
             raise KeyboardInterrupt
 
     children = []
-    popen = child.subprocess.Popen
-    monkeypatch.setattr(child.subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1])
+    popen = subprocesses.subprocess.Popen
+    monkeypatch.setattr(
+        subprocesses.subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1]
+    )
     with pytest.raises(KeyboardInterrupt):
         ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Stop())
     assert children[0].poll() is not None

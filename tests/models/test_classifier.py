@@ -120,8 +120,8 @@ def test_names_of_weights_do_not_depend_on_what_was_built_before() -> None:
 
 def test_an_image_gives_the_same_bits_whatever_batch_it_came_in() -> None:
     from transfercli.data.batches import ArraySource
-    from transfercli.events import Events
     from transfercli.models.forward import forward
+    from transfercli.reporting import Events
 
     model = build().model
     all_of_them = forward(model, ArraySource(np.repeat(PIXELS, 5, axis=0)), 8, Events())

@@ -11,9 +11,9 @@ import safetensors.numpy
 
 from transfercli.config.schema import FileWeights
 from transfercli.errors import ArtefactError, RoomError, WeightsError
-from transfercli.events import Events
+from transfercli.io.subprocesses import Ended
 from transfercli.models import weight_files
-from transfercli.runs.child import Ended
+from transfercli.reporting import Events
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.events import Events
-from transfercli.runs import atomic, record
+from transfercli.io import atomic
+from transfercli.reporting import Events
+from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, point_latest
 from transfercli.training import history
 from transfercli.training.checkpoints import Checkpoint, Checkpoints

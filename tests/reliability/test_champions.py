@@ -12,7 +12,7 @@ import pytest
 
 from tests.reliability.faults import ACTS, Crash, Disk
 from transfercli.errors import TransferError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import Decision
 from transfercli.workflows.promote import PromoteRequest, promote

@@ -130,7 +130,7 @@ def test_a_bug_s_traceback_in_the_log_tells_no_place(tmp_path: Path, capsys: pyt
 
 
 def test_a_setting_that_holds_a_path_is_recorded_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.runs.surroundings import machine
+    from transfercli.runs.environment import machine
 
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/home/zaphod/dump --xla_gpu_autotune_level=0")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

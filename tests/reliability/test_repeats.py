@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.trials import ending_of, run_of, write_world
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 
 def hashes_of(folder: Path, label: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from tests.reliability.faults import ACTS, Crash, Disk, crash, crash_half_way
 from tests.reliability.story import EPOCHS, play, run_of, whole_epochs, whole_lines
 from transfercli.cli.exits import EXIT_CODES, exit_code
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 
 @pytest.fixture(scope="module")

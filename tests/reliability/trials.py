@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from tests.reliability.zygote import Zygote
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.training.checkpoints import Checkpoints
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.training.mlflow_store import MlflowRun, store_address
 

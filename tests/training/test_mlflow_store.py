@@ -11,7 +11,7 @@ import pytest
 
 from tests.heard import Heard
 from transfercli.errors import ConfigError, UsageError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.training import mlflow_store
 from transfercli.training.mlflow_store import MlflowRun, check_installed, flat, store_address

@@ -16,7 +16,7 @@ from transfercli.config.schema import (
     TrainingConfig,
 )
 from transfercli.errors import ConfigError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.training.phases import PROBE, Phase
 
 LABELS = tuple("01234")

@@ -48,7 +48,7 @@ class World:
         from transfercli.config.schema import AugmentationConfig
         from transfercli.data.augment import build
         from transfercli.data.batches import Batches
-        from transfercli.events import Events
+        from transfercli.reporting import Events
         from transfercli.transfer.features import FeatureCache
         from transfercli.transfer.stages import PhaseStages, Training
 
@@ -70,7 +70,7 @@ class World:
     def train(self, classifier: Any, phases: list[Any], **changes: Any) -> Any:
         """The stages, after a training through them."""
         from transfercli.config.schema import TrainingConfig
-        from transfercli.events import Events
+        from transfercli.reporting import Events
         from transfercli.training.progress import Plan
         from transfercli.training.trainer import Trainer
 

@@ -85,7 +85,7 @@ def test_points_on_the_line_and_its_ends() -> None:
 
 
 def test_of_all_points_the_one_of_least_loss_is_left_in_the_classifier(cached: Any) -> None:
-    from transfercli.events import Events
+    from transfercli.reporting import Events
     from transfercli.transfer.blend import choose_blend
 
     classifier = cached.classifier()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from transfercli.errors import DataError, Interrupted
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.transfer.probe import (
     MIDDLE,
     STRENGTHS,

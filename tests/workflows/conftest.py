@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 
 class World:

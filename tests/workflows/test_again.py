@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import DiskError
-from transfercli.events import Events
-from transfercli.runs.surroundings import differences, machine, processor_features
+from transfercli.reporting import Events
+from transfercli.runs.environment import differences, machine, processor_features
 
 Disk = namedtuple("Disk", "total used free")
 

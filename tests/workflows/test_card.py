@@ -13,9 +13,9 @@ import pytest
 from huggingface_hub import ModelCard
 
 from tests.heard import Heard
-from transfercli.events import Events
 from transfercli.export.spec import ExportSpec
 from transfercli.models.bases import BASES
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.card import evaluations_of, first_weights, licence_id, write_card
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run

@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 
 from transfercli.data.check import Report
 from transfercli.errors import DataError, UsageError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.workflows.check import CheckRequest, check_data
 from transfercli.workflows.job import read_config
 from transfercli.workflows.train import read_data

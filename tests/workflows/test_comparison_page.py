@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.workflows.conftest import World
 from transfercli.errors import UsageError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import find_run
 from transfercli.workflows.compare import CompareRequest, compare_runs
 

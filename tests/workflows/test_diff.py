@@ -12,7 +12,7 @@ import pytest
 from tests.heard import Heard
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import ArtefactError, DataError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.diff import DiffRequest, diff_data
 

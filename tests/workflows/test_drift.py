@@ -17,7 +17,7 @@ from transfercli.cli.app import app
 from transfercli.data.dataset import Split
 from transfercli.data.load import load_folder_split
 from transfercli.errors import DataError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.drift import DriftRequest, base_trained, data_drift, measure_drift
 from transfercli.workflows.evaluate import reading_for

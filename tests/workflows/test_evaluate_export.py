@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from transfercli.errors import ArtefactError, DataError, UsageError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.export import ExportCall, export_run
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from transfercli.errors import UsageError
-from transfercli.events import Events
 from transfercli.export.exporter import ExportRejected
 from transfercli.models.bases import BASES
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows import export as workflow
 from transfercli.workflows.evaluate import read_split

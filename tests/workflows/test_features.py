@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from transfercli.errors import Interrupted
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 
 class StopIn(Events):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.workflows.check import CheckRequest, check_data
 
 FLIPPED = 25

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.workflows import notify
 from transfercli.workflows.notify import run_hook, write_summary
 

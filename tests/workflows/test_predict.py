@@ -16,7 +16,7 @@ from PIL import Image
 from tests.export.kinds import KINDS
 from transfercli.cli.predict import WRITERS, Lines
 from transfercli.errors import ArtefactError, DataError, UsageError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.workflows import answering
 from transfercli.workflows import predict as workflow
 from transfercli.workflows.answering import Said

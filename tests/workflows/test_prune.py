@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from transfercli.errors import ArtefactError, BusyError, UsageError
-from transfercli.events import Events
-from transfercli.runs import atomic, champions
+from transfercli.io import atomic
+from transfercli.reporting import Events
+from transfercli.runs import champions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import all_runs
 from transfercli.runs.lock import experiment_lock

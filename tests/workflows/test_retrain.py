@@ -15,7 +15,7 @@ import pytest
 from tests.heard import Heard
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import BusyError, DataError, DiskError, Interrupted, UsageError, WeightsError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs import decisions
 from transfercli.runs.folder import find_run
 from transfercli.runs.lock import experiment_lock

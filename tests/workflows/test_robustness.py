@@ -17,7 +17,7 @@ from transfercli.cli.app import app
 from transfercli.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.tta import views
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run, read_split
 from transfercli.workflows.model import load_run

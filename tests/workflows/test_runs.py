@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import ArtefactError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.workflows.compare import CompareRequest, compare_runs
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.runs import list_runs, show_run

@@ -15,7 +15,7 @@ import pytest
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.batches import ArraySource
 from transfercli.data.dataset import Split
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 LABELS = ("cat", "dog")
 CAT_3_DOG_1 = np.array([0, 0, 0, 1], "int32")

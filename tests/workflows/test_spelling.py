@@ -15,7 +15,7 @@ from transfercli.data import keras_sets
 from transfercli.data.dataset import Record
 from transfercli.data.manifest import write_manifest
 from transfercli.errors import DataError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run, read_split
 from transfercli.workflows.job import TrainRequest, decide

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from transfercli.data.load import load_folder_split
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import find_run
 from transfercli.runs.record import config_folder
 from transfercli.workflows.evaluate import read_split, reading_for

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from transfercli.data.columns import read_columns, write_columns
 from transfercli.errors import ArtefactError, DataError
 from transfercli.evaluation.predictions import Predictions
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs import decisions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import find_run

@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.event_reading import events_of
 from transfercli.errors import Interrupted, UsageError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.training import history, mlflow_store
 

@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from transfercli.errors import ArtefactError, ConfigError, DataError, Interrupted, WeightsError
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 
 def model_of(run: str) -> dict:

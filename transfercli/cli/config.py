@@ -13,7 +13,7 @@ from transfercli.cli.exits import run_command
 from transfercli.cli.options import ConfigFile, Json, Overrides, Quiet, Verbose
 from transfercli.cli.text import printable
 from transfercli.errors import DataError, UsageError
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 if TYPE_CHECKING:
     from transfercli.config.starter import Survey
@@ -110,14 +110,14 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
     Raises UsageError where `output` exists or `base` is unknown, DataError where `data` cannot be used.
     """
     from transfercli.cli.survey import survey
-    from transfercli.config import choices
+    from transfercli.config import registries
     from transfercli.config.starter import UNKNOWN, starter
     from transfercli.data.keras_sets import is_keras, row_of
-    from transfercli.runs.atomic import room_errors, write_text
+    from transfercli.io.atomic import room_errors, write_text
 
-    names = choices.names("base")
+    names = registries.names("base")
     if base is not None and base not in names:
-        near = choices.nearest(base, names)
+        near = registries.nearest(base, names)
         guess = f"did you mean {near}? " if near else ""
         raise UsageError(f"--base {base!r} is not a known base", f"{guess}allowed: {', '.join(names)}")
     if output is not None and output.exists():

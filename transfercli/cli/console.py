@@ -12,9 +12,9 @@ from transfercli.cli.epochs import epoch_parts, line_of
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.text import printable
 from transfercli.errors import Interrupted, TransferError
-from transfercli.evaluation.privacy import hide_paths
-from transfercli.events import Events
-from transfercli.runs.atomic import append_line
+from transfercli.io.atomic import append_line
+from transfercli.redaction import hide_paths
+from transfercli.reporting import Events
 
 
 class Console(Events):

@@ -14,7 +14,7 @@ from transfercli.cli.robustness import show_robustness, show_tta
 from transfercli.cli.runs import curves_of
 from transfercli.cli.tables import print_pairs, print_table
 from transfercli.errors import GateError
-from transfercli.events import counted
+from transfercli.reporting import counted
 
 SHOWN_MATRIX = 12  # classes up to which the whole matrix fits a terminal
 

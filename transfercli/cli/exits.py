@@ -16,8 +16,8 @@ import transfercli
 from transfercli.cli.console import Console, console_for
 from transfercli.cli.signals import StopRequest
 from transfercli.errors import FAILED_WRITE, Interrupted, RoomError, TransferError, no_room
-from transfercli.evaluation.privacy import hide_paths
-from transfercli.runs.atomic import append_line
+from transfercli.io.atomic import append_line
+from transfercli.redaction import hide_paths
 
 EXIT_CODES = {
     "bug": 1,

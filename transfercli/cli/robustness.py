@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from transfercli.cli.tables import print_table
-from transfercli.events import counted
+from transfercli.reporting import counted
 
 
 def show_robustness(found: Mapping[str, Any] | None) -> None:

@@ -77,7 +77,7 @@ def compare(
     """
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.config.choices import names as names_of
+        from transfercli.config.registries import names as names_of
         from transfercli.workflows.compare import CompareRequest, compare_runs
 
         if len(names) < 2:

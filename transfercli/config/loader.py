@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from transfercli.config import checks, choices, inherit
+from transfercli.config import cross_checks, merging, registries
 from transfercli.config.dump import dump
-from transfercli.config.explain import explain, mark_of
-from transfercli.config.places import KeyPath, Place, Problem, UnreadableError, dotted
+from transfercli.config.error_messages import explain, mark_of
+from transfercli.config.locations import KeyPath, Place, Problem, UnreadableError, dotted
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError
 
@@ -79,7 +79,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     config, found, places = _read(Path(path), overrides)
     if config is None:
         raise config_error(found)
-    return LoadedConfig(config, Path(path), inherit.folder_of(Path(path)), places)
+    return LoadedConfig(config, Path(path), merging.folder_of(Path(path)), places)
 
 
 def problems(path: Path, overrides: Sequence[str] = ()) -> list[Problem]:
@@ -97,17 +97,17 @@ def config_error(found: Sequence[Problem]) -> ConfigError:
 
 def _read(path: Path, overrides: Sequence[str]) -> tuple[ExperimentConfig | None, list[Problem], dict[KeyPath, Place]]:
     try:
-        document = inherit.read(path)
+        document = merging.read(path)
     except UnreadableError as error:
         return None, [error.problem], {}
     for text in overrides:
-        document = inherit.override(document, text)
+        document = merging.override(document, text)
     found = list(document.problems)
     config = None
     if document.whole:
         lines = {(problem.mark.source, problem.mark.line) for problem in found}
         config, wrong = _validate(document.value, document.places)
-        more = [*wrong, *checks.check(document)]
+        more = [*wrong, *cross_checks.check(document)]
         # What YAML already refused would only be refused again here, in words about a value that nobody wrote.
         found += [problem for problem in more if (problem.mark.source, problem.mark.line) not in lines]
     found.sort(key=lambda problem: (problem.mark.source, problem.mark.line, problem.mark.column))
@@ -133,7 +133,7 @@ def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) 
     if transfer.strategy == "scratch" and "weights" not in model.model_fields_set:
         model = model.model_copy(update={"weights": "none"})
     if data.image_size is None and isinstance(model.base, str):
-        data = data.model_copy(update={"image_size": choices.rows("base")[model.base].size})
+        data = data.model_copy(update={"image_size": registries.rows("base")[model.base].size})
     if transfer.phases:
         training = training.model_copy(update={"epochs": sum(phase.epochs for phase in transfer.phases)})
     return config.model_copy(update={"transfer": transfer, "model": model, "data": data, "training": training})

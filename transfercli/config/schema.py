@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from transfercli.config.kinds import (
+from transfercli.config.types import (
     Allowed,
     Budget,
     Channels,

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from transfercli.config import choices
+from transfercli.config import registries
 from transfercli.config.dump import quoted
-from transfercli.config.kinds import NAME
+from transfercli.config.types import NAME
 
 SMALL = 48
 STEP = 32
@@ -80,7 +80,7 @@ def starter(survey: Survey = UNKNOWN, base: str | None = None, file: str | None 
     """
     known = bool(survey.counts)
     base = base or ("small_cnn" if survey.size and max(survey.size) < SMALL else "resnet50")
-    row = choices.rows("base")[base]
+    row = registries.rows("base")[base]
     plan = next(p for p in PLANS if p.applies(row.has_imagenet, survey.per_class if known else 100))
     blocks = [
         _opening(survey, known, file or "THIS_FILE"),
@@ -141,7 +141,7 @@ def _data(survey: Survey, base: str, known: bool) -> str:
         else:
             lines.append(f"  {side}: 0.15  # a fraction of the training images set aside, or the path of a folder")
     lines.append(f"  image_size: {size}  # {why}")
-    if survey.grey and not choices.rows("base")[base].has_imagenet:  # published weights are for colour
+    if survey.grey and not registries.rows("base")[base].has_imagenet:  # published weights are for colour
         lines.append("  channels: 1  # no image has colour")
     batch, reason = _batch(survey.images) if known else (32, "images a training step")
     lines.append(f"  batch_size: {batch}  # {reason}")
@@ -149,7 +149,7 @@ def _data(survey: Survey, base: str, known: bool) -> str:
 
 
 def _image_size(survey: Survey, base: str) -> tuple[int, str]:
-    row = choices.rows("base")[base]
+    row = registries.rows("base")[base]
     if survey.size is None:
         return row.size, f"pixels; the size that {base} was published with"
     height, width = survey.size

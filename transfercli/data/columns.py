@@ -11,7 +11,7 @@ from transfercli.data.keras_sets import is_keras
 from transfercli.data.listing import HELD_OUT, base_folder, place_of
 from transfercli.data.tables import column_values, is_table
 from transfercli.errors import ArtefactError, DataError
-from transfercli.runs import atomic
+from transfercli.io import atomic
 
 # Path of an image, as its record has it -> {column: value}.
 Columns = dict[str, dict[str, str]]

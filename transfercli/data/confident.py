@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.integer]

@@ -15,7 +15,7 @@ from transfercli.data.decode import Decoded, decode_file, resize_array
 from transfercli.data.ingest import Ingest, Reading
 from transfercli.data.listing import Listing
 from transfercli.errors import DataError
-from transfercli.events import counted
+from transfercli.reporting import counted
 
 _LISTED = 5
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from transfercli.data.keras_sets import Arrays
 from transfercli.data.sources import Item
 from transfercli.errors import DataError
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 _LISTED = 3
 

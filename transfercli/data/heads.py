@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transfercli.data.cache_index import opened_index
 from transfercli.data.headers import Head, read_head
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 _TOLD = 256
 

@@ -20,7 +20,7 @@ from transfercli.data.pool import decode_files
 from transfercli.data.scratch import Scratch
 from transfercli.data.sources import Item
 from transfercli.errors import ConfigError
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 # What reading costs in one process, roughly (28x28 PNGs; 12-megapixel JPEGs), against about half a second that
 # workers need to start: a pass estimated below the bound is done here.

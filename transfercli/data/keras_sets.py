@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.config.choices import nearest
+from transfercli.config.registries import nearest
 from transfercli.errors import DataError
 
 PREFIX = "keras:"

@@ -14,7 +14,7 @@ from transfercli.data.groups import find_groups
 from transfercli.data.sources import Item, check_filled, empty_classes, folder_items, must_exist, side_folders
 from transfercli.data.tables import is_table, table_items
 from transfercli.errors import ConfigError, DataError
-from transfercli.events import Events, counted
+from transfercli.reporting import Events, counted
 
 HELD_OUT = ("validation", "test")
 

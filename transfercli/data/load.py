@@ -32,7 +32,7 @@ from transfercli.data.sources import FROM_HERE, Item, absolute, must_exist
 from transfercli.data.splits import Folds, Sides, assign
 from transfercli.data.units import Sample
 from transfercli.errors import DataError
-from transfercli.events import Events, counted
+from transfercli.reporting import Events, counted
 
 T = TypeVar("T")
 _LISTED = 5

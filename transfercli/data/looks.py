@@ -14,7 +14,7 @@ from transfercli.data.cache_index import Entry, opened_index
 from transfercli.data.dataset import Images
 from transfercli.data.decode import Geometry
 from transfercli.data.similar import LOOK, VERSION, Looks, look_at, without_bars
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 ROWS = 64  # images looked at together: memory stays flat
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Record
 from transfercli.errors import ArtefactError
-from transfercli.runs.atomic import write_text
+from transfercli.io.atomic import write_text
 
 COLUMNS = ("path", "sha256", "label", "split", "width", "height", "problem")
 PIXEL_COLUMNS = ("sha256", "pixels")

@@ -12,7 +12,7 @@ from transfercli.data.confident import cross_validated, suspects
 from transfercli.data.joined import Joined
 from transfercli.data.shares import Board, deal
 from transfercli.data.units import Sample, units_of
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 FOLDS = 5
 

@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from transfercli.errors import UsageError
-from transfercli.events import counted
-from transfercli.runs.atomic import room_errors
+from transfercli.io.atomic import room_errors
+from transfercli.reporting import counted
 
 SAMPLES: dict[str, tuple[int, ...]] = {
     "digits": tuple(range(10)),

@@ -15,7 +15,7 @@ from transfercli.data.cache import described, pixel_space
 from transfercli.data.cache_index import Entry, FileState
 from transfercli.data.decode import Decoded, Geometry
 from transfercli.data.segments import checksum
-from transfercli.runs.atomic import room_errors
+from transfercli.io.atomic import room_errors
 
 
 class Scratch:

@@ -32,7 +32,7 @@ import numpy as np
 
 from transfercli.data.cache_index import Entry, FileRow, Index
 from transfercli.errors import DiskError
-from transfercli.runs.atomic import fsync_folder, room_errors
+from transfercli.io.atomic import fsync_folder, room_errors
 
 SEGMENT_BYTES = 256 * 1024 * 1024
 OPEN_SEGMENTS = 128  # each map holds a file descriptor

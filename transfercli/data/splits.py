@@ -15,7 +15,7 @@ from transfercli.data.assignments import SIDES, count_of, fold_name
 from transfercli.data.shares import Board, deal
 from transfercli.data.units import Sample, Unit, units_of
 from transfercli.errors import DataError
-from transfercli.events import counted
+from transfercli.reporting import counted
 
 RANK = {side: rank for rank, side in enumerate(SIDES)}  # an image once held out never comes back to train
 

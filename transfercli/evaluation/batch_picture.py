@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.evaluation.plots import clipped, drawing, figure_png
-from transfercli.runs import atomic
+from transfercli.io import atomic
 
 SHOWN, COLUMNS = 16, 4
 PARTS = 2  # classes named under a mixed image

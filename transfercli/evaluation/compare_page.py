@@ -15,7 +15,7 @@ from transfercli.evaluation.counts import PER_CLASS
 from transfercli.evaluation.metrics import METRICS
 from transfercli.evaluation.page import environment, script
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.privacy import hide_paths_in
+from transfercli.redaction import hide_paths_in
 
 PICTURES = 400  # in one page, shared out over its galleries
 

@@ -18,10 +18,10 @@ from transfercli.data.dataset import Images
 from transfercli.evaluation.contact_sheets import chosen, contact_sheet, jpeg, png
 from transfercli.evaluation.page import environment
 from transfercli.evaluation.plots import clipped
-from transfercli.evaluation.privacy import hide_paths
 from transfercli.evaluation.thumbnails import address, data_address
-from transfercli.events import Events
-from transfercli.runs.atomic import room_errors, write_bytes, write_text
+from transfercli.io.atomic import room_errors, write_bytes, write_text
+from transfercli.redaction import hide_paths
+from transfercli.reporting import Events
 
 PAGE, TABLE, SHEETS = "index.html", "problems.csv", "sheets"
 EMBEDDED = 60  # classes whose sheet stands in the page itself; the others are linked

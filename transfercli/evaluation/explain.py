@@ -12,10 +12,10 @@ from transfercli.evaluation.cases import Reader, to_look_at, worst_mistakes
 from transfercli.evaluation.heat import Explanation, resized, to_one
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.temperature import class_logits
-from transfercli.events import Events
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
 from transfercli.models.last_map import LastMap, last_map
+from transfercli.reporting import Events
 
 Floats = npt.NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transfercli.config.choices import nearest
+from transfercli.config.registries import nearest
 from transfercli.errors import ConfigError, TransferError, UsageError
 from transfercli.evaluation.counts import PER_CLASS
 from transfercli.evaluation.intervals import Interval

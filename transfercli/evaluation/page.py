@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.evaluation.plots import clipped
-from transfercli.evaluation.privacy import hide_paths
+from transfercli.redaction import hide_paths
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.runs import atomic
+from transfercli.io import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.errors import ArtefactError
-from transfercli.runs import atomic
+from transfercli.io import atomic
 
 COLUMNS = ("path", "label", "predicted", "probability")
 CLASS_PREFIX = "p:"

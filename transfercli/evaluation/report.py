@@ -23,10 +23,10 @@ from transfercli.evaluation.matrix import Matrix, matrix_of
 from transfercli.evaluation.metrics import METRICS
 from transfercli.evaluation.page import environment, script
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.privacy import hide_paths_in_yaml
 from transfercli.evaluation.result import Evaluation
 from transfercli.evaluation.robustness_page import robustness_page, sample_of
 from transfercli.evaluation.thumbnails import SMALL_SIDE, address, heat_pictures, thumbnails
+from transfercli.redaction import hide_paths_in_yaml
 
 HEADLINES = ("accuracy", "macro_f1", "log_loss", "ece")
 

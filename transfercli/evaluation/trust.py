@@ -22,8 +22,8 @@ from transfercli.evaluation.calibration import expected_calibration_error
 from transfercli.evaluation.counts import Array, Targets
 from transfercli.evaluation.intervals import wilson
 from transfercli.evaluation.temperature import calibrated, class_logits, fit_temperature, log_loss
-from transfercli.runs import atomic
-from transfercli.runs.foreign import read_json
+from transfercli.io import atomic
+from transfercli.runs.untrusted import read_json
 
 # The share of validation images that are not strange.
 FAMILIAR = 0.95

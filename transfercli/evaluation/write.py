@@ -8,7 +8,7 @@ from transfercli.evaluation.plots import render_confusion_matrix
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report import ReportContext, render_report
 from transfercli.evaluation.result import Evaluation
-from transfercli.runs import atomic
+from transfercli.io import atomic
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, predictions: Predictions, context: ReportContext) -> None:

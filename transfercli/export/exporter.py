@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError, GateError, UsageError
-from transfercli.events import Events
 from transfercli.export.attached import labels_text
 from transfercli.export.formats import FORMATS, PARITY, Format, check_formats
 from transfercli.export.seal import SEAL, seal_of
 from transfercli.export.spec import EXPORTED, ExportSpec, Writing
 from transfercli.export.verify import Answer, Question, ask
-from transfercli.runs import atomic
-from transfercli.runs.foreign import read_json
+from transfercli.io import atomic
+from transfercli.reporting import Events
+from transfercli.runs.untrusted import read_json
 
 DROP, DROPPED_IMAGES = 0.01, 2
 ROUNDING = 1e-9  # a difference of two shares of the same images

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from transfercli.config.choices import nearest
+from transfercli.config.registries import nearest
 from transfercli.errors import UsageError
 from transfercli.export import litert_file, loading, onnx_file, openvino_file, readers, safetensors_file, writers
 from transfercli.export.spec import Writing

@@ -14,7 +14,7 @@ from transfercli.errors import ArtefactError
 from transfercli.export.closed import check_config
 from transfercli.export.spec import CARD, Writing, card_text, parsed_card
 from transfercli.models.safe_tensors import read_safetensors
-from transfercli.runs.foreign import read_json
+from transfercli.runs.untrusted import read_json
 
 CONFIG = "model.json"
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError, RoomError
-from transfercli.events import Events
 from transfercli.export.formats import FORMATS
 from transfercli.export.spec import ExportSpec
-from transfercli.runs.child import run_python
+from transfercli.io.subprocesses import run_python
+from transfercli.reporting import Events
 
 BATCHES = (1, 32)
 TIMEOUT = 900.0  # seconds for loading and answering; a hung runtime must not hang a cron job

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers, ops
 
-from transfercli.config.choices import nearest
+from transfercli.config.registries import nearest
 from transfercli.config.schema import HeadConfig
 from transfercli.errors import ConfigError
 from transfercli.models.bases import BASES, stages_of

@@ -9,8 +9,8 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from transfercli.events import Events
 from transfercli.models.internals import inner_layers
+from transfercli.reporting import Events
 
 
 class Rows(Protocol):

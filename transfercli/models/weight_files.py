@@ -14,9 +14,9 @@ from pathlib import Path
 
 from transfercli.config.schema import FileWeights
 from transfercli.errors import ArtefactError, RoomError, WeightsError
-from transfercli.events import Events
+from transfercli.io.subprocesses import Ended, run_python
 from transfercli.models.safe_tensors import Tensors, check_safetensors, read_safetensors
-from transfercli.runs.child import Ended, run_python
+from transfercli.reporting import Events
 
 CHILD_SECONDS = 600
 HEAD_BYTES = 512

@@ -10,13 +10,13 @@ import keras
 
 from transfercli.config.schema import FileWeights
 from transfercli.errors import WeightsError
-from transfercli.events import Events
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
 from transfercli.models.internals import inner_layers
 from transfercli.models.safe_tensors import Tensors
 from transfercli.models.tensors import stable_layer_names, weight_name
 from transfercli.models.weight_files import SAFETENSORS, read_weight_file
+from transfercli.reporting import Events
 
 
 def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from transfercli.errors import ArtefactError
-from transfercli.runs import atomic, decisions
+from transfercli.io import atomic
+from transfercli.runs import decisions
 from transfercli.runs.decisions import PROMOTING, Decision
 from transfercli.runs.folder import RunFolder, has_checkpoint, status_of
-from transfercli.runs.foreign import is_neighbour
+from transfercli.runs.untrusted import is_neighbour
 
 
 def champion_of(experiment: Path) -> RunFolder | None:

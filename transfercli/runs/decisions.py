@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ArtefactError
-from transfercli.runs import atomic, record
+from transfercli.io import atomic
+from transfercli.runs import record
 from transfercli.runs.folder import RUN_ID, decisions_file
 
 # `retrain` decides the first five; a night that ended in an error has failed; a person promotes or goes back by hand.

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from transfercli.config.choices import nearest
+from transfercli.config.registries import nearest
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.runs import atomic
-from transfercli.runs.foreign import check_closed, checked_record, is_neighbour, read_json
+from transfercli.io import atomic
+from transfercli.runs.untrusted import check_closed, checked_record, is_neighbour, read_json
 
 DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

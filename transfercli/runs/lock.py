@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from transfercli.errors import ArtefactError, BusyError, UsageError
-from transfercli.runs.atomic import room_errors
+from transfercli.io.atomic import room_errors
 from transfercli.runs.folder import lock_file
 
 _POLL_SECONDS = 0.2

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from transfercli.config.inherit import below
+from transfercli.config.merging import below
 from transfercli.errors import Interrupted, TransferError
-from transfercli.runs import atomic
+from transfercli.io import atomic
 from transfercli.runs.folder import RunFolder, read_json, read_record
 
 

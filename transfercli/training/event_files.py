@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from transfercli.runs import atomic
+from transfercli.io import atomic
 
 PREFIX = "events.out.tfevents."  # what TensorBoard looks for
 VERSION = "brain.Event:2"

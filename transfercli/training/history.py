@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ArtefactError
-from transfercli.runs import atomic
-from transfercli.runs.foreign import RESTORE
+from transfercli.io import atomic
+from transfercli.runs.untrusted import RESTORE
 
 Line = dict[str, Any]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ConfigError, UsageError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 
 INSTALL = "pip install 'transfercli[mlflow]'"

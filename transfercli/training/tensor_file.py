@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.runs.atomic import write_all
+from transfercli.io.atomic import write_all
 
 ALIGNMENT = 8  # bytes of the header are a multiple of it
 NAMES = {

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transfercli.runs import atomic
+from transfercli.io import atomic
 from transfercli.runs.folder import RunFolder
 from transfercli.training import event_files
 from transfercli.training.event_files import GraphNode

@@ -19,10 +19,10 @@ import numpy as np
 
 from transfercli.data.batches import Batches
 from transfercli.errors import ConfigError, no_room
-from transfercli.events import Events, counted
 from transfercli.models.classifier import Classifier, freeze_below
 from transfercli.models.forward import computing_in, forward
 from transfercli.models.tensors import assign_tensors, named_variables, read_tensors
+from transfercli.reporting import Events, counted
 from transfercli.training.averaging import TrainingWeights, restore
 from transfercli.training.backend import pipeline
 from transfercli.training.batchnorm import fit_momentum, momenta_of

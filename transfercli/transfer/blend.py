@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from transfercli.events import Events
 from transfercli.models.classifier import Classifier
 from transfercli.models.tensors import assign_tensors
+from transfercli.reporting import Events
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the way; both ends are known already
 

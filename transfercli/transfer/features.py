@@ -22,8 +22,8 @@ from transfercli.data.cache_index import Entry, Index
 from transfercli.data.dataset import Split
 from transfercli.data.rows import StoredRows
 from transfercli.data.segments import Segments, private_folder
-from transfercli.events import Events
 from transfercli.models.forward import Rows
+from transfercli.reporting import Events
 from transfercli.transfer.prefix import BATCH, Inputs, Prefix, computed
 from transfercli.transfer.views import ViewedImages, Views, rows_an_image
 

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from transfercli.config.kinds import seconds_of
+from transfercli.config.types import seconds_of
 from transfercli.models.surgery import cut_below, multiplications
 from transfercli.transfer.auto import SLOWDOWN, Measured
 from transfercli.transfer.prefix import BATCH

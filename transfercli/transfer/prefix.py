@@ -13,9 +13,9 @@ import numpy as np
 
 from transfercli.data.dataset import Images
 from transfercli.data.segments import Space
-from transfercli.events import Events
 from transfercli.models.forward import computing_in
 from transfercli.models.surgery import Cut
+from transfercli.reporting import Events
 from transfercli.transfer.views import Views
 
 VERSION = 1  # of how features are computed; another number finds none of the old ones

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transfercli.errors import DataError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.transfer.logistic import Problem, cross_entropy, fit
 from transfercli.transfer.row_space import Matrix, blocks, coordinates
 

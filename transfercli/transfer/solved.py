@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transfercli.data.batches import Source
-from transfercli.events import Events
 from transfercli.models.forward import forward
 from transfercli.models.tensors import assign_tensors, read_tensors
+from transfercli.reporting import Events
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage
 from transfercli.training.validation import validation_metrics

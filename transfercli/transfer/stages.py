@@ -13,10 +13,10 @@ from transfercli.data.augment import Augment
 from transfercli.data.batches import Batches, Source
 from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
-from transfercli.events import Events
 from transfercli.models.classifier import Classifier
 from transfercli.models.folding import fold
 from transfercli.models.surgery import Cut, cut_below, multiplications, whole_base
+from transfercli.reporting import Events
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage
 from transfercli.transfer.caching import Boundary, why_not

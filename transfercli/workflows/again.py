@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.schema import ComputeConfig, ExperimentConfig
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs import record
+from transfercli.runs.environment import differences, machine, versions
 from transfercli.runs.folder import read_record
-from transfercli.runs.surroundings import differences, machine, versions
 
 if TYPE_CHECKING:
     from transfercli.workflows.job import Job

@@ -13,13 +13,13 @@ import numpy as np
 from transfercli.data.decode import Geometry
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.trust import Trust
-from transfercli.events import Events
 from transfercli.export.apart import read_apart
 from transfercli.export.formats import FORMATS, Format, check_installed
 from transfercli.export.seal import check_seal
 from transfercli.export.spec import EXPORTED, ExportSpec, parsed_card
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
-from transfercli.runs.foreign import read_json
+from transfercli.runs.untrusted import read_json
 from transfercli.workflows.model import image_size, load_run, read_labels, read_run_config
 from transfercli.workflows.named import find_named
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from transfercli.config.loader import dump
 from transfercli.data.manifest import write_assignments, write_manifest, write_pixels
 from transfercli.errors import DataError, DiskError, Interrupted
-from transfercli.events import Events
-from transfercli.runs import atomic, record
+from transfercli.io import atomic
+from transfercli.reporting import Events
+from transfercli.runs import record
 from transfercli.runs.folder import has_checkpoint, read_record, remove_results, splits_file, status_of
 from transfercli.workflows.again import facts_of_rerun, tell_differences
 from transfercli.workflows.data import fingerprint

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from transfercli.config.loader import dump
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.privacy import hide_paths_in_yaml
-from transfercli.events import Events
 from transfercli.export.card_facts import CardFacts, Evaluated, Exported, Recorded, parsed
 from transfercli.export.formats import FORMATS
 from transfercli.export.spec import EXPORTED
+from transfercli.io import atomic
 from transfercli.models.bases import BASES
-from transfercli.runs import atomic
+from transfercli.redaction import hide_paths_in_yaml
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder, read_json, read_record
 from transfercli.workflows.origin import is_stale
 from transfercli.workflows.runs import lineage

@@ -19,8 +19,8 @@ from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.looks import looks_of
 from transfercli.data.similar import LOOK, Looks
 from transfercli.errors import ArtefactError, DataError
-from transfercli.events import Events
-from transfercli.runs.places import check_folder
+from transfercli.reporting import Events
+from transfercli.runs.output_paths import check_folder
 from transfercli.workflows.data import data_request
 from transfercli.workflows.job import read_config
 from transfercli.workflows.mislabelled import mislabelled

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder, find_run, read_record
-from transfercli.runs.foreign import numbers_of
-from transfercli.runs.places import check_file
+from transfercli.runs.output_paths import check_file
+from transfercli.runs.untrusted import numbers_of
 from transfercli.workflows.asked import EvaluateRequest
 from transfercli.workflows.evaluate import evaluate_run
 from transfercli.workflows.model import read_run_config

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.manifest import read_manifest
 from transfercli.data.remaining import Remaining, read_remaining
-from transfercli.events import Events
-from transfercli.runs import atomic, record
+from transfercli.io import atomic
+from transfercli.reporting import Events
+from transfercli.runs import record
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate import reading_for
 from transfercli.workflows.model import read_run_config

@@ -11,7 +11,7 @@ import numpy as np
 from transfercli.data.load import load_recorded_split
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError
-from transfercli.events import Events, counted
+from transfercli.reporting import Events, counted
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.asked import EvaluateRequest
 from transfercli.workflows.evaluate import evaluate_split, reading_for

@@ -15,7 +15,7 @@ from transfercli.data.dataset import Dataset, Split
 from transfercli.data.load import DataRequest
 from transfercli.data.manifest import read_assignments
 from transfercli.errors import ConfigError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import splits_file
 from transfercli.workflows.model import image_size
 

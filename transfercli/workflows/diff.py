@@ -11,7 +11,7 @@ from transfercli.data.dataset import Record
 from transfercli.data.diff import compare
 from transfercli.data.load import Examination
 from transfercli.data.manifest import read_manifest
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import find_run
 from transfercli.workflows.check import examine
 from transfercli.workflows.job import read_config

@@ -19,7 +19,7 @@ from transfercli.data.sources import absolute
 from transfercli.data.unlabelled import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
 from transfercli.evaluation.drift import MOST, Seen, drift, sample
-from transfercli.events import Events, counted
+from transfercli.reporting import Events, counted
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.evaluate import reading_for
 from transfercli.workflows.model import TrainedRun, load_run, read_run_config

@@ -19,7 +19,7 @@ from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
 from transfercli.data.tables import is_table
 from transfercli.errors import DataError
-from transfercli.events import Events, counted
+from transfercli.reporting import Events, counted
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, read_record
 from transfercli.workflows.asked import EvaluateRequest, absolute_name, asked_again, evaluation_folder

@@ -13,11 +13,11 @@ from transfercli.config.schema import FileWeights, RunWeights
 from transfercli.data.keras_sets import is_keras
 from transfercli.data.listing import base_folder
 from transfercli.data.sources import absolute
-from transfercli.events import Events
 from transfercli.models.bases import BASES
+from transfercli.reporting import Events
 from transfercli.runs import record
+from transfercli.runs.environment import versions
 from transfercli.runs.folder import RunFolder, read_record
-from transfercli.runs.surroundings import versions
 from transfercli.workflows.card import write_card
 from transfercli.workflows.evaluate import read_split
 from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config

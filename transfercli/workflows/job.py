@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from transfercli.config.checks import unpublished
+from transfercli.config.cross_checks import unpublished
 from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, check_run_id, find_unfinished, new_run_id, read_record
-from transfercli.runs.foreign import check_closed
+from transfercli.runs.untrusted import check_closed
 from transfercli.workflows.model import load_run_config, with_structure
 from transfercli.workflows.spelling import runs_option, spelled, told
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transfercli.data.manifest import read_manifest, read_pixels
 from transfercli.errors import ArtefactError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder, read_record
 from transfercli.workflows.model import find_source, read_run_config
 

@@ -10,7 +10,7 @@ from transfercli.data.decode import Geometry
 from transfercli.data.findings import Findings, split_of
 from transfercli.data.mislabelled import find_mislabelled
 from transfercli.errors import ArtefactError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder, find_run
 from transfercli.workflows.model import image_size, load_run, read_run_config
 from transfercli.workflows.sight import Sight

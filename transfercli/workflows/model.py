@@ -19,7 +19,7 @@ from transfercli.config.schema import (
     RunWeights,
 )
 from transfercli.errors import ArtefactError, ConfigError, DataError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder, find_run, has_checkpoint, is_label, read_json, status_of
 from transfercli.runs.record import config_folder
 from transfercli.workflows.spelling import spelled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.champions import champion_of
 from transfercli.runs.folder import RunFolder, find_run, is_experiment
 

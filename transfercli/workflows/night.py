@@ -19,8 +19,8 @@ from transfercli.config.loader import dump
 from transfercli.config.schema import ExperimentConfig, FileWeights
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import ArtefactError, Interrupted, TransferError, no_room
-from transfercli.evaluation.privacy import hide_paths
-from transfercli.events import Events
+from transfercli.redaction import hide_paths
+from transfercli.reporting import Events
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder, new_run_id, status_of

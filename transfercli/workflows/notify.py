@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from transfercli.events import Events
 from transfercli.export.markdown import escaped
+from transfercli.reporting import Events
 
 HOOK_SECONDS = 60.0
 LAST_WORDS_SECONDS = 1.0  # for stderr to end after the hook, which a child of its own may hold open

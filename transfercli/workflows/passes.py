@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transfercli.events import Events
+from transfercli.reporting import Events
 
 if TYPE_CHECKING:
     import numpy as np

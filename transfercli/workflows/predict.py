@@ -18,7 +18,7 @@ from transfercli.data.ingest import usable_cores
 from transfercli.data.names import Feed, Named, named_images, names_on
 from transfercli.data.stream import Decoder, Outcome, in_order
 from transfercli.errors import DataError
-from transfercli.events import Events, counted
+from transfercli.reporting import Events, counted
 from transfercli.workflows.answering import Answer, Source, find_source
 
 BATCH = 32  # images a call of the network

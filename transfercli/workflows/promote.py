@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs import champions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder, find_run, is_experiment

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ArtefactError, BusyError, UsageError
-from transfercli.events import Events, counted
-from transfercli.runs import atomic
+from transfercli.io import atomic
+from transfercli.reporting import Events, counted
 from transfercli.runs.folder import RunFolder, all_runs, is_experiment, status_of
-from transfercli.runs.keeping import Rule, bytes_of, kept_by_rule, needed
 from transfercli.runs.lock import experiment_lock
+from transfercli.runs.retention import Rule, bytes_of, kept_by_rule, needed
 
 GOING_ON = "it, or another run of its experiment, is going on"
 GOING = ".pruned-"  # begins the name of a run that is being removed; no run can be called so

@@ -13,8 +13,8 @@ from transfercli.data.load import load_dataset
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError, GateError, Interrupted
 from transfercli.evaluation.verdict import Verdict, judge
-from transfercli.events import Events
 from transfercli.export.formats import check_formats
+from transfercli.reporting import Events
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTING, Decision
 from transfercli.runs.folder import RunFolder

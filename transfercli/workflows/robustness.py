@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.events import Events, counted
+from transfercli.reporting import Events, counted
 from transfercli.workflows.passes import probabilities_of
 
 if TYPE_CHECKING:

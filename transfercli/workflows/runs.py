@@ -10,7 +10,7 @@ from typing import Any
 from transfercli.errors import ArtefactError, TransferError
 from transfercli.runs import decisions
 from transfercli.runs.folder import RunFolder, all_runs, find_run, read_json, read_record
-from transfercli.runs.foreign import is_number, numbers_of
+from transfercli.runs.untrusted import is_number, numbers_of
 from transfercli.workflows.lineage import generations
 from transfercli.workflows.model import read_run_config
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from transfercli.data.cache import cache_root, placed
 from transfercli.errors import ConfigError
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs.folder import read_record
 from transfercli.workflows.data import class_weights, relabelled, sampled_weights, tell_classes
 from transfercli.workflows.model import batchnorm_trains, image_size

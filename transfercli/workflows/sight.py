@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transfercli.evaluation.drift import Seen
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.workflows.model import TrainedRun
 from transfercli.workflows.passes import calibrated
 from transfercli.workflows.setup import feature_cache

@@ -6,7 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
-from transfercli.evaluation.privacy import HIDDEN
+from transfercli.redaction import HIDDEN
 from transfercli.runs.folder import DEFAULT_RUNS, RunFolder
 
 

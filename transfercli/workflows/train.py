@@ -11,7 +11,7 @@ from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_dataset
 from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
-from transfercli.events import Events
+from transfercli.reporting import Events
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, point_latest, read_record, status_of
 from transfercli.runs.lock import experiment_lock

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from transfercli.config.places import Document, KeyPath, Mark, Place, Problem, UnreadableError
+from transfercli.config.locations import Document, KeyPath, Mark, Place, Problem, UnreadableError
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 10

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from transfercli.config import describe
-from transfercli.config.checks import NOT_YET
+from transfercli.config import descriptions
+from transfercli.config.cross_checks import NOT_YET
 from transfercli.config.loader import LoadedConfig, resolve
 from transfercli.config.schema import ExperimentConfig, RunWeights
 
@@ -115,8 +115,8 @@ def test_what_is_not_available_yet_is_a_value_of_the_schema() -> None:
     for path, later, _ in NOT_YET:
         hint: Any = ExperimentConfig
         for key in path:
-            hint = describe.hints(describe.bare(hint))[str(key)]
-        assert set(later or ()) <= set(describe.choices_of(hint))
+            hint = descriptions.hints(descriptions.bare(hint))[str(key)]
+        assert set(later or ()) <= set(descriptions.choices_of(hint))
 
 
 def test_the_command_fills_in_the_strategy(loaded: Loaded) -> None:

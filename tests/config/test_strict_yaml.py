@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from transfercli.config.places import UnreadableError
-from transfercli.config.yaml import MAX_BYTES, parse
+from transfercli.config.locations import UnreadableError
+from transfercli.config.strict_yaml import MAX_BYTES, parse
 
 
 def value(text: str) -> Any:

@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from transfercli.config import describe, yaml
-from transfercli.config.choices import nearest
-from transfercli.config.places import KeyPath, Mark, Place, Problem
+from transfercli.config import descriptions, strict_yaml
+from transfercli.config.locations import KeyPath, Mark, Place, Problem
+from transfercli.config.registries import nearest
 from transfercli.config.schema import ExperimentConfig
 
 RANGE = re.compile(r"(greater|less)_than|too_(short|long)")
@@ -70,7 +70,7 @@ def locate(loc: tuple[int | str, ...], data: Any) -> Spot | None:
     path: KeyPath = ()
     hint: Any = ExperimentConfig
     for position, part in enumerate(loc):
-        members = describe.branches(hint)
+        members = descriptions.branches(hint)
         if len(members) > 1:
             value = at(path, data)
             meant = meant_branch(members, value)
@@ -80,25 +80,25 @@ def locate(loc: tuple[int | str, ...], data: Any) -> Spot | None:
                 return None
             hint = meant
             continue
-        inner = describe.bare(members[0])
+        inner = descriptions.bare(members[0])
         arguments = typing.get_args(inner)
-        if describe.is_section(inner):
+        if descriptions.is_section(inner):
             if part not in inner.model_fields:
                 return Spot((*path, part), inner)
-            hint = describe.hints(inner)[str(part)]
+            hint = descriptions.hints(inner)[str(part)]
         elif typing.get_origin(inner) is dict and loc[position + 1 : position + 2] == ("[key]",):
             return Spot((*path, part), arguments[0], is_key=True)
         elif arguments:
             hint = arguments[-1]
         path = (*path, part)
-    return Spot(path, hint, is_union=len(describe.branches(hint)) > 1)
+    return Spot(path, hint, is_union=len(descriptions.branches(hint)) > 1)
 
 
 def meant_branch(members: list[Any], value: Any) -> Any:
     """Which branch of a union a mapping was meant for: the section whose keys are nearest to the keys given."""
     if not isinstance(value, dict):
         return None
-    sections = [member for member in members if describe.is_section(member)]
+    sections = [member for member in members if descriptions.is_section(member)]
     if not sections:
         return next((member for member in members if typing.get_origin(member) is dict), None)
 
@@ -116,17 +116,17 @@ def _messages(spot: Spot, details: Any, data: Any) -> list[tuple[KeyPath, str]]:
     if kind == "extra_forbidden":
         return [(spot.path, unknown_key(str(spot.path[-1]), spot.hint))]
     value = spot.path[-1] if spot.is_key else at(spot.path, data)
-    if describe.is_section(describe.bare(spot.hint)) and kind == "value_error":
+    if descriptions.is_section(descriptions.bare(spot.hint)) and kind == "value_error":
         return [(spot.path, str(details["ctx"]["error"]))]
     return [(spot.path, wrong(_what(spot, details, value), value, spot.hint))]
 
 
 def _missing(spot: Spot) -> list[tuple[KeyPath, str]]:
     """A missing section is told as the keys that it must hold."""
-    section = describe.bare(spot.hint)
-    if not describe.is_section(section):
-        return [(spot.path, f"is missing; allowed: {describe.allowed(spot.hint)}")]
-    hints = describe.hints(section)
+    section = descriptions.bare(spot.hint)
+    if not descriptions.is_section(section):
+        return [(spot.path, f"is missing; allowed: {descriptions.allowed(spot.hint)}")]
+    hints = descriptions.hints(section)
     fields: dict[str, FieldInfo] = section.model_fields
     return [
         message
@@ -144,7 +144,7 @@ def _what(spot: Spot, details: Any, value: Any) -> str:
         return "cannot be null"
     if value == "" or (value in ([], {}) and "too_short" in kind):
         return "is empty"
-    if kind == "literal_error" or (spot.is_union and describe.choices_of(spot.hint)):
+    if kind == "literal_error" or (spot.is_union and descriptions.choices_of(spot.hint)):
         return "is not one of the choices"
     if RANGE.search(kind):
         return "is out of range"
@@ -153,25 +153,25 @@ def _what(spot: Spot, details: Any, value: Any) -> str:
 
 def wrong(what: str, value: Any, hint: Any) -> str:
     """`is out of range, received 0; allowed: a whole number of at least 1`."""
-    return f"{what}, received {shown(value)}; allowed: {describe.allowed(hint)}{_guess(value, hint)}"
+    return f"{what}, received {shown(value)}; allowed: {descriptions.allowed(hint)}{_guess(value, hint)}"
 
 
 def _guess(value: Any, hint: Any) -> str:
     if isinstance(value, str):
-        near = nearest(value, describe.choices_of(hint)) or _other_kind(value, hint)
+        near = nearest(value, descriptions.choices_of(hint)) or _other_kind(value, hint)
         return f"; did you mean {near}?" if near else ""
-    if isinstance(value, (int, float)) and describe.allowed(hint).startswith("text"):
+    if isinstance(value, (int, float)) and descriptions.allowed(hint).startswith("text"):
         return f'; did you mean "{shown(value)}", in quotes?'
     return ""
 
 
 def _other_kind(value: str, hint: Any) -> str | None:
     """A number in quotes, or one of the words that older YAML takes for true or false."""
-    inner = describe.bare(describe.branches(hint)[0])
+    inner = descriptions.bare(descriptions.branches(hint)[0])
     if inner is bool:
         return MEANT.get(value.lower())
     try:
-        is_number = isinstance(yaml.scalar(value), (int, float)) and inner in (int, float)
+        is_number = isinstance(strict_yaml.scalar(value), (int, float)) and inner in (int, float)
     except ValueError:
         return None
     return f"{value}, without quotes" if is_number else None
@@ -187,12 +187,14 @@ def unknown_key(key: str, section: Any) -> str:
 
 @functools.cache
 def _elsewhere(key: str, section: Any = ExperimentConfig, above: str = "") -> str | None:
-    for name, hint in describe.hints(section).items():
-        inner = describe.branches(hint)
+    for name, hint in descriptions.hints(section).items():
+        inner = descriptions.branches(hint)
         if name == key:
             return f"{above}{name}"
         found = (
-            _elsewhere(key, inner[0], f"{above}{name}.") if len(inner) == 1 and describe.is_section(inner[0]) else None
+            _elsewhere(key, inner[0], f"{above}{name}.")
+            if len(inner) == 1 and descriptions.is_section(inner[0])
+            else None
         )
         if found:
             return found

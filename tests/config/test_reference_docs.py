@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transfercli.config import choices
+from transfercli.config import registries
 from transfercli.config.json_schema import DIALECT, json_schema
-from transfercli.config.reference import reference
+from transfercli.config.reference_docs import reference
 from transfercli.config.schema import ExperimentConfig
 
 PAGE = Path(__file__).parents[2] / "docs" / "config.md"
@@ -24,8 +24,8 @@ def test_the_page_names_every_key_and_every_row_of_every_table() -> None:
     for section in sections(ExperimentConfig):
         for key in section.model_fields:
             assert f"| `{key}` |" in page
-    for table in choices.TABLES:
-        for name in choices.names(table):
+    for table in registries.TABLES:
+        for name in registries.names(table):
             assert f"`{name}`" in page
 
 
@@ -38,7 +38,7 @@ def sections(model: Any) -> Iterator[Any]:
 
 def test_the_page_speaks_no_pydantic() -> None:
     for word in ("Annotated", "Literal", "NoneType", "Optional", "transfercli.config.", "PydanticUndefined"):
-        assert word not in reference().replace("python -m transfercli.config.reference", "")
+        assert word not in reference().replace("python -m transfercli.config.reference_docs", "")
 
 
 def test_the_json_schema_holds_the_tables_and_extends() -> None:
@@ -47,9 +47,9 @@ def test_the_json_schema_holds_the_tables_and_extends() -> None:
     assert "extends" in schema["properties"]
     definitions = schema["$defs"]
     base = definitions["ModelConfig"]["properties"]["base"]["anyOf"][0]
-    assert base["enum"] == list(choices.names("base"))
-    assert definitions["OptimizerConfig"]["properties"]["name"]["enum"] == list(choices.names("optimizer"))
-    assert definitions["ExportConfig"]["properties"]["formats"]["items"]["enum"] == list(choices.names("format"))
+    assert base["enum"] == list(registries.names("base"))
+    assert definitions["OptimizerConfig"]["properties"]["name"]["enum"] == list(registries.names("optimizer"))
+    assert definitions["ExportConfig"]["properties"]["formats"]["items"]["enum"] == list(registries.names("format"))
     assert json.loads(json.dumps(schema)) == schema
 
 

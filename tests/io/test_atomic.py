@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import DiskError, RoomError
-from transfercli.runs import atomic
+from transfercli.io import atomic
 
 
 def test_a_failed_write_leaves_what_stood_there_and_nothing_beside_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import core_schema
 
-from transfercli.config import choices
+from transfercli.config import registries
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -23,12 +23,12 @@ class Allowed:
 
 @dataclass(frozen=True)
 class Row:
-    """A string that names a row of a table in `choices.TABLES`; the table is read when a config is checked."""
+    """A string that names a row of a table in `registries.TABLES`; the table is read when a config is checked."""
 
     table: str
 
     def check(self, value: str) -> str:
-        if value not in choices.names(self.table):
+        if value not in registries.names(self.table):
             raise ValueError(f"is not a known {self.table}")
         return value
 
@@ -36,7 +36,7 @@ class Row:
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"type": "string", "enum": list(choices.names(self.table))}
+        return {"type": "string", "enum": list(registries.names(self.table))}
 
 
 def _folder_name(value: str) -> str:

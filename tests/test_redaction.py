@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from transfercli.evaluation.privacy import hide_paths, hide_paths_in_yaml
+from transfercli.redaction import hide_paths, hide_paths_in_yaml
 
 
 @pytest.mark.parametrize(

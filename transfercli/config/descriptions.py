@@ -14,8 +14,8 @@ import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from transfercli.config import choices
-from transfercli.config.kinds import Allowed, Row
+from transfercli.config import registries
+from transfercli.config.types import Allowed, Row
 
 SHOWN = 12
 BOUNDS = (
@@ -78,7 +78,7 @@ def choices_of(hint: Any) -> tuple[str, ...]:
     """The words that `hint` allows, for guessing what a user meant; empty where any text is allowed."""
     row = row_of(hint)
     if row:
-        return choices.names(row.table)
+        return registries.names(row.table)
     inner = bare(hint)
     if typing.get_origin(inner) is Literal:
         return tuple(str(value) for value in typing.get_args(inner))
@@ -93,7 +93,7 @@ def allowed(hint: Any) -> str:
         return said
     row = row_of(hint)
     if row:
-        return _listed(choices.names(row.table))
+        return _listed(registries.names(row.table))
     inner = bare(hint)
     origin = typing.get_origin(inner)
     if origin in (Union, types.UnionType):

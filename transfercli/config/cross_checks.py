@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from transfercli.config import choices
-from transfercli.config.explain import at, mark_of, shown
-from transfercli.config.kinds import bound_of, is_gate
-from transfercli.config.places import Document, KeyPath, Problem
+from transfercli.config import registries
+from transfercli.config.error_messages import at, mark_of, shown
+from transfercli.config.locations import Document, KeyPath, Problem
 from transfercli.config.schema import DataConfig
+from transfercli.config.types import bound_of, is_gate
 
 Found = Iterator[tuple[KeyPath, str]]
 
@@ -79,7 +79,7 @@ def _head_from_run(data: Any) -> Found:
 
 def unpublished(base: Any) -> str | None:
     """Why this base cannot have the weights imagenet; None where it can, or where it is no base."""
-    row = choices.rows("base").get(base) if isinstance(base, str) else None
+    row = registries.rows("base").get(base) if isinstance(base, str) else None
     if row is None or row.has_imagenet:
         return None
     return (
@@ -91,7 +91,7 @@ def unpublished(base: Any) -> str | None:
 def _published_weights(data: Any) -> Found:
     """What can never work, whatever the command; `pretrain` alone trains from scratch where nothing is said."""
     weights, strategy = at(("model", "weights"), data), at(("transfer", "strategy"), data)
-    from_weights = [name for name in choices.names("strategy") if name != "scratch"]
+    from_weights = [name for name in registries.names("strategy") if name != "scratch"]
     fixed = strategy in from_weights or at(("transfer", "phases"), data) is not None
     reason = unpublished(at(("model", "base"), data))
     if reason and (weights == "imagenet" or (weights is None and fixed)):
@@ -114,12 +114,12 @@ def _gates(data: Any) -> Found:
     gates = at(("evaluation", "gates"), data)
     if not isinstance(gates, dict) or not gates:
         return
-    metrics, names = choices.rows("metric"), choices.names("metric")
+    metrics, names = registries.rows("metric"), registries.names("metric")
     for name, gate in gates.items():
         of_one_class = PER_CLASS.fullmatch(name)
         row = metrics.get(f"macro_{of_one_class[1]}" if of_one_class else name)
         if row is None:
-            near = choices.nearest(name, names)
+            near = registries.nearest(name, names)
             guess = f"; did you mean {near}?" if near else ""
             listed = f"{', '.join(names)}, recall[LABEL], precision[LABEL], f1[LABEL]"
             yield ("evaluation", "gates", name), f"is not a known metric; allowed: {listed}{guess}"
@@ -133,7 +133,7 @@ def _gates(data: Any) -> Found:
 def _large_enough(data: Any) -> Found:
     name = at(("model", "base"), data)
     size = at(("data", "image_size"), data)
-    base = choices.rows("base").get(name) if isinstance(name, str) else None
+    base = registries.rows("base").get(name) if isinstance(name, str) else None
     sides = [side for side in (size if isinstance(size, list) else [size]) if type(side) is int and side >= 8]
     if base and sides and min(sides) < base.minimum:
         message = f"is too small for {name}, received {shown(size)}; allowed: at least {base.minimum} pixels a side"

@@ -8,8 +8,8 @@ import posixpath
 from pathlib import Path
 from typing import Any
 
-from transfercli.config.places import Document, KeyPath, Mark, Place, Problem, UnreadableError
-from transfercli.config.yaml import MAX_BYTES, MAX_DEPTH, parse
+from transfercli.config.locations import Document, KeyPath, Mark, Place, Problem, UnreadableError
+from transfercli.config.strict_yaml import MAX_BYTES, MAX_DEPTH, parse
 
 MAX_CHAIN = 8
 MAX_RECORD = 16 * 2**20

@@ -1,4 +1,4 @@
-"""`docs/config.md`, generated: `python -m transfercli.config.reference [FILE]`, without FILE to stdout."""
+"""`docs/config.md`, generated: `python -m transfercli.config.reference_docs [FILE]`, without FILE to stdout."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from transfercli.config import checks, choices, describe
+from transfercli.config import cross_checks, descriptions, registries
 from transfercli.config.dump import quoted
 from transfercli.config.schema import ExperimentConfig
 
 OPENING = """\
 # The config
 
-One YAML file is one experiment. This page is generated from the schema (`python -m transfercli.config.reference`);
+One YAML file is one experiment. This page is generated from the schema (`python -m transfercli.config.reference_docs`);
 `transfercli config schema` prints the same as JSON Schema for editors, `transfercli config show FILE` a file with every
 default filled in, and `transfercli config validate FILE…` checks files without training anything.
 
@@ -62,7 +62,7 @@ RULES = """\
 
 def reference() -> str:
     """The page as Markdown."""
-    waiting = [(".".join(map(str, path)), values or ("",)) for path, values, _ in checks.NOT_YET]
+    waiting = [(".".join(map(str, path)), values or ("",)) for path, values, _ in cross_checks.NOT_YET]
     later = ", ".join(f"`{key}: {value}`".replace(": `", "`") for key, values in waiting for value in values)
     parts = [
         OPENING,
@@ -74,41 +74,46 @@ def reference() -> str:
 
 
 def _sections(model: Any, above: str) -> Iterator[str]:
-    rows = [_row(name, hint, model) for name, hint in describe.hints(model).items()]
+    rows = [_row(name, hint, model) for name, hint in descriptions.hints(model).items()]
     title = f"`{above}`" if above else "Top level"
     head = [f"## {title}\n", f"{model.__doc__}\n", "| key | allowed | default | meaning |", "| --- | --- | --- | --- |"]
     yield "\n".join([*head, *rows, ""])
-    for name, hint in describe.hints(model).items():
+    for name, hint in descriptions.hints(model).items():
         for section, suffix in _sections_of(hint):
             yield from _sections(section, f"{above}.{name}".removeprefix(".") + suffix)
 
 
 def _sections_of(hint: Any) -> Iterator[tuple[Any, str]]:
-    for member in describe.branches(hint):
-        inner = describe.bare(member)
-        if describe.is_section(inner):
-            many = len(describe.branches(hint)) > 1
+    for member in descriptions.branches(hint):
+        inner = descriptions.bare(member)
+        if descriptions.is_section(inner):
+            many = len(descriptions.branches(hint)) > 1
             yield inner, f": {{{', '.join(inner.model_fields)}}}" if many else ""
-        elif typing.get_origin(inner) is list and describe.is_section(typing.get_args(inner)[0]):
+        elif typing.get_origin(inner) is list and descriptions.is_section(typing.get_args(inner)[0]):
             yield typing.get_args(inner)[0], "[]"
 
 
 def _row(name: str, hint: Any, model: Any) -> str:
     field = model.model_fields[name]
-    is_section = describe.is_section(describe.bare(describe.branches(hint)[0])) and len(describe.branches(hint)) == 1
+    is_section = (
+        descriptions.is_section(descriptions.bare(descriptions.branches(hint)[0]))
+        and len(descriptions.branches(hint)) == 1
+    )
     allowed = "a mapping, see below" if is_section else _allowed(hint)
     cells = (f"`{name}`", allowed, _default(field), field.description or (_summary(hint) if is_section else ""))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _summary(hint: Any) -> str:
-    return str(describe.bare(describe.branches(hint)[0]).__doc__).removesuffix(".")
+    return str(descriptions.bare(descriptions.branches(hint)[0]).__doc__).removesuffix(".")
 
 
 def _allowed(hint: Any) -> str:
-    row = next((describe.row_of(member) for member in describe.branches(hint) if describe.row_of(member)), None)
-    text = describe.allowed(hint)
-    if row and len(choices.names(row.table)) > describe.SHOWN:
+    row = next(
+        (descriptions.row_of(member) for member in descriptions.branches(hint) if descriptions.row_of(member)), None
+    )
+    text = descriptions.allowed(hint)
+    if row and len(registries.names(row.table)) > descriptions.SHOWN:
         text = text.replace("transfercli config schema lists them", "listed below")
     return text
 
@@ -132,7 +137,9 @@ def _plain(value: Any) -> str:
 
 def _tables() -> str:
     lines = ["## The tables\n", "| table | rows |", "| --- | --- |"]
-    lines += [f"| {table} | {', '.join(f'`{name}`' for name in choices.names(table))} |" for table in choices.TABLES]
+    lines += [
+        f"| {table} | {', '.join(f'`{name}`' for name in registries.names(table))} |" for table in registries.TABLES
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import ArtefactError
-from transfercli.runs import foreign
+from transfercli.runs import untrusted
 from transfercli.runs.folder import RunFolder, find_run, find_unfinished, is_label, read_record
-from transfercli.runs.foreign import check_closed, read_json
+from transfercli.runs.untrusted import check_closed, read_json
 
 FACTS = {
     "status": "completed",
@@ -64,7 +64,7 @@ def test_a_pipe_is_refused_and_not_waited_for(run: Path) -> None:
 
 
 def test_a_folder_of_countless_files_is_no_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(untrusted, "MAX_ENTRIES", 3)
     with pytest.raises(ArtefactError, match="more than 3 files"):
         check_closed(run)
 
@@ -100,7 +100,7 @@ def test_labels_are_two_names(text: str, fits: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"{", b'{"a": NaN}', b"[" * 100_000, b"9" * 5000, b"\xff", b'"' + b"x" * foreign.MAX_JSON + b'"']
+    "content", [b"{", b'{"a": NaN}', b"[" * 100_000, b"9" * 5000, b"\xff", b'"' + b"x" * untrusted.MAX_JSON + b'"']
 )
 def test_json_that_is_damaged_or_without_bounds_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(content)

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from transfercli.errors import UsageError
-from transfercli.runs.atomic import room_errors
+from transfercli.io.atomic import room_errors
 
 
 def check_file(path: Path, option: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import UsageError
-from transfercli.runs.places import check_file, check_folder
+from transfercli.runs.output_paths import check_file, check_folder
 
 
 def test_a_file_may_be_new_or_replaced(tmp_path: Path) -> None:

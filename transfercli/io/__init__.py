@@ -1,0 +1,1 @@
+"""Files and processes: atomic writes, bounded reads, checksums, child processes."""
