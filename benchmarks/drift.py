@@ -89,7 +89,7 @@ def one_pass(world: World) -> float:
     import numpy as np
     from PIL import Image
 
-    from transfercli.data.batches import ArraySource
+    from transfercli.data.batching.batches import ArraySource
     from transfercli.models.forward import forward
     from transfercli.workflows.model import load_run
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.cache_index import Entry
-from transfercli.data.segments import Segments, Space
+from transfercli.data.cache.index import Entry
+from transfercli.data.cache.segments import Segments, Space
 from transfercli.reporting import Events
 
 CLASSES, HIDDEN, BATCH = 5, 256, 32
@@ -58,7 +58,7 @@ def source(root: Path, entries: Iterable[Entry], width: int) -> Any:
 def gradients(features: Any, targets: np.ndarray, width: int) -> None:
     import keras
 
-    from transfercli.data.batches import Batches
+    from transfercli.data.batching.batches import Batches
     from transfercli.training.backend import pipeline
 
     layers = keras.layers.Dense(HIDDEN, activation="relu"), keras.layers.Dense(CLASSES)

@@ -12,11 +12,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from transfercli.config.schema import ComputeConfig, DataConfig
-from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Dataset
-from transfercli.data.decode import Geometry
+from transfercli.data.decoding.decode import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import DataRequest, load_dataset
+from transfercli.data.splitting.assignments import Assignments
 from transfercli.reporting import Events
 
 

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from transfercli.config.schema import ComputeConfig, DataConfig
-from transfercli.data.decode import Geometry, decode_file
+from transfercli.data.decoding.decode import Geometry, decode_file
 from transfercli.data.load import DataRequest, Examination, examine_dataset
-from transfercli.data.sources import IMAGE_EXTENSIONS, hidden
+from transfercli.data.sources.folders import IMAGE_EXTENSIONS, hidden
 from transfercli.reporting import Events
 
 MEMORY_BYTES = 3 * 1024**3  # of address space, each process; an image of 50 megapixels needs 150 MB a copy

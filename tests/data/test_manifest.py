@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Record
 from transfercli.data.manifest import (
     read_assignments,
@@ -17,6 +16,7 @@ from transfercli.data.manifest import (
     write_manifest,
     write_pixels,
 )
+from transfercli.data.splitting.assignments import Assignments
 from transfercli.errors import ArtefactError
 
 NAMES = st.binary(min_size=1, max_size=20).filter(lambda name: b"\0" not in name).map(os.fsdecode)

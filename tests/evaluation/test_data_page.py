@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from transfercli.data.check import Mislabelled, Problem, Report, Seen, Suspect
+from transfercli.data.quality.check import Mislabelled, Problem, Report, Seen, Suspect
 from transfercli.errors import UsageError
 from transfercli.evaluation.contact_sheets import GAP, TILE, chosen, contact_sheet
 from transfercli.evaluation.data_page import cell, sheet_name, write_page

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfercli.data.decode import Geometry, decode_file
+from transfercli.data.decoding.decode import Geometry, decode_file
 from transfercli.export.spec import ExportSpec
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.export.kinds import KINDS, turned
-from transfercli.data.decode import Geometry, decode_file
+from transfercli.data.decoding.decode import Geometry, decode_file
 from transfercli.export.spec import ExportSpec
 
 SIZE = (48, 32)

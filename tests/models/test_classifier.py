@@ -119,7 +119,7 @@ def test_names_of_weights_do_not_depend_on_what_was_built_before() -> None:
 
 
 def test_an_image_gives_the_same_bits_whatever_batch_it_came_in() -> None:
-    from transfercli.data.batches import ArraySource
+    from transfercli.data.batching.batches import ArraySource
     from transfercli.models.forward import forward
     from transfercli.reporting import Events
 

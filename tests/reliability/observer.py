@@ -25,7 +25,11 @@ STRACE = ["strace", "-f", "-qq", "-y", "-s", "4096", "-e", f"trace={CALLS}", "-e
 LINE = re.compile(r"^\d+ +(?P<call>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+|\?)")
 TEXT = re.compile(r'(?:AT_FDCWD<(?P<folder>[^>]*)>, |\d+<(?P<other>[^>]*)>, )?"(?P<path>(?:[^"\\]|\\.)*)"')
 MOST_RESIDENT = 400 * 2**20
-CHILDREN = ("transfercli.models.h5_reader", "transfercli.data.worker", "uname")  # the program's own, and Python's
+CHILDREN = (
+    "transfercli.models.h5_reader",
+    "transfercli.data.decoding.worker",
+    "uname",
+)  # the program's own, and Python's
 SYSTEM = (
     *("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev/null", "/dev/urandom", "/dev/tty"),
     *(sys.prefix, sys.base_prefix, os.fspath(PACKAGE / "transfercli")),

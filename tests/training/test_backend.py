@@ -6,7 +6,7 @@ import numpy as np
 
 
 def test_a_pipeline_is_made_once_and_serves_every_epoch_in_its_own_order() -> None:
-    from transfercli.data.batches import ArraySource, Batches
+    from transfercli.data.batching.batches import ArraySource, Batches
     from transfercli.training.backend import pipeline
 
     rows = np.arange(50, dtype=np.uint8).reshape(10, 5)

@@ -23,7 +23,7 @@ LABELS = tuple("01234")
 
 
 def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision="float32", **training):
-    from transfercli.data.batches import ArraySource, Batches
+    from transfercli.data.batching.batches import ArraySource, Batches
     from transfercli.models.classifier import Architecture, build_classifier
     from transfercli.training.backend import prepare
     from transfercli.training.progress import Plan

@@ -38,7 +38,7 @@ class World:
         return build_classifier(Architecture(base, (32, 32), 3, HeadConfig(**head), LABELS))
 
     def split(self, start: int, stop: int) -> Any:
-        from transfercli.data.batches import ArraySource
+        from transfercli.data.batching.batches import ArraySource
         from transfercli.data.dataset import Split
 
         names = tuple(f"{index:064x}" for index in range(start, stop))
@@ -46,8 +46,8 @@ class World:
 
     def stages(self, classifier: Any, **changes: Any) -> Any:
         from transfercli.config.schema import AugmentationConfig
-        from transfercli.data.augment import build
-        from transfercli.data.batches import Batches
+        from transfercli.data.batching.augment import build
+        from transfercli.data.batching.batches import Batches
         from transfercli.reporting import Events
         from transfercli.transfer.features import FeatureCache
         from transfercli.transfer.stages import PhaseStages, Training

@@ -165,7 +165,7 @@ def test_a_cache_that_breaks_on_the_way_leaves_the_same_views_in_memory(cached: 
 
 
 def test_a_kill_loses_what_was_computed_since_the_last_minute_only(cached: Any, monkeypatch: Any) -> None:
-    from transfercli.data.segments import Segments
+    from transfercli.data.cache.segments import Segments
     from transfercli.transfer import features
 
     monkeypatch.setattr(features, "KEEP_SECONDS", 0.0)

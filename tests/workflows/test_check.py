@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from transfercli.data.check import Report
+from transfercli.data.quality.check import Report
 from transfercli.errors import DataError, UsageError
 from transfercli.reporting import Events
 from transfercli.workflows.check import CheckRequest, check_data
@@ -240,8 +240,8 @@ def test_an_empty_class_folder_hides_nothing_of_the_others(place: Place) -> None
 
 
 def test_the_sides_are_those_that_a_training_would_use(place: Place) -> None:
-    from transfercli.data.assignments import Assignments
     from transfercli.data.manifest import write_assignments
+    from transfercli.data.splitting.assignments import Assignments
     from transfercli.workflows.job import TrainRequest, decide
 
     dataset = read_data(decide(TrainRequest("finetune", place.config(), place.folder / "runs")), Events())

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.data.batches import ArraySource
+from transfercli.data.batching.batches import ArraySource
 from transfercli.data.dataset import Split
 from transfercli.reporting import Events
 
@@ -45,7 +45,7 @@ def test_a_probe_weighs_classes_as_training_weighs_and_draws_them(
 
 
 def test_features_follow_from_the_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.data import decode
+    from transfercli.data.decoding import decode
     from transfercli.workflows.setup import feature_cache
 
     config = ExperimentConfig(name="n", data={"train": "d", "image_size": 32}, model={"base": "small_cnn"})

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from transfercli.config.loader import load
-from transfercli.data import keras_sets
 from transfercli.data.dataset import Record
 from transfercli.data.manifest import write_manifest
+from transfercli.data.sources.folders import keras_datasets
 from transfercli.errors import DataError
 from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
@@ -103,7 +103,7 @@ def test_the_backend_is_set_up_before_a_keras_set_is_read(tmp_path: Path, monkey
         raise DataError("no such set here")
 
     monkeypatch.setattr(backend, "prepare", lambda *_: order.append("prepare"))
-    monkeypatch.setattr(keras_sets, "load", stop)
+    monkeypatch.setattr(keras_datasets, "load", stop)
     (tmp_path / "run.json").write_text(
         json.dumps(
             {

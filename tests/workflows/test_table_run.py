@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from transfercli.data.columns import read_columns, write_columns
+from transfercli.data.sources.table_columns import read_columns, write_columns
 from transfercli.errors import ArtefactError, DataError
 from transfercli.evaluation.predictions import Predictions
 from transfercli.reporting import Events

@@ -79,7 +79,7 @@ def show(
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.config.loader import dump, load, resolve
-        from transfercli.data.listing import sides_inside
+        from transfercli.data.sources.listing import sides_inside
 
         loaded = load(config, overrides or ())
         resolved = resolve(loaded.config, command)
@@ -112,7 +112,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
     from transfercli.cli.survey import survey
     from transfercli.config import registries
     from transfercli.config.starter import UNKNOWN, starter
-    from transfercli.data.keras_sets import is_keras, row_of
+    from transfercli.data.sources.keras_datasets import is_keras, row_of
     from transfercli.io.atomic import room_errors, write_text
 
     names = registries.names("base")

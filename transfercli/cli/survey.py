@@ -21,7 +21,7 @@ def survey(data: str, folder: Path) -> Survey:
 
     Raises DataError where it does not exist, is no data set or holds no classes.
     """
-    from transfercli.data.tables import is_table
+    from transfercli.data.sources.tables import is_table
 
     if data.startswith("keras:"):
         return Survey(data, {}, None, ("test",))
@@ -37,7 +37,7 @@ def survey(data: str, folder: Path) -> Survey:
 
 
 def _folder(path: Path, named: str) -> Survey:
-    from transfercli.data.sources import check_filled, empty_classes, folder_items, side_folders, sub_folders
+    from transfercli.data.sources.folders import check_filled, empty_classes, folder_items, side_folders, sub_folders
 
     sides = side_folders(path)
     train = sides.get("train", path)

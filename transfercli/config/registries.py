@@ -16,8 +16,8 @@ TABLES = {
     "optimizer": ("transfercli.training.optimizers", "OPTIMIZERS"),
     "loss": ("transfercli.training.losses", "LOSSES"),
     "schedule": ("transfercli.training.schedules", "SCHEDULES"),
-    "augmentation": ("transfercli.data.augment", "PRESETS"),
-    "augmentation layer": ("transfercli.data.augment", "LAYERS"),
+    "augmentation": ("transfercli.data.batching.augment", "PRESETS"),
+    "augmentation layer": ("transfercli.data.batching.augment", "LAYERS"),
     "metric": ("transfercli.evaluation.metrics", "METRICS"),
     "format": ("transfercli.export.formats", "FORMATS"),
 }

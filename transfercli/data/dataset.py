@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from transfercli.data.assignments import Assignments
+from transfercli.data.splitting.assignments import Assignments
 
 # What a run did with the images of a side: an evaluation on those flatters it.
 KNOWN_BY = {"train": "trained", "validation": "chose its best epoch"}

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transfercli.config.schema import ComputeConfig
-from transfercli.data.cache import DiskCache, Store, cache_root, pixel_space
-from transfercli.data.cache_index import Entry, FileState
-from transfercli.data.conversation import WorkersUnavailableError
+from transfercli.data.cache.images import DiskCache, Store, cache_root, pixel_space
+from transfercli.data.cache.in_memory import Scratch
+from transfercli.data.cache.index import Entry, FileState
+from transfercli.data.cache.stored_images import StoredImages
 from transfercli.data.dataset import CacheCounts
-from transfercli.data.decode import Decoded, Geometry, array_sha256, decode_file, resize_array
-from transfercli.data.keras_sets import Arrays
-from transfercli.data.pixels import StoredImages
-from transfercli.data.pool import decode_files
-from transfercli.data.scratch import Scratch
-from transfercli.data.sources import Item
+from transfercli.data.decoding.decode import Decoded, Geometry, array_sha256, decode_file, resize_array
+from transfercli.data.decoding.pool import decode_files
+from transfercli.data.decoding.worker_client import WorkersUnavailableError
+from transfercli.data.sources.folders import Item
+from transfercli.data.sources.keras_datasets import Arrays
 from transfercli.errors import ConfigError
 from transfercli.reporting import Events
 

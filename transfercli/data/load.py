@@ -11,12 +11,16 @@ from typing import TypeVar
 import numpy as np
 
 from transfercli.config.schema import ComputeConfig, DataConfig
-from transfercli.data import keras_sets
-from transfercli.data.assignments import SIDES, Assignments
-from transfercli.data.cache import placed
+from transfercli.data.cache.images import placed
 from transfercli.data.dataset import Dataset, Record, Split
-from transfercli.data.decode import Geometry
-from transfercli.data.findings import (
+from transfercli.data.decoding.decode import Geometry
+from transfercli.data.ingest import Reading
+from transfercli.data.sources.folders import FROM_HERE, Item, absolute, keras_datasets, must_exist
+from transfercli.data.sources.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
+from transfercli.data.splitting.assignments import SIDES, Assignments
+from transfercli.data.splitting.copy_groups import Sample
+from transfercli.data.splitting.splits import Folds, Sides, assign
+from transfercli.data.validation import (
     RULES,
     Findings,
     Found,
@@ -26,11 +30,6 @@ from transfercli.data.findings import (
     split_of,
     warn_of_several_labels,
 )
-from transfercli.data.ingest import Reading
-from transfercli.data.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
-from transfercli.data.sources import FROM_HERE, Item, absolute, must_exist
-from transfercli.data.splits import Folds, Sides, assign
-from transfercli.data.units import Sample
 from transfercli.errors import DataError
 from transfercli.reporting import Events, counted
 
@@ -171,8 +170,8 @@ def read_recorded(records: Sequence[Record], root: str, folder: Path, reading: R
 
     Raises DataError where a `keras:` set cannot be loaded, or is another one.
     """
-    if keras_sets.is_keras(root):
-        listing = Listing([], [_chosen(keras_sets.load(root), records)])
+    if keras_datasets.is_keras(root):
+        listing = Listing([], [_chosen(keras_datasets.load(root), records)])
     else:
         base = base_folder(root, folder)
         listing = Listing([Item(absolute(r.path, base), r.path, r.label, r.split) for r in records])
@@ -196,7 +195,7 @@ def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Re
     return split_of(split, findings.usable, tuple(labels), findings.ingest)
 
 
-def _chosen(sides: Sequence[keras_sets.Arrays], records: Sequence[Record]) -> keras_sets.Arrays:
+def _chosen(sides: Sequence[keras_datasets.Arrays], records: Sequence[Record]) -> keras_datasets.Arrays:
     """The recorded rows of a `keras:` set, in their order."""
     whole = {part.side: part for part in sides}
     rows = []
@@ -205,7 +204,9 @@ def _chosen(sides: Sequence[keras_sets.Arrays], records: Sequence[Record]) -> ke
         if side not in whole or not number.isdecimal() or int(number) >= len(whole[side].images):
             raise DataError(f"the recorded image {record.path!r} is not in the Keras data set")
         rows.append(whole[side].images[int(number)])
-    return keras_sets.Arrays(records[0].split, np.stack(rows), [r.label for r in records], [r.path for r in records])
+    return keras_datasets.Arrays(
+        records[0].split, np.stack(rows), [r.label for r in records], [r.path for r in records]
+    )
 
 
 def _warn_moved(usable: Sequence[Found], sides: Sides, events: Events) -> None:

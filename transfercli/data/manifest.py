@@ -12,8 +12,8 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from transfercli.data.assignments import Assignments
 from transfercli.data.dataset import Record
+from transfercli.data.splitting.assignments import Assignments
 from transfercli.errors import ArtefactError
 from transfercli.io.atomic import write_text
 

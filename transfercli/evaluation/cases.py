@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.confident import suspects
+from transfercli.data.quality.confident_learning import suspects
 from transfercli.evaluation.compare import told_apart
 from transfercli.evaluation.predictions import Predictions
 
@@ -113,7 +113,7 @@ class Doubt:
 
 
 def doubtful_labels(predictions: Predictions) -> tuple[list[Doubt], int]:
-    """The likely label errors, by `data/confident.py`: the surest first, and how many there are in all."""
+    """The likely label errors, by `data/quality/confident_learning.py`: the surest first, and how many there are in all."""
     rows, guesses = suspects(predictions.probabilities, predictions.targets)
     cases = cases_of(predictions, rows)
     doubts = [Doubt(case, predictions.labels[guess]) for case, guess in zip(cases, guesses, strict=False)]

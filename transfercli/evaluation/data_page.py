@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.check import Pair, Report, Seen, Suspect, sizes
 from transfercli.data.dataset import Images
+from transfercli.data.quality.check import Pair, Report, Seen, Suspect, sizes
 from transfercli.evaluation.contact_sheets import chosen, contact_sheet, jpeg, png
 from transfercli.evaluation.page import environment
 from transfercli.evaluation.plots import clipped

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from transfercli.config.schema import AugmentationConfig
-from transfercli.data.augment import PRESETS
+from transfercli.data.batching.augment import PRESETS
 from transfercli.evaluation.compare import Comparison, compare
 from transfercli.evaluation.counts import Array
 from transfercli.evaluation.metrics import METRICS

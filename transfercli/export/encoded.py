@@ -1,4 +1,4 @@
-"""Encoded images -> uint8 tensors inside a TensorFlow graph, pixel for pixel as `data/decode.py` reads them.
+"""Encoded images -> uint8 tensors inside a TensorFlow graph, pixel for pixel as `data/decoding/decode.py` reads them.
 
 Exported models disagree with trained ones mostly because their preprocessing was left behind or differs by a grey
 level. JPEGs are turned upright as their EXIF data tells (`upright.py`); PNG and WebP files are taken as they stand.
@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from transfercli.data.decode import REDUCED_SIDE
+from transfercli.data.decoding.decode import REDUCED_SIDE
 from transfercli.export.resample import resample
 from transfercli.export.spec import ExportSpec
 from transfercli.export.upright import upright

@@ -23,7 +23,7 @@ def resample(image: Any, height: Any, width: Any, box: tuple[Span, Span] | None 
     """
     shape = tf.shape(image)
     rows, columns = box or ((0.0, tf.cast(shape[0], tf.float32)), (0.0, tf.cast(shape[1], tf.float32)))
-    # One axis after the other, the horizontal first, as data/decode.py does.
+    # One axis after the other, the horizontal first, as data/decoding/decode.py does.
     sideways = _pass(tf.transpose(image, (1, 0, 2)), width, columns)
     return _pass(tf.transpose(sideways, (1, 0, 2)), height, rows)
 

@@ -20,7 +20,7 @@ from transfercli.config.schema import ComputeConfig
 from transfercli.data.ingest import usable_cores
 
 if TYPE_CHECKING:
-    from transfercli.data.batches import Batches
+    from transfercli.data.batching.batches import Batches
 
 
 def prepare(compute: ComputeConfig, seed: int) -> str:

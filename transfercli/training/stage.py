@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import keras
 
-from transfercli.data.batches import Batches
+from transfercli.data.batching.batches import Batches
 from transfercli.models.forward import Rows
 from transfercli.training.phases import Phase
 

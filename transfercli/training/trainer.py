@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from transfercli.data.batches import Batches
+from transfercli.data.batching.batches import Batches
 from transfercli.errors import ConfigError, no_room
 from transfercli.models.classifier import Classifier, freeze_below
 from transfercli.models.forward import computing_in, forward

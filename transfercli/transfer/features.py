@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.data.batches import ArraySource
-from transfercli.data.cache_index import Entry, Index
+from transfercli.data.batching.batches import ArraySource
+from transfercli.data.cache.index import Entry, Index
+from transfercli.data.cache.rows import StoredRows
+from transfercli.data.cache.segments import Segments, private_folder
 from transfercli.data.dataset import Split
-from transfercli.data.rows import StoredRows
-from transfercli.data.segments import Segments, private_folder
 from transfercli.models.forward import Rows
 from transfercli.reporting import Events
 from transfercli.transfer.prefix import BATCH, Inputs, Prefix, computed

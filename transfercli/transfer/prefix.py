@@ -11,8 +11,8 @@ from typing import Protocol
 import keras
 import numpy as np
 
+from transfercli.data.cache.segments import Space
 from transfercli.data.dataset import Images
-from transfercli.data.segments import Space
 from transfercli.models.forward import computing_in
 from transfercli.models.surgery import Cut
 from transfercli.reporting import Events

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transfercli.data.batches import Source
+from transfercli.data.batching.batches import Source
 from transfercli.models.forward import forward
 from transfercli.models.tensors import assign_tensors, read_tensors
 from transfercli.reporting import Events

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from transfercli.config.schema import AugmentationConfig
-from transfercli.data.augment import Augment
-from transfercli.data.batches import Batches, Source
+from transfercli.data.batching.augment import Augment
+from transfercli.data.batching.batches import Batches, Source
 from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
 from transfercli.models.classifier import Classifier

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.batches import Source
+from transfercli.data.batching.batches import Source
 from transfercli.data.dataset import Split
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage

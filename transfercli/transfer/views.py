@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transfercli.config.schema import AugmentationConfig
-from transfercli.data.augment import VERSION, Augment
+from transfercli.data.batching.augment import VERSION, Augment
 from transfercli.data.dataset import Images
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.data.decode import Geometry
+from transfercli.data.decoding.decode import Geometry
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.trust import Trust
 from transfercli.export.apart import read_apart

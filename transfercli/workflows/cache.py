@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.config.schema import ComputeConfig
-from transfercli.data.cache import cache_root
-from transfercli.data.cache_care import clear, usage
-from transfercli.data.segments import KINDS
+from transfercli.data.cache.images import cache_root
+from transfercli.data.cache.maintenance import clear, usage
+from transfercli.data.cache.segments import KINDS
 
 
 def show_caches(folder: Path | None) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transfercli.data.keras_sets import is_keras
 from transfercli.data.manifest import read_manifest
-from transfercli.data.remaining import Remaining, read_remaining
+from transfercli.data.recorded_images import Remaining, read_remaining
+from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.io import atomic
 from transfercli.reporting import Events
 from transfercli.runs import record

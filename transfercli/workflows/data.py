@@ -20,7 +20,7 @@ from transfercli.runs.folder import splits_file
 from transfercli.workflows.model import image_size
 
 if TYPE_CHECKING:
-    from transfercli.data.batches import Batches
+    from transfercli.data.batching.batches import Batches
 
 TOLD = 20  # classes whose numbers fit on a line or two
 

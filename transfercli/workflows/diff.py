@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.data.dataset import Record
-from transfercli.data.diff import compare
 from transfercli.data.load import Examination
 from transfercli.data.manifest import read_manifest
+from transfercli.data.quality.diff import compare
 from transfercli.reporting import Events
 from transfercli.runs.folder import find_run
 from transfercli.workflows.check import examine

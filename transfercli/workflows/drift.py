@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.data import keras_sets
 from transfercli.data.dataset import Record, Split
-from transfercli.data.listing import base_folder
 from transfercli.data.load import load_recorded_split
 from transfercli.data.manifest import read_manifest
-from transfercli.data.sources import absolute
-from transfercli.data.unlabelled import list_unlabelled, load_unlabelled
+from transfercli.data.sources.folders import absolute, keras_datasets
+from transfercli.data.sources.listing import base_folder
+from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
 from transfercli.evaluation.drift import MOST, Seen, drift, sample
 from transfercli.reporting import Events, counted
@@ -153,7 +152,7 @@ def _held_out(trained: TrainedRun, records: Sequence[Record], events: Events) ->
 def _recorded(trained: TrainedRun, records: Sequence[Record], side: str, events: Events) -> Split:
     """At most `MOST` images of one side of the run; those whose files are gone since are passed over, and told."""
     root, wanted = trained.config.data.train, [one for one in records if one.split == side and not one.problem]
-    if not keras_sets.is_keras(root):
+    if not keras_datasets.is_keras(root):
         base = base_folder(root, trained.folder)
         there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as must_exist
         if len(there) < len(wanted):

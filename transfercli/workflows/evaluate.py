@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
-from transfercli.data.cache import placed
-from transfercli.data.columns import read_columns, table_columns
+from transfercli.data.cache.images import placed
 from transfercli.data.dataset import KNOWN_BY
-from transfercli.data.decode import Geometry
+from transfercli.data.decoding.decode import Geometry
 from transfercli.data.ingest import Reading
-from transfercli.data.keras_sets import is_keras
-from transfercli.data.listing import base_folder
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
-from transfercli.data.tables import is_table
+from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.data.sources.listing import base_folder
+from transfercli.data.sources.table_columns import read_columns, table_columns
+from transfercli.data.sources.tables import is_table
 from transfercli.errors import DataError
 from transfercli.reporting import Events, counted
 from transfercli.runs import record

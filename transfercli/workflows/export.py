@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfercli.config.schema import FileWeights, RunWeights
-from transfercli.data.keras_sets import is_keras
-from transfercli.data.listing import base_folder
-from transfercli.data.sources import absolute
+from transfercli.data.sources.folders import absolute
+from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.data.sources.listing import base_folder
 from transfercli.models.bases import BASES
 from transfercli.reporting import Events
 from transfercli.runs import record
@@ -90,7 +90,7 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
 
 def reference(trained: TrainedRun, split: Split, events: Events) -> Reference:
     """Up to 500 validation images, evenly taken, as pixels and as files, and what the run says of them."""
-    from transfercli.data.batches import ArraySource
+    from transfercli.data.batching.batches import ArraySource
     from transfercli.evaluation.trust import Trust
     from transfercli.export.exporter import Reference
     from transfercli.models.forward import forward

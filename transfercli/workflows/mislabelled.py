@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.data.check import Mislabelled, Report
-from transfercli.data.decode import Geometry
-from transfercli.data.findings import Findings, split_of
-from transfercli.data.mislabelled import find_mislabelled
+from transfercli.data.decoding.decode import Geometry
+from transfercli.data.quality.check import Mislabelled, Report
+from transfercli.data.quality.label_errors import find_mislabelled
+from transfercli.data.validation import Findings, split_of
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder, find_run

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.dropped import dropped
+from transfercli.data.decoding.stream import Decoder, Outcome, in_order
 from transfercli.data.ingest import usable_cores
-from transfercli.data.names import Feed, Named, named_images, names_on
-from transfercli.data.stream import Decoder, Outcome, in_order
+from transfercli.data.sources.inputs import Feed, Named, named_images, names_on
+from transfercli.data.sources.watch import dropped
 from transfercli.errors import DataError
 from transfercli.reporting import Events, counted
 from transfercli.workflows.answering import Answer, Source, find_source

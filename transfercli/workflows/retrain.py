@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transfercli.data.diff import compare
-from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_dataset
 from transfercli.data.manifest import read_manifest
+from transfercli.data.quality.diff import compare
+from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.errors import DataError, GateError, Interrupted
 from transfercli.evaluation.verdict import Verdict, judge
 from transfercli.export.formats import check_formats

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transfercli.data.cache import cache_root, placed
+from transfercli.data.cache.images import cache_root, placed
 from transfercli.errors import ConfigError
 from transfercli.reporting import Events
 from transfercli.runs.folder import read_record
@@ -15,8 +15,8 @@ from transfercli.workflows.model import batchnorm_trains, image_size
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
-    from transfercli.data.augment import Augment
-    from transfercli.data.batches import Batches, Source
+    from transfercli.data.batching.augment import Augment
+    from transfercli.data.batching.batches import Batches, Source
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
     from transfercli.training.checkpoints import Checkpoint, Checkpoints
@@ -133,7 +133,7 @@ def feature_cache(config: ExperimentConfig, folder: Path, events: Events) -> Fea
 
     folder: the one that the relative paths of the config start from.
     """
-    from transfercli.data.decode import Geometry
+    from transfercli.data.decoding.decode import Geometry
     from transfercli.transfer.features import FeatureCache
 
     compute = placed(config.compute, folder)
@@ -145,8 +145,8 @@ def feature_cache(config: ExperimentConfig, folder: Path, events: Events) -> Fea
 
 def training_for(config: ExperimentConfig, dataset: Dataset, labels: tuple[str, ...], events: Events) -> Training:
     """What all phases have in common, with the class weights and the order of batches that the config asks for."""
-    from transfercli.data.augment import build
-    from transfercli.data.batches import SAMPLINGS
+    from transfercli.data.batching.augment import build
+    from transfercli.data.batching.batches import SAMPLINGS
     from transfercli.training.backend import feature_precision
     from transfercli.transfer.stages import Training
 

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.data.columns import config_columns, write_columns
-from transfercli.data.keras_sets import is_keras
 from transfercli.data.load import load_dataset
+from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.data.sources.table_columns import config_columns, write_columns
 from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Events

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from transfercli.data.cache.images import DiskCache
+from transfercli.data.cache.index import Index
+from transfercli.data.cache.maintenance import clear
+from transfercli.data.decoding.decode import Geometry
+from transfercli.data.quality import file_header_store
+from transfercli.data.quality.file_headers import Head
+from transfercli.reporting import Events
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files whose heads are read from now on."""
+    files: list[str] = []
+    read = file_header_store.read_head
+    monkeypatch.setattr(file_header_store, "read_head", lambda file: (files.append(file), read(file))[1])
+    return files
+
+
+@pytest.fixture
+def digits(tmp_path: Path, png: Callable[[int], bytes]) -> list[tuple[str, str]]:
+    """Three files, of which the first two have one content, and the row of an array."""
+    for name, n in (("a.png", 0), ("b.png", 0), ("c.png", 1)):
+        (tmp_path / name).write_bytes(png(n))
+    return [*[(str(tmp_path / name), f"{n:064}") for name, n in (("a.png", 0), ("b.png", 0), ("c.png", 1))], ("", "x")]
+
+
+def test_a_content_is_opened_once_and_then_known(
+    digits: Any, opened: list[str], cache_folder: Path, events: Events
+) -> None:
+    DiskCache(cache_folder, Geometry(8, 8), 10**9).close()
+    first = file_header_store.heads_of(digits, cache_folder, events)
+    assert first == [Head("PNG"), Head("PNG"), Head("PNG"), Head()]
+    assert opened == [digits[0][0], digits[2][0]]
+    opened.clear()
+    assert file_header_store.heads_of(digits, cache_folder, events) == first
+    assert opened == []
+
+
+def test_without_a_cache_every_content_is_opened_each_time(digits: Any, opened: list[str], events: Events) -> None:
+    for _ in range(2):
+        file_header_store.heads_of(digits, None, events)
+    assert len(opened) == 4
+
+
+def test_a_file_that_cannot_be_read_is_asked_again(
+    digits: Any, opened: list[str], cache_folder: Path, events: Events
+) -> None:
+    DiskCache(cache_folder, Geometry(8, 8), 10**9).close()
+    shutil.move(digits[2][0], digits[2][0] + ".away")
+    assert file_header_store.heads_of(digits, cache_folder, events)[2] == Head()
+    shutil.move(digits[2][0] + ".away", digits[2][0])
+    assert file_header_store.heads_of(digits, cache_folder, events)[2] == Head("PNG")
+
+
+def test_clearing_the_cache_forgets_the_heads(digits: Any, cache_folder: Path, events: Events) -> None:
+    DiskCache(cache_folder, Geometry(8, 8), 10**9).close()
+    file_header_store.heads_of(digits, cache_folder, events)
+    clear(cache_folder)
+    index = Index(cache_folder)
+    assert index.heads([digits[0][1]]) == {}
+    index.close()

@@ -1,0 +1,152 @@
+"""Images of one group stay on one side, whatever is added and however copies join groups."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transfercli.data.dataset import Dataset
+from transfercli.data.splitting.copy_groups import Sample, key_of_group, units_of
+from transfercli.data.splitting.splits import assign
+from transfercli.errors import DataError
+
+Load = Callable[..., Dataset]
+HALVES = {"validation": 0.2, "test": 0.2}
+
+
+def pixels(n: int) -> str:
+    return key_of_group(f"pixels {n}")
+
+
+# An image: its pixels (few, so that copies occur), its class and its group (few also; 0 for none).
+images = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 2), st.integers(0, 12)), min_size=1, max_size=60)
+
+
+def samples_of(found: list[tuple[int, int, int]]) -> list[Sample]:
+    wide = [(1000 + 3 * n + label, label, 0) for label in range(3) for n in range(0, 30, 3)]  # every class has enough
+    return [
+        Sample(pixels(n), f"class{label}", group=f"person{group}" if group else "") for n, label, group in wide + found
+    ]
+
+
+@given(images, st.randoms(use_true_random=False))
+@settings(max_examples=150, deadline=None)
+def test_a_group_and_its_copies_stand_on_one_side_in_any_order(
+    found: list[tuple[int, int, int]], shuffler: random.Random
+) -> None:
+    samples = samples_of(found)
+    sides = assign(samples, HALVES, {})
+    for unit in units_of(samples):
+        assert len({sides.assignments[one] for one in unit.pixels}) == 1
+    together = defaultdict(set)
+    for sample, side in zip(samples, sides.sides, strict=True):
+        together[sample.group or sample.pixels].add(side)
+        together[sample.pixels].add(side)
+    assert all(len(found) == 1 for found in together.values())
+    mixed = samples.copy()
+    shuffler.shuffle(mixed)
+    assert assign(mixed, HALVES, {}).assignments == sides.assignments
+
+
+@given(images, images, st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_adding_files_never_moves_an_image_of_a_group(
+    before: list[tuple[int, int, int]], added: list[tuple[int, int, int]], exact: bool
+) -> None:
+    seed = 3 if exact else None
+    first = assign(samples_of(before), HALVES, {}, seed=seed)
+    second = assign(samples_of(before + added), HALVES, first.assignments, seed=seed)
+    assert first.assignments.items() <= second.assignments.items()
+
+
+def test_the_side_of_a_group_follows_from_its_name_and_not_from_its_images() -> None:
+    def side(first: int) -> str:
+        return assign(
+            [*samples_of([]), *(Sample(pixels(first + n), "class0", group="anna") for n in range(5))], HALVES, {}
+        ).assignments[pixels(first)]
+
+    assert side(5000) == side(6000) == side(7000)
+
+
+def test_a_copy_in_two_groups_joins_them() -> None:
+    units = units_of([Sample("a", "x", group="g"), Sample("b", "x", group="h"), Sample("a", "x", group="h")])
+    assert [(unit.pixels, unit.name) for unit in units] == [(("a", "b"), "g")]
+    assert units[0].key == min(key_of_group("g"), key_of_group("h"))
+
+
+def test_training_images_of_a_group_with_test_images_go_there() -> None:
+    pool = [Sample(pixels(n), f"class{n % 2}", group=f"p{n}") for n in range(20)]
+    found = assign([*pool, Sample(pixels(99), "class0", "test", "p4")], {"validation": 0.2}, {})
+    assert found.sides[4] == "test"
+    assert found.followed == {pixels(4)}
+    assert found.torn == ()
+
+
+def test_a_group_that_earlier_runs_tore_keeps_its_images_and_is_named() -> None:
+    pool = [Sample(pixels(n), f"class{n % 2}", group="p" if n < 3 else "") for n in range(20)]
+    earlier = {pixels(0): "train", pixels(1): "test"}
+    found = assign(pool, HALVES, earlier)
+    assert found.sides[:3] == ["train", "test", "test"]  # a new image of it goes to the stricter side
+    assert found.torn == ("p",)
+
+
+def test_a_class_with_fewer_groups_than_sides_is_named() -> None:
+    pool = [Sample(pixels(n), f"class{n % 2}", group="one" if n % 2 else f"g{n}") for n in range(30)]
+    with pytest.raises(DataError, match=r"'class1' has no group left .* 15 different images stand in 1 group "):
+        assign(pool, HALVES, {})
+
+
+@pytest.mark.parametrize("group", [r"^([^/]+/\d{3})", r"\w+/\d{3}"])
+def test_a_regular_expression_on_the_path_groups_by_its_first_group_or_all_that_matches(
+    tmp_path: Path, grow: Any, load: Load, events: Any, group: str
+) -> None:
+    dataset = load(grow(tmp_path / "images", {"cat": 80, "dog": 80}).parent, group=group)
+    sides = defaultdict(set)
+    for record in dataset.records:
+        sides[record.path[:7]].add(record.split)  # cat/000, cat/001, …: ten images each
+    assert all(len(found) == 1 for found in sides.values())
+    assert events.warnings == []
+
+
+def test_an_expression_that_matches_nothing_says_what_was_tried_and_one_that_misses_some_warns(
+    tmp_path: Path, grow: Any, load: Load, events: Any
+) -> None:
+    grow(tmp_path / "images", {"cat": 20, "dog": 20})
+    with pytest.raises(DataError, match=r"data.group: 'patient(.*)' is no column .* none of 40 paths .*'cat/0000.png'"):
+        load(tmp_path, group="patient(.*)")
+    load(tmp_path, group=r"cat/\d+")
+    assert "20 of 40 images are in no group by the regular expression" in events.warnings[0]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_column_of_the_table_groups(tmp_path: Path, grow: Any, load: Load, kind: str) -> None:
+    import json
+
+    grow(tmp_path / "images", {"cat": 40, "dog": 40})
+    rows = [
+        {"path": f"images/{label}/{first + n:04d}.png", "label": label, "who": n % 8}
+        for label, first in (("cat", 0), ("dog", 40))
+        for n in range(40)
+    ]
+    with (tmp_path / f"list.{kind}").open("w", newline="") as file:
+        if kind == "csv":
+            writer = csv.DictWriter(file, ["path", "label", "who"])
+            writer.writeheader()
+            writer.writerows(rows)
+        else:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+    dataset = load(tmp_path, f"list.{kind}", group="who")
+    split_of = {record.path: record.split for record in dataset.records}
+    sides = defaultdict(set)
+    for row in rows:
+        sides[row["who"]].add(split_of[str(row["path"])])
+    assert all(len(found) == 1 for found in sides.values())
+    assert {side for found in sides.values() for side in found} == {"train", "validation", "test"}

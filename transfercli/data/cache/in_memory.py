@@ -1,0 +1,82 @@
+"""Decoded pixels for this process alone: `compute.cache: off`, or no cache folder that can be written."""
+
+from __future__ import annotations
+
+import io
+import mmap
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from transfercli.data.cache.images import described, pixel_space
+from transfercli.data.cache.index import Entry, FileState
+from transfercli.data.cache.segments import checksum
+from transfercli.data.decoding.decode import Decoded, Geometry
+from transfercli.io.atomic import room_errors
+
+
+class Scratch:
+    """One nameless temporary file, mapped into memory: gone with the process, whatever ends it."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.space, self.trouble = pixel_space(geometry), ""
+        self._entries: dict[str, Entry] = {}
+        self._count = 0
+        self._view: np.ndarray | None = None
+        try:
+            self._file: io.IOBase | tempfile._TemporaryFileWrapper[bytes] = tempfile.TemporaryFile(  # noqa: SIM115
+                prefix="transfercli-"
+            )
+        except OSError:
+            self._file = io.BytesIO()
+
+    def known(self, files: Sequence[FileState]) -> list[str | None]:
+        return [None] * len(files)
+
+    def entries(self, keys: Sequence[str]) -> dict[str, Entry]:
+        return {key: self._entries[key] for key in keys if key in self._entries}
+
+    def entry(self, sha256: str) -> Entry | None:
+        return self._entries.get(sha256)
+
+    def add(self, decoded: Decoded) -> Entry:
+        entry = described(decoded)
+        if decoded.pixels is not None:
+            with room_errors(Path(tempfile.gettempdir())):
+                self._file.write(np.ascontiguousarray(decoded.pixels).data)
+            entry = replace(entry, segment="scratch", place=self._count, checksum=checksum(decoded.pixels))
+            self._count += 1
+        self._entries[entry.sha256] = entry
+        return entry
+
+    def remember(self, file: str, decoded: Decoded) -> None:
+        """Nothing outlives the process."""
+
+    def make_room(self, wanted: int) -> None:
+        """There is no bound but the disk's."""
+
+    def close(self) -> None:
+        """Nothing more is added: map what is there."""
+        if self._view is None and self._count:
+            with room_errors(Path(tempfile.gettempdir())):
+                self._file.flush()
+            if isinstance(self._file, io.BytesIO):
+                pixels = np.frombuffer(self._file.getbuffer(), np.uint8)
+            else:
+                size = self._count * self.space.row_bytes
+                pixels = np.frombuffer(mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ), np.uint8)
+                self._file.close()
+            self._view = pixels.reshape(-1, *self.space.shape)
+        elif self._view is None:
+            self._file.close()
+
+    def rows(self, segment: str) -> np.ndarray:
+        if self._view is None:
+            raise ValueError("nothing was added")
+        return self._view
+
+    def damaged(self, segment: str) -> None:
+        """Memory does not decay; a file on a failing disk is read from its originals each time."""

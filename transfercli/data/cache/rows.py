@@ -1,0 +1,84 @@
+"""Reading rows back from a store, each checked once, and made again where the store is damaged."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from transfercli.data.cache.index import Entry
+from transfercli.data.cache.segments import Space, checksum
+
+
+class RowStore(Protocol):
+    """Where rows of one space stand: `Segments`, or memory of this process alone."""
+
+    @property
+    def space(self) -> Space: ...
+    def rows(self, segment: str) -> np.ndarray: ...
+    def damaged(self, segment: str) -> None: ...
+
+
+class StoredRows(ABC):
+    """The rows of some entries, in their order.
+
+    A row's checksum is compared when it is first read by this process. Where it differs, or the segment is gone
+    (evicted by another process, say), the row is made again.
+    """
+
+    def __init__(self, store: RowStore, entries: Sequence[Entry]) -> None:
+        self._store, self._space = store, store.space
+        names = sorted({entry.segment for entry in entries})
+        number = {name: i for i, name in enumerate(names)}
+        self._segments = names
+        self._segment = np.array([number[entry.segment] for entry in entries], np.int32)
+        self._place = np.array([entry.place for entry in entries], np.int64)
+        self._checksum = np.array([entry.checksum for entry in entries], np.uint32)
+        self._checked = np.zeros(len(entries), bool)
+        self._mended: dict[int, np.ndarray] = {}
+        for name in names:  # a mapped segment stays readable when another process evicts it
+            with contextlib.suppress(OSError, ValueError):
+                store.rows(name)
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    @abstractmethod
+    def _remake(self, index: int) -> np.ndarray:
+        """The row of an entry, made again from what it came from; raises DataError where that cannot be done."""
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """[n, *shape] in the type of the space, a copy."""
+        indices = np.asarray(indices, np.int64)
+        out = np.empty((len(indices), *self._space.shape), self._space.dtype)
+        segments = self._segment[indices]
+        for segment in np.unique(segments):
+            where = np.flatnonzero(segments == segment)
+            self._read_segment(self._segments[segment], indices[where], where, out)
+        return out
+
+    def _read_segment(self, segment: str, indices: np.ndarray, where: np.ndarray, out: np.ndarray) -> None:
+        try:
+            out[where] = self._store.rows(segment)[self._place[indices]]
+        except (OSError, ValueError, IndexError):
+            self._store.damaged(segment)
+            for index, slot in zip(indices, where, strict=True):
+                out[slot] = self._mend(int(index))
+            return
+        unchecked = ~self._checked[indices]
+        for index, slot in zip(indices[unchecked], where[unchecked], strict=True):
+            if int(index) not in self._mended and checksum(out[slot]) == self._checksum[index]:
+                self._checked[index] = True
+                continue
+            if int(index) not in self._mended:
+                self._store.damaged(segment)
+            out[slot] = self._mend(int(index))
+
+    def _mend(self, index: int) -> np.ndarray:
+        """Kept in memory: damage is rare, and one row is small."""
+        if index not in self._mended:
+            self._mended[index] = self._remake(index)
+        return self._mended[index]
