@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from transfercli.config.schema import HeadConfig
-from transfercli.evaluation.explain import explain
+from transfercli.evaluation.explain.attribution import explain
 from transfercli.evaluation.predictions import Predictions
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import Architecture, build_classifier

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.evaluation.cases import to_look_at
-from transfercli.evaluation.heat import Explanation
+from transfercli.evaluation.examples import to_look_at
+from transfercli.evaluation.explain.heatmaps import Explanation
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.report import ReportContext
+from transfercli.evaluation.report.report import ReportContext
+from transfercli.evaluation.report.write import write_evaluation
 from transfercli.evaluation.result import evaluate
-from transfercli.evaluation.write import write_evaluation
 
 
 def predictions(images: int, classes: int) -> Predictions:

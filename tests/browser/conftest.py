@@ -78,16 +78,16 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of everything that one can hold: 1,000 digits, heats, slices, corruptions, failed gates, odd names."""
-    from transfercli.evaluation.corruptions import CORRUPTIONS, SEVERITIES
+    from transfercli.evaluation.confidence.trust import judged, learn_trust
+    from transfercli.evaluation.explain.heatmaps import Explanation
     from transfercli.evaluation.gates import resolve
-    from transfercli.evaluation.heat import Explanation
     from transfercli.evaluation.predictions import Predictions
-    from transfercli.evaluation.report import ReportContext, render_report
+    from transfercli.evaluation.report.report import ReportContext, render_report
     from transfercli.evaluation.result import evaluate
-    from transfercli.evaluation.robustness import measured, robustness
+    from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
+    from transfercli.evaluation.robustness.score import measured, robustness
+    from transfercli.evaluation.robustness.tta import averaged, gained, views
     from transfercli.evaluation.slices import by_thirds
-    from transfercli.evaluation.trust import judged, learn_trust
-    from transfercli.evaluation.tta import averaged, gained, views
 
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
@@ -140,7 +140,7 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def comparison_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A better challenger; an image of it is gone, and class names are hostile."""
     from tests.evaluation.duels import duels
-    from transfercli.evaluation.compare_page import render_comparisons
+    from transfercli.evaluation.report.compare_page import render_comparisons
 
     path = tmp_path_factory.mktemp("comparison") / "page.html"
     names = tuple(f"<b>digit {number}</b>" for number in range(10))
@@ -152,7 +152,7 @@ def comparison_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def comparisons_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A worse and a better challenger."""
     from tests.evaluation.duels import duels
-    from transfercli.evaluation.compare_page import render_comparisons
+    from transfercli.evaluation.report.compare_page import render_comparisons
 
     path = tmp_path_factory.mktemp("comparisons") / "page.html"
     path.write_text(render_comparisons(duels(), "test", "transfercli runs compare a b c"), encoding="utf-8")

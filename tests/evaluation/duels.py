@@ -9,11 +9,11 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from transfercli.evaluation.cases import changes
-from transfercli.evaluation.compare import compare
-from transfercli.evaluation.compare_page import Duel
+from transfercli.evaluation.examples import changes
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.thumbnails import data_address
+from transfercli.evaluation.report.compare_page import Duel
+from transfercli.evaluation.report.thumbnails import data_address
+from transfercli.evaluation.statistics.paired import compare
 
 NAMES = tuple(f"digit {number}" for number in range(10))
 CONFIG = [

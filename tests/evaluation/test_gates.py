@@ -6,7 +6,7 @@ import pytest
 
 from transfercli.errors import ConfigError, UsageError
 from transfercli.evaluation.gates import Gate, from_config, parse, resolve
-from transfercli.evaluation.metrics import METRICS
+from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.result import evaluate
 

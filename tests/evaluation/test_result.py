@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from transfercli.errors import DataError
 from transfercli.evaluation.gates import parse
-from transfercli.evaluation.metrics import METRICS
+from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.result import evaluate
 

@@ -19,7 +19,12 @@ from typing import Any
 IMPORTED = (
     *("keras", "tensorflow", "matplotlib.figure", "transfercli.cli.app", "transfercli.workflows.train"),
     *("transfercli.training.trainer", "transfercli.transfer.stages", "transfercli.transfer.trial"),
-    *("transfercli.evaluation.plots", "transfercli.evaluation.batch_picture", "scipy.optimize", "sklearn.linear_model"),
+    *(
+        "transfercli.evaluation.report.plots",
+        "transfercli.evaluation.report.batch_picture",
+        "scipy.optimize",
+        "sklearn.linear_model",
+    ),
 )
 PATIENCE = 120.0  # seconds a trial may take
 

@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from transfercli.cli.app import app
-from transfercli.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.tta import views
+from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
+from transfercli.evaluation.robustness.tta import views
 from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run, read_split

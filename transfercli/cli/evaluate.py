@@ -141,7 +141,7 @@ def confused(labels: list[str], matrix: list[list[int]]) -> list[tuple[str, str,
     """(true class, what it was taken for, images), the most frequent mistakes first."""
     import numpy as np
 
-    from transfercli.evaluation.cases import most_confused
+    from transfercli.evaluation.examples import most_confused
 
     found = most_confused(np.asarray(matrix, np.int64), tuple(labels))
     return [(one.truth, one.predicted, one.images) for one in found]

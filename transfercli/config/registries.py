@@ -18,7 +18,7 @@ TABLES = {
     "schedule": ("transfercli.training.schedules", "SCHEDULES"),
     "augmentation": ("transfercli.data.batching.augment", "PRESETS"),
     "augmentation layer": ("transfercli.data.batching.augment", "LAYERS"),
-    "metric": ("transfercli.evaluation.metrics", "METRICS"),
+    "metric": ("transfercli.evaluation.metrics.registry", "METRICS"),
     "format": ("transfercli.export.formats", "FORMATS"),
 }
 

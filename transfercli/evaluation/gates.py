@@ -10,9 +10,9 @@ from typing import Any
 
 from transfercli.config.registries import nearest
 from transfercli.errors import ConfigError, TransferError, UsageError
-from transfercli.evaluation.counts import PER_CLASS
-from transfercli.evaluation.intervals import Interval
-from transfercli.evaluation.metrics import METRICS
+from transfercli.evaluation.metrics.confusion import PER_CLASS
+from transfercli.evaluation.metrics.registry import METRICS
+from transfercli.evaluation.statistics.intervals import Interval
 
 # What a gate is held against: the metric's value, or the end of its interval that is nearer to failing.
 GATE_ON = ("point", "lower")

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.errors import DataError
-from transfercli.evaluation.counts import PER_CLASS, confusion_matrix, count
 from transfercli.evaluation.gates import Gate, check
-from transfercli.evaluation.intervals import Interval, intervals
-from transfercli.evaluation.metrics import METRICS
-from transfercli.evaluation.one_class import one_class
+from transfercli.evaluation.metrics.confusion import PER_CLASS, confusion_matrix, count
+from transfercli.evaluation.metrics.per_class import one_class
+from transfercli.evaluation.metrics.registry import METRICS
+from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.sample import Sample
 from transfercli.evaluation.slices import Slice
+from transfercli.evaluation.statistics.intervals import Interval, intervals
 
 SHOWN = ("accuracy", "macro_f1")
 

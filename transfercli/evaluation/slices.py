@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.evaluation.cases import Reader
+from transfercli.evaluation.examples import Reader
 
 READ_AT_ONCE = 256
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of ITU-R BT.601, as Pillow turns colours grey

@@ -12,7 +12,7 @@ import numpy as np
 
 from transfercli.data.decoding.decode import Geometry
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.trust import Trust
+from transfercli.evaluation.confidence.trust import Trust
 from transfercli.export.apart import read_apart
 from transfercli.export.formats import FORMATS, Format, check_installed
 from transfercli.export.seal import check_seal

@@ -60,7 +60,7 @@ def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], c
         report = replace(report, mislabelled=mislabelled(report, findings, config, request.runs, events))
     result = report.as_result()
     if request.report is not None:
-        from transfercli.evaluation.data_page import write_page
+        from transfercli.evaluation.report.data_page import write_page
 
         result["report"] = str(write_page(request.report, report, images, config.name, events))
     return result, report

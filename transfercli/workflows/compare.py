@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from transfercli.evaluation.compare import Comparison
     from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.statistics.paired import Comparison
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _held(
     request: CompareRequest,
     events: Events,
 ) -> Held:
-    from transfercli.evaluation.compare import compare, paired
+    from transfercli.evaluation.statistics.paired import compare, paired
 
     same = _same_files(champion, challenger, request.split)
     before, after = paired(*(each.of(same(each.paths)) for each in said))

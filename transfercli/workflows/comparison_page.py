@@ -18,13 +18,13 @@ from transfercli.workflows.model import read_run_config
 from transfercli.workflows.spelling import run_words, runs_option, spelled, told
 
 if TYPE_CHECKING:
-    from transfercli.evaluation.compare_page import Duel
+    from transfercli.evaluation.report.compare_page import Duel
     from transfercli.workflows.compare import CompareRequest, Held
 
 
 def write_comparison_page(path: Path, held: Sequence[Held], request: CompareRequest, events: Events) -> None:
     """Write the page of all comparisons at once, whole or not at all."""
-    from transfercli.evaluation.compare_page import most_shown, render_comparisons
+    from transfercli.evaluation.report.compare_page import most_shown, render_comparisons
 
     most = most_shown(len(held))
     duels = [_duel(one, request.split, most, events) for one in held]
@@ -33,8 +33,8 @@ def write_comparison_page(path: Path, held: Sequence[Held], request: CompareRequ
 
 
 def _duel(held: Held, split: str, most: int, events: Events) -> Duel:
-    from transfercli.evaluation.cases import changes
-    from transfercli.evaluation.compare_page import Duel
+    from transfercli.evaluation.examples import changes
+    from transfercli.evaluation.report.compare_page import Duel
 
     fixed, broken = changes(held.before, held.after, most)
     runs = (held.champion, held.challenger)
@@ -62,7 +62,7 @@ def pictures_of(
 
     The first of the runs that still finds an image as it recorded it shows it.
     """
-    from transfercli.evaluation.thumbnails import data_address
+    from transfercli.evaluation.report.thumbnails import data_address
 
     pictures: dict[str, str] = {}
     lost: dict[str, str] = {}

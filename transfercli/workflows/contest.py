@@ -22,9 +22,9 @@ from transfercli.workflows.passes import probabilities_of
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Record, Split
-    from transfercli.evaluation.compare import Comparison
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.result import Evaluation
+    from transfercli.evaluation.statistics.paired import Comparison
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, events: Even
 
     Raises `DataError` where no honest test image is left.
     """
-    from transfercli.evaluation.compare import paired
     from transfercli.evaluation.gates import from_config
-    from transfercli.evaluation.verdict import as_told, contest
+    from transfercli.evaluation.statistics.paired import paired
+    from transfercli.evaluation.statistics.promotion import as_told, contest
 
     records, left_out = locked_test(champion, challenger, events)
     new = load_run(challenger, events)

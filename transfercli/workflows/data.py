@@ -90,7 +90,7 @@ def tell_classes(split: Split, weights: np.ndarray | None, sampling: str, events
 
 def draw_batch(path: Path, batches: Batches, labels: tuple[str, ...], *, grey: bool) -> None:
     """Draw the first batch of the first epoch, unless a run that goes on has it already."""
-    from transfercli.evaluation.batch_picture import batch_png
+    from transfercli.evaluation.report.batch_picture import batch_png
 
     if not path.exists():
         batches.set_epoch(1)

@@ -17,7 +17,7 @@ from transfercli.data.sources.folders import absolute, keras_datasets
 from transfercli.data.sources.listing import base_folder
 from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
-from transfercli.evaluation.drift import MOST, Seen, drift, sample
+from transfercli.evaluation.statistics.shift_tests import MOST, Seen, drift, sample
 from transfercli.reporting import Events, counted
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.evaluate import reading_for

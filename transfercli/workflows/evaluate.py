@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Record, Split
     from transfercli.evaluation.gates import Gate
     from transfercli.evaluation.predictions import Predictions
-    from transfercli.evaluation.report import ReportContext
+    from transfercli.evaluation.report.report import ReportContext
     from transfercli.evaluation.result import Evaluation
     from transfercli.evaluation.slices import Slice
 
@@ -57,11 +57,11 @@ def evaluate_split(
     trained: TrainedRun, split: Split, gates: Sequence[Gate], request: EvaluateRequest, events: Events
 ) -> tuple[Evaluation, Predictions]:
     """Predict, measure and write the files; the targets of the split are indices of the run's labels."""
-    from transfercli.evaluation.explain import explain
+    from transfercli.evaluation.confidence.trust import Trust, judged
+    from transfercli.evaluation.explain.attribution import explain
     from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.report.write import write_evaluation
     from transfercli.evaluation.result import evaluate
-    from transfercli.evaluation.trust import Trust, judged
-    from transfercli.evaluation.write import write_evaluation
 
     config, run = trained.config, trained.run
     known = known_images(split, read_manifest(run.dataset), events) if request.data else {}
@@ -152,7 +152,7 @@ def read_slices(
 
 
 def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) -> ReportContext:
-    from transfercli.evaluation.report import ReportContext
+    from transfercli.evaluation.report.report import ReportContext
     from transfercli.training import history
 
     facts, run = read_record(trained.run), trained.run

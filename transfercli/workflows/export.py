@@ -47,7 +47,7 @@ class ExportCall:
 
 def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     """The contract's result of `export`, and its `card`; `ExportRejected`, which carries both, where one lost much."""
-    from transfercli.evaluation.trust import Trust
+    from transfercli.evaluation.confidence.trust import Trust
     from transfercli.export.exporter import ExportRejected, ExportRequest, check_places, export_formats
     from transfercli.export.formats import check_formats
     from transfercli.export.spec import ExportSpec
@@ -91,7 +91,7 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
 def reference(trained: TrainedRun, split: Split, events: Events) -> Reference:
     """Up to 500 validation images, evenly taken, as pixels and as files, and what the run says of them."""
     from transfercli.data.batching.batches import ArraySource
-    from transfercli.evaluation.trust import Trust
+    from transfercli.evaluation.confidence.trust import Trust
     from transfercli.export.exporter import Reference
     from transfercli.models.forward import forward
 

@@ -27,7 +27,7 @@ from transfercli.workflows.spelling import spelled
 if TYPE_CHECKING:
     import numpy as np
 
-    from transfercli.evaluation.trust import Trust
+    from transfercli.evaluation.confidence.trust import Trust
     from transfercli.models.classifier import Architecture, Classifier
     from transfercli.training.checkpoints import Checkpoint
     from transfercli.transfer.transplant import Transplant
@@ -237,7 +237,7 @@ def load_run(run: RunFolder, events: Events) -> TrainedRun:
 
     Raises `ArtefactError` where a part is missing, damaged or of another shape.
     """
-    from transfercli.evaluation.trust import read_trust
+    from transfercli.evaluation.confidence.trust import read_trust
     from transfercli.training.backend import prepare
 
     config, labels = read_run_config(run), read_labels(run)

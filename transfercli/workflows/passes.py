@@ -27,6 +27,6 @@ def probabilities_of(trained: TrainedRun, split: Split, events: Events, stage: s
 
 def calibrated(trained: TrainedRun, logits: np.ndarray) -> np.ndarray:
     """Logits [N, C], or [N, 1] of a sigmoid head, to float32 probabilities [N, C] at the run's temperature."""
-    from transfercli.evaluation.trust import Trust
+    from transfercli.evaluation.confidence.trust import Trust
 
     return (trained.trust or Trust()).judge(logits).probabilities.astype("float32")

@@ -12,7 +12,7 @@ from transfercli.data.manifest import read_manifest
 from transfercli.data.quality.diff import compare
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.errors import DataError, GateError, Interrupted
-from transfercli.evaluation.verdict import Verdict, judge
+from transfercli.evaluation.statistics.promotion import Verdict, judge
 from transfercli.export.formats import check_formats
 from transfercli.reporting import Events
 from transfercli.runs import champions, decisions

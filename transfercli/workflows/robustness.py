@@ -15,7 +15,7 @@ from transfercli.workflows.passes import probabilities_of
 if TYPE_CHECKING:
     from transfercli.data.dataset import Images, Split
     from transfercli.evaluation.predictions import Predictions
-    from transfercli.evaluation.tta import View
+    from transfercli.evaluation.robustness.tta import View
     from transfercli.workflows.asked import EvaluateRequest
     from transfercli.workflows.model import TrainedRun
 
@@ -34,8 +34,8 @@ def beside(
 
 def corrupted(trained: TrainedRun, split: Split, plain: Predictions, events: Events) -> dict[str, Any]:
     """As `evaluation.robustness.robustness` gives it: one pass for each corruption and severity."""
-    from transfercli.evaluation.corruptions import CORRUPTIONS, SEVERITIES
-    from transfercli.evaluation.robustness import measured, robustness
+    from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
+    from transfercli.evaluation.robustness.score import measured, robustness
     from transfercli.workflows.model import image_size
 
     seed, size = trained.config.seed, image_size(trained.config)
@@ -50,7 +50,7 @@ def corrupted(trained: TrainedRun, split: Split, plain: Predictions, events: Eve
 
 def augmented(trained: TrainedRun, split: Split, plain: Predictions, events: Events) -> dict[str, Any]:
     """As `evaluation.tta.gained` gives it: one pass for each view but the first, which is the plain one."""
-    from transfercli.evaluation.tta import averaged, gained, mirrors, views
+    from transfercli.evaluation.robustness.tta import averaged, gained, mirrors, views
 
     taken = views(mirrors(trained.config.augmentation))
     passes = _Passes(trained, split, "tta", len(taken) - 1, events)

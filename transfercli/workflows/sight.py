@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transfercli.evaluation.drift import Seen
+from transfercli.evaluation.statistics.shift_tests import Seen
 from transfercli.reporting import Events
 from transfercli.workflows.model import TrainedRun
 from transfercli.workflows.passes import calibrated

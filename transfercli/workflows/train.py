@@ -131,7 +131,7 @@ def train_epochs(job: Job, setup: Setup, events: Events) -> None:
 
 
 def finish(job: Job, setup: Setup, watch: Stopwatch) -> Result:
-    from transfercli.evaluation.plots import history_png
+    from transfercli.evaluation.report.plots import history_png
     from transfercli.training import history
 
     lines = history.read(job.run.metrics)

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from transfercli.data.quality.check import Mislabelled, Problem, Report, Seen, Suspect
+from transfercli.errors import UsageError
+from transfercli.evaluation.report.contact_sheets import GAP, TILE, chosen, contact_sheet
+from transfercli.evaluation.report.data_page import cell, sheet_name, write_page
+from transfercli.reporting import Events
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7 * 7 }}",
+    "=HYPERLINK(1)",
+    "../../escape",
+    "[red]\x1b[2J\u202e\udce9",
+    "a\nb,\"c'",
+    "x" * 500,
+)
+
+
+class Digits:
+    """Rows of scikit-learn's digits, as ingest would hand them on."""
+
+    def __init__(self, count: int) -> None:
+        levels = np.rint(load_digits().images[:count] * 255 / 16).astype(np.uint8)
+        self.pixels = np.repeat(levels[..., None], 3, axis=3)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        return self.pixels[indices].copy()
+
+
+class Page(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def report_of(labels: Sequence[str], **more: object) -> Report:
+    seen = [Seen(f"{label}/{n}", label, "train", str(n), 8, 8) for n, label in enumerate(labels)]
+    names = sorted(set(labels))
+    counts = {label: {"train": list(labels).count(label)} for label in names}
+    parts = {"problems": (), "duplicates": (), "near": ()} | more
+    return Report(seen, labels=names, counts=counts, **parts)  # type: ignore[arg-type]
+
+
+def written(folder: Path, report: Report) -> tuple[Page, list[list[str]]]:
+    write_page(folder, report, Digits(len(report.seen)), "digits", Events())
+    with (folder / "problems.csv").open(encoding="utf-8", newline="") as file:
+        return Page((folder / "index.html").read_text("utf-8")), list(csv.reader(file))
+
+
+def test_the_page_is_one_offline_file_with_every_section_and_a_sheet_a_class(tmp_path: Path) -> None:
+    report = report_of(
+        ["cat"] * 3 + ["dog"] * 2, duplicates=[(0, 3)], near=[(1, 2)], problems=[Problem("cat/x", "zero bytes", False)]
+    )
+    page, rows = written(tmp_path, report)
+    assert {attrs.get("id") for tag, attrs in page.tags if tag == "section"} == {
+        "verdict", "classes", "problems", "copies", "labels", "sizes", "sheets",
+    }  # fmt: skip
+    links = [attrs[key] or "" for _, attrs in page.tags for key in ("src", "href") if key in attrs]
+    files = {link for link in links if not link.startswith(("data:", "#"))}
+    assert files == {"problems.csv", "sheets/0000-cat.png", "sheets/0001-dog.png"}
+    assert all((tmp_path / name).is_file() for name in files)
+    assert "Training would take this data" in page.text
+    assert "1 with other labels or across splits" in page.text
+    assert ["duplicate", "cat/0", "dog/3", "other labels"] in rows
+    assert ["near duplicate", "cat/1", "cat/2", ""] in rows
+    assert ["problem", "cat/x", "", "zero bytes (left out)"] in rows
+
+
+def test_the_likely_mislabelled_are_shown_with_both_names_and_listed_uncut(tmp_path: Path) -> None:
+    suspects = [Suspect(n, "dog", 0.9) for n in range(70)]
+    report = report_of(["cat"] * 80 + ["dog"] * 5, mislabelled=Mislabelled(suspects, "digits/1"))
+    page, rows = written(tmp_path, report)
+    assert "70 images of 85" in page.text
+    assert "digits/1" in page.text
+    assert page.text.count("→ dog") == 60
+    assert "The first 60 are shown" in page.text
+    assert ["likely mislabelled", "cat/69", "dog", "labelled cat; 90.0% sure"] in rows
+
+
+def test_why_nobody_looked_for_mislabelled_images_is_told_without_absolute_paths(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, report_of(["cat"], mislabelled=Mislabelled(why_not="no run 'c' under /home/ann/runs")))
+    assert "Not looked for: no run 'c' under …/runs." in page.text
+
+
+def test_hostile_names_are_text_and_leave_the_folder_alone(tmp_path: Path) -> None:
+    labels = [label for label in HOSTILE for _ in range(2)]
+    report = report_of(
+        labels,
+        problems=[Problem(name, name, True) for name in HOSTILE],
+        duplicates=[(0, 2)],
+        unusual=[4],
+        refusals=list(HOSTILE),
+        hints=[""] * len(HOSTILE),
+        missing={"test": list(HOSTILE)},
+        mislabelled=Mislabelled([Suspect(n, name, 0.5) for n, name in enumerate(HOSTILE)], HOSTILE[0]),
+    )
+    page, rows = written(tmp_path / "report", report)
+    assert not {tag for tag, _ in page.tags} & {"script", "iframe", "object"}
+    assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)]
+    assert "<script>alert(1)</script>" in page.text
+    assert "{{ 7 * 7 }}" in page.text
+    html = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert not set("\x1b\u202e\udce9") & set(html)
+    assert not [value for row in rows for value in row if value.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert not [value for row in rows for value in row if any(ord(letter) < 32 for letter in value)]
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    names = sorted(path.name for path in (tmp_path / "report" / "sheets").iterdir())
+    assert len(names) == len(HOSTILE)
+    assert all(name.isascii() and len(name) < 60 for name in names)
+
+
+def test_a_path_may_be_broken_after_a_slash_and_stays_one_text(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, report_of(["cat"], problems=[Problem("cat/<b>/1.png", "zero bytes", False)]))
+    assert "cat/<wbr>&lt;b&gt;/<wbr>1.png" in (tmp_path / "index.html").read_text("utf-8")
+    assert "cat/<b>/1.png" in page.text
+
+
+def test_no_absolute_path_leaves_the_machine(tmp_path: Path) -> None:
+    told = "data.train: 'x' does not exist (looked for '/home/zebulon/x')"
+    report = report_of(["cat"], refusals=[told], hints=[""])
+    written(tmp_path, report)
+    assert "zebulon" not in (tmp_path / "index.html").read_text() + (tmp_path / "problems.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("plain", "plain"),
+        ("=1+1", "'=1+1"),
+        ("  @x", "'  @x"),
+        ("\t-1", "\ufffd-1"),
+        ("+a,b", '"\'+a,b"'),
+        ('say "x"', '"say ""x"""'),
+        ("a\nb", "a\ufffdb"),
+        (3, "3"),
+    ],
+)
+def test_a_cell_is_never_a_formula_and_always_one_line(value: object, expected: str) -> None:
+    assert cell(value) == expected
+
+
+def test_data_of_which_nothing_could_be_read_has_a_page_that_says_so(tmp_path: Path) -> None:
+    report = Report([], [], [], [], [], ["data.train: 'x' does not exist"], ["give a folder"])
+    write_page(tmp_path, report, None, "digits", Events())
+    text = Page((tmp_path / "index.html").read_text("utf-8")).text
+    assert "Training would refuse this data" in text
+    assert "give a folder" in text
+
+
+def test_sheets_of_an_earlier_check_go_and_other_files_stay(tmp_path: Path) -> None:
+    written(tmp_path, report_of(["cat", "dog"]))
+    (tmp_path / "sheets" / "mine.png").write_bytes(b"mine")
+    written(tmp_path, report_of(["cat", "cat"]))
+    assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == ["0000-cat.png", "mine.png"]
+
+
+def test_a_report_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write"):
+        written(tmp_path / "file" / "below", report_of(["cat"]))
+
+
+def test_a_contact_sheet_shows_the_pixels_in_order(tmp_path: Path) -> None:
+    images = Digits(13)
+    sheet = contact_sheet(images, np.arange(13))
+    assert sheet.shape == (2 * (TILE + GAP) + GAP, 10 * (TILE + GAP) + GAP, 3)
+    for row in (0, 12):
+        line, column = divmod(row, 10)
+        top, left = GAP + line * (TILE + GAP), GAP + column * (TILE + GAP)
+        tile = Image.fromarray(sheet[top : top + TILE, left : left + TILE]).resize((8, 8), Image.Resampling.NEAREST)
+        assert np.array_equal(np.asarray(tile), images.pixels[row])
+
+
+def test_images_of_a_large_class_are_chosen_evenly() -> None:
+    rows = np.arange(100, 1100)
+    picked = chosen(rows, 10)
+    assert picked.tolist() == [100, 211, 322, 433, 544, 655, 766, 877, 988, 1099]
+    assert np.array_equal(chosen(rows[:5], 10), rows[:5])
+
+
+def test_sheet_names_are_unique_and_harmless() -> None:
+    assert sheet_name(3, "cat") == "0003-cat.png"
+    assert sheet_name(4, "../猫") == "0004.png"
+    assert sheet_name(5, "a/b\\c:d") == "0005-a-b-c-d.png"

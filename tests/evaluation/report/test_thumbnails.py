@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from transfercli.evaluation.report.thumbnails import data_address, thumbnails
+
+
+def _open(address: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(address.split(",", 1)[1])))
+
+
+def test_a_small_image_keeps_every_pixel(digit_images: np.ndarray) -> None:
+    address = data_address(digit_images[0])
+    assert address.startswith("data:image/png;base64,")
+    np.testing.assert_array_equal(np.asarray(_open(address)), digit_images[0])
+
+
+def test_a_large_image_becomes_small_and_keeps_its_shape() -> None:
+    address = data_address(np.full((300, 600, 3), 128, np.uint8))
+    assert address.startswith("data:image/jpeg;base64,")
+    assert _open(address).size == (128, 64)
+
+
+@pytest.mark.parametrize("side", [32, 300])
+def test_thumbnails_carry_no_metadata(side: int) -> None:
+    picture = _open(data_address(np.zeros((side, side, 3), np.uint8)))
+    assert len(picture.getexif()) == 0
+    assert not {"exif", "comment", "icc_profile", "Software", "xmp"} & set(picture.info)
+
+
+def test_each_index_is_read_once(digit_images: np.ndarray) -> None:
+    asked: list[int] = []
+
+    def read(indices: np.ndarray) -> np.ndarray:
+        asked.extend(indices.tolist())
+        return digit_images[indices]
+
+    found = thumbnails([5, 3, 5], read)
+    assert sorted(found) == [3, 5]
+    assert asked == [3, 5]
+    np.testing.assert_array_equal(np.asarray(_open(found[5])), digit_images[5])
+    assert thumbnails([], read) == {}

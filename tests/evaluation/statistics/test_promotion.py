@@ -1,0 +1,128 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.statistics.paired import Comparison, Difference
+from transfercli.evaluation.statistics.promotion import as_told, contest, judge
+
+CLASSES = 4
+
+
+def compared(low, gain, high):
+    found = Difference(0.8, 0.8 + gain, gain, (low, high), 0.12)
+    return Comparison("accuracy", 0.9, 60, {"accuracy": found, "recall[cat]": found}, 0.5, ("a", "b"), ("c",), None)
+
+
+def predictions(targets, right):
+    """The true class where `right`, the next one elsewhere."""
+    said = np.where(right, targets, (targets + 1) % CLASSES)
+    probabilities = np.full((len(targets), CLASSES), 0.1)
+    probabilities[np.arange(len(targets)), said] = 0.7
+    return Predictions(tuple(map(str, range(len(targets)))), tuple("abcd"), targets, probabilities)
+
+
+@pytest.mark.parametrize(
+    "low, gain, high, min_gain, decision",
+    [
+        (0.01, 0.05, 0.09, 0.0, "promoted"),
+        (0.01, 0.05, 0.09, 0.05, "promoted"),
+        (0.01, 0.05, 0.09, 0.06, "kept"),
+        (0.0, 0.05, 0.10, 0.0, "kept"),
+        (-0.02, 0.0, 0.02, 0.0, "kept"),
+        (-0.10, -0.05, 0.0, 0.0, "kept"),
+        (-0.10, -0.05, -0.01, 0.0, "rejected"),
+    ],
+)
+def test_a_gain_must_be_sure_and_large_enough_and_a_loss_sure(low, gain, high, min_gain, decision):
+    assert judge(compared(low, gain, high), [], min_gain).decision == decision
+
+
+@pytest.mark.parametrize(
+    "low, high, by_chance, decision",
+    [
+        (0.01, 0.09, 0.05, "promoted"),
+        (0.01, 0.09, 0.06, "kept"),
+        (-0.09, -0.01, 0.95, "rejected"),
+        (-0.09, -0.01, 0.94, "kept"),
+    ],
+)
+def test_what_the_interval_says_must_be_rare_by_chance_too(low, high, by_chance, decision):
+    verdict = judge(replace(compared(low, (low + high) / 2, high), by_chance=by_chance), [], 0.0)
+    assert verdict.decision == decision
+    assert (decision != "kept") or "6.0% of random swaps" in verdict.reason
+
+
+def test_where_less_is_better_a_fall_is_a_gain():
+    found = Difference(0.5, 0.4, -0.1, (-0.15, -0.05), 0.12)
+    fallen = replace(compared(0, 0, 0), metric="log_loss", metrics={"log_loss": found})
+    assert judge(fallen, [], 0.0).decision == "promoted"
+    assert as_told(fallen)["gain"] == 0.1
+
+
+def test_without_a_champion_the_first_that_meets_its_gates_is_one():
+    assert judge(None, [], 0.0).decision == "first"
+
+
+@pytest.mark.parametrize("against", [None, compared(0.01, 0.05, 0.09)])
+def test_a_gate_that_is_not_met_rejects_whatever_was_gained(against):
+    verdict = judge(against, ["accuracy is 0.85, wanted >= 0.9"], 0.0)
+    assert verdict.decision == "rejected"
+    assert "accuracy is 0.85" in verdict.reason
+
+
+def test_no_gain_says_what_gain_these_images_could_have_shown():
+    assert "0.1200" in judge(compared(-0.02, 0.0, 0.02), [], 0.0).reason
+
+
+def test_a_metric_that_is_not_defined_decides_nothing():
+    unknown = replace(compared(0, 0, 0), metrics={"accuracy": Difference(None, None, None, None, None)})
+    assert judge(unknown, [], 0.0).decision == "kept"
+
+
+def test_the_same_answers_are_kept_whatever_they_are():
+    targets = np.arange(40) % CLASSES
+    one = predictions(targets, targets < 2)
+    found = contest(one, one, "accuracy", 0.95, 0)
+    assert judge(found, [], 0.0).decision == "kept"
+    assert as_told(found)["gain"] == 0
+
+
+def test_what_is_told_has_each_class_and_the_images_that_tell_the_two_apart():
+    told = as_told(compared(0.01, 0.05, 0.09))
+    assert (told["fixed"], told["broken"], told["images"]) == (2, 1, 60)
+    assert told["per_class"] == [{"label": "cat", "champion": 0.8, "challenger": pytest.approx(0.85)}]
+
+
+def decisions(gain, seeds, images=200, accuracy=0.8, changed=0.16):
+    """What is decided about challengers that answer `changed` of the images in another way, truly better by `gain`."""
+    found = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        targets = rng.integers(CLASSES, size=images)
+        draw = rng.random(images)
+        # Of all images: those only the challenger has right, those only the champion has, and those that both have.
+        fixed, broken = (changed + gain) / 2, (changed - gain) / 2
+        only_challenger, only_champion = draw < fixed, (draw >= fixed) & (draw < fixed + broken)
+        both = draw >= 1 - (accuracy - broken)
+        one, other = (predictions(targets, only | both) for only in (only_champion, only_challenger))
+        found.append(judge(contest(one, other, "accuracy", 0.95, seed), [], 0.0).decision)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("images, changed", [(200, 0.16), (200, 0.04), (60, 0.1)])
+def test_of_200_challengers_that_are_no_better_at_most_16_are_promoted(images, changed):
+    assert decisions(0.0, range(200), images, changed=changed).count("promoted") <= 16
+
+
+@pytest.mark.slow
+def test_of_200_challengers_that_are_10_points_better_at_least_190_are_promoted():
+    assert decisions(0.1, range(200)).count("promoted") >= 190
+
+
+@pytest.mark.slow
+def test_a_gain_of_3_points_shows_at_60_images_about_one_time_in_five():
+    promoted = decisions(0.03, range(200), images=60, changed=0.1).count("promoted")
+    assert 10 <= promoted <= 60

@@ -1,0 +1,125 @@
+"""The drift tests on real digits: quiet where nothing has changed, loud where something has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
+from transfercli.evaluation.statistics import shift_tests as module
+from transfercli.evaluation.statistics.shift_tests import (
+    Seen,
+    class_mix_test,
+    classifier_test,
+    drift,
+    lower_bound,
+    mmd_test,
+    sample,
+)
+
+TESTS = ("classifier", "mmd", "class_mix", "confidence")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Any:
+    """Pixels [1797, 64], a model's probabilities for them (it learnt from 200 others), and their classes."""
+    pixels, classes = load_digits(return_X_y=True)
+    model = LogisticRegression(max_iter=300).fit(pixels[:200], classes[:200])
+    return pixels[200:], model.predict_proba(pixels[200:]), classes[200:], model
+
+
+def seen(digits: Any, rows: np.ndarray) -> Seen:
+    return Seen(digits[0][rows], digits[1][rows])
+
+
+@pytest.mark.slow
+def test_two_random_halves_reject_as_often_as_they_may(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PERMUTATIONS", 199)
+    rng, found = np.random.default_rng(0), []
+    for number in range(200):
+        rows = rng.permutation(len(digits[0]))[:160]
+        result = drift(seen(digits, rows[:100]), seen(digits, rows[100:]), number)
+        found.append([*(result["tests"][name]["p_value"] for name in TESTS), result["drifted"], result["score"] > 0])
+    values = np.array(found)
+    # 10 of 200 are expected at 5%: 19 or more come in 1 of 200 suites, 2 or fewer in 1 of 400, were the seed not fixed
+    rejected = (values[:, :4] <= 0.05).sum(axis=0)
+    assert (rejected <= 18).all(), rejected
+    assert (rejected[:3] >= 3).all(), rejected
+    assert 0.4 < values[:, :2].mean() < 0.6
+    assert values[:, 4].sum() <= 18
+    assert values[:, 5].sum() <= 18
+
+
+@pytest.mark.parametrize("change", ["inverted", "brightened", "other classes"])
+def test_a_real_shift_is_found(digits: Any, change: str) -> None:
+    pixels, probabilities, classes, model = digits
+    rows = np.random.default_rng(1).permutation(len(pixels))
+    old, new = rows[:500], rows[500:600]
+    if change == "other classes":
+        old, new = old[classes[old] < 5], new[classes[new] >= 5]
+        recent = Seen(pixels[new], probabilities[new])
+    else:
+        shifted = 16 - pixels[new] if change == "inverted" else np.minimum(16, pixels[new] + 4)
+        recent = Seen(shifted, model.predict_proba(shifted))
+    result = drift(Seen(pixels[old], probabilities[old]), recent, 0)
+    assert result["drifted"] is True
+    assert result["score"] > 0.4
+    assert result["tests"]["classifier"]["p_value"] < 0.001
+    assert result["tests"]["mmd"]["p_value"] == pytest.approx(0.001)
+
+
+def test_the_same_seed_gives_the_same_numbers(digits: Any) -> None:
+    sides = seen(digits, np.arange(100)), seen(digits, np.arange(100, 180))
+    assert drift(*sides, 3) == drift(*sides, 3)
+
+
+def test_few_images_prove_nothing_and_break_nothing(digits: Any) -> None:
+    for images in (1, 2, 3):
+        result = drift(seen(digits, np.arange(100)), seen(digits, np.arange(200, 200 + images)), 0)
+        assert result["score"] == 0
+        assert result["tests"]["classifier"] == {"accuracy": None, "auc": None, "auc_lower": None, "p_value": 1.0}
+    assert mmd_test(digits[0][:50], digits[0][50:51], 0) == {"value": None, "p_value": 1.0}
+
+
+def test_features_that_are_all_alike_have_not_drifted() -> None:
+    same = np.ones((30, 4), np.float32)
+    assert classifier_test(same, same, 0).auc == 0.5
+    assert mmd_test(same, same, 0)["p_value"] == 1.0
+
+
+def test_the_mmd_is_that_of_its_definition(digits: Any) -> None:
+    old, new = digits[0][:7], digits[0][7:12] + 3
+    both = np.concatenate([old, new])
+    squares = ((both[:, None] - both[None]) ** 2).sum(axis=2)
+    kernel = np.exp(-squares / np.median(squares[np.triu_indices(12, 1)]))
+    within = [(part.sum() - len(part)) / (len(part) * (len(part) - 1)) for part in (kernel[:7, :7], kernel[7:, 7:])]
+    assert mmd_test(old, new, 0)["value"] == pytest.approx(sum(within) - 2 * kernel[:7, 7:].mean())
+
+
+def test_the_class_mix_is_that_of_the_table() -> None:
+    from scipy.stats import chi2_contingency
+
+    eye = np.eye(3)
+    old, new = eye[[0] * 30 + [1] * 20 + [2] * 10], eye[[0] * 10 + [1] * 10 + [2] * 20]
+    found = class_mix_test(old, new, 0)
+    assert found["chi_square"] == pytest.approx(chi2_contingency([[30, 20, 10], [10, 10, 20]]).statistic)
+    assert found["total_variation"] == pytest.approx(1 / 3)
+    assert found["psi"] > 0.25
+    assert found["recent"] == [0.25, 0.25, 0.5]
+
+
+def test_the_bound_of_an_auc_is_careful_where_few_images_are_told_apart_without_fault() -> None:
+    assert 0.5 < lower_bound(1.0, 5) < 0.7
+    assert 0.99 < lower_bound(1.0, 1000) < 1
+    assert lower_bound(0.5, 100) < 0.5
+
+
+def test_a_sample_is_bounded_rising_and_the_same_every_time() -> None:
+    rows = sample(20_000, 2000, 7)
+    assert len(np.unique(rows)) == 2000
+    assert (np.diff(rows) > 0).all()
+    assert (rows == sample(20_000, 2000, 7)).all()
+    assert sample(5, 2000, 7).tolist() == [0, 1, 2, 3, 4]

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from transfercli.evaluation.examples import (
+    SHOWN,
+    changes,
+    doubtful_labels,
+    least_sure,
+    most_confused,
+    to_look_at,
+    typically_right,
+    worst_mistakes,
+)
+from transfercli.evaluation.metrics.confusion import confusion_matrix
+from transfercli.evaluation.predictions import Predictions
+
+
+def test_the_worst_mistakes_are_wrong_and_surest_first(digits: Predictions) -> None:
+    cases = worst_mistakes(digits)
+    wrong = digits.predicted != digits.targets
+    assert len(cases) == min(SHOWN, wrong.sum())
+    assert not any(case.right for case in cases)
+    assert [case.confidence for case in cases] == sorted(digits.confidence[wrong], reverse=True)[:SHOWN]
+    first = cases[0]
+    assert first.path == digits.paths[first.index]
+    assert first.truth == digits.labels[digits.targets[first.index]]
+    assert first.truth_probability == digits.probabilities[first.index, digits.targets[first.index]]
+
+
+def test_the_least_sure_may_be_right(digits: Predictions) -> None:
+    cases = least_sure(digits)
+    assert [case.confidence for case in cases] == sorted(digits.confidence)[:SHOWN]
+    assert {case.right for case in cases} == {True, False}
+
+
+def test_changes_are_those_on_which_the_two_differ_most_first() -> None:
+    champion, challenger = (
+        Predictions(tuple("abcde"), ("x", "y"), np.zeros(5, int), np.array([[right, 1 - right] for right in rights]))
+        for rights in ([0.4, 0.1, 0.9, 0.2, 0.9], [0.6, 0.9, 0.3, 0.3, 0.8])
+    )
+    fixed, broken = changes(champion, challenger)
+    assert [(one.champion.path, one.challenger.path) for one in fixed] == [("b", "b"), ("a", "a")]
+    assert [one.champion.confidence for one in fixed] == [0.9, 0.6]
+    assert [(one.champion.right, one.challenger.right, one.challenger.path) for one in broken] == [(True, False, "c")]
+    assert [one.challenger.path for one in changes(champion, challenger, most=1)[0]] == ["b"]
+
+
+def test_equals_keep_the_order_of_the_split() -> None:
+    tied = Predictions(tuple("abc"), ("x", "y"), np.array([1, 1, 1]), np.full((3, 2), 0.5))
+    assert [case.path for case in worst_mistakes(tied)] == ["a", "b", "c"]
+
+
+def test_the_most_confused_pairs_leave_out_the_diagonal(digits: Predictions) -> None:
+    matrix = confusion_matrix(digits.targets, digits.predicted, 10)
+    pairs = most_confused(matrix, digits.labels)
+    assert pairs[0].images == (matrix - np.diag(np.diag(matrix))).max()
+    assert all(pair.truth != pair.predicted for pair in pairs)
+    row = digits.labels.index(pairs[0].truth)
+    assert pairs[0].share == pairs[0].images / matrix[row].sum()
+    assert most_confused(np.diag([3, 4]), ("x", "y")) == []
+
+
+def test_of_each_class_some_right_answers_of_middle_confidence_are_shown(digits: Predictions) -> None:
+    cases = typically_right(digits)
+    assert all(case.right for case in cases)
+    assert Counter(case.truth for case in cases) == dict.fromkeys(digits.labels, 2)  # 24 places, ten classes
+    zero = np.sort(digits.confidence[(digits.targets == 0) & (digits.predicted == 0)])
+    shown = [case.confidence for case in cases if case.truth == digits.labels[0]]
+    assert zero[len(zero) // 3] <= min(shown)
+    assert max(shown) <= zero[-len(zero) // 3]
+
+
+def test_where_nothing_is_right_none_is_shown() -> None:
+    wrong = Predictions(("a", "b"), ("x", "y"), np.array([0, 1]), np.array([[0.1, 0.9], [0.9, 0.1]]))
+    assert typically_right(wrong) == []
+
+
+def test_each_part_of_what_to_look_at_has_some_of_each_kind(digits: Predictions) -> None:
+    indices = to_look_at(digits)
+    assert len(indices) == len(set(indices))
+    worst, unsure, right = (rule(digits) for rule in (worst_mistakes, least_sure, typically_right))
+    assert indices[:3] == [worst[0].index, unsure[0].index, right[0].index]
+    assert set(indices) == {case.index for case in (*worst, *unsure, *right)}
+
+
+def test_a_label_that_the_model_contradicts_is_doubted(digits: Predictions) -> None:
+    sure = int(np.argmax(digits.confidence))
+    targets = digits.targets.copy()
+    targets[sure] = (targets[sure] + 1) % 10
+    doubts, count = doubtful_labels(Predictions(digits.paths, digits.labels, targets, digits.probabilities))
+    assert doubts[0].case.index == sure
+    assert doubts[0].likely == digits.labels[digits.predicted[sure]]
+    assert count >= len(doubts)

@@ -1,0 +1,237 @@
+"""The table of metrics. To add one, add a row: `evaluate`, gates, the config schema, the report and the tests follow.
+
+Every row agrees with scikit-learn (the tests hold it to 1e-9) but is computed here, with NumPy alone: a thousand
+resamples have to be vectorised, and a class without images must not warn. Where no value is defined, the value is NaN,
+`null` in JSON.
+
+Macro averages run over the classes that have images in the split (scikit-learn's `labels=` of those): a class that the
+split does not hold has no recall and no F1 to average. An image mistaken for such a class still costs its own class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from transfercli.evaluation.metrics.confusion import Array, Counts, Targets, macro, ratio
+from transfercli.evaluation.metrics.ranking import mean_of_defined
+from transfercli.evaluation.metrics.registry import confusion as per_class
+from transfercli.evaluation.metrics.weighted import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where a metric's values lie, both ends included."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"from {self.low:g} to {self.high:g}" if math.isfinite(self.high) else f"of at least {self.low:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row. `rule` gives [R] for a Sample of R versions of the predictions."""
+
+    name: str
+    doc: str
+    reference: str
+    rule: Callable[[Sample], Array]
+    higher_is_better: bool = True
+    bounds: Bounds = Bounds()
+
+    def function(self, targets: Targets, probabilities: Array) -> float:
+        """The value for targets int [N] and probabilities float64 [N, C]; NaN where it is not defined."""
+        return float(self.rule(Sample.whole(targets, probabilities))[0])
+
+
+def of_counts(rule: Callable[[Counts], Array]) -> Callable[[Sample], Array]:
+    """A metric of right, predicted and true images: `rule` takes Counts with arrays [R, C] and gives [R]."""
+    return lambda sample: rule(sample.counts)
+
+
+def of_images(rule: Callable[[Targets, Array], Array]) -> Callable[[Sample], Array]:
+    """A mean over images: `rule` takes targets and probabilities and gives [N]."""
+    return lambda sample: sample.mean(rule(sample.targets, sample.probabilities))
+
+
+def value_of(name: str, targets: Targets, probabilities: Array) -> float | None:
+    """The metric's value as a plain number, or None where it is not defined."""
+    value = METRICS[name].function(targets, probabilities)
+    return value if math.isfinite(value) else None
+
+
+def _accuracy(counts: Counts) -> Array:
+    return ratio(counts.right.sum(axis=-1), counts.support.sum(axis=-1))
+
+
+def _weighted_f1(counts: Counts) -> Array:
+    scores = np.where(counts.support > 0, per_class.f1(counts), 0.0)
+    return ratio((scores * counts.support).sum(axis=-1), counts.support.sum(axis=-1))
+
+
+def _macro_f1(counts: Counts) -> Array:
+    return macro(per_class.f1(counts), counts)
+
+
+def _macro_precision(counts: Counts) -> Array:
+    return macro(per_class.precision(counts), counts)
+
+
+def _macro_recall(counts: Counts) -> Array:
+    return macro(per_class.recall(counts), counts)
+
+
+def _cohen_kappa(counts: Counts) -> Array:
+    total = counts.support.sum(axis=-1)
+    chance = ratio((counts.predicted * counts.support).sum(axis=-1), total**2)
+    return ratio(_accuracy(counts) - chance, 1 - chance)
+
+
+def _mcc(counts: Counts) -> Array:
+    total = counts.support.sum(axis=-1)
+    covariance = counts.right.sum(axis=-1) * total - (counts.predicted * counts.support).sum(axis=-1)
+    spread = (total**2 - (counts.predicted**2).sum(axis=-1)) * (total**2 - (counts.support**2).sum(axis=-1))
+    return ratio(covariance, np.sqrt(spread), 0.0)
+
+
+def _top5(targets: Targets, probabilities: Array) -> Array:
+    rows = np.arange(len(targets))
+    mine = probabilities[rows, targets][:, None]
+    earlier = np.arange(probabilities.shape[1]) < targets[:, None]
+    rank = ((probabilities > mine) | ((probabilities == mine) & earlier)).sum(axis=1)
+    return (rank < 5).astype(np.float64)
+
+
+def log_losses(targets: Targets, probabilities: Array) -> Array:
+    """float64 [N]: what each image adds to the log loss."""
+    tiny = np.finfo(np.float64).eps
+    return -np.log(np.clip(probabilities[np.arange(len(targets)), targets], tiny, 1 - tiny))
+
+
+def _brier(targets: Targets, probabilities: Array) -> Array:
+    classes = probabilities.shape[1]
+    # |p - y|^2 = |p|^2 - 2 p_truth + 1 needs no second array of the size of the probabilities.
+    squares = np.einsum("nc,nc->n", probabilities, probabilities)
+    distance = np.maximum(squares - 2 * probabilities[np.arange(len(targets)), targets] + 1, 0.0)
+    return distance / 2 if classes == 2 else distance
+
+
+def _roc_auc(sample: Sample) -> Array:
+    # Of two classes the second one is scored, as in scikit-learn: both have the same area.
+    areas = sample.ranked.roc_auc
+    return mean_of_defined(areas[:, 1:] if areas.shape[1] == 2 else areas)
+
+
+def _average_precision(sample: Sample) -> Array:
+    return mean_of_defined(sample.ranked.average_precision)
+
+
+def _ece(sample: Sample) -> Array:
+    error: Array = np.abs(sample.gaps).sum(axis=1)
+    return error
+
+
+METRICS: dict[str, Metric] = {
+    row.name: row
+    for row in (
+        Metric(
+            "accuracy",
+            "fraction of images whose most probable class is the true one",
+            "scikit-learn accuracy_score",
+            of_counts(_accuracy),
+        ),
+        Metric(
+            "top5_accuracy",
+            "fraction whose true class is among the five most probable (1 with five classes or fewer)",
+            "scikit-learn top_k_accuracy_score",
+            of_images(_top5),
+        ),
+        Metric(
+            "balanced_accuracy",
+            "mean recall of the classes in the split",
+            "scikit-learn balanced_accuracy_score",
+            of_counts(_macro_recall),
+        ),
+        Metric(
+            "macro_f1",
+            "mean F1 of the classes in the split",
+            "scikit-learn f1_score, average macro",
+            of_counts(_macro_f1),
+        ),
+        Metric(
+            "weighted_f1",
+            "mean F1 of the classes, weighted by their images",
+            "scikit-learn f1_score, average weighted",
+            of_counts(_weighted_f1),
+        ),
+        Metric(
+            "macro_precision",
+            "mean precision of the classes in the split; 0 for one never predicted",
+            "scikit-learn precision_score, average macro",
+            of_counts(_macro_precision),
+        ),
+        Metric(
+            "macro_recall",
+            "mean recall of the classes in the split",
+            "scikit-learn recall_score, average macro",
+            of_counts(_macro_recall),
+        ),
+        Metric(
+            "log_loss",
+            "mean negative natural logarithm of the true class's probability",
+            "scikit-learn log_loss",
+            of_images(log_losses),
+            higher_is_better=False,
+            bounds=Bounds(high=math.inf),
+        ),
+        Metric(
+            "brier",
+            "mean squared distance of the probabilities from the truth, 0 to 2; halved for two classes",
+            "Brier 1950; scikit-learn brier_score_loss",
+            of_images(_brier),
+            higher_is_better=False,
+            bounds=Bounds(high=2.0),
+        ),
+        Metric(
+            "roc_auc",
+            "area under the ROC curve, each class against the rest, mean of the classes on both sides",
+            "scikit-learn roc_auc_score, ovr, average macro",
+            _roc_auc,
+        ),
+        Metric(
+            "average_precision",
+            "area under the precision-recall curve, each class against the rest, mean",
+            "scikit-learn average_precision_score, average macro",
+            _average_precision,
+        ),
+        Metric(
+            "cohen_kappa",
+            "agreement beyond chance",
+            "Cohen 1960; scikit-learn cohen_kappa_score",
+            of_counts(_cohen_kappa),
+            bounds=Bounds(low=-1.0),
+        ),
+        Metric(
+            "mcc",
+            "Matthews correlation of truth and prediction; 0 where either is a single class",
+            "Gorodkin 2004; scikit-learn matthews_corrcoef",
+            of_counts(_mcc),
+            bounds=Bounds(low=-1.0),
+        ),
+        Metric(
+            "ece",
+            "mean gap between confidence and accuracy, 15 bins of equal mass",
+            "Guo et al. 2017; Nixon et al. 2019",
+            _ece,
+            higher_is_better=False,
+        ),
+    )
+}

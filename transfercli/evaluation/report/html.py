@@ -1,0 +1,77 @@
+"""What the pages of this folder have in common: the templates' environment, and how values are written in them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from transfercli.evaluation.report.plots import clipped
+from transfercli.redaction import hide_paths
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def script(name: str) -> tuple[Any, str]:
+    """The text of a script of this folder, and the hash by which a page's policy lets it alone run."""
+    from markupsafe import Markup
+
+    text = (TEMPLATES / name).read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    return Markup(text), f"sha256-{digest}"
+
+
+def environment() -> Any:
+    """Jinja2 for the pages of this folder: what is put in is escaped, and names become one printable line."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "fixed": _fixed,
+        "percent": lambda value: f"{100 * value:.1f}%",
+        "name": lambda text, length=60: clipped(str(text), length),
+        "path": _breakable,
+        "line": lambda text, length=1000: clipped(hide_paths(str(text)), length),
+        "title": _title,
+        "signed": lambda value, digits=3: f"{value:+.{digits}f}".replace("-", "−"),
+        "amount": _amount,
+    }
+    return environment
+
+
+def _breakable(text: str, length: int = 1000) -> Any:
+    """A relative path as one printable, escaped line that may go on in the next after a slash."""
+    from markupsafe import Markup
+
+    return Markup("/<wbr>").join(clipped(text, length).split("/"))
+
+
+def _fixed(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _title(metric: str) -> str:
+    """`macro_f1` -> `macro F1`: names of the table as words."""
+    words = {
+        "f1": "F1",
+        "auc": "AUC",
+        "roc": "ROC",
+        "ece": "ECE",
+        "mcc": "MCC",
+        "top5": "top-5",
+        "cohen": "Cohen's",
+        "brier": "Brier",
+    }
+    return " ".join(words.get(word, word) for word in metric.split("_"))
+
+
+def _amount(number: int, noun: str) -> str:
+    plural = {"class": "classes"}.get(noun, noun + "s")
+    return f"{number:,} {noun if number == 1 else plural}"

@@ -1,0 +1,26 @@
+"""The files of one evaluation: `evaluation/SPLIT/` of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.report.plots import render_confusion_matrix
+from transfercli.evaluation.report.report import ReportContext, render_report
+from transfercli.evaluation.result import Evaluation
+from transfercli.io import atomic
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation, predictions: Predictions, context: ReportContext) -> None:
+    """Write metrics.json, predictions.csv, confusion_matrix.png and report.html, each whole or not at all.
+
+    Everything is computed before the first file is replaced, so that a failure leaves the earlier set as it was.
+    """
+    picture = render_confusion_matrix(evaluation.confusion, evaluation.labels)
+    report = render_report(evaluation, predictions, context, picture)
+    folder.mkdir(parents=True, exist_ok=True)
+    predictions.write_csv(folder / "predictions.csv")
+    atomic.write_bytes(folder / "confusion_matrix.png", picture)
+    atomic.write_bytes(folder / "report.html", report.encode("utf-8", "replace"))
+    result = {"split": context.split, **evaluation.as_result(), "made_from": dict(context.made_from)}
+    atomic.write_json(folder / "metrics.json", result)
