@@ -21,7 +21,7 @@ from PIL import Image
 
 from benchmarks.workbench import quiet_backend
 from transfercli.export.exporter import ExportRejected
-from transfercli.export.formats import FORMATS
+from transfercli.export.formats.registry import FORMATS
 from transfercli.reporting import Events
 from transfercli.workflows.export import ExportCall, export_run
 from transfercli.workflows.job import TrainRequest

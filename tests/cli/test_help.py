@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from transfercli.cli.app import app
-from transfercli.export.formats import FORMATS
+from transfercli.export.formats.registry import FORMATS
 
 
 def helped(*words: str) -> str:

@@ -18,7 +18,7 @@ import pytest
 def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import keras
 
-    from transfercli.export.formats import FORMATS
+    from transfercli.export.formats.registry import FORMATS
     from transfercli.export.spec import ExportSpec, Writing
 
     keras.utils.set_random_seed(0)

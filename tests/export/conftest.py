@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from transfercli.export.exporter import ExportRequest, Reference, export_formats
-from transfercli.export.formats import FORMATS
+from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import ExportSpec
 from transfercli.reporting import Events
 

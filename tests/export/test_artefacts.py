@@ -58,7 +58,7 @@ SIZES = [(32, 32), (60, 97), (97, 60), (7, 9), (40, 300), (512, 512), (1100, 150
 def test_bytes_become_the_pixels_that_training_saw(resize, tmp_path):
     import tensorflow as tf
 
-    from transfercli.export.encoded import decode_batch
+    from transfercli.export.tf_graph.decode_images import decode_batch
 
     spec = ExportSpec((), (48, 32), resize)
     decode = tf.function(
@@ -78,7 +78,7 @@ def test_bytes_become_the_pixels_that_training_saw(resize, tmp_path):
 def test_resampling_is_pillow_s_to_the_grey_level(height, width):
     import tensorflow as tf
 
-    from transfercli.export.resample import resample
+    from transfercli.export.tf_graph.resample import resample
 
     pixels = np.random.default_rng([height, width]).integers(0, 256, (height, width, 3), np.uint8)
     sideways = Image.fromarray(pixels).resize((40, height), Image.Resampling.BILINEAR)
@@ -90,7 +90,7 @@ def test_resampling_is_pillow_s_to_the_grey_level(height, width):
 def test_a_grey_network_is_a_graph_of_images_alone(name, digits, spec, tmp_path):
     import keras
 
-    from transfercli.export.formats import FORMATS
+    from transfercli.export.formats.registry import FORMATS
     from transfercli.export.spec import Writing
     from transfercli.models.preprocessing import preprocess
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from transfercli.errors import ArtefactError, GateError, RoomError, UsageError
-from transfercli.export import exporter, verify
-from transfercli.export.attached import labels_text
+from transfercli.export import exporter
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
-from transfercli.export.formats import FORMATS, check_formats
-from transfercli.export.seal import check_seal
-from transfercli.export.verify import Answer, Question, ask
+from transfercli.export.formats.embedded_spec import labels_text
+from transfercli.export.formats.registry import FORMATS, check_formats
+from transfercli.export.verify.checksums import check_seal
+from transfercli.export.verify.parity import Answer, Question, ask, parity
 from transfercli.io import subprocesses
 from transfercli.reporting import Events
 
@@ -217,7 +217,7 @@ def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, dig
 )
 def test_child_without_room_is_told_from_a_damaged_artefact(tmp_path, code, error):
     with pytest.raises(error, match="keras: ") as caught:
-        verify._run_child("keras", ["-c", f"import os, sys; {code}"], tmp_path, Events(), 60.0)
+        parity._run_child("keras", ["-c", f"import os, sys; {code}"], tmp_path, Events(), 60.0)
     assert type(caught.value) is error
 
 

@@ -25,7 +25,7 @@ def photo() -> Image.Image:
 def decode():
     import tensorflow as tf
 
-    from transfercli.export.encoded import decode_batch
+    from transfercli.export.tf_graph.decode_images import decode_batch
 
     spec = ExportSpec((), SIZE, "stretch")
     return tf.function(lambda encoded: decode_batch(encoded, spec), input_signature=[tf.TensorSpec([None], tf.string)])
@@ -70,7 +70,7 @@ def test_a_jpeg_is_turned_as_its_exif_data_says(endian, orientation, photo, deco
 def test_an_orientation_may_be_written_in_two_bytes_or_four(header, value, kind):
     import tensorflow as tf
 
-    from transfercli.export.upright import orientation
+    from transfercli.export.tf_graph.exif import orientation
 
     halves = (0, 6) if kind == 4 and value[0] == ">" else (6, 0)
     content = b"Exif\0\0" + header + struct.pack(value, kind, 1, *halves)
@@ -89,7 +89,7 @@ def test_an_orientation_may_be_written_in_two_bytes_or_four(header, value, kind)
 def test_damaged_exif_data_turns_nothing(damage):
     import tensorflow as tf
 
-    from transfercli.export.upright import orientation
+    from transfercli.export.tf_graph.exif import orientation
 
     assert int(orientation(tf.constant(b"\xff\xd8\xff\xe1\0\x40Exif\0\0" + damage))) == 1
     assert int(orientation(tf.constant(b""))) == 1

@@ -44,10 +44,10 @@ def test_an_artefact_that_loses_more_than_is_allowed_is_gone(source: Any, tmp_pa
 
 
 def test_a_missing_extra_is_told_before_any_image_is_read(source: Any, monkeypatch: Any) -> None:
-    from transfercli.export import formats
+    from transfercli.export.formats.registry import registry
 
     world, result = source
-    monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "openvino" else object())
+    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "openvino" else object())
     monkeypatch.setattr("transfercli.workflows.export.read_split", lambda *_: pytest.fail("images were read"))
     with pytest.raises(UsageError, match="--format openvino needs openvino") as caught:
         export_run(ExportCall(result["run"], world.runs, ("onnx", "openvino")), Events())

@@ -190,7 +190,7 @@ def test_what_a_damaged_network_says_is_an_error(
 
 
 def test_a_missing_runtime_is_a_usage_error_with_the_install_line(run: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    from transfercli.export.formats import FORMATS
+    from transfercli.export.formats.registry import FORMATS
 
     world, _, files = run
     (tmp_path / "export.json").write_text('{"format": "onnx"}')

@@ -311,9 +311,9 @@ def test_weights_that_are_not_there_fail_the_night_as_they_fail_a_training(night
 def test_formats_that_cannot_be_written_here_are_known_before_anything_is_trained(
     nights: Nights, source: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.export import formats
+    from transfercli.export.formats.registry import registry
 
-    monkeypatch.setattr(formats, "find_spec", lambda _: None)
+    monkeypatch.setattr(registry, "find_spec", lambda _: None)
     write_config(nights, source[1]["run"], export={"formats": ["onnx"]})
     with pytest.raises(UsageError, match="onnx"):
         nights.night()

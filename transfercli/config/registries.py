@@ -19,7 +19,7 @@ TABLES = {
     "augmentation": ("transfercli.data.batching.augment", "PRESETS"),
     "augmentation layer": ("transfercli.data.batching.augment", "LAYERS"),
     "metric": ("transfercli.evaluation.metrics.registry", "METRICS"),
-    "format": ("transfercli.export.formats", "FORMATS"),
+    "format": ("transfercli.export.formats.registry", "FORMATS"),
 }
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError, GateError, UsageError
-from transfercli.export.attached import labels_text
-from transfercli.export.formats import FORMATS, PARITY, Format, check_formats
-from transfercli.export.seal import SEAL, seal_of
+from transfercli.export.formats.embedded_spec import labels_text
+from transfercli.export.formats.registry import FORMATS, PARITY, Format, check_formats
 from transfercli.export.spec import EXPORTED, ExportSpec, Writing
-from transfercli.export.verify import Answer, Question, ask
+from transfercli.export.verify.checksums import SEAL, seal_of
+from transfercli.export.verify.parity import Answer, Question, ask
 from transfercli.io import atomic
 from transfercli.reporting import Events
 from transfercli.runs.untrusted import read_json

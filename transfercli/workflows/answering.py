@@ -13,10 +13,10 @@ import numpy as np
 from transfercli.data.decoding.decode import Geometry
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.confidence.trust import Trust
-from transfercli.export.apart import read_apart
-from transfercli.export.formats import FORMATS, Format, check_installed
-from transfercli.export.seal import check_seal
+from transfercli.export.formats.registry import FORMATS, Format, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, parsed_card
+from transfercli.export.verify.checksums import check_seal
+from transfercli.export.verify.sandbox import read_apart
 from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.untrusted import read_json

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from transfercli.config.loader import dump
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import ArtefactError
-from transfercli.export.card_facts import CardFacts, Evaluated, Exported, Recorded, parsed
-from transfercli.export.formats import FORMATS
+from transfercli.export.card.facts import CardFacts, Evaluated, Exported, Recorded, parsed
+from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import EXPORTED
 from transfercli.io import atomic
 from transfercli.models.bases import BASES
@@ -36,7 +36,7 @@ def write_card(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, out: 
     a file of the run is damaged: the artefacts are no worse for that. A card that an earlier export of the run left is
     gone then; one of another run, whose artefacts stand there, stays.
     """
-    from transfercli.export.card import FILE, MARK, model_card
+    from transfercli.export.card.card import FILE, MARK, model_card
 
     place = out / FILE
     earlier = place.read_text(encoding="utf-8", errors="replace") if place.is_file() else ""

@@ -49,7 +49,7 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     """The contract's result of `export`, and its `card`; `ExportRejected`, which carries both, where one lost much."""
     from transfercli.evaluation.confidence.trust import Trust
     from transfercli.export.exporter import ExportRejected, ExportRequest, check_places, export_formats
-    from transfercli.export.formats import check_formats
+    from transfercli.export.formats.registry import check_formats
     from transfercli.export.spec import ExportSpec
 
     run = find_named(call.run, call.runs, events)

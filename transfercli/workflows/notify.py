@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from transfercli.export.markdown import escaped
+from transfercli.export.card.markdown import escaped
 from transfercli.reporting import Events
 
 HOOK_SECONDS = 60.0

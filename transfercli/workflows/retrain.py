@@ -13,7 +13,7 @@ from transfercli.data.quality.diff import compare
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.errors import DataError, GateError, Interrupted
 from transfercli.evaluation.statistics.promotion import Verdict, judge
-from transfercli.export.formats import check_formats
+from transfercli.export.formats.registry import check_formats
 from transfercli.reporting import Events
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTING, Decision

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError, RoomError
-from transfercli.export.formats import FORMATS
+from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import ExportSpec
 from transfercli.io.subprocesses import run_python
 from transfercli.reporting import Events
@@ -69,7 +69,14 @@ def ask(name: str, artefact: Path, question: Question, events: Events, timeout: 
             image_size=np.array(question.spec.image_size),
             resize=np.array(question.spec.resize),
         )
-        arguments: list[str | Path] = ["-m", "transfercli.export.verify", name, artefact.absolute(), request, response]
+        arguments: list[str | Path] = [
+            "-m",
+            "transfercli.export.verify.parity",
+            name,
+            artefact.absolute(),
+            request,
+            response,
+        ]
         _run_child(name, arguments, Path(scratch), events, timeout)
         with np.load(response, allow_pickle=False) as answer:
             return Answer(

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from transfercli.errors import ArtefactError, RoomError
-from transfercli.export import apart
-from transfercli.export.apart import _Child, read_apart
-from transfercli.export.formats import FORMATS
-from transfercli.export.readers import Artefact
+from transfercli.export.formats.readers import Artefact
+from transfercli.export.formats.registry import FORMATS
+from transfercli.export.verify.parity import sandbox
+from transfercli.export.verify.sandbox import _Child, read_apart
 
 
 def test_an_artefact_answers_from_another_process_which_ends_with_it(exported: Any, digits: Any) -> None:
@@ -75,8 +75,8 @@ def test_want_of_memory_is_told_from_a_damaged_file(
 
     said: list[dict[str, Any]] = []
     monkeypatch.setitem(FORMATS, "keras", replace(FORMATS["keras"], read=read))
-    monkeypatch.setattr(apart, "_say", lambda _, **words: said.append(words))
-    apart._converse("keras", Path("model.keras"), io.BytesIO())
+    monkeypatch.setattr(sandbox, "_say", lambda _, **words: said.append(words))
+    sandbox._converse("keras", Path("model.keras"), io.BytesIO())
     assert [words["no_room"] for words in said] == [full]
     assert "lines" not in said[0]["error"]
 
@@ -90,9 +90,9 @@ def test_a_runtime_that_fails_on_a_batch_ends_with_one_line(monkeypatch: pytest.
     def fail(_: np.ndarray) -> np.ndarray:
         raise RuntimeError("no such kernel\nand much more")
 
-    question = io.BytesIO(apart.SIZES.pack(1, 1, 1, 3) + b"rgb")
+    question = io.BytesIO(sandbox.SIZES.pack(1, 1, 1, 3) + b"rgb")
     monkeypatch.setitem(FORMATS, "keras", replace(FORMATS["keras"], read=lambda _: Artefact(fail)))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(question))
-    monkeypatch.setattr(apart, "_say", lambda *_, **__: None)
+    monkeypatch.setattr(sandbox, "_say", lambda *_, **__: None)
     with pytest.raises(SystemExit, match=r"^model\.keras: no such kernel$"):
-        apart._converse("keras", Path("model.keras"), io.BytesIO())
+        sandbox._converse("keras", Path("model.keras"), io.BytesIO())

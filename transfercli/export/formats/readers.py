@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.export.attached import attached
-from transfercli.export.closed import check_keras_file, check_saved_model
+from transfercli.export.formats.embedded_spec import attached
+from transfercli.export.formats.keras_writer import EXTRA
+from transfercli.export.formats.saved_model_check import check_keras_file, check_saved_model
 from transfercli.export.spec import CARD_FILE, ExportSpec, parsed_card
-from transfercli.export.writers import EXTRA
 
 Tensors = Callable[[np.ndarray], np.ndarray]
 Encoded = Callable[[list[bytes]], np.ndarray]

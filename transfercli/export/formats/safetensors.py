@@ -11,7 +11,7 @@ import numpy as np
 import safetensors.numpy
 
 from transfercli.errors import ArtefactError
-from transfercli.export.closed import check_config
+from transfercli.export.formats.saved_model_check import check_config
 from transfercli.export.spec import CARD, Writing, card_text, parsed_card
 from transfercli.models.safe_tensors import read_safetensors
 from transfercli.runs.untrusted import read_json
@@ -30,7 +30,7 @@ def read_safetensors_model(path: Path) -> Any:
     """Built-in layers only, and exactly the tensors they have; raises `ArtefactError` for anything else."""
     import keras
 
-    from transfercli.export.readers import Artefact
+    from transfercli.export.formats.readers import Artefact
 
     tensors = read_safetensors(path)
     config = read_json(path.with_name(CONFIG))

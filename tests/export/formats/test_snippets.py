@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from transfercli.data.decoding.decode import Geometry, decode_file
-from transfercli.export.formats import FORMATS, PARITY
-from transfercli.export.loading import RESIZING
+from transfercli.export.formats.registry import FORMATS, PARITY
+from transfercli.export.formats.snippets import RESIZING
 
 
 @pytest.mark.parametrize("name", FORMATS)

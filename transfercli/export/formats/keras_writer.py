@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from transfercli.export.attached import attach
+from transfercli.export.formats.embedded_spec import attach
 from transfercli.export.spec import CARD_FILE, Writing, card_text
-from transfercli.export.traced import need_tensorflow
+from transfercli.export.tf_graph.traced import need_tensorflow
 
 EXTRA = "assets.extra"  # where TensorFlow looks at nothing, and programs keep what is theirs
 VERSION = "1"
@@ -32,7 +32,7 @@ def write_saved_model(job: Writing) -> None:
     import keras
     import tensorflow as tf
 
-    from transfercli.export.encoded import decode_batch
+    from transfercli.export.tf_graph.decode_images import decode_batch
 
     predictor, spec = job.predictor, job.spec
     labels = tf.constant([label.encode("utf-8", "surrogateescape") for label in spec.labels], dtype=tf.string)

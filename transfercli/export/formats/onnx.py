@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError
-from transfercli.export.attached import labels_text
+from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.spec import CARD, Writing, card_text, parsed_card
-from transfercli.export.traced import IMAGES, PROBABILITIES, need_tensorflow, signature, traced
+from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, need_tensorflow, signature, traced
 
 OPSET = 18
 HALVED = 1024  # numbers of a tensor that is worth storing in half
@@ -37,7 +37,7 @@ def write_onnx(job: Writing) -> None:
 def read_onnx(path: Path) -> Any:
     import onnxruntime
 
-    from transfercli.export.readers import Artefact
+    from transfercli.export.formats.readers import Artefact
 
     session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
     found = session.get_modelmeta().custom_metadata_map

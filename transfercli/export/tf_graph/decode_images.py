@@ -11,9 +11,9 @@ from typing import Any
 import tensorflow as tf
 
 from transfercli.data.decoding.decode import REDUCED_SIDE
-from transfercli.export.resample import resample
 from transfercli.export.spec import ExportSpec
-from transfercli.export.upright import upright
+from transfercli.export.tf_graph.exif import upright
+from transfercli.export.tf_graph.resample import resample
 
 _REDUCTIONS = (1, 2, 4, 8)  # what a JPEG decoder can do while it inverts the DCT
 

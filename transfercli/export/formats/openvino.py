@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.export.attached import labels_text
+from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.spec import CARD, Writing, card_text, parsed_card
-from transfercli.export.traced import IMAGES, need_tensorflow, traced
+from transfercli.export.tf_graph.traced import IMAGES, need_tensorflow, traced
 
 # Processors with bfloat16 would be used in it otherwise, and probabilities differ by a percent.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -30,7 +30,7 @@ def write_openvino(job: Writing) -> None:
 def read_openvino(path: Path) -> Any:
     import openvino
 
-    from transfercli.export.readers import Artefact
+    from transfercli.export.formats.readers import Artefact
 
     core = openvino.Core()
     model = core.read_model(os.fspath(path))

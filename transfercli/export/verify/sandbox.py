@@ -21,8 +21,8 @@ import numpy as np
 
 import transfercli
 from transfercli.errors import ArtefactError, RoomError, died_of_no_room, no_room
-from transfercli.export.formats import FORMATS
-from transfercli.export.readers import Artefact
+from transfercli.export.formats.readers import Artefact
+from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import MAX_CLASSES, card_text, parsed_card
 
 SIZES = struct.Struct("<4q")  # of a batch [N, H, W, C]; of an answer [N, C, 0, 0]
@@ -53,7 +53,7 @@ class _Child:
         self.path = path
         package = os.fspath(Path(transfercli.__file__).parent.parent)
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "transfercli.export.apart", name, os.fspath(path.absolute())],
+            [sys.executable, "-P", "-m", "transfercli.export.verify.sandbox", name, os.fspath(path.absolute())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))},

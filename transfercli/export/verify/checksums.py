@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ArtefactError
-from transfercli.export.writers import VERSION
+from transfercli.export.formats.keras_writer import VERSION
 from transfercli.models.weight_files import file_sha256
 
 SEAL = "sha256"  # its key in export.json

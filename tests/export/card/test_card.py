@@ -11,9 +11,9 @@ import pytest
 from huggingface_hub import ModelCard
 
 from transfercli.errors import ArtefactError
-from transfercli.export.card import FEW, MARK, limits, model_card
-from transfercli.export.card_facts import CardFacts, Evaluated, Exported, Machine, Recorded, parsed
-from transfercli.export.markdown import escaped
+from transfercli.export.card.card import FEW, MARK, limits, model_card
+from transfercli.export.card.facts import CardFacts, Evaluated, Exported, Machine, Recorded, parsed
+from transfercli.export.card.markdown import escaped
 from transfercli.export.spec import ExportSpec
 
 HOSTILE = ("<script>alert(1)</script>", "a | b", "[x](http://x)", "`tick`\n# head", "\x1b[2J\u202e")

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfercli.data.dataset import KNOWN_BY
-from transfercli.export.card_facts import CardFacts, Evaluated
-from transfercli.export.formats import FORMATS
-from transfercli.export.loading import RESIZING
-from transfercli.export.markdown import code, escaped, one_line
+from transfercli.export.card.facts import CardFacts, Evaluated
+from transfercli.export.card.markdown import code, escaped, one_line
+from transfercli.export.formats.registry import FORMATS
+from transfercli.export.formats.snippets import RESIZING
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData

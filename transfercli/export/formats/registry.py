@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transfercli.config.registries import nearest
 from transfercli.errors import UsageError
-from transfercli.export import litert_file, loading, onnx_file, openvino_file, readers, safetensors_file, writers
+from transfercli.export.formats.registry import keras_writer, litert, onnx, openvino, readers, safetensors, snippets
 from transfercli.export.spec import Writing
 
 PARITY = 1e-3  # largest probability difference of a float32 artefact on the same uint8 tensor
@@ -49,18 +49,18 @@ FORMATS: dict[str, Format] = {
         Format(
             "saved_model",
             "TensorFlow SavedModel with the signatures serve (uint8 images) and serve_bytes (encoded images)",
-            writers.write_saved_model,
+            keras_writer.write_saved_model,
             readers.read_saved_model,
-            loading.SAVED_MODEL,
+            snippets.SAVED_MODEL,
             needs=("tensorflow",),
             runtime=("tensorflow",),
         ),
         Format(
             "keras",
             "Keras' own file; plain Keras loads it, on any backend, without this package",
-            writers.write_keras,
+            keras_writer.write_keras,
             readers.read_keras,
-            loading.KERAS,
+            snippets.KERAS,
             entry="model.keras",
             needs=("keras",),
             runtime=("keras",),
@@ -68,9 +68,9 @@ FORMATS: dict[str, Format] = {
         Format(
             "safetensors",
             "plain tensors and Keras' config of the network, for Keras on any backend",
-            safetensors_file.write_safetensors,
-            safetensors_file.read_safetensors_model,
-            loading.SAFETENSORS,
+            safetensors.write_safetensors,
+            safetensors.read_safetensors_model,
+            snippets.SAFETENSORS,
             entry="model.safetensors",
             needs=("keras",),
             runtime=("keras",),
@@ -78,9 +78,9 @@ FORMATS: dict[str, Format] = {
         Format(
             "onnx",
             "ONNX, for onnxruntime and what else reads it",
-            onnx_file.write_onnx,
-            onnx_file.read_onnx,
-            loading.ONNX,
+            onnx.write_onnx,
+            onnx.read_onnx,
+            snippets.ONNX,
             entry="model.onnx",
             needs=("tensorflow", "onnx", "tf2onnx", "onnxruntime"),
             runtime=("onnxruntime",),
@@ -90,9 +90,9 @@ FORMATS: dict[str, Format] = {
         Format(
             "litert",
             "LiteRT (TensorFlow Lite), builtin operators only, for phones and small computers",
-            litert_file.write_litert,
-            litert_file.read_litert,
-            loading.LITERT,
+            litert.write_litert,
+            litert.read_litert,
+            snippets.LITERT,
             entry="model.tflite",
             needs=("tensorflow", "ai_edge_litert"),
             runtime=("ai_edge_litert",),
@@ -102,9 +102,9 @@ FORMATS: dict[str, Format] = {
         Format(
             "openvino",
             "OpenVINO, for Intel's processors",
-            openvino_file.write_openvino,
-            openvino_file.read_openvino,
-            loading.OPENVINO,
+            openvino.write_openvino,
+            openvino.read_openvino,
+            snippets.OPENVINO,
             entry="model.xml",
             needs=("tensorflow", "openvino"),
             runtime=("openvino",),

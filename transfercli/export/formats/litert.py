@@ -13,9 +13,9 @@ import numpy as np
 
 from transfercli.data.ingest import usable_cores
 from transfercli.errors import ArtefactError
-from transfercli.export.attached import attach, attached
+from transfercli.export.formats.embedded_spec import attach, attached
 from transfercli.export.spec import Writing
-from transfercli.export.traced import need_tensorflow, saved
+from transfercli.export.tf_graph.traced import need_tensorflow, saved
 from transfercli.training.backend import chatter_hidden
 
 SMALL_SHARE = 0.05  # of the weights, that may stay in float32 where the others become bytes
@@ -38,7 +38,7 @@ def write_litert(job: Writing) -> None:
 def read_litert(path: Path) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
-    from transfercli.export.readers import Artefact
+    from transfercli.export.formats.readers import Artefact
 
     interpreter = Interpreter(os.fspath(path), num_threads=usable_cores())
     (entry,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from transfercli.errors import ArtefactError
-from transfercli.export.formats import FORMATS
+from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import ExportSpec, Writing, card_text, parsed_card
 
 
