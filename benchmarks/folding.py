@@ -33,7 +33,7 @@ import numpy as np
 
 from transfercli.config.schema import ComputeConfig, OptimizerConfig, RegularizationConfig
 from transfercli.models.bases import BASES
-from transfercli.models.folding import FoldedModel, fold
+from transfercli.models.batchnorm_folding import FoldedModel, fold
 from transfercli.models.forward import computing_in
 from transfercli.models.preprocessing import preprocess
 from transfercli.training.backend import prepare

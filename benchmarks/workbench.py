@@ -51,7 +51,7 @@ def write_weights(place: Path, base: str, pictures: np.ndarray) -> Path:
 
     from transfercli.models.bases import BASES
     from transfercli.models.preprocessing import preprocess
-    from transfercli.models.weights import base_tensors
+    from transfercli.models.weights.pretrained import base_tensors
 
     keras.utils.set_random_seed(0)
     network = BASES[base].build(pictures.shape[1:])

@@ -108,7 +108,7 @@ def test_an_unknown_stage_names_the_nearest() -> None:
 def test_names_of_weights_do_not_depend_on_what_was_built_before() -> None:
     import keras
 
-    from transfercli.models.tensors import stable_layer_names
+    from transfercli.models.tensor_names import stable_layer_names
 
     def names() -> list[str]:
         image = keras.Input((8, 8, 3))

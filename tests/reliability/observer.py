@@ -26,7 +26,7 @@ LINE = re.compile(r"^\d+ +(?P<call>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+
 TEXT = re.compile(r'(?:AT_FDCWD<(?P<folder>[^>]*)>, |\d+<(?P<other>[^>]*)>, )?"(?P<path>(?:[^"\\]|\\.)*)"')
 MOST_RESIDENT = 400 * 2**20
 CHILDREN = (
-    "transfercli.models.h5_reader",
+    "transfercli.models.weights.h5_reader",
     "transfercli.data.decoding.worker",
     "uname",
 )  # the program's own, and Python's

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from transfercli.models.safe_tensors import read_safetensors
-from transfercli.models.weight_files import file_sha256
+from transfercli.models.weights.files import file_sha256
+from transfercli.models.weights.safetensors_reader import read_safetensors
 from transfercli.training.tensor_file import tensors_sha256, write_tensors
 
 

@@ -41,7 +41,7 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
 
 
 def tensors(trained):
-    from transfercli.models.tensors import read_tensors
+    from transfercli.models.tensor_names import read_tensors
 
     return read_tensors(trained.classifier)
 

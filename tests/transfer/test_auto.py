@@ -102,7 +102,7 @@ def test_of_all_points_the_one_of_least_loss_is_left_in_the_classifier(cached: A
 
 
 def tensors(classifier: Any) -> dict[str, np.ndarray]:
-    from transfercli.models.tensors import read_tensors
+    from transfercli.models.tensor_names import read_tensors
 
     return read_tensors(classifier)
 

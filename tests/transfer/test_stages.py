@@ -17,7 +17,7 @@ PHASES = [Phase("none", 12, 1e-2), Phase("conv3", 12, 1e-3)]
 
 
 def tensors(classifier: Any) -> dict[str, np.ndarray]:
-    from transfercli.models.tensors import read_tensors
+    from transfercli.models.tensor_names import read_tensors
 
     return read_tensors(classifier)
 

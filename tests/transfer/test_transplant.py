@@ -22,13 +22,13 @@ def build(labels: tuple[str, ...] = OLD, channels: int = 3, base: str = "small_c
 
 @pytest.fixture(scope="module")
 def donor():
-    from transfercli.models.tensors import read_tensors
+    from transfercli.models.tensor_names import read_tensors
 
     return read_tensors(build(hidden=[8]))
 
 
 def after(classifier, donor, **how):
-    from transfercli.models.tensors import read_tensors
+    from transfercli.models.tensor_names import read_tensors
     from transfercli.transfer.transplant import transplant
 
     before = read_tensors(classifier)

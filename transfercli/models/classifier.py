@@ -12,7 +12,7 @@ from transfercli.config.registries import nearest
 from transfercli.config.schema import HeadConfig
 from transfercli.errors import ConfigError
 from transfercli.models.bases import BASES, stages_of
-from transfercli.models.folding import fold
+from transfercli.models.batchnorm_folding import fold
 from transfercli.models.preprocessing import preprocess
 
 

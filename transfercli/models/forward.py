@@ -9,7 +9,7 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from transfercli.models.internals import inner_layers
+from transfercli.models.keras_internals import inner_layers
 from transfercli.reporting import Events
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import keras
 
 from transfercli.models.bases import BASES
+from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier, trainable_from
-from transfercli.models.folding import fold
-from transfercli.models.internals import giver, graph_nodes, has_inner_layers, inner_layers
+from transfercli.models.keras_internals import giver, graph_nodes, has_inner_layers, inner_layers
 from transfercli.models.preprocessing import preprocess
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from transfercli.models.internals import inner_layers
+from transfercli.models.keras_internals import inner_layers
 
 Momenta = dict[keras.layers.BatchNormalization, float]
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from transfercli.errors import ArtefactError
 from transfercli.io import atomic
-from transfercli.models.safe_tensors import Tensors, read_safetensors
-from transfercli.models.weight_files import file_sha256
+from transfercli.models.weights.files import file_sha256
+from transfercli.models.weights.safetensors_reader import Tensors, read_safetensors
 from transfercli.reporting import Events
 from transfercli.training.progress import parsed_progress
 from transfercli.training.tensor_file import tensors_sha256, write_tensors

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import keras
 
 from transfercli.models.classifier import Classifier, trainable_from
-from transfercli.models.internals import inner_layers
-from transfercli.models.tensors import named_variables
+from transfercli.models.keras_internals import inner_layers
+from transfercli.models.tensor_names import named_variables
 
 if TYPE_CHECKING:
     from transfercli.training.progress import Plan

@@ -42,7 +42,7 @@ def build_optimizer(config: OptimizerConfig, learning_rate: Any) -> keras.optimi
     Weight decay is decoupled from the gradient for every row (Loshchilov & Hutter 2019) and spares biases and
     normalisation, as is usual.
     """
-    from transfercli.models.internals import sum_nothing
+    from transfercli.models.keras_internals import sum_nothing
 
     optimizer = OPTIMIZERS[config.name](config, learning_rate)
     sum_nothing(optimizer)
@@ -65,7 +65,7 @@ def slow_down(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -
 
     factors: in the order of the variables that the optimizer was built for. Decoupled weight decay keeps its own pace.
     """
-    from transfercli.models.internals import position_of
+    from transfercli.models.keras_internals import position_of
 
     update = optimizer.update_step
 

@@ -86,7 +86,7 @@ def nodes_of(classifier: Classifier) -> Iterator[GraphNode]:
 
 def _named(model: keras.Model) -> Iterator[tuple[Any, str]]:
     """Each call in a functional model, in an order in which its inputs come before it, and its name."""
-    from transfercli.models.internals import graph_nodes
+    from transfercli.models.keras_internals import graph_nodes
 
     number = {operation.name: place for place, operation in enumerate(model.operations)}
     nodes = [node for node in graph_nodes(model) if not node.is_input]

@@ -21,7 +21,7 @@ from transfercli.data.batching.batches import Batches
 from transfercli.errors import ConfigError, no_room
 from transfercli.models.classifier import Classifier, freeze_below
 from transfercli.models.forward import computing_in, forward
-from transfercli.models.tensors import assign_tensors, named_variables, read_tensors
+from transfercli.models.tensor_names import assign_tensors, named_variables, read_tensors
 from transfercli.reporting import Events, counted
 from transfercli.training.averaging import TrainingWeights, restore
 from transfercli.training.backend import pipeline

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from transfercli.models.classifier import Classifier
-from transfercli.models.tensors import assign_tensors
+from transfercli.models.tensor_names import assign_tensors
 from transfercli.reporting import Events
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the way; both ends are known already

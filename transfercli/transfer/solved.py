@@ -10,7 +10,7 @@ import numpy as np
 
 from transfercli.data.batching.batches import Source
 from transfercli.models.forward import forward
-from transfercli.models.tensors import assign_tensors, read_tensors
+from transfercli.models.tensor_names import assign_tensors, read_tensors
 from transfercli.reporting import Events
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage

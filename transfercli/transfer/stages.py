@@ -13,8 +13,8 @@ from transfercli.data.batching.augment import Augment
 from transfercli.data.batching.batches import Batches, Source
 from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
+from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
-from transfercli.models.folding import fold
 from transfercli.models.surgery import Cut, cut_below, multiplications, whole_base
 from transfercli.reporting import Events
 from transfercli.training.phases import Phase

@@ -9,7 +9,7 @@ import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
-from transfercli.models.tensors import named_variables
+from transfercli.models.tensor_names import named_variables
 
 Tensors = dict[str, np.ndarray]
 HeadInit = Literal["new", "keep", "extend"]

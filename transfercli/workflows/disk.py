@@ -20,7 +20,7 @@ AN_IMAGE = 380  # bytes of a line of dataset.csv, of pixels.csv and of splits.cs
 
 def bytes_of_run(setup: Setup) -> int:
     """The most that the run's folder may hold at once."""
-    from transfercli.models.tensors import named_variables
+    from transfercli.models.tensor_names import named_variables
     from transfercli.training.checkpoints import AT_MOST
     from transfercli.training.optimizers import slots
 

@@ -61,7 +61,7 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
     split = read_split(run, config, labels, "validation", events)
     samples = quantiser_samples(run, config, labels, events) if call.quantize == "int8" else None
     trained = load_run(run, events)
-    from transfercli.models.deployed import deployed
+    from transfercli.models.inference_model import deployed
 
     trust = trained.trust or Trust()
     facts = read_record(run)

@@ -112,7 +112,7 @@ def find_source(config: ExperimentConfig, runs: Path, parent: str | None = None)
 
 def check_weights(config: ExperimentConfig, folder: Path, events: Events) -> None:
     """A weight file that will be refused is refused before the images are read and Keras starts."""
-    from transfercli.models.weight_files import check_weight_file
+    from transfercli.models.weights.files import check_weight_file
 
     if isinstance(config.model.weights, FileWeights):
         check_weight_file(config.model.weights, folder, events)
@@ -165,7 +165,7 @@ def new_classifier(
     import keras
 
     from transfercli.models.classifier import build_classifier
-    from transfercli.models.weights import file_tensors, imagenet_tensors
+    from transfercli.models.weights.pretrained import file_tensors, imagenet_tensors
     from transfercli.transfer.transplant import transplant
 
     weights, head = config.model.weights, config.model.head.init
@@ -245,7 +245,7 @@ def load_run(run: RunFolder, events: Events) -> TrainedRun:
     check_head(checkpoint.model, config.model.head, len(labels))
     prepare(config.compute, config.seed)
     from transfercli.models.classifier import build_classifier
-    from transfercli.models.tensors import assign_tensors
+    from transfercli.models.tensor_names import assign_tensors
 
     if (status := status_of(run)) != "completed":
         events.warn(f"{run.label} is {status}: this is its best epoch so far, and will be out of date once it goes on")

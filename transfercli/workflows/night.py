@@ -60,7 +60,7 @@ def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
 
 
 def _weights(config: ExperimentConfig, folder: Path, runs: Path) -> str:
-    from transfercli.models.weight_files import file_sha256, verified
+    from transfercli.models.weights.files import file_sha256, verified
 
     weights = config.model.weights
     if isinstance(weights, FileWeights):

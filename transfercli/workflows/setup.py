@@ -60,7 +60,7 @@ def set_up(
     trial: phases are set up on a single batch, to be timed.
     """
     from transfercli.evaluation.confidence.trust import learn_trust, write_trust
-    from transfercli.models.tensors import read_tensors
+    from transfercli.models.tensor_names import read_tensors
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
     from transfercli.training.frozen import never_changing

@@ -63,7 +63,7 @@ def inside(heat: np.ndarray, corner: np.ndarray) -> float:
 
 
 def test_grad_cam_and_occlusion_light_up_where_the_patch_is(trained, seen) -> None:
-    from transfercli.models.last_map import last_map
+    from transfercli.models.grad_cam_cut import last_map
 
     predictions, images, corners = seen
     patched = np.flatnonzero((predictions.targets == 1) & (predictions.predicted == 1))

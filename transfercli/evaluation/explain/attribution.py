@@ -14,7 +14,7 @@ from transfercli.evaluation.explain.heatmaps import Explanation, resized, to_one
 from transfercli.evaluation.predictions import Predictions
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
-from transfercli.models.last_map import LastMap, last_map
+from transfercli.models.grad_cam_cut import LastMap, last_map
 from transfercli.reporting import Events
 
 Floats = npt.NDArray[np.float32]

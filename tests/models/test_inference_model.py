@@ -7,8 +7,8 @@ import pytest
 
 from transfercli.config.schema import HeadConfig
 from transfercli.models.classifier import Architecture, build_classifier
-from transfercli.models.deployed import TRAINING_ONLY, deployed
 from transfercli.models.forward import probabilities
+from transfercli.models.inference_model import TRAINING_ONLY, deployed
 
 # A residual network, depthwise convolutions, separable ones and BatchNorm that follows none of these.
 # How many BatchNorm layers stay.

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from transfercli.models.internals import (
+from transfercli.models.keras_internals import (
     giver,
     graph_nodes,
     has_inner_layers,

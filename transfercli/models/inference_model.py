@@ -13,9 +13,9 @@ import numpy as np
 from keras import layers
 
 from transfercli.models.bases import BASES
+from transfercli.models.batchnorm_folding import foldable, scale_and_shift
 from transfercli.models.classifier import Classifier, probabilities_of
-from transfercli.models.folding import foldable, scale_and_shift
-from transfercli.models.internals import run_through
+from transfercli.models.keras_internals import run_through
 from transfercli.models.preprocessing import preprocess
 
 TRAINING_ONLY = (

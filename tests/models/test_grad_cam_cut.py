@@ -31,7 +31,7 @@ def pixels(classifier, count: int = 2) -> np.ndarray:
 
 
 def check(base: str) -> None:
-    from transfercli.models.last_map import LEAST_SIDE, last_map
+    from transfercli.models.grad_cam_cut import LEAST_SIDE, last_map
 
     classifier = built(base)
     images = pixels(classifier, 1)
@@ -70,7 +70,7 @@ def test_every_base_is_cut_at_a_map_from_which_the_same_answer_follows(base: str
     ],
 )
 def test_the_map_is_the_last_before_pooling_that_has_four_places_a_side(base, side, place, shape) -> None:
-    from transfercli.models.last_map import last_map
+    from transfercli.models.grad_cam_cut import last_map
 
     cut = last_map(built(base, side))
     assert cut.place == place
@@ -83,7 +83,7 @@ def test_the_map_is_the_last_before_pooling_that_has_four_places_a_side(base, si
     ids=lambda head: "-".join(map(str, head.values())),
 )
 def test_the_gradient_is_that_of_finite_differences(head) -> None:
-    from transfercli.models.last_map import last_map
+    from transfercli.models.grad_cam_cut import last_map
 
     classes = 2 if head.get("output") == "sigmoid" else 3
     classifier = built("small_cnn", classes=classes, **head)
@@ -103,7 +103,7 @@ def test_the_gradient_is_that_of_finite_differences(head) -> None:
 
 
 def test_dropout_is_off() -> None:
-    from transfercli.models.last_map import last_map
+    from transfercli.models.grad_cam_cut import last_map
 
     classifier = built("small_cnn", dropout=0.5)
     cut, images = last_map(classifier), pixels(classifier)

@@ -12,7 +12,7 @@ import safetensors.numpy
 from transfercli.config.schema import FileWeights
 from transfercli.errors import ArtefactError, RoomError, WeightsError
 from transfercli.io.subprocesses import Ended
-from transfercli.models import weight_files
+from transfercli.models.weights.pretrained import files
 from transfercli.reporting import Events
 
 
@@ -24,7 +24,7 @@ def base():
 
 
 def read(path: Path, base, sha256: str | None = None):
-    from transfercli.models.weights import file_tensors
+    from transfercli.models.weights.pretrained import file_tensors
 
     return file_tensors(FileWeights(path=path.name, sha256=sha256), path.parent, base, Events())
 
@@ -35,8 +35,8 @@ def write_keras(base, path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["w.weights.h5", "legacy_notop.h5", "w.safetensors"])
 def test_every_kind_of_file_gives_the_tensors_back(name: str, base, tmp_path: Path) -> None:
-    from transfercli.models.weight_files import file_sha256
-    from transfercli.models.weights import base_tensors
+    from transfercli.models.weights.files import file_sha256
+    from transfercli.models.weights.pretrained import base_tensors
 
     expected = base_tensors(base)
     path = tmp_path / name
@@ -61,19 +61,19 @@ def test_a_missing_file_says_where_it_was_looked_for(base, tmp_path: Path) -> No
 
 
 def test_imagenet_without_a_network_names_the_file_to_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.models import weights
+    from transfercli.models.weights.pretrained import pretrained
 
     def fail(*_: object) -> None:
         raise Exception("URL fetch failure on https://example.org/a/vgg16_notop.h5: None -- no network")
 
-    monkeypatch.setattr(weights, "build_base", fail)
+    monkeypatch.setattr(pretrained, "build_base", fail)
     with pytest.raises(WeightsError, match=r"vgg16_notop\.h5") as caught:
-        weights.imagenet_tensors("vgg16", (32, 32))
+        pretrained.imagenet_tensors("vgg16", (32, 32))
     assert "vgg16_notop.h5" in str(caught.value.hint)
 
 
 def test_imagenet_for_a_base_without_published_weights_says_so() -> None:
-    from transfercli.models.weights import imagenet_tensors
+    from transfercli.models.weights.pretrained import imagenet_tensors
 
     with pytest.raises(WeightsError, match="no ImageNet weights for small_cnn"):
         imagenet_tensors("small_cnn", (32, 32))
@@ -146,8 +146,8 @@ def test_a_reader_without_room_is_told_from_a_file_that_is_refused(
 ) -> None:
     with h5py.File(tmp_path / "w.weights.h5", "w"):
         pass
-    monkeypatch.setattr(weight_files, "run_python", lambda *_, **__: ended)
+    monkeypatch.setattr(files, "run_python", lambda *_, **__: ended)
     with pytest.raises(error) as caught:
-        weight_files.check_weight_file(FileWeights(path="w.weights.h5"), tmp_path, Events())
+        files.check_weight_file(FileWeights(path="w.weights.h5"), tmp_path, Events())
     assert type(caught.value) is error
     assert caught.value.hint

@@ -72,7 +72,7 @@ def kinds_of(twin) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_twin_computes_what_its_base_computes_at_inference(name: str) -> None:
-    from transfercli.models.folding import fold
+    from transfercli.models.batchnorm_folding import fold
 
     base, pixels = small_base(name)
     twin = fold(base)
@@ -85,7 +85,7 @@ def test_a_twin_computes_what_its_base_computes_at_inference(name: str) -> None:
 def test_every_variable_has_the_same_gradient_through_the_twin(name: str) -> None:
     import keras
 
-    from transfercli.models.folding import fold
+    from transfercli.models.batchnorm_folding import fold
 
     keras.config.set_dtype_policy("float64")  # float32 rounding moves activations across zero, and gradients jump
     try:
@@ -136,7 +136,7 @@ def every_kind():
 
 
 def test_each_linear_layer_takes_its_batchnorm_in() -> None:
-    from transfercli.models.folding import fold
+    from transfercli.models.batchnorm_folding import fold
 
     model, inputs = every_kind()
     twin = fold(model)
@@ -151,7 +151,7 @@ def test_each_linear_layer_takes_its_batchnorm_in() -> None:
 def test_a_layer_that_others_read_too_keeps_its_output() -> None:
     from keras import Input, Model, layers
 
-    from transfercli.models.folding import fold
+    from transfercli.models.batchnorm_folding import fold
 
     image = Input((6, 6, 3))
     x = layers.Conv2D(4, 3, name="read_twice")(image)
@@ -171,7 +171,7 @@ def test_a_layer_that_others_read_too_keeps_its_output() -> None:
 def test_a_part_of_a_base_folds() -> None:
     import keras
 
-    from transfercli.models.folding import fold
+    from transfercli.models.batchnorm_folding import fold
 
     base, pixels = small_base("resnet18")
     cut = base.get_layer("conv3_block2_out").output
@@ -184,7 +184,7 @@ def test_a_part_of_a_base_folds() -> None:
 def test_dropout_and_statistics_stay_still_inside_a_training_step() -> None:
     from keras import Input, Model, layers
 
-    from transfercli.models.folding import fold
+    from transfercli.models.batchnorm_folding import fold
 
     image = Input((4,))
     model = Model(image, layers.Dropout(0.5)(layers.BatchNormalization(name="norm")(image)))
@@ -197,7 +197,7 @@ def test_dropout_and_statistics_stay_still_inside_a_training_step() -> None:
 def test_kernels_are_folded_in_float32_where_a_twin_computes_in_bfloat16() -> None:
     import keras
 
-    from transfercli.models.folding import fold
+    from transfercli.models.batchnorm_folding import fold
     from transfercli.models.forward import computing_in
 
     image = keras.Input((8,))
@@ -215,7 +215,7 @@ def test_kernels_are_folded_in_float32_where_a_twin_computes_in_bfloat16() -> No
 def classifier_on(base, fold_it: bool):
     import keras
 
-    from transfercli.models.folding import fold
+    from transfercli.models.batchnorm_folding import fold
 
     class AtInference(keras.layers.Layer):
         """Keras's own way: BatchNorm as separate steps, also inside `train_on_batch` on its moving statistics."""
@@ -276,7 +276,7 @@ def test_training_through_a_twin_is_training_the_base_and_repeats_bit_for_bit() 
 def test_a_model_that_is_not_functional_is_refused() -> None:
     import keras
 
-    from transfercli.models.folding import fold
+    from transfercli.models.batchnorm_folding import fold
 
     with pytest.raises(TypeError, match="only a functional model can be folded; received Sequential 'plain'"):
         fold(keras.Sequential([keras.layers.Dense(2)], name="plain"))

@@ -1,6 +1,6 @@
 """Take the tensors, and nothing else, out of a Keras HDF5 weight file; runs as a child process of its own.
 
-usage: python -m transfercli.models.h5_reader FILE [OUT.safetensors]
+usage: python -m transfercli.models.weights.h5_reader FILE [OUT.safetensors]
 
 An HDF5 file may hold links to other files, external or virtual storage, filters that load plugins, and sizes that
 fill memory. Only plain numeric data sets whose bytes stand in the file itself are read, under limits of memory and

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from keras import layers, ops
 
 from transfercli.models.classifier import Classifier
-from transfercli.models.internals import giver
+from transfercli.models.keras_internals import giver
 from transfercli.models.surgery import prefix_to, single_tensor_places
 
 Floats = npt.NDArray[np.float32]

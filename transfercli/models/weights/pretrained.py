@@ -12,10 +12,10 @@ from transfercli.config.schema import FileWeights
 from transfercli.errors import WeightsError
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
-from transfercli.models.internals import inner_layers
-from transfercli.models.safe_tensors import Tensors
-from transfercli.models.tensors import stable_layer_names, weight_name
-from transfercli.models.weight_files import SAFETENSORS, read_weight_file
+from transfercli.models.keras_internals import inner_layers
+from transfercli.models.tensor_names import stable_layer_names, weight_name
+from transfercli.models.weights.files import SAFETENSORS, read_weight_file
+from transfercli.models.weights.safetensors_reader import Tensors
 from transfercli.reporting import Events
 
 

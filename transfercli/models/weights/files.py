@@ -15,7 +15,7 @@ from pathlib import Path
 from transfercli.config.schema import FileWeights
 from transfercli.errors import ArtefactError, RoomError, WeightsError
 from transfercli.io.subprocesses import Ended, run_python
-from transfercli.models.safe_tensors import Tensors, check_safetensors, read_safetensors
+from transfercli.models.weights.safetensors_reader import Tensors, check_safetensors, read_safetensors
 from transfercli.reporting import Events
 
 CHILD_SECONDS = 600
@@ -125,7 +125,7 @@ def _kind(path: Path) -> Kind:
 
 def _read_by_child(path: Path, taken: Path | None, events: Events) -> None:
     """Let `h5_reader` take the tensors of `path` to the file `taken`, or only look where that is None."""
-    arguments: list[str | Path] = ["-m", "transfercli.models.h5_reader", path.absolute()]
+    arguments: list[str | Path] = ["-m", "transfercli.models.weights.h5_reader", path.absolute()]
     arguments += [taken] if taken else []
     tick = partial(events.progress, "weights", 0, 1, "files")
     with tempfile.TemporaryDirectory(prefix="transfercli-reader-") as scratch:

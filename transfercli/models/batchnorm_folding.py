@@ -17,7 +17,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from transfercli.models.internals import graph_nodes, structure, without_autocast
+from transfercli.models.keras_internals import graph_nodes, structure, without_autocast
 
 Tensor = Any
 
