@@ -37,7 +37,7 @@ from transfercli.models.batchnorm_folding import FoldedModel, fold
 from transfercli.models.forward import computing_in
 from transfercli.models.preprocessing import preprocess
 from transfercli.training.backend import prepare
-from transfercli.training.optimizers import build_optimizer, regularize
+from transfercli.training.optim.optimizers import build_optimizer, regularize
 
 BASE, BATCH, CLASSES = "resnet50", 32, 5
 Runs = dict[str, Callable[[], Any]]

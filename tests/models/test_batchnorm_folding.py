@@ -242,7 +242,7 @@ def losses(base, start: list[np.ndarray], *, fold_it: bool, steps: int = 6) -> t
     import keras
 
     from transfercli.config.schema import OptimizerConfig, RegularizationConfig
-    from transfercli.training.optimizers import build_optimizer, regularize
+    from transfercli.training.optim.optimizers import build_optimizer, regularize
 
     base.set_weights(start)
     model = classifier_on(base, fold_it)

@@ -16,7 +16,7 @@ import pytest
 
 from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
-from transfercli.training.mlflow_store import MlflowRun, store_address
+from transfercli.training.tracking.mlflow_store import MlflowRun, store_address
 
 pytestmark = pytest.mark.mlflow
 

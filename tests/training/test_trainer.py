@@ -123,7 +123,7 @@ def test_batchnorm_statistics_move_only_where_a_fresh_base_trains(digits, unfree
 
 def test_momentum_is_fitted_to_short_trainings_and_left_alone_in_long_ones() -> None:
     from transfercli.models.classifier import build_base
-    from transfercli.training.batchnorm import fit_momentum, momenta_of
+    from transfercli.training.optim.batchnorm import fit_momentum, momenta_of
 
     base = build_base("resnet50", (32, 32), 3)
     published = momenta_of(base)

@@ -10,7 +10,8 @@ from tests.training.event_reading import events_of
 from transfercli.errors import Interrupted, UsageError
 from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
-from transfercli.training import history, mlflow_store
+from transfercli.training import history
+from transfercli.training.tracking import mlflow_store
 
 NAME = "events.out.tfevents.0000000001"
 

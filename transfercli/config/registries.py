@@ -1,6 +1,6 @@
 """Names of a table's rows, asked for when a config is checked.
 
-The tables live where their rows work (`models/bases.py`, `training/optimizers.py`, …) and import Keras only inside a
+The tables live where their rows work (`models/bases.py`, `training/optim/optimizers.py`, …) and import Keras only inside a
 row. Asking late keeps `config` at the bottom of the house, and each list of choices in one place.
 """
 
@@ -13,9 +13,9 @@ from typing import Any
 TABLES = {
     "base": ("transfercli.models.bases", "BASES"),
     "strategy": ("transfercli.transfer.strategies", "STRATEGIES"),
-    "optimizer": ("transfercli.training.optimizers", "OPTIMIZERS"),
-    "loss": ("transfercli.training.losses", "LOSSES"),
-    "schedule": ("transfercli.training.schedules", "SCHEDULES"),
+    "optimizer": ("transfercli.training.optim.optimizers", "OPTIMIZERS"),
+    "loss": ("transfercli.training.optim.losses", "LOSSES"),
+    "schedule": ("transfercli.training.optim.schedules", "SCHEDULES"),
     "augmentation": ("transfercli.data.batching.augment", "PRESETS"),
     "augmentation layer": ("transfercli.data.batching.augment", "LAYERS"),
     "metric": ("transfercli.evaluation.metrics.registry", "METRICS"),

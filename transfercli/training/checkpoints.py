@@ -22,7 +22,7 @@ from transfercli.models.weights.files import file_sha256
 from transfercli.models.weights.safetensors_reader import Tensors, read_safetensors
 from transfercli.reporting import Events
 from transfercli.training.progress import parsed_progress
-from transfercli.training.tensor_file import tensors_sha256, write_tensors
+from transfercli.training.safetensors_writer import tensors_sha256, write_tensors
 
 MODEL, STATE, PROGRESS, MANIFEST = "model.safetensors", "state.safetensors", "state.json", "manifest.json"
 FROZEN = "frozen.safetensors"

@@ -7,11 +7,11 @@ import numpy as np
 
 from transfercli.config.schema import TrainingConfig
 from transfercli.models.classifier import Classifier, depths
-from transfercli.training.averaging import PREFIX, restore
-from transfercli.training.losses import build_accuracy, build_loss
-from transfercli.training.optimizers import build_optimizer, regularize, slow_down
+from transfercli.training.optim.ema import PREFIX, restore
+from transfercli.training.optim.losses import build_accuracy, build_loss
+from transfercli.training.optim.optimizers import build_optimizer, regularize, slow_down
+from transfercli.training.optim.schedules import build_schedule
 from transfercli.training.phases import Phase
-from transfercli.training.schedules import build_schedule
 from transfercli.training.stage import Stage
 
 

@@ -23,15 +23,15 @@ from transfercli.models.classifier import Classifier, freeze_below
 from transfercli.models.forward import computing_in, forward
 from transfercli.models.tensor_names import assign_tensors, named_variables, read_tensors
 from transfercli.reporting import Events, counted
-from transfercli.training.averaging import TrainingWeights, restore
 from transfercli.training.backend import pipeline
-from transfercli.training.batchnorm import fit_momentum, momenta_of
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.compiling import compile_stage, optimizer_tensors, restore_optimizer
 from transfercli.training.frozen import never_changing
+from transfercli.training.memory import no_memory
+from transfercli.training.optim.batchnorm import fit_momentum, momenta_of
+from transfercli.training.optim.ema import TrainingWeights, restore
 from transfercli.training.phases import Phase
 from transfercli.training.progress import Line, Plan, Progress
-from transfercli.training.room import no_memory
 from transfercli.training.stage import Stage, Stages
 from transfercli.training.validation import validation_metrics
 

@@ -22,7 +22,7 @@ def bytes_of_run(setup: Setup) -> int:
     """The most that the run's folder may hold at once."""
     from transfercli.models.tensor_names import named_variables
     from transfercli.training.checkpoints import AT_MOST
-    from transfercli.training.optimizers import slots
+    from transfercli.training.optim.optimizers import slots
 
     sizes = {name: math.prod(one.shape) * ITEM for name, one in named_variables(setup.classifier).items()}
     once = sum(sizes[name] for name in setup.checkpoints.frozen)

@@ -30,7 +30,7 @@ class Sink(Protocol):
 
 def check_tracking(config: ExperimentConfig) -> None:
     """Before any work: `UsageError` where a store is named and MLflow is missing."""
-    from transfercli.training.mlflow_store import check_installed
+    from transfercli.training.tracking.mlflow_store import check_installed
 
     if config.tracking.mlflow is not None:
         check_installed()
@@ -61,7 +61,7 @@ def tracked(job: Job, setup: Setup, events: Events) -> Iterator[None]:
 
 
 def _sinks(job: Job, setup: Setup, events: Events) -> list[Sink]:
-    from transfercli.training.tensorboard import TensorBoard
+    from transfercli.training.tracking.tensorboard import TensorBoard
 
     sinks: list[Sink] = [TensorBoard(job.run, setup.classifier)] if job.config.tracking.tensorboard else []
     if (store := _store(job.run, job.config, job.folder, events)) is not None:
@@ -74,7 +74,7 @@ def _sinks(job: Job, setup: Setup, events: Events) -> list[Sink]:
 
 def _store(run: RunFolder, config: ExperimentConfig, folder: Path, events: Events) -> Any:
     """The run in the MLflow store that the config names; None where it names none."""
-    from transfercli.training.mlflow_store import MlflowRun, check_installed, store_address
+    from transfercli.training.tracking.mlflow_store import MlflowRun, check_installed, store_address
 
     if config.tracking.mlflow is None:
         return None
@@ -84,7 +84,7 @@ def _store(run: RunFolder, config: ExperimentConfig, folder: Path, events: Event
 
 def track_evaluation(trained: TrainedRun, place: Path, evaluation: Evaluation, events: Events) -> None:
     """Tell of an evaluation whose files are in `place`. It is done: what cannot be told is a warning."""
-    from transfercli.training.tensorboard import write_evaluation
+    from transfercli.training.tracking.tensorboard import write_evaluation
 
     config, run = trained.config, trained.run
     step = int(read_record(run).get("best_epoch") or 0)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from transfercli.io import atomic
 from transfercli.runs.folder import RunFolder
-from transfercli.training import event_files
-from transfercli.training.event_files import GraphNode
+from transfercli.training.tracking import event_files
+from transfercli.training.tracking.event_files import GraphNode
 
 if TYPE_CHECKING:
     import keras

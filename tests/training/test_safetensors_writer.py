@@ -11,7 +11,7 @@ import safetensors.numpy
 
 from transfercli.models.weights.files import file_sha256
 from transfercli.models.weights.safetensors_reader import read_safetensors
-from transfercli.training.tensor_file import tensors_sha256, write_tensors
+from transfercli.training.safetensors_writer import tensors_sha256, write_tensors
 
 
 def test_the_bytes_are_those_of_the_library(tmp_path: Path) -> None:

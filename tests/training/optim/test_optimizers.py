@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import HeadConfig, OptimizerConfig, RegularizationConfig
-from transfercli.training.optimizers import OPTIMIZERS, build_optimizer, regularize
+from transfercli.training.optim.optimizers import OPTIMIZERS, build_optimizer, regularize
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -21,7 +21,7 @@ def test_every_optimizer_takes_the_config_s_values(name: str) -> None:
 def test_a_slowed_variable_moves_at_its_factor_of_the_rate(name: str) -> None:
     import keras
 
-    from transfercli.training.optimizers import slow_down
+    from transfercli.training.optim.optimizers import slow_down
 
     variables = [keras.Variable(np.ones(3, "float32")) for _ in range(2)]
     optimizer = build_optimizer(OptimizerConfig(name=name), 0.1)

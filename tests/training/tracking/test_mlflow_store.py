@@ -13,8 +13,8 @@ from tests.heard import Heard
 from transfercli.errors import ConfigError, UsageError
 from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
-from transfercli.training import mlflow_store
-from transfercli.training.mlflow_store import MlflowRun, check_installed, flat, store_address
+from transfercli.training.tracking import mlflow_store
+from transfercli.training.tracking.mlflow_store import MlflowRun, check_installed, flat, store_address
 
 
 class Client:

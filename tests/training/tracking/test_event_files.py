@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.training.event_reading import events_of, png
-from transfercli.training import event_files
-from transfercli.training.event_files import GraphNode
+from transfercli.training.tracking import event_files
+from transfercli.training.tracking.event_files import GraphNode
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import LossConfig
-from transfercli.training.losses import LOSSES, build_accuracy, build_loss
+from transfercli.training.optim.losses import LOSSES, build_accuracy, build_loss
 
 PLAIN = LossConfig()
 LOGITS = np.array([[0.0, 3.0, -1.0], [0.5, -1.0, 2.0]], "float32")

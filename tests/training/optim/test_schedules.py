@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import ScheduleConfig
-from transfercli.training.schedules import SCHEDULES, build_schedule
+from transfercli.training.optim.schedules import SCHEDULES, build_schedule
 
 
 def rates(name: str, warmup: float = 0, epochs: int = 10, per_epoch: int = 10, **more) -> np.ndarray:

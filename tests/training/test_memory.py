@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transfercli.training.room import largest_fitting, no_memory
+from transfercli.training.memory import largest_fitting, no_memory
 
 
 def room_for(images: int):
