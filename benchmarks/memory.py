@@ -48,7 +48,7 @@ def space(width: int) -> Space:
 
 
 def source(root: Path, entries: Iterable[Entry], width: int) -> Any:
-    from transfercli.transfer.features import Features, FeatureSource
+    from transfercli.transfer.features.features import Features, FeatureSource
 
     found = list(entries)
     rows = Features(Segments(root, space(width), 10**12), found, None, None)  # type: ignore[arg-type]
@@ -72,8 +72,8 @@ def gradients(features: Any, targets: np.ndarray, width: int) -> None:
 
 
 def probe(features: Any, targets: np.ndarray, width: int) -> None:
-    from transfercli.transfer.probe import solve
-    from transfercli.transfer.solved import FeatureRows
+    from transfercli.transfer.probe.probe import solve
+    from transfercli.transfer.probe.stage import FeatureRows
 
     solve(FeatureRows(features), targets, CLASSES, class_weights=None, seed=0, events=Events())
 

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from transfercli.reporting import Events
-from transfercli.transfer import probe
-from transfercli.transfer.row_space import coordinates
+from transfercli.transfer.probe.probe import probe
+from transfercli.transfer.probe.row_space import coordinates
 
 IMAGES, WIDTH, CLASSES = 3670, 2048, 5
 

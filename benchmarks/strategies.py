@@ -112,8 +112,8 @@ def accuracy(run: RunFolder, trained: list[Any], cache: Path) -> float:
 
     from transfercli.models.forward import forward
     from transfercli.models.surgery import cut_below
-    from transfercli.transfer.features import FeatureCache
-    from transfercli.transfer.prefix import Prefix
+    from transfercli.transfer.features.features import FeatureCache
+    from transfercli.transfer.features.prefix import Prefix
     from transfercli.transfer.stages import upper_model
 
     loaded = load_run(run, Events())

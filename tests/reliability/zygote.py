@@ -18,7 +18,7 @@ from typing import Any
 
 IMPORTED = (
     *("keras", "tensorflow", "matplotlib.figure", "transfercli.cli.app", "transfercli.workflows.train"),
-    *("transfercli.training.trainer", "transfercli.transfer.stages", "transfercli.transfer.trial"),
+    *("transfercli.training.trainer", "transfercli.transfer.stages", "transfercli.transfer.dry_run"),
     *(
         "transfercli.evaluation.report.plots",
         "transfercli.evaluation.report.batch_picture",

@@ -49,7 +49,7 @@ class World:
         from transfercli.data.batching.augment import build
         from transfercli.data.batching.batches import Batches
         from transfercli.reporting import Events
-        from transfercli.transfer.features import FeatureCache
+        from transfercli.transfer.features.features import FeatureCache
         from transfercli.transfer.stages import PhaseStages, Training
 
         training, validation = self.split(0, 90), self.split(90, 120)

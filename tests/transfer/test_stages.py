@@ -80,7 +80,7 @@ def test_epochs_cycle_through_the_views_which_are_those_of_every_other_run(cache
 
 
 def test_a_view_follows_from_the_pixels_and_its_number_whatever_is_beside_it(cached: Any) -> None:
-    from transfercli.transfer.views import ViewedImages, views_of
+    from transfercli.transfer.features.views import ViewedImages, views_of
 
     common = cached.stages(cached.classifier(), augmentation={"preset": "light", "views": 3}).training
     rows = ViewedImages(common.training.images, views_of(common.augmentation, common.augment, 10))
@@ -91,7 +91,7 @@ def test_a_view_follows_from_the_pixels_and_its_number_whatever_is_beside_it(cac
 
 def test_features_of_an_image_are_the_same_bits_whatever_images_are_beside_it(cached: Any) -> None:
     from transfercli.models.surgery import cut_below
-    from transfercli.transfer.prefix import Prefix
+    from transfercli.transfer.features.prefix import Prefix
 
     prefix = Prefix(cut_below(cached.classifier("resnet18"), "conv5"), "float32")
     together = prefix(cached.images[:32])
@@ -122,7 +122,7 @@ def test_another_way_from_files_to_pixels_is_another_cache(cached: Any) -> None:
 def test_started_again_a_run_caches_as_before_though_its_features_fill_the_disk(
     cached: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.transfer import features
+    from transfercli.transfer.features.features import features
 
     def disk_usage(root: Any) -> SimpleNamespace:
         return SimpleNamespace(free=40_000 - sum(path.stat().st_size for path in root.glob("features/*/*.rows")))
@@ -137,7 +137,7 @@ def test_started_again_a_run_caches_as_before_though_its_features_fill_the_disk(
 def test_a_broken_index_leaves_training_uncached_and_a_probe_in_memory(
     cached: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.transfer import features
+    from transfercli.transfer.features.features import features
 
     def broken(_: Any) -> None:
         raise sqlite3.OperationalError("disk I/O error")
@@ -166,7 +166,7 @@ def test_a_cache_that_breaks_on_the_way_leaves_the_same_views_in_memory(cached: 
 
 def test_a_kill_loses_what_was_computed_since_the_last_minute_only(cached: Any, monkeypatch: Any) -> None:
     from transfercli.data.cache.segments import Segments
-    from transfercli.transfer import features
+    from transfercli.transfer.features.features import features
 
     monkeypatch.setattr(features, "KEEP_SECONDS", 0.0)
     stages = cached.stages(cached.classifier())
@@ -214,7 +214,7 @@ def test_a_probe_is_one_step_and_better_than_chance_with_or_without_a_cache(cach
 def test_the_difference_of_bfloat16_is_measured_once_and_with_it_nothing_is_computed_again(
     cached: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.transfer.prefix import Prefix
+    from transfercli.transfer.features.prefix import Prefix
 
     phase = Phase("none", 9, 1e-2)
     first = cached.stages(cached.classifier(), precision="bfloat16")
@@ -227,7 +227,7 @@ def test_the_difference_of_bfloat16_is_measured_once_and_with_it_nothing_is_comp
 
 
 def test_a_first_batch_too_far_from_float32_is_remembered_too(cached: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.transfer import prefix
+    from transfercli.transfer.features.features import prefix
 
     measured: list[float] = []
     monkeypatch.setattr(prefix, "relative_difference", lambda *_: measured.append(1.0) or 1.0)
@@ -239,7 +239,7 @@ def test_a_first_batch_too_far_from_float32_is_remembered_too(cached: Any, monke
 
 
 def test_a_trial_counts_what_is_computed_and_keeps_nothing(cached: Any) -> None:
-    from transfercli.transfer.trial import TrialStages
+    from transfercli.transfer.dry_run import TrialStages
 
     classifier = cached.classifier()
     common = cached.stages(classifier, precision="bfloat16")

@@ -92,7 +92,7 @@ def test_features_of_a_frozen_base_are_compared_with_those_of_training(unfreeze:
 
 def passes_counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many images went through a base each time one was asked."""
-    from transfercli.transfer.prefix import Prefix
+    from transfercli.transfer.features.prefix import Prefix
 
     asked, ask = [], Prefix.__call__
 

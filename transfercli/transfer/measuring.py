@@ -9,7 +9,7 @@ import numpy as np
 from transfercli.config.types import seconds_of
 from transfercli.models.surgery import cut_below, multiplications
 from transfercli.transfer.auto import SLOWDOWN, Measured
-from transfercli.transfer.prefix import BATCH
+from transfercli.transfer.features.prefix import BATCH
 from transfercli.transfer.stages import PhaseStages
 
 

@@ -19,11 +19,11 @@ from transfercli.models.surgery import Cut, cut_below, multiplications, whole_ba
 from transfercli.reporting import Events
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage
-from transfercli.transfer.caching import Boundary, why_not
-from transfercli.transfer.features import UNUSABLE, FeatureCache, features_of
-from transfercli.transfer.prefix import Prefix, checked_prefix
-from transfercli.transfer.solved import SOLVED
-from transfercli.transfer.views import Views, rows_an_image, views_of
+from transfercli.transfer.features.cost_model import Boundary, why_not
+from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
+from transfercli.transfer.features.prefix import Prefix, checked_prefix
+from transfercli.transfer.features.views import Views, rows_an_image, views_of
+from transfercli.transfer.probe.stage import SOLVED
 
 
 @dataclass(frozen=True)

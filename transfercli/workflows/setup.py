@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transfercli.training.progress import Plan, Progress
     from transfercli.training.stage import Stage, Stages
     from transfercli.training.trainer import Trainer
-    from transfercli.transfer.features import FeatureCache
+    from transfercli.transfer.features.features import FeatureCache
     from transfercli.transfer.stages import PhaseStages, Training
     from transfercli.transfer.transplant import Transplant
     from transfercli.workflows.job import Job
@@ -65,8 +65,8 @@ def set_up(
     from transfercli.training.checkpoints import Checkpoints
     from transfercli.training.frozen import never_changing
     from transfercli.training.trainer import Trainer
+    from transfercli.transfer.dry_run import TrialStages
     from transfercli.transfer.stages import PhaseStages
-    from transfercli.transfer.trial import TrialStages
 
     features = feature_cache(job.config, job.folder, events)
     kind = TrialStages if trial else PhaseStages
@@ -134,7 +134,7 @@ def feature_cache(config: ExperimentConfig, folder: Path, events: Events) -> Fea
     folder: the one that the relative paths of the config start from.
     """
     from transfercli.data.decoding.decode import Geometry
-    from transfercli.transfer.features import FeatureCache
+    from transfercli.transfer.features.features import FeatureCache
 
     compute = placed(config.compute, folder)
     if compute.cache == "off":

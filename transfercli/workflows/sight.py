@@ -14,7 +14,7 @@ from transfercli.workflows.setup import feature_cache
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
-    from transfercli.transfer.features import FeatureSource
+    from transfercli.transfer.features.features import FeatureSource
 
 
 class Sight:
@@ -26,7 +26,7 @@ class Sight:
 
     def __init__(self, trained: TrainedRun, events: Events) -> None:
         from transfercli.models.surgery import whole_base
-        from transfercli.transfer.prefix import Prefix
+        from transfercli.transfer.features.prefix import Prefix
 
         self.trained, self.events = trained, events
         self.cut = whole_base(trained.classifier)
@@ -50,7 +50,7 @@ class Sight:
         return {"hits": self.cache.hits, "misses": self.cache.misses} if self.cache else {"hits": 0, "misses": 0}
 
     def _pooled(self, split: Split) -> FeatureSource:
-        from transfercli.transfer.features import features_of
+        from transfercli.transfer.features.features import features_of
 
         return features_of(split, self.prefix, self.cache, self.events, self._give_up)
 

@@ -155,7 +155,7 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> Result:
 def estimate(setup: Setup) -> Result:
     """`--dry-run`: what each phase will cost, from timed steps; no run is begun."""
     from transfercli.training.estimate import peak_memory, phase_costs
-    from transfercli.transfer.trial import TrialStages
+    from transfercli.transfer.dry_run import TrialStages
 
     stages = setup.stages
     assert isinstance(stages, TrialStages)

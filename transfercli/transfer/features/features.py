@@ -24,8 +24,8 @@ from transfercli.data.cache.segments import Segments, private_folder
 from transfercli.data.dataset import Split
 from transfercli.models.forward import Rows
 from transfercli.reporting import Events
-from transfercli.transfer.prefix import BATCH, Inputs, Prefix, computed
-from transfercli.transfer.views import ViewedImages, Views, rows_an_image
+from transfercli.transfer.features.prefix import BATCH, Inputs, Prefix, computed
+from transfercli.transfer.features.views import ViewedImages, Views, rows_an_image
 
 SPARED = 0.1  # of what is free on the disk, left to others
 KEEP_SECONDS = 60.0  # of computing that a kill may lose

@@ -7,7 +7,7 @@ import pytest
 
 from transfercli.errors import DataError, Interrupted
 from transfercli.reporting import Events
-from transfercli.transfer.probe import (
+from transfercli.transfer.probe.probe import (
     MIDDLE,
     STRENGTHS,
     Probe,
@@ -18,7 +18,7 @@ from transfercli.transfer.probe import (
     stratified,
     with_kept_rows,
 )
-from transfercli.transfer.row_space import WIDE, coordinates
+from transfercli.transfer.probe.row_space import WIDE, coordinates
 
 
 class Heard(Events):
@@ -187,7 +187,7 @@ def test_many_features_of_few_images_give_what_the_full_problem_gives(monkeypatc
     assert coordinates(features).rows.shape[1] <= 20  # 20 different images, centred, and the ones
     found = probe(features, targets, 5)
     assert abs(probabilities(found, features) - reference(features, targets, found.strength)).max() < 1e-4
-    monkeypatch.setattr("transfercli.transfer.row_space.WIDE", 1000)
+    monkeypatch.setattr("transfercli.transfer.probe.row_space.WIDE", 1000)
     assert coordinates(features).span is None
     direct = probe(features, targets, 5)
     beyond_the_span = np.random.default_rng(0).permuted(features, axis=1)
@@ -236,7 +236,7 @@ def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> 
 def test_folds_solved_one_after_another_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets = digits(4)
     together = probe(features, targets, 4)
-    monkeypatch.setattr("transfercli.transfer.probe.AT_ONCE", 2 * 4 * len(features))
+    monkeypatch.setattr("transfercli.transfer.probe.probe.AT_ONCE", 2 * 4 * len(features))
     apart = probe(features, targets, 4)
     assert apart.strength == together.strength
     assert np.allclose(apart.path, together.path, atol=1e-4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from transfercli.transfer.caching import Boundary, why_not
+from transfercli.transfer.features.cost_model import Boundary, why_not
 
 DEEP = Boundary(multiplications=4e9, row_bytes=8192, images=100, rows=100, epochs=10)  # ResNet50 at 224, pooled
 SHALLOW = replace(DEEP, multiplications=1e7, row_bytes=3_000_000)  # behind a first convolution

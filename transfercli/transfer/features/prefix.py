@@ -16,7 +16,7 @@ from transfercli.data.dataset import Images
 from transfercli.models.forward import computing_in
 from transfercli.models.surgery import Cut
 from transfercli.reporting import Events
-from transfercli.transfer.views import Views
+from transfercli.transfer.features.views import Views
 
 VERSION = 1  # of how features are computed; another number finds none of the old ones
 BATCH = 32  # images a step, always: an image's features are the same bits whatever images are beside it

@@ -13,9 +13,9 @@ from transfercli.data.batching.batches import Source
 from transfercli.data.dataset import Split
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage
-from transfercli.transfer.prefix import BATCH, Prefix
+from transfercli.transfer.features.prefix import BATCH, Prefix
+from transfercli.transfer.features.views import ViewedImages, Views
 from transfercli.transfer.stages import PhaseStages
-from transfercli.transfer.views import ViewedImages, Views
 
 
 @dataclass

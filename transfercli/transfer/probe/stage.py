@@ -15,8 +15,8 @@ from transfercli.reporting import Events
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage
 from transfercli.training.validation import validation_metrics
-from transfercli.transfer.blend import choose_blend
-from transfercli.transfer.probe import sigmoid_unit, solve, with_kept_rows
+from transfercli.transfer.probe.blend import choose_blend
+from transfercli.transfer.probe.probe import sigmoid_unit, solve, with_kept_rows
 
 if TYPE_CHECKING:
     from transfercli.transfer.stages import PhaseStages

@@ -14,8 +14,8 @@ import numpy as np
 
 from transfercli.errors import DataError
 from transfercli.reporting import Events
-from transfercli.transfer.logistic import Problem, cross_entropy, fit
-from transfercli.transfer.row_space import Matrix, blocks, coordinates
+from transfercli.transfer.probe.logistic import Problem, cross_entropy, fit
+from transfercli.transfer.probe.row_space import Matrix, blocks, coordinates
 
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-2, 7))  # 0.1 to 1000, from a strong to a weak penalty
 MIDDLE = STRENGTHS[len(STRENGTHS) // 2]
