@@ -65,7 +65,7 @@ class World:
 
 def drifts(world: World) -> dict[str, float]:
     """One repeat."""
-    from transfercli.workflows.drift import measure_drift
+    from transfercli.workflows.data.drift import measure_drift
 
     found: dict[str, Any] = {}
 
@@ -102,7 +102,7 @@ def one_pass(world: World) -> float:
 
 def pruned(work: Path, run: RunFolder) -> dict[str, float]:
     """One repeat: a folder of copies, each begun a minute after the one before."""
-    from transfercli.workflows.prune import PruneRequest, prune
+    from transfercli.workflows.runs.prune import PruneRequest, prune
 
     runs = work / "many"
     record = json.loads(run.record.read_text())

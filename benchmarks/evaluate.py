@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.predict import forward
 from benchmarks.workbench import fit, measured_as_typed, settings, write_pictures, write_weights
 from transfercli.reporting import Events
-from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 
 SIDE_OF_FILES = 320
 BATCH = 32

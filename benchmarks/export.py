@@ -23,9 +23,9 @@ from benchmarks.workbench import quiet_backend
 from transfercli.export.exporter import ExportRejected
 from transfercli.export.formats.registry import FORMATS
 from transfercli.reporting import Events
-from transfercli.workflows.export import ExportCall, export_run
-from transfercli.workflows.job import TrainRequest
-from transfercli.workflows.train import train
+from transfercli.workflows.export.export import ExportCall, export_run
+from transfercli.workflows.train.job import TrainRequest
+from transfercli.workflows.train.train import train
 
 # Pixels a side, epochs from scratch, learning rate.
 BASES = {

@@ -24,8 +24,8 @@ from typing import Any
 import yaml
 
 from transfercli.reporting import Events
-from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
-from transfercli.workflows.train import TrainRequest, train
+from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.train.train import TrainRequest, train
 
 EPOCHS = 30
 RATES = {"small_cnn": (1e-3, 3e-3, 1e-2), "vgg16": (1e-4, 1e-3, 1e-2)}

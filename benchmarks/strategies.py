@@ -26,9 +26,9 @@ import yaml
 from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder, read_record
 from transfercli.training import history
-from transfercli.workflows.evaluate import read_split
+from transfercli.workflows.evaluate.evaluate import read_split
 from transfercli.workflows.model import load_run
-from transfercli.workflows.train import TrainRequest, train
+from transfercli.workflows.train.train import TrainRequest, train
 
 TESTED = 100  # images a class
 BATCH = 20  # of them

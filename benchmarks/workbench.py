@@ -16,8 +16,8 @@ from PIL import Image
 
 from transfercli.config.schema import ComputeConfig
 from transfercli.reporting import Events
-from transfercli.workflows.job import TrainRequest
-from transfercli.workflows.train import train
+from transfercli.workflows.train.job import TrainRequest
+from transfercli.workflows.train.train import train
 
 CLASSES = 5
 CALIBRATED_ON = 16  # pictures

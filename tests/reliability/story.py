@@ -19,7 +19,7 @@ from transfercli.runs.folder import RunFolder, point_latest
 from transfercli.training import history
 from transfercli.training.checkpoints import Checkpoint, Checkpoints
 from transfercli.training.progress import Progress
-from transfercli.workflows.train import train_epochs
+from transfercli.workflows.train.train import train_epochs
 
 EPOCHS = 4
 LOSSES = (5.0, 3.0, 4.0, 2.0)  # the best so far are the epochs 1, 2 and 4

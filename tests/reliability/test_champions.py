@@ -15,7 +15,7 @@ from transfercli.errors import TransferError
 from transfercli.reporting import Events
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import Decision
-from transfercli.workflows.promote import PromoteRequest, promote
+from transfercli.workflows.retrain.promote import PromoteRequest, promote
 
 
 def experiment_with_three_runs(folder: Path) -> Path:

@@ -42,7 +42,7 @@ def memory() -> int:
 def test_fifty_runs_in_one_process_leave_no_memory_and_no_file_behind(
     tmp_path: Path, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.workflows.train import TrainRequest, train
+    from transfercli.workflows.train.train import TrainRequest, train
 
     write_world(tmp_path, digits_folder / "digits")
     (tmp_path / "temporary").mkdir()

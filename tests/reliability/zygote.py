@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 IMPORTED = (
-    *("keras", "tensorflow", "matplotlib.figure", "transfercli.cli.app", "transfercli.workflows.train"),
+    *("keras", "tensorflow", "matplotlib.figure", "transfercli.cli.app", "transfercli.workflows.train.train"),
     *("transfercli.training.trainer", "transfercli.transfer.stages", "transfercli.transfer.dry_run"),
     *(
         "transfercli.evaluation.report.plots",

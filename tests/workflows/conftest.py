@@ -29,7 +29,7 @@ class World:
         return path
 
     def train(self, command: str, config: Path | None, events: Events | None = None, **more: Any) -> dict[str, Any]:
-        from transfercli.workflows.train import TrainRequest, train
+        from transfercli.workflows.train.train import TrainRequest, train
 
         return train(TrainRequest(command, config, self.runs, **more), events or Events())  # type: ignore[arg-type]
 

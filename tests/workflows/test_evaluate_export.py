@@ -12,8 +12,8 @@ import pytest
 
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.reporting import Events
-from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
-from transfercli.workflows.export import ExportCall, export_run
+from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.export.export import ExportCall, export_run
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def lines(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_a_linear_probe_is_one_line_with_epoch_0_and_can_be_evaluated(heir: Any) -> None:
-    from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
+    from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 
     world, config = heir
     result = world.train("finetune", config("probe", "linear_probe"))

@@ -10,7 +10,7 @@ import pytest
 from transfercli.config.loader import load
 from transfercli.errors import ConfigError
 from transfercli.reporting import Events
-from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 
 TOP = "name: t\ndata: {{train: {train}, image_size: 32}}\nmodel: {{base: small_cnn, weights: none{head}}}\n"
 

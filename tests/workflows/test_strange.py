@@ -13,9 +13,9 @@ from transfercli.data.load import load_folder_split
 from transfercli.reporting import Events
 from transfercli.runs.folder import find_run
 from transfercli.runs.record import config_folder
-from transfercli.workflows.evaluate import read_split, reading_for
+from transfercli.workflows.evaluate.evaluate import read_split, reading_for
+from transfercli.workflows.evaluate.inference import split_logits
 from transfercli.workflows.model import load_run
-from transfercli.workflows.passes import split_logits
 
 
 class Inverted:

@@ -21,11 +21,11 @@ from transfercli.reporting import Events
 from transfercli.runs import decisions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import find_run
-from transfercli.workflows.compare import CompareRequest, compare_runs
-from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.compare.compare import CompareRequest, compare_runs
+from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.evaluate.provenance import recorded
 from transfercli.workflows.lineage import ancestors
-from transfercli.workflows.origin import recorded
-from transfercli.workflows.runs import list_runs, show_run
+from transfercli.workflows.runs.runs import list_runs, show_run
 
 
 class Heard(Events):

@@ -10,7 +10,7 @@ import pytest
 from transfercli.config.loader import load
 from transfercli.errors import ArtefactError, Interrupted
 from transfercli.reporting import Events
-from transfercli.workflows.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.model import find_source
 
 

@@ -28,7 +28,7 @@ def show(folder: Folder = None, json: Json = False, quiet: Quiet = False, verbos
     """
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.cache import show_caches
+        from transfercli.workflows.data.cache import show_caches
 
         return show_caches(folder)
 
@@ -43,7 +43,7 @@ def clear(folder: Folder = None, json: Json = False, quiet: Quiet = False, verbo
     """
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.cache import clear_caches
+        from transfercli.workflows.data.cache import clear_caches
 
         return clear_caches(folder)
 

@@ -71,7 +71,7 @@ def check(
     """
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.check import CheckRequest, check_data
+        from transfercli.workflows.data.check import CheckRequest, check_data
 
         request = CheckRequest(config, runs, tuple(overrides or ()), report, mislabelled)
         result, found = check_data(request, console)
@@ -98,7 +98,7 @@ def diff(
     """
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.diff import DiffRequest, diff_data
+        from transfercli.workflows.data.diff import DiffRequest, diff_data
 
         return diff_data(DiffRequest(config, run, runs, tuple(overrides or ())), console)
 
@@ -123,7 +123,7 @@ def drift(
     """
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.drift import DriftRequest, data_drift
+        from transfercli.workflows.data.drift import DriftRequest, data_drift
 
         result = data_drift(DriftRequest(run, folder, runs, maximum), console)
         if not result["passed"]:

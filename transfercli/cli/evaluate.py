@@ -69,8 +69,8 @@ def evaluate(
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.runs.folder import RunFolder
-        from transfercli.workflows.asked import EvaluateRequest, evaluation_folder
-        from transfercli.workflows.evaluate import evaluate_run
+        from transfercli.workflows.evaluate.evaluate import evaluate_run
+        from transfercli.workflows.evaluate.request import EvaluateRequest, evaluation_folder
 
         request = EvaluateRequest(run, runs, split.value, data, tuple(minimum or ()), gate_on.value, corrupt, tta)
         result, evaluation = evaluate_run(request, console)

@@ -49,7 +49,7 @@ def export(
     """
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.export import ExportCall, export_run
+        from transfercli.workflows.export.export import ExportCall, export_run
 
         call = ExportCall(run, runs, tuple(formats or ()), quantize.value, out, max_drop)
         return export_run(call, console)

@@ -19,7 +19,7 @@ from transfercli.cli.options import RUNS, Json, Quiet, Runs, Verbose
 from transfercli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from transfercli.workflows.predict import Prediction, Predictions
+    from transfercli.workflows.predict.predict import Prediction, Predictions
 
 
 class Lines(StrEnum):
@@ -69,7 +69,7 @@ def predict(
     out = sys.stdout  # while a command works, `sys.stdout` is stderr: libraries may print
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.predict import PredictCall, predict_images
+        from transfercli.workflows.predict.predict import PredictCall, predict_images
 
         if not paths and watch is None:
             raise UsageError(

@@ -35,8 +35,8 @@ def prune(
     """
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.prune import PruneRequest
-        from transfercli.workflows.prune import prune as prune_runs
+        from transfercli.workflows.runs.prune import PruneRequest
+        from transfercli.workflows.runs.prune import prune as prune_runs
 
         return prune_runs(PruneRequest(runs, tuple(experiments or ()), last, days, dry_run), console)
 

@@ -34,8 +34,8 @@ def retrain(
     """
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.retrain import RetrainRequest
-        from transfercli.workflows.retrain import retrain as run_retrain
+        from transfercli.workflows.retrain.retrain import RetrainRequest
+        from transfercli.workflows.retrain.retrain import retrain as run_retrain
 
         return run_retrain(RetrainRequest(config, runs, tuple(overrides or ()), wait, summary, hooks), console)
 
@@ -56,8 +56,8 @@ def promote(
     """Make a run the champion of its experiment by hand, or go back."""
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.promote import PromoteRequest
-        from transfercli.workflows.promote import promote as run_promote
+        from transfercli.workflows.retrain.promote import PromoteRequest
+        from transfercli.workflows.retrain.promote import promote as run_promote
 
         return run_promote(PromoteRequest(run, previous, runs, wait), console)
 

@@ -36,7 +36,7 @@ def list_(
     """Every run, by experiment, the oldest first."""
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.runs import list_runs
+        from transfercli.workflows.runs.runs import list_runs
 
         return list_runs(runs, experiment)
 
@@ -48,7 +48,7 @@ def show(run: Run, runs: Runs = RUNS, json: Json = False, quiet: Quiet = False, 
     """Status, metrics, curves, lineage and files of a run."""
 
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.runs import show_run
+        from transfercli.workflows.runs.runs import show_run
 
         return show_run(run, runs)
 
@@ -78,7 +78,7 @@ def compare(
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.config.registries import names as names_of
-        from transfercli.workflows.compare import CompareRequest, compare_runs
+        from transfercli.workflows.compare.compare import CompareRequest, compare_runs
 
         if len(names) < 2:
             raise UsageError(f"runs compare needs two runs or more; received {len(names)}")

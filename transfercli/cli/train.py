@@ -61,7 +61,7 @@ def finetune(
 
 def _train(command: Any, given: dict[str, Any]) -> None:
     def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.train import TrainRequest, train
+        from transfercli.workflows.train.train import TrainRequest, train
 
         names = ("config", "runs", "run_id", "resume", "wait", "dry_run")
         request = TrainRequest(command, overrides=tuple(given["overrides"] or ()), **{n: given[n] for n in names})

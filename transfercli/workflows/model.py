@@ -22,7 +22,7 @@ from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder, find_run, has_checkpoint, is_label, read_json, status_of
 from transfercli.runs.record import config_folder
-from transfercli.workflows.spelling import spelled
+from transfercli.workflows.command_lines import spelled
 
 if TYPE_CHECKING:
     import numpy as np

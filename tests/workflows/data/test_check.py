@@ -1,0 +1,299 @@
+"""`data check` from a config to the contract's result, on folders that are wrong in every way."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from transfercli.data.quality.check import Report
+from transfercli.errors import DataError, UsageError
+from transfercli.reporting import Events
+from transfercli.workflows.data.check import CheckRequest, check_data
+from transfercli.workflows.train.job import read_config
+from transfercli.workflows.train.train import read_data
+
+KEYS = {"images", "classes", "splits", "problems", "duplicates", "usable"}
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSFERCLI_CACHE", str(tmp_path_factory.mktemp("cache") / "c"))
+
+
+LEVELS = np.rint(load_digits().images * 255 / 16).astype(np.uint8)
+
+
+def digit(n: int) -> Image.Image:
+    return Image.fromarray(LEVELS[n]).resize((32, 32), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+class Place:
+    """A folder of digits and a config on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.images = folder, folder / "images"
+        self.fill("images/cat", range(20))
+        self.fill("images/dog", range(100, 120))
+
+    def fill(self, name: str, numbers: range) -> None:
+        (self.folder / name).mkdir(parents=True, exist_ok=True)
+        for n in numbers:
+            (self.folder / name / f"{n:04d}.png").write_bytes(encoded(digit(n)))
+
+    def config(self, **data: Any) -> Path:
+        path = self.folder / "c.yaml"
+        sections = {"name": "c", "data": {"train": "images", "image_size": 32} | data}
+        path.write_text(yaml.safe_dump(sections | {"model": {"base": "small_cnn", "weights": "none"}}))
+        return path
+
+    def check(self, **data: Any) -> dict[str, Any]:
+        return self.both(**data)[0]
+
+    def both(self, **data: Any) -> tuple[dict[str, Any], Report]:
+        return check_data(CheckRequest(self.config(**data), self.folder / "runs"), Events())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_clean_data_has_counts_and_nothing_to_complain_of(place: Place) -> None:
+    found = place.check()
+    assert set(found) >= KEYS
+    assert (found["images"], found["classes"], found["usable"]) == (40, {"cat": 20, "dog": 20}, True)
+    assert sum(found["splits"].values()) == 40
+    assert set(found["splits"]) == {"train", "validation", "test"}
+    assert found["imbalance"] == 1
+    assert found["sizes"]["median"] == [32, 32]
+    for key in ("problems", "duplicates", "near_duplicates", "missing_classes", "unusual_sizes", "refusals"):
+        assert not found[key], key
+
+
+def test_every_bad_or_odd_file_is_told_with_its_reason_and_whether_it_is_used(place: Place) -> None:
+    cat, png = place.images / "cat", encoded(digit(300))
+    still, moved = digit(301).convert("P"), digit(302).convert("P")
+    files = {
+        "zero.png": (b"", "zero bytes", False),
+        "text.jpg": (b"no image", "not an image", False),
+        "cut.png": (png[: len(png) // 2], "truncated", False),
+        "notes.txt": (b"notes", "not read: extension", False),
+        "named.jpg": (png, "wrong extension", True),
+        "moving.gif": (encoded(still, "GIF", save_all=True, append_images=[moved]), "animated", True),
+        "tiny.png": (encoded(digit(303).resize((5, 20))), "tiny", True),
+        "blank.png": (encoded(Image.new("L", (32, 32), 255)), "blank", True),
+    }
+    for name, (content, _, _) in files.items():
+        (cat / name).write_bytes(content)
+    found = place.check(max_bad_fraction=0.5)
+    told = {one["path"]: one for one in found["problems"]}
+    assert set(told) == {f"cat/{name}" for name in files}
+    for name, (_, reason, used) in files.items():
+        assert told[f"cat/{name}"]["problem"].startswith(reason)
+        assert told[f"cat/{name}"]["used"] is used
+    assert found["images"] == 44
+    assert found["usable"] is True
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_a_flat_image_is_blank_however_it_is_resized(resize: str, place: Place) -> None:
+    for name, size in (("wide", (90, 31)), ("high", (7, 64)), ("line", (400, 8))):
+        (place.images / "cat" / f"{name}.png").write_bytes(encoded(Image.new("RGB", size, (200, 90, 30))))
+    (place.images / "cat" / "photo.jpg").write_bytes(encoded(Image.new("RGB", (3001, 1101), "red"), "JPEG"))
+    found = place.check(resize=resize)
+    blank = {one["path"] for one in found["problems"] if one["problem"].startswith("blank")}
+    assert blank == {f"cat/{name}" for name in ("wide.png", "high.png", "line.png", "photo.jpg")}
+    assert found["near_duplicates"] == []
+
+
+def test_copies_are_paired_by_their_pixels_whatever_the_format_and_told_by_label(place: Place) -> None:
+    (place.images / "cat" / "copy.png").write_bytes(encoded(digit(0)))
+    (place.images / "cat" / "same.bmp").write_bytes(encoded(digit(0), "BMP"))
+    (place.images / "dog" / "moved.png").write_bytes(encoded(digit(1)))
+    found = place.check()
+    assert found["duplicates"] == [
+        ["cat/0000.png", "cat/copy.png"],
+        ["cat/0000.png", "cat/same.bmp"],
+        ["cat/0001.png", "dog/moved.png"],
+    ]
+    assert found["duplicates_with_other_labels"] == [["cat/0001.png", "dog/moved.png"]]
+    assert found["duplicates_across_splits"] == []
+
+
+def test_copies_in_folders_of_two_sides_are_told_as_across_splits(place: Place) -> None:
+    place.fill("held/cat", range(3, 6))
+    place.fill("held/dog", range(400, 403))
+    found = place.check(test="held")
+    assert found["duplicates_across_splits"] == [[f"../held/cat/{n:04d}.png", f"cat/{n:04d}.png"] for n in range(3, 6)]
+    assert found["usable"] is True
+
+
+def test_a_copy_of_lower_quality_is_a_near_duplicate(place: Place) -> None:
+    (place.images / "dog" / "again.jpg").write_bytes(encoded(digit(7), "JPEG", quality=60))
+    found = place.check()
+    assert found["duplicates"] == []
+    assert found["near_duplicates"] == [["cat/0007.png", "dog/again.jpg"]]
+    assert found["near_duplicates_with_other_labels"] == [["cat/0007.png", "dog/again.jpg"]]
+
+
+def test_a_class_that_a_side_lacks_and_a_size_unlike_the_others_are_told(place: Place) -> None:
+    place.fill("held/dog", range(400, 403))
+    (place.images / "cat" / "wide.png").write_bytes(encoded(digit(500).resize((400, 32))))
+    found = place.check(test="held")
+    assert found["missing_classes"] == {"test": ["cat"]}
+    assert found["unusual_sizes"] == [{"path": "cat/wide.png", "width": 400, "height": 32}]
+    assert found["balance"]["cat"]["test"] == 0
+
+
+def spoil_many(place: Place) -> None:
+    for n in range(5):
+        (place.images / "cat" / f"bad{n}.png").write_bytes(b"no image")
+
+
+def spoil_a_class(place: Place) -> None:
+    place.fill("images/rare", range(600, 601))
+
+
+def spoil_all_but_one_class(place: Place) -> None:
+    shutil.rmtree(place.images / "dog")
+
+
+def spoil_a_held_out_class(place: Place) -> None:
+    place.fill("images/train/cat", range(20))
+    place.fill("images/train/dog", range(100, 120))
+    place.fill("images/test/wolf", range(200, 203))
+    shutil.rmtree(place.images / "cat")
+    shutil.rmtree(place.images / "dog")
+
+
+def spoil_every_image_of_a_class(place: Place) -> None:
+    shutil.rmtree(place.images / "dog")
+    (place.images / "dog").mkdir()
+    (place.images / "dog" / "1.jpg").write_bytes(b"")
+
+
+def spoil_the_place(place: Place) -> None:
+    shutil.rmtree(place.images)
+
+
+def spoil_a_class_folder(place: Place) -> None:
+    (place.images / "empty").mkdir()
+
+
+SPOILT = [
+    spoil_many,
+    spoil_a_class,
+    spoil_all_but_one_class,
+    spoil_a_held_out_class,
+    spoil_every_image_of_a_class,
+    spoil_the_place,
+    spoil_a_class_folder,
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_what_training_refuses_is_not_usable_for_the_same_reason(spoil: Any, place: Place) -> None:
+    from transfercli.workflows.train.job import TrainRequest, decide
+
+    spoil(place)
+    found, report = place.both()
+    assert found["usable"] is False
+    assert set(found) >= KEYS
+    job = decide(TrainRequest("finetune", place.config(), place.folder / "runs"))
+    with pytest.raises(DataError) as caught:
+        read_data(job, Events())
+    assert found["refusals"][0] == caught.value.message
+    assert report.hints[0] == (caught.value.hint or "")
+
+
+def test_all_reasons_are_told_at_once(place: Place) -> None:
+    spoil_many(place)
+    spoil_a_class(place)
+    found = place.check()
+    assert len(found["refusals"]) == 2
+    assert found["classes"] == {"cat": 20, "dog": 20, "rare": 1}
+
+
+def test_an_empty_class_folder_hides_nothing_of_the_others(place: Place) -> None:
+    spoil_a_class_folder(place)
+    (place.images / "cat" / "bad.png").write_bytes(b"")
+    found = place.check(max_bad_fraction=0.1)
+    assert found["refusals"] == ["class 'empty' has no images: its folder has nothing in it"]
+    assert found["classes"] == {"cat": 20, "dog": 20}
+    assert [one["path"] for one in found["problems"]] == ["cat/bad.png"]
+
+
+def test_the_sides_are_those_that_a_training_would_use(place: Place) -> None:
+    from transfercli.data.manifest import write_assignments
+    from transfercli.data.splitting.assignments import Assignments
+    from transfercli.workflows.train.job import TrainRequest, decide
+
+    dataset = read_data(decide(TrainRequest("finetune", place.config(), place.folder / "runs")), Events())
+    (place.folder / "runs" / "c").mkdir(parents=True)
+    sides = dataset.assignments.sides
+    first = sorted(pixels for pixels, side in sides.items() if side == "train")[:2]
+    turned = Assignments({**sides, **dict.fromkeys(first, "test")})
+    write_assignments(place.folder / "runs" / "c" / "splits.csv", turned)
+    assert place.check()["splits"]["test"] == len(dataset.splits["test"]) + 2
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_config_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    request = CheckRequest(tmp_path / "no config.yaml", tmp_path / "runs", report=tmp_path / "file" / "report")
+    with pytest.raises(UsageError, match="--report"):
+        check_data(request, Events())
+
+
+def test_nothing_is_written_into_the_data_or_the_runs(place: Place) -> None:
+    before = sorted(path.name for path in place.images.rglob("*"))
+    place.check()
+    assert sorted(path.name for path in place.images.rglob("*")) == before
+    assert not (place.folder / "runs").exists()
+    assert read_config(place.config(), (), "finetune", place.folder)[1] == place.folder
+
+
+WATCHED: list[Path] = []  # folders; an audit hook cannot be taken away again, so it looks here
+OPENED: list[Path] = []
+
+
+def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if WATCHED and event == "open" and isinstance(arguments[0], str | bytes):
+        path = Path(os.fsdecode(arguments[0]))
+        OPENED.extend(path for folder in WATCHED if path.is_relative_to(folder) and not path.is_dir())
+
+
+def test_a_second_check_of_an_unchanged_folder_opens_no_image(place: Place) -> None:
+    (place.images / "cat" / "moving.gif").write_bytes(
+        encoded(digit(301).convert("P"), "GIF", save_all=True, append_images=[digit(302).convert("P")])
+    )
+    (place.images / "cat" / "copy.png").write_bytes(encoded(digit(0)))
+    sys.addaudithook(watch)
+    OPENED.clear()
+    WATCHED.append(place.images)
+    try:
+        first = place.check()
+        opened = set(OPENED)
+        OPENED.clear()
+        second = place.check()
+    finally:
+        WATCHED.clear()
+    assert len(opened) == 42
+    assert OPENED == []
+    assert second == first
+    assert second["problems"][0]["problem"] == "animated: 2 pictures, the first is used"

@@ -1,0 +1,197 @@
+"""`data drift` against a run that really trained."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter, ImageOps
+from typer.testing import CliRunner
+
+from tests.heard import Heard
+from transfercli.cli.app import app
+from transfercli.data.dataset import Split
+from transfercli.data.load import load_folder_split
+from transfercli.errors import DataError
+from transfercli.reporting import Events
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.data.drift import DriftRequest, base_trained, data_drift, measure_drift
+from transfercli.workflows.data.image_features import Sight
+from transfercli.workflows.evaluate.evaluate import reading_for
+from transfercli.workflows.evaluate.inference import probabilities_of
+from transfercli.workflows.model import load_run, read_run_config
+
+
+def measured(source: Any, folder: Path, maximum: float | None = None, events: Events | None = None) -> dict[str, Any]:
+    world, _ = source
+    return data_drift(DriftRequest("digits-source", folder, world.runs, maximum), events or Events())
+
+
+@pytest.fixture
+def recent(tmp_path: Path, digits_folder: Path) -> Path:
+    """Half of the test images of digits 0-4, without labels, at two depths."""
+    folder = tmp_path / "recent"
+    for number, file in enumerate(sorted((digits_folder / "digits-source" / "test").rglob("*.png"))[::2]):
+        place = folder / ("2026" if number % 2 else ".") / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
+    return folder
+
+
+def change(folder: Path, how: Any) -> None:
+    for file in folder.rglob("*.png"):
+        how(Image.open(file).convert("L")).save(file)
+
+
+def test_images_like_those_of_the_training_have_not_drifted(source: Any, recent: Path) -> None:
+    result = measured(source, recent, 0.2)
+    assert (result["images"], result["compared"], result["drifted"], result["passed"]) == (89, 89, False, True)
+    assert result["reference"]["features"] == {"split": "test", "images": 178}  # the base was trained, too
+    assert result["reference"]["predictions"] == {"split": "test", "images": 178}
+    json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize("how", [ImageOps.invert, lambda image: image.filter(ImageFilter.GaussianBlur(1.5))])
+def test_changed_images_have_drifted_and_miss_the_gate(source: Any, recent: Path, how: Any) -> None:
+    change(recent, how)
+    result = measured(source, recent, 0.3)
+    assert (result["drifted"], result["passed"], result["max"]) == (True, False, 0.3)
+    assert result["score"] > 0.3
+
+
+def test_a_split_is_measured_whatever_its_classes(source: Any, digits_folder: Path) -> None:
+    run = RunFolder(Path(source[1]["run"]))
+    reading = reading_for(read_run_config(run), digits_folder, Events())
+    split = load_folder_split(digits_folder / "digits-target", "test", tuple("56789"), reading)
+    assert isinstance(split, Split)
+    assert measure_drift(run, split, maximum=None, events=Events())["drifted"] is True
+
+
+def test_few_images_are_told_and_none_is_an_error(source: Any, recent: Path, tmp_path: Path) -> None:
+    for file in sorted(recent.rglob("*.png"))[1:]:
+        file.unlink()
+    events = Heard()
+    assert measured(source, recent, 0.0, events)["passed"] is True
+    assert any("only 1 image" in text for text in events.warnings)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no images"):
+        measured(source, tmp_path / "empty")
+    with pytest.raises(DataError, match="does not exist"):
+        measured(source, tmp_path / "gone")
+
+
+@pytest.mark.parametrize("unfreeze, trained", [("none", False), (0, False), ("conv5", True), (3, True), ("all", True)])
+def test_features_of_a_frozen_base_are_compared_with_those_of_training(unfreeze: Any, trained: bool) -> None:
+    phases = [{"unfreeze": "none", "kind": "probe"}, {"unfreeze": unfreeze, "kind": "train"}]
+    assert base_trained(phases) is trained
+
+
+def passes_counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images went through a base each time one was asked."""
+    from transfercli.transfer.features.prefix import Prefix
+
+    asked, ask = [], Prefix.__call__
+
+    def counting(prefix: Prefix, images: np.ndarray) -> np.ndarray:
+        asked.append(len(images))
+        return ask(prefix, images)
+
+    monkeypatch.setattr(Prefix, "__call__", counting)
+    return asked
+
+
+def test_an_image_goes_through_the_base_once_and_the_second_drift_costs_only_new_ones(
+    source: Any, recent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(recent, ImageOps.flip)
+    first = sorted(recent.rglob("*.png"))[0]
+    kept = first.read_bytes()
+    first.unlink()
+    run = RunFolder(Path(source[1]["run"]))
+    asked = passes_counted(monkeypatch)
+    before = measure_drift(run, recent, maximum=None, events=Events())
+    assert before["cache"]["features"]["misses"] == sum(asked) <= 178 + 88  # the held-out ones: as other tests left it
+    asked.clear()
+    again = measure_drift(run, recent, maximum=None, events=Events())
+    assert again["cache"]["features"] == {"hits": 178 + 88, "misses": 0}
+    assert asked == []
+    assert {**again, "cache": None} == {**before, "cache": None}
+    first.write_bytes(kept)
+    assert measure_drift(run, recent, maximum=None, events=Events())["cache"]["features"]["misses"] == 1
+
+
+@pytest.mark.parametrize("pooling", ["avg", "flatten"])
+def test_what_the_cache_holds_is_what_the_whole_model_and_the_averaged_map_are(
+    world: Any, source: Any, monkeypatch: pytest.MonkeyPatch, pooling: str
+) -> None:
+    import keras
+
+    head = {"pooling": pooling, "init": "new"}
+    training = {"epochs": 1}
+    weights = {"run": str(Path(source[1]["run"]).resolve())}
+    config = world.config(
+        "nets", "digits-target", model={"weights": weights, "head": head}, training=training, compute={"cache": "off"}
+    )
+    trained = load_run(RunFolder(Path(world.train("finetune", config)["run"])), Events())
+    reading = reading_for(trained.config, trained.folder, Events())
+    split = load_folder_split(world.samples / "digits-target" / "test", "test", trained.labels, reading)
+    asked = passes_counted(monkeypatch)
+    sight = Sight(trained, Events())
+    found = sight.all_of(split)
+    assert (sight.counts(), sum(asked)) == ({"hits": 0, "misses": 0}, len(split))  # the cache is off
+    np.testing.assert_allclose(found.probabilities, probabilities_of(trained, split, Events()), atol=1e-6)
+    classifier = trained.classifier
+    inner = keras.Model(classifier.base.input, classifier.base.output)
+    mapped = inner.predict_on_batch(split.images.read(np.arange(len(split))).astype("float32") * scale_of(classifier))
+    np.testing.assert_allclose(found.features, mapped.mean(axis=(1, 2)), rtol=1e-5, atol=1e-6)
+
+
+def scale_of(classifier: Any) -> float:
+    """What the preprocessing of small_cnn multiplies pixels by."""
+    return float(classifier.model.get_layer("preprocess").scale)
+
+
+def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source: Any, recent: Path) -> None:
+    run, events = RunFolder(Path(source[1]["run"])), Heard()
+    sight = Sight(load_run(run, Events()), events)
+    assert sight.cache is not None
+    sight.cache.root = recent / "no folder" / "x"
+    (recent / "no folder").write_bytes(b"")
+    split = load_folder_split(
+        source[0].samples / "digits-source" / "test", "test", sight.trained.labels, reading(sight)
+    )
+    assert sight.features(split).shape[0] == len(split)
+    assert sight.counts() == {"hits": 0, "misses": 0}
+    assert any("cannot be used" in text for text in events.warnings)
+
+
+def reading(sight: Sight) -> Any:
+    return reading_for(sight.trained.config, sight.trained.folder, Events())
+
+
+def test_on_the_command_line_a_score_above_the_gate_prints_the_result_and_exits_5(source: Any, recent: Path) -> None:
+    def drift(*words: str) -> Any:
+        runs = ("--runs", str(source[0].runs))
+        return CliRunner().invoke(app, ["data", "drift", "digits-source", str(recent), *words, *runs, "--quiet"])
+
+    held = drift("--max", "0.3", "--json")
+    assert held.exit_code == 0
+    result = json.loads(held.stdout)
+    assert (result["passed"], result["max"], result["images"]) == (True, 0.3, 89)
+    change(recent, ImageOps.invert)
+    missed = drift("--max", "0.3", "--json")
+    assert missed.exit_code == 5
+    result = json.loads(missed.stdout)
+    assert (result["passed"], result["drifted"]) == (False, True)
+    assert "wanted <= 0.3" in missed.stderr
+    shown = drift("--max", "0.3")
+    assert shown.exit_code == 5
+    assert "NOT MET" in shown.stdout
+    assert [line.split()[0] for line in shown.stdout.splitlines()[-4:]] == [*result["tests"]]
+    assert drift("--max", "2").exit_code == 2
+    recent.rename(recent.with_name("moved"))
+    assert drift("--json").exit_code == 4

@@ -1,0 +1,89 @@
+"""Small artefacts of a real run, what they tell of where they came from, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from transfercli.errors import UsageError
+from transfercli.export.exporter import ExportRejected
+from transfercli.models.bases import BASES
+from transfercli.reporting import Events
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.evaluate.evaluate import read_split
+from transfercli.workflows.export.export import ExportCall, export_run, licence, reference
+from transfercli.workflows.export.export import export as workflow
+from transfercli.workflows.model import load_run, read_labels, read_run_config
+
+
+def test_int8_is_made_with_training_images_and_proved(source: Any, tmp_path: Path) -> None:
+    world, result = source
+    call = ExportCall(result["run"], world.runs, ("onnx",), "int8", tmp_path)
+    (artefact,) = export_run(call, Events())["artefacts"]
+    assert artefact["accuracy_original"] - artefact["accuracy_exported"] <= max(0.01, 2 / artefact["examples"])
+    told = json.loads((tmp_path / "onnx" / "export.json").read_text())
+    assert told["quantize"] == "int8"
+    assert told["run"] == RunFolder(Path(result["run"])).label
+    assert told["weights_licence"].startswith("trained from random weights")
+    weights = Path(result["run"], "checkpoints", "best", "model.safetensors").stat().st_size
+    assert artefact["bytes"] < weights / 2.5
+
+
+def test_an_artefact_that_loses_more_than_is_allowed_is_gone(source: Any, tmp_path: Path) -> None:
+    world, result = source
+    call = ExportCall(result["run"], world.runs, ("openvino",), "float16", tmp_path, max_drop=-1.0)
+    with pytest.raises(ExportRejected, match="--max-drop allows -1") as caught:
+        export_run(call, Events())
+    assert caught.value.result is not None
+    assert caught.value.result["artefacts"][0]["format"] == "openvino"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_extra_is_told_before_any_image_is_read(source: Any, monkeypatch: Any) -> None:
+    from transfercli.export.formats.registry import registry
+
+    world, result = source
+    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "openvino" else object())
+    monkeypatch.setattr("transfercli.workflows.export.export.read_split", lambda *_: pytest.fail("images were read"))
+    with pytest.raises(UsageError, match="--format openvino needs openvino") as caught:
+        export_run(ExportCall(result["run"], world.runs, ("onnx", "openvino")), Events())
+    assert caught.value.hint == "pip install 'transfercli[openvino]'"
+
+
+@pytest.mark.parametrize("kind, proved", [("TIFF", False), ("PNG", True)])
+def test_what_tensorflow_does_not_decode_is_known_by_its_content(
+    source: Any, tmp_path: Path, monkeypatch: Any, kind: str, proved: bool
+) -> None:
+    _, result = source
+    run = RunFolder(Path(result["run"]))
+    file = tmp_path / "image.png"
+    Image.new("RGB", (9, 9)).save(file, kind)
+    monkeypatch.setattr(workflow, "image_files", lambda _, paths: (file,) * len(paths))
+    said: list[str] = []
+    events = Events()
+    monkeypatch.setattr(events, "warn", said.append)
+    split = read_split(run, read_run_config(run), read_labels(run), "validation", events)
+    files = reference(load_run(run, events), split, events).files
+    assert bool(files) == proved
+    assert any("does not decode TIFF" in line for line in said) != proved
+
+
+@pytest.mark.parametrize(
+    "weights, said",
+    [
+        ("imagenet", BASES["vgg16"].licence),
+        ({"path": "folder/theirs.safetensors"}, "started from the file theirs.safetensors"),
+        ({"run": "flowers@champion"}, "started from the run flowers@champion"),
+    ],
+)
+def test_the_licence_follows_from_where_the_weights_came_from(source: Any, weights: Any, said: str) -> None:
+    from transfercli.config.schema import ModelConfig
+
+    _, result = source
+    run = RunFolder(Path(result["run"]))
+    config = read_run_config(run).model_copy(update={"model": ModelConfig(base="vgg16", weights=weights)})
+    assert licence(run, config).startswith(said)

@@ -1,0 +1,265 @@
+"""`predict` on a real run and on what was exported from it."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.export.kinds import KINDS
+from transfercli.cli.predict import WRITERS, Lines
+from transfercli.errors import ArtefactError, DataError, UsageError
+from transfercli.reporting import Events
+from transfercli.workflows.export.export import ExportCall, export_run
+from transfercli.workflows.predict.predict import PredictCall, Prediction, predict_images, predictors
+from transfercli.workflows.predict.predict import predict as workflow
+from transfercli.workflows.predict.predictors import Said
+
+
+@pytest.fixture(scope="module")
+def run(source: Any) -> Any:
+    """(world, name of the run, some image files of it in a given order)."""
+    world, result = source
+    files = sorted((world.samples / "digits-source" / "test").rglob("*.png"))[::5]
+    return world, Path(result["run"]), [str(file) for file in files]
+
+
+@pytest.fixture(scope="module")
+def exported(run: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """(folder, {format: path as the result tells it}) of a SavedModel and an ONNX file of the run."""
+    world, folder, _ = run
+    out = tmp_path_factory.mktemp("exported")
+    made = export_run(ExportCall(str(folder), world.runs, ("onnx", "saved_model"), out=out), Events())["artefacts"]
+    return out, {one["format"]: one["path"] for one in made}
+
+
+def said(world: Any, name: Any, paths: list[str], **options: Any) -> list[Prediction]:
+    return list(predict_images(PredictCall(str(name), world.runs, tuple(paths), **options), Events()).answers)
+
+
+def test_answers_are_what_evaluate_says_of_the_same_images(run: Any) -> None:
+    from transfercli.evaluation.predictions import Predictions
+    from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+
+    world, folder, files = run
+    evaluate_run(EvaluateRequest("digits-source", world.runs), Events())
+    known = Predictions.read_csv(folder / "evaluation" / "test" / "predictions.csv")
+    rows = {Path(path).name: row for path, row in zip(known.paths, known.probabilities, strict=True)}
+    found = said(world, "digits-source", files, top=5)
+    assert [one.path for one in found] == files
+    for one in found:
+        probabilities = dict(one.top)
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert [probabilities[label] for label in known.labels] == pytest.approx(
+            list(rows[Path(one.path).name]), abs=1e-5
+        )
+        assert list(probabilities.values()) == sorted(probabilities.values(), reverse=True)
+
+
+def test_what_cannot_be_read_is_told_in_its_place(run: Any, tmp_path: Path) -> None:
+    world, folder, files = run
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(Path(files[0]).read_bytes()[:60])
+    found = said(world, folder, [files[0], str(bad), "no.png", files[1]], top=2)
+    assert [bool(one.error) for one in found] == [False, True, True, False]
+    assert found[2].as_json() == {"path": "no.png", "error": "does not exist"}
+    told = found[0].as_json()
+    assert list(told) == ["path", "label", "probability", "top", "abstained"]
+    assert told["top"][0] == [told["label"], told["probability"]]
+    assert len(told["top"]) == 2
+    assert told["abstained"] is False
+
+
+def test_where_all_fail_every_one_is_told_before_the_error(run: Any, tmp_path: Path) -> None:
+    world, folder, _ = run
+    answers = predict_images(PredictCall(str(folder), world.runs, ("no.png", str(tmp_path))), Events()).answers
+    assert [next(answers).error, next(answers).error] == ["does not exist", "no image in this folder"]
+    with pytest.raises(DataError, match="not one of 2 images could be read"):
+        next(answers)
+
+
+@pytest.mark.parametrize("name", ["onnx", "saved_model"])
+def test_an_artefact_answers_as_the_run_does(run: Any, exported: Any, name: str) -> None:
+    world, folder, files = run
+    out, paths = exported
+    expected = said(world, folder, files, top=5)
+    for place in (out / name, paths[name]):
+        found = said(world, place, files, top=5)
+        for one, other in zip(found, expected, strict=True):
+            assert one.top[0][0] == other.top[0][0]
+            assert dict(one.top) == pytest.approx(dict(other.top), abs=1e-4)
+
+
+def test_every_kind_of_file_has_one_label_through_predict_the_run_and_the_bytes(
+    run: Any, exported: Any, tmp_path: Path
+) -> None:
+    import tensorflow as tf
+
+    from transfercli.evaluation.predictions import Predictions
+    from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+
+    world, folder, files = run
+    with Image.open(files[7]) as digit:
+        photo = digit.convert("RGB").resize((320, 240), Image.Resampling.BICUBIC)
+    (tmp_path / "1").mkdir()
+    for kind, (extension, write, _) in KINDS.items():
+        write(photo, tmp_path / "1" / f"{kind}.{extension}")
+    found = {Path(one.path).name: one.top[0] for one in said(world, folder, [str(tmp_path)])}
+    evaluate_run(EvaluateRequest(str(folder), world.runs, data=tmp_path), Events())
+    table = Predictions.read_csv(folder / "evaluation" / f"test-{tmp_path.name}" / "predictions.csv")
+    evaluated = {Path(path).name: table.labels[row] for path, row in zip(table.paths, table.predicted, strict=True)}
+    assert len(found) == len(KINDS)
+    assert evaluated == {name: label for name, (label, _) in found.items()}
+    served = tf.saved_model.load(str(exported[0] / "saved_model" / "1"))  # noqa: TID251 - written by this very test
+    serve = served.signatures["serve_bytes"]
+    for name, (label, probability) in found.items():
+        if not name.startswith("TIFF"):
+            answer = serve(tf.constant([(tmp_path / "1" / name).read_bytes()]))
+            best = int(answer["probabilities"][0].numpy().argmax())
+            assert answer["labels"][best].numpy().decode() == label, name
+            assert float(answer["probabilities"][0][best]) == pytest.approx(probability, abs=0.02), name
+
+
+def test_a_lone_artefact_has_its_card_with_it_and_one_without_is_refused(
+    run: Any, exported: Any, tmp_path: Path
+) -> None:
+    import onnx
+
+    world, _, files = run
+    lone = tmp_path / "lone.onnx"
+    lone.write_bytes((exported[0] / "onnx" / "model.onnx").read_bytes())
+    assert said(world, lone, files[:3]) == said(world, exported[0] / "onnx", files[:3])
+    model = onnx.load(lone)
+    del model.metadata_props[:]
+    onnx.save(model, lone)
+    with pytest.raises(ArtefactError, match="has no card"):
+        said(world, lone, files[:1])
+    lone.write_bytes(b"no model")
+    with pytest.raises(ArtefactError, match="cannot be loaded"):
+        said(world, lone, files[:1])
+
+
+def test_a_damaged_weight_is_found_by_its_hash_before_anything_is_loaded(
+    run: Any, exported: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    world, _, files = run
+    moved = tmp_path / "moved"
+    shutil.copytree(exported[0] / "onnx", moved)
+    assert said(world, moved, files[:1]) == said(world, exported[0] / "onnx", files[:1])
+    content = bytearray((moved / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 0x40
+    (moved / "model.onnx").write_bytes(content)
+    monkeypatch.setattr(predictors, "read_apart", None)
+    for name in (moved, moved / "model.onnx"):
+        with pytest.raises(ArtefactError, match="not as it was exported"):
+            said(world, name, files[:1])
+
+
+def test_an_export_json_of_something_else_does_not_name_the_classes(run: Any, exported: Any, tmp_path: Path) -> None:
+    world, _, files = run
+    told = json.loads((exported[0] / "onnx" / "export.json").read_text())
+    told["labels"].reverse()
+    shutil.copyfile(exported[0] / "onnx" / "model.onnx", tmp_path / "model.onnx")
+    (tmp_path / "export.json").write_text(json.dumps(told))
+    with pytest.raises(ArtefactError, match=r"not what the export\.json beside it tells of"):
+        said(world, tmp_path, files[:1])
+    (tmp_path / "export.json").write_text(json.dumps(told | {"format": "litert"}))
+    assert said(world, tmp_path / "model.onnx", files[:1]) == said(world, exported[0] / "onnx", files[:1])
+
+
+@pytest.mark.parametrize(
+    "answer, message", [([[0.5, 0.5]], "for 2 classes"), ([[np.nan, 0, 0, 0, 0]], "numbers that are not finite")]
+)
+def test_what_a_damaged_network_says_is_an_error(
+    run: Any, exported: Any, monkeypatch: Any, answer: Any, message: str
+) -> None:
+    world, _, files = run
+    whole = predictors.read_apart("onnx", exported[0] / "onnx" / "model.onnx")
+    damaged = replace(whole, from_tensors=lambda images: np.array(answer * len(images)))
+    monkeypatch.setattr(predictors, "read_apart", lambda *_: damaged)
+    with pytest.raises(ArtefactError, match=message):
+        said(world, exported[0] / "onnx", files[:1])
+
+
+def test_a_missing_runtime_is_a_usage_error_with_the_install_line(run: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    from transfercli.export.formats.registry import FORMATS
+
+    world, _, files = run
+    (tmp_path / "export.json").write_text('{"format": "onnx"}')
+    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], runtime=("no_such_runtime",)))
+    with pytest.raises(UsageError, match="no_such_runtime") as caught:
+        said(world, tmp_path, files)
+    assert caught.value.hint == "pip install 'transfercli[onnx]'"
+
+
+def test_with_abstain_what_is_doubted_is_marked_and_still_told(run: Any, monkeypatch: Any) -> None:
+    world, folder, files = run
+    source = predictors.find_source(str(folder), world.runs, Events())
+
+    def load() -> Any:
+        return lambda images: Said(
+            np.tile([0.5, 0.2, 0.1, 0.1, 0.1], (len(images), 1)), np.arange(len(images)) % 2 == 0
+        )
+
+    monkeypatch.setattr(workflow, "find_source", lambda *_: replace(source, load=load))
+    found = said(world, folder, files[:5], abstain=True)
+    assert [one.abstained for one in found] == [True, True, False, True, False]  # the first is answered alone
+    assert {one.top[0] for one in found} == {("0", 0.5)}
+    assert not any(one.abstained for one in said(world, folder, files[:5]))
+
+
+def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_power_of_two(
+    run: Any, monkeypatch: Any
+) -> None:
+    world, folder, files = run
+    source = predictors.find_source(str(folder), world.runs, Events())
+    shapes: list[tuple[int, ...]] = []
+
+    def load() -> Any:
+        def answer(images: np.ndarray) -> Said:
+            shapes.append(images.shape)
+            return Said(np.full((len(images), 5), 0.2), np.zeros(len(images), bool))
+
+        return answer
+
+    monkeypatch.setattr(workflow, "find_source", lambda *_: replace(source, load=load))
+    monkeypatch.setattr(workflow, "BATCH", 8)
+    monkeypatch.setattr("transfercli.data.decoding.stream.PATIENCE", 30)
+    assert len(said(world, folder, files[:20])) == 20
+    assert shapes == [(1, 32, 32, 3), (8, 32, 32, 3), (8, 32, 32, 3), (4, 32, 32, 3)]
+
+
+def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> None:
+    world, folder, files = run
+    out = io.StringIO()
+    WRITERS[Lines.csv](
+        predict_images(PredictCall(str(folder), world.runs, (files[0], "no,.png"), top=2), Events()), out
+    )
+    header, first, second = out.getvalue().splitlines()
+    assert header == "path,label,probability,abstained,error,label_2,probability_2"
+    assert first.startswith(f"{files[0]},0,")
+    assert second == '"no,.png",,,,does not exist,,'
+
+
+def test_a_line_is_one_json_object(run: Any) -> None:
+    world, folder, files = run
+    out = io.StringIO()
+    WRITERS[Lines.jsonl](predict_images(PredictCall(str(folder), world.runs, (files[0],)), Events()), out)
+    assert json.loads(out.getvalue())["label"] == "0"
+
+
+def test_with_abstain_the_run_s_own_calibration_decides(run: Any) -> None:
+    world, folder, files = run
+    trust = json.loads((folder / "calibration.json").read_text())
+    found = said(world, folder, files, abstain=True)
+    unsure = [trust["confidence"] is None or one.top[0][1] < trust["confidence"] for one in found]
+    assert any(unsure)
+    assert all(one.abstained for one, doubted in zip(found, unsure, strict=True) if doubted)
+    assert not any(one.abstained for one in said(world, folder, files))

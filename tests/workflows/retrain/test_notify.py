@@ -1,0 +1,152 @@
+import json
+import os
+import select
+import signal
+import sys
+import tracemalloc
+
+import pytest
+
+from transfercli.reporting import Events
+from transfercli.workflows.retrain.notify import run_hook, write_summary
+from transfercli.workflows.retrain.retrain import notify
+
+RESULT = {
+    "decision": "promoted",
+    "reason": "significantly better",
+    "champion": "runs/exp/b",
+    "challenger": "runs/exp/b",
+    "comparison": {
+        "metric": "accuracy",
+        "champion": 0.8,
+        "challenger": 0.9,
+        "gain": 0.1,
+        "interval": [0.02, 0.17],
+        "images": 200,
+    },
+    "gates": [{"metric": "recall[a|b]", "op": ">=", "bound": 0.5, "value": 0.75, "passed": True}],
+    "changes": {"added": 3, "removed": 0, "new_classes": ["<b>cat</b>"]},
+}
+
+
+class Heard(Events):
+    def __init__(self):
+        self.warnings = []
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+
+def python(code):
+    return [sys.executable, "-c", code]
+
+
+def test_a_hook_gets_the_decision_on_its_stdin(tmp_path):
+    heard, place = Heard(), tmp_path / "got.json"
+    code = f"import sys; open({str(place)!r}, 'w').write(sys.stdin.read())"
+    run_hook(python(code), RESULT, heard, allowed=True)
+    assert json.loads(place.read_text()) == RESULT
+    assert heard.warnings == []
+
+
+def test_a_hook_is_not_run_unless_allowed(tmp_path):
+    heard, place = Heard(), tmp_path / "ran"
+    run_hook(python(f"open({str(place)!r}, 'w')"), RESULT, heard, allowed=False)
+    assert not place.exists()
+    assert "--allow-hooks" in heard.warnings[0]
+
+
+def test_a_hook_is_given_to_no_shell(tmp_path):
+    heard, place = Heard(), tmp_path / "ran"
+    run_hook([f"true; touch {place}"], RESULT, heard, allowed=True)
+    assert not place.exists()
+    assert "cannot be run" in heard.warnings[0]
+
+
+def test_a_hook_that_fails_is_told_and_does_no_harm():
+    heard = Heard()
+    run_hook(python("import sys; sys.exit('no such channel')"), RESULT, heard, allowed=True)
+    assert "no such channel" in heard.warnings[0]
+
+
+def test_a_hook_that_does_not_end_is_ended(monkeypatch):
+    monkeypatch.setattr(notify, "HOOK_SECONDS", 0.2)
+    heard = Heard()
+    run_hook(python("import threading; threading.Event().wait()"), RESULT, heard, allowed=True)
+    assert "was stopped" in heard.warnings[0]
+
+
+def gone(process):
+    """Whether a process that was killed is no more; it takes the kernel a moment."""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    with os.fdopen(handle):
+        return bool(select.select([handle], [], [], 60)[0])
+
+
+def test_what_a_hook_started_is_ended_with_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(notify, "HOOK_SECONDS", 0.5)
+    begun, heard = tmp_path / "begun", Heard()
+    command = ["sh", "-c", f"sleep 300 & echo $! > {begun}; wait"]
+    run_hook(command, RESULT, heard, allowed=True)
+    assert "was stopped" in heard.warnings[0]
+    assert gone(int(begun.read_text()))
+
+
+def test_what_a_hook_leaves_behind_keeps_nobody_waiting(monkeypatch, tmp_path):
+    monkeypatch.setattr(notify, "LAST_WORDS_SECONDS", 0.0)
+    begun, heard = tmp_path / "begun", Heard()
+    run_hook(["sh", "-c", f"sleep 300 & echo $! > {begun}"], RESULT, heard, allowed=True)
+    os.kill(int(begun.read_text()), signal.SIGKILL)
+    assert heard.warnings == []
+
+
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_hook_that_writes_a_lot_takes_no_memory(stream):
+    heard = Heard()
+    tracemalloc.start()
+    try:
+        run_hook(
+            ["sh", "-c", f"head -c 64000000 /dev/zero >&{stream}; echo the end >&2; exit 3"],
+            RESULT,
+            heard,
+            allowed=True,
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert heard.warnings[0].endswith("the end")
+    assert peak < 4_000_000
+
+
+def test_a_hook_need_not_read_a_long_decision():
+    heard = Heard()
+    run_hook(["true"], {**RESULT, "reason": "x" * 2**20}, heard, allowed=True)
+    assert heard.warnings == []
+
+
+def test_a_summary_is_added_to_what_the_file_holds(tmp_path):
+    place = tmp_path / "summary.md"
+    place.write_text("# before\n")
+    write_summary(place, "exp", RESULT, Events())
+    text = place.read_text()
+    assert text.startswith("# before\n## exp: promoted\n")
+    assert "| 200 test images | 0.8000 | 0.9000 | +0.1000 | +0.0200 to +0.1700 |" in text
+    assert "added 3" in text
+    assert "removed" not in text
+
+
+def test_names_in_a_summary_stay_text(tmp_path):
+    write_summary(tmp_path / "s.md", "exp", RESULT, Events())
+    text = (tmp_path / "s.md").read_text()
+    assert "<b>" not in text
+    assert r"recall\[a\|b\]" in text
+
+
+@pytest.mark.parametrize("comparison", [{}, RESULT["comparison"]])
+def test_a_summary_that_cannot_be_written_is_a_warning(tmp_path, comparison):
+    heard = Heard()
+    write_summary(tmp_path / "no" / "s.md", "exp", {**RESULT, "comparison": comparison}, heard)
+    assert "summary" in heard.warnings[0]

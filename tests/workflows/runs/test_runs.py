@@ -1,0 +1,117 @@
+"""What `runs list`, `show` and `compare` say of real runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from transfercli.errors import ArtefactError
+from transfercli.reporting import Events
+from transfercli.workflows.compare.compare import CompareRequest, compare_runs
+from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.runs.runs import list_runs, show_run
+
+
+def test_a_run_is_listed_and_shown_with_its_curves_and_lineage(source) -> None:
+    world, trained = source
+    evaluate_run(EvaluateRequest("digits-source", world.runs), Events())
+    (row,) = list_runs(world.runs, "digits-source")["runs"]  # other tests add experiments of their own
+    assert (row["status"], row["links"]) == ("completed", ["latest"])
+    shown = show_run("digits-source", world.runs)
+    assert shown["test_accuracy"] == shown["evaluations"]["test"]["accuracy"]
+    assert len(shown["curves"]["val_loss"]) == 4
+    assert [one["run"] for one in shown["lineage"]] == [f"digits-source/{Path(trained['run']).name}"]
+    assert "calibration.json" in [file["path"] for file in shown["files"]]
+    json.dumps(shown, allow_nan=False)
+    with pytest.raises(ArtefactError, match="no experiment 'other'"):
+        list_runs(world.runs, "other")
+
+
+def test_a_run_compared_with_itself_differs_in_nothing(source) -> None:
+    world, _ = source
+    result = compare_runs(CompareRequest(("digits-source", "digits-source"), world.runs), Events())
+    (one,) = result["comparisons"]
+    assert (one["examples"], one["fixed"], one["config"]) == (178, [], [])
+    assert one["only_known"] == {"champion": [], "challenger": []}
+    assert one["metrics"]["accuracy"]["difference"] == 0
+    json.dumps(result, allow_nan=False)
+
+
+def test_a_run_of_fewer_classes_is_not_taken_for_better_without_a_word(source, tmp_path: Path) -> None:
+    world, told = source
+    trained = Path(told["run"])
+    other = tmp_path / "fewer" / trained.name
+    shutil.copytree(trained, other, symlinks=True)
+    evaluate_run(EvaluateRequest(str(other), tmp_path), Events())
+    written = other / "evaluation" / "test" / "predictions.csv"
+    lines = list(csv.reader(written.read_text().splitlines()))
+    kept = [row[:-1] for row in lines if "4" not in row[1:3]]  # the last class, and what is or was taken for it
+    with written.open("w", newline="") as file:
+        csv.writer(file).writerows(kept)
+    heard: list[str] = []
+    events = Events()
+    events.warn = heard.append  # type: ignore[method-assign]
+    (one,) = compare_runs(CompareRequest((str(trained), str(other)), world.runs), events)["comparisons"]
+    assert one["only_known"] == {"champion": ["4"], "challenger": []}
+    assert (
+        f"only {trained.parent.name}/{trained.name} knows '4': it has more classes to mistake than the other" in heard
+    )
+
+
+def test_a_damaged_record_is_listed_as_damaged(tmp_path: Path) -> None:
+    run = tmp_path / "e" / "r"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{")
+    (row,) = list_runs(tmp_path)["runs"]
+    assert row["status"] == "damaged"
+
+
+def whole_record(run: Path, **facts: object) -> None:
+    run.mkdir(parents=True)
+    record = {"status": "failed", "command": "transfercli finetune c.yaml", "config_folder": "../..", "versions": {}}
+    record |= {"data": {"fingerprint": "0", "images": {}}, "workflow": "finetune", **facts}
+    (run / "run.json").write_text(json.dumps(record))
+
+
+def evaluation(content: str) -> Callable[[Path], object]:
+    def write(run: Path) -> None:
+        (run / "evaluation" / "test").mkdir(parents=True)
+        (run / "evaluation" / "test" / "metrics.json").write_text(content)
+
+    return write
+
+
+STRANGE: dict[str, Callable[[Path], object]] = {
+    "no object": evaluation("[]"),
+    "metrics are no object": evaluation('{"metrics": [1]}'),
+    "a metric is a text": evaluation('{"metrics": {"accuracy": "0.9"}}'),
+    "a metric is a truth": evaluation('{"metrics": {"accuracy": true}}'),
+    "a line is no object": lambda run: (run / "metrics.jsonl").write_text("[]\n"),
+    "a line has no epoch": lambda run: (run / "metrics.jsonl").write_text('{"loss": 1}\n'),
+    "validation metrics are a text": lambda run: (run / "run.json").write_text(
+        (run / "run.json").read_text()[:-1] + ', "metrics": "high"}'
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_what_is_no_number_is_an_error_that_names_the_file_and_the_list_goes_on(name: str, tmp_path: Path) -> None:
+    run = tmp_path / "e" / "r"
+    whole_record(run)
+    assert show_run("e/r", tmp_path)["status"] == "failed"
+    STRANGE[name](run)
+    with pytest.raises(ArtefactError, match=r"metrics.json|run.json"):
+        show_run("e/r", tmp_path)
+    assert [row["run_id"] for row in list_runs(tmp_path)["runs"]] == ["r"]
+
+
+def test_a_curve_has_gaps_where_a_line_has_no_number(tmp_path: Path) -> None:
+    run = tmp_path / "e" / "r"
+    whole_record(run)
+    (run / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": "x"}\n')
+    assert show_run("e/r", tmp_path)["curves"]["loss"] == [0.5, None]

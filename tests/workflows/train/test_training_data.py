@@ -1,0 +1,43 @@
+"""Class weights as a config gives them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from transfercli.data.dataset import Split
+from transfercli.errors import ConfigError
+from transfercli.workflows.train.training_data import class_weights
+
+
+class NoImages:
+    def __len__(self) -> int:
+        return 4
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        raise AssertionError("weights follow from targets alone")
+
+
+SPLIT = Split(
+    "train", tuple("abcd"), np.array([0, 0, 0, 2], np.int32), ("cat", "cow", "dog"), NoImages(), tuple("abcd")
+)
+
+
+def test_balanced_weights_share_out_the_images_over_the_classes_that_have_some() -> None:
+    weights = class_weights("balanced", SPLIT)
+    assert weights is not None
+    assert weights.tolist() == pytest.approx([4 / 6, 1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "wanted, said",
+    [
+        ({"cat": 1.0, "dog": 2.0}, "training.class_weights: no weight for ['cow']"),
+        ({"cat": 1.0, "cow": 1.0, "dog": 2.0, "eel": 1.0}, "training.class_weights: no class named ['eel']"),
+        ({"cat": 1.0, "cow": 1.0, "eel": 1.0}, "no weight for ['dog'], and no class named ['eel']"),
+    ],
+)
+def test_weights_for_other_classes_are_refused_by_name(wanted: dict[str, float], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        class_weights(wanted, SPLIT)
+    assert caught.value.message.endswith(said)

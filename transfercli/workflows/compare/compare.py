@@ -1,0 +1,174 @@
+"""`runs compare`: what other runs gain on the first, on the images that both were evaluated on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transfercli.reporting import Events
+from transfercli.runs.folder import RunFolder, find_run, read_record
+from transfercli.runs.output_paths import check_file
+from transfercli.runs.untrusted import numbers_of
+from transfercli.workflows.evaluate.evaluate import evaluate_run
+from transfercli.workflows.evaluate.provenance import is_stale, recorded
+from transfercli.workflows.evaluate.request import EvaluateRequest
+from transfercli.workflows.model import read_run_config
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.statistics.paired import Comparison
+
+
+@dataclass(frozen=True)
+class CompareRequest:
+    """names: runs as typed, the first is what the others are compared with; metric: the one that decides.
+
+    report: where a page with the images that tell them apart goes, or None.
+    """
+
+    names: tuple[str, ...]
+    runs: Path
+    split: str = "test"
+    metric: str = "accuracy"
+    confidence: float = 0.95
+    report: Path | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run held against the champion.
+
+    before, after: what either says of the same images, in the same order; config, seconds: how the two differ.
+    only_known: the classes that but one of the two knows, {"champion": […], "challenger": […]}.
+    """
+
+    champion: RunFolder
+    challenger: RunFolder
+    before: Predictions
+    after: Predictions
+    compared: Comparison
+    config: list[dict[str, Any]]
+    seconds: dict[str, dict[str, float | None]]
+    only_known: dict[str, list[str]]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "champion": str(self.champion.path),
+            "challenger": str(self.challenger.path),
+            **self.compared.as_json(),
+            "config": self.config,
+            "seconds": self.seconds,
+            "only_known": self.only_known,
+        }
+
+
+def compare_runs(request: CompareRequest, events: Events) -> dict[str, Any]:
+    """{"split", "runs", "comparisons": [one object for each run but the first], "report": the page's path or None}.
+
+    A run that was not evaluated on the split, or whose model, calibration or images are others since, is evaluated
+    first. An image whose file was another one for the other run is left out. Raises `DataError` where two have no image
+    in common, and `UsageError` before any work where the report cannot be written.
+    """
+    if request.report is not None:
+        check_file(request.report, "--report")
+    found = [find_run(name, request.runs) for name in request.names]
+    said = [_predictions(run, request, events) for run in found]
+    held = [
+        _held(found[0], run, (said[0], predictions), request, events)
+        for run, predictions in zip(found[1:], said[1:], strict=True)
+    ]
+    if request.report is not None:
+        from transfercli.workflows.compare.page import write_comparison_page
+
+        write_comparison_page(request.report, held, request, events)
+    return {
+        "split": request.split,
+        "runs": [str(run.path) for run in found],
+        "comparisons": [one.as_json() for one in held],
+        "report": None if request.report is None else str(request.report),
+    }
+
+
+def config_differences(one: RunFolder, other: RunFolder) -> list[dict[str, Any]]:
+    """[{"key", "champion", "challenger"}] for every key whose resolved values differ."""
+    values = [_flat(read_run_config(run).model_dump(mode="json")) for run in (one, other)]
+    keys = dict.fromkeys([*values[0], *values[1]])
+    return [
+        {"key": key, "champion": values[0].get(key), "challenger": values[1].get(key)}
+        for key in keys
+        if values[0].get(key) != values[1].get(key)
+    ]
+
+
+def seconds_spent(one: RunFolder, other: RunFolder) -> dict[str, dict[str, float | None]]:
+    """{stage: {"champion", "challenger"}}: what each took to train, None where it is not recorded."""
+    spent = [numbers_of(read_record(run), "seconds", run.record) for run in (one, other)]
+    return {
+        stage: {"champion": spent[0].get(stage), "challenger": spent[1].get(stage)} for stage in spent[0] | spent[1]
+    }
+
+
+def only_known(champion: Sequence[str], challenger: Sequence[str]) -> dict[str, list[str]]:
+    """The classes of either that the other has not, sorted."""
+    return {
+        "champion": sorted({*champion} - {*challenger}),
+        "challenger": sorted({*challenger} - {*champion}),
+    }
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
+
+
+def _held(
+    champion: RunFolder,
+    challenger: RunFolder,
+    said: tuple[Predictions, Predictions],
+    request: CompareRequest,
+    events: Events,
+) -> Held:
+    from transfercli.evaluation.statistics.paired import compare, paired
+
+    same = _same_files(champion, challenger, request.split)
+    before, after = paired(*(each.of(same(each.paths)) for each in said))
+    if lost := sum(map(len, said)) - 2 * len(before):
+        events.warn(
+            f"{lost} images that only one of {champion.label} and {challenger.label} was evaluated on are left out"
+        )
+    classes = only_known(said[0].labels, said[1].labels)
+    for run, names in zip((champion, challenger), classes.values(), strict=True):
+        if names:
+            events.warn(f"only {run.label} knows {_few(names)}: it has more classes to mistake than the other")
+    compared = compare(before, after, metric=request.metric, confidence=request.confidence)
+    config, seconds = config_differences(champion, challenger), seconds_spent(champion, challenger)
+    return Held(champion, challenger, before, after, compared, config, seconds, classes)
+
+
+def _predictions(run: RunFolder, request: CompareRequest, events: Events) -> Predictions:
+    from transfercli.evaluation.predictions import Predictions
+
+    if is_stale(run, request.split):
+        events.info(f"{run.label} was not evaluated on {request.split} as it is now: evaluating it")
+        evaluate_run(EvaluateRequest(str(run.path), request.runs, request.split), events)
+    return Predictions.read_csv(run.evaluation(request.split) / "predictions.csv")
+
+
+def _same_files(one: RunFolder, other: RunFolder, split: str) -> Callable[[Sequence[str]], NDArray[np.int64]]:
+    """Picks, of paths, the places of those that name no different files in the records of two runs."""
+    import numpy as np
+
+    first, second = recorded(one, split), recorded(other, split)
+    changed = {path for path in first.keys() & second.keys() if first[path] != second[path]}
+    return lambda paths: np.array([place for place, path in enumerate(paths) if path not in changed], np.int64)
+
+
+def _flat(value: Any, path: Sequence[str] = ()) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {".".join(path): value}
+    return {key: leaf for name, part in value.items() for key, leaf in _flat(part, (*path, str(name))).items()}

@@ -1,0 +1,111 @@
+"""`data check`: read everything as a training would, and tell all that is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from transfercli.config.schema import ExperimentConfig
+from transfercli.data.dataset import Images
+from transfercli.data.load import Examination, examine_dataset
+from transfercli.data.quality import check
+from transfercli.data.quality.file_header_store import heads_of
+from transfercli.data.quality.file_headers import oddities
+from transfercli.data.quality.near_duplicates import LOOK, Looks
+from transfercli.data.quality.thumbnail_store import looks_of
+from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.data.validation import Findings
+from transfercli.errors import ArtefactError, DataError
+from transfercli.reporting import Events
+from transfercli.runs.output_paths import check_folder
+from transfercli.workflows.data.label_errors import mislabelled
+from transfercli.workflows.model import find_source, labels_for
+from transfercli.workflows.train.job import read_config
+from transfercli.workflows.train.training_data import data_request
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """report: a folder for the page, its contact sheets and the table of problems, or None.
+
+    mislabelled: look for likely mislabelled images, where the experiment has a completed run and training would begin.
+    """
+
+    config: Path
+    runs: Path
+    overrides: tuple[str, ...] = ()
+    report: Path | None = None
+    mislabelled: bool = True
+
+
+def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], check.Report]:
+    """The contract's result of `data check`, and the report it was made from. That training would refuse is in it."""
+    if request.report is not None:
+        check_folder(request.report, "--report")
+    config, folder = read_config(request.config, request.overrides, "finetune", request.runs)
+    examined = examine(config, folder, request.runs / config.name, events)
+    findings = examined.findings
+    usable = findings.usable if findings else []
+    images = findings.ingest.images([o.entry for o in usable], [o.redo for o in usable]) if findings else None
+    looks = _looks(images, findings, events)
+    refusals = [
+        (error.message, error.hint) for error in [*examined.refusals, *_head_refusals(config, request.runs, examined)]
+    ]
+    found = findings.found if findings else []
+    report = check.report(found, _sides(examined), looks, _oddities(findings, events), refusals)
+    if request.mislabelled and report.usable and findings:
+        report = replace(report, mislabelled=mislabelled(report, findings, config, request.runs, events))
+    result = report.as_result()
+    if request.report is not None:
+        from transfercli.evaluation.report.data_page import write_page
+
+        result["report"] = str(write_page(request.report, report, images, config.name, events))
+    return result, report
+
+
+def examine(config: ExperimentConfig, folder: Path, experiment: Path, events: Events) -> Examination:
+    """Everything that a training with this config would read, whether it would go on or refuse."""
+    if is_keras(config.data.train):
+        from transfercli.training.backend import prepare
+
+        prepare(config.compute, config.seed)  # before its data sets are imported from Keras
+    return examine_dataset(data_request(config, folder, experiment), events)
+
+
+def _looks(images: Images | None, findings: Findings | None, events: Events) -> Looks:
+    if images is None or findings is None:
+        return np.zeros(0, LOOK)
+    entries, geometry = [one.entry for one in findings.usable], findings.reading.geometry
+    return looks_of(images, entries, geometry, findings.ingest.cache_folder, events)
+
+
+def _sides(examined: Examination) -> list[str]:
+    if examined.findings is None:
+        return []
+    if examined.dataset is None:
+        return [""] * len(examined.findings.usable)
+    return [record.split for record in examined.dataset.records if not record.problem]
+
+
+def _oddities(findings: Findings | None, events: Events) -> list[list[str]]:
+    if findings is None:
+        return []
+    usable = findings.usable
+    heads = heads_of([(one.file, one.entry.sha256) for one in usable], findings.ingest.cache_folder, events)
+    return [oddities(one.file, head) for one, head in zip(usable, heads, strict=True)]
+
+
+def _head_refusals(config: ExperimentConfig, runs: Path, examined: Examination) -> list[DataError]:
+    """A kept head refuses classes that it does not know."""
+    if examined.findings is None:
+        return []
+    try:
+        labels_for(config, find_source(config, runs), examined.findings.labels)
+    except DataError as error:
+        return [error]
+    except ArtefactError:  # the parent run is not here; that says nothing about the data
+        pass
+    return []

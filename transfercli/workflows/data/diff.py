@@ -1,0 +1,51 @@
+"""`data diff`: the images of a config, read as a training would read them, beside those that a run recorded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transfercli.data.dataset import Record
+from transfercli.data.load import Examination
+from transfercli.data.manifest import read_manifest
+from transfercli.data.quality.diff import compare
+from transfercli.reporting import Events
+from transfercli.runs.folder import find_run
+from transfercli.workflows.data.check import examine
+from transfercli.workflows.train.job import read_config
+
+
+@dataclass(frozen=True)
+class DiffRequest:
+    """run: as typed."""
+
+    config: Path
+    run: str
+    runs: Path
+    overrides: tuple[str, ...] = ()
+
+
+def diff_data(request: DiffRequest, events: Events) -> dict[str, Any]:
+    """The contract's result of `data diff`.
+
+    Raises DataError where the images of the config cannot even be listed; where a training would refuse them for
+    another reason, that is a warning.
+    """
+    run = find_run(request.run, request.runs)
+    earlier = read_manifest(run.dataset)
+    config, folder = read_config(request.config, request.overrides, "finetune", request.runs)
+    experiment = Path(os.path.realpath(run.path)).parent
+    examined = examine(config, folder, experiment, events)
+    if examined.findings is None:
+        raise examined.refusals[0]
+    for refusal in examined.refusals:
+        events.warn(f"training would refuse this data: {refusal.message}")
+    return compare(earlier, _records(examined)).as_result()
+
+
+def _records(examined: Examination) -> list[Record]:
+    if examined.dataset is not None:
+        return list(examined.dataset.records)
+    return [one.record("") for one in examined.findings.found] if examined.findings else []

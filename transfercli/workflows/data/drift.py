@@ -1,0 +1,165 @@
+"""`data drift`: how far images without labels are from those that a run learnt from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from transfercli.data.dataset import Record, Split
+from transfercli.data.load import load_recorded_split
+from transfercli.data.manifest import read_manifest
+from transfercli.data.sources.folders import absolute, keras_datasets
+from transfercli.data.sources.listing import base_folder
+from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
+from transfercli.errors import DataError
+from transfercli.evaluation.statistics.shift_tests import MOST, Seen, drift, sample
+from transfercli.reporting import Events, counted
+from transfercli.runs.folder import RunFolder, find_run, read_record
+from transfercli.workflows.data.image_features import Sight
+from transfercli.workflows.evaluate.evaluate import reading_for
+from transfercli.workflows.model import TrainedRun, load_run, read_run_config
+
+if TYPE_CHECKING:
+    from transfercli.data.dataset import Dataset, Images
+
+FEW = 10
+NEW = "new"  # the side of images that came since a run
+HELD_OUT = ("test", "validation")
+
+
+@dataclass(frozen=True)
+class DriftRequest:
+    """run: as typed; folder: of recent images, at any depth; maximum: of the score."""
+
+    run: str
+    folder: Path
+    runs: Path
+    maximum: float | None = None
+
+
+def data_drift(request: DriftRequest, events: Events) -> dict[str, Any]:
+    """The result of `data drift`, passed or not."""
+    return measure_drift(find_run(request.run, request.runs), request.folder, maximum=request.maximum, events=events)
+
+
+def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None, events: Events) -> dict[str, Any]:
+    """{"run", "images", "compared", "drifted", "score", "tests", "max", "passed", "reference",
+    "cache"}.
+
+    Features are compared with those of the training images where the base was frozen. To a base that was trained, what
+    it has learnt looks unlike all else, so the images held out from it stand in; and a head is surer of what it has
+    learnt, so predictions are always compared with those for held-out images: test, or validation where those are few.
+
+    Args:
+        recent: a folder of images, or a split already read as the run's model looks at them; its labels are not used.
+
+    Raises DataError where the folder has no image, or the run's own are gone.
+    """
+    trained = load_run(run, events)
+    split, images = _recent(trained, recent, events)
+    if len(split) < FEW:
+        events.warn(f"only {counted(len(split), 'image')}: only a plain drift shows in fewer than {FEW}")
+    records = read_manifest(run.dataset)
+    held_out = _held_out(trained, records, events)
+    learnt = held_out if base_trained(read_record(run)["phases"]) else _recorded(trained, records, "train", events)
+    sight = Sight(trained, events)
+    old, new = sight.all_of(held_out), sight.all_of(split)
+    if learnt is not held_out:
+        old = Seen(sight.features(learnt), old.probabilities)
+    found = drift(old, new, trained.config.seed)
+    return {
+        "run": str(run.path),
+        "images": images,
+        "compared": len(split),
+        **found,
+        "max": maximum,
+        "passed": maximum is None or found["score"] <= maximum,
+        "reference": {
+            "features": {"split": learnt.name, "images": len(learnt)},
+            "predictions": {"split": held_out.name, "images": len(held_out)},
+        },
+        "cache": {"features": sight.counts()},
+    }
+
+
+def drift_since(run: RunFolder, dataset: Dataset, folder: Path, events: Events) -> dict[str, Any] | None:
+    """The drift of the images, on any side, that a run did not have, by their content; None where none has come.
+
+    It names no path, as it is logged. folder: the one that the data's relative paths start from.
+    """
+    known = {one.sha256 for one in read_manifest(run.dataset)}
+    came = [replace(one, split=NEW) for one in dataset.records if one.split and one.sha256 not in known]
+    if not came:
+        return None
+    reading = reading_for(read_run_config(run), folder, events)
+    split = load_recorded_split(came, dataset.root, folder, NEW, dataset.labels, reading)
+    found = measure_drift(run, split, maximum=None, events=events)
+    del found["run"]
+    return found
+
+
+def base_trained(phases: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether one of a run's recorded phases changed the base."""
+    return any(phase["unfreeze"] not in ("none", 0) for phase in phases)
+
+
+def _recent(trained: TrainedRun, recent: Path | Split, events: Events) -> tuple[Split, int]:
+    """The images to look at, and how many there were to choose from."""
+    if isinstance(recent, Split):
+        return _some_of(recent, trained.config.seed), len(recent)
+    items = list_unlabelled(recent)
+    chosen = [items[row] for row in sample(len(items), MOST, trained.config.seed)]
+    return load_unlabelled(chosen, reading_for(trained.config, trained.folder, events)), len(items)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Some rows of images."""
+
+    images: Images
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        return self.images.read(self.rows[indices])
+
+
+def _some_of(split: Split, seed: int) -> Split:
+    rows = sample(len(split), MOST, seed)
+    return replace(
+        split,
+        paths=tuple(split.paths[row] for row in rows),
+        targets=split.targets[rows],
+        images=_Chosen(split.images, rows),
+        sha256s=tuple(split.sha256s[row] for row in rows),
+        sizes=(),
+    )
+
+
+def _held_out(trained: TrainedRun, records: Sequence[Record], events: Events) -> Split:
+    sides = {side: sum(one.split == side and not one.problem for one in records) for side in HELD_OUT}
+    enough = [side for side in HELD_OUT if sides[side] >= FEW]
+    return _recorded(trained, records, enough[0] if enough else max(HELD_OUT, key=sides.__getitem__), events)
+
+
+def _recorded(trained: TrainedRun, records: Sequence[Record], side: str, events: Events) -> Split:
+    """At most `MOST` images of one side of the run; those whose files are gone since are passed over, and told."""
+    root, wanted = trained.config.data.train, [one for one in records if one.split == side and not one.problem]
+    if not keras_datasets.is_keras(root):
+        base = base_folder(root, trained.folder)
+        there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as must_exist
+        if len(there) < len(wanted):
+            events.warn(f"{len(wanted) - len(there)} of the run's {counted(len(wanted), f'{side} image')} are gone")
+        wanted = there
+    if not wanted:
+        raise DataError(f"the run's {side} images are gone: there is nothing to compare with", "put them back")
+    chosen = [wanted[row] for row in sample(len(wanted), MOST, trained.config.seed)]
+    reading = reading_for(trained.config, trained.folder, events)
+    return load_recorded_split(chosen, root, trained.folder, side, trained.labels, reading)

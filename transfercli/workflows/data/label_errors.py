@@ -1,0 +1,49 @@
+"""The part of `data check` that needs a trained model: images whose labels the experiment's latest run doubts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transfercli.config.schema import ExperimentConfig
+from transfercli.data.decoding.decode import Geometry
+from transfercli.data.quality.check import Mislabelled, Report
+from transfercli.data.quality.label_errors import find_mislabelled
+from transfercli.data.validation import Findings, split_of
+from transfercli.errors import ArtefactError
+from transfercli.reporting import Events
+from transfercli.runs.folder import RunFolder, find_run
+from transfercli.workflows.data.image_features import Sight
+from transfercli.workflows.model import image_size, load_run, read_run_config
+
+
+def mislabelled(
+    report: Report, findings: Findings, config: ExperimentConfig, runs: Path, events: Events
+) -> Mislabelled:
+    """What the base of the experiment's latest completed run sees in the images, which are the rows of `report.seen`.
+
+    Where there is no such run, or it looks at images of another size, the reason is told instead.
+    """
+    try:
+        run = find_run(config.name, runs)
+        if why_not := _unlike(run, config):
+            return Mislabelled(why_not=why_not)
+        trained = load_run(run, events)
+    except ArtefactError as error:
+        return Mislabelled(why_not=f"{error.message}; data check lists them once a run is complete")
+    events.info(f"looking for mislabelled images with the features of {run.label}")
+    images = split_of("", findings.usable, tuple(sorted({one.label for one in report.seen})), findings.ingest)
+    features = Sight(trained, events).features(images)
+    found = find_mislabelled(report.seen, features, report.near, findings.listing.groups, events)
+    return Mislabelled(found, run.label)
+
+
+def _unlike(run: RunFolder, config: ExperimentConfig) -> str:
+    """Why the run's base cannot look at the images as they were read for `config`."""
+    was, now = (Geometry(*image_size(one), one.data.resize) for one in (read_run_config(run), config))
+    if was == now:
+        return ""
+    return f"{run.label} looks at images of {_shape(was)}, and the config reads {_shape(now)}: train again"
+
+
+def _shape(geometry: Geometry) -> str:
+    return f"{geometry.height}x{geometry.width} pixels ({geometry.resize})"

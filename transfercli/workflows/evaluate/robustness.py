@@ -1,0 +1,95 @@
+"""`evaluate --corrupt` and `--tta`: what a run says of images that are changed as they are read, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from transfercli.reporting import Events, counted
+from transfercli.workflows.evaluate.inference import probabilities_of
+
+if TYPE_CHECKING:
+    from transfercli.data.dataset import Images, Split
+    from transfercli.evaluation.predictions import Predictions
+    from transfercli.evaluation.robustness.tta import View
+    from transfercli.workflows.evaluate.request import EvaluateRequest
+    from transfercli.workflows.model import TrainedRun
+
+Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def beside(
+    trained: TrainedRun, split: Split, plain: Predictions, request: EvaluateRequest, events: Events
+) -> dict[str, Any]:
+    """{"robustness", "tta"} of an `Evaluation`: None where not asked for. plain: what was said of the images."""
+    return {
+        "robustness": corrupted(trained, split, plain, events) if request.corrupt else None,
+        "tta": augmented(trained, split, plain, events) if request.tta else None,
+    }
+
+
+def corrupted(trained: TrainedRun, split: Split, plain: Predictions, events: Events) -> dict[str, Any]:
+    """As `evaluation.robustness.robustness` gives it: one pass for each corruption and severity."""
+    from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
+    from transfercli.evaluation.robustness.score import measured, robustness
+    from transfercli.workflows.model import image_size
+
+    seed, size = trained.config.seed, image_size(trained.config)
+    tried = [(row, severity) for row in CORRUPTIONS.values() for severity in SEVERITIES]
+    passes = _Passes(trained, split, "corrupt", len(tried), events)
+    rows = []
+    for row, severity in tried:
+        said = passes.over(partial(row.batch, severity=severity, seed=seed))
+        rows.append(measured(plain, said.argmax(axis=1), row, severity, size))
+    return robustness(plain, rows, seed)
+
+
+def augmented(trained: TrainedRun, split: Split, plain: Predictions, events: Events) -> dict[str, Any]:
+    """As `evaluation.tta.gained` gives it: one pass for each view but the first, which is the plain one."""
+    from transfercli.evaluation.robustness.tta import averaged, gained, mirrors, views
+
+    taken = views(mirrors(trained.config.augmentation))
+    passes = _Passes(trained, split, "tta", len(taken) - 1, events)
+    mean = averaged(plain, (passes.over(_seen_as(view)) for view in taken[1:]))
+    return gained(plain, mean, taken, trained.config.seed)
+
+
+def _seen_as(view: View) -> Change:
+    return lambda images, _: view(images)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Images that `change` changes as they are read: it gets uint8 [n, H, W, 3] and their indices [n]."""
+
+    images: Images
+    change: Change
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        return self.change(self.images.read(indices), indices)
+
+
+class _Passes(Events):
+    """Several passes over a split, told as one stage."""
+
+    def __init__(self, trained: TrainedRun, split: Split, stage: str, number: int, events: Events) -> None:
+        self.trained, self.split, self.stage, self.number, self.events = trained, split, stage, number, events
+        self.before = 0
+        events.info(f"{stage}: {number} more passes over {counted(len(split), 'image')}")
+
+    def over(self, change: Change) -> np.ndarray:
+        """float32 [N, C]: calibrated probabilities of the changed images."""
+        changed = replace(self.split, images=Changed(self.split.images, change))
+        found = probabilities_of(self.trained, changed, self, self.stage)
+        self.before += len(self.split)
+        return found
+
+    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
+        self.events.progress(stage, self.before + done, self.number * total, unit)

@@ -1,0 +1,140 @@
+"""What a call of `pretrain` or `finetune` comes to: its resolved config and its run folder, new or gone on with."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from transfercli.config.cross_checks import unpublished
+from transfercli.config.loader import LoadedConfig, dump, load, resolve
+from transfercli.config.schema import ExperimentConfig
+from transfercli.errors import ArtefactError, ConfigError, UsageError
+from transfercli.runs import record
+from transfercli.runs.folder import RunFolder, check_run_id, find_unfinished, new_run_id, read_record
+from transfercli.runs.untrusted import check_closed
+from transfercli.workflows.command_lines import runs_option, spelled, told
+from transfercli.workflows.model import load_run_config, with_structure
+
+Command = Literal["pretrain", "finetune"]
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the command line asks for. config may be None where `resume` names a run."""
+
+    command: Command
+    config: Path | None
+    runs: Path
+    overrides: tuple[str, ...] = ()
+    run_id: str | None = None
+    resume: str | None = None
+    wait: float = 0.0
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, decided: its resolved config, the folder its paths start from, and its run folder.
+
+    loaded: the resolved config and where its keys stand, in the file of this call or in the run's own copy.
+    overruled: a warning about a key that is idle, or "".
+    """
+
+    command: Command
+    loaded: LoadedConfig
+    folder: Path
+    run: RunFolder
+    runs: Path
+    spelled: str
+    overruled: str = ""
+
+    @property
+    def config(self) -> ExperimentConfig:
+        return self.loaded.config
+
+    @property
+    def resume_line(self) -> str:
+        return spelled(self.command, "--runs", str(self.runs), "--resume", self.run.label)
+
+
+def decide(request: TrainRequest) -> Job:
+    """The config and the run folder of this call; a config that differs from the run's own is a `ConfigError`."""
+    if request.resume:
+        return _job_of_run(request, find_unfinished(request.resume, request.runs))
+    if request.config is None:
+        raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
+    given = load(request.config, request.overrides)
+    loaded = _resolved(given, request.command, request.runs)
+    _check_published(loaded)
+    run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
+    job = Job(request.command, loaded, loaded.folder, run, request.runs, _spelled(request), given.overruled)
+    if run.record.exists():
+        check_closed(run.path)
+        _check_same(job)
+    return job
+
+
+def _check_published(loaded: LoadedConfig) -> None:
+    """What only the command decides: `finetune` starts from imagenet where nothing is said, `pretrain` from scratch."""
+    model = loaded.config.model
+    if model.weights == "imagenet" and (reason := unpublished(model.base)):
+        with loaded.placing():
+            raise ConfigError(f"model.weights: {reason}", "say where the weights come from, or use pretrain")
+
+
+def read_config(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> tuple[ExperimentConfig, Path]:
+    """The resolved config, and the folder its relative paths start from."""
+    loaded = load_resolved(path, overrides, command, runs)
+    return loaded.config, loaded.folder
+
+
+def load_resolved(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> LoadedConfig:
+    """The resolved config, with the places of its keys."""
+    return _resolved(load(path, overrides), command, runs)
+
+
+def _resolved(loaded: LoadedConfig, command: Command, runs: Path) -> LoadedConfig:
+    return replace(loaded, config=resolve(with_structure(loaded.config, runs), command))
+
+
+def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
+    """`--resume RUN`: everything comes from the run; a CONFIG given as well must say the same."""
+    if request.run_id or (request.overrides and request.config is None):
+        raise UsageError("--resume takes everything from the run", "leave --run-id out, and --set without a CONFIG")
+    if run.path.is_symlink() or not run.path.name:  # `latest`, or `.` inside the run
+        run = RunFolder(Path(os.path.realpath(run.path)))
+    command = read_record(run).get("workflow", request.command)
+    if command not in get_args(Command):
+        raise ArtefactError(f"{run.record} is damaged: it says {str(command)[:80]!r} for workflow", "restore the run")
+    job = Job(command, load_run_config(run), record.config_folder(run), run, run.path.parent.parent, _spelled(request))
+    if request.config is not None:
+        _check_same(replace(job, loaded=load_resolved(request.config, request.overrides, command, request.runs)))
+    return job
+
+
+def _check_same(job: Job) -> None:
+    ours, theirs = dump(job.config), _text_of(job.run)
+    if ours != theirs:
+        old, new = set(theirs.splitlines()), set(ours.splitlines())
+        changed = "; ".join(line.strip() for line in ours.splitlines() if line not in old) or "; ".join(old - new)
+        raise ConfigError(
+            f"run {job.run.label} was started with another config; this one says: {changed}",
+            "use another --run-id, or the config the run was started with",
+        )
+
+
+def _text_of(run: RunFolder) -> str:
+    try:
+        return run.config.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"the config of {run.label} cannot be read: {error}", "restore the run") from error
+
+
+def _spelled(request: TrainRequest) -> str:
+    """The command as typed, but for absolute paths, for run.json and the report."""
+    words = [told(request.config)] if request.config else []
+    words += [word for text in request.overrides for word in ("--set", text)]
+    words += ["--run-id", request.run_id] if request.run_id else []
+    return spelled(request.command, *words, *runs_option(request.runs))

@@ -1,0 +1,189 @@
+"""From a job, its data and its classifier to a training that is ready to start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transfercli.data.cache.images import cache_root, placed
+from transfercli.errors import ConfigError
+from transfercli.reporting import Events
+from transfercli.runs.folder import read_record
+from transfercli.workflows.model import batchnorm_trains, image_size
+from transfercli.workflows.train.training_data import class_weights, relabelled, sampled_weights, tell_classes
+
+if TYPE_CHECKING:
+    from transfercli.config.schema import ExperimentConfig
+    from transfercli.data.batching.augment import Augment
+    from transfercli.data.batching.batches import Batches, Source
+    from transfercli.data.dataset import Dataset
+    from transfercli.models.classifier import Classifier
+    from transfercli.training.checkpoints import Checkpoint, Checkpoints
+    from transfercli.training.phases import Phase
+    from transfercli.training.progress import Plan, Progress
+    from transfercli.training.stage import Stage, Stages
+    from transfercli.training.trainer import Trainer
+    from transfercli.transfer.features.features import FeatureCache
+    from transfercli.transfer.stages import PhaseStages, Training
+    from transfercli.transfer.transplant import Transplant
+    from transfercli.workflows.train.job import Job
+    from transfercli.workflows.train.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that trains. features: None where the cache is off."""
+
+    dataset: Dataset
+    classifier: Classifier
+    plan: Plan
+    stages: PhaseStages
+    trainer: Trainer
+    checkpoints: Checkpoints
+    features: FeatureCache | None
+
+    def cache_counts(self) -> dict[str, dict[str, int]]:
+        """Hits and misses so far, as the contract has them."""
+        images, features = self.dataset.cache, self.features
+        return {
+            "images": {"hits": images.hits, "misses": images.misses},
+            "features": {"hits": features.hits if features else 0, "misses": features.misses if features else 0},
+        }
+
+
+def set_up(
+    job: Job, dataset: Dataset, classifier: Classifier, watch: Stopwatch, events: Events, *, trial: bool = False
+) -> Setup:
+    """Choose the phases, and wire data, cache, checkpoints and history to a trainer; nothing is written.
+
+    trial: phases are set up on a single batch, to be timed.
+    """
+    from transfercli.evaluation.confidence.trust import learn_trust, write_trust
+    from transfercli.models.tensor_names import read_tensors
+    from transfercli.training import history
+    from transfercli.training.checkpoints import Checkpoints
+    from transfercli.training.frozen import never_changing
+    from transfercli.training.trainer import Trainer
+    from transfercli.transfer.dry_run import TrialStages
+    from transfercli.transfer.stages import PhaseStages
+
+    features = feature_cache(job.config, job.folder, events)
+    kind = TrialStages if trial else PhaseStages
+    stages = kind(classifier, training_for(job.config, dataset, classifier.labels, events), features, events)
+    with watch("features"):  # what `auto` measures is part of what it takes, and its first step is the features'
+        plan = plan_for(job, stages, events)
+    if any(phase.kind == "blend" for phase in plan.phases):
+        stages.start = read_tensors(classifier)
+    checkpoints = Checkpoints(job.run.checkpoints, never_changing(classifier, plan))
+
+    def keep(progress: Progress, checkpoint: Checkpoint, is_best: bool) -> None:
+        if is_best:  # before the checkpoint: a kill between the two repeats the epoch, and this with it
+            abstain = job.config.evaluation.abstain
+            write_trust(job.run.calibration, learn_trust(trainer.validated, targets, abstain))
+        checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
+        history.append(job.run.metrics, progress.line)
+
+    targets = stages.training.validation.targets
+    trainer = Trainer(classifier, _timed(stages, watch), targets, plan, events, keep)
+    return Setup(dataset, classifier, plan, stages, trainer, checkpoints, features)
+
+
+def _timed(stages: PhaseStages, watch: Stopwatch) -> Stages:
+    def stage_of(phase: Phase) -> Stage:
+        with watch("features"):
+            return stages(phase)
+
+    return stage_of
+
+
+def plan_for(job: Job, stages: PhaseStages, events: Events) -> Plan:
+    """The phases of the config's strategy on this base, or those that the run that goes on has recorded.
+
+    A name that is no layer of the base is a `ConfigError`.
+    """
+    from transfercli.models.classifier import trainable_from
+    from transfercli.training.backend import step_precision
+    from transfercli.training.phases import recorded_phases
+    from transfercli.training.progress import Plan
+    from transfercli.transfer.auto import why
+    from transfercli.transfer.measuring import measure
+    from transfercli.transfer.strategies import needs_measuring, phases_of
+
+    config, classifier = job.config, stages.classifier
+    if job.run.record.exists() and (recorded := read_record(job.run).get("phases")):
+        phases = recorded_phases(recorded)
+    else:
+        measured = measure(stages, config.transfer.budget) if needs_measuring(config) else None
+        phases = phases_of(config, tuple(classifier.stages), measured)
+        if measured:
+            events.info(why(measured, phases))
+    for number, phase in enumerate(phases):
+        try:
+            trainable_from(classifier, phase.unfreeze)
+        except ConfigError as error:
+            key = f"transfer.phases[{number}]" if config.transfer.phases else "transfer"
+            raise ConfigError(f"{key}.{error.message}", error.hint) from error
+    precision, learns = step_precision(config.compute), batchnorm_trains(config.model)
+    return Plan(tuple(phases), config.training, config.seed, precision, learns)
+
+
+def feature_cache(config: ExperimentConfig, folder: Path, events: Events) -> FeatureCache | None:
+    """The cache of features that a config asks for; None where it is off.
+
+    folder: the one that the relative paths of the config start from.
+    """
+    from transfercli.data.decoding.decode import Geometry
+    from transfercli.transfer.features.features import FeatureCache
+
+    compute = placed(config.compute, folder)
+    if compute.cache == "off":
+        return None
+    pixels = Geometry(*image_size(config), config.data.resize).name
+    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, events)
+
+
+def training_for(config: ExperimentConfig, dataset: Dataset, labels: tuple[str, ...], events: Events) -> Training:
+    """What all phases have in common, with the class weights and the order of batches that the config asks for."""
+    from transfercli.data.batching.augment import build
+    from transfercli.data.batching.batches import SAMPLINGS
+    from transfercli.training.backend import feature_precision
+    from transfercli.transfer.stages import Training
+
+    training, validation = (relabelled(dataset.splits[side], labels) for side in ("train", "validation"))
+    weights = class_weights(config.training.class_weights, training)
+    tell_classes(training, weights, config.training.sampling, events)
+
+    def make_batches(source: Source, augment: Augment | None) -> Batches:
+        kind, size = SAMPLINGS[config.training.sampling], config.data.batch_size
+        return kind(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
+
+    return Training(
+        training,
+        validation,
+        make_batches,
+        config.augmentation,
+        build(config.augmentation, len(labels)),
+        sampled_weights(weights, config.training.sampling, training),
+        config.seed,
+        feature_precision(config.compute),
+        batchnorm_trains(config.model),
+        config.compute.cache == "require",
+    )
+
+
+def warn_of_frozen_noise(setup: Setup, report: Transplant | None, events: Events) -> None:
+    """A frozen layer with random weights is nearly always a mistake; say so, and let it be."""
+    from transfercli.training.frozen import trained_layers
+
+    trained = trained_layers(setup.classifier, setup.plan)
+    if report is None:
+        if not trained:
+            events.warn("the base has random weights and no phase trains it: its features know nothing")
+        return
+    noise = [layer for layer in report.fresh_layers if layer not in trained]
+    if noise:
+        events.warn(
+            f"{', '.join(noise)}: not copied, and no phase trains what stays random there"
+            " (unfreeze it, match the source's channels and sizes, or copy more with model.weights.until)"
+        )

@@ -1,0 +1,178 @@
+"""`pretrain` and `finetune`: one recipe; they differ in the defaults that the config's resolution fills in."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from transfercli.config.schema import ExperimentConfig
+from transfercli.data.load import load_dataset
+from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.data.sources.table_columns import config_columns, write_columns
+from transfercli.evaluation.gates import from_config
+from transfercli.evaluation.slices import table_slices
+from transfercli.reporting import Events
+from transfercli.runs import record
+from transfercli.runs.folder import RunFolder, point_latest, read_record, status_of
+from transfercli.runs.lock import experiment_lock
+from transfercli.workflows.model import check_weights, find_source, labels_for, new_classifier
+from transfercli.workflows.train.disk_space import bytes_of_run, leave_room
+from transfercli.workflows.train.job import Job, TrainRequest, decide
+from transfercli.workflows.train.run_start import begin_run, told_how_to_go_on
+from transfercli.workflows.train.setup import Setup, set_up, warn_of_frozen_noise
+from transfercli.workflows.train.stopwatch import Stopwatch
+from transfercli.workflows.train.tracking import check_tracking, tracked
+from transfercli.workflows.train.training_data import data_request, draw_batch
+
+if TYPE_CHECKING:
+    from transfercli.data.dataset import Dataset
+
+Result = dict[str, Any]
+
+
+def train(request: TrainRequest, events: Events) -> Result:
+    """Train, or go on training, what the config describes; the contract's result of `pretrain` and `finetune`.
+
+    Nothing is written before the config and the data are known to be good.
+    """
+    job = decide(request)
+    waiting = partial(events.progress, "waiting for the lock", 0, 1, "")
+    with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
+        return train_job(job, events, trial=request.dry_run)
+
+
+def train_job(job: Job, events: Events, *, dataset: Dataset | None = None, trial: bool = False) -> Result:
+    """The same for a job that is decided, while its experiment's lock is held.
+
+    dataset: of the job, where it has been read already; trial: only estimate.
+    """
+    watch = Stopwatch()
+    check_tracking(job.config)
+    if job.overruled:
+        events.warn(job.overruled)
+    with told_how_to_go_on(job, events):
+        finished = finished_result(job)
+        if finished is not None:
+            events.info(f"{job.run.label} is complete already; this is its result")
+            return finished
+        source = find_source(job.config, job.runs, recorded_parent(job))
+        check_weights(job.config, job.folder, events)
+        if is_keras(job.config.data.train):
+            prepare_backend(job.config)  # before its data sets are imported from Keras
+        with watch("ingest"):
+            dataset = dataset or read_data(job, events)
+        labels = labels_for(job.config, source, dataset.labels)
+        from_config(job.config.evaluation.gates, labels)  # known now, not when it is trained and evaluated
+        sliced = table_slices(job.config.evaluation.slices)
+        columns = config_columns(job.config.data, job.folder, sliced)
+        prepare_backend(job.config)
+        classifier, report = new_classifier(job.config, source, labels, job.folder, events)
+        setup = set_up(job, dataset, classifier, watch, events, trial=trial)
+        warn_of_frozen_noise(setup, report, events)
+        leave_room(job, setup)
+        if trial:
+            return estimate(setup)
+        begin_run(job, setup, source, report, events)
+        if columns:
+            write_columns(job.run.slices, columns, sliced)
+        with record.status_kept(job.run), tracked(job, setup, events):
+            draw_batch(job.run.batch, setup.stages.whole().batches, labels, grey=job.config.data.channels == 1)
+            with watch("train"):
+                train_epochs(job, setup, events)
+            return finish(job, setup, watch)
+
+
+# -- the stages
+
+
+def finished_result(job: Job) -> Result | None:
+    """The result of a run that is complete already, else None."""
+    if not job.run.record.exists() or status_of(job.run) != "completed":
+        return None
+    return result_of(job.run)
+
+
+def recorded_parent(job: Job) -> str | None:
+    """The run whose weights a run that goes on has started from."""
+    return read_record(job.run).get("parent") if job.run.record.exists() else None
+
+
+def result_of(run: RunFolder) -> Result:
+    facts = read_record(run)
+    return {
+        "run": str(run.path),
+        **{key: facts[key] for key in ("status", "best_epoch", "metrics", "seconds", "cache")},
+    }
+
+
+def read_data(job: Job, events: Events) -> Dataset:
+    return load_dataset(data_request(job.config, job.folder, job.run.path.parent), events)
+
+
+def prepare_backend(config: ExperimentConfig) -> None:
+    from transfercli.training.backend import prepare
+
+    prepare(config.compute, config.seed)
+
+
+def train_epochs(job: Job, setup: Setup, events: Events) -> None:
+    """Train to the end of the plan, from the last whole epoch where there is one."""
+    from transfercli.training import history
+
+    checkpoints, trainer = setup.checkpoints, setup.trainer
+    if checkpoints.exists():
+        last, best = checkpoints.newest(events)
+        history.rewind(job.run.metrics, last.progress["line"])
+        trainer.resume(last, best)
+        events.info(f"going on after epoch {last.progress['epoch']} of {setup.plan.epochs}")
+    else:
+        history.rewind(job.run.metrics, None)
+    trainer.run()
+
+
+def finish(job: Job, setup: Setup, watch: Stopwatch) -> Result:
+    from transfercli.evaluation.report.plots import history_png
+    from transfercli.training import history
+
+    lines = history.read(job.run.metrics)
+    best = next(line for line in lines if line["epoch"] == setup.trainer.progress.best_epoch)
+    history_png(job.run.history, lines, best["epoch"])
+    metrics = {key: best[key] for key in ("val_accuracy", "val_loss", "accuracy", "loss")}
+    record.update(
+        job.run,
+        status="completed",
+        finished=record.now(),
+        best_epoch=best["epoch"],
+        epochs=lines[-1]["epoch"],
+        metrics=metrics,
+        seconds=watch.all(),
+        cache=setup.cache_counts(),
+    )
+    point_latest(job.run)
+    return result_of(job.run)
+
+
+def estimate(setup: Setup) -> Result:
+    """`--dry-run`: what each phase will cost, from timed steps; no run is begun."""
+    from transfercli.training.estimate import peak_memory, phase_costs
+    from transfercli.transfer.dry_run import TrialStages
+
+    stages = setup.stages
+    assert isinstance(stages, TrialStages)
+    trained = phase_costs(setup.trainer)
+    costs = [
+        {**cost.as_json(), "features": round(features.seconds, 1), "cache_bytes": features.bytes}
+        for cost, features in zip(trained, stages.costs, strict=False)
+    ]
+    return {
+        "run": None,
+        "status": "dry-run",
+        "images": {name: len(split) for name, split in setup.dataset.splits.items()},
+        "classes": list(setup.classifier.labels),
+        "parameters": setup.classifier.model.count_params(),
+        "phases": costs,
+        "seconds": {stage: round(sum(cost[stage] for cost in costs), 1) for stage in ("features", "train")},
+        "cache_bytes": sum(cost["cache_bytes"] for cost in costs),
+        "run_bytes": bytes_of_run(setup),
+        "peak_memory_bytes": peak_memory(),
+    }
