@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from transfercli.cli.tables import print_pairs, print_table
+from transfercli.cli.ui.tables import print_pairs, print_table
 
 runs = Path(sys.argv[1])
 rows, intervals = [], []

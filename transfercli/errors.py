@@ -1,4 +1,4 @@
-"""What can go wrong, one class a kind; `cli/exits.py` turns a kind into an exit code.
+"""What can go wrong, one class a kind; `cli/runner.py` turns a kind into an exit code.
 
 A message says what was wrong, what was received and what is allowed; the hint says how to mend it.
 """

@@ -1,4 +1,4 @@
-"""What the workflows tell the world while they work; `cli/console.py` shows it, tests record it.
+"""What the workflows tell the world while they work; `cli/ui/console.py` shows it, tests record it.
 
 Nothing below `cli/` knows whether a terminal exists. Every long loop calls `progress`, which is also the place
 where a request to stop is honoured: an implementation may raise `Interrupted` there, and only there.

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.cli import train
 from transfercli.cli.app import main
-from transfercli.cli.console import Console, LiveConsole
-from transfercli.cli.exits import error_object, exit_code, message_of
+from transfercli.cli.commands import train
+from transfercli.cli.runner import error_object, exit_code, message_of
 from transfercli.cli.signals import StopRequest
-from transfercli.cli.tables import print_table
-from transfercli.cli.text import duration, printable
+from transfercli.cli.ui.console import Console, LiveConsole
+from transfercli.cli.ui.formatting import duration, printable
+from transfercli.cli.ui.tables import print_table
 from transfercli.errors import BusyError, DataError, Interrupted, TransferError
 from transfercli.reporting import counted
 

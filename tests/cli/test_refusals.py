@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.cli.config import init_config
-from transfercli.cli.exits import run_command
+from transfercli.cli.commands.config import init_config
+from transfercli.cli.runner import run_command
 from transfercli.data.manifest import read_assignments, read_manifest
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.io import atomic

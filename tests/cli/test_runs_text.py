@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from transfercli.cli.evaluate import confused
-from transfercli.cli.runs import _some, curve, tree
-from transfercli.cli.text import sparkline
+from transfercli.cli.commands.evaluate import confused
+from transfercli.cli.commands.runs import _some, curve, tree
+from transfercli.cli.ui.formatting import sparkline
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest_value() -> None:

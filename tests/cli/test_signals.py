@@ -17,7 +17,7 @@ from transfercli.errors import Interrupted
 DEAF = """
 import os, sys
 from transfercli.cli import signals
-from transfercli.cli.exits import run_command
+from transfercli.cli.runner import run_command
 from transfercli.errors import Interrupted
 
 signals.GRACE_SECONDS = float(sys.argv[1])

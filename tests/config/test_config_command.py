@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from transfercli.cli.config import app
+from transfercli.cli.commands.config import app
 from transfercli.config.loader import load
 
 Write = Callable[..., Path]

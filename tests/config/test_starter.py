@@ -11,8 +11,8 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from transfercli.cli.config import init_config
-from transfercli.cli.survey import survey
+from transfercli.cli.commands.config import init_config
+from transfercli.cli.commands.survey import survey
 from transfercli.config.loader import load
 from transfercli.config.schema import ExperimentConfig
 from transfercli.config.starter import UNKNOWN, Survey, starter

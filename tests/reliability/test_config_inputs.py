@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.config.test_any_input import KEYS, VALUES, section
-from transfercli.cli.config import validate
+from transfercli.cli.commands.config import validate
 from transfercli.config.schema import ExperimentConfig
 
 COMPLETE = {"name": "x", "data": {"train": "i"}, "model": {"base": "small_cnn", "weights": "none"}}

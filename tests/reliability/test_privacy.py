@@ -17,8 +17,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from transfercli.cli.console import Console
-from transfercli.cli.exits import run_command
+from transfercli.cli.runner import run_command
+from transfercli.cli.ui.console import Console
 
 PICTURE = re.compile(rb"\x89PNG.*?IEND", re.DOTALL)  # also inside event files: chance writes any two letters into one
 USER, PLACE, ARTIST, COMMENT = "zaphod", "Q's odd place, 2nd", "Trillian Photographer", "Magrathea 52.5N"
@@ -124,7 +124,7 @@ def test_a_bug_s_traceback_in_the_log_tells_no_place(tmp_path: Path, capsys: pyt
     assert json.loads(capsys.readouterr().out)["error"]["kind"] == "bug"
     text = log.read_text()
     assert "KeyError" in text
-    assert "cli/exits.py" in text
+    assert "cli/runner.py" in text
     assert str(tmp_path) not in text
     assert str(Path(__file__).parents[2]) not in text
 

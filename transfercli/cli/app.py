@@ -11,16 +11,16 @@ from typing import Annotated, Any
 import typer
 
 import transfercli
-from transfercli.cli import cache as cache_commands
-from transfercli.cli import config as config_commands
-from transfercli.cli import data as data_commands
-from transfercli.cli import runs as runs_commands
-from transfercli.cli.evaluate import evaluate
-from transfercli.cli.export import export
-from transfercli.cli.predict import predict
-from transfercli.cli.retrain import promote, retrain
-from transfercli.cli.sample import sample
-from transfercli.cli.train import finetune, pretrain
+from transfercli.cli.commands import cache as cache_commands
+from transfercli.cli.commands import config as config_commands
+from transfercli.cli.commands import data as data_commands
+from transfercli.cli.commands import runs as runs_commands
+from transfercli.cli.commands.evaluate import evaluate
+from transfercli.cli.commands.export import export
+from transfercli.cli.commands.predict import predict
+from transfercli.cli.commands.retrain import promote, retrain
+from transfercli.cli.commands.sample import sample
+from transfercli.cli.commands.train import finetune, pretrain
 
 app = typer.Typer(
     name="transfercli",

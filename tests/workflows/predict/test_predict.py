@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.export.kinds import KINDS
-from transfercli.cli.predict import WRITERS, Lines
+from transfercli.cli.commands.predict import WRITERS, Lines
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.reporting import Events
 from transfercli.workflows.export.export import ExportCall, export_run

@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from transfercli.cli.epochs import epoch_parts, line_of
 from transfercli.cli.signals import StopRequest
-from transfercli.cli.text import printable
+from transfercli.cli.ui.epoch_line import epoch_parts, line_of
+from transfercli.cli.ui.formatting import printable
 from transfercli.errors import Interrupted, TransferError
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import transfercli
-from transfercli.cli.console import Console, console_for
 from transfercli.cli.signals import StopRequest
+from transfercli.cli.ui.console import Console, console_for
 from transfercli.errors import FAILED_WRITE, Interrupted, RoomError, TransferError, no_room
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths

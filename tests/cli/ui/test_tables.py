@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from transfercli.cli.tables import print_table
-from transfercli.cli.text import squeezed
+from transfercli.cli.ui.formatting import squeezed
+from transfercli.cli.ui.tables import print_table
 
 HEADER = ("run", "created", "val accuracy", "note")
 ROWS = [

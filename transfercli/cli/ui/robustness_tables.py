@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from transfercli.cli.tables import print_table
+from transfercli.cli.ui.tables import print_table
 from transfercli.reporting import counted
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from transfercli.cli.exits import run_command
 from transfercli.cli.options import ConfigFile, Json, Overrides, Quiet, Verbose
-from transfercli.cli.text import printable
+from transfercli.cli.runner import run_command
+from transfercli.cli.ui.formatting import printable
 from transfercli.errors import DataError, UsageError
 from transfercli.reporting import Events
 
@@ -109,7 +109,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
 
     Raises UsageError where `output` exists or `base` is unknown, DataError where `data` cannot be used.
     """
-    from transfercli.cli.survey import survey
+    from transfercli.cli.commands.survey import survey
     from transfercli.config import registries
     from transfercli.config.starter import UNKNOWN, starter
     from transfercli.data.sources.keras_datasets import is_keras, row_of

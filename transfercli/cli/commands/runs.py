@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from transfercli.cli.exits import run_command
+from transfercli.cli.commands.prune import prune
 from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
-from transfercli.cli.prune import prune
-from transfercli.cli.tables import print_pairs, print_table
-from transfercli.cli.text import byte_size, duration, sparkline
+from transfercli.cli.runner import run_command
+from transfercli.cli.ui.formatting import byte_size, duration, sparkline
+from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import UsageError
 
 SHOWN_IMAGES = 5

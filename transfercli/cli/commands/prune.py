@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from transfercli.cli.exits import run_command
 from transfercli.cli.options import RUNS, Json, Quiet, Runs, Verbose
-from transfercli.cli.tables import print_pairs, print_table
-from transfercli.cli.text import byte_size
+from transfercli.cli.runner import run_command
+from transfercli.cli.ui.formatting import byte_size
+from transfercli.cli.ui.tables import print_pairs, print_table
 
 
 def prune(

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from transfercli.cli.exits import run_command
+from transfercli.cli.commands.runs import curves_of
 from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
-from transfercli.cli.robustness import show_robustness, show_tta
-from transfercli.cli.runs import curves_of
-from transfercli.cli.tables import print_pairs, print_table
+from transfercli.cli.runner import run_command
+from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
+from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import GateError
 from transfercli.reporting import counted
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from transfercli.cli.exits import run_command
+from transfercli.cli.commands.train import Wait
 from transfercli.cli.options import RUNS, ConfigFile, Json, Overrides, Quiet, Runs, Verbose
-from transfercli.cli.tables import print_pairs
-from transfercli.cli.train import Wait
+from transfercli.cli.runner import run_command
+from transfercli.cli.ui.tables import print_pairs
 
 
 def retrain(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transfercli.cli.text import duration, shortened
+from transfercli.cli.ui.formatting import duration, shortened
 
 CLASS_LENGTH = 24
 GAP = "  "

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from transfercli.cli.exits import run_command
 from transfercli.cli.options import RUNS, ConfigFile, Json, Overrides, Quiet, Run, Runs, Verbose
-from transfercli.cli.tables import print_pairs, print_table
-from transfercli.cli.text import printable
+from transfercli.cli.runner import run_command
+from transfercli.cli.ui.formatting import printable
+from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import DataError, GateError
 
 app = typer.Typer(

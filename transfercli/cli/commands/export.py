@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from transfercli.cli.exits import run_command
 from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
-from transfercli.cli.tables import print_pairs
+from transfercli.cli.runner import run_command
+from transfercli.cli.ui.tables import print_pairs
 
 
 class Quantize(StrEnum):

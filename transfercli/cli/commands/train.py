@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from transfercli.cli.exits import run_command
+from transfercli.cli.commands.runs import curves_of
 from transfercli.cli.options import RUNS, Json, Overrides, Quiet, Runs, Verbose
-from transfercli.cli.runs import curves_of
-from transfercli.cli.tables import print_pairs, print_table
-from transfercli.cli.text import byte_size, duration
+from transfercli.cli.runner import run_command
+from transfercli.cli.ui.formatting import byte_size, duration
+from transfercli.cli.ui.tables import print_pairs, print_table
 
 Config = Annotated[
     Path | None,

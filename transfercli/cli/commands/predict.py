@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from transfercli.cli.exits import error_object, run_command
 from transfercli.cli.options import RUNS, Json, Quiet, Runs, Verbose
+from transfercli.cli.runner import error_object, run_command
 from transfercli.errors import DataError, UsageError
 
 if TYPE_CHECKING:

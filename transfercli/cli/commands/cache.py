@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from transfercli.cli.exits import run_command
 from transfercli.cli.options import Json, Quiet, Verbose
-from transfercli.cli.tables import print_pairs
-from transfercli.cli.text import byte_size
+from transfercli.cli.runner import run_command
+from transfercli.cli.ui.formatting import byte_size
+from transfercli.cli.ui.tables import print_pairs
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What the caches hold; they can always be emptied.")
 
