@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.reporting import Events
-from transfercli.transfer.probe.probe import probe
+from transfercli.transfer.probe import probe
 from transfercli.transfer.probe.row_space import coordinates
 
 IMAGES, WIDTH, CLASSES = 3670, 2048, 5

@@ -120,7 +120,7 @@ def test_tables_that_the_config_asks_reach_no_heavy_library_when_imported(table)
 
 @pytest.mark.parametrize("module", ["corruptions", "tta"])
 def test_what_changes_images_in_an_evaluation_can_be_looked_up_without_a_heavy_library(module):
-    assert _way_to_heavy(f"transfercli.evaluation.{module}", set()) == []
+    assert _way_to_heavy(f"transfercli.evaluation.robustness.{module}", set()) == []
 
 
 def test_import_chain_is_found_through_other_modules():

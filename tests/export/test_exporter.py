@@ -13,8 +13,9 @@ from transfercli.export import exporter
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
 from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.formats.registry import FORMATS, check_formats
+from transfercli.export.verify import parity
 from transfercli.export.verify.checksums import check_seal
-from transfercli.export.verify.parity import Answer, Question, ask, parity
+from transfercli.export.verify.parity import Answer, Question, ask
 from transfercli.io import subprocesses
 from transfercli.reporting import Events
 

@@ -122,7 +122,7 @@ def test_another_way_from_files_to_pixels_is_another_cache(cached: Any) -> None:
 def test_started_again_a_run_caches_as_before_though_its_features_fill_the_disk(
     cached: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.transfer.features.features import features
+    from transfercli.transfer.features import features
 
     def disk_usage(root: Any) -> SimpleNamespace:
         return SimpleNamespace(free=40_000 - sum(path.stat().st_size for path in root.glob("features/*/*.rows")))
@@ -137,7 +137,7 @@ def test_started_again_a_run_caches_as_before_though_its_features_fill_the_disk(
 def test_a_broken_index_leaves_training_uncached_and_a_probe_in_memory(
     cached: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.transfer.features.features import features
+    from transfercli.transfer.features import features
 
     def broken(_: Any) -> None:
         raise sqlite3.OperationalError("disk I/O error")
@@ -166,7 +166,7 @@ def test_a_cache_that_breaks_on_the_way_leaves_the_same_views_in_memory(cached: 
 
 def test_a_kill_loses_what_was_computed_since_the_last_minute_only(cached: Any, monkeypatch: Any) -> None:
     from transfercli.data.cache.segments import Segments
-    from transfercli.transfer.features.features import features
+    from transfercli.transfer.features import features
 
     monkeypatch.setattr(features, "KEEP_SECONDS", 0.0)
     stages = cached.stages(cached.classifier())
@@ -227,7 +227,7 @@ def test_the_difference_of_bfloat16_is_measured_once_and_with_it_nothing_is_comp
 
 
 def test_a_first_batch_too_far_from_float32_is_remembered_too(cached: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.transfer.features.features import prefix
+    from transfercli.transfer.features import prefix
 
     measured: list[float] = []
     monkeypatch.setattr(prefix, "relative_difference", lambda *_: measured.append(1.0) or 1.0)

@@ -13,7 +13,7 @@ import pytest
 from transfercli.config.loader import load
 from transfercli.data.dataset import Record
 from transfercli.data.manifest import write_manifest
-from transfercli.data.sources.folders import keras_datasets
+from transfercli.data.sources import keras_datasets
 from transfercli.errors import DataError
 from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder

@@ -1,7 +1,7 @@
 """Names of a table's rows, asked for when a config is checked.
 
-The tables live where their rows work (`models/bases.py`, `training/optim/optimizers.py`, …) and import Keras only inside a
-row. Asking late keeps `config` at the bottom of the house, and each list of choices in one place.
+The tables live where their rows work (`models/bases.py`, `training/optim/optimizers.py`, …) and import Keras
+only inside a row. Asking late keeps `config` at the bottom of the house, and each list of choices in one place.
 """
 
 from __future__ import annotations

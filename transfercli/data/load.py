@@ -15,7 +15,8 @@ from transfercli.data.cache.images import placed
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.decoding.decode import Geometry
 from transfercli.data.ingest import Reading
-from transfercli.data.sources.folders import FROM_HERE, Item, absolute, keras_datasets, must_exist
+from transfercli.data.sources import keras_datasets
+from transfercli.data.sources.folders import FROM_HERE, Item, absolute, must_exist
 from transfercli.data.sources.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
 from transfercli.data.splitting.assignments import SIDES, Assignments
 from transfercli.data.splitting.copy_groups import Sample

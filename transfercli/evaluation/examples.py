@@ -113,7 +113,7 @@ class Doubt:
 
 
 def doubtful_labels(predictions: Predictions) -> tuple[list[Doubt], int]:
-    """The likely label errors, by `data/quality/confident_learning.py`: the surest first, and how many there are in all."""
+    """Return the likely label errors by confident learning, the surest first, and their number in all."""
     rows, guesses = suspects(predictions.probabilities, predictions.targets)
     cases = cases_of(predictions, rows)
     doubts = [Doubt(case, predictions.labels[guess]) for case, guess in zip(cases, guesses, strict=False)]

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import ComputeConfig
+from transfercli.data.cache import segments as segments_module
 from transfercli.data.cache.images import DiskCache, cache_root
-from transfercli.data.cache.images import segments as segments_module
 from transfercli.data.dataset import Dataset, Split
 from transfercli.data.decoding import decode
 from transfercli.data.decoding.decode import Decoded, Geometry

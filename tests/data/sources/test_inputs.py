@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.data.sources.folders import inputs
+from transfercli.data.sources import inputs
 from transfercli.data.sources.inputs import Feed, Named, named_images, names_on
 from transfercli.errors import DataError
 

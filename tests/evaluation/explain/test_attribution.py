@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import HeadConfig
-from transfercli.evaluation.explain.attribution import attribution
+from transfercli.evaluation.explain import attribution
 from transfercli.evaluation.explain.heatmaps import resized
 from transfercli.evaluation.predictions import Predictions
 from transfercli.reporting import Events

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfercli.evaluation.report.report import plots
+from transfercli.evaluation.report import plots
 
 HOSTILE = ("$\\frac{", "$x_{1}$", "<b>&", "two\nlines", "日本語", "a" * 300, "", "nul\x00", "\u202eleft", "\udce9")
 LINES: list[dict[str, Any]] = [

@@ -16,7 +16,7 @@ import pytest
 from transfercli.errors import ArtefactError, RoomError
 from transfercli.export.formats.readers import Artefact
 from transfercli.export.formats.registry import FORMATS
-from transfercli.export.verify.parity import sandbox
+from transfercli.export.verify import sandbox
 from transfercli.export.verify.sandbox import _Child, read_apart
 
 

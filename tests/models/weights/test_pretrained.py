@@ -12,7 +12,7 @@ import safetensors.numpy
 from transfercli.config.schema import FileWeights
 from transfercli.errors import ArtefactError, RoomError, WeightsError
 from transfercli.io.subprocesses import Ended
-from transfercli.models.weights.pretrained import files
+from transfercli.models.weights import files
 from transfercli.reporting import Events
 
 
@@ -61,7 +61,7 @@ def test_a_missing_file_says_where_it_was_looked_for(base, tmp_path: Path) -> No
 
 
 def test_imagenet_without_a_network_names_the_file_to_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.models.weights.pretrained import pretrained
+    from transfercli.models.weights import pretrained
 
     def fail(*_: object) -> None:
         raise Exception("URL fetch failure on https://example.org/a/vgg16_notop.h5: None -- no network")

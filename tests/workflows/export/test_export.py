@@ -15,8 +15,8 @@ from transfercli.models.bases import BASES
 from transfercli.reporting import Events
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import read_split
+from transfercli.workflows.export import export as workflow
 from transfercli.workflows.export.export import ExportCall, export_run, licence, reference
-from transfercli.workflows.export.export import export as workflow
 from transfercli.workflows.model import load_run, read_labels, read_run_config
 
 
@@ -44,7 +44,7 @@ def test_an_artefact_that_loses_more_than_is_allowed_is_gone(source: Any, tmp_pa
 
 
 def test_a_missing_extra_is_told_before_any_image_is_read(source: Any, monkeypatch: Any) -> None:
-    from transfercli.export.formats.registry import registry
+    from transfercli.export.formats import registry
 
     world, result = source
     monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "openvino" else object())

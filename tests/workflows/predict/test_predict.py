@@ -18,8 +18,9 @@ from transfercli.cli.commands.predict import WRITERS, Lines
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.reporting import Events
 from transfercli.workflows.export.export import ExportCall, export_run
-from transfercli.workflows.predict.predict import PredictCall, Prediction, predict_images, predictors
-from transfercli.workflows.predict.predict import predict as workflow
+from transfercli.workflows.predict import predict as workflow
+from transfercli.workflows.predict import predictors
+from transfercli.workflows.predict.predict import PredictCall, Prediction, predict_images
 from transfercli.workflows.predict.predictors import Said
 
 

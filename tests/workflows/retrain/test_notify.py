@@ -8,8 +8,8 @@ import tracemalloc
 import pytest
 
 from transfercli.reporting import Events
+from transfercli.workflows.retrain import notify
 from transfercli.workflows.retrain.notify import run_hook, write_summary
-from transfercli.workflows.retrain.retrain import notify
 
 RESULT = {
     "decision": "promoted",

@@ -311,7 +311,7 @@ def test_weights_that_are_not_there_fail_the_night_as_they_fail_a_training(night
 def test_formats_that_cannot_be_written_here_are_known_before_anything_is_trained(
     nights: Nights, source: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.export.formats.registry import registry
+    from transfercli.export.formats import registry
 
     monkeypatch.setattr(registry, "find_spec", lambda _: None)
     write_config(nights, source[1]["run"], export={"formats": ["onnx"]})
@@ -354,7 +354,7 @@ def test_always_trains_again_on_the_same_images(nights: Nights, source: Any) -> 
 def test_a_challenger_that_is_too_slow_is_rejected(
     nights: Nights, source: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.workflows.retrain.retrain import comparison
+    from transfercli.workflows.retrain import comparison
 
     write_config(nights, source[1]["run"], retrain={"when": "always", "promote": {"max_latency_ratio": 1.5}})
     nights.night()

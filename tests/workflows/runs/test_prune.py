@@ -16,8 +16,8 @@ from transfercli.runs import champions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import all_runs
 from transfercli.runs.lock import experiment_lock
+from transfercli.workflows.runs import prune as module
 from transfercli.workflows.runs.prune import PruneRequest, prune
-from transfercli.workflows.runs.runs import prune as module
 
 
 def make(runs: Path, label: str, age: int, parent: str | None = None) -> None:

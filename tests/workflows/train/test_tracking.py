@@ -72,7 +72,7 @@ def test_whatever_ends_a_training_is_told(
 ) -> None:
     from types import SimpleNamespace
 
-    from transfercli.workflows.train.train import tracking
+    from transfercli.workflows.train import tracking
 
     noting, kept = Noting(), []
     monkeypatch.setattr(tracking, "_sinks", lambda *_: [noting])

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Batches, augmentation and MixUp."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The image cache: decoded pixels on disk, shared by runs."""

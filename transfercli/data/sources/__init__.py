@@ -1,1 +1,1 @@
-"""TODO."""
+"""Image sources: folders, tables, Keras data sets and file patterns, listed without opening an image."""

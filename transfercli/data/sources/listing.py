@@ -9,15 +9,8 @@ from itertools import chain
 from pathlib import Path
 
 from transfercli.config.schema import DataConfig
-from transfercli.data.sources.folders import (
-    Item,
-    check_filled,
-    empty_classes,
-    folder_items,
-    keras_datasets,
-    must_exist,
-    side_folders,
-)
+from transfercli.data.sources import keras_datasets
+from transfercli.data.sources.folders import Item, check_filled, empty_classes, folder_items, must_exist, side_folders
 from transfercli.data.sources.groups import find_groups
 from transfercli.data.sources.tables import is_table, table_items
 from transfercli.errors import ConfigError, DataError

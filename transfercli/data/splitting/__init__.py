@@ -1,1 +1,1 @@
-"""TODO."""
+"""Splits: training, validation and test images, assigned once and kept."""

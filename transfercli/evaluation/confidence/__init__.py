@@ -1,1 +1,1 @@
-"""TODO."""
+"""Confidence: temperature scaling, selective classification and energy scores."""

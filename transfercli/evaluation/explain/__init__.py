@@ -1,1 +1,1 @@
-"""TODO."""
+"""Explanations: Grad-CAM and occlusion heat maps."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transfercli.evaluation.metrics import confusion as per_class
 from transfercli.evaluation.metrics.confusion import Array, Counts, Targets, macro, ratio
 from transfercli.evaluation.metrics.ranking import mean_of_defined
-from transfercli.evaluation.metrics.registry import confusion as per_class
 from transfercli.evaluation.metrics.weighted import Sample
 
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Reports: offline HTML pages, charts and pictures."""

@@ -20,9 +20,9 @@ from transfercli.evaluation.explain.heatmaps import Explanation
 from transfercli.evaluation.metrics.calibration import reliability
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.report import charts
 from transfercli.evaluation.report.html import environment, script
 from transfercli.evaluation.report.matrix import Matrix, matrix_of
-from transfercli.evaluation.report.report import charts
 from transfercli.evaluation.report.robustness_page import robustness_page, sample_of
 from transfercli.evaluation.report.thumbnails import SMALL_SIDE, address, heat_pictures, thumbnails
 from transfercli.evaluation.result import Evaluation

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Robustness: corruptions and test-time augmentation."""

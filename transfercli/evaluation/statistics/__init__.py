@@ -1,1 +1,1 @@
-"""TODO."""
+"""Statistics: intervals, paired comparison, promotion, and tests for distribution shift."""

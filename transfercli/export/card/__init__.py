@@ -1,1 +1,1 @@
-"""TODO."""
+"""The model card."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transfercli.config.registries import nearest
 from transfercli.errors import UsageError
-from transfercli.export.formats.registry import keras_writer, litert, onnx, openvino, readers, safetensors, snippets
+from transfercli.export.formats import keras_writer, litert, onnx, openvino, readers, safetensors, snippets
 from transfercli.export.spec import Writing
 
 PARITY = 1e-3  # largest probability difference of a float32 artefact on the same uint8 tensor

@@ -1,1 +1,1 @@
-"""TODO."""
+"""TensorFlow graphs: image decoding, EXIF orientation and resizing inside an artefact."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Verification of artefacts: parity with the run, a sandbox process, checksums."""

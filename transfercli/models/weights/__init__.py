@@ -1,1 +1,1 @@
-"""TODO."""
+"""Weight files: found, verified and read as plain tensors."""

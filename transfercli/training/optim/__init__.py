@@ -1,1 +1,1 @@
-"""TODO."""
+"""Optimization: optimizers, schedules, losses, weight averaging, BatchNorm."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Experiment tracking: TensorBoard and MLflow."""

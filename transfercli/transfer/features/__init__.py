@@ -1,1 +1,1 @@
-"""TODO."""
+"""Features of frozen layers, computed once and cached."""

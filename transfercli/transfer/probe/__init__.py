@@ -1,1 +1,1 @@
-"""TODO."""
+"""Linear probes: heads that are solved for on fixed features."""

@@ -13,7 +13,8 @@ import numpy as np
 from transfercli.data.dataset import Record, Split
 from transfercli.data.load import load_recorded_split
 from transfercli.data.manifest import read_manifest
-from transfercli.data.sources.folders import absolute, keras_datasets
+from transfercli.data.sources import keras_datasets
+from transfercli.data.sources.folders import absolute
 from transfercli.data.sources.listing import base_folder
 from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
