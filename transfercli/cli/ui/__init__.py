@@ -1,1 +1,1 @@
-"""TODO."""
+"""Terminal output: progress, tables, and formatting of values."""

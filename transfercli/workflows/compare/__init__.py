@@ -1,1 +1,1 @@
-"""TODO."""
+"""Comparison of runs: the recipe behind `runs compare`."""

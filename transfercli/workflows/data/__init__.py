@@ -1,1 +1,1 @@
-"""TODO."""
+"""Data sets: the recipes behind `data` and `cache`."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Evaluation: the recipe behind `evaluate`."""

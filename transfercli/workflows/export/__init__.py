@@ -1,1 +1,1 @@
-"""TODO."""
+"""Export: the recipe behind `export`, and the model card."""

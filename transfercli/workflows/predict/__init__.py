@@ -1,1 +1,1 @@
-"""TODO."""
+"""Prediction: the recipe behind `predict`."""

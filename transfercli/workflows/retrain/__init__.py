@@ -1,1 +1,1 @@
-"""TODO."""
+"""Scheduled retraining: the recipes behind `retrain` and `promote`."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The life of runs: the recipes behind `runs`."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Training: the recipe behind `pretrain` and `finetune`."""
