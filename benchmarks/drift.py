@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks import workbench
 from benchmarks.plain import seconds
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 
 LEARNT, RUNS, LAST = 600, 200, 10
@@ -70,7 +70,7 @@ def drifts(world: World) -> dict[str, float]:
     found: dict[str, Any] = {}
 
     def measured() -> None:
-        found.update(measure_drift(world.run, world.recent, maximum=None, events=Events()))
+        found.update(measure_drift(world.run, world.recent, maximum=None, reporter=Reporter()))
 
     world.forget()
     files = sorted(world.recent.iterdir())
@@ -93,11 +93,11 @@ def one_pass(world: World) -> float:
     from transfercli.models.forward import forward
     from transfercli.workflows.model import load_run
 
-    trained = load_run(world.run, Events())
+    trained = load_run(world.run, Reporter())
     pixels = ArraySource(np.stack([np.asarray(Image.open(file)) for file in sorted(world.recent.iterdir())]))
     model, size = trained.classifier.model, trained.config.data.batch_size
-    forward(model, ArraySource(pixels.read(np.arange(size))), size, Events())
-    return seconds(lambda: forward(model, pixels, size, Events()))
+    forward(model, ArraySource(pixels.read(np.arange(size))), size, Reporter())
+    return seconds(lambda: forward(model, pixels, size, Reporter()))
 
 
 def pruned(work: Path, run: RunFolder) -> dict[str, float]:
@@ -114,7 +114,9 @@ def pruned(work: Path, run: RunFolder) -> dict[str, float]:
     found: dict[str, Any] = {}
     taken = {}
     for name, dry in (("dry_run", True), ("removing", False)):
-        taken[name] = seconds(lambda dry=dry: found.update(prune(PruneRequest(runs, last=LAST, dry_run=dry), Events())))
+        taken[name] = seconds(
+            lambda dry=dry: found.update(prune(PruneRequest(runs, last=LAST, dry_run=dry), Reporter()))
+        )
         taken[f"{name}_removed"] = len(found["removed"])
     taken["gigabytes"] = found["bytes"] / 1e9
     shutil.rmtree(runs)

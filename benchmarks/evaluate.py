@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.predict import forward
 from benchmarks.workbench import fit, measured_as_typed, settings, write_pictures, write_weights
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 
 SIDE_OF_FILES = 320
@@ -36,7 +36,7 @@ def measure(work: Path, base: str, side: int, images: int) -> dict[str, Any]:
     run = str(fit(work, "evaluated", config)["run"])
     before = forward(run, batch, images)
     started, used = time.perf_counter(), time.process_time()
-    result, _ = evaluate_run(EvaluateRequest(run, work / "runs"), Events())
+    result, _ = evaluate_run(EvaluateRequest(run, work / "runs"), Reporter())
     wall, cpu = time.perf_counter() - started, time.process_time() - used
     after = forward(run, batch, images)
     alone, alone_cpu = (before[0] + after[0]) / 2, (before[1] + after[1]) / 2

@@ -17,7 +17,7 @@ from transfercli.evaluation.predictions import Predictions
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import Architecture, build_classifier
 from transfercli.models.forward import forward, probabilities
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
 class Noise:
@@ -39,11 +39,11 @@ def main(base: str = "resnet50", images: int = 300) -> None:
     classifier = build_classifier(Architecture(base, (side, side), 3, HeadConfig(), labels))
     noise = Noise(images, side)
     started = time.process_time()
-    logits = forward(classifier.model, noise, 32, Events())
+    logits = forward(classifier.model, noise, 32, Reporter())
     passed = time.process_time()
     targets = np.arange(images) % len(labels)
     predictions = Predictions(("x.png",) * images, labels, targets, probabilities(logits))
-    found = explain(classifier, predictions, noise.read, 32, Events())
+    found = explain(classifier, predictions, noise.read, 32, Reporter())
     explained = time.process_time()
     occluded = sum(one.occlusion is not None for one in found.values())
     told = {"base": base, "images": images, "explained": len(found), "occluded": occluded}

@@ -42,7 +42,7 @@ from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.dataset import Dataset
 from transfercli.data.ingest import usable_cores
 from transfercli.data.load import DataRequest, load_dataset
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 SIZE = 224
 SMALL = 32
@@ -106,7 +106,7 @@ def write_small(folder: Path, count: int) -> Path:
 
 def load(folder: Path, cache: Path, cores: int, size: int = SIZE) -> Dataset:
     compute = ComputeConfig(cache_dir=str(cache), threads=cores)
-    return load_dataset(DataRequest(DataConfig(train="images"), folder, (size, size), compute), Events())
+    return load_dataset(DataRequest(DataConfig(train="images"), folder, (size, size), compute), Reporter())
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ import numpy as np
 
 from transfercli.data.cache.index import Entry
 from transfercli.data.cache.segments import Segments, Space
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 CLASSES, HIDDEN, BATCH = 5, 256, 32
 SMALL = 512  # images of the training before
@@ -75,7 +75,7 @@ def probe(features: Any, targets: np.ndarray, width: int) -> None:
     from transfercli.transfer.probe.probe import solve
     from transfercli.transfer.probe.stage import FeatureRows
 
-    solve(FeatureRows(features), targets, CLASSES, class_weights=None, seed=0, events=Events())
+    solve(FeatureRows(features), targets, CLASSES, class_weights=None, seed=0, reporter=Reporter())
 
 
 WORK: dict[str, Callable[[Any, np.ndarray, int], None]] = {"gradients": gradients, "probe": probe}

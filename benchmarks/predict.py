@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workbench import fit, measured_as_typed, settings, write_pictures, write_weights
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 SIDE_OF_FILES = 320
 BATCH = 32
@@ -50,7 +50,7 @@ def forward(run: str, images: np.ndarray, count: int) -> tuple[float, float]:
     from transfercli.runs.folder import RunFolder
     from transfercli.workflows.model import load_run
 
-    model = load_run(RunFolder(Path(run)), Events()).classifier.model
+    model = load_run(RunFolder(Path(run)), Reporter()).classifier.model
     model.predict_on_batch(images)
     started, used, answered = time.perf_counter(), time.process_time(), count // BATCH * BATCH
     for _ in range(count // BATCH):

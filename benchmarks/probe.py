@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.transfer.probe import probe
 from transfercli.transfer.probe.row_space import coordinates
 
@@ -52,7 +52,7 @@ def timed(work: Callable[[], Any], repeats: int = 1) -> tuple[dict[str, float], 
 
 
 def solve(features: np.ndarray, targets: np.ndarray) -> probe.Probe:
-    return probe.solve(features, targets, int(targets.max()) + 1, class_weights=None, seed=0, events=Events())
+    return probe.solve(features, targets, int(targets.max()) + 1, class_weights=None, seed=0, reporter=Reporter())
 
 
 def whole_path(features: np.ndarray, targets: np.ndarray) -> probe.Probe:

@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, read_record
 from transfercli.training import history
 from transfercli.workflows.evaluate.evaluate import read_split
@@ -94,7 +94,7 @@ def run(data: Path, kernels: Path, images: int, seed: int, strategy: str) -> dic
             command = [sys.executable, "-m", "transfercli", "finetune", str(config), "--runs", str(work / "runs")]
             result = json.loads(subprocess.run([*command, "--json"], check=True, stdout=subprocess.PIPE).stdout)
         else:
-            result = train(TrainRequest("finetune", config, work / "runs"), Events())
+            result = train(TrainRequest("finetune", config, work / "runs"), Reporter())
         trained = RunFolder(Path(result["run"]))
         phases = read_record(trained)["phases"]
         return {
@@ -116,15 +116,15 @@ def accuracy(run: RunFolder, trained: list[Any], cache: Path) -> float:
     from transfercli.transfer.features.prefix import Prefix
     from transfercli.transfer.stages import upper_model
 
-    loaded = load_run(run, Events())
-    split = read_split(run, loaded.config, loaded.labels, "test", Events())
+    loaded = load_run(run, Reporter())
+    split = read_split(run, loaded.config, loaded.labels, "test", Reporter())
     order = ["all", *loaded.classifier.stages, "none"]
     cut = cut_below(loaded.classifier, min(trained, key=order.index))
     if cut is None:
-        logits = forward(loaded.classifier.model, split.images, BATCH, Events())
+        logits = forward(loaded.classifier.model, split.images, BATCH, Reporter())
     else:
-        features = FeatureCache(cache, 10**10, "stretch", Events()).of(split, Prefix(cut, "float32"))
-        logits = forward(upper_model(cut), features, BATCH, Events())
+        features = FeatureCache(cache, 10**10, "stretch", Reporter()).of(split, Prefix(cut, "float32"))
+        logits = forward(upper_model(cut), features, BATCH, Reporter())
     return float(np.mean(logits.argmax(1) == split.targets))
 
 

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from transfercli.config.schema import ComputeConfig
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.workflows.train.job import TrainRequest
 from transfercli.workflows.train.train import train
 
@@ -82,7 +82,7 @@ def fit(work: Path, name: str, config: dict[str, Any], *, dry_run: bool = False)
     """The result of `finetune` in this process."""
     file = work / f"{name}.yaml"
     file.write_text(yaml.safe_dump({"name": name, **config}))
-    return train(TrainRequest("finetune", file, work / "runs", dry_run=dry_run), Events())
+    return train(TrainRequest("finetune", file, work / "runs", dry_run=dry_run), Reporter())
 
 
 def quiet_backend() -> None:

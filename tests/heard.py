@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
-class Heard(Events):
+class Heard(Reporter):
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         self.warnings.append(text)

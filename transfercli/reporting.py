@@ -19,16 +19,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-class Events:
+class Reporter:
     """The silent listener; the base of all others."""
 
     def info(self, text: str) -> None:
         """One line worth reading once."""
 
-    def detail(self, text: str) -> None:
+    def debug(self, text: str) -> None:
         """One line for `--verbose` and for the log."""
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         """One line that a person should act on."""
 
     def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:

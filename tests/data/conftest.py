@@ -17,15 +17,15 @@ from transfercli.data.decoding.decode import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import DataRequest, load_dataset
 from transfercli.data.splitting.assignments import Assignments
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
-class Recorder(Events):
+class Recorder(Reporter):
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.steps: list[tuple[str, int, int, str]] = []
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         self.warnings.append(text)
 
     def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
@@ -40,14 +40,14 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def events() -> Recorder:
+def reporter() -> Recorder:
     return Recorder()
 
 
 @pytest.fixture
-def reading(events: Recorder) -> Reading:
+def reading(reporter: Recorder) -> Reading:
     """How `load` reads, too."""
-    return Reading(Geometry(16, 16), 0.01, ComputeConfig(), events)
+    return Reading(Geometry(16, 16), 0.01, ComputeConfig(), reporter)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,7 @@ def grow(png: Callable[[int], bytes]) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def load(events: Recorder) -> Callable[..., Dataset]:
+def load(reporter: Recorder) -> Callable[..., Dataset]:
     """Load `folder/NAME` as a config would, at 16x16."""
 
     def run(
@@ -97,6 +97,6 @@ def load(events: Recorder) -> Callable[..., Dataset]:
         **data: object,
     ) -> Dataset:
         config, assigned = DataConfig(train=train, **data), assignments or Assignments()
-        return load_dataset(DataRequest(config, folder, (size, size), compute or ComputeConfig(), assigned), events)
+        return load_dataset(DataRequest(config, folder, (size, size), compute or ComputeConfig(), assigned), reporter)
 
     return run

@@ -26,7 +26,7 @@ from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.decoding.decode import Geometry, decode_file
 from transfercli.data.load import DataRequest, Examination, examine_dataset
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, hidden
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 MEMORY_BYTES = 3 * 1024**3  # of address space, each process; an image of 50 megapixels needs 150 MB a copy
 RESIDENT_BYTES = 800 * 1024**2
@@ -320,7 +320,7 @@ def examined(folder: Path) -> Examination:
     config = DataConfig(train="images", max_bad_fraction=1.0)
     compute = ComputeConfig(cache="off", threads=1)
     return examine_dataset(
-        DataRequest(config, folder, (8, 8), compute), Events()
+        DataRequest(config, folder, (8, 8), compute), Reporter()
     )  # raises nothing: what is wrong is in it
 
 

@@ -56,7 +56,9 @@ def test_images_are_read_in_the_order_asked_for_and_as_often(tmp_path: Path, gro
     assert split.images.read(np.array([], int)).shape == (0, 16, 16, 3)
 
 
-def test_records_name_every_file_with_size_side_and_problem(tmp_path: Path, grow: Any, load: Load, events: Any) -> None:
+def test_records_name_every_file_with_size_side_and_problem(
+    tmp_path: Path, grow: Any, load: Load, reporter: Any
+) -> None:
     grow(tmp_path / "images", TWO)
     (tmp_path / "images" / "cat" / "broken.jpg").write_bytes(b"")
     (tmp_path / "images" / "dog" / "notes.txt").write_text("notes")
@@ -69,8 +71,8 @@ def test_records_name_every_file_with_size_side_and_problem(tmp_path: Path, grow
         ("cat/broken.jpg", "zero bytes", ""),
         ("dog/notes.txt", "not read: extension '.txt'", ""),
     }
-    assert len(events.warnings) == 2
-    assert events.steps[-1] == ("ingest", 42, 42, "files")
+    assert len(reporter.warnings) == 2
+    assert reporter.steps[-1] == ("ingest", 42, 42, "files")
 
 
 def test_too_many_bad_files_are_an_error_that_lists_some_and_text_files_do_not_count(
@@ -104,15 +106,15 @@ def test_sides_stay_when_the_size_changes_or_files_are_renamed(tmp_path: Path, g
 
 
 def test_a_copy_of_a_test_image_is_kept_out_of_training_with_a_warning(
-    tmp_path: Path, grow: Any, load: Load, events: Any, png: Callable[[int], bytes]
+    tmp_path: Path, grow: Any, load: Load, reporter: Any, png: Callable[[int], bytes]
 ) -> None:
     grow(tmp_path / "images" / "train", TWO)
     grow(tmp_path / "images" / "test", {"cat": 3, "dog": 3}, first=400)
     (tmp_path / "images" / "train" / "cat" / "copy.png").write_bytes(png(400))
     found = load(tmp_path)
     assert sides_of(found)["train/cat/copy.png"] == "test"
-    assert "1 training image moved to validation or test, as a copy of an image there" in events.warnings[0]
-    assert "train/cat/copy.png" in events.warnings[0]
+    assert "1 training image moved to validation or test, as a copy of an image there" in reporter.warnings[0]
+    assert "train/cat/copy.png" in reporter.warnings[0]
 
 
 def test_a_class_with_one_image_is_named_with_its_count(tmp_path: Path, grow: Any, load: Load) -> None:
@@ -129,7 +131,7 @@ def test_a_class_whose_images_are_all_bad_is_named(tmp_path: Path, grow: Any, lo
 
 
 def test_the_split_of_a_run_is_found_again_through_its_records(
-    tmp_path: Path, grow: Any, load: Load, reading: Reading, events: Any
+    tmp_path: Path, grow: Any, load: Load, reading: Reading, reporter: Any
 ) -> None:
     grow(tmp_path / "images", TWO)
     grow(tmp_path / "more", {"dog": 5}, first=200)
@@ -140,18 +142,18 @@ def test_the_split_of_a_run_is_found_again_through_its_records(
         assert again.sha256s == found.splits[side].sha256s
         assert np.array_equal(again.targets, found.splits[side].targets)
         assert np.array_equal(everything(again), everything(found.splits[side]))
-    assert events.warnings == []
+    assert reporter.warnings == []
 
 
 def test_missing_images_of_a_run_are_counted_and_changed_ones_warned_of(
-    tmp_path: Path, grow: Any, load: Load, reading: Reading, events: Any, png: Callable[[int], bytes]
+    tmp_path: Path, grow: Any, load: Load, reading: Reading, reporter: Any, png: Callable[[int], bytes]
 ) -> None:
     found = load(grow(tmp_path / "images", TWO).parent)
     first, second = found.splits["train"].paths[:2]
     (tmp_path / "images" / first).write_bytes(png(700))
     load_recorded_split(found.records, "images", tmp_path, "train", found.labels, reading)
-    assert "1 of" in events.warnings[0]
-    assert "have changed" in events.warnings[0]
+    assert "1 of" in reporter.warnings[0]
+    assert "have changed" in reporter.warnings[0]
     (tmp_path / "images" / second).unlink()
     with pytest.raises(DataError) as caught:
         load_recorded_split(found.records, "images", tmp_path, "train", found.labels, reading)
@@ -181,15 +183,15 @@ def test_other_images_are_matched_to_the_classes_by_name(tmp_path: Path, grow: A
         load_folder_split(tmp_path / "nowhere", "test", labels, reading)
 
 
-def test_an_image_in_two_classes_is_told(tmp_path: Path, grow: Any, load: Load, events: Any) -> None:
+def test_an_image_in_two_classes_is_told(tmp_path: Path, grow: Any, load: Load, reporter: Any) -> None:
     images = grow(tmp_path / "images", TWO)
     load(tmp_path)
-    assert events.warnings == []
+    assert reporter.warnings == []
     first = sorted((images / "cat").iterdir())[0]
     (images / "dog" / "same.png").write_bytes(first.read_bytes())
     load(tmp_path)
     said = f"2 images with the pixels of one of another class: 'cat/{first.name}', 'dog/same.png'"
-    assert [said in text for text in events.warnings] == [True]
+    assert [said in text for text in reporter.warnings] == [True]
 
 
 def test_a_table_loads_like_a_folder(tmp_path: Path, grow: Any, load: Load, reading: Reading) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from transfercli.export.exporter import ExportRequest, Reference, export_formats
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import ExportSpec
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 LABELS = (*(f"digit {number}" for number in range(9)), "naïve\nnine")
 
@@ -67,5 +67,5 @@ def exported(predictor, spec, reference, tmp_path_factory):
     """All formats, written and verified: `out` is the exports folder, `results` the contract's artefacts by format."""
     out: Path = tmp_path_factory.mktemp("run") / "exports"
     request = ExportRequest(tuple(FORMATS), out, max_drop=0.0)
-    results = export_formats(predictor, spec, reference, request, {"created": "today"}, Events())
+    results = export_formats(predictor, spec, reference, request, {"created": "today"}, Reporter())
     return SimpleNamespace(out=out, results={result["format"]: result for result in results})

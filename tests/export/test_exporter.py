@@ -17,7 +17,7 @@ from transfercli.export.verify import parity
 from transfercli.export.verify.checksums import check_seal
 from transfercli.export.verify.parity import Answer, Question, ask
 from transfercli.io import subprocesses
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 FORMAT_NAMES = sorted(FORMATS)
 
@@ -79,7 +79,7 @@ class Fake:
 
 
 def _export(predictor, spec, reference, out, **options):
-    return export_formats(predictor, spec, reference, ExportRequest(("keras",), out, **options), {}, Events())
+    return export_formats(predictor, spec, reference, ExportRequest(("keras",), out, **options), {}, Reporter())
 
 
 def test_artefact_whose_probabilities_differ_is_removed(predictor, spec, reference, tmp_path, monkeypatch):
@@ -169,7 +169,7 @@ def test_a_file_in_the_place_of_an_export_is_left_alone(predictor, spec, referen
 def test_places_are_looked_at_before_anything_is_written(predictor, spec, reference, tmp_path):
     (tmp_path / "keras").touch()
     with pytest.raises(UsageError):
-        export_formats(predictor, spec, reference, ExportRequest(("safetensors", "keras"), tmp_path), {}, Events())
+        export_formats(predictor, spec, reference, ExportRequest(("safetensors", "keras"), tmp_path), {}, Reporter())
     assert [path.name for path in tmp_path.iterdir()] == ["keras"]
 
 
@@ -203,7 +203,7 @@ def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, dig
     content = (exported.out / "keras" / "model.keras").read_bytes()
     damaged.write_bytes(content[: len(content) // 2])
     with pytest.raises(ArtefactError, match=r"could not be loaded and run again: .*zip"):
-        ask("keras", damaged, Question(digits.images, digits.files, spec), Events())
+        ask("keras", damaged, Question(digits.images, digits.files, spec), Reporter())
 
 
 @pytest.mark.parametrize(
@@ -218,17 +218,17 @@ def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, dig
 )
 def test_child_without_room_is_told_from_a_damaged_artefact(tmp_path, code, error):
     with pytest.raises(error, match="keras: ") as caught:
-        parity._run_child("keras", ["-c", f"import os, sys; {code}"], tmp_path, Events(), 60.0)
+        parity._run_child("keras", ["-c", f"import os, sys; {code}"], tmp_path, Reporter(), 60.0)
     assert type(caught.value) is error
 
 
 def test_child_that_never_answers_is_ended(exported, digits, spec):
     with pytest.raises(ArtefactError, match="no answer within 0 seconds"):
-        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Events(), timeout=0.0)
+        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Reporter(), timeout=0.0)
 
 
 def test_wish_to_stop_ends_the_child(exported, digits, spec, monkeypatch):
-    class Stop(Events):
+    class Stop(Reporter):
         def progress(self, *_args):
             raise KeyboardInterrupt
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.io import atomic
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, point_latest
 from transfercli.training import history
@@ -57,7 +57,7 @@ class Adder:
         history.append(self.run_folder.metrics, progress.line)
 
 
-def play(folder: Path, attempt: int = 1, events: Events | None = None) -> Adder:
+def play(folder: Path, attempt: int = 1, reporter: Reporter | None = None) -> Adder:
     """Begin the run, or go on with it, and train it to its end."""
     run = RunFolder(folder / "experiment" / "run")
     for place in (run.path.parent, run.path, run.checkpoints):
@@ -71,7 +71,7 @@ def play(folder: Path, attempt: int = 1, events: Events | None = None) -> Adder:
     job: Any = SimpleNamespace(run=run)
     setup: Any = SimpleNamespace(checkpoints=checkpoints, trainer=adder, plan=SimpleNamespace(epochs=EPOCHS))
     with record.status_kept(run):
-        train_epochs(job, setup, events or Events())
+        train_epochs(job, setup, reporter or Reporter())
         record.update(run, status="completed")
     point_latest(run)
     return adder

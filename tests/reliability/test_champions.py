@@ -12,7 +12,7 @@ import pytest
 
 from tests.reliability.faults import ACTS, Crash, Disk
 from transfercli.errors import TransferError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import Decision
 from transfercli.workflows.retrain.promote import PromoteRequest, promote
@@ -35,11 +35,11 @@ def by_night(folder: Path) -> None:
 
 
 def by_hand(folder: Path) -> None:
-    promote(PromoteRequest("exp/c", None, folder), Events())
+    promote(PromoteRequest("exp/c", None, folder), Reporter())
 
 
 def back(folder: Path) -> None:
-    promote(PromoteRequest(None, "exp", folder), Events())
+    promote(PromoteRequest(None, "exp", folder), Reporter())
 
 
 @pytest.mark.parametrize("act", [name for name in ACTS if name not in ("let", "kill", "kill_half_way")])

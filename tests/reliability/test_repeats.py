@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.trials import ending_of, run_of, write_world
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
 def hashes_of(folder: Path, label: str) -> str:
@@ -49,7 +49,7 @@ def test_fifty_runs_in_one_process_leave_no_memory_and_no_file_behind(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     held, files = [], []
     for trial in range(50):
-        train(TrainRequest("pretrain", tmp_path / "one.yaml", tmp_path / "runs", run_id=f"run-{trial}"), Events())
+        train(TrainRequest("pretrain", tmp_path / "one.yaml", tmp_path / "runs", run_id=f"run-{trial}"), Reporter())
         gc.collect()
         held.append(memory())
         files.append(len(os.listdir("/proc/self/fd")))

@@ -11,7 +11,7 @@ import pytest
 from tests.reliability.faults import ACTS, Crash, Disk, crash, crash_half_way
 from tests.reliability.story import EPOCHS, play, run_of, whole_epochs, whole_lines
 from transfercli.cli.runner import EXIT_CODES, exit_code
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_disk_that_is_full_or_fails_at_any_call_costs_no_whole_epoch(tmp_path:
         if run.record.exists():
             json.loads(run.record.read_text())
         if whole := whole_epochs(run):
-            last, _ = checkpoints_of(folder).newest(Events())
+            last, _ = checkpoints_of(folder).newest(Reporter())
             assert last.progress["epoch"] == max(whole)
         check_goes_on(folder, ending)
     assert refused > len(calls) // 3

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from tests.reliability.zygote import Zygote
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.training.checkpoints import Checkpoints
 
@@ -176,7 +176,7 @@ def check_full_disk(zygote: Zygote, experiment: str, count: int, draw: random.Ra
         trouble = [] if done["rc"] in (0, 8) else [f"exit {done['rc']}: {done['stderr'][-300:]}"]
         run = run_of(zygote.folder, label)
         epochs = Kept.of(run).epochs
-        if epochs and Checkpoints(run.checkpoints).newest(Events())[0].progress["epoch"] != epochs[-1]:
+        if epochs and Checkpoints(run.checkpoints).newest(Reporter())[0].progress["epoch"] != epochs[-1]:
             trouble.append(f"epoch {epochs[-1]} does not load")
         if run.record.exists():
             json.loads(run.record.read_text())

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.training.tracking.mlflow_store import MlflowRun, store_address
 
@@ -66,7 +66,7 @@ def test_a_run_that_was_stopped_goes_on_in_the_same_run_of_the_store(address: st
     run.config.write_text("name: flowers\n")
     config: dict[str, Any] = {"model": {"base": "vgg16"}, "many": {f"key{n}": n for n in range(250)}}
     for epoch, status in ((1, "KILLED"), (2, "FINISHED")):
-        store = MlflowRun(address, run, Events())
+        store = MlflowRun(address, run, Reporter())
         store.begin(config, {"workflow": "finetune"})
         store.epoch(LINE | {"epoch": epoch})
         store.end(status)

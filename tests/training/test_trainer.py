@@ -16,7 +16,7 @@ from transfercli.config.schema import (
     TrainingConfig,
 )
 from transfercli.errors import ConfigError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.training.phases import PROBE, Phase
 
 LABELS = tuple("01234")
@@ -37,7 +37,7 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     batches = Batches(ArraySource(images[:128]), targets[:128], 32, seed=0)
     whole = Stage(classifier.model, batches, ArraySource(images[128:]))
     plan = Plan(tuple(phases), TrainingConfig(**training), 0, precision, fresh)
-    return Trainer(classifier, lambda _: whole, targets[128:], plan, Events(), keep or (lambda *_: None))
+    return Trainer(classifier, lambda _: whole, targets[128:], plan, Reporter(), keep or (lambda *_: None))
 
 
 def tensors(trained):

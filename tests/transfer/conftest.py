@@ -48,7 +48,7 @@ class World:
         from transfercli.config.schema import AugmentationConfig
         from transfercli.data.batching.augment import build
         from transfercli.data.batching.batches import Batches
-        from transfercli.reporting import Events
+        from transfercli.reporting import Reporter
         from transfercli.transfer.features.features import FeatureCache
         from transfercli.transfer.stages import PhaseStages, Training
 
@@ -64,19 +64,19 @@ class World:
             0,
             **changes,
         )
-        cache = FeatureCache(self.root, 10**9, "stretch", Events()) if self.root else None
-        return PhaseStages(classifier, common, cache, Events())
+        cache = FeatureCache(self.root, 10**9, "stretch", Reporter()) if self.root else None
+        return PhaseStages(classifier, common, cache, Reporter())
 
     def train(self, classifier: Any, phases: list[Any], **changes: Any) -> Any:
         """The stages, after a training through them."""
         from transfercli.config.schema import TrainingConfig
-        from transfercli.reporting import Events
+        from transfercli.reporting import Reporter
         from transfercli.training.progress import Plan
         from transfercli.training.trainer import Trainer
 
         stages = changes.pop("stages", None) or self.stages(classifier, **changes)
         plan = Plan(tuple(phases), TrainingConfig(), 0)
-        trainer = Trainer(classifier, stages, self.targets[90:120], plan, Events(), lambda *_: None)
+        trainer = Trainer(classifier, stages, self.targets[90:120], plan, Reporter(), lambda *_: None)
         trainer.run()
         self.progress = trainer.progress
         return stages

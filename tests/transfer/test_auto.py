@@ -85,7 +85,7 @@ def test_points_on_the_line_and_its_ends() -> None:
 
 
 def test_of_all_points_the_one_of_least_loss_is_left_in_the_classifier(cached: Any) -> None:
-    from transfercli.reporting import Events
+    from transfercli.reporting import Reporter
     from transfercli.transfer.probe.blend import choose_blend
 
     classifier = cached.classifier()
@@ -97,7 +97,7 @@ def test_of_all_points_the_one_of_least_loss_is_left_in_the_classifier(cached: A
     def judge() -> float:
         return abs(float(tensors(classifier)[name][0]) - aim)
 
-    assert choose_blend(classifier, start, end, judge, Events()) == 0.6
+    assert choose_blend(classifier, start, end, judge, Reporter()) == 0.6
     assert tensors(classifier)[name][0] == pytest.approx(aim)
 
 

@@ -172,7 +172,7 @@ def test_a_kill_loses_what_was_computed_since_the_last_minute_only(cached: Any, 
     stages = cached.stages(cached.classifier())
     with monkeypatch.context() as killed:
         killed.setattr(Segments, "close", lambda _: None)  # nothing is tidied up
-        killed.setattr(stages.cache.events, "progress", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr(stages.cache.reporter, "progress", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             stages(Phase("none", 9, 1e-2))
     again = cached.stages(cached.classifier())
@@ -187,7 +187,7 @@ def test_what_was_computed_before_a_stop_is_kept(cached: Any) -> None:
         if stage == "features" and done >= 64:
             raise KeyboardInterrupt
 
-    stages.cache.events.progress = stop
+    stages.cache.reporter.progress = stop
     with pytest.raises(KeyboardInterrupt):
         stages(Phase("none", 9, 1e-2))
     again = cached.stages(cached.classifier())
@@ -243,7 +243,7 @@ def test_a_trial_counts_what_is_computed_and_keeps_nothing(cached: Any) -> None:
 
     classifier = cached.classifier()
     common = cached.stages(classifier, precision="bfloat16")
-    trial = TrialStages(classifier, common.training, common.cache, common.events)
+    trial = TrialStages(classifier, common.training, common.cache, common.reporter)
     stage = trial(Phase("none", 9, 1e-2))
     (cost,) = trial.costs
     (prefix,) = trial._prefixes.values()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
 class World:
@@ -28,10 +28,10 @@ class World:
         )
         return path
 
-    def train(self, command: str, config: Path | None, events: Events | None = None, **more: Any) -> dict[str, Any]:
+    def train(self, command: str, config: Path | None, reporter: Reporter | None = None, **more: Any) -> dict[str, Any]:
         from transfercli.workflows.train.train import TrainRequest, train
 
-        return train(TrainRequest(command, config, self.runs, **more), events or Events())  # type: ignore[arg-type]
+        return train(TrainRequest(command, config, self.runs, **more), reporter or Reporter())  # type: ignore[arg-type]
 
 
 @pytest.fixture

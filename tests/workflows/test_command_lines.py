@@ -15,7 +15,7 @@ from transfercli.data.dataset import Record
 from transfercli.data.manifest import write_manifest
 from transfercli.data.sources import keras_datasets
 from transfercli.errors import DataError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run, read_split
 from transfercli.workflows.train.job import TrainRequest, decide
@@ -38,7 +38,7 @@ def other(digits_folder: Path, tmp_path: Path) -> Path:
 
 def evaluated(run: Path, data: Path, *minimums: str) -> dict:
     request = EvaluateRequest("digits-source", run.parent.parent, data=data, minimums=minimums)
-    return evaluate_run(request, Events())[0]
+    return evaluate_run(request, Reporter())[0]
 
 
 def test_other_images_leave_the_evaluation_of_the_run_s_own_as_it_is(run: Path, other: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_report_says_how_to_come_to_it_again(run: Path, other: Path) -> None:
 
 
 def test_a_run_that_lies_elsewhere_is_named_by_its_path(run: Path, other: Path) -> None:
-    evaluate_run(EvaluateRequest(str(run), Path("runs"), data=other), Events())
+    evaluate_run(EvaluateRequest(str(run), Path("runs"), data=other), Reporter())
     page = html.unescape((run / "evaluation" / "test-new-photos" / "report.html").read_text())
     assert f"transfercli evaluate {shlex.quote(str(run))} --split test" in page
 
@@ -119,5 +119,5 @@ def test_the_backend_is_set_up_before_a_keras_set_is_read(tmp_path: Path, monkey
     config.write_text("name: k\ndata: {train: 'keras:mnist', image_size: 32}\nmodel: {base: small_cnn}\n")
     write_manifest(tmp_path / "dataset.csv", [Record("test/00001", "ab" * 32, "1", "test", 28, 28, "")])
     with pytest.raises(DataError):
-        read_split(RunFolder(tmp_path), load(config).config, ["0", "1"], "test", Events())
+        read_split(RunFolder(tmp_path), load(config).config, ["0", "1"], "test", Reporter())
     assert order == ["prepare", "load"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from transfercli.errors import ArtefactError, DataError, UsageError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.export.export import ExportCall, export_run
 
@@ -24,7 +24,7 @@ def run(source):
 
 def test_evaluating_the_validation_split_gives_the_accuracy_of_training(run) -> None:
     world, _folder, trained = run
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, "validation"), Events())
+    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, "validation"), Reporter())
     assert result["metrics"]["accuracy"] == trained["metrics"]["val_accuracy"]
     assert result["calibration"]["log_loss_before"] == pytest.approx(trained["metrics"]["val_loss"], rel=1e-5)
     assert result["metrics"]["log_loss"] == pytest.approx(result["calibration"]["log_loss_after"], rel=1e-4)
@@ -34,7 +34,7 @@ def test_evaluating_the_validation_split_gives_the_accuracy_of_training(run) -> 
 def test_the_test_split_gets_its_files_and_gates(run) -> None:
     world, folder, _ = run
     request = EvaluateRequest("digits-source", world.runs, minimums=("accuracy=0.999", "recall[3]=0.1"))
-    result, _evaluation = evaluate_run(request, Events())
+    result, _evaluation = evaluate_run(request, Reporter())
     assert result["split"] == "test"
     assert result["examples"] == 178
     assert [gate["passed"] for gate in result["gates"]] == [result["metrics"]["accuracy"] >= 0.999, True]
@@ -52,15 +52,15 @@ def test_the_test_split_gets_its_files_and_gates(run) -> None:
 def test_other_images_are_matched_by_class_name_and_unknown_classes_stop(run, digits_folder: Path, tmp_path) -> None:
     world, _, _ = run
     shutil.copytree(digits_folder / "digits" / "test" / "3", tmp_path / "new" / "3")
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "new"), Events())
+    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "new"), Reporter())
     assert [row["support"] for row in result["per_class"]] == [0, 0, 0, result["examples"], 0]
     with pytest.raises(DataError, match="5"):
-        evaluate_run(EvaluateRequest("digits-source", world.runs, data=digits_folder / "digits-target"), Events())
+        evaluate_run(EvaluateRequest("digits-source", world.runs, data=digits_folder / "digits-target"), Reporter())
 
 
 def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: Path, tmp_path: Path) -> None:
-    class Warned(Events):
-        def warn(self, text: str) -> None:
+    class Warned(Reporter):
+        def warning(self, text: str) -> None:
             said.append(text)
 
     world, folder, _ = run
@@ -89,7 +89,7 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
 def test_other_images_that_are_not_there_are_looked_for_where_the_command_is_typed(run, name: str) -> None:
     world, _, _ = run
     with pytest.raises(DataError, match=f"--data: '{name}' does not exist") as caught:
-        evaluate_run(EvaluateRequest("digits-source", world.runs, data=Path(name)), Events())
+        evaluate_run(EvaluateRequest("digits-source", world.runs, data=Path(name)), Reporter())
     assert "the folder it is typed in" in str(caught.value.hint)
 
 
@@ -102,12 +102,12 @@ def test_a_damaged_checkpoint_is_not_evaluated(run, tmp_path: Path) -> None:
         file.write(b"x")
     data = world.samples / "digits-source"
     with pytest.raises(ArtefactError, match="hash its manifest gives"):
-        evaluate_run(EvaluateRequest(str(broken), tmp_path / "runs", data=data), Events())
+        evaluate_run(EvaluateRequest(str(broken), tmp_path / "runs", data=data), Reporter())
 
 
 def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
     world, folder, _ = run
-    result = export_run(ExportCall("digits-source", world.runs, ("saved_model", "keras")), Events())
+    result = export_run(ExportCall("digits-source", world.runs, ("saved_model", "keras")), Reporter())
     for artefact in result["artefacts"]:
         assert artefact["max_abs_diff"] < 1e-5
         assert artefact["label_agreement"] == 1
@@ -119,4 +119,4 @@ def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
 def test_an_unknown_format_is_a_usage_error_before_any_work(run) -> None:
     world, _, _ = run
     with pytest.raises(UsageError, match="saved_model"):
-        export_run(ExportCall("digits-source", world.runs, ("saved_modle",)), Events())
+        export_run(ExportCall("digits-source", world.runs, ("saved_modle",)), Reporter())

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from transfercli.errors import Interrupted
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
-class StopIn(Events):
+class StopIn(Reporter):
     """Asks to stop at the first word of progress in a stage."""
 
     def __init__(self, stage: str) -> None:
@@ -50,7 +50,7 @@ def test_a_linear_probe_is_one_line_with_epoch_0_and_can_be_evaluated(heir: Any)
     assert (line["epoch"], line["phase"], result["best_epoch"]) == (0, 1, 0)
     assert result["cache"]["features"] == {"hits": 0, "misses": 719}
     assert result["seconds"]["features"] > 0
-    evaluated, _ = evaluate_run(EvaluateRequest(result["run"], world.runs), Events())
+    evaluated, _ = evaluate_run(EvaluateRequest(result["run"], world.runs), Reporter())
     assert evaluated["metrics"]["accuracy"] > 0.85
 
 

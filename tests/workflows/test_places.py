@@ -9,7 +9,7 @@ import pytest
 
 from transfercli.config.loader import load
 from transfercli.errors import ConfigError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 
 TOP = "name: t\ndata: {{train: {train}, image_size: 32}}\nmodel: {{base: small_cnn, weights: none{head}}}\n"
@@ -69,6 +69,6 @@ def test_a_gate_that_no_longer_fits_the_run_s_classes_is_told_in_the_run_s_own_c
     assert "gates: {}" in text
     (run / "config.yaml").write_text(text.replace("gates: {}", "gates:\n    'recall[cat]': 0.5"))
     with pytest.raises(ConfigError) as caught:
-        evaluate_run(EvaluateRequest(str(run), tmp_path / "runs"), Events())
+        evaluate_run(EvaluateRequest(str(run), tmp_path / "runs"), Reporter())
     number = text.splitlines().index("  gates: {}") + 2
     assert caught.value.message.startswith(f"{run / 'config.yaml'}:{number}: evaluation.gates.recall[cat]: ")

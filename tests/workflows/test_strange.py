@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from transfercli.data.load import load_folder_split
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import find_run
 from transfercli.runs.record import config_folder
 from transfercli.workflows.evaluate.evaluate import read_split, reading_for
@@ -35,13 +35,13 @@ def test_other_digits_and_inverted_images_are_strange_far_more_often_than_own_on
     source: Any, digits_folder: Path
 ) -> None:
     world, _ = source
-    trained = load_run(find_run("digits-source", world.runs), Events())
-    reading = reading_for(trained.config, config_folder(trained.run), Events())
-    own = read_split(trained.run, trained.config, trained.labels, "test", Events())
+    trained = load_run(find_run("digits-source", world.runs), Reporter())
+    reading = reading_for(trained.config, config_folder(trained.run), Reporter())
+    own = read_split(trained.run, trained.config, trained.labels, "test", Reporter())
     others = load_folder_split(digits_folder / "digits-target" / "test", "test", tuple("56789"), reading)
     inverted = replace(own, images=Inverted(own.images))
     assert trained.trust is not None
-    judged = [trained.trust.judge(split_logits(trained, split, Events())) for split in (own, others, inverted)]
+    judged = [trained.trust.judge(split_logits(trained, split, Reporter())) for split in (own, others, inverted)]
     shares = [judgement.strange.mean() for judgement in judged]
     areas = [
         roc_auc_score(np.repeat([0, 1], [len(own), len(one.energy)]), np.r_[judged[0].energy, one.energy])

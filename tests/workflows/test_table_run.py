@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from transfercli.data.sources.table_columns import read_columns, write_columns
 from transfercli.errors import ArtefactError, DataError
 from transfercli.evaluation.predictions import Predictions
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import decisions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import find_run
@@ -28,14 +28,14 @@ from transfercli.workflows.lineage import ancestors
 from transfercli.workflows.runs.runs import list_runs, show_run
 
 
-class Heard(Events):
+class Heard(Reporter):
     def __init__(self) -> None:
         self.said: list[str] = []
 
     def info(self, text: str) -> None:
         self.said.append(text)
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         self.said.append(text)
 
 
@@ -77,7 +77,7 @@ def tabled(source: Any, digits_folder: Path, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def evaluated(tabled: Any) -> dict[str, Any]:
     """What `evaluate tabled` gives."""
-    return evaluate_run(EvaluateRequest("tabled", tabled[0].runs), Events())[0]
+    return evaluate_run(EvaluateRequest("tabled", tabled[0].runs), Reporter())[0]
 
 
 @pytest.fixture
@@ -113,10 +113,10 @@ def test_another_table_brings_its_own_column_and_one_without_it_is_refused(table
             writer = csv.DictWriter(file, columns, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(other)
-    result, _ = evaluate_run(EvaluateRequest("tabled", world.runs, data=images / "phone.csv"), Events())
+    result, _ = evaluate_run(EvaluateRequest("tabled", world.runs, data=images / "phone.csv"), Reporter())
     assert [(row["value"], row["examples"]) for row in result["slices"] if row["slice"] == "camera"] == [("phone", 30)]
     with pytest.raises(DataError, match="'camera' is no column"):
-        evaluate_run(EvaluateRequest("tabled", world.runs, data=images / "bare.csv"), Events())
+        evaluate_run(EvaluateRequest("tabled", world.runs, data=images / "bare.csv"), Reporter())
 
 
 def test_columns_are_read_as_they_were_written_and_damage_is_told(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_run_without_calibration_is_evaluated_as_before_there_was_one(tabled: 
     old = world.folder / "old" / "tabled" / "older"
     shutil.copytree(run.path, old, symlinks=True)
     (old / "calibration.json").unlink()
-    result, _ = evaluate_run(EvaluateRequest(str(old), world.runs, "validation"), Events())
+    result, _ = evaluate_run(EvaluateRequest(str(old), world.runs, "validation"), Reporter())
     assert [result[key] for key in ("calibration", "abstention", "out_of_distribution")] == [None] * 3
     record = json.loads((old / "run.json").read_text())
     assert result["metrics"]["log_loss"] == pytest.approx(record["metrics"]["val_loss"], rel=1e-4)
@@ -150,7 +150,7 @@ def test_a_parent_given_by_path_is_found_by_show_and_by_retrain(tabled: Any) -> 
     lineage = show_run("tabled", world.runs)["lineage"]
     assert [one["run"] for one in lineage] == [run.label, parent.label]
     assert (lineage[1]["workflow"], lineage[1]["base"], lineage[1]["weights"]) == ("pretrain", "small_cnn", "none")
-    assert [one.label for one in ancestors(run, Events())] == [parent.label]
+    assert [one.label for one in ancestors(run, Reporter())] == [parent.label]
 
 
 def test_a_parent_that_is_gone_ends_the_lineage(tabled: Any, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_parent_that_is_gone_ends_the_lineage(tabled: Any, tmp_path: Path) -> 
 def test_compare_evaluates_anew_what_is_not_of_the_present_model_or_images(tabled: Any) -> None:
     world, _ = tabled
     request = CompareRequest(("digits-source", "tabled"), world.runs)
-    compare_runs(request, Events())
+    compare_runs(request, Reporter())
     run, heard = find_run("tabled", world.runs), Heard()
     compare_runs(request, heard)
     assert not [text for text in heard.said if "evaluating it" in text]
@@ -197,7 +197,7 @@ def test_compare_leaves_out_an_image_that_was_another_file_for_the_other_run(tab
     first = next(iter(recorded(run, "test").values()))
     manifest = other / "dataset.csv"
     manifest.write_text(manifest.read_text().replace(first, "0" * 64))
-    result = compare_runs(CompareRequest((str(run.path), str(other)), world.runs), Events())
+    result = compare_runs(CompareRequest((str(run.path), str(other)), world.runs), Reporter())
     assert result["comparisons"][0]["examples"] == 177
 
 

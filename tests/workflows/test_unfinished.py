@@ -9,12 +9,12 @@ import pytest
 
 from transfercli.config.loader import load
 from transfercli.errors import ArtefactError, Interrupted
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.model import find_source
 
 
-class StopIn(Events):
+class StopIn(Reporter):
     def __init__(self, stage: str) -> None:
         self.stage = stage
 
@@ -30,7 +30,7 @@ def test_a_run_without_a_finished_epoch_says_so_and_how_to_go_on(world) -> None:
     assert "--resume early/night" in str(stopped.value.hint)
     heir = world.config("heir", "digits-target", model={"weights": {"run": "early/night"}})
     for use in (
-        lambda: evaluate_run(EvaluateRequest("early/night", world.runs), Events()),
+        lambda: evaluate_run(EvaluateRequest("early/night", world.runs), Reporter()),
         lambda: world.train("finetune", heir),
     ):
         with pytest.raises(ArtefactError, match="is interrupted and finished no epoch") as caught:
@@ -56,7 +56,7 @@ def test_a_run_that_goes_on_drops_what_came_of_its_earlier_state_and_a_complete_
     with pytest.raises(Interrupted):
         world.train("finetune", config, StopIn("epoch 2"), run_id="night", overrides=("transfer.strategy=scratch",))
     run = world.runs / "late" / "night"
-    evaluate_run(EvaluateRequest("late/night", world.runs), Events())
+    evaluate_run(EvaluateRequest("late/night", world.runs), Reporter())
     (run / "exports" / "keras").mkdir(parents=True)
     results = [run / "evaluation", run / "exports"]
     world.train("finetune", None, resume="late", dry_run=True)
@@ -64,6 +64,6 @@ def test_a_run_that_goes_on_drops_what_came_of_its_earlier_state_and_a_complete_
     finished = world.train("finetune", None, resume="late")
     assert Path(finished["run"]) == run
     assert [place.exists() for place in results] == [False, False]
-    evaluate_run(EvaluateRequest("late/night", world.runs), Events())
+    evaluate_run(EvaluateRequest("late/night", world.runs), Reporter())
     assert world.train("finetune", None, resume="late/night") == finished
     assert (run / "evaluation" / "test" / "report.html").is_file()

@@ -20,7 +20,7 @@ from transfercli.data.decoding.worker_client import WorkersUnavailableError
 from transfercli.data.sources.folders import Item
 from transfercli.data.sources.keras_datasets import Arrays
 from transfercli.errors import ConfigError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 # What reading costs in one process, roughly (28x28 PNGs; 12-megapixel JPEGs), against about half a second that
 # workers need to start: a pass estimated below the bound is done here.
@@ -40,7 +40,7 @@ class Reading:
     geometry: Geometry
     max_bad_fraction: float
     compute: ComputeConfig
-    events: Events
+    reporter: Reporter
 
 
 class Ingest:
@@ -50,7 +50,7 @@ class Ingest:
     """
 
     def __init__(self, reading: Reading, total: int) -> None:
-        self.geometry, self.compute, self.events = reading.geometry, reading.compute, reading.events
+        self.geometry, self.compute, self.reporter = reading.geometry, reading.compute, reading.reporter
         self.store = _open_store(reading, total)
         self.total, self.done = total, 0
         self.hits, self.misses = 0, 0
@@ -61,7 +61,7 @@ class Ingest:
     def __exit__(self, *error: object) -> None:
         self.store.close()
         if self.store.trouble:
-            self.events.warn(f"the image cache keeps nothing of this run: {self.store.trouble}")
+            self.reporter.warning(f"the image cache keeps nothing of this run: {self.store.trouble}")
 
     @property
     def cache_folder(self) -> Path | None:
@@ -124,7 +124,7 @@ class Ingest:
                     done.add(place)
                     yield place, decoded
             except WorkersUnavailableError as error:
-                self.events.warn(f"no worker processes ({error}): images are read one after the other")
+                self.reporter.warning(f"no worker processes ({error}): images are read one after the other")
         for place, file in enumerate(files):
             if place not in done:
                 yield place, decode_file(file, self.geometry, lambda sha256: self.store.entry(sha256) is not None)
@@ -149,7 +149,7 @@ class Ingest:
             self._report()
 
     def _report(self) -> None:
-        self.events.progress("ingest", self.done, self.total, "files")
+        self.reporter.progress("ingest", self.done, self.total, "files")
 
 
 def _state(file: str) -> FileState | None:
@@ -182,5 +182,5 @@ def _open_store(reading: Reading, total: int) -> Store:
             reason = f"the cache folder {str(root)!r} cannot be used: {error}"
     if compute.cache == "require":
         raise ConfigError(f"compute.cache is 'require', but {reason}", "set compute.cache_dir or compute.cache_max_gb")
-    reading.events.warn(f"{reason}; images are decoded for this run only")
+    reading.reporter.warning(f"{reason}; images are decoded for this run only")
     return Scratch(reading.geometry)

@@ -32,7 +32,7 @@ from transfercli.data.validation import (
     warn_of_several_labels,
 )
 from transfercli.errors import DataError
-from transfercli.reporting import Events, counted
+from transfercli.reporting import Reporter, counted
 
 T = TypeVar("T")
 _LISTED = 5
@@ -60,16 +60,16 @@ class DataRequest:
     assignments: Assignments = field(default_factory=Assignments)
     seed: int = 0
 
-    def reading(self, events: Events) -> Reading:
+    def reading(self, reporter: Reporter) -> Reading:
         geometry = Geometry(*self.image_size, self.config.resize)
-        return Reading(geometry, self.config.max_bad_fraction, placed(self.compute, self.folder), events)
+        return Reading(geometry, self.config.max_bad_fraction, placed(self.compute, self.folder), reporter)
 
 
-def load_dataset(request: DataRequest, events: Events) -> Dataset:
+def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     """Read all images of a config; raises DataError for every way in which the data cannot be used."""
-    listing = list_images(request.config, request.folder, events)
+    listing = list_images(request.config, request.folder, reporter)
     check_classes(listing)
-    findings = read_images(listing, request.reading(events))
+    findings = read_images(listing, request.reading(reporter))
     for rule in RULES:
         rule(findings)
     warn_of_several_labels(findings)
@@ -91,15 +91,15 @@ class Examination:
     refusals: list[DataError] = field(default_factory=list)
 
 
-def examine_dataset(request: DataRequest, events: Events) -> Examination:
+def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     """The same steps and rules as `load_dataset`, but for going on after a refusal, which is kept."""
     refusals: list[DataError] = []
-    listing = _tried(partial(list_images, request.config, request.folder, events), refusals)
+    listing = _tried(partial(list_images, request.config, request.folder, reporter), refusals)
     if listing is None:
         return Examination(refusals=refusals)
     _tried(partial(check_classes, listing), refusals)
     known = not refusals
-    findings = read_images(listing, request.reading(events))
+    findings = read_images(listing, request.reading(reporter))
     for rule in RULES:
         _tried(partial(rule, findings), refusals)
     dataset = _tried(partial(_arrange, request, findings), refusals) if known else None
@@ -122,7 +122,7 @@ def _arrange(request: DataRequest, findings: Findings) -> Dataset:
     drawn = request.seed if config.split == "stratified" else None
     earlier = request.assignments.known(config.folds or 0)
     sides = assign(samples, listing.fractions, earlier, folds=folds, seed=drawn)
-    _warn_moved(usable, sides, findings.reading.events)
+    _warn_moved(usable, sides, findings.reading.reporter)
     side_of = {id(one): side for one, side in zip(usable, sides.sides, strict=True)}
     splits = {
         side: split_of(side, members, labels, findings.ingest)
@@ -160,7 +160,7 @@ def load_recorded_split(
         )
     changed = sum(one.entry.sha256 != record.sha256 for one, record in zip(found, wanted, strict=True))
     if changed:
-        reading.events.warn(
+        reading.reporter.warning(
             f"{changed} of {counted(len(found), f'{split} image')} have changed since the run recorded them"
         )
     return split_of(split, found, tuple(labels), findings.ingest, [record.path for record in wanted])
@@ -210,7 +210,7 @@ def _chosen(sides: Sequence[keras_datasets.Arrays], records: Sequence[Record]) -
     )
 
 
-def _warn_moved(usable: Sequence[Found], sides: Sides, events: Events) -> None:
+def _warn_moved(usable: Sequence[Found], sides: Sides, reporter: Reporter) -> None:
     """A copy of a test image, or another image of its group, must not be trained on: say that it was kept out."""
     training = [one for one in usable if one.side == "train"]
     for moved, why in (
@@ -220,10 +220,10 @@ def _warn_moved(usable: Sequence[Found], sides: Sides, events: Events) -> None:
         found = [one for one in training if one.entry.pixel_hash in moved]
         if found:
             first = ", ".join(repr(one.name) for one in found[:_LISTED])
-            events.warn(f"{counted(len(found), 'training image')} moved to validation or test, {why}: {first}")
+            reporter.warning(f"{counted(len(found), 'training image')} moved to validation or test, {why}: {first}")
     if sides.torn:
         first = ", ".join(map(repr, sides.torn[:_LISTED]))
-        events.warn(
+        reporter.warning(
             f"{counted(len(sides.torn), 'group')} on several sides, fixed by earlier runs of this experiment or by the "
             f"data: {first}; give the experiment a new name to keep them together"
         )

@@ -102,7 +102,7 @@ def check_bad(findings: Findings) -> None:
     stray = len(found) - len(images)
     if stray:
         first = some([one for one in found if not one.counted])
-        reading.events.warn(f"{counted(stray, 'file')} left out as no image: {first}")
+        reading.reporter.warning(f"{counted(stray, 'file')} left out as no image: {first}")
     if not bad:
         return
     said = f"{len(bad)} of {counted(len(images), 'image')} cannot be used: {some(bad)}"
@@ -111,7 +111,7 @@ def check_bad(findings: Findings) -> None:
             f"{said}; data.max_bad_fraction allows {reading.max_bad_fraction:g} of them",
             "mend or remove these files, or allow more",
         )
-    reading.events.warn(f"{said}; they are left out")
+    reading.reporter.warning(f"{said}; they are left out")
 
 
 def some(found: Sequence[Found]) -> str:
@@ -140,7 +140,7 @@ def warn_of_several_labels(findings: Findings) -> None:
     torn = [one.name for one in findings.usable if len(labels[one.entry.pixel_hash]) > 1]
     if torn:
         first = ", ".join(map(repr, torn[:_LISTED]))
-        findings.reading.events.warn(
+        findings.reading.reporter.warning(
             f"{counted(len(torn), 'image')} with the pixels of one of another class: {first}; data check pairs them"
         )
 

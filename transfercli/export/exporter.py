@@ -17,7 +17,7 @@ from transfercli.export.spec import EXPORTED, ExportSpec, Writing
 from transfercli.export.verify.checksums import SEAL, seal_of
 from transfercli.export.verify.parity import Answer, Question, ask
 from transfercli.io import atomic
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.untrusted import read_json
 
 DROP, DROPPED_IMAGES = 0.01, 2
@@ -82,7 +82,7 @@ def export_formats(
     reference: Reference,
     request: ExportRequest,
     provenance: Mapping[str, Any],
-    events: Events,
+    reporter: Reporter,
 ) -> list[dict[str, Any]]:
     """Write, verify and install every requested format; return the contract's `artefacts`.
 
@@ -95,9 +95,9 @@ def export_formats(
     check_places(request.out, request.formats)
     results, complaints = [], []
     for name in dict.fromkeys(request.formats):
-        events.detail(f"writing {name}")
+        reporter.debug(f"writing {name}")
         job = _Job(FORMATS[name], spec, reference, request, provenance)
-        result, reasons = job.run(predictor, events)
+        result, reasons = job.run(predictor, reporter)
         results.append(result)
         complaints += [f"{name}: {reason}" for reason in reasons]
     if complaints:
@@ -132,7 +132,7 @@ class _Job:
     def place(self) -> Path:
         return self.request.out / self.row.name
 
-    def run(self, predictor: Any, events: Events) -> tuple[dict[str, Any], list[str]]:
+    def run(self, predictor: Any, reporter: Reporter) -> tuple[dict[str, Any], list[str]]:
         """The result, and the reasons why the artefact was removed (none where it stands)."""
         try:
             with atomic.replaced_folder(self.place) as folder:
@@ -140,18 +140,18 @@ class _Job:
                 self.row.write(Writing(predictor, self.spec, artefact, self.request.quantize, self.request.samples))
                 size = size_of(folder)
                 question = Question(self.reference.images, self.reference.files, self.spec)
-                answer = ask(self.row.name, artefact, question, events)
+                answer = ask(self.row.name, artefact, question, reporter)
                 result = self._result(answer, size)
                 if reasons := self._reasons(result):
                     raise _Rejected
                 self._write_companions(folder, result, answer)
                 if self.place.is_dir() and not self._was_here():
-                    events.info(f"{self.place}: this replaces an earlier export of another run or precision")
+                    reporter.info(f"{self.place}: this replaces an earlier export of another run or precision")
         except _Rejected:
             if self._was_here():
                 shutil.rmtree(self.place, ignore_errors=True)
             elif self.place.is_dir():
-                events.warn(f"{self.place} keeps what an earlier export of another run or precision put there")
+                reporter.warning(f"{self.place} keeps what an earlier export of another run or precision put there")
         return result, reasons
 
     def _was_here(self) -> bool:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from transfercli.models.keras_internals import inner_layers
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
 class Rows(Protocol):
@@ -21,7 +21,9 @@ class Rows(Protocol):
     def read(self, indices: np.ndarray) -> np.ndarray: ...
 
 
-def forward(model: keras.Model, images: Rows, batch_size: int, events: Events, stage: str = "predict") -> np.ndarray:
+def forward(
+    model: keras.Model, images: Rows, batch_size: int, reporter: Reporter, stage: str = "predict"
+) -> np.ndarray:
     """`model`'s output for every image, float32 [N, …].
 
     The last batch is padded, so every step has one shape: nothing is compiled twice, and an image's output is the
@@ -32,7 +34,7 @@ def forward(model: keras.Model, images: Rows, batch_size: int, events: Events, s
         indices = np.arange(start, min(start + batch_size, total))
         padded = np.resize(indices, batch_size)
         outputs.append(np.asarray(model.predict_on_batch(images.read(padded)))[: len(indices)])
-        events.progress(stage, start + len(indices), total)
+        reporter.progress(stage, start + len(indices), total)
     return np.concatenate(outputs)
 
 

@@ -20,7 +20,7 @@ from transfercli.errors import ArtefactError
 from transfercli.io import atomic
 from transfercli.models.weights.files import file_sha256
 from transfercli.models.weights.safetensors_reader import Tensors, read_safetensors
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.training.progress import parsed_progress
 from transfercli.training.safetensors_writer import tensors_sha256, write_tensors
 
@@ -73,7 +73,7 @@ class Checkpoints:
         """The checkpoint `best` or `last`, verified; raises `ArtefactError` where it is not there whole."""
         return _read(self.folder / which)
 
-    def newest(self, events: Events) -> tuple[Checkpoint, Checkpoint]:
+    def newest(self, reporter: Reporter) -> tuple[Checkpoint, Checkpoint]:
         """The newest epoch that is whole, and what was best by then; `last` and `best` name them afterwards.
 
         A kill may have come before the links were switched, so they are not asked. A damaged epoch gives way to the one
@@ -89,7 +89,7 @@ class Checkpoints:
                 trouble.append(error)
                 continue
             if trouble:
-                events.warn(f"the last checkpoint is damaged ({trouble[0].message}); going on from {place.name}")
+                reporter.warning(f"the last checkpoint is damaged ({trouble[0].message}); going on from {place.name}")
             self._point("best", best_place)
             self._point("last", place)
             self._prune()

@@ -79,9 +79,9 @@ def _validating(trainer: Trainer, stage: Stage) -> float:
     """Seconds of judging all validation images, from one batch after one that compiles."""
     size = stage.batches.batch_size
     first = _Few(stage.validation, min(size, len(stage.validation)))
-    forward(stage.model, first, size, trainer.events, "validate")
+    forward(stage.model, first, size, trainer.reporter, "validate")
     started = time.perf_counter()
-    forward(stage.model, first, size, trainer.events, "validate")
+    forward(stage.model, first, size, trainer.reporter, "validate")
     return (time.perf_counter() - started) * -(-len(stage.validation) // size)
 
 

@@ -22,7 +22,7 @@ from transfercli.errors import ConfigError, no_room
 from transfercli.models.classifier import Classifier, freeze_below
 from transfercli.models.forward import computing_in, forward
 from transfercli.models.tensor_names import assign_tensors, named_variables, read_tensors
-from transfercli.reporting import Events, counted
+from transfercli.reporting import Reporter, counted
 from transfercli.training.backend import pipeline
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.compiling import compile_stage, optimizer_tensors, restore_optimizer
@@ -47,10 +47,10 @@ class Trainer:
     """
 
     def __init__(
-        self, classifier: Classifier, stages: Stages, targets: np.ndarray, plan: Plan, events: Events, keep: Keep
+        self, classifier: Classifier, stages: Stages, targets: np.ndarray, plan: Plan, reporter: Reporter, keep: Keep
     ) -> None:
         self.classifier, self.stages, self.targets = classifier, stages, targets
-        self.plan, self.events, self.keep = plan, events, keep
+        self.plan, self.reporter, self.keep = plan, reporter, keep
         self.progress = Progress()
         self.validated = np.empty((0, 0), "float32")
         self._stage: Stage | None = None
@@ -89,7 +89,7 @@ class Trainer:
     def _next_phase(self) -> None:
         if self._phase.kind == "train" and self.progress.in_phase < self._phase.epochs:
             waited = counted(self.progress.waited, "epoch")
-            self.events.info(f"phase {self.progress.phase} stopped early: no gain for {waited}")
+            self.reporter.info(f"phase {self.progress.phase} stopped early: no gain for {waited}")
         self.progress.next_phase()
         if self.progress.phase > len(self.plan.phases):
             return
@@ -111,7 +111,7 @@ class Trainer:
             fit_momentum(self._momenta, len(stage.batches), phase.epochs)
         compile_stage(stage, phase, self.plan.training, self.classifier)
         trained = sum(math.prod(v.shape) for v in stage.model.trainable_variables)
-        self.events.info(
+        self.reporter.info(
             f"phase {self.progress.phase} of {len(self.plan.phases)}: unfreeze {phase.unfreeze},"
             f" {counted(phase.epochs, 'epoch')}, learning rate {phase.learning_rate:g},"
             f" {trained:,} of {self.classifier.model.count_params():,} parameters train"
@@ -143,7 +143,7 @@ class Trainer:
             self._best = model
         state = ({} if stage.solve else optimizer_tensors(stage.model)) | self._weights.state
         self.keep(progress, Checkpoint(model, state, asdict(progress)), is_best)
-        self.events.epoch(line, self.plan.epochs)
+        self.reporter.epoch(line, self.plan.epochs)
 
     def _fit(self, epoch: int) -> dict[str, float]:
         model, batches = self.stage.model, self.stage.batches
@@ -152,7 +152,7 @@ class Trainer:
         batches.set_epoch(epoch)
 
         def tell(step: int, logs: Any) -> None:
-            self.events.progress(f"epoch {epoch}", step + 1, len(batches), "steps")
+            self.reporter.progress(f"epoch {epoch}", step + 1, len(batches), "steps")
 
         told = keras.callbacks.LambdaCallback(on_train_batch_end=tell)
         try:
@@ -168,13 +168,13 @@ class Trainer:
         """Put a solution into the model; its log loss and accuracy on the training images."""
         solve()
         stage = self.stage
-        logits = forward(stage.model, stage.batches.source, stage.batches.batch_size, self.events, "measure")
+        logits = forward(stage.model, stage.batches.source, stage.batches.batch_size, self.reporter, "measure")
         found = validation_metrics(logits, stage.batches.targets, self.classifier.labels)
         return {"loss": found["val_loss"], "accuracy": found["val_accuracy"]}
 
     def _validate(self, stage: Stage) -> dict[str, Any]:
         """Log loss, accuracy and recalls, without regularisation or smoothing, by float32 steps on the rows."""
-        self.validated = forward(stage.model, stage.validation, stage.batches.batch_size, self.events, "validate")
+        self.validated = forward(stage.model, stage.validation, stage.batches.batch_size, self.reporter, "validate")
         return validation_metrics(self.validated, self.targets, self.classifier.labels)
 
     def _tensors(self) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
 from transfercli.models.surgery import Cut, cut_below, multiplications, whole_base
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage
 from transfercli.transfer.features.cost_model import Boundary, why_not
@@ -55,8 +55,10 @@ class PhaseStages:
 
     keeps = True  # what it computes, measures and finds; a trial does not
 
-    def __init__(self, classifier: Classifier, training: Training, cache: FeatureCache | None, events: Events) -> None:
-        self.classifier, self.training, self.cache, self.events = classifier, training, cache, events
+    def __init__(
+        self, classifier: Classifier, training: Training, cache: FeatureCache | None, reporter: Reporter
+    ) -> None:
+        self.classifier, self.training, self.cache, self.reporter = classifier, training, cache, reporter
         self.start: dict[str, np.ndarray] = {}
         self._why_no_cache = "compute.cache is off"
         self._prefixes: dict[str, Prefix] = {}
@@ -88,7 +90,7 @@ class PhaseStages:
                 "set compute.cache to auto, or make it possible",
             )
         if reason:
-            self.events.info(f"features behind {cut.behind} are not cached: {reason}")
+            self.reporter.info(f"features behind {cut.behind} are not cached: {reason}")
         return reason
 
     def _obstacle(self, boundary: Boundary) -> str:
@@ -116,7 +118,7 @@ class PhaseStages:
         """What is above a cut, on the features of all images."""
         prefix, split = self.prefix_of(cut), self.training.training
         told = f"features behind {cut.behind} ({' x '.join(map(str, cut.feature_shape))}, {prefix.precision})"
-        self.events.info(f"{told} are computed once {f'for each of {views.count} views' if views else 'an image'}")
+        self.reporter.info(f"{told} are computed once {f'for each of {views.count} views' if views else 'an image'}")
         source = self.features(split, prefix, views)
         held_out = self.features(self.training.validation, prefix)
         model = upper_model(cut, batchnorm_trains=self.training.batchnorm_trains)
@@ -134,7 +136,7 @@ class PhaseStages:
         whole = self.whole_base()
         if whole.key not in self._prefixes:
             images, precision = self.training.training.images, self.training.precision
-            self._prefixes[whole.key] = checked_prefix(whole, precision, images, self._difference, self.events)
+            self._prefixes[whole.key] = checked_prefix(whole, precision, images, self._difference, self.reporter)
         return self._prefixes[whole.key].precision
 
     def _difference(self, prefix: Prefix, measure: Callable[[], float]) -> float:
@@ -147,14 +149,14 @@ class PhaseStages:
 
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source:
         """From the cache; in memory where there is none or no room in it, as it may be for a probe."""
-        return features_of(split, prefix, self.cache, self.events, self._give_up, views)
+        return features_of(split, prefix, self.cache, self.reporter, self._give_up, views)
 
     def _give_up(self, trouble: str) -> None:
         """Go on without a cache; `ConfigError` where it is required."""
         if self.training.required:
             hint = "set compute.cache_dir, or compute.cache: auto"
             raise ConfigError(f"compute.cache is 'require', but {trouble}", hint)
-        self.events.warn(f"{trouble}; features stay in memory")
+        self.reporter.warning(f"{trouble}; features stay in memory")
         self.cache, self._why_no_cache = None, trouble
 
 

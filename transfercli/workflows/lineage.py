@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transfercli.data.manifest import read_manifest, read_pixels
 from transfercli.errors import ArtefactError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, read_record
 from transfercli.workflows.model import find_source, read_run_config
 
@@ -32,12 +32,12 @@ def generations(run: RunFolder) -> Iterator[tuple[str, RunFolder | None]]:
         run = parent
 
 
-def ancestors(run: RunFolder, events: Events) -> Iterator[RunFolder]:
+def ancestors(run: RunFolder, reporter: Reporter) -> Iterator[RunFolder]:
     """All that `generations` finds; one that is gone is warned of."""
     child = run.label
     for name, parent in generations(run):
         if parent is None:
-            events.warn(f"{name}, which {child} was trained from, is gone: what it learnt from is not known")
+            reporter.warning(f"{name}, which {child} was trained from, is gone: what it learnt from is not known")
             return
         yield parent
         child = parent.label
@@ -75,12 +75,12 @@ class Learnt:
         return sha256 not in self.files and self.pixels_of.get(sha256) in self.pixels
 
 
-def learnt_from(*runs: RunFolder, events: Events) -> Learnt:
+def learnt_from(*runs: RunFolder, reporter: Reporter) -> Learnt:
     """Every image that the runs, or one of their ancestors, trained on or chose an epoch by.
 
     A run that was begun before there was a pixels.csv is known by its files, and by what others know of their pixels.
     """
-    family = {os.path.realpath(run.path): run for one in runs for run in (one, *ancestors(one, events))}.values()
+    family = {os.path.realpath(run.path): run for one in runs for run in (one, *ancestors(one, reporter))}.values()
     files = frozenset(
         record.sha256
         for run in family

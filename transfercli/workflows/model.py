@@ -19,7 +19,7 @@ from transfercli.config.schema import (
     RunWeights,
 )
 from transfercli.errors import ArtefactError, ConfigError, DataError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, find_run, has_checkpoint, is_label, read_json, status_of
 from transfercli.runs.record import config_folder
 from transfercli.workflows.command_lines import spelled
@@ -110,12 +110,12 @@ def find_source(config: ExperimentConfig, runs: Path, parent: str | None = None)
     return Source(run, read_labels(run))
 
 
-def check_weights(config: ExperimentConfig, folder: Path, events: Events) -> None:
+def check_weights(config: ExperimentConfig, folder: Path, reporter: Reporter) -> None:
     """A weight file that will be refused is refused before the images are read and Keras starts."""
     from transfercli.models.weights.files import check_weight_file
 
     if isinstance(config.model.weights, FileWeights):
-        check_weight_file(config.model.weights, folder, events)
+        check_weight_file(config.model.weights, folder, reporter)
 
 
 def labels_for(config: ExperimentConfig, source: Source, found: Sequence[str]) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ def batchnorm_trains(model: ModelConfig) -> bool:
 
 
 def new_classifier(
-    config: ExperimentConfig, source: Source, labels: tuple[str, ...], folder: Path, events: Events
+    config: ExperimentConfig, source: Source, labels: tuple[str, ...], folder: Path, reporter: Reporter
 ) -> tuple[Classifier, Transplant | None]:
     """A classifier with the weights that `model.weights` names, and the report of what was copied.
 
@@ -177,12 +177,12 @@ def new_classifier(
         donor = best_checkpoint(source.run).model
         report = transplant(classifier, donor, until=weights.until, head=head, donor_labels=source.labels)
     elif isinstance(weights, FileWeights):
-        report = transplant(classifier, file_tensors(weights, folder, classifier.base, events))
+        report = transplant(classifier, file_tensors(weights, folder, classifier.base, reporter))
     else:
         report = transplant(classifier, imagenet_tensors(classifier.name, image_size(config)))
-    events.info(f"weights from {_named(config, source)}: {report.summary()}")
+    reporter.info(f"weights from {_named(config, source)}: {report.summary()}")
     for line in report.lines:
-        events.detail(f"  {line.action:6} {line.tensor}: {line.reason}")
+        reporter.debug(f"  {line.action:6} {line.tensor}: {line.reason}")
     return classifier, report
 
 
@@ -232,7 +232,7 @@ class TrainedRun:
     trust: Trust | None = None
 
 
-def load_run(run: RunFolder, events: Events) -> TrainedRun:
+def load_run(run: RunFolder, reporter: Reporter) -> TrainedRun:
     """Rebuild a run's classifier from its validated config and its best checkpoint; nothing that is loaded can run.
 
     Raises `ArtefactError` where a part is missing, damaged or of another shape.
@@ -248,7 +248,9 @@ def load_run(run: RunFolder, events: Events) -> TrainedRun:
     from transfercli.models.tensor_names import assign_tensors
 
     if (status := status_of(run)) != "completed":
-        events.warn(f"{run.label} is {status}: this is its best epoch so far, and will be out of date once it goes on")
+        reporter.warning(
+            f"{run.label} is {status}: this is its best epoch so far, and will be out of date once it goes on"
+        )
     trust = read_trust(run.calibration)
     classifier = build_classifier(architecture(config, labels), temperature=trust.temperature if trust else 1.0)
     assign_tensors(classifier, checkpoint.model)

@@ -137,24 +137,24 @@ def test_off_keeps_nothing_and_gives_the_same_pixels(tmp_path: Path, grow: Any, 
 
 
 def test_a_cache_that_cannot_be_used_is_a_warning_and_with_require_an_error(
-    tmp_path: Path, grow: Any, load: Load, events: Any
+    tmp_path: Path, grow: Any, load: Load, reporter: Any
 ) -> None:
     grow(tmp_path / "images", TWO)
     (tmp_path / "file").write_text("")
     place = str(tmp_path / "file" / "below")
     found = load(tmp_path, compute=ComputeConfig(cache_dir=place))
-    assert "cannot be used" in events.warnings[0]
+    assert "cannot be used" in reporter.warnings[0]
     assert all_pixels(found) == all_pixels(load(tmp_path))
     with pytest.raises(ConfigError, match="require"):
         load(tmp_path, compute=ComputeConfig(cache_dir=place, cache="require"))
 
 
 def test_images_that_exceed_the_bound_are_not_cached(
-    tmp_path: Path, grow: Any, load: Load, events: Any, cache_folder: Path
+    tmp_path: Path, grow: Any, load: Load, reporter: Any, cache_folder: Path
 ) -> None:
     grow(tmp_path / "images", TWO)
     load(tmp_path, compute=ComputeConfig(cache_max_gb=1e-6))
-    assert "cache_max_gb" in events.warnings[0]
+    assert "cache_max_gb" in reporter.warnings[0]
     assert segments(cache_folder) == []
 
 
@@ -236,17 +236,17 @@ def test_what_a_crash_left_behind_is_swept_and_nothing_else(
     assert (old.exists(), young.exists(), kept.exists()) == (False, True, True)
 
 
-def test_an_interrupted_pass_keeps_what_it_read(tmp_path: Path, grow: Any, load: Load, events: Any) -> None:
+def test_an_interrupted_pass_keeps_what_it_read(tmp_path: Path, grow: Any, load: Load, reporter: Any) -> None:
     grow(tmp_path / "images", {"cat": 60, "dog": 60})
 
     def stop(stage: str, done: int, total: int, unit: str = "images") -> None:
         if done == 64:
             raise KeyboardInterrupt
 
-    events.progress = stop
+    reporter.progress = stop
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path)
-    events.progress = lambda *_: None
+    reporter.progress = lambda *_: None
     assert load(tmp_path).cache.hits == 64
 
 
@@ -290,7 +290,7 @@ def test_a_disk_that_fills_up_is_no_room_also_for_what_still_waits_to_be_written
 
 
 def test_an_index_that_fails_costs_the_next_run_time_and_this_one_a_warning(
-    tmp_path: Path, grow: Any, load: Load, events: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, grow: Any, load: Load, reporter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def locked(*_: Any) -> None:
         raise sqlite3.OperationalError("database is locked")
@@ -298,7 +298,7 @@ def test_an_index_that_fails_costs_the_next_run_time_and_this_one_a_warning(
     grow(tmp_path / "images", TWO)
     monkeypatch.setattr("transfercli.data.cache.index.Index.add", locked)
     found = load(tmp_path)
-    assert "database is locked" in events.warnings[0]
+    assert "database is locked" in reporter.warnings[0]
     assert all_pixels(found) == all_pixels(load(tmp_path, compute=ComputeConfig(cache="off")))
 
 

@@ -169,9 +169,9 @@ def test_workers_do_not_decode_what_the_cache_holds(
 
 @pytest.mark.usefixtures("many")
 def test_without_workers_the_images_are_read_here_with_a_warning(
-    tmp_path: Path, grow: Any, load: Callable[..., Dataset], events: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, grow: Any, load: Callable[..., Dataset], reporter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_client, "_START", "raise SystemExit(1)")
     found = load(grow(tmp_path / "images", {"cat": 30, "dog": 30}).parent)
     assert found.cache.misses == 60
-    assert "no worker processes" in events.warnings[0]
+    assert "no worker processes" in reporter.warnings[0]

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from transfercli.data.quality.check import Seen
 from transfercli.data.quality.confident_learning import cross_validated, suspects
 from transfercli.data.quality.label_errors import find_mislabelled
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 DIGITS = load_digits()
 PIXELS = DIGITS.data.astype("float32")
@@ -27,13 +27,13 @@ def flipped(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_flipped_labels_are_found_with_the_right_suggestion_and_little_else() -> None:
     labels, rows = flipped(40)
-    found = find_mislabelled(seen_of(labels), PIXELS, [], {}, Events())
+    found = find_mislabelled(seen_of(labels), PIXELS, [], {}, Reporter())
     assert len({one.row for one in found} & set(rows)) >= 32
     assert len({one.row for one in found} - set(rows)) <= 18
     right = [one for one in found if one.row in rows and one.suggested == str(DIGITS.target[one.row])]
     assert len(right) >= 32
     assert len({one.row for one in found[:20]} & set(rows)) >= 17  # the surest come first
-    assert found == find_mislabelled(seen_of(labels), PIXELS, [], {}, Events())
+    assert found == find_mislabelled(seen_of(labels), PIXELS, [], {}, Reporter())
 
 
 @pytest.mark.parametrize("how", ["pixels", "near", "group"])
@@ -41,13 +41,13 @@ def test_copies_with_the_same_wrong_label_do_not_vouch_for_each_other(how: str) 
     labels = np.concatenate([DIGITS.target[:600], np.full(30, (DIGITS.target[0] + 1) % 10)])
     features = np.concatenate([PIXELS[:600], np.repeat(PIXELS[:1], 30, axis=0)])
     seen, copies = seen_of(labels), range(600, 630)
-    alone = {one.row for one in find_mislabelled(seen, features, [], {}, Events())}
+    alone = {one.row for one in find_mislabelled(seen, features, [], {}, Reporter())}
     assert not alone & set(copies)
     if how == "pixels":
         seen[600:] = [Seen(one.path, one.label, one.side, "f" * 64, 8, 8) for one in seen[600:]]
     near = [(600, row) for row in copies[1:]] if how == "near" else []
     groups = {seen[row].path: "ann" for row in copies} if how == "group" else {}
-    together = {one.row for one in find_mislabelled(seen, features, near, groups, Events())}
+    together = {one.row for one in find_mislabelled(seen, features, near, groups, Reporter())}
     assert together >= set(copies)
 
 
@@ -55,10 +55,10 @@ def test_a_class_of_one_image_is_neither_judged_nor_suggested() -> None:
     labels = DIGITS.target[:300].astype(object)
     labels[17] = "rare"
     seen = [Seen(f"{n}", str(label), "train", f"{n:064x}", 8, 8) for n, label in enumerate(labels)]
-    found = find_mislabelled(seen, PIXELS[:300], [], {}, Events())
+    found = find_mislabelled(seen, PIXELS[:300], [], {}, Reporter())
     assert 17 not in {one.row for one in found}
     assert "rare" not in {one.suggested for one in found}
-    assert find_mislabelled(seen[17:18], PIXELS[17:18], [], {}, Events()) == []
+    assert find_mislabelled(seen[17:18], PIXELS[17:18], [], {}, Reporter()) == []
 
 
 def test_confidence_counts_by_each_class_s_own_threshold() -> None:
@@ -79,7 +79,7 @@ def test_confidence_counts_by_each_class_s_own_threshold() -> None:
 def test_a_class_that_the_other_folds_lack_is_taken_at_its_word() -> None:
     features = np.array([[0.0], [0.1], [1.0], [1.1], [5.0]])
     targets, folds = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 1])
-    chances = cross_validated(features, targets, folds, Events())
+    chances = cross_validated(features, targets, folds, Reporter())
     assert chances[4].tolist() == [0, 0, 1]
     assert not (chances[:4] == 1).any()
     assert np.allclose(chances.sum(axis=1), 1)

@@ -13,7 +13,7 @@ from transfercli.data.cache.maintenance import clear
 from transfercli.data.decoding.decode import Geometry
 from transfercli.data.quality import file_header_store
 from transfercli.data.quality.file_headers import Head
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
 @pytest.fixture
@@ -34,36 +34,36 @@ def digits(tmp_path: Path, png: Callable[[int], bytes]) -> list[tuple[str, str]]
 
 
 def test_a_content_is_opened_once_and_then_known(
-    digits: Any, opened: list[str], cache_folder: Path, events: Events
+    digits: Any, opened: list[str], cache_folder: Path, reporter: Reporter
 ) -> None:
     DiskCache(cache_folder, Geometry(8, 8), 10**9).close()
-    first = file_header_store.heads_of(digits, cache_folder, events)
+    first = file_header_store.heads_of(digits, cache_folder, reporter)
     assert first == [Head("PNG"), Head("PNG"), Head("PNG"), Head()]
     assert opened == [digits[0][0], digits[2][0]]
     opened.clear()
-    assert file_header_store.heads_of(digits, cache_folder, events) == first
+    assert file_header_store.heads_of(digits, cache_folder, reporter) == first
     assert opened == []
 
 
-def test_without_a_cache_every_content_is_opened_each_time(digits: Any, opened: list[str], events: Events) -> None:
+def test_without_a_cache_every_content_is_opened_each_time(digits: Any, opened: list[str], reporter: Reporter) -> None:
     for _ in range(2):
-        file_header_store.heads_of(digits, None, events)
+        file_header_store.heads_of(digits, None, reporter)
     assert len(opened) == 4
 
 
 def test_a_file_that_cannot_be_read_is_asked_again(
-    digits: Any, opened: list[str], cache_folder: Path, events: Events
+    digits: Any, opened: list[str], cache_folder: Path, reporter: Reporter
 ) -> None:
     DiskCache(cache_folder, Geometry(8, 8), 10**9).close()
     shutil.move(digits[2][0], digits[2][0] + ".away")
-    assert file_header_store.heads_of(digits, cache_folder, events)[2] == Head()
+    assert file_header_store.heads_of(digits, cache_folder, reporter)[2] == Head()
     shutil.move(digits[2][0] + ".away", digits[2][0])
-    assert file_header_store.heads_of(digits, cache_folder, events)[2] == Head("PNG")
+    assert file_header_store.heads_of(digits, cache_folder, reporter)[2] == Head("PNG")
 
 
-def test_clearing_the_cache_forgets_the_heads(digits: Any, cache_folder: Path, events: Events) -> None:
+def test_clearing_the_cache_forgets_the_heads(digits: Any, cache_folder: Path, reporter: Reporter) -> None:
     DiskCache(cache_folder, Geometry(8, 8), 10**9).close()
-    file_header_store.heads_of(digits, cache_folder, events)
+    file_header_store.heads_of(digits, cache_folder, reporter)
     clear(cache_folder)
     index = Index(cache_folder)
     assert index.heads([digits[0][1]]) == {}

@@ -14,7 +14,7 @@ from transfercli.data.decoding.decode import Decoded, Geometry
 from transfercli.data.quality import thumbnail_store
 from transfercli.data.quality.near_duplicates import look_at
 from transfercli.data.quality.thumbnail_store import looks_of
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 GEOMETRY = Geometry(16, 16)
 KEYS = ("a" * 64, "b" * 64, "a" * 64, "c" * 64)
@@ -52,48 +52,48 @@ def entries(cache_folder: Path, images: Counting) -> list[Entry]:
 
 
 def test_a_second_look_reads_no_pixels(
-    images: Counting, entries: list[Entry], cache_folder: Path, events: Events, monkeypatch: pytest.MonkeyPatch
+    images: Counting, entries: list[Entry], cache_folder: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thumbnail_store, "ROWS", 3)
-    first = looks_of(images, entries, GEOMETRY, cache_folder, events)
+    first = looks_of(images, entries, GEOMETRY, cache_folder, reporter)
     assert images.asked == [0, 1, 2, 3]
     assert first.tobytes() == look_at([*images.pixels]).tobytes()
     images.asked.clear()
-    assert looks_of(images, entries[::-1], GEOMETRY, cache_folder, events).tobytes() == first[::-1].tobytes()
+    assert looks_of(images, entries[::-1], GEOMETRY, cache_folder, reporter).tobytes() == first[::-1].tobytes()
     assert images.asked == []
 
 
 def test_what_is_new_is_looked_at_alone(
-    images: Counting, entries: list[Entry], cache_folder: Path, events: Events
+    images: Counting, entries: list[Entry], cache_folder: Path, reporter: Reporter
 ) -> None:
-    looks_of(images, entries[:1], GEOMETRY, cache_folder, events)
+    looks_of(images, entries[:1], GEOMETRY, cache_folder, reporter)
     images.asked.clear()
-    assert looks_of(images, entries, GEOMETRY, cache_folder, events).tobytes() == look_at([*images.pixels]).tobytes()
+    assert looks_of(images, entries, GEOMETRY, cache_folder, reporter).tobytes() == look_at([*images.pixels]).tobytes()
     assert images.asked == [1, 3]
 
 
 def test_another_geometry_is_looked_at_again(
-    images: Counting, entries: list[Entry], cache_folder: Path, events: Events
+    images: Counting, entries: list[Entry], cache_folder: Path, reporter: Reporter
 ) -> None:
     for resize in ("stretch", "pad"):
         images.asked.clear()
-        looks_of(images, entries, Geometry(16, 16, resize), cache_folder, events)
+        looks_of(images, entries, Geometry(16, 16, resize), cache_folder, reporter)
         assert images.asked == [0, 1, 2, 3]
 
 
 def test_another_version_is_looked_at_again(
-    images: Counting, entries: list[Entry], cache_folder: Path, events: Events, monkeypatch: pytest.MonkeyPatch
+    images: Counting, entries: list[Entry], cache_folder: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks_of(images, entries, GEOMETRY, cache_folder, events)
+    looks_of(images, entries, GEOMETRY, cache_folder, reporter)
     monkeypatch.setattr(thumbnail_store, "VERSION", thumbnail_store.VERSION + 1)
     images.asked.clear()
-    looks_of(images, entries, GEOMETRY, cache_folder, events)
+    looks_of(images, entries, GEOMETRY, cache_folder, reporter)
     assert images.asked == [0, 1, 2, 3]
 
 
-def test_without_a_cache_all_is_looked_at_each_time(images: Counting, entries: list[Entry], events: Events) -> None:
+def test_without_a_cache_all_is_looked_at_each_time(images: Counting, entries: list[Entry], reporter: Reporter) -> None:
     for _ in range(2):
-        looks_of(images, entries, GEOMETRY, None, events)
+        looks_of(images, entries, GEOMETRY, None, reporter)
     assert images.asked == [0, 1, 2, 3] * 2
 
 
@@ -106,9 +106,9 @@ FORGETTING: dict[str, Callable[[Path, Entry], object]] = {
 
 @pytest.mark.parametrize("way", FORGETTING)
 def test_looks_go_with_the_pixels(
-    way: str, images: Counting, entries: list[Entry], cache_folder: Path, events: Events
+    way: str, images: Counting, entries: list[Entry], cache_folder: Path, reporter: Reporter
 ) -> None:
-    looks_of(images, entries, GEOMETRY, cache_folder, events)
+    looks_of(images, entries, GEOMETRY, cache_folder, reporter)
     FORGETTING[way](cache_folder, entries[0])
     index = Index(cache_folder)
     assert index.looks(pixel_space(GEOMETRY).name, thumbnail_store.VERSION, KEYS) == {}

@@ -11,7 +11,7 @@ from transfercli.config.schema import DataConfig
 from transfercli.data.sources.folders import absolute, relative
 from transfercli.data.sources.listing import Listing, base_folder, check_classes, list_images, list_split
 from transfercli.errors import ConfigError, DataError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -22,7 +22,7 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def listed(folder: Path, train: str = "images", **data: object) -> Listing:
-    listing = list_images(DataConfig(train=train, **data), folder, Events())
+    listing = list_images(DataConfig(train=train, **data), folder, Reporter())
     check_classes(listing)
     return listing
 

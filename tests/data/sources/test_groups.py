@@ -106,24 +106,24 @@ def test_a_class_with_fewer_groups_than_sides_is_named() -> None:
 
 @pytest.mark.parametrize("group", [r"^([^/]+/\d{3})", r"\w+/\d{3}"])
 def test_a_regular_expression_on_the_path_groups_by_its_first_group_or_all_that_matches(
-    tmp_path: Path, grow: Any, load: Load, events: Any, group: str
+    tmp_path: Path, grow: Any, load: Load, reporter: Any, group: str
 ) -> None:
     dataset = load(grow(tmp_path / "images", {"cat": 80, "dog": 80}).parent, group=group)
     sides = defaultdict(set)
     for record in dataset.records:
         sides[record.path[:7]].add(record.split)  # cat/000, cat/001, …: ten images each
     assert all(len(found) == 1 for found in sides.values())
-    assert events.warnings == []
+    assert reporter.warnings == []
 
 
 def test_an_expression_that_matches_nothing_says_what_was_tried_and_one_that_misses_some_warns(
-    tmp_path: Path, grow: Any, load: Load, events: Any
+    tmp_path: Path, grow: Any, load: Load, reporter: Any
 ) -> None:
     grow(tmp_path / "images", {"cat": 20, "dog": 20})
     with pytest.raises(DataError, match=r"data.group: 'patient(.*)' is no column .* none of 40 paths .*'cat/0000.png'"):
         load(tmp_path, group="patient(.*)")
     load(tmp_path, group=r"cat/\d+")
-    assert "20 of 40 images are in no group by the regular expression" in events.warnings[0]
+    assert "20 of 40 images are in no group by the regular expression" in reporter.warnings[0]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

@@ -50,16 +50,16 @@ def test_a_keras_set_brings_its_own_test_images_and_is_named_by_number(
 
 
 def test_the_split_of_a_run_on_a_keras_set_is_found_again(
-    small_mnist: Any, tmp_path: Path, load: Load, events: Any
+    small_mnist: Any, tmp_path: Path, load: Load, reporter: Any
 ) -> None:
     found = load(tmp_path, "keras:mnist", size=20)
-    reading = Reading(Geometry(20, 20), 0.01, ComputeConfig(cache="off"), events)
+    reading = Reading(Geometry(20, 20), 0.01, ComputeConfig(cache="off"), reporter)
     for side in ("validation", "test"):
         again = load_recorded_split(found.records, found.root, tmp_path, side, found.labels, reading)
         rows = np.arange(len(again))
         assert again.paths == found.splits[side].paths
         assert np.array_equal(again.images.read(rows), found.splits[side].images.read(rows))
-    assert events.warnings == []
+    assert reporter.warnings == []
 
 
 def test_an_unknown_set_names_those_there_are() -> None:

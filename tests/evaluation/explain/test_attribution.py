@@ -9,7 +9,7 @@ from transfercli.config.schema import HeadConfig
 from transfercli.evaluation.explain import attribution
 from transfercli.evaluation.explain.heatmaps import resized
 from transfercli.evaluation.predictions import Predictions
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 SIDE, PATCH = 32, 10
 
@@ -70,7 +70,7 @@ def test_grad_cam_and_occlusion_light_up_where_the_patch_is(trained, seen) -> No
     assert len(patched) >= 15
     heats = attribution.grad_cam(*last_map(trained).with_gradient(images[patched], predictions.targets[patched]))
     assert np.median([inside(heat, corners[n]) for heat, n in zip(heats, patched, strict=True)]) > 2
-    covered = [attribution.occlusion_drops(trained, images[n], 1, 16, Events()) for n in patched[:6]]
+    covered = [attribution.occlusion_drops(trained, images[n], 1, 16, Reporter()) for n in patched[:6]]
     spread = [attribution.spread(drops, (SIDE, SIDE)) for drops in covered]
     assert np.median([inside(heat, corners[n]) for heat, n in zip(spread, patched, strict=False)]) > 2
     agreed = [attribution.agreement(heat, drops) for heat, drops in zip(heats, covered, strict=False)]
@@ -79,7 +79,7 @@ def test_grad_cam_and_occlusion_light_up_where_the_patch_is(trained, seen) -> No
 
 def test_heats_are_shares_of_the_hottest_place_and_the_same_each_time(trained, seen) -> None:
     predictions, images, _ = seen
-    first, second = (attribution.explain(trained, predictions, lambda i: images[i], 16, Events()) for _ in range(2))
+    first, second = (attribution.explain(trained, predictions, lambda i: images[i], 16, Reporter()) for _ in range(2))
     for n, one in first.items():
         assert one.heat.min() >= 0
         assert one.heat.max() in (0, 1)
@@ -106,7 +106,7 @@ def test_what_it_costs_is_bounded_by_the_split(monkeypatch: pytest.MonkeyPatch) 
         passed.clear()
         shares = draw.dirichlet([1, 1, 1], count)
         predictions = Predictions(("x.png",) * count, ("a", "b", "c"), draw.integers(0, 3, count), shares)
-        attribution.explain(None, predictions, lambda i: np.zeros((len(i), 224, 224, 3), np.uint8), 32, Events())
+        attribution.explain(None, predictions, lambda i: np.zeros((len(i), 224, 224, 3), np.uint8), 32, Reporter())
         assert 0 < sum(passed) <= most
 
 

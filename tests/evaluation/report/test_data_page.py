@@ -14,7 +14,7 @@ from transfercli.data.quality.check import Mislabelled, Problem, Report, Seen, S
 from transfercli.errors import UsageError
 from transfercli.evaluation.report.contact_sheets import GAP, TILE, chosen, contact_sheet
 from transfercli.evaluation.report.data_page import cell, sheet_name, write_page
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -65,7 +65,7 @@ def report_of(labels: Sequence[str], **more: object) -> Report:
 
 
 def written(folder: Path, report: Report) -> tuple[Page, list[list[str]]]:
-    write_page(folder, report, Digits(len(report.seen)), "digits", Events())
+    write_page(folder, report, Digits(len(report.seen)), "digits", Reporter())
     with (folder / "problems.csv").open(encoding="utf-8", newline="") as file:
         return Page((folder / "index.html").read_text("utf-8")), list(csv.reader(file))
 
@@ -164,7 +164,7 @@ def test_a_cell_is_never_a_formula_and_always_one_line(value: object, expected: 
 
 def test_data_of_which_nothing_could_be_read_has_a_page_that_says_so(tmp_path: Path) -> None:
     report = Report([], [], [], [], [], ["data.train: 'x' does not exist"], ["give a folder"])
-    write_page(tmp_path, report, None, "digits", Events())
+    write_page(tmp_path, report, None, "digits", Reporter())
     text = Page((tmp_path / "index.html").read_text("utf-8")).text
     assert "Training would refuse this data" in text
     assert "give a folder" in text

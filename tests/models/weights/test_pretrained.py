@@ -13,7 +13,7 @@ from transfercli.config.schema import FileWeights
 from transfercli.errors import ArtefactError, RoomError, WeightsError
 from transfercli.io.subprocesses import Ended
 from transfercli.models.weights import files
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def base():
 def read(path: Path, base, sha256: str | None = None):
     from transfercli.models.weights.pretrained import file_tensors
 
-    return file_tensors(FileWeights(path=path.name, sha256=sha256), path.parent, base, Events())
+    return file_tensors(FileWeights(path=path.name, sha256=sha256), path.parent, base, Reporter())
 
 
 def write_keras(base, path: Path) -> None:
@@ -148,6 +148,6 @@ def test_a_reader_without_room_is_told_from_a_file_that_is_refused(
         pass
     monkeypatch.setattr(files, "run_python", lambda *_, **__: ended)
     with pytest.raises(error) as caught:
-        files.check_weight_file(FileWeights(path="w.weights.h5"), tmp_path, Events())
+        files.check_weight_file(FileWeights(path="w.weights.h5"), tmp_path, Reporter())
     assert type(caught.value) is error
     assert caught.value.hint

@@ -11,7 +11,7 @@ import pytest
 
 from tests.heard import Heard
 from transfercli.errors import ConfigError, UsageError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.training.tracking import mlflow_store
 from transfercli.training.tracking.mlflow_store import MlflowRun, check_installed, flat, store_address
@@ -88,7 +88,7 @@ def test_relative_places_start_from_the_folder_of_the_config(text: str, address:
 
 
 def test_a_training_becomes_a_run_of_its_experiment(client: Client, run: RunFolder) -> None:
-    store = MlflowRun("sqlite:////var/tracks/mlflow.db", run, Events())
+    store = MlflowRun("sqlite:////var/tracks/mlflow.db", run, Reporter())
     store.begin({"model": {"base": "vgg16"}, "seed": 0, "tracking": {"mlflow": "x"}}, {"workflow": "finetune"})
     store.epoch({"epoch": 3, "loss": 0.5, "phase": 1, "val_recall": {"a": 1.0}})
     run.config.write_text("name: flowers\n")
@@ -109,7 +109,7 @@ def test_a_training_becomes_a_run_of_its_experiment(client: Client, run: RunFold
 
 def test_a_run_that_goes_on_is_found_again(client: Client, run: RunFolder) -> None:
     client.runs = [SimpleNamespace(info=SimpleNamespace(run_id="before"))]
-    MlflowRun("http://x", run, Events()).end("KILLED")
+    MlflowRun("http://x", run, Reporter()).end("KILLED")
     assert client.told("create_run") == []
     ((args, _),) = client.told("search_runs")
     assert args[1] == "tags.`transfercli.run` = 'flowers/one'"
@@ -119,7 +119,7 @@ def test_a_run_that_goes_on_is_found_again(client: Client, run: RunFolder) -> No
 def test_a_store_that_cannot_be_reached_is_a_config_error(client: Client, run: RunFolder) -> None:
     client.failing = {"get_experiment_by_name"}
     with pytest.raises(ConfigError, match=r"tracking\.mlflow: the store cannot be used: get_experiment_by_name is not"):
-        MlflowRun("http://x", run, Events())
+        MlflowRun("http://x", run, Reporter())
 
 
 def test_a_store_that_fails_later_is_told_once_and_ends_nothing(client: Client, run: RunFolder) -> None:
@@ -134,7 +134,7 @@ def test_a_store_that_fails_later_is_told_once_and_ends_nothing(client: Client, 
 
 
 def test_values_that_are_not_defined_are_left_out(client: Client, run: RunFolder) -> None:
-    MlflowRun("http://x", run, Events()).metrics({"test_accuracy": 0.5, "test_roc_auc": None}, 4)
+    MlflowRun("http://x", run, Reporter()).metrics({"test_accuracy": 0.5, "test_roc_auc": None}, 4)
     assert client.told("log_batch")[-1][1] == {"metrics": [("test_accuracy", 0.5, 4)]}
 
 

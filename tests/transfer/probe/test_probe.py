@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from transfercli.errors import DataError, Interrupted
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.transfer.probe.probe import (
     MIDDLE,
     STRENGTHS,
@@ -21,7 +21,7 @@ from transfercli.transfer.probe.probe import (
 from transfercli.transfer.probe.row_space import WIDE, coordinates
 
 
-class Heard(Events):
+class Heard(Reporter):
     def __init__(self) -> None:
         self.said: list[str] = []
         self.steps: list[tuple[int, int]] = []
@@ -43,7 +43,7 @@ def digits(classes: int = 10, each: int = 30) -> tuple[np.ndarray, np.ndarray]:
 
 
 def probe(features: np.ndarray, targets: np.ndarray, classes: int, weights: np.ndarray | None = None) -> Probe:
-    return solve(features, targets, classes, class_weights=weights, seed=0, events=Events())
+    return solve(features, targets, classes, class_weights=weights, seed=0, reporter=Reporter())
 
 
 def probabilities(found: Probe, features: np.ndarray) -> np.ndarray:
@@ -142,7 +142,7 @@ def test_the_same_arguments_give_the_same_bits_and_another_seed_other_folds() ->
     assert np.array_equal(first.kernel, second.kernel)
     assert np.array_equal(first.bias, second.bias)
     assert first.path == second.path
-    other = solve(features, targets, 10, class_weights=None, seed=1, events=Events())
+    other = solve(features, targets, 10, class_weights=None, seed=1, reporter=Reporter())
     assert other.path != first.path
 
 
@@ -226,7 +226,7 @@ def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> 
     features, targets = digits(3, 8)
     keep = np.concatenate([[0], np.flatnonzero(targets > 0)])
     heard = Heard()
-    found = solve(features[keep], targets[keep], 3, class_weights=None, seed=0, events=heard)
+    found = solve(features[keep], targets[keep], 3, class_weights=None, seed=0, reporter=heard)
     assert found.strength == MIDDLE
     assert found.path == ()
     assert "without cross-validation" in heard.said[0]
@@ -260,17 +260,17 @@ def test_a_single_class_is_refused() -> None:
 def test_it_tells_how_far_it_is_and_stops_when_asked_to() -> None:
     features, targets = digits(3)
     heard = Heard()
-    solve(features, targets, 3, class_weights=None, seed=0, events=heard)
+    solve(features, targets, 3, class_weights=None, seed=0, reporter=heard)
     assert heard.steps[0] == (0, len(STRENGTHS))
     assert heard.steps[-1] == (len(STRENGTHS), len(STRENGTHS))
     assert "in 5 folds" in heard.said[0]
 
-    class Stop(Events):
+    class Stop(Reporter):
         def progress(self, *_: object, **__: object) -> None:
             raise Interrupted(2)
 
     with pytest.raises(Interrupted):
-        solve(features, targets, 3, class_weights=None, seed=0, events=Stop())
+        solve(features, targets, 3, class_weights=None, seed=0, reporter=Stop())
 
 
 def test_a_class_that_lost_its_images_is_still_known_by_the_row_it_had() -> None:

@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 from tests.workflows.conftest import World
 from transfercli.errors import UsageError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import find_run
 from transfercli.workflows.compare.compare import CompareRequest, compare_runs
 
 LOST = "No picture: "
 
 
-class Heard(Events):
+class Heard(Reporter):
     def __init__(self) -> None:
         self.read: list[int] = []
 
@@ -39,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Wo
             shutil.copy(file, place)
         data = {"train": str(world.folder / f"images-{name}")}
         world.train("pretrain", world.config(name, "unused", data=data, training={"epochs": epochs}))
-    compare_runs(CompareRequest(("one", "two"), world.runs), Events())
+    compare_runs(CompareRequest(("one", "two"), world.runs), Reporter())
     return world
 
 
@@ -54,10 +54,10 @@ def world(trained: World, tmp_path: Path) -> World:
     return copy
 
 
-def compared(world: World, events: Events | None = None) -> tuple[dict[str, Any], str]:
+def compared(world: World, reporter: Reporter | None = None) -> tuple[dict[str, Any], str]:
     """The one comparison, and the page."""
     page = world.folder / "page.html"
-    result = compare_runs(CompareRequest(("one", "two"), world.runs, report=page), events or Events())
+    result = compare_runs(CompareRequest(("one", "two"), world.runs, report=page), reporter or Reporter())
     assert result["report"] == str(page)
     return result["comparisons"][0], page.read_text()
 
@@ -94,7 +94,7 @@ def test_an_image_that_one_run_has_lost_is_found_through_the_other(world: World)
 def test_a_report_that_cannot_be_written_is_refused_before_any_work(world: World) -> None:
     for report in (world.folder, world.folder / "gone" / "page.html"):
         with pytest.raises(UsageError, match="--report"):
-            compare_runs(CompareRequest(("no such run", "nor this"), world.runs, report=report), Events())
+            compare_runs(CompareRequest(("no such run", "nor this"), world.runs, report=report), Reporter())
 
 
 def test_the_command_writes_the_page_and_says_where(trained: World, tmp_path: Path) -> None:

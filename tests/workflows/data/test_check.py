@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 
 from transfercli.data.quality.check import Report
 from transfercli.errors import DataError, UsageError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import CheckRequest, check_data
 from transfercli.workflows.train.job import read_config
 from transfercli.workflows.train.train import read_data
@@ -66,7 +66,7 @@ class Place:
         return self.both(**data)[0]
 
     def both(self, **data: Any) -> tuple[dict[str, Any], Report]:
-        return check_data(CheckRequest(self.config(**data), self.folder / "runs"), Events())
+        return check_data(CheckRequest(self.config(**data), self.folder / "runs"), Reporter())
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_what_training_refuses_is_not_usable_for_the_same_reason(spoil: Any, pla
     assert set(found) >= KEYS
     job = decide(TrainRequest("finetune", place.config(), place.folder / "runs"))
     with pytest.raises(DataError) as caught:
-        read_data(job, Events())
+        read_data(job, Reporter())
     assert found["refusals"][0] == caught.value.message
     assert report.hints[0] == (caught.value.hint or "")
 
@@ -244,7 +244,7 @@ def test_the_sides_are_those_that_a_training_would_use(place: Place) -> None:
     from transfercli.data.splitting.assignments import Assignments
     from transfercli.workflows.train.job import TrainRequest, decide
 
-    dataset = read_data(decide(TrainRequest("finetune", place.config(), place.folder / "runs")), Events())
+    dataset = read_data(decide(TrainRequest("finetune", place.config(), place.folder / "runs")), Reporter())
     (place.folder / "runs" / "c").mkdir(parents=True)
     sides = dataset.assignments.sides
     first = sorted(pixels for pixels, side in sides.items() if side == "train")[:2]
@@ -257,7 +257,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_config_is_read(tm
     (tmp_path / "file").write_text("x")
     request = CheckRequest(tmp_path / "no config.yaml", tmp_path / "runs", report=tmp_path / "file" / "report")
     with pytest.raises(UsageError, match="--report"):
-        check_data(request, Events())
+        check_data(request, Reporter())
 
 
 def test_nothing_is_written_into_the_data_or_the_runs(place: Place) -> None:

@@ -12,18 +12,18 @@ import pytest
 from tests.heard import Heard
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import ArtefactError, DataError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.data.diff import DiffRequest, diff_data
 
 
 def diff(
-    source: Any, data: Path | None = None, events: Events | None = None, run: str = "digits-source"
+    source: Any, data: Path | None = None, reporter: Reporter | None = None, run: str = "digits-source"
 ) -> dict[str, Any]:
     world, _ = source
     overrides = (f"data.train={data}",) if data else ()
     request = DiffRequest(world.folder / "digits-source.yaml", run, world.runs, overrides)
-    return diff_data(request, events or Events())
+    return diff_data(request, reporter or Reporter())
 
 
 @pytest.fixture
@@ -64,9 +64,11 @@ def test_every_kind_of_change_is_listed_by_path(source: Any, copy: Path) -> None
 def test_data_that_a_training_would_refuse_is_compared_with_a_warning(source: Any, copy: Path) -> None:
     (copy / "train" / "rare").mkdir()
     (copy / "train" / "rare" / "1.png").write_bytes(b"no image")
-    events = Heard()
-    found = diff(source, copy, events)
-    assert any("training would refuse this data: class 'rare' has no usable image" in text for text in events.warnings)
+    reporter = Heard()
+    found = diff(source, copy, reporter)
+    assert any(
+        "training would refuse this data: class 'rare' has no usable image" in text for text in reporter.warnings
+    )
     assert found["unchanged"] is True
 
 
@@ -75,11 +77,11 @@ def test_a_class_is_lost_also_where_its_empty_folder_is_left(source: Any, copy: 
     shutil.rmtree(copy / "test")
     shutil.rmtree(copy / "train" / "4")
     (copy / "train" / "4").mkdir()
-    events = Heard()
-    found = diff(source, copy, events)
+    reporter = Heard()
+    found = diff(source, copy, reporter)
     assert found["lost_classes"] == ["4"]
     assert [path for path in found["removed"] if path.startswith("train/")] == removed
-    assert any("training would refuse this data: class '4' has no images" in text for text in events.warnings)
+    assert any("training would refuse this data: class '4' has no images" in text for text in reporter.warnings)
 
 
 def test_no_data_and_no_run_are_errors(source: Any, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from transfercli.cli.app import app
 from transfercli.data.dataset import Split
 from transfercli.data.load import load_folder_split
 from transfercli.errors import DataError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.data.drift import DriftRequest, base_trained, data_drift, measure_drift
 from transfercli.workflows.data.image_features import Sight
@@ -26,9 +26,11 @@ from transfercli.workflows.evaluate.inference import probabilities_of
 from transfercli.workflows.model import load_run, read_run_config
 
 
-def measured(source: Any, folder: Path, maximum: float | None = None, events: Events | None = None) -> dict[str, Any]:
+def measured(
+    source: Any, folder: Path, maximum: float | None = None, reporter: Reporter | None = None
+) -> dict[str, Any]:
     world, _ = source
-    return data_drift(DriftRequest("digits-source", folder, world.runs, maximum), events or Events())
+    return data_drift(DriftRequest("digits-source", folder, world.runs, maximum), reporter or Reporter())
 
 
 @pytest.fixture
@@ -65,18 +67,18 @@ def test_changed_images_have_drifted_and_miss_the_gate(source: Any, recent: Path
 
 def test_a_split_is_measured_whatever_its_classes(source: Any, digits_folder: Path) -> None:
     run = RunFolder(Path(source[1]["run"]))
-    reading = reading_for(read_run_config(run), digits_folder, Events())
+    reading = reading_for(read_run_config(run), digits_folder, Reporter())
     split = load_folder_split(digits_folder / "digits-target", "test", tuple("56789"), reading)
     assert isinstance(split, Split)
-    assert measure_drift(run, split, maximum=None, events=Events())["drifted"] is True
+    assert measure_drift(run, split, maximum=None, reporter=Reporter())["drifted"] is True
 
 
 def test_few_images_are_told_and_none_is_an_error(source: Any, recent: Path, tmp_path: Path) -> None:
     for file in sorted(recent.rglob("*.png"))[1:]:
         file.unlink()
-    events = Heard()
-    assert measured(source, recent, 0.0, events)["passed"] is True
-    assert any("only 1 image" in text for text in events.warnings)
+    reporter = Heard()
+    assert measured(source, recent, 0.0, reporter)["passed"] is True
+    assert any("only 1 image" in text for text in reporter.warnings)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no images"):
         measured(source, tmp_path / "empty")
@@ -113,15 +115,15 @@ def test_an_image_goes_through_the_base_once_and_the_second_drift_costs_only_new
     first.unlink()
     run = RunFolder(Path(source[1]["run"]))
     asked = passes_counted(monkeypatch)
-    before = measure_drift(run, recent, maximum=None, events=Events())
+    before = measure_drift(run, recent, maximum=None, reporter=Reporter())
     assert before["cache"]["features"]["misses"] == sum(asked) <= 178 + 88  # the held-out ones: as other tests left it
     asked.clear()
-    again = measure_drift(run, recent, maximum=None, events=Events())
+    again = measure_drift(run, recent, maximum=None, reporter=Reporter())
     assert again["cache"]["features"] == {"hits": 178 + 88, "misses": 0}
     assert asked == []
     assert {**again, "cache": None} == {**before, "cache": None}
     first.write_bytes(kept)
-    assert measure_drift(run, recent, maximum=None, events=Events())["cache"]["features"]["misses"] == 1
+    assert measure_drift(run, recent, maximum=None, reporter=Reporter())["cache"]["features"]["misses"] == 1
 
 
 @pytest.mark.parametrize("pooling", ["avg", "flatten"])
@@ -136,14 +138,14 @@ def test_what_the_cache_holds_is_what_the_whole_model_and_the_averaged_map_are(
     config = world.config(
         "nets", "digits-target", model={"weights": weights, "head": head}, training=training, compute={"cache": "off"}
     )
-    trained = load_run(RunFolder(Path(world.train("finetune", config)["run"])), Events())
-    reading = reading_for(trained.config, trained.folder, Events())
+    trained = load_run(RunFolder(Path(world.train("finetune", config)["run"])), Reporter())
+    reading = reading_for(trained.config, trained.folder, Reporter())
     split = load_folder_split(world.samples / "digits-target" / "test", "test", trained.labels, reading)
     asked = passes_counted(monkeypatch)
-    sight = Sight(trained, Events())
+    sight = Sight(trained, Reporter())
     found = sight.all_of(split)
     assert (sight.counts(), sum(asked)) == ({"hits": 0, "misses": 0}, len(split))  # the cache is off
-    np.testing.assert_allclose(found.probabilities, probabilities_of(trained, split, Events()), atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, probabilities_of(trained, split, Reporter()), atol=1e-6)
     classifier = trained.classifier
     inner = keras.Model(classifier.base.input, classifier.base.output)
     mapped = inner.predict_on_batch(split.images.read(np.arange(len(split))).astype("float32") * scale_of(classifier))
@@ -156,8 +158,8 @@ def scale_of(classifier: Any) -> float:
 
 
 def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source: Any, recent: Path) -> None:
-    run, events = RunFolder(Path(source[1]["run"])), Heard()
-    sight = Sight(load_run(run, Events()), events)
+    run, reporter = RunFolder(Path(source[1]["run"])), Heard()
+    sight = Sight(load_run(run, Reporter()), reporter)
     assert sight.cache is not None
     sight.cache.root = recent / "no folder" / "x"
     (recent / "no folder").write_bytes(b"")
@@ -166,11 +168,11 @@ def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source:
     )
     assert sight.features(split).shape[0] == len(split)
     assert sight.counts() == {"hits": 0, "misses": 0}
-    assert any("cannot be used" in text for text in events.warnings)
+    assert any("cannot be used" in text for text in reporter.warnings)
 
 
 def reading(sight: Sight) -> Any:
-    return reading_for(sight.trained.config, sight.trained.folder, Events())
+    return reading_for(sight.trained.config, sight.trained.folder, Reporter())
 
 
 def test_on_the_command_line_a_score_above_the_gate_prints_the_result_and_exits_5(source: Any, recent: Path) -> None:

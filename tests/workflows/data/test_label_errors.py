@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import CheckRequest, check_data
 
 FLIPPED = 25
@@ -29,7 +29,7 @@ def doubtful(world: Any, source: Any) -> tuple[Path, Path, dict[str, str]]:
 
 
 def check(config: Path, runs: Path, **more: Any) -> dict[str, Any]:
-    return check_data(CheckRequest(config, runs, **more), Events())[0]
+    return check_data(CheckRequest(config, runs, **more), Reporter())[0]
 
 
 def test_images_in_the_wrong_folder_are_listed_with_the_right_class(doubtful: Any, tmp_path: Path) -> None:

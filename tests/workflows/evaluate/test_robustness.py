@@ -17,7 +17,7 @@ from transfercli.cli.app import app
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
 from transfercli.evaluation.robustness.tta import views
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run, read_split
 from transfercli.workflows.evaluate.inference import probabilities_of
@@ -119,11 +119,11 @@ def test_an_evaluation_is_as_fresh_with_them_as_without(source) -> None:
     world, result = source
     run = RunFolder(Path(result["run"]))
     for asked in ({"tta": True}, {}):
-        evaluate_run(EvaluateRequest(result["run"], world.runs, "validation", **asked), Events())
+        evaluate_run(EvaluateRequest(result["run"], world.runs, "validation", **asked), Reporter())
         assert not is_stale(run, "validation")
 
 
-class Listening(Events):
+class Listening(Reporter):
     """Keeps what was told of progress."""
 
     def __init__(self) -> None:
@@ -148,14 +148,14 @@ class Few:
 
 
 def test_images_are_changed_a_batch_at_a_time_in_passes_told_as_one(place: Path, source) -> None:
-    trained = load_run(RunFolder(Path(source[1]["run"])), Events())
-    split = read_split(trained.run, trained.config, trained.labels, "test", Events(), place / "photos")
+    trained = load_run(RunFolder(Path(source[1]["run"])), Reporter())
+    split = read_split(trained.run, trained.config, trained.labels, "test", Reporter(), place / "photos")
     split = replace(split, images=Few(split.images, trained.config.data.batch_size))
-    plain = Predictions(split.paths, trained.labels, split.targets, probabilities_of(trained, split, Events()))
+    plain = Predictions(split.paths, trained.labels, split.targets, probabilities_of(trained, split, Reporter()))
     heard = Listening()
     first = corrupted(trained, split, plain, heard)
     assert heard.told == [("corrupt", done + 60 * n, 1800) for n in range(30) for done in (32, 60)]
-    assert corrupted(trained, split, plain, Events()) == first
+    assert corrupted(trained, split, plain, Reporter()) == first
     mirroring = trained.config.model_copy(
         update={"augmentation": trained.config.augmentation.model_copy(update={"preset": "light"})}
     )

@@ -15,7 +15,7 @@ from huggingface_hub import ModelCard
 from tests.heard import Heard
 from transfercli.export.spec import ExportSpec
 from transfercli.models.bases import BASES
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.export.card import evaluations_of, first_weights, licence_id, write_card
@@ -32,9 +32,9 @@ def carded(source: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, 
     shutil.copytree(trained, run.path, symlinks=True)
     shutil.rmtree(run.evaluations, ignore_errors=True)
     for split in ("validation", "test"):
-        evaluate_run(EvaluateRequest(str(run.path), world.runs, split), Events())
-    export_run(ExportCall(str(run.path), world.runs, ("keras",)), Events())
-    result = export_run(ExportCall(str(run.path), world.runs, ("safetensors",)), Events())
+        evaluate_run(EvaluateRequest(str(run.path), world.runs, split), Reporter())
+    export_run(ExportCall(str(run.path), world.runs, ("keras",)), Reporter())
+    result = export_run(ExportCall(str(run.path), world.runs, ("safetensors",)), Reporter())
     assert result["card"] == str(run.exports / "README.md")
     return world, run, (run.exports / "README.md").read_text()
 
@@ -115,12 +115,12 @@ def test_nothing_tells_of_the_machine(carded: Any) -> None:
 
 
 @pytest.fixture
-def again(carded: Any, tmp_path: Path) -> Callable[[Events], str | None]:
+def again(carded: Any, tmp_path: Path) -> Callable[[Reporter], str | None]:
     """Writes the card of the same artefacts anew, in `out`."""
     _, run, _ = carded
     shutil.copytree(run.exports, tmp_path / "out")
     spec = ExportSpec(read_labels(run), (32, 32), origin={"weights_licence": "none"})
-    return lambda events: write_card(run, read_run_config(run), spec, tmp_path / "out", events)
+    return lambda reporter: write_card(run, read_run_config(run), spec, tmp_path / "out", reporter)
 
 
 def test_what_does_not_speak_of_the_model_as_it_is_is_left_out(carded: Any, again: Any, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_what_does_not_speak_of_the_model_as_it_is_is_left_out(carded: Any, agai
     before = metrics.read_text()
     metrics.write_text(json.dumps(told(run, "test") | {"made_from": {"model": "another", "images": "others"}}))
     try:
-        again(Events())
+        again(Reporter())
     finally:
         metrics.write_text(before)
     text = (tmp_path / "out" / "README.md").read_text()
@@ -185,7 +185,7 @@ def test_no_card_outlives_its_artefacts_nor_tells_of_those_of_another_run(again:
     shutil.rmtree(tmp_path / "out" / "keras")
     other = tmp_path / "out" / "safetensors" / "export.json"
     other.write_text(json.dumps(json.loads(other.read_text()) | {"run": "another/run"}))
-    assert again(Events()) is None
+    assert again(Reporter()) is None
     assert not (tmp_path / "out" / "README.md").exists()
 
 
@@ -195,7 +195,7 @@ def test_the_card_of_another_run_stays_beside_its_artefacts(carded: Any, again: 
     readme.write_text(text.replace(run.run_id, "another"))
     for name in ("keras", "safetensors"):
         shutil.rmtree(tmp_path / "out" / name)
-    assert again(Events()) is None
+    assert again(Reporter()) is None
     assert "another" in readme.read_text()
 
 

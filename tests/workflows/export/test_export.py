@@ -12,7 +12,7 @@ from PIL import Image
 from transfercli.errors import UsageError
 from transfercli.export.exporter import ExportRejected
 from transfercli.models.bases import BASES
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import read_split
 from transfercli.workflows.export import export as workflow
@@ -23,7 +23,7 @@ from transfercli.workflows.model import load_run, read_labels, read_run_config
 def test_int8_is_made_with_training_images_and_proved(source: Any, tmp_path: Path) -> None:
     world, result = source
     call = ExportCall(result["run"], world.runs, ("onnx",), "int8", tmp_path)
-    (artefact,) = export_run(call, Events())["artefacts"]
+    (artefact,) = export_run(call, Reporter())["artefacts"]
     assert artefact["accuracy_original"] - artefact["accuracy_exported"] <= max(0.01, 2 / artefact["examples"])
     told = json.loads((tmp_path / "onnx" / "export.json").read_text())
     assert told["quantize"] == "int8"
@@ -37,7 +37,7 @@ def test_an_artefact_that_loses_more_than_is_allowed_is_gone(source: Any, tmp_pa
     world, result = source
     call = ExportCall(result["run"], world.runs, ("openvino",), "float16", tmp_path, max_drop=-1.0)
     with pytest.raises(ExportRejected, match="--max-drop allows -1") as caught:
-        export_run(call, Events())
+        export_run(call, Reporter())
     assert caught.value.result is not None
     assert caught.value.result["artefacts"][0]["format"] == "openvino"
     assert list(tmp_path.iterdir()) == []
@@ -50,7 +50,7 @@ def test_a_missing_extra_is_told_before_any_image_is_read(source: Any, monkeypat
     monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "openvino" else object())
     monkeypatch.setattr("transfercli.workflows.export.export.read_split", lambda *_: pytest.fail("images were read"))
     with pytest.raises(UsageError, match="--format openvino needs openvino") as caught:
-        export_run(ExportCall(result["run"], world.runs, ("onnx", "openvino")), Events())
+        export_run(ExportCall(result["run"], world.runs, ("onnx", "openvino")), Reporter())
     assert caught.value.hint == "pip install 'transfercli[openvino]'"
 
 
@@ -64,10 +64,10 @@ def test_what_tensorflow_does_not_decode_is_known_by_its_content(
     Image.new("RGB", (9, 9)).save(file, kind)
     monkeypatch.setattr(workflow, "image_files", lambda _, paths: (file,) * len(paths))
     said: list[str] = []
-    events = Events()
-    monkeypatch.setattr(events, "warn", said.append)
-    split = read_split(run, read_run_config(run), read_labels(run), "validation", events)
-    files = reference(load_run(run, events), split, events).files
+    reporter = Reporter()
+    monkeypatch.setattr(reporter, "warn", said.append)
+    split = read_split(run, read_run_config(run), read_labels(run), "validation", reporter)
+    files = reference(load_run(run, reporter), split, reporter).files
     assert bool(files) == proved
     assert any("does not decode TIFF" in line for line in said) != proved
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.export.kinds import KINDS
 from transfercli.cli.commands.predict import WRITERS, Lines
 from transfercli.errors import ArtefactError, DataError, UsageError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.workflows.export.export import ExportCall, export_run
 from transfercli.workflows.predict import predict as workflow
 from transfercli.workflows.predict import predictors
@@ -37,12 +37,12 @@ def exported(run: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """(folder, {format: path as the result tells it}) of a SavedModel and an ONNX file of the run."""
     world, folder, _ = run
     out = tmp_path_factory.mktemp("exported")
-    made = export_run(ExportCall(str(folder), world.runs, ("onnx", "saved_model"), out=out), Events())["artefacts"]
+    made = export_run(ExportCall(str(folder), world.runs, ("onnx", "saved_model"), out=out), Reporter())["artefacts"]
     return out, {one["format"]: one["path"] for one in made}
 
 
 def said(world: Any, name: Any, paths: list[str], **options: Any) -> list[Prediction]:
-    return list(predict_images(PredictCall(str(name), world.runs, tuple(paths), **options), Events()).answers)
+    return list(predict_images(PredictCall(str(name), world.runs, tuple(paths), **options), Reporter()).answers)
 
 
 def test_answers_are_what_evaluate_says_of_the_same_images(run: Any) -> None:
@@ -50,7 +50,7 @@ def test_answers_are_what_evaluate_says_of_the_same_images(run: Any) -> None:
     from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 
     world, folder, files = run
-    evaluate_run(EvaluateRequest("digits-source", world.runs), Events())
+    evaluate_run(EvaluateRequest("digits-source", world.runs), Reporter())
     known = Predictions.read_csv(folder / "evaluation" / "test" / "predictions.csv")
     rows = {Path(path).name: row for path, row in zip(known.paths, known.probabilities, strict=True)}
     found = said(world, "digits-source", files, top=5)
@@ -80,7 +80,7 @@ def test_what_cannot_be_read_is_told_in_its_place(run: Any, tmp_path: Path) -> N
 
 def test_where_all_fail_every_one_is_told_before_the_error(run: Any, tmp_path: Path) -> None:
     world, folder, _ = run
-    answers = predict_images(PredictCall(str(folder), world.runs, ("no.png", str(tmp_path))), Events()).answers
+    answers = predict_images(PredictCall(str(folder), world.runs, ("no.png", str(tmp_path))), Reporter()).answers
     assert [next(answers).error, next(answers).error] == ["does not exist", "no image in this folder"]
     with pytest.raises(DataError, match="not one of 2 images could be read"):
         next(answers)
@@ -113,7 +113,7 @@ def test_every_kind_of_file_has_one_label_through_predict_the_run_and_the_bytes(
     for kind, (extension, write, _) in KINDS.items():
         write(photo, tmp_path / "1" / f"{kind}.{extension}")
     found = {Path(one.path).name: one.top[0] for one in said(world, folder, [str(tmp_path)])}
-    evaluate_run(EvaluateRequest(str(folder), world.runs, data=tmp_path), Events())
+    evaluate_run(EvaluateRequest(str(folder), world.runs, data=tmp_path), Reporter())
     table = Predictions.read_csv(folder / "evaluation" / f"test-{tmp_path.name}" / "predictions.csv")
     evaluated = {Path(path).name: table.labels[row] for path, row in zip(table.paths, table.predicted, strict=True)}
     assert len(found) == len(KINDS)
@@ -202,7 +202,7 @@ def test_a_missing_runtime_is_a_usage_error_with_the_install_line(run: Any, tmp_
 
 def test_with_abstain_what_is_doubted_is_marked_and_still_told(run: Any, monkeypatch: Any) -> None:
     world, folder, files = run
-    source = predictors.find_source(str(folder), world.runs, Events())
+    source = predictors.find_source(str(folder), world.runs, Reporter())
 
     def load() -> Any:
         return lambda images: Said(
@@ -220,7 +220,7 @@ def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_pow
     run: Any, monkeypatch: Any
 ) -> None:
     world, folder, files = run
-    source = predictors.find_source(str(folder), world.runs, Events())
+    source = predictors.find_source(str(folder), world.runs, Reporter())
     shapes: list[tuple[int, ...]] = []
 
     def load() -> Any:
@@ -241,7 +241,7 @@ def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> Non
     world, folder, files = run
     out = io.StringIO()
     WRITERS[Lines.csv](
-        predict_images(PredictCall(str(folder), world.runs, (files[0], "no,.png"), top=2), Events()), out
+        predict_images(PredictCall(str(folder), world.runs, (files[0], "no,.png"), top=2), Reporter()), out
     )
     header, first, second = out.getvalue().splitlines()
     assert header == "path,label,probability,abstained,error,label_2,probability_2"
@@ -252,7 +252,7 @@ def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> Non
 def test_a_line_is_one_json_object(run: Any) -> None:
     world, folder, files = run
     out = io.StringIO()
-    WRITERS[Lines.jsonl](predict_images(PredictCall(str(folder), world.runs, (files[0],)), Events()), out)
+    WRITERS[Lines.jsonl](predict_images(PredictCall(str(folder), world.runs, (files[0],)), Reporter()), out)
     assert json.loads(out.getvalue())["label"] == "0"
 
 

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.workflows.retrain import notify
 from transfercli.workflows.retrain.notify import run_hook, write_summary
 
@@ -29,11 +29,11 @@ RESULT = {
 }
 
 
-class Heard(Events):
+class Heard(Reporter):
     def __init__(self):
         self.warnings = []
 
-    def warn(self, text):
+    def warning(self, text):
         self.warnings.append(text)
 
 
@@ -130,7 +130,7 @@ def test_a_hook_need_not_read_a_long_decision():
 def test_a_summary_is_added_to_what_the_file_holds(tmp_path):
     place = tmp_path / "summary.md"
     place.write_text("# before\n")
-    write_summary(place, "exp", RESULT, Events())
+    write_summary(place, "exp", RESULT, Reporter())
     text = place.read_text()
     assert text.startswith("# before\n## exp: promoted\n")
     assert "| 200 test images | 0.8000 | 0.9000 | +0.1000 | +0.0200 to +0.1700 |" in text
@@ -139,7 +139,7 @@ def test_a_summary_is_added_to_what_the_file_holds(tmp_path):
 
 
 def test_names_in_a_summary_stay_text(tmp_path):
-    write_summary(tmp_path / "s.md", "exp", RESULT, Events())
+    write_summary(tmp_path / "s.md", "exp", RESULT, Reporter())
     text = (tmp_path / "s.md").read_text()
     assert "<b>" not in text
     assert r"recall\[a\|b\]" in text

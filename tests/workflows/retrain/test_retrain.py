@@ -15,7 +15,7 @@ import pytest
 from tests.heard import Heard
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import BusyError, DataError, DiskError, Interrupted, UsageError, WeightsError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import decisions
 from transfercli.runs.folder import find_run
 from transfercli.runs.lock import experiment_lock
@@ -29,7 +29,7 @@ class Nights:
     samples: Path
     config: Path
     runs: Path
-    events: Heard = field(default_factory=lambda: Heard())
+    reporter: Heard = field(default_factory=lambda: Heard())
 
     def add(self, label: str, first: int, last: int, source: str = "") -> None:
         """Digits number `first` to `last` of a class, as they are sorted."""
@@ -42,7 +42,7 @@ class Nights:
         from transfercli.workflows.retrain.retrain import Rejected, RetrainRequest, retrain
 
         try:
-            return retrain(RetrainRequest(self.config, self.runs, **more), self.events)
+            return retrain(RetrainRequest(self.config, self.runs, **more), self.reporter)
         except Rejected as rejected:
             return rejected.result
 
@@ -100,10 +100,10 @@ def test_a_broken_image_is_warned_of_once_and_so_is_the_next_one(nights: Nights,
     for name in ("broken.png", "another.png"):
         (nights.images / "5" / name).write_bytes(b"no image")
         nights.night()
-        assert any(name in text for text in nights.events.warnings)
-        nights.events.warnings.clear()
+        assert any(name in text for text in nights.reporter.warnings)
+        nights.reporter.warnings.clear()
         assert nights.night()["decision"] == "unchanged"
-        assert nights.events.warnings == []
+        assert nights.reporter.warnings == []
     assert nights.words == ["first", "unchanged", "unchanged", "unchanged"]
 
 
@@ -192,7 +192,7 @@ def test_a_lost_class_is_reported_and_kept_night_after_night(nights: Nights) -> 
 
     def recall(run: str) -> float:
         """Of the images that were lost."""
-        found, _ = evaluate_run(EvaluateRequest(run, nights.runs, data=lost.parent), Events())
+        found, _ = evaluate_run(EvaluateRequest(run, nights.runs, data=lost.parent), Reporter())
         return float(found["metrics"]["accuracy"])
 
     nights.night()
@@ -206,7 +206,7 @@ def test_a_lost_class_is_reported_and_kept_night_after_night(nights: Nights) -> 
         assert result["changes"]["new_classes"] == []
         assert json.loads((Path(result["challenger"]) / "labels.json").read_text()) == ["5", "6", "7"]
         assert recall(result["challenger"]) > 0.25  # the first champion's is 0.95; nothing could be checked since
-        promote(PromoteRequest(result["challenger"], None, nights.runs), Events())
+        promote(PromoteRequest(result["challenger"], None, nights.runs), Reporter())
     shutil.move(lost, nights.images / "7")
     assert nights.night()["changes"]["new_classes"] == []  # it is back
 
@@ -243,13 +243,13 @@ def test_what_a_kill_left_is_not_gone_on_with_from_another_champion(
     nights.night()
     nights.add("5", 40, 50)
     second = nights.night()
-    promote(PromoteRequest(second["challenger"], None, nights.runs), Events())
+    promote(PromoteRequest(second["challenger"], None, nights.runs), Reporter())
     nights.add("5", 50, 60)
     with monkeypatch.context() as patched:
         patched.setattr(module, "hold_contest", dies)
         with pytest.raises(KeyboardInterrupt):
             nights.night()
-    promote(PromoteRequest(None, "nightly", nights.runs), Events())
+    promote(PromoteRequest(None, "nightly", nights.runs), Reporter())
     assert nights.night()["decision"] in ("kept", "promoted")
 
 
@@ -370,7 +370,7 @@ def test_a_challenger_that_is_too_slow_is_rejected(
 def load(nights: Nights, run: str) -> Any:
     from transfercli.workflows.model import load_run
 
-    return load_run(find_run(run, nights.runs), Events())
+    return load_run(find_run(run, nights.runs), Reporter())
 
 
 def test_an_export_that_is_not_equal_rejects_before_the_champion_is_switched(
@@ -480,15 +480,15 @@ def test_a_learnt_image_that_is_saved_anew_is_no_test_image_and_is_told(nights: 
         Image.open(nights.images / one.path).save(held / "5" / f"anew-{Path(one.path).name}", compress_level=1)
     result = nights.night()
     assert result["test"] == {"images": 30, "left_out": 8}  # four copies, and what they are copies of
-    assert any("(4 in another file with the same pixels)" in text for text in nights.events.warnings)
+    assert any("(4 in another file with the same pixels)" in text for text in nights.reporter.warnings)
     tested = Path(result["challenger"]) / "evaluation" / "test" / "predictions.csv"
     assert "anew-" not in tested.read_text()
 
     runs = [find_run(run, nights.runs) for run in (str(champion), result["challenger"])]
     copy = next(one for one in read_manifest(runs[1].dataset) if "anew-" in one.path).sha256
     runs[0].pixels.unlink()  # as before there was such a list: what the challenger knows of the pixels is enough
-    assert [learnt_from(*some, events=Events()).has(copy) for some in (runs, runs[:1])] == [True, False]
-    assert learnt_from(*runs[:1], events=Events()).has(learnt[0].sha256)
+    assert [learnt_from(*some, reporter=Reporter()).has(copy) for some in (runs, runs[:1])] == [True, False]
+    assert learnt_from(*runs[:1], reporter=Reporter()).has(learnt[0].sha256)
 
 
 @pytest.mark.parametrize(
@@ -514,7 +514,7 @@ def test_what_a_kill_left_damaged_is_set_aside_and_the_night_goes_on(
     assert (aside.decision, aside.challenger, aside.champion) == ("failed", begun.name, None)
     assert aside.reason.startswith("set aside: ")
     assert first.decision == "first"
-    assert any("set aside" in text for text in nights.events.warnings)
+    assert any("set aside" in text for text in nights.reporter.warnings)
     assert nights.night()["decision"] == "unchanged"
 
 
@@ -537,14 +537,14 @@ def test_an_experiment_that_is_a_link_gives_its_run_and_its_lineage(nights: Nigh
     write_config(nights, earlier["run"], model={"base": "small_cnn", "weights": weights})
     first = nights.night()
     assert first["decision"] == "first"
-    assert not any("is gone" in text for text in nights.events.warnings)
+    assert not any("is gone" in text for text in nights.reporter.warnings)
     from transfercli.workflows.lineage import learnt_from
 
     base = {one.sha256 for one in read_manifest(Path(earlier["run"]) / "dataset.csv") if one.split == "train"}
-    assert base <= learnt_from(find_run(first["champion"], nights.runs), events=nights.events).files
+    assert base <= learnt_from(find_run(first["champion"], nights.runs), reporter=nights.reporter).files
     nights.add("5", 40, 60)
     assert nights.night()["decision"] in ("promoted", "kept")
-    assert not any("is gone" in text for text in nights.events.warnings)
+    assert not any("is gone" in text for text in nights.reporter.warnings)
 
 
 KINDS: dict[str, dict[str, Any]] = {

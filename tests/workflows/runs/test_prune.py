@@ -11,7 +11,7 @@ import pytest
 
 from transfercli.errors import ArtefactError, BusyError, UsageError
 from transfercli.io import atomic
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import champions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import all_runs
@@ -47,7 +47,7 @@ def names(paths: list[str]) -> list[str]:
 
 
 def pruned(runs: Path, *experiments: str, **rule: Any) -> dict[str, Any]:
-    return prune(PruneRequest(runs, experiments, **rule), Events())
+    return prune(PruneRequest(runs, experiments, **rule), Reporter())
 
 
 def test_the_newest_and_the_young_stay(runs: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import ArtefactError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.workflows.compare.compare import CompareRequest, compare_runs
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.runs.runs import list_runs, show_run
@@ -19,7 +19,7 @@ from transfercli.workflows.runs.runs import list_runs, show_run
 
 def test_a_run_is_listed_and_shown_with_its_curves_and_lineage(source) -> None:
     world, trained = source
-    evaluate_run(EvaluateRequest("digits-source", world.runs), Events())
+    evaluate_run(EvaluateRequest("digits-source", world.runs), Reporter())
     (row,) = list_runs(world.runs, "digits-source")["runs"]  # other tests add experiments of their own
     assert (row["status"], row["links"]) == ("completed", ["latest"])
     shown = show_run("digits-source", world.runs)
@@ -34,7 +34,7 @@ def test_a_run_is_listed_and_shown_with_its_curves_and_lineage(source) -> None:
 
 def test_a_run_compared_with_itself_differs_in_nothing(source) -> None:
     world, _ = source
-    result = compare_runs(CompareRequest(("digits-source", "digits-source"), world.runs), Events())
+    result = compare_runs(CompareRequest(("digits-source", "digits-source"), world.runs), Reporter())
     (one,) = result["comparisons"]
     assert (one["examples"], one["fixed"], one["config"]) == (178, [], [])
     assert one["only_known"] == {"champion": [], "challenger": []}
@@ -47,16 +47,16 @@ def test_a_run_of_fewer_classes_is_not_taken_for_better_without_a_word(source, t
     trained = Path(told["run"])
     other = tmp_path / "fewer" / trained.name
     shutil.copytree(trained, other, symlinks=True)
-    evaluate_run(EvaluateRequest(str(other), tmp_path), Events())
+    evaluate_run(EvaluateRequest(str(other), tmp_path), Reporter())
     written = other / "evaluation" / "test" / "predictions.csv"
     lines = list(csv.reader(written.read_text().splitlines()))
     kept = [row[:-1] for row in lines if "4" not in row[1:3]]  # the last class, and what is or was taken for it
     with written.open("w", newline="") as file:
         csv.writer(file).writerows(kept)
     heard: list[str] = []
-    events = Events()
-    events.warn = heard.append  # type: ignore[method-assign]
-    (one,) = compare_runs(CompareRequest((str(trained), str(other)), world.runs), events)["comparisons"]
+    reporter = Reporter()
+    reporter.warning = heard.append  # type: ignore[method-assign]
+    (one,) = compare_runs(CompareRequest((str(trained), str(other)), world.runs), reporter)["comparisons"]
     assert one["only_known"] == {"champion": ["4"], "challenger": []}
     assert (
         f"only {trained.parent.name}/{trained.name} knows '4': it has more classes to mistake than the other" in heard

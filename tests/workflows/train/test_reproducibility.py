@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import DiskError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.environment import differences, machine, processor_features
 
 Disk = namedtuple("Disk", "total used free")
 
 
-class Heard(Events):
+class Heard(Reporter):
     def __init__(self) -> None:
         self.said: list[str] = []
 

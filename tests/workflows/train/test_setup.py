@@ -15,7 +15,7 @@ import pytest
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.batching.batches import ArraySource
 from transfercli.data.dataset import Split
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 LABELS = ("cat", "dog")
 CAT_3_DOG_1 = np.array([0, 0, 0, 1], "int32")
@@ -40,7 +40,7 @@ def test_a_probe_weighs_classes_as_training_weighs_and_draws_them(
     )
     split = Split("", tuple("abcd"), CAT_3_DOG_1, LABELS, ArraySource(np.zeros((4, 8, 8, 3), "uint8")), tuple("abcd"))
     dataset: Any = SimpleNamespace(splits={"train": split, "validation": split})
-    weights = training_for(config, dataset, LABELS, Events()).class_weights
+    weights = training_for(config, dataset, LABELS, Reporter()).class_weights
     assert weights is None if ratio is None else weights[1] / weights[0] == pytest.approx(ratio)
 
 
@@ -49,9 +49,9 @@ def test_features_follow_from_the_decoder(tmp_path: Path, monkeypatch: pytest.Mo
     from transfercli.workflows.train.setup import feature_cache
 
     config = ExperimentConfig(name="n", data={"train": "d", "image_size": 32}, model={"base": "small_cnn"})
-    before = feature_cache(config, tmp_path, Events()).pixels
+    before = feature_cache(config, tmp_path, Reporter()).pixels
     monkeypatch.setattr(decode, "VERSION", decode.VERSION + 1)
-    assert feature_cache(config, tmp_path, Events()).pixels != before
+    assert feature_cache(config, tmp_path, Reporter()).pixels != before
 
 
 class Planned(Exception):
@@ -79,5 +79,5 @@ def test_seconds_that_a_strategy_measures_for_are_counted_as_its_features(monkey
     monkeypatch.setattr(setup, "training_for", lambda *_: None)
     anything = MagicMock()
     with pytest.raises(Planned):
-        setup.set_up(anything, anything, anything, watch, Events())  # type: ignore[arg-type]
+        setup.set_up(anything, anything, anything, watch, Reporter())  # type: ignore[arg-type]
     assert found == [["features"]]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.event_reading import events_of
 from transfercli.errors import Interrupted, UsageError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.training import history
 from transfercli.training.tracking import mlflow_store
@@ -34,7 +34,7 @@ def test_an_evaluation_is_a_part_of_its_own(source: Any) -> None:
     from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 
     world, result = source
-    found, _ = evaluate_run(EvaluateRequest(result["run"], world.runs, "validation"), Events())
+    found, _ = evaluate_run(EvaluateRequest(result["run"], world.runs, "validation"), Reporter())
     run = RunFolder(world.folder / result["run"])
     ((step, accuracy),) = values_of(run, "evaluation-validation", "evaluation_accuracy")
     assert (step, accuracy) == (result["best_epoch"], pytest.approx(found["metrics"]["accuracy"], rel=1e-5))
@@ -79,7 +79,7 @@ def test_whatever_ends_a_training_is_told(
     setup = SimpleNamespace(trainer=SimpleNamespace(keep=lambda *given: kept.append(given)))
 
     def train() -> None:
-        with tracking.tracked(None, setup, Events()):  # type: ignore[arg-type]
+        with tracking.tracked(None, setup, Reporter()):  # type: ignore[arg-type]
             setup.trainer.keep(SimpleNamespace(line={"epoch": 1}), None, True)
             if error is not None:
                 raise error

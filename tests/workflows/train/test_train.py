@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from transfercli.errors import ArtefactError, ConfigError, DataError, Interrupted, WeightsError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
 def model_of(run: str) -> dict:
@@ -80,11 +80,11 @@ def test_parameter_transfer_says_layer_by_layer_what_was_copied(heir) -> None:
     config = heir.config("t", "digits", data={"channels": 1}, model={"weights": weights}, training={"epochs": 1})
     heard: list[str] = []
 
-    class Heard(Events):
-        def detail(self, text: str) -> None:
+    class Heard(Reporter):
+        def debug(self, text: str) -> None:
             heard.append(text)
 
-        def warn(self, text: str) -> None:
+        def warning(self, text: str) -> None:
             heard.append(text)
 
     result = heir.train("finetune", config, Heard())
@@ -131,7 +131,7 @@ def test_started_again_under_its_id_a_complete_run_gives_its_result_and_another_
 
 
 def test_a_stopped_run_goes_on_to_the_bits_of_one_never_stopped(world) -> None:
-    class StopIn(Events):
+    class StopIn(Reporter):
         def __init__(self, stage: str) -> None:
             self.stage = stage
 
@@ -174,7 +174,7 @@ def test_a_dry_run_counts_the_features_that_are_still_to_be_computed(source) -> 
     config = world.config("d", "digits-target", model=model, **alone)
     heard: list[str] = []
 
-    class Heard(Events):
+    class Heard(Reporter):
         def info(self, text: str) -> None:
             heard.append(text)
 
@@ -226,7 +226,7 @@ def test_rare_classes_are_counted_drawn_equally_and_learnt_with_focal_loss(world
             shutil.copy(file, world.folder / "few" / label)
     heard: list[str] = []
 
-    class Heard(Events):
+    class Heard(Reporter):
         def info(self, text: str) -> None:
             heard.append(text)
 

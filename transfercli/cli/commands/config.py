@@ -13,7 +13,7 @@ from transfercli.cli.options import ConfigFile, Json, Overrides, Quiet, Verbose
 from transfercli.cli.runner import run_command
 from transfercli.cli.ui.formatting import printable
 from transfercli.errors import DataError, UsageError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 if TYPE_CHECKING:
     from transfercli.config.starter import Survey
@@ -151,14 +151,14 @@ def _show_init(result: dict[str, Any]) -> None:
     print(result["config"] if result["path"] is None else f"wrote {result['path']}\n", end="")
 
 
-def validate_configs(paths: list[Path], events: Events) -> dict[str, Any]:
+def validate_configs(paths: list[Path], reporter: Reporter) -> dict[str, Any]:
     """`{"configs": [{"path", "ok"}]}`; raises ConfigError with every problem of every file, and tells the good ones."""
     from transfercli.config.loader import config_error, problems
 
     found = {path: problems(path) for path in paths}
     if any(found.values()):
         for path in (path for path, wrong in found.items() if not wrong):
-            events.info(f"{path}: ok")
+            reporter.info(f"{path}: ok")
         raise config_error([problem for wrong in found.values() for problem in wrong])
     return {"configs": [{"path": str(path), "ok": True} for path in paths]}
 

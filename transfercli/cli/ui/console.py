@@ -14,10 +14,10 @@ from transfercli.cli.ui.formatting import printable
 from transfercli.errors import Interrupted, TransferError
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
-class Console(Events):
+class Console(Reporter):
     """Plain lines: for logs, pipes and cron."""
 
     def __init__(self, stop: StopRequest, quiet: bool = False, verbose: bool = False) -> None:
@@ -29,10 +29,10 @@ class Console(Events):
     def info(self, text: str) -> None:
         self._say(text, show=not self.quiet)
 
-    def detail(self, text: str) -> None:
+    def debug(self, text: str) -> None:
         self._say(text, show=self.verbose)
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         self._say(f"warning: {text}", show=True)
 
     def error(self, text: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.integer]
@@ -43,7 +43,7 @@ def suspects(probabilities: Floats, targets: Integers) -> tuple[Integers, Intege
     return order, guess[order]
 
 
-def cross_validated(features: Floats, targets: Integers, folds: Integers, events: Events) -> Floats:
+def cross_validated(features: Floats, targets: Integers, folds: Integers, reporter: Reporter) -> Floats:
     """float64 [N, C]: each image's class probabilities by a logistic regression on the images of the other folds.
 
     An image whose class the other folds do not show is taken at its word: nothing could be said of it.
@@ -73,5 +73,5 @@ def cross_validated(features: Floats, targets: Integers, folds: Integers, events
                 model = LogisticRegression(max_iter=200).fit(scaled[train], targets[train])
             probabilities[held] = 0.0
             probabilities[np.ix_(held, classes)] = model.predict_proba(scaled[held])
-        events.progress("cross-validate", done, len(numbers), "folds")
+        reporter.progress("cross-validate", done, len(numbers), "folds")
     return probabilities

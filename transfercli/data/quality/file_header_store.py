@@ -9,12 +9,12 @@ from pathlib import Path
 
 from transfercli.data.cache.index import opened_index
 from transfercli.data.quality.file_headers import Head, read_head
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 _TOLD = 256
 
 
-def heads_of(files: Sequence[tuple[str, str]], cache: Path | None, events: Events) -> list[Head]:
+def heads_of(files: Sequence[tuple[str, str]], cache: Path | None, reporter: Reporter) -> list[Head]:
     """The head of each (file, SHA-256 of its content); "" is no file.
 
     Args:
@@ -31,7 +31,7 @@ def heads_of(files: Sequence[tuple[str, str]], cache: Path | None, events: Event
                 fresh[sha256] = head
             heads.append(head)
             if number % _TOLD == 0 or number == len(files):
-                events.progress("headers", number, len(files), "files")
+                reporter.progress("headers", number, len(files), "files")
         if index and fresh:
             with suppress(sqlite3.Error):
                 index.add_heads([(sha256, head.format, head.pictures) for sha256, head in fresh.items()])

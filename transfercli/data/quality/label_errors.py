@@ -12,7 +12,7 @@ from transfercli.data.quality.confident_learning import cross_validated, suspect
 from transfercli.data.splitting.copy_groups import Sample, units_of
 from transfercli.data.splitting.joined import Joined
 from transfercli.data.splitting.stratified import Board, deal
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 FOLDS = 5
 
@@ -22,7 +22,7 @@ def find_mislabelled(
     features: npt.NDArray[np.float32],
     near: Iterable[Pair],
     groups: Mapping[str, str],
-    events: Events,
+    reporter: Reporter,
 ) -> list[Suspect]:
     """The images whose labels do not fit, the surest first, by confident learning on cross-validated predictions.
 
@@ -42,7 +42,7 @@ def find_mislabelled(
     number = {label: index for index, label in enumerate(labels)}
     targets = np.array([number[samples[row].label] for row in judged])
     folds = _folds([samples[row] for row in judged])
-    probabilities = cross_validated(features[judged], targets, folds, events)
+    probabilities = cross_validated(features[judged], targets, folds, reporter)
     rows, guesses = suspects(probabilities, targets)
     return [
         Suspect(int(judged[row]), labels[guess], float(probabilities[row, guess]))

@@ -14,12 +14,14 @@ from transfercli.data.cache.index import Entry, opened_index
 from transfercli.data.dataset import Images
 from transfercli.data.decoding.decode import Geometry
 from transfercli.data.quality.near_duplicates import LOOK, VERSION, Looks, look_at, without_bars
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 ROWS = 64  # images looked at together: memory stays flat
 
 
-def looks_of(images: Images, entries: Sequence[Entry], geometry: Geometry, cache: Path | None, events: Events) -> Looks:
+def looks_of(
+    images: Images, entries: Sequence[Entry], geometry: Geometry, cache: Path | None, reporter: Reporter
+) -> Looks:
     """The looks of each image, in order.
 
     Args:
@@ -39,7 +41,7 @@ def looks_of(images: Images, entries: Sequence[Entry], geometry: Geometry, cache
             sizes = [(entries[row].width, entries[row].height) for row in rows]
             pixels = images.read(rows)
             looks[rows] = look_at([without_bars(p, geometry, *size) for p, size in zip(pixels, sizes, strict=True)])
-            events.progress("look", len(entries) - len(missing) + start + len(rows), len(entries))
+            reporter.progress("look", len(entries) - len(missing) + start + len(rows), len(entries))
         if index and len(missing):
             with suppress(sqlite3.Error):
                 index.add_looks(space, VERSION, {keys[row]: looks[row].tobytes() for row in missing})

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from transfercli.data.sources.folders import Item
 from transfercli.data.sources.keras_datasets import Arrays
 from transfercli.errors import DataError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 _LISTED = 3
 
 
-def find_groups(group: str, items: Sequence[Item], arrays: Sequence[Arrays], events: Events) -> dict[str, str]:
+def find_groups(group: str, items: Sequence[Item], arrays: Sequence[Arrays], reporter: Reporter) -> dict[str, str]:
     """Name of an image -> its group, for `data.group`; an image that has none stays by itself, with a warning.
 
     Raises DataError, saying what was tried, where no image is in a group.
@@ -35,7 +35,7 @@ def find_groups(group: str, items: Sequence[Item], arrays: Sequence[Arrays], eve
     alone = [name for name in names if name not in groups]
     if alone:
         shown = ", ".join(map(repr, alone[:_LISTED]))
-        events.warn(f"data.group: {len(alone)} of {len(names)} images are in no group by the {how}: {shown}")
+        reporter.warning(f"data.group: {len(alone)} of {len(names)} images are in no group by the {how}: {shown}")
     return groups
 
 

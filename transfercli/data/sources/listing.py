@@ -14,7 +14,7 @@ from transfercli.data.sources.folders import Item, check_filled, empty_classes, 
 from transfercli.data.sources.groups import find_groups
 from transfercli.data.sources.tables import is_table, table_items
 from transfercli.errors import ConfigError, DataError
-from transfercli.reporting import Events, counted
+from transfercli.reporting import Reporter, counted
 
 HELD_OUT = ("validation", "test")
 
@@ -47,7 +47,7 @@ def base_folder(root: str, folder: Path) -> Path:
     return path.parent if is_table(path) else path
 
 
-def list_images(config: DataConfig, folder: Path, events: Events) -> Listing:
+def list_images(config: DataConfig, folder: Path, reporter: Reporter) -> Listing:
     """Find the images of all sides, sorted by name.
 
     A path of `validation` or `test` comes first, then what the training source names itself (folders inside, a split
@@ -69,11 +69,11 @@ def list_images(config: DataConfig, folder: Path, events: Events) -> Listing:
         elif value is not None and not inside:
             fractions[side] = float(value)
         elif inside and side in config.model_fields_set and value is not None:
-            events.detail(f"{side} images come from {config.train}; the fraction {value} is not used")
+            reporter.debug(f"{side} images come from {config.train}; the fraction {value} is not used")
     if sum(fractions.values()) >= 1:
         given = " and ".join(f"data.{side}: {fraction:g}" for side, fraction in fractions.items())
         raise ConfigError(f"{given} leave no image to train on", "allowed are fractions that add up to less than 1")
-    groups = find_groups(config.group, items, arrays, events) if config.group else {}
+    groups = find_groups(config.group, items, arrays, reporter) if config.group else {}
     return Listing(sorted(items, key=lambda item: (item.name, item.side)), arrays, fractions, groups, source.empty)
 
 

@@ -15,7 +15,7 @@ from transfercli.evaluation.predictions import Predictions
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
 from transfercli.models.grad_cam_cut import LastMap, last_map
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 Floats = npt.NDArray[np.float32]
 
@@ -30,7 +30,7 @@ AT_ONCE = 16
 
 
 def explain(
-    classifier: Classifier, predictions: Predictions, read: Reader, batch_size: int, events: Events
+    classifier: Classifier, predictions: Predictions, read: Reader, batch_size: int, reporter: Reporter
 ) -> dict[int, Explanation]:
     """Why each was taken for its predicted class, by index: the worst mistakes, the least sure and a few right images.
 
@@ -44,24 +44,24 @@ def explain(
     occluded = occluded[: min(MOST_OCCLUDED, int(budget / 2 / each))]
     if not chosen:
         return {}
-    found = _heats(last_map(classifier), predictions, read, chosen, events)
+    found = _heats(last_map(classifier), predictions, read, chosen, reporter)
     for index in occluded:
         if index in found:
             image, heat = read(np.array([index]))[0], found[index].heat
-            drops = occlusion_drops(classifier, image, int(predictions.predicted[index]), batch_size, events)
+            drops = occlusion_drops(classifier, image, int(predictions.predicted[index]), batch_size, reporter)
             found[index] = Explanation(heat, spread(drops, size), agreement(heat, drops))
     return found
 
 
 def _heats(
-    cut: LastMap, predictions: Predictions, read: Reader, chosen: Sequence[int], events: Events
+    cut: LastMap, predictions: Predictions, read: Reader, chosen: Sequence[int], reporter: Reporter
 ) -> dict[int, Explanation]:
     found: dict[int, Explanation] = {}
     for start in range(0, len(chosen), AT_ONCE):
         indices = np.array(chosen[start : start + AT_ONCE])
         heats = grad_cam(*cut.with_gradient(read(indices), predictions.predicted[indices]))
         found |= {int(index): Explanation(heat) for index, heat in zip(indices, heats, strict=True)}
-        events.progress("explain", len(found), len(chosen))
+        reporter.progress("explain", len(found), len(chosen))
     return found
 
 
@@ -108,7 +108,7 @@ def _steps(side: int) -> list[slice]:
 
 
 def occlusion_drops(
-    classifier: Classifier, image: npt.NDArray[np.uint8], wanted: int, batch_size: int, events: Events
+    classifier: Classifier, image: npt.NDArray[np.uint8], wanted: int, batch_size: int, reporter: Reporter
 ) -> Floats:
     """float32 [5, 5]: how much lower the log-odds of class `wanted` are while a place is covered.
 
@@ -117,7 +117,7 @@ def occlusion_drops(
     """
     from scipy.special import logsumexp
 
-    logits = class_logits(forward(classifier.model, _Covered(image), batch_size, events, "occlude"))
+    logits = class_logits(forward(classifier.model, _Covered(image), batch_size, reporter, "occlude"))
     found = logits[:, wanted] - logsumexp(np.delete(logits, wanted, axis=1), axis=1)
     return (found[-1] - found[:-1]).reshape(STEPS, STEPS).astype(np.float32)
 

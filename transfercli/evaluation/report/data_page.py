@@ -21,7 +21,7 @@ from transfercli.evaluation.report.plots import clipped
 from transfercli.evaluation.report.thumbnails import address, data_address
 from transfercli.io.atomic import room_errors, write_bytes, write_text
 from transfercli.redaction import hide_paths
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 PAGE, TABLE, SHEETS = "index.html", "problems.csv", "sheets"
 EMBEDDED = 60  # classes whose sheet stands in the page itself; the others are linked
@@ -30,7 +30,7 @@ NAME_LENGTH = 1000
 FORMULA = ("=", "+", "-", "@")
 
 
-def write_page(folder: Path, report: Report, images: Images | None, title: str, events: Events) -> Path:
+def write_page(folder: Path, report: Report, images: Images | None, title: str, reporter: Reporter) -> Path:
     """Write everything into `folder`, over what an earlier check wrote there, and return the page's path.
 
     Args:
@@ -42,7 +42,7 @@ def write_page(folder: Path, report: Report, images: Images | None, title: str, 
         for old in (folder / SHEETS).glob("[0-9][0-9][0-9][0-9]*.png"):
             old.unlink()
     write_text(folder / TABLE, "".join(",".join(map(cell, row)) + "\n" for row in _rows(report)))
-    sheets = _write_sheets(folder, report, images, events) if images is not None else []
+    sheets = _write_sheets(folder, report, images, reporter) if images is not None else []
     page = (
         environment()
         .get_template("check.html.j2")
@@ -128,7 +128,7 @@ def _picture(images: Images, row: int) -> str:
     return data_address(images.read(np.array([row]))[0])
 
 
-def _write_sheets(folder: Path, report: Report, images: Images, events: Events) -> list[dict[str, Any]]:
+def _write_sheets(folder: Path, report: Report, images: Images, reporter: Reporter) -> list[dict[str, Any]]:
     labels = np.array([one.label for one in report.seen], dtype=object)
     sheets = []
     for number, label in enumerate(report.labels):
@@ -143,7 +143,7 @@ def _write_sheets(folder: Path, report: Report, images: Images, events: Events) 
         sheets.append(
             {"label": label, "file": f"{SHEETS}/{name}", "address": embedded, "shown": len(picked), "all": len(rows)}
         )
-        events.progress("contact sheets", number + 1, len(report.labels), "classes")
+        reporter.progress("contact sheets", number + 1, len(report.labels), "classes")
     return sheets
 
 

@@ -21,7 +21,7 @@ from transfercli.errors import ArtefactError, RoomError
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import ExportSpec
 from transfercli.io.subprocesses import run_python
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 BATCHES = (1, 32)
 TIMEOUT = 900.0  # seconds for loading and answering; a hung runtime must not hang a cron job
@@ -53,7 +53,7 @@ class Question:
     spec: ExportSpec
 
 
-def ask(name: str, artefact: Path, question: Question, events: Events, timeout: float = TIMEOUT) -> Answer:
+def ask(name: str, artefact: Path, question: Question, reporter: Reporter, timeout: float = TIMEOUT) -> Answer:
     """Load `artefact` (a file or folder of format `name`) in a fresh process and put `question` to it.
 
     Raises `ArtefactError` where the child fails, with the last line it wrote, or where it takes longer than `timeout`
@@ -77,7 +77,7 @@ def ask(name: str, artefact: Path, question: Question, events: Events, timeout: 
             request,
             response,
         ]
-        _run_child(name, arguments, Path(scratch), events, timeout)
+        _run_child(name, arguments, Path(scratch), reporter, timeout)
         with np.load(response, allow_pickle=False) as answer:
             return Answer(
                 answer["probabilities"],
@@ -97,17 +97,17 @@ def _png_files(images: np.ndarray, folder: Path) -> tuple[Path, ...]:
     return files
 
 
-def _run_child(name: str, arguments: list[str | Path], scratch: Path, events: Events, timeout: float) -> None:
+def _run_child(name: str, arguments: list[str | Path], scratch: Path, reporter: Reporter, timeout: float) -> None:
     stage = f"verify {name}"
     try:
-        tick = partial(events.progress, stage, 0, 1, "artefacts")
+        tick = partial(reporter.progress, stage, 0, 1, "artefacts")
         ended = run_python(arguments, scratch, timeout=timeout, tick=tick)
     except TimeoutError:
         raise ArtefactError(
             f"{name}: the exported artefact gave no answer within {timeout:.0f} seconds",
             "look at the machine's load and start the same command again",
         ) from None
-    events.progress(stage, 1, 1, "artefacts")
+    reporter.progress(stage, 1, 1, "artefacts")
     if ended.had_no_room:
         raise RoomError(
             f"{name}: there was not enough memory or disk to load the exported artefact and run it again",

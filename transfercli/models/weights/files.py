@@ -16,7 +16,7 @@ from transfercli.config.schema import FileWeights
 from transfercli.errors import ArtefactError, RoomError, WeightsError
 from transfercli.io.subprocesses import Ended, run_python
 from transfercli.models.weights.safetensors_reader import Tensors, check_safetensors, read_safetensors
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 CHILD_SECONDS = 600
 HEAD_BYTES = 512
@@ -49,16 +49,16 @@ SAVE_AGAIN = (
 )
 
 
-def check_weight_file(config: FileWeights, folder: Path, events: Events) -> None:
+def check_weight_file(config: FileWeights, folder: Path, reporter: Reporter) -> None:
     """Raise what `read_weight_file` would raise, without its tensors: known before the images are read."""
     path = verified(config, folder)
     if _kind(path) is HDF5:
-        _read_by_child(path, None, events)
+        _read_by_child(path, None, reporter)
     else:
         check_safetensors(path)
 
 
-def read_weight_file(config: FileWeights, folder: Path, events: Events) -> tuple[Kind, Tensors]:
+def read_weight_file(config: FileWeights, folder: Path, reporter: Reporter) -> tuple[Kind, Tensors]:
     """The file's kind (`SAFETENSORS` or `HDF5`) and its tensors by the names they have there.
 
     Raises `WeightsError` where the file is missing, `ArtefactError` where its hash differs or it is anything but
@@ -66,14 +66,14 @@ def read_weight_file(config: FileWeights, folder: Path, events: Events) -> tuple
     """
     path = verified(config, folder)
     if config.sha256 is None:
-        events.info(
+        reporter.info(
             f"weights {path.name} have sha256 {file_sha256(path)}; write it into model.weights to hold them to it"
         )
     if _kind(path) is SAFETENSORS:
         return SAFETENSORS, read_safetensors(path)
     with tempfile.TemporaryDirectory(prefix="transfercli-weights-") as scratch:
         taken = Path(scratch, "tensors.safetensors")
-        _read_by_child(path, taken, events)
+        _read_by_child(path, taken, reporter)
         return HDF5, read_safetensors(taken)
 
 
@@ -123,11 +123,11 @@ def _kind(path: Path) -> Kind:
     )
 
 
-def _read_by_child(path: Path, taken: Path | None, events: Events) -> None:
+def _read_by_child(path: Path, taken: Path | None, reporter: Reporter) -> None:
     """Let `h5_reader` take the tensors of `path` to the file `taken`, or only look where that is None."""
     arguments: list[str | Path] = ["-m", "transfercli.models.weights.h5_reader", path.absolute()]
     arguments += [taken] if taken else []
-    tick = partial(events.progress, "weights", 0, 1, "files")
+    tick = partial(reporter.progress, "weights", 0, 1, "files")
     with tempfile.TemporaryDirectory(prefix="transfercli-reader-") as scratch:
         try:
             ended = run_python(

@@ -16,7 +16,7 @@ from transfercli.models.keras_internals import inner_layers
 from transfercli.models.tensor_names import stable_layer_names, weight_name
 from transfercli.models.weights.files import SAFETENSORS, read_weight_file
 from transfercli.models.weights.safetensors_reader import Tensors
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 
 def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
@@ -61,9 +61,9 @@ def base_tensors(base: keras.Model) -> Tensors:
     }
 
 
-def file_tensors(config: FileWeights, folder: Path, base: keras.Model, events: Events) -> Tensors:
+def file_tensors(config: FileWeights, folder: Path, base: keras.Model, reporter: Reporter) -> Tensors:
     """Tensors of a weight file, named as the layers of `base` want them; raises as `read_weight_file` does."""
-    kind, tensors = read_weight_file(config, folder, events)
+    kind, tensors = read_weight_file(config, folder, reporter)
     return _with_part(tensors) if kind is SAFETENSORS else _by_layer(tensors, base)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ConfigError, UsageError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 
 INSTALL = "pip install 'transfercli[mlflow]'"
@@ -53,10 +53,10 @@ class MlflowRun:
     Raises `ConfigError` where the store cannot be reached or refuses.
     """
 
-    def __init__(self, address: str, run: RunFolder, events: Events) -> None:
+    def __init__(self, address: str, run: RunFolder, reporter: Reporter) -> None:
         for name, value in (PATIENCE | QUIET).items():
             os.environ.setdefault(name, value)
-        self._run, self._events, self._failed = run, events, False
+        self._run, self._reporter, self._failed = run, reporter, False
         try:
             from mlflow import MlflowClient
 
@@ -122,7 +122,7 @@ class MlflowRun:
             send()
         except Exception as error:
             self._failed = True
-            self._events.warn(f"MLflow failed, and gets nothing more of this run: {_first_line(error)}")
+            self._reporter.warning(f"MLflow failed, and gets nothing more of this run: {_first_line(error)}")
 
 
 def _experiment(client: Any, name: str, address: str) -> str:

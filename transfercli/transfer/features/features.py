@@ -23,7 +23,7 @@ from transfercli.data.cache.rows import StoredRows
 from transfercli.data.cache.segments import Segments, private_folder
 from transfercli.data.dataset import Split
 from transfercli.models.forward import Rows
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.transfer.features.prefix import BATCH, Inputs, Prefix, computed
 from transfercli.transfer.features.views import ViewedImages, Views, rows_an_image
 
@@ -79,7 +79,7 @@ class FeatureCache:
     root: Path
     max_bytes: int
     pixels: str
-    events: Events
+    reporter: Reporter
     hits: int = 0
     misses: int = 0
     spared: int = 0
@@ -108,7 +108,7 @@ class FeatureCache:
             missing = _missing(found, keys)
             store.make_room(len(missing) * store.space.row_bytes)
             kept = time.monotonic()
-            for row, feature in computed(prefix, inputs, missing, self.events):
+            for row, feature in computed(prefix, inputs, missing, self.reporter):
                 found[keys[row]] = store.append(Entry(keys[row]), feature)
                 if time.monotonic() - kept > KEEP_SECONDS:
                     store.finish_segment()
@@ -116,7 +116,7 @@ class FeatureCache:
         finally:
             store.close()
         if store.trouble:
-            self.events.warn(f"the feature cache keeps nothing of this run: {store.trouble}")
+            self.reporter.warning(f"the feature cache keeps nothing of this run: {store.trouble}")
         self.hits, self.misses = self.hits + len(keys) - len(missing), self.misses + len(missing)
         rows = Features(store, [found[key] for key in keys], prefix, inputs)
         return FeatureSource(rows, len(split), rows_an_image(views))
@@ -149,7 +149,7 @@ def features_of(
     split: Split,
     prefix: Prefix,
     cache: FeatureCache | None,
-    events: Events,
+    reporter: Reporter,
     give_up: Callable[[str], None],
     views: Views | None = None,
 ) -> FeatureSource:
@@ -165,7 +165,7 @@ def features_of(
             give_up("there is no room in the feature cache (compute.cache_max_gb, or the disk)")
         except UNUSABLE as error:
             give_up(f"the feature cache cannot be used: {error}")
-    rows = computed(prefix, inputs, np.arange(len(inputs)), events)
+    rows = computed(prefix, inputs, np.arange(len(inputs)), reporter)
     array = np.stack([feature for _, feature in rows])
     return FeatureSource(ArraySource(array), len(split), rows_an_image(views))
 

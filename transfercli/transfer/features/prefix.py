@@ -15,7 +15,7 @@ from transfercli.data.cache.segments import Space
 from transfercli.data.dataset import Images
 from transfercli.models.forward import computing_in
 from transfercli.models.surgery import Cut
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.transfer.features.views import Views
 
 VERSION = 1  # of how features are computed; another number finds none of the old ones
@@ -61,7 +61,7 @@ class Prefix:
 Known = Callable[[Prefix, Callable[[], float]], float]
 
 
-def checked_prefix(cut: Cut, precision: str, images: Images, known: Known, events: Events) -> Prefix:
+def checked_prefix(cut: Cut, precision: str, images: Images, known: Known, reporter: Reporter) -> Prefix:
     """The prefix in `precision`, or in float32 where the features of a first batch are too far from float32's.
 
     known: gives what is known of the difference of such a prefix, or measures it.
@@ -72,9 +72,11 @@ def checked_prefix(cut: Cut, precision: str, images: Images, known: Known, event
     exact = Prefix(cut, "float32")
     difference = known(prefix, lambda: relative_difference(prefix, exact, images))
     if difference <= TOLERANCE:
-        events.detail(f"features in {precision} differ from float32 by {difference:.2%} (relative, first batch)")
+        reporter.debug(f"features in {precision} differ from float32 by {difference:.2%} (relative, first batch)")
         return prefix
-    events.warn(f"features in {precision} differ from float32 by {difference:.1%} on a first batch: float32 is used")
+    reporter.warning(
+        f"features in {precision} differ from float32 by {difference:.1%} on a first batch: float32 is used"
+    )
     return exact
 
 
@@ -91,7 +93,7 @@ class Inputs(Protocol):
     def read(self, rows: np.ndarray) -> np.ndarray: ...
 
 
-def computed(prefix: Prefix, inputs: Inputs, rows: np.ndarray, events: Events) -> Iterator[tuple[int, np.ndarray]]:
+def computed(prefix: Prefix, inputs: Inputs, rows: np.ndarray, reporter: Reporter) -> Iterator[tuple[int, np.ndarray]]:
     """(row, features [*shape]) of each of `rows`; the next batch is read while one is computed."""
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     with ThreadPoolExecutor(1) as reader:
@@ -100,4 +102,4 @@ def computed(prefix: Prefix, inputs: Inputs, rows: np.ndarray, events: Events) -
             images = coming.pop().result()
             coming += [reader.submit(inputs.read, later) for later in batches[number + 1 : number + 2]]
             yield from zip(batch.tolist(), prefix(images), strict=True)
-            events.progress("features", min((number + 1) * BATCH, len(rows)), len(rows))
+            reporter.progress("features", min((number + 1) * BATCH, len(rows)), len(rows))

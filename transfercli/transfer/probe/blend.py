@@ -8,7 +8,7 @@ import numpy as np
 
 from transfercli.models.classifier import Classifier
 from transfercli.models.tensor_names import assign_tensors
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the way; both ends are known already
 
@@ -16,7 +16,7 @@ Tensors = dict[str, np.ndarray]
 
 
 def choose_blend(
-    classifier: Classifier, start: Tensors, end: Tensors, judge: Callable[[], float], events: Events
+    classifier: Classifier, start: Tensors, end: Tensors, judge: Callable[[], float], reporter: Reporter
 ) -> float:
     """Leave in the classifier the point of least loss between `start` and `end` (WiSE-FT, Wortsman et al. 2022).
 
@@ -28,7 +28,7 @@ def choose_blend(
         losses[share] = judge()
     best = min(losses, key=lambda share: losses[share])
     assign_tensors(classifier, mixed(start, end, best))
-    events.info(f"blend: {best:.0%} of the way from the probe to what was trained")
+    reporter.info(f"blend: {best:.0%} of the way from the probe to what was trained")
     return best
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transfercli.errors import DataError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.transfer.probe.logistic import Problem, cross_entropy, fit
 from transfercli.transfer.probe.row_space import Matrix, blocks, coordinates
 
@@ -59,7 +59,7 @@ def solve(
     *,
     class_weights: np.ndarray | None,
     seed: int,
-    events: Events,
+    reporter: Reporter,
 ) -> Probe:
     """Fit a linear head to features float32 [N, D], read in parts, with targets int [N], indices into `classes` labels.
 
@@ -74,11 +74,11 @@ def solve(
 
     # One thread: products this narrow gain little from more, and lose several times over where others use the cores.
     with threadpool_limits(1, "blas"):
-        return _solve(features, targets, classes, class_weights, seed, events)
+        return _solve(features, targets, classes, class_weights, seed, reporter)
 
 
 def _solve(
-    features: Matrix, targets: np.ndarray, classes: int, class_weights: np.ndarray | None, seed: int, events: Events
+    features: Matrix, targets: np.ndarray, classes: int, class_weights: np.ndarray | None, seed: int, reporter: Reporter
 ) -> Probe:
     present, own = np.unique(targets, return_inverse=True)
     _check(features, present)
@@ -89,12 +89,12 @@ def _solve(
     folds = min(FOLDS, int(np.bincount(own).min()))
     if folds < 2:
         strength, start = MIDDLE, problem.start()
-        events.info(f"probe: a class has a single image: strength {MIDDLE:g}, without cross-validation")
+        reporter.info(f"probe: a class has a single image: strength {MIDDLE:g}, without cross-validation")
     else:
-        tried = list(_path(problem, stratified(own, folds, seed), events))
+        tried = list(_path(problem, stratified(own, folds, seed), reporter))
         chosen = _choose(tried)
         strength, start = chosen.strength, chosen.theta[:, None]
-        events.info(
+        reporter.info(
             f"probe: strength {strength:g} of {len(tried)} tried, in {folds} folds: log loss {chosen.loss:.4f},"
             f" accuracy {chosen.accuracy:.4f}"
         )
@@ -151,13 +151,13 @@ def _check(features: Matrix, present: np.ndarray) -> None:
         raise DataError(f"a linear probe needs images of 2 classes or more; there are {len(present)}")
 
 
-def _path(whole: Problem, fold_of: np.ndarray, events: Events) -> Iterator[_Tried]:
+def _path(whole: Problem, fold_of: np.ndarray, reporter: Reporter) -> Iterator[_Tried]:
     """Strength after strength, each fold starting from where it was, until the held-out loss has clearly risen."""
     groups = list(_groups(whole, fold_of))
     thetas = [problem.start() for problem, _ in groups]
     best: _Tried | None = None
     for number, strength in enumerate(STRENGTHS):
-        events.progress("probe", number, len(STRENGTHS), "strengths")
+        reporter.progress("probe", number, len(STRENGTHS), "strengths")
         losses, hits = np.empty(len(fold_of)), np.empty(len(fold_of), bool)
         for index, (problem, held) in enumerate(groups):
             thetas[index] = fit(problem, thetas[index], strength, PATH_TOLERANCE)
@@ -171,7 +171,7 @@ def _path(whole: Problem, fold_of: np.ndarray, events: Events) -> Iterator[_Trie
             best = tried
         elif tried.loss > best.loss + CLEARLY * best.error:
             break
-    events.progress("probe", len(STRENGTHS), len(STRENGTHS), "strengths")
+    reporter.progress("probe", len(STRENGTHS), len(STRENGTHS), "strengths")
 
 
 def _groups(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem, np.ndarray]]:

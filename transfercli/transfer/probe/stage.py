@@ -11,7 +11,7 @@ import numpy as np
 from transfercli.data.batching.batches import Source
 from transfercli.models.forward import forward
 from transfercli.models.tensor_names import assign_tensors, read_tensors
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.training.phases import Phase
 from transfercli.training.stage import Stage
 from transfercli.training.validation import validation_metrics
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def probe_stage(stages: PhaseStages, phase: Phase) -> Stage:
     """The head of a frozen base, solved for on the features of the images as they are."""
     if stages.training.augment:
-        stages.events.info("probe: on images as they are, without augmentation")
+        stages.reporter.info("probe: on images as they are, without augmentation")
     stage = stages.above(stages.whole_base(), None)
     return replace(stage, solve=lambda: solve_head(stages, stage.batches.source, _listener(stages)))
 
@@ -45,7 +45,7 @@ class FeatureRows:
         return found
 
 
-def solve_head(stages: PhaseStages, features: Source, events: Events) -> None:
+def solve_head(stages: PhaseStages, features: Source, reporter: Reporter) -> None:
     """Put the best linear head on pooled features into the classifier."""
     training, classifier = stages.training, stages.classifier
     found = solve(
@@ -54,7 +54,7 @@ def solve_head(stages: PhaseStages, features: Source, events: Events) -> None:
         len(classifier.labels),
         class_weights=training.class_weights,
         seed=training.seed,
-        events=events,
+        reporter=reporter,
     )
     logits = classifier.head.get_layer("logits")
     logits.set_weights(sigmoid_unit(found) if logits.units == 1 else with_kept_rows(found, *logits.get_weights()))
@@ -68,15 +68,15 @@ def blend_stage(stages: PhaseStages, phase: Phase) -> Stage:
         trained = read_tensors(classifier)
         assign_tensors(classifier, stages.start)
         whole = stages.whole_base()
-        solve_head(stages, stages.features(stages.training.training, stages.prefix_of(whole)), Events())
+        solve_head(stages, stages.features(stages.training.training, stages.prefix_of(whole)), Reporter())
         choose_blend(classifier, read_tensors(classifier), trained, _judge(stages, stage), _listener(stages))
 
     return replace(stage, solve=put_best)
 
 
-def _listener(stages: PhaseStages) -> Events:
+def _listener(stages: PhaseStages) -> Reporter:
     """Who hears what was found: nobody in a trial, whose features are made up."""
-    return stages.events if stages.keeps else Events()
+    return stages.reporter if stages.keeps else Reporter()
 
 
 def _judge(stages: PhaseStages, stage: Stage) -> Callable[[], float]:
@@ -84,7 +84,7 @@ def _judge(stages: PhaseStages, stage: Stage) -> Callable[[], float]:
     targets, labels = stages.training.validation.targets, stages.classifier.labels
 
     def loss() -> float:
-        logits = forward(stage.model, stage.validation, stage.batches.batch_size, stages.events, "blend")
+        logits = forward(stage.model, stage.validation, stage.batches.batch_size, stages.reporter, "blend")
         return float(validation_metrics(logits, targets, labels)["val_loss"])
 
     return loss

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.runs.output_paths import check_file
 from transfercli.runs.untrusted import numbers_of
@@ -67,7 +67,7 @@ class Held:
         }
 
 
-def compare_runs(request: CompareRequest, events: Events) -> dict[str, Any]:
+def compare_runs(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     """{"split", "runs", "comparisons": [one object for each run but the first], "report": the page's path or None}.
 
     A run that was not evaluated on the split, or whose model, calibration or images are others since, is evaluated
@@ -77,15 +77,15 @@ def compare_runs(request: CompareRequest, events: Events) -> dict[str, Any]:
     if request.report is not None:
         check_file(request.report, "--report")
     found = [find_run(name, request.runs) for name in request.names]
-    said = [_predictions(run, request, events) for run in found]
+    said = [_predictions(run, request, reporter) for run in found]
     held = [
-        _held(found[0], run, (said[0], predictions), request, events)
+        _held(found[0], run, (said[0], predictions), request, reporter)
         for run, predictions in zip(found[1:], said[1:], strict=True)
     ]
     if request.report is not None:
         from transfercli.workflows.compare.page import write_comparison_page
 
-        write_comparison_page(request.report, held, request, events)
+        write_comparison_page(request.report, held, request, reporter)
     return {
         "split": request.split,
         "runs": [str(run.path) for run in found],
@@ -131,31 +131,31 @@ def _held(
     challenger: RunFolder,
     said: tuple[Predictions, Predictions],
     request: CompareRequest,
-    events: Events,
+    reporter: Reporter,
 ) -> Held:
     from transfercli.evaluation.statistics.paired import compare, paired
 
     same = _same_files(champion, challenger, request.split)
     before, after = paired(*(each.of(same(each.paths)) for each in said))
     if lost := sum(map(len, said)) - 2 * len(before):
-        events.warn(
+        reporter.warning(
             f"{lost} images that only one of {champion.label} and {challenger.label} was evaluated on are left out"
         )
     classes = only_known(said[0].labels, said[1].labels)
     for run, names in zip((champion, challenger), classes.values(), strict=True):
         if names:
-            events.warn(f"only {run.label} knows {_few(names)}: it has more classes to mistake than the other")
+            reporter.warning(f"only {run.label} knows {_few(names)}: it has more classes to mistake than the other")
     compared = compare(before, after, metric=request.metric, confidence=request.confidence)
     config, seconds = config_differences(champion, challenger), seconds_spent(champion, challenger)
     return Held(champion, challenger, before, after, compared, config, seconds, classes)
 
 
-def _predictions(run: RunFolder, request: CompareRequest, events: Events) -> Predictions:
+def _predictions(run: RunFolder, request: CompareRequest, reporter: Reporter) -> Predictions:
     from transfercli.evaluation.predictions import Predictions
 
     if is_stale(run, request.split):
-        events.info(f"{run.label} was not evaluated on {request.split} as it is now: evaluating it")
-        evaluate_run(EvaluateRequest(str(run.path), request.runs, request.split), events)
+        reporter.info(f"{run.label} was not evaluated on {request.split} as it is now: evaluating it")
+        evaluate_run(EvaluateRequest(str(run.path), request.runs, request.split), reporter)
     return Predictions.read_csv(run.evaluation(request.split) / "predictions.csv")
 
 

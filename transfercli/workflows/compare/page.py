@@ -10,7 +10,7 @@ from transfercli.data.manifest import read_manifest
 from transfercli.data.recorded_images import Remaining, read_remaining
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.io import atomic
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.command_lines import run_words, runs_option, spelled, told
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from transfercli.workflows.compare.compare import CompareRequest, Held
 
 
-def write_comparison_page(path: Path, held: Sequence[Held], request: CompareRequest, events: Events) -> None:
+def write_comparison_page(path: Path, held: Sequence[Held], request: CompareRequest, reporter: Reporter) -> None:
     """Write the page of all comparisons at once, whole or not at all."""
     from transfercli.evaluation.report.compare_page import most_shown, render_comparisons
 
     most = most_shown(len(held))
-    duels = [_duel(one, request.split, most, events) for one in held]
+    duels = [_duel(one, request.split, most, reporter) for one in held]
     page = render_comparisons(duels, request.split, _spelled(held, request))
     atomic.write_bytes(path, page.encode("utf-8", "replace"))
 
 
-def _duel(held: Held, split: str, most: int, events: Events) -> Duel:
+def _duel(held: Held, split: str, most: int, reporter: Reporter) -> Duel:
     from transfercli.evaluation.examples import changes
     from transfercli.evaluation.report.compare_page import Duel
 
     fixed, broken = changes(held.before, held.after, most)
     runs = (held.champion, held.challenger)
-    pictures, lost = pictures_of(runs, split, [one.challenger.path for one in (*fixed, *broken)], events)
+    pictures, lost = pictures_of(runs, split, [one.challenger.path for one in (*fixed, *broken)], reporter)
     return Duel(
         champion=held.champion.label,
         challenger=held.challenger.label,
@@ -56,7 +56,7 @@ def _duel(held: Held, split: str, most: int, events: Events) -> Duel:
 
 
 def pictures_of(
-    runs: Iterable[RunFolder], split: str, paths: Sequence[str], events: Events
+    runs: Iterable[RunFolder], split: str, paths: Sequence[str], reporter: Reporter
 ) -> tuple[dict[str, str], dict[str, str]]:
     """`data:` addresses of the images at `paths`, and why there is none of the others, both by path.
 
@@ -67,13 +67,13 @@ def pictures_of(
     pictures: dict[str, str] = {}
     lost: dict[str, str] = {}
     for run in runs:
-        remaining = _remaining(run, split, [path for path in paths if path not in pictures], events)
+        remaining = _remaining(run, split, [path for path in paths if path not in pictures], reporter)
         pictures |= {path: data_address(remaining.read(path)) for path in remaining.rows}
         lost |= remaining.lost
     return pictures, lost
 
 
-def _remaining(run: RunFolder, split: str, paths: Sequence[str], events: Events) -> Remaining:
+def _remaining(run: RunFolder, split: str, paths: Sequence[str], reporter: Reporter) -> Remaining:
     config, wanted = read_run_config(run), set(paths)
     records = [one for one in read_manifest(run.dataset) if one.split == split and one.path in wanted]
     if records and is_keras(config.data.train):
@@ -81,7 +81,7 @@ def _remaining(run: RunFolder, split: str, paths: Sequence[str], events: Events)
 
         prepare(config.compute, config.seed)  # before its data sets are imported from Keras
     folder = record.config_folder(run)
-    return read_remaining(records, config.data.train, folder, reading_for(config, folder, events))
+    return read_remaining(records, config.data.train, folder, reading_for(config, folder, reporter))
 
 
 def _spelled(held: Sequence[Held], request: CompareRequest) -> str:

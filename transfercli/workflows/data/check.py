@@ -19,7 +19,7 @@ from transfercli.data.quality.thumbnail_store import looks_of
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.validation import Findings
 from transfercli.errors import ArtefactError, DataError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_folder
 from transfercli.workflows.data.label_errors import mislabelled
 from transfercli.workflows.model import find_source, labels_for
@@ -41,45 +41,45 @@ class CheckRequest:
     mislabelled: bool = True
 
 
-def check_data(request: CheckRequest, events: Events) -> tuple[dict[str, Any], check.Report]:
+def check_data(request: CheckRequest, reporter: Reporter) -> tuple[dict[str, Any], check.Report]:
     """The contract's result of `data check`, and the report it was made from. That training would refuse is in it."""
     if request.report is not None:
         check_folder(request.report, "--report")
     config, folder = read_config(request.config, request.overrides, "finetune", request.runs)
-    examined = examine(config, folder, request.runs / config.name, events)
+    examined = examine(config, folder, request.runs / config.name, reporter)
     findings = examined.findings
     usable = findings.usable if findings else []
     images = findings.ingest.images([o.entry for o in usable], [o.redo for o in usable]) if findings else None
-    looks = _looks(images, findings, events)
+    looks = _looks(images, findings, reporter)
     refusals = [
         (error.message, error.hint) for error in [*examined.refusals, *_head_refusals(config, request.runs, examined)]
     ]
     found = findings.found if findings else []
-    report = check.report(found, _sides(examined), looks, _oddities(findings, events), refusals)
+    report = check.report(found, _sides(examined), looks, _oddities(findings, reporter), refusals)
     if request.mislabelled and report.usable and findings:
-        report = replace(report, mislabelled=mislabelled(report, findings, config, request.runs, events))
+        report = replace(report, mislabelled=mislabelled(report, findings, config, request.runs, reporter))
     result = report.as_result()
     if request.report is not None:
         from transfercli.evaluation.report.data_page import write_page
 
-        result["report"] = str(write_page(request.report, report, images, config.name, events))
+        result["report"] = str(write_page(request.report, report, images, config.name, reporter))
     return result, report
 
 
-def examine(config: ExperimentConfig, folder: Path, experiment: Path, events: Events) -> Examination:
+def examine(config: ExperimentConfig, folder: Path, experiment: Path, reporter: Reporter) -> Examination:
     """Everything that a training with this config would read, whether it would go on or refuse."""
     if is_keras(config.data.train):
         from transfercli.training.backend import prepare
 
         prepare(config.compute, config.seed)  # before its data sets are imported from Keras
-    return examine_dataset(data_request(config, folder, experiment), events)
+    return examine_dataset(data_request(config, folder, experiment), reporter)
 
 
-def _looks(images: Images | None, findings: Findings | None, events: Events) -> Looks:
+def _looks(images: Images | None, findings: Findings | None, reporter: Reporter) -> Looks:
     if images is None or findings is None:
         return np.zeros(0, LOOK)
     entries, geometry = [one.entry for one in findings.usable], findings.reading.geometry
-    return looks_of(images, entries, geometry, findings.ingest.cache_folder, events)
+    return looks_of(images, entries, geometry, findings.ingest.cache_folder, reporter)
 
 
 def _sides(examined: Examination) -> list[str]:
@@ -90,11 +90,11 @@ def _sides(examined: Examination) -> list[str]:
     return [record.split for record in examined.dataset.records if not record.problem]
 
 
-def _oddities(findings: Findings | None, events: Events) -> list[list[str]]:
+def _oddities(findings: Findings | None, reporter: Reporter) -> list[list[str]]:
     if findings is None:
         return []
     usable = findings.usable
-    heads = heads_of([(one.file, one.entry.sha256) for one in usable], findings.ingest.cache_folder, events)
+    heads = heads_of([(one.file, one.entry.sha256) for one in usable], findings.ingest.cache_folder, reporter)
     return [oddities(one.file, head) for one, head in zip(usable, heads, strict=True)]
 
 

@@ -11,7 +11,7 @@ from transfercli.data.dataset import Record
 from transfercli.data.load import Examination
 from transfercli.data.manifest import read_manifest
 from transfercli.data.quality.diff import compare
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import find_run
 from transfercli.workflows.data.check import examine
 from transfercli.workflows.train.job import read_config
@@ -27,7 +27,7 @@ class DiffRequest:
     overrides: tuple[str, ...] = ()
 
 
-def diff_data(request: DiffRequest, events: Events) -> dict[str, Any]:
+def diff_data(request: DiffRequest, reporter: Reporter) -> dict[str, Any]:
     """The contract's result of `data diff`.
 
     Raises DataError where the images of the config cannot even be listed; where a training would refuse them for
@@ -37,11 +37,11 @@ def diff_data(request: DiffRequest, events: Events) -> dict[str, Any]:
     earlier = read_manifest(run.dataset)
     config, folder = read_config(request.config, request.overrides, "finetune", request.runs)
     experiment = Path(os.path.realpath(run.path)).parent
-    examined = examine(config, folder, experiment, events)
+    examined = examine(config, folder, experiment, reporter)
     if examined.findings is None:
         raise examined.refusals[0]
     for refusal in examined.refusals:
-        events.warn(f"training would refuse this data: {refusal.message}")
+        reporter.warning(f"training would refuse this data: {refusal.message}")
     return compare(earlier, _records(examined)).as_result()
 
 

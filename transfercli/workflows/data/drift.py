@@ -19,7 +19,7 @@ from transfercli.data.sources.listing import base_folder
 from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
 from transfercli.evaluation.statistics.shift_tests import MOST, Seen, drift, sample
-from transfercli.reporting import Events, counted
+from transfercli.reporting import Reporter, counted
 from transfercli.runs.folder import RunFolder, find_run, read_record
 from transfercli.workflows.data.image_features import Sight
 from transfercli.workflows.evaluate.evaluate import reading_for
@@ -43,12 +43,14 @@ class DriftRequest:
     maximum: float | None = None
 
 
-def data_drift(request: DriftRequest, events: Events) -> dict[str, Any]:
+def data_drift(request: DriftRequest, reporter: Reporter) -> dict[str, Any]:
     """The result of `data drift`, passed or not."""
-    return measure_drift(find_run(request.run, request.runs), request.folder, maximum=request.maximum, events=events)
+    return measure_drift(
+        find_run(request.run, request.runs), request.folder, maximum=request.maximum, reporter=reporter
+    )
 
 
-def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None, events: Events) -> dict[str, Any]:
+def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None, reporter: Reporter) -> dict[str, Any]:
     """{"run", "images", "compared", "drifted", "score", "tests", "max", "passed", "reference",
     "cache"}.
 
@@ -61,14 +63,14 @@ def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None
 
     Raises DataError where the folder has no image, or the run's own are gone.
     """
-    trained = load_run(run, events)
-    split, images = _recent(trained, recent, events)
+    trained = load_run(run, reporter)
+    split, images = _recent(trained, recent, reporter)
     if len(split) < FEW:
-        events.warn(f"only {counted(len(split), 'image')}: only a plain drift shows in fewer than {FEW}")
+        reporter.warning(f"only {counted(len(split), 'image')}: only a plain drift shows in fewer than {FEW}")
     records = read_manifest(run.dataset)
-    held_out = _held_out(trained, records, events)
-    learnt = held_out if base_trained(read_record(run)["phases"]) else _recorded(trained, records, "train", events)
-    sight = Sight(trained, events)
+    held_out = _held_out(trained, records, reporter)
+    learnt = held_out if base_trained(read_record(run)["phases"]) else _recorded(trained, records, "train", reporter)
+    sight = Sight(trained, reporter)
     old, new = sight.all_of(held_out), sight.all_of(split)
     if learnt is not held_out:
         old = Seen(sight.features(learnt), old.probabilities)
@@ -88,7 +90,7 @@ def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None
     }
 
 
-def drift_since(run: RunFolder, dataset: Dataset, folder: Path, events: Events) -> dict[str, Any] | None:
+def drift_since(run: RunFolder, dataset: Dataset, folder: Path, reporter: Reporter) -> dict[str, Any] | None:
     """The drift of the images, on any side, that a run did not have, by their content; None where none has come.
 
     It names no path, as it is logged. folder: the one that the data's relative paths start from.
@@ -97,9 +99,9 @@ def drift_since(run: RunFolder, dataset: Dataset, folder: Path, events: Events) 
     came = [replace(one, split=NEW) for one in dataset.records if one.split and one.sha256 not in known]
     if not came:
         return None
-    reading = reading_for(read_run_config(run), folder, events)
+    reading = reading_for(read_run_config(run), folder, reporter)
     split = load_recorded_split(came, dataset.root, folder, NEW, dataset.labels, reading)
-    found = measure_drift(run, split, maximum=None, events=events)
+    found = measure_drift(run, split, maximum=None, reporter=reporter)
     del found["run"]
     return found
 
@@ -109,13 +111,13 @@ def base_trained(phases: Sequence[Mapping[str, Any]]) -> bool:
     return any(phase["unfreeze"] not in ("none", 0) for phase in phases)
 
 
-def _recent(trained: TrainedRun, recent: Path | Split, events: Events) -> tuple[Split, int]:
+def _recent(trained: TrainedRun, recent: Path | Split, reporter: Reporter) -> tuple[Split, int]:
     """The images to look at, and how many there were to choose from."""
     if isinstance(recent, Split):
         return _some_of(recent, trained.config.seed), len(recent)
     items = list_unlabelled(recent)
     chosen = [items[row] for row in sample(len(items), MOST, trained.config.seed)]
-    return load_unlabelled(chosen, reading_for(trained.config, trained.folder, events)), len(items)
+    return load_unlabelled(chosen, reading_for(trained.config, trained.folder, reporter)), len(items)
 
 
 @dataclass(frozen=True)
@@ -144,23 +146,25 @@ def _some_of(split: Split, seed: int) -> Split:
     )
 
 
-def _held_out(trained: TrainedRun, records: Sequence[Record], events: Events) -> Split:
+def _held_out(trained: TrainedRun, records: Sequence[Record], reporter: Reporter) -> Split:
     sides = {side: sum(one.split == side and not one.problem for one in records) for side in HELD_OUT}
     enough = [side for side in HELD_OUT if sides[side] >= FEW]
-    return _recorded(trained, records, enough[0] if enough else max(HELD_OUT, key=sides.__getitem__), events)
+    return _recorded(trained, records, enough[0] if enough else max(HELD_OUT, key=sides.__getitem__), reporter)
 
 
-def _recorded(trained: TrainedRun, records: Sequence[Record], side: str, events: Events) -> Split:
+def _recorded(trained: TrainedRun, records: Sequence[Record], side: str, reporter: Reporter) -> Split:
     """At most `MOST` images of one side of the run; those whose files are gone since are passed over, and told."""
     root, wanted = trained.config.data.train, [one for one in records if one.split == side and not one.problem]
     if not keras_datasets.is_keras(root):
         base = base_folder(root, trained.folder)
         there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as must_exist
         if len(there) < len(wanted):
-            events.warn(f"{len(wanted) - len(there)} of the run's {counted(len(wanted), f'{side} image')} are gone")
+            reporter.warning(
+                f"{len(wanted) - len(there)} of the run's {counted(len(wanted), f'{side} image')} are gone"
+            )
         wanted = there
     if not wanted:
         raise DataError(f"the run's {side} images are gone: there is nothing to compare with", "put them back")
     chosen = [wanted[row] for row in sample(len(wanted), MOST, trained.config.seed)]
-    reading = reading_for(trained.config, trained.folder, events)
+    reading = reading_for(trained.config, trained.folder, reporter)
     return load_recorded_split(chosen, root, trained.folder, side, trained.labels, reading)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transfercli.evaluation.statistics.shift_tests import Seen
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.inference import calibrated
 from transfercli.workflows.model import TrainedRun
 from transfercli.workflows.train.setup import feature_cache
@@ -24,14 +24,14 @@ class Sight:
     own, and the next look at the same images finds them. Where the cache is off, or of no use, they stay in memory.
     """
 
-    def __init__(self, trained: TrainedRun, events: Events) -> None:
+    def __init__(self, trained: TrainedRun, reporter: Reporter) -> None:
         from transfercli.models.surgery import whole_base
         from transfercli.transfer.features.prefix import Prefix
 
-        self.trained, self.events = trained, events
+        self.trained, self.reporter = trained, reporter
         self.cut = whole_base(trained.classifier)
         self.prefix = Prefix(self.cut, "float32")
-        self.cache = feature_cache(trained.config, trained.folder, events)
+        self.cache = feature_cache(trained.config, trained.folder, reporter)
 
     def features(self, split: Split) -> np.ndarray:
         """float32 [N, d]."""
@@ -42,7 +42,7 @@ class Sight:
         from transfercli.models.forward import forward
 
         pooled = self._pooled(split)
-        logits = forward(self.cut.top, pooled, self.trained.config.data.batch_size, self.events, "evaluate")
+        logits = forward(self.cut.top, pooled, self.trained.config.data.batch_size, self.reporter, "evaluate")
         return Seen(self._averaged(pooled), calibrated(self.trained, logits))
 
     def counts(self) -> dict[str, int]:
@@ -52,7 +52,7 @@ class Sight:
     def _pooled(self, split: Split) -> FeatureSource:
         from transfercli.transfer.features.features import features_of
 
-        return features_of(split, self.prefix, self.cache, self.events, self._give_up)
+        return features_of(split, self.prefix, self.cache, self.reporter, self._give_up)
 
     def _averaged(self, pooled: FeatureSource) -> np.ndarray:
         from transfercli.models.pooled import averaged
@@ -60,5 +60,5 @@ class Sight:
         return averaged(self.trained.classifier, pooled.read(np.arange(len(pooled))))
 
     def _give_up(self, trouble: str) -> None:
-        self.events.warn(f"{trouble}; features stay in memory")
+        self.reporter.warning(f"{trouble}; features stay in memory")
         self.cache = None

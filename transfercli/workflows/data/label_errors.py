@@ -10,14 +10,14 @@ from transfercli.data.quality.check import Mislabelled, Report
 from transfercli.data.quality.label_errors import find_mislabelled
 from transfercli.data.validation import Findings, split_of
 from transfercli.errors import ArtefactError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, find_run
 from transfercli.workflows.data.image_features import Sight
 from transfercli.workflows.model import image_size, load_run, read_run_config
 
 
 def mislabelled(
-    report: Report, findings: Findings, config: ExperimentConfig, runs: Path, events: Events
+    report: Report, findings: Findings, config: ExperimentConfig, runs: Path, reporter: Reporter
 ) -> Mislabelled:
     """What the base of the experiment's latest completed run sees in the images, which are the rows of `report.seen`.
 
@@ -27,13 +27,13 @@ def mislabelled(
         run = find_run(config.name, runs)
         if why_not := _unlike(run, config):
             return Mislabelled(why_not=why_not)
-        trained = load_run(run, events)
+        trained = load_run(run, reporter)
     except ArtefactError as error:
         return Mislabelled(why_not=f"{error.message}; data check lists them once a run is complete")
-    events.info(f"looking for mislabelled images with the features of {run.label}")
+    reporter.info(f"looking for mislabelled images with the features of {run.label}")
     images = split_of("", findings.usable, tuple(sorted({one.label for one in report.seen})), findings.ingest)
-    features = Sight(trained, events).features(images)
-    found = find_mislabelled(report.seen, features, report.near, findings.listing.groups, events)
+    features = Sight(trained, reporter).features(images)
+    found = find_mislabelled(report.seen, features, report.near, findings.listing.groups, reporter)
     return Mislabelled(found, run.label)
 
 

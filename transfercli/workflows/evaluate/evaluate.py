@@ -19,7 +19,7 @@ from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.table_columns import read_columns, table_columns
 from transfercli.data.sources.tables import is_table
 from transfercli.errors import DataError
-from transfercli.reporting import Events, counted
+from transfercli.reporting import Reporter, counted
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, read_record
 from transfercli.workflows.evaluate.inference import split_logits
@@ -40,21 +40,21 @@ if TYPE_CHECKING:
     from transfercli.evaluation.slices import Slice
 
 
-def evaluate_run(request: EvaluateRequest, events: Events) -> tuple[dict[str, Any], Evaluation]:
+def evaluate_run(request: EvaluateRequest, reporter: Reporter) -> tuple[dict[str, Any], Evaluation]:
     """The contract's result of `evaluate`, and what it was made from. Gates that fail are in it; they do not raise."""
     from transfercli.evaluation import gates
 
-    run = find_named(request.run, request.runs, events)
+    run = find_named(request.run, request.runs, reporter)
     loaded, labels = load_run_config(run), read_labels(run)
     with loaded.placing():
         checked = gates.resolve(loaded.config.evaluation.gates, request.minimums, labels)
-    split = read_split(run, loaded.config, labels, request.split, events, request.data)
-    evaluation, _ = evaluate_split(load_run(run, events), split, checked, request, events)
+    split = read_split(run, loaded.config, labels, request.split, reporter, request.data)
+    evaluation, _ = evaluate_split(load_run(run, reporter), split, checked, request, reporter)
     return {"run": str(run.path), "split": request.split, **evaluation.as_result()}, evaluation
 
 
 def evaluate_split(
-    trained: TrainedRun, split: Split, gates: Sequence[Gate], request: EvaluateRequest, events: Events
+    trained: TrainedRun, split: Split, gates: Sequence[Gate], request: EvaluateRequest, reporter: Reporter
 ) -> tuple[Evaluation, Predictions]:
     """Predict, measure and write the files; the targets of the split are indices of the run's labels."""
     from transfercli.evaluation.confidence.trust import Trust, judged
@@ -64,8 +64,8 @@ def evaluate_split(
     from transfercli.evaluation.result import evaluate
 
     config, run = trained.config, trained.run
-    known = known_images(split, read_manifest(run.dataset), events) if request.data else {}
-    logits = split_logits(trained, split, events)
+    known = known_images(split, read_manifest(run.dataset), reporter) if request.data else {}
+    logits = split_logits(trained, split, reporter)
     judgement = (trained.trust or Trust()).judge(logits)
     predictions = Predictions(split.paths, trained.labels, split.targets, judgement.probabilities.astype("float32"))
     evaluation = evaluate(
@@ -73,20 +73,20 @@ def evaluate_split(
         shown=config.evaluation.metrics,
         gates=gates,
         gate_on=request.gate_on,
-        slices=read_slices(run, config, split, request.data, events),
+        slices=read_slices(run, config, split, request.data, reporter),
         seed=config.seed,
     )
     evaluation = replace(
         evaluation,
         trust=judged(judgement, logits, split.targets, trained.trust),
         known=known,
-        **beside(trained, split, predictions, request, events),
+        **beside(trained, split, predictions, request, reporter),
     )
-    why = explain(trained.classifier, predictions, split.images.read, config.data.batch_size, events)
+    why = explain(trained.classifier, predictions, split.images.read, config.data.batch_size, reporter)
     context = replace(report_context(trained, split, request), explained=why)
     place = evaluation_folder(run, request)
     write_evaluation(place, evaluation, predictions, context)
-    track_evaluation(trained, place, evaluation, events)
+    track_evaluation(trained, place, evaluation, reporter)
     return evaluation, predictions
 
 
@@ -95,7 +95,7 @@ def read_split(
     config: ExperimentConfig,
     labels: Sequence[str],
     split: str,
-    events: Events,
+    reporter: Reporter,
     other: Path | None = None,
 ) -> Split:
     """A split of the run's own data, or `other` images under the run's labels."""
@@ -103,7 +103,7 @@ def read_split(
         from transfercli.training.backend import prepare
 
         prepare(config.compute, config.seed)  # before its data sets are imported from Keras
-    reading = reading_for(config, record.config_folder(run), events)
+    reading = reading_for(config, record.config_folder(run), reporter)
     records = read_manifest(run.dataset)
     if other is not None:
         return load_folder_split(other, split, labels, reading)
@@ -115,25 +115,27 @@ def read_split(
     return load_recorded_split(records, config.data.train, record.config_folder(run), split, labels, reading)
 
 
-def reading_for(config: ExperimentConfig, folder: Path, events: Events) -> Reading:
+def reading_for(config: ExperimentConfig, folder: Path, reporter: Reporter) -> Reading:
     """How the images of a run are read; folder: the one that the relative paths of its config start from."""
     geometry = Geometry(*image_size(config), config.data.resize)
-    return Reading(geometry, config.data.max_bad_fraction, placed(config.compute, folder), events)
+    return Reading(geometry, config.data.max_bad_fraction, placed(config.compute, folder), reporter)
 
 
-def known_images(split: Split, records: Sequence[Record], events: Events) -> dict[str, int]:
+def known_images(split: Split, records: Sequence[Record], reporter: Reporter) -> dict[str, int]:
     """How many images, by the hash of their files, the run was trained or its epochs were chosen on; warns of them."""
     found = {}
     for side, effect in KNOWN_BY.items():
         known = {record.sha256 for record in records if record.split == side}
         if count := sum(sha256 in known for sha256 in split.sha256s):
-            events.warn(f"the run {effect} on {count} of these {counted(len(split), 'image')}: the metrics flatter it")
+            reporter.warning(
+                f"the run {effect} on {count} of these {counted(len(split), 'image')}: the metrics flatter it"
+            )
             found[side] = count
     return found
 
 
 def read_slices(
-    run: RunFolder, config: ExperimentConfig, split: Split, other: Path | None, events: Events
+    run: RunFolder, config: ExperimentConfig, split: Split, other: Path | None, reporter: Reporter
 ) -> dict[str, Slice]:
     """The slices of the config; a column that `other` images have not is left out, and told."""
     from transfercli.evaluation.slices import slices_of, table_slices
@@ -145,7 +147,7 @@ def read_slices(
         place = other.expanduser().absolute()
         rows = table_columns([place], base_folder(str(place), Path("/")), asked)
     if asked and not rows:
-        events.warn(f"no slices by {', '.join(asked)}: these images have no table with such a column")
+        reporter.warning(f"no slices by {', '.join(asked)}: these images have no table with such a column")
         names = [name for name in names if name not in asked]
     columns = {name: [rows.get(path, {}).get(name, "") for path in split.paths] for name in asked}
     return slices_of(names, split.images.read, split.sizes, columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from transfercli.workflows.model import TrainedRun
 
 
-def split_logits(trained: TrainedRun, split: Split, events: Events, stage: str = "evaluate") -> np.ndarray:
+def split_logits(trained: TrainedRun, split: Split, reporter: Reporter, stage: str = "evaluate") -> np.ndarray:
     """float32 [N, C], or [N, 1] of a sigmoid head."""
     from transfercli.models.forward import forward
 
-    return forward(trained.classifier.model, split.images, trained.config.data.batch_size, events, stage)
+    return forward(trained.classifier.model, split.images, trained.config.data.batch_size, reporter, stage)
 
 
-def probabilities_of(trained: TrainedRun, split: Split, events: Events, stage: str = "evaluate") -> np.ndarray:
+def probabilities_of(trained: TrainedRun, split: Split, reporter: Reporter, stage: str = "evaluate") -> np.ndarray:
     """float32 [N, C], calibrated, by the run's own labels, whatever the targets of the split are indices of."""
-    return calibrated(trained, split_logits(trained, split, events, stage))
+    return calibrated(trained, split_logits(trained, split, reporter, stage))
 
 
 def calibrated(trained: TrainedRun, logits: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.reporting import Events, counted
+from transfercli.reporting import Reporter, counted
 from transfercli.workflows.evaluate.inference import probabilities_of
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def beside(
-    trained: TrainedRun, split: Split, plain: Predictions, request: EvaluateRequest, events: Events
+    trained: TrainedRun, split: Split, plain: Predictions, request: EvaluateRequest, reporter: Reporter
 ) -> dict[str, Any]:
     """{"robustness", "tta"} of an `Evaluation`: None where not asked for. plain: what was said of the images."""
     return {
-        "robustness": corrupted(trained, split, plain, events) if request.corrupt else None,
-        "tta": augmented(trained, split, plain, events) if request.tta else None,
+        "robustness": corrupted(trained, split, plain, reporter) if request.corrupt else None,
+        "tta": augmented(trained, split, plain, reporter) if request.tta else None,
     }
 
 
-def corrupted(trained: TrainedRun, split: Split, plain: Predictions, events: Events) -> dict[str, Any]:
+def corrupted(trained: TrainedRun, split: Split, plain: Predictions, reporter: Reporter) -> dict[str, Any]:
     """As `evaluation.robustness.robustness` gives it: one pass for each corruption and severity."""
     from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
     from transfercli.evaluation.robustness.score import measured, robustness
@@ -40,7 +40,7 @@ def corrupted(trained: TrainedRun, split: Split, plain: Predictions, events: Eve
 
     seed, size = trained.config.seed, image_size(trained.config)
     tried = [(row, severity) for row in CORRUPTIONS.values() for severity in SEVERITIES]
-    passes = _Passes(trained, split, "corrupt", len(tried), events)
+    passes = _Passes(trained, split, "corrupt", len(tried), reporter)
     rows = []
     for row, severity in tried:
         said = passes.over(partial(row.batch, severity=severity, seed=seed))
@@ -48,12 +48,12 @@ def corrupted(trained: TrainedRun, split: Split, plain: Predictions, events: Eve
     return robustness(plain, rows, seed)
 
 
-def augmented(trained: TrainedRun, split: Split, plain: Predictions, events: Events) -> dict[str, Any]:
+def augmented(trained: TrainedRun, split: Split, plain: Predictions, reporter: Reporter) -> dict[str, Any]:
     """As `evaluation.tta.gained` gives it: one pass for each view but the first, which is the plain one."""
     from transfercli.evaluation.robustness.tta import averaged, gained, mirrors, views
 
     taken = views(mirrors(trained.config.augmentation))
-    passes = _Passes(trained, split, "tta", len(taken) - 1, events)
+    passes = _Passes(trained, split, "tta", len(taken) - 1, reporter)
     mean = averaged(plain, (passes.over(_seen_as(view)) for view in taken[1:]))
     return gained(plain, mean, taken, trained.config.seed)
 
@@ -76,13 +76,13 @@ class Changed:
         return self.change(self.images.read(indices), indices)
 
 
-class _Passes(Events):
+class _Passes(Reporter):
     """Several passes over a split, told as one stage."""
 
-    def __init__(self, trained: TrainedRun, split: Split, stage: str, number: int, events: Events) -> None:
-        self.trained, self.split, self.stage, self.number, self.events = trained, split, stage, number, events
+    def __init__(self, trained: TrainedRun, split: Split, stage: str, number: int, reporter: Reporter) -> None:
+        self.trained, self.split, self.stage, self.number, self.reporter = trained, split, stage, number, reporter
         self.before = 0
-        events.info(f"{stage}: {number} more passes over {counted(len(split), 'image')}")
+        reporter.info(f"{stage}: {number} more passes over {counted(len(split), 'image')}")
 
     def over(self, change: Change) -> np.ndarray:
         """float32 [N, C]: calibrated probabilities of the changed images."""
@@ -92,4 +92,4 @@ class _Passes(Events):
         return found
 
     def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        self.events.progress(stage, self.before + done, self.number * total, unit)
+        self.reporter.progress(stage, self.before + done, self.number * total, unit)

@@ -16,7 +16,7 @@ from transfercli.export.spec import EXPORTED
 from transfercli.io import atomic
 from transfercli.models.bases import BASES
 from transfercli.redaction import hide_paths_in_yaml
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, read_json, read_record
 from transfercli.workflows.evaluate.provenance import is_stale
 from transfercli.workflows.runs.runs import lineage
@@ -29,7 +29,7 @@ DECIDES = ("test", "validation")  # the evaluation that a card begins with: the 
 UNKNOWN = "unknown"  # the Hub's word for a licence that nobody told
 
 
-def write_card(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, out: Path, events: Events) -> str | None:
+def write_card(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, out: Path, reporter: Reporter) -> str | None:
     """Write `README.md` beside the artefacts in `out`, and return its path; None where it is not written.
 
     That is where no artefact of this run stands there, where somebody else's README.md does, and, with a warning, where
@@ -41,14 +41,14 @@ def write_card(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, out: 
     place = out / FILE
     earlier = place.read_text(encoding="utf-8", errors="replace") if place.is_file() else ""
     if place.exists() and MARK not in earlier:
-        events.warn(f"{place} is not this program's, and stays: there is no model card")
+        reporter.warning(f"{place} is not this program's, and stays: there is no model card")
         return None
     try:
         if artefacts := artefacts_in(out, run):
             atomic.write_text(place, model_card(facts_of(run, config, spec, artefacts)))
             return str(place)
     except ArtefactError as error:
-        events.warn(f"there is no model card: {error.message}")
+        reporter.warning(f"there is no model card: {error.message}")
     if run.run_id in earlier:
         place.unlink(missing_ok=True)
     return None

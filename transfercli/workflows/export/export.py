@@ -14,7 +14,7 @@ from transfercli.data.sources.folders import absolute
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
 from transfercli.models.bases import BASES
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.environment import versions
 from transfercli.runs.folder import RunFolder, read_record
@@ -45,22 +45,22 @@ class ExportCall:
     max_drop: float | None = None
 
 
-def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
+def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
     """The contract's result of `export`, and its `card`; `ExportRejected`, which carries both, where one lost much."""
     from transfercli.evaluation.confidence.trust import Trust
     from transfercli.export.exporter import ExportRejected, ExportRequest, check_places, export_formats
     from transfercli.export.formats.registry import check_formats
     from transfercli.export.spec import ExportSpec
 
-    run = find_named(call.run, call.runs, events)
+    run = find_named(call.run, call.runs, reporter)
     config = read_run_config(run)
     formats = call.formats or tuple(config.export.formats)
     check_formats(formats, call.quantize)
     check_places(out := call.out or run.exports, formats)
     labels = read_labels(run)
-    split = read_split(run, config, labels, "validation", events)
-    samples = quantiser_samples(run, config, labels, events) if call.quantize == "int8" else None
-    trained = load_run(run, events)
+    split = read_split(run, config, labels, "validation", reporter)
+    samples = quantiser_samples(run, config, labels, reporter) if call.quantize == "int8" else None
+    trained = load_run(run, reporter)
     from transfercli.models.inference_model import deployed
 
     trust = trained.trust or Trust()
@@ -76,19 +76,19 @@ def export_run(call: ExportCall, events: Events) -> dict[str, Any]:
         artefacts = export_formats(
             deployed(trained.classifier, trust.temperature),
             spec,
-            reference(trained, split, events),
+            reference(trained, split, reporter),
             ExportRequest(formats, out, call.quantize, call.max_drop, samples),
             {"created": record.now(), "versions": versions()},
-            events,
+            reporter,
         )
     except ExportRejected as rejected:
-        card = write_card(run, config, spec, out, events)
+        card = write_card(run, config, spec, out, reporter)
         rejected.result = {"run": str(run.path), "artefacts": rejected.artefacts, "card": card}
         raise
-    return {"run": str(run.path), "artefacts": artefacts, "card": write_card(run, config, spec, out, events)}
+    return {"run": str(run.path), "artefacts": artefacts, "card": write_card(run, config, spec, out, reporter)}
 
 
-def reference(trained: TrainedRun, split: Split, events: Events) -> Reference:
+def reference(trained: TrainedRun, split: Split, reporter: Reporter) -> Reference:
     """Up to 500 validation images, evenly taken, as pixels and as files, and what the run says of them."""
     from transfercli.data.batching.batches import ArraySource
     from transfercli.evaluation.confidence.trust import Trust
@@ -97,11 +97,11 @@ def reference(trained: TrainedRun, split: Split, events: Events) -> Reference:
 
     chosen = _evenly(len(split), PROOF_IMAGES)
     pixels = split.images.read(chosen)
-    logits = forward(trained.classifier.model, ArraySource(pixels), trained.config.data.batch_size, events, "predict")
+    logits = forward(trained.classifier.model, ArraySource(pixels), trained.config.data.batch_size, reporter, "predict")
     answers = (trained.trust or Trust()).judge(logits).probabilities.astype(np.float32)
     files = image_files(trained, [split.paths[index] for index in chosen])
     if any(_begins(file) in TIFF for file in files):
-        events.warn("serve_bytes does not decode TIFF: the proof uses PNG files of the same pixels")
+        reporter.warning("serve_bytes does not decode TIFF: the proof uses PNG files of the same pixels")
         files = ()
     return Reference(pixels, files, answers, split.targets[chosen])
 
@@ -117,9 +117,11 @@ def _evenly(total: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, total - 1, min(most, total)).astype(int))
 
 
-def quantiser_samples(run: RunFolder, config: ExperimentConfig, labels: Sequence[str], events: Events) -> np.ndarray:
+def quantiser_samples(
+    run: RunFolder, config: ExperimentConfig, labels: Sequence[str], reporter: Reporter
+) -> np.ndarray:
     """uint8 [M, H, W, 3]: up to 200 training images, evenly taken."""
-    split = read_split(run, config, labels, "train", events)
+    split = read_split(run, config, labels, "train", reporter)
     return split.images.read(_evenly(len(split), SAMPLE_IMAGES))
 
 

@@ -18,7 +18,7 @@ from transfercli.data.ingest import usable_cores
 from transfercli.data.sources.inputs import Feed, Named, named_images, names_on
 from transfercli.data.sources.watch import dropped
 from transfercli.errors import DataError
-from transfercli.reporting import Events, counted
+from transfercli.reporting import Reporter, counted
 from transfercli.workflows.predict.predictors import Answer, Source, find_source
 
 BATCH = 32  # images a call of the network
@@ -72,35 +72,35 @@ class Predictions:
     answers: Iterator[Prediction]
 
 
-def predict_images(call: PredictCall, events: Events) -> Predictions:
+def predict_images(call: PredictCall, reporter: Reporter) -> Predictions:
     """Raises `ArtefactError` where there is no such model, `DataError` where there is no such drop folder.
 
     The network itself is loaded with the first answer.
     """
     if call.watch is not None and not call.watch.is_dir():
         raise DataError(f"--watch must name a folder; {call.watch} is none", "create it first")
-    source = find_source(call.run, call.runs, events)
-    return Predictions(min(call.top, len(source.labels)), _all_answers(source, call, events))
+    source = find_source(call.run, call.runs, reporter)
+    return Predictions(min(call.top, len(source.labels)), _all_answers(source, call, reporter))
 
 
-def _all_answers(source: Source, call: PredictCall, events: Events) -> Iterator[Prediction]:
+def _all_answers(source: Source, call: PredictCall, reporter: Reporter) -> Iterator[Prediction]:
     failed = done = 0
     with Decoder(source.geometry, min(source.threads or usable_cores(), usable_cores())) as decoder:
         feed = Feed(_names(call))
         answer = source.load()  # the workers start meanwhile
         for prediction in _answers(in_order(feed, decoder, 3 * BATCH), answer, source.labels, call):
             if prediction is None:
-                events.progress("predict", done, 0)
+                reporter.progress("predict", done, 0)
                 continue
             yield prediction
             done, failed = done + 1, failed + bool(prediction.error)
-            events.progress("predict", done, 0)
+            reporter.progress("predict", done, 0)
         if decoder.trouble:
-            events.warn(f"no worker processes ({decoder.trouble}): images were read one after the other")
+            reporter.warning(f"no worker processes ({decoder.trouble}): images were read one after the other")
     if failed and failed == done:
         raise DataError(f"not one of {counted(done, 'image')} could be read", "each line says why")
     if failed:
-        events.warn(f"{failed} of {counted(done, 'image')} could not be read; their lines say why")
+        reporter.warning(f"{failed} of {counted(done, 'image')} could not be read; their lines say why")
 
 
 def _names(call: PredictCall) -> Iterator[Named]:

@@ -17,7 +17,7 @@ from transfercli.export.formats.registry import FORMATS, Format, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, parsed_card
 from transfercli.export.verify.checksums import check_seal
 from transfercli.export.verify.sandbox import read_apart
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.untrusted import read_json
 from transfercli.workflows.model import image_size, load_run, read_labels, read_run_config
@@ -48,17 +48,17 @@ class Source:
     threads: int | None = None
 
 
-def find_source(name: str, runs: Path, events: Events) -> Source:
+def find_source(name: str, runs: Path, reporter: Reporter) -> Source:
     """The run or artefact that `name` names; raises `ArtefactError` that lists what is there instead."""
     found = _artefact(Path(name))
-    return _from_artefact(*found) if found else _from_run(find_named(name, runs, events), events)
+    return _from_artefact(*found) if found else _from_run(find_named(name, runs, reporter), reporter)
 
 
-def _from_run(run: RunFolder, events: Events) -> Source:
+def _from_run(run: RunFolder, reporter: Reporter) -> Source:
     config, labels = read_run_config(run), read_labels(run)
 
     def load() -> Answer:
-        trained = load_run(run, events)
+        trained = load_run(run, reporter)
         model, trust = trained.classifier.model, trained.trust or Trust()
 
         def answer(images: np.ndarray) -> Said:

@@ -11,7 +11,7 @@ import numpy as np
 from transfercli.data.load import load_recorded_split
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError
-from transfercli.reporting import Events, counted
+from transfercli.reporting import Reporter, counted
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import evaluate_split, reading_for
 from transfercli.workflows.evaluate.inference import probabilities_of
@@ -39,7 +39,7 @@ class Held:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def hold_contest(champion: RunFolder | None, challenger: RunFolder, events: Events) -> Held:
+def hold_contest(champion: RunFolder | None, challenger: RunFolder, reporter: Reporter) -> Held:
     """Score both on the test images of the challenger's data, and hold the challenger to its gates.
 
     Raises `DataError` where no honest test image is left.
@@ -48,20 +48,20 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, events: Even
     from transfercli.evaluation.statistics.paired import paired
     from transfercli.evaluation.statistics.promotion import as_told, contest
 
-    records, left_out = locked_test(champion, challenger, events)
-    new = load_run(challenger, events)
+    records, left_out = locked_test(champion, challenger, reporter)
+    new = load_run(challenger, reporter)
     rule = new.config.retrain.promote
     gates = from_config(new.config.evaluation.gates, new.labels)
     request = EvaluateRequest(challenger.label, challenger.path.parent.parent)
-    split = test_split(new, new, records, new.labels, events)
-    evaluation, predictions = evaluate_split(new, split, gates, request, events)
+    split = test_split(new, new, records, new.labels, reporter)
+    evaluation, predictions = evaluate_split(new, split, gates, request, reporter)
     facts: dict[str, Any] = {"gates": evaluation.gates, "test": {"images": len(records), "left_out": left_out}}
     failed = [*missed_gates(evaluation), *missed_floor(evaluation, rule.per_class_floor)]
     if champion is None:
         return Held(None, failed, facts)
-    old = load_run(champion, events)
+    old = load_run(champion, reporter)
     known = new.labels + tuple(label for label in old.labels if label not in new.labels)
-    theirs = predict(old, test_split(old, new, records, known, events), events)
+    theirs = predict(old, test_split(old, new, records, known, reporter), reporter)
     found = contest(*paired(theirs, predictions), rule.metric, rule.confidence, new.config.seed)
     facts["comparison"] = as_told(found)
     if rule.max_latency_ratio is not None:
@@ -70,10 +70,10 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, events: Even
     return Held(found, failed, facts)
 
 
-def locked_test(champion: RunFolder | None, challenger: RunFolder, events: Events) -> tuple[list[Record], int]:
+def locked_test(champion: RunFolder | None, challenger: RunFolder, reporter: Reporter) -> tuple[list[Record], int]:
     """The challenger's test images that no ancestor of either has learnt from, and how many others there are."""
     tested = [one for one in read_manifest(challenger.dataset) if one.split == "test" and not one.problem]
-    learnt = learnt_from(challenger, *([champion] if champion else []), events=events)
+    learnt = learnt_from(challenger, *([champion] if champion else []), reporter=reporter)
     honest = [one for one in tested if not learnt.has(one.sha256)]
     if not honest:
         reason = "the models have learnt from each of them" if tested else "there are none"
@@ -83,23 +83,23 @@ def locked_test(champion: RunFolder | None, challenger: RunFolder, events: Event
         anew = sum(learnt.has_copy(one.sha256) for one in tested)
         copies = f" ({anew} in another file with the same pixels)" if anew else ""
         told = f"{counted(left_out, 'test image')} left out: one of the two, or an ancestor, learnt from them{copies}"
-        events.warn(told)
+        reporter.warning(told)
     return honest, left_out
 
 
 def test_split(
-    model: TrainedRun, data: TrainedRun, records: Sequence[Record], labels: tuple[str, ...], events: Events
+    model: TrainedRun, data: TrainedRun, records: Sequence[Record], labels: tuple[str, ...], reporter: Reporter
 ) -> Split:
     """The test images of one run as another run's model wants to see them; targets index `labels`."""
-    reading = reading_for(model.config, data.folder, events)
+    reading = reading_for(model.config, data.folder, reporter)
     return load_recorded_split(records, data.config.data.train, data.folder, "test", labels, reading)
 
 
-def predict(trained: TrainedRun, split: Split, events: Events) -> Predictions:
+def predict(trained: TrainedRun, split: Split, reporter: Reporter) -> Predictions:
     """What a model says of images whose targets may be classes that it does not know; labels are the split's."""
     from transfercli.evaluation.predictions import Predictions
 
-    found = probabilities_of(trained, split, events)
+    found = probabilities_of(trained, split, reporter)
     wide = np.zeros((len(split), len(split.labels)))
     wide[:, [split.labels.index(label) for label in trained.labels]] = found
     return Predictions(split.paths, split.labels, split.targets, wide)

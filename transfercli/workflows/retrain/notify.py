@@ -13,30 +13,30 @@ from pathlib import Path
 from typing import IO, Any
 
 from transfercli.export.card.markdown import escaped
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 
 HOOK_SECONDS = 60.0
 LAST_WORDS_SECONDS = 1.0  # for stderr to end after the hook, which a child of its own may hold open
 TOLD = 200  # bytes of what a hook wrote that are worth a line
 
 
-def run_hook(command: list[str], result: dict[str, Any], events: Events, *, allowed: bool) -> None:
+def run_hook(command: list[str], result: dict[str, Any], reporter: Reporter, *, allowed: bool) -> None:
     """Start a program with the decision as JSON on its stdin, no shell between; whatever becomes of it does no harm."""
     if not command:
         return
     if not allowed:
-        events.warn("retrain.on_decision is set but was not run: pass --allow-hooks to allow it")
+        reporter.warning("retrain.on_decision is set but was not run: pass --allow-hooks to allow it")
         return
     name = Path(command[0]).name
     try:
         code, said = _ended(command, json.dumps(result))
     except subprocess.TimeoutExpired:
-        events.warn(f"on_decision: {name} took more than {HOOK_SECONDS:.0f} s and was stopped")
+        reporter.warning(f"on_decision: {name} took more than {HOOK_SECONDS:.0f} s and was stopped")
     except (OSError, ValueError) as error:
-        events.warn(f"on_decision: {name} cannot be run: {error}")
+        reporter.warning(f"on_decision: {name} cannot be run: {error}")
     else:
         if code:
-            events.warn(f"on_decision: {name} ended with {code}: {said or 'no message'}")
+            reporter.warning(f"on_decision: {name} ended with {code}: {said or 'no message'}")
 
 
 def _ended(command: list[str], told: str) -> tuple[int, str]:
@@ -71,7 +71,7 @@ def _keep_end(stream: IO[bytes], tail: bytearray) -> None:
             tail[:] = (tail + chunk)[-TOLD:]
 
 
-def write_summary(path: Path | None, name: str, result: dict[str, Any], events: Events) -> None:
+def write_summary(path: Path | None, name: str, result: dict[str, Any], reporter: Reporter) -> None:
     """Append Markdown to `path`, as a CI job's summary wants it; a place that cannot be written is a warning."""
     if path is None:
         return
@@ -79,7 +79,7 @@ def write_summary(path: Path | None, name: str, result: dict[str, Any], events: 
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write("\n".join(summary_lines(name, result)) + "\n\n")
     except (OSError, ValueError) as error:
-        events.warn(f"the summary cannot be written: {error}")
+        reporter.warning(f"the summary cannot be written: {error}")
 
 
 def summary_lines(name: str, result: dict[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import champions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder, find_run, is_experiment
@@ -25,7 +25,7 @@ class PromoteRequest:
     wait: float = 0.0
 
 
-def promote(request: PromoteRequest, events: Events) -> dict[str, Any]:
+def promote(request: PromoteRequest, reporter: Reporter) -> dict[str, Any]:
     """`{"experiment", "champion", "previous"}`, runs as paths; a run that is champion already stays so."""
     if (request.run is None) == (request.previous is None):
         raise UsageError("promote takes a RUN, or --previous EXPERIMENT", "name one of the two")
@@ -40,7 +40,7 @@ def promote(request: PromoteRequest, events: Events) -> dict[str, Any]:
                 experiment, Decision(how, why, run.run_id, facts={"previous": present and present.run_id})
             )
         else:
-            events.info(f"{run.label} is the champion already")
+            reporter.info(f"{run.label} is the champion already")
     return {
         "experiment": experiment.name,
         "champion": str(run.path),

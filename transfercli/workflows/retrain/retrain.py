@@ -14,7 +14,7 @@ from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.errors import DataError, GateError, Interrupted
 from transfercli.evaluation.statistics.promotion import Verdict, judge
 from transfercli.export.formats.registry import check_formats
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTING, Decision
 from transfercli.runs.folder import RunFolder
@@ -94,7 +94,7 @@ class Night:
         return Decision(word, reason, champion, fingerprint=self.subject.fingerprint, facts=facts)
 
 
-def retrain(request: RetrainRequest, events: Events) -> Result:
+def retrain(request: RetrainRequest, reporter: Reporter) -> Result:
     """The contract's result of `retrain`; raises `Rejected`, which carries it, where the challenger is not good enough.
 
     Every call that holds the lock leaves a line in the log of decisions, also one that ends in an error.
@@ -102,22 +102,22 @@ def retrain(request: RetrainRequest, events: Events) -> Result:
     loaded = load_resolved(request.config, request.overrides, "finetune", request.runs)
     check_tracking(loaded.config)
     experiment = request.runs / loaded.config.name
-    waiting = partial(events.progress, "waiting for the lock", 0, 1, "")
+    waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
     with loaded.placing(), experiment_lock(experiment, request.wait, waiting), failure_logged(experiment):
-        night = begin(request, loaded, experiment, events)
+        night = begin(request, loaded, experiment, reporter)
         decision = unchanged(night)
         night.notes.release(night.decided, anyway=decision is None)
         if decision is None:
-            night = with_drift(night, events)
-            decision = not_drifted(night) or contest(night, events)
+            night = with_drift(night, reporter)
+            decision = not_drifted(night) or contest(night, reporter)
         if decision.decision in PROMOTING:
             champions.enthrone(experiment, decision)
         else:
             decisions.append(experiment, decision)
     result = result_of(experiment, decision)
-    events.info(f"{decision.decision}: {decision.reason}")
-    run_hook(loaded.config.retrain.on_decision, result, events, allowed=request.hooks)
-    write_summary(request.summary, loaded.config.name, result, events)
+    reporter.info(f"{decision.decision}: {decision.reason}")
+    run_hook(loaded.config.retrain.on_decision, result, reporter, allowed=request.hooks)
+    write_summary(request.summary, loaded.config.name, result, reporter)
     if decision.decision == "rejected":
         raise Rejected(result)
     return result
@@ -126,12 +126,12 @@ def retrain(request: RetrainRequest, events: Events) -> Result:
 # -- the stages
 
 
-def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, events: Events) -> Night:
+def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, reporter: Reporter) -> Night:
     """Carry out what the last night decided, and read the images."""
     champion = champions.settle(experiment)
     if is_keras(loaded.config.data.train):
         prepare_backend(loaded.config)  # before its data sets are imported from Keras
-    notes = Withheld(events)
+    notes = Withheld(reporter)
     try:
         dataset = load_dataset(data_request(loaded.config, loaded.folder, experiment), notes)
     except Exception:
@@ -159,13 +159,13 @@ def _tried(night: Night) -> str:
     return f"on {last.time[:10]}" + (f", when the challenger was {last.decision}" if last.challenger else "")
 
 
-def with_drift(night: Night, events: Events) -> Night:
+def with_drift(night: Night, reporter: Reporter) -> Night:
     """The same night, which knows how far the images that came are from the champion's, where that counts."""
     from transfercli.workflows.data.drift import drift_since
 
     if night.champion is None or not night.drift_counts:
         return night
-    return replace(night, drift=drift_since(night.champion, night.dataset, night.loaded.folder, events))
+    return replace(night, drift=drift_since(night.champion, night.dataset, night.loaded.folder, reporter))
 
 
 def not_drifted(night: Night) -> Decision | None:
@@ -179,32 +179,32 @@ def not_drifted(night: Night) -> Decision | None:
     return None
 
 
-def contest(night: Night, events: Events) -> Decision:
+def contest(night: Night, reporter: Reporter) -> Decision:
     """Train a challenger, hold it against the champion, and say who goes on; exports come before the crown."""
     check_formats(tuple(night.config.export.formats))  # known now, not when it is trained and compared
-    challenger = train_challenger(night, events)
-    held = hold_contest(night.champion, challenger, events)
+    challenger = train_challenger(night, reporter)
+    held = hold_contest(night.champion, challenger, reporter)
     verdict = judge(held.comparison, held.failed, night.config.retrain.promote.min_gain)
     facts = {"changes": changes(night), **held.facts}
-    if verdict.decision in PROMOTING and (lost := export_failure(challenger, night, events)):
+    if verdict.decision in PROMOTING and (lost := export_failure(challenger, night, reporter)):
         verdict = Verdict("rejected", lost)
     decision = night.decision(verdict.decision, verdict.reason, **facts)
     crowned: dict[str, Any] = {"champion": challenger.run_id} if verdict.decision in PROMOTING else {}
     return replace(decision, challenger=challenger.run_id, **crowned)
 
 
-def train_challenger(night: Night, events: Events) -> RunFolder:
+def train_challenger(night: Night, reporter: Reporter) -> RunFolder:
     """A finished run: warm-started from the champion where both are built alike, else from what the config names."""
-    start = warm_start(night, events)
-    run_id = challenger_id(night.experiment, night.subject, start, night.decided, events)
+    start = warm_start(night, reporter)
+    run_id = challenger_id(night.experiment, night.subject, start, night.decided, reporter)
     overrides = (*night.request.overrides, *start)
     job = decide(TrainRequest("finetune", night.request.config, night.request.runs, overrides, run_id))
-    train_job(job, events, dataset=night.dataset)
-    events.when_forced(lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", AGAIN))
+    train_job(job, reporter, dataset=night.dataset)
+    reporter.when_forced(lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", AGAIN))
     return job.run
 
 
-def warm_start(night: Night, events: Events) -> tuple[str, ...]:
+def warm_start(night: Night, reporter: Reporter) -> tuple[str, ...]:
     """What is set so that training starts from the champion; nothing where it cannot, or is not to."""
     config, champion = night.config, night.champion
     if champion is None or config.retrain.start == "base":
@@ -212,7 +212,7 @@ def warm_start(night: Night, events: Events) -> tuple[str, ...]:
     ours, theirs = (_structure(one) for one in (config, read_run_config(champion)))
     unlike = [name for name in ours if ours[name] != theirs[name]]
     if unlike:
-        events.warn(f"the champion has another {' and '.join(unlike)}: the challenger starts from model.weights")
+        reporter.warning(f"the champion has another {' and '.join(unlike)}: the challenger starts from model.weights")
         return ()
     weights = f"model.weights={{run: {champion.label}}}"
     solved = config.transfer.strategy in ("linear_probe", "auto") and not changes(night).get("lost_classes")
@@ -240,12 +240,12 @@ def changes(night: Night) -> dict[str, Any]:
     return {**counts, "new_classes": new, "lost_classes": lost}
 
 
-def export_failure(challenger: RunFolder, night: Night, events: Events) -> str:
+def export_failure(challenger: RunFolder, night: Night, reporter: Reporter) -> str:
     """Export in the config's formats; why one was not equal to the run, or ""."""
     from transfercli.workflows.export.export import ExportCall, export_run
 
     try:
-        export_run(ExportCall(str(challenger.path), night.request.runs), events)
+        export_run(ExportCall(str(challenger.path), night.request.runs), reporter)
     except GateError as error:
         return error.message
     return ""

@@ -20,7 +20,7 @@ from transfercli.config.schema import ExperimentConfig, FileWeights
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import ArtefactError, Interrupted, TransferError, no_room
 from transfercli.redaction import hide_paths
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder, new_run_id, status_of
@@ -70,7 +70,7 @@ def _weights(config: ExperimentConfig, folder: Path, runs: Path) -> str:
 
 
 def challenger_id(
-    experiment: Path, subject: Subject, start: Sequence[str], decided: list[Decision], events: Events
+    experiment: Path, subject: Subject, start: Sequence[str], decided: list[Decision], reporter: Reporter
 ) -> str:
     """The id of the run for a subject and a start: of one that was begun and not decided about, or a new one.
 
@@ -82,10 +82,10 @@ def challenger_id(
     begun = [path.name for path in sorted(experiment.glob(f"*-{short}")) if RunFolder(path).record.is_file()]
     left = [name for name in begun if name not in over]
     for name in reversed(left):
-        damage = damage_of(RunFolder(experiment / name), events)
+        damage = damage_of(RunFolder(experiment / name), reporter)
         if not damage:
             return name
-        events.warn(f"{experiment.name}/{name} was begun and is damaged, so it is set aside: {damage}")
+        reporter.warning(f"{experiment.name}/{name} was begun and is damaged, so it is set aside: {damage}")
         decisions.append(experiment, _failed(experiment, f"set aside: {damage}", name))
     return unused_id(experiment, short, datetime.now(UTC))
 
@@ -100,7 +100,7 @@ def unused_id(experiment: Path, suffix: str, now: datetime) -> str:
     return run_id
 
 
-def damage_of(run: RunFolder, events: Events) -> str:
+def damage_of(run: RunFolder, reporter: Reporter) -> str:
     """Why a run can neither go on nor be compared; "" where it can, or has not finished an epoch yet."""
     from transfercli.training.checkpoints import Checkpoints
 
@@ -110,28 +110,28 @@ def damage_of(run: RunFolder, events: Events) -> str:
         if status_of(run) == "completed":
             checkpoints.load("best")
         elif checkpoints.exists():
-            checkpoints.newest(events)
+            checkpoints.newest(reporter)
     except ArtefactError as error:
         return hide_paths(error.message)
     return ""
 
 
-class Withheld(Events):
+class Withheld(Reporter):
     """Passes on what is told while images are read, but for warnings: those of yesterday are no news tonight."""
 
-    def __init__(self, events: Events) -> None:
-        self.events, self.texts = events, list[str]()
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter, self.texts = reporter, list[str]()
 
     def info(self, text: str) -> None:
-        self.events.info(text)
+        self.reporter.info(text)
 
-    def detail(self, text: str) -> None:
-        self.events.detail(text)
+    def debug(self, text: str) -> None:
+        self.reporter.debug(text)
 
     def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        self.events.progress(stage, done, total, unit)
+        self.reporter.progress(stage, done, total, unit)
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         self.texts.append(text)
 
     @property
@@ -142,7 +142,7 @@ class Withheld(Events):
     def release(self, decided: Sequence[Decision], *, anyway: bool) -> None:
         """Warn of it all, or for the log alone where it is what the last night warned of, unless `anyway`."""
         before = next((one.facts[WARNED] for one in reversed(decided) if WARNED in one.facts), None)
-        tell = self.events.warn if anyway or before != self.warned else self.events.detail
+        tell = self.reporter.warning if anyway or before != self.warned else self.reporter.debug
         for text in self.texts:
             tell(text)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from transfercli.errors import ArtefactError, BusyError, UsageError
 from transfercli.io import atomic
-from transfercli.reporting import Events, counted
+from transfercli.reporting import Reporter, counted
 from transfercli.runs.folder import RunFolder, all_runs, is_experiment, status_of
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.retention import Rule, bytes_of, kept_by_rule, needed
@@ -31,7 +31,7 @@ class PruneRequest:
     dry_run: bool = False
 
 
-def prune(request: PruneRequest, events: Events) -> dict[str, Any]:
+def prune(request: PruneRequest, reporter: Reporter) -> dict[str, Any]:
     """{"removed": [run], "kept": [{"run", "why"}], "bytes", "dry_run"}.
 
     The lock of every experiment that may lose runs is held meanwhile, so none of its runs can be going on. One that
@@ -52,9 +52,9 @@ def prune(request: PruneRequest, events: Events) -> dict[str, Any]:
         size = sum(bytes_of(run.path) for run in removed)
         if not request.dry_run:
             for number, run in enumerate(removed):
-                events.progress("prune", number, len(removed), "runs")
+                reporter.progress("prune", number, len(removed), "runs")
                 _remove(run)
-    events.info(f"{counted(len(removed), 'run')} {'would be ' * request.dry_run}removed, {len(kept)} kept")
+    reporter.info(f"{counted(len(removed), 'run')} {'would be ' * request.dry_run}removed, {len(kept)} kept")
     return {"removed": [str(run.path) for run in removed], "kept": kept, "bytes": size, "dry_run": request.dry_run}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.schema import ComputeConfig, ExperimentConfig
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.environment import differences, machine, versions
 from transfercli.runs.folder import read_record
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.job import Job
 
 
-def facts_of_rerun(config: ExperimentConfig, events: Events) -> dict[str, Any]:
+def facts_of_rerun(config: ExperimentConfig, reporter: Reporter) -> dict[str, Any]:
     """For the record of a new run: what its bits depend on, and why the same config may give others, which is told."""
     reasons = unrepeatable(config)
     for reason in reasons:
-        events.info(f"a rerun may end with other bits: {reason}")
+        reporter.info(f"a rerun may end with other bits: {reason}")
     return {"versions": versions(), "machine": _machine(config.compute), "rerun": _verdict(reasons)}
 
 
@@ -36,14 +36,14 @@ def unrepeatable(config: ExperimentConfig) -> list[str]:
     return reasons
 
 
-def tell_differences(job: Job, events: Events) -> None:
+def tell_differences(job: Job, reporter: Reporter) -> None:
     """Before a run goes on: warn of what is not as it was when the run began, and note it."""
     facts = read_record(job.run)
     found = differences(facts["versions"], versions())
     found += differences(facts.get("machine", {}), _machine(job.config.compute))
     if not found:
         return
-    events.warn(
+    reporter.warning(
         f"{job.run.label} goes on, but its result may differ in the last bits from one that was never stopped:"
         f" {'; '.join(found)}"
     )

@@ -11,7 +11,7 @@ from transfercli.config.loader import dump
 from transfercli.data.manifest import write_assignments, write_manifest, write_pixels
 from transfercli.errors import DataError, DiskError, Interrupted
 from transfercli.io import atomic
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import has_checkpoint, read_record, remove_results, splits_file, status_of
 from transfercli.workflows.train.reproducibility import facts_of_rerun, tell_differences
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.setup import Setup
 
 
-def begin_run(job: Job, setup: Setup, source: Source, report: Transplant | None, events: Events) -> None:
+def begin_run(job: Job, setup: Setup, source: Source, report: Transplant | None, reporter: Reporter) -> None:
     """Write what the run is before it trains; a run that goes on has it already and keeps it."""
     run, dataset = job.run, setup.dataset
     fresh = not run.record.exists()
@@ -39,20 +39,20 @@ def begin_run(job: Job, setup: Setup, source: Source, report: Transplant | None,
         write_assignments(splits_file(run.path.parent), dataset.assignments)
         if report is not None:
             atomic.write_json(run.transplant, report.as_json())
-    events.attach_log(run.log)
+    reporter.attach_log(run.log)
     if fresh:
-        _create_record(job, setup, source, events)
+        _create_record(job, setup, source, reporter)
     elif read_record(run)["data"]["fingerprint"] != fingerprint(dataset):
         raise DataError(
             f"the data changed since {run.label} started, so it cannot go on to the same result",
             "start a new run, or put the images back",
         )
     else:
-        tell_differences(job, events)
+        tell_differences(job, reporter)
         remove_results(run)
 
 
-def _create_record(job: Job, setup: Setup, source: Source, events: Events) -> None:
+def _create_record(job: Job, setup: Setup, source: Source, reporter: Reporter) -> None:
     import keras
 
     dataset = setup.dataset
@@ -68,15 +68,15 @@ def _create_record(job: Job, setup: Setup, source: Source, events: Events) -> No
         "phases": [asdict(phase) for phase in setup.plan.phases],
         "data": {"fingerprint": fingerprint(dataset), "images": {k: len(v) for k, v in dataset.splits.items()}},
         "cache": setup.cache_counts(),
-        **facts_of_rerun(job.config, events),
+        **facts_of_rerun(job.config, reporter),
     }
     record.create(job.run, facts)
 
 
 @contextmanager
-def told_how_to_go_on(job: Job, events: Events) -> Iterator[None]:
+def told_how_to_go_on(job: Job, reporter: Reporter) -> Iterator[None]:
     """A stop on request, and a disk that is full or fails, say what is kept and how to go on."""
-    events.when_forced(lambda signum: _stopped(job, signum))
+    reporter.when_forced(lambda signum: _stopped(job, signum))
     try:
         yield
     except Interrupted as stop:

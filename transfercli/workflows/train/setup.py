@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from transfercli.data.cache.images import cache_root, placed
 from transfercli.errors import ConfigError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import read_record
 from transfercli.workflows.model import batchnorm_trains, image_size
 from transfercli.workflows.train.training_data import class_weights, relabelled, sampled_weights, tell_classes
@@ -53,7 +53,7 @@ class Setup:
 
 
 def set_up(
-    job: Job, dataset: Dataset, classifier: Classifier, watch: Stopwatch, events: Events, *, trial: bool = False
+    job: Job, dataset: Dataset, classifier: Classifier, watch: Stopwatch, reporter: Reporter, *, trial: bool = False
 ) -> Setup:
     """Choose the phases, and wire data, cache, checkpoints and history to a trainer; nothing is written.
 
@@ -68,11 +68,11 @@ def set_up(
     from transfercli.transfer.dry_run import TrialStages
     from transfercli.transfer.stages import PhaseStages
 
-    features = feature_cache(job.config, job.folder, events)
+    features = feature_cache(job.config, job.folder, reporter)
     kind = TrialStages if trial else PhaseStages
-    stages = kind(classifier, training_for(job.config, dataset, classifier.labels, events), features, events)
+    stages = kind(classifier, training_for(job.config, dataset, classifier.labels, reporter), features, reporter)
     with watch("features"):  # what `auto` measures is part of what it takes, and its first step is the features'
-        plan = plan_for(job, stages, events)
+        plan = plan_for(job, stages, reporter)
     if any(phase.kind == "blend" for phase in plan.phases):
         stages.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, never_changing(classifier, plan))
@@ -85,7 +85,7 @@ def set_up(
         history.append(job.run.metrics, progress.line)
 
     targets = stages.training.validation.targets
-    trainer = Trainer(classifier, _timed(stages, watch), targets, plan, events, keep)
+    trainer = Trainer(classifier, _timed(stages, watch), targets, plan, reporter, keep)
     return Setup(dataset, classifier, plan, stages, trainer, checkpoints, features)
 
 
@@ -97,7 +97,7 @@ def _timed(stages: PhaseStages, watch: Stopwatch) -> Stages:
     return stage_of
 
 
-def plan_for(job: Job, stages: PhaseStages, events: Events) -> Plan:
+def plan_for(job: Job, stages: PhaseStages, reporter: Reporter) -> Plan:
     """The phases of the config's strategy on this base, or those that the run that goes on has recorded.
 
     A name that is no layer of the base is a `ConfigError`.
@@ -117,7 +117,7 @@ def plan_for(job: Job, stages: PhaseStages, events: Events) -> Plan:
         measured = measure(stages, config.transfer.budget) if needs_measuring(config) else None
         phases = phases_of(config, tuple(classifier.stages), measured)
         if measured:
-            events.info(why(measured, phases))
+            reporter.info(why(measured, phases))
     for number, phase in enumerate(phases):
         try:
             trainable_from(classifier, phase.unfreeze)
@@ -128,7 +128,7 @@ def plan_for(job: Job, stages: PhaseStages, events: Events) -> Plan:
     return Plan(tuple(phases), config.training, config.seed, precision, learns)
 
 
-def feature_cache(config: ExperimentConfig, folder: Path, events: Events) -> FeatureCache | None:
+def feature_cache(config: ExperimentConfig, folder: Path, reporter: Reporter) -> FeatureCache | None:
     """The cache of features that a config asks for; None where it is off.
 
     folder: the one that the relative paths of the config start from.
@@ -140,10 +140,10 @@ def feature_cache(config: ExperimentConfig, folder: Path, events: Events) -> Fea
     if compute.cache == "off":
         return None
     pixels = Geometry(*image_size(config), config.data.resize).name
-    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, events)
+    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter)
 
 
-def training_for(config: ExperimentConfig, dataset: Dataset, labels: tuple[str, ...], events: Events) -> Training:
+def training_for(config: ExperimentConfig, dataset: Dataset, labels: tuple[str, ...], reporter: Reporter) -> Training:
     """What all phases have in common, with the class weights and the order of batches that the config asks for."""
     from transfercli.data.batching.augment import build
     from transfercli.data.batching.batches import SAMPLINGS
@@ -152,7 +152,7 @@ def training_for(config: ExperimentConfig, dataset: Dataset, labels: tuple[str, 
 
     training, validation = (relabelled(dataset.splits[side], labels) for side in ("train", "validation"))
     weights = class_weights(config.training.class_weights, training)
-    tell_classes(training, weights, config.training.sampling, events)
+    tell_classes(training, weights, config.training.sampling, reporter)
 
     def make_batches(source: Source, augment: Augment | None) -> Batches:
         kind, size = SAMPLINGS[config.training.sampling], config.data.batch_size
@@ -172,18 +172,18 @@ def training_for(config: ExperimentConfig, dataset: Dataset, labels: tuple[str, 
     )
 
 
-def warn_of_frozen_noise(setup: Setup, report: Transplant | None, events: Events) -> None:
+def warn_of_frozen_noise(setup: Setup, report: Transplant | None, reporter: Reporter) -> None:
     """A frozen layer with random weights is nearly always a mistake; say so, and let it be."""
     from transfercli.training.frozen import trained_layers
 
     trained = trained_layers(setup.classifier, setup.plan)
     if report is None:
         if not trained:
-            events.warn("the base has random weights and no phase trains it: its features know nothing")
+            reporter.warning("the base has random weights and no phase trains it: its features know nothing")
         return
     noise = [layer for layer in report.fresh_layers if layer not in trained]
     if noise:
-        events.warn(
+        reporter.warning(
             f"{', '.join(noise)}: not copied, and no phase trains what stays random there"
             " (unfreeze it, match the source's channels and sizes, or copy more with model.weights.until)"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from transfercli.errors import Interrupted, UsageError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, read_record
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def check_tracking(config: ExperimentConfig) -> None:
 
 
 @contextmanager
-def tracked(job: Job, setup: Setup, events: Events) -> Iterator[None]:
+def tracked(job: Job, setup: Setup, reporter: Reporter) -> Iterator[None]:
     """Inside the block, every epoch that is kept is told; at its end, how the training ended."""
-    sinks = _sinks(job, setup, events)
+    sinks = _sinks(job, setup, reporter)
     keep: Keep = setup.trainer.keep
 
     def keep_and_tell(progress: Progress, checkpoint: Any, is_best: bool) -> None:
@@ -60,11 +60,11 @@ def tracked(job: Job, setup: Setup, events: Events) -> Iterator[None]:
             sink.end(status)
 
 
-def _sinks(job: Job, setup: Setup, events: Events) -> list[Sink]:
+def _sinks(job: Job, setup: Setup, reporter: Reporter) -> list[Sink]:
     from transfercli.training.tracking.tensorboard import TensorBoard
 
     sinks: list[Sink] = [TensorBoard(job.run, setup.classifier)] if job.config.tracking.tensorboard else []
-    if (store := _store(job.run, job.config, job.folder, events)) is not None:
+    if (store := _store(job.run, job.config, job.folder, reporter)) is not None:
         facts = read_record(job.run)
         tags = {"workflow": job.command, "git_commit": facts.get("git_commit"), "parent": facts.get("parent")}
         store.begin(job.config.model_dump(mode="json"), {key: str(value) for key, value in tags.items() if value})
@@ -72,17 +72,17 @@ def _sinks(job: Job, setup: Setup, events: Events) -> list[Sink]:
     return sinks
 
 
-def _store(run: RunFolder, config: ExperimentConfig, folder: Path, events: Events) -> Any:
+def _store(run: RunFolder, config: ExperimentConfig, folder: Path, reporter: Reporter) -> Any:
     """The run in the MLflow store that the config names; None where it names none."""
     from transfercli.training.tracking.mlflow_store import MlflowRun, check_installed, store_address
 
     if config.tracking.mlflow is None:
         return None
     check_installed()
-    return MlflowRun(store_address(config.tracking.mlflow, folder), run, events)
+    return MlflowRun(store_address(config.tracking.mlflow, folder), run, reporter)
 
 
-def track_evaluation(trained: TrainedRun, place: Path, evaluation: Evaluation, events: Events) -> None:
+def track_evaluation(trained: TrainedRun, place: Path, evaluation: Evaluation, reporter: Reporter) -> None:
     """Tell of an evaluation whose files are in `place`. It is done: what cannot be told is a warning."""
     from transfercli.training.tracking.tensorboard import write_evaluation
 
@@ -92,9 +92,9 @@ def track_evaluation(trained: TrainedRun, place: Path, evaluation: Evaluation, e
     if config.tracking.tensorboard:
         write_evaluation(run, place.name, evaluation.metrics, matrix.read_bytes(), step)
     try:
-        store = _store(run, config, trained.folder, events)
+        store = _store(run, config, trained.folder, reporter)
     except UsageError as error:
-        events.warn(f"{error.message}; {error.hint}")
+        reporter.warning(f"{error.message}; {error.hint}")
         return
     if store is not None:
         store.metrics({f"{place.name}_{name}": value for name, value in evaluation.metrics.items()}, step)

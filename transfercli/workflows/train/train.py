@@ -11,7 +11,7 @@ from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.table_columns import config_columns, write_columns
 from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, point_latest, read_record, status_of
 from transfercli.runs.lock import experiment_lock
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 Result = dict[str, Any]
 
 
-def train(request: TrainRequest, events: Events) -> Result:
+def train(request: TrainRequest, reporter: Reporter) -> Result:
     """Train, or go on training, what the config describes; the contract's result of `pretrain` and `finetune`.
 
     Nothing is written before the config and the data are known to be good.
     """
     job = decide(request)
-    waiting = partial(events.progress, "waiting for the lock", 0, 1, "")
+    waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
     with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
-        return train_job(job, events, trial=request.dry_run)
+        return train_job(job, reporter, trial=request.dry_run)
 
 
-def train_job(job: Job, events: Events, *, dataset: Dataset | None = None, trial: bool = False) -> Result:
+def train_job(job: Job, reporter: Reporter, *, dataset: Dataset | None = None, trial: bool = False) -> Result:
     """The same for a job that is decided, while its experiment's lock is held.
 
     dataset: of the job, where it has been read already; trial: only estimate.
@@ -49,36 +49,36 @@ def train_job(job: Job, events: Events, *, dataset: Dataset | None = None, trial
     watch = Stopwatch()
     check_tracking(job.config)
     if job.overruled:
-        events.warn(job.overruled)
-    with told_how_to_go_on(job, events):
+        reporter.warning(job.overruled)
+    with told_how_to_go_on(job, reporter):
         finished = finished_result(job)
         if finished is not None:
-            events.info(f"{job.run.label} is complete already; this is its result")
+            reporter.info(f"{job.run.label} is complete already; this is its result")
             return finished
         source = find_source(job.config, job.runs, recorded_parent(job))
-        check_weights(job.config, job.folder, events)
+        check_weights(job.config, job.folder, reporter)
         if is_keras(job.config.data.train):
             prepare_backend(job.config)  # before its data sets are imported from Keras
         with watch("ingest"):
-            dataset = dataset or read_data(job, events)
+            dataset = dataset or read_data(job, reporter)
         labels = labels_for(job.config, source, dataset.labels)
         from_config(job.config.evaluation.gates, labels)  # known now, not when it is trained and evaluated
         sliced = table_slices(job.config.evaluation.slices)
         columns = config_columns(job.config.data, job.folder, sliced)
         prepare_backend(job.config)
-        classifier, report = new_classifier(job.config, source, labels, job.folder, events)
-        setup = set_up(job, dataset, classifier, watch, events, trial=trial)
-        warn_of_frozen_noise(setup, report, events)
+        classifier, report = new_classifier(job.config, source, labels, job.folder, reporter)
+        setup = set_up(job, dataset, classifier, watch, reporter, trial=trial)
+        warn_of_frozen_noise(setup, report, reporter)
         leave_room(job, setup)
         if trial:
             return estimate(setup)
-        begin_run(job, setup, source, report, events)
+        begin_run(job, setup, source, report, reporter)
         if columns:
             write_columns(job.run.slices, columns, sliced)
-        with record.status_kept(job.run), tracked(job, setup, events):
+        with record.status_kept(job.run), tracked(job, setup, reporter):
             draw_batch(job.run.batch, setup.stages.whole().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
-                train_epochs(job, setup, events)
+                train_epochs(job, setup, reporter)
             return finish(job, setup, watch)
 
 
@@ -105,8 +105,8 @@ def result_of(run: RunFolder) -> Result:
     }
 
 
-def read_data(job: Job, events: Events) -> Dataset:
-    return load_dataset(data_request(job.config, job.folder, job.run.path.parent), events)
+def read_data(job: Job, reporter: Reporter) -> Dataset:
+    return load_dataset(data_request(job.config, job.folder, job.run.path.parent), reporter)
 
 
 def prepare_backend(config: ExperimentConfig) -> None:
@@ -115,16 +115,16 @@ def prepare_backend(config: ExperimentConfig) -> None:
     prepare(config.compute, config.seed)
 
 
-def train_epochs(job: Job, setup: Setup, events: Events) -> None:
+def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
     """Train to the end of the plan, from the last whole epoch where there is one."""
     from transfercli.training import history
 
     checkpoints, trainer = setup.checkpoints, setup.trainer
     if checkpoints.exists():
-        last, best = checkpoints.newest(events)
+        last, best = checkpoints.newest(reporter)
         history.rewind(job.run.metrics, last.progress["line"])
         trainer.resume(last, best)
-        events.info(f"going on after epoch {last.progress['epoch']} of {setup.plan.epochs}")
+        reporter.info(f"going on after epoch {last.progress['epoch']} of {setup.plan.epochs}")
     else:
         history.rewind(job.run.metrics, None)
     trainer.run()

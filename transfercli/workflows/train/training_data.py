@@ -15,7 +15,7 @@ from transfercli.data.dataset import Dataset, Split
 from transfercli.data.load import DataRequest
 from transfercli.data.manifest import read_assignments
 from transfercli.errors import ConfigError
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import splits_file
 from transfercli.workflows.model import image_size
 
@@ -71,7 +71,7 @@ def sampled_weights(weights: np.ndarray | None, sampling: str, split: Split) -> 
     return equal if weights is None else weights * equal
 
 
-def tell_classes(split: Split, weights: np.ndarray | None, sampling: str, events: Events) -> None:
+def tell_classes(split: Split, weights: np.ndarray | None, sampling: str, reporter: Reporter) -> None:
     """Say once how many images each class trains on, and what they weigh; where there are many, the extremes."""
     counts = split.counts()
     said = [
@@ -83,9 +83,9 @@ def tell_classes(split: Split, weights: np.ndarray | None, sampling: str, events
         half = TOLD // 2
         kept = [said[index] for index in order[:half]], [said[index] for index in order[-half:]]
         said = [*kept[0], f"… {len(order) - 2 * half} more …", *kept[1]]
-    events.info(f"training images: {', '.join(said)}" + ("; classes are drawn equally" * (sampling == "balanced")))
+    reporter.info(f"training images: {', '.join(said)}" + ("; classes are drawn equally" * (sampling == "balanced")))
     if weights is not None and sampling == "balanced":
-        events.warn("sampling: balanced and class_weights both favour rare classes; one of them is enough")
+        reporter.warning("sampling: balanced and class_weights both favour rare classes; one of them is enough")
 
 
 def draw_batch(path: Path, batches: Batches, labels: tuple[str, ...], *, grey: bool) -> None:
