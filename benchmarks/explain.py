@@ -14,8 +14,9 @@ import numpy as np
 from transfercli.config.schema import HeadConfig
 from transfercli.evaluation.explain.attribution import explain
 from transfercli.evaluation.predictions import Predictions
+from transfercli.models.architecture import Architecture
 from transfercli.models.bases import BASES
-from transfercli.models.classifier import Architecture, build_classifier
+from transfercli.models.classifier import build_classifier
 from transfercli.models.forward import forward, probabilities
 from transfercli.reporting import Reporter
 

@@ -40,8 +40,8 @@ from PIL import Image
 
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.dataset import Dataset
-from transfercli.data.ingest import usable_cores
 from transfercli.data.load import DataRequest, load_dataset
+from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 
 SIZE = 224

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from transfercli.errors import Interrupted
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 image`, `2 images`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 class Reporter:
     """The silent listener; the base of all others."""
 

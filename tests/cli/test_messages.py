@@ -11,10 +11,9 @@ from transfercli.cli.commands import train
 from transfercli.cli.runner import error_object, exit_code, message_of
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.ui.console import Console, LiveConsole
-from transfercli.cli.ui.formatting import duration, printable
 from transfercli.cli.ui.tables import print_table
 from transfercli.errors import BusyError, DataError, Interrupted, TransferError
-from transfercli.reporting import counted
+from transfercli.text import counted, duration, printable
 
 
 def test_control_characters_of_a_name_do_not_reach_the_terminal() -> None:
@@ -30,7 +29,7 @@ def test_the_log_has_what_stderr_had_before_it_existed_and_no_absolute_path(tmp_
     console = Console(StopRequest())
     console.info("read /somewhere/private/images")
     console.attach_log(tmp_path / "log.txt")
-    console.warn("later")
+    console.warning("later")
     assert (tmp_path / "log.txt").read_text() == "read …/images\nwarning: later\n"
     assert capsys.readouterr().err == "read /somewhere/private/images\nwarning: later\n"
 
@@ -38,7 +37,7 @@ def test_the_log_has_what_stderr_had_before_it_existed_and_no_absolute_path(tmp_
 def test_quiet_keeps_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(StopRequest(), quiet=True)
     console.info("not heard")
-    console.warn("heard")
+    console.warning("heard")
     assert capsys.readouterr().err == "warning: heard\n"
 
 

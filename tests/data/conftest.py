@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.dataset import Dataset
-from transfercli.data.decoding.decode import Geometry
+from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import DataRequest, load_dataset
 from transfercli.data.splitting.assignments import Assignments

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from transfercli.config.schema import ComputeConfig, DataConfig
-from transfercli.data.decoding.decode import Geometry, decode_file
+from transfercli.data.decoding.decode import decode_file
+from transfercli.data.image import Geometry
 from transfercli.data.load import DataRequest, Examination, examine_dataset
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, hidden
 from transfercli.reporting import Reporter
@@ -184,11 +185,11 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data import ingest
 from transfercli.data.load import DataRequest, load_dataset
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 ingest.SMALL_PASS_SECONDS = 0.0 if sys.argv[3] == "workers" else 1e9
 config = DataConfig(train="images", max_bad_fraction=1.0)
 compute = ComputeConfig(threads=2, cache_dir=str(folder / "cache"))
-found = load_dataset(DataRequest(config, folder, (16, 16), compute), Events())
+found = load_dataset(DataRequest(config, folder, (16, 16), compute), Reporter())
 pixels = {}
 for split in found.splits.values():
     for number, path in enumerate(split.paths):

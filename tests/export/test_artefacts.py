@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfercli.data.decoding.decode import Geometry, decode_file
+from transfercli.data.decoding.decode import decode_file
+from transfercli.data.image import Geometry
 from transfercli.export.spec import ExportSpec
 
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from tests.export.kinds import KINDS, turned
-from transfercli.data.decoding.decode import Geometry, decode_file
+from transfercli.data.decoding.decode import decode_file
+from transfercli.data.image import Geometry
 from transfercli.export.spec import ExportSpec
 
 SIZE = (48, 32)

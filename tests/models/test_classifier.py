@@ -14,7 +14,8 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype("uint8
 
 
 def build(base: str = "small_cnn", labels: tuple[str, ...] = LABELS, channels: int = 3, **head):
-    from transfercli.models.classifier import Architecture, build_classifier
+    from transfercli.models.architecture import Architecture
+    from transfercli.models.classifier import build_classifier
 
     return build_classifier(Architecture(base, (32, 32), channels, HeadConfig(**head), labels))
 
@@ -89,7 +90,7 @@ def test_a_stage_that_is_closed_by_its_last_layer_contains_what_leads_to_it() ->
     ],
 )
 def test_freezing_by_stage_layer_and_count(unfreeze, trained) -> None:
-    from transfercli.models.classifier import freeze_below
+    from transfercli.models.freezing import freeze_below
 
     model = build()
     freeze_below(model, unfreeze)
@@ -99,7 +100,7 @@ def test_freezing_by_stage_layer_and_count(unfreeze, trained) -> None:
 
 
 def test_an_unknown_stage_names_the_nearest() -> None:
-    from transfercli.models.classifier import freeze_below
+    from transfercli.models.freezing import freeze_below
 
     with pytest.raises(ConfigError, match="did you mean 'conv3'"):
         freeze_below(build(), "conv33")

@@ -17,7 +17,8 @@ SLOW = [name for name in BASES if name not in FAST and name not in {large.lower(
 def built(base: str, side: int = 0, classes: int = 3, **head):
     import keras
 
-    from transfercli.models.classifier import Architecture, build_classifier
+    from transfercli.models.architecture import Architecture
+    from transfercli.models.classifier import build_classifier
 
     keras.utils.set_random_seed(0)
     side = side or max(32, BASES[base].minimum)

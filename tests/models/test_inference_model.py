@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import HeadConfig
-from transfercli.models.classifier import Architecture, build_classifier
+from transfercli.models.architecture import Architecture
+from transfercli.models.classifier import build_classifier
 from transfercli.models.forward import probabilities
 from transfercli.models.inference_model import TRAINING_ONLY, deployed
 

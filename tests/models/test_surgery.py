@@ -14,7 +14,8 @@ BASES = [pytest.param(base, marks=[pytest.mark.slow] * (base in HEAVY)) for base
 
 
 def built(base: str, **head):
-    from transfercli.models.classifier import Architecture, build_classifier
+    from transfercli.models.architecture import Architecture
+    from transfercli.models.classifier import build_classifier
 
     size = SIZES[base]
     return build_classifier(Architecture(base, (size, size), 3, HeadConfig(**head), ("a", "b", "c")))
@@ -39,7 +40,7 @@ def test_what_is_below_and_above_a_cut_is_the_whole_classifier(base: str) -> Non
 
 @pytest.mark.parametrize("base", BASES)
 def test_no_layer_that_trains_is_below_the_cut(base: str) -> None:
-    from transfercli.models.classifier import freeze_below
+    from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
 
     classifier = built(base)
@@ -75,7 +76,7 @@ def test_nothing_is_cut_where_everything_trains() -> None:
 def test_training_above_a_cut_trains_the_classifier() -> None:
     import keras
 
-    from transfercli.models.classifier import freeze_below
+    from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
     from transfercli.transfer.stages import upper_model
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.runs.folder import RUN_ID, check_run_id, find_run, find_unfinished, new_run_id
+from transfercli.runs.folder import RUN_ID, check_run_id, new_run_id
+from transfercli.runs.lookup import find_run, find_unfinished
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import ArtefactError
+from transfercli.io.bounded import MAX_JSON, read_json
 from transfercli.runs import untrusted
-from transfercli.runs.folder import RunFolder, find_run, find_unfinished, is_label, read_record
-from transfercli.runs.untrusted import check_closed, read_json
+from transfercli.runs.folder import RunFolder, read_record
+from transfercli.runs.lookup import find_run, find_unfinished, is_label
+from transfercli.runs.untrusted import check_closed
 
 FACTS = {
     "status": "completed",
@@ -100,7 +102,7 @@ def test_labels_are_two_names(text: str, fits: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"{", b'{"a": NaN}', b"[" * 100_000, b"9" * 5000, b"\xff", b'"' + b"x" * untrusted.MAX_JSON + b'"']
+    "content", [b"{", b'{"a": NaN}', b"[" * 100_000, b"9" * 5000, b"\xff", b'"' + b"x" * MAX_JSON + b'"']
 )
 def test_json_that_is_damaged_or_without_bounds_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(content)

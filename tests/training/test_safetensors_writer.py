@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from transfercli.models.weights.files import file_sha256
+from transfercli.io.checksum import file_sha256
 from transfercli.models.weights.safetensors_reader import read_safetensors
 from transfercli.training.safetensors_writer import tensors_sha256, write_tensors
 

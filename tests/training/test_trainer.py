@@ -24,10 +24,11 @@ LABELS = tuple("01234")
 
 def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision="float32", **training):
     from transfercli.data.batching.batches import ArraySource, Batches
-    from transfercli.models.classifier import Architecture, build_classifier
+    from transfercli.models.architecture import Architecture
+    from transfercli.models.classifier import build_classifier
     from transfercli.training.backend import prepare
+    from transfercli.training.phases import Stage
     from transfercli.training.progress import Plan
-    from transfercli.training.stage import Stage
     from transfercli.training.trainer import Trainer
 
     prepare(ComputeConfig(), 0)

@@ -32,7 +32,8 @@ class World:
         import keras
 
         from transfercli.config.schema import HeadConfig
-        from transfercli.models.classifier import Architecture, build_classifier
+        from transfercli.models.architecture import Architecture
+        from transfercli.models.classifier import build_classifier
 
         keras.utils.set_random_seed(1)
         return build_classifier(Architecture(base, (32, 32), 3, HeadConfig(**head), LABELS))
@@ -50,11 +51,12 @@ class World:
         from transfercli.data.batching.batches import Batches
         from transfercli.reporting import Reporter
         from transfercli.transfer.features.features import FeatureCache
-        from transfercli.transfer.stages import PhaseStages, Training
+        from transfercli.transfer.stages import PhaseStages
+        from transfercli.transfer.training_inputs import TrainingInputs
 
         training, validation = self.split(0, 90), self.split(90, 120)
         augmentation = AugmentationConfig(**changes.pop("augmentation", {}))
-        common = Training(
+        common = TrainingInputs(
             training,
             validation,
             lambda source, augment: Batches(source, training.targets, 32, seed=0, augment=augment),

@@ -14,7 +14,8 @@ OLD, NEW = ("a", "b", "c"), ("c", "x", "a")
 def build(labels: tuple[str, ...] = OLD, channels: int = 3, base: str = "small_cnn", **head):
     import keras
 
-    from transfercli.models.classifier import Architecture, build_classifier
+    from transfercli.models.architecture import Architecture
+    from transfercli.models.classifier import build_classifier
 
     keras.utils.set_random_seed(hash((labels, channels)) % 1000)
     return build_classifier(Architecture(base, (32, 32), channels, HeadConfig(**head), labels))

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from transfercli.data.load import load_folder_split
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import find_run
+from transfercli.runs.lookup import find_run
 from transfercli.runs.record import config_folder
 from transfercli.workflows.evaluate.evaluate import read_split, reading_for
 from transfercli.workflows.evaluate.inference import split_logits

@@ -20,8 +20,9 @@ from transfercli.evaluation.predictions import Predictions
 from transfercli.reporting import Reporter
 from transfercli.runs import decisions
 from transfercli.runs.decisions import Decision
-from transfercli.runs.folder import find_run
-from transfercli.workflows.compare.compare import CompareRequest, compare_runs
+from transfercli.runs.lookup import find_run
+from transfercli.workflows.compare.compare import compare_runs
+from transfercli.workflows.compare.comparison import CompareRequest
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.evaluate.provenance import recorded
 from transfercli.workflows.lineage import ancestors

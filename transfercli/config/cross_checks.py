@@ -11,6 +11,7 @@ from transfercli.config.error_messages import at, mark_of, shown
 from transfercli.config.locations import Document, KeyPath, Problem
 from transfercli.config.schema import DataConfig
 from transfercli.config.types import bound_of, is_gate
+from transfercli.text import did_you_mean
 
 Found = Iterator[tuple[KeyPath, str]]
 
@@ -119,10 +120,9 @@ def _gates(data: Any) -> Found:
         of_one_class = PER_CLASS.fullmatch(name)
         row = metrics.get(f"macro_{of_one_class[1]}" if of_one_class else name)
         if row is None:
-            near = registries.nearest(name, names)
-            guess = f"; did you mean {near}?" if near else ""
+            guess = did_you_mean(name, names, written=str)
             listed = f"{', '.join(names)}, recall[LABEL], precision[LABEL], f1[LABEL]"
-            yield ("evaluation", "gates", name), f"is not a known metric; allowed: {listed}{guess}"
+            yield ("evaluation", "gates", name), f"is not a known metric; allowed: {listed}{guess and f'; {guess}'}"
         elif is_gate(gate) and bound_of(gate) not in row.bounds:
             yield (
                 ("evaluation", "gates", name),

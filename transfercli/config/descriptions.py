@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from transfercli.config import registries
 from transfercli.config.types import Allowed, Row
+from transfercli.text import first_of
 
 SHOWN = 12
 BOUNDS = (
@@ -128,4 +129,4 @@ def _plain(number: float) -> str:
 def _listed(names: tuple[str, ...]) -> str:
     if len(names) <= SHOWN:
         return ", ".join(names)
-    return f"{', '.join(names[: SHOWN - 4])} and {len(names) - SHOWN + 4} more (transfercli config schema lists them)"
+    return f"{first_of(names, SHOWN - 4)} (transfercli config schema lists them)"

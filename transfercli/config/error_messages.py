@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 
 from transfercli.config import descriptions, strict_yaml
 from transfercli.config.locations import KeyPath, Mark, Place, Problem
-from transfercli.config.registries import nearest
 from transfercli.config.schema import ExperimentConfig
+from transfercli.text import nearest
 
 RANGE = re.compile(r"(greater|less)_than|too_(short|long)")
 MEANT = {"yes": "true", "on": "true", "no": "false", "off": "false"}

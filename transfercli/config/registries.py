@@ -6,7 +6,6 @@ only inside a row. Asking late keeps `config` at the bottom of the house, and ea
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from typing import Any
 
@@ -32,13 +31,3 @@ def rows(table: str) -> Any:
 def names(table: str) -> tuple[str, ...]:
     """The row names of `table`, in the table's order."""
     return tuple(rows(table))
-
-
-def nearest(name: str, allowed: tuple[str, ...]) -> str | None:
-    """The allowed name a user most likely meant, or None; capitals do not count."""
-    folded = {word.casefold(): word for word in reversed(allowed)}
-    short = name.casefold()
-    if len(short) >= 3 and (longer := [word for word in folded if word.startswith(short)]):
-        return folded[longer[-1]]
-    found = difflib.get_close_matches(name[:100].casefold(), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else None

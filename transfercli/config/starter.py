@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from transfercli.config import registries
 from transfercli.config.dump import quoted
 from transfercli.config.types import NAME
+from transfercli.text import first_of
 
 SMALL = 48
 STEP = 32
@@ -111,7 +112,7 @@ def _opening(survey: Survey, known: bool, file: str) -> str:
 
 
 def _listed(labels: list[str]) -> str:
-    return ", ".join(labels[:10]) + (f" and {len(labels) - 10} more" if len(labels) > 10 else "")
+    return first_of(labels, 10)
 
 
 def _one_line(text: str) -> str:

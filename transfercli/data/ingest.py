@@ -14,12 +14,14 @@ from transfercli.data.cache.in_memory import Scratch
 from transfercli.data.cache.index import Entry, FileState
 from transfercli.data.cache.stored_images import StoredImages
 from transfercli.data.dataset import CacheCounts
-from transfercli.data.decoding.decode import Decoded, Geometry, array_sha256, decode_file, resize_array
+from transfercli.data.decoding.decode import array_sha256, decode_file, resize_array
 from transfercli.data.decoding.pool import decode_files
 from transfercli.data.decoding.worker_client import WorkersUnavailableError
+from transfercli.data.image import Decoded, Geometry
 from transfercli.data.sources.folders import Item
 from transfercli.data.sources.keras_datasets import Arrays
 from transfercli.errors import ConfigError
+from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 
 # What reading costs in one process, roughly (28x28 PNGs; 12-megapixel JPEGs), against about half a second that
@@ -159,12 +161,6 @@ def _state(file: str) -> FileState | None:
     except (OSError, ValueError):
         return None
     return file, info.st_size, info.st_mtime_ns
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _open_store(reading: Reading, total: int) -> Store:

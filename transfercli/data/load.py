@@ -13,7 +13,7 @@ import numpy as np
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.cache.images import placed
 from transfercli.data.dataset import Dataset, Record, Split
-from transfercli.data.decoding.decode import Geometry
+from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folders import FROM_HERE, Item, absolute, must_exist
@@ -32,7 +32,8 @@ from transfercli.data.validation import (
     warn_of_several_labels,
 )
 from transfercli.errors import DataError
-from transfercli.reporting import Reporter, counted
+from transfercli.reporting import Reporter
+from transfercli.text import counted
 
 T = TypeVar("T")
 _LISTED = 5

@@ -18,7 +18,7 @@ from PIL import Image
 
 from transfercli.errors import UsageError
 from transfercli.io.atomic import room_errors
-from transfercli.reporting import counted
+from transfercli.text import counted
 
 SAMPLES: dict[str, tuple[int, ...]] = {
     "digits": tuple(range(10)),

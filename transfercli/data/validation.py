@@ -11,11 +11,12 @@ import numpy as np
 
 from transfercli.data.cache.index import Entry
 from transfercli.data.dataset import Record, Split
-from transfercli.data.decoding.decode import Decoded, decode_file, resize_array
+from transfercli.data.decoding.decode import decode_file, resize_array
+from transfercli.data.image import Decoded
 from transfercli.data.ingest import Ingest, Reading
 from transfercli.data.sources.listing import Listing
 from transfercli.errors import DataError
-from transfercli.reporting import counted
+from transfercli.text import counted
 
 _LISTED = 5
 

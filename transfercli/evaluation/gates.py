@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transfercli.config.registries import nearest
 from transfercli.errors import ConfigError, TransferError, UsageError
 from transfercli.evaluation.metrics.confusion import PER_CLASS
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.statistics.intervals import Interval
+from transfercli.text import did_you_mean, first_of
 
 # What a gate is held against: the metric's value, or the end of its interval that is nearer to failing.
 GATE_ON = ("point", "lower")
@@ -116,7 +116,5 @@ def _gate(metric: str, op: str, bound: str, labels: Sequence[str] | None, error:
 
 
 def _unknown(what: str, name: str, allowed: tuple[str, ...]) -> str:
-    near = nearest(name, allowed)
-    guess = f"; did you mean {near!r}?" if near else ""
-    shown = ", ".join(allowed[:20]) + (f" and {len(allowed) - 20} more" if len(allowed) > 20 else "")
-    return f"{name!r} is not a known {what}: allowed are {shown}{guess}"
+    guess = did_you_mean(name, allowed)
+    return f"{name!r} is not a known {what}: allowed are {first_of(allowed, 20)}{guess and f'; {guess}'}"

@@ -17,8 +17,8 @@ from transfercli.export.spec import EXPORTED, ExportSpec, Writing
 from transfercli.export.verify.checksums import SEAL, seal_of
 from transfercli.export.verify.parity import Answer, Question, ask
 from transfercli.io import atomic
+from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
-from transfercli.runs.untrusted import read_json
 
 DROP, DROPPED_IMAGES = 0.01, 2
 ROUNDING = 1e-9  # a difference of two shares of the same images

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.data.decoding.decode import RESIZES, Geometry
+from transfercli.data.image import RESIZES, Geometry
 from transfercli.errors import ArtefactError
 
 if TYPE_CHECKING:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
 from keras import layers, ops
 
-from transfercli.config.registries import nearest
 from transfercli.config.schema import HeadConfig
 from transfercli.errors import ConfigError
+from transfercli.models.architecture import Architecture
 from transfercli.models.bases import BASES, stages_of
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.preprocessing import preprocess
@@ -36,21 +35,6 @@ class Classifier:
     def stages(self) -> dict[str, list[str]]:
         """Stage name -> names of its base layers, from the input to the top."""
         return stages_of(BASES[self.name], [layer.name for layer in self.base.layers])
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What a classifier is built from.
-
-    batchnorm_trains: BatchNorm of layers that train learns its statistics, as it must where a base starts fresh.
-    """
-
-    base: str
-    image_size: tuple[int, int]
-    channels: int
-    head: HeadConfig
-    labels: tuple[str, ...]
-    batchnorm_trains: bool = False
 
 
 def build_base(name: str, image_size: tuple[int, int], channels: int, weights: str | None = None) -> keras.Model:
@@ -128,47 +112,3 @@ def probabilities_of(logits: keras.KerasTensor) -> keras.KerasTensor:
     if logits.shape[-1] != 1:
         return layers.Softmax(dtype="float32", name="probabilities")(logits)
     return layers.Concatenate(dtype="float32", name="probabilities")([ops.sigmoid(-logits), ops.sigmoid(logits)])
-
-
-def trainable_from(classifier: Classifier, unfreeze: int | str) -> list[str]:
-    """Names of the base layers that train under `unfreeze`: none, all, a stage, a layer, or a number from the top.
-
-    Everything from the first such layer up to the head trains. Raises `ConfigError` for a name that is none of these.
-    """
-    order = [layer.name for layer in classifier.base.layers]
-    if unfreeze == "none" or unfreeze == 0:
-        return []
-    if unfreeze == "all":
-        return order
-    if isinstance(unfreeze, int):
-        return order[-unfreeze:]
-    stages = classifier.stages
-    first = stages[unfreeze][0] if unfreeze in stages else unfreeze
-    if first not in order:
-        near = nearest(unfreeze, (*stages, *order))
-        guess = f"; did you mean {near!r}?" if near else ""
-        raise ConfigError(
-            f"unfreeze: {classifier.name} has no stage or layer {unfreeze!r}{guess}",
-            f"use none, all, a number of layers, one of the stages {', '.join(stages)}, or a layer's name",
-        )
-    return order[order.index(first) :]
-
-
-def depths(classifier: Classifier, variables: Sequence[keras.Variable]) -> list[int]:
-    """How many stages below the uppermost each variable is; 0 in the uppermost stage and in the head."""
-    stages = reversed(list(classifier.stages.values()))
-    depth = {
-        id(variable): number
-        for number, names in enumerate(stages)
-        for name in names
-        for variable in classifier.base.get_layer(name).variables
-    }
-    return [depth.get(id(variable), 0) for variable in variables]
-
-
-def freeze_below(classifier: Classifier, unfreeze: int | str) -> None:
-    """Make the base's layers from `unfreeze` upwards trainable, and no others; the head always trains."""
-    training = set(trainable_from(classifier, unfreeze))
-    classifier.base.trainable = True
-    for layer in classifier.base.layers:
-        layer.trainable = layer.name in training

@@ -9,7 +9,8 @@ import keras
 
 from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import fold
-from transfercli.models.classifier import Classifier, trainable_from
+from transfercli.models.classifier import Classifier
+from transfercli.models.freezing import trainable_from
 from transfercli.models.keras_internals import giver, graph_nodes, has_inner_layers, inner_layers
 from transfercli.models.preprocessing import preprocess
 

@@ -14,7 +14,8 @@ from typing import Any
 from transfercli.errors import ArtefactError
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTING
-from transfercli.runs.folder import RunFolder, all_runs, read_json
+from transfercli.runs.folder import RunFolder, read_json
+from transfercli.runs.lookup import all_runs
 
 
 @dataclass(frozen=True)

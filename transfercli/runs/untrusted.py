@@ -6,20 +6,18 @@ for ever, and a file of gigabytes fill memory.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.errors import ArtefactError
+from transfercli.io.bounded import RESTORE
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-MAX_JSON = 16 * 2**20
 MAX_ENTRIES = 100_000
-RESTORE = "the run is damaged; restore it or name another"
 
 
 def check_closed(run: Path) -> None:
@@ -55,38 +53,10 @@ def is_neighbour(target: str) -> bool:
     return bool(target) and os.sep not in target and target not in (os.curdir, os.pardir)
 
 
-def read_json(path: Path) -> Any:
-    """A JSON file of a run, of at most 16 MiB; `ArtefactError` where it is missing or damaged."""
-    try:
-        return json.loads(_content(path), parse_constant=_no_number)
-    except FileNotFoundError:
-        raise ArtefactError(f"{path} is missing", "the folder is not a whole run; name another run") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtefactError(f"{path} cannot be read: {error}", RESTORE) from error
-
-
-def _content(path: Path) -> bytes:
-    # A pipe without a writer would wait at `open`; with O_NONBLOCK it is opened, and then found to be none of ours.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if stat.S_ISDIR(found.st_mode):
-            raise IsADirectoryError("it is a folder")
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError("it is no regular file")
-        if found.st_size > MAX_JSON:
-            raise ValueError(f"it has {found.st_size} bytes, and at most {MAX_JSON} are read")
-        return file.read(MAX_JSON)
-
-
 def problem_of(error: ValidationError) -> str:
     """`key.key: what is wrong`, the first that pydantic found in a file of a run."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number that JSON has")
 
 
 # What others rely on in a record, by key; that of a completed run has more.

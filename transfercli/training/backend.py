@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfercli.config.schema import ComputeConfig
-from transfercli.data.ingest import usable_cores
+from transfercli.io.cores import usable_cores
 
 if TYPE_CHECKING:
     from transfercli.data.batching.batches import Batches

@@ -18,7 +18,7 @@ from typing import Any
 
 from transfercli.errors import ArtefactError
 from transfercli.io import atomic
-from transfercli.models.weights.files import file_sha256
+from transfercli.io.checksum import file_sha256
 from transfercli.models.weights.safetensors_reader import Tensors, read_safetensors
 from transfercli.reporting import Reporter
 from transfercli.training.progress import parsed_progress

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 
 from transfercli.config.schema import TrainingConfig
-from transfercli.models.classifier import Classifier, depths
+from transfercli.models.classifier import Classifier
+from transfercli.models.freezing import depths
 from transfercli.training.optim.ema import PREFIX, restore
 from transfercli.training.optim.losses import build_accuracy, build_loss
 from transfercli.training.optim.optimizers import build_optimizer, regularize, slow_down
 from transfercli.training.optim.schedules import build_schedule
-from transfercli.training.phases import Phase
-from transfercli.training.stage import Stage
+from transfercli.training.phases import Phase, Stage
 
 
 def compile_stage(stage: Stage, phase: Phase, training: TrainingConfig, classifier: Classifier) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.models.forward import computing_in, forward
-from transfercli.training.phases import Unfreeze
-from transfercli.training.stage import Stage
+from transfercli.training.phases import Stage, Unfreeze
 from transfercli.training.trainer import Trainer
 
 TIMED_STEPS = 3

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from transfercli.models.classifier import Classifier, trainable_from
+from transfercli.models.classifier import Classifier
+from transfercli.models.freezing import trainable_from
 from transfercli.models.keras_internals import inner_layers
 from transfercli.models.tensor_names import named_variables
 

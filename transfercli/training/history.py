@@ -8,7 +8,7 @@ from typing import Any
 
 from transfercli.errors import ArtefactError
 from transfercli.io import atomic
-from transfercli.runs.untrusted import RESTORE
+from transfercli.io.bounded import RESTORE
 
 Line = dict[str, Any]
 

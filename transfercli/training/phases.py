@@ -1,14 +1,21 @@
-"""What a training is made of."""
+"""Phases of a training, and the stage of the network that each phase trains."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from transfercli.errors import ArtefactError
+
+if TYPE_CHECKING:
+    import keras
+
+    from transfercli.data.batching.batches import Batches
+    from transfercli.models.forward import Rows
 
 Unfreeze = int | str
 
@@ -47,3 +54,22 @@ def recorded_phases(entries: Any) -> list[Phase]:
         raise ArtefactError(
             f"the run's record is damaged: phases{list(first['loc'])}: {first['msg']}", "restore the run"
         ) from error
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One phase, set up; what it trains are the classifier's own variables.
+
+    model: rows of `batches` and `validation` -> logits, what `fit` trains.
+    behind: the layer whose output the rows are; "" where they are images.
+    solve: for a phase that is solved, not trained: puts the solution into the model.
+    """
+
+    model: keras.Model
+    batches: Batches
+    validation: Rows
+    behind: str = ""
+    solve: Callable[[], None] | None = None
+
+
+Stages = Callable[[Phase], Stage]

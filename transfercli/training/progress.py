@@ -7,7 +7,8 @@ from typing import Any
 
 from transfercli.config.schema import TrainingConfig
 from transfercli.errors import ArtefactError
-from transfercli.runs.untrusted import RESTORE, problem_of
+from transfercli.io.bounded import RESTORE
+from transfercli.runs.untrusted import problem_of
 from transfercli.training.phases import Phase
 
 Line = dict[str, Any]  # of metrics.jsonl

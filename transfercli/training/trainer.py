@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -19,10 +19,12 @@ import numpy as np
 
 from transfercli.data.batching.batches import Batches
 from transfercli.errors import ConfigError, no_room
-from transfercli.models.classifier import Classifier, freeze_below
-from transfercli.models.forward import computing_in, forward
+from transfercli.models.classifier import Classifier
+from transfercli.models.forward import computing_in, forward, probabilities
+from transfercli.models.freezing import freeze_below
 from transfercli.models.tensor_names import assign_tensors, named_variables, read_tensors
-from transfercli.reporting import Reporter, counted
+from transfercli.reporting import Reporter
+from transfercli.text import counted
 from transfercli.training.backend import pipeline
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.compiling import compile_stage, optimizer_tensors, restore_optimizer
@@ -30,10 +32,8 @@ from transfercli.training.frozen import never_changing
 from transfercli.training.memory import no_memory
 from transfercli.training.optim.batchnorm import fit_momentum, momenta_of
 from transfercli.training.optim.ema import TrainingWeights, restore
-from transfercli.training.phases import Phase
+from transfercli.training.phases import Phase, Stage, Stages
 from transfercli.training.progress import Line, Plan, Progress
-from transfercli.training.stage import Stage, Stages
-from transfercli.training.validation import validation_metrics
 
 Keep = Callable[[Progress, Checkpoint, bool], None]
 
@@ -209,3 +209,21 @@ def reseed(model: keras.Model, key: tuple[int, ...]) -> None:
     for number, variable in enumerate(seeds):
         state = np.random.SeedSequence([*key, number]).generate_state(2, "uint32")
         variable.assign(state.astype(str(variable.dtype)))
+
+
+def validation_metrics(logits: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+    """Of float logits [N, C] or [N, 1] for targets [N], indices into `labels`.
+
+    `val_loss` is the mean log loss, `val_accuracy` the share that is right, and `val_recall` the same for the images
+    of each class by itself: {label: share}, in index order, without classes that have no image here.
+    """
+    chances = probabilities(logits)
+    likelihood = np.maximum(chances[np.arange(len(targets)), targets], np.finfo("float64").tiny)
+    right = chances.argmax(axis=1) == targets
+    images = np.bincount(targets, minlength=len(labels))
+    found = np.bincount(targets[right], minlength=len(labels))
+    return {
+        "val_loss": float(-np.log(likelihood).mean()),
+        "val_accuracy": float(right.mean()),
+        "val_recall": {label: round(int(found[i]) / int(images[i]), 4) for i, label in enumerate(labels) if images[i]},
+    }

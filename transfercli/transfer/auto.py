@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from transfercli.reporting import counted
+from transfercli.text import counted
 from transfercli.training.phases import DECAY, FINE_TUNING, PROBE, Phase
 
 LEAST_EPOCHS = 3  # fewer would not be worth the cut

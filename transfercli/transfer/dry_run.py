@@ -11,8 +11,7 @@ import numpy as np
 
 from transfercli.data.batching.batches import Source
 from transfercli.data.dataset import Split
-from transfercli.training.phases import Phase
-from transfercli.training.stage import Stage
+from transfercli.training.phases import Phase, Stage
 from transfercli.transfer.features.prefix import BATCH, Prefix
 from transfercli.transfer.features.views import ViewedImages, Views
 from transfercli.transfer.stages import PhaseStages

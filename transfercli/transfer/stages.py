@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import keras
 import numpy as np
 
-from transfercli.config.schema import AugmentationConfig
-from transfercli.data.batching.augment import Augment
-from transfercli.data.batching.batches import Batches, Source
+from transfercli.data.batching.batches import Source
 from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
 from transfercli.models.surgery import Cut, cut_below, multiplications, whole_base
 from transfercli.reporting import Reporter
-from transfercli.training.phases import Phase
-from transfercli.training.stage import Stage
+from transfercli.training.phases import Phase, Stage
 from transfercli.transfer.features.cost_model import Boundary, why_not
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
 from transfercli.transfer.features.prefix import Prefix, checked_prefix
 from transfercli.transfer.features.views import Views, rows_an_image, views_of
 from transfercli.transfer.probe.stage import SOLVED
-
-
-@dataclass(frozen=True)
-class Training:
-    """What all phases have in common.
-
-    make_batches: (source, augment) -> batches in the order of the config's sampling, seed and batch size.
-    augmentation, augment: as the config says, and built. class_weights: float [C] or None.
-    precision: of features. required: features must be cached wherever something is frozen.
-    """
-
-    training: Split
-    validation: Split
-    make_batches: Callable[[Source, Augment | None], Batches]
-    augmentation: AugmentationConfig
-    augment: Augment | None
-    class_weights: np.ndarray | None
-    seed: int
-    precision: str = "float32"
-    batchnorm_trains: bool = False
-    required: bool = False
+from transfercli.transfer.training_inputs import TrainingInputs
 
 
 class PhaseStages:
@@ -56,7 +32,7 @@ class PhaseStages:
     keeps = True  # what it computes, measures and finds; a trial does not
 
     def __init__(
-        self, classifier: Classifier, training: Training, cache: FeatureCache | None, reporter: Reporter
+        self, classifier: Classifier, training: TrainingInputs, cache: FeatureCache | None, reporter: Reporter
     ) -> None:
         self.classifier, self.training, self.cache, self.reporter = classifier, training, cache, reporter
         self.start: dict[str, np.ndarray] = {}

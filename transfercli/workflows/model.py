@@ -20,7 +20,8 @@ from transfercli.config.schema import (
 )
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, find_run, has_checkpoint, is_label, read_json, status_of
+from transfercli.runs.folder import RunFolder, has_checkpoint, read_json, status_of
+from transfercli.runs.lookup import find_run, is_label
 from transfercli.runs.record import config_folder
 from transfercli.workflows.command_lines import spelled
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from transfercli.evaluation.confidence.trust import Trust
-    from transfercli.models.classifier import Architecture, Classifier
+    from transfercli.models.architecture import Architecture
+    from transfercli.models.classifier import Classifier
     from transfercli.training.checkpoints import Checkpoint
     from transfercli.transfer.transplant import Transplant
 
@@ -138,7 +140,7 @@ def labels_for(config: ExperimentConfig, source: Source, found: Sequence[str]) -
 
 
 def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architecture:
-    from transfercli.models.classifier import Architecture
+    from transfercli.models.architecture import Architecture
 
     return Architecture(
         base=str(config.model.base),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from transfercli.cli.ui.formatting import squeezed
 from transfercli.cli.ui.tables import print_table
+from transfercli.text import squeezed
 
 HEADER = ("run", "created", "val accuracy", "note")
 ROWS = [

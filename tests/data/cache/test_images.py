@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import ComputeConfig
+from transfercli.data import image
 from transfercli.data.cache import segments as segments_module
 from transfercli.data.cache.images import DiskCache, cache_root
 from transfercli.data.dataset import Dataset, Split
 from transfercli.data.decoding import decode
-from transfercli.data.decoding.decode import Decoded, Geometry
+from transfercli.data.image import Decoded, Geometry
 from transfercli.errors import ConfigError, DataError, RoomError
 
 Load = Callable[..., Dataset]
@@ -88,7 +89,7 @@ def test_the_cache_is_shared_between_folders_and_sizes_stand_apart(
     assert load(tmp_path, "copy").cache.misses == 0
     assert load(tmp_path, "copy", size=24).cache.misses == 24
     assert load(tmp_path, "copy", resize="pad").cache.misses == 24
-    monkeypatch.setattr(decode, "VERSION", decode.VERSION + 1)
+    monkeypatch.setattr(image, "VERSION", image.VERSION + 1)
     assert load(tmp_path, "copy").cache.misses == 24
 
 
@@ -307,9 +308,9 @@ import sys
 from pathlib import Path
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.load import DataRequest, load_dataset
-from transfercli.reporting import Events
+from transfercli.reporting import Reporter
 for _ in range(3):
-    load_dataset(DataRequest(DataConfig(train="images"), Path(sys.argv[1]), (16, 16), ComputeConfig()), Events())
+    load_dataset(DataRequest(DataConfig(train="images"), Path(sys.argv[1]), (16, 16), ComputeConfig()), Reporter())
 """
 
 

@@ -13,7 +13,7 @@ import pytest
 from transfercli.data.cache.images import DiskCache
 from transfercli.data.cache.maintenance import Cleared, Usage, clear, usage
 from transfercli.data.dataset import Dataset
-from transfercli.data.decoding.decode import Decoded, Geometry
+from transfercli.data.image import Decoded, Geometry
 from transfercli.errors import UsageError
 
 Load = Callable[..., Dataset]

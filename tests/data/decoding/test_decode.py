@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from transfercli.data.decoding import decode
-from transfercli.data.decoding.decode import Decoded, Geometry, decode_file
+from transfercli.data.decoding.decode import decode_file
+from transfercli.data.image import RESIZES, Decoded, Geometry
 
 SMALL = Geometry(16, 16)
 RNG = np.random.default_rng(7)
@@ -119,7 +120,7 @@ def expected(image: Image.Image, geometry: Geometry = SMALL) -> np.ndarray:
 @pytest.mark.parametrize("name", CORPUS)
 def test_every_file_of_the_corpus_is_an_image_or_reported_with_a_reason(name: str, tmp_path: Path) -> None:
     content, usable = CORPUS[name]
-    for resize in decode.RESIZES:
+    for resize in RESIZES:
         assert (decoded(tmp_path, content, Geometry(9, 14, resize), name).pixels is not None) is usable
     found = decoded(tmp_path, content, name=name)
     assert (found.problem == "") is usable, found.problem

@@ -18,16 +18,17 @@ from transfercli.config.schema import ComputeConfig
 from transfercli.data import ingest
 from transfercli.data.dataset import Dataset
 from transfercli.data.decoding import worker_client
-from transfercli.data.decoding.decode import Decoded, Geometry, decode_file
+from transfercli.data.decoding.decode import decode_file
 from transfercli.data.decoding.pool import decode_files
 from transfercli.data.decoding.worker_client import WorkersUnavailableError
+from transfercli.data.image import Decoded, Geometry
 
 SMALL = Geometry(16, 20)
 # A worker whose decoder ends the process at files with a certain name.
 KILLER = """
 import json, os, sys
 sys.path[:] = json.loads(sys.argv[1])
-from transfercli.data import worker
+from transfercli.data.decoding import worker
 decode = worker.decode_file
 def deadly(path, *rest):
     if "deadly" in path:

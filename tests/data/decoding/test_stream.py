@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from transfercli.data.decoding import stream, worker_client
-from transfercli.data.decoding.decode import Geometry, decode_file
+from transfercli.data.decoding.decode import decode_file
 from transfercli.data.decoding.stream import CHUNK, Decoder, Outcome, in_order
-from transfercli.data.sources.inputs import Feed, Named
+from transfercli.data.image import Geometry, Named
+from transfercli.data.sources.inputs import Feed
 
 SMALL = Geometry(16, 20)
 

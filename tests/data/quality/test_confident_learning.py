@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from transfercli.data.label_errors import find_mislabelled
 from transfercli.data.quality.check import Seen
 from transfercli.data.quality.confident_learning import cross_validated, suspects
-from transfercli.data.quality.label_errors import find_mislabelled
 from transfercli.reporting import Reporter
 
 DIGITS = load_digits()

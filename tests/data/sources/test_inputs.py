@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from transfercli.data.image import Named
 from transfercli.data.sources import inputs
-from transfercli.data.sources.inputs import Feed, Named, named_images, names_on
+from transfercli.data.sources.inputs import Feed, named_images, names_on
 from transfercli.errors import DataError
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.dataset import Dataset
-from transfercli.data.decoding.decode import Geometry
+from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_recorded_split
 from transfercli.data.sources.keras_datasets import SETS, load

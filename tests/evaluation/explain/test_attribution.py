@@ -32,7 +32,8 @@ def trained(request):
     """A small CNN that finds the patch."""
     import keras
 
-    from transfercli.models.classifier import Architecture, build_classifier
+    from transfercli.models.architecture import Architecture
+    from transfercli.models.classifier import build_classifier
 
     keras.utils.set_random_seed(0)
     head = HeadConfig(output=request.param)

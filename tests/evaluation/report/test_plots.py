@@ -121,7 +121,7 @@ def test_names_are_clipped_to_one_printable_line() -> None:
 
 def test_pyplot_stays_out() -> None:
     code = (
-        "import sys; from transfercli.evaluation import plots; plots.render_history([]);"
+        "import sys; from transfercli.evaluation.report import plots; plots.render_history([]);"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

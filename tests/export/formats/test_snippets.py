@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfercli.data.decoding.decode import Geometry, decode_file
+from transfercli.data.decoding.decode import decode_file
+from transfercli.data.image import Geometry
 from transfercli.export.formats.registry import FORMATS, PARITY
 from transfercli.export.formats.snippets import RESIZING
 

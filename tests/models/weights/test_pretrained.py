@@ -35,7 +35,7 @@ def write_keras(base, path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["w.weights.h5", "legacy_notop.h5", "w.safetensors"])
 def test_every_kind_of_file_gives_the_tensors_back(name: str, base, tmp_path: Path) -> None:
-    from transfercli.models.weights.files import file_sha256
+    from transfercli.io.checksum import file_sha256
     from transfercli.models.weights.pretrained import base_tensors
 
     expected = base_tensors(base)

@@ -13,7 +13,8 @@ LINE |= {"learning_rate": 1e-3, "seconds": 1.5, "images_per_second": 100.0, "val
 
 
 def built(base: str = "small_cnn"):
-    from transfercli.models.classifier import Architecture, build_classifier
+    from transfercli.models.architecture import Architecture
+    from transfercli.models.classifier import build_classifier
 
     return build_classifier(Architecture(base, (32, 32), 3, HeadConfig(hidden=[4]), ("a", "b", "c")))
 

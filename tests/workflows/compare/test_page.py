@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from tests.workflows.conftest import World
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import find_run
-from transfercli.workflows.compare.compare import CompareRequest, compare_runs
+from transfercli.runs.lookup import find_run
+from transfercli.workflows.compare.compare import compare_runs
+from transfercli.workflows.compare.comparison import CompareRequest
 
 LOST = "No picture: "
 

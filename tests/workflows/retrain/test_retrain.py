@@ -17,8 +17,8 @@ from transfercli.data.manifest import read_manifest
 from transfercli.errors import BusyError, DataError, DiskError, Interrupted, UsageError, WeightsError
 from transfercli.reporting import Reporter
 from transfercli.runs import decisions
-from transfercli.runs.folder import find_run
 from transfercli.runs.lock import experiment_lock
+from transfercli.runs.lookup import find_run
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Nights:
 @pytest.fixture
 def nights(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nights:
     """Exports, which take a process each, have a test of their own."""
-    from transfercli.workflows.retrain.retrain import retrain
+    from transfercli.workflows.retrain import retrain
 
     monkeypatch.setattr(retrain, "export_failure", lambda *_: "")
     world, earlier = source
@@ -212,7 +212,7 @@ def test_a_lost_class_is_reported_and_kept_night_after_night(nights: Nights) -> 
 
 
 def test_a_night_that_is_stopped_is_gone_on_with_by_the_next(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.workflows.retrain.retrain import retrain as module
+    from transfercli.workflows.retrain import retrain as module
 
     def dies(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -235,7 +235,7 @@ def test_what_a_kill_left_is_not_gone_on_with_from_another_champion(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transfercli.workflows.retrain.promote import PromoteRequest, promote
-    from transfercli.workflows.retrain.retrain import retrain as module
+    from transfercli.workflows.retrain import retrain as module
 
     def dies(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -274,7 +274,7 @@ def test_images_that_cannot_be_used_fail_the_night_and_leave_a_line(nights: Nigh
 def test_what_nobody_expected_leaves_a_line_too(
     nights: Nights, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    from transfercli.workflows.retrain.retrain import retrain as module
+    from transfercli.workflows.retrain import retrain as module
 
     monkeypatch.setattr(module, "load_dataset", fails_with(error))
     with pytest.raises(type(error)):
@@ -292,7 +292,7 @@ def fails_with(error: Exception) -> Any:
 
 
 def test_a_stop_anywhere_says_how_to_go_on_and_decides_nothing(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.workflows.retrain.retrain import retrain as module
+    from transfercli.workflows.retrain import retrain as module
 
     monkeypatch.setattr(module, "load_dataset", fails_with(Interrupted(signal.SIGTERM)))
     with pytest.raises(Interrupted) as stop:
@@ -323,7 +323,7 @@ def test_formats_that_cannot_be_written_here_are_known_before_anything_is_traine
 def test_the_backend_is_set_up_before_keras_is_asked_for_a_data_set(
     nights: Nights, source: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.workflows.retrain.retrain import retrain as module
+    from transfercli.workflows.retrain import retrain as module
 
     done: list[str] = []
     monkeypatch.setattr(module, "prepare_backend", lambda _: done.append("prepared"))
@@ -376,7 +376,7 @@ def load(nights: Nights, run: str) -> Any:
 def test_an_export_that_is_not_equal_rejects_before_the_champion_is_switched(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.workflows.retrain.retrain import retrain
+    from transfercli.workflows.retrain import retrain
 
     monkeypatch.setattr(retrain, "export_failure", lambda *_: "saved_model lost 3 points of accuracy")
     result = nights.night()
@@ -429,7 +429,7 @@ def test_a_champion_whose_run_is_gone_is_followed_by_a_first_one(nights: Nights)
 def test_a_disk_that_is_full_at_the_export_loses_neither_champion_nor_challenger(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.workflows.retrain.retrain import retrain as module
+    from transfercli.workflows.retrain import retrain as module
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "export_failure", fails_with(DiskError("no space left")))
@@ -448,7 +448,7 @@ def test_a_disk_that_is_full_at_the_export_loses_neither_champion_nor_challenger
 def test_the_drift_that_started_a_training_stays_in_its_result_and_in_the_log(
     nights: Nights, source: Any, monkeypatch: pytest.MonkeyPatch, gates: dict[str, float], outcome: tuple[str, ...]
 ) -> None:
-    from transfercli.workflows.train.training_data import drift
+    from transfercli.workflows.data import drift
 
     nights.night()
     write_config(nights, source[1]["run"], retrain={"when": "drifted"}, evaluation={"gates": gates})
@@ -498,7 +498,7 @@ def test_a_learnt_image_that_is_saved_anew_is_no_test_image_and_is_told(nights: 
 def test_what_a_kill_left_damaged_is_set_aside_and_the_night_goes_on(
     nights: Nights, monkeypatch: pytest.MonkeyPatch, damaged: str
 ) -> None:
-    from transfercli.workflows.retrain.retrain import retrain as module
+    from transfercli.workflows.retrain import retrain as module
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "hold_contest", fails_with(KeyboardInterrupt()))

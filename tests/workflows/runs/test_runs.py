@@ -12,7 +12,8 @@ import pytest
 
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
-from transfercli.workflows.compare.compare import CompareRequest, compare_runs
+from transfercli.workflows.compare.compare import compare_runs
+from transfercli.workflows.compare.comparison import CompareRequest
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.runs.runs import list_runs, show_run
 

@@ -45,12 +45,12 @@ def test_a_probe_weighs_classes_as_training_weighs_and_draws_them(
 
 
 def test_features_follow_from_the_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.data.decoding import decode
+    from transfercli.data import image
     from transfercli.workflows.train.setup import feature_cache
 
     config = ExperimentConfig(name="n", data={"train": "d", "image_size": 32}, model={"base": "small_cnn"})
     before = feature_cache(config, tmp_path, Reporter()).pixels
-    monkeypatch.setattr(decode, "VERSION", decode.VERSION + 1)
+    monkeypatch.setattr(image, "VERSION", image.VERSION + 1)
     assert feature_cache(config, tmp_path, Reporter()).pixels != before
 
 
@@ -59,7 +59,7 @@ class Planned(Exception):
 
 
 def test_seconds_that_a_strategy_measures_for_are_counted_as_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.workflows.train.train import setup
+    from transfercli.workflows.train import setup
 
     running: list[str] = []
     found: list[list[str]] = []

@@ -9,8 +9,8 @@ import typer
 
 from transfercli.cli.options import Json, Quiet, Verbose
 from transfercli.cli.runner import run_command
-from transfercli.cli.ui.formatting import byte_size
 from transfercli.cli.ui.tables import print_pairs
+from transfercli.text import byte_size
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What the caches hold; they can always be emptied.")
 

@@ -11,9 +11,9 @@ import typer
 
 from transfercli.cli.options import ConfigFile, Json, Overrides, Quiet, Verbose
 from transfercli.cli.runner import run_command
-from transfercli.cli.ui.formatting import printable
 from transfercli.errors import DataError, UsageError
 from transfercli.reporting import Reporter
+from transfercli.text import did_you_mean, printable
 
 if TYPE_CHECKING:
     from transfercli.config.starter import Survey
@@ -117,9 +117,8 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
 
     names = registries.names("base")
     if base is not None and base not in names:
-        near = registries.nearest(base, names)
-        guess = f"did you mean {near}? " if near else ""
-        raise UsageError(f"--base {base!r} is not a known base", f"{guess}allowed: {', '.join(names)}")
+        hint = f"{did_you_mean(base, names, written=str)} allowed: {', '.join(names)}".lstrip()
+        raise UsageError(f"--base {base!r} is not a known base", hint)
     if output is not None and output.exists():
         raise UsageError(
             f"{output} exists already and is left as it is", "name another file with -o, or remove that one"

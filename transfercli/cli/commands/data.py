@@ -10,9 +10,9 @@ import typer
 
 from transfercli.cli.options import RUNS, ConfigFile, Json, Overrides, Quiet, Run, Runs, Verbose
 from transfercli.cli.runner import run_command
-from transfercli.cli.ui.formatting import printable
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import DataError, GateError
+from transfercli.text import printable
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Check images, and tell what changed or drifted in them."

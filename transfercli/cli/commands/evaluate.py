@@ -14,7 +14,7 @@ from transfercli.cli.runner import run_command
 from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import GateError
-from transfercli.reporting import counted
+from transfercli.text import counted
 
 SHOWN_MATRIX = 12  # classes up to which the whole matrix fits a terminal
 

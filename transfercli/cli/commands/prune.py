@@ -9,8 +9,8 @@ import typer
 
 from transfercli.cli.options import RUNS, Json, Quiet, Runs, Verbose
 from transfercli.cli.runner import run_command
-from transfercli.cli.ui.formatting import byte_size
 from transfercli.cli.ui.tables import print_pairs, print_table
+from transfercli.text import byte_size
 
 
 def prune(

@@ -10,9 +10,10 @@ import typer
 from transfercli.cli.commands.prune import prune
 from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
 from transfercli.cli.runner import run_command
-from transfercli.cli.ui.formatting import byte_size, duration, sparkline
+from transfercli.cli.ui.formatting import sparkline
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import UsageError
+from transfercli.text import byte_size, duration, first_of
 
 SHOWN_IMAGES = 5
 # What a comparison says of the other run, in a sentence; either may be the champion, or none.
@@ -78,7 +79,8 @@ def compare(
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.config.registries import names as names_of
-        from transfercli.workflows.compare.compare import CompareRequest, compare_runs
+        from transfercli.workflows.compare.compare import compare_runs
+        from transfercli.workflows.compare.comparison import CompareRequest
 
         if len(names) < 2:
             raise UsageError(f"runs compare needs two runs or more; received {len(names)}")
@@ -206,10 +208,9 @@ def _show_comparisons(result: dict[str, Any]) -> None:
 
 
 def _some(paths: list[str]) -> str:
-    more = f" and {len(paths) - SHOWN_IMAGES} more" if len(paths) > SHOWN_IMAGES else ""
     # A name may hold an end of line; it stays one name.
-    named = ", ".join(path.replace("\n", "\\n") for path in paths[:SHOWN_IMAGES])
-    return f"{len(paths)}" + (f": {named}{more}" if paths else "")
+    named = first_of(paths, SHOWN_IMAGES, written=lambda path: path.replace("\n", "\\n"))
+    return f"{len(paths)}" + (f": {named}" if paths else "")
 
 
 def _interval(interval: list[float] | None) -> str:

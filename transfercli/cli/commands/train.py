@@ -11,8 +11,8 @@ import typer
 from transfercli.cli.commands.runs import curves_of
 from transfercli.cli.options import RUNS, Json, Overrides, Quiet, Runs, Verbose
 from transfercli.cli.runner import run_command
-from transfercli.cli.ui.formatting import byte_size, duration
 from transfercli.cli.ui.tables import print_pairs, print_table
+from transfercli.text import byte_size, duration
 
 Config = Annotated[
     Path | None,

@@ -10,11 +10,11 @@ from typing import Any
 
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.ui.epoch_line import epoch_parts, line_of
-from transfercli.cli.ui.formatting import printable
 from transfercli.errors import Interrupted, TransferError
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
+from transfercli.text import printable
 
 
 class Console(Reporter):

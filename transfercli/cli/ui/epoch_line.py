@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transfercli.cli.ui.formatting import duration, shortened
+from transfercli.text import duration, shortened
 
 CLASS_LENGTH = 24
 GAP = "  "

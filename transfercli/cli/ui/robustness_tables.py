@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from transfercli.cli.ui.tables import print_table
-from transfercli.reporting import counted
+from transfercli.text import counted
 
 
 def show_robustness(found: Mapping[str, Any] | None) -> None:

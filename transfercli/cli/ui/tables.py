@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from transfercli.cli.ui.formatting import printable, squeezed
+from transfercli.text import printable, squeezed
 
 GAP = "  "
 LEAST = 8  # characters that a narrow terminal leaves of a text

@@ -13,7 +13,7 @@ import platformdirs
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache.index import Entry, FileState
 from transfercli.data.cache.segments import Segments, Space
-from transfercli.data.decoding.decode import Decoded, Geometry
+from transfercli.data.image import Decoded, Geometry
 
 
 class Store(Protocol):
@@ -54,7 +54,7 @@ class DiskCache(Segments):
 
 def pixel_space(geometry: Geometry) -> Space:
     """Decoded pixels, uint8 [height, width, 3]."""
-    return Space(f"images/{geometry.name}", geometry.shape)
+    return Space(geometry.space, geometry.shape)
 
 
 def described(decoded: Decoded) -> Entry:

@@ -14,7 +14,7 @@ import numpy as np
 from transfercli.data.cache.images import described, pixel_space
 from transfercli.data.cache.index import Entry, FileState
 from transfercli.data.cache.segments import checksum
-from transfercli.data.decoding.decode import Decoded, Geometry
+from transfercli.data.image import Decoded, Geometry
 from transfercli.io.atomic import room_errors
 
 

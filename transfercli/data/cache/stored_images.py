@@ -8,7 +8,7 @@ import numpy as np
 
 from transfercli.data.cache.index import Entry
 from transfercli.data.cache.rows import RowStore, StoredRows
-from transfercli.data.decoding.decode import Decoded
+from transfercli.data.image import Decoded
 from transfercli.errors import DataError
 
 Redo = Callable[[], Decoded]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.decoding.decode import Decoded, Geometry
 from transfercli.data.decoding.worker_client import Worker, settings_for
+from transfercli.data.image import Decoded, Geometry
 
 CHUNK = 32
 TOGETHER_BYTES = 4 * 1024 * 1024

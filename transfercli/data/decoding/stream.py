@@ -8,16 +8,26 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from types import TracebackType
+from typing import Protocol
 
-from transfercli.data.decoding.decode import Decoded, Geometry, decode_file
+from transfercli.data.decoding.decode import decode_file
 from transfercli.data.decoding.worker_client import Worker, WorkersUnavailableError, settings_for
-from transfercli.data.sources.inputs import Feed, Named
+from transfercli.data.image import Decoded, Geometry, Named
 
 CHUNK = 8  # files a request
 PATIENCE = 0.1  # seconds between two looks at what is under way, and at a wish to stop
 NICE = 5  # a worker stands back where the network computes, and takes what it leaves
 
 Outcome = tuple[Named, Decoded]
+
+
+class Feed(Protocol):
+    """Names of images as they come in; `over` once there will be no more."""
+
+    over: bool
+
+    def take(self, most: int, seconds: float) -> list[Named]:
+        """Return at most `most` names; wait for the first of them for so many seconds."""
 
 
 class Decoder:

@@ -21,7 +21,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from transfercli.data.decoding.decode import Decoded, Geometry, decode_file
+from transfercli.data.decoding.decode import decode_file
+from transfercli.data.image import Decoded, Geometry
 
 FILE_SECONDS = 120  # no allowed image takes as long; the alarm ends the worker, also inside a decoder
 _PR_SET_PDEATHSIG = 1

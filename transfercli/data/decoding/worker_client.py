@@ -14,8 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from transfercli.data.cache.images import pixel_space
-from transfercli.data.decoding.decode import Decoded, Geometry
+from transfercli.data.image import Decoded, Geometry
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from transfercli.data.decoding.worker import main; main()"
@@ -36,7 +35,7 @@ def settings_for(geometry: Geometry, index: Path | None = None, nice: int = 0) -
     return {
         "geometry": [geometry.height, geometry.width, geometry.resize],
         "index": str(index) if index else "",
-        "space": pixel_space(geometry).name,
+        "space": geometry.space,
         "parent": os.getpid(),
         "nice": nice,
     }

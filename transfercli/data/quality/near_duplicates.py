@@ -14,8 +14,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.decoding.decode import Geometry
-from transfercli.data.splitting.joined import Joined
+from transfercli.data.image import Geometry
 
 MOST_BITS = 4
 BANDS = 6
@@ -127,5 +126,7 @@ def _standardized(thumbnails: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 def _joining(pairs: Int64) -> list[tuple[int, int]]:
     """A spanning forest of the pairs: at most one pair fewer than there are images."""
-    joined: Joined[int] = Joined()
-    return [(one, other) for one, other in sorted(map(tuple, pairs.tolist())) if joined.join(one, other)]
+    from scipy.cluster.hierarchy import DisjointSet
+
+    joined = DisjointSet(np.unique(pairs).tolist())
+    return [(one, other) for one, other in sorted(map(tuple, pairs.tolist())) if joined.merge(one, other)]

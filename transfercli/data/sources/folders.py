@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transfercli.errors import DataError
-from transfercli.reporting import counted
+from transfercli.text import counted
 
 IMAGE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}

@@ -7,9 +7,9 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from transfercli.data.image import Named
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, OTHER_IMAGES, walk
 from transfercli.errors import DataError
 
@@ -17,14 +17,6 @@ LISTED = "-"
 MAX_NAME_BYTES = 1 << 20  # of a name on a list; a file without an end of line must not fill the memory
 _READ_BYTES = 1 << 16
 _WAITING = 1024  # names held at most
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """path: as a person is told of it. problem: "" or why it need not be opened."""
-
-    path: str
-    problem: str = ""
 
 
 def named_images(paths: Iterable[str], listed: Callable[[], Iterator[str]]) -> Iterator[Named]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.config.registries import nearest
 from transfercli.errors import DataError
+from transfercli.text import did_you_mean
 
 PREFIX = "keras:"
 
@@ -82,10 +82,9 @@ def row_of(source: str) -> tuple[str, KerasSet]:
     """The name behind `keras:` and its row; raises DataError, with the nearest name, where there is no such set."""
     name = source.removeprefix(PREFIX)
     if name not in SETS:
-        near = nearest(name, tuple(SETS))
         raise DataError(
             f"{source!r} is not a known data set: allowed are {', '.join(PREFIX + row for row in SETS)}",
-            f"did you mean {PREFIX}{near}?" if near else None,
+            did_you_mean(name, tuple(SETS), written=lambda near: PREFIX + near) or None,
         )
     return name, SETS[name]
 

@@ -14,7 +14,8 @@ from transfercli.data.sources.folders import Item, check_filled, empty_classes, 
 from transfercli.data.sources.groups import find_groups
 from transfercli.data.sources.tables import is_table, table_items
 from transfercli.errors import ConfigError, DataError
-from transfercli.reporting import Reporter, counted
+from transfercli.reporting import Reporter
+from transfercli.text import counted, first_of
 
 HELD_OUT = ("validation", "test")
 
@@ -179,5 +180,4 @@ def _named(noun: str, names: Sequence[str]) -> str:
 
 
 def _list(names: Sequence[str], most: int = 10) -> str:
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(repr(name) for name in names[:most]) + rest
+    return first_of(names, most, written=repr)

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from transfercli.data.image import Named
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, walk
-from transfercli.data.sources.inputs import Named
 
 BETWEEN_LOOKS = 1.0  # seconds
 

@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transfercli.data.splitting.joined import Joined
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -39,16 +37,20 @@ def key_of_group(name: str) -> str:
 
 def units_of(samples: Sequence[Sample]) -> list[Unit]:
     """The units of all samples, sorted by key."""
-    joined: Joined[tuple[str, str]] = Joined()
+    from scipy.cluster.hierarchy import DisjointSet
+
+    joined = DisjointSet()
     for sample in samples:
         pixels = ("pixels", sample.pixels)
-        joined.join(pixels, ("group", sample.group) if sample.group else pixels)
-    members: dict[tuple[str, str], dict[str, list[str]]] = {}
-    for kind, name in list(joined):
-        members.setdefault(joined.find((kind, name)), {"pixels": [], "group": []})[kind].append(name)
-    return sorted((_unit(found["pixels"], found["group"]) for found in members.values()), key=lambda unit: unit.key)
+        joined.add(pixels)
+        if sample.group:
+            joined.add(("group", sample.group))
+            joined.merge(pixels, ("group", sample.group))
+    return sorted(map(_unit, joined.subsets()), key=lambda unit: unit.key)
 
 
-def _unit(pixels: list[str], groups: list[str]) -> Unit:
+def _unit(members: set[tuple[str, str]]) -> Unit:
+    pixels = [name for kind, name in members if kind == "pixels"]
+    groups = [name for kind, name in members if kind == "group"]
     key = min(map(key_of_group, groups)) if groups else pixels[0]
     return Unit(key, tuple(sorted(pixels)), min(groups, default=""))

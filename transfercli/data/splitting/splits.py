@@ -15,7 +15,7 @@ from transfercli.data.splitting.assignments import SIDES, count_of, fold_name
 from transfercli.data.splitting.copy_groups import Sample, Unit, units_of
 from transfercli.data.splitting.stratified import Board, deal
 from transfercli.errors import DataError
-from transfercli.reporting import counted
+from transfercli.text import counted
 
 RANK = {side: rank for rank, side in enumerate(SIDES)}  # an image once held out never comes back to train
 

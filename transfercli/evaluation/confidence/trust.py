@@ -23,7 +23,7 @@ from transfercli.evaluation.metrics.calibration import expected_calibration_erro
 from transfercli.evaluation.metrics.confusion import Array, Targets
 from transfercli.evaluation.statistics.intervals import wilson
 from transfercli.io import atomic
-from transfercli.runs.untrusted import read_json
+from transfercli.io.bounded import read_json
 
 # The share of validation images that are not strange.
 FAMILIAR = 0.95

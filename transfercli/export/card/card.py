@@ -15,6 +15,7 @@ from transfercli.export.card.facts import CardFacts, Evaluated
 from transfercli.export.card.markdown import code, escaped, one_line
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.formats.snippets import RESIZING
+from transfercli.text import first_of
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -148,5 +149,4 @@ def _limits_of(name: str, told: Evaluated) -> Iterator[str]:
 
 
 def _listed(words: Sequence[str]) -> str:
-    more = f" and {len(words) - MOST_LISTED} more" if len(words) > MOST_LISTED else ""
-    return ", ".join(words[:MOST_LISTED]) + more
+    return first_of(words, MOST_LISTED)

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from transfercli.errors import ArtefactError
 from transfercli.export.spec import ExportSpec
-from transfercli.runs.untrusted import RESTORE, problem_of
+from transfercli.io.bounded import RESTORE
+from transfercli.runs.untrusted import problem_of
 
 T = TypeVar("T")
 Numbers = dict[str, float | None]

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.ingest import usable_cores
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.embedded_spec import attach, attached
 from transfercli.export.spec import Writing
 from transfercli.export.tf_graph.traced import need_tensorflow, saved
+from transfercli.io.cores import usable_cores
 from transfercli.training.backend import chatter_hidden
 
 SMALL_SHARE = 0.05  # of the weights, that may stay in float32 where the others become bytes

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from transfercli.config.registries import nearest
 from transfercli.errors import UsageError
 from transfercli.export.formats import keras_writer, litert, onnx, openvino, readers, safetensors, snippets
 from transfercli.export.spec import Writing
+from transfercli.text import did_you_mean
 
 PARITY = 1e-3  # largest probability difference of a float32 artefact on the same uint8 tensor
 
@@ -122,9 +122,10 @@ def check_formats(names: tuple[str, ...], quantize: str = "none") -> None:
     """
     for name in names:
         if name not in FORMATS:
-            near = nearest(name, tuple(FORMATS))
-            guess = f"; did you mean {near!r}?" if near else ""
-            raise UsageError(f"--format: {name!r} is not a known format: allowed are {', '.join(FORMATS)}{guess}")
+            raise UsageError(
+                f"--format: {name!r} is not a known format: allowed are {', '.join(FORMATS)}",
+                did_you_mean(name, tuple(FORMATS)) or None,
+            )
         row = FORMATS[name]
         check_installed(row, row.needs, f"--format {name}")
         if quantize not in row.quantize:

@@ -13,8 +13,8 @@ import safetensors.numpy
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.saved_model_check import check_config
 from transfercli.export.spec import CARD, Writing, card_text, parsed_card
+from transfercli.io.bounded import read_json
 from transfercli.models.weights.safetensors_reader import read_safetensors
-from transfercli.runs.untrusted import read_json
 
 CONFIG = "model.json"
 

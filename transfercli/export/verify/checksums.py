@@ -8,7 +8,7 @@ from typing import Any
 
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.keras_writer import VERSION
-from transfercli.models.weights.files import file_sha256
+from transfercli.io.checksum import file_sha256
 
 SEAL = "sha256"  # its key in export.json
 

@@ -145,7 +145,8 @@ def _answer(name: str, artefact: Path, request: Path, response: Path) -> None:
 
 def _decoded(files: list[Path], spec: ExportSpec) -> np.ndarray:
     """For formats that take tensors only: the decoder that `predict` puts before them."""
-    from transfercli.data.decoding.decode import Geometry, decode_file
+    from transfercli.data.decoding.decode import decode_file
+    from transfercli.data.image import Geometry
 
     geometry = Geometry(*spec.image_size, spec.resize)
     pixels = []

@@ -5,7 +5,6 @@ Nothing here needs Keras, so a file that will be refused is refused before the d
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from transfercli.config.schema import FileWeights
 from transfercli.errors import ArtefactError, RoomError, WeightsError
+from transfercli.io.checksum import file_sha256
 from transfercli.io.subprocesses import Ended, run_python
 from transfercli.models.weights.safetensors_reader import Tensors, check_safetensors, read_safetensors
 from transfercli.reporting import Reporter
@@ -75,11 +75,6 @@ def read_weight_file(config: FileWeights, folder: Path, reporter: Reporter) -> t
         taken = Path(scratch, "tensors.safetensors")
         _read_by_child(path, taken, reporter)
         return HDF5, read_safetensors(taken)
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verified(config: FileWeights, folder: Path) -> Path:

@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from transfercli.text import clipped
+
 MAX_TENSORS = 20_000
 MAX_MEMBERS = 200_000  # groups and data sets looked at: hard links may make a group its own grandchild
 MAX_BYTES = 4 * 2**30
@@ -143,9 +145,9 @@ def _child(group: Any, key: str) -> Any:
     import h5py
 
     if not _is_group(group) or key not in group:
-        raise Refused(f"{_told(key)} is missing")
+        raise Refused(f"{clipped(key)} is missing")
     if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-        raise Refused(f"{_told(key)} is a link to somewhere else")
+        raise Refused(f"{clipped(key)} is a link to somewhere else")
     return group[key]
 
 
@@ -154,16 +156,16 @@ def _check_plain(name: str, dataset: Any) -> int:
     import h5py
 
     if not isinstance(dataset, h5py.Dataset):
-        raise Refused(f"{_told(name)} is not a data set")
+        raise Refused(f"{clipped(name)} is not a data set")
     if dataset.is_virtual or dataset.external:
-        raise Refused(f"{_told(name)} keeps its data outside the file")
+        raise Refused(f"{clipped(name)} keeps its data outside the file")
     if dataset.dtype.kind not in PLAIN or dataset.ndim > MAX_DIMENSIONS or h5py.check_enum_dtype(dataset.dtype):
-        raise Refused(f"{_told(name)} is not a plain numeric tensor but {dataset.dtype}"[:200])
+        raise Refused(f"{clipped(name)} is not a plain numeric tensor but {dataset.dtype}"[:200])
     if dataset.id.get_create_plist().get_nfilters():
-        raise Refused(f"{_told(name)} is packed by a filter")
+        raise Refused(f"{clipped(name)} is packed by a filter")
     size = int(dataset.size) * int(dataset.dtype.itemsize)
     if dataset.id.get_storage_size() < size:
-        raise Refused(f"{_told(name)} claims {size} bytes that are not in the file")
+        raise Refused(f"{clipped(name)} claims {size} bytes that are not in the file")
     return size
 
 
@@ -177,13 +179,9 @@ def _text(value: Any) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def _told(name: str) -> str:
-    return repr(name)[:80]
-
-
 def _as_number(index: str) -> int:
     if not index.isdecimal() or len(index) > 9:
-        raise Refused(f"{_told(index)} is not a weight's index")
+        raise Refused(f"{clipped(index)} is not a weight's index")
     return int(index)
 
 

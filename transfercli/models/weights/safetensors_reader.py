@@ -16,6 +16,7 @@ import safetensors
 import safetensors.numpy
 
 from transfercli.errors import ArtefactError
+from transfercli.text import clipped
 
 Tensors = dict[str, np.ndarray]
 
@@ -81,7 +82,7 @@ def _check_header(header: dict[str, Any], available: int) -> None:
     end = 0
     for start, stop, name in spans:
         if start != end:
-            raise ValueError(f"the tensor {_told(name)} does not begin where the one before it ends")
+            raise ValueError(f"the tensor {clipped(name)} does not begin where the one before it ends")
         end = stop
     if end != available:
         raise ValueError(f"its tensors take {end} bytes, and {available} are there")
@@ -90,24 +91,20 @@ def _check_header(header: dict[str, Any], available: int) -> None:
 def _span(name: str, entry: Any) -> tuple[int, int, str]:
     """(first byte, byte behind the last, name) of a tensor, once its entry is found to agree with itself."""
     if len(name) > MAX_NAME or not name.isprintable():
-        raise ValueError(f"{_told(name)} cannot name a tensor")
+        raise ValueError(f"{clipped(name)} cannot name a tensor")
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise ValueError(f"the entry of {_told(name)} must have dtype, shape and data_offsets")
+        raise ValueError(f"the entry of {clipped(name)} must have dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-        raise ValueError(f"{_told(name)} has the type {_told(dtype)}; allowed are {', '.join(ITEM_BYTES)}")
+        raise ValueError(f"{clipped(name)} has the type {clipped(dtype)}; allowed are {', '.join(ITEM_BYTES)}")
     if not _are_sizes(shape) or len(shape) > MAX_DIMENSIONS:
-        raise ValueError(f"{_told(name)} has the shape {_told(shape)}")
+        raise ValueError(f"{clipped(name)} has the shape {clipped(shape)}")
     if not _are_sizes(offsets) or len(offsets) != 2:
-        raise ValueError(f"{_told(name)} has the offsets {_told(offsets)}")
+        raise ValueError(f"{clipped(name)} has the offsets {clipped(offsets)}")
     if offsets[1] - offsets[0] != math.prod(shape) * ITEM_BYTES[dtype]:
-        raise ValueError(f"{_told(name)} has offsets {offsets} that do not fit {dtype}{shape}")
+        raise ValueError(f"{clipped(name)} has offsets {offsets} that do not fit {dtype}{shape}")
     return offsets[0], offsets[1], name
 
 
 def _are_sizes(values: Any) -> bool:
     return isinstance(values, list) and all(type(value) is int and 0 <= value <= MAX_BYTES for value in values)
-
-
-def _told(value: Any) -> str:
-    return repr(value)[:80]

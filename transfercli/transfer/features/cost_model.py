@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transfercli.reporting import counted
+from transfercli.text import counted
 
 # What a machine of a few cores does in a second, roughly; only their proportions matter. The rule has to give the same
 # answer whenever a run is started again, so it counts and does not measure.

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from transfercli.data.batching.batches import Source
+from transfercli.data.dataset import Split
+from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
+from transfercli.models.surgery import Cut
 from transfercli.models.tensor_names import assign_tensors, read_tensors
 from transfercli.reporting import Reporter
-from transfercli.training.phases import Phase
-from transfercli.training.stage import Stage
-from transfercli.training.validation import validation_metrics
+from transfercli.training.phases import Phase, Stage
+from transfercli.training.trainer import validation_metrics
+from transfercli.transfer.features.prefix import Prefix
+from transfercli.transfer.features.views import Views
 from transfercli.transfer.probe.blend import choose_blend
 from transfercli.transfer.probe.probe import sigmoid_unit, solve, with_kept_rows
-
-if TYPE_CHECKING:
-    from transfercli.transfer.stages import PhaseStages
+from transfercli.transfer.training_inputs import TrainingInputs
 
 
-def probe_stage(stages: PhaseStages, phase: Phase) -> Stage:
+class FeatureStages(Protocol):
+    """The set-up of phases as a solved phase uses it; `transfer/stages.py` has the one implementation."""
+
+    classifier: Classifier
+    training: TrainingInputs
+    reporter: Reporter
+    start: dict[str, np.ndarray]
+    keeps: bool
+
+    def __call__(self, phase: Phase) -> Stage: ...
+    def whole_base(self) -> Cut: ...
+    def above(self, cut: Cut, views: Views | None) -> Stage: ...
+    def prefix_of(self, cut: Cut) -> Prefix: ...
+    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source: ...
+
+
+def probe_stage(stages: FeatureStages, phase: Phase) -> Stage:
     """The head of a frozen base, solved for on the features of the images as they are."""
     if stages.training.augment:
         stages.reporter.info("probe: on images as they are, without augmentation")
@@ -45,7 +63,7 @@ class FeatureRows:
         return found
 
 
-def solve_head(stages: PhaseStages, features: Source, reporter: Reporter) -> None:
+def solve_head(stages: FeatureStages, features: Source, reporter: Reporter) -> None:
     """Put the best linear head on pooled features into the classifier."""
     training, classifier = stages.training, stages.classifier
     found = solve(
@@ -60,7 +78,7 @@ def solve_head(stages: PhaseStages, features: Source, reporter: Reporter) -> Non
     logits.set_weights(sigmoid_unit(found) if logits.units == 1 else with_kept_rows(found, *logits.get_weights()))
 
 
-def blend_stage(stages: PhaseStages, phase: Phase) -> Stage:
+def blend_stage(stages: FeatureStages, phase: Phase) -> Stage:
     """Choose on the validation images how far to go from the probe to what the phase before has trained."""
     stage, classifier = stages(replace(phase, kind="train")), stages.classifier
 
@@ -74,12 +92,12 @@ def blend_stage(stages: PhaseStages, phase: Phase) -> Stage:
     return replace(stage, solve=put_best)
 
 
-def _listener(stages: PhaseStages) -> Reporter:
+def _listener(stages: FeatureStages) -> Reporter:
     """Who hears what was found: nobody in a trial, whose features are made up."""
     return stages.reporter if stages.keeps else Reporter()
 
 
-def _judge(stages: PhaseStages, stage: Stage) -> Callable[[], float]:
+def _judge(stages: FeatureStages, stage: Stage) -> Callable[[], float]:
     """Log loss of the validation images, of whatever weights the classifier has."""
     targets, labels = stages.training.validation.targets, stages.classifier.labels
 
@@ -90,4 +108,4 @@ def _judge(stages: PhaseStages, stage: Stage) -> Callable[[], float]:
     return loss
 
 
-SOLVED: dict[str, Callable[[PhaseStages, Phase], Stage]] = {"probe": probe_stage, "blend": blend_stage}
+SOLVED: dict[str, Callable[[FeatureStages, Phase], Stage]] = {"probe": probe_stage, "blend": blend_stage}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, find_run, read_record
+from transfercli.runs.folder import RunFolder, read_record
+from transfercli.runs.lookup import find_run
 from transfercli.runs.output_paths import check_file
 from transfercli.runs.untrusted import numbers_of
+from transfercli.text import first_of
+from transfercli.workflows.compare.comparison import CompareRequest, Held
+from transfercli.workflows.compare.page import write_comparison_page
 from transfercli.workflows.evaluate.evaluate import evaluate_run
 from transfercli.workflows.evaluate.provenance import is_stale, recorded
 from transfercli.workflows.evaluate.request import EvaluateRequest
@@ -21,50 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from transfercli.evaluation.predictions import Predictions
-    from transfercli.evaluation.statistics.paired import Comparison
-
-
-@dataclass(frozen=True)
-class CompareRequest:
-    """names: runs as typed, the first is what the others are compared with; metric: the one that decides.
-
-    report: where a page with the images that tell them apart goes, or None.
-    """
-
-    names: tuple[str, ...]
-    runs: Path
-    split: str = "test"
-    metric: str = "accuracy"
-    confidence: float = 0.95
-    report: Path | None = None
-
-
-@dataclass(frozen=True)
-class Held:
-    """A run held against the champion.
-
-    before, after: what either says of the same images, in the same order; config, seconds: how the two differ.
-    only_known: the classes that but one of the two knows, {"champion": […], "challenger": […]}.
-    """
-
-    champion: RunFolder
-    challenger: RunFolder
-    before: Predictions
-    after: Predictions
-    compared: Comparison
-    config: list[dict[str, Any]]
-    seconds: dict[str, dict[str, float | None]]
-    only_known: dict[str, list[str]]
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "champion": str(self.champion.path),
-            "challenger": str(self.challenger.path),
-            **self.compared.as_json(),
-            "config": self.config,
-            "seconds": self.seconds,
-            "only_known": self.only_known,
-        }
 
 
 def compare_runs(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
@@ -83,8 +41,6 @@ def compare_runs(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
         for run, predictions in zip(found[1:], said[1:], strict=True)
     ]
     if request.report is not None:
-        from transfercli.workflows.compare.page import write_comparison_page
-
         write_comparison_page(request.report, held, request, reporter)
     return {
         "split": request.split,
@@ -122,8 +78,7 @@ def only_known(champion: Sequence[str], challenger: Sequence[str]) -> dict[str, 
 
 
 def _few(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more
+    return first_of(names, most, written=repr)
 
 
 def _held(

@@ -19,7 +19,7 @@ from transfercli.workflows.model import read_run_config
 
 if TYPE_CHECKING:
     from transfercli.evaluation.report.compare_page import Duel
-    from transfercli.workflows.compare.compare import CompareRequest, Held
+    from transfercli.workflows.compare.comparison import CompareRequest, Held
 
 
 def write_comparison_page(path: Path, held: Sequence[Held], request: CompareRequest, reporter: Reporter) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.dataset import Images
+from transfercli.data.file_header_store import heads_of
 from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.quality import check
-from transfercli.data.quality.file_header_store import heads_of
 from transfercli.data.quality.file_headers import oddities
 from transfercli.data.quality.near_duplicates import LOOK, Looks
-from transfercli.data.quality.thumbnail_store import looks_of
 from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.data.thumbnail_store import looks_of
 from transfercli.data.validation import Findings
 from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter

@@ -12,7 +12,7 @@ from transfercli.data.load import Examination
 from transfercli.data.manifest import read_manifest
 from transfercli.data.quality.diff import compare
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import find_run
+from transfercli.runs.lookup import find_run
 from transfercli.workflows.data.check import examine
 from transfercli.workflows.train.job import read_config
 

@@ -19,8 +19,10 @@ from transfercli.data.sources.listing import base_folder
 from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
 from transfercli.evaluation.statistics.shift_tests import MOST, Seen, drift, sample
-from transfercli.reporting import Reporter, counted
-from transfercli.runs.folder import RunFolder, find_run, read_record
+from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder, read_record
+from transfercli.runs.lookup import find_run
+from transfercli.text import counted
 from transfercli.workflows.data.image_features import Sight
 from transfercli.workflows.evaluate.evaluate import reading_for
 from transfercli.workflows.model import TrainedRun, load_run, read_run_config

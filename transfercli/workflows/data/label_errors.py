@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.data.decoding.decode import Geometry
+from transfercli.data.image import Geometry
+from transfercli.data.label_errors import find_mislabelled
 from transfercli.data.quality.check import Mislabelled, Report
-from transfercli.data.quality.label_errors import find_mislabelled
 from transfercli.data.validation import Findings, split_of
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, find_run
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.lookup import find_run
 from transfercli.workflows.data.image_features import Sight
 from transfercli.workflows.model import image_size, load_run, read_run_config
 

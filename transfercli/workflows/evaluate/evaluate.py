@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transfercli.config.loader import dump
 from transfercli.data.cache.images import placed
 from transfercli.data.dataset import KNOWN_BY
-from transfercli.data.decoding.decode import Geometry
+from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
@@ -19,15 +19,16 @@ from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.table_columns import read_columns, table_columns
 from transfercli.data.sources.tables import is_table
 from transfercli.errors import DataError
-from transfercli.reporting import Reporter, counted
+from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, read_record
+from transfercli.runs.lookup import find_named
+from transfercli.text import counted
 from transfercli.workflows.evaluate.inference import split_logits
 from transfercli.workflows.evaluate.provenance import made_from
 from transfercli.workflows.evaluate.request import EvaluateRequest, absolute_name, asked_again, evaluation_folder
 from transfercli.workflows.evaluate.robustness import beside
 from transfercli.workflows.model import TrainedRun, image_size, load_run, load_run_config, read_labels
-from transfercli.workflows.named import find_named
 from transfercli.workflows.train.tracking import track_evaluation
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.reporting import Reporter, counted
+from transfercli.reporting import Reporter
+from transfercli.text import counted
 from transfercli.workflows.evaluate.inference import probabilities_of
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.environment import versions
 from transfercli.runs.folder import RunFolder, read_record
+from transfercli.runs.lookup import find_named
 from transfercli.workflows.evaluate.evaluate import read_split
 from transfercli.workflows.export.card import write_card
 from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config
-from transfercli.workflows.named import find_named
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from transfercli.data.decoding.stream import Decoder, Outcome, in_order
-from transfercli.data.ingest import usable_cores
-from transfercli.data.sources.inputs import Feed, Named, named_images, names_on
+from transfercli.data.image import Named
+from transfercli.data.sources.inputs import Feed, named_images, names_on
 from transfercli.data.sources.watch import dropped
 from transfercli.errors import DataError
-from transfercli.reporting import Reporter, counted
+from transfercli.io.cores import usable_cores
+from transfercli.reporting import Reporter
+from transfercli.text import counted
 from transfercli.workflows.predict.predictors import Answer, Source, find_source
 
 BATCH = 32  # images a call of the network

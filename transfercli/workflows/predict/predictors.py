@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.data.decoding.decode import Geometry
+from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.confidence.trust import Trust
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, parsed_card
 from transfercli.export.verify.checksums import check_seal
 from transfercli.export.verify.sandbox import read_apart
+from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
-from transfercli.runs.untrusted import read_json
+from transfercli.runs.lookup import find_named
 from transfercli.workflows.model import image_size, load_run, read_labels, read_run_config
-from transfercli.workflows.named import find_named
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import numpy as np
 from transfercli.data.load import load_recorded_split
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError
-from transfercli.reporting import Reporter, counted
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
+from transfercli.text import counted
 from transfercli.workflows.evaluate.evaluate import evaluate_split, reading_for
 from transfercli.workflows.evaluate.inference import probabilities_of
 from transfercli.workflows.evaluate.request import EvaluateRequest

@@ -11,8 +11,9 @@ from transfercli.errors import ArtefactError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs import champions
 from transfercli.runs.decisions import Decision
-from transfercli.runs.folder import RunFolder, find_run, is_experiment
+from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
+from transfercli.runs.lookup import find_run, is_experiment
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,8 @@ def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
 
 
 def _weights(config: ExperimentConfig, folder: Path, runs: Path) -> str:
-    from transfercli.models.weights.files import file_sha256, verified
+    from transfercli.io.checksum import file_sha256
+    from transfercli.models.weights.files import verified
 
     weights = config.model.weights
     if isinstance(weights, FileWeights):

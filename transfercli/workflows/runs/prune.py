@@ -11,10 +11,12 @@ from typing import Any
 
 from transfercli.errors import ArtefactError, BusyError, UsageError
 from transfercli.io import atomic
-from transfercli.reporting import Reporter, counted
-from transfercli.runs.folder import RunFolder, all_runs, is_experiment, status_of
+from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder, status_of
 from transfercli.runs.lock import experiment_lock
+from transfercli.runs.lookup import all_runs, is_experiment
 from transfercli.runs.retention import Rule, bytes_of, kept_by_rule, needed
+from transfercli.text import counted
 
 GOING_ON = "it, or another run of its experiment, is going on"
 GOING = ".pruned-"  # begins the name of a run that is being removed; no run can be called so

@@ -9,7 +9,8 @@ from typing import Any
 
 from transfercli.errors import ArtefactError, TransferError
 from transfercli.runs import decisions
-from transfercli.runs.folder import RunFolder, all_runs, find_run, read_json, read_record
+from transfercli.runs.folder import RunFolder, read_json, read_record
+from transfercli.runs.lookup import all_runs, find_run
 from transfercli.runs.untrusted import is_number, numbers_of
 from transfercli.workflows.lineage import generations
 from transfercli.workflows.model import read_run_config

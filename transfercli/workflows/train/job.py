@@ -12,7 +12,8 @@ from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, check_run_id, find_unfinished, new_run_id, read_record
+from transfercli.runs.folder import RunFolder, check_run_id, new_run_id, read_record
+from transfercli.runs.lookup import find_unfinished
 from transfercli.runs.untrusted import check_closed
 from transfercli.workflows.command_lines import runs_option, spelled, told
 from transfercli.workflows.model import load_run_config, with_structure

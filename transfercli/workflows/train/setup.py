@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
     from transfercli.training.checkpoints import Checkpoint, Checkpoints
-    from transfercli.training.phases import Phase
+    from transfercli.training.phases import Phase, Stage, Stages
     from transfercli.training.progress import Plan, Progress
-    from transfercli.training.stage import Stage, Stages
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.features.features import FeatureCache
-    from transfercli.transfer.stages import PhaseStages, Training
+    from transfercli.transfer.stages import PhaseStages
+    from transfercli.transfer.training_inputs import TrainingInputs
     from transfercli.transfer.transplant import Transplant
     from transfercli.workflows.train.job import Job
     from transfercli.workflows.train.stopwatch import Stopwatch
@@ -102,7 +102,7 @@ def plan_for(job: Job, stages: PhaseStages, reporter: Reporter) -> Plan:
 
     A name that is no layer of the base is a `ConfigError`.
     """
-    from transfercli.models.classifier import trainable_from
+    from transfercli.models.freezing import trainable_from
     from transfercli.training.backend import step_precision
     from transfercli.training.phases import recorded_phases
     from transfercli.training.progress import Plan
@@ -133,7 +133,7 @@ def feature_cache(config: ExperimentConfig, folder: Path, reporter: Reporter) ->
 
     folder: the one that the relative paths of the config start from.
     """
-    from transfercli.data.decoding.decode import Geometry
+    from transfercli.data.image import Geometry
     from transfercli.transfer.features.features import FeatureCache
 
     compute = placed(config.compute, folder)
@@ -143,12 +143,14 @@ def feature_cache(config: ExperimentConfig, folder: Path, reporter: Reporter) ->
     return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter)
 
 
-def training_for(config: ExperimentConfig, dataset: Dataset, labels: tuple[str, ...], reporter: Reporter) -> Training:
+def training_for(
+    config: ExperimentConfig, dataset: Dataset, labels: tuple[str, ...], reporter: Reporter
+) -> TrainingInputs:
     """What all phases have in common, with the class weights and the order of batches that the config asks for."""
     from transfercli.data.batching.augment import build
     from transfercli.data.batching.batches import SAMPLINGS
     from transfercli.training.backend import feature_precision
-    from transfercli.transfer.stages import Training
+    from transfercli.transfer.training_inputs import TrainingInputs
 
     training, validation = (relabelled(dataset.splits[side], labels) for side in ("train", "validation"))
     weights = class_weights(config.training.class_weights, training)
@@ -158,7 +160,7 @@ def training_for(config: ExperimentConfig, dataset: Dataset, labels: tuple[str, 
         kind, size = SAMPLINGS[config.training.sampling], config.data.batch_size
         return kind(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
 
-    return Training(
+    return TrainingInputs(
         training,
         validation,
         make_batches,

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from transfercli.data.quality.check import Pair, Seen, Suspect
 from transfercli.data.quality.confident_learning import cross_validated, suspects
 from transfercli.data.splitting.copy_groups import Sample, units_of
-from transfercli.data.splitting.joined import Joined
 from transfercli.data.splitting.stratified import Board, deal
 from transfercli.reporting import Reporter
 
@@ -52,14 +51,17 @@ def find_mislabelled(
 
 def _together(seen: Sequence[Seen], near: Iterable[Pair], groups: Mapping[str, str]) -> list[Sample]:
     """One sample a row; its group is everything that must be predicted without it."""
-    joined: Joined[object] = Joined()
-    for row, one in enumerate(seen):
-        joined.join(row, ("pixels", one.pixels))
-        if one.path in groups:
-            joined.join(row, ("group", groups[one.path]))
+    from scipy.cluster.hierarchy import DisjointSet
+
+    joined = DisjointSet(range(len(seen)))
+    first: dict[tuple[str, str], int] = {}  # the first row of each pixels and of each group
+    for row, image in enumerate(seen):
+        joined.merge(row, first.setdefault(("pixels", image.pixels), row))
+        if image.path in groups:
+            joined.merge(row, first.setdefault(("group", groups[image.path]), row))
     for pair in near:
-        joined.join(*pair)
-    return [Sample(one.pixels, one.label, group=repr(joined.find(row))) for row, one in enumerate(seen)]
+        joined.merge(*pair)
+    return [Sample(image.pixels, image.label, group=str(joined[row])) for row, image in enumerate(seen)]
 
 
 def _with_several_units(samples: Sequence[Sample]) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.heard import Heard
-from transfercli.workflows.named import find_named
+from transfercli.runs.lookup import find_named
 
 
 @pytest.fixture

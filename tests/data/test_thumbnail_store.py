@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from transfercli.data import thumbnail_store
 from transfercli.data.cache.images import DiskCache, pixel_space
 from transfercli.data.cache.index import Entry, Index
 from transfercli.data.cache.maintenance import clear
-from transfercli.data.decoding.decode import Decoded, Geometry
-from transfercli.data.quality import thumbnail_store
+from transfercli.data.image import Decoded, Geometry
 from transfercli.data.quality.near_duplicates import look_at
-from transfercli.data.quality.thumbnail_store import looks_of
+from transfercli.data.thumbnail_store import looks_of
 from transfercli.reporting import Reporter
 
 GEOMETRY = Geometry(16, 16)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from transfercli.training.validation import validation_metrics
+from transfercli.training.trainer import validation_metrics
 
 
 def test_recall_is_told_for_each_class_that_has_validation_images() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from transfercli.data import file_header_store
 from transfercli.data.cache.images import DiskCache
 from transfercli.data.cache.index import Index
 from transfercli.data.cache.maintenance import clear
-from transfercli.data.decoding.decode import Geometry
-from transfercli.data.quality import file_header_store
+from transfercli.data.image import Geometry
 from transfercli.data.quality.file_headers import Head
 from transfercli.reporting import Reporter
 

@@ -12,7 +12,7 @@ import numpy as np
 from transfercli.data.cache.images import pixel_space
 from transfercli.data.cache.index import Entry, opened_index
 from transfercli.data.dataset import Images
-from transfercli.data.decoding.decode import Geometry
+from transfercli.data.image import Geometry
 from transfercli.data.quality.near_duplicates import LOOK, VERSION, Looks, look_at, without_bars
 from transfercli.reporting import Reporter
 

@@ -1,0 +1,83 @@
+"""Text for people: counts, lists, sizes, durations, spelling suggestions, and foreign text made safe to print."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def first_of(words: Sequence[str], most: int, *, written: Callable[[str], str] = str) -> str:
+    """Return `a, b and 3 more`: the first `most` words, each as `written` gives it, and the number left out."""
+    rest = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(map(written, words[:most])) + rest
+
+
+def did_you_mean(name: str, allowed: Sequence[str], *, written: Callable[[str], str] = repr) -> str:
+    """Return `did you mean 'resnet50'?` for the allowed name that is spelled most alike, or ""."""
+    near = nearest(name, allowed)
+    return f"did you mean {written(near)}?" if near else ""
+
+
+def clipped(value: Any, most: int = 80) -> str:
+    """Return the first characters of a value's `repr`, for a message about a damaged file."""
+    return repr(value)[:most]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 image` or `2 images`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def nearest(name: str, allowed: Sequence[str]) -> str | None:
+    """Return the allowed name that is spelled most alike, in any case, or None."""
+    folded = {word.casefold(): word for word in reversed(allowed)}
+    short = name.casefold()
+    if len(short) >= 3 and (longer := [word for word in folded if word.startswith(short)]):
+        return folded[longer[-1]]
+    found = difflib.get_close_matches(name[:100].casefold(), folded, n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def printable(text: str) -> str:
+    r"""Return text whose control and formatting characters, except newlines, are escapes such as `\x1b`."""
+    return "".join(c if c == "\n" or unicodedata.category(c) not in _HIDDEN else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def shortened(text: str, most: int) -> str:
+    """Return at most `most` characters; the last is "…" if some are left out."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def squeezed(text: str, most: int) -> str:
+    """Return at most `most` characters of both ends with "…" between: a path keeps its folder and its file's end."""
+    if len(text) <= most:
+        return text
+    head, tail = most // 2, (most - 1) // 2
+    return f"{text[:head]}…{text[len(text) - tail :]}"
+
+
+def duration(seconds: float) -> str:
+    """Return `42 s`, `3:05 min` or `2:10 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def byte_size(count: int) -> str:
+    """Return `812 B`, `3.4 MB` or `12.0 GB`."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"

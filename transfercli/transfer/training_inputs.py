@@ -1,0 +1,34 @@
+"""The inputs that all phases of a training share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from transfercli.config.schema import AugmentationConfig
+from transfercli.data.batching.augment import Augment
+from transfercli.data.batching.batches import Batches, Source
+from transfercli.data.dataset import Split
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """What all phases have in common.
+
+    make_batches: (source, augment) -> batches in the order of the config's sampling, seed and batch size.
+    augmentation, augment: as the config says, and built. class_weights: float [C] or None.
+    precision: of features. required: features must be cached wherever something is frozen.
+    """
+
+    training: Split
+    validation: Split
+    make_batches: Callable[[Source, Augment | None], Batches]
+    augmentation: AugmentationConfig
+    augment: Augment | None
+    class_weights: np.ndarray | None
+    seed: int
+    precision: str = "float32"
+    batchnorm_trains: bool = False
+    required: bool = False
