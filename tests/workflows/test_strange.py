@@ -12,7 +12,6 @@ from sklearn.metrics import roc_auc_score
 from transfercli.data.load import load_folder_split
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
-from transfercli.runs.record import config_folder
 from transfercli.workflows.evaluate.evaluate import read_split, reading_for
 from transfercli.workflows.evaluate.inference import split_logits
 from transfercli.workflows.model import load_run
@@ -36,7 +35,7 @@ def test_other_digits_and_inverted_images_are_strange_far_more_often_than_own_on
 ) -> None:
     world, _ = source
     trained = load_run(find_run("digits-source", world.runs), Reporter())
-    reading = reading_for(trained.config, config_folder(trained.run), Reporter())
+    reading = reading_for(trained.config, Reporter())
     own = read_split(trained.run, trained.config, trained.labels, "test", Reporter())
     others = load_folder_split(digits_folder / "digits-target" / "test", "test", tuple("56789"), reading)
     inverted = replace(own, images=Inverted(own.images))

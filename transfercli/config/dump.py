@@ -30,6 +30,7 @@ def _list(dumper: yaml.SafeDumper, value: list[Any] | tuple[Any, ...]) -> Any:
 
 
 _Dumper.add_representer(str, _text)
+_Dumper.add_multi_representer(str, _text)  # paths, which know their folder too
 _Dumper.add_representer(list, _list)
 _Dumper.add_representer(tuple, _list)
 

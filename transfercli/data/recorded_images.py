@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -35,12 +34,12 @@ class Remaining:
         return self.images.read(np.array([self.rows[path]]))[0]
 
 
-def read_remaining(records: Sequence[Record], root: str, folder: Path, reading: Reading) -> Remaining:
-    """Read these and no other images of a run; root: as its config gives it, relative to `folder`."""
+def read_remaining(records: Sequence[Record], root: str, reading: Reading) -> Remaining:
+    """Read these and no other images of a run; root: as its config gives it."""
     if not records:
         return Remaining()
     try:
-        findings = read_recorded(records, root, folder, reading)
+        findings = read_recorded(records, root, reading)
     except DataError as error:
         return Remaining(lost={record.path: error.message for record in records})
     lost, whole = {}, []

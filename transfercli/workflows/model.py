@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import LoadedConfig, load
 from transfercli.config.schema import (
-    DataConfig,
     ExperimentConfig,
     FileWeights,
     HeadConfig,
@@ -88,14 +87,10 @@ def with_structure(config: ExperimentConfig, runs: Path) -> ExperimentConfig:
     }
     return config.model_copy(
         update={
-            "model": ModelConfig(**{**model.model_dump(exclude_unset=True), **_plain(taken)}),
-            "data": DataConfig(**{**data.model_dump(exclude_unset=True), **shape}),
+            "model": model.model_copy(update=taken),
+            "data": data.model_copy(update=shape),
         }
     )
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value.model_dump() if hasattr(value, "model_dump") else value for key, value in values.items()}
 
 
 def find_source(config: ExperimentConfig, runs: Path, parent: str | None = None) -> Source:
@@ -112,12 +107,12 @@ def find_source(config: ExperimentConfig, runs: Path, parent: str | None = None)
     return Source(run, read_labels(run))
 
 
-def check_weights(config: ExperimentConfig, folder: Path, reporter: Reporter) -> None:
+def check_weights(config: ExperimentConfig, reporter: Reporter) -> None:
     """A weight file that will be refused is refused before the images are read and Keras starts."""
     from transfercli.models.weights.files import check_weight_file
 
     if isinstance(config.model.weights, FileWeights):
-        check_weight_file(config.model.weights, folder, reporter)
+        check_weight_file(config.model.weights, reporter)
 
 
 def labels_for(config: ExperimentConfig, source: Source, found: Sequence[str]) -> tuple[str, ...]:
@@ -158,7 +153,7 @@ def batchnorm_trains(model: ModelConfig) -> bool:
 
 
 def new_classifier(
-    config: ExperimentConfig, source: Source, labels: tuple[str, ...], folder: Path, reporter: Reporter
+    config: ExperimentConfig, source: Source, labels: tuple[str, ...], reporter: Reporter
 ) -> tuple[Classifier, Transplant | None]:
     """A classifier with the weights that `model.weights` names, and the report of what was copied.
 
@@ -179,7 +174,7 @@ def new_classifier(
         donor = best_checkpoint(source.run).model
         report = transplant(classifier, donor, until=weights.until, head=head, donor_labels=source.labels)
     elif isinstance(weights, FileWeights):
-        report = transplant(classifier, file_tensors(weights, folder, classifier.base, reporter))
+        report = transplant(classifier, file_tensors(weights, classifier.base, reporter))
     else:
         report = transplant(classifier, imagenet_tensors(classifier.name, image_size(config)))
     reporter.info(f"weights from {_named(config, source)}: {report.summary()}")

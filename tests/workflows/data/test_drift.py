@@ -67,7 +67,7 @@ def test_changed_images_have_drifted_and_miss_the_gate(source: Any, recent: Path
 
 def test_a_split_is_measured_whatever_its_classes(source: Any, digits_folder: Path) -> None:
     run = RunFolder(Path(source[1]["run"]))
-    reading = reading_for(read_run_config(run), digits_folder, Reporter())
+    reading = reading_for(read_run_config(run), Reporter())
     split = load_folder_split(digits_folder / "digits-target", "test", tuple("56789"), reading)
     assert isinstance(split, Split)
     assert measure_drift(run, split, maximum=None, reporter=Reporter())["drifted"] is True
@@ -139,7 +139,7 @@ def test_what_the_cache_holds_is_what_the_whole_model_and_the_averaged_map_are(
         "nets", "digits-target", model={"weights": weights, "head": head}, training=training, compute={"cache": "off"}
     )
     trained = load_run(RunFolder(Path(world.train("finetune", config)["run"])), Reporter())
-    reading = reading_for(trained.config, trained.folder, Reporter())
+    reading = reading_for(trained.config, Reporter())
     split = load_folder_split(world.samples / "digits-target" / "test", "test", trained.labels, reading)
     asked = passes_counted(monkeypatch)
     sight = Sight(trained, Reporter())
@@ -172,7 +172,7 @@ def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source:
 
 
 def reading(sight: Sight) -> Any:
-    return reading_for(sight.trained.config, sight.trained.folder, Reporter())
+    return reading_for(sight.trained.config, Reporter())
 
 
 def test_on_the_command_line_a_score_above_the_gate_prints_the_result_and_exits_5(source: Any, recent: Path) -> None:

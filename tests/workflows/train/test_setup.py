@@ -49,9 +49,9 @@ def test_features_follow_from_the_decoder(tmp_path: Path, monkeypatch: pytest.Mo
     from transfercli.workflows.train.setup import feature_cache
 
     config = ExperimentConfig(name="n", data={"train": "d", "image_size": 32}, model={"base": "small_cnn"})
-    before = feature_cache(config, tmp_path, Reporter()).pixels
+    before = feature_cache(config, Reporter()).pixels
     monkeypatch.setattr(image, "VERSION", image.VERSION + 1)
-    assert feature_cache(config, tmp_path, Reporter()).pixels != before
+    assert feature_cache(config, Reporter()).pixels != before
 
 
 class Planned(Exception):

@@ -84,7 +84,7 @@ def show(
         loaded = load(config, overrides or ())
         resolved = resolve(loaded.config, command)
         with suppress(DataError, OSError):  # the data need not be here to show a config
-            for side in sides_inside(resolved.data, loaded.folder):
+            for side in sides_inside(resolved.data):
                 console.info(f"data.{side}: the fraction is not used, {resolved.data.train} has {side} images itself")
         texts.append(dump(resolved))
         return resolved.model_dump(mode="json")

@@ -11,7 +11,6 @@ from transfercli.data.recorded_images import Remaining, read_remaining
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
-from transfercli.runs import record
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.command_lines import run_words, runs_option, spelled, told
 from transfercli.workflows.evaluate.evaluate import reading_for
@@ -80,8 +79,7 @@ def _remaining(run: RunFolder, split: str, paths: Sequence[str], reporter: Repor
         from transfercli.training.backend import prepare
 
         prepare(config.compute, config.seed)  # before its data sets are imported from Keras
-    folder = record.config_folder(run)
-    return read_remaining(records, config.data.train, folder, reading_for(config, folder, reporter))
+    return read_remaining(records, config.data.train, reading_for(config, reporter))
 
 
 def _spelled(held: Sequence[Held], request: CompareRequest) -> str:

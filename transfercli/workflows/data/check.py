@@ -23,7 +23,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_folder
 from transfercli.workflows.data.label_errors import mislabelled
 from transfercli.workflows.model import find_source, labels_for
-from transfercli.workflows.train.job import read_config
+from transfercli.workflows.train.job import load_resolved
 from transfercli.workflows.train.training_data import data_request
 
 
@@ -45,8 +45,8 @@ def check_data(request: CheckRequest, reporter: Reporter) -> tuple[dict[str, Any
     """The contract's result of `data check`, and the report it was made from. That training would refuse is in it."""
     if request.report is not None:
         check_folder(request.report, "--report")
-    config, folder = read_config(request.config, request.overrides, "finetune", request.runs)
-    examined = examine(config, folder, request.runs / config.name, reporter)
+    config = load_resolved(request.config, request.overrides, "finetune", request.runs).config
+    examined = examine(config, request.runs / config.name, reporter)
     findings = examined.findings
     usable = findings.usable if findings else []
     images = findings.ingest.images([o.entry for o in usable], [o.redo for o in usable]) if findings else None
@@ -66,13 +66,13 @@ def check_data(request: CheckRequest, reporter: Reporter) -> tuple[dict[str, Any
     return result, report
 
 
-def examine(config: ExperimentConfig, folder: Path, experiment: Path, reporter: Reporter) -> Examination:
+def examine(config: ExperimentConfig, experiment: Path, reporter: Reporter) -> Examination:
     """Everything that a training with this config would read, whether it would go on or refuse."""
     if is_keras(config.data.train):
         from transfercli.training.backend import prepare
 
         prepare(config.compute, config.seed)  # before its data sets are imported from Keras
-    return examine_dataset(data_request(config, folder, experiment), reporter)
+    return examine_dataset(data_request(config, experiment), reporter)
 
 
 def _looks(images: Images | None, findings: Findings | None, reporter: Reporter) -> Looks:

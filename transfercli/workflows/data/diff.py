@@ -14,7 +14,7 @@ from transfercli.data.quality.diff import compare
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.data.check import examine
-from transfercli.workflows.train.job import read_config
+from transfercli.workflows.train.job import load_resolved
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> dict[str, Any]:
     """
     run = find_run(request.run, request.runs)
     earlier = read_manifest(run.dataset)
-    config, folder = read_config(request.config, request.overrides, "finetune", request.runs)
+    config = load_resolved(request.config, request.overrides, "finetune", request.runs).config
     experiment = Path(os.path.realpath(run.path)).parent
-    examined = examine(config, folder, experiment, reporter)
+    examined = examine(config, experiment, reporter)
     if examined.findings is None:
         raise examined.refusals[0]
     for refusal in examined.refusals:

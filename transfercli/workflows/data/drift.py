@@ -92,17 +92,17 @@ def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None
     }
 
 
-def drift_since(run: RunFolder, dataset: Dataset, folder: Path, reporter: Reporter) -> dict[str, Any] | None:
+def drift_since(run: RunFolder, dataset: Dataset, reporter: Reporter) -> dict[str, Any] | None:
     """The drift of the images, on any side, that a run did not have, by their content; None where none has come.
 
-    It names no path, as it is logged. folder: the one that the data's relative paths start from.
+    It names no path, as it is logged.
     """
     known = {one.sha256 for one in read_manifest(run.dataset)}
     came = [replace(one, split=NEW) for one in dataset.records if one.split and one.sha256 not in known]
     if not came:
         return None
-    reading = reading_for(read_run_config(run), folder, reporter)
-    split = load_recorded_split(came, dataset.root, folder, NEW, dataset.labels, reading)
+    reading = reading_for(read_run_config(run), reporter)
+    split = load_recorded_split(came, dataset.root, NEW, dataset.labels, reading)
     found = measure_drift(run, split, maximum=None, reporter=reporter)
     del found["run"]
     return found
@@ -119,7 +119,7 @@ def _recent(trained: TrainedRun, recent: Path | Split, reporter: Reporter) -> tu
         return _some_of(recent, trained.config.seed), len(recent)
     items = list_unlabelled(recent)
     chosen = [items[row] for row in sample(len(items), MOST, trained.config.seed)]
-    return load_unlabelled(chosen, reading_for(trained.config, trained.folder, reporter)), len(items)
+    return load_unlabelled(chosen, reading_for(trained.config, reporter)), len(items)
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _recorded(trained: TrainedRun, records: Sequence[Record], side: str, reporte
     """At most `MOST` images of one side of the run; those whose files are gone since are passed over, and told."""
     root, wanted = trained.config.data.train, [one for one in records if one.split == side and not one.problem]
     if not keras_datasets.is_keras(root):
-        base = base_folder(root, trained.folder)
+        base = base_folder(root)
         there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as must_exist
         if len(there) < len(wanted):
             reporter.warning(
@@ -168,5 +168,5 @@ def _recorded(trained: TrainedRun, records: Sequence[Record], side: str, reporte
     if not wanted:
         raise DataError(f"the run's {side} images are gone: there is nothing to compare with", "put them back")
     chosen = [wanted[row] for row in sample(len(wanted), MOST, trained.config.seed)]
-    reading = reading_for(trained.config, trained.folder, reporter)
-    return load_recorded_split(chosen, root, trained.folder, side, trained.labels, reading)
+    reading = reading_for(trained.config, reporter)
+    return load_recorded_split(chosen, root, side, trained.labels, reading)

@@ -31,7 +31,7 @@ class Sight:
         self.trained, self.reporter = trained, reporter
         self.cut = whole_base(trained.classifier)
         self.prefix = Prefix(self.cut, "float32")
-        self.cache = feature_cache(trained.config, trained.folder, reporter)
+        self.cache = feature_cache(trained.config, reporter)
 
     def features(self, split: Split) -> np.ndarray:
         """float32 [N, d]."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
-from transfercli.data.cache.images import placed
 from transfercli.data.dataset import KNOWN_BY
 from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
@@ -20,7 +19,6 @@ from transfercli.data.sources.table_columns import read_columns, table_columns
 from transfercli.data.sources.tables import is_table
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
-from transfercli.runs import record
 from transfercli.runs.folder import RunFolder, read_record
 from transfercli.runs.lookup import find_named
 from transfercli.text import counted
@@ -104,7 +102,7 @@ def read_split(
         from transfercli.training.backend import prepare
 
         prepare(config.compute, config.seed)  # before its data sets are imported from Keras
-    reading = reading_for(config, record.config_folder(run), reporter)
+    reading = reading_for(config, reporter)
     records = read_manifest(run.dataset)
     if other is not None:
         return load_folder_split(other, split, labels, reading)
@@ -113,13 +111,13 @@ def read_split(
         raise DataError(
             f"run {run.label} has no {split} images; it has {', '.join(there)}", "name another --split, or --data DIR"
         )
-    return load_recorded_split(records, config.data.train, record.config_folder(run), split, labels, reading)
+    return load_recorded_split(records, config.data.train, split, labels, reading)
 
 
-def reading_for(config: ExperimentConfig, folder: Path, reporter: Reporter) -> Reading:
-    """How the images of a run are read; folder: the one that the relative paths of its config start from."""
+def reading_for(config: ExperimentConfig, reporter: Reporter) -> Reading:
+    """Return how the images of a run are read."""
     geometry = Geometry(*image_size(config), config.data.resize)
-    return Reading(geometry, config.data.max_bad_fraction, placed(config.compute, folder), reporter)
+    return Reading(geometry, config.data.max_bad_fraction, config.compute, reporter)
 
 
 def known_images(split: Split, records: Sequence[Record], reporter: Reporter) -> dict[str, int]:
@@ -146,7 +144,7 @@ def read_slices(
     rows = read_columns(run.slices) if other is None else {}
     if asked and other is not None and is_table(other):
         place = other.expanduser().absolute()
-        rows = table_columns([place], base_folder(str(place), Path("/")), asked)
+        rows = table_columns([place], base_folder(str(place)), asked)
     if asked and not rows:
         reporter.warning(f"no slices by {', '.join(asked)}: these images have no table with such a column")
         names = [name for name in names if name not in asked]

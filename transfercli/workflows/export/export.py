@@ -142,5 +142,5 @@ def image_files(trained: TrainedRun, paths: list[str]) -> tuple[Path, ...]:
     root = trained.config.data.train
     if is_keras(root):
         return ()
-    base = base_folder(root, trained.folder)
+    base = base_folder(root)
     return tuple(Path(absolute(path, base)) for path in paths)

@@ -92,8 +92,8 @@ def test_split(
     model: TrainedRun, data: TrainedRun, records: Sequence[Record], labels: tuple[str, ...], reporter: Reporter
 ) -> Split:
     """The test images of one run as another run's model wants to see them; targets index `labels`."""
-    reading = reading_for(model.config, data.folder, reporter)
-    return load_recorded_split(records, data.config.data.train, data.folder, "test", labels, reading)
+    reading = reading_for(model.config, reporter)
+    return load_recorded_split(records, data.config.data.train, "test", labels, reading)
 
 
 def predict(trained: TrainedRun, split: Split, reporter: Reporter) -> Predictions:

@@ -133,7 +133,7 @@ def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, repor
         prepare_backend(loaded.config)  # before its data sets are imported from Keras
     notes = Withheld(reporter)
     try:
-        dataset = load_dataset(data_request(loaded.config, loaded.folder, experiment), notes)
+        dataset = load_dataset(data_request(loaded.config, experiment), notes)
     except Exception:
         notes.release((), anyway=True)
         raise
@@ -165,7 +165,7 @@ def with_drift(night: Night, reporter: Reporter) -> Night:
 
     if night.champion is None or not night.drift_counts:
         return night
-    return replace(night, drift=drift_since(night.champion, night.dataset, night.loaded.folder, reporter))
+    return replace(night, drift=drift_since(night.champion, night.dataset, reporter))
 
 
 def not_drifted(night: Night) -> Decision | None:

@@ -56,16 +56,16 @@ class Subject:
 
 def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
     text = hashlib.sha256(dump(loaded.config).encode()).hexdigest()
-    return Subject(fingerprint(dataset), text, transfercli.__version__, _weights(loaded.config, loaded.folder, runs))
+    return Subject(fingerprint(dataset), text, transfercli.__version__, _weights(loaded.config, runs))
 
 
-def _weights(config: ExperimentConfig, folder: Path, runs: Path) -> str:
+def _weights(config: ExperimentConfig, runs: Path) -> str:
     from transfercli.io.checksum import file_sha256
     from transfercli.models.weights.files import verified
 
     weights = config.model.weights
     if isinstance(weights, FileWeights):
-        return weights.sha256 or file_sha256(verified(weights, folder))
+        return weights.sha256 or file_sha256(verified(weights))
     source = find_source(config, runs)
     return source.run.label if source.run else str(weights)
 

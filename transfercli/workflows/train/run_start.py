@@ -59,10 +59,10 @@ def _create_record(job: Job, setup: Setup, source: Source, reporter: Reporter) -
     facts = {
         "workflow": job.command,
         "command": job.spelled,
-        "config_folder": record.relative_folder(job.run, job.folder),
+        "config_folder": record.relative_folder(job.run, job.loaded.folder),
         "parent": source.run.label if source.run else None,
         "seed": job.config.seed,
-        "git_commit": record.git_commit(job.folder),
+        "git_commit": record.git_commit(job.loaded.folder),
         "backend": keras.backend.backend(),
         "precision": setup.plan.precision,
         "phases": [asdict(phase) for phase in setup.plan.phases],

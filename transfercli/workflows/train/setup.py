@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transfercli.data.cache.images import cache_root, placed
+from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import read_record
@@ -68,7 +67,7 @@ def set_up(
     from transfercli.transfer.dry_run import TrialStages
     from transfercli.transfer.stages import PhaseStages
 
-    features = feature_cache(job.config, job.folder, reporter)
+    features = feature_cache(job.config, reporter)
     kind = TrialStages if trial else PhaseStages
     stages = kind(classifier, training_for(job.config, dataset, classifier.labels, reporter), features, reporter)
     with watch("features"):  # what `auto` measures is part of what it takes, and its first step is the features'
@@ -128,15 +127,12 @@ def plan_for(job: Job, stages: PhaseStages, reporter: Reporter) -> Plan:
     return Plan(tuple(phases), config.training, config.seed, precision, learns)
 
 
-def feature_cache(config: ExperimentConfig, folder: Path, reporter: Reporter) -> FeatureCache | None:
-    """The cache of features that a config asks for; None where it is off.
-
-    folder: the one that the relative paths of the config start from.
-    """
+def feature_cache(config: ExperimentConfig, reporter: Reporter) -> FeatureCache | None:
+    """Return the cache of features that a config asks for, or None if it is off."""
     from transfercli.data.image import Geometry
     from transfercli.transfer.features.features import FeatureCache
 
-    compute = placed(config.compute, folder)
+    compute = config.compute
     if compute.cache == "off":
         return None
     pixels = Geometry(*image_size(config), config.data.resize).name

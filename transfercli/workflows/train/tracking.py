@@ -64,7 +64,7 @@ def _sinks(job: Job, setup: Setup, reporter: Reporter) -> list[Sink]:
     from transfercli.training.tracking.tensorboard import TensorBoard
 
     sinks: list[Sink] = [TensorBoard(job.run, setup.classifier)] if job.config.tracking.tensorboard else []
-    if (store := _store(job.run, job.config, job.folder, reporter)) is not None:
+    if (store := _store(job.run, job.config, reporter)) is not None:
         facts = read_record(job.run)
         tags = {"workflow": job.command, "git_commit": facts.get("git_commit"), "parent": facts.get("parent")}
         store.begin(job.config.model_dump(mode="json"), {key: str(value) for key, value in tags.items() if value})
@@ -72,14 +72,14 @@ def _sinks(job: Job, setup: Setup, reporter: Reporter) -> list[Sink]:
     return sinks
 
 
-def _store(run: RunFolder, config: ExperimentConfig, folder: Path, reporter: Reporter) -> Any:
+def _store(run: RunFolder, config: ExperimentConfig, reporter: Reporter) -> Any:
     """The run in the MLflow store that the config names; None where it names none."""
     from transfercli.training.tracking.mlflow_store import MlflowRun, check_installed, store_address
 
     if config.tracking.mlflow is None:
         return None
     check_installed()
-    return MlflowRun(store_address(config.tracking.mlflow, folder), run, reporter)
+    return MlflowRun(store_address(config.tracking.mlflow), run, reporter)
 
 
 def track_evaluation(trained: TrainedRun, place: Path, evaluation: Evaluation, reporter: Reporter) -> None:
@@ -92,7 +92,7 @@ def track_evaluation(trained: TrainedRun, place: Path, evaluation: Evaluation, r
     if config.tracking.tensorboard:
         write_evaluation(run, place.name, evaluation.metrics, matrix.read_bytes(), step)
     try:
-        store = _store(run, config, trained.folder, reporter)
+        store = _store(run, config, reporter)
     except UsageError as error:
         reporter.warning(f"{error.message}; {error.hint}")
         return

@@ -56,7 +56,7 @@ def train_job(job: Job, reporter: Reporter, *, dataset: Dataset | None = None, t
             reporter.info(f"{job.run.label} is complete already; this is its result")
             return finished
         source = find_source(job.config, job.runs, recorded_parent(job))
-        check_weights(job.config, job.folder, reporter)
+        check_weights(job.config, reporter)
         if is_keras(job.config.data.train):
             prepare_backend(job.config)  # before its data sets are imported from Keras
         with watch("ingest"):
@@ -64,9 +64,9 @@ def train_job(job: Job, reporter: Reporter, *, dataset: Dataset | None = None, t
         labels = labels_for(job.config, source, dataset.labels)
         from_config(job.config.evaluation.gates, labels)  # known now, not when it is trained and evaluated
         sliced = table_slices(job.config.evaluation.slices)
-        columns = config_columns(job.config.data, job.folder, sliced)
+        columns = config_columns(job.config.data, sliced)
         prepare_backend(job.config)
-        classifier, report = new_classifier(job.config, source, labels, job.folder, reporter)
+        classifier, report = new_classifier(job.config, source, labels, reporter)
         setup = set_up(job, dataset, classifier, watch, reporter, trial=trial)
         warn_of_frozen_noise(setup, report, reporter)
         leave_room(job, setup)
@@ -106,7 +106,7 @@ def result_of(run: RunFolder) -> Result:
 
 
 def read_data(job: Job, reporter: Reporter) -> Dataset:
-    return load_dataset(data_request(job.config, job.folder, job.run.path.parent), reporter)
+    return load_dataset(data_request(job.config, job.run.path.parent), reporter)
 
 
 def prepare_backend(config: ExperimentConfig) -> None:

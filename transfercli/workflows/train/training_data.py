@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 TOLD = 20  # classes whose numbers fit on a line or two
 
 
-def data_request(config: ExperimentConfig, folder: Path, experiment: Path) -> DataRequest:
+def data_request(config: ExperimentConfig, experiment: Path) -> DataRequest:
     """What a training with this config reads; `experiment` is the folder of its runs, which knows the sides so far."""
     assignments = read_assignments(splits_file(experiment))
-    return DataRequest(config.data, folder, image_size(config), config.compute, assignments, config.seed)
+    return DataRequest(config.data, image_size(config), config.compute, assignments, config.seed)
 
 
 def relabelled(split: Split, labels: tuple[str, ...]) -> Split:
