@@ -91,9 +91,9 @@ def one_pass(world: World) -> float:
 
     from transfercli.data.batching.batches import ArraySource
     from transfercli.models.forward import forward
-    from transfercli.workflows.model import load_run
+    from transfercli.workflows.stored_run import StoredRun
 
-    trained = load_run(world.run, Reporter())
+    trained = StoredRun(world.run)
     pixels = ArraySource(np.stack([np.asarray(Image.open(file)) for file in sorted(world.recent.iterdir())]))
     model, size = trained.classifier.model, trained.config.data.batch_size
     forward(model, ArraySource(pixels.read(np.arange(size))), size, Reporter())

@@ -51,7 +51,7 @@ def show(run: Run, runs: Runs = RUNS, json: Json = False, quiet: Quiet = False, 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.runs.runs import show_run
 
-        return show_run(run, runs)
+        return show_run(run, runs, console)
 
     run_command(work, _show_run, as_json=json, quiet=quiet, verbose=verbose)
 

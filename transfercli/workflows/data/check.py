@@ -22,7 +22,7 @@ from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_folder
 from transfercli.workflows.data.label_errors import mislabelled
-from transfercli.workflows.model import find_source, labels_for
+from transfercli.workflows.new_model import find_parent, labels_for
 from transfercli.workflows.train.job import load_resolved
 from transfercli.workflows.train.training_data import data_request
 
@@ -103,7 +103,7 @@ def _head_refusals(config: ExperimentConfig, runs: Path, examined: Examination) 
     if examined.findings is None:
         return []
     try:
-        labels_for(config, find_source(config, runs), examined.findings.labels)
+        labels_for(config, find_parent(config, runs), examined.findings.labels)
     except DataError as error:
         return [error]
     except ArtefactError:  # the parent run is not here; that says nothing about the data

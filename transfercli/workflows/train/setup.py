@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import read_record
-from transfercli.workflows.model import batchnorm_trains, image_size
+from transfercli.runs.record import RunRecord
+from transfercli.workflows.new_model import batchnorm_trains
+from transfercli.workflows.stored_run import geometry_of
 from transfercli.workflows.train.training_data import class_weights, relabelled, sampled_weights, tell_classes
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def plan_for(job: Job, stages: PhaseStages, reporter: Reporter) -> Plan:
     from transfercli.transfer.strategies import needs_measuring, phases_of
 
     config, classifier = job.config, stages.classifier
-    if job.run.record.exists() and (recorded := read_record(job.run).get("phases")):
+    if job.run.record.exists() and (recorded := RunRecord.read(job.run).phases):
         phases = recorded_phases(recorded)
     else:
         measured = measure(stages, config.transfer.budget) if needs_measuring(config) else None
@@ -129,13 +130,12 @@ def plan_for(job: Job, stages: PhaseStages, reporter: Reporter) -> Plan:
 
 def feature_cache(config: ExperimentConfig, reporter: Reporter) -> FeatureCache | None:
     """Return the cache of features that a config asks for, or None if it is off."""
-    from transfercli.data.image import Geometry
     from transfercli.transfer.features.features import FeatureCache
 
     compute = config.compute
     if compute.cache == "off":
         return None
-    pixels = Geometry(*image_size(config), config.data.resize).name
+    pixels = geometry_of(config).name
     return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter)
 
 
