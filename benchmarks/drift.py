@@ -89,14 +89,14 @@ def one_pass(world: World) -> float:
     import numpy as np
     from PIL import Image
 
-    from transfercli.data.batching.batches import ArraySource
     from transfercli.models.forward import forward
+    from transfercli.rows import ArrayRows
     from transfercli.workflows.model import load_run
 
     trained = load_run(world.run, Reporter())
-    pixels = ArraySource(np.stack([np.asarray(Image.open(file)) for file in sorted(world.recent.iterdir())]))
+    pixels = ArrayRows(np.stack([np.asarray(Image.open(file)) for file in sorted(world.recent.iterdir())]))
     model, size = trained.classifier.model, trained.config.data.batch_size
-    forward(model, ArraySource(pixels.read(np.arange(size))), size, Reporter())
+    forward(model, ArrayRows(pixels.read(np.arange(size))), size, Reporter())
     return seconds(lambda: forward(model, pixels, size, Reporter()))
 
 

@@ -15,6 +15,7 @@ from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
 from transfercli.runs import record
 from transfercli.runs.environment import versions
 from transfercli.runs.folder import RunFolder, read_record
@@ -90,14 +91,13 @@ def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
 
 def reference(trained: TrainedRun, split: Split, reporter: Reporter) -> Reference:
     """Up to 500 validation images, evenly taken, as pixels and as files, and what the run says of them."""
-    from transfercli.data.batching.batches import ArraySource
     from transfercli.evaluation.confidence.trust import Trust
     from transfercli.export.exporter import Reference
     from transfercli.models.forward import forward
 
     chosen = _evenly(len(split), PROOF_IMAGES)
     pixels = split.images.read(chosen)
-    logits = forward(trained.classifier.model, ArraySource(pixels), trained.config.data.batch_size, reporter, "predict")
+    logits = forward(trained.classifier.model, ArrayRows(pixels), trained.config.data.batch_size, reporter, "predict")
     answers = (trained.trust or Trust()).judge(logits).probabilities.astype(np.float32)
     files = image_files(trained, [split.paths[index] for index in chosen])
     if any(_begins(file) in TIFF for file in files):
