@@ -16,7 +16,7 @@ class Rows(Protocol):
     """A fixed number of rows, all of one shape and dtype.
 
     Images are uint8 [H, W, 3], always RGB: conversion to grey is a layer of the model. Features are of the shape that
-    the network puts out, float32 or bfloat16.
+    the network outputs, float32 or bfloat16.
     """
 
     def __len__(self) -> int: ...
@@ -31,7 +31,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ArrayRows:
-    """Rows of an `array` [N, *shape] in memory, or mapped into it."""
+    """Rows of an `array` [N, *shape] in memory or memory-mapped."""
 
     array: np.ndarray
 
