@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.options import ConfigFile, Json, Overrides, Quiet, Verbose
 from transfercli.cli.runner import run_command
 from transfercli.errors import DataError, UsageError
@@ -25,7 +26,15 @@ app = typer.Typer(
 Files = Annotated[
     list[Path], typer.Argument(metavar="CONFIG...", help="YAML files, one experiment each", show_default=False)
 ]
-Base = Annotated[str | None, typer.Option("--base", metavar="B", help="a base by name; without it one is chosen")]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="B",
+        help="a base by name; without it one is chosen",
+        autocompletion=completion.table_names("base"),
+    ),
+]
 Data = Annotated[
     str | None,
     typer.Option("--data", metavar="DATA", help="your images, as data.train takes them: a folder, a table, keras:NAME"),
