@@ -86,8 +86,9 @@ bench: venv  ## run the benchmarks of docs/performance.md; with DATA=folder that
 	"$(BIN)/python" -m benchmarks.predict build/predict.json
 	test -z "$(DATA)" || "$(BIN)/python" benchmarks/fashion_transfer.py "$(DATA)" build/fashion_transfer.json
 
-docs: venv  ## write the config reference from the schema
+docs: venv  ## write the config reference and the JSON Schema of the examples
 	"$(BIN)/python" -m transfercli.config.reference_docs docs/config.md
+	$(CLI) config schema -o configs/transfercli.schema.json --quiet
 
 lock:  ## resolve requirements.lock anew (the one target that needs uv: it installs its own)
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found; say PYTHON=/path/to/python" >&2; exit 1; }

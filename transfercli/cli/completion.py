@@ -26,6 +26,13 @@ def table_names(table: str) -> Callable[[str], list[str]]:
     return complete
 
 
+def example_names(incomplete: str) -> list[str]:
+    """Return the names of the shipped example configs."""
+    from transfercli.config.examples import example_names as names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
 def experiments(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the experiments under `--runs` that have a run."""
     return [name for name in _runs_of_experiments(ctx) if name.startswith(incomplete)]

@@ -17,7 +17,6 @@ from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
 from transfercli.text import printable
 
-
 SILENCE_SECONDS = 60.0  # then a line of progress: some CI systems end a job that prints nothing for ten minutes
 
 
