@@ -1,6 +1,7 @@
 # transfercli on the CPU, for a user without rights:
 #   docker build -t transfercli .
-#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/workspace" -v transfercli-cache:/cache transfercli finetune config.yaml
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/workspace" -v transfercli-cache:/cache \
+#     transfercli finetune config.yaml
 # Not built in CI, which has no Docker: CI holds the locks to requirements.lock, and hadolint passes.
 FROM python:3.13-slim-bookworm AS build
 ARG TARGETARCH
@@ -8,7 +9,8 @@ WORKDIR /src
 # amd64 has a tensorflow without CUDA, tensorflow-cpu; `make lock` writes a lock for each.
 COPY docker/requirements-${TARGETARCH}.lock requirements.lock
 RUN python -m venv /opt/transfercli \
-    && /opt/transfercli/bin/python -m pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
+    && /opt/transfercli/bin/python -m pip install --no-cache-dir --require-hashes --only-binary :all: \
+        -r requirements.lock
 COPY pyproject.toml setup.py MANIFEST.in README.md LICENSE ./
 COPY configs configs
 COPY transfercli transfercli
