@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import shlex
@@ -51,9 +52,14 @@ def commands(page: Path) -> Iterator[list[str]]:
         yield list(words)[1:]
 
 
+@functools.cache
+def program() -> Any:
+    return typer.main.get_command(app)
+
+
 def unknown(words: list[str]) -> list[str]:
     """Return what the program does not know of a command line: its command, or some of its options."""
-    command: Any = typer.main.get_command(app)
+    command = program()
     context = typer.Context(command, info_name="transfercli")
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         if words[0] not in command.commands:

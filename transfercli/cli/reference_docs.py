@@ -39,6 +39,9 @@ This page is generated from the program (`python -m transfercli.cli.reference_do
 - `--verbose`: print more detail on stderr.
 - `-h`, `--help`: print the help text of the command.
 
+`transfercli --version` prints the version. `--install-completion` sets up the completion of commands, options and runs
+in the shell that is in use.
+
 stdout carries the result only. Progress, warnings and errors go to stderr: a live display if stderr is a terminal, else
 plain lines. No command prompts for input. [exit-codes.md](exit-codes.md) lists the exit codes.
 """
