@@ -125,3 +125,11 @@ def test_an_unknown_command_or_option_is_found() -> None:
 def test_named_modules_exist(page: Path) -> None:
     named = {m for code in CODE.findall(FENCE.sub("", page.read_text(encoding="utf-8"))) for m in MODULE.findall(code)}
     assert [m for m in sorted(named) if not any(((ROOT / "transfercli" / m).exists(), (ROOT / m).exists()))] == []
+
+
+def test_pages_that_the_code_names_exist() -> None:
+    places = ("transfercli/**/*.py", "benchmarks/*.py", "configs/**/*.yaml", "Makefile", "pyproject.toml")
+    text = "\n".join(file.read_text(encoding="utf-8") for place in places for file in sorted(ROOT.glob(place)))
+    named = set(re.findall(r"\b(?:docs|benchmarks)/[\w/.-]+\.md\b", text))
+    assert "docs/reference/config.md" in named
+    assert [page for page in sorted(named) if not (ROOT / page).exists()] == []
