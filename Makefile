@@ -78,7 +78,7 @@ demo: venv  ## pretrain on the digits 0-4, fine-tune on 5-9, evaluate, export (B
 	$(CLI) export digits-target --format saved_model --format keras $(RUNS)
 	@"$(BIN)/python" benchmarks/demo_table.py "$(DEMO)/runs"
 
-bench: venv  ## run the benchmarks of docs/performance.md; with DATA=folder that of docs/results.md, which says how to write it
+bench: venv  ## run the benchmarks (benchmarks/README.md); with DATA=folder also that of Fashion-MNIST
 	@mkdir -p build
 	"$(BIN)/python" -m benchmarks.frozen build/frozen.json
 	"$(BIN)/python" -m benchmarks.estimates build/estimates.json
@@ -89,8 +89,9 @@ bench: venv  ## run the benchmarks of docs/performance.md; with DATA=folder that
 	"$(BIN)/python" -m benchmarks.predict build/predict.json
 	test -z "$(DATA)" || "$(BIN)/python" benchmarks/fashion_transfer.py "$(DATA)" build/fashion_transfer.json
 
-docs: venv  ## write the config reference and the JSON Schema of the examples
-	"$(BIN)/python" -m transfercli.config.reference_docs docs/config.md
+docs: venv  ## write the references of config and command line, and the JSON Schema of the examples
+	"$(BIN)/python" -m transfercli.config.reference_docs docs/reference/config.md
+	"$(BIN)/python" -m transfercli.cli.reference_docs docs/reference/cli.md
 	$(CLI) config schema -o configs/transfercli.schema.json --quiet
 
 lock:  ## resolve requirements.lock and docker/*.lock anew (the one target that needs uv: it installs its own)
