@@ -9,8 +9,7 @@ from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
-from transfercli.workflows.new_model import batchnorm_trains
-from transfercli.workflows.stored_run import geometry_of
+from transfercli.workflows.structure import batchnorm_trains, geometry_of
 from transfercli.workflows.train.training_data import class_weights, relabelled, sampled_weights, tell_classes
 
 if TYPE_CHECKING:
