@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from transfercli.errors import UsageError
-from transfercli.io.atomic import room_errors
+from transfercli.io.atomic import write_errors
 from transfercli.text import counted
 
 SAMPLES: dict[str, tuple[int, ...]] = {
@@ -48,7 +48,7 @@ def write_sample(name: str, folder: Path) -> Written:
     files = dict(_files(SAMPLES[name]))
     existed = _holds(folder, files, name)
     if not existed:
-        with room_errors(folder):
+        with write_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
         _write(files, folder)
     train = sum(path.startswith("train/") for path in files)
@@ -79,7 +79,7 @@ def _holds(folder: Path, files: dict[str, bytes], name: str) -> bool:
 def _write(files: dict[str, bytes], folder: Path) -> None:
     """All files or none; not fsynced one by one, because they can be written again at any time."""
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    with room_errors(folder):
+    with write_errors(folder):
         try:
             for path, content in files.items():
                 target = temporary / path

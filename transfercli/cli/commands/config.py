@@ -113,7 +113,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
     from transfercli.config import registries
     from transfercli.config.starter import UNKNOWN, starter
     from transfercli.data.sources.keras_datasets import is_keras, row_of
-    from transfercli.io.atomic import room_errors, write_text
+    from transfercli.io.atomic import write_errors, write_text
 
     names = registries.names("base")
     if base is not None and base not in names:
@@ -129,7 +129,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
     _check_enough(found)
     text = starter(found, base, str(output) if output else None)
     if output is not None:
-        with room_errors(output):
+        with write_errors(output):
             output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, text)
     return {"path": str(output) if output else None, "config": text}

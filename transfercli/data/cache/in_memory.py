@@ -15,7 +15,7 @@ from transfercli.data.cache.images import described, pixel_space
 from transfercli.data.cache.index import Entry, FileState
 from transfercli.data.cache.segments import checksum
 from transfercli.data.image import Decoded, Geometry
-from transfercli.io.atomic import room_errors
+from transfercli.io.atomic import write_errors
 
 
 class Scratch:
@@ -45,7 +45,7 @@ class Scratch:
     def add(self, decoded: Decoded) -> Entry:
         entry = described(decoded)
         if decoded.pixels is not None:
-            with room_errors(Path(tempfile.gettempdir())):
+            with write_errors(Path(tempfile.gettempdir())):
                 self._file.write(np.ascontiguousarray(decoded.pixels).data)
             entry = replace(entry, segment="scratch", place=self._count, checksum=checksum(decoded.pixels))
             self._count += 1
@@ -61,7 +61,7 @@ class Scratch:
     def close(self) -> None:
         """Nothing more is added: map what is there."""
         if self._view is None and self._count:
-            with room_errors(Path(tempfile.gettempdir())):
+            with write_errors(Path(tempfile.gettempdir())):
                 self._file.flush()
             if isinstance(self._file, io.BytesIO):
                 pixels = np.frombuffer(self._file.getbuffer(), np.uint8)

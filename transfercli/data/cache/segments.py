@@ -32,7 +32,7 @@ import numpy as np
 
 from transfercli.data.cache.index import Entry, FileRow, Index
 from transfercli.errors import DiskError
-from transfercli.io.atomic import fsync_folder, room_errors
+from transfercli.io.atomic import fsync_folder, write_errors
 
 SEGMENT_BYTES = 256 * 1024 * 1024
 OPEN_SEGMENTS = 128  # each map holds a file descriptor
@@ -107,7 +107,7 @@ class Segments:
         """Add a row (None where there is only a problem to tell); good for this process at once, for others later."""
         if row is not None:
             row = np.ascontiguousarray(row, self.space.dtype)
-            with room_errors(self.folder):
+            with write_errors(self.folder):
                 if self._segment is None:
                     self._name, self._rows = uuid.uuid4().hex, 0
                     self._segment = self._temporary().open("wb")
@@ -127,7 +127,7 @@ class Segments:
         """Make what was added so far known to everybody; rows are readable from here on."""
         name, size = "", self._rows * self.space.row_bytes
         if self._segment is not None:
-            with room_errors(self.folder):
+            with write_errors(self.folder):
                 self._segment.flush()
                 os.fsync(self._segment.fileno())
                 self._temporary().rename(self._path(self._name))

@@ -19,7 +19,7 @@ from transfercli.evaluation.report.contact_sheets import chosen, contact_sheet, 
 from transfercli.evaluation.report.html import environment
 from transfercli.evaluation.report.plots import clipped
 from transfercli.evaluation.report.thumbnails import address, data_address
-from transfercli.io.atomic import room_errors, write_bytes, write_text
+from transfercli.io.atomic import write_bytes, write_errors, write_text
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
 
@@ -37,7 +37,7 @@ def write_page(folder: Path, report: Report, images: Images | None, title: str, 
         images: of the rows of `report.seen`; None where nothing could be read.
         title: the experiment's name.
     """
-    with room_errors(folder):
+    with write_errors(folder):
         (folder / SHEETS).mkdir(parents=True, exist_ok=True)
         for old in (folder / SHEETS).glob("[0-9][0-9][0-9][0-9]*.png"):
             old.unlink()

@@ -99,7 +99,7 @@ class FeatureCache:
         """The features of every image and view of a split: found, or computed now and kept.
 
         Whatever ends the pass, what was computed until then is kept, but for the last minute before a kill. Raises
-        `RoomError` where the disk is full, and OSError or sqlite3.Error where the cache cannot be used.
+        `OutOfSpaceError` where the disk is full, and OSError or sqlite3.Error where the cache cannot be used.
         """
         inputs, keys = ViewedImages(split.images, views), _keys(split, views)
         store = self._store(prefix, views)
