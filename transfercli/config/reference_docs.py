@@ -1,4 +1,4 @@
-"""`docs/config.md`, generated: `python -m transfercli.config.reference_docs [FILE]`, without FILE to stdout."""
+"""Generator of `docs/config.md`: `python -m transfercli.config.reference_docs [FILE]`; without FILE to stdout."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ OPENING = """\
 # The config
 
 One YAML file is one experiment. This page is generated from the schema (`python -m transfercli.config.reference_docs`);
-`transfercli config schema` prints the same as JSON Schema for editors, `transfercli config show FILE` a file with every
-default filled in, and `transfercli config validate FILE…` checks files without training anything.
+`transfercli config schema` prints it as JSON Schema for editors, `transfercli config show FILE` prints a config with
+all defaults filled in, and `transfercli config validate FILE…` checks files without training.
 
 ## How a file is read
 
 - Only `name`, `data.train` and `model.base` are required. An unknown or duplicate key is an error.
-- Numbers, `true`/`false` and `null` are those of YAML 1.2: `1e-4` is a number; `no`, `on` and `2026-01-01` are text.
-  A number in quotes is text. Keys are always text, so that a class may be called `0` or `no`.
-- Aliases, anchors, merge keys, tags, several documents, NaN and infinity are refused; a file holds at most 64 KiB.
-- `--set a.b.c=VALUE` replaces one key, VALUE being read by the same rules:
+- Numbers, `true`/`false` and `null` follow YAML 1.2: `1e-4` is a number; `no`, `on` and `2026-01-01` are text.
+  A number in quotes is text. Keys are always text, so that a class may be named `0` or `no`.
+- Aliases, anchors, merge keys, tags, several documents, NaN and infinity are errors; a file holds at most 64 KiB.
+- `--set a.b.c=VALUE` replaces one key; VALUE is parsed by the same rules:
   `--set training.optimizer.learning_rate=1e-4`, `--set model.weights.run=digits-source`. A list is replaced as a whole.
-- `extends: other.yaml` takes everything from another file that this one does not say: mappings are merged, lists and
-  single values replaced. The path is relative to the file that says it.
+- `extends: other.yaml` inherits all values of another file that this one does not set: mappings are merged, lists and
+  single values replaced. The path is relative to the file with the `extends` key.
 - Relative paths (`data.train`, `data.validation`, `data.test`, `model.weights.path`, `compute.cache_dir`) are relative
-  to the file that they stand in, with `--set` to CONFIG. The `config.yaml` of a run can be CONFIG too: its paths lead
-  where those of the config that it was made from led. A RUN (`model.weights.run`, `model.base.run`) is resolved as
-  on the command line.
+  to the file that holds them; with `--set`, to CONFIG. CONFIG can also be the `config.yaml` of a run: its paths are
+  relative to the folder of the config that the run was started with. A RUN (`model.weights.run`, `model.base.run`) is
+  resolved as on the command line.
 - All errors are reported at once, each as `file:line: key: what was wrong, received …; allowed: …`, with exit code 3.
 """
 
 RULES = """\
-## Rules that join several keys
+## Rules across several keys
 
-- `transfer.phases` stands instead of `transfer.strategy` and `transfer.unfreeze`; `training.epochs`, where it is said
-  as well, is the sum of their epochs.
-- `transfer.unfreeze` belongs to the strategy `partial`.
-- `linear_probe` and `auto` put a linear head on the base: `model.head.hidden` stays empty.
+- `transfer.phases` replaces `transfer.strategy` and `transfer.unfreeze`; `training.epochs` is then the sum of their
+  epochs.
+- `transfer.unfreeze` needs the strategy `partial`.
+- `linear_probe` and `auto` need a linear head: `model.head.hidden` must be empty.
 - `model.head.init: keep` and `extend` need `model.weights: {run: RUN}`.
 - `model.head.output: sigmoid` is for two classes.
-- `augmentation.layers` stands instead of a preset. No preset mixes images; list `MixUp` or `CutMix` for that. A preset
-  changes an image and leaves its label, so features of its views can be cached, and training accuracy means what it
-  says; a mixed image is another one in every batch, and what mixing gains, it gains in long trainings.
-- `data.folds` and `data.fold` stand together, and instead of `data.validation`.
+- `augmentation.layers` replaces the preset. No preset mixes images; list `MixUp` or `CutMix` for that. A preset keeps
+  the label of an image, so that features of its views can be cached and training accuracy stays meaningful. A mixed
+  image is different in every batch, and mixing pays off in long trainings.
+- `data.folds` and `data.fold` are set together, and replace `data.validation`.
 - `data.validation` and `data.test`, both as fractions, sum to less than 1.
-- `data.image_size` is at least what the base needs.
+- `data.image_size` is at least the smallest size that the base accepts.
 - `evaluation.gates` names metrics, or `recall[LABEL]`, `precision[LABEL]`, `f1[LABEL]` for one class, with bounds that
-  the metric can have.
-- `model.weights: imagenet` is for bases with published weights.
+  the metric can reach.
+- `model.weights: imagenet` needs a base with published weights.
 - Not available in this version: LATER.
 """
 
 
 def reference() -> str:
-    """The page as Markdown."""
-    waiting = [(".".join(map(str, path)), values or ("",)) for path, values, _ in cross_checks.NOT_YET]
-    later = ", ".join(f"`{key}: {value}`".replace(": `", "`") for key, values in waiting for value in values)
+    """Return the page as Markdown."""
+    refused = [(".".join(map(str, path)), values or ("",)) for path, values, _ in cross_checks.UNAVAILABLE]
+    later = ", ".join(f"`{key}: {value}`".replace(": `", "`") for key, values in refused for value in values)
     parts = [
         OPENING,
         *_sections(ExperimentConfig, ""),
@@ -85,7 +85,7 @@ def _sections(model: Any, above: str) -> Iterator[str]:
 
 def _sections_of(hint: Any) -> Iterator[tuple[Any, str]]:
     for member in descriptions.branches(hint):
-        inner = descriptions.bare(member)
+        inner = descriptions.unannotated(member)
         if descriptions.is_section(inner):
             many = len(descriptions.branches(hint)) > 1
             yield inner, f": {{{', '.join(inner.model_fields)}}}" if many else ""
@@ -96,7 +96,7 @@ def _sections_of(hint: Any) -> Iterator[tuple[Any, str]]:
 def _row(name: str, hint: Any, model: Any) -> str:
     field = model.model_fields[name]
     is_section = (
-        descriptions.is_section(descriptions.bare(descriptions.branches(hint)[0]))
+        descriptions.is_section(descriptions.unannotated(descriptions.branches(hint)[0]))
         and len(descriptions.branches(hint)) == 1
     )
     allowed = "a mapping, see below" if is_section else _allowed(hint)
@@ -105,7 +105,7 @@ def _row(name: str, hint: Any, model: Any) -> str:
 
 
 def _summary(hint: Any) -> str:
-    return str(descriptions.bare(descriptions.branches(hint)[0]).__doc__).removesuffix(".")
+    return str(descriptions.unannotated(descriptions.branches(hint)[0]).__doc__).removesuffix(".")
 
 
 def _allowed(hint: Any) -> str:
@@ -113,7 +113,7 @@ def _allowed(hint: Any) -> str:
         (descriptions.row_of(member) for member in descriptions.branches(hint) if descriptions.row_of(member)), None
     )
     text = descriptions.allowed(hint)
-    if row and len(registries.names(row.table)) > descriptions.SHOWN:
+    if row and len(registries.names(row.table)) > descriptions.MAX_LISTED:
         text = text.replace("transfercli config schema lists them", "listed below")
     return text
 

@@ -137,7 +137,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
 
 def _check_enough(found: Survey) -> None:
     """Training needs two images of a class, and one for each side that is still to be carved."""
-    least = max(2, 1 + len({"validation", "test"} - {*found.sides}))
+    least = max(2, 1 + len({"validation", "test"} - {*found.splits}))
     few = [f"{label!r} has {count}" for label, count in found.counts.items() if count < least]
     if few:
         raise DataError(
