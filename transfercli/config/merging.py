@@ -59,8 +59,8 @@ def folder_of(path: Path) -> Path:
             facts = json.loads(file.read(MAX_RECORD))
     except (OSError, ValueError, RecursionError):
         facts = None
-    kept = facts.get("config_folder") if isinstance(facts, dict) else None
-    return below(path.parent, kept) if isinstance(kept, str) else path.parent
+    recorded = facts.get("config_folder") if isinstance(facts, dict) else None
+    return below(path.parent, recorded) if isinstance(recorded, str) else path.parent
 
 
 def below(run: Path, kept: str) -> Path:

@@ -373,7 +373,7 @@ class RetrainConfig(Section):
     )
     when: Literal["changed", "drifted", "always"] = Field(
         "changed",
-        description="when to train: changed (images, config, weights or program version), drifted (new images are unlike"
+        description="changed (images, config, weights or program version), drifted (new images are unlike"
         " the champion's), or always",
     )
     promote: PromoteConfig = Field(default_factory=PromoteConfig)

@@ -13,7 +13,7 @@ from transfercli.config.dump import quoted
 from transfercli.config.types import NAME
 from transfercli.text import first_of
 
-SMALL_IMAGE = 48  # pixels; images with both sides below it get a small network
+SMALL_IMAGE = 48  # pixels; images whose height and width are below it get a small network
 SIZE_STEP = 32  # pixels; proposed image sizes are multiples of it
 IMBALANCE = 3.0  # images of the largest class over those of the smallest: from here, weights are balanced
 PLACEHOLDER = "path/to/images"

@@ -63,26 +63,26 @@ class StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
-        where = self.mark(event.start_mark)
+        position = self.mark(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             self.get_event()
-            self.problems.append(Problem(where, f"the alias *{event.anchor} is not allowed; write the value out"))
-            given: Any = event
-            return yaml.ScalarNode("alias", "", given.start_mark, given.end_mark, style="'")
+            self.problems.append(Problem(position, f"the alias *{event.anchor} is not allowed; write the value out"))
+            alias: Any = event
+            return yaml.ScalarNode("alias", "", alias.start_mark, alias.end_mark, style="'")
         if event.anchor is not None:
             self.problems.append(
-                Problem(where, f"the anchor &{event.anchor} is not allowed; write values out where they are used")
+                Problem(position, f"the anchor &{event.anchor} is not allowed; write values out where they are used")
             )
             event.anchor = None
         if event.tag is not None:
             shown = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self.problems.append(Problem(where, f"the tag {shown} is not allowed; quotes make a value text"))
+            self.problems.append(Problem(position, f"the tag {shown} is not allowed; quotes make a value text"))
             event.tag = None
             if isinstance(event, yaml.ScalarEvent):
                 event.implicit = (event.style is None, True)
         self.depth += 1
         if self.depth > MAX_DEPTH and not isinstance(event, yaml.ScalarEvent):
-            raise UnreadableError(Problem(where, f"nested deeper than {MAX_DEPTH} levels"))
+            raise UnreadableError(Problem(position, f"nested deeper than {MAX_DEPTH} levels"))
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -103,13 +103,13 @@ def parse(text: str | bytes, source: str, *, mapping: bool = True) -> Document:
         raise UnreadableError(_syntax_problem(error, source)) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # chr() fails inside PyYAML on an escape such as "\UFFFFFFFF".
-        where = loader.mark(loader.get_mark()) if loader else Mark(source)
-        raise UnreadableError(Problem(where, f"cannot be read: {' '.join(str(error).split())}")) from None
+        position = loader.mark(loader.get_mark()) if loader else Mark(source)
+        raise UnreadableError(Problem(position, f"cannot be read: {' '.join(str(error).split())}")) from None
     document = Document(None, {}, loader.problems)
     if mapping and not isinstance(node, yaml.MappingNode):
-        where = loader.mark(node.start_mark) if node else Mark(source, 1, 1)
+        position = loader.mark(node.start_mark) if node else Mark(source, 1, 1)
         kind = "nothing" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
-        raise UnreadableError(Problem(where, f"holds {kind}; expected a mapping such as 'name: flowers'"))
+        raise UnreadableError(Problem(position, f"holds {kind}; expected a mapping such as 'name: flowers'"))
     if node is not None:
         start = loader.mark(node.start_mark)
         document.value = _Reader(loader, document).value(node, (), start)
@@ -151,8 +151,8 @@ def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
     message = f"{error.problem or ''} {error.context or ''}"
     advice = next((text for part, text in ADVICE if part in message), None)
     mark = error.problem_mark or error.context_mark
-    where = Mark(source, mark.line + 1, mark.column + 1) if mark else Mark(source)
-    return Problem(where, f"is not valid YAML: {advice or error.problem or error.context}")
+    position = Mark(source, mark.line + 1, mark.column + 1) if mark else Mark(source)
+    return Problem(position, f"is not valid YAML: {advice or error.problem or error.context}")
 
 
 class _Reader:
@@ -182,12 +182,14 @@ class _Reader:
             key = self.key(key_node, path)
             if key is None:
                 continue
-            where = self.loader.mark(key_node.start_mark)
+            position = self.loader.mark(key_node.start_mark)
             if key in values:
-                self.problem(key_node, f"the key is given twice, in lines {lines[key]} and {where.line}", (*path, key))
+                self.problem(
+                    key_node, f"the key is given twice, in lines {lines[key]} and {position.line}", (*path, key)
+                )
                 continue
-            lines[key] = where.line
-            values[key] = self.value(value_node, (*path, key), where)
+            lines[key] = position.line
+            values[key] = self.value(value_node, (*path, key), position)
         return values
 
     def key(self, node: Any, path: KeyPath) -> str | None:
