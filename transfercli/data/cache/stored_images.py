@@ -1,4 +1,4 @@
-"""The pixels of a split, read from the image cache and decoded again from their files where it is damaged."""
+"""Pixels of a split, read from the image cache, or decoded again from their files if it is damaged."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Redo = Callable[[], Decoded]
 
 
 class StoredImages(StoredRows):
-    """Images, always RGB: `read(indices)` gives uint8 [n, H, W, 3], a copy.
+    """RGB images in the cache: `read(indices)` returns a copy, uint8 [n, H, W, 3].
 
-    It raises DataError where neither the cache nor the file can give an image.
+    Raises `DataError` if an image can be read neither from the cache nor from its file.
     """
 
     def __init__(self, store: RowStore, entries: Sequence[Entry], redo: Sequence[Redo]) -> None:
@@ -26,7 +26,7 @@ class StoredImages(StoredRows):
         self._sha256s = [entry.sha256 for entry in entries]
 
     def _remake(self, index: int) -> np.ndarray:
-        """Decoded again, if the file still has the same bytes."""
+        """Decode the file again. Raises `DataError` if its bytes have changed."""
         decoded = self._redo[index]()
         if decoded.pixels is None or decoded.sha256 != self._sha256s[index]:
             raise DataError(
