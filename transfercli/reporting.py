@@ -1,7 +1,7 @@
 """Progress, messages and warnings of a running command; `cli/ui/console.py` shows them, tests record them.
 
-Only `cli/` knows if there is a terminal. Every long loop calls `progress`, which is also where a request to stop takes
-effect: a reporter may raise `Interrupted` there, and nowhere else.
+Only `cli/` knows if there is a terminal. Every long loop calls `progress`, and a request to stop takes effect only in
+this call: a reporter may raise `Interrupted` in it.
 """
 
 from __future__ import annotations

@@ -79,12 +79,12 @@ def show(
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.config.loader import dump, load, resolve
-        from transfercli.data.sources.listing import sides_inside
+        from transfercli.data.sources.listing import splits_inside
 
         loaded = load(config, overrides or ())
         resolved = resolve(loaded.config, command)
         with suppress(DataError, OSError):  # the data need not be here to show a config
-            for side in sides_inside(resolved.data, loaded.folder):
+            for side in splits_inside(resolved.data, loaded.folder):
                 console.info(f"data.{side}: the fraction is not used, {resolved.data.train} has {side} images itself")
         texts.append(dump(resolved))
         return resolved.model_dump(mode="json")
@@ -112,7 +112,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
     from transfercli.cli.commands.survey import survey
     from transfercli.config import registries
     from transfercli.config.starter import UNKNOWN, starter
-    from transfercli.data.sources.keras_datasets import is_keras, row_of
+    from transfercli.data.sources.keras_datasets import dataset_of, is_keras
     from transfercli.io.atomic import write_errors, write_text
 
     names = registries.names("base")
@@ -124,7 +124,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
             f"{output} exists already and is left as it is", "name another file with -o, or remove that one"
         )
     if data and is_keras(data):
-        row_of(data)
+        dataset_of(data)
     found = survey(data, output.parent if output else Path()) if data else UNKNOWN
     _check_enough(found)
     text = starter(found, base, str(output) if output else None)

@@ -20,7 +20,7 @@ import numpy as np
 from transfercli.data.batching.batches import ArraySource
 from transfercli.data.cache.index import Entry, Index
 from transfercli.data.cache.rows import StoredRows
-from transfercli.data.cache.segments import Segments, private_folder
+from transfercli.data.cache.segments import Segments, make_private_folder
 from transfercli.data.dataset import Split
 from transfercli.models.forward import Rows
 from transfercli.reporting import Reporter
@@ -89,7 +89,7 @@ class FeatureCache:
 
         What the cache holds is room, too: a run that is started again finds as much as before it filled some.
         """
-        private_folder(self.root)
+        make_private_folder(self.root)
         with closing(Index(self.root)) as index:
             held = sum(size for _, _, size in index.segments())
         free = max(0, shutil.disk_usage(self.root).free - self.spared)

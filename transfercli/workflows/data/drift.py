@@ -159,7 +159,7 @@ def _recorded(trained: TrainedRun, records: Sequence[Record], side: str, reporte
     root, wanted = trained.config.data.train, [one for one in records if one.split == side and not one.problem]
     if not keras_datasets.is_keras(root):
         base = base_folder(root, trained.folder)
-        there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as must_exist
+        there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as check_exists
         if len(there) < len(wanted):
             reporter.warning(
                 f"{len(wanted) - len(there)} of the run's {counted(len(wanted), f'{side} image')} are gone"
