@@ -44,3 +44,31 @@ class Reporter:
 
     def attach_log(self, path: Path) -> None:
         """Copy all lines to this file: those reported so far, and those to come."""
+
+
+class Forwarding(Reporter):
+    """Reporter that passes every call on to another; subclasses override what they change."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+
+    def info(self, text: str) -> None:
+        self.reporter.info(text)
+
+    def debug(self, text: str) -> None:
+        self.reporter.debug(text)
+
+    def warning(self, text: str) -> None:
+        self.reporter.warning(text)
+
+    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
+        self.reporter.progress(stage, done, total, unit)
+
+    def epoch(self, record: dict[str, Any], total: int) -> None:
+        self.reporter.epoch(record, total)
+
+    def describe_forced_stop(self, describe: Callable[[int], Interrupted]) -> None:
+        self.reporter.describe_forced_stop(describe)
+
+    def attach_log(self, path: Path) -> None:
+        self.reporter.attach_log(path)

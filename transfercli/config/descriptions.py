@@ -1,6 +1,6 @@
 """Allowed values of the schema's keys, in words and as lists of choices, derived from the annotations.
 
-Error messages and `docs/config.md` both use these functions, so that neither contradicts the schema.
+Error messages and `docs/reference/config.md` both use these functions, so that neither contradicts the schema.
 """
 
 from __future__ import annotations

@@ -14,23 +14,26 @@ from transfercli.config import cross_checks, merging, registries
 from transfercli.config.dump import dump
 from transfercli.config.error_messages import explain, mark_of
 from transfercli.config.locations import KeyPath, Place, Problem, UnreadableError, dotted
+from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError
 
 __all__ = ["LoadedConfig", "dump", "load", "problems", "resolve"]
 
-HINT = "correct the keys named above; `transfercli config init` writes a starter, docs/config.md lists every key"
+HINT = (
+    "correct the keys named above; `transfercli config init` writes a starter, docs/reference/config.md lists every key"
+)
 MAX_SHOWN = 50
 DEFAULT_STRATEGY = {"finetune": "feature_extraction", "pretrain": "scratch"}
 
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A checked config.
+    """A checked config with absolute paths.
 
     Attributes:
         path: the config file.
-        folder: the folder that relative paths in the config are relative to.
+        folder: the folder that relative paths in the config were relative to.
         places: the position of every key path in the files.
     """
 
@@ -88,7 +91,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     config, errors, places = _read(Path(path), overrides)
     if config is None:
         raise config_error(errors)
-    return LoadedConfig(config, Path(path), merging.folder_of(Path(path)), places)
+    folder = merging.folder_of(Path(path))
+    return LoadedConfig(resolve_paths(config, folder), Path(path), folder, places)
 
 
 def problems(path: Path, overrides: Sequence[str] = ()) -> list[Problem]:

@@ -1,8 +1,9 @@
-"""Generator of `docs/config.md`: `python -m transfercli.config.reference_docs [FILE]`; without FILE to stdout."""
+"""Generator of `docs/reference/config.md`: `python -m transfercli.config.reference_docs [FILE]`, else to stdout."""
 
 from __future__ import annotations
 
 import sys
+import textwrap
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from pydantic_core import PydanticUndefined
 from transfercli.config import cross_checks, descriptions, registries
 from transfercli.config.dump import quoted
 from transfercli.config.schema import ExperimentConfig
+
+WIDTH = 120
 
 OPENING = """\
 # The config
@@ -74,10 +77,9 @@ def reference() -> str:
 
 
 def _sections(model: Any, above: str) -> Iterator[str]:
-    rows = [_row(name, hint, model) for name, hint in descriptions.hints(model).items()]
+    entries = [_row(name, hint, model) for name, hint in descriptions.hints(model).items()]
     title = f"`{above}`" if above else "Top level"
-    head = [f"## {title}\n", f"{model.__doc__}\n", "| key | allowed | default | meaning |", "| --- | --- | --- | --- |"]
-    yield "\n".join([*head, *rows, ""])
+    yield "\n".join([f"## {title}\n", f"{model.__doc__}\n", *entries, ""])
     for name, hint in descriptions.hints(model).items():
         for section, suffix in _sections_of(hint):
             yield from _sections(section, f"{above}.{name}".removeprefix(".") + suffix)
@@ -94,14 +96,20 @@ def _sections_of(hint: Any) -> Iterator[tuple[Any, str]]:
 
 
 def _row(name: str, hint: Any, model: Any) -> str:
+    """Return the item of one key: its default and meaning, and the allowed values on a line of their own."""
     field = model.model_fields[name]
     is_section = (
         descriptions.is_section(descriptions.unannotated(descriptions.branches(hint)[0]))
         and len(descriptions.branches(hint)) == 1
     )
     allowed = "a mapping, see below" if is_section else _allowed(hint)
-    cells = (f"`{name}`", allowed, _default(field), field.description or (_summary(hint) if is_section else ""))
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    meaning = field.description or (_summary(hint) if is_section else "")
+    head = f"- **`{name}`**{_default(field)}: {meaning}."
+    return "\n".join([*_wrapped(head), *_wrapped(f"  Allowed: {allowed}.")])
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _summary(hint: Any) -> str:
@@ -119,12 +127,13 @@ def _allowed(hint: Any) -> str:
 
 
 def _default(field: Any) -> str:
+    """Return the words that follow the key's name; empty if the key is a section of its own."""
     if field.is_required():
-        return "required"
+        return " (required)"
     if field.default_factory is not None:
         value = field.get_default(call_default_factory=True)
-        return f"`{_plain(value)}`" if isinstance(value, (list, dict)) else ""
-    return "" if field.default is PydanticUndefined else f"`{_plain(field.default)}`"
+        return f" (default `{_plain(value)}`)" if isinstance(value, (list, dict)) else ""
+    return "" if field.default is PydanticUndefined else f" (default `{_plain(field.default)}`)"
 
 
 def _plain(value: Any) -> str:
@@ -136,10 +145,9 @@ def _plain(value: Any) -> str:
 
 
 def _tables() -> str:
-    lines = ["## The tables\n", "| table | rows |", "| --- | --- |"]
-    lines += [
-        f"| {table} | {', '.join(f'`{name}`' for name in registries.names(table))} |" for table in registries.TABLES
-    ]
+    lines = ["## The tables", "", "Names that a key may take, by table.", ""]
+    for table in registries.TABLES:
+        lines += _wrapped(f"- **{table}**: {', '.join(f'`{name}`' for name in registries.names(table))}")
     return "\n".join(lines) + "\n"
 
 

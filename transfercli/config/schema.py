@@ -1,7 +1,7 @@
 """Schema of the experiment config: every key with its type, unit, default and bounds.
 
-`docs/config.md`, `config schema` and `config init` are derived from these classes. Functions that build something take
-one section or plain values, never the whole config.
+`docs/reference/config.md`, `config schema` and `config init` are derived from these classes. Functions that build
+something take one section or plain values, never the whole config.
 """
 
 from __future__ import annotations

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from transfercli.data.splitting.assignments import Assignments
+from transfercli.rows import Rows
 
 # Use of a split by the run that is evaluated: metrics on such images are too optimistic.
 KNOWN_BY = {"train": "trained", "validation": "chose its best epoch"}
-
-
-class Images(Protocol):
-    """Pixels of one split, always RGB: conversion to grey is a layer of the model."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """Return a copy of the images at `indices` (integers [n]) as uint8 [n, H, W, 3]."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +54,7 @@ class Split:
         paths: path of each image, as in its record.
         targets: int32 [N], indices into `labels`.
         labels: all class names in index order, also those without an image in this split.
+        images: uint8 [H, W, 3] each, always RGB: conversion to grey is a layer of the model.
         sha256s: SHA-256 of each file's bytes.
         sizes: (width, height) of each file in pixels, after EXIF orientation; empty if unknown.
     """
@@ -72,7 +63,7 @@ class Split:
     paths: tuple[str, ...]
     targets: np.ndarray
     labels: tuple[str, ...]
-    images: Images
+    images: Rows
     sha256s: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...] = ()
 

@@ -12,7 +12,7 @@ from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache.images import DiskCache, Store, cache_root, pixel_space
 from transfercli.data.cache.in_memory import MemoryCache
 from transfercli.data.cache.index import Entry, FileState
-from transfercli.data.cache.stored_images import StoredImages
+from transfercli.data.cache.stored_images import stored_images
 from transfercli.data.dataset import CacheCounts
 from transfercli.data.decoding.decode import array_sha256, decode_file, resize_array
 from transfercli.data.decoding.pool import decode_files
@@ -23,6 +23,7 @@ from transfercli.data.sources.keras_datasets import Arrays
 from transfercli.errors import ConfigError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 
 # Estimated cost of decoding in one process (28x28 PNGs; 12-megapixel JPEGs). Starting workers takes about half a
 # second, so a pass that is estimated to take less than SMALL_PASS_SECONDS runs in this process.
@@ -75,9 +76,9 @@ class Ingest:
         """Cache hits and misses so far."""
         return CacheCounts(self.hits, self.misses)
 
-    def images(self, entries: Sequence[Entry], redo: Sequence[Callable[[], Decoded]]) -> StoredImages:
+    def images(self, entries: Sequence[Entry], redo: Sequence[Callable[[], Decoded]]) -> Rows:
         """Return the pixels of entries without a problem; `redo` decodes an image again if the cache is damaged."""
-        return StoredImages(self.store, entries, redo)
+        return stored_images(self.store, entries, redo)
 
     def files(self, items: Sequence[Item]) -> list[Entry]:
         """Read all files and return one entry per file, with its problem if there is one."""

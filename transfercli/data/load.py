@@ -11,7 +11,6 @@ from typing import TypeVar
 import numpy as np
 
 from transfercli.config.schema import ComputeConfig, DataConfig
-from transfercli.data.cache.images import placed
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
@@ -48,14 +47,12 @@ class DataRequest:
     """Request for the images of a config.
 
     Attributes:
-        folder: folder that relative paths in the config are relative to.
         image_size: height and width in pixels.
         assignments: splits and folds that earlier runs of the experiment assigned.
         seed: seed of `data.split: stratified`.
     """
 
     config: DataConfig
-    folder: Path
     image_size: tuple[int, int]
     compute: ComputeConfig
     assignments: Assignments = field(default_factory=Assignments)
@@ -64,12 +61,12 @@ class DataRequest:
     def reading(self, reporter: Reporter) -> Reading:
         """Return the settings for reading the images."""
         geometry = Geometry(*self.image_size, self.config.resize)
-        return Reading(geometry, self.config.max_bad_fraction, placed(self.compute, self.folder), reporter)
+        return Reading(geometry, self.config.max_bad_fraction, self.compute, reporter)
 
 
 def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     """Read all images of a config. Raises `DataError` if the data cannot be used."""
-    listing = list_images(request.config, request.folder, reporter)
+    listing = list_images(request.config, reporter)
     check_classes(listing)
     findings = read_images(listing, request.reading(reporter))
     for rule in RULES:
@@ -96,7 +93,7 @@ class Examination:
 def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     """Run the steps and checks of `load_dataset`; collect the errors instead of stopping at the first."""
     refusals: list[DataError] = []
-    listing = _attempt(partial(list_images, request.config, request.folder, reporter), refusals)
+    listing = _attempt(partial(list_images, request.config, reporter), refusals)
     if listing is None:
         return Examination(refusals=refusals)
     _attempt(partial(check_classes, listing), refusals)
@@ -140,12 +137,12 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
 
 
 def load_recorded_split(
-    records: Sequence[Record], root: str, folder: Path, split: str, labels: Sequence[str], reading: Reading
+    records: Sequence[Record], root: str, split: str, labels: Sequence[str], reading: Reading
 ) -> Split:
     """Read the images of one split of an earlier run, in the order of its dataset.csv.
 
     Args:
-        root: `data.train` of the run, relative to `folder`.
+        root: `data.train` of the run.
 
     Raises `DataError` if files are missing or unreadable; warns if their bytes have changed since.
     """
@@ -153,7 +150,7 @@ def load_recorded_split(
     if not wanted:
         raise DataError(f"the run has no {split} images")
     check_known((record.label for record in wanted), labels, f"recorded {split} images", "the run")
-    findings = read_recorded(wanted, root, folder, reading)
+    findings = read_recorded(wanted, root, reading)
     files = findings.files
     lost = [file for file in files if file.entry.problem]
     if lost:
@@ -170,18 +167,18 @@ def load_recorded_split(
     return split_of(split, files, tuple(labels), findings.ingest, [record.path for record in wanted])
 
 
-def read_recorded(records: Sequence[Record], root: str, folder: Path, reading: Reading) -> Findings:
+def read_recorded(records: Sequence[Record], root: str, reading: Reading) -> Findings:
     """Read images recorded by an earlier run, in order; a missing or unreadable file has a problem in its entry.
 
     Args:
-        root: `data.train` of the run, relative to `folder`.
+        root: `data.train` of the run.
 
     Raises `DataError` if a `keras:` data set cannot be loaded or lacks a recorded image.
     """
     if keras_datasets.is_keras(root):
         listing = Listing([], [_recorded_rows(keras_datasets.load(root), records)])
     else:
-        base = base_folder(root, folder)
+        base = base_folder(root)
         listing = Listing([Item(absolute(r.path, base), r.path, r.label, r.split) for r in records])
     return read_images(listing, reading)
 
@@ -193,7 +190,7 @@ def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Re
     """
     given, path = str(path), path.expanduser().absolute()
     check_exists(path, "--data", given, SHELL_PATH_HINT)
-    base = base_folder(str(path), Path("/"))
+    base = base_folder(str(path))
     listing = Listing(list_split(path, split, base))
     check_known(listing.labels_of(split), labels, "images", "the run", _EXTEND_HINT)
     findings = read_images(listing, reading)

@@ -11,16 +11,16 @@ import numpy as np
 
 from transfercli.data.cache.images import pixel_space
 from transfercli.data.cache.index import Entry, open_index
-from transfercli.data.dataset import Images
 from transfercli.data.image import Geometry
 from transfercli.data.quality.near_duplicates import FINGERPRINT, VERSION, Fingerprints, crop_padding, fingerprints_of
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 
 ROWS = 64  # images per step, which bounds memory
 
 
 def load_fingerprints(
-    images: Images, entries: Sequence[Entry], geometry: Geometry, cache: Path | None, reporter: Reporter
+    images: Rows, entries: Sequence[Entry], geometry: Geometry, cache: Path | None, reporter: Reporter
 ) -> Fingerprints:
     """Return the fingerprint of each image.
 

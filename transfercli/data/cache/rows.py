@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from transfercli.data.cache.index import Entry
 from transfercli.data.cache.segments import Space, checksum
+from transfercli.rows import Indices
 
 
 class RowStore(Protocol):
@@ -22,15 +22,18 @@ class RowStore(Protocol):
     def damaged(self, segment: str) -> None: ...
 
 
-class StoredRows(ABC):
+class StoredRows:
     """Rows of a sequence of entries.
 
     The checksum of a row is compared when this process first reads it. If it differs, or the segment is missing
     (evicted by another process, for example), the row is created again.
+
+    remake: gets the index of an entry and returns its row [*shape], created again from its source; raises `DataError`
+    if that fails.
     """
 
-    def __init__(self, store: RowStore, entries: Sequence[Entry]) -> None:
-        self._store, self._space = store, store.space
+    def __init__(self, store: RowStore, entries: Sequence[Entry], remake: Callable[[int], np.ndarray]) -> None:
+        self._store, self._space, self._remake = store, store.space, remake
         names = sorted({entry.segment for entry in entries})
         number = {name: i for i, name in enumerate(names)}
         self._segments = names
@@ -46,11 +49,7 @@ class StoredRows(ABC):
     def __len__(self) -> int:
         return len(self._row)
 
-    @abstractmethod
-    def _remake(self, index: int) -> np.ndarray:
-        """Create the row of an entry again from its source. Raises `DataError` if that fails."""
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
+    def read(self, indices: Indices) -> np.ndarray:
         """Return a copy of the rows at `indices`, [n, *shape] in the dtype of the space."""
         indices = np.asarray(indices, np.int64)
         out = np.empty((len(indices), *self._space.shape), self._space.dtype)

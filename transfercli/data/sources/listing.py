@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
+from transfercli.config.paths import absolute_path
 from transfercli.config.schema import DataConfig
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folders import (
@@ -53,20 +53,20 @@ class Listing:
         return len(self.items) + sum(len(arrays.images) for arrays in self.arrays)
 
 
-def base_folder(root: str, folder: Path) -> Path:
-    """Return the folder that recorded paths are relative to; `root` is `data.train` of a config in `folder`."""
-    path = place_of(root, folder)
+def base_folder(root: str) -> Path:
+    """Return the folder that recorded paths are relative to; `root` is `data.train` of a config."""
+    path = absolute_path(root)
     return path.parent if is_table(path) else path
 
 
-def list_images(config: DataConfig, folder: Path, reporter: Reporter) -> Listing:
+def list_images(config: DataConfig, reporter: Reporter) -> Listing:
     """Return the images of all splits, sorted by name.
 
     Order of precedence for validation and test images: the path in the config; the splits of the training source
     (folders inside, a split column, the test images of a `keras:` set); the fraction. With `test: null`, test images of
     the source are not used. Raises `ConfigError` if the fractions leave nothing to train on.
     """
-    source, fractions = _source(config, folder), {}
+    source, fractions = _source(config), {}
     items, arrays = source.items, source.arrays
     if config.folds:
         _check_no_validation(items, config)
@@ -77,7 +77,7 @@ def list_images(config: DataConfig, folder: Path, reporter: Reporter) -> Listing
             items = [item for item in items if item.split != split]
             arrays = [part for part in arrays if part.split != split]
         if isinstance(value, str):
-            items += _held_out(config, split, folder)
+            items += _held_out(config, split)
         elif value is not None and not inside:
             fractions[split] = float(value)
         elif inside and split in config.model_fields_set and value is not None:
@@ -89,9 +89,9 @@ def list_images(config: DataConfig, folder: Path, reporter: Reporter) -> Listing
     return Listing(sorted(items, key=lambda item: (item.name, item.split)), arrays, fractions, groups, source.empty)
 
 
-def splits_inside(config: DataConfig, folder: Path) -> list[str]:
+def splits_inside(config: DataConfig) -> list[str]:
     """Return the splits that `data.train` contains, so that the config's fraction for them is not used."""
-    path = place_of(config.train, folder)
+    path = absolute_path(config.train)
     if keras_datasets.is_keras(config.train):
         inside = {"test"}
     elif is_table(path):
@@ -120,20 +120,12 @@ def list_split(path: Path, split: str, base: Path, group: str | None = None) -> 
     return folder_items(folders.get(split, path), base, split)
 
 
-def place_of(given: str, folder: Path) -> Path:
-    """Return the absolute path of a data path in a config in `folder`.
-
-    Links are not resolved, because `relative` works on the path as written.
-    """
-    return Path(os.path.normpath(folder.absolute() / Path(given).expanduser()))
-
-
-def _source(config: DataConfig, folder: Path) -> Listing:
+def _source(config: DataConfig) -> Listing:
     """Return the images of `data.train`, of all splits."""
     given = config.train
     if keras_datasets.is_keras(given):
         return Listing([], keras_datasets.load(given))
-    path, base = place_of(given, folder), base_folder(given, folder)
+    path, base = absolute_path(given), base_folder(given)
     check_exists(path, "data.train", given)
     if is_table(path):
         return Listing(table_items(path, base, config.group))
@@ -147,14 +139,14 @@ def _source(config: DataConfig, folder: Path) -> Listing:
     return Listing([*chain(*items.values())], empty=empty_classes(folders["train"], items["train"]))
 
 
-def _held_out(config: DataConfig, split: str, folder: Path) -> list[Item]:
+def _held_out(config: DataConfig, split: str) -> list[Item]:
     """Return the images of `data.validation` or `data.test`, given as a path."""
-    given, base = getattr(config, split), base_folder(config.train, folder)
+    given, base = getattr(config, split), base_folder(config.train)
     if keras_datasets.is_keras(given):
         raise DataError(
             f"data.{split}: {given!r}: only data.train can be a keras: data set", "it contains its own test images"
         )
-    path = place_of(given, folder)
+    path = absolute_path(given)
     check_exists(path, f"data.{split}", given)
     return list_split(path, split, base, config.group)
 
