@@ -61,7 +61,7 @@ def play(folder: Path, attempt: int = 1, reporter: Reporter | None = None) -> Ad
     """Begin the run, or go on with it, and train it to its end."""
     run = RunFolder(folder / "experiment" / "run")
     for place in (run.path.parent, run.path, run.checkpoints):
-        atomic.sweep(place)
+        atomic.remove_temporaries(place)
     if not run.record.exists():
         atomic.make_folder(run.path)
         atomic.write_json(run.labels, ["a", "b"])

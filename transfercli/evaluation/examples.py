@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.quality.confident_learning import suspects
+from transfercli.data.quality.confident_learning import find_suspects
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.paired import told_apart
 
@@ -114,7 +114,7 @@ class Doubt:
 
 def doubtful_labels(predictions: Predictions) -> tuple[list[Doubt], int]:
     """Return the likely label errors by confident learning, the surest first, and their number in all."""
-    rows, guesses = suspects(predictions.probabilities, predictions.targets)
+    rows, guesses = find_suspects(predictions.probabilities, predictions.targets)
     cases = cases_of(predictions, rows)
     doubts = [Doubt(case, predictions.labels[guess]) for case, guess in zip(cases, guesses, strict=False)]
     return doubts, len(rows)

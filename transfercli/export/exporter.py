@@ -111,7 +111,7 @@ def check_places(out: Path, formats: tuple[str, ...]) -> None:
     An earlier export gives way to a new one.
     """
     for place in (out / name for name in formats):
-        with atomic.room_errors(place):
+        with atomic.write_errors(place):
             if place.is_symlink() or (place.exists() and not place.is_dir()):
                 raise UsageError(f"{place} is a file or a link, and no folder", "name another --out, or move it away")
             if place.is_dir() and any(place.iterdir()) and not (place / EXPORTED).exists():

@@ -32,7 +32,7 @@ def settle(experiment: Path) -> RunFolder | None:
     if made and (champion is None or champion.run_id != made[-1].champion):
         run = RunFolder(experiment / str(made[-1].champion))
         if run.record.is_file():
-            atomic.point(experiment / "champion", run.path.name)
+            atomic.replace_symlink(experiment / "champion", run.path.name)
             return run
     return champion
 
@@ -40,7 +40,7 @@ def settle(experiment: Path) -> RunFolder | None:
 def enthrone(experiment: Path, decision: Decision) -> None:
     """Log a decision that makes a champion, then switch the link to it."""
     decisions.append(experiment, decision)
-    atomic.point(experiment / "champion", str(decision.champion))
+    atomic.replace_symlink(experiment / "champion", str(decision.champion))
 
 
 def checked(run: RunFolder) -> RunFolder:

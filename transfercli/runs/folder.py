@@ -141,7 +141,7 @@ def lock_file(experiment: Path) -> Path:
 
 
 def point_latest(run: RunFolder) -> None:
-    atomic.point(run.path.parent / "latest", run.path.name)
+    atomic.replace_symlink(run.path.parent / "latest", run.path.name)
 
 
 def has_checkpoint(run: RunFolder) -> bool:

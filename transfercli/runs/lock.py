@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from transfercli.errors import ArtefactError, BusyError, UsageError
-from transfercli.io.atomic import room_errors
+from transfercli.io.atomic import write_errors
 from transfercli.runs.folder import lock_file
 
 _POLL_SECONDS = 0.2
@@ -116,12 +116,12 @@ def _open(experiment: Path) -> int:
         except FileNotFoundError:
             if tries_left:
                 continue  # another start has just tidied the empty folder away
-            with room_errors(experiment):
+            with write_errors(experiment):
                 raise
         except OSError as error:
             if error.errno == errno.ELOOP:
                 break
-            with room_errors(experiment):
+            with write_errors(experiment):
                 raise
         if stat.S_ISREG(os.fstat(handle).st_mode):
             return handle

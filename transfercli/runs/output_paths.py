@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from transfercli.errors import UsageError
-from transfercli.io.atomic import room_errors
+from transfercli.io.atomic import write_errors
 
 
 def check_file(path: Path, option: str) -> None:
@@ -16,7 +16,7 @@ def check_file(path: Path, option: str) -> None:
     So it does where a device, a pipe or a link stands: a file put in its place would be the end of it, and root may end
     /dev/null.
     """
-    with room_errors(path):
+    with write_errors(path):
         if path.is_dir():
             raise UsageError(f"{option} names a file; received the folder {str(path)!r}", "name a file inside it")
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
@@ -29,7 +29,7 @@ def check_file(path: Path, option: str) -> None:
 
 def check_folder(folder: Path, option: str) -> None:
     """Raise UsageError where no folder can be made, or written into, at `folder`; those above may be missing, too."""
-    with room_errors(folder):
+    with write_errors(folder):
         there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
         _check_holds(there, option, str(folder))
 

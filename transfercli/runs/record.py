@@ -14,7 +14,7 @@ from typing import Any
 from transfercli.config.merging import below
 from transfercli.errors import ArtefactError, Interrupted, TransferError
 from transfercli.io import atomic
-from transfercli.io.bounded import RESTORE, read_json
+from transfercli.io.bounded import RESTORE_HINT, read_json
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.untrusted import numbers_of
 
@@ -113,7 +113,7 @@ def checked_record(facts: Any, path: Path) -> dict[str, Any]:
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
         if not isinstance(value, kind):
-            raise ArtefactError(f"{path} is damaged: it says {str(value)[:80]!r} for {'.'.join(keys)}", RESTORE)
+            raise ArtefactError(f"{path} is damaged: it says {str(value)[:80]!r} for {'.'.join(keys)}", RESTORE_HINT)
     return dict(facts)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.errors import ArtefactError
-from transfercli.io.bounded import RESTORE
+from transfercli.io.bounded import RESTORE_HINT
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -27,7 +27,7 @@ def check_closed(run: Path) -> None:
         for name in (*folders, *files):
             entries += 1
             if entries > MAX_ENTRIES:
-                raise ArtefactError(f"{run} holds more than {MAX_ENTRIES} files, so it is no run", RESTORE)
+                raise ArtefactError(f"{run} holds more than {MAX_ENTRIES} files, so it is no run", RESTORE_HINT)
             _check_entry(Path(folder, name), run)
 
 
@@ -68,7 +68,7 @@ def numbers_of(facts: Any, key: str, path: Path) -> dict[str, float | None]:
     if found is None and isinstance(facts, dict):
         return {}
     if not isinstance(found, dict) or not all(value is None or is_number(value) for value in found.values()):
-        raise ArtefactError(f"{path} is damaged: it says {str(found)[:80]!r} for {key}", RESTORE)
+        raise ArtefactError(f"{path} is damaged: it says {str(found)[:80]!r} for {key}", RESTORE_HINT)
     return dict(found)
 
 

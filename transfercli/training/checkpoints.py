@@ -110,7 +110,7 @@ class Checkpoints:
     def _point(self, link: str, place: Path) -> None:
         path = self.folder / link
         if not path.is_symlink() or path.readlink() != Path(place.name):
-            atomic.point(path, place.name)
+            atomic.replace_symlink(path, place.name)
 
     def _write_frozen_once(self, model: Tensors) -> dict[str, str]:
         """Once a process the file is compared with what it must be: a manifest never vouches for a damaged one."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from transfercli.errors import ArtefactError
 from transfercli.io import atomic
-from transfercli.io.bounded import RESTORE
+from transfercli.io.bounded import RESTORE_HINT
 
 Line = dict[str, Any]
 
@@ -27,7 +27,7 @@ def read(path: Path) -> list[Line]:
     try:
         texts = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise ArtefactError(f"{path.name} in {path.parent.name} cannot be read: {error}", RESTORE) from error
+        raise ArtefactError(f"{path.name} in {path.parent.name} cannot be read: {error}", RESTORE_HINT) from error
     lines = []
     for text in texts:
         try:
@@ -35,7 +35,9 @@ def read(path: Path) -> list[Line]:
         except (ValueError, RecursionError):
             break
         if not isinstance(line, dict) or not isinstance(line.get("epoch"), int):
-            raise ArtefactError(f"{path.name} in {path.parent.name} has a line of no epoch: {text[:80]!r}", RESTORE)
+            raise ArtefactError(
+                f"{path.name} in {path.parent.name} has a line of no epoch: {text[:80]!r}", RESTORE_HINT
+            )
         lines.append(line)
     return lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from transfercli.errors import RoomError, no_room
+from transfercli.errors import OutOfSpaceError, is_out_of_space
 
 
 def largest_fitting(step: Callable[[int], None], below: int) -> int | None:
@@ -17,7 +17,7 @@ def largest_fitting(step: Callable[[int], None], below: int) -> int | None:
         try:
             step(size)
         except Exception as error:
-            if not no_room(error):
+            if not is_out_of_space(error):
                 return None
             size //= 2
         else:
@@ -25,8 +25,10 @@ def largest_fitting(step: Callable[[int], None], below: int) -> int | None:
     return None
 
 
-def no_memory(where: str, batch_size: int, step: Callable[[int], None]) -> RoomError:
+def no_memory(where: str, batch_size: int, step: Callable[[int], None]) -> OutOfSpaceError:
     """The error of a training that ran out of memory, with the batch size that would fit."""
     fitting = largest_fitting(step, batch_size)
     hint = f"set data.batch_size to {fitting}" if fitting else "lower data.image_size, or take a smaller model.base"
-    return RoomError(f"out of memory {where} with batches of {batch_size} images", f"{hint}; finished epochs are kept")
+    return OutOfSpaceError(
+        f"out of memory {where} with batches of {batch_size} images", f"{hint}; finished epochs are kept"
+    )

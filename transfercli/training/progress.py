@@ -7,7 +7,7 @@ from typing import Any
 
 from transfercli.config.schema import TrainingConfig
 from transfercli.errors import ArtefactError
-from transfercli.io.bounded import RESTORE
+from transfercli.io.bounded import RESTORE_HINT
 from transfercli.runs.untrusted import problem_of
 from transfercli.training.phases import Phase
 
@@ -81,9 +81,9 @@ def parsed_progress(text: bytes) -> dict[str, Any]:
     try:
         progress = TypeAdapter(Progress).validate_json(text, strict=True)
     except ValidationError as error:
-        raise ArtefactError(f"the checkpoint's counters are damaged: {problem_of(error)}", RESTORE) from None
+        raise ArtefactError(f"the checkpoint's counters are damaged: {problem_of(error)}", RESTORE_HINT) from None
     if progress.line and progress.line.get("epoch") != progress.epoch:
         raise ArtefactError(
-            f"the checkpoint's counters are damaged: its line is of another epoch than {progress.epoch}", RESTORE
+            f"the checkpoint's counters are damaged: its line is of another epoch than {progress.epoch}", RESTORE_HINT
         )
     return asdict(progress)

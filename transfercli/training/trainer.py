@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from transfercli.data.batching.batches import Batches
-from transfercli.errors import ConfigError, no_room
+from transfercli.errors import ConfigError, is_out_of_space
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import computing_in, forward, probabilities
 from transfercli.models.freezing import freeze_below
@@ -159,7 +159,7 @@ class Trainer:
             with computing_in(self.plan.precision, model):
                 trained = model.fit(self._rows, epochs=1, shuffle=False, verbose=0, callbacks=[told, self._weights])
         except Exception as error:
-            if no_room(error):
+            if is_out_of_space(error):
                 raise no_memory(f"in epoch {epoch}", batches.batch_size, partial(_first, model, batches)) from error
             raise
         return {name: float(trained.history[name][0]) for name in ("loss", "accuracy")}

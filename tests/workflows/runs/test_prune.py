@@ -64,7 +64,7 @@ def test_champions_the_one_before_ancestors_and_latest_stay(runs: Path) -> None:
     (runs / "e" / "d" / "run.json").write_text(json.dumps(facts | {"parent": "base/old"}))
     crown(runs, "b")
     crown(runs, "d")
-    atomic.point(runs / "e" / "latest", "c")
+    atomic.replace_symlink(runs / "e" / "latest", "c")
     result = pruned(runs, last=0)
     assert {"/".join(Path(one["run"]).parts[-2:]): one["why"] for one in result["kept"]} == {
         "base/old": "ancestor of e/d",
@@ -77,7 +77,7 @@ def test_champions_the_one_before_ancestors_and_latest_stay(runs: Path) -> None:
 
 
 def test_a_champion_is_kept_without_a_log_and_a_logged_one_without_its_link(runs: Path) -> None:
-    atomic.point(runs / "base" / "champion", "old")
+    atomic.replace_symlink(runs / "base" / "champion", "old")
     crown(runs, "a")
     (runs / "e" / "champion").unlink()
     assert names([one["run"] for one in pruned(runs, last=0)["kept"]]) == ["base/old", "e/a"]

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.quality.check import Pair, Report, Seen, Suspect, sizes
+from transfercli.data.quality.check import CheckedImage, Pair, Report, Suspect, sizes
 from transfercli.evaluation.report.contact_sheets import chosen, contact_sheet, jpeg, png
 from transfercli.evaluation.report.html import environment
 from transfercli.evaluation.report.plots import clipped
 from transfercli.evaluation.report.thumbnails import address, data_address
-from transfercli.io.atomic import room_errors, write_bytes, write_text
+from transfercli.io.atomic import write_bytes, write_errors, write_text
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
@@ -34,10 +34,10 @@ def write_page(folder: Path, report: Report, images: Rows | None, title: str, re
     """Write everything into `folder`, over what an earlier check wrote there, and return the page's path.
 
     Args:
-        images: of the rows of `report.seen`; None where nothing could be read.
+        images: of the rows of `report.images`; None where nothing could be read.
         title: the experiment's name.
     """
-    with room_errors(folder):
+    with write_errors(folder):
         (folder / SHEETS).mkdir(parents=True, exist_ok=True)
         for old in (folder / SHEETS).glob("[0-9][0-9][0-9][0-9]*.png"):
             old.unlink()
@@ -51,11 +51,11 @@ def write_page(folder: Path, report: Report, images: Rows | None, title: str, re
             report=report,
             classes=report.classes(),
             splits=report.splits(),
-            sizes=sizes(report.seen),
+            sizes=sizes(report.images),
             imbalance=report.imbalance(),
             refusals=list(zip(report.refusals, report.hints, strict=True)),
             problems=report.problems[:ROWS],
-            unusual=[report.seen[row] for row in report.unusual[:ROWS]],
+            unusual=[report.images[row] for row in report.unusual[:ROWS]],
             galleries=_galleries(report, images) if images is not None else [],
             doubtful=_doubtful(report, images) if images is not None else [],
             sheets=sheets,
@@ -82,12 +82,12 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
         yield "problem", problem.path, "", f"{problem.problem} ({'used' if problem.used else 'left out'})"
     for kind, pairs in (("duplicate", report.duplicates), ("near duplicate", report.near)):
         for pair in pairs:
-            yield kind, *(report.seen[row].path for row in pair), _differences(report, pair)
+            yield kind, *(report.images[row].path for row in pair), _differences(report, pair)
     for one in report.mislabelled.suspects:
-        seen = report.seen[one.row]
+        seen = report.images[one.row]
         yield "likely mislabelled", seen.path, one.suggested, f"labelled {seen.label}; {one.confidence:.1%} sure"
     for row in report.unusual:
-        seen = report.seen[row]
+        seen = report.images[row]
         yield "unusual size", seen.path, "", f"{seen.width}x{seen.height}"
     for side, labels in report.missing.items():
         for label in labels:
@@ -97,19 +97,19 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
 def _differences(report: Report, pair: Pair) -> str:
     """Why a pair matters: other labels, other sides, or nothing."""
     told = ["other labels"] if report.across_labels([pair]) else []
-    return "; ".join([*told, *(["across splits"] if report.across_sides([pair]) else [])])
+    return "; ".join([*told, *(["across splits"] if report.across_splits([pair]) else [])])
 
 
 def _galleries(report: Report, images: Rows) -> list[dict[str, Any]]:
     """Pairs to look at side by side, the ones that do harm first; each pair once."""
     found = []
     for what, pairs in (("The same pixels", report.duplicates), ("Nearly the same", report.near)):
-        harmful = [*report.across_labels(pairs), *report.across_sides(pairs)]
+        harmful = [*report.across_labels(pairs), *report.across_splits(pairs)]
         ordered = list(dict.fromkeys([*harmful, *pairs]))
         if ordered:
             shown = [
                 {
-                    "images": [(report.seen[row], _picture(images, row)) for row in pair],
+                    "images": [(report.images[row], _picture(images, row)) for row in pair],
                     "why": _differences(report, pair),
                 }
                 for pair in ordered[:PAIRS]
@@ -118,10 +118,10 @@ def _galleries(report: Report, images: Rows) -> list[dict[str, Any]]:
     return found
 
 
-def _doubtful(report: Report, images: Rows) -> list[tuple[Suspect, Seen, str]]:
+def _doubtful(report: Report, images: Rows) -> list[tuple[Suspect, CheckedImage, str]]:
     """The likely mislabelled with a picture each."""
     shown = report.mislabelled.suspects[:SUSPECTS]
-    return [(one, report.seen[one.row], _picture(images, one.row)) for one in shown]
+    return [(one, report.images[one.row], _picture(images, one.row)) for one in shown]
 
 
 def _picture(images: Rows, row: int) -> str:
@@ -129,7 +129,7 @@ def _picture(images: Rows, row: int) -> str:
 
 
 def _write_sheets(folder: Path, report: Report, images: Rows, reporter: Reporter) -> list[dict[str, Any]]:
-    labels = np.array([one.label for one in report.seen], dtype=object)
+    labels = np.array([one.label for one in report.images], dtype=object)
     sheets = []
     for number, label in enumerate(report.labels):
         rows = np.flatnonzero(labels == label)

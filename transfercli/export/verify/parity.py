@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.errors import ArtefactError, RoomError
+from transfercli.errors import ArtefactError, OutOfSpaceError
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import ExportSpec
 from transfercli.io.subprocesses import run_python
@@ -57,7 +57,7 @@ def ask(name: str, artefact: Path, question: Question, reporter: Reporter, timeo
     """Load `artefact` (a file or folder of format `name`) in a fresh process and put `question` to it.
 
     Raises `ArtefactError` where the child fails, with the last line it wrote, or where it takes longer than `timeout`
-    seconds, and `RoomError` where it had too little memory.
+    seconds, and `OutOfSpaceError` where it had too little memory.
     """
     with tempfile.TemporaryDirectory(prefix="transfercli-verify-") as scratch:
         request, response = Path(scratch, "request.npz"), Path(scratch, "response.npz")
@@ -108,8 +108,8 @@ def _run_child(name: str, arguments: list[str | Path], scratch: Path, reporter: 
             "look at the machine's load and start the same command again",
         ) from None
     reporter.progress(stage, 1, 1, "artefacts")
-    if ended.had_no_room:
-        raise RoomError(
+    if ended.ran_out_of_space:
+        raise OutOfSpaceError(
             f"{name}: there was not enough memory or disk to load the exported artefact and run it again",
             "free some and start the same command again; the run itself is unharmed",
         )

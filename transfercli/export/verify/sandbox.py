@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 import transfercli
-from transfercli.errors import ArtefactError, RoomError, died_of_no_room, no_room
+from transfercli.errors import ArtefactError, OutOfSpaceError, child_ran_out_of_space, is_out_of_space
 from transfercli.export.formats.readers import Artefact
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import MAX_CLASSES, card_text, parsed_card
@@ -34,12 +34,12 @@ def read_apart(name: str, path: Path) -> Artefact:
     """The artefact `path` of the format `name`, loaded in a child process; it answers tensors only.
 
     The process lasts as long as the answer to `from_tensors` is wanted. Raises `ArtefactError` with what its runtime
-    says where it cannot be loaded, `RoomError` where memory ran out.
+    says where it cannot be loaded, `OutOfSpaceError` where memory ran out.
     """
     child = _Child(name, path)
     greeting = child.greeting()
     if "error" in greeting:
-        raise (RoomError if greeting.get("no_room") else ArtefactError)(greeting["error"], greeting["hint"])
+        raise (OutOfSpaceError if greeting.get("no_room") else ArtefactError)(greeting["error"], greeting["hint"])
     card, labels = greeting["card"], greeting["labels"]
     return Artefact(
         child.answer, labels=tuple(labels) if labels else None, spec=parsed_card(card) if card is not None else None
@@ -84,15 +84,15 @@ class _Child:
             raise self._ended() from None
         return np.frombuffer(content, np.float32).reshape(count, classes)
 
-    def _ended(self) -> ArtefactError | RoomError:
+    def _ended(self) -> ArtefactError | OutOfSpaceError:
         try:
             code: int | None = self.process.wait(_LAST_SECONDS)
         except subprocess.TimeoutExpired:
             code = None
         self.end()
-        if code is not None and died_of_no_room(code, ""):
+        if code is not None and child_ran_out_of_space(code, ""):
             what = f"there was not enough memory to load {self.path.name} and run it"
-            return RoomError(what, "free some and start the same command again")
+            return OutOfSpaceError(what, "free some and start the same command again")
         return ArtefactError(f"{self.path.name} ended its runtime (exit status {code})", "export the run again")
 
 
@@ -131,7 +131,7 @@ def _converse(name: str, path: Path, answers: IO[bytes]) -> None:
         _say(answers, error=error.message, hint=error.hint)
         return
     except Exception as error:  # five runtimes have as many classes for a damaged file
-        full = no_room(error)
+        full = is_out_of_space(error)
         hint = "free some memory and start the same command again" if full else "export the run again"
         _say(answers, error=f"{path} cannot be loaded: {_first_line(error)}", hint=hint, no_room=full)
         return

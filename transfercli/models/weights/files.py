@@ -13,9 +13,9 @@ from pathlib import Path
 
 from transfercli.config.paths import absolute_path
 from transfercli.config.schema import FileWeights
-from transfercli.errors import ArtefactError, RoomError, WeightsError
+from transfercli.errors import ArtefactError, OutOfSpaceError, WeightsError
 from transfercli.io.checksum import file_sha256
-from transfercli.io.subprocesses import Ended, run_python
+from transfercli.io.subprocesses import ProcessResult, run_python
 from transfercli.models.weights.safetensors_reader import Tensors, check_safetensors, read_safetensors
 from transfercli.reporting import Reporter
 
@@ -63,7 +63,7 @@ def read_weight_file(config: FileWeights, reporter: Reporter) -> tuple[Kind, Ten
     """The file's kind (`SAFETENSORS` or `HDF5`) and its tensors by the names they have there.
 
     Raises `WeightsError` where the file is missing, `ArtefactError` where its hash differs or it is anything but
-    plain tensors, `RoomError` where they do not fit into memory.
+    plain tensors, `OutOfSpaceError` where they do not fit into memory.
     """
     path = verified(config)
     if config.sha256 is None:
@@ -137,9 +137,9 @@ def _read_by_child(path: Path, taken: Path | None, reporter: Reporter) -> None:
     _check_ended(path, ended)
 
 
-def _check_ended(path: Path, ended: Ended) -> None:
-    if ended.had_no_room:
-        raise RoomError(
+def _check_ended(path: Path, ended: ProcessResult) -> None:
+    if ended.ran_out_of_space:
+        raise OutOfSpaceError(
             f"model.weights.path: there was not enough memory or disk to read {path.name}",
             "free some and start the same command again; nothing was changed",
         )

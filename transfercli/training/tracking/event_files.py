@@ -61,7 +61,7 @@ def next_file(folder: Path) -> Path:
 def append(path: Path, events: bytes) -> None:
     """Add to a file, which need not be there; what a kill cuts short, TensorBoard leaves out."""
     atomic.make_folder(path.parent)
-    with atomic.room_errors(path), path.open("ab", buffering=0) as file:
+    with atomic.write_errors(path), path.open("ab", buffering=0) as file:
         atomic.write_all(file, events)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from transfercli.data.cache.index import Entry, Index
 from transfercli.data.cache.rows import StoredRows
-from transfercli.data.cache.segments import Segments, private_folder
+from transfercli.data.cache.segments import Segments, make_private_folder
 from transfercli.data.dataset import Split
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows, Indices, Rows
@@ -75,7 +75,7 @@ class FeatureCache:
 
         What the cache holds is room, too: a run that is started again finds as much as before it filled some.
         """
-        private_folder(self.root)
+        make_private_folder(self.root)
         with closing(Index(self.root)) as index:
             held = sum(size for _, _, size in index.segments())
         free = max(0, shutil.disk_usage(self.root).free - self.spared)
@@ -85,7 +85,7 @@ class FeatureCache:
         """The features of every image and view of a split: found, or computed now and kept.
 
         Whatever ends the pass, what was computed until then is kept, but for the last minute before a kill. Raises
-        `RoomError` where the disk is full, and OSError or sqlite3.Error where the cache cannot be used.
+        `OutOfSpaceError` where the disk is full, and OSError or sqlite3.Error where the cache cannot be used.
         """
         inputs, keys = viewed(split.images, views), _keys(split, views)
         store = self._store(prefix, views)

@@ -22,7 +22,9 @@ class Views:
 
     def of(self, images: np.ndarray, views: np.ndarray) -> np.ndarray:
         """A view of each image uint8 [n, H, W, 3]; its draws follow from its pixels and the view's number alone."""
-        return self.augment.each(images, [_key(one, int(view)) for one, view in zip(images, views, strict=True)])
+        return self.augment.augment_each(
+            images, [_key(one, int(view)) for one, view in zip(images, views, strict=True)]
+        )
 
 
 def _key(image: np.ndarray, view: int) -> tuple[int, ...]:

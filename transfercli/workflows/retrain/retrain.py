@@ -200,7 +200,9 @@ def train_challenger(night: Night, reporter: Reporter) -> RunFolder:
     overrides = (*night.request.overrides, *start)
     job = decide(TrainRequest("finetune", night.request.config, night.request.runs, overrides, run_id))
     train_job(job, reporter, dataset=night.dataset)
-    reporter.when_forced(lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", AGAIN))
+    reporter.describe_forced_stop(
+        lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", AGAIN)
+    )
     return job.run
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import transfercli
 from transfercli.config.loader import dump
 from transfercli.config.schema import ExperimentConfig, FileWeights
-from transfercli.errors import ArtefactError, Interrupted, TransferError, no_room
+from transfercli.errors import ArtefactError, Interrupted, TransferError, is_out_of_space
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Forwarding, Reporter
 from transfercli.runs import champions, decisions
@@ -162,4 +162,4 @@ def _failed(experiment: Path, reason: str, challenger: str | None = None) -> Dec
 def _told(error: Exception) -> str:
     if isinstance(error, TransferError):
         return hide_paths(f"{error.kind}: {error.message}")
-    return hide_paths(f"{'room' if no_room(error) else 'bug'}: {type(error).__name__}: {error}")
+    return hide_paths(f"{'room' if is_out_of_space(error) else 'bug'}: {type(error).__name__}: {error}")

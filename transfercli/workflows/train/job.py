@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from transfercli.config.cross_checks import unpublished
+from transfercli.config.cross_checks import missing_weights_reason
 from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
@@ -79,7 +79,7 @@ def decide(request: TrainRequest) -> Job:
 def _check_published(loaded: LoadedConfig) -> None:
     """What only the command decides: `finetune` starts from imagenet where nothing is said, `pretrain` from scratch."""
     model = loaded.config.model
-    if model.weights == "imagenet" and (reason := unpublished(model.base)):
+    if model.weights == "imagenet" and (reason := missing_weights_reason(model.base)):
         with loaded.placing():
             raise ConfigError(f"model.weights: {reason}", "say where the weights come from, or use pretrain")
 

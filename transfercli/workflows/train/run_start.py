@@ -30,7 +30,7 @@ def begin_run(job: Job, setup: Setup, parent: Parent, report: Transplant | None,
     run, dataset = job.run, setup.dataset
     fresh = not run.record.exists()
     for folder in (run.path.parent, run.path, run.checkpoints):
-        atomic.sweep(folder)
+        atomic.remove_temporaries(folder)
     if fresh:
         atomic.make_folder(run.path)  # it is there where a kill came before the record
         atomic.write_text(run.config, dump(job.config))
@@ -77,7 +77,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, reporter: Reporter) -
 @contextmanager
 def told_how_to_go_on(job: Job, reporter: Reporter) -> Iterator[None]:
     """A stop on request, and a disk that is full or fails, say what is kept and how to go on."""
-    reporter.when_forced(lambda signum: _stopped(job, signum))
+    reporter.describe_forced_stop(lambda signum: _stopped(job, signum))
     try:
         yield
     except Interrupted as stop:
