@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from transfercli.evaluation.examples import changes
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.report.compare_page import Duel
-from transfercli.evaluation.report.thumbnails import data_address
+from transfercli.evaluation.report.compare_page import RunComparison
+from transfercli.evaluation.report.thumbnails import image_data_url
 from transfercli.evaluation.statistics.paired import compare
 
 NAMES = tuple(f"digit {number}" for number in range(10))
@@ -41,12 +41,14 @@ def digit_models(*strengths: float, names: Sequence[str] = NAMES) -> tuple[list[
     return [Predictions(paths, tuple(names), digits.target[test], each) for each in said], images
 
 
-def duel(before: Predictions, after: Predictions, images: np.ndarray, most: int = 40, metric: str = "accuracy") -> Duel:
+def duel(
+    before: Predictions, after: Predictions, images: np.ndarray, most: int = 40, metric: str = "accuracy"
+) -> RunComparison:
     """A duel whose first broken image, or fixed where none is broken, is gone."""
     fixed, broken = changes(before, after, most)
     shown = [one.challenger for one in (*broken, *fixed)]
-    pictures = {case.path: data_address(images[case.index]) for case in shown[1:]}
-    return Duel(
+    pictures = {case.path: image_data_url(images[case.index]) for case in shown[1:]}
+    return RunComparison(
         champion="digits/20260101-000000-aaaaaa",
         challenger="digits/20260102-000000-bbbbbb",
         compared=compare(before, after, metric=metric),
@@ -61,7 +63,7 @@ def duel(before: Predictions, after: Predictions, images: np.ndarray, most: int 
     )
 
 
-def duels(names: Sequence[str] = NAMES) -> list[Duel]:
+def duels(names: Sequence[str] = NAMES) -> list[RunComparison]:
     """A worse and a better challenger."""
     (middle, worse, better), images = digit_models(1e-4, 1e-5, 1e-2, names=names)
     found = [duel(middle, other, images) for other in (worse, better)]

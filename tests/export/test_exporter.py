@@ -14,8 +14,8 @@ from transfercli.export.exporter import ExportRejected, ExportRequest, export_fo
 from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.formats.registry import FORMATS, check_formats
 from transfercli.export.verify import parity
-from transfercli.export.verify.checksums import check_seal
-from transfercli.export.verify.parity import Answer, Question, ask
+from transfercli.export.verify.checksums import verify_checksums
+from transfercli.export.verify.parity import ParityInput, ParityOutput, run_in_child
 from transfercli.io import subprocesses
 from transfercli.reporting import Reporter
 
@@ -73,9 +73,9 @@ class Fake:
     """Stands in for the child process: says what the run says, and then something else."""
 
     def __init__(self, reference, monkeypatch, **changed):
-        answer = Answer(reference.probabilities, reference.probabilities, None, {1: 1.0, 32: 2.0}, 0.5)
-        values = {field: changed.get(field, getattr(answer, field)) for field in Answer.__slots__}
-        monkeypatch.setattr(exporter, "ask", lambda *_: Answer(**values))
+        answer = ParityOutput(reference.probabilities, reference.probabilities, None, {1: 1.0, 32: 2.0}, 0.5)
+        values = {field: changed.get(field, getattr(answer, field)) for field in ParityOutput.__slots__}
+        monkeypatch.setattr(exporter, "run_in_child", lambda *_: ParityOutput(**values))
 
 
 def _export(predictor, spec, reference, out, **options):
@@ -180,22 +180,22 @@ def test_export_json_seals_every_file_of_the_artefact(exported, name, tmp_path):
     told = json.loads((folder / "export.json").read_text())
     assert Path(told["path"]).name in {*told["sha256"], ""}
     assert not any(file.startswith("1/") for file in told["sha256"])
-    check_seal(folder, told)
+    verify_checksums(folder, told)
     for file in map(folder.joinpath, told["sha256"]):
         whole = file.read_bytes()
         file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         with pytest.raises(ArtefactError, match="not as it was exported"):
-            check_seal(folder, told)
+            verify_checksums(folder, told)
         file.unlink()
         with pytest.raises(ArtefactError, match="not as it was exported"):
-            check_seal(folder, told)
+            verify_checksums(folder, told)
         file.write_bytes(whole)
 
 
 @pytest.mark.parametrize("seal", [["model.onnx"], {"a\0b": "0"}, {"../": 3}])
 def test_a_seal_from_elsewhere_may_be_anything(tmp_path, seal):
     with pytest.raises(ArtefactError):
-        check_seal(tmp_path, {"sha256": seal})
+        verify_checksums(tmp_path, {"sha256": seal})
 
 
 def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, digits, spec, tmp_path):
@@ -203,7 +203,7 @@ def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, dig
     content = (exported.out / "keras" / "model.keras").read_bytes()
     damaged.write_bytes(content[: len(content) // 2])
     with pytest.raises(ArtefactError, match=r"could not be loaded and run again: .*zip"):
-        ask("keras", damaged, Question(digits.images, digits.files, spec), Reporter())
+        run_in_child("keras", damaged, ParityInput(digits.images, digits.files, spec), Reporter())
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,13 @@ def test_child_without_room_is_told_from_a_damaged_artefact(tmp_path, code, erro
 
 def test_child_that_never_answers_is_ended(exported, digits, spec):
     with pytest.raises(ArtefactError, match="no answer within 0 seconds"):
-        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Reporter(), timeout=0.0)
+        run_in_child(
+            "keras",
+            exported.out / "keras" / "model.keras",
+            ParityInput(digits.images, (), spec),
+            Reporter(),
+            timeout=0.0,
+        )
 
 
 def test_wish_to_stop_ends_the_child(exported, digits, spec, monkeypatch):
@@ -238,7 +244,7 @@ def test_wish_to_stop_ends_the_child(exported, digits, spec, monkeypatch):
         subprocesses.subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1]
     )
     with pytest.raises(KeyboardInterrupt):
-        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Stop())
+        run_in_child("keras", exported.out / "keras" / "model.keras", ParityInput(digits.images, (), spec), Stop())
     assert children[0].poll() is not None
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from transfercli.errors import ArtefactError, GateError, UsageError
 from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.formats.registry import FORMATS, PARITY, Format, check_formats
-from transfercli.export.spec import EXPORTED, ExportSpec, Writing
-from transfercli.export.verify.checksums import SEAL, seal_of
-from transfercli.export.verify.parity import Answer, Question, ask
+from transfercli.export.spec import EXPORTED, ExportSpec, WriteJob
+from transfercli.export.verify.checksums import CHECKSUMS, checksums_of
+from transfercli.export.verify.parity import ParityInput, ParityOutput, run_in_child
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
@@ -92,7 +92,7 @@ def export_formats(
     one lost too much: that one is not there any more.
     """
     check_formats(request.formats, request.quantize)
-    check_places(request.out, request.formats)
+    check_output_folders(request.out, request.formats)
     results, complaints = [], []
     for name in dict.fromkeys(request.formats):
         reporter.debug(f"writing {name}")
@@ -105,7 +105,7 @@ def export_formats(
     return results
 
 
-def check_places(out: Path, formats: tuple[str, ...]) -> None:
+def check_output_folders(out: Path, formats: tuple[str, ...]) -> None:
     """Raise `UsageError` where something stands that no export wrote: it is somebody's, and stays.
 
     An earlier export gives way to a new one.
@@ -137,10 +137,10 @@ class _Job:
         try:
             with atomic.replaced_folder(self.place) as folder:
                 artefact = folder / self.row.entry
-                self.row.write(Writing(predictor, self.spec, artefact, self.request.quantize, self.request.samples))
-                size = size_of(folder)
-                question = Question(self.reference.images, self.reference.files, self.spec)
-                answer = ask(self.row.name, artefact, question, reporter)
+                self.row.write(WriteJob(predictor, self.spec, artefact, self.request.quantize, self.request.samples))
+                size = folder_bytes(folder)
+                question = ParityInput(self.reference.images, self.reference.files, self.spec)
+                answer = run_in_child(self.row.name, artefact, question, reporter)
                 result = self._result(answer, size)
                 if reasons := self._reasons(result):
                     raise _Rejected
@@ -166,7 +166,7 @@ class _Job:
         ours = {"run": self.spec.origin.get("run"), "quantize": self.request.quantize}
         return isinstance(earlier, dict) and {name: earlier.get(name) for name in ours} == ours
 
-    def _result(self, answer: Answer, size: int) -> dict[str, Any]:
+    def _result(self, answer: ParityOutput, size: int) -> dict[str, Any]:
         self._check(answer)
         original = self.reference.probabilities
         predicted, expected = answer.probabilities.argmax(axis=1), original.argmax(axis=1)
@@ -185,7 +185,7 @@ class _Job:
             "examples": len(original),
         }
 
-    def _check(self, answer: Answer) -> None:
+    def _check(self, answer: ParityOutput) -> None:
         """What no bound can excuse: other labels, another shape, or something that is not a number."""
         if answer.labels is not None and answer.labels != self.spec.labels:
             raise ArtefactError(f"{self.row.name}: other labels came back: {list(answer.labels)}")
@@ -207,9 +207,9 @@ class _Job:
             reasons.append(f"accuracy drops by {drop:.4f}, and --max-drop allows {allowed:g}")
         return reasons
 
-    def _write_companions(self, folder: Path, result: dict[str, Any], answer: Answer) -> None:
+    def _write_companions(self, folder: Path, result: dict[str, Any], answer: ParityOutput) -> None:
         """labels.txt, and export.json: the result with its path relative to this folder, and where it all came from."""
-        seal = seal_of(folder)
+        seal = checksums_of(folder)
         atomic.write_text(folder / "labels.txt", labels_text(self.spec.labels))
         atomic.write_json(
             folder / EXPORTED,
@@ -219,12 +219,12 @@ class _Job:
                 "quantize": self.request.quantize,
                 **self.spec.card(),
                 **self.provenance,
-                SEAL: seal,
+                CHECKSUMS: seal,
             },
         )
 
 
-def size_of(folder: Path) -> int:
+def folder_bytes(folder: Path) -> int:
     """Bytes of all files in a folder; one that stands there under two names counts once."""
     found = [path.stat() for path in folder.rglob("*") if path.is_file()]
     return sum({(file.st_dev, file.st_ino): file.st_size for file in found}.values())

@@ -64,7 +64,7 @@ class ExportSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class WriteJob:
     """One artefact to be written.
 
     predictor: uint8 [N, H, W, 3] -> float32 [N, C]. path: its file, or its folder. samples: uint8 [M, H, W, 3],
@@ -82,7 +82,7 @@ def card_text(spec: ExportSpec) -> str:
     return json.dumps(spec.card(), sort_keys=True)
 
 
-def parsed_card(text: str | bytes) -> ExportSpec:
+def parse_card(text: str | bytes) -> ExportSpec:
     """The inverse of `card_text`; raises `ArtefactError` where a card from elsewhere is damaged."""
     try:
         card = json.loads(text)

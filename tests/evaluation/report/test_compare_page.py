@@ -11,21 +11,28 @@ import pytest
 from tests.evaluation.duels import NAMES, digit_models, duel, duels
 from tests.evaluation.page_reading import Page
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.report.compare_page import PICTURES, Duel, most_shown, render_comparisons, row_of, scale_of
+from transfercli.evaluation.report.compare_page import (
+    PICTURES,
+    RunComparison,
+    gallery_size,
+    render_comparisons,
+    row_of,
+    scale_of,
+)
 
 SECTIONS = ("verdict", "metrics", "classes", "answers", "fixed", "broken", "config", "cost")
 
 
 @pytest.fixture(scope="module")
-def two() -> list[Duel]:
+def two() -> list[RunComparison]:
     return duels()
 
 
-def page_of(*shown: Duel) -> Page:
+def page_of(*shown: RunComparison) -> Page:
     return Page(render_comparisons(shown, "test", "transfercli runs compare a b --report /home/zebulon/c.html"))
 
 
-def test_one_challenger_has_every_section_named_and_linked(two: list[Duel]) -> None:
+def test_one_challenger_has_every_section_named_and_linked(two: list[RunComparison]) -> None:
     page = page_of(two[1])
     assert [section["id"] for section in page.all("section")] == [*SECTIONS, "reproduce"]
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -36,13 +43,13 @@ def test_one_challenger_has_every_section_named_and_linked(two: list[Duel]) -> N
     assert described <= set(ids)
 
 
-def test_classes_that_only_one_knows_are_told_beside_the_verdict(two: list[Duel]) -> None:
+def test_classes_that_only_one_knows_are_told_beside_the_verdict(two: list[RunComparison]) -> None:
     words = page_of(replace(two[1], only_known={"champion": [], "challenger": ["<b>", "wasp"]})).words
     assert "Only the challenger knows <b>, wasp. It may answer so" in words
     assert "Only the c" not in page_of(two[1]).words
 
 
-def test_a_class_without_images_is_not_told_to_show_no_difference(two: list[Duel]) -> None:
+def test_a_class_without_images_is_not_told_to_show_no_difference(two: list[RunComparison]) -> None:
     names = (*NAMES, "wasp")
     wide = [
         replace(one, labels=names, probabilities=np.pad(one.probabilities, ((0, 0), (0, 1))))
@@ -52,7 +59,7 @@ def test_a_class_without_images_is_not_told_to_show_no_difference(two: list[Duel
     assert page.words.count("wasp 0 – – – not defined") == 1
 
 
-def test_all_verdicts_come_first_where_there_are_several_challengers(two: list[Duel]) -> None:
+def test_all_verdicts_come_first_where_there_are_several_challengers(two: list[RunComparison]) -> None:
     page = page_of(*two)
     names = [f"verdict-{n}" for n in (1, 2)] + [f"{name}-{n}" for n in (1, 2) for name in SECTIONS[1:]]
     assert [section["id"] for section in page.all("section")] == [*names, "reproduce"]
@@ -60,7 +67,7 @@ def test_all_verdicts_come_first_where_there_are_several_challengers(two: list[D
     assert {f"#{name}" for name in names} <= {link["href"] for link in page.all("a")}
 
 
-def test_the_verdict_says_in_words_what_the_interval_says(two: list[Duel]) -> None:
+def test_the_verdict_says_in_words_what_the_interval_says(two: list[RunComparison]) -> None:
     worse, better = (page_of(one) for one in two)
     assert [page.all("section")[0]["class"].strip() for page in (worse, better)] == ["verdict failed", "verdict passed"]
     found = two[1].compared
@@ -103,7 +110,7 @@ def test_a_bar_lies_around_its_value_and_an_undefined_metric_has_none(make: Call
     assert not {"None", "nan"} & set(words.split())
 
 
-def test_each_image_has_its_picture_its_class_and_what_both_said(two: list[Duel]) -> None:
+def test_each_image_has_its_picture_its_class_and_what_both_said(two: list[RunComparison]) -> None:
     page = page_of(two[1])
     change = two[1].fixed[0]
     before, after = change.champion, change.challenger
@@ -121,7 +128,7 @@ def test_each_image_has_its_picture_its_class_and_what_both_said(two: list[Duel]
     assert "The other 16" in page.words
 
 
-def test_an_image_without_a_picture_says_why_and_no_more(two: list[Duel]) -> None:
+def test_an_image_without_a_picture_says_why_and_no_more(two: list[RunComparison]) -> None:
     words = page_of(two[1]).words
     assert "No picture: the file is gone from …/x" in words
     nothing = page_of(replace(two[1], pictures={}, lost={}))
@@ -129,7 +136,7 @@ def test_an_image_without_a_picture_says_why_and_no_more(two: list[Duel]) -> Non
     assert "No picture: the image is in no record of these runs" in nothing.words
 
 
-def test_config_cost_and_answers_are_told(two: list[Duel]) -> None:
+def test_config_cost_and_answers_are_told(two: list[RunComparison]) -> None:
     page = page_of(two[1])
     for told in ("training.epochs 20 30", "model.head.hidden [] [256]", "train 20.0 30.0 1.50", "features – 4.0 –"):
         assert told in page.words
@@ -140,7 +147,7 @@ def test_config_cost_and_answers_are_told(two: list[Duel]) -> None:
     assert f"p = {two[1].compared.p_value:.4g}" in page.words
 
 
-def test_nothing_is_asked_from_anywhere_and_no_absolute_path_is_told(two: list[Duel]) -> None:
+def test_nothing_is_asked_from_anywhere_and_no_absolute_path_is_told(two: list[RunComparison]) -> None:
     html = render_comparisons(two, "test", "transfercli runs compare a --runs /home/zebulon/runs")
     assert "zebulon" not in html
     assert "data.train" in html
@@ -165,6 +172,6 @@ def test_hostile_names_stay_text() -> None:
 
 
 def test_a_page_of_many_challengers_shows_no_more_images_than_one_of_one() -> None:
-    assert most_shown(1) * 2 == PICTURES
-    assert most_shown(4) * 2 * 4 == PICTURES
-    assert most_shown(100) == 24
+    assert gallery_size(1) * 2 == PICTURES
+    assert gallery_size(4) * 2 * 4 == PICTURES
+    assert gallery_size(100) == 24

@@ -17,11 +17,11 @@ from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.matrix import BEHIND_ALL
 from transfercli.evaluation.report.report import ReportContext, render_report
-from transfercli.evaluation.report.thumbnails import data_address
+from transfercli.evaluation.report.thumbnails import image_data_url
 from transfercli.evaluation.result import evaluate
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
-from transfercli.evaluation.robustness.score import measured, robustness
-from transfercli.evaluation.robustness.tta import averaged, gained, views
+from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
+from transfercli.evaluation.robustness.tta import average_views, tta_gain, views
 from transfercli.evaluation.slices import Slice
 
 SECTIONS = (
@@ -69,13 +69,13 @@ def _robustness(digits: Predictions) -> dict[str, Any]:
         for severity in SEVERITIES:
             said = digits.predicted.copy()
             said[: 12 * severity * (1 + (row.name == "jpeg"))] = 0
-            rows.append(measured(digits, said, row, severity, (8, 8)))
-    return robustness(digits, rows, 0)
+            rows.append(score_corruption(digits, said, row, severity, (8, 8)))
+    return corruption_summary(digits, rows, 0)
 
 
 def _tta(digits: Predictions) -> dict[str, Any]:
-    mean = averaged(digits, [np.eye(10)[digits.targets]])
-    return gained(digits, mean, views(True), 0)
+    mean = average_views(digits, [np.eye(10)[digits.targets]])
+    return tta_gain(digits, mean, views(True), 0)
 
 
 SIDES = Slice(("left", "right") * 300, ("left", "right"))
@@ -226,9 +226,9 @@ def test_robustness_is_told_with_a_chart_and_a_picture_of_each_corruption(
         assert any(f"{row['accuracy']:.3f}" in label for label in charts)
     pictures = {image["alt"]: image["src"] for image in page.all("img")}
     sample = typically_right(digits)[0].index
-    assert pictures["the image as it is"] == data_address(digit_images[sample])
+    assert pictures["the image as it is"] == image_data_url(digit_images[sample])
     for name, row in CORRUPTIONS.items():
-        assert pictures[f"the same image: {name}"] == data_address(row(digit_images[sample], 3, 0, sample))
+        assert pictures[f"the same image: {name}"] == image_data_url(row(digit_images[sample], 3, 0, sample))
 
 
 def test_robustness_without_images_to_show_has_no_pictures(digits: Predictions) -> None:

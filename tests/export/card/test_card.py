@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 from transfercli.errors import ArtefactError
 from transfercli.export.card.card import FEW, MARK, limits, model_card
-from transfercli.export.card.facts import CardFacts, Evaluated, Exported, Machine, Recorded, parsed
+from transfercli.export.card.facts import ArtefactFacts, CardFacts, EvaluationFacts, MachineFacts, RunFacts, validated
 from transfercli.export.card.markdown import escaped
 from transfercli.export.spec import ExportSpec
 
@@ -30,14 +30,14 @@ ARTEFACT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def evaluation(labels: tuple[str, ...], **more: Any) -> Evaluated:
+def evaluation(labels: tuple[str, ...], **more: Any) -> EvaluationFacts:
     rows = [
         {"label": label, "precision": 0.5, "recall": None if n == 0 else n / 10, "f1": 0.5, "support": 5 * (n > 0)}
         for n, label in enumerate(labels)
     ]
     metrics = {"accuracy": 0.75, "macro_f1": 0.625, "roc_auc": None}
     told = {"examples": 20, "metrics": metrics, "intervals": {"accuracy": [0.5, 0.875]}, "per_class": rows} | more
-    return parsed(Evaluated, told, Path("metrics.json"))
+    return validated(EvaluationFacts, told, Path("metrics.json"))
 
 
 def facts(labels: tuple[str, ...] = ("ant", "bee", "cat"), **more: Any) -> CardFacts:
@@ -52,12 +52,12 @@ def facts(labels: tuple[str, ...] = ("ant", "bee", "cat"), **more: Any) -> CardF
         "first_weights": "imagenet weights of Keras",
         "strategy": "linear_probe",
         "shown": ["accuracy", "macro_f1"],
-        "record": parsed(Recorded, RECORD, Path("run.json")),
+        "record": validated(RunFacts, RECORD, Path("run.json")),
         "config_yaml": "name: insects",
         "counts": {label: {"train": 40 + 10 * n, "test": 5} for n, label in enumerate(labels)},
         "evaluations": {"test": evaluation(labels)},
         "lineage": [{"run": "insects/one", "status": "completed", "workflow": "finetune", "base": "resnet50"}],
-        "artefacts": [parsed(Exported, ARTEFACT, Path("export.json"))],
+        "artefacts": [validated(ArtefactFacts, ARTEFACT, Path("export.json"))],
     }
     return CardFacts(**(known | more))
 
@@ -133,7 +133,7 @@ def test_images_that_the_run_learnt_from_are_told_and_kept_from_the_hub() -> Non
 
 def test_what_a_stranger_s_record_says_stays_text() -> None:
     data = {"fingerprint": "`\n# head\n<b>", "images": {"train": 1}}
-    record = parsed(Recorded, RECORD | {"created": "\n# head", "data": data}, Path("run.json"))
+    record = validated(RunFacts, RECORD | {"created": "\n# head", "data": data}, Path("run.json"))
     text = model_card(facts(record=record, evaluations={"<b>\n# head": evaluation(("a", "b"))}))
     assert not any(line.startswith("# head") for line in text.splitlines())
     assert "Fingerprint `' # head <b>` (of" in text
@@ -165,7 +165,7 @@ def test_a_record_of_little_gives_a_card_of_little() -> None:
 
 
 def test_hardware_is_told_in_words() -> None:
-    machine = Machine("Linux", "x86_64", 8, ["NVIDIA H100"])
+    machine = MachineFacts("Linux", "x86_64", 8, ["NVIDIA H100"])
     record = replace(facts().record, machine=machine, seconds={"train": 1.25})
     text = model_card(facts(record=record))
     assert "train 1.2 s, for 105 images, on 8 cores of a x86\\_64 processor (Linux), NVIDIA H100." in text
@@ -175,16 +175,16 @@ def test_hardware_is_told_in_words() -> None:
 @pytest.mark.parametrize(
     "kind, value, place",
     [
-        (Evaluated, {"examples": "many"}, "examples"),
-        (Evaluated, {"examples": 1, "metrics": {"accuracy": "good"}}, "metrics.accuracy"),
-        (Exported, ARTEFACT | {"bytes": None}, "bytes"),
-        (Exported, [], "all of it"),
-        (Recorded, RECORD | {"seconds": {"train": {}}}, "seconds.train"),
+        (EvaluationFacts, {"examples": "many"}, "examples"),
+        (EvaluationFacts, {"examples": 1, "metrics": {"accuracy": "good"}}, "metrics.accuracy"),
+        (ArtefactFacts, ARTEFACT | {"bytes": None}, "bytes"),
+        (ArtefactFacts, [], "all of it"),
+        (RunFacts, RECORD | {"seconds": {"train": {}}}, "seconds.train"),
     ],
 )
 def test_a_damaged_file_is_named_with_the_place(kind: type, value: Any, place: str) -> None:
     with pytest.raises(ArtefactError, match=f"x.json is damaged: {place}: "):
-        parsed(kind, value, Path("x.json"))
+        validated(kind, value, Path("x.json"))
 
 
 def test_the_command_cannot_leave_its_block() -> None:

@@ -182,7 +182,7 @@ def test_what_a_damaged_network_says_is_an_error(
     run: Any, exported: Any, monkeypatch: Any, answer: Any, message: str
 ) -> None:
     world, _, files = run
-    whole = predictors.read_apart("onnx", exported[0] / "onnx" / "model.onnx")
+    whole = predictors.read_sandboxed("onnx", exported[0] / "onnx" / "model.onnx")
     damaged = replace(whole, from_tensors=lambda images: np.array(answer * len(images)))
     monkeypatch.setattr(predictors, "read_apart", lambda *_: damaged)
     with pytest.raises(ArtefactError, match=message):

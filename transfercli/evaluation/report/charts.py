@@ -33,7 +33,7 @@ class Axis:
         return self.start + (self.end - self.start) * ((value - self.low) / span if span else 0.5)
 
 
-def curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | None) -> Markup | None:
+def training_curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | None) -> Markup | None:
     """Training and validation `key` ("loss" or "accuracy") by epoch; None where no line has a value."""
     best = lowest_validation_loss(lines) if best is None else best
     values = {name: [number(line.get(prefix + key)) for line in lines] for prefix, name in SERIES}

@@ -14,14 +14,14 @@ from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.charts import nice_ticks
 from transfercli.evaluation.report.html import environment, script
-from transfercli.evaluation.statistics.paired import Comparison, Difference, Says, sign_of
+from transfercli.evaluation.statistics.paired import Comparison, Difference, Outcome, metric_sign
 from transfercli.redaction import hide_paths_in
 
 PICTURES = 400  # in one page, shared out over its galleries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Duel:
+class RunComparison:
     """One challenger held against the champion, both told by their labels.
 
     before, after: the predictions of champion and challenger that were compared
@@ -59,16 +59,16 @@ class Row:
 
     name: str
     found: Difference
-    says: Says
+    outcome: Outcome
     bar: Bar | None
 
 
-def most_shown(challengers: int) -> int:
+def gallery_size(challengers: int) -> int:
     """How many images each gallery of a page may have: two for each challenger share `PICTURES`."""
     return max(SHOWN, PICTURES // (2 * challengers))
 
 
-def render_comparisons(duels: Sequence[Duel], split: str, reproduce: str) -> str:
+def render_comparisons(duels: Sequence[RunComparison], split: str, reproduce: str) -> str:
     """The whole page. reproduce: the command line that made it."""
     code, policy = script("report.js")
     return (
@@ -87,7 +87,7 @@ def render_comparisons(duels: Sequence[Duel], split: str, reproduce: str) -> str
     )
 
 
-def _told(duel: Duel, suffix: str) -> dict[str, Any]:
+def _told(duel: RunComparison, suffix: str) -> dict[str, Any]:
     """What the template writes about a duel, beside what it holds; suffix: of the names of its sections."""
     bounded = [name for name in METRICS if math.isfinite(METRICS[name].bounds.high)]
     scale = scale_of(duel.compared, bounded)
@@ -115,10 +115,10 @@ def scale_of(compared: Comparison, names: Iterable[str]) -> float:
 
 def row_of(compared: Comparison, name: str, scale: float) -> Row:
     """A metric's line; its bar reaches from -scale to +scale."""
-    found, sign = compared.metrics[name], sign_of(name)
+    found, sign = compared.metrics[name], metric_sign(name)
     places = [50 + 50 * sign * end / scale for end in _ends(found)]
     bar = Bar(places[0], min(places), max(places) - min(places)) if places else None
-    return Row(name, found, compared.says(name), bar)
+    return Row(name, found, compared.outcome(name), bar)
 
 
 def _ends(found: Difference) -> list[float]:
@@ -126,7 +126,7 @@ def _ends(found: Difference) -> list[float]:
     return [] if found.difference is None else [found.difference, *(found.interval or ())]
 
 
-def _classes(duel: Duel, scale: float) -> list[dict[str, Any]]:
+def _classes(duel: RunComparison, scale: float) -> list[dict[str, Any]]:
     """A line a class: its images, and the differences of its precision, recall and F1."""
     truths = [duel.before.labels[target] for target in duel.before.targets]
     return [
@@ -139,7 +139,7 @@ def _classes(duel: Duel, scale: float) -> list[dict[str, Any]]:
     ]
 
 
-def _agreement(duel: Duel) -> dict[str, int]:
+def _agreement(duel: RunComparison) -> dict[str, int]:
     """Images that both have right, and that both have wrong."""
     right = [one.predicted == one.targets for one in (duel.before, duel.after)]
     return {"right": int((right[0] & right[1]).sum()), "wrong": int((~right[0] & ~right[1]).sum())}

@@ -18,7 +18,7 @@ from transfercli.data.quality.check import Pair, Report, Seen, Suspect, sizes
 from transfercli.evaluation.report.contact_sheets import chosen, contact_sheet, jpeg, png
 from transfercli.evaluation.report.html import environment
 from transfercli.evaluation.report.plots import clipped
-from transfercli.evaluation.report.thumbnails import address, data_address
+from transfercli.evaluation.report.thumbnails import address, image_data_url
 from transfercli.io.atomic import room_errors, write_bytes, write_text
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
@@ -125,7 +125,7 @@ def _doubtful(report: Report, images: Images) -> list[tuple[Suspect, Seen, str]]
 
 
 def _picture(images: Images, row: int) -> str:
-    return data_address(images.read(np.array([row]))[0])
+    return image_data_url(images.read(np.array([row]))[0])
 
 
 def _write_sheets(folder: Path, report: Report, images: Images, reporter: Reporter) -> list[dict[str, Any]]:

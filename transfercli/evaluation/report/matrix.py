@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.evaluation.examples import Case, cases_of
+from transfercli.evaluation.examples import Case, cases_at
 from transfercli.evaluation.predictions import Predictions
 
 # More classes would be a table that nobody overlooks: those of the most mistakes are shown, and the picture has all.
@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class CellImages:
     """The images of one cell, the surest first; `cases` are the first of `images`."""
 
     anchor: str
@@ -54,7 +54,7 @@ class Matrix:
     """rows: in index order, `shown` of all classes; behind: what is shown of the cells' images."""
 
     rows: tuple[Row, ...]
-    behind: tuple[Behind, ...]
+    cell_images: tuple[CellImages, ...]
     classes: int
 
     @property
@@ -63,15 +63,15 @@ class Matrix:
 
     def anchor(self, truth: str, predicted: str) -> str:
         """Where the images of a pair are, or ""."""
-        found = (one.anchor for one in self.behind if (one.truth, one.predicted) == (truth, predicted))
+        found = (one.anchor for one in self.cell_images if (one.truth, one.predicted) == (truth, predicted))
         return next(found, "")
 
 
 def matrix_of(predictions: Predictions, confusion: npt.NDArray[np.int64]) -> Matrix:
     """confusion: int64 [C, C], rows = truth."""
     shown = _shown(confusion)
-    behind = tuple(_behind(predictions, confusion, shown))
-    anchors = {one.anchor for one in behind}
+    cell_images = tuple(_behind(predictions, confusion, shown))
+    anchors = {one.anchor for one in cell_images}
     found = confusion.sum(axis=1)
     rows = tuple(
         Row(
@@ -83,7 +83,7 @@ def matrix_of(predictions: Predictions, confusion: npt.NDArray[np.int64]) -> Mat
         )
         for row in shown
     )
-    return Matrix(rows, behind, len(confusion))
+    return Matrix(rows, cell_images, len(confusion))
 
 
 def _shown(confusion: npt.NDArray[np.int64]) -> list[int]:
@@ -103,7 +103,7 @@ def _anchor(row: int, column: int) -> str:
     return f"cell-{row}-{column}"
 
 
-def _behind(predictions: Predictions, confusion: npt.NDArray[np.int64], shown: list[int]) -> Iterator[Behind]:
+def _behind(predictions: Predictions, confusion: npt.NDArray[np.int64], shown: list[int]) -> Iterator[CellImages]:
     """Mistakes before what is right, large cells before small ones, until the page has enough."""
     part = confusion[np.ix_(shown, shown)]
     rows, columns = np.nonzero(part)
@@ -116,10 +116,10 @@ def _behind(predictions: Predictions, confusion: npt.NDArray[np.int64], shown: l
             return
         inside = by_confidence[(targets == row) & (predicted == column)][: min(PER_CELL, left)]
         left -= len(inside)
-        yield Behind(
+        yield CellImages(
             _anchor(row, column),
             predictions.labels[row],
             predictions.labels[column],
             int(confusion[row, column]),
-            tuple(cases_of(predictions, inside)),
+            tuple(cases_at(predictions, inside)),
         )

@@ -10,8 +10,8 @@ from transfercli.data.dataset import KNOWN_BY
 from transfercli.evaluation.examples import (
     Case,
     Reader,
-    doubtful_labels,
     least_sure,
+    likely_label_errors,
     most_confused,
     typically_right,
     worst_mistakes,
@@ -24,7 +24,7 @@ from transfercli.evaluation.report import charts
 from transfercli.evaluation.report.html import environment, script
 from transfercli.evaluation.report.matrix import Matrix, matrix_of
 from transfercli.evaluation.report.robustness_page import robustness_page, sample_of
-from transfercli.evaluation.report.thumbnails import SMALL_SIDE, address, heat_pictures, thumbnails
+from transfercli.evaluation.report.thumbnails import SMALL_SIDE, address, heatmap_pictures, thumbnails
 from transfercli.evaluation.result import Evaluation
 from transfercli.redaction import hide_paths_in_yaml
 
@@ -65,7 +65,7 @@ class ReportContext:
 def render_report(evaluation: Evaluation, predictions: Predictions, context: ReportContext, matrix_png: bytes) -> str:
     """The whole page. `matrix_png` is the confusion matrix, which stands in where a table would be too wide."""
     worst, unsure, right = worst_mistakes(predictions), least_sure(predictions), typically_right(predictions)
-    doubts, doubtful = doubtful_labels(predictions)
+    doubts, doubtful = likely_label_errors(predictions)
     matrix = matrix_of(predictions, evaluation.confusion)
     code, policy = script("report.js")
     bins = reliability(predictions.targets, predictions.probabilities)
@@ -86,7 +86,9 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             confused=most_confused(evaluation.confusion, evaluation.labels),
             matrix=matrix,
             matrix_address=address("image/png", matrix_png),
-            panels={key: charts.curves(context.history, key, context.best_epoch) for key in ("loss", "accuracy")},
+            panels={
+                key: charts.training_curves(context.history, key, context.best_epoch) for key in ("loss", "accuracy")
+            },
             bins=bins,
             reliability=charts.reliability_chart(bins),
             overconfidence=float(predictions.confidence.mean()) - (evaluation.metrics["accuracy"] or 0.0),
@@ -114,12 +116,12 @@ def _pictures(context: ReportContext, matrix: Matrix, shown: Sequence[Case]) -> 
     if context.thumbnails is None:
         return {"pictures": {}, "small": {}, "heats": {}}
     indices = {case.index for case in shown}
-    behind = {case.index for one in matrix.behind for case in one.cases}
+    cell_images = {case.index for one in matrix.cell_images for case in one.cases}
     explained = {index: one for index, one in context.explained.items() if index in indices}
     return {
         "pictures": thumbnails(indices, context.thumbnails),
-        "small": thumbnails(behind, context.thumbnails, SMALL_SIDE),
-        "heats": heat_pictures(explained, context.thumbnails),
+        "small": thumbnails(cell_images, context.thumbnails, SMALL_SIDE),
+        "heats": heatmap_pictures(explained, context.thumbnails),
     }
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from transfercli.evaluation.examples import Case, Reader
 from transfercli.evaluation.report.charts import corruption_chart
-from transfercli.evaluation.report.thumbnails import data_address
+from transfercli.evaluation.report.thumbnails import image_data_url
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS
 
 SAMPLE_SEVERITY = 3
@@ -51,11 +51,11 @@ def robustness_page(found: Mapping[str, Any], read: Reader | None, sample: int) 
             error,
             rows,
             corruption_chart(rows, 1 - found["clean_error"]),
-            "" if image is None else data_address(CORRUPTIONS[name](image, SAMPLE_SEVERITY, found["seed"], sample)),
+            "" if image is None else image_data_url(CORRUPTIONS[name](image, SAMPLE_SEVERITY, found["seed"], sample)),
         )
         for name, error in found["errors"].items()
     ]
-    return RobustnessPage(panels, "" if image is None else data_address(image))
+    return RobustnessPage(panels, "" if image is None else image_data_url(image))
 
 
 def _told(name: str, rows: Sequence[Mapping[str, Any]]) -> str:

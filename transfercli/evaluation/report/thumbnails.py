@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.evaluation.examples import Reader
-from transfercli.evaluation.explain.heatmaps import Explanation, laid_over
+from transfercli.evaluation.explain.heatmaps import Explanation, overlaid
 
 SIDE = 128
 SMALL_SIDE = 64
@@ -22,16 +22,16 @@ def thumbnails(indices: Iterable[int], read: Reader, side: int = SIDE) -> dict[i
     """A `data:` address for each index of the split."""
     wanted = np.unique(np.fromiter(indices, np.int64))
     # One at a time: a full-sized image of a large model is megabytes.
-    return {int(index): data_address(read(np.asarray([index]))[0], side) for index in wanted}
+    return {int(index): image_data_url(read(np.asarray([index]))[0], side) for index in wanted}
 
 
-def heat_pictures(explained: Mapping[int, Explanation], read: Reader) -> dict[int, tuple[str, str]]:
+def heatmap_pictures(explained: Mapping[int, Explanation], read: Reader) -> dict[int, tuple[str, str]]:
     """`data:` addresses for each explained image: Grad-CAM over it, and occlusion over it or ""."""
     found = {}
     for index, one in explained.items():
         image = shrunk(read(np.asarray([index]))[0], SIDE)
-        covered = "" if one.occlusion is None else data_address(laid_over(image, one.occlusion))
-        found[index] = (data_address(laid_over(image, one.heat)), covered)
+        covered = "" if one.occlusion is None else image_data_url(overlaid(image, one.occlusion))
+        found[index] = (image_data_url(overlaid(image, one.heat)), covered)
     return found
 
 
@@ -44,7 +44,7 @@ def shrunk(image: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-def data_address(image: npt.NDArray[np.uint8], side: int = SIDE) -> str:
+def image_data_url(image: npt.NDArray[np.uint8], side: int = SIDE) -> str:
     """A picture of at most `side` x `side` pixels from uint8 [H, W, 3]."""
     from PIL import Image
 

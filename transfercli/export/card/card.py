@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfercli.data.dataset import KNOWN_BY
-from transfercli.export.card.facts import CardFacts, Evaluated
+from transfercli.export.card.facts import CardFacts, EvaluationFacts
 from transfercli.export.card.markdown import code, escaped, one_line
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.formats.snippets import RESIZING
@@ -88,7 +88,7 @@ def metadata(facts: CardFacts) -> ModelCardData:
     )
 
 
-def _results(facts: CardFacts, name: str, told: Evaluated) -> Iterator[EvalResult]:
+def _results(facts: CardFacts, name: str, told: EvaluationFacts) -> Iterator[EvalResult]:
     from huggingface_hub import EvalResult
 
     for metric, value in told.metrics.items():
@@ -120,7 +120,7 @@ def limits(facts: CardFacts) -> Iterator[str]:
         yield "No confidence was right often enough on the validation images: asked to abstain, it answers nothing."
 
 
-def _limits_of(name: str, told: Evaluated) -> Iterator[str]:
+def _limits_of(name: str, told: EvaluationFacts) -> Iterator[str]:
     """What one evaluation says against the model: absent and weak classes, weak slices, strange images."""
     name = escaped(name)
     for side, effect in KNOWN_BY.items():

@@ -32,7 +32,7 @@ class ClassRow:
 
 
 @dataclass(frozen=True)
-class Part:
+class SlicePart:
     """A part of a slice."""
 
     slice: str
@@ -59,29 +59,29 @@ class Abstention:
 
 
 @dataclass(frozen=True)
-class Strangeness:
+class OutOfDistribution:
     """strange: the share of images unlike those of validation."""
 
     strange: float
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluationFacts:
     """metrics.json; known: how many of the images the run learnt from, by side."""
 
     examples: int
     metrics: Numbers
     intervals: Intervals
     per_class: list[ClassRow]
-    slices: list[Part] = field(default_factory=list)
+    slices: list[SlicePart] = field(default_factory=list)
     calibration: Calibration | None = None
     abstention: Abstention | None = None
-    out_of_distribution: Strangeness | None = None
+    out_of_distribution: OutOfDistribution | None = None
     known: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Exported:
+class ArtefactFacts:
     """export.json; run: the label of the run that it is of; bytes: a float, so that no number is too large for it."""
 
     run: str
@@ -94,7 +94,7 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class PhaseFacts:
     """A phase of training."""
 
     unfreeze: str | int
@@ -104,13 +104,13 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Images:
+class DataFacts:
     fingerprint: str
     images: dict[str, int]
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineFacts:
     system: str
     processor: str
     cores: int
@@ -122,20 +122,20 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RunFacts:
     """run.json; a run that never ended, or one by an earlier version, lacks some of it."""
 
     command: str
-    data: Images
+    data: DataFacts
     created: str = ""
     seed: int | None = None
     precision: str | None = None
     backend: str | None = None
     epochs: int | None = None
     best_epoch: int | None = None
-    phases: list[Stretch] = field(default_factory=list)
+    phases: list[PhaseFacts] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    machine: Machine | None = None
+    machine: MachineFacts | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -167,15 +167,15 @@ class CardFacts:
     first_weights: str
     strategy: str
     shown: Sequence[str]
-    record: Recorded
+    record: RunFacts
     config_yaml: str
     counts: Mapping[str, Mapping[str, int]]
-    evaluations: Mapping[str, Evaluated]
+    evaluations: Mapping[str, EvaluationFacts]
     lineage: Sequence[Mapping[str, Any]]
-    artefacts: Sequence[Exported]
+    artefacts: Sequence[ArtefactFacts]
 
 
-def parsed(kind: type[T], value: Any, path: Path) -> T:
+def validated(kind: type[T], value: Any, path: Path) -> T:
     """`value`, as JSON gave it, as one of the classes above; `ArtefactError` that names `path` where it is none."""
     from pydantic import TypeAdapter, ValidationError
 

@@ -9,26 +9,26 @@ import zipfile
 from pathlib import Path
 
 from transfercli.errors import ArtefactError
-from transfercli.export.spec import CARD_FILE, ExportSpec, card_text, parsed_card
+from transfercli.export.spec import CARD_FILE, ExportSpec, card_text, parse_card
 
 LABELS_FILE = "labels.txt"
 MAX_CARD = 16 * 2**20
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first day a zip can tell: the same export gives the same bytes
 
 
-def attach(path: Path, spec: ExportSpec) -> None:
+def attach_spec(path: Path, spec: ExportSpec) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in ((LABELS_FILE, labels_text(spec.labels)), (CARD_FILE, card_text(spec))):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text.encode("utf-8", "surrogateescape"))
 
 
-def attached(path: Path) -> ExportSpec | None:
+def read_attached_spec(path: Path) -> ExportSpec | None:
     """What was attached; None where nothing was."""
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(CARD_FILE).file_size > MAX_CARD:
                 raise ArtefactError(f"{path.name} has a card of more than {MAX_CARD >> 20} MiB")
-            return parsed_card(archive.read(CARD_FILE))
+            return parse_card(archive.read(CARD_FILE))
     except (KeyError, zipfile.BadZipFile):
         return None
 

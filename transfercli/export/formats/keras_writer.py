@@ -7,28 +7,28 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from transfercli.export.formats.embedded_spec import attach
-from transfercli.export.spec import CARD_FILE, Writing, card_text
-from transfercli.export.tf_graph.traced import need_tensorflow
+from transfercli.export.formats.embedded_spec import attach_spec
+from transfercli.export.spec import CARD_FILE, WriteJob, card_text
+from transfercli.export.tf_graph.traced import require_tensorflow
 
 EXTRA = "assets.extra"  # where TensorFlow looks at nothing, and programs keep what is theirs
 VERSION = "1"
 
 
-def write_keras(job: Writing) -> None:
+def write_keras(job: WriteJob) -> None:
     """Keras' own archive; built-in layers only, so that plain Keras loads it in safe mode."""
     job.predictor.save(job.path)
-    attach(job.path, job.spec)
+    attach_spec(job.path, job.spec)
 
 
-def write_saved_model(job: Writing) -> None:
+def write_saved_model(job: WriteJob) -> None:
     """A SavedModel with the signatures `serve`, `serve_bytes` and, as TensorFlow Serving asks, `serving_default`.
 
     serve: uint8 [N, H, W, 3]; serve_bytes: string [N], each a JPEG, PNG, GIF, BMP or WebP. Both return
     `probabilities`, float32 [N, C], and `labels`, string [C]. The same files stand once more in the folder `1`, which
     is how TensorFlow Serving wants to find a version.
     """
-    need_tensorflow("saved_model")
+    require_tensorflow("saved_model")
     import keras
     import tensorflow as tf
 

@@ -12,27 +12,29 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError
-from transfercli.export.formats.embedded_spec import attach, attached
-from transfercli.export.spec import Writing
-from transfercli.export.tf_graph.traced import need_tensorflow, saved
+from transfercli.export.formats.embedded_spec import attach_spec, read_attached_spec
+from transfercli.export.spec import WriteJob
+from transfercli.export.tf_graph.traced import require_tensorflow, write_bare_saved_model
 from transfercli.io.cores import usable_cores
 from transfercli.training.backend import chatter_hidden
 
 SMALL_SHARE = 0.05  # of the weights, that may stay in float32 where the others become bytes
 
 
-def write_litert(job: Writing) -> None:
+def write_litert(job: WriteJob) -> None:
     """One file, its batch size free; labels and card are attached to it as LiteRT's metadata standard has it."""
-    need_tensorflow("litert")
+    require_tensorflow("litert")
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory(prefix="transfercli-litert-") as scratch:
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved(job.predictor, Path(scratch, "model")), ["serve"])
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            write_bare_saved_model(job.predictor, Path(scratch, "model")), ["serve"]
+        )
         converter.exclude_conversion_metadata = True  # it tells the time of day
         with chatter_hidden():
             content = _CONVERTERS[job.quantize](converter, job)
     job.path.write_bytes(content)
-    attach(job.path, job.spec)
+    attach_spec(job.path, job.spec)
 
 
 def read_litert(path: Path) -> Any:
@@ -43,7 +45,7 @@ def read_litert(path: Path) -> Any:
     interpreter = Interpreter(os.fspath(path), num_threads=usable_cores())
     (entry,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
     interpreter.allocate_tensors()
-    spec = attached(path)
+    spec = read_attached_spec(path)
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
         if tuple(interpreter.get_input_details()[0]["shape"]) != images.shape:
@@ -56,12 +58,12 @@ def read_litert(path: Path) -> Any:
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)
 
 
-def _float32(converter: Any, job: Writing) -> bytes:
+def _float32(converter: Any, job: WriteJob) -> bytes:
     content: bytes = converter.convert()
     return content
 
 
-def _float16(converter: Any, job: Writing) -> bytes:
+def _float16(converter: Any, job: WriteJob) -> bytes:
     import tensorflow as tf
 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -69,7 +71,7 @@ def _float16(converter: Any, job: Writing) -> bytes:
     return _float32(converter, job)
 
 
-def _int8(converter: Any, job: Writing) -> bytes:
+def _int8(converter: Any, job: WriteJob) -> bytes:
     """Weights and activations in 8 bits, but for what makes probabilities of features, where that is small.
 
     A softmax in 8 bits can tell 1/256 at least, and logits are small differences of large sums.
@@ -110,4 +112,4 @@ def _representative(samples: np.ndarray) -> Iterator[list[np.ndarray]]:
         yield [image[None]]
 
 
-_CONVERTERS: dict[str, Callable[[Any, Writing], bytes]] = {"none": _float32, "float16": _float16, "int8": _int8}
+_CONVERTERS: dict[str, Callable[[Any, WriteJob], bytes]] = {"none": _float32, "float16": _float16, "int8": _int8}

@@ -15,8 +15,8 @@ import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.embedded_spec import labels_text
-from transfercli.export.spec import CARD, Writing, card_text, parsed_card
-from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, need_tensorflow, signature, traced
+from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
+from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, as_tf_function, require_tensorflow, signature
 
 OPSET = 18
 HALVED = 1024  # numbers of a tensor that is worth storing in half
@@ -24,9 +24,9 @@ QUANTISED = ("Conv", "MatMul", "Gemm", "Add", "MaxPool", "GlobalAveragePool", "A
 LABELS = "labels"
 
 
-def write_onnx(job: Writing) -> None:
+def write_onnx(job: WriteJob) -> None:
     """One file; card and labels stand in the model's metadata, the labels as text, one a line."""
-    need_tensorflow("onnx")
+    require_tensorflow("onnx")
     import onnx
 
     model = _QUANTISERS[job.quantize](_converted(job.predictor), job)
@@ -41,7 +41,7 @@ def read_onnx(path: Path) -> Any:
 
     session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
     found = session.get_modelmeta().custom_metadata_map
-    spec = parsed_card(found[CARD]) if CARD in found else None
+    spec = parse_card(found[CARD]) if CARD in found else None
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
         return session.run([PROBABILITIES], {IMAGES: images})[0]
@@ -57,17 +57,17 @@ def _converted(predictor: Any) -> Any:
         patch_tf2onnx()
     import tf2onnx
 
-    model, _ = tf2onnx.convert.from_function(traced(predictor), [signature(predictor)], opset=OPSET)
+    model, _ = tf2onnx.convert.from_function(as_tf_function(predictor), [signature(predictor)], opset=OPSET)
     for value in (*model.graph.input, *model.graph.output):  # tf2onnx counts its names over the whole process
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     return model
 
 
-def _as_it_is(model: Any, job: Writing) -> Any:
+def _as_it_is(model: Any, job: WriteJob) -> Any:
     return model
 
 
-def _halved(model: Any, job: Writing) -> Any:
+def _halved(model: Any, job: WriteJob) -> Any:
     """Weights are stored in float16 and made float32 when the file is loaded: half the size, and as fast."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -85,7 +85,7 @@ def _halved(model: Any, job: Writing) -> Any:
     return model
 
 
-def _eight_bits(model: Any, job: Writing) -> Any:
+def _eight_bits(model: Any, job: WriteJob) -> Any:
     """Static quantisation: signed weights a channel, unsigned activations, ranges from `job.samples`.
 
     The last layer stays in float32: its logits are small differences of large sums.

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.export.formats.embedded_spec import attached
+from transfercli.export.formats.embedded_spec import read_attached_spec
 from transfercli.export.formats.keras_writer import EXTRA
 from transfercli.export.formats.saved_model_check import check_keras_file, check_saved_model
-from transfercli.export.spec import CARD_FILE, ExportSpec, parsed_card
+from transfercli.export.spec import CARD_FILE, ExportSpec, parse_card
 
 Tensors = Callable[[np.ndarray], np.ndarray]
 Encoded = Callable[[list[bytes]], np.ndarray]
@@ -54,7 +54,7 @@ def read_saved_model(path: Path) -> Artefact:
         return loaded.signatures["serve_bytes"](encoded=tf.constant(encoded, tf.string))["probabilities"].numpy()
 
     card = path / EXTRA / CARD_FILE
-    return Artefact(from_tensors, from_encoded, labels, parsed_card(card.read_bytes()) if card.is_file() else None)
+    return Artefact(from_tensors, from_encoded, labels, parse_card(card.read_bytes()) if card.is_file() else None)
 
 
 def read_keras(path: Path) -> Artefact:
@@ -66,5 +66,5 @@ def read_keras(path: Path) -> Artefact:
     def from_tensors(images: np.ndarray) -> np.ndarray:
         return model.predict_on_batch(images)
 
-    spec = attached(path)
+    spec = read_attached_spec(path)
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transfercli.errors import UsageError
 from transfercli.export.formats import keras_writer, litert, onnx, openvino, readers, safetensors, snippets
-from transfercli.export.spec import Writing
+from transfercli.export.spec import WriteJob
 from transfercli.text import did_you_mean
 
 PARITY = 1e-3  # largest probability difference of a float32 artefact on the same uint8 tensor
@@ -33,7 +33,7 @@ class Format:
 
     name: str
     doc: str
-    write: Callable[[Writing], None]
+    write: Callable[[WriteJob], None]
     read: Callable[[Path], readers.Artefact]
     loads: str
     entry: str = ""

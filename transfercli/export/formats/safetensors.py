@@ -12,14 +12,14 @@ import safetensors.numpy
 
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.saved_model_check import check_config
-from transfercli.export.spec import CARD, Writing, card_text, parsed_card
+from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
 from transfercli.io.bounded import read_json
 from transfercli.models.weights.safetensors_reader import read_safetensors
 
 CONFIG = "model.json"
 
 
-def write_safetensors(job: Writing) -> None:
+def write_safetensors(job: WriteJob) -> None:
     """`model.safetensors`, its tensors named by their variables' paths, and beside it `model.json`, Keras' config."""
     tensors = {variable.path: np.ascontiguousarray(variable.numpy()) for variable in job.predictor.variables}
     safetensors.numpy.save_file(dict(sorted(tensors.items())), job.path, {CARD: card_text(job.spec)})
@@ -45,5 +45,5 @@ def read_safetensors_model(path: Path) -> Any:
         variable.assign(tensors[name])
     with safetensors.safe_open(os.fspath(path), "numpy") as file:
         card = (file.metadata() or {}).get(CARD)
-    spec = parsed_card(card) if card else None
+    spec = parse_card(card) if card else None
     return Artefact(model.predict_on_batch, labels=spec.labels if spec else None, spec=spec)

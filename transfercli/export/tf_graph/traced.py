@@ -11,7 +11,7 @@ from transfercli.errors import UsageError
 IMAGES, PROBABILITIES = "images", "probabilities"
 
 
-def need_tensorflow(name: str) -> None:
+def require_tensorflow(name: str) -> None:
     """Raise `UsageError` where Keras runs on another backend."""
     import keras
 
@@ -22,7 +22,7 @@ def need_tensorflow(name: str) -> None:
         )
 
 
-def traced(predictor: Any) -> Any:
+def as_tf_function(predictor: Any) -> Any:
     """A `tf.function`: images [N, H, W, 3] in the predictor's own type -> {"probabilities": [N, C]}."""
     import tensorflow as tf
 
@@ -35,7 +35,7 @@ def signature(predictor: Any) -> Any:
     return tf.TensorSpec((None, *predictor.input.shape[1:]), predictor.input.dtype, name=IMAGES)
 
 
-def saved(predictor: Any, folder: Path) -> str:
+def write_bare_saved_model(predictor: Any, folder: Path) -> str:
     """Write a bare SavedModel for a converter to read, and return its path."""
     import keras
 

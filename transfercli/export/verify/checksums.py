@@ -10,23 +10,25 @@ from transfercli.errors import ArtefactError
 from transfercli.export.formats.keras_writer import VERSION
 from transfercli.io.checksum import file_sha256
 
-SEAL = "sha256"  # its key in export.json
+CHECKSUMS = "sha256"  # its key in export.json
 
 
-def seal_of(folder: Path) -> dict[str, str]:
+def checksums_of(folder: Path) -> dict[str, str]:
     """Relative path -> SHA-256 of each file; the copies in TensorFlow Serving's version folder are left out."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     return {name: file_sha256(folder / name) for name in sorted(names) if not name.startswith(f"{VERSION}/")}
 
 
-def check_seal(folder: Path, exported: Mapping[str, Any]) -> None:
+def verify_checksums(folder: Path, exported: Mapping[str, Any]) -> None:
     """Raise `ArtefactError` where a file that an export.json names is missing or has changed since.
 
     An export.json without hashes, as earlier versions wrote it, is taken.
     """
-    sealed = exported.get(SEAL, {})
+    sealed = exported.get(CHECKSUMS, {})
     if not isinstance(sealed, Mapping):
-        raise ArtefactError(f"{folder}: {SEAL} in its export.json must map files to hashes", "export the run again")
+        raise ArtefactError(
+            f"{folder}: {CHECKSUMS} in its export.json must map files to hashes", "export the run again"
+        )
     for name, digest in sealed.items():
         try:
             whole = (folder / name).is_file() and file_sha256(folder / name) == digest

@@ -29,7 +29,7 @@ _REPEATS = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ParityOutput:
     """What an artefact said.
 
     probabilities: float32 [N, C] on the uint8 tensors. probabilities_bytes: the same from the encoded files.
@@ -45,7 +45,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ParityInput:
     """images: uint8 [N, H, W, 3]. files: their N encoded files in the same order, or none: then PNG files are made."""
 
     images: np.ndarray
@@ -53,7 +53,9 @@ class Question:
     spec: ExportSpec
 
 
-def ask(name: str, artefact: Path, question: Question, reporter: Reporter, timeout: float = TIMEOUT) -> Answer:
+def run_in_child(
+    name: str, artefact: Path, question: ParityInput, reporter: Reporter, timeout: float = TIMEOUT
+) -> ParityOutput:
     """Load `artefact` (a file or folder of format `name`) in a fresh process and put `question` to it.
 
     Raises `ArtefactError` where the child fails, with the last line it wrote, or where it takes longer than `timeout`
@@ -79,7 +81,7 @@ def ask(name: str, artefact: Path, question: Question, reporter: Reporter, timeo
         ]
         _run_child(name, arguments, Path(scratch), reporter, timeout)
         with np.load(response, allow_pickle=False) as answer:
-            return Answer(
+            return ParityOutput(
                 answer["probabilities"],
                 answer["probabilities_bytes"],
                 tuple(answer["labels"].tolist()) if "labels" in answer else None,

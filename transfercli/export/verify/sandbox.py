@@ -23,14 +23,14 @@ import transfercli
 from transfercli.errors import ArtefactError, RoomError, died_of_no_room, no_room
 from transfercli.export.formats.readers import Artefact
 from transfercli.export.formats.registry import FORMATS
-from transfercli.export.spec import MAX_CLASSES, card_text, parsed_card
+from transfercli.export.spec import MAX_CLASSES, card_text, parse_card
 
 SIZES = struct.Struct("<4q")  # of a batch [N, H, W, C]; of an answer [N, C, 0, 0]
 MAX_GREETING = 64 * 2**20
 _LAST_SECONDS = 5.0  # for a process whose pipe has ended to end itself
 
 
-def read_apart(name: str, path: Path) -> Artefact:
+def read_sandboxed(name: str, path: Path) -> Artefact:
     """The artefact `path` of the format `name`, loaded in a child process; it answers tensors only.
 
     The process lasts as long as the answer to `from_tensors` is wanted. Raises `ArtefactError` with what its runtime
@@ -42,7 +42,7 @@ def read_apart(name: str, path: Path) -> Artefact:
         raise (RoomError if greeting.get("no_room") else ArtefactError)(greeting["error"], greeting["hint"])
     card, labels = greeting["card"], greeting["labels"]
     return Artefact(
-        child.answer, labels=tuple(labels) if labels else None, spec=parsed_card(card) if card is not None else None
+        child.answer, labels=tuple(labels) if labels else None, spec=parse_card(card) if card is not None else None
     )
 
 

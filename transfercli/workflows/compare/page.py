@@ -18,28 +18,28 @@ from transfercli.workflows.evaluate.evaluate import reading_for
 from transfercli.workflows.model import read_run_config
 
 if TYPE_CHECKING:
-    from transfercli.evaluation.report.compare_page import Duel
+    from transfercli.evaluation.report.compare_page import RunComparison
     from transfercli.workflows.compare.comparison import CompareRequest, Held
 
 
 def write_comparison_page(path: Path, held: Sequence[Held], request: CompareRequest, reporter: Reporter) -> None:
     """Write the page of all comparisons at once, whole or not at all."""
-    from transfercli.evaluation.report.compare_page import most_shown, render_comparisons
+    from transfercli.evaluation.report.compare_page import gallery_size, render_comparisons
 
-    most = most_shown(len(held))
+    most = gallery_size(len(held))
     duels = [_duel(one, request.split, most, reporter) for one in held]
     page = render_comparisons(duels, request.split, _spelled(held, request))
     atomic.write_bytes(path, page.encode("utf-8", "replace"))
 
 
-def _duel(held: Held, split: str, most: int, reporter: Reporter) -> Duel:
+def _duel(held: Held, split: str, most: int, reporter: Reporter) -> RunComparison:
     from transfercli.evaluation.examples import changes
-    from transfercli.evaluation.report.compare_page import Duel
+    from transfercli.evaluation.report.compare_page import RunComparison
 
     fixed, broken = changes(held.before, held.after, most)
     runs = (held.champion, held.challenger)
     pictures, lost = pictures_of(runs, split, [one.challenger.path for one in (*fixed, *broken)], reporter)
-    return Duel(
+    return RunComparison(
         champion=held.champion.label,
         challenger=held.challenger.label,
         compared=held.compared,
@@ -62,13 +62,13 @@ def pictures_of(
 
     The first of the runs that still finds an image as it recorded it shows it.
     """
-    from transfercli.evaluation.report.thumbnails import data_address
+    from transfercli.evaluation.report.thumbnails import image_data_url
 
     pictures: dict[str, str] = {}
     lost: dict[str, str] = {}
     for run in runs:
         remaining = _remaining(run, split, [path for path in paths if path not in pictures], reporter)
-        pictures |= {path: data_address(remaining.read(path)) for path in remaining.rows}
+        pictures |= {path: image_data_url(remaining.read(path)) for path in remaining.rows}
         lost |= remaining.lost
     return pictures, lost
 

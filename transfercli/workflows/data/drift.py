@@ -18,7 +18,7 @@ from transfercli.data.sources.folders import absolute
 from transfercli.data.sources.listing import base_folder
 from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
-from transfercli.evaluation.statistics.shift_tests import MOST, Seen, drift, sample
+from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, ModelOutputs, detect_shift, sample_indices
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, read_record
 from transfercli.runs.lookup import find_run
@@ -75,8 +75,8 @@ def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None
     sight = Sight(trained, reporter)
     old, new = sight.all_of(held_out), sight.all_of(split)
     if learnt is not held_out:
-        old = Seen(sight.features(learnt), old.probabilities)
-    found = drift(old, new, trained.config.seed)
+        old = ModelOutputs(sight.features(learnt), old.probabilities)
+    found = detect_shift(old, new, trained.config.seed)
     return {
         "run": str(run.path),
         "images": images,
@@ -118,7 +118,7 @@ def _recent(trained: TrainedRun, recent: Path | Split, reporter: Reporter) -> tu
     if isinstance(recent, Split):
         return _some_of(recent, trained.config.seed), len(recent)
     items = list_unlabelled(recent)
-    chosen = [items[row] for row in sample(len(items), MOST, trained.config.seed)]
+    chosen = [items[row] for row in sample_indices(len(items), MAX_IMAGES, trained.config.seed)]
     return load_unlabelled(chosen, reading_for(trained.config, trained.folder, reporter)), len(items)
 
 
@@ -137,7 +137,7 @@ class _Chosen:
 
 
 def _some_of(split: Split, seed: int) -> Split:
-    rows = sample(len(split), MOST, seed)
+    rows = sample_indices(len(split), MAX_IMAGES, seed)
     return replace(
         split,
         paths=tuple(split.paths[row] for row in rows),
@@ -167,6 +167,6 @@ def _recorded(trained: TrainedRun, records: Sequence[Record], side: str, reporte
         wanted = there
     if not wanted:
         raise DataError(f"the run's {side} images are gone: there is nothing to compare with", "put them back")
-    chosen = [wanted[row] for row in sample(len(wanted), MOST, trained.config.seed)]
+    chosen = [wanted[row] for row in sample_indices(len(wanted), MAX_IMAGES, trained.config.seed)]
     reading = reading_for(trained.config, trained.folder, reporter)
     return load_recorded_split(chosen, root, trained.folder, side, trained.labels, reading)

@@ -58,7 +58,7 @@ def evaluate_split(
     trained: TrainedRun, split: Split, gates: Sequence[Gate], request: EvaluateRequest, reporter: Reporter
 ) -> tuple[Evaluation, Predictions]:
     """Predict, measure and write the files; the targets of the split are indices of the run's labels."""
-    from transfercli.evaluation.confidence.trust import Trust, judged
+    from transfercli.evaluation.confidence.trust import Trust, confidence_metrics
     from transfercli.evaluation.explain.attribution import explain
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report.write import write_evaluation
@@ -67,8 +67,8 @@ def evaluate_split(
     config, run = trained.config, trained.run
     known = known_images(split, read_manifest(run.dataset), reporter) if request.data else {}
     logits = split_logits(trained, split, reporter)
-    judgement = (trained.trust or Trust()).judge(logits)
-    predictions = Predictions(split.paths, trained.labels, split.targets, judgement.probabilities.astype("float32"))
+    assessment = (trained.trust or Trust()).assess(logits)
+    predictions = Predictions(split.paths, trained.labels, split.targets, assessment.probabilities.astype("float32"))
     evaluation = evaluate(
         predictions,
         shown=config.evaluation.metrics,
@@ -79,7 +79,7 @@ def evaluate_split(
     )
     evaluation = replace(
         evaluation,
-        trust=judged(judgement, logits, split.targets, trained.trust),
+        trust=confidence_metrics(assessment, logits, split.targets, trained.trust),
         known=known,
         **beside(trained, split, predictions, request, reporter),
     )
@@ -139,7 +139,7 @@ def read_slices(
     run: RunFolder, config: ExperimentConfig, split: Split, other: Path | None, reporter: Reporter
 ) -> dict[str, Slice]:
     """The slices of the config; a column that `other` images have not is left out, and told."""
-    from transfercli.evaluation.slices import slices_of, table_slices
+    from transfercli.evaluation.slices import compute_slices, table_slices
 
     names = config.evaluation.slices
     asked = table_slices(names)
@@ -151,7 +151,7 @@ def read_slices(
         reporter.warning(f"no slices by {', '.join(asked)}: these images have no table with such a column")
         names = [name for name in names if name not in asked]
     columns = {name: [rows.get(path, {}).get(name, "") for path in split.paths] for name in asked}
-    return slices_of(names, split.images.read, split.sizes, columns)
+    return compute_slices(names, split.images.read, split.sizes, columns)
 
 
 def report_context(trained: TrainedRun, split: Split, request: EvaluateRequest) -> ReportContext:

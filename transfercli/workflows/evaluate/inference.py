@@ -29,4 +29,4 @@ def calibrated(trained: TrainedRun, logits: np.ndarray) -> np.ndarray:
     """Logits [N, C], or [N, 1] of a sigmoid head, to float32 probabilities [N, C] at the run's temperature."""
     from transfercli.evaluation.confidence.trust import Trust
 
-    return (trained.trust or Trust()).judge(logits).probabilities.astype("float32")
+    return (trained.trust or Trust()).assess(logits).probabilities.astype("float32")

@@ -36,7 +36,7 @@ def beside(
 def corrupted(trained: TrainedRun, split: Split, plain: Predictions, reporter: Reporter) -> dict[str, Any]:
     """As `evaluation.robustness.robustness` gives it: one pass for each corruption and severity."""
     from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
-    from transfercli.evaluation.robustness.score import measured, robustness
+    from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
     from transfercli.workflows.model import image_size
 
     seed, size = trained.config.seed, image_size(trained.config)
@@ -45,18 +45,18 @@ def corrupted(trained: TrainedRun, split: Split, plain: Predictions, reporter: R
     rows = []
     for row, severity in tried:
         said = passes.over(partial(row.batch, severity=severity, seed=seed))
-        rows.append(measured(plain, said.argmax(axis=1), row, severity, size))
-    return robustness(plain, rows, seed)
+        rows.append(score_corruption(plain, said.argmax(axis=1), row, severity, size))
+    return corruption_summary(plain, rows, seed)
 
 
 def augmented(trained: TrainedRun, split: Split, plain: Predictions, reporter: Reporter) -> dict[str, Any]:
     """As `evaluation.tta.gained` gives it: one pass for each view but the first, which is the plain one."""
-    from transfercli.evaluation.robustness.tta import averaged, gained, mirrors, views
+    from transfercli.evaluation.robustness.tta import average_views, trained_with_mirroring, tta_gain, views
 
-    taken = views(mirrors(trained.config.augmentation))
+    taken = views(trained_with_mirroring(trained.config.augmentation))
     passes = _Passes(trained, split, "tta", len(taken) - 1, reporter)
-    mean = averaged(plain, (passes.over(_seen_as(view)) for view in taken[1:]))
-    return gained(plain, mean, taken, trained.config.seed)
+    mean = average_views(plain, (passes.over(_seen_as(view)) for view in taken[1:]))
+    return tta_gain(plain, mean, taken, trained.config.seed)
 
 
 def _seen_as(view: View) -> Change:

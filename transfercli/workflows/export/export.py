@@ -48,7 +48,7 @@ class ExportCall:
 def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
     """The contract's result of `export`, and its `card`; `ExportRejected`, which carries both, where one lost much."""
     from transfercli.evaluation.confidence.trust import Trust
-    from transfercli.export.exporter import ExportRejected, ExportRequest, check_places, export_formats
+    from transfercli.export.exporter import ExportRejected, ExportRequest, check_output_folders, export_formats
     from transfercli.export.formats.registry import check_formats
     from transfercli.export.spec import ExportSpec
 
@@ -56,7 +56,7 @@ def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
     config = read_run_config(run)
     formats = call.formats or tuple(config.export.formats)
     check_formats(formats, call.quantize)
-    check_places(out := call.out or run.exports, formats)
+    check_output_folders(out := call.out or run.exports, formats)
     labels = read_labels(run)
     split = read_split(run, config, labels, "validation", reporter)
     samples = quantiser_samples(run, config, labels, reporter) if call.quantize == "int8" else None
@@ -98,7 +98,7 @@ def reference(trained: TrainedRun, split: Split, reporter: Reporter) -> Referenc
     chosen = _evenly(len(split), PROOF_IMAGES)
     pixels = split.images.read(chosen)
     logits = forward(trained.classifier.model, ArraySource(pixels), trained.config.data.batch_size, reporter, "predict")
-    answers = (trained.trust or Trust()).judge(logits).probabilities.astype(np.float32)
+    answers = (trained.trust or Trust()).assess(logits).probabilities.astype(np.float32)
     files = image_files(trained, [split.paths[index] for index in chosen])
     if any(_begins(file) in TIFF for file in files):
         reporter.warning("serve_bytes does not decode TIFF: the proof uses PNG files of the same pixels")

@@ -46,8 +46,8 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, reporter: Re
     Raises `DataError` where no honest test image is left.
     """
     from transfercli.evaluation.gates import from_config
-    from transfercli.evaluation.statistics.paired import paired
-    from transfercli.evaluation.statistics.promotion import as_told, contest
+    from transfercli.evaluation.statistics.paired import align_predictions
+    from transfercli.evaluation.statistics.promotion import compare_for_promotion, comparison_record
 
     records, left_out = locked_test(champion, challenger, reporter)
     new = load_run(challenger, reporter)
@@ -63,8 +63,10 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, reporter: Re
     old = load_run(champion, reporter)
     known = new.labels + tuple(label for label in old.labels if label not in new.labels)
     theirs = predict(old, test_split(old, new, records, known, reporter), reporter)
-    found = contest(*paired(theirs, predictions), rule.metric, rule.confidence, new.config.seed)
-    facts["comparison"] = as_told(found)
+    found = compare_for_promotion(
+        *align_predictions(theirs, predictions), rule.metric, rule.confidence, new.config.seed
+    )
+    facts["comparison"] = comparison_record(found)
     if rule.max_latency_ratio is not None:
         facts["latency"] = latency = slowness(old, new)
         failed += missed_latency(latency["ratio"], rule.max_latency_ratio)
