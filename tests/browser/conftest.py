@@ -141,21 +141,23 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def comparison_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A better challenger; an image of it is gone, and class names are hostile."""
-    from tests.evaluation.duels import duels
+    from tests.evaluation.comparisons import digit_comparisons
     from transfercli.evaluation.report.compare_page import render_comparisons
 
     path = tmp_path_factory.mktemp("comparison") / "page.html"
     names = tuple(f"<b>digit {number}</b>" for number in range(10))
-    path.write_text(render_comparisons(duels(names)[1:], "test", "transfercli runs compare a b"), encoding="utf-8")
+    path.write_text(
+        render_comparisons(digit_comparisons(names)[1:], "test", "transfercli runs compare a b"), encoding="utf-8"
+    )
     return path
 
 
 @pytest.fixture(scope="session")
 def comparisons_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A worse and a better challenger."""
-    from tests.evaluation.duels import duels
+    from tests.evaluation.comparisons import digit_comparisons
     from transfercli.evaluation.report.compare_page import render_comparisons
 
     path = tmp_path_factory.mktemp("comparisons") / "page.html"
-    path.write_text(render_comparisons(duels(), "test", "transfercli runs compare a b c"), encoding="utf-8")
+    path.write_text(render_comparisons(digit_comparisons(), "test", "transfercli runs compare a b c"), encoding="utf-8")
     return path

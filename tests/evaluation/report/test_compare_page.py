@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.evaluation.duels import NAMES, digit_models, duel, duels
+from tests.evaluation.comparisons import NAMES, comparison, digit_comparisons, digit_models
 from tests.evaluation.page_reading import Page
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.compare_page import (
@@ -25,7 +25,7 @@ SECTIONS = ("verdict", "metrics", "classes", "answers", "fixed", "broken", "conf
 
 @pytest.fixture(scope="module")
 def two() -> list[RunComparison]:
-    return duels()
+    return digit_comparisons()
 
 
 def page_of(*shown: RunComparison) -> Page:
@@ -45,7 +45,7 @@ def test_one_challenger_has_every_section_named_and_linked(two: list[RunComparis
 
 def test_classes_that_only_one_knows_are_told_beside_the_verdict(two: list[RunComparison]) -> None:
     words = page_of(replace(two[1], only_known={"champion": [], "challenger": ["<b>", "wasp"]})).words
-    assert "Only the challenger knows <b>, wasp. It may answer so" in words
+    assert "Only the challenger has the classes <b>, wasp. It can predict them" in words
     assert "Only the c" not in page_of(two[1]).words
 
 
@@ -55,7 +55,7 @@ def test_a_class_without_images_is_not_told_to_show_no_difference(two: list[RunC
         replace(one, labels=names, probabilities=np.pad(one.probabilities, ((0, 0), (0, 1))))
         for one in (two[1].before, two[1].after)
     ]
-    page = page_of(duel(wide[0], wide[1], np.zeros((1000, 8, 8, 3), np.uint8)))
+    page = page_of(comparison(wide[0], wide[1], np.zeros((1000, 8, 8, 3), np.uint8)))
     assert page.words.count("wasp 0 – – – not defined") == 1
 
 
@@ -74,8 +74,8 @@ def test_the_verdict_says_in_words_what_the_interval_says(two: list[RunCompariso
     low, high = found.decisive.interval or (0, 0)
     assert f"95% interval +{low:.4f} to +{high:.4f}" in better.words
     assert f"right on {len(found.fixed)} images that the champion has wrong" in better.words
-    assert f"a true difference of {found.decisive.detectable:.4f} four times in five" in better.words
-    same = page_of(duel(two[0].before, two[0].before, np.zeros((1000, 8, 8, 3), np.uint8))).words
+    assert f"a true difference of {found.decisive.detectable:.4f} in 80% of cases" in better.words
+    same = page_of(comparison(two[0].before, two[0].before, np.zeros((1000, 8, 8, 3), np.uint8))).words
     assert "no difference that these images can show" in same
     assert "The two are right on the same images." in same
     assert "There is no image that only the challenger has right." in same
@@ -83,26 +83,26 @@ def test_the_verdict_says_in_words_what_the_interval_says(two: list[RunCompariso
 
 def test_less_of_a_loss_is_better_and_drawn_on_the_right() -> None:
     (weak, strong), images = digit_models(1e-4, 1e-2)
-    found = duel(weak, strong, images, metric="log_loss")
+    found = comparison(weak, strong, images, metric="log_loss")
     page = page_of(found)
     assert "✓ digits/20260102-000000-bbbbbb: better" in page.words
-    assert "; less is better." in page.words
+    assert "; lower is better." in page.words
     row = row_of(found.compared, "log_loss", scale_of(found.compared, ["log_loss"]))
     assert row.bar is not None
-    assert 50 < row.bar.left < row.bar.at <= 100
+    assert 50 < row.bar.left < row.bar.value <= 100
     assert row.bar.left + row.bar.width <= 100
 
 
 def test_a_bar_lies_around_its_value_and_an_undefined_metric_has_none(make: Callable[..., Predictions]) -> None:
     targets = [0, 1] * 30
     before, after = make(targets, [0, 1] * 20 + [0, 0] * 10), make(targets, [0, 1] * 28 + [0, 0] * 2)
-    found = duel(before, after, np.zeros((60, 8, 8, 3), np.uint8))
+    found = comparison(before, after, np.zeros((60, 8, 8, 3), np.uint8))
     difference = found.compared.decisive.difference
     low, high = found.compared.decisive.interval or (0, 0)
     bar = row_of(found.compared, "accuracy", 0.5).bar
     assert bar is not None
     assert difference is not None
-    assert bar.at == pytest.approx(50 + 100 * difference)
+    assert bar.value == pytest.approx(50 + 100 * difference)
     assert (bar.left, bar.width) == (pytest.approx(50 + 100 * low), pytest.approx(100 * (high - low)))
     assert row_of(found.compared, "recall[class 2]", 0.5).bar is None
     words = page_of(found).words
@@ -131,7 +131,7 @@ def test_each_image_has_its_picture_its_class_and_what_both_said(two: list[RunCo
 def test_an_image_without_a_picture_says_why_and_no_more(two: list[RunComparison]) -> None:
     words = page_of(two[1]).words
     assert "No picture: the file is gone from …/x" in words
-    nothing = page_of(replace(two[1], pictures={}, lost={}))
+    nothing = page_of(replace(two[1], pictures={}, missing={}))
     assert nothing.all("img") == []
     assert "No picture: the image is in no record of these runs" in nothing.words
 
@@ -164,7 +164,7 @@ def test_nothing_is_asked_from_anywhere_and_no_absolute_path_is_told(two: list[R
 def test_hostile_names_stay_text() -> None:
     hostile = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "\u202e\udce9")
     (one, other), images = digit_models(1e-4, 1e-2, names=(*hostile, *NAMES[4:]))
-    page = page_of(replace(duel(one, other, images), challenger='x" onmouseover="alert(1)'))
+    page = page_of(replace(comparison(one, other, images), challenger='x" onmouseover="alert(1)'))
     assert page.all("script") == [{}]
     assert not any({"onerror", "onmouseover"} & attributes.keys() for _, attributes in page.tags)
     assert "{{ 7 * 7 }}" in page.words

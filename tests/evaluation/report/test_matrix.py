@@ -6,7 +6,7 @@ import numpy as np
 
 from transfercli.evaluation.metrics.confusion import confusion_matrix
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.report.matrix import BEHIND_ALL, PER_CELL, TABLE_CLASSES, matrix_of
+from transfercli.evaluation.report.matrix import ALL_CELLS, PER_CELL, TABLE_CLASSES, matrix_of
 
 
 def _matrix(predictions: Predictions):
@@ -37,7 +37,7 @@ def test_behind_a_cell_are_its_own_images_the_surest_first(digits: Predictions) 
         assert len(one.cases) <= PER_CELL
         assert one.cases[0].confidence == digits.confidence[inside].max()
         assert matrix.anchor(one.truth, one.predicted) == one.anchor
-    assert sum(len(one.cases) for one in matrix.cell_images) <= BEHIND_ALL
+    assert sum(len(one.cases) for one in matrix.cell_images) <= ALL_CELLS
     wrong = [one.truth != one.predicted for one in matrix.cell_images]
     assert wrong == sorted(wrong, reverse=True)
     assert matrix.anchor("zero", "nothing") == ""

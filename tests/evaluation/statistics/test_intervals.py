@@ -13,7 +13,7 @@ from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.bootstrap import resample_weights
 from transfercli.evaluation.statistics.intervals import RANKED, SKEWED, intervals, percentiles, resampled, wilson
-from transfercli.evaluation.statistics.skewed_intervals import log_mean_interval, gap_sum_interval, log_odds_interval
+from transfercli.evaluation.statistics.skewed_intervals import gap_sum_interval, log_mean_interval, log_odds_interval
 
 
 def test_wilson_gives_published_values() -> None:

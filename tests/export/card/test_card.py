@@ -127,7 +127,7 @@ def test_limits_hide_no_class_behind_others_as_weak_and_end() -> None:
 
 def test_images_that_the_run_learnt_from_are_told_and_kept_from_the_hub() -> None:
     card = model_card(facts(evaluations={"test": evaluation(("a", "b"), known={"train": 7})}))
-    assert "- The run trained on 7 of the 20 images of test: its metrics there flatter it.\n" in card
+    assert "- The run trained on 7 of the 20 images of test: its metrics there are too optimistic.\n" in card
     assert ModelCard(card).data.eval_results is None
 
 

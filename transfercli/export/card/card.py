@@ -125,7 +125,7 @@ def _limits_of(name: str, told: EvaluationFacts) -> Iterator[str]:
     name = escaped(name)
     for side, effect in KNOWN_BY.items():
         if count := told.known.get(side):
-            yield f"The run {effect} on {count} of the {told.examples} images of {name}: its metrics there flatter it."
+            yield f"The run {effect} on {count} of the {told.examples} images of {name}: its metrics there are too optimistic."
     if absent := [escaped(row.label) for row in told.per_class if not row.support]:
         yield f"Nothing is known of these classes on {name}, which has no image of them: {_listed(absent)}."
     known = sorted((row.recall, row.label) for row in told.per_class if row.recall is not None)

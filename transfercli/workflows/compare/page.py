@@ -27,12 +27,12 @@ def write_comparison_page(path: Path, held: Sequence[Held], request: CompareRequ
     from transfercli.evaluation.report.compare_page import gallery_size, render_comparisons
 
     most = gallery_size(len(held))
-    duels = [_duel(one, request.split, most, reporter) for one in held]
-    page = render_comparisons(duels, request.split, _spelled(held, request))
+    comparisons = [_run_comparison(one, request.split, most, reporter) for one in held]
+    page = render_comparisons(comparisons, request.split, _spelled(held, request))
     atomic.write_bytes(path, page.encode("utf-8", "replace"))
 
 
-def _duel(held: Held, split: str, most: int, reporter: Reporter) -> RunComparison:
+def _run_comparison(held: Held, split: str, most: int, reporter: Reporter) -> RunComparison:
     from transfercli.evaluation.examples import changes
     from transfercli.evaluation.report.compare_page import RunComparison
 
@@ -48,7 +48,7 @@ def _duel(held: Held, split: str, most: int, reporter: Reporter) -> RunCompariso
         fixed=fixed,
         broken=broken,
         pictures=pictures,
-        lost=lost,
+        missing=lost,
         config=held.config,
         seconds=held.seconds,
         only_known=held.only_known,
@@ -58,9 +58,9 @@ def _duel(held: Held, split: str, most: int, reporter: Reporter) -> RunCompariso
 def pictures_of(
     runs: Iterable[RunFolder], split: str, paths: Sequence[str], reporter: Reporter
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """`data:` addresses of the images at `paths`, and why there is none of the others, both by path.
+    """Return `data:` URLs of the images at `paths`, and the reasons why others have none, both by path.
 
-    The first of the runs that still finds an image as it recorded it shows it.
+    An image is read by the first of the runs that finds its file unchanged.
     """
     from transfercli.evaluation.report.thumbnails import image_data_url
 

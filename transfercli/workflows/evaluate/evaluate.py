@@ -129,7 +129,7 @@ def known_images(split: Split, records: Sequence[Record], reporter: Reporter) ->
         known = {record.sha256 for record in records if record.split == side}
         if count := sum(sha256 in known for sha256 in split.sha256s):
             reporter.warning(
-                f"the run {effect} on {count} of these {counted(len(split), 'image')}: the metrics flatter it"
+                f"the run {effect} on {count} of these {counted(len(split), 'image')}: the metrics are too optimistic"
             )
             found[side] = count
     return found

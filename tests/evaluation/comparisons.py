@@ -1,4 +1,4 @@
-"""Three real models of the digits, the second and third held against the first."""
+"""Three real models of the digits, the second and third compared with the first."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def digit_models(*strengths: float, names: Sequence[str] = NAMES) -> tuple[list[
     return [Predictions(paths, tuple(names), digits.target[test], each) for each in said], images
 
 
-def duel(
+def comparison(
     before: Predictions, after: Predictions, images: np.ndarray, most: int = 40, metric: str = "accuracy"
 ) -> RunComparison:
-    """A duel whose first broken image, or fixed where none is broken, is gone."""
+    """Compare two models; the file of the first broken image, or fixed if none is broken, is missing."""
     fixed, broken = changes(before, after, most)
     shown = [one.challenger for one in (*broken, *fixed)]
     pictures = {case.path: image_data_url(images[case.index]) for case in shown[1:]}
@@ -57,14 +57,14 @@ def duel(
         fixed=fixed,
         broken=broken,
         pictures=pictures,
-        lost={case.path: "the file is gone from /home/zebulon/x" for case in shown[:1]},
+        missing={case.path: "the file is gone from /home/zebulon/x" for case in shown[:1]},
         config=CONFIG,
         seconds=SECONDS,
     )
 
 
-def duels(names: Sequence[str] = NAMES) -> list[RunComparison]:
+def digit_comparisons(names: Sequence[str] = NAMES) -> list[RunComparison]:
     """A worse and a better challenger."""
     (middle, worse, better), images = digit_models(1e-4, 1e-5, 1e-2, names=names)
-    found = [duel(middle, other, images) for other in (worse, better)]
+    found = [comparison(middle, other, images) for other in (worse, better)]
     return [found[0], replace(found[1], challenger="digits/20260103-000000-cccccc")]
