@@ -152,7 +152,7 @@ def test_a_folder_that_is_no_export_is_left_alone(predictor, spec, reference, tm
     mine = tmp_path / "keras" / "mine.txt"
     mine.parent.mkdir()
     mine.write_text("mine")
-    with pytest.raises(UsageError, match="holds files that are no export"):
+    with pytest.raises(UsageError, match="contains files but is not an export"):
         _export(predictor, spec, reference, tmp_path)
     assert mine.read_text() == "mine"
 
@@ -202,7 +202,7 @@ def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, dig
     damaged = tmp_path / "model.keras"
     content = (exported.out / "keras" / "model.keras").read_bytes()
     damaged.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ArtefactError, match=r"could not be loaded and run again: .*zip"):
+    with pytest.raises(ArtefactError, match=r"could not be loaded and run: .*zip"):
         run_in_child("keras", damaged, ParityInput(digits.images, digits.files, spec), Reporter())
 
 
@@ -255,7 +255,7 @@ def test_unknown_format_names_the_nearest():
 
 @pytest.mark.parametrize("name", ["saved_model", "keras", "safetensors"])
 def test_quantising_what_is_float32_only_names_the_formats_that_can(name):
-    with pytest.raises(UsageError, match=f"{name} is written as float32 only; formats that can: onnx, litert$"):
+    with pytest.raises(UsageError, match=f"{name} is written as float32 only; formats that support it: onnx, litert$"):
         check_formats((name,), "int8")
 
 

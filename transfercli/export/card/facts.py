@@ -1,6 +1,6 @@
-"""What a model card is made of: the parts of a run's files that it tells, checked to be of the shape they should have.
+"""The content of a model card: typed parts of a run's JSON files.
 
-A run may be a stranger's. `parsed` turns JSON into these classes, or says which file is damaged, and where.
+A run may be untrusted. `validated` turns JSON values into these classes, or reports the damaged file and key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Intervals = dict[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class in an evaluation; None where a value is not defined."""
+    """The metrics of one class in an evaluation; None if a value is not defined."""
 
     label: str
     support: int
@@ -51,7 +51,11 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Abstention:
-    """threshold: None where no confidence is believed; accuracy: of the answers, None without any."""
+    """Abstention on a split.
+
+    threshold: None if the model always abstains; coverage: share of images answered; accuracy: on these, None without
+    any
+    """
 
     threshold: float | None
     coverage: float
@@ -60,14 +64,14 @@ class Abstention:
 
 @dataclass(frozen=True)
 class OutOfDistribution:
-    """strange: the share of images unlike those of validation."""
+    """Out-of-distribution images of a split. strange: their share."""
 
     strange: float
 
 
 @dataclass(frozen=True)
 class EvaluationFacts:
-    """metrics.json; known: how many of the images the run learnt from, by side."""
+    """metrics.json; known: number of images that the run was trained or selected on, by split of the run."""
 
     examples: int
     metrics: Numbers
@@ -82,7 +86,7 @@ class EvaluationFacts:
 
 @dataclass(frozen=True)
 class ArtefactFacts:
-    """export.json; run: the label of the run that it is of; bytes: a float, so that no number is too large for it."""
+    """export.json; run: label of the exported run; bytes: a float, as a JSON number may be too large for an int64."""
 
     run: str
     format: str
@@ -123,7 +127,7 @@ class MachineFacts:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """run.json; a run that never ended, or one by an earlier version, lacks some of it."""
+    """run.json; the defaults are for keys that an unfinished run, or one of an earlier version, does not have."""
 
     command: str
     data: DataFacts
@@ -141,20 +145,20 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
-    """All of it.
+    """The content of a card.
 
     Attributes:
-        spec: of the artefacts: labels, input, temperature, the confidence below which they abstain.
-        base: its row in `models/bases.py`, and `source`, where that comes from.
-        licence: of the weights it began with, in words; `licence_id`, the Hub's name for that of the first of its
-            ancestors' weights, and `first_weights`, what those were.
-        strategy: a row of the transfer strategies.
-        shown: the metrics that the config wants told first.
+        spec: of the artefacts: labels, input, temperature, abstention threshold.
+        base: key of a row in `models/bases.py`; source: its origin.
+        licence: of the run's initial weights, in words; licence_id: the Hub's name for the licence of the first
+            ancestor's initial weights; first_weights: those weights, in words.
+        strategy: key of a transfer strategy.
+        shown: the metrics that the config lists first.
         config_yaml: the resolved config, without absolute paths.
         counts: {label: {split: images}}.
-        evaluations: by the name of their folder, of the model as it is; the one that decides first.
-        lineage: the run and those that its weights came from, as `runs show` gives them.
-        artefacts: those that stand beside the card.
+        evaluations: of the current model, by the name of their folder; the decisive one first.
+        lineage: the run and its ancestors by initial weights, as returned by `runs show`.
+        artefacts: those in the folder of the card.
     """
 
     experiment: str
@@ -176,7 +180,10 @@ class CardFacts:
 
 
 def validated(kind: type[T], value: Any, path: Path) -> T:
-    """`value`, as JSON gave it, as one of the classes above; `ArtefactError` that names `path` where it is none."""
+    """Return a JSON value as an instance of `kind`, one of the classes above.
+
+    Raises `ArtefactError`, with `path` and the damaged key, if it does not match the class.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     try:

@@ -18,11 +18,11 @@ from transfercli.export.tf_graph.traced import require_tensorflow, write_bare_sa
 from transfercli.io.cores import usable_cores
 from transfercli.training.backend import chatter_hidden
 
-SMALL_SHARE = 0.05  # of the weights, that may stay in float32 where the others become bytes
+SMALL_SHARE = 0.05  # dense layers with less than this share of the weights stay in float32 in an int8 model
 
 
 def write_litert(job: WriteJob) -> None:
-    """One file, its batch size free; labels and card are attached to it as LiteRT's metadata standard has it."""
+    """Write one file with a free batch size; labels and card are appended as in LiteRT's metadata standard."""
     require_tensorflow("litert")
     import tensorflow as tf
 
@@ -30,7 +30,7 @@ def write_litert(job: WriteJob) -> None:
         converter = tf.lite.TFLiteConverter.from_saved_model(
             write_bare_saved_model(job.predictor, Path(scratch, "model")), ["serve"]
         )
-        converter.exclude_conversion_metadata = True  # it tells the time of day
+        converter.exclude_conversion_metadata = True  # it contains the time of the conversion
         with chatter_hidden():
             content = _CONVERTERS[job.quantize](converter, job)
     job.path.write_bytes(content)
@@ -38,12 +38,13 @@ def write_litert(job: WriteJob) -> None:
 
 
 def read_litert(path: Path) -> Any:
+    """Load the file with LiteRT's interpreter."""
     from ai_edge_litert.interpreter import Interpreter
 
     from transfercli.export.formats.readers import Artefact
 
     interpreter = Interpreter(os.fspath(path), num_threads=usable_cores())
-    (entry,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (entry,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
     interpreter.allocate_tensors()
     spec = read_attached_spec(path)
 
@@ -53,7 +54,7 @@ def read_litert(path: Path) -> Any:
             interpreter.allocate_tensors()
         interpreter.set_tensor(entry["index"], images)
         interpreter.invoke()
-        return interpreter.get_tensor(answer["index"])
+        return interpreter.get_tensor(output["index"])
 
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)
 
@@ -72,9 +73,9 @@ def _float16(converter: Any, job: WriteJob) -> bytes:
 
 
 def _int8(converter: Any, job: WriteJob) -> bytes:
-    """Weights and activations in 8 bits, but for what makes probabilities of features, where that is small.
+    """Quantise weights and activations to 8 bits, except for the softmax and, if they are small, dense layers.
 
-    A softmax in 8 bits can tell 1/256 at least, and logits are small differences of large sums.
+    An 8-bit softmax has a resolution of 1/256, and logits are small differences of large sums.
     """
     import tensorflow as tf
 
@@ -87,7 +88,7 @@ def _int8(converter: Any, job: WriteJob) -> bytes:
     exact = ["SOFTMAX", *(["FULLY_CONNECTED"] if _share_of_dense(job.predictor) < SMALL_SHARE else [])]
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=exact)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the converter's own use of an interpreter that is to go
+        warnings.simplefilter("ignore")  # the converter itself uses a deprecated interpreter
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
         )
@@ -96,7 +97,7 @@ def _int8(converter: Any, job: WriteJob) -> bytes:
 
 
 def _share_of_dense(predictor: Any) -> float:
-    """The share of all weights that stand in dense layers."""
+    """Return the share of all weights that is in dense layers."""
     import keras
 
     dense = sum(layer.count_params() for layer in predictor.layers if isinstance(layer, keras.layers.Dense))
@@ -104,7 +105,7 @@ def _share_of_dense(predictor: Any) -> float:
 
 
 def _representative(samples: np.ndarray) -> Iterator[list[np.ndarray]]:
-    # Black beside white first: pixels then keep all their 256 levels, whatever the samples hold.
+    # A first image of black and white columns, so that the input range is 0 to 255 for any samples.
     scale = np.zeros((1, *samples.shape[1:]), np.uint8)
     scale[:, :, ::2] = 255
     yield [scale]

@@ -1,4 +1,4 @@
-"""OpenVINO's two files, `model.xml` and `model.bin`: written and read by OpenVINO."""
+"""OpenVINO: the files `model.xml` and `model.bin`, written and read by OpenVINO."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
 from transfercli.export.tf_graph.traced import IMAGES, as_tf_function, require_tensorflow
 
-# Processors with bfloat16 would be used in it otherwise, and probabilities differ by a percent.
+# Without this hint, processors with bfloat16 use it, and probabilities differ by about 1%.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
 def write_openvino(job: WriteJob) -> None:
-    """Labels and card stand in the file's runtime information, the labels where OpenVINO's model API looks for them."""
+    """Write the model with card and labels as runtime information, the labels at the key of OpenVINO's model API."""
     require_tensorflow("openvino")
     import openvino
 
@@ -28,6 +28,7 @@ def write_openvino(job: WriteJob) -> None:
 
 
 def read_openvino(path: Path) -> Any:
+    """Load the model with OpenVINO on the CPU, in float32."""
     import openvino
 
     from transfercli.export.formats.readers import Artefact
