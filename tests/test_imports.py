@@ -16,7 +16,7 @@ from transfercli.config.registries import TABLES
 PACKAGE = Path(__file__).parent.parent / "transfercli"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-TOP = {"errors", "redaction", "reporting", "text"}  # below all rooms
+TOP = {"errors", "redaction", "reporting", "rows", "text"}  # below all rooms
 # Which rooms a room may import, besides itself, the modules on top and the package's version.
 LOW = {"config", "runs", "io"}
 DATA = LOW | {"data"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
 from transfercli.models.grad_cam_cut import LastMap, last_map
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows, Indices, Rows, SelectedRows, TransformedRows
 
 Floats = npt.NDArray[np.float32]
 
@@ -77,23 +77,19 @@ def grad_cam(maps: Floats, gradients: Floats) -> Floats:
     return normalised(heats)
 
 
-@dataclass(frozen=True)
-class _OccludedCopies:
-    """Copies of one image, each with one window set to the image's mean colour; the last copy is unchanged."""
+def occluded_copies(image: npt.NDArray[np.uint8]) -> Rows:
+    """Return copies of an image [H, W, 3], each with one window in the image's mean colour; the last copy has none."""
+    colour = image.mean(axis=(0, 1)).round().astype(np.uint8)
+    squares = windows(image.shape[:2])
 
-    image: npt.NDArray[np.uint8]
+    def cover(copies: npt.NDArray[np.uint8], indices: Indices) -> npt.NDArray[np.uint8]:
+        for copy, index in zip(copies, indices, strict=True):
+            if index < len(squares):
+                copy[squares[index]] = colour
+        return copies
 
-    def __len__(self) -> int:
-        return STEPS**2 + 1
-
-    def read(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        images = np.repeat(self.image[None], len(indices), axis=0)
-        colour = self.image.mean(axis=(0, 1)).round().astype(np.uint8)
-        covered = windows(self.image.shape[:2])
-        for image, index in zip(images, indices, strict=True):
-            if index < STEPS**2:
-                image[covered[index]] = colour
-        return images
+    copies = SelectedRows(ArrayRows(image[None]), np.zeros(len(squares) + 1, np.int64))
+    return TransformedRows(copies, cover)
 
 
 def windows(size: tuple[int, ...]) -> list[tuple[slice, slice]]:
@@ -118,7 +114,7 @@ def occlusion_drops(
     """
     from scipy.special import logsumexp
 
-    logits = class_logits(forward(classifier.model, _OccludedCopies(image), batch_size, reporter, "occlude"))
+    logits = class_logits(forward(classifier.model, occluded_copies(image), batch_size, reporter, "occlude"))
     log_odds = logits[:, target] - logsumexp(np.delete(logits, target, axis=1), axis=1)
     return (log_odds[-1] - log_odds[:-1]).reshape(STEPS, STEPS).astype(np.float32)
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.dataset import Images
 from transfercli.data.quality.check import Pair, Report, Seen, Suspect, sizes
 from transfercli.evaluation.report.contact_sheets import contact_sheet, encode_jpeg, encode_png, evenly_spaced
 from transfercli.evaluation.report.html import jinja_environment
@@ -22,6 +21,7 @@ from transfercli.evaluation.report.thumbnails import data_url, image_data_url
 from transfercli.io.atomic import room_errors, write_bytes, write_text
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 
 PAGE, TABLE, SHEETS = "index.html", "problems.csv", "sheets"
 EMBEDDED = 60  # classes whose contact sheet is in the page itself; the others are linked
@@ -30,7 +30,7 @@ NAME_LENGTH = 1000
 FORMULA = ("=", "+", "-", "@")
 
 
-def write_page(folder: Path, report: Report, images: Images | None, title: str, reporter: Reporter) -> Path:
+def write_page(folder: Path, report: Report, images: Rows | None, title: str, reporter: Reporter) -> Path:
     """Write all files into `folder`, replacing those of an earlier check, and return the path of the page.
 
     Args:
@@ -101,7 +101,7 @@ def _differences(report: Report, pair: Pair) -> str:
     return "; ".join([*labels, *(["across splits"] if report.across_sides([pair]) else [])])
 
 
-def _galleries(report: Report, images: Images) -> list[dict[str, Any]]:
+def _galleries(report: Report, images: Rows) -> list[dict[str, Any]]:
     """Return the galleries of exact and near duplicates, harmful pairs first."""
     galleries = []
     for title, pairs in (("The same pixels", report.duplicates), ("Nearly the same", report.near)):
@@ -119,17 +119,17 @@ def _galleries(report: Report, images: Images) -> list[dict[str, Any]]:
     return galleries
 
 
-def _doubtful(report: Report, images: Images) -> list[tuple[Suspect, Seen, str]]:
+def _doubtful(report: Report, images: Rows) -> list[tuple[Suspect, Seen, str]]:
     """Return the likely mislabelled images to show, each with its picture."""
     shown = report.mislabelled.suspects[:SUSPECTS]
     return [(suspect, report.seen[suspect.row], _picture(images, suspect.row)) for suspect in shown]
 
 
-def _picture(images: Images, row: int) -> str:
+def _picture(images: Rows, row: int) -> str:
     return image_data_url(images.read(np.array([row]))[0])
 
 
-def _write_sheets(folder: Path, report: Report, images: Images, reporter: Reporter) -> list[dict[str, Any]]:
+def _write_sheets(folder: Path, report: Report, images: Rows, reporter: Reporter) -> list[dict[str, Any]]:
     labels = np.array([image.label for image in report.seen], dtype=object)
     sheets = []
     for number, label in enumerate(report.labels):

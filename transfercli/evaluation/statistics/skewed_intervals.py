@@ -1,6 +1,6 @@
 """Intervals of metrics whose bootstrap percentiles are skewed or biased, and so cover the true value too rarely.
 
-docs/evaluation.md has the measured coverage of each, and that of percentiles.
+benchmarks/RESULTS.md has the measured coverage of each, and that of percentiles.
 """
 
 from __future__ import annotations

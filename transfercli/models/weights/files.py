@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from transfercli.config.paths import absolute_path
 from transfercli.config.schema import FileWeights
 from transfercli.errors import ArtefactError, RoomError, WeightsError
 from transfercli.io.checksum import file_sha256
@@ -49,22 +50,22 @@ SAVE_AGAIN = (
 )
 
 
-def check_weight_file(config: FileWeights, folder: Path, reporter: Reporter) -> None:
+def check_weight_file(config: FileWeights, reporter: Reporter) -> None:
     """Raise what `read_weight_file` would raise, without its tensors: known before the images are read."""
-    path = verified(config, folder)
+    path = verified(config)
     if _kind(path) is HDF5:
         _read_by_child(path, None, reporter)
     else:
         check_safetensors(path)
 
 
-def read_weight_file(config: FileWeights, folder: Path, reporter: Reporter) -> tuple[Kind, Tensors]:
+def read_weight_file(config: FileWeights, reporter: Reporter) -> tuple[Kind, Tensors]:
     """The file's kind (`SAFETENSORS` or `HDF5`) and its tensors by the names they have there.
 
     Raises `WeightsError` where the file is missing, `ArtefactError` where its hash differs or it is anything but
     plain tensors, `RoomError` where they do not fit into memory.
     """
-    path = verified(config, folder)
+    path = verified(config)
     if config.sha256 is None:
         reporter.info(
             f"weights {path.name} have sha256 {file_sha256(path)}; write it into model.weights to hold them to it"
@@ -77,9 +78,9 @@ def read_weight_file(config: FileWeights, folder: Path, reporter: Reporter) -> t
         return HDF5, read_safetensors(taken)
 
 
-def verified(config: FileWeights, folder: Path) -> Path:
+def verified(config: FileWeights) -> Path:
     """The file, found to be of a kind that is read, and to have the hash that the config wants."""
-    path = folder / Path(config.path).expanduser()
+    path = absolute_path(config.path)
     if path.is_dir():
         kind = (
             "a SavedModel, whose graph can read and write files" if (path / "saved_model.pb").exists() else "a folder"

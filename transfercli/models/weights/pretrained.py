@@ -61,9 +61,9 @@ def base_tensors(base: keras.Model) -> Tensors:
     }
 
 
-def file_tensors(config: FileWeights, folder: Path, base: keras.Model, reporter: Reporter) -> Tensors:
+def file_tensors(config: FileWeights, base: keras.Model, reporter: Reporter) -> Tensors:
     """Tensors of a weight file, named as the layers of `base` want them; raises as `read_weight_file` does."""
-    kind, tensors = read_weight_file(config, folder, reporter)
+    kind, tensors = read_weight_file(config, reporter)
     return _with_part(tensors) if kind is SAFETENSORS else _by_layer(tensors, base)
 
 

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from transfercli.config.paths import base_of
 from transfercli.errors import ConfigError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
@@ -35,16 +36,16 @@ def check_installed() -> None:
         raise UsageError("tracking.mlflow names a store, and MLflow is not installed", f"install it: {INSTALL}")
 
 
-def store_address(text: str, folder: Path) -> str:
-    """The address of a store as MLflow takes it. A folder, or a SQLite file's relative place, starts from `folder`.
+def store_address(text: str) -> str:
+    """The address of a store as MLflow takes it. A folder, or a SQLite file's relative place, starts from the config's.
 
     A folder holds a SQLite database, `mlflow.db`, and artefacts beside it.
     """
     if text.startswith(SQLITE):
-        return SQLITE + str((folder / text.removeprefix(SQLITE)).resolve())
+        return SQLITE + str((base_of(text) / text.removeprefix(SQLITE)).resolve())
     if SCHEME.match(text):
         return text
-    return f"{SQLITE}{(folder / text).expanduser().resolve() / DATABASE}"
+    return f"{SQLITE}{(base_of(text) / text).expanduser().resolve() / DATABASE}"
 
 
 class MlflowRun:
