@@ -177,7 +177,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "macro_precision",
-            "mean precision of the classes in the split; 0 for one never predicted",
+            "mean precision of the classes in the split; 0 for a class never predicted",
             "scikit-learn precision_score, average macro",
             from_counts(_macro_precision),
         ),
@@ -224,7 +224,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "mcc",
-            "Matthews correlation of truth and prediction; 0 where either is a single class",
+            "Matthews correlation of truth and prediction; 0 if either has a single class",
             "Gorodkin 2004; scikit-learn matthews_corrcoef",
             from_counts(_mcc),
             bounds=Bounds(low=-1.0),

@@ -90,9 +90,9 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
     for row in report.unusual:
         image = report.seen[row]
         yield "unusual size", image.path, "", f"{image.width}x{image.height}"
-    for side, labels in report.missing.items():
+    for split, labels in report.missing.items():
         for label in labels:
-            yield "missing class", "", label, f"no image in {side}"
+            yield "missing class", "", label, f"no image in {split}"
 
 
 def _differences(report: Report, pair: Pair) -> str:

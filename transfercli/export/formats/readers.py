@@ -42,7 +42,7 @@ def read_saved_model(path: Path) -> Artefact:
     import tensorflow as tf
 
     check_saved_model(path)
-    loaded = tf.saved_model.load(os.fspath(path))  # noqa: TID251 (this is the one place)
+    loaded = tf.saved_model.load(os.fspath(path))  # noqa: TID251 (the only call)
     # Signatures are called through `loaded`, which owns the variables: a signature alone does not keep them alive.
     height, width = loaded.signatures["serve"].structured_input_signature[1]["images"].shape[1:3]
     outputs = loaded.signatures["serve"](images=tf.zeros((1, height, width, 3), tf.uint8))
@@ -63,7 +63,7 @@ def read_keras(path: Path) -> Artefact:
     import keras
 
     check_keras_file(path)
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)  # noqa: TID251 (this is the one place)
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)  # noqa: TID251 (the only call)
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
         return model.predict_on_batch(images)

@@ -32,7 +32,7 @@ def beside(run: StoredRun, split: Split, plain: Predictions, request: EvaluateRe
 
 
 def corrupted(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any]:
-    """As `evaluation.robustness.robustness` gives it: one pass for each corruption and severity."""
+    """As `score.corruption_summary` gives it: one pass for each corruption and severity."""
     from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
     from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
     from transfercli.workflows.stored_run import image_size
@@ -48,7 +48,7 @@ def corrupted(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any
 
 
 def augmented(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any]:
-    """As `evaluation.tta.gained` gives it: one pass for each view but the first, which is the plain one."""
+    """As `tta.tta_gain` gives it: one pass for each view but the first, which is the plain one."""
     from transfercli.evaluation.robustness.tta import average_views, trained_with_mirroring, tta_gain, views
 
     taken = views(trained_with_mirroring(run.config.augmentation))
