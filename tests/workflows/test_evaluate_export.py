@@ -75,10 +75,10 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
     assert result["known"] == {"train": 5, "validation": 3}
     page = " ".join((folder / "evaluation" / "test-mixed" / "report.html").read_text().split())
     assert "<b>test</b> split, which are those of <b>mixed</b>, 5 classes" in page
-    assert "The run trained on 5 of these images</b>: the metrics flatter it." in page
+    assert "The run trained on 5 of these images</b>: the metrics are too optimistic." in page
     assert said == [
-        "the run trained on 5 of these 12 images: the metrics flatter it",
-        "the run chose its best epoch on 3 of these 12 images: the metrics flatter it",
+        "the run trained on 5 of these 12 images: the metrics are too optimistic",
+        "the run chose its best epoch on 3 of these 12 images: the metrics are too optimistic",
     ]
     said.clear()
     result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs), Warned())

@@ -140,7 +140,7 @@ class StoredRun:
 
     def calibrate(self, logits: np.ndarray) -> np.ndarray:
         """Return float32 probabilities [N, C] for logits [N, C], or [N, 1] of a sigmoid head."""
-        return self.trust.judge(logits).probabilities.astype("float32")
+        return self.trust.assess(logits).probabilities.astype("float32")
 
     def probabilities(self, split: Split, stage: str = "evaluate", reporter: Reporter | None = None) -> np.ndarray:
         """Return calibrated probabilities float32 [N, C], in the order of the run's own labels."""

@@ -85,10 +85,10 @@ def _held(
     request: CompareRequest,
     reporter: Reporter,
 ) -> Held:
-    from transfercli.evaluation.statistics.paired import compare, paired
+    from transfercli.evaluation.statistics.paired import align_predictions, compare
 
     same = _same_files(champion, challenger, request.split)
-    before, after = paired(*(each.of(same(each.paths)) for each in said))
+    before, after = align_predictions(*(each.of(same(each.paths)) for each in said))
     if lost := sum(map(len, said)) - 2 * len(before):
         reporter.warning(
             f"{lost} images that only one of {champion.label} and {challenger.label} was evaluated on are left out"

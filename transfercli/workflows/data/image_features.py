@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transfercli.evaluation.statistics.shift_tests import Seen
+from transfercli.evaluation.statistics.shift_tests import ModelOutputs
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.setup import feature_cache
 
@@ -35,13 +35,13 @@ class Sight:
         """float32 [N, d]."""
         return self._averaged(self._pooled(split))
 
-    def all_of(self, split: Split) -> Seen:
+    def all_of(self, split: Split) -> ModelOutputs:
         """Features, and the calibrated probabilities float32 [N, C] that the head makes of the same."""
         from transfercli.models.forward import forward
 
         pooled = self._pooled(split)
         logits = forward(self.cut.top, pooled, self.run.config.data.batch_size, self.reporter, "evaluate")
-        return Seen(self._averaged(pooled), self.run.calibrate(logits))
+        return ModelOutputs(self._averaged(pooled), self.run.calibrate(logits))
 
     def counts(self) -> dict[str, int]:
         """Rows that were found in the cache, and rows that were computed and kept; both 0 where it is off."""

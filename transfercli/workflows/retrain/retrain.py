@@ -11,7 +11,7 @@ from transfercli.data.load import load_dataset
 from transfercli.data.quality.diff import compare
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.errors import DataError, GateError, Interrupted
-from transfercli.evaluation.statistics.promotion import Verdict, judge
+from transfercli.evaluation.statistics.promotion import Verdict, decide_promotion
 from transfercli.export.formats.registry import check_formats
 from transfercli.reporting import Reporter
 from transfercli.runs import champions, decisions
@@ -184,7 +184,7 @@ def contest(night: Night, reporter: Reporter) -> Decision:
     check_formats(tuple(night.config.export.formats))  # known now, not when it is trained and compared
     challenger = train_challenger(night, reporter)
     held = hold_contest(night.champion, StoredRun(challenger, reporter), reporter)
-    verdict = judge(held.comparison, held.failed, night.config.retrain.promote.min_gain)
+    verdict = decide_promotion(held.comparison, held.failed, night.config.retrain.promote.min_gain)
     facts = {"changes": changes(night), **held.facts}
     if verdict.decision in PROMOTING and (lost := export_failure(challenger, night, reporter)):
         verdict = Verdict("rejected", lost)

@@ -59,7 +59,7 @@ def set_up(
 
     trial: phases are set up on a single batch, to be timed.
     """
-    from transfercli.evaluation.confidence.trust import learn_trust, write_trust
+    from transfercli.evaluation.confidence.trust import fit_trust, write_trust
     from transfercli.models.tensor_names import read_tensors
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
@@ -80,7 +80,7 @@ def set_up(
     def keep(progress: Progress, checkpoint: Checkpoint, is_best: bool) -> None:
         if is_best:  # before the checkpoint: a kill between the two repeats the epoch, and this with it
             abstain = job.config.evaluation.abstain
-            write_trust(job.run.calibration, learn_trust(trainer.validated, targets, abstain))
+            write_trust(job.run.calibration, fit_trust(trainer.validated, targets, abstain))
         checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
         history.append(job.run.metrics, progress.line)
 
