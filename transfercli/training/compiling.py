@@ -7,7 +7,7 @@ import numpy as np
 
 from transfercli.config.schema import TrainingConfig
 from transfercli.models.classifier import Classifier
-from transfercli.models.freezing import depths
+from transfercli.models.freezing import stage_depths
 from transfercli.training.optim.ema import PREFIX, restore
 from transfercli.training.optim.losses import build_accuracy, build_loss
 from transfercli.training.optim.optimizers import build_optimizer, regularize, slow_down
@@ -29,7 +29,7 @@ def compile_stage(stage: Stage, phase: Phase, training: TrainingConfig, classifi
     )
     model.optimizer.build(model.trainable_variables)
     if phase.decay != 1:
-        slow_down(model.optimizer, [phase.decay**n for n in depths(classifier, model.trainable_variables)])
+        slow_down(model.optimizer, [phase.decay**n for n in stage_depths(classifier, model.trainable_variables)])
 
 
 def optimizer_tensors(model: keras.Model) -> dict[str, np.ndarray]:

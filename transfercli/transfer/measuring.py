@@ -15,7 +15,7 @@ from transfercli.transfer.stages import PhaseStages
 
 def measure(stages: PhaseStages, budget: float | str) -> Measured:
     """Time two batches through the frozen base, the first with its compilation; budget: as the config gives it."""
-    training, classifier, whole = stages.training, stages.classifier, stages.whole_base()
+    training, classifier, whole = stages.training, stages.classifier, stages.cut_after_base()
     times = [time.perf_counter()]
     prefix, batch = stages.prefix_of(whole), np.arange(min(BATCH, len(training.training)))
     times.append(time.perf_counter())

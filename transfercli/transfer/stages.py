@@ -12,7 +12,7 @@ from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
-from transfercli.models.surgery import Cut, cut_below, multiplications, whole_base
+from transfercli.models.surgery import Cut, cut_after_base, cut_below, multiplications
 from transfercli.reporting import Reporter
 from transfercli.training.phases import Phase, Stage
 from transfercli.transfer.features.cost_model import Boundary, why_not
@@ -62,11 +62,11 @@ class PhaseStages:
         reason = self._obstacle(self.boundary(cut, phase, views))
         if reason and self.training.required:
             raise ConfigError(
-                f"compute.cache is 'require', but the features behind {cut.behind} cannot be cached: {reason}",
+                f"compute.cache is 'require', but the features behind {cut.last_layer} cannot be cached: {reason}",
                 "set compute.cache to auto, or make it possible",
             )
         if reason:
-            self.reporter.info(f"features behind {cut.behind} are not cached: {reason}")
+            self.reporter.info(f"features behind {cut.last_layer} are not cached: {reason}")
         return reason
 
     def _obstacle(self, boundary: Boundary) -> str:
@@ -86,19 +86,19 @@ class PhaseStages:
         row_bytes = Prefix(cut, self.training.precision).row_bytes
         return Boundary(multiplications(cut.prefix), row_bytes, images + others, rows, phase.epochs)
 
-    def whole_base(self) -> Cut:
+    def cut_after_base(self) -> Cut:
         """Cut behind the pooled output of the base."""
-        return whole_base(self.classifier)
+        return cut_after_base(self.classifier)
 
     def above(self, cut: Cut, views: Views | None) -> Stage:
         """What is above a cut, on the features of all images."""
         prefix, split = self.prefix_of(cut), self.training.training
-        told = f"features behind {cut.behind} ({' x '.join(map(str, cut.feature_shape))}, {prefix.precision})"
+        told = f"features behind {cut.last_layer} ({' x '.join(map(str, cut.feature_shape))}, {prefix.precision})"
         self.reporter.info(f"{told} are computed once {f'for each of {views.count} views' if views else 'an image'}")
         source = self.features(split, prefix, views)
         held_out = self.features(self.training.validation, prefix)
         model = upper_model(cut, batchnorm_trains=self.training.batchnorm_trains)
-        return Stage(model, self.training.make_batches(source, None), held_out, cut.behind)
+        return Stage(model, self.training.make_batches(source, None), held_out, cut.last_layer)
 
     def prefix_of(self, cut: Cut) -> Prefix:
         """In the precision that the whole base bears, which is checked once; it follows the weights of its layers."""
@@ -109,7 +109,7 @@ class PhaseStages:
     def _precision(self) -> str:
         if self.training.precision == "float32":
             return "float32"
-        whole = self.whole_base()
+        whole = self.cut_after_base()
         if whole.key not in self._prefixes:
             images, precision = self.training.training.images, self.training.precision
             self._prefixes[whole.key] = checked_prefix(whole, precision, images, self._difference, self.reporter)

@@ -138,7 +138,7 @@ def test_files_that_are_something_else_are_refused(name: str, base, tmp_path: Pa
         (Ended(-9, ""), RoomError),
         (Ended(1, "IoError: No space left on device"), RoomError),
         (Ended(-24, ""), ArtefactError),  # SIGXCPU: it was the file that asked for too much
-        (Ended(1, "a link to somewhere else\n"), ArtefactError),
+        (Ended(1, "a link to another object or file\n"), ArtefactError),
     ],
 )
 def test_a_reader_without_room_is_told_from_a_file_that_is_refused(

@@ -234,8 +234,8 @@ def test_a_night_that_is_stopped_is_gone_on_with_by_the_next(nights: Nights, mon
 def test_what_a_kill_left_is_not_gone_on_with_from_another_champion(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transfercli.workflows.retrain.promote import PromoteRequest, promote
     from transfercli.workflows.retrain import retrain as module
+    from transfercli.workflows.retrain.promote import PromoteRequest, promote
 
     def dies(*_: Any) -> None:
         raise KeyboardInterrupt

@@ -14,7 +14,7 @@ from transfercli.evaluation.explain.heatmaps import Explanation, resized, to_one
 from transfercli.evaluation.predictions import Predictions
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
-from transfercli.models.grad_cam_cut import LastMap, last_map
+from transfercli.models.grad_cam_cut import GradCamCut, cut_for_grad_cam
 from transfercli.reporting import Reporter
 
 Floats = npt.NDArray[np.float32]
@@ -44,7 +44,7 @@ def explain(
     occluded = occluded[: min(MOST_OCCLUDED, int(budget / 2 / each))]
     if not chosen:
         return {}
-    found = _heats(last_map(classifier), predictions, read, chosen, reporter)
+    found = _heats(cut_for_grad_cam(classifier), predictions, read, chosen, reporter)
     for index in occluded:
         if index in found:
             image, heat = read(np.array([index]))[0], found[index].heat
@@ -54,7 +54,7 @@ def explain(
 
 
 def _heats(
-    cut: LastMap, predictions: Predictions, read: Reader, chosen: Sequence[int], reporter: Reporter
+    cut: GradCamCut, predictions: Predictions, read: Reader, chosen: Sequence[int], reporter: Reporter
 ) -> dict[int, Explanation]:
     found: dict[int, Explanation] = {}
     for start in range(0, len(chosen), AT_ONCE):

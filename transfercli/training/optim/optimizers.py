@@ -42,10 +42,10 @@ def build_optimizer(config: OptimizerConfig, learning_rate: Any) -> keras.optimi
     Weight decay is decoupled from the gradient for every row (Loshchilov & Hutter 2019) and spares biases and
     normalisation, as is usual.
     """
-    from transfercli.models.keras_internals import sum_nothing
+    from transfercli.models.keras_internals import skip_gradient_sum
 
     optimizer = OPTIMIZERS[config.name](config, learning_rate)
-    sum_nothing(optimizer)
+    skip_gradient_sum(optimizer)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
@@ -65,12 +65,12 @@ def slow_down(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -
 
     factors: in the order of the variables that the optimizer was built for. Decoupled weight decay keeps its own pace.
     """
-    from transfercli.models.keras_internals import position_of
+    from transfercli.models.keras_internals import variable_index
 
     update = optimizer.update_step
 
     def slower(gradient: Any, variable: Any, learning_rate: Any) -> Any:
-        return update(gradient, variable, learning_rate * factors[position_of(optimizer, variable)])
+        return update(gradient, variable, learning_rate * factors[variable_index(optimizer, variable)])
 
     optimizer.update_step = slower
 

@@ -34,7 +34,7 @@ class FeatureStages(Protocol):
     keeps: bool
 
     def __call__(self, phase: Phase) -> Stage: ...
-    def whole_base(self) -> Cut: ...
+    def cut_after_base(self) -> Cut: ...
     def above(self, cut: Cut, views: Views | None) -> Stage: ...
     def prefix_of(self, cut: Cut) -> Prefix: ...
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source: ...
@@ -44,7 +44,7 @@ def probe_stage(stages: FeatureStages, phase: Phase) -> Stage:
     """The head of a frozen base, solved for on the features of the images as they are."""
     if stages.training.augment:
         stages.reporter.info("probe: on images as they are, without augmentation")
-    stage = stages.above(stages.whole_base(), None)
+    stage = stages.above(stages.cut_after_base(), None)
     return replace(stage, solve=lambda: solve_head(stages, stage.batches.source, _listener(stages)))
 
 
@@ -85,7 +85,7 @@ def blend_stage(stages: FeatureStages, phase: Phase) -> Stage:
     def put_best() -> None:
         trained = read_tensors(classifier)
         assign_tensors(classifier, stages.start)
-        whole = stages.whole_base()
+        whole = stages.cut_after_base()
         solve_head(stages, stages.features(stages.training.training, stages.prefix_of(whole)), Reporter())
         choose_blend(classifier, read_tensors(classifier), trained, _judge(stages, stage), _listener(stages))
 

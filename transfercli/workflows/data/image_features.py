@@ -25,11 +25,11 @@ class Sight:
     """
 
     def __init__(self, trained: TrainedRun, reporter: Reporter) -> None:
-        from transfercli.models.surgery import whole_base
+        from transfercli.models.surgery import cut_after_base
         from transfercli.transfer.features.prefix import Prefix
 
         self.trained, self.reporter = trained, reporter
-        self.cut = whole_base(trained.classifier)
+        self.cut = cut_after_base(trained.classifier)
         self.prefix = Prefix(self.cut, "float32")
         self.cache = feature_cache(trained.config, trained.folder, reporter)
 
@@ -55,9 +55,9 @@ class Sight:
         return features_of(split, self.prefix, self.cache, self.reporter, self._give_up)
 
     def _averaged(self, pooled: FeatureSource) -> np.ndarray:
-        from transfercli.models.pooled import averaged
+        from transfercli.models.pooled import channel_means
 
-        return averaged(self.trained.classifier, pooled.read(np.arange(len(pooled))))
+        return channel_means(self.trained.classifier, pooled.read(np.arange(len(pooled))))
 
     def _give_up(self, trouble: str) -> None:
         self.reporter.warning(f"{trouble}; features stay in memory")

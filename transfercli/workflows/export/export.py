@@ -61,7 +61,7 @@ def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
     split = read_split(run, config, labels, "validation", reporter)
     samples = quantiser_samples(run, config, labels, reporter) if call.quantize == "int8" else None
     trained = load_run(run, reporter)
-    from transfercli.models.inference_model import deployed
+    from transfercli.models.inference_model import build_inference_model
 
     trust = trained.trust or Trust()
     facts = read_record(run)
@@ -74,7 +74,7 @@ def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
     out = call.out or run.exports
     try:
         artefacts = export_formats(
-            deployed(trained.classifier, trust.temperature),
+            build_inference_model(trained.classifier, trust.temperature),
             spec,
             reference(trained, split, reporter),
             ExportRequest(formats, out, call.quantize, call.max_drop, samples),

@@ -61,11 +61,11 @@ def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
 
 def _weights(config: ExperimentConfig, folder: Path, runs: Path) -> str:
     from transfercli.io.checksum import file_sha256
-    from transfercli.models.weights.files import verified
+    from transfercli.models.weights.files import verified_weight_file
 
     weights = config.model.weights
     if isinstance(weights, FileWeights):
-        return weights.sha256 or file_sha256(verified(weights, folder))
+        return weights.sha256 or file_sha256(verified_weight_file(weights, folder))
     source = find_source(config, runs)
     return source.run.label if source.run else str(weights)
 
