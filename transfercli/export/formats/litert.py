@@ -16,7 +16,7 @@ from transfercli.export.formats.embedded_spec import attach, attached
 from transfercli.export.spec import Writing
 from transfercli.export.tf_graph.traced import need_tensorflow, saved
 from transfercli.io.cores import usable_cores
-from transfercli.training.backend import chatter_hidden
+from transfercli.training.backend import startup_messages_hidden
 
 SMALL_SHARE = 0.05  # of the weights, that may stay in float32 where the others become bytes
 
@@ -29,7 +29,7 @@ def write_litert(job: Writing) -> None:
     with tempfile.TemporaryDirectory(prefix="transfercli-litert-") as scratch:
         converter = tf.lite.TFLiteConverter.from_saved_model(saved(job.predictor, Path(scratch, "model")), ["serve"])
         converter.exclude_conversion_metadata = True  # it tells the time of day
-        with chatter_hidden():
+        with startup_messages_hidden():
             content = _CONVERTERS[job.quantize](converter, job)
     job.path.write_bytes(content)
     attach(job.path, job.spec)

@@ -122,10 +122,10 @@ def _serve(name: str, path: Path) -> None:
 
 
 def _converse(name: str, path: Path, answers: IO[bytes]) -> None:
-    from transfercli.training.backend import chatter_hidden
+    from transfercli.training.backend import startup_messages_hidden
 
     try:
-        with chatter_hidden():
+        with startup_messages_hidden():
             artefact = FORMATS[name].read(path)
     except ArtefactError as error:
         _say(answers, error=error.message, hint=error.hint)
