@@ -34,6 +34,7 @@ class Cut:
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
+        """Shape of the features of one image."""
         return tuple(self.prefix.output.shape[1:])
 
 

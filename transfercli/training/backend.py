@@ -66,7 +66,7 @@ def computing_threads(compute: ComputeConfig) -> int:
 
 
 def accelerators() -> list[str]:
-    """Return the names of the accelerators (GPUs, TPUs) that the backend sees."""
+    """Return the names of the accelerators (GPUs, TPUs) available to the backend."""
     import keras
 
     if keras.backend.backend() == "jax":

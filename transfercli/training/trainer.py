@@ -166,13 +166,13 @@ class Trainer:
         callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=report), self._weights]
         try:
             with computing_in(self.plan.precision, model):
-                fitted = model.fit(self._pipeline, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
+                history = model.fit(self._pipeline, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
         except Exception as error:
             if no_room(error):
                 step = partial(_train_step, model, batches)
                 raise out_of_memory_error(f"in epoch {epoch}", batches.batch_size, step) from error
             raise
-        return {name: float(fitted.history[name][0]) for name in ("loss", "accuracy")}
+        return {name: float(history.history[name][0]) for name in ("loss", "accuracy")}
 
     def _solve(self, solve: Callable[[], None]) -> dict[str, float]:
         """Solve the phase; return its log loss and accuracy on the training images."""
@@ -201,7 +201,8 @@ def _train_step(model: keras.Model, batches: Batches, size: int) -> None:
 
 
 def _check_finite(line: Line) -> None:
-    """Raise `ConfigError` if a loss is not finite; only `val_loss` may be, after the last update of an epoch."""
+    """Raise `ConfigError` if a loss is not finite."""
+    # After a bad last update of an epoch, only the validation loss is not finite.
     for name, kind in (("loss", "training"), ("val_loss", "validation")):
         if not math.isfinite(line[name]):
             raise ConfigError(

@@ -94,7 +94,6 @@ class RepeatedRows:
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         chosen = self.rows[np.asarray(indices) % len(self.rows)]
-        noise = np.random.default_rng(0).random(chosen.shape, np.float32) - np.float32(
-            0.5
-        )  # takes about as long as a read from disk
+        # Noise takes about as long as a read from disk, so timed steps include that time.
+        noise = np.random.default_rng(0).random(chosen.shape, np.float32) - np.float32(0.5)
         return np.asarray(chosen + self._noise_range * noise)

@@ -11,8 +11,8 @@ from transfercli.transfer.probe.probe import (
     MIDDLE,
     STRENGTHS,
     Probe,
-    _choose,
     _Candidate,
+    _choose,
     keep_absent_classes,
     sigmoid_unit,
     solve,
@@ -253,7 +253,7 @@ def test_features_that_are_not_finite_are_refused_with_their_count(bad: float) -
 
 def test_a_single_class_is_refused() -> None:
     features, targets = digits(1)
-    with pytest.raises(DataError, match="2 classes or more; there are 1"):
+    with pytest.raises(DataError, match="at least 2 classes; there are 1"):
         probe(features, targets, 3)
 
 

@@ -8,9 +8,9 @@ from transfercli.text import counted
 
 # Rough speeds of a machine of a few cores; only their ratios matter. They are constants, not measured, so that a
 # resumed run comes to the same decision.
-MULTIPLICATIONS_A_SECOND = 5e10
-BYTES_READ_A_SECOND = 1e9
-BYTES_WRITTEN_A_SECOND = 4e8
+MULTIPLICATIONS_PER_SECOND = 5e10
+BYTES_READ_PER_SECOND = 1e9
+BYTES_WRITTEN_PER_SECOND = 4e8
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class CachingCost:
 
     def seconds_uncached(self) -> float:
         """Return the seconds to compute the features in every epoch."""
-        return self.epochs * self.images * self.multiplications / MULTIPLICATIONS_A_SECOND
+        return self.epochs * self.images * self.multiplications / MULTIPLICATIONS_PER_SECOND
 
     def seconds_cached(self) -> float:
         """Return the seconds to compute and write the features once, and to read them in every epoch."""
-        once = self.rows * self.multiplications / MULTIPLICATIONS_A_SECOND + self.bytes / BYTES_WRITTEN_A_SECOND
-        return once + self.epochs * self.images * self.row_bytes / BYTES_READ_A_SECOND
+        once = self.rows * self.multiplications / MULTIPLICATIONS_PER_SECOND + self.bytes / BYTES_WRITTEN_PER_SECOND
+        return once + self.epochs * self.images * self.row_bytes / BYTES_READ_PER_SECOND
 
 
 def reason_not_to_cache(cost: CachingCost, free_bytes: float, *, required: bool = False) -> str:

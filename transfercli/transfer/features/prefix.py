@@ -31,9 +31,8 @@ class Prefix:
 
     def __init__(self, cut: Cut, precision: str) -> None:
         self.cut, self.precision = cut, precision
-        self._model = keras.Model(
-            cut.prefix.input, cut.prefix.output
-        )  # one model per precision, as each keeps its step function
+        # Its own model, because a model keeps the step function of the precision in which it was first called.
+        self._model = keras.Model(cut.prefix.input, cut.prefix.output)
         self.dtype = precision if len(cut.feature_shape) > 1 else "float32"
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ class Probe:
 
     kernel: float32 [D, C]; bias: float32 [C]; strength: the inverse of the penalty, scikit-learn's `C` on centred
     features at a mean square distance of 1; path: (strength, cross-validated log loss, accuracy) of each strength
-    tried, empty where there was no cross-validation.
+    tried; empty without cross-validation.
     """
 
     kernel: np.ndarray
