@@ -106,7 +106,7 @@ def write_small(folder: Path, count: int) -> Path:
 
 def load(folder: Path, cache: Path, cores: int, size: int = SIZE) -> Dataset:
     compute = ComputeConfig(cache_dir=str(cache), threads=cores)
-    return load_dataset(DataRequest(DataConfig(train="images"), folder, (size, size), compute), Reporter())
+    return load_dataset(DataRequest(DataConfig(train=str(folder / "images")), (size, size), compute), Reporter())
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from transfercli.cli.runner import run_command
 from transfercli.data.manifest import read_assignments, read_manifest
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.io import atomic
-from transfercli.runs.folder import RunFolder, check_run_id, read_json, read_record
+from transfercli.io.bounded import read_json
+from transfercli.runs.folder import RunFolder, check_run_id
 from transfercli.runs.lookup import find_run
+from transfercli.runs.record import read_record
 from transfercli.training import history
 
 

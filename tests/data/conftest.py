@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.dataset import Dataset
 from transfercli.data.image import Geometry
@@ -97,6 +98,10 @@ def load(reporter: Recorder) -> Callable[..., Dataset]:
         **data: object,
     ) -> Dataset:
         config, assigned = DataConfig(train=train, **data), assignments or Assignments()
-        return load_dataset(DataRequest(config, folder, (size, size), compute or ComputeConfig(), assigned), reporter)
+        used = resolve_paths(compute or ComputeConfig(), folder, ("compute",))
+        return load_dataset(
+            DataRequest(resolve_paths(config, folder, ("data",)), (size, size), used, assigned),
+            reporter,
+        )
 
     return run

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.decoding.decode import decode_file
 from transfercli.data.image import Geometry
@@ -187,9 +188,9 @@ from transfercli.data import ingest
 from transfercli.data.load import DataRequest, load_dataset
 from transfercli.reporting import Reporter
 ingest.SMALL_PASS_SECONDS = 0.0 if sys.argv[3] == "workers" else 1e9
-config = DataConfig(train="images", max_bad_fraction=1.0)
+config = DataConfig(train=str(folder / "images"), max_bad_fraction=1.0)
 compute = ComputeConfig(threads=2, cache_dir=str(folder / "cache"))
-found = load_dataset(DataRequest(config, folder, (16, 16), compute), Reporter())
+found = load_dataset(DataRequest(config, (16, 16), compute), Reporter())
 pixels = {}
 for split in found.splits.values():
     for number, path in enumerate(split.paths):
@@ -321,7 +322,7 @@ def examined(folder: Path) -> Examination:
     config = DataConfig(train="images", max_bad_fraction=1.0)
     compute = ComputeConfig(cache="off", threads=1)
     return examine_dataset(
-        DataRequest(config, folder, (8, 8), compute), Reporter()
+        DataRequest(resolve_paths(config, folder, ("data",)), (8, 8), compute), Reporter()
     )  # raises nothing: what is wrong is in it
 
 

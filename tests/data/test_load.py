@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from transfercli.config.paths import ConfigPath
 from transfercli.data.dataset import Dataset, Split
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
@@ -137,7 +138,7 @@ def test_the_split_of_a_run_is_found_again_through_its_records(
     grow(tmp_path / "more", {"dog": 5}, first=200)
     found = load(tmp_path, test="more")
     for side in ("train", "validation", "test"):
-        again = load_recorded_split(found.records, found.root, tmp_path, side, found.labels, reading)
+        again = load_recorded_split(found.records, found.root, side, found.labels, reading)
         assert again.paths == found.splits[side].paths
         assert again.sha256s == found.splits[side].sha256s
         assert np.array_equal(again.targets, found.splits[side].targets)
@@ -151,25 +152,25 @@ def test_missing_images_of_a_run_are_counted_and_changed_ones_warned_of(
     found = load(grow(tmp_path / "images", TWO).parent)
     first, second = found.splits["train"].paths[:2]
     (tmp_path / "images" / first).write_bytes(png(700))
-    load_recorded_split(found.records, "images", tmp_path, "train", found.labels, reading)
+    load_recorded_split(found.records, ConfigPath("images", tmp_path), "train", found.labels, reading)
     assert "1 of" in reporter.warnings[0]
     assert "have changed" in reporter.warnings[0]
     (tmp_path / "images" / second).unlink()
     with pytest.raises(DataError) as caught:
-        load_recorded_split(found.records, "images", tmp_path, "train", found.labels, reading)
+        load_recorded_split(found.records, ConfigPath("images", tmp_path), "train", found.labels, reading)
     assert f"1 of the run's {len(found.splits['train'])} train images cannot be read below 'images'" in str(
         caught.value
     )
     shutil.rmtree(tmp_path / "images")
     with pytest.raises(DataError, match="cannot be read below 'images'"):
-        load_recorded_split(found.records, "images", tmp_path, "test", found.labels, reading)
+        load_recorded_split(found.records, ConfigPath("images", tmp_path), "test", found.labels, reading)
 
 
 def test_a_run_without_test_images_says_so(tmp_path: Path, grow: Any, load: Load, reading: Reading) -> None:
     found = load(grow(tmp_path / "images", TWO).parent, test=None)
     assert "test" not in found.splits
     with pytest.raises(DataError, match="no test images"):
-        load_recorded_split(found.records, "images", tmp_path, "test", found.labels, reading)
+        load_recorded_split(found.records, ConfigPath("images", tmp_path), "test", found.labels, reading)
 
 
 def test_other_images_are_matched_to_the_classes_by_name(tmp_path: Path, grow: Any, reading: Reading) -> None:
@@ -200,7 +201,7 @@ def test_a_table_loads_like_a_folder(tmp_path: Path, grow: Any, load: Load, read
     (tmp_path / "list.csv").write_text("path,label\n" + rows)
     table = load(tmp_path, "list.csv")
     assert sides_of(table) == {f"images/{path}": side for path, side in sides_of(folder).items()}
-    again = load_recorded_split(table.records, "list.csv", tmp_path, "train", table.labels, reading)
+    again = load_recorded_split(table.records, ConfigPath("list.csv", tmp_path), "train", table.labels, reading)
     assert np.array_equal(everything(again), everything(table.splits["train"]))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.config.paths import ConfigPath
 from transfercli.data.dataset import Dataset
 from transfercli.data.ingest import Reading
 from transfercli.data.recorded_images import CHANGED, read_remaining
@@ -25,7 +26,7 @@ def test_what_is_left_of_recorded_images_is_read_and_the_rest_told(
     gone, other = records[0].path, records[1].path
     (tmp_path / "images" / gone).unlink()
     (tmp_path / "images" / other).write_bytes(png(700))
-    left = read_remaining(records, "images", tmp_path, reading)
+    left = read_remaining(records, ConfigPath("images", tmp_path), reading)
     assert set(left.rows) == set(train.paths[2:])
     assert left.lost.keys() == {gone, other}
     assert left.lost[other] == CHANGED
@@ -38,10 +39,10 @@ def test_a_folder_that_is_gone_leaves_nothing_and_stops_nothing(
 ) -> None:
     found = load(grow(tmp_path / "images", {"cat": 12, "dog": 12}).parent)
     shutil.rmtree(tmp_path / "images")
-    left = read_remaining(found.records, "images", tmp_path, reading)
+    left = read_remaining(found.records, ConfigPath("images", tmp_path), reading)
     assert left.rows == {}
     assert left.lost.keys() == {one.path for one in found.records}
-    assert read_remaining([], "images", tmp_path, reading) == type(left)()
+    assert read_remaining([], ConfigPath("images", tmp_path), reading) == type(left)()
 
 
 def test_a_keras_set_that_cannot_be_had_is_told_for_each_image(
@@ -49,6 +50,6 @@ def test_a_keras_set_that_cannot_be_had_is_told_for_each_image(
 ) -> None:
     found = load(grow(tmp_path / "images", {"cat": 12, "dog": 12}).parent)
     records = [replace(one, path="test/00001") for one in found.records[:1]]
-    left = read_remaining(records, "keras:unknown", tmp_path, reading)
+    left = read_remaining(records, "keras:unknown", reading)
     assert left.rows == {}
     assert "not a known data set" in left.lost["test/00001"]

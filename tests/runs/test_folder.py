@@ -56,7 +56,7 @@ def test_a_name_that_no_file_can_have_is_an_artefact_error(runs: Path) -> None:
 
 
 def test_a_damaged_record_is_an_artefact_error(runs: Path) -> None:
-    from transfercli.runs.folder import read_record
+    from transfercli.runs.record import read_record
 
     run = find_run("flowers/r1", runs)
     with pytest.raises(ArtefactError, match="is damaged"):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from transfercli.config.paths import ConfigPath
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.training.tracking.mlflow_store import MlflowRun, store_address
@@ -55,7 +56,11 @@ def wait_for(address: str, running: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(params=["server", "folder"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return request.getfixturevalue("server") if request.param == "server" else store_address("tracks", tmp_path)
+    return (
+        request.getfixturevalue("server")
+        if request.param == "server"
+        else store_address(ConfigPath("tracks", tmp_path))
+    )
 
 
 def test_a_run_that_was_stopped_goes_on_in_the_same_run_of_the_store(address: str, tmp_path: Path) -> None:

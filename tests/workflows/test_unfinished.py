@@ -11,7 +11,7 @@ from transfercli.config.loader import load
 from transfercli.errors import ArtefactError, Interrupted
 from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
-from transfercli.workflows.model import find_source
+from transfercli.workflows.new_model import find_parent
 
 
 class StopIn(Reporter):
@@ -47,8 +47,8 @@ def test_a_run_that_goes_on_keeps_the_parent_that_it_started_from(source, tmp_pa
     night = "digits-source/night"
     for named in ("digits-source/later", str(runs / "digits-source" / "latest")):
         config = load(world.config("heir", "digits-target", model={"weights": {"run": named}})).config
-        assert find_source(config, runs).run.run_id == "later"
-        assert find_source(config, runs, parent=night).run.label == night
+        assert find_parent(config, runs).run.folder.run_id == "later"
+        assert find_parent(config, runs, night).run.label == night
 
 
 def test_a_run_that_goes_on_drops_what_came_of_its_earlier_state_and_a_complete_one_keeps_it(world) -> None:

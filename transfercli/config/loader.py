@@ -14,19 +14,23 @@ from transfercli.config import cross_checks, merging, registries
 from transfercli.config.dump import dump
 from transfercli.config.error_messages import explain, mark_of
 from transfercli.config.locations import KeyPath, Place, Problem, UnreadableError, dotted
+from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError
 
 __all__ = ["LoadedConfig", "dump", "load", "problems", "resolve"]
 
-HINT = "put right what is named above; `transfercli config init` writes a starter, docs/config.md lists every key"
+HINT = (
+    "put right what is named above; `transfercli config init` writes a starter,"
+    " docs/reference/config.md lists every key"
+)
 SHOWN = 50
 DEFAULT_STRATEGY = {"finetune": "feature_extraction", "pretrain": "scratch"}
 
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A checked config, the file that it came from, and the folder its relative paths are relative to."""
+    """A checked config whose paths are resolved, the file it came from, and the folder its paths are relative to."""
 
     config: ExperimentConfig
     path: Path
@@ -79,7 +83,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     config, found, places = _read(Path(path), overrides)
     if config is None:
         raise config_error(found)
-    return LoadedConfig(config, Path(path), merging.folder_of(Path(path)), places)
+    folder = merging.folder_of(Path(path))
+    return LoadedConfig(resolve_paths(config, folder), Path(path), folder, places)
 
 
 def problems(path: Path, overrides: Sequence[str] = ()) -> list[Problem]:

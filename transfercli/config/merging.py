@@ -9,17 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.config.locations import Document, KeyPath, Mark, Place, Problem, UnreadableError
+from transfercli.config.paths import PATH_KEYS
 from transfercli.config.strict_yaml import MAX_BYTES, MAX_DEPTH, parse
 
 MAX_CHAIN = 8
 MAX_RECORD = 16 * 2**20
-PATH_KEYS: tuple[KeyPath, ...] = (
-    ("data", "train"),
-    ("data", "validation"),
-    ("data", "test"),
-    ("model", "weights", "path"),
-    ("compute", "cache_dir"),
-)
 # A mapping with one of these keys says all there is to say: {path: F} over {run: R} is not {run: R, path: F}.
 WHOLE: dict[KeyPath, tuple[str, ...]] = {("model", "weights"): ("run", "path"), ("model", "base"): ("run",)}
 

@@ -11,7 +11,6 @@ from typing import TypeVar
 import numpy as np
 
 from transfercli.config.schema import ComputeConfig, DataConfig
-from transfercli.data.cache.images import placed
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
@@ -48,14 +47,12 @@ class DataRequest:
     """Which images to read, and how.
 
     Attributes:
-        folder: the config file's; relative paths are relative to it.
         image_size: height and width in pixels.
         assignments: of earlier runs of the experiment.
         seed: of `data.split: stratified`.
     """
 
     config: DataConfig
-    folder: Path
     image_size: tuple[int, int]
     compute: ComputeConfig
     assignments: Assignments = field(default_factory=Assignments)
@@ -63,12 +60,12 @@ class DataRequest:
 
     def reading(self, reporter: Reporter) -> Reading:
         geometry = Geometry(*self.image_size, self.config.resize)
-        return Reading(geometry, self.config.max_bad_fraction, placed(self.compute, self.folder), reporter)
+        return Reading(geometry, self.config.max_bad_fraction, self.compute, reporter)
 
 
 def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     """Read all images of a config; raises DataError for every way in which the data cannot be used."""
-    listing = list_images(request.config, request.folder, reporter)
+    listing = list_images(request.config, reporter)
     check_classes(listing)
     findings = read_images(listing, request.reading(reporter))
     for rule in RULES:
@@ -95,7 +92,7 @@ class Examination:
 def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     """The same steps and rules as `load_dataset`, but for going on after a refusal, which is kept."""
     refusals: list[DataError] = []
-    listing = _tried(partial(list_images, request.config, request.folder, reporter), refusals)
+    listing = _tried(partial(list_images, request.config, reporter), refusals)
     if listing is None:
         return Examination(refusals=refusals)
     _tried(partial(check_classes, listing), refusals)
@@ -137,12 +134,12 @@ def _arrange(request: DataRequest, findings: Findings) -> Dataset:
 
 
 def load_recorded_split(
-    records: Sequence[Record], root: str, folder: Path, split: str, labels: Sequence[str], reading: Reading
+    records: Sequence[Record], root: str, split: str, labels: Sequence[str], reading: Reading
 ) -> Split:
     """The images of one split of an earlier run, as its dataset.csv lists them.
 
     Args:
-        root: of the run's dataset, as its config gives it; relative to `folder`.
+        root: of the run's dataset, as its config gives it.
 
     Raises DataError where files are missing or unreadable; warns where their bytes have changed since.
     """
@@ -150,7 +147,7 @@ def load_recorded_split(
     if not wanted:
         raise DataError(f"the run has no {split} images")
     check_known((record.label for record in wanted), labels, f"recorded {split} images", "the run")
-    findings = read_recorded(wanted, root, folder, reading)
+    findings = read_recorded(wanted, root, reading)
     found = findings.found
     lost = [one for one in found if one.entry.problem]
     if lost:
@@ -167,15 +164,15 @@ def load_recorded_split(
     return split_of(split, found, tuple(labels), findings.ingest, [record.path for record in wanted])
 
 
-def read_recorded(records: Sequence[Record], root: str, folder: Path, reading: Reading) -> Findings:
-    """Read what an earlier run recorded, in that order, whatever has become of it; `root`, `folder` as above.
+def read_recorded(records: Sequence[Record], root: str, reading: Reading) -> Findings:
+    """Read what an earlier run recorded, in that order, whatever has become of it; `root` as above.
 
     Raises DataError where a `keras:` set cannot be loaded, or is another one.
     """
     if keras_datasets.is_keras(root):
         listing = Listing([], [_chosen(keras_datasets.load(root), records)])
     else:
-        base = base_folder(root, folder)
+        base = base_folder(root)
         listing = Listing([Item(absolute(r.path, base), r.path, r.label, r.split) for r in records])
     return read_images(listing, reading)
 
@@ -187,7 +184,7 @@ def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Re
     """
     given, path = str(path), path.expanduser().absolute()
     must_exist(path, "--data", given, FROM_HERE)
-    base = base_folder(str(path), Path("/"))
+    base = base_folder(str(path))
     listing = Listing(list_split(path, split, base))
     check_known(listing.labels_of(split), labels, "images", "the run", _GROW)
     findings = read_images(listing, reading)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from transfercli.data.dataset import Images, Record
+from transfercli.data.dataset import Record
 from transfercli.data.ingest import Reading
 from transfercli.data.load import read_recorded
 from transfercli.errors import DataError
+from transfercli.rows import Rows
 
 CHANGED = "the file has changed since the run recorded it"
 
@@ -25,7 +25,7 @@ class Remaining:
         lost: why each of the others cannot be shown.
     """
 
-    images: Images | None = None
+    images: Rows | None = None
     rows: dict[str, int] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
 
@@ -35,12 +35,12 @@ class Remaining:
         return self.images.read(np.array([self.rows[path]]))[0]
 
 
-def read_remaining(records: Sequence[Record], root: str, folder: Path, reading: Reading) -> Remaining:
-    """Read these and no other images of a run; root: as its config gives it, relative to `folder`."""
+def read_remaining(records: Sequence[Record], root: str, reading: Reading) -> Remaining:
+    """Read these and no other images of a run; root: as its config gives it."""
     if not records:
         return Remaining()
     try:
-        findings = read_recorded(records, root, folder, reading)
+        findings = read_recorded(records, root, reading)
     except DataError as error:
         return Remaining(lost={record.path: error.message for record in records})
     lost, whole = {}, []

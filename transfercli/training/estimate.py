@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from transfercli.models.forward import computing_in, forward
+from transfercli.rows import SelectedRows
 from transfercli.training.phases import PhaseSetup, Unfreeze
 from transfercli.training.trainer import Trainer
 
@@ -77,22 +80,8 @@ def _timed_step(trainer: Trainer, setup: PhaseSetup, number: int) -> float:
 def _validation_seconds(trainer: Trainer, setup: PhaseSetup) -> float:
     """Return the seconds of a pass over all validation images, from one batch after a batch that compiles."""
     size = setup.batches.batch_size
-    first = _FirstRows(setup.validation, min(size, len(setup.validation)))
+    first = SelectedRows(setup.validation, np.arange(min(size, len(setup.validation))))
     forward(setup.model, first, size, trainer.reporter, "validate")
     started = time.perf_counter()
     forward(setup.model, first, size, trainer.reporter, "validate")
     return (time.perf_counter() - started) * -(-len(setup.validation) // size)
-
-
-@dataclass(frozen=True)
-class _FirstRows:
-    """The first `count` rows of `rows`."""
-
-    rows: Any
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def read(self, indices: Any) -> Any:
-        return self.rows.read(indices)

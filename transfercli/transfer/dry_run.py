@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from transfercli.data.batching.batches import Source
 from transfercli.data.dataset import Split
+from transfercli.rows import ArrayRows, Indices, Rows, SelectedRows, TransformedRows
 from transfercli.training.phases import Phase, PhaseSetup
 from transfercli.transfer.features.prefix import BATCH, Prefix
-from transfercli.transfer.features.views import ViewedImages, Views
+from transfercli.transfer.features.views import Views, all_views
 from transfercli.transfer.stages import PhaseBuilder
 
 
@@ -51,23 +50,23 @@ class DryRunBuilder(PhaseBuilder):
             self.costs[-1].seconds += time.perf_counter() - started - self._sampling
             self._sampling = None
 
-    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source:
+    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows:
         """Return the features of one batch, repeated; add the cost of all features to the phase's."""
         started, cost = time.perf_counter(), self.costs[-1]
-        inputs, rows = ViewedImages(split.images, views), np.arange(min(BATCH, len(split)))
+        inputs, rows = all_views(split.images, views), np.arange(min(BATCH, len(split)))
         if (prefix.cut.key, id(split)) not in self._counted:
             self._counted.add((prefix.cut.key, id(split)))
             count = self.cache.missing(split, prefix, views) if self.cache else len(split)
             cost.seconds += time.perf_counter() - started
             cost.seconds += _pass_seconds(prefix, inputs, rows, -(-count // BATCH))
             cost.bytes += count * prefix.row_bytes if self.cache else 0
-        features = prefix(inputs.read(rows)).astype("float32")
+        features = repeated(prefix(inputs.read(rows)).astype("float32"), len(split))
         if self._sampling is not None:
             self._sampling += time.perf_counter() - started
-        return RepeatedRows(features, len(split))
+        return features
 
 
-def _pass_seconds(prefix: Prefix, inputs: ViewedImages, rows: np.ndarray, batches: int) -> float:
+def _pass_seconds(prefix: Prefix, inputs: Rows, rows: np.ndarray, batches: int) -> float:
     """Return the estimated seconds of `batches` batches like `rows`, from the first (it may compile) and the second."""
     if not batches:
         return 0.0
@@ -78,22 +77,13 @@ def _pass_seconds(prefix: Prefix, inputs: ViewedImages, rows: np.ndarray, batche
     return first_done - started + (batches - 1) * (time.perf_counter() - first_done)
 
 
-@dataclass(frozen=True)
-class RepeatedRows:
-    """`count` rows made from a few `rows`, repeated with noise added, so that no two are equal."""
+def repeated(features: np.ndarray, count: int) -> Rows:
+    """Return `count` rows: a few features, float32 [n, *shape], repeated with noise, so that no two rows are equal."""
+    spread = np.float32(12**0.5 * features.std())
 
-    rows: np.ndarray
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    @cached_property
-    def _noise_range(self) -> np.float32:
-        return np.float32(12**0.5 * self.rows.std())
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        chosen = self.rows[np.asarray(indices) % len(self.rows)]
+    def with_noise(rows: np.ndarray, _: Indices) -> np.ndarray:
         # Noise takes about as long as a read from disk, so timed steps include that time.
-        noise = np.random.default_rng(0).random(chosen.shape, np.float32) - np.float32(0.5)
-        return np.asarray(chosen + self._noise_range * noise)
+        noise = np.random.default_rng(0).random(rows.shape, np.float32) - np.float32(0.5)
+        return np.asarray(rows + spread * noise)
+
+    return TransformedRows(SelectedRows(ArrayRows(features), np.arange(count) % len(features)), with_noise)

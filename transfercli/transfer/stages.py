@@ -7,13 +7,13 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from transfercli.data.batching.batches import Source
 from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
 from transfercli.models.surgery import Cut, cut_after_base, cut_below, multiplications
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 from transfercli.training.phases import Phase, PhaseSetup
 from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
@@ -129,7 +129,7 @@ class PhaseBuilder:
         except UNUSABLE:  # `features` reports it
             return measure()
 
-    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source:
+    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows:
         """Return the features of a split from the cache, or in memory if there is none or they do not fit into it."""
         return features_of(split, prefix, self.cache, self.reporter, self._give_up, views)
 

@@ -68,7 +68,7 @@ def transplant(
     until: the last stage that is copied; None copies all. head: `new` leaves the head fresh, `keep` and `extend` copy
     it. The output layer is copied class by class, by label: classes may be reordered, fewer or more.
     Output weights of new classes are zero (as in BiT, Kolesnikov et al. 2020): with random ones, the large features of
-    a base give confident errors at first, which a short training hardly corrects (docs/results.md).
+    a base give confident errors at first, which a short training hardly corrects (benchmarks/RESULTS.md).
     Raises `ArtefactError` if no tensor of the base matches.
     """
     fresh_layers = _layers_above(classifier, until)

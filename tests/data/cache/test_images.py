@@ -310,7 +310,8 @@ from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.load import DataRequest, load_dataset
 from transfercli.reporting import Reporter
 for _ in range(3):
-    load_dataset(DataRequest(DataConfig(train="images"), Path(sys.argv[1]), (16, 16), ComputeConfig()), Reporter())
+    config = DataConfig(train=str(Path(sys.argv[1]) / "images"))
+    load_dataset(DataRequest(config, (16, 16), ComputeConfig()), Reporter())
 """
 
 

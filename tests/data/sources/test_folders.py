@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from transfercli.config.paths import ConfigPath, resolve_paths
 from transfercli.config.schema import DataConfig
 from transfercli.data.sources.folders import absolute, relative
 from transfercli.data.sources.listing import Listing, base_folder, check_classes, list_images, list_split
@@ -22,7 +23,7 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def listed(folder: Path, train: str = "images", **data: object) -> Listing:
-    listing = list_images(DataConfig(train=train, **data), folder, Reporter())
+    listing = list_images(resolve_paths(DataConfig(train=train, **data), folder, ("data",)), Reporter())
     check_classes(listing)
     return listing
 
@@ -91,7 +92,7 @@ def test_recorded_names_lead_back_to_the_files_through_links(tmp_path: Path) -> 
     touch(tmp_path / "disk" / "far" / "images", "a/1.jpg")
     touch(tmp_path / "work" / "other", "a/1.jpg")
     (tmp_path / "work" / "images").symlink_to(tmp_path / "disk" / "far" / "images")
-    base = base_folder("images", tmp_path / "work")
+    base = base_folder(ConfigPath("images", tmp_path / "work"))
     file = str(tmp_path / "work" / "other" / "a" / "1.jpg")
     assert relative(file, base) == "../other/a/1.jpg"
     assert absolute("../other/a/1.jpg", base) == file

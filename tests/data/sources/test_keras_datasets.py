@@ -55,7 +55,7 @@ def test_the_split_of_a_run_on_a_keras_set_is_found_again(
     found = load(tmp_path, "keras:mnist", size=20)
     reading = Reading(Geometry(20, 20), 0.01, ComputeConfig(cache="off"), reporter)
     for side in ("validation", "test"):
-        again = load_recorded_split(found.records, found.root, tmp_path, side, found.labels, reading)
+        again = load_recorded_split(found.records, found.root, side, found.labels, reading)
         rows = np.arange(len(again))
         assert again.paths == found.splits[side].paths
         assert np.array_equal(again.images.read(rows), found.splits[side].images.read(rows))

@@ -26,7 +26,7 @@ def base():
 def read(path: Path, base, sha256: str | None = None):
     from transfercli.models.weights.pretrained import file_tensors
 
-    return file_tensors(FileWeights(path=path.name, sha256=sha256), path.parent, base, Reporter())
+    return file_tensors(FileWeights(path=str(path), sha256=sha256), base, Reporter())
 
 
 def write_keras(base, path: Path) -> None:
@@ -148,6 +148,6 @@ def test_a_reader_without_room_is_told_from_a_file_that_is_refused(
         pass
     monkeypatch.setattr(files, "run_python", lambda *_, **__: ended)
     with pytest.raises(error) as caught:
-        files.check_weight_file(FileWeights(path="w.weights.h5"), tmp_path, Reporter())
+        files.check_weight_file(FileWeights(path=str(tmp_path / "w.weights.h5")), Reporter())
     assert type(caught.value) is error
     assert caught.value.hint

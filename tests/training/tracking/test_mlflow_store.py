@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.heard import Heard
+from transfercli.config.paths import ConfigPath
 from transfercli.errors import ConfigError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
@@ -84,7 +85,7 @@ def test_where_mlflow_is_missing_the_line_that_installs_it_is_told(monkeypatch: 
     ],
 )
 def test_relative_places_start_from_the_folder_of_the_config(text: str, address: str, tmp_path: Path) -> None:
-    assert store_address(text, tmp_path) == address.format(tmp_path.resolve())
+    assert store_address(ConfigPath(text, tmp_path)) == address.format(tmp_path.resolve())
 
 
 def test_a_training_becomes_a_run_of_its_experiment(client: Client, run: RunFolder) -> None:

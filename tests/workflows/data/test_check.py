@@ -19,7 +19,7 @@ from transfercli.data.quality.check import Report
 from transfercli.errors import DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import CheckRequest, check_data
-from transfercli.workflows.train.job import read_config
+from transfercli.workflows.train.job import load_resolved
 from transfercli.workflows.train.train import read_data
 
 KEYS = {"images", "classes", "splits", "problems", "duplicates", "usable"}
@@ -265,7 +265,7 @@ def test_nothing_is_written_into_the_data_or_the_runs(place: Place) -> None:
     place.check()
     assert sorted(path.name for path in place.images.rglob("*")) == before
     assert not (place.folder / "runs").exists()
-    assert read_config(place.config(), (), "finetune", place.folder)[1] == place.folder
+    assert load_resolved(place.config(), (), "finetune", place.folder).folder == place.folder
 
 
 WATCHED: list[Path] = []  # folders; an audit hook cannot be taken away again, so it looks here

@@ -21,9 +21,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.data.drift import DriftRequest, base_trained, data_drift, measure_drift
 from transfercli.workflows.data.image_features import Sight
-from transfercli.workflows.evaluate.evaluate import reading_for
-from transfercli.workflows.evaluate.inference import probabilities_of
-from transfercli.workflows.model import load_run, read_run_config
+from transfercli.workflows.stored_run import StoredRun
 
 
 def measured(
@@ -67,10 +65,10 @@ def test_changed_images_have_drifted_and_miss_the_gate(source: Any, recent: Path
 
 def test_a_split_is_measured_whatever_its_classes(source: Any, digits_folder: Path) -> None:
     run = RunFolder(Path(source[1]["run"]))
-    reading = reading_for(read_run_config(run), digits_folder, Reporter())
+    reading = StoredRun(run).reading
     split = load_folder_split(digits_folder / "digits-target", "test", tuple("56789"), reading)
     assert isinstance(split, Split)
-    assert measure_drift(run, split, maximum=None, reporter=Reporter())["drifted"] is True
+    assert measure_drift(StoredRun(run), split, maximum=None)["drifted"] is True
 
 
 def test_few_images_are_told_and_none_is_an_error(source: Any, recent: Path, tmp_path: Path) -> None:
@@ -115,15 +113,15 @@ def test_an_image_goes_through_the_base_once_and_the_second_drift_costs_only_new
     first.unlink()
     run = RunFolder(Path(source[1]["run"]))
     asked = passes_counted(monkeypatch)
-    before = measure_drift(run, recent, maximum=None, reporter=Reporter())
+    before = measure_drift(StoredRun(run), recent, maximum=None)
     assert before["cache"]["features"]["misses"] == sum(asked) <= 178 + 88  # the held-out ones: as other tests left it
     asked.clear()
-    again = measure_drift(run, recent, maximum=None, reporter=Reporter())
+    again = measure_drift(StoredRun(run), recent, maximum=None)
     assert again["cache"]["features"] == {"hits": 178 + 88, "misses": 0}
     assert asked == []
     assert {**again, "cache": None} == {**before, "cache": None}
     first.write_bytes(kept)
-    assert measure_drift(run, recent, maximum=None, reporter=Reporter())["cache"]["features"]["misses"] == 1
+    assert measure_drift(StoredRun(run), recent, maximum=None)["cache"]["features"]["misses"] == 1
 
 
 @pytest.mark.parametrize("pooling", ["avg", "flatten"])
@@ -138,14 +136,14 @@ def test_what_the_cache_holds_is_what_the_whole_model_and_the_averaged_map_are(
     config = world.config(
         "nets", "digits-target", model={"weights": weights, "head": head}, training=training, compute={"cache": "off"}
     )
-    trained = load_run(RunFolder(Path(world.train("finetune", config)["run"])), Reporter())
-    reading = reading_for(trained.config, trained.folder, Reporter())
+    trained = StoredRun(RunFolder(Path(world.train("finetune", config)["run"])))
+    reading = trained.reading
     split = load_folder_split(world.samples / "digits-target" / "test", "test", trained.labels, reading)
     asked = passes_counted(monkeypatch)
-    sight = Sight(trained, Reporter())
+    sight = Sight(trained)
     found = sight.all_of(split)
     assert (sight.counts(), sum(asked)) == ({"hits": 0, "misses": 0}, len(split))  # the cache is off
-    np.testing.assert_allclose(found.probabilities, probabilities_of(trained, split, Reporter()), atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, trained.probabilities(split), atol=1e-6)
     classifier = trained.classifier
     inner = keras.Model(classifier.base.input, classifier.base.output)
     mapped = inner.predict_on_batch(split.images.read(np.arange(len(split))).astype("float32") * scale_of(classifier))
@@ -159,20 +157,18 @@ def scale_of(classifier: Any) -> float:
 
 def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source: Any, recent: Path) -> None:
     run, reporter = RunFolder(Path(source[1]["run"])), Heard()
-    sight = Sight(load_run(run, Reporter()), reporter)
+    sight = Sight(StoredRun(run, reporter))
     assert sight.cache is not None
     sight.cache.root = recent / "no folder" / "x"
     (recent / "no folder").write_bytes(b"")
-    split = load_folder_split(
-        source[0].samples / "digits-source" / "test", "test", sight.trained.labels, reading(sight)
-    )
+    split = load_folder_split(source[0].samples / "digits-source" / "test", "test", sight.run.labels, reading(sight))
     assert sight.features(split).shape[0] == len(split)
     assert sight.counts() == {"hits": 0, "misses": 0}
     assert any("cannot be used" in text for text in reporter.warnings)
 
 
 def reading(sight: Sight) -> Any:
-    return reading_for(sight.trained.config, sight.trained.folder, Reporter())
+    return sight.run.reading
 
 
 def test_on_the_command_line_a_score_above_the_gate_prints_the_result_and_exits_5(source: Any, recent: Path) -> None:

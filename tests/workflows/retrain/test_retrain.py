@@ -19,6 +19,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs import decisions
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.lookup import find_run
+from transfercli.workflows.stored_run import StoredRun
 
 
 @dataclass
@@ -368,9 +369,9 @@ def test_a_challenger_that_is_too_slow_is_rejected(
 
 
 def load(nights: Nights, run: str) -> Any:
-    from transfercli.workflows.model import load_run
+    from transfercli.workflows.stored_run import StoredRun
 
-    return load_run(find_run(run, nights.runs), Reporter())
+    return StoredRun(find_run(run, nights.runs))
 
 
 def test_an_export_that_is_not_equal_rejects_before_the_champion_is_switched(
@@ -484,9 +485,9 @@ def test_a_learnt_image_that_is_saved_anew_is_no_test_image_and_is_told(nights: 
     tested = Path(result["challenger"]) / "evaluation" / "test" / "predictions.csv"
     assert "anew-" not in tested.read_text()
 
-    runs = [find_run(run, nights.runs) for run in (str(champion), result["challenger"])]
-    copy = next(one for one in read_manifest(runs[1].dataset) if "anew-" in one.path).sha256
-    runs[0].pixels.unlink()  # as before there was such a list: what the challenger knows of the pixels is enough
+    runs = [StoredRun(find_run(run, nights.runs)) for run in (str(champion), result["challenger"])]
+    copy = next(one for one in runs[1].images if "anew-" in one.path).sha256
+    runs[0].folder.pixels.unlink()  # as before there was such a list: what the challenger knows of the pixels is enough
     assert [learnt_from(*some, reporter=Reporter()).has(copy) for some in (runs, runs[:1])] == [True, False]
     assert learnt_from(*runs[:1], reporter=Reporter()).has(learnt[0].sha256)
 
@@ -541,7 +542,7 @@ def test_an_experiment_that_is_a_link_gives_its_run_and_its_lineage(nights: Nigh
     from transfercli.workflows.lineage import learnt_from
 
     base = {one.sha256 for one in read_manifest(Path(earlier["run"]) / "dataset.csv") if one.split == "train"}
-    assert base <= learnt_from(find_run(first["champion"], nights.runs), reporter=nights.reporter).files
+    assert base <= learnt_from(StoredRun(find_run(first["champion"], nights.runs)), reporter=nights.reporter).files
     nights.add("5", 40, 60)
     assert nights.night()["decision"] in ("promoted", "kept")
     assert not any("is gone" in text for text in nights.reporter.warnings)

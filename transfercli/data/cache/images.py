@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import platformdirs
 
+from transfercli.config.paths import absolute_path
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache.index import Entry, FileState
 from transfercli.data.cache.segments import Segments, Space
@@ -62,14 +63,9 @@ def described(decoded: Decoded) -> Entry:
     return Entry(decoded.sha256, decoded.pixel_hash, decoded.width, decoded.height, decoded.problem)
 
 
-def placed(compute: ComputeConfig, folder: Path) -> ComputeConfig:
-    """The same section with `cache_dir` absolute: a relative one is relative to the config file's `folder`."""
-    if compute.cache_dir is None:
-        return compute
-    return compute.model_copy(update={"cache_dir": str(folder.absolute() / Path(compute.cache_dir).expanduser())})
-
-
 def cache_root(compute: ComputeConfig) -> Path:
     """The folder of all caches: `compute.cache_dir`, else TRANSFERCLI_CACHE, else the user's cache folder."""
-    place = compute.cache_dir or os.environ.get("TRANSFERCLI_CACHE") or platformdirs.user_cache_dir("transfercli")
-    return Path(place).expanduser().absolute()
+    if compute.cache_dir:
+        return absolute_path(compute.cache_dir)
+    folder = os.environ.get("TRANSFERCLI_CACHE") or platformdirs.user_cache_dir("transfercli")
+    return Path(folder).expanduser().absolute()

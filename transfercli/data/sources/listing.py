@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
+from transfercli.config.paths import absolute_path
 from transfercli.config.schema import DataConfig
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folders import Item, check_filled, empty_classes, folder_items, must_exist, side_folders
@@ -42,20 +42,20 @@ class Listing:
         return len(self.items) + sum(len(arrays.images) for arrays in self.arrays)
 
 
-def base_folder(root: str, folder: Path) -> Path:
-    """The folder that recorded paths are relative to, for `root` as a config in `folder` gives it."""
-    path = place_of(root, folder)
+def base_folder(root: str) -> Path:
+    """Return the folder that recorded paths are relative to, for `root` as a config gives it."""
+    path = absolute_path(root)
     return path.parent if is_table(path) else path
 
 
-def list_images(config: DataConfig, folder: Path, reporter: Reporter) -> Listing:
+def list_images(config: DataConfig, reporter: Reporter) -> Listing:
     """Find the images of all sides, sorted by name.
 
     A path of `validation` or `test` comes first, then what the training source names itself (folders inside, a split
     column, the test set of a `keras:` set), then the fraction. `test: null` leaves test images unused. Raises
     ConfigError where the fractions leave nothing to train on.
     """
-    source, fractions = _source(config, folder), {}
+    source, fractions = _source(config), {}
     items, arrays = source.items, source.arrays
     if config.folds:
         _check_no_validation(items, config)
@@ -66,7 +66,7 @@ def list_images(config: DataConfig, folder: Path, reporter: Reporter) -> Listing
             items = [item for item in items if item.side != side]
             arrays = [part for part in arrays if part.side != side]
         if isinstance(value, str):
-            items += _held_out(config, side, folder)
+            items += _held_out(config, side)
         elif value is not None and not inside:
             fractions[side] = float(value)
         elif inside and side in config.model_fields_set and value is not None:
@@ -78,9 +78,9 @@ def list_images(config: DataConfig, folder: Path, reporter: Reporter) -> Listing
     return Listing(sorted(items, key=lambda item: (item.name, item.side)), arrays, fractions, groups, source.empty)
 
 
-def sides_inside(config: DataConfig, folder: Path) -> list[str]:
+def sides_inside(config: DataConfig) -> list[str]:
     """The sides that `data.train` brings itself, so that the fraction of the config for them is not used."""
-    path = place_of(config.train, folder)
+    path = absolute_path(config.train)
     if keras_datasets.is_keras(config.train):
         inside = {"test"}
     elif is_table(path):
@@ -106,20 +106,12 @@ def list_split(path: Path, side: str, base: Path, group: str | None = None) -> l
     return folder_items(sides.get(side, path), base, side)
 
 
-def place_of(given: str, folder: Path) -> Path:
-    """Where a config in `folder` says that data lies.
-
-    Absolute, but spelled as given: `relative` counts the folders of the spelling, not those behind links.
-    """
-    return Path(os.path.normpath(folder.absolute() / Path(given).expanduser()))
-
-
-def _source(config: DataConfig, folder: Path) -> Listing:
+def _source(config: DataConfig) -> Listing:
     """What `data.train` holds, of whatever side."""
     given = config.train
     if keras_datasets.is_keras(given):
         return Listing([], keras_datasets.load(given))
-    path, base = place_of(given, folder), base_folder(given, folder)
+    path, base = absolute_path(given), base_folder(given)
     must_exist(path, "data.train", given)
     if is_table(path):
         return Listing(table_items(path, base, config.group))
@@ -133,11 +125,11 @@ def _source(config: DataConfig, folder: Path) -> Listing:
     return Listing([*chain(*items.values())], empty=empty_classes(sides["train"], items["train"]))
 
 
-def _held_out(config: DataConfig, side: str, folder: Path) -> list[Item]:
-    given, base = getattr(config, side), base_folder(config.train, folder)
+def _held_out(config: DataConfig, side: str) -> list[Item]:
+    given, base = getattr(config, side), base_folder(config.train)
     if keras_datasets.is_keras(given):
         raise DataError(f"data.{side}: {given!r}: a keras: set can only be data.train", "it brings its own test images")
-    path = place_of(given, folder)
+    path = absolute_path(given)
     must_exist(path, f"data.{side}", given)
     return list_split(path, side, base, config.group)
 

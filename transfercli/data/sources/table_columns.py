@@ -6,9 +6,10 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from transfercli.config.paths import absolute_path
 from transfercli.config.schema import DataConfig
 from transfercli.data.sources.keras_datasets import is_keras
-from transfercli.data.sources.listing import HELD_OUT, base_folder, place_of
+from transfercli.data.sources.listing import HELD_OUT, base_folder
 from transfercli.data.sources.tables import column_values, is_table
 from transfercli.errors import ArtefactError, DataError
 from transfercli.io import atomic
@@ -17,16 +18,16 @@ from transfercli.io import atomic
 Columns = dict[str, dict[str, str]]
 
 
-def config_columns(config: DataConfig, folder: Path, names: Sequence[str]) -> Columns:
-    """The columns `names` of every table that a config in `folder` names; empty where nothing is asked for.
+def config_columns(config: DataConfig, names: Sequence[str]) -> Columns:
+    """The columns `names` of every table that a config names; empty where nothing is asked for.
 
     Raises DataError where no table has one of them.
     """
     if not names:
         return {}
     given = [config.train, *(value for side in HELD_OUT if isinstance(value := getattr(config, side), str))]
-    tables = [place_of(one, folder) for one in given if not is_keras(one)]
-    return table_columns([path for path in tables if is_table(path)], base_folder(config.train, folder), names)
+    tables = [absolute_path(one) for one in given if not is_keras(one)]
+    return table_columns([path for path in tables if is_table(path)], base_folder(config.train), names)
 
 
 def table_columns(tables: Iterable[Path], base: Path, names: Sequence[str]) -> Columns:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from transfercli.config.paths import absolute_path
 from transfercli.config.schema import FileWeights
 from transfercli.errors import ArtefactError, RoomError, WeightsError
 from transfercli.io.checksum import file_sha256
@@ -51,22 +52,22 @@ SAVE_AGAIN = (
 )
 
 
-def check_weight_file(config: FileWeights, folder: Path, reporter: Reporter) -> None:
+def check_weight_file(config: FileWeights, reporter: Reporter) -> None:
     """Raise what `read_weight_file` would raise, without keeping the tensors; called before the images are read."""
-    path = verified_weight_file(config, folder)
+    path = verified_weight_file(config)
     if _kind(path) is HDF5:
         _convert_in_child(path, None, reporter)
     else:
         check_safetensors(path)
 
 
-def read_weight_file(config: FileWeights, folder: Path, reporter: Reporter) -> tuple[FileKind, Tensors]:
+def read_weight_file(config: FileWeights, reporter: Reporter) -> tuple[FileKind, Tensors]:
     """Return the format of a weight file (`SAFETENSORS` or `HDF5`) and its tensors, by their names in the file.
 
-    folder: the base of the config's relative path. Raises `WeightsError` if the file is missing, `ArtefactError` if
-    its hash differs or it contains anything but plain tensors, `RoomError` if these do not fit into memory.
+    Raises `WeightsError` if the file is missing, `ArtefactError` if its hash differs or it contains anything but plain
+    tensors, `RoomError` if these do not fit into memory.
     """
-    path = verified_weight_file(config, folder)
+    path = verified_weight_file(config)
     if config.sha256 is None:
         digest = file_sha256(path)
         reporter.info(f"weights {path.name} have sha256 {digest}; set model.weights.sha256 to refuse any other file")
@@ -78,9 +79,9 @@ def read_weight_file(config: FileWeights, folder: Path, reporter: Reporter) -> t
         return HDF5, read_safetensors(output)
 
 
-def verified_weight_file(config: FileWeights, folder: Path) -> Path:
+def verified_weight_file(config: FileWeights) -> Path:
     """Return the path of a weight file, once its format and its SHA-256 are checked; raises as `read_weight_file`."""
-    path = folder / Path(config.path).expanduser()
+    path = absolute_path(config.path)
     if path.is_dir():
         kind = (
             "a SavedModel, whose graph can read and write files" if (path / "saved_model.pb").exists() else "a folder"

@@ -62,9 +62,9 @@ def base_tensors(base: keras.Model) -> Tensors:
     }
 
 
-def file_tensors(config: FileWeights, folder: Path, base: keras.Model, reporter: Reporter) -> Tensors:
+def file_tensors(config: FileWeights, base: keras.Model, reporter: Reporter) -> Tensors:
     """Return the tensors of a weight file under the names of `base`; raises as `read_weight_file` does."""
-    kind, tensors = read_weight_file(config, folder, reporter)
+    kind, tensors = read_weight_file(config, reporter)
     return _with_base_prefix(tensors) if kind is SAFETENSORS else _by_layer(tensors, base)
 
 

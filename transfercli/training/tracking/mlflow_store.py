@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from transfercli.config.paths import base_of
 from transfercli.errors import ConfigError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
@@ -35,16 +36,16 @@ def check_installed() -> None:
         raise UsageError("tracking.mlflow is set, but MLflow is not installed", f"install it: {INSTALL}")
 
 
-def store_address(text: str, folder: Path) -> str:
-    """Return the address of a store as MLflow takes it; relative paths of folders and SQLite files start from `folder`.
+def store_address(text: str) -> str:
+    """Return the address of a store as MLflow takes it; relative paths start from the folder of the config.
 
     A folder as store contains a SQLite database, `mlflow.db`, and the artefacts.
     """
     if text.startswith(SQLITE):
-        return SQLITE + str((folder / text.removeprefix(SQLITE)).resolve())
+        return SQLITE + str((base_of(text) / text.removeprefix(SQLITE)).resolve())
     if SCHEME.match(text):
         return text
-    return f"{SQLITE}{(folder / text).expanduser().resolve() / DATABASE}"
+    return f"{SQLITE}{(base_of(text) / text).expanduser().resolve() / DATABASE}"
 
 
 class MlflowRun:

@@ -17,55 +17,42 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.data.batching.batches import ArraySource
 from transfercli.data.cache.index import Entry, Index
 from transfercli.data.cache.rows import StoredRows
 from transfercli.data.cache.segments import Segments, private_folder
 from transfercli.data.dataset import Split
-from transfercli.models.forward import Rows
 from transfercli.reporting import Reporter
-from transfercli.transfer.features.prefix import BATCH, Inputs, Prefix, compute_features
-from transfercli.transfer.features.views import ViewedImages, Views, views_per_image
+from transfercli.rows import ArrayRows, Indices, Rows
+from transfercli.transfer.features.prefix import BATCH, Prefix, compute_features
+from transfercli.transfer.features.views import Views, all_views, views_per_image
 
 RESERVED_SHARE = 0.1  # of the free disk space, left to other programs
 KEEP_SECONDS = 60.0  # a kill loses at most the features computed in this time
 UNUSABLE = (sqlite3.Error, OSError)  # a cache that cannot be opened, read or written
 
 
-class Features(StoredRows):
-    """Rows of features on disk; a damaged row is computed again."""
+@dataclass(eq=False)
+class EpochFeatures:
+    """Features of a split for training: one row per image, from the view of the current epoch.
 
-    def __init__(self, store: Segments, entries: Sequence[Entry], prefix: Prefix, inputs: Inputs) -> None:
-        super().__init__(store, entries)
-        self._prefix, self._inputs = prefix, inputs
-
-    def _remake(self, index: int) -> np.ndarray:
-        row: np.ndarray = self._prefix(self._inputs.read(np.array([index])))[0]
-        return row
-
-
-@dataclass
-class FeatureSource:
-    """Features of a split for training: one row per image, of the view of the current epoch.
-
-    rows: on disk or in memory, all views of the first image, then of the next. images, views: their numbers.
+    rows: [*shape] each, on disk or in memory: all views of the first image, then of the next.
+    views: number of views per image.
     """
 
     rows: Rows
-    images: int
     views: int = 1
     _view: int = field(default=0)
 
     def __len__(self) -> int:
-        return self.images
+        return len(self.rows) // self.views
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the view of an epoch; epochs cycle through the views."""
         self._view = epoch % self.views
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """Return the features of images, float32 [n, *shape]."""
-        return self.rows.read(np.asarray(indices) * self.views + self._view).astype("float32", copy=False)
+    def read(self, indices: Indices) -> np.ndarray:
+        """Return the rows at `indices` (int64 [n]) as float32 [n, *shape]."""
+        return self.rows.read(indices * self.views + self._view).astype("float32", copy=False)
 
 
 @dataclass
@@ -96,13 +83,13 @@ class FeatureCache:
         free = max(0, shutil.disk_usage(self.root).free - self.reserved_bytes)
         return min(self.max_bytes, stored + free * (1 - RESERVED_SHARE))
 
-    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> FeatureSource:
+    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> EpochFeatures:
         """Return the features of every image and view of a split, from the cache or computed now and stored.
 
         If the pass is interrupted, the rows computed so far are stored; a kill loses those of the last minute. Raises
         `RoomError` if the disk is full, `OSError` or `sqlite3.Error` if the cache cannot be used.
         """
-        inputs, keys = ViewedImages(split.images, views), _keys(split, views)
+        inputs, keys = all_views(split.images, views), _keys(split, views)
         store = self._store(prefix, views)
         try:
             entries = store.entries(keys)
@@ -119,8 +106,13 @@ class FeatureCache:
         if store.trouble:
             self.reporter.warning(f"the feature cache stores nothing of this run: {store.trouble}")
         self.hits, self.misses = self.hits + len(keys) - len(missing), self.misses + len(missing)
-        rows = Features(store, [entries[key] for key in keys], prefix, inputs)
-        return FeatureSource(rows, len(split), views_per_image(views))
+
+        def compute_again(row: int) -> np.ndarray:
+            feature: np.ndarray = prefix(inputs.read(np.array([row])))[0]
+            return feature
+
+        rows = StoredRows(store, [entries[key] for key in keys], compute_again)
+        return EpochFeatures(rows, views_per_image(views))
 
     def missing(self, split: Split, prefix: Prefix, views: Views | None = None) -> int:
         """Return the number of rows that `features` would have to compute."""
@@ -156,12 +148,12 @@ def features_of(
     reporter: Reporter,
     give_up: Callable[[str], None],
     views: Views | None = None,
-) -> FeatureSource:
+) -> EpochFeatures:
     """Return the features of a split from the cache, or in memory if there is none or they do not fit into it.
 
     give_up: called with the reason if the cache exists but is not used; it may raise to prevent the computation.
     """
-    inputs = ViewedImages(split.images, views)
+    inputs = all_views(split.images, views)
     if cache is not None:
         try:
             if len(inputs) * prefix.row_bytes <= cache.available_bytes():
@@ -171,7 +163,7 @@ def features_of(
             give_up(f"the feature cache cannot be used: {error}")
     rows = compute_features(prefix, inputs, np.arange(len(inputs)), reporter)
     array = np.stack([feature for _, feature in rows])
-    return FeatureSource(ArraySource(array), len(split), views_per_image(views))
+    return EpochFeatures(ArrayRows(array), views_per_image(views))
 
 
 def _keys(split: Split, views: Views | None) -> list[str]:

@@ -6,16 +6,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import keras
 import numpy as np
 
 from transfercli.data.cache.segments import Space
-from transfercli.data.dataset import Images
 from transfercli.models.forward import computing_in
 from transfercli.models.surgery import Cut
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 from transfercli.transfer.features.views import Views
 
 VERSION = 1  # of the computation of features; a new number invalidates all cached ones
@@ -63,7 +62,7 @@ class Prefix:
 DifferenceLookup = Callable[[Prefix, Callable[[], float]], float]
 
 
-def checked_prefix(cut: Cut, precision: str, images: Images, look_up: DifferenceLookup, reporter: Reporter) -> Prefix:
+def checked_prefix(cut: Cut, precision: str, images: Rows, look_up: DifferenceLookup, reporter: Reporter) -> Prefix:
     """Return the prefix in `precision`, or in float32 if the first batch's features differ by more than `TOLERANCE`."""
     prefix = Prefix(cut, precision)
     if precision == "float32":
@@ -79,23 +78,20 @@ def checked_prefix(cut: Cut, precision: str, images: Images, look_up: Difference
     return exact
 
 
-def relative_difference(prefix: Prefix, exact: Prefix, images: Images) -> float:
+def relative_difference(prefix: Prefix, exact: Prefix, images: Rows) -> float:
     """Return |features - exact| / |exact| of the first batch, in the Euclidean norm over all of its features."""
     batch = images.read(np.arange(min(BATCH, len(images))))
     expected, actual = (network(batch).astype("float64") for network in (exact, prefix))
     return float(np.linalg.norm(actual - expected)) / max(float(np.linalg.norm(expected)), 1e-30)
 
 
-class Inputs(Protocol):
-    """Input of a prefix, by row: images, or augmented views of them."""
-
-    def read(self, rows: np.ndarray) -> np.ndarray: ...
-
-
 def compute_features(
-    prefix: Prefix, inputs: Inputs, rows: np.ndarray, reporter: Reporter
+    prefix: Prefix, inputs: Rows, rows: np.ndarray, reporter: Reporter
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (row, features [*shape]) for each of `rows`; the next batch is read while one is computed."""
+    """Yield (row, features [*shape]) for each of `rows`; the next batch is read while one is computed.
+
+    inputs: images uint8 [H, W, 3], or augmented views of them.
+    """
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     with ThreadPoolExecutor(1) as reader:
         pending = [reader.submit(inputs.read, batch) for batch in batches[:1]]

@@ -14,8 +14,9 @@ import numpy as np
 
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 from transfercli.transfer.probe.logistic import Problem, cross_entropy, fit
-from transfercli.transfer.probe.row_space import Matrix, blocks, coordinates
+from transfercli.transfer.probe.row_space import blocks, coordinates
 
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-2, 7))  # 0.1 to 1000, from a strong to a weak penalty
 MIDDLE = STRENGTHS[len(STRENGTHS) // 2]
@@ -54,7 +55,7 @@ class _Candidate:
 
 
 def solve(
-    features: Matrix,
+    features: Rows,
     targets: np.ndarray,
     classes: int,
     *,
@@ -62,8 +63,9 @@ def solve(
     seed: int,
     reporter: Reporter,
 ) -> Probe:
-    """Fit a linear head to features float32 [N, D], read in parts, with targets int [N], indices into `classes` labels.
+    """Fit a linear head to pooled features.
 
+    features: N rows, float32 [D], read in parts; targets: int [N], indices into `classes` labels.
     class_weights: float [C], the weight of an image in the loss by its class; only their ratios matter.
     The strength is the least whose held-out log loss is within one standard error of the best (Breiman et al. 1984);
     if a class has a single image, it is `MIDDLE`. A class without images gets a probability below 1e-6 for any
@@ -79,7 +81,7 @@ def solve(
 
 
 def _solve(
-    features: Matrix, targets: np.ndarray, classes: int, class_weights: np.ndarray | None, seed: int, reporter: Reporter
+    features: Rows, targets: np.ndarray, classes: int, class_weights: np.ndarray | None, seed: int, reporter: Reporter
 ) -> Probe:
     present, indices = np.unique(targets, return_inverse=True)
     _check(features, present)
@@ -100,7 +102,7 @@ def _solve(
             f" accuracy {chosen.accuracy:.4f}"
         )
     theta = fit(problem, start, strength, TOLERANCE, dense=True)[:, 0]
-    kernel = np.zeros((features.shape[1], classes), np.float32)
+    kernel = np.zeros((len(space.mean), classes), np.float32)
     bias = np.full(classes, ABSENT, np.float32)
     # At the optimum the weights sum to zero over the classes. With biases that do too, the largest logit is at least 0,
     # so the constant bias of an absent class gives it a probability below 1e-6.
@@ -140,13 +142,13 @@ def stratified_folds(targets: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return fold_of
 
 
-def _check(features: Matrix, present: np.ndarray) -> None:
+def _check(features: Rows, present: np.ndarray) -> None:
     """Raise `DataError` if features are not finite, or fewer than two classes have images."""
     # Sums in float64, in which sums of float32 do not overflow.
     bad = sum(int((~np.isfinite(block.sum(1, dtype=np.float64))).sum()) for _, block in blocks(features))
     if bad:
         raise DataError(
-            f"the features of {bad} of {features.shape[0]} images are NaN or infinite",
+            f"the features of {bad} of {len(features)} images are NaN or infinite",
             "the base's weights may be damaged or of another model: use other weights, or compute.precision: float32",
         )
     if len(present) < 2:

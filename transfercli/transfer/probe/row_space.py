@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
+
+from transfercli.rows import Rows
 
 WIDE = 4  # features per image from which the reduction by eigenvectors of an N x N matrix saves time
 BLOCK = 1024  # rows or columns converted to float64 at a time
@@ -40,30 +41,26 @@ class Coordinates:
         return kernel, theta[:, -1] - self.mean @ kernel
 
 
-class Matrix(Protocol):
-    """Float32 [N, D], read some rows at a time: an array, or rows on disk."""
+def blocks(features: Rows) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield features float32 [D] as blocks [n, D] of at most `BLOCK` rows, each with its slice.
 
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
-
-
-def blocks(features: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield all rows, `BLOCK` at a time, each with its slice."""
-    for start in range(0, features.shape[0], BLOCK):
-        rows = slice(start, start + BLOCK)
-        yield rows, features[rows]
+    So memory holds no second copy of all features.
+    """
+    for start in range(0, len(features), BLOCK):
+        stop = min(start + BLOCK, len(features))
+        yield slice(start, stop), features.read(np.arange(start, stop))
 
 
-def coordinates(features: Matrix) -> Coordinates:
-    """Return coordinates of features [N, D]; they preserve distances, so an L2 penalty means the same in both.
+def coordinates(features: Rows) -> Coordinates:
+    """Return coordinates of features, N rows float32 [D]; they preserve distances, so an L2 penalty keeps its meaning.
 
     If there are many more features than images, the optimum is in the span of the images (representer theorem; Hastie
     & Tibshirani 2004, "Efficient quadratic regularization for expression arrays"). The eigenvectors of the N x N matrix
     of inner products are its axes: the solution is the same, at a cost that does not depend on D.
     """
-    count, width = features.shape
+    count = len(features)
     mean = np.sum([block.sum(0, dtype=np.float64) for _, block in blocks(features)], axis=0) / count
+    width = len(mean)
     rows = np.ones((count, width + 1), np.float32)
     total = 0.0
     for block_rows, block in blocks(features):

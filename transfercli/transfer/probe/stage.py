@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
-from transfercli.data.batching.batches import Source
 from transfercli.data.dataset import Split
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
 from transfercli.models.surgery import Cut
 from transfercli.models.tensor_names import assign_tensors, read_tensors
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 from transfercli.training.phases import Phase, PhaseSetup
 from transfercli.training.trainer import validation_metrics
 from transfercli.transfer.features.prefix import Prefix
@@ -37,7 +37,7 @@ class Builder(Protocol):
     def cut_after_base(self) -> Cut: ...
     def on_features(self, cut: Cut, views: Views | None) -> PhaseSetup: ...
     def prefix_of(self, cut: Cut) -> Prefix: ...
-    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source: ...
+    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows: ...
 
 
 def set_up_probe(builder: Builder, phase: Phase) -> PhaseSetup:
@@ -48,26 +48,11 @@ def set_up_probe(builder: Builder, phase: Phase) -> PhaseSetup:
     return replace(setup, solve=lambda: solve_head(builder, setup.batches.source, _result_reporter(builder)))
 
 
-@dataclass(frozen=True)
-class FeatureRows:
-    """Pooled features as the probe reads them: some rows at a time, so that memory holds no second copy of all."""
-
-    source: Source
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return len(self.source), self.source.read(np.arange(1)).shape[1]
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        features: np.ndarray = self.source.read(np.arange(*rows.indices(len(self.source))))
-        return features
-
-
-def solve_head(builder: Builder, features: Source, reporter: Reporter) -> None:
+def solve_head(builder: Builder, features: Rows, reporter: Reporter) -> None:
     """Solve for the best linear head on pooled features, and assign it to the classifier."""
     inputs, classifier = builder.inputs, builder.classifier
     probe = solve(
-        FeatureRows(features),
+        features,
         inputs.training.targets,
         len(classifier.labels),
         class_weights=inputs.class_weights,

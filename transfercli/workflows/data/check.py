@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.data.dataset import Images
 from transfercli.data.file_header_store import heads_of
 from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.quality import check
@@ -20,10 +19,11 @@ from transfercli.data.thumbnail_store import looks_of
 from transfercli.data.validation import Findings
 from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 from transfercli.runs.output_paths import check_folder
 from transfercli.workflows.data.label_errors import mislabelled
-from transfercli.workflows.model import find_source, labels_for
-from transfercli.workflows.train.job import read_config
+from transfercli.workflows.new_model import find_parent, labels_for
+from transfercli.workflows.train.job import load_resolved
 from transfercli.workflows.train.training_data import data_request
 
 
@@ -45,8 +45,8 @@ def check_data(request: CheckRequest, reporter: Reporter) -> tuple[dict[str, Any
     """The contract's result of `data check`, and the report it was made from. That training would refuse is in it."""
     if request.report is not None:
         check_folder(request.report, "--report")
-    config, folder = read_config(request.config, request.overrides, "finetune", request.runs)
-    examined = examine(config, folder, request.runs / config.name, reporter)
+    config = load_resolved(request.config, request.overrides, "finetune", request.runs).config
+    examined = examine(config, request.runs / config.name, reporter)
     findings = examined.findings
     usable = findings.usable if findings else []
     images = findings.ingest.images([o.entry for o in usable], [o.redo for o in usable]) if findings else None
@@ -66,16 +66,16 @@ def check_data(request: CheckRequest, reporter: Reporter) -> tuple[dict[str, Any
     return result, report
 
 
-def examine(config: ExperimentConfig, folder: Path, experiment: Path, reporter: Reporter) -> Examination:
+def examine(config: ExperimentConfig, experiment: Path, reporter: Reporter) -> Examination:
     """Everything that a training with this config would read, whether it would go on or refuse."""
     if is_keras(config.data.train):
         from transfercli.training.backend import prepare
 
         prepare(config.compute, config.seed)  # before its data sets are imported from Keras
-    return examine_dataset(data_request(config, folder, experiment), reporter)
+    return examine_dataset(data_request(config, experiment), reporter)
 
 
-def _looks(images: Images | None, findings: Findings | None, reporter: Reporter) -> Looks:
+def _looks(images: Rows | None, findings: Findings | None, reporter: Reporter) -> Looks:
     if images is None or findings is None:
         return np.zeros(0, LOOK)
     entries, geometry = [one.entry for one in findings.usable], findings.reading.geometry
@@ -103,7 +103,7 @@ def _head_refusals(config: ExperimentConfig, runs: Path, examined: Examination) 
     if examined.findings is None:
         return []
     try:
-        labels_for(config, find_source(config, runs), examined.findings.labels)
+        labels_for(config, find_parent(config, runs), examined.findings.labels)
     except DataError as error:
         return [error]
     except ArtefactError:  # the parent run is not here; that says nothing about the data

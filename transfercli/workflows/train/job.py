@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from transfercli.config.cross_checks import unpublished
 from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
-from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, check_run_id, new_run_id, read_record
+from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
 from transfercli.runs.lookup import find_unfinished
 from transfercli.runs.untrusted import check_closed
 from transfercli.workflows.command_lines import runs_option, spelled, told
-from transfercli.workflows.model import load_run_config, with_structure
+from transfercli.workflows.new_model import with_structure
+from transfercli.workflows.stored_run import StoredRun
 
 Command = Literal["pretrain", "finetune"]
 
@@ -37,7 +37,7 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class Job:
-    """One training, decided: its resolved config, the folder its paths start from, and its run folder.
+    """One training, decided: its resolved config and its run folder.
 
     loaded: the resolved config and where its keys stand, in the file of this call or in the run's own copy.
     overruled: a warning about a key that is idle, or "".
@@ -45,7 +45,6 @@ class Job:
 
     command: Command
     loaded: LoadedConfig
-    folder: Path
     run: RunFolder
     runs: Path
     spelled: str
@@ -70,7 +69,7 @@ def decide(request: TrainRequest) -> Job:
     loaded = _resolved(given, request.command, request.runs)
     _check_published(loaded)
     run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
-    job = Job(request.command, loaded, loaded.folder, run, request.runs, _spelled(request), given.overruled)
+    job = Job(request.command, loaded, run, request.runs, _spelled(request), given.overruled)
     if run.record.exists():
         check_closed(run.path)
         _check_same(job)
@@ -83,12 +82,6 @@ def _check_published(loaded: LoadedConfig) -> None:
     if model.weights == "imagenet" and (reason := unpublished(model.base)):
         with loaded.placing():
             raise ConfigError(f"model.weights: {reason}", "say where the weights come from, or use pretrain")
-
-
-def read_config(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> tuple[ExperimentConfig, Path]:
-    """The resolved config, and the folder its relative paths start from."""
-    loaded = load_resolved(path, overrides, command, runs)
-    return loaded.config, loaded.folder
 
 
 def load_resolved(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> LoadedConfig:
@@ -106,10 +99,12 @@ def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
         raise UsageError("--resume takes everything from the run", "leave --run-id out, and --set without a CONFIG")
     if run.path.is_symlink() or not run.path.name:  # `latest`, or `.` inside the run
         run = RunFolder(Path(os.path.realpath(run.path)))
-    command = read_record(run).get("workflow", request.command)
-    if command not in get_args(Command):
-        raise ArtefactError(f"{run.record} is damaged: it says {str(command)[:80]!r} for workflow", "restore the run")
-    job = Job(command, load_run_config(run), record.config_folder(run), run, run.path.parent.parent, _spelled(request))
+    stored = StoredRun(run)
+    workflow = stored.record.workflow or request.command
+    if workflow not in get_args(Command):
+        raise ArtefactError(f"{run.record} is damaged: it says {workflow[:80]!r} for workflow", "restore the run")
+    command = cast(Command, workflow)
+    job = Job(command, stored.loaded, run, run.path.parent.parent, _spelled(request))
     if request.config is not None:
         _check_same(replace(job, loaded=load_resolved(request.config, request.overrides, command, request.runs)))
     return job

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transfercli.data.cache.images import cache_root, placed
+from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import read_record
-from transfercli.workflows.model import batchnorm_trains, image_size
+from transfercli.runs.record import RunRecord
+from transfercli.workflows.structure import batchnorm_trains, geometry_of
 from transfercli.workflows.train.training_data import class_weights, relabelled, sampled_weights, tell_classes
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.batching.augment import Augment
-    from transfercli.data.batching.batches import Batches, Source
+    from transfercli.data.batching.batches import Batches
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
+    from transfercli.rows import Rows
     from transfercli.training.checkpoints import Checkpoint, Checkpoints
     from transfercli.training.phases import Phase, PhaseSetup, SetUpPhase
     from transfercli.training.progress import Plan, Progress
@@ -68,7 +68,7 @@ def set_up(
     from transfercli.transfer.dry_run import DryRunBuilder
     from transfercli.transfer.stages import PhaseBuilder
 
-    features = feature_cache(job.config, job.folder, reporter)
+    features = feature_cache(job.config, reporter)
     kind = DryRunBuilder if trial else PhaseBuilder
     builder = kind(classifier, training_for(job.config, dataset, classifier.labels, reporter), features, reporter)
     with watch("features"):  # what `auto` measures is part of what it takes, and its first step is the features'
@@ -111,7 +111,7 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> Plan:
     from transfercli.transfer.strategies import needs_measuring, phases_of
 
     config, classifier = job.config, builder.classifier
-    if job.run.record.exists() and (recorded := read_record(job.run).get("phases")):
+    if job.run.record.exists() and (recorded := RunRecord.read(job.run).phases):
         phases = recorded_phases(recorded)
     else:
         measured = measure(builder, config.transfer.budget) if needs_measuring(config) else None
@@ -128,18 +128,14 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> Plan:
     return Plan(tuple(phases), config.training, config.seed, precision, learns)
 
 
-def feature_cache(config: ExperimentConfig, folder: Path, reporter: Reporter) -> FeatureCache | None:
-    """The cache of features that a config asks for; None where it is off.
-
-    folder: the one that the relative paths of the config start from.
-    """
-    from transfercli.data.image import Geometry
+def feature_cache(config: ExperimentConfig, reporter: Reporter) -> FeatureCache | None:
+    """Return the cache of features that a config asks for, or None if it is off."""
     from transfercli.transfer.features.features import FeatureCache
 
-    compute = placed(config.compute, folder)
+    compute = config.compute
     if compute.cache == "off":
         return None
-    pixels = Geometry(*image_size(config), config.data.resize).name
+    pixels = geometry_of(config).name
     return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter)
 
 
@@ -156,7 +152,7 @@ def training_for(
     weights = class_weights(config.training.class_weights, training)
     tell_classes(training, weights, config.training.sampling, reporter)
 
-    def make_batches(source: Source, augment: Augment | None) -> Batches:
+    def make_batches(source: Rows, augment: Augment | None) -> Batches:
         kind, size = SAMPLINGS[config.training.sampling], config.data.batch_size
         return kind(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
 

@@ -17,7 +17,7 @@ from transfercli.data.manifest import read_assignments
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import splits_file
-from transfercli.workflows.model import image_size
+from transfercli.workflows.structure import image_size
 
 if TYPE_CHECKING:
     from transfercli.data.batching.batches import Batches
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 TOLD = 20  # classes whose numbers fit on a line or two
 
 
-def data_request(config: ExperimentConfig, folder: Path, experiment: Path) -> DataRequest:
+def data_request(config: ExperimentConfig, experiment: Path) -> DataRequest:
     """What a training with this config reads; `experiment` is the folder of its runs, which knows the sides so far."""
     assignments = read_assignments(splits_file(experiment))
-    return DataRequest(config.data, folder, image_size(config), config.compute, assignments, config.seed)
+    return DataRequest(config.data, image_size(config), config.compute, assignments, config.seed)
 
 
 def relabelled(split: Split, labels: tuple[str, ...]) -> Split:

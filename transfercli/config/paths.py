@@ -1,0 +1,63 @@
+"""Paths of a config: resolved once, when the config is loaded, and kept beside the text that the file gives."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+# Keys whose text is a path; data.* may also be `keras:NAME`, which no code opens as a file.
+PATH_KEYS: tuple[tuple[str, ...], ...] = (
+    ("data", "train"),
+    ("data", "validation"),
+    ("data", "test"),
+    ("model", "weights", "path"),
+    ("compute", "cache_dir"),
+)
+STORE = ("tracking", "mlflow")  # a folder or an address; an inherited one stays as it is
+
+Section = TypeVar("Section", bound="BaseModel")
+
+
+class ConfigPath(str):
+    """The text of a path in a config, and the absolute path it means; equal to the plain text.
+
+    Attributes:
+        path: absolute and normalised, but links are not followed, so relative names keep their spelling.
+        folder: the folder that the text is relative to.
+    """
+
+    path: Path
+    folder: Path
+
+    def __new__(cls, text: str, folder: Path) -> ConfigPath:
+        self = super().__new__(cls, text)
+        self.folder = folder
+        self.path = Path(os.path.normpath(folder.absolute() / Path(text).expanduser()))
+        return self
+
+
+def absolute_path(text: str) -> Path:
+    """Return the absolute path of a config's value. Plain text, from no file, starts in the working folder."""
+    return text.path if isinstance(text, ConfigPath) else ConfigPath(text, Path()).path
+
+
+def base_of(text: str) -> Path:
+    """Return the folder that a config's value is relative to."""
+    return text.folder if isinstance(text, ConfigPath) else Path()
+
+
+def resolve_paths(section: Section, folder: Path, prefix: tuple[str, ...] = ()) -> Section:
+    """Return a config, or its section at `prefix`, whose paths are `ConfigPath`s relative to `folder`."""
+    names = {key[len(prefix)] for key in (*PATH_KEYS, STORE) if key[: len(prefix)] == prefix}
+    updates: dict[str, Any] = {}
+    for name in names & section.model_fields_set:  # no default is a path
+        value = getattr(section, name)
+        if isinstance(value, str):
+            updates[name] = ConfigPath(value, folder)
+        elif hasattr(value, "model_copy"):
+            updates[name] = resolve_paths(value, folder, (*prefix, name))
+    return section.model_copy(update=updates)
