@@ -79,11 +79,11 @@ def _pass_seconds(prefix: Prefix, inputs: Rows, rows: np.ndarray, batches: int) 
 
 def repeated(features: np.ndarray, count: int) -> Rows:
     """Return `count` rows: a few features, float32 [n, *shape], repeated with noise, so that no two rows are equal."""
-    spread = np.float32(12**0.5 * features.std())
+    noise_range = np.float32(12**0.5 * features.std())
 
     def with_noise(rows: np.ndarray, _: Indices) -> np.ndarray:
         # Noise takes about as long as a read from disk, so timed steps include that time.
         noise = np.random.default_rng(0).random(rows.shape, np.float32) - np.float32(0.5)
-        return np.asarray(rows + spread * noise)
+        return np.asarray(rows + noise_range * noise)
 
     return TransformedRows(SelectedRows(ArrayRows(features), np.arange(count) % len(features)), with_noise)

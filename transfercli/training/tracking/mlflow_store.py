@@ -37,9 +37,10 @@ def check_installed() -> None:
 
 
 def store_address(text: str) -> str:
-    """Return the address of a store as MLflow takes it; relative paths start from the folder of the config.
+    """Return the address of a store as MLflow takes it.
 
-    A folder as store contains a SQLite database, `mlflow.db`, and the artefacts.
+    Relative paths of folders and SQLite files start from the folder of the config. A folder as store contains a SQLite
+    database, `mlflow.db`, and the artefacts.
     """
     if text.startswith(SQLITE):
         return SQLITE + str((base_of(text) / text.removeprefix(SQLITE)).resolve())
