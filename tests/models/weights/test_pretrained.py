@@ -138,7 +138,7 @@ def test_files_that_are_something_else_are_refused(name: str, base, tmp_path: Pa
         (ProcessResult(-9, ""), OutOfSpaceError),
         (ProcessResult(1, "IoError: No space left on device"), OutOfSpaceError),
         (ProcessResult(-24, ""), ArtefactError),  # SIGXCPU: it was the file that asked for too much
-        (ProcessResult(1, "a link to somewhere else\n"), ArtefactError),
+        (ProcessResult(1, "a link to another object or file\n"), ArtefactError),
     ],
 )
 def test_a_reader_without_room_is_told_from_a_file_that_is_refused(

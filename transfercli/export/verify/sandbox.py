@@ -126,10 +126,10 @@ def _serve(name: str, path: Path) -> None:
 
 
 def _load_and_predict(name: str, path: Path, output: IO[bytes]) -> None:
-    from transfercli.training.backend import chatter_hidden
+    from transfercli.training.backend import startup_messages_hidden
 
     try:
-        with chatter_hidden():
+        with startup_messages_hidden():
             artefact = FORMATS[name].read(path)
     except ArtefactError as error:
         _write_line(output, error=error.message, hint=error.hint)

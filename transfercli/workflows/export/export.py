@@ -56,7 +56,7 @@ def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
     split = run.split("validation")
     samples = quantiser_samples(run) if call.quantize == "int8" else None
     classifier, trust = run.classifier, run.trust
-    from transfercli.models.inference_model import deployed
+    from transfercli.models.inference_model import build_inference_model
 
     origin = {
         "run": run.label,
@@ -66,7 +66,7 @@ def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
     spec = ExportSpec(run.labels, image_size(config), config.data.resize, trust.temperature, trust.confidence, origin)
     try:
         artefacts = export_formats(
-            deployed(classifier, trust.temperature),
+            build_inference_model(classifier, trust.temperature),
             spec,
             reference(run, split),
             ExportRequest(formats, out, call.quantize, call.max_drop, samples),

@@ -62,11 +62,11 @@ def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
 
 def _weights(config: ExperimentConfig, runs: Path) -> str:
     from transfercli.io.checksum import file_sha256
-    from transfercli.models.weights.files import verified
+    from transfercli.models.weights.files import verified_weight_file
 
     weights = config.model.weights
     if isinstance(weights, FileWeights):
-        return weights.sha256 or file_sha256(verified(weights))
+        return weights.sha256 or file_sha256(verified_weight_file(weights))
     parent = find_parent(config, runs)
     return parent.run.label if parent.run else str(weights)
 

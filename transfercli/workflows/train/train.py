@@ -77,7 +77,7 @@ def train_job(job: Job, reporter: Reporter, *, dataset: Dataset | None = None, t
         if columns:
             write_columns(job.run.slices, columns, sliced)
         with record.status_kept(job.run), tracked(job, setup, reporter):
-            draw_batch(job.run.batch, setup.stages.whole().batches, labels, grey=job.config.data.channels == 1)
+            draw_batch(job.run.batch, setup.builder.on_images().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
                 train_epochs(job, setup, reporter)
             return finish(job, setup, watch)
@@ -160,14 +160,14 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> Result:
 def estimate(setup: Setup) -> Result:
     """`--dry-run`: what each phase will cost, from timed steps; no run is begun."""
     from transfercli.training.estimate import peak_memory, phase_costs
-    from transfercli.transfer.dry_run import TrialStages
+    from transfercli.transfer.dry_run import DryRunBuilder
 
-    stages = setup.stages
-    assert isinstance(stages, TrialStages)
+    builder = setup.builder
+    assert isinstance(builder, DryRunBuilder)
     trained = phase_costs(setup.trainer)
     costs = [
         {**cost.as_json(), "features": round(features.seconds, 1), "cache_bytes": features.bytes}
-        for cost, features in zip(trained, stages.costs, strict=False)
+        for cost, features in zip(trained, builder.costs, strict=False)
     ]
     return {
         "run": None,
