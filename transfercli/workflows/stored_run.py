@@ -18,7 +18,7 @@ from transfercli.evaluation.confidence.trust import Trust, read_trust
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, has_checkpoint
-from transfercli.runs.lookup import find_named
+from transfercli.runs.lookup import find_run_and_warn
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.command_lines import spelled
 from transfercli.workflows.structure import geometry_of
@@ -44,7 +44,7 @@ class StoredRun:
     @classmethod
     def find(cls, text: str, runs: Path, reporter: Reporter) -> StoredRun:
         """Return the run that a user's RUN names; warn if an experiment's champion is another run."""
-        return cls(find_named(text, runs, reporter), reporter)
+        return cls(find_run_and_warn(text, runs, reporter), reporter)
 
     @property
     def label(self) -> str:

@@ -20,7 +20,7 @@ from transfercli.data.validation import Findings
 from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
-from transfercli.runs.output_paths import check_folder
+from transfercli.runs.output_paths import check_output_folder
 from transfercli.workflows.data.label_errors import mislabelled
 from transfercli.workflows.new_model import find_parent, labels_for
 from transfercli.workflows.train.job import load_resolved
@@ -44,7 +44,7 @@ class CheckRequest:
 def check_data(request: CheckRequest, reporter: Reporter) -> tuple[dict[str, Any], check.Report]:
     """The contract's result of `data check`, and the report it was made from. That training would refuse is in it."""
     if request.report is not None:
-        check_folder(request.report, "--report")
+        check_output_folder(request.report, "--report")
     config = load_resolved(request.config, request.overrides, "finetune", request.runs).config
     examined = examine(config, request.runs / config.name, reporter)
     findings = examined.findings

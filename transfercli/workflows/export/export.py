@@ -70,7 +70,7 @@ def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
             spec,
             reference(run, split),
             ExportRequest(formats, out, call.quantize, call.max_drop, samples),
-            {"created": record.now(), "versions": versions()},
+            {"created": record.utc_now(), "versions": versions()},
             reporter,
         )
     except ExportRejected as rejected:

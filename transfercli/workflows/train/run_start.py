@@ -60,7 +60,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, reporter: Reporter) -
     facts = {
         "workflow": job.command,
         "command": job.spelled,
-        "config_folder": record.relative_folder(job.run, job.loaded.folder),
+        "config_folder": record.relative_config_folder(job.run, job.loaded.folder),
         "parent": parent.run.label if parent.run else None,
         "seed": job.config.seed,
         "git_commit": record.git_commit(job.loaded.folder),
@@ -97,7 +97,7 @@ def _stopped(job: Job, signum: int) -> Interrupted:
     if not job.run.record.exists():
         return Interrupted(signum, "stopped before training began; images read so far stay in the cache", AGAIN)
     if status_of(job.run) == "running":
-        record.interrupted(job.run)
+        record.mark_interrupted(job.run)
     return Interrupted(signum, f"stopped; {job.run.label} {_kept(job)}", job.resume_line)
 
 
