@@ -74,7 +74,7 @@ class DataConfig(Section):
         " CSV/JSONL file with the columns path,label[,split], or keras:NAME"
     )
     validation: SplitSource = Field(
-        0.15, description="a folder or file, or the fraction of the training images set aside"
+        0.15, description="validation images: a folder or file, or the fraction of the training images to set aside"
     )
     test: SplitSource | None = Field(
         0.15, description="test images: a folder or file, a fraction of the training images, or null for none"
