@@ -133,9 +133,9 @@ class StoredRun:
 
     def logits(self, split: Split, stage: str = "evaluate", reporter: Reporter | None = None) -> np.ndarray:
         """Return logits of the whole model in float32: [N, C], or [N, 1] of a sigmoid head."""
+        model, batch_size = self.classifier.model, self.config.data.batch_size  # first: sets the backend up
         from transfercli.models.forward import forward
 
-        model, batch_size = self.classifier.model, self.config.data.batch_size
         return forward(model, split.images, batch_size, reporter or self.reporter, stage)
 
     def calibrate(self, logits: np.ndarray) -> np.ndarray:

@@ -23,11 +23,12 @@ class Sight:
     """
 
     def __init__(self, run: StoredRun) -> None:
+        classifier = run.classifier  # sets the backend up, so it comes before every import of Keras
         from transfercli.models.surgery import cut_after_base
         from transfercli.transfer.features.prefix import Prefix
 
         self.run, self.reporter = run, run.reporter
-        self.cut = cut_after_base(run.classifier)
+        self.cut = cut_after_base(classifier)
         self.prefix = Prefix(self.cut, "float32")
         self.cache = feature_cache(run.config, run.reporter)
 

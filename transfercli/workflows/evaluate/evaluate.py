@@ -45,6 +45,7 @@ def evaluate_split(
     run: StoredRun, split: Split, gates: Sequence[Gate], request: EvaluateRequest, reporter: Reporter
 ) -> tuple[Evaluation, Predictions]:
     """Predict, measure and write the files; the targets of the split are indices of the run's labels."""
+    classifier = run.classifier  # sets the backend up, so it comes before every import of Keras
     from transfercli.evaluation.confidence.trust import confidence_metrics
     from transfercli.evaluation.explain.attribution import explain
     from transfercli.evaluation.predictions import Predictions
@@ -70,7 +71,7 @@ def evaluate_split(
         known=known,
         **beside(run, split, predictions, request),
     )
-    why = explain(run.classifier, predictions, split.images.read, config.data.batch_size, reporter)
+    why = explain(classifier, predictions, split.images.read, config.data.batch_size, reporter)
     context = replace(report_context(run, split, request), explained=why)
     place = evaluation_folder(run.folder, request)
     write_evaluation(place, evaluation, predictions, context)
