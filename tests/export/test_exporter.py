@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transfercli.errors import ArtefactError, GateError, RoomError, UsageError
+from transfercli.errors import ArtefactError, GateError, OutOfSpaceError, UsageError
 from transfercli.export import exporter
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
 from transfercli.export.formats.embedded_spec import labels_text
@@ -209,10 +209,10 @@ def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, dig
 @pytest.mark.parametrize(
     "code, error",
     [
-        ("raise MemoryError", RoomError),
-        ("raise OSError(28, os.strerror(28))", RoomError),
-        ("sys.exit('terminate called after throwing an instance of std::bad_alloc')", RoomError),
-        ("os.kill(os.getpid(), 9)", RoomError),
+        ("raise MemoryError", OutOfSpaceError),
+        ("raise OSError(28, os.strerror(28))", OutOfSpaceError),
+        ("sys.exit('terminate called after throwing an instance of std::bad_alloc')", OutOfSpaceError),
+        ("os.kill(os.getpid(), 9)", OutOfSpaceError),
         ("sys.exit('no such operation')", ArtefactError),
     ],
 )

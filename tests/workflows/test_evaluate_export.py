@@ -90,7 +90,7 @@ def test_other_images_that_are_not_there_are_looked_for_where_the_command_is_typ
     world, _, _ = run
     with pytest.raises(DataError, match=f"--data: '{name}' does not exist") as caught:
         evaluate_run(EvaluateRequest("digits-source", world.runs, data=Path(name)), Reporter())
-    assert "the folder it is typed in" in str(caught.value.hint)
+    assert "the current folder" in str(caught.value.hint)
 
 
 def test_a_damaged_checkpoint_is_not_evaluated(run, tmp_path: Path) -> None:

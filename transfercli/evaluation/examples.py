@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.quality.confident_learning import suspects
+from transfercli.data.quality.confident_learning import find_suspects
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.paired import disagreements
 
@@ -114,7 +114,7 @@ class LabelError:
 
 def likely_label_errors(predictions: Predictions) -> tuple[list[LabelError], int]:
     """Return the first likely label errors by confident learning, the surest first, and the number of all."""
-    rows, guesses = suspects(predictions.probabilities, predictions.targets)
+    rows, guesses = find_suspects(predictions.probabilities, predictions.targets)
     cases = cases_at(predictions, rows)
     errors = [LabelError(case, predictions.labels[guess]) for case, guess in zip(cases, guesses, strict=False)]
     return errors, len(rows)

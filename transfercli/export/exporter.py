@@ -109,7 +109,7 @@ def export_formats(
 def check_output_folders(out: Path, formats: tuple[str, ...]) -> None:
     """Raise `UsageError` if an output folder holds anything but an earlier export, which a new one may replace."""
     for folder in (out / name for name in formats):
-        with atomic.room_errors(folder):
+        with atomic.write_errors(folder):
             if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
                 raise UsageError(f"{folder} is a file or a link, not a folder", "name another --out, or move it away")
             if folder.is_dir() and any(folder.iterdir()) and not (folder / EXPORTED).exists():

@@ -64,12 +64,14 @@ def inside(heat: np.ndarray, corner: np.ndarray) -> float:
 
 
 def test_grad_cam_and_occlusion_light_up_where_the_patch_is(trained, seen) -> None:
-    from transfercli.models.grad_cam_cut import last_map
+    from transfercli.models.grad_cam_cut import cut_for_grad_cam
 
     predictions, images, corners = seen
     patched = np.flatnonzero((predictions.targets == 1) & (predictions.predicted == 1))
     assert len(patched) >= 15
-    heats = attribution.grad_cam(*last_map(trained).with_gradient(images[patched], predictions.targets[patched]))
+    heats = attribution.grad_cam(
+        *cut_for_grad_cam(trained).with_gradient(images[patched], predictions.targets[patched])
+    )
     assert np.median([inside(heat, corners[n]) for heat, n in zip(heats, patched, strict=True)]) > 2
     covered = [attribution.occlusion_drops(trained, images[n], 1, 16, Reporter()) for n in patched[:6]]
     spread = [attribution.occlusion_map(drops, (SIDE, SIDE)) for drops in covered]
@@ -100,7 +102,7 @@ def test_what_it_costs_is_bounded_by_the_split(monkeypatch: pytest.MonkeyPatch) 
         passed.append(attribution.STEPS**2 + 1)
         return np.zeros((attribution.STEPS, attribution.STEPS), np.float32)
 
-    monkeypatch.setattr(attribution, "last_map", lambda _: Cut())
+    monkeypatch.setattr(attribution, "cut_for_grad_cam", lambda _: Cut())
     monkeypatch.setattr(attribution, "occlusion_drops", drops)
     draw = np.random.default_rng(0)
     for count, most in ((10, 24), (500, 50), (1000, 100)):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from transfercli.data.quality.check import Mislabelled, Problem, Report, Seen, Suspect
+from transfercli.data.quality.check import CheckedImage, Mislabelled, Problem, Report, Suspect
 from transfercli.errors import UsageError
 from transfercli.evaluation.report.contact_sheets import GAP, TILE, contact_sheet, evenly_spaced
 from transfercli.evaluation.report.data_page import csv_cell, sheet_name, write_page
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 
 def report_of(labels: Sequence[str], **more: object) -> Report:
-    seen = [Seen(f"{label}/{n}", label, "train", str(n), 8, 8) for n, label in enumerate(labels)]
+    seen = [CheckedImage(f"{label}/{n}", label, "train", str(n), 8, 8) for n, label in enumerate(labels)]
     names = sorted(set(labels))
     counts = {label: {"train": list(labels).count(label)} for label in names}
     parts = {"problems": (), "duplicates": (), "near": ()} | more
@@ -65,7 +65,7 @@ def report_of(labels: Sequence[str], **more: object) -> Report:
 
 
 def written(folder: Path, report: Report) -> tuple[Page, list[list[str]]]:
-    write_page(folder, report, Digits(len(report.seen)), "digits", Reporter())
+    write_page(folder, report, Digits(len(report.images)), "digits", Reporter())
     with (folder / "problems.csv").open(encoding="utf-8", newline="") as file:
         return Page((folder / "index.html").read_text("utf-8")), list(csv.reader(file))
 
@@ -101,7 +101,7 @@ def test_the_likely_mislabelled_are_shown_with_both_names_and_listed_uncut(tmp_p
 
 
 def test_why_nobody_looked_for_mislabelled_images_is_told_without_absolute_paths(tmp_path: Path) -> None:
-    page, _ = written(tmp_path, report_of(["cat"], mislabelled=Mislabelled(why_not="no run 'c' under /home/ann/runs")))
+    page, _ = written(tmp_path, report_of(["cat"], mislabelled=Mislabelled(note="no run 'c' under /home/ann/runs")))
     assert "Not checked: no run 'c' under …/runs." in page.text
 
 

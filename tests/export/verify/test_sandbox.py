@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from transfercli.errors import ArtefactError, RoomError
+from transfercli.errors import ArtefactError, OutOfSpaceError
 from transfercli.export.formats.readers import Artefact
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.verify import sandbox
@@ -34,7 +34,7 @@ def test_an_artefact_answers_from_another_process_which_ends_with_it(exported: A
     assert process.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("code, error", [(3, ArtefactError), (-9, RoomError)])
+@pytest.mark.parametrize("code, error", [(3, ArtefactError), (-9, OutOfSpaceError)])
 def test_a_runtime_that_ends_is_told(code: int, error: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = f"os.kill(os.getpid(), {-code})" if code < 0 else f"sys.exit({code})"
     program = tmp_path / "python"
@@ -82,7 +82,7 @@ def test_want_of_memory_is_told_from_a_damaged_file(
 
     monkeypatch.setattr(_Child, "__init__", lambda *_: None)
     monkeypatch.setattr(_Child, "greeting", lambda _: said[0])
-    with pytest.raises(RoomError if full else ArtefactError):
+    with pytest.raises(OutOfSpaceError if full else ArtefactError):
         read_sandboxed("keras", Path("model.keras"))
 
 

@@ -13,7 +13,7 @@ from transfercli.evaluation.explain.heatmaps import Explanation, normalised, res
 from transfercli.evaluation.predictions import Predictions
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
-from transfercli.models.grad_cam_cut import LastMap, last_map
+from transfercli.models.grad_cam_cut import GradCamCut, cut_for_grad_cam
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows, Indices, Rows, SelectedRows, TransformedRows
 
@@ -44,7 +44,7 @@ def explain(
     occluded = occluded[: min(MOST_OCCLUDED, int(budget / 2 / cost))]
     if not chosen:
         return {}
-    explanations = _grad_cam_explanations(last_map(classifier), predictions, read, chosen, reporter)
+    explanations = _grad_cam_explanations(cut_for_grad_cam(classifier), predictions, read, chosen, reporter)
     for index in occluded:
         if index in explanations:
             image, heat = read(np.array([index]))[0], explanations[index].heat
@@ -54,7 +54,7 @@ def explain(
 
 
 def _grad_cam_explanations(
-    cut: LastMap, predictions: Predictions, read: Reader, chosen: Sequence[int], reporter: Reporter
+    cut: GradCamCut, predictions: Predictions, read: Reader, chosen: Sequence[int], reporter: Reporter
 ) -> dict[int, Explanation]:
     explanations: dict[int, Explanation] = {}
     for start in range(0, len(chosen), AT_ONCE):

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.quality.check import Pair, Report, Seen, Suspect, sizes
+from transfercli.data.quality.check import CheckedImage, Pair, Report, Suspect, sizes
 from transfercli.evaluation.report.contact_sheets import contact_sheet, encode_jpeg, encode_png, evenly_spaced
 from transfercli.evaluation.report.html import jinja_environment
 from transfercli.evaluation.report.plots import clipped
 from transfercli.evaluation.report.thumbnails import data_url, image_data_url
-from transfercli.io.atomic import room_errors, write_bytes, write_text
+from transfercli.io.atomic import write_bytes, write_errors, write_text
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
@@ -34,10 +34,10 @@ def write_page(folder: Path, report: Report, images: Rows | None, title: str, re
     """Write all files into `folder`, replacing those of an earlier check, and return the path of the page.
 
     Args:
-        images: those of `report.seen`, in the same order; None if no image could be read.
+        images: those of `report.images`, in the same order; None if no image could be read.
         title: the experiment's name.
     """
-    with room_errors(folder):
+    with write_errors(folder):
         (folder / SHEETS).mkdir(parents=True, exist_ok=True)
         for old in (folder / SHEETS).glob("[0-9][0-9][0-9][0-9]*.png"):
             old.unlink()
@@ -51,11 +51,11 @@ def write_page(folder: Path, report: Report, images: Rows | None, title: str, re
             report=report,
             classes=report.classes(),
             splits=report.splits(),
-            sizes=sizes(report.seen),
+            sizes=sizes(report.images),
             imbalance=report.imbalance(),
             refusals=list(zip(report.refusals, report.hints, strict=True)),
             problems=report.problems[:ROWS],
-            unusual=[report.seen[row] for row in report.unusual[:ROWS]],
+            unusual=[report.images[row] for row in report.unusual[:ROWS]],
             galleries=_galleries(report, images) if images is not None else [],
             doubtful=_doubtful(report, images) if images is not None else [],
             sheets=sheets,
@@ -82,13 +82,13 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
         yield "problem", problem.path, "", f"{problem.problem} ({'used' if problem.used else 'left out'})"
     for kind, pairs in (("duplicate", report.duplicates), ("near duplicate", report.near)):
         for pair in pairs:
-            yield kind, *(report.seen[row].path for row in pair), _differences(report, pair)
+            yield kind, *(report.images[row].path for row in pair), _differences(report, pair)
     for suspect in report.mislabelled.suspects:
-        image = report.seen[suspect.row]
+        image = report.images[suspect.row]
         detail = f"labelled {image.label}; {suspect.confidence:.1%} sure"
         yield "likely mislabelled", image.path, suspect.suggested, detail
     for row in report.unusual:
-        image = report.seen[row]
+        image = report.images[row]
         yield "unusual size", image.path, "", f"{image.width}x{image.height}"
     for split, labels in report.missing.items():
         for label in labels:
@@ -98,19 +98,19 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
 def _differences(report: Report, pair: Pair) -> str:
     """Return the harm that a pair of duplicates does: other labels, across splits, or ""."""
     labels = ["other labels"] if report.across_labels([pair]) else []
-    return "; ".join([*labels, *(["across splits"] if report.across_sides([pair]) else [])])
+    return "; ".join([*labels, *(["across splits"] if report.across_splits([pair]) else [])])
 
 
 def _galleries(report: Report, images: Rows) -> list[dict[str, Any]]:
     """Return the galleries of exact and near duplicates, harmful pairs first."""
     galleries = []
     for title, pairs in (("The same pixels", report.duplicates), ("Nearly the same", report.near)):
-        harmful = [*report.across_labels(pairs), *report.across_sides(pairs)]
+        harmful = [*report.across_labels(pairs), *report.across_splits(pairs)]
         ordered = list(dict.fromkeys([*harmful, *pairs]))
         if ordered:
             shown = [
                 {
-                    "images": [(report.seen[row], _picture(images, row)) for row in pair],
+                    "images": [(report.images[row], _picture(images, row)) for row in pair],
                     "why": _differences(report, pair),
                 }
                 for pair in ordered[:PAIRS]
@@ -119,10 +119,10 @@ def _galleries(report: Report, images: Rows) -> list[dict[str, Any]]:
     return galleries
 
 
-def _doubtful(report: Report, images: Rows) -> list[tuple[Suspect, Seen, str]]:
+def _doubtful(report: Report, images: Rows) -> list[tuple[Suspect, CheckedImage, str]]:
     """Return the likely mislabelled images to show, each with its picture."""
     shown = report.mislabelled.suspects[:SUSPECTS]
-    return [(suspect, report.seen[suspect.row], _picture(images, suspect.row)) for suspect in shown]
+    return [(suspect, report.images[suspect.row], _picture(images, suspect.row)) for suspect in shown]
 
 
 def _picture(images: Rows, row: int) -> str:
@@ -130,7 +130,7 @@ def _picture(images: Rows, row: int) -> str:
 
 
 def _write_sheets(folder: Path, report: Report, images: Rows, reporter: Reporter) -> list[dict[str, Any]]:
-    labels = np.array([image.label for image in report.seen], dtype=object)
+    labels = np.array([image.label for image in report.images], dtype=object)
     sheets = []
     for number, label in enumerate(report.labels):
         rows = np.flatnonzero(labels == label)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from transfercli.errors import ArtefactError
 from transfercli.export.spec import ExportSpec
-from transfercli.io.bounded import RESTORE
+from transfercli.io.bounded import RESTORE_HINT
 from transfercli.runs.untrusted import problem_of
 
 T = TypeVar("T")
@@ -189,4 +189,4 @@ def validated(kind: type[T], value: Any, path: Path) -> T:
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        raise ArtefactError(f"{path} is damaged: {problem_of(error)}", RESTORE) from None
+        raise ArtefactError(f"{path} is damaged: {problem_of(error)}", RESTORE_HINT) from None

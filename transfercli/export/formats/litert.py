@@ -16,7 +16,7 @@ from transfercli.export.formats.embedded_spec import attach_spec, read_attached_
 from transfercli.export.spec import WriteJob
 from transfercli.export.tf_graph.traced import require_tensorflow, write_bare_saved_model
 from transfercli.io.cores import usable_cores
-from transfercli.training.backend import chatter_hidden
+from transfercli.training.backend import startup_messages_hidden
 
 SMALL_SHARE = 0.05  # dense layers with less than this share of the weights stay in float32 in an int8 model
 
@@ -31,7 +31,7 @@ def write_litert(job: WriteJob) -> None:
             write_bare_saved_model(job.predictor, Path(scratch, "model")), ["serve"]
         )
         converter.exclude_conversion_metadata = True  # it contains the time of the conversion
-        with chatter_hidden():
+        with startup_messages_hidden():
             content = _CONVERTERS[job.quantize](converter, job)
     job.path.write_bytes(content)
     attach_spec(job.path, job.spec)

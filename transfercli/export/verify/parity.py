@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.errors import ArtefactError, RoomError
+from transfercli.errors import ArtefactError, OutOfSpaceError
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import ExportSpec
 from transfercli.io.subprocesses import run_python
@@ -63,7 +63,7 @@ def run_in_child(
     """Load `artefact` (a file or folder of format `name`) in a new process and return its outputs for `inputs`.
 
     Raises `ArtefactError` if the child fails, with the last line of its output, or takes longer than `timeout` seconds,
-    and `RoomError` if it has too little memory or disk space.
+    and `OutOfSpaceError` if it has too little memory or disk space.
     """
     with tempfile.TemporaryDirectory(prefix="transfercli-verify-") as scratch:
         request, response = Path(scratch, "request.npz"), Path(scratch, "response.npz")
@@ -114,8 +114,8 @@ def _run_child(name: str, arguments: list[str | Path], scratch: Path, reporter: 
             "check the load of the machine and run the same command again",
         ) from None
     reporter.progress(task, 1, 1, "artefacts")
-    if ended.had_no_room:
-        raise RoomError(
+    if ended.ran_out_of_space:
+        raise OutOfSpaceError(
             f"{name}: there was not enough memory or disk space to load and run the exported artefact",
             "free some and run the same command again; the run itself is not affected",
         )

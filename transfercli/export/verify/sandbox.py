@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 import transfercli
-from transfercli.errors import ArtefactError, RoomError, died_of_no_room, no_room
+from transfercli.errors import ArtefactError, OutOfSpaceError, child_ran_out_of_space, is_out_of_space
 from transfercli.export.formats.readers import Artefact
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import MAX_CLASSES, card_text, parse_card
@@ -34,12 +34,12 @@ def read_sandboxed(name: str, path: Path) -> Artefact:
     """Load the artefact `path` of format `name` in a child process; the result takes tensors only.
 
     The process ends when the result is no longer referenced. Raises `ArtefactError` with the runtime's message if the
-    artefact cannot be loaded, and `RoomError` if there is too little memory.
+    artefact cannot be loaded, and `OutOfSpaceError` if there is too little memory.
     """
     child = _Child(name, path)
     greeting = child.greeting()
     if "error" in greeting:
-        raise (RoomError if greeting.get("no_room") else ArtefactError)(greeting["error"], greeting["hint"])
+        raise (OutOfSpaceError if greeting.get("no_room") else ArtefactError)(greeting["error"], greeting["hint"])
     card, labels = greeting["card"], greeting["labels"]
     return Artefact(
         child.predict, labels=tuple(labels) if labels else None, spec=parse_card(card) if card is not None else None
@@ -85,16 +85,16 @@ class _Child:
             raise self._exit_error() from None
         return np.frombuffer(content, np.float32).reshape(count, classes)
 
-    def _exit_error(self) -> ArtefactError | RoomError:
+    def _exit_error(self) -> ArtefactError | OutOfSpaceError:
         """End the process, and return the error for its exit status."""
         try:
             code: int | None = self.process.wait(_EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             code = None
         self.end()
-        if code is not None and died_of_no_room(code, ""):
+        if code is not None and child_ran_out_of_space(code, ""):
             message = f"there was not enough memory to load {self.path.name} and run it"
-            return RoomError(message, "free some and run the same command again")
+            return OutOfSpaceError(message, "free some and run the same command again")
         return ArtefactError(
             f"the runtime of {self.path.name} ended unexpectedly (exit status {code})", "export the run again"
         )
@@ -126,16 +126,16 @@ def _serve(name: str, path: Path) -> None:
 
 
 def _load_and_predict(name: str, path: Path, output: IO[bytes]) -> None:
-    from transfercli.training.backend import chatter_hidden
+    from transfercli.training.backend import startup_messages_hidden
 
     try:
-        with chatter_hidden():
+        with startup_messages_hidden():
             artefact = FORMATS[name].read(path)
     except ArtefactError as error:
         _write_line(output, error=error.message, hint=error.hint)
         return
     except Exception as error:  # every runtime has its own exception for a damaged file
-        full = no_room(error)
+        full = is_out_of_space(error)
         hint = "free some memory and run the same command again" if full else "export the run again"
         _write_line(output, error=f"{path} cannot be loaded: {_first_line(error)}", hint=hint, no_room=full)
         return

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transfercli.reporting import Reporter
-from transfercli.runs.output_paths import check_file
+from transfercli.runs.output_paths import check_output_file
 from transfercli.text import first_of
 from transfercli.workflows.compare.comparison import CompareRequest, Held
 from transfercli.workflows.compare.page import write_comparison_page
@@ -30,7 +30,7 @@ def compare_runs(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     in common, and `UsageError` before any work where the report cannot be written.
     """
     if request.report is not None:
-        check_file(request.report, "--report")
+        check_output_file(request.report, "--report")
     found = [StoredRun.find(name, request.runs, reporter) for name in request.names]
     said = [_predictions(run, request, reporter) for run in found]
     held = [

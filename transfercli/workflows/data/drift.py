@@ -136,7 +136,7 @@ def _recorded(run: StoredRun, side: str) -> Split:
     root, wanted = run.config.data.train, [one for one in run.images if one.split == side and not one.problem]
     if not keras_datasets.is_keras(root):
         base = base_folder(root)
-        there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as must_exist
+        there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as check_exists
         if len(there) < len(wanted):
             run.reporter.warning(
                 f"{len(wanted) - len(there)} of the run's {counted(len(wanted), f'{side} image')} are gone"

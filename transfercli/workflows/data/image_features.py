@@ -23,11 +23,11 @@ class Sight:
     """
 
     def __init__(self, run: StoredRun) -> None:
-        from transfercli.models.surgery import whole_base
+        from transfercli.models.surgery import cut_after_base
         from transfercli.transfer.features.prefix import Prefix
 
         self.run, self.reporter = run, run.reporter
-        self.cut = whole_base(run.classifier)
+        self.cut = cut_after_base(run.classifier)
         self.prefix = Prefix(self.cut, "float32")
         self.cache = feature_cache(run.config, run.reporter)
 
@@ -53,9 +53,9 @@ class Sight:
         return features_of(split, self.prefix, self.cache, self.reporter, self._give_up)
 
     def _averaged(self, pooled: Rows) -> np.ndarray:
-        from transfercli.models.pooled import averaged
+        from transfercli.models.pooled import channel_means
 
-        return averaged(self.run.classifier, pooled.read(np.arange(len(pooled))))
+        return channel_means(self.run.classifier, pooled.read(np.arange(len(pooled))))
 
     def _give_up(self, trouble: str) -> None:
         self.reporter.warning(f"{trouble}; features stay in memory")

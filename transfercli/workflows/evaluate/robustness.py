@@ -35,7 +35,7 @@ def corrupted(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any
     """As `score.corruption_summary` gives it: one pass for each corruption and severity."""
     from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
     from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
-    from transfercli.workflows.stored_run import image_size
+    from transfercli.workflows.structure import image_size
 
     seed, size = run.config.seed, image_size(run.config)
     tried = [(row, severity) for row in CORRUPTIONS.values() for severity in SEVERITIES]

@@ -18,7 +18,8 @@ from transfercli.rows import ArrayRows
 from transfercli.runs import record
 from transfercli.runs.environment import versions
 from transfercli.workflows.export.card import write_card
-from transfercli.workflows.stored_run import StoredRun, image_size
+from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.structure import image_size
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
@@ -55,7 +56,7 @@ def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
     split = run.split("validation")
     samples = quantiser_samples(run) if call.quantize == "int8" else None
     classifier, trust = run.classifier, run.trust
-    from transfercli.models.inference_model import deployed
+    from transfercli.models.inference_model import build_inference_model
 
     origin = {
         "run": run.label,
@@ -65,11 +66,11 @@ def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
     spec = ExportSpec(run.labels, image_size(config), config.data.resize, trust.temperature, trust.confidence, origin)
     try:
         artefacts = export_formats(
-            deployed(classifier, trust.temperature),
+            build_inference_model(classifier, trust.temperature),
             spec,
             reference(run, split),
             ExportRequest(formats, out, call.quantize, call.max_drop, samples),
-            {"created": record.now(), "versions": versions()},
+            {"created": record.utc_now(), "versions": versions()},
             reporter,
         )
     except ExportRejected as rejected:
