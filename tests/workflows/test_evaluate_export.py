@@ -74,7 +74,7 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
     result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "mixed"), Warned())
     assert result["known"] == {"train": 5, "validation": 3}
     page = " ".join((folder / "evaluation" / "test-mixed" / "report.html").read_text().split())
-    assert "<b>test</b> split, which are those of <b>mixed</b>, 5 classes" in page
+    assert "<b>test</b> split, from <b>mixed</b>, 5 classes" in page
     assert "The run trained on 5 of these images</b>: the metrics are too optimistic." in page
     assert said == [
         "the run trained on 5 of these 12 images: the metrics are too optimistic",

@@ -84,7 +84,7 @@ def test_data_cost_and_lineage_are_those_of_the_run(carded: Any) -> None:
     assert f"train {record['seconds']['train']:.1f} s" in text
     assert f"    {record['command']}\n" in text
     assert f"1. {run.label} (pretrain, small\\_cnn)" in text
-    assert "The first began with random weights." in text
+    assert "The initial weights of the last one are random weights." in text
     assert "license: unknown" in text
     confidence = json.loads(run.calibration.read_text())["confidence"]
     assert f"Abstain below a confidence of **{confidence:.4f}**" in text
@@ -103,8 +103,8 @@ def test_both_artefacts_are_there_with_lines_that_load_them(carded: Any, monkeyp
     image = next((world.samples / "digits-source" / "test" / "3").iterdir())
     for block in blocks:
         exec(block, names)
-        if "answer" in names:
-            assert names["answer"](names["pixels"](image)).shape == (1, 5)
+        if "predict" in names:
+            assert names["predict"](names["pixels"](image)).shape == (1, 5)
 
 
 def test_nothing_tells_of_the_machine(carded: Any) -> None:
