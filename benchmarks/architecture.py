@@ -1,7 +1,9 @@
-"""Figures of the source tree that the architecture promises: python -m benchmarks.architecture
+"""Architecture rules of the source tree, with the number of violations.
 
-Each function returns the exceptions from one rule, so an empty list means that the rule holds. They are asserted in
-`tests/test_architecture.py`; this script prints their number, and the largest value for each limit.
+Usage: python -m benchmarks.architecture
+
+Each function returns the violations of one rule, so an empty list means that the rule holds. The tests in
+`tests/test_architecture.py` assert them; this script prints their number, and the largest value for each limit.
 """
 
 from __future__ import annotations
@@ -12,14 +14,14 @@ from collections.abc import Iterator
 
 from tests.source_tree import MODULES, PACKAGE, imported, tree_of
 
-MOST_MODULES = 20  # in a folder
-MOST_LINES = 60  # of a function
-MOST_PARAMETERS = 8  # of a function outside the command line
-OPENINGS = ("What", "Which", "Whether", "Who", "Where", "How", "Why", "When")
+MAX_MODULES = 20  # in a folder
+MAX_LINES = 60  # of a function
+MAX_PARAMETERS = 8  # of a function outside of the command line
+QUESTION_WORDS = ("What", "Which", "Whether", "Who", "Where", "How", "Why", "When")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-# Imports between the sub-packages of one room; all others are refused, and there are no circles.
-SIBLINGS = {
+# Allowed imports between the sub-packages of one package; all others are violations.
+ALLOWED_SIBLING_IMPORTS = {
     "cli": {"commands": {"ui"}},
     "data": {},
     "evaluation": {
@@ -58,38 +60,39 @@ def import_graph() -> dict[str, set[str]]:
     }
 
 
-def circles() -> list[list[str]]:
-    """Return groups of modules that import each other, directly or not (strongly connected components; Tarjan 1972)."""
+def import_cycles() -> list[list[str]]:
+    """Return groups of modules with circular imports (strongly connected components; Tarjan 1972)."""
     import numpy as np
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     names, graph = list(MODULES), import_graph()
-    number = {name: index for index, name in enumerate(names)}
-    arrows = [(number[name], number[target]) for name, targets in graph.items() for target in targets]
-    rows, columns = np.array(arrows).T
-    matrix = coo_array((np.ones(len(arrows)), (rows, columns)), shape=(len(names), len(names)))
-    _, component = connected_components(matrix, connection="strong")
+    index_of = {name: index for index, name in enumerate(names)}
+    edges = [(index_of[name], index_of[target]) for name, targets in graph.items() for target in targets]
+    rows, columns = np.array(edges).T
+    matrix = coo_array((np.ones(len(edges)), (rows, columns)), shape=(len(names), len(names)))
+    _, components = connected_components(matrix, connection="strong")
     groups = defaultdict(list)
-    for name, group in zip(names, component, strict=True):
-        groups[group].append(name)
+    for name, component in zip(names, components, strict=True):
+        groups[component].append(name)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def sibling_arrows() -> list[str]:
-    """Return imports between sub-packages of one room that `SIBLINGS` does not list."""
-    wrong = []
+def forbidden_sibling_imports() -> list[str]:
+    """Return imports between sub-packages of one package that `ALLOWED_SIBLING_IMPORTS` does not list."""
+    violations = []
     for name, targets in import_graph().items():
         for target in targets:
-            one, other = name.split("."), target.split(".")
-            if len(one) == len(other) == 4 and one[1] == other[1] and one[2] != other[2]:
-                allowed = SIBLINGS[one[1]].get(one[2], set())
-                wrong += [f"{name} -> {target}"] if other[2] not in allowed else []
-    return wrong
+            parts, target_parts = name.split("."), target.split(".")
+            in_sub_packages = len(parts) == len(target_parts) == 4
+            if in_sub_packages and parts[1] == target_parts[1] and parts[2] != target_parts[2]:
+                allowed = ALLOWED_SIBLING_IMPORTS[parts[1]].get(parts[2], set())
+                violations += [f"{name} -> {target}"] if target_parts[2] not in allowed else []
+    return violations
 
 
 def functions() -> Iterator[tuple[str, Function]]:
-    """Yield every function of the package with the module that it stands in."""
+    """Yield the module and the syntax tree of every function of the package."""
     for name, path in MODULES.items():
         for node in ast.walk(tree_of(path)):
             if isinstance(node, Function):
@@ -97,28 +100,29 @@ def functions() -> Iterator[tuple[str, Function]]:
 
 
 def long_functions() -> list[str]:
-    """Return functions of more than `MOST_LINES` lines."""
-    return [f"{module}.{node.name}: {lines}" for module, node in functions() if (lines := lines_of(node)) > MOST_LINES]
+    """Return functions of more than `MAX_LINES` lines."""
+    return [f"{module}.{node.name}: {lines}" for module, node in functions() if (lines := line_count(node)) > MAX_LINES]
 
 
-def crowded_signatures() -> list[str]:
-    """Return functions with more than `MOST_PARAMETERS` parameters, the commands of the command line apart."""
+def functions_with_many_parameters() -> list[str]:
+    """Return functions with more than `MAX_PARAMETERS` parameters, except the commands of the command line."""
     return [
         f"{module}.{node.name}: {count}"
         for module, node in functions()
-        if not module.startswith("transfercli.cli.commands") and (count := parameters_of(node)) > MOST_PARAMETERS
+        if not module.startswith("transfercli.cli.commands") and (count := parameter_count(node)) > MAX_PARAMETERS
     ]
 
 
-def lines_of(node: Function) -> int:
+def line_count(node: Function) -> int:
+    """Return the number of lines from `def` to the end, without decorators."""
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
-def parameters_of(node: Function) -> int:
+def parameter_count(node: Function) -> int:
     """Return the number of parameters, `self` and `cls` not counted."""
     arguments = [*node.args.posonlyargs, *node.args.args]
-    bound = bool(arguments) and arguments[0].arg in ("self", "cls")
-    return len(arguments) - bound + len(node.args.kwonlyargs)
+    is_method = bool(arguments) and arguments[0].arg in ("self", "cls")
+    return len(arguments) - is_method + len(node.args.kwonlyargs)
 
 
 def question_docstrings() -> list[str]:
@@ -128,19 +132,22 @@ def question_docstrings() -> list[str]:
         f"{module}: {text.splitlines()[0]}"
         for module, path in MODULES.items()
         for node in ast.walk(tree_of(path))
-        if isinstance(node, kinds) and (text := ast.get_docstring(node)) and text.split()[0].rstrip(",:") in OPENINGS
+        if isinstance(node, kinds)
+        and (text := ast.get_docstring(node))
+        and text.split()[0].rstrip(",:") in QUESTION_WORDS
     ]
 
 
 def main() -> None:
-    folder, most = modules_per_folder().most_common(1)[0]
-    longest = max(functions(), key=lambda entry: lines_of(entry[1]))
-    print(f"modules: {len(MODULES)}; most in a folder: {most} ({folder}), at most {MOST_MODULES}")
-    print(f"circles: {len(circles())}")
-    print(f"imports between sub-packages beyond those drawn: {len(sibling_arrows())}")
+    folder, modules = modules_per_folder().most_common(1)[0]
+    longest = max(functions(), key=lambda entry: line_count(entry[1]))
+    print(f"modules: {len(MODULES)}; most in a folder: {modules} ({folder}), at most {MAX_MODULES} allowed")
+    print(f"import cycles: {len(import_cycles())}")
+    print(f"forbidden imports between sub-packages: {len(forbidden_sibling_imports())}")
     print(f"docstrings that open with a question word: {len(question_docstrings())}")
-    print(f"functions over {MOST_LINES} lines: {len(long_functions())}; longest: {longest[0]}.{longest[1].name}")
-    print(f"signatures of over {MOST_PARAMETERS} parameters outside the command line: {len(crowded_signatures())}")
+    print(f"functions of over {MAX_LINES} lines: {len(long_functions())}; longest: {longest[0]}.{longest[1].name}")
+    many = len(functions_with_many_parameters())
+    print(f"functions of over {MAX_PARAMETERS} parameters outside of the command line: {many}")
 
 
 if __name__ == "__main__":

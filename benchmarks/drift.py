@@ -1,15 +1,15 @@
-"""What do a drift and a prune cost? `data drift` the first and the second time, beside a plain pass; `runs prune`.
+"""Cost of `data drift`, compared with one forward pass, and of `runs prune`.
 
-usage: drift.py OUT.json [--parts small_cnn resnet50 prune] [--repeats 3] [--images 2000]
+Usage: python -m benchmarks.drift OUT.json [--parts small_cnn resnet50 prune] [--repeats 3] [--images 2000]
 
-Makes its own pictures and random weights. Prints, and writes to OUT.json, medians over the repeats:
+Generates images and random weights. Prints, and writes to OUT.json, medians over the repeats:
 
-- small_cnn (32 pixels), resnet50 (64): `images` JPEGs against a run of 600 others, through `data drift` in this
-  process. `first` has the caches as the training left them, and so none of the recent images in them;
-  `second` is the same again; `pass` is the whole model over the recent images, decoded and in memory, already
-  compiled. Each ratio is taken within one repeat. `warm` is `first` with 1% of the images new;
-- prune: `runs prune --keep-last 10` over 200 runs of one experiment, each a copy of a small_cnn run: a dry run, and
-  what removes 190.
+- small_cnn (32 pixels), resnet50 (64 pixels): seconds of `data drift` in this process for `images` JPEGs and a run
+  that was trained on 600 other images. `first` starts with the caches that the training left, without the recent
+  images; `second` is the same call again; `warm` is the call after 1% of the images changed; `pass` is the whole
+  compiled model on the recent images, decoded and in memory. Each ratio is of one repeat;
+- prune: seconds of `runs prune --keep-last 10` for 200 runs of one experiment, each a copy of a small_cnn run: as a dry
+  run, and with the removal of 190 runs.
 """
 
 from __future__ import annotations
@@ -30,120 +30,121 @@ from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
 from transfercli.runs.folder import RunFolder
 
-LEARNT, RUNS, LAST = 600, 200, 10
-NEW = 0.01
+TRAINING_IMAGES, RUNS, KEPT_RUNS = 600, 200, 10
+CHANGED_SHARE = 0.01
 
 
 @dataclass(frozen=True)
-class World:
-    """A trained run, its caches as the training left them, and recent pictures that it has not seen."""
+class DriftCase:
+    """A trained run, its cache, a copy of the cache from after the training, and recent images of other content."""
 
     run: RunFolder
     cache: Path
-    left: Path
+    trained_cache: Path
     recent: Path
 
     @classmethod
-    def made(cls, work: Path, base: str, side: int, images: int) -> World:
-        pictures = workbench.write_pictures(work / "pictures", LEARNT + images, side)
+    def create(cls, work: Path, base: str, side: int, images: int) -> DriftCase:
+        """Generate the images and train the run; side: of the images, in pixels."""
+        images_folder = workbench.write_images(work / "images", TRAINING_IMAGES + images, side)
         recent = work / "recent"
         recent.mkdir()
-        for file in sorted(pictures.glob("*/*.jpg"), key=lambda file: file.name)[LEARNT:]:
+        for file in sorted(images_folder.glob("*/*.jpg"), key=lambda file: file.name)[TRAINING_IMAGES:]:
             file.rename(recent / file.name)
-        weights = workbench.write_weights(work / "weights.safetensors", base, workbench.read_pictures(pictures)[0])
-        config = workbench.settings(
-            pictures, weights, base, side, work / "cache", transfer={"strategy": "linear_probe"}
+        weights = workbench.write_weights(work / "weights.safetensors", base, workbench.read_images(images_folder)[0])
+        config = workbench.make_config(
+            images_folder, weights, base, side, work / "cache", transfer={"strategy": "linear_probe"}
         )
-        run = RunFolder(Path(workbench.fit(work, base, config)["run"]))
-        shutil.copytree(work / "cache", work / "left")
-        return cls(run, work / "cache", work / "left", recent)
+        run = RunFolder(Path(workbench.finetune(work, base, config)["run"]))
+        shutil.copytree(work / "cache", work / "trained-cache")
+        return cls(run, work / "cache", work / "trained-cache", recent)
 
-    def forget(self) -> None:
-        """Caches as the training left them."""
+    def reset_cache(self) -> None:
+        """Replace the cache by the copy from after the training."""
         shutil.rmtree(self.cache)
-        shutil.copytree(self.left, self.cache)
+        shutil.copytree(self.trained_cache, self.cache)
 
 
-def drifts(world: World) -> dict[str, float]:
-    """One repeat."""
+def measure_drift_costs(case: DriftCase) -> dict[str, float]:
+    """Measure one repeat of `data drift`: seconds, cache misses and ratios."""
     from transfercli.workflows.data.drift import measure_drift
 
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
 
-    def measured() -> None:
-        found.update(measure_drift(world.run, world.recent, maximum=None, reporter=Reporter()))
+    def call() -> None:
+        result.update(measure_drift(case.run, case.recent, maximum=None, reporter=Reporter()))
 
-    world.forget()
-    files = sorted(world.recent.iterdir())
-    new = files[: round(NEW * len(files))]
-    taken = {"first": seconds(measured)} | {"first_misses": found["cache"]["features"]["misses"]}
-    taken |= {"second": seconds(measured)} | {"second_misses": found["cache"]["features"]["misses"]}
-    for file in new:
-        file.write_bytes(file.read_bytes() + os.urandom(8))  # other bytes behind the end of the picture
-    taken |= {"warm": seconds(measured)} | {"warm_misses": found["cache"]["features"]["misses"]}
-    taken["pass"] = once = one_pass(world)
-    return taken | {f"{name}_times_pass": taken[name] / once for name in ("first", "second", "warm")}
+    case.reset_cache()
+    files = sorted(case.recent.iterdir())
+    costs = {"first": seconds(call)} | {"first_misses": result["cache"]["features"]["misses"]}
+    costs |= {"second": seconds(call)} | {"second_misses": result["cache"]["features"]["misses"]}
+    for file in files[: round(CHANGED_SHARE * len(files))]:
+        file.write_bytes(file.read_bytes() + os.urandom(8))  # after the end of the image, which decoders ignore
+    costs |= {"warm": seconds(call)} | {"warm_misses": result["cache"]["features"]["misses"]}
+    costs["pass"] = pass_seconds = forward_pass_seconds(case)
+    return costs | {f"{name}_times_pass": costs[name] / pass_seconds for name in ("first", "second", "warm")}
 
 
-def one_pass(world: World) -> float:
-    """Seconds of the run's whole model over the recent pictures."""
+def forward_pass_seconds(case: DriftCase) -> float:
+    """Return the seconds of one pass of the run's whole model over the recent images."""
     import numpy as np
     from PIL import Image
 
     from transfercli.models.forward import forward
     from transfercli.workflows.stored_run import StoredRun
 
-    trained = StoredRun(world.run)
-    pixels = ArrayRows(np.stack([np.asarray(Image.open(file)) for file in sorted(world.recent.iterdir())]))
+    trained = StoredRun(case.run)
+    pixels = ArrayRows(np.stack([np.asarray(Image.open(file)) for file in sorted(case.recent.iterdir())]))
     model, size = trained.classifier.model, trained.config.data.batch_size
     forward(model, ArrayRows(pixels.read(np.arange(size))), size, Reporter())
     return seconds(lambda: forward(model, pixels, size, Reporter()))
 
 
-def pruned(work: Path, run: RunFolder) -> dict[str, float]:
-    """One repeat: a folder of copies, each begun a minute after the one before."""
+def measure_prune(work: Path, run: RunFolder) -> dict[str, float]:
+    """Measure one repeat of `runs prune` on copies of a run, with creation times a minute apart."""
     from transfercli.workflows.runs.prune import PruneRequest, prune
 
     runs = work / "many"
     record = json.loads(run.record.read_text())
     for number in range(RUNS):
-        place = runs / "many" / f"20260101-{number // 60:02d}{number % 60:02d}00-abcdef"
-        shutil.copytree(run.path, place, symlinks=True)
+        copy = runs / "many" / f"20260101-{number // 60:02d}{number % 60:02d}00-abcdef"
+        shutil.copytree(run.path, copy, symlinks=True)
         created = f"2026-01-01T{number // 60:02d}:{number % 60:02d}:00+00:00"
-        (place / "run.json").write_text(json.dumps({**record, "parent": None, "created": created}))
-    found: dict[str, Any] = {}
-    taken = {}
+        (copy / "run.json").write_text(json.dumps({**record, "parent": None, "created": created}))
+    result: dict[str, Any] = {}
+    costs = {}
     for name, dry in (("dry_run", True), ("removing", False)):
-        taken[name] = seconds(
-            lambda dry=dry: found.update(prune(PruneRequest(runs, last=LAST, dry_run=dry), Reporter()))
+        costs[name] = seconds(
+            lambda dry=dry: result.update(prune(PruneRequest(runs, last=KEPT_RUNS, dry_run=dry), Reporter()))
         )
-        taken[f"{name}_removed"] = len(found["removed"])
-    taken["gigabytes"] = found["bytes"] / 1e9
+        costs[f"{name}_removed"] = len(result["removed"])
+    costs["gigabytes"] = result["bytes"] / 1e9
     shutil.rmtree(runs)
-    return taken
+    return costs
 
 
-BASES = {"small_cnn": 32, "resnet50": 64}
+SIDES = {"small_cnn": 32, "resnet50": 64}  # pixels, by base
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--parts", nargs="*", default=[*BASES, "prune"], choices=[*BASES, "prune"])
+    parser.add_argument("--parts", nargs="*", default=[*SIDES, "prune"], choices=[*SIDES, "prune"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--images", type=int, default=2000)
-    given = parser.parse_args()
-    workbench.quiet_backend()
-    found: dict[str, Any] = {"load": os.getloadavg()[0], "repeats": given.repeats, "images": given.images}
-    for part in given.parts:
+    args = parser.parse_args()
+    workbench.prepare_backend()
+    results: dict[str, Any] = {"load": os.getloadavg()[0], "repeats": args.repeats, "images": args.images}
+    for part in args.parts:
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
-            base = part if part in BASES else "small_cnn"
-            world = World.made(work, base, BASES[base], given.images if part in BASES else 0)
-            one = partial(drifts, world) if part in BASES else partial(pruned, work, world.run)
-            found[part] = workbench.median([one() for _ in range(given.repeats)])
-        print(part, json.dumps(found[part]), flush=True)
-        given.out.write_text(json.dumps(found, indent=2) + "\n")
+            base = part if part in SIDES else "small_cnn"
+            case = DriftCase.create(work, base, SIDES[base], args.images if part in SIDES else 0)
+            is_drift = part in SIDES
+            measure = partial(measure_drift_costs, case) if is_drift else partial(measure_prune, work, case.run)
+            results[part] = workbench.median([measure() for _ in range(args.repeats)])
+        print(part, json.dumps(results[part]), flush=True)
+        args.out.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""How right is `--dry-run`? Its seconds and its peak of memory beside those of the real run, both in fresh processes.
+"""Accuracy of the estimates of `--dry-run`: seconds and peak memory, compared with those of the real run.
 
-usage: estimates.py OUT.json [--parts vgg16 resnet50] [--repeats 3] [--images N]
+Usage: python -m benchmarks.estimates OUT.json [--parts vgg16 resnet50] [--repeats 3] [--images N]
 
-Makes its own pictures and random weights; each repeat starts with an empty cache. Prints, and writes to OUT.json,
-medians over the repeats of what the dry run said / what the run after it took: vgg16 (150 pixels, a hidden layer on
-the frozen base, 30 epochs) and resnet50 (160 pixels, a probe, then 10 epochs from conv5 upwards). Linux only.
+Generates images and random weights; each repeat starts with an empty cache, and each run is a new process. Prints, and
+writes to OUT.json, medians over the repeats of the estimate (`said`), the real value (`was`) and their ratio: vgg16
+(150 pixels, a hidden layer on the frozen base, 30 epochs) and resnet50 (160 pixels, a probe, then 10 epochs from conv5
+upwards). Linux only.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from benchmarks import workbench
 
+# Base, side in pixels, number of images, and the settings that differ from those of `workbench.make_config`.
 PARTS: dict[str, tuple[str, int, int, dict[str, Any]]] = {
     "vgg16": (
         "vgg16",
@@ -35,28 +37,30 @@ PARTS: dict[str, tuple[str, int, int, dict[str, Any]]] = {
 }
 
 
-def child(work: Path, name: str, dry_run: bool) -> None:
-    """Prints the result of a training, and the most memory that its process held."""
+def print_costs(work: Path, name: str, dry_run: bool) -> None:
+    """Train, and print the seconds per stage and the peak memory of this process in bytes, as JSON."""
     from transfercli.training.estimate import peak_memory
 
-    result = workbench.fit(work, name, json.loads((work / f"{name}.json").read_text()), dry_run=dry_run)
+    result = workbench.finetune(work, name, json.loads((work / f"{name}.json").read_text()), dry_run=dry_run)
     print(json.dumps({**result["seconds"], "peak": peak_memory()}))
 
 
-def in_child(work: Path, name: str, kind: str) -> dict[str, float]:
+def costs_in_new_process(work: Path, name: str, kind: str) -> dict[str, float]:
+    """Return the costs that `print_costs` prints in a new process; kind: dry or real."""
     command = [sys.executable, "-m", "benchmarks.estimates", str(work), "--child", name, kind]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: dict[str, float] = json.loads(output.splitlines()[-1])
-    return found
+    costs: dict[str, float] = json.loads(output.splitlines()[-1])
+    return costs
 
 
 def compare(work: Path, name: str, config: dict[str, Any]) -> dict[str, float]:
+    """Return the costs of a dry run and of the real run with the same config, and their ratios."""
     with tempfile.TemporaryDirectory(dir=work) as cache:
         config = {**config, "compute": {"cache_dir": cache}}
         (work / f"{name}.json").write_text(json.dumps(config))
-        said, was = (in_child(work, name, kind) for kind in ("dry", "real"))
-    found = {f"{kind}_{key}": one[key] for kind, one in (("said", said), ("was", was)) for key in said}
-    return found | {f"ratio_{key}": said[key] / was[key] for key in said}
+        estimated, real = (costs_in_new_process(work, name, kind) for kind in ("dry", "real"))
+    costs = {f"{kind}_{key}": run[key] for kind, run in (("said", estimated), ("was", real)) for key in estimated}
+    return costs | {f"ratio_{key}": estimated[key] / real[key] for key in estimated}
 
 
 def main() -> None:
@@ -64,25 +68,25 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--images", type=int, help="instead of each part's own number")
+    parser.add_argument("--images", type=int, help="instead of the number in PARTS")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child:
-        return child(given.out, given.child[0], given.child[1] == "dry")
-    found: dict[str, Any] = {"repeats": given.repeats}
+    args = parser.parse_args()
+    if args.child:
+        return print_costs(args.out, args.child[0], args.child[1] == "dry")
+    results: dict[str, Any] = {"repeats": args.repeats}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        for name in given.parts:
+        for name in args.parts:
             base, side, images, settings = PARTS[name]
-            images = given.images or images
-            pictures = workbench.write_pictures(work / f"pictures-{side}", images, side)
+            images = args.images or images
+            folder_of_images = workbench.write_images(work / f"images-{side}", images, side)
             weights = work / f"{base}.safetensors"
-            workbench.write_weights(weights, base, workbench.read_pictures(pictures)[0])
-            config = workbench.settings(pictures, weights, base, side, work, **settings)
-            repeats = [compare(work, f"{name}-{number}", config) for number in range(given.repeats)]
-            found[name] = {"images": images, **workbench.median(repeats)}
-            print(name, json.dumps(found[name]), flush=True)
-            given.out.write_text(json.dumps(found, indent=2) + "\n")
+            workbench.write_weights(weights, base, workbench.read_images(folder_of_images)[0])
+            config = workbench.make_config(folder_of_images, weights, base, side, work, **settings)
+            repeats = [compare(work, f"{name}-{number}", config) for number in range(args.repeats)]
+            results[name] = {"images": images, **workbench.median(repeats)}
+            print(name, json.dumps(results[name]), flush=True)
+            args.out.write_text(json.dumps(results, indent=2) + "\n")
     return None
 
 

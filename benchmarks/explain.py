@@ -1,6 +1,9 @@
-"""What explanations add to an evaluation: `python -m benchmarks.explain [BASE] [IMAGES]` prints processor seconds.
+"""Cost of the heat maps of an evaluation, in processor seconds.
 
-Processor seconds of the one float32 pass over the images, and of Grad-CAM and occlusion for the chosen ones after it.
+Usage: python -m benchmarks.explain [BASE] [IMAGES]
+
+Prints processor seconds of the float32 forward pass over the images, of Grad-CAM and occlusion for the selected images,
+and the ratio of both together to the forward pass alone.
 """
 
 from __future__ import annotations
@@ -23,26 +26,26 @@ from transfercli.rows import ArrayRows, Rows, SelectedRows
 
 
 def random_images(count: int, side: int) -> Rows:
-    """Return `count` images uint8 [side, side, 3] that cost nothing to read: 32 in turn."""
-    few = np.random.default_rng(0).integers(0, 256, (32, side, side, 3)).astype(np.uint8)
-    return SelectedRows(ArrayRows(few), np.arange(count) % len(few))
+    """Return `count` images uint8 [side, side, 3]: 32 random images, repeated, which cost no time to read."""
+    images = np.random.default_rng(0).integers(0, 256, (32, side, side, 3)).astype(np.uint8)
+    return SelectedRows(ArrayRows(images), np.arange(count) % len(images))
 
 
 def main(base: str = "resnet50", images: int = 300) -> None:
     side, labels = BASES[base].size, tuple("abcdefghij")
     classifier = build_classifier(Architecture(base, (side, side), 3, HeadConfig(), labels))
-    noise = random_images(images, side)
+    pixels = random_images(images, side)
     started = time.process_time()
-    logits = forward(classifier.model, noise, 32, Reporter())
-    passed = time.process_time()
+    logits = forward(classifier.model, pixels, 32, Reporter())
+    predicted = time.process_time()
     targets = np.arange(images) % len(labels)
     predictions = Predictions(("x.png",) * images, labels, targets, probabilities(logits))
-    found = explain(classifier, predictions, noise.read, 32, Reporter())
+    explanations = explain(classifier, predictions, pixels.read, 32, Reporter())
     explained = time.process_time()
-    occluded = sum(one.occlusion is not None for one in found.values())
-    told = {"base": base, "images": images, "explained": len(found), "occluded": occluded}
-    told |= {"seconds_pass": round(passed - started, 1), "seconds_explain": round(explained - passed, 1)}
-    print(json.dumps(told | {"ratio": round((explained - started) / (passed - started), 3)}))
+    occluded = sum(explanation.occlusion is not None for explanation in explanations.values())
+    result = {"base": base, "images": images, "explained": len(explanations), "occluded": occluded}
+    result |= {"seconds_pass": round(predicted - started, 1), "seconds_explain": round(explained - predicted, 1)}
+    print(json.dumps(result | {"ratio": round((explained - started) / (predicted - started), 3)}))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""ResNet50 in PyTorch eager, for benchmarks/folding.py: a training step for every line read, a line when it is done.
+"""ResNet50 training steps in PyTorch eager, for benchmarks/folding.py.
 
-usage: folding_torch.py SIDE BATCH. Needs torch (2.13.0), which is no dependency of this project.
-All layers train, BatchNorm in inference mode, SGD with momentum, float32, channels-last: the fastest eager setting.
+Usage: python benchmarks/folding_torch.py SIDE BATCH
+
+Makes a training step for every line on stdin and prints a line after it. Needs torch (2.13.0), which is not a
+dependency of this project. All layers train, BatchNorm in inference mode, SGD with momentum, float32, channels-last:
+the fastest eager setting.
 """
 
 from __future__ import annotations
@@ -11,10 +14,13 @@ import sys
 import torch  # type: ignore[import-not-found]
 from torch import nn
 
+# Inner channels, number of blocks, stride of the first block.
 STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
 
 
 class Block(nn.Module):
+    """Bottleneck block with a projection shortcut if the channels change (He et al. 2016)."""
+
     def __init__(self, channels: int, middle: int, stride: int) -> None:
         super().__init__()
         out = 4 * middle
@@ -28,23 +34,23 @@ class Block(nn.Module):
             nn.Conv2d(middle, out, 1),
             nn.BatchNorm2d(out),
         )
-        self.short: nn.Module = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if channels != out:
-            self.short = nn.Sequential(nn.Conv2d(channels, out, 1, stride), nn.BatchNorm2d(out))
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride), nn.BatchNorm2d(out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.relu(self.body(x) + self.short(x), inplace=True)
+        return nn.functional.relu(self.body(x) + self.shortcut(x), inplace=True)
 
 
 def resnet50(classes: int) -> nn.Module:
-    parts: list[nn.Module] = [nn.Conv2d(3, 64, 7, 2, 3), nn.BatchNorm2d(64), nn.ReLU(inplace=True)]
-    parts.append(nn.MaxPool2d(3, 2, 1))
+    layers: list[nn.Module] = [nn.Conv2d(3, 64, 7, 2, 3), nn.BatchNorm2d(64), nn.ReLU(inplace=True)]
+    layers.append(nn.MaxPool2d(3, 2, 1))
     channels = 64
     for middle, blocks, stride in STAGES:
-        for number in range(blocks):
-            parts.append(Block(channels, middle, stride if number == 0 else 1))
+        for index in range(blocks):
+            layers.append(Block(channels, middle, stride if index == 0 else 1))
             channels = 4 * middle
-    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
 
 
 def main() -> None:
@@ -54,7 +60,7 @@ def main() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-5, momentum=0.9)
     x = torch.rand(batch, 3, side, side).to(memory_format=torch.channels_last)
     y = torch.arange(batch) % 5
-    for _ in sys.stdin:
+    for _request in sys.stdin:
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()

@@ -1,20 +1,22 @@
-"""How fast are images read? Ingest beside bare Pillow loops on the same cores, all measured in one run.
+"""Speed and memory of ingest, compared with bare Pillow loops on the same cores.
 
-usage: ingest.py OUT.json [--parts photos,large,batches,second_run,memory] [--repeats 3] [--cores N] [--images DIR]
-                 [--photos 2000] [--large 200] [--files 20000] [--batches 200] [--memory 2000,20000,70000]
+Usage: python benchmarks/ingest.py OUT.json [--parts photos,large,batches,second_run,memory] [--repeats 3] [--cores N]
+                                   [--images DIR] [--photos 2000] [--large 200] [--files 20000] [--batches 200]
+                                   [--memory 2000,20000,70000]
 
-Makes its own images: --photos JPEGs of 1 to 12 megapixels, --large JPEGs of 12 megapixels, --files small PNGs; in
---images they are kept, and found by the next run. Prints, and writes to OUT.json, the median of --repeats for:
+Generates images: --photos JPEGs of 1 to 12 megapixels, --large JPEGs of 12 megapixels, --files small PNGs. With
+--images they are kept in that folder and used again by the next run. Prints, and writes to OUT.json, the median of
+--repeats for:
 
 - photos: seconds of ingest / seconds of a bare loop that decodes (with DCT scaling) and resizes, in as many processes;
 - large: seconds of a loop without DCT scaling / seconds of ingest;
 - batches: seconds to decode batches from their files / seconds to read them from the cache;
-- second run: seconds to load all --files again, unchanged, the folder walk and the splits included;
-- memory (Linux, once): peak resident bytes of fresh processes that ingest so many small PNGs, and those that each
-  image more costs.
+- second run: seconds to load all --files again, unchanged, including the folder walk and the splits;
+- memory (Linux, once): peak resident bytes of new processes that ingest --memory small PNGs, and the bytes that each
+  further image costs.
 
-A ratio is taken within one repeat, its two sides measured one after the other; `cpu_ratio` is the same of the seconds
-of all cores, which other programs on the machine change less.
+Both parts of a ratio are measured one after the other in the same repeat. `cpu_ratio` is the ratio of the processor
+seconds of all cores, which other programs on the machine affect less.
 """
 
 from __future__ import annotations
@@ -44,25 +46,25 @@ from transfercli.data.load import DataRequest, load_dataset
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 
-SIZE = 224
-SMALL = 32
+SIZE = 224  # pixels
+SMALL_SIZE = 32  # pixels
 BATCH = 32
 MEGAPIXELS = (1.0, 12.0)
-DONE = "complete"
-KINDS = 16  # different pictures; a training needs three a class, so give at least 6 --photos and --large
-PROGRAM = """
+COMPLETE_MARKER = "complete"  # file in a folder whose images are all written
+DISTINCT_PHOTOS = 16  # the splits need three images per class, so give at least 6 --photos and --large
+MEMORY_PROGRAM = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from benchmarks.ingest import SMALL, load
-load(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4]), SMALL)
+from benchmarks.ingest import SMALL_SIZE, load
+load(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4]), SMALL_SIZE)
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(int(peak.split()[1]) * 1024)  # not ru_maxrss: it starts from the peak of the parent
 """
 
 
 def photo(number: int, megapixels: float) -> bytes:
-    """A JPEG with the detail of a photograph: smooth shapes, edges and a little noise; a function of its number."""
+    """Return a JPEG with the detail of a photograph: smooth shapes, edges and a little noise; `number` is the seed."""
     rng = np.random.default_rng([number, int(megapixels * 100)])
     width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
     height = round(width * 3 / 4)
@@ -78,141 +80,151 @@ def photo(number: int, megapixels: float) -> bytes:
 
 
 def write_photos(folder: Path, count: int, megapixels: tuple[float, float]) -> Path:
-    """`count` photographs in two classes, from few different ones with other bytes behind the picture."""
-    if (folder / DONE).exists():
+    """Write `count` photographs in two classes and return the folder; copies differ in bytes after the JPEG's end."""
+    if (folder / COMPLETE_MARKER).exists():
         return folder
     low, high = megapixels
-    kinds = [photo(n, low + (high - low) * n / (KINDS - 1)) for n in range(min(count, KINDS))]
+    photos = [photo(n, low + (high - low) * n / (DISTINCT_PHOTOS - 1)) for n in range(min(count, DISTINCT_PHOTOS))]
     for number in range(count):
-        place = folder / "images" / ("even", "odd")[number % 2] / f"{number:06d}.jpg"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(kinds[number % len(kinds)] + number.to_bytes(8, "big"))  # another content, the same work
-    (folder / DONE).touch()
+        path = folder / "images" / ("even", "odd")[number % 2] / f"{number:06d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photos[number % len(photos)] + number.to_bytes(8, "big"))  # a new checksum
+    (folder / COMPLETE_MARKER).touch()
     return folder
 
 
 def write_small(folder: Path, count: int) -> Path:
-    """`count` different 28x28 PNGs in two classes."""
-    if (folder / DONE).exists():
+    """Write `count` different 28x28 PNGs in two classes and return the folder."""
+    if (folder / COMPLETE_MARKER).exists():
         return folder
     rng = np.random.default_rng(0)
     for number in range(count):
-        place = folder / "images" / str(number % 2) / f"{number:06d}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (28, 28), np.uint8)).save(place)
-    (folder / DONE).touch()
+        path = folder / "images" / str(number % 2) / f"{number:06d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (28, 28), np.uint8)).save(path)
+    (folder / COMPLETE_MARKER).touch()
     return folder
 
 
 def load(folder: Path, cache: Path, cores: int, size: int = SIZE) -> Dataset:
+    """Ingest the folder's images and split them; size: of the decoded images, in pixels."""
     compute = ComputeConfig(cache_dir=str(cache), threads=cores)
     return load_dataset(DataRequest(DataConfig(train=str(folder / "images")), (size, size), compute), Reporter())
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of the clock, and of all cores together."""
+    """Wall-clock seconds, and processor seconds of all cores."""
 
     wall: float
     cpu: float
 
 
-def bare(file: str, *, scaled: bool) -> int:
-    """What any loader must do: decode and resize one file; the sum keeps it from being left out."""
+def decode(file: str, *, scaled: bool) -> int:
+    """Decode and resize a file with Pillow and return the sum of its pixels; scaled: use DCT scaling."""
     with Image.open(file) as image:
         if scaled:
             image.draft("RGB", (2 * SIZE, 2 * SIZE))
         return int(np.asarray(image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR)).sum())
 
 
-def bare_cpu(file: str, *, scaled: bool) -> float:
-    """Seconds of this process's core for one file."""
-    begun = time.process_time()
-    bare(file, scaled=scaled)
-    return time.process_time() - begun
+def decode_seconds(file: str, *, scaled: bool) -> float:
+    """Return the processor seconds of this process to decode and resize a file."""
+    started = time.process_time()
+    decode(file, scaled=scaled)
+    return time.process_time() - started
 
 
 def bare_loop(files: list[str], cores: int, *, scaled: bool) -> Cost:
-    """The loop over `files` in `cores` processes, whose start is left out."""
+    """Return the cost to decode the files in `cores` processes, without the start of the processes."""
     with multiprocessing.get_context("spawn").Pool(cores) as pool:
-        work = partial(bare_cpu, scaled=scaled)
-        pool.map(work, files[: 2 * cores], chunksize=1)
-        begun = time.perf_counter()
-        cpu = sum(pool.map(work, files, chunksize=8))
-        return Cost(time.perf_counter() - begun, cpu)
+        call = partial(decode_seconds, scaled=scaled)
+        pool.map(call, files[: 2 * cores], chunksize=1)
+        started = time.perf_counter()
+        cpu = sum(pool.map(call, files, chunksize=8))
+        return Cost(time.perf_counter() - started, cpu)
 
 
-def timed(work: Callable[[], Any]) -> tuple[Cost, Any]:
-    """What it costs in this process and in those that it starts and ends."""
-    begun, before = time.perf_counter(), os.times()
-    result = work()
-    wall, after = time.perf_counter() - begun, os.times()
+def timed(call: Callable[[], Any]) -> tuple[Cost, Any]:
+    """Return the cost of a call, including the processes that it starts and ends, and its result."""
+    started, before = time.perf_counter(), os.times()
+    result = call()
+    wall, after = time.perf_counter() - started, os.times()
     return Cost(wall, sum(after[:4]) - sum(before[:4])), result
 
 
 def files_of(folder: Path) -> list[str]:
+    """Return the paths of the folder's images, sorted."""
     return sorted(str(path) for path in (folder / "images").rglob("*.*"))
 
 
-def ingested(folder: Path, work: Path, cores: int) -> Cost:
-    """An ingest into an empty cache, the start of its processes included."""
+def ingest_cost(folder: Path, work: Path, cores: int) -> Cost:
+    """Return the cost of an ingest into an empty cache, including the start of its processes."""
     with tempfile.TemporaryDirectory(dir=work) as cache:
         return timed(lambda: load(folder, Path(cache), cores))[0]
 
 
-def measure_photos(given: argparse.Namespace, work: Path) -> dict[str, Any]:
-    folder = write_photos(given.images / f"photos-{given.photos}", given.photos, MEGAPIXELS)
-    loop = bare_loop(files_of(folder), given.cores, scaled=True)
-    return compared(ingested(folder, work, given.cores), loop, "ingest", "bare_loop") | {"wanted": "<= 1.15"}
+def measure_photos(args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Compare ingest with a loop that decodes with DCT scaling."""
+    folder = write_photos(args.images / f"photos-{args.photos}", args.photos, MEGAPIXELS)
+    loop = bare_loop(files_of(folder), args.cores, scaled=True)
+    return compared(ingest_cost(folder, work, args.cores), loop, "ingest", "bare_loop") | {"wanted": "<= 1.15"}
 
 
-def measure_large(given: argparse.Namespace, work: Path) -> dict[str, Any]:
-    folder = write_photos(given.images / f"large-{given.large}", given.large, (MEGAPIXELS[1], MEGAPIXELS[1]))
-    loop = bare_loop(files_of(folder), given.cores, scaled=False)
-    return compared(loop, ingested(folder, work, given.cores), "full_loop", "ingest") | {"wanted": ">= 2"}
+def measure_large(args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Compare a loop without DCT scaling with ingest, on large images."""
+    folder = write_photos(args.images / f"large-{args.large}", args.large, (MEGAPIXELS[1], MEGAPIXELS[1]))
+    loop = bare_loop(files_of(folder), args.cores, scaled=False)
+    return compared(loop, ingest_cost(folder, work, args.cores), "full_loop", "ingest") | {"wanted": ">= 2"}
 
 
-def compared(one: Cost, other: Cost, name: str, other_name: str) -> dict[str, Any]:
-    ratios = {"ratio": one.wall / other.wall, "cpu_ratio": one.cpu / other.cpu}
-    return ratios | {name: one.wall, f"{name}_cpu": one.cpu, other_name: other.wall, f"{other_name}_cpu": other.cpu}
+def compared(cost: Cost, reference: Cost, name: str, reference_name: str) -> dict[str, Any]:
+    """Return both costs under their names, and their ratios."""
+    result = {"ratio": cost.wall / reference.wall, "cpu_ratio": cost.cpu / reference.cpu}
+    result |= {name: cost.wall, f"{name}_cpu": cost.cpu}
+    return result | {reference_name: reference.wall, f"{reference_name}_cpu": reference.cpu}
 
 
-def measure_batches(given: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """One process on either side, so the decoding is that of one core."""
-    folder = write_photos(given.images / f"photos-{given.photos}", given.photos, MEGAPIXELS)
-    split = load(folder, work / "batches-cache", given.cores).splits["train"]
+def measure_batches(args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Compare decoding of batches with reading them from the cache, each in one process."""
+    folder = write_photos(args.images / f"photos-{args.photos}", args.photos, MEGAPIXELS)
+    split = load(folder, work / "batches-cache", args.cores).splits["train"]
     rng = np.random.default_rng(1)
-    rows = [rng.integers(0, len(split), BATCH) for _ in range(given.batches)]
-    split.images.read(np.arange(len(split)))  # checksums are compared once, at the first reading
-    cached, _ = timed(lambda: [split.images.read(batch) for batch in rows])
-    some = rows[: max(1, given.batches // 20)]
-    place = folder / "images"
-    decoded, _ = timed(lambda: [bare(str(place / split.paths[row]), scaled=True) for batch in some for row in batch])
-    fast, slow = (Cost(cost.wall / n, cost.cpu / n) for cost, n in ((cached, len(rows)), (decoded, len(some))))
-    return compared(slow, fast, "decoded", "cached") | {"wanted": ">= 50"}
+    batches = [rng.integers(0, len(split), BATCH) for _ in range(args.batches)]
+    split.images.read(np.arange(len(split)))  # the first reading also compares checksums
+    cached, _ = timed(lambda: [split.images.read(batch) for batch in batches])
+    few = batches[: max(1, args.batches // 20)]
+    root = folder / "images"
+    decoded, _ = timed(lambda: [decode(str(root / split.paths[index]), scaled=True) for b in few for index in b])
+    per_batch = Cost(cached.wall / len(batches), cached.cpu / len(batches))
+    decoded_per_batch = Cost(decoded.wall / len(few), decoded.cpu / len(few))
+    return compared(decoded_per_batch, per_batch, "decoded", "cached") | {"wanted": ">= 50"}
 
 
-def measure_second_run(given: argparse.Namespace, work: Path) -> dict[str, Any]:
-    folder = write_small(given.images / f"small-{given.files}", given.files)
+def measure_second_run(args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Compare the first load of small images with a second load from the cache."""
+    folder = write_small(args.images / f"small-{args.files}", args.files)
     with tempfile.TemporaryDirectory(dir=work) as cache:
-        first, _ = timed(lambda: load(folder, Path(cache), given.cores, SMALL))
-        second, found = timed(lambda: load(folder, Path(cache), given.cores, SMALL))
-    assert found.cache.misses == 0
+        first, _ = timed(lambda: load(folder, Path(cache), args.cores, SMALL_SIZE))
+        second, dataset = timed(lambda: load(folder, Path(cache), args.cores, SMALL_SIZE))
+    assert dataset.cache.misses == 0
     return compared(first, second, "first", "second") | {"wanted": "<= 3 s"}
 
 
-def measure_memory(given: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """Peaks of fresh processes, each with a cache of its own."""
-    counts = sorted(map(int, given.memory.split(",")))
-    peaks = {count: peak_of(write_small(given.images / f"small-{count}", count), work, given.cores) for count in counts}
-    extra = (peaks[counts[-1]] - peaks[counts[0]]) / max(1, counts[-1] - counts[0])
-    return {"peak_bytes": peaks, "bytes_more_an_image": extra, "pixel_bytes_an_image": SMALL * SMALL * 3}
+def measure_memory(args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Measure the peak memory of new processes for several numbers of images, each with an empty cache."""
+    counts = sorted(map(int, args.memory.split(",")))
+    folders = {count: write_small(args.images / f"small-{count}", count) for count in counts}
+    peaks = {count: peak_memory(folder, work, args.cores) for count, folder in folders.items()}
+    per_image = (peaks[counts[-1]] - peaks[counts[0]]) / max(1, counts[-1] - counts[0])
+    return {"peak_bytes": peaks, "bytes_more_an_image": per_image, "pixel_bytes_an_image": SMALL_SIZE * SMALL_SIZE * 3}
 
 
-def peak_of(folder: Path, work: Path, cores: int) -> int:
+def peak_memory(folder: Path, work: Path, cores: int) -> int:
+    """Return the peak resident bytes of a new process that ingests the folder (VmHWM)."""
     root = str(Path(__file__).parent.parent)
     with tempfile.TemporaryDirectory(dir=work) as cache:
-        command = [sys.executable, "-c", PROGRAM, str(folder), cache, root, str(cores)]
+        command = [sys.executable, "-c", MEMORY_PROGRAM, str(folder), cache, root, str(cores)]
         return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -225,13 +237,13 @@ PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
 }
 
 
-def medians(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """The median of every number that was measured, and the ratios of all repeats."""
-    kept = {
-        key: statistics.median(one[key] for one in found) if isinstance(value, float) else value
-        for key, value in found[0].items()
+def medians(repeats: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the median of every measured number, and under "all" the ratios of every repeat."""
+    result = {
+        key: statistics.median(repeat[key] for repeat in repeats) if isinstance(value, float) else value
+        for key, value in repeats[0].items()
     }
-    return kept | {"all": [[one[key] for one in found] for key in ("ratio", "cpu_ratio") if key in kept]}
+    return result | {"all": [[repeat[key] for repeat in repeats] for key in ("ratio", "cpu_ratio") if key in result]}
 
 
 def main() -> None:
@@ -246,16 +258,16 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--batches", type=int, default=200)
     parser.add_argument("--memory", default="2000,20000,70000")
-    given = parser.parse_args()
-    found: dict[str, Any] = {"cores": given.cores, "load": os.getloadavg()[0]}
-    with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
-        given.images = given.images or work
-        for part in given.parts.split(","):
-            repeats = 1 if part == "memory" else given.repeats
-            found[part] = medians([PARTS[part](given, work) for _ in range(repeats)])
-            print(part, json.dumps(found[part]), flush=True)
-    given.out.write_text(json.dumps(found, indent=2) + "\n")
+    args = parser.parse_args()
+    results: dict[str, Any] = {"cores": args.cores, "load": os.getloadavg()[0]}
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        args.images = args.images or work
+        for part in args.parts.split(","):
+            repeats = 1 if part == "memory" else args.repeats
+            results[part] = medians([PARTS[part](args, work) for _ in range(repeats)])
+            print(part, json.dumps(results[part]), flush=True)
+    args.out.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

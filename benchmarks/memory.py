@@ -1,11 +1,11 @@
-"""How much memory does training on features take, above the process? 60,000 images of 2,048 features.
+"""Memory of training on cached features: the increase above a process that has trained on few features.
 
-usage: memory.py OUT.json [--images 60000] [--width 2048]
+Usage: python -m benchmarks.memory OUT.json [--images 60000] [--width 2048]
 
-Fills a feature store with made features, then, each in a fresh process, trains a head with 256 hidden units on it for 2
-epochs (gradients), and solves a linear head (probe). Prints, and writes to OUT.json, by how much the peak of resident
-memory (VmHWM: pages of the mapped store that are in memory count) is above what the process holds once everything is
-imported and a small training is done. Linux only.
+Fills a feature store with random features. Then, each in a new process, it trains a head with 256 hidden units on them
+for 2 epochs (gradients), and solves a linear head (probe). Prints, and writes to OUT.json, the increase of the peak of
+resident memory (VmHWM, which counts the pages of the mapped store that are in memory) above the resident memory after
+all imports and a small training. Linux only.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from transfercli.data.cache.segments import Segments, Space
 from transfercli.reporting import Reporter
 
 CLASSES, HIDDEN, BATCH = 5, 256, 32
-SMALL = 512  # images of the training before
+WARM_UP_IMAGES = 512  # of the small training
 
 
 def fill(root: Path, images: int, width: int) -> list[Entry]:
-    """Made features, as far apart as their classes ask for; the entries they are found by."""
+    """Store random features float32 [width] of `images` images, with class means that differ; return the entries."""
     store, rng = Segments(root, space(width), 10**12), np.random.default_rng(0)
-    middles = rng.standard_normal((CLASSES, width), np.float32)
+    class_means = rng.standard_normal((CLASSES, width), np.float32)
     for image in range(images):
-        row = middles[image % CLASSES] + 8 * rng.standard_normal(width, np.float32)
+        row = class_means[image % CLASSES] + 8 * rng.standard_normal(width, np.float32)
         store.append(Entry(f"{image}:0"), np.maximum(row, 0))
     store.close()
-    again = Segments(root, space(width), 10**12)
-    entries = [entry for image in range(images) if (entry := again.entry(f"{image}:0"))]
-    again.close()
+    reopened = Segments(root, space(width), 10**12)
+    entries = [entry for image in range(images) if (entry := reopened.entry(f"{image}:0"))]
+    reopened.close()
     return entries
 
 
@@ -48,16 +48,18 @@ def space(width: int) -> Space:
     return Space("features/made", (width,), "float32")
 
 
-def source(root: Path, entries: Iterable[Entry], width: int) -> Any:
+def read_features(root: Path, entries: Iterable[Entry], width: int) -> Any:
+    """Return the stored features for each epoch, mapped into memory."""
     from transfercli.transfer.features.features import EpochFeatures
 
-    def remake(row: int) -> np.ndarray:
+    def recompute(row: int) -> np.ndarray:
         raise AssertionError(f"row {row} is damaged")
 
-    return EpochFeatures(StoredRows(Segments(root, space(width), 10**12), list(entries), remake))
+    return EpochFeatures(StoredRows(Segments(root, space(width), 10**12), list(entries), recompute))
 
 
-def gradients(features: Any, targets: np.ndarray, width: int) -> None:
+def train_head(features: Any, targets: np.ndarray, width: int) -> None:
+    """Train a head with a hidden layer for two epochs."""
     import keras
 
     from transfercli.data.batching.batches import Batches
@@ -73,32 +75,35 @@ def gradients(features: Any, targets: np.ndarray, width: int) -> None:
         model.fit(rows, epochs=1, shuffle=False, verbose=0)
 
 
-def probe(features: Any, targets: np.ndarray, width: int) -> None:
+def solve_probe(features: Any, targets: np.ndarray, width: int) -> None:
+    """Solve a linear head."""
     from transfercli.transfer.probe.probe import solve
 
     solve(features, targets, CLASSES, class_weights=None, seed=0, reporter=Reporter())
 
 
-WORK: dict[str, Callable[[Any, np.ndarray, int], None]] = {"gradients": gradients, "probe": probe}
+TRAININGS: dict[str, Callable[[Any, np.ndarray, int], None]] = {"gradients": train_head, "probe": solve_probe}
 
 
-def held(field: str) -> int:
-    """Bytes: VmRSS now, VmHWM at most so far."""
+def resident_bytes(field: str) -> int:
+    """Return the resident bytes of this process: VmRSS is the present value, VmHWM the peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
 
 
-def child(work: str, root: Path, images: int, width: int) -> None:
-    from benchmarks.workbench import quiet_backend
+def print_memory(name: str, root: Path, images: int, width: int) -> None:
+    """Train on few and then on all features, and print the memory of this process as JSON."""
+    from benchmarks.workbench import prepare_backend
 
-    quiet_backend()
+    prepare_backend()
     store = Segments(root, space(width), 10**12)
     entries = [entry for image in range(images) if (entry := store.entry(f"{image}:0"))]
     targets = np.arange(images, dtype=np.int32) % CLASSES
-    WORK[work](source(root, entries[:SMALL], width), targets[:SMALL], width)
-    before = held("VmRSS")
-    WORK[work](source(root, entries, width), targets, width)
-    print(json.dumps({"process": before, "peak": held("VmHWM"), "above": held("VmHWM") - before}))
+    TRAININGS[name](read_features(root, entries[:WARM_UP_IMAGES], width), targets[:WARM_UP_IMAGES], width)
+    before = resident_bytes("VmRSS")
+    TRAININGS[name](read_features(root, entries, width), targets, width)
+    peak = resident_bytes("VmHWM")
+    print(json.dumps({"process": before, "peak": peak, "above": peak - before}))
 
 
 def main() -> None:
@@ -107,19 +112,19 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--width", type=int, default=2048)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child:
-        return child(given.child[0], Path(given.child[1]), given.images, given.width)
-    found: dict[str, Any] = {"images": given.images, "width": given.width}
+    args = parser.parse_args()
+    if args.child:
+        return print_memory(args.child[0], Path(args.child[1]), args.images, args.width)
+    results: dict[str, Any] = {"images": args.images, "width": args.width}
     with tempfile.TemporaryDirectory() as root:
-        fill(Path(root), given.images, given.width)
-        for work in WORK:
-            sizes = ["--images", str(given.images), "--width", str(given.width)]
-            command = [sys.executable, "-m", "benchmarks.memory", str(given.out), *sizes, "--child", work, root]
+        fill(Path(root), args.images, args.width)
+        for name in TRAININGS:
+            sizes = ["--images", str(args.images), "--width", str(args.width)]
+            command = [sys.executable, "-m", "benchmarks.memory", str(args.out), *sizes, "--child", name, root]
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            found[work] = json.loads(output.splitlines()[-1])
-            print(work, json.dumps(found[work]), flush=True)
-    given.out.write_text(json.dumps(found, indent=2) + "\n")
+            results[name] = json.loads(output.splitlines()[-1])
+            print(name, json.dumps(results[name]), flush=True)
+    args.out.write_text(json.dumps(results, indent=2) + "\n")
     return None
 
 

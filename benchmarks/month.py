@@ -1,16 +1,18 @@
-"""A month of nights: `retrain` is called as cron calls it, while its images grow, change and break, and it is killed.
+"""Simulation of a month of nightly `retrain` calls, with images that are added, changed and damaged, and with kills.
 
-usage: month.py POOL SOURCE WORK [--nights 30] [--images 20] [--json OUT.json]
+Usage: python -m benchmarks.month POOL SOURCE WORK [--nights 30] [--images 20] [--json OUT.json]
 
-POOL is an image folder with train/CLASS and test/CLASS; the last class in order of names joins on the eleventh night.
-SOURCE is one of other classes, on whose train folder a small base is pretrained first. Test images of POOL are never
-given to `retrain`: on them every new champion is judged. Prints a line a night and what was found; ends with 1 where
+POOL is an image folder with train/CLASS and test/CLASS; its last class in alphabetical order is added on night 11.
+SOURCE is an image folder of other classes; a small base is pretrained on its train folder first. The test images of
+POOL are held back from `retrain`, and every new champion is evaluated on them. Prints a line per night and a summary.
+The exit code is 1 if
 
-- a champion's accuracy on the images held back is below the interval of the one before of as many classes,
-- an image is a test image in one run and was trained on in any other,
-- a night left no decision, or another exit code than it must.
+- a champion's accuracy on the held-back images is below the confidence interval of the previous champion, if both have
+  the same number of classes (falls),
+- a test image of one run was trained on by another run (leaks),
+- a night logged no decision (undecided),
 
-Everything is drawn from the number of the night, so a month repeats.
+or if a command ends with an unexpected exit code. The number of the night seeds all random choices.
 """
 
 from __future__ import annotations
@@ -38,8 +40,17 @@ PROGRAM = (sys.executable, "-m", "transfercli")
 
 
 @dataclass
-class Month:
-    """The images that nobody has seen yet, those that `retrain` sees, and what every night came to."""
+class Simulation:
+    """Images of the pool and of the experiment, and the results of each night.
+
+    Attributes:
+        pool, source: image folders.
+        work: folder of the configs, the runs and the experiment's images.
+        batch: images that are added per class and day.
+        used: number of images of the pool that were added, by class.
+        nights: results of each night.
+        undo: functions that restore the images which were damaged or relabelled.
+    """
 
     pool: Path
     source: Path
@@ -58,61 +69,69 @@ class Month:
         return self.work / "runs" / "month"
 
     def classes(self, night: int) -> list[str]:
-        found = sorted(path.name for path in (self.pool / "train").iterdir())
-        return found if night >= NEW_CLASS_NIGHT else found[:-1]
+        """Return the classes of the pool that are in use on that night."""
+        labels = sorted(path.name for path in (self.pool / "train").iterdir())
+        return labels if night >= NEW_CLASS_NIGHT else labels[:-1]
 
-    # -- what happens to the images by day
+    # -- changes to the images before a night
 
-    def grow(self, night: int, count: int | None = None) -> None:
+    def add_images(self, night: int, count: int | None = None) -> None:
+        """Copy the next `count` images of each class from the pool."""
         for label in self.classes(night):
-            begin = self.used.get(label, 0)
+            start = self.used.get(label, 0)
             files = sorted((self.pool / "train" / label).iterdir())
-            taken = files[begin : begin + (count or self.batch)]
-            self.used[label] = begin + len(taken)
+            added = files[start : start + (count or self.batch)]
+            self.used[label] = start + len(added)
             (self.images / label).mkdir(parents=True, exist_ok=True)
-            for file in taken:
+            for file in added:
                 shutil.copy(file, self.images / label / file.name)
 
-    def some(self, night: int, share: float) -> list[Path]:
-        """A share of the present images."""
+    def random_images(self, night: int, share: float) -> list[Path]:
+        """Return a random share of the experiment's images."""
         files = sorted(self.images.glob("*/*"))
-        chosen = np.random.default_rng(night).permutation(len(files))[: int(share * len(files))]
-        return [files[index] for index in chosen]
+        indices = np.random.default_rng(night).permutation(len(files))[: int(share * len(files))]
+        return [files[index] for index in indices]
 
-    def shrink(self, night: int) -> None:
-        for file in self.some(night, 0.05):
+    def remove_images(self, night: int) -> None:
+        """Remove 5% of the images."""
+        for file in self.random_images(night, 0.05):
             file.unlink()
 
-    def relabel(self, night: int, share: float) -> None:
-        """Some images get the class after their own, and get their own back on the next day."""
+    def relabel_images(self, night: int, share: float) -> None:
+        """Move a share of the images to the next class; the next day moves them back."""
         labels = self.classes(night)
-        for file in self.some(night, share):
+        for file in self.random_images(night, share):
             other = labels[(labels.index(file.parent.name) + 1) % len(labels)]
             moved = self.images / other / file.name
             file.rename(moved)
             self.undo.append(lambda moved=moved, file=file: moved.rename(file))  # type: ignore[misc]
 
-    def corrupt(self, night: int) -> None:
-        for file in self.some(night, 0.3):
+    def truncate_images(self, night: int) -> None:
+        """Cut 30% of the files to half their length; the next day restores them."""
+        for file in self.random_images(night, 0.3):
             content = file.read_bytes()
             file.write_bytes(content[: len(content) // 2])
             self.undo.append(lambda file=file, content=content: file.write_bytes(content))  # type: ignore[misc]
 
-    def mend(self) -> None:
-        for step in self.undo:
-            step()
+    def restore_images(self) -> None:
+        """Undo the damage of the day before."""
+        for restore in self.undo:
+            restore()
         self.undo.clear()
 
-    # -- what is called by night
+    # -- commands of a night
 
-    def call(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*PROGRAM, *words], cwd=self.work, capture_output=True, text=True, check=False, **more)
+    def call(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command of the program in the work folder."""
+        command = [*PROGRAM, *arguments]
+        return subprocess.run(command, cwd=self.work, capture_output=True, text=True, check=False, **options)
 
-    def retrain(self, **more: Any) -> subprocess.CompletedProcess[str]:
-        return self.call("retrain", "month.yaml", "--json", **more)
+    def retrain(self, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run `retrain` to its end."""
+        return self.call("retrain", "month.yaml", "--json", **options)
 
-    def killed(self) -> subprocess.CompletedProcess[str]:
-        """Killed in the middle of its training, and called again."""
+    def retrain_after_kill(self) -> subprocess.CompletedProcess[str]:
+        """Start `retrain`, kill it during its training, and run it again."""
         process = subprocess.Popen(
             [*PROGRAM, "retrain", "month.yaml"], cwd=self.work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -123,8 +142,8 @@ class Month:
         process.wait()
         return self.retrain()
 
-    def twice(self) -> subprocess.CompletedProcess[str]:
-        """Two at once: one is busy."""
+    def retrain_twice_at_once(self) -> subprocess.CompletedProcess[str]:
+        """Start `retrain` twice at once; return the result of the one with the lock, as the other ends with code 75."""
         first = subprocess.Popen(
             [*PROGRAM, "retrain", "month.yaml", "--json"], cwd=self.work, stdout=subprocess.PIPE, text=True
         )
@@ -132,73 +151,74 @@ class Month:
         out, _ = first.communicate()
         codes = sorted((first.returncode, second.returncode))
         if codes[1] != 75:
-            raise SystemExit(f"two at once ended with {codes}")
-        winner = out if first.returncode != 75 else second.stdout
-        return subprocess.CompletedProcess([], codes[0], winner, "")
+            raise SystemExit(f"two calls at once ended with {codes}")
+        output = out if first.returncode != 75 else second.stdout
+        return subprocess.CompletedProcess([], codes[0], output, "")
 
-    def full(self) -> subprocess.CompletedProcess[str]:
-        """No file may grow above 64 KiB: no checkpoint can be written. Then there is room again."""
+    def retrain_after_full_disk(self) -> subprocess.CompletedProcess[str]:
+        """Run `retrain` with files of at most 64 KiB, so that no checkpoint can be written, then without that limit."""
 
-        def limit() -> None:
+        def limit_file_size() -> None:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 
-        done = self.retrain(preexec_fn=limit)
-        if done.returncode != 8:
-            raise SystemExit(f"a full disk ended with {done.returncode}: {done.stdout} {done.stderr[-500:]}")
+        process = self.retrain(preexec_fn=limit_file_size)
+        if process.returncode != 8:
+            raise SystemExit(f"a full disk ended with {process.returncode}: {process.stdout} {process.stderr[-500:]}")
         return self.retrain()
 
-    # -- what must hold
+    # -- checks
 
-    def held_back(self) -> dict[str, Any]:
-        """The champion's accuracy on images that `retrain` never sees, of the classes that it knows."""
+    def evaluate_champion(self) -> dict[str, Any]:
+        """Return the champion's accuracy on the held-back images of its classes, with its interval."""
         labels = json.loads((self.experiment / "champion" / "labels.json").read_text())
-        place = self.work / "held-back"
-        shutil.rmtree(place, ignore_errors=True)
+        folder = self.work / "held-back"
+        shutil.rmtree(folder, ignore_errors=True)
         for label in labels:
-            shutil.copytree(self.pool / "test" / label, place / label)
-        done = self.call("evaluate", "month@champion", "--data", "held-back", "--json")
-        result = json.loads(done.stdout)
+            shutil.copytree(self.pool / "test" / label, folder / label)
+        process = self.call("evaluate", "month@champion", "--data", "held-back", "--json")
+        result = json.loads(process.stdout)
         accuracy, interval = result["metrics"]["accuracy"], result["intervals"]["accuracy"]
         return {"held_back": accuracy, "interval": interval, "classes": len(labels)}
 
-    def leaks(self) -> int:
-        """Test images of a run that some run has trained on or chosen its epoch by."""
+    def count_leaks(self) -> int:
+        """Return the number of test images of any run that a run used for training or validation."""
         import csv
 
-        tested, learnt = set(), set()
+        test, learning = set(), set()
         for file in self.experiment.glob("*/dataset.csv"):
             if not file.parent.is_symlink():
                 for row in csv.DictReader(file.open(newline="")):
-                    (tested if row["split"] == "test" else learnt).add(row["sha256"] if row["split"] else "")
-        return len((tested & learnt) - {""})
+                    (test if row["split"] == "test" else learning).add(row["sha256"] if row["split"] else "")
+        return len((test & learning) - {""})
 
 
-def _nothing(month: Month, night: int) -> None:
-    """No image comes or goes."""
+def _change_nothing(simulation: Simulation, night: int) -> None:
+    """Leave the images as they are."""
 
 
-# Night -> what happened by day, how `retrain` is called, and the exit codes that it may end with; other nights grow.
-DAYS: dict[int, tuple[Callable[[Month, int], None], Callable[[Month], Any], tuple[int, ...]]] = {
-    3: (_nothing, Month.retrain, (0,)),
-    5: (Month.shrink, Month.retrain, (0, 5)),
-    8: (lambda m, n: m.relabel(n, 0.02), Month.retrain, (0, 5)),
-    14: (Month.corrupt, Month.retrain, (4,)),
-    17: (lambda m, n: m.relabel(n, 0.6), Month.retrain, (0, 5)),
-    20: (Month.grow, Month.killed, (0, 5)),
-    23: (Month.grow, Month.twice, (0, 5)),
-    26: (Month.grow, Month.full, (0, 5)),
-    28: (_nothing, Month.retrain, (0,)),
+# Night -> change of the images before it, command, allowed exit codes; on all other nights images are added.
+EVENTS: dict[int, tuple[Callable[[Simulation, int], None], Callable[[Simulation], Any], tuple[int, ...]]] = {
+    3: (_change_nothing, Simulation.retrain, (0,)),
+    5: (Simulation.remove_images, Simulation.retrain, (0, 5)),
+    8: (lambda simulation, night: simulation.relabel_images(night, 0.02), Simulation.retrain, (0, 5)),
+    14: (Simulation.truncate_images, Simulation.retrain, (4,)),
+    17: (lambda simulation, night: simulation.relabel_images(night, 0.6), Simulation.retrain, (0, 5)),
+    20: (Simulation.add_images, Simulation.retrain_after_kill, (0, 5)),
+    23: (Simulation.add_images, Simulation.retrain_twice_at_once, (0, 5)),
+    26: (Simulation.add_images, Simulation.retrain_after_full_disk, (0, 5)),
+    28: (_change_nothing, Simulation.retrain, (0,)),
 }
 
 
-def prepare(month: Month) -> None:
-    shutil.rmtree(month.work, ignore_errors=True)
-    month.work.mkdir(parents=True)
-    write = {
+def prepare(simulation: Simulation) -> None:
+    """Empty the work folder, write the configs, pretrain the base and add the first images."""
+    shutil.rmtree(simulation.work, ignore_errors=True)
+    simulation.work.mkdir(parents=True)
+    configs = {
         "source.yaml": {
             "name": "source",
-            "data": {"train": os.path.relpath(month.source / "train", month.work), "image_size": 32},
+            "data": {"train": os.path.relpath(simulation.source / "train", simulation.work), "image_size": 32},
             "model": {"base": "small_cnn", "weights": "none"},
             "training": {"epochs": 4},
         },
@@ -211,55 +231,57 @@ def prepare(month: Month) -> None:
             "compute": {"cache_dir": "cache"},
         },
     }
-    for name, config in write.items():
-        (month.work / name).write_text(yaml.safe_dump(config))
-    done = month.call("pretrain", "source.yaml", "--json")
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    month.grow(0, 2 * month.batch)
+    for name, config in configs.items():
+        (simulation.work / name).write_text(yaml.safe_dump(config))
+    process = simulation.call("pretrain", "source.yaml", "--json")
+    if process.returncode:
+        raise SystemExit(process.stderr)
+    simulation.add_images(0, 2 * simulation.batch)
 
 
-def live(month: Month, night: int) -> None:
-    """A day and its night."""
-    month.mend()
-    day, call, codes = DAYS.get(night, (Month.grow, Month.retrain, (0, 5)))
+def run_night(simulation: Simulation, night: int) -> None:
+    """Change the images, run the command of the night, and add and print its result."""
+    simulation.restore_images()
+    change, command, codes = EVENTS.get(night, (Simulation.add_images, Simulation.retrain, (0, 5)))
     if night > 1:
-        day(month, night)
-    before = _lines(month)
-    begun = time.perf_counter()
-    done = call(month)
-    seconds = time.perf_counter() - begun
-    if done.returncode not in codes:
-        raise SystemExit(f"night {night} ended with {done.returncode}: {done.stdout} {done.stderr[-800:]}")
-    decided = _lines(month)[len(before) :]
-    word = decided[-1]["decision"] if decided else "none"
-    line = {"night": night, "exit": done.returncode, "decision": word, "decisions": len(decided), "seconds": seconds}
-    line["images"] = sum(1 for _ in month.images.glob("*/*"))
-    if word in ("first", "promoted"):
-        line |= month.held_back()
-    month.nights.append(line)
-    print(json.dumps(line), flush=True)
+        change(simulation, night)
+    before = _logged_decisions(simulation)
+    started = time.perf_counter()
+    process = command(simulation)
+    seconds = time.perf_counter() - started
+    code = process.returncode
+    if code not in codes:
+        raise SystemExit(f"night {night} ended with {code}: {process.stdout} {process.stderr[-800:]}")
+    logged = _logged_decisions(simulation)[len(before) :]
+    decision = logged[-1]["decision"] if logged else "none"
+    result = {"night": night, "exit": code, "decision": decision, "decisions": len(logged), "seconds": seconds}
+    result["images"] = sum(1 for _ in simulation.images.glob("*/*"))
+    if decision in ("first", "promoted"):
+        result |= simulation.evaluate_champion()
+    simulation.nights.append(result)
+    print(json.dumps(result), flush=True)
 
 
-def _lines(month: Month) -> list[dict[str, Any]]:
-    file = month.experiment / "decisions.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+def _logged_decisions(simulation: Simulation) -> list[dict[str, Any]]:
+    log = simulation.experiment / "decisions.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def judge(month: Month) -> dict[str, Any]:
-    champions = [line for line in month.nights if "held_back" in line]
+def summarize(simulation: Simulation) -> dict[str, Any]:
+    """Return the numbers of decisions, the violations, and the accuracy of the first and the last champion."""
+    champions = [night for night in simulation.nights if "held_back" in night]
     falls = [
         later["night"]
         for earlier, later in itertools.pairwise(champions)
         if later["classes"] == earlier["classes"] and later["held_back"] < earlier["interval"][0]
     ]
-    words = [line["decision"] for line in month.nights]
+    decisions = [night["decision"] for night in simulation.nights]
     return {
-        "nights": len(words),
-        "decisions": {word: words.count(word) for word in sorted(set(words))},
-        "undecided": [line["night"] for line in month.nights if not line["decisions"]],
+        "nights": len(decisions),
+        "decisions": {decision: decisions.count(decision) for decision in sorted(set(decisions))},
+        "undecided": [night["night"] for night in simulation.nights if not night["decisions"]],
         "falls": falls,
-        "leaks": month.leaks(),
+        "leaks": simulation.count_leaks(),
         "held_back": [champions[0]["held_back"], champions[-1]["held_back"]],
     }
 
@@ -270,18 +292,18 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--nights", type=int, default=30)
-    parser.add_argument("--images", type=int, default=20, help="that come by day, of each class")
+    parser.add_argument("--images", type=int, default=20, help="images that are added per class and day")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    month = Month(given.pool.resolve(), given.source.resolve(), given.work.resolve(), given.images)
-    prepare(month)
-    for night in range(1, given.nights + 1):
-        live(month, night)
-    found = judge(month)
-    print(json.dumps(found))
-    if given.json:
-        given.json.write_text(json.dumps({**found, "each": month.nights}, indent=2))
-    sys.exit(bool(found["falls"] or found["leaks"] or found["undecided"]))
+    args = parser.parse_args()
+    simulation = Simulation(args.pool.resolve(), args.source.resolve(), args.work.resolve(), args.images)
+    prepare(simulation)
+    for night in range(1, args.nights + 1):
+        run_night(simulation, night)
+    summary = summarize(simulation)
+    print(json.dumps(summary))
+    if args.json:
+        args.json.write_text(json.dumps({**summary, "each": simulation.nights}, indent=2))
+    sys.exit(bool(summary["falls"] or summary["leaks"] or summary["undecided"]))
 
 
 if __name__ == "__main__":

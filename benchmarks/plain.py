@@ -1,4 +1,4 @@
-"""The other side of a comparison: a frozen base in plain Keras, from preprocessed arrays in memory."""
+"""Plain Keras reference for benchmarks: a frozen base on preprocessed arrays in memory; not a script itself."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from transfercli.models.preprocessing import preprocess
 BATCH = 32
 
 
-class Plain:
-    """A pooled base with the weights of a file, and preprocessed pictures float32 [N, H, W, 3] with class numbers."""
+class PlainKeras:
+    """Pooled base with the weights of a file, preprocessed images float32 [N, H, W, 3], and class indices int [N]."""
 
-    def __init__(self, base: str, weights: Path, pictures: Path) -> None:
-        pixels, self.targets = workbench.read_pictures(pictures)
+    def __init__(self, base: str, weights: Path, folder: Path) -> None:
+        pixels, self.targets = workbench.read_images(folder)
         network = BASES[base].build(pixels.shape[1:])
         tensors = safetensors.numpy.load_file(weights)
         for layer in network.layers:
@@ -31,32 +31,33 @@ class Plain:
         self.network = keras.Model(network.input, keras.layers.GlobalAveragePooling2D()(network.output))
         self.pixels = np.concatenate([_preprocessed(base, part) for part in np.array_split(pixels, 10)])
 
-    def one_pass(self) -> float:
-        """Seconds of all pictures through the base, which is compiled already."""
+    def pass_seconds(self) -> float:
+        """Return the seconds of `predict` of the base on all images, without compilation."""
         self.network.predict(self.pixels[:BATCH], batch_size=BATCH, verbose=0)
         return seconds(lambda: self.network.predict(self.pixels, batch_size=BATCH, verbose=0))
 
-    def script_epoch(self, hidden: int, validation: float = 0.15) -> float:
-        """Seconds of an epoch as most scripts train it: the frozen base inside `fit`, which is compiled already."""
+    def epoch_seconds(self, hidden: int, validation: float = 0.15) -> float:
+        """Return the seconds of an epoch as most scripts train: the frozen base inside `fit`, without compilation."""
         self.network.trainable = False
         layers = keras.layers.Dense(hidden, activation="relu"), keras.layers.Dense(workbench.CLASSES)
         model = keras.Sequential([keras.Input(self.pixels.shape[1:]), self.network, *layers])
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
-        few = self.pixels[:BATCH], self.targets[:BATCH]
-        model.fit(*few, batch_size=BATCH, validation_data=few, verbose=0)
+        batch = self.pixels[:BATCH], self.targets[:BATCH]
+        model.fit(*batch, batch_size=BATCH, validation_data=batch, verbose=0)  # compiles
         order = np.random.default_rng(0).permutation(len(self.pixels))
-        held, rest = np.split(order, [round(validation * len(order))])
-        sides: dict[str, Any] = {"x": self.pixels[rest], "y": self.targets[rest]}
-        sides["validation_data"] = self.pixels[held], self.targets[held]
-        return seconds(lambda: model.fit(**sides, batch_size=BATCH, verbose=0))
+        held_out, train = np.split(order, [round(validation * len(order))])
+        data: dict[str, Any] = {"x": self.pixels[train], "y": self.targets[train]}
+        data["validation_data"] = self.pixels[held_out], self.targets[held_out]
+        return seconds(lambda: model.fit(**data, batch_size=BATCH, verbose=0))
 
 
 def _preprocessed(base: str, pixels: np.ndarray) -> np.ndarray:
     return np.asarray(preprocess(keras.ops.convert_to_tensor(pixels), BASES[base].preprocessing, 3))
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
+def seconds(call: Callable[[], Any]) -> float:
+    """Return the wall-clock seconds of a call."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started

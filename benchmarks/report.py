@@ -1,7 +1,9 @@
-"""What a report costs: `python -m benchmarks.report [IMAGES] [CLASSES] [SIDE]` prints seconds, peak memory and bytes.
+"""Cost of an evaluation's report: seconds, peak memory and bytes.
 
-Random answers of a model that is right in nine of ten images, on random pictures: noise is what JPEG packs worst, so
-a real report is smaller.
+Usage: python -m benchmarks.report [IMAGES] [CLASSES] [SIDE]
+
+Generates predictions of which about nine of ten are right, and random images. JPEG compresses noise badly, so a real
+report is smaller.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.evaluation.examples import images_to_explain
 from transfercli.evaluation.explain.heatmaps import Explanation
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.report import ReportContext
@@ -23,35 +24,40 @@ from transfercli.evaluation.report.write import write_evaluation
 from transfercli.evaluation.result import evaluate
 
 
-def predictions(images: int, classes: int) -> Predictions:
-    draw = np.random.default_rng(0)
-    logits = draw.normal(size=(images, classes))
-    targets = draw.integers(0, classes, images)
-    logits[np.arange(images), targets] += np.where(draw.random(images) < 0.9, 8, 0)
-    shares = np.exp(logits)
+def random_predictions(images: int, classes: int) -> Predictions:
+    """Return predictions of which about nine of ten are right."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(images, classes))
+    targets = rng.integers(0, classes, images)
+    logits[np.arange(images), targets] += np.where(rng.random(images) < 0.9, 8, 0)
+    weights = np.exp(logits)
     paths = tuple(f"test/class-{target:03d}/{n:06d}.jpg" for n, target in enumerate(targets))
     labels = tuple(f"class-{n:03d}" for n in range(classes))
-    return Predictions(paths, labels, targets, shares / shares.sum(axis=1, keepdims=True))
+    return Predictions(paths, labels, targets, weights / weights.sum(axis=1, keepdims=True))
 
 
-def read(side: int, indices: np.ndarray) -> np.ndarray:
-    """Blurred noise: a cell of 8 x 8 pixels has one colour."""
+def random_images(side: int, indices: np.ndarray) -> np.ndarray:
+    """Return images uint8 [N, side, side, 3] of coarse noise, in cells of 8 x 8 pixels."""
     cells = [np.random.default_rng(int(n)).integers(0, 256, (side // 8 + 1,) * 2 + (3,)) for n in indices]
     return np.stack([np.kron(c, np.ones((8, 8, 1)))[:side, :side] for c in cells]).astype(np.uint8)
 
 
 def main(images: int = 10_000, classes: int = 10, side: int = 224) -> None:
-    made = predictions(images, classes)
+    predictions = random_predictions(images, classes)
     started = time.perf_counter()
-    evaluation = evaluate(made)
+    evaluation = evaluate(predictions)
     measured = time.perf_counter()
-    heats = np.random.default_rng(0).random((200, 7, 7), np.float32)
-    explained = {index: Explanation(heats[n]) for n, index in enumerate(images_to_explain(made))}
+    heatmaps = np.random.default_rng(0).random((200, 7, 7), np.float32)
+    explained = {index: Explanation(heatmaps[n]) for n, index in enumerate(to_look_at(predictions))}
     context = ReportContext(
-        experiment="bench", run_id="one", split="test", thumbnails=lambda n: read(side, n), explained=explained
+        experiment="bench",
+        run_id="one",
+        split="test",
+        thumbnails=lambda indices: random_images(side, indices),
+        explained=explained,
     )
     with tempfile.TemporaryDirectory() as folder:
-        write_evaluation(Path(folder), evaluation, made, context)
+        write_evaluation(Path(folder), evaluation, predictions, context)
         size = (Path(folder) / "report.html").stat().st_size
     print(
         json.dumps(

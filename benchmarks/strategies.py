@@ -1,11 +1,12 @@
-"""Every strategy beside `auto`: VGG16 with real ImageNet kernels on Fashion-MNIST 5-9, at 64 pixels.
+"""Accuracy and cost of every transfer strategy, for VGG16 with real ImageNet kernels on Fashion-MNIST 5-9, 64 pixels.
 
-usage: strategies.py DATA KERNELS OUT.json [--images 5 20 100] [--seeds 3] [--strategies …]
+Usage: python benchmarks/strategies.py DATA KERNELS OUT.json [--images 5 20 100] [--seeds 3] [--strategies …]
 
-DATA holds `target-N/SEED/{train,test}/CLASS` for N images a class; benchmarks/README.md says how to write them. KERNELS
-is the weights file. Every run starts with empty caches; `linear_probe` and `auto`, whose seconds are compared, also
-each in a process of its own. Tested on the first 100 test images of each class, the same for all.
-Writes all figures to OUT.json, run by run; what is in it already is not measured again. Prints two tables at the end.
+DATA holds `target-N/SEED/{train,test}/CLASS` for N images per class; benchmarks/README.md has the commands. KERNELS is
+the weight file. Every run starts with empty caches; `linear_probe` and `auto`, whose seconds are compared, also run in
+new processes. The accuracy is that of the first 100 test images of each class.
+Writes all results to OUT.json after each run; runs that are in the file already are skipped. Prints two tables at the
+end.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from transfercli.training import history
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.train import TrainRequest, train
 
-TESTED = 100  # images a class
-BATCH = 20  # of them
-EPOCHS = {5: 20, 20: 10, 100: 5}  # by images a class
-BUDGET = 3  # the default of `transfer.budget`, in times of the probe
-RATE = 1e-3  # of Adam, for a new head; what is fine-tuned gets a tenth of it from its strategy
-# What differs from the rest of the config; a rate a strategy, chosen beforehand and never on test images.
+TEST_IMAGES = 100  # per class
+BATCH = 20
+EPOCHS = {5: 20, 20: 10, 100: 5}  # by training images per class
+BUDGET = 3  # default of `transfer.budget`, as a multiple of the seconds of the probe
+LEARNING_RATE = 1e-3  # of Adam, for a new head; strategies fine-tune the base at a tenth of it
+# Config keys of each strategy; the learning rates were chosen beforehand, without test images.
 STRATEGIES: dict[str, dict[str, Any]] = {
     "feature_extraction": {"model": {"head": {"hidden": [256]}}},
     "partial": {},
@@ -44,17 +45,18 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "linear_probe": {},
     "auto": {},
 }
-TIMED = ("linear_probe", "auto")
+TIMED_IN_NEW_PROCESS = ("linear_probe", "auto")
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the changed keys, at every level."""
-    inner = {key: merged(base.get(key, {}), value) for key, value in changes.items() if isinstance(value, dict)}
-    return {**base, **changes, **inner}
+    """Return `base` with the changed keys, merged at every level."""
+    nested = {key: merged(base.get(key, {}), value) for key, value in changes.items() if isinstance(value, dict)}
+    return {**base, **changes, **nested}
 
 
 def config_of(work: Path, target: Path, kernels: Path, images: int, seed: int, strategy: str) -> dict[str, Any]:
-    shared = {
+    """Return the config of a run; images: training images per class."""
+    config = {
         "name": strategy,
         "seed": seed,
         "data": {
@@ -66,30 +68,30 @@ def config_of(work: Path, target: Path, kernels: Path, images: int, seed: int, s
         },
         "model": {"base": "vgg16", "weights": {"path": str(kernels)}},
         "transfer": {"strategy": strategy},
-        "training": {"epochs": EPOCHS[images], "optimizer": {"name": "adam", "learning_rate": RATE}},
+        "training": {"epochs": EPOCHS[images], "optimizer": {"name": "adam", "learning_rate": LEARNING_RATE}},
         "compute": {"cache_dir": str(work / "cache")},
     }
-    return merged(shared, STRATEGIES[strategy])
+    return merged(config, STRATEGIES[strategy])
 
 
-def write_tested(target: Path, path: Path) -> None:
-    """The test images that are predicted, as a list."""
+def write_test_table(target: Path, path: Path) -> None:
+    """Write a CSV table of the test images that are used."""
     with path.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["path", "label"])
+        table = csv.writer(file)
+        table.writerow(["path", "label"])
         for folder in sorted((target / "test").iterdir()):
-            rows.writerows([str(image), folder.name] for image in sorted(folder.iterdir())[:TESTED])
+            table.writerows([str(image), folder.name] for image in sorted(folder.iterdir())[:TEST_IMAGES])
 
 
-def run(data: Path, kernels: Path, images: int, seed: int, strategy: str) -> dict[str, Any]:
-    """Train and test; what was chosen, how good it is, and what it took."""
+def measure(data: Path, kernels: Path, images: int, seed: int, strategy: str) -> dict[str, Any]:
+    """Train and test a run; return its accuracy, seconds, best epoch, phases and metrics per epoch."""
     target = data / f"target-{images}" / str(seed)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        write_tested(target, work / "test.csv")
+        write_test_table(target, work / "test.csv")
         config = work / "config.yaml"
         config.write_text(yaml.safe_dump(config_of(work, target, kernels, images, seed, strategy)))
-        if strategy in TIMED:
+        if strategy in TIMED_IN_NEW_PROCESS:
             command = [sys.executable, "-m", "transfercli", "finetune", str(config), "--runs", str(work / "runs")]
             result = json.loads(subprocess.run([*command, "--json"], check=True, stdout=subprocess.PIPE).stdout)
         else:
@@ -97,7 +99,7 @@ def run(data: Path, kernels: Path, images: int, seed: int, strategy: str) -> dic
         trained = RunFolder(Path(result["run"]))
         phases = StoredRun(trained).record.phases
         return {
-            "accuracy": accuracy(trained, [phase["unfreeze"] for phase in phases], data / "cache"),
+            "accuracy": test_accuracy(trained, [phase["unfreeze"] for phase in phases], data / "cache"),
             "seconds": result["seconds"]["features"] + result["seconds"]["train"],
             "best_epoch": result["best_epoch"],
             "phases": phases,
@@ -105,8 +107,11 @@ def run(data: Path, kernels: Path, images: int, seed: int, strategy: str) -> dic
         }
 
 
-def accuracy(run: RunFolder, trained: list[Any], cache: Path) -> float:
-    """Of the test images, as `evaluate` has it; what no phase of the run trained gives features from the cache."""
+def test_accuracy(run: RunFolder, unfrozen: list[Any], cache: Path) -> float:
+    """Return the accuracy on the test images, equal to that of `evaluate`.
+
+    Layers that no phase trained are computed once for all runs: their features come from the cache.
+    """
     import numpy as np
 
     from transfercli.models.forward import forward
@@ -115,47 +120,48 @@ def accuracy(run: RunFolder, trained: list[Any], cache: Path) -> float:
     from transfercli.transfer.features.prefix import Prefix
     from transfercli.transfer.stages import upper_model
 
-    loaded = StoredRun(run)
-    split = loaded.split("test")
-    order = ["all", *loaded.classifier.stages, "none"]
-    cut = cut_below(loaded.classifier, min(trained, key=order.index))
+    stored = StoredRun(run)
+    split = stored.split("test")
+    order = ["all", *stored.classifier.stages, "none"]
+    cut = cut_below(stored.classifier, min(unfrozen, key=order.index))
     if cut is None:
-        logits = forward(loaded.classifier.model, split.images, BATCH, Reporter())
+        logits = forward(stored.classifier.model, split.images, BATCH, Reporter())
     else:
         features = FeatureCache(cache, 10**10, "stretch", Reporter()).features(split, Prefix(cut, "float32"))
         logits = forward(upper_model(cut), features, BATCH, Reporter())
     return float(np.mean(logits.argmax(1) == split.targets))
 
 
-def print_tables(found: dict[str, dict[str, Any]], sizes: list[int]) -> None:
-    """Accuracy and seconds by strategy, and what `auto` did, as Markdown."""
+def print_tables(results: dict[str, dict[str, Any]], sizes: list[int]) -> None:
+    """Print accuracy and seconds by strategy, and the phases that `auto` trained and kept, as Markdown tables."""
 
-    def of(images: int, strategy: str) -> list[dict[str, Any]]:
-        return [found[key] for key in sorted(found) if key.split("/")[::2] == [str(images), strategy]]
+    def runs_of(images: int, strategy: str) -> list[dict[str, Any]]:
+        return [results[key] for key in sorted(results) if key.split("/")[::2] == [str(images), strategy]]
 
-    print("| strategy |", " | ".join(f"{images} a class | seconds" for images in sizes), "| mean |")
+    print("| strategy |", " | ".join(f"{images} per class | seconds" for images in sizes), "| mean |")
     print("| --- |" + " --- |" * (2 * len(sizes) + 1))
     for strategy in STRATEGIES:
-        if not all(of(images, strategy) for images in sizes):
+        if not all(runs_of(images, strategy) for images in sizes):
             continue
         cells, means = [], []
         for images in sizes:
-            accuracies = [one["accuracy"] for one in of(images, strategy)]
+            accuracies = [run["accuracy"] for run in runs_of(images, strategy)]
             means.append(statistics.mean(accuracies))
             cells.append(f"{means[-1]:.3f} ± {statistics.stdev(accuracies) if accuracies[1:] else 0:.3f}")
-            cells.append(f"{statistics.median(one['seconds'] for one in of(images, strategy)):.0f}")
+            cells.append(f"{statistics.median(run['seconds'] for run in runs_of(images, strategy)):.0f}")
         print(f"| {strategy} |", " | ".join(cells), f"| {statistics.mean(means):.3f} |")
-    print("\n| images a class | seed | probe alone, seconds | auto, seconds | of its budget | trained | kept |")
+    print("\n| images per class | seed | linear_probe, seconds | auto, seconds | share of budget | trained | kept |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for images in sizes:
-        for seed, (probe, auto) in enumerate(zip(of(images, "linear_probe"), of(images, "auto"), strict=False)):
-            used = auto["seconds"] / (BUDGET * probe["seconds"])
-            seconds = f"{probe['seconds']:.1f} | {auto['seconds']:.1f} | {used:.0%}"
-            print(f"| {images} | {seed} | {seconds} | {' | '.join(chosen(auto))} |")
+        pairs = zip(runs_of(images, "linear_probe"), runs_of(images, "auto"), strict=False)
+        for seed, (probe, auto) in enumerate(pairs):
+            share = auto["seconds"] / (BUDGET * probe["seconds"])
+            seconds = f"{probe['seconds']:.1f} | {auto['seconds']:.1f} | {share:.0%}"
+            print(f"| {images} | {seed} | {seconds} | {' | '.join(trained_and_kept(auto))} |")
 
 
-def chosen(auto: dict[str, Any]) -> tuple[str, str]:
-    """What was trained above the probe, and the kind of phase whose weights were kept."""
+def trained_and_kept(auto: dict[str, Any]) -> tuple[str, str]:
+    """Return the phase that `auto` trained after the probe, and the phase whose weights it kept."""
     trained = [f"{phase['unfreeze']}, {phase['epochs']} epochs" for phase in auto["phases"] if phase["epochs"]]
     best = next(line for line in auto["lines"] if line["epoch"] == auto["best_epoch"])
     kept = auto["phases"][best["phase"] - 1]["kind"]
@@ -167,18 +173,18 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("kernels", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--images", type=int, nargs="*", default=list(EPOCHS), help="training images a class")
+    parser.add_argument("--images", type=int, nargs="*", default=list(EPOCHS), help="training images per class")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--strategies", nargs="*", default=list(STRATEGIES))
-    given = parser.parse_args()
-    found: dict[str, Any] = json.loads(given.out.read_text()) if given.out.exists() else {}
-    for seed, images, strategy in itertools.product(range(given.seeds), given.images, given.strategies):
+    args = parser.parse_args()
+    results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    for seed, images, strategy in itertools.product(range(args.seeds), args.images, args.strategies):
         key = f"{images}/{seed}/{strategy}"
-        if key not in found:
-            found[key] = run(given.data.absolute(), given.kernels.absolute(), images, seed, strategy)
-            given.out.write_text(json.dumps(found, indent=1) + "\n")
-            print(key, found[key]["accuracy"], round(found[key]["seconds"], 1), flush=True)
-    print_tables(found, given.images)
+        if key not in results:
+            results[key] = measure(args.data.absolute(), args.kernels.absolute(), images, seed, strategy)
+            args.out.write_text(json.dumps(results, indent=1) + "\n")
+            print(key, results[key]["accuracy"], round(results[key]["seconds"], 1), flush=True)
+    print_tables(results, args.images)
 
 
 if __name__ == "__main__":
