@@ -1,4 +1,4 @@
-"""Small real images (scikit-learn's digits), folders of them, and a listener that remembers."""
+"""Small real images (scikit-learn's digits), folders of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tests.listener import Listener
 from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.dataset import Dataset
@@ -18,19 +19,6 @@ from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import DataRequest, load_dataset
 from transfercli.data.splitting.assignments import Assignments
-from transfercli.reporting import Reporter
-
-
-class Recorder(Reporter):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.steps: list[tuple[str, int, int, str]] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        self.steps.append((stage, done, total, unit))
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +29,12 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def reporter() -> Recorder:
-    return Recorder()
+def reporter() -> Listener:
+    return Listener()
 
 
 @pytest.fixture
-def reading(reporter: Recorder) -> Reading:
+def reading(reporter: Listener) -> Reading:
     """How `load` reads, too."""
     return Reading(Geometry(16, 16), 0.01, ComputeConfig(), reporter)
 
@@ -85,7 +73,7 @@ def grow(png: Callable[[int], bytes]) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def load(reporter: Recorder) -> Callable[..., Dataset]:
+def load(reporter: Listener) -> Callable[..., Dataset]:
     """Load `folder/NAME` as a config would, at 16x16."""
 
     def run(

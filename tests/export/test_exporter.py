@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.listener import Listener
 from transfercli.errors import ArtefactError, GateError, RoomError, UsageError
 from transfercli.export import exporter
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
@@ -228,23 +229,20 @@ def test_child_that_never_answers_is_ended(exported, digits, spec):
 
 
 def test_wish_to_stop_ends_the_child(exported, digits, spec, monkeypatch):
-    class Stop(Reporter):
-        def progress(self, *_args):
-            raise KeyboardInterrupt
-
-    children = []
+    children, stopped = [], Listener(stop_at=lambda _: True, error=KeyboardInterrupt())
     popen = subprocesses.subprocess.Popen
     monkeypatch.setattr(
         subprocesses.subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1]
     )
     with pytest.raises(KeyboardInterrupt):
-        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Stop())
+        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), stopped)
     assert children[0].poll() is not None
 
 
 def test_unknown_format_names_the_nearest():
-    with pytest.raises(UsageError, match="did you mean 'saved_model'"):
+    with pytest.raises(UsageError, match="'savedmodel' is not a known format") as caught:
         check_formats(("savedmodel",))
+    assert caught.value.hint == "did you mean 'saved_model'?"
 
 
 @pytest.mark.parametrize("name", ["saved_model", "keras", "safetensors"])

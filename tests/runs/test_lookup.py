@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.heard import Heard
+from tests.listener import Listener
 from transfercli.runs.lookup import find_named
 
 
@@ -21,26 +21,26 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_a_latest_run_that_is_not_the_champion_is_told(runs: Path) -> None:
-    heard = Heard()
-    assert find_named("flowers", runs, heard).run_id.startswith("20260102")
-    assert heard.warnings == []  # there is no champion
+    listener = Listener()
+    assert find_named("flowers", runs, listener).run_id.startswith("20260102")
+    assert listener.warnings == []  # there is no champion
     (runs / "flowers" / "champion").symlink_to("20260101-000000-aaaaaa")
-    assert find_named("flowers", runs, heard).run_id.startswith("20260102")
-    (told,) = heard.warnings
+    assert find_named("flowers", runs, listener).run_id.startswith("20260102")
+    (told,) = listener.warnings
     assert "flowers@champion" in told
     assert "20260101-000000-aaaaaa" in told
 
 
 def test_who_says_which_run_hears_nothing(runs: Path) -> None:
     (runs / "flowers" / "champion").symlink_to("20260101-000000-aaaaaa")
-    heard = Heard()
+    listener = Listener()
     for text in (
         "flowers@champion",
         "flowers/20260102-000000-aaaaaa",
         str(runs / "flowers" / "20260102-000000-aaaaaa"),
     ):
-        find_named(text, runs, heard)
+        find_named(text, runs, listener)
     (runs / "flowers" / "champion").unlink()
     (runs / "flowers" / "champion").symlink_to("20260102-000000-aaaaaa")
-    find_named("flowers", runs, heard)
-    assert heard.warnings == []
+    find_named("flowers", runs, listener)
+    assert listener.warnings == []

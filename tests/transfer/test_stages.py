@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.listener import Listener
 from transfercli.errors import ConfigError
 from transfercli.training.phases import Phase
 from transfercli.transfer.strategies import PROBE
@@ -172,7 +173,7 @@ def test_a_kill_loses_what_was_computed_since_the_last_minute_only(cached: Any, 
     stages = cached.stages(cached.classifier())
     with monkeypatch.context() as killed:
         killed.setattr(Segments, "close", lambda _: None)  # nothing is tidied up
-        killed.setattr(stages.cache.reporter, "progress", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr(stages.cache, "reporter", Listener(stop_at=lambda _: True, error=KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             stages(Phase("none", 9, 1e-2))
     again = cached.stages(cached.classifier())
@@ -183,11 +184,7 @@ def test_a_kill_loses_what_was_computed_since_the_last_minute_only(cached: Any, 
 def test_what_was_computed_before_a_stop_is_kept(cached: Any) -> None:
     stages = cached.stages(cached.classifier())
 
-    def stop(stage: str, done: int, *_: Any) -> None:
-        if stage == "features" and done >= 64:
-            raise KeyboardInterrupt
-
-    stages.cache.reporter.progress = stop
+    stages.cache.reporter = Listener(lambda step: step[0] == "features" and step[1] >= 64, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         stages(Phase("none", 9, 1e-2))
     again = cached.stages(cached.classifier())

@@ -147,7 +147,7 @@ finally:
 
 def modules_after(*arguments: object) -> set[str]:
     command = [sys.executable, "-c", PROBE, *map(str, arguments)]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
     return set(found.stderr.splitlines()[-1].split())
 
 

@@ -240,14 +240,10 @@ def test_what_a_crash_left_behind_is_swept_and_nothing_else(
 def test_an_interrupted_pass_keeps_what_it_read(tmp_path: Path, grow: Any, load: Load, reporter: Any) -> None:
     grow(tmp_path / "images", {"cat": 60, "dog": 60})
 
-    def stop(stage: str, done: int, total: int, unit: str = "images") -> None:
-        if done == 64:
-            raise KeyboardInterrupt
-
-    reporter.progress = stop
+    reporter.stop_at, reporter.error = lambda step: step[1] == 64, KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         load(tmp_path)
-    reporter.progress = lambda *_: None
+    reporter.stop_at = None
     assert load(tmp_path).cache.hits == 64
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.listener import Listener
 from transfercli.errors import DataError, Interrupted
 from transfercli.reporting import Reporter
 from transfercli.transfer.probe.probe import (
@@ -19,18 +20,6 @@ from transfercli.transfer.probe.probe import (
     with_kept_rows,
 )
 from transfercli.transfer.probe.row_space import WIDE, coordinates
-
-
-class Heard(Reporter):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.steps: list[tuple[int, int]] = []
-
-    def info(self, text: str) -> None:
-        self.said.append(text)
-
-    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        self.steps.append((done, total))
 
 
 def digits(classes: int = 10, each: int = 30) -> tuple[np.ndarray, np.ndarray]:
@@ -225,11 +214,11 @@ def test_features_that_say_nothing_leave_the_shares_of_the_classes() -> None:
 def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> None:
     features, targets = digits(3, 8)
     keep = np.concatenate([[0], np.flatnonzero(targets > 0)])
-    heard = Heard()
-    found = solve(features[keep], targets[keep], 3, class_weights=None, seed=0, reporter=heard)
+    listener = Listener()
+    found = solve(features[keep], targets[keep], 3, class_weights=None, seed=0, reporter=listener)
     assert found.strength == MIDDLE
     assert found.path == ()
-    assert "without cross-validation" in heard.said[0]
+    assert "without cross-validation" in listener.infos[0]
     assert (probabilities(found, features[keep]).argmax(1) == targets[keep]).all()
 
 
@@ -259,18 +248,13 @@ def test_a_single_class_is_refused() -> None:
 
 def test_it_tells_how_far_it_is_and_stops_when_asked_to() -> None:
     features, targets = digits(3)
-    heard = Heard()
-    solve(features, targets, 3, class_weights=None, seed=0, reporter=heard)
-    assert heard.steps[0] == (0, len(STRENGTHS))
-    assert heard.steps[-1] == (len(STRENGTHS), len(STRENGTHS))
-    assert "in 5 folds" in heard.said[0]
-
-    class Stop(Reporter):
-        def progress(self, *_: object, **__: object) -> None:
-            raise Interrupted(2)
-
+    listener = Listener()
+    solve(features, targets, 3, class_weights=None, seed=0, reporter=listener)
+    assert listener.steps[0][1:3] == (0, len(STRENGTHS))
+    assert listener.steps[-1][1:3] == (len(STRENGTHS), len(STRENGTHS))
+    assert "in 5 folds" in listener.infos[0]
     with pytest.raises(Interrupted):
-        solve(features, targets, 3, class_weights=None, seed=0, reporter=Stop())
+        solve(features, targets, 3, class_weights=None, seed=0, reporter=Listener(stop_at=lambda _: True))
 
 
 def test_a_class_that_lost_its_images_is_still_known_by_the_row_it_had() -> None:

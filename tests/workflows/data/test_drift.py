@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 from typer.testing import CliRunner
 
-from tests.heard import Heard
+from tests.listener import Listener
 from transfercli.cli.app import app
 from transfercli.data.dataset import Split
 from transfercli.data.load import load_folder_split
@@ -76,7 +76,7 @@ def test_a_split_is_measured_whatever_its_classes(source: Any, digits_folder: Pa
 def test_few_images_are_told_and_none_is_an_error(source: Any, recent: Path, tmp_path: Path) -> None:
     for file in sorted(recent.rglob("*.png"))[1:]:
         file.unlink()
-    reporter = Heard()
+    reporter = Listener()
     assert measured(source, recent, 0.0, reporter)["passed"] is True
     assert any("only 1 image" in text for text in reporter.warnings)
     (tmp_path / "empty").mkdir()
@@ -158,7 +158,7 @@ def scale_of(classifier: Any) -> float:
 
 
 def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source: Any, recent: Path) -> None:
-    run, reporter = RunFolder(Path(source[1]["run"])), Heard()
+    run, reporter = RunFolder(Path(source[1]["run"])), Listener()
     sight = Sight(load_run(run, Reporter()), reporter)
     assert sight.cache is not None
     sight.cache.root = recent / "no folder" / "x"

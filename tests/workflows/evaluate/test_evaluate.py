@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.listener import Listener
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
@@ -59,10 +60,6 @@ def test_other_images_are_matched_by_class_name_and_unknown_classes_stop(run, di
 
 
 def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: Path, tmp_path: Path) -> None:
-    class Warned(Reporter):
-        def warning(self, text: str) -> None:
-            said.append(text)
-
     world, folder, _ = run
     recorded = list(csv.DictReader((folder / "dataset.csv").read_text().splitlines()))
     for side, count in (("train", 5), ("validation", 3), ("test", 4)):
@@ -70,19 +67,19 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
             place = tmp_path / "mixed" / row["label"]
             place.mkdir(parents=True, exist_ok=True)
             shutil.copy(digits_folder / "digits-source" / row["path"], place / f"{side}-{number}.png")
-    said: list[str] = []
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "mixed"), Warned())
+    listener = Listener()
+    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "mixed"), listener)
     assert result["known"] == {"train": 5, "validation": 3}
     page = " ".join((folder / "evaluation" / "test-mixed" / "report.html").read_text().split())
     assert "<b>test</b> split, which are those of <b>mixed</b>, 5 classes" in page
     assert "The run trained on 5 of these images</b>: the metrics flatter it." in page
-    assert said == [
+    assert listener.warnings == [
         "the run trained on 5 of these 12 images: the metrics flatter it",
         "the run chose its best epoch on 3 of these 12 images: the metrics flatter it",
     ]
-    said.clear()
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs), Warned())
-    assert (said, result["known"]) == ([], {})
+    listener = Listener()
+    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs), listener)
+    assert (listener.warnings, result["known"]) == ([], {})
 
 
 @pytest.mark.parametrize("name", ["gone", "x" * 300])

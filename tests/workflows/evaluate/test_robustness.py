@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.listener import Listener
 from transfercli.cli.app import app
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
@@ -123,16 +124,6 @@ def test_an_evaluation_is_as_fresh_with_them_as_without(source) -> None:
         assert not is_stale(run, "validation")
 
 
-class Listening(Reporter):
-    """Keeps what was told of progress."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, int, int]] = []
-
-    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        self.told.append((stage, done, total))
-
-
 class Few:
     """Images that are never asked for more than a batch at a time."""
 
@@ -152,14 +143,16 @@ def test_images_are_changed_a_batch_at_a_time_in_passes_told_as_one(place: Path,
     split = read_split(trained.run, trained.config, trained.labels, "test", Reporter(), place / "photos")
     split = replace(split, images=Few(split.images, trained.config.data.batch_size))
     plain = Predictions(split.paths, trained.labels, split.targets, probabilities_of(trained, split, Reporter()))
-    heard = Listening()
-    first = corrupted(trained, split, plain, heard)
-    assert heard.told == [("corrupt", done + 60 * n, 1800) for n in range(30) for done in (32, 60)]
+    listener = Listener()
+    first = corrupted(trained, split, plain, listener)
+    assert [step[:3] for step in listener.steps] == [
+        ("corrupt", done + 60 * n, 1800) for n in range(30) for done in (32, 60)
+    ]
     assert corrupted(trained, split, plain, Reporter()) == first
     mirroring = trained.config.model_copy(
         update={"augmentation": trained.config.augmentation.model_copy(update={"preset": "light"})}
     )
-    heard = Listening()
-    found = augmented(replace(trained, config=mirroring), split, plain, heard)
+    listener = Listener()
+    found = augmented(replace(trained, config=mirroring), split, plain, listener)
     assert (found["views"], found["mirrored"]) == (12, True)
-    assert heard.told[-1] == ("tta", 660, 660)
+    assert listener.steps[-1][:3] == ("tta", 660, 660)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.listener import Listener
 from transfercli.errors import UsageError
 from transfercli.export.exporter import ExportRejected
 from transfercli.models.bases import BASES
@@ -63,13 +64,11 @@ def test_what_tensorflow_does_not_decode_is_known_by_its_content(
     file = tmp_path / "image.png"
     Image.new("RGB", (9, 9)).save(file, kind)
     monkeypatch.setattr(workflow, "image_files", lambda _, paths: (file,) * len(paths))
-    said: list[str] = []
-    reporter = Reporter()
-    monkeypatch.setattr(reporter, "warn", said.append)
+    reporter = Listener()
     split = read_split(run, read_run_config(run), read_labels(run), "validation", reporter)
     files = reference(load_run(run, reporter), split, reporter).files
     assert bool(files) == proved
-    assert any("does not decode TIFF" in line for line in said) != proved
+    assert any("does not decode TIFF" in line for line in reporter.warnings) != proved
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.heard import Heard
+from tests.listener import Listener
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import BusyError, DataError, DiskError, Interrupted, UsageError, WeightsError
 from transfercli.reporting import Reporter
@@ -29,7 +29,7 @@ class Nights:
     samples: Path
     config: Path
     runs: Path
-    reporter: Heard = field(default_factory=lambda: Heard())
+    reporter: Listener = field(default_factory=Listener)
 
     def add(self, label: str, first: int, last: int, source: str = "") -> None:
         """Digits number `first` to `last` of a class, as they are sorted."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.listener import Listener
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.workflows.compare.compare import compare_runs
@@ -54,13 +55,12 @@ def test_a_run_of_fewer_classes_is_not_taken_for_better_without_a_word(source, t
     kept = [row[:-1] for row in lines if "4" not in row[1:3]]  # the last class, and what is or was taken for it
     with written.open("w", newline="") as file:
         csv.writer(file).writerows(kept)
-    heard: list[str] = []
-    reporter = Reporter()
-    reporter.warning = heard.append  # type: ignore[method-assign]
-    (one,) = compare_runs(CompareRequest((str(trained), str(other)), world.runs), reporter)["comparisons"]
+    listener = Listener()
+    (one,) = compare_runs(CompareRequest((str(trained), str(other)), world.runs), listener)["comparisons"]
     assert one["only_known"] == {"champion": ["4"], "challenger": []}
     assert (
-        f"only {trained.parent.name}/{trained.name} knows '4': it has more classes to mistake than the other" in heard
+        f"only {trained.parent.name}/{trained.name} knows '4': it has more classes to mistake than the other"
+        in listener.warnings
     )
 
 

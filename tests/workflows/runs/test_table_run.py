@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.listener import Listener
 from transfercli.data.sources.table_columns import read_columns, write_columns
 from transfercli.errors import ArtefactError, DataError
 from transfercli.evaluation.predictions import Predictions
@@ -27,17 +28,6 @@ from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_ru
 from transfercli.workflows.evaluate.provenance import recorded
 from transfercli.workflows.lineage import ancestors
 from transfercli.workflows.runs.runs import list_runs, show_run
-
-
-class Heard(Reporter):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def info(self, text: str) -> None:
-        self.said.append(text)
-
-    def warning(self, text: str) -> None:
-        self.said.append(text)
 
 
 def _camera(path: Path) -> str:
@@ -160,9 +150,9 @@ def test_a_parent_that_is_gone_ends_the_lineage(tabled: Any, tmp_path: Path) -> 
     shutil.copytree(run.path, tmp_path / "runs" / "tabled" / "lonely", symlinks=True)
     record = tmp_path / "runs" / "tabled" / "lonely" / "run.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"parent": "digits-source/deleted"}))
-    heard = Heard()
-    assert list(ancestors(find_run("tabled/lonely", tmp_path / "runs"), heard)) == []
-    assert "digits-source/deleted, which tabled/lonely was trained from, is gone" in heard.said[0]
+    listener = Listener()
+    assert list(ancestors(find_run("tabled/lonely", tmp_path / "runs"), listener)) == []
+    assert "digits-source/deleted, which tabled/lonely was trained from, is gone" in listener.messages[0]
     lineage = show_run("tabled/lonely", tmp_path / "runs")["lineage"]
     assert [one["status"] for one in lineage] == ["completed", "gone"]
 
@@ -171,9 +161,9 @@ def test_compare_evaluates_anew_what_is_not_of_the_present_model_or_images(table
     world, _ = tabled
     request = CompareRequest(("digits-source", "tabled"), world.runs)
     compare_runs(request, Reporter())
-    run, heard = find_run("tabled", world.runs), Heard()
-    compare_runs(request, heard)
-    assert not [text for text in heard.said if "evaluating it" in text]
+    run, listener = find_run("tabled", world.runs), Listener()
+    compare_runs(request, listener)
+    assert not [text for text in listener.messages if "evaluating it" in text]
     calibration = run.calibration.read_text()
     metrics = run.evaluation("test") / "metrics.json"
     written = json.loads(metrics.read_text())
@@ -182,11 +172,11 @@ def test_compare_evaluates_anew_what_is_not_of_the_present_model_or_images(table
         lambda: metrics.write_text(json.dumps(written | {"made_from": written["made_from"] | {"images": "others"}})),
     ):
         break_it()
-        heard = Heard()
-        compare_runs(request, heard)
+        listener = Listener()
+        compare_runs(request, listener)
         run.calibration.write_text(calibration)
-        assert f"{run.label} was not evaluated on test as it is now: evaluating it" in heard.said
-        assert not [text for text in heard.said if text.startswith("digits-source")]
+        assert f"{run.label} was not evaluated on test as it is now: evaluating it" in listener.messages
+        assert not [text for text in listener.messages if text.startswith("digits-source")]
 
 
 def test_compare_leaves_out_an_image_that_was_another_file_for_the_other_run(tabled: Any) -> None:

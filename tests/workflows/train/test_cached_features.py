@@ -8,19 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.listener import Listener
 from transfercli.errors import Interrupted
 from transfercli.reporting import Reporter
-
-
-class StopIn(Reporter):
-    """Asks to stop at the first word of progress in a stage."""
-
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
-
-    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        if stage == self.stage:
-            raise Interrupted(15)
 
 
 @pytest.fixture
@@ -88,7 +78,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(heir: Any, stage: str, 
     stopped = f"stopped-{stage.replace(' ', '')}"
     path.write_text(path.read_text().replace("/cache", f"/{stopped}"))
     with pytest.raises(Interrupted):
-        world.train("finetune", path, StopIn(stage), run_id=stopped)
+        world.train("finetune", path, Listener(stop_at=stage), run_id=stopped)
     resumed = world.train("finetune", path, run_id=stopped)
     assert [line["epoch"] for line in lines(resumed)] == [0, 1, 2, 3, 4]
     assert [line["val_loss"] for line in lines(resumed)] == [line["val_loss"] for line in lines(whole)]
@@ -100,7 +90,7 @@ def test_auto_keeps_its_phases_in_the_run_and_a_resumed_run_obeys_them(heir: Any
     world, config = heir
     path = config("kept", "auto", transfer={"budget": 1000}, training={"epochs": 2})
     with pytest.raises(Interrupted):
-        world.train("finetune", path, StopIn("epoch 2"), run_id="night")
+        world.train("finetune", path, Listener(stop_at="epoch 2"), run_id="night")
     record = world.runs / "kept" / "night" / "run.json"
     facts = json.loads(record.read_text())
     assert [phase["kind"] for phase in facts["phases"]] == ["probe", "train", "blend"]

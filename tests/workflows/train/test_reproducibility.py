@@ -9,21 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.listener import Listener
 from transfercli.errors import DiskError
-from transfercli.reporting import Reporter
 from transfercli.runs.environment import differences, machine, processor_features
 
 Disk = namedtuple("Disk", "total used free")
-
-
-class Heard(Reporter):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def info(self, text: str) -> None:
-        self.said.append(text)
-
-    warn = info
 
 
 def test_a_disk_without_room_is_told_before_training_with_what_is_needed_and_free(world, monkeypatch) -> None:
@@ -49,9 +39,9 @@ def test_a_cache_without_room_is_told_before_an_image_is_decoded(world, monkeypa
 
 
 def test_a_run_records_what_its_bits_depend_on_and_warns_where_it_goes_on_with_something_else(world) -> None:
-    config, heard = world.config("rec", "digits-target", training={"epochs": 1}), Heard()
+    config, listener = world.config("rec", "digits-target", training={"epochs": 1}), Listener()
     loose = ("compute.deterministic=false",)
-    result = world.train("pretrain", config, heard, run_id="night", overrides=loose)
+    result = world.train("pretrain", config, listener, run_id="night", overrides=loose)
     path = Path(result["run"]) / "run.json"
     facts = json.loads(path.read_text())
     assert facts["machine"].keys() == {
@@ -59,14 +49,14 @@ def test_a_run_records_what_its_bits_depend_on_and_warns_where_it_goes_on_with_s
     }
     assert facts["versions"].keys() >= {"keras", "tensorflow", "numpy", "python", "transfercli"}
     assert facts["rerun"] == {"identical": False, "because": ["compute.deterministic is false"]}
-    assert "a rerun may end with other bits: compute.deterministic is false" in heard.said
+    assert "a rerun may end with other bits: compute.deterministic is false" in listener.infos
     facts["status"] = "interrupted"
     facts["versions"]["keras"] = "3.0.0"
     facts["machine"]["threads"] += 1
     path.write_text(json.dumps(facts))
-    again = Heard()
+    again = Listener()
     world.train("pretrain", config, again, run_id="night", overrides=loose)
-    told = next(text for text in again.said if "may differ in the last bits" in text)
+    told = next(text for text in again.messages if "may differ in the last bits" in text)
     assert f"threads {facts['machine']['threads'] - 1} instead of {facts['machine']['threads']}" in told
     because = json.loads(path.read_text())["rerun"]["because"]
     assert because[0] == "compute.deterministic is false"

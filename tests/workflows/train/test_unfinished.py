@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.listener import Listener
 from transfercli.config.loader import load
 from transfercli.errors import ArtefactError, Interrupted
 from transfercli.reporting import Reporter
@@ -14,19 +15,12 @@ from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_ru
 from transfercli.workflows.model import find_source
 
 
-class StopIn(Reporter):
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
-
-    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        if stage == self.stage:
-            raise Interrupted(15)
-
-
 def test_a_run_without_a_finished_epoch_says_so_and_how_to_go_on(world) -> None:
     config = world.config("early", "digits-target", training={"epochs": 1})
     with pytest.raises(Interrupted, match="early/night had finished no epoch yet") as stopped:
-        world.train("finetune", config, StopIn("epoch 1"), run_id="night", overrides=("transfer.strategy=scratch",))
+        world.train(
+            "finetune", config, Listener(stop_at="epoch 1"), run_id="night", overrides=("transfer.strategy=scratch",)
+        )
     assert "--resume early/night" in str(stopped.value.hint)
     heir = world.config("heir", "digits-target", model={"weights": {"run": "early/night"}})
     for use in (
@@ -54,7 +48,9 @@ def test_a_run_that_goes_on_keeps_the_parent_that_it_started_from(source, tmp_pa
 def test_a_run_that_goes_on_drops_what_came_of_its_earlier_state_and_a_complete_one_keeps_it(world) -> None:
     config = world.config("late", "digits-target", training={"epochs": 2})
     with pytest.raises(Interrupted):
-        world.train("finetune", config, StopIn("epoch 2"), run_id="night", overrides=("transfer.strategy=scratch",))
+        world.train(
+            "finetune", config, Listener(stop_at="epoch 2"), run_id="night", overrides=("transfer.strategy=scratch",)
+        )
     run = world.runs / "late" / "night"
     evaluate_run(EvaluateRequest("late/night", world.runs), Reporter())
     (run / "exports" / "keras").mkdir(parents=True)
