@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.digits import Digits
 
 # Set before any test module imports Keras or TensorFlow, and inherited by every child process. Keras looks for data
 # sets and weights in KERAS_HOME: an empty folder, so that no test ever finds, or depends on, what a machine holds.
@@ -23,6 +27,14 @@ os.environ.pop("FORCE_COLOR", None)
 
 def pytest_unconfigure() -> None:
     _HOME.cleanup()
+
+
+@pytest.fixture(scope="session")
+def digits() -> Digits:
+    """scikit-learn's 1,797 digits: features, images and labels, read-only."""
+    from tests.digits import all_digits
+
+    return all_digits()
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
-from sklearn.datasets import load_digits
 
+from tests.digits import write_folders
 from transfercli.cli.commands.config import init_config
 from transfercli.cli.commands.survey import survey
 from transfercli.config.loader import load
@@ -22,15 +20,9 @@ Write = Callable[..., Path]
 
 
 def draw(folder: Path, counts: dict[str, int], size: tuple[int, int] = (200, 300), mode: str = "RGB") -> Path:
-    """Real digits, enlarged: `counts[label]` images of (height, width) `size` in folder/label."""
-    digits = load_digits()
-    for label, count in counts.items():
-        (folder / label).mkdir(parents=True)
-        for number in range(count):
-            pixels = (digits.images[number] * 15.9).astype(np.uint8)
-            image = Image.fromarray(pixels).resize((size[1], size[0])).convert(mode)
-            image.save(folder / label / f"{number}.png")
-    return folder
+    """Write real digits, enlarged: `counts[label]` images of (height, width) `size` in folder/label."""
+    rows = {label: range(count) for label, count in counts.items()}
+    return write_folders(folder, rows, size=(size[1], size[0]), mode=mode)
 
 
 def read(text: str, write: Write) -> ExperimentConfig:
@@ -131,13 +123,13 @@ def test_what_is_no_data_set_gets_no_starter_but_hears_what_is_one(tmp_path: Pat
     draw(tmp_path / "all" / "flowers", {"rose": 2, "tulip": 2})
     draw(tmp_path / "all" / "birds", {"owl": 2})
     for data, said in (
-        (tmp_path / "all" / "birds" / "owl" / "0.png", "is a file of another kind"),
+        (tmp_path / "all" / "birds" / "owl" / "0000.png", "is a file of another kind"),
         (tmp_path / "all", r"none of its sub-folders \(birds, flowers\) has images itself"),
     ):
         with pytest.raises(DataError, match=said) as caught:
             survey(str(data), tmp_path)
         assert "folder" in str(caught.value.hint)
-    (tmp_path / "all" / "birds" / "odd.png").write_bytes((tmp_path / "all" / "birds" / "owl" / "0.png").read_bytes())
+    (tmp_path / "all" / "birds" / "odd.png").write_bytes((tmp_path / "all" / "birds" / "owl" / "0000.png").read_bytes())
     assert survey(str(tmp_path / "all"), tmp_path).counts == {"birds": 3, "flowers": 4}
 
 

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
+from tests.digits import all_digits
 from transfercli.data.label_errors import find_mislabelled
 from transfercli.data.quality.check import Seen
 from transfercli.data.quality.confident_learning import cross_validated, suspects
 from transfercli.reporting import Reporter
 
-DIGITS = load_digits()
-PIXELS = DIGITS.data.astype("float32")
+DIGITS = all_digits()
+PIXELS = DIGITS.features.astype("float32")
 
 
 def seen_of(labels: np.ndarray) -> list[Seen]:
@@ -20,7 +20,7 @@ def seen_of(labels: np.ndarray) -> list[Seen]:
 def flipped(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Digits of which `count` got the label of another class, and which."""
     draws = np.random.default_rng(0)
-    labels, rows = DIGITS.target.copy(), draws.choice(len(DIGITS.target), count, replace=False)
+    labels, rows = DIGITS.labels.copy(), draws.choice(len(DIGITS.labels), count, replace=False)
     labels[rows] = (labels[rows] + draws.integers(1, 10, count)) % 10
     return labels, rows
 
@@ -30,7 +30,7 @@ def test_flipped_labels_are_found_with_the_right_suggestion_and_little_else() ->
     found = find_mislabelled(seen_of(labels), PIXELS, [], {}, Reporter())
     assert len({one.row for one in found} & set(rows)) >= 32
     assert len({one.row for one in found} - set(rows)) <= 18
-    right = [one for one in found if one.row in rows and one.suggested == str(DIGITS.target[one.row])]
+    right = [one for one in found if one.row in rows and one.suggested == str(DIGITS.labels[one.row])]
     assert len(right) >= 32
     assert len({one.row for one in found[:20]} & set(rows)) >= 17  # the surest come first
     assert found == find_mislabelled(seen_of(labels), PIXELS, [], {}, Reporter())
@@ -38,7 +38,7 @@ def test_flipped_labels_are_found_with_the_right_suggestion_and_little_else() ->
 
 @pytest.mark.parametrize("how", ["pixels", "near", "group"])
 def test_copies_with_the_same_wrong_label_do_not_vouch_for_each_other(how: str) -> None:
-    labels = np.concatenate([DIGITS.target[:600], np.full(30, (DIGITS.target[0] + 1) % 10)])
+    labels = np.concatenate([DIGITS.labels[:600], np.full(30, (DIGITS.labels[0] + 1) % 10)])
     features = np.concatenate([PIXELS[:600], np.repeat(PIXELS[:1], 30, axis=0)])
     seen, copies = seen_of(labels), range(600, 630)
     alone = {one.row for one in find_mislabelled(seen, features, [], {}, Reporter())}
@@ -52,7 +52,7 @@ def test_copies_with_the_same_wrong_label_do_not_vouch_for_each_other(how: str) 
 
 
 def test_a_class_of_one_image_is_neither_judged_nor_suggested() -> None:
-    labels = DIGITS.target[:300].astype(object)
+    labels = DIGITS.labels[:300].astype(object)
     labels[17] = "rare"
     seen = [Seen(f"{n}", str(label), "train", f"{n:064x}", 8, 8) for n, label in enumerate(labels)]
     found = find_mislabelled(seen, PIXELS[:300], [], {}, Reporter())

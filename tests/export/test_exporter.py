@@ -199,12 +199,12 @@ def test_a_seal_from_elsewhere_may_be_anything(tmp_path, seal):
         check_seal(tmp_path, {"sha256": seal})
 
 
-def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, digits, spec, tmp_path):
+def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, examples, spec, tmp_path):
     damaged = tmp_path / "model.keras"
     content = (exported.out / "keras" / "model.keras").read_bytes()
     damaged.write_bytes(content[: len(content) // 2])
     with pytest.raises(ArtefactError, match=r"could not be loaded and run again: .*zip"):
-        ask("keras", damaged, Question(digits.images, digits.files, spec), Reporter())
+        ask("keras", damaged, Question(examples.images, examples.files, spec), Reporter())
 
 
 @pytest.mark.parametrize(
@@ -223,19 +223,25 @@ def test_child_without_room_is_told_from_a_damaged_artefact(tmp_path, code, erro
     assert type(caught.value) is error
 
 
-def test_child_that_never_answers_is_ended(exported, digits, spec):
+def test_child_that_never_answers_is_ended(exported, examples, spec):
     with pytest.raises(ArtefactError, match="no answer within 0 seconds"):
-        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Reporter(), timeout=0.0)
+        ask(
+            "keras",
+            exported.out / "keras" / "model.keras",
+            Question(examples.images, (), spec),
+            Reporter(),
+            timeout=0.0,
+        )
 
 
-def test_wish_to_stop_ends_the_child(exported, digits, spec, monkeypatch):
+def test_wish_to_stop_ends_the_child(exported, examples, spec, monkeypatch):
     children, stopped = [], Listener(stop_at=lambda _: True, error=KeyboardInterrupt())
     popen = subprocesses.subprocess.Popen
     monkeypatch.setattr(
         subprocesses.subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1]
     )
     with pytest.raises(KeyboardInterrupt):
-        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), stopped)
+        ask("keras", exported.out / "keras" / "model.keras", Question(examples.images, (), spec), stopped)
     assert children[0].poll() is not None
 
 

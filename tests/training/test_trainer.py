@@ -32,7 +32,8 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     from transfercli.training.trainer import Trainer
 
     prepare(ComputeConfig(), 0)
-    images, targets = digits
+    rows = digits.rows_of(5, 160)
+    images, targets = digits.rgb(rows, 32), digits.labels[rows].astype("int32")
     head = HeadConfig(dropout=0.3)
     classifier = build_classifier(Architecture(base, (32, 32), 3, head, LABELS, batchnorm_trains=fresh))
     batches = Batches(ArraySource(images[:128]), targets[:128], 32, seed=0)

@@ -23,11 +23,11 @@ ACCURATE = AbstainConfig(accuracy=0.99)
 
 
 @pytest.fixture(scope="module")
-def overconfident(digits: Predictions) -> tuple[np.ndarray, np.ndarray]:
+def overconfident(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """Logits three times too large, and targets drawn as the digits model says: its own probabilities are true."""
-    steps = digits.probabilities.cumsum(axis=1)
+    steps = predictions.probabilities.cumsum(axis=1)
     drawn = np.random.default_rng(0).random((len(steps), 1)) * steps[:, -1:]
-    return 3 * np.log(digits.probabilities), (drawn > steps).sum(axis=1)
+    return 3 * np.log(predictions.probabilities), (drawn > steps).sum(axis=1)
 
 
 def test_temperature_lowers_the_error_of_calibration_of_an_overconfident_model_and_changes_no_label(

@@ -66,11 +66,13 @@ def test_a_single_epoch_is_drawn() -> None:
     ET.fromstring(str(curves(LINES[:1], "loss", None)))
 
 
-def test_reliability_bins_hold_all_images_in_equal_parts(digits: Predictions) -> None:
-    bins = reliability(digits.targets, digits.probabilities)
+def test_reliability_bins_hold_all_images_in_equal_parts(predictions: Predictions) -> None:
+    bins = reliability(predictions.targets, predictions.probabilities)
     assert [one.images for one in bins] == [40] * 15
-    assert sum(one.images * one.accuracy for one in bins) == pytest.approx((digits.predicted == digits.targets).sum())
-    assert sum(one.images * one.confidence for one in bins) == pytest.approx(digits.confidence.sum())
+    assert sum(one.images * one.accuracy for one in bins) == pytest.approx(
+        (predictions.predicted == predictions.targets).sum()
+    )
+    assert sum(one.images * one.confidence for one in bins) == pytest.approx(predictions.confidence.sum())
     assert [one.confidence for one in bins] == sorted(one.confidence for one in bins)
     chart = ET.fromstring(str(reliability_chart(bins)))
     assert sum(part.get("class") == "dot validation" for part in chart) == 15

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.datasets import load_digits
 
+from tests.digits import all_digits
 from transfercli.data.quality.check import Mislabelled, Problem, Report, Seen, Suspect
 from transfercli.errors import UsageError
 from transfercli.evaluation.report.contact_sheets import GAP, TILE, chosen, contact_sheet
@@ -28,12 +28,11 @@ HOSTILE = (
 )
 
 
-class Digits:
+class Rows:
     """Rows of scikit-learn's digits, as ingest would hand them on."""
 
     def __init__(self, count: int) -> None:
-        levels = np.rint(load_digits().images[:count] * 255 / 16).astype(np.uint8)
-        self.pixels = np.repeat(levels[..., None], 3, axis=3)
+        self.pixels = all_digits().rgb(range(count))
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -65,7 +64,7 @@ def report_of(labels: Sequence[str], **more: object) -> Report:
 
 
 def written(folder: Path, report: Report) -> tuple[Page, list[list[str]]]:
-    write_page(folder, report, Digits(len(report.seen)), "digits", Reporter())
+    write_page(folder, report, Rows(len(report.seen)), "digits", Reporter())
     with (folder / "problems.csv").open(encoding="utf-8", newline="") as file:
         return Page((folder / "index.html").read_text("utf-8")), list(csv.reader(file))
 
@@ -184,7 +183,7 @@ def test_a_report_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> Non
 
 
 def test_a_contact_sheet_shows_the_pixels_in_order(tmp_path: Path) -> None:
-    images = Digits(13)
+    images = Rows(13)
     sheet = contact_sheet(images, np.arange(13))
     assert sheet.shape == (2 * (TILE + GAP) + GAP, 10 * (TILE + GAP) + GAP, 3)
     for row in (0, 12):

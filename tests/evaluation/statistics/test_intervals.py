@@ -39,16 +39,16 @@ def _intervals(one: Predictions, asked: tuple[str, ...] = (), seed: int = 0) -> 
 
 
 def test_every_metric_and_class_has_an_interval_that_holds_its_value_and_repeats_with_its_seed(
-    digits: Predictions,
+    predictions: Predictions,
 ) -> None:
-    found = _intervals(digits)
-    assert set(found) == {*METRICS, *(f"{name}[{label}]" for name in PER_CLASS for label in digits.labels)}
+    found = _intervals(predictions)
+    assert set(found) == {*METRICS, *(f"{name}[{label}]" for name in PER_CLASS for label in predictions.labels)}
     for name, row in METRICS.items():
         low, high = found[name]
-        assert low <= row.function(digits.targets, digits.probabilities) <= high
+        assert low <= row.function(predictions.targets, predictions.probabilities) <= high
         assert high > low
-    assert _intervals(digits) == found
-    assert _intervals(digits, seed=1) != found
+    assert _intervals(predictions) == found
+    assert _intervals(predictions, seed=1) != found
 
 
 def test_where_no_image_is_mistaken_accuracys_interval_stands_in(make: Callable[..., Predictions]) -> None:
@@ -89,36 +89,36 @@ def test_ranking_metrics_of_many_classes_have_an_interval_only_where_it_is_asked
     assert "roc_auc" in _intervals(one, ("roc_auc",))
 
 
-def test_every_resample_keeps_the_number_of_images_of_each_class(digits: Predictions) -> None:
-    weights = np.concatenate(list(drawn_weights(digits.targets, 20, np.random.default_rng(0))), axis=1)
+def test_every_resample_keeps_the_number_of_images_of_each_class(predictions: Predictions) -> None:
+    weights = np.concatenate(list(drawn_weights(predictions.targets, 20, np.random.default_rng(0))), axis=1)
     assert weights.shape == (600, 20)
-    for number, support in enumerate(np.bincount(digits.targets)):
-        np.testing.assert_array_equal(weights[digits.targets == number].sum(axis=0), support)
-    counts = Sample(digits.targets, digits.probabilities, weights).counts
-    np.testing.assert_array_equal(counts.support, np.tile(np.bincount(digits.targets), (20, 1)))
-    np.testing.assert_array_equal(counts.predicted.sum(axis=1), len(digits))
+    for number, support in enumerate(np.bincount(predictions.targets)):
+        np.testing.assert_array_equal(weights[predictions.targets == number].sum(axis=0), support)
+    counts = Sample(predictions.targets, predictions.probabilities, weights).counts
+    np.testing.assert_array_equal(counts.support, np.tile(np.bincount(predictions.targets), (20, 1)))
+    np.testing.assert_array_equal(counts.predicted.sum(axis=1), len(predictions))
     assert (counts.right <= np.minimum(counts.predicted, counts.support)).all()
 
 
-def test_blocks_add_up_to_the_number_asked_for(digits: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transfercli.evaluation.statistics.bootstrap.AT_ONCE", 7 * len(digits))
-    blocks = drawn_weights(digits.targets, 20, np.random.default_rng(0))
+def test_blocks_add_up_to_the_number_asked_for(predictions: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transfercli.evaluation.statistics.bootstrap.AT_ONCE", 7 * len(predictions))
+    blocks = drawn_weights(predictions.targets, 20, np.random.default_rng(0))
     assert [block.shape for block in blocks] == [(600, 7), (600, 7), (600, 6)]
 
 
-def test_an_image_of_a_class_is_drawn_as_often_as_any_other_of_it(digits: Predictions) -> None:
-    weights = np.concatenate(list(drawn_weights(digits.targets, 2000, np.random.default_rng(0))), axis=1)
+def test_an_image_of_a_class_is_drawn_as_often_as_any_other_of_it(predictions: Predictions) -> None:
+    weights = np.concatenate(list(drawn_weights(predictions.targets, 2000, np.random.default_rng(0))), axis=1)
     assert weights.mean(axis=1) == pytest.approx(np.ones(600), abs=0.12)
     assert weights.var(axis=1).mean() == pytest.approx(1 - 10 / 600, abs=0.01)  # binomial: n draws of 1 in n
 
 
-def test_the_interval_of_macro_f1_agrees_with_scikit_learn_on_drawn_images(digits: Predictions) -> None:
+def test_the_interval_of_macro_f1_agrees_with_scikit_learn_on_drawn_images(predictions: Predictions) -> None:
     values = [
-        f1_score(digits.targets, digits.predicted, sample_weight=column, average="macro")
-        for weights in drawn_weights(digits.targets, 300, np.random.default_rng(5))
+        f1_score(predictions.targets, predictions.predicted, sample_weight=column, average="macro")
+        for weights in drawn_weights(predictions.targets, 300, np.random.default_rng(5))
         for column in weights.T
     ]
-    assert _intervals(digits)["macro_f1"] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=6e-3)
+    assert _intervals(predictions)["macro_f1"] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=6e-3)
 
 
 CONFUSION = np.array([[0.85, 0.10, 0.05], [0.15, 0.75, 0.10], [0.05, 0.15, 0.80]])

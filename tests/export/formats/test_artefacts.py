@@ -27,23 +27,23 @@ def test_saved_model_has_the_two_signatures_and_the_default(loaded):
 
 
 @pytest.mark.parametrize("count", [1, 7])
-def test_both_signatures_give_probabilities_and_labels_in_order(loaded, digits, reference, spec, count):
+def test_both_signatures_give_probabilities_and_labels_in_order(loaded, examples, reference, spec, count):
     import tensorflow as tf
 
     for answer in (
-        loaded.signatures["serve"](images=tf.constant(digits.images[:count])),
-        loaded.signatures["serve_bytes"](encoded=tf.constant([f.read_bytes() for f in digits.files[:count]])),
+        loaded.signatures["serve"](images=tf.constant(examples.images[:count])),
+        loaded.signatures["serve_bytes"](encoded=tf.constant([f.read_bytes() for f in examples.files[:count]])),
     ):
         assert answer["probabilities"].dtype == tf.float32
         np.testing.assert_allclose(answer["probabilities"], reference.probabilities[:count], atol=1e-5)
         assert [label.decode() for label in answer["labels"].numpy()] == list(spec.labels)
 
 
-def test_plain_keras_loads_the_keras_file(exported, digits, reference):
+def test_plain_keras_loads_the_keras_file(exported, examples, reference):
     import keras
 
     model = keras.saving.load_model(exported.out / "keras" / "model.keras")  # noqa: TID251 (what a user would do)
-    np.testing.assert_allclose(model.predict(digits.images, verbose=0), reference.probabilities, atol=1e-5)
+    np.testing.assert_allclose(model.predict(examples.images, verbose=0), reference.probabilities, atol=1e-5)
 
 
 def _photo(height: int, width: int) -> Image.Image:
@@ -88,7 +88,7 @@ def test_resampling_is_pillow_s_to_the_grey_level(height, width):
 
 
 @pytest.mark.parametrize("name", ["onnx", "openvino", "litert"])
-def test_a_grey_network_is_a_graph_of_images_alone(name, digits, spec, tmp_path):
+def test_a_grey_network_is_a_graph_of_images_alone(name, examples, spec, tmp_path):
     import keras
 
     from transfercli.export.formats.registry import FORMATS
@@ -100,5 +100,5 @@ def test_a_grey_network_is_a_graph_of_images_alone(name, digits, spec, tmp_path)
     grey = keras.Model(image, keras.layers.Softmax()(logits), name="predictor")
     path = tmp_path / FORMATS[name].entry
     FORMATS[name].write(Writing(grey, spec, path))
-    found = FORMATS[name].read(path).from_tensors(digits.images)
-    assert np.abs(found - np.asarray(grey(digits.images))).max() < 1e-5
+    found = FORMATS[name].read(path).from_tensors(examples.images)
+    assert np.abs(found - np.asarray(grey(examples.images))).max() < 1e-5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.digits import all_digits
 from tests.listener import Listener
 from transfercli.errors import DataError, Interrupted
 from transfercli.reporting import Reporter
@@ -22,11 +23,9 @@ from transfercli.transfer.probe.probe import (
 from transfercli.transfer.probe.row_space import WIDE, coordinates
 
 
-def digits(classes: int = 10, each: int = 30) -> tuple[np.ndarray, np.ndarray]:
+def examples(classes: int = 10, each: int = 30) -> tuple[np.ndarray, np.ndarray]:
     """The first `each` images of every digit: float32 [N, 64] pixels, some of them the same in all images."""
-    from sklearn.datasets import load_digits
-
-    pixels, targets = load_digits(return_X_y=True)
+    pixels, targets = all_digits().features, all_digits().labels
     rows = np.concatenate([np.flatnonzero(targets == digit)[:each] for digit in range(classes)])
     return pixels[rows].astype("float32"), targets[rows]
 
@@ -53,21 +52,21 @@ def reference(features: np.ndarray, targets: np.ndarray, strength: float, weight
 
 def wide() -> tuple[np.ndarray, np.ndarray]:
     """More features than `WIDE` times the images: pixels and their products, of images that occur twice."""
-    pixels, targets = digits(5, 4)
+    pixels, targets = examples(5, 4)
     pixels, targets = np.concatenate([pixels, pixels[:6]]), np.concatenate([targets, targets[:6]])
     products = (pixels[:, :, None] * pixels[:, None, :]).reshape(len(pixels), -1)
     return np.concatenate([pixels, products / 16], 1), targets
 
 
 def test_probabilities_are_those_of_scikit_learn_at_the_strength_it_chose() -> None:
-    features, targets = digits()
+    features, targets = examples()
     found = probe(features, targets, 10)
     assert found.kernel.dtype == found.bias.dtype == np.float32
     assert abs(probabilities(found, features) - reference(features, targets, found.strength)).max() < 1e-4
 
 
 def test_class_weights_act_as_sample_weights_and_only_their_ratios_matter() -> None:
-    features, targets = digits(4)
+    features, targets = examples(4)
     by_class = np.array([1.0, 4.0, 0.5, 2.0])
     found = probe(features, targets, 4, by_class)
     weights = by_class[targets] / by_class[targets].mean()
@@ -77,7 +76,7 @@ def test_class_weights_act_as_sample_weights_and_only_their_ratios_matter() -> N
 
 
 def test_the_strength_is_on_the_path_and_not_weaker_than_the_best() -> None:
-    features, targets = digits(each=60)
+    features, targets = examples(each=60)
     found = probe(features, targets, 10)
     tried = [strength for strength, _, _ in found.path]
     assert tried == list(STRENGTHS[: len(tried)])
@@ -97,7 +96,7 @@ def test_the_least_strength_within_one_standard_error_is_chosen() -> None:
 def test_held_out_figures_are_those_of_models_that_never_saw_the_image(by_class: np.ndarray | None) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    features, targets = digits(4)
+    features, targets = examples(4)
     found = probe(features, targets, 4, by_class)
     weights = np.ones(len(targets)) if by_class is None else by_class[targets]
     weights = weights / weights.mean()
@@ -115,7 +114,7 @@ def test_held_out_figures_are_those_of_models_that_never_saw_the_image(by_class:
 
 
 def test_weaker_penalties_are_not_tried_once_the_held_out_loss_has_clearly_risen() -> None:
-    features, targets = digits(4, 60)
+    features, targets = examples(4, 60)
     rng = np.random.default_rng(0)
     mislabelled = np.where(rng.random(len(targets)) < 0.5, rng.integers(0, 4, len(targets)), targets)
     found = probe(features, mislabelled, 4)
@@ -126,7 +125,7 @@ def test_weaker_penalties_are_not_tried_once_the_held_out_loss_has_clearly_risen
 
 
 def test_the_same_arguments_give_the_same_bits_and_another_seed_other_folds() -> None:
-    features, targets = digits()
+    features, targets = examples()
     first, second = probe(features, targets, 10), probe(features.copy(), targets.copy(), 10)
     assert np.array_equal(first.kernel, second.kernel)
     assert np.array_equal(first.bias, second.bias)
@@ -147,7 +146,7 @@ def test_every_fold_holds_its_share_of_every_class(counts: tuple[int, ...]) -> N
 
 
 def test_a_class_without_images_stays_improbable_whatever_the_features() -> None:
-    features, targets = digits(4)
+    features, targets = examples(4)
     targets = np.array([0, 2, 3, 5])[targets]
     found = probe(features, targets, 6)
     assert not found.kernel[:, [1, 4]].any()
@@ -158,7 +157,7 @@ def test_a_class_without_images_stays_improbable_whatever_the_features() -> None
 
 
 def test_two_classes_are_one_sigmoid_unit_as_well() -> None:
-    features, targets = digits(2)
+    features, targets = examples(2)
     found = probe(features, targets, 2)
     kernel, bias = sigmoid_unit(found)
     assert kernel.shape == (64, 1)
@@ -186,7 +185,7 @@ def test_many_features_of_few_images_give_what_the_full_problem_gives(monkeypatc
     assert np.allclose([loss for _, loss, _ in found.path], [loss for _, loss, _ in direct.path], rtol=0.05)
 
 
-@pytest.mark.parametrize("make", [digits, wide])
+@pytest.mark.parametrize("make", [examples, wide])
 def test_the_way_back_to_raw_features_changes_no_logit(make) -> None:
     features, _ = make()
     found = coordinates(features)
@@ -196,7 +195,7 @@ def test_the_way_back_to_raw_features_changes_no_logit(make) -> None:
 
 
 def test_a_feature_that_never_varies_gets_no_weight_however_large_it_is() -> None:
-    features, targets = digits(4)
+    features, targets = examples(4)
     constant = np.full((len(features), 1), 1e4, "float32")
     with_it, without = probe(np.append(features, constant, 1), targets, 4), probe(features, targets, 4)
     assert not with_it.kernel[-1].any()
@@ -212,7 +211,7 @@ def test_features_that_say_nothing_leave_the_shares_of_the_classes() -> None:
 
 
 def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> None:
-    features, targets = digits(3, 8)
+    features, targets = examples(3, 8)
     keep = np.concatenate([[0], np.flatnonzero(targets > 0)])
     listener = Listener()
     found = solve(features[keep], targets[keep], 3, class_weights=None, seed=0, reporter=listener)
@@ -223,7 +222,7 @@ def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> 
 
 
 def test_folds_solved_one_after_another_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    features, targets = digits(4)
+    features, targets = examples(4)
     together = probe(features, targets, 4)
     monkeypatch.setattr("transfercli.transfer.probe.probe.AT_ONCE", 2 * 4 * len(features))
     apart = probe(features, targets, 4)
@@ -233,7 +232,7 @@ def test_folds_solved_one_after_another_give_the_same(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_features_that_are_not_finite_are_refused_with_their_count(bad: float) -> None:
-    features, targets = digits(3)
+    features, targets = examples(3)
     features[[1, 5], 7] = bad
     with pytest.raises(DataError, match="features of 2 of 90 images") as caught:
         probe(features, targets, 3)
@@ -241,13 +240,13 @@ def test_features_that_are_not_finite_are_refused_with_their_count(bad: float) -
 
 
 def test_a_single_class_is_refused() -> None:
-    features, targets = digits(1)
+    features, targets = examples(1)
     with pytest.raises(DataError, match="2 classes or more; there are 1"):
         probe(features, targets, 3)
 
 
 def test_it_tells_how_far_it_is_and_stops_when_asked_to() -> None:
-    features, targets = digits(3)
+    features, targets = examples(3)
     listener = Listener()
     solve(features, targets, 3, class_weights=None, seed=0, reporter=listener)
     assert listener.steps[0][1:3] == (0, len(STRENGTHS))
@@ -258,7 +257,7 @@ def test_it_tells_how_far_it_is_and_stops_when_asked_to() -> None:
 
 
 def test_a_class_that_lost_its_images_is_still_known_by_the_row_it_had() -> None:
-    features, targets = digits(4, 60)
+    features, targets = examples(4, 60)
     before, left = probe(features, targets, 4), targets != 3
     again = probe(features[left], targets[left], 4)
     kernel, bias = with_kept_rows(again, before.kernel, before.bias)
@@ -271,7 +270,7 @@ def test_a_class_that_lost_its_images_is_still_known_by_the_row_it_had() -> None
 
 
 def test_rows_of_a_head_without_a_class_in_common_are_not_kept_and_none_that_nobody_learnt() -> None:
-    features, targets = digits(4, 30)
+    features, targets = examples(4, 30)
     pair = targets < 2
     other, found = probe(features[~pair], targets[~pair], 4), probe(features[pair], targets[pair], 4)
     for kernel in (other.kernel, np.zeros_like(other.kernel)):
