@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,3 +47,16 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("digits", "digits-source", "digits-target"):
         write_sample(name, root / name)
     return root
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """`write(text, name="config.yaml")` -> its path; folders are made."""
+
+    def write_file(text: str | bytes, name: str = "config.yaml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write_file

@@ -1,12 +1,11 @@
-"""What `--help` says before anything heavy is imported."""
+"""The program: its help and its usage errors."""
 
 from __future__ import annotations
 
 import pytest
 from typer.testing import CliRunner
 
-from transfercli.cli.app import app
-from transfercli.export.formats.registry import FORMATS
+from transfercli.cli.app import app, main
 
 
 def helped(*words: str) -> str:
@@ -25,9 +24,11 @@ def test_no_summary_is_cut_at_80_columns() -> None:
         assert "..." not in helped(*words, "--help").split("Commands:")[1], words
 
 
-def test_the_help_of_export_names_every_format_and_what_each_can_be_made_smaller_by() -> None:
-    told = " ".join(helped("export", "--help").split())
-    assert all(name in told for name in FORMATS)
-    able = {kind: [name for name, row in FORMATS.items() if kind in row.quantize] for kind in ("float16", "int8")}
-    assert able == {"float16": ["onnx", "litert", "openvino"], "int8": ["onnx", "litert"]}
-    assert "onnx and litert both, openvino float16" in told
+@pytest.mark.parametrize("words", [["evaluate", "x", "--split", "train"], ["export", "x", "--quantize", "int4"]])
+def test_a_choice_that_is_none_lists_those_there_are(words: list[str], capsys, monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["transfercli", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert f"error: Invalid value for '{words[-2]}': '{words[-1]}' is not one of '" in error

@@ -1,21 +1,14 @@
-"""What `config init` does not accept, and what a folder in the place of a run's file comes to."""
+"""Exit codes and messages of failures."""
 
 from __future__ import annotations
 
 import errno
 import json
-from pathlib import Path
 
 import pytest
 
-from transfercli.cli.commands.config import init_config
-from transfercli.cli.runner import run_command
-from transfercli.data.manifest import read_assignments, read_manifest
-from transfercli.errors import ArtefactError, DataError, UsageError
-from transfercli.io import atomic
-from transfercli.runs.folder import RunFolder, check_run_id, read_json, read_record
-from transfercli.runs.lookup import find_run
-from transfercli.training import history
+from transfercli.cli.runner import error_object, exit_code, message_of, run_command
+from transfercli.errors import BusyError, DataError, Interrupted, TransferError
 
 
 class ResourceExhaustedError(Exception):
@@ -47,67 +40,15 @@ def test_no_room_is_exit_8_wherever_it_happens(error: Exception, capsys: pytest.
     assert "bug" not in captured.err
 
 
-def images(root: Path, **counts: int) -> Path:
-    from PIL import Image
-
-    for label, count in counts.items():
-        (root / label).mkdir(parents=True)
-        for number in range(count):
-            Image.new("RGB", (40, 40), (number, 0, 0)).save(root / label / f"{number}.png")
-    return root
-
-
-def test_an_unknown_keras_set_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(DataError, match="allowed are keras:cifar10") as caught:
-        init_config(None, "keras:cifar11", None)
-    assert caught.value.hint == "did you mean keras:cifar10?"
-    assert "keras:cifar10" in init_config(None, "keras:cifar10", None)["config"]
+@pytest.mark.parametrize(
+    "error, code",
+    [(DataError("x"), 4), (BusyError("x"), 75), (Interrupted(15), 143), (Interrupted(2), 130), (KeyError("x"), 1)],
+)
+def test_every_failure_has_its_code(error: Exception, code: int) -> None:
+    assert exit_code(error) == code
+    assert error_object(error)["error"]["code"] == code
 
 
-@pytest.mark.parametrize("count, sides, needed", [(1, (), 3), (2, (), 3), (1, ("validation", "test"), 2)])
-def test_a_class_that_training_would_refuse_gets_no_starter(tmp_path: Path, count: int, sides, needed: int) -> None:
-    root = tmp_path / "photos"
-    images(root / "train" if sides else root, cat=4, dog=count)
-    for side in sides:
-        images(root / side, cat=1, dog=1)
-    output = tmp_path / "c.yaml"
-    with pytest.raises(DataError, match=f"'dog' has {count} of the at least {needed} images"):
-        init_config(None, str(root), output)
-    assert not output.exists()
-
-
-def test_as_many_images_as_training_needs_are_enough(tmp_path: Path) -> None:
-    assert "train: " in init_config(None, str(images(tmp_path / "photos", cat=3, dog=3)), None)["config"]
-
-
-@pytest.mark.parametrize("read", [read_manifest, read_assignments, read_json, history.read])
-def test_a_folder_in_the_place_of_a_run_s_file_is_a_damaged_run(tmp_path: Path, read) -> None:
-    place = tmp_path / "a-file"
-    place.mkdir()
-    with pytest.raises(ArtefactError, match="cannot be read"):
-        read(place)
-    with pytest.raises(ArtefactError, match="a folder stands in its place"), atomic.room_errors(place):
-        place.open("a")
-
-
-@pytest.mark.parametrize("name, value", [("data", "images"), ("config_folder", 3), ("versions", None)])
-def test_a_record_of_another_kind_is_a_damaged_run(tmp_path: Path, name: str, value: object) -> None:
-    facts = {"status": "completed", "command": "x", "config_folder": ".", "data": {}, "versions": {}}
-    (tmp_path / "run.json").write_text(json.dumps(facts | {name: value}))
-    with pytest.raises(ArtefactError, match="is damaged"):
-        read_record(RunFolder(tmp_path))
-
-
-@pytest.mark.parametrize("run_id", ["latest", "champion", "splits.csv", ".lock", "..", ""])
-def test_an_id_that_stands_for_something_else_in_the_experiment_is_refused(run_id: str) -> None:
-    with pytest.raises(UsageError, match="--run-id"):
-        check_run_id(run_id)
-
-
-@pytest.mark.parametrize("name", ["latest", "champion"])
-def test_an_experiment_may_be_called_like_a_link_for_links_lie_below_it(tmp_path: Path, name: str) -> None:
-    run = tmp_path / name / "r1"
-    run.mkdir(parents=True)
-    (run / "run.json").write_text('{"status": "completed"}')
-    (run.parent / "latest").symlink_to("r1")
-    assert {find_run(text, tmp_path).run_id for text in (name, f"{name}/r1", f"{name}@latest")} == {"r1"}
+def test_a_message_ends_with_the_way_out() -> None:
+    assert message_of(TransferError("it broke", "mend it")) == "error: it broke\n  hint: mend it"
+    assert message_of(Interrupted(15, "stopped; kept", "go on")) == "stopped; kept\n  resume: go on"

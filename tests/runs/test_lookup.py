@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.listener import Listener
-from transfercli.runs.lookup import find_named
+from transfercli.runs.lookup import find_named, find_run
 
 
 @pytest.fixture
@@ -44,3 +44,12 @@ def test_who_says_which_run_hears_nothing(runs: Path) -> None:
     (runs / "flowers" / "champion").symlink_to("20260102-000000-aaaaaa")
     find_named("flowers", runs, listener)
     assert listener.warnings == []
+
+
+@pytest.mark.parametrize("name", ["latest", "champion"])
+def test_an_experiment_may_be_called_like_a_link_for_links_lie_below_it(tmp_path: Path, name: str) -> None:
+    run = tmp_path / name / "r1"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"status": "completed"}')
+    (run.parent / "latest").symlink_to("r1")
+    assert {find_run(text, tmp_path).run_id for text in (name, f"{name}/r1", f"{name}@latest")} == {"r1"}

@@ -1,25 +1,8 @@
-"""How runs and evaluations are drawn with characters."""
+"""The printed results of `runs`: curves, lineage, long lists."""
 
 from __future__ import annotations
 
-import pytest
-
-from transfercli.cli.commands.evaluate import confused
 from transfercli.cli.commands.runs import _some, curve, tree
-from transfercli.cli.ui.formatting import sparkline
-
-
-def test_a_sparkline_goes_from_the_lowest_to_the_highest_value() -> None:
-    assert sparkline([0.0, 0.5, 1.0]) == "▁▅█"
-    assert sparkline([3.0, 3.0]) == "▁▁"
-    assert sparkline([]) == ""
-
-
-@pytest.mark.parametrize("values", [41, 1000])
-def test_a_long_sparkline_keeps_its_ends(values: int) -> None:
-    drawn = sparkline([float(value) for value in range(values)], most=40)
-    assert len(drawn) == 40
-    assert (drawn[0], drawn[-1]) == ("▁", "█")
 
 
 def test_a_curve_leaves_out_epochs_without_a_value() -> None:
@@ -42,15 +25,6 @@ def test_a_lineage_is_a_tree_down_to_the_first_weights() -> None:
     assert tree([_generation("a/1", {"path": "theirs/w.safetensors"})])[-1] == "└─ weights of w.safetensors"
     gone = {"run": "a/1", "status": "gone", "workflow": None, "base": None, "weights": None}
     assert tree([child, gone])[-1] == "└─ a/1 (gone)"
-
-
-def test_the_most_frequent_mistakes_come_first_and_right_images_are_none() -> None:
-    assert confused(["a", "b", "c"], [[9, 1, 0], [0, 9, 3], [1, 0, 9]]) == [
-        ("b", "c", 3),
-        ("a", "b", 1),
-        ("c", "a", 1),
-    ]
-    assert confused(["a", "b"], [[2, 0], [0, 2]]) == []
 
 
 def test_a_path_with_an_end_of_line_stays_one_name() -> None:
