@@ -15,8 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.listener import Listener
-from transfercli.data.sources.table_columns import read_columns, write_columns
-from transfercli.errors import ArtefactError, DataError
+from transfercli.errors import DataError
 from transfercli.evaluation.predictions import Predictions
 from transfercli.reporting import Reporter
 from transfercli.runs import decisions
@@ -108,19 +107,6 @@ def test_another_table_brings_its_own_column_and_one_without_it_is_refused(table
     assert [(row["value"], row["examples"]) for row in result["slices"] if row["slice"] == "camera"] == [("phone", 30)]
     with pytest.raises(DataError, match="'camera' is no column"):
         evaluate_run(EvaluateRequest("tabled", world.runs, data=images / "bare.csv"), Reporter())
-
-
-def test_columns_are_read_as_they_were_written_and_damage_is_told(tmp_path: Path) -> None:
-    columns = {'a,"b".png': {"camera": "line\nbreak", "site": ""}, "\udce9.png": {"camera": "é"}}
-    write_columns(tmp_path / "slices.csv", columns, ["camera", "site"])
-    assert read_columns(tmp_path / "slices.csv") == {
-        'a,"b".png': {"camera": "line\nbreak", "site": ""},
-        "\udce9.png": {"camera": "é", "site": ""},
-    }
-    assert read_columns(tmp_path / "none.csv") == {}
-    (tmp_path / "slices.csv").write_text('"image","camera"\n"a","b"\n')
-    with pytest.raises(ArtefactError, match=r"slices.csv in .* is damaged"):
-        read_columns(tmp_path / "slices.csv")
 
 
 def test_a_run_without_calibration_is_evaluated_as_before_there_was_one(tabled: Any) -> None:
