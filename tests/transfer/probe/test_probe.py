@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.digits import all_digits
 from tests.listener import Listener
+from tests.transfer.probe.probes import examples, probabilities, probe, reference
 from transfercli.errors import DataError, Interrupted
 from transfercli.reporting import Reporter
 from transfercli.transfer.probe.probe import (
     MIDDLE,
     STRENGTHS,
-    Probe,
     _choose,
     _Tried,
     sigmoid_unit,
@@ -20,42 +19,7 @@ from transfercli.transfer.probe.probe import (
     stratified,
     with_kept_rows,
 )
-from transfercli.transfer.probe.row_space import WIDE, coordinates
-
-
-def examples(classes: int = 10, each: int = 30) -> tuple[np.ndarray, np.ndarray]:
-    """The first `each` images of every digit: float32 [N, 64] pixels, some of them the same in all images."""
-    pixels, targets = all_digits().features, all_digits().labels
-    rows = np.concatenate([np.flatnonzero(targets == digit)[:each] for digit in range(classes)])
-    return pixels[rows].astype("float32"), targets[rows]
-
-
-def probe(features: np.ndarray, targets: np.ndarray, classes: int, weights: np.ndarray | None = None) -> Probe:
-    return solve(features, targets, classes, class_weights=weights, seed=0, reporter=Reporter())
-
-
-def probabilities(found: Probe, features: np.ndarray) -> np.ndarray:
-    logits = features.astype(np.float64) @ found.kernel + found.bias
-    exps = np.exp(logits - logits.max(1, keepdims=True))
-    return exps / exps.sum(1, keepdims=True)
-
-
-def reference(features: np.ndarray, targets: np.ndarray, strength: float, weights: np.ndarray | None = None):
-    """scikit-learn's probabilities on features centred and scaled as the probe does it, but in float64."""
-    from sklearn.linear_model import LogisticRegression
-
-    centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
-    centred /= np.sqrt((centred**2).sum() / len(centred))
-    model = LogisticRegression(C=strength, tol=1e-9, max_iter=10_000)
-    return model.fit(centred, targets, sample_weight=weights).predict_proba(centred)
-
-
-def wide() -> tuple[np.ndarray, np.ndarray]:
-    """More features than `WIDE` times the images: pixels and their products, of images that occur twice."""
-    pixels, targets = examples(5, 4)
-    pixels, targets = np.concatenate([pixels, pixels[:6]]), np.concatenate([targets, targets[:6]])
-    products = (pixels[:, :, None] * pixels[:, None, :]).reshape(len(pixels), -1)
-    return np.concatenate([pixels, products / 16], 1), targets
+from transfercli.transfer.probe.row_space import coordinates
 
 
 def test_probabilities_are_those_of_scikit_learn_at_the_strength_it_chose() -> None:
@@ -167,40 +131,6 @@ def test_two_classes_are_one_sigmoid_unit_as_well() -> None:
     assert np.allclose(unit[:, 0], probabilities(found, features)[:, 1], atol=1e-6)
     # Two symmetric rows w/2 and -w/2 cost half of what scikit-learn's one row w costs.
     assert np.allclose(unit[:, 0], reference(features, targets, 2 * found.strength)[:, 1], atol=1e-4)
-
-
-def test_many_features_of_few_images_give_what_the_full_problem_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    features, targets = wide()
-    assert features.shape[1] > WIDE * len(features)
-    assert coordinates(features).rows.shape[1] <= 20  # 20 different images, centred, and the ones
-    found = probe(features, targets, 5)
-    assert abs(probabilities(found, features) - reference(features, targets, found.strength)).max() < 1e-4
-    monkeypatch.setattr("transfercli.transfer.probe.row_space.WIDE", 1000)
-    assert coordinates(features).span is None
-    direct = probe(features, targets, 5)
-    beyond_the_span = np.random.default_rng(0).permuted(features, axis=1)
-    for seen in (features, beyond_the_span):
-        assert abs(probabilities(found, seen) - probabilities(direct, seen)).max() < 1e-3
-    assert direct.strength == found.strength
-    assert np.allclose([loss for _, loss, _ in found.path], [loss for _, loss, _ in direct.path], rtol=0.05)
-
-
-@pytest.mark.parametrize("make", [examples, wide])
-def test_the_way_back_to_raw_features_changes_no_logit(make) -> None:
-    features, _ = make()
-    found = coordinates(features)
-    theta = np.random.default_rng(0).normal(size=(5, found.rows.shape[1]))
-    kernel, bias = found.fold_back(theta)
-    assert np.allclose(features.astype(np.float64) @ kernel + bias, found.rows @ theta.T, atol=2e-5)
-
-
-def test_a_feature_that_never_varies_gets_no_weight_however_large_it_is() -> None:
-    features, targets = examples(4)
-    constant = np.full((len(features), 1), 1e4, "float32")
-    with_it, without = probe(np.append(features, constant, 1), targets, 4), probe(features, targets, 4)
-    assert not with_it.kernel[-1].any()
-    assert with_it.strength == without.strength
-    assert np.allclose(with_it.kernel[:-1], without.kernel, atol=1e-4)
 
 
 def test_features_that_say_nothing_leave_the_shares_of_the_classes() -> None:
