@@ -86,3 +86,9 @@ def test_sides_inside_are_left_to_the_folder(write: Write) -> None:
 )
 def test_the_experiment_is_named_after_the_file_where_that_can_name_one(file, name, write) -> None:
     assert read(starter(Survey("d", {"a": 60, "b": 60}, (28, 28)), file=file), write).name == name
+
+
+def test_a_starter_s_launch_line_can_be_pasted() -> None:
+    from transfercli.config.starter import starter
+
+    assert "# Launch: transfercli finetune 'my configs/a.yaml'\n" in starter(file="my configs/a.yaml")

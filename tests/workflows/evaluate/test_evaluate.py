@@ -1,4 +1,4 @@
-"""What is reported and what leaves, from a real run."""
+"""Evaluations of a real run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 
 from tests.listener import Listener
-from transfercli.errors import ArtefactError, DataError, UsageError
+from transfercli.config.loader import load
+from transfercli.data.dataset import Record
+from transfercli.data.manifest import write_manifest
+from transfercli.data.sources import keras_datasets
+from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
-from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
-from transfercli.workflows.export.export import ExportCall, export_run
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run, read_split
 
 
 @pytest.fixture
@@ -102,18 +106,31 @@ def test_a_damaged_checkpoint_is_not_evaluated(run, tmp_path: Path) -> None:
         evaluate_run(EvaluateRequest(str(broken), tmp_path / "runs", data=data), Reporter())
 
 
-def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
-    world, folder, _ = run
-    result = export_run(ExportCall("digits-source", world.runs, ("saved_model", "keras")), Reporter())
-    for artefact in result["artefacts"]:
-        assert artefact["max_abs_diff"] < 1e-5
-        assert artefact["label_agreement"] == 1
-        place = folder / "exports" / artefact["format"]
-        assert (place / "labels.txt").read_text().split() == list("01234")
-        assert json.loads((place / "export.json").read_text())["run"] == f"digits-source/{folder.name}"
+def test_the_backend_is_set_up_before_a_keras_set_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transfercli.training import backend
 
+    order: list[str] = []
 
-def test_an_unknown_format_is_a_usage_error_before_any_work(run) -> None:
-    world, _, _ = run
-    with pytest.raises(UsageError, match="saved_model"):
-        export_run(ExportCall("digits-source", world.runs, ("saved_modle",)), Reporter())
+    def stop(source: str) -> None:
+        order.append("load")
+        raise DataError("no such set here")
+
+    monkeypatch.setattr(backend, "prepare", lambda *_: order.append("prepare"))
+    monkeypatch.setattr(keras_datasets, "load", stop)
+    (tmp_path / "run.json").write_text(
+        json.dumps(
+            {
+                "status": "running",
+                "command": "",
+                "config_folder": ".",
+                "data": {"fingerprint": "", "images": {}},
+                "versions": {},
+            }
+        )
+    )
+    config = tmp_path / "config.yaml"
+    config.write_text("name: k\ndata: {train: 'keras:mnist', image_size: 32}\nmodel: {base: small_cnn}\n")
+    write_manifest(tmp_path / "dataset.csv", [Record("test/00001", "ab" * 32, "1", "test", 28, 28, "")])
+    with pytest.raises(DataError):
+        read_split(RunFolder(tmp_path), load(config).config, ["0", "1"], "test", Reporter())
+    assert order == ["prepare", "load"]

@@ -20,9 +20,8 @@ from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIE
 from transfercli.evaluation.robustness.tta import views
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run, read_split
+from transfercli.workflows.evaluate.evaluate import read_split
 from transfercli.workflows.evaluate.inference import probabilities_of
-from transfercli.workflows.evaluate.provenance import is_stale
 from transfercli.workflows.evaluate.robustness import augmented, corrupted
 from transfercli.workflows.model import load_run
 
@@ -114,14 +113,6 @@ def test_the_help_tells_how_many_passes_they_cost() -> None:
     words = " ".join(CliRunner().invoke(app, ["evaluate", "--help"], env={"COLUMNS": "400"}).output.split())
     assert f"{len(CORRUPTIONS) * len(SEVERITIES)} passes" in words
     assert f"{len(views(False)) - 1} or {len(views(True)) - 1} passes" in words
-
-
-def test_an_evaluation_is_as_fresh_with_them_as_without(source) -> None:
-    world, result = source
-    run = RunFolder(Path(result["run"]))
-    for asked in ({"tta": True}, {}):
-        evaluate_run(EvaluateRequest(result["run"], world.runs, "validation", **asked), Reporter())
-        assert not is_stale(run, "validation")
 
 
 class Few:

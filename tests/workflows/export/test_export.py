@@ -86,3 +86,26 @@ def test_the_licence_follows_from_where_the_weights_came_from(source: Any, weigh
     run = RunFolder(Path(result["run"]))
     config = read_run_config(run).model_copy(update={"model": ModelConfig(base="vgg16", weights=weights)})
     assert licence(run, config).startswith(said)
+
+
+@pytest.fixture
+def run(source):
+    world, result = source
+    return world, Path(result["run"]), result
+
+
+def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
+    world, folder, _ = run
+    result = export_run(ExportCall("digits-source", world.runs, ("saved_model", "keras")), Reporter())
+    for artefact in result["artefacts"]:
+        assert artefact["max_abs_diff"] < 1e-5
+        assert artefact["label_agreement"] == 1
+        place = folder / "exports" / artefact["format"]
+        assert (place / "labels.txt").read_text().split() == list("01234")
+        assert json.loads((place / "export.json").read_text())["run"] == f"digits-source/{folder.name}"
+
+
+def test_an_unknown_format_is_a_usage_error_before_any_work(run) -> None:
+    world, _, _ = run
+    with pytest.raises(UsageError, match="saved_model"):
+        export_run(ExportCall("digits-source", world.runs, ("saved_modle",)), Reporter())

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.listener import Listener
-from transfercli.config.loader import load
 from transfercli.errors import ArtefactError, Interrupted
 from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
-from transfercli.workflows.model import find_source
 
 
 def test_a_run_without_a_finished_epoch_says_so_and_how_to_go_on(world) -> None:
@@ -30,19 +27,6 @@ def test_a_run_without_a_finished_epoch_says_so_and_how_to_go_on(world) -> None:
         with pytest.raises(ArtefactError, match="is interrupted and finished no epoch") as caught:
             use()
         assert f"transfercli finetune --resume {world.runs / 'early' / 'night'}" in str(caught.value.hint)
-
-
-def test_a_run_that_goes_on_keeps_the_parent_that_it_started_from(source, tmp_path: Path) -> None:
-    world, result = source
-    runs = tmp_path / "runs"
-    for name in ("night", "later"):
-        shutil.copytree(result["run"], runs / "digits-source" / name)
-    (runs / "digits-source" / "latest").symlink_to("later")
-    night = "digits-source/night"
-    for named in ("digits-source/later", str(runs / "digits-source" / "latest")):
-        config = load(world.config("heir", "digits-target", model={"weights": {"run": named}})).config
-        assert find_source(config, runs).run.run_id == "later"
-        assert find_source(config, runs, parent=night).run.label == night
 
 
 def test_a_run_that_goes_on_drops_what_came_of_its_earlier_state_and_a_complete_one_keeps_it(world) -> None:
