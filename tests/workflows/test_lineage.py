@@ -20,7 +20,7 @@ def run(runs: Path, label: str, parent: str | None = None, images: Sequence[tupl
     folder = RunFolder(runs / label)
     folder.path.mkdir(parents=True)
     weights = f"{{run: {parent}}}" if parent else "none"
-    folder.config.write_text(f"name: x\ndata: {{train: images}}\nmodel: {{base: small_cnn, weights: {weights}}}\n")
+    folder.config.write_text(f"name: x\ndata: {{train: images, image_size: 32}}\nmodel: {{base: small_cnn, weights: {weights}}}\n")
     folder.labels.write_text('["cat", "dog"]')
     facts = {"status": "interrupted", "command": "", "config_folder": ".", "versions": {}, "parent": parent}
     folder.record.write_text(json.dumps(facts | {"data": {"fingerprint": "", "images": {}}}))
