@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workbench import fit, measured_as_typed, settings, write_pictures, write_weights
-from transfercli.reporting import Reporter
 
 SIDE_OF_FILES = 320
 BATCH = 32
@@ -48,9 +47,9 @@ def predicted(run: str, paths: list[str]) -> dict[str, float]:
 def forward(run: str, images: np.ndarray, count: int) -> tuple[float, float]:
     """Images a second of the network alone, after a batch that does not count, and processor seconds an image."""
     from transfercli.runs.folder import RunFolder
-    from transfercli.workflows.model import load_run
+    from transfercli.workflows.stored_run import StoredRun
 
-    model = load_run(RunFolder(Path(run)), Reporter()).classifier.model
+    model = StoredRun(RunFolder(Path(run))).classifier.model
     model.predict_on_batch(images)
     started, used, answered = time.perf_counter(), time.process_time(), count // BATCH * BATCH
     for _ in range(count // BATCH):

@@ -2,7 +2,7 @@
 
 usage: strategies.py DATA KERNELS OUT.json [--images 5 20 100] [--seeds 3] [--strategies …]
 
-DATA holds `target-N/SEED/{train,test}/CLASS` for N images a class, as docs/results.md says how to write them; KERNELS
+DATA holds `target-N/SEED/{train,test}/CLASS` for N images a class; benchmarks/README.md says how to write them. KERNELS
 is the weights file. Every run starts with empty caches; `linear_probe` and `auto`, whose seconds are compared, also
 each in a process of its own. Tested on the first 100 test images of each class, the same for all.
 Writes all figures to OUT.json, run by run; what is in it already is not measured again. Prints two tables at the end.
@@ -24,10 +24,9 @@ from typing import Any
 import yaml
 
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, read_record
+from transfercli.runs.folder import RunFolder
 from transfercli.training import history
-from transfercli.workflows.evaluate.evaluate import read_split
-from transfercli.workflows.model import load_run
+from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.train import TrainRequest, train
 
 TESTED = 100  # images a class
@@ -96,7 +95,7 @@ def run(data: Path, kernels: Path, images: int, seed: int, strategy: str) -> dic
         else:
             result = train(TrainRequest("finetune", config, work / "runs"), Reporter())
         trained = RunFolder(Path(result["run"]))
-        phases = read_record(trained)["phases"]
+        phases = StoredRun(trained).record.phases
         return {
             "accuracy": accuracy(trained, [phase["unfreeze"] for phase in phases], data / "cache"),
             "seconds": result["seconds"]["features"] + result["seconds"]["train"],
@@ -116,8 +115,8 @@ def accuracy(run: RunFolder, trained: list[Any], cache: Path) -> float:
     from transfercli.transfer.features.prefix import Prefix
     from transfercli.transfer.stages import upper_model
 
-    loaded = load_run(run, Reporter())
-    split = read_split(run, loaded.config, loaded.labels, "test", Reporter())
+    loaded = StoredRun(run)
+    split = loaded.split("test")
     order = ["all", *loaded.classifier.stages, "none"]
     cut = cut_below(loaded.classifier, min(trained, key=order.index))
     if cut is None:

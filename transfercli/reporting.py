@@ -40,3 +40,31 @@ class Reporter:
 
     def attach_log(self, path: Path) -> None:
         """From now on, and for all that was said before, keep a copy in this file."""
+
+
+class Forwarding(Reporter):
+    """A reporter that passes everything on to another; subclasses change what they need to."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+
+    def info(self, text: str) -> None:
+        self.reporter.info(text)
+
+    def debug(self, text: str) -> None:
+        self.reporter.debug(text)
+
+    def warning(self, text: str) -> None:
+        self.reporter.warning(text)
+
+    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
+        self.reporter.progress(stage, done, total, unit)
+
+    def epoch(self, record: dict[str, Any], total: int) -> None:
+        self.reporter.epoch(record, total)
+
+    def when_forced(self, tell: Callable[[int], Interrupted]) -> None:
+        self.reporter.when_forced(tell)
+
+    def attach_log(self, path: Path) -> None:
+        self.reporter.attach_log(path)

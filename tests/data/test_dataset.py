@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from transfercli.data.batching.batches import ArraySource
 from transfercli.data.dataset import Dataset, Record, Split
+from transfercli.rows import ArrayRows
 
 
 def test_the_counts_of_a_split_name_all_classes_also_those_without_an_image() -> None:
-    images = ArraySource(np.zeros((3, 2, 2, 3), np.uint8))
+    images = ArrayRows(np.zeros((3, 2, 2, 3), np.uint8))
     split = Split(
         "test", ("a", "b", "c"), np.array([2, 0, 2], np.int32), ("cat", "dog", "owl"), images, ("1", "2", "3")
     )

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+
+from transfercli.runs import environment
 from transfercli.runs.environment import differences, machine, processor_features
 
 
@@ -20,3 +25,15 @@ def test_differences_are_told_in_words_and_what_was_not_recorded_is_not_compared
 def test_the_processors_features_are_those_that_choose_kernels() -> None:
     assert "fpu" not in processor_features()
     assert processor_features() == sorted(set(processor_features()))
+
+
+def test_a_tensorflow_without_cuda_is_recorded_as_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(package: str) -> str:
+        if package in ("tensorflow", "jax", "jax-cpu"):
+            raise PackageNotFoundError(package)
+        return {"tensorflow-cpu": "2.21.0"}.get(package, "1.0")
+
+    monkeypatch.setattr(environment, "version", version)
+    assert environment.versions()["tensorflow"] == "2.21.0"
+    assert "jax" not in environment.versions()
+    assert "tensorflow-cpu" not in environment.versions()

@@ -11,8 +11,10 @@ import pytest
 from transfercli.data.manifest import read_assignments, read_manifest
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.io import atomic
-from transfercli.runs.folder import RUN_ID, RunFolder, check_run_id, new_run_id, read_json, read_record
+from transfercli.io.bounded import read_json
+from transfercli.runs.folder import RUN_ID, RunFolder, check_run_id, new_run_id
 from transfercli.runs.lookup import find_run, find_unfinished
+from transfercli.runs.record import read_record
 from transfercli.training import history
 
 
@@ -59,8 +61,6 @@ def test_a_name_that_no_file_can_have_is_an_artefact_error(runs: Path) -> None:
 
 
 def test_a_damaged_record_is_an_artefact_error(runs: Path) -> None:
-    from transfercli.runs.folder import read_record
-
     run = find_run("flowers/r1", runs)
     with pytest.raises(ArtefactError, match="is damaged"):
         read_record(run)

@@ -11,8 +11,9 @@ import pytest
 from transfercli.errors import ArtefactError
 from transfercli.io.bounded import read_json
 from transfercli.runs import untrusted
-from transfercli.runs.folder import RunFolder, read_record
+from transfercli.runs.folder import RunFolder
 from transfercli.runs.lookup import find_run, find_unfinished, is_label
+from transfercli.runs.record import read_record
 from transfercli.runs.untrusted import check_closed
 
 FACTS = {

@@ -13,20 +13,23 @@ from transfercli.data.dataset import Record
 from transfercli.data.manifest import write_manifest, write_pixels
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.lineage import ancestors, generations, learnt_from
+from transfercli.workflows.stored_run import StoredRun
 
 
-def run(runs: Path, label: str, parent: str | None = None, images: Sequence[tuple[str, str]] = ()) -> RunFolder:
+def run(runs: Path, label: str, parent: str | None = None, images: Sequence[tuple[str, str]] = ()) -> StoredRun:
     """Write a run. images: (content, split) pairs; the pixels of `b2` are those of `b`."""
     folder = RunFolder(runs / label)
     folder.path.mkdir(parents=True)
     weights = f"{{run: {parent}}}" if parent else "none"
-    folder.config.write_text(f"name: x\ndata: {{train: images, image_size: 32}}\nmodel: {{base: small_cnn, weights: {weights}}}\n")
+    folder.config.write_text(
+        f"name: x\ndata: {{train: images, image_size: 32}}\nmodel: {{base: small_cnn, weights: {weights}}}\n"
+    )
     folder.labels.write_text('["cat", "dog"]')
     facts = {"status": "interrupted", "command": "", "config_folder": ".", "versions": {}, "parent": parent}
     folder.record.write_text(json.dumps(facts | {"data": {"fingerprint": "", "images": {}}}))
     write_manifest(folder.dataset, [Record(f"{content}.png", content, "cat", split, 8, 8) for content, split in images])
     write_pixels(folder.pixels, {content: content[0] for content, _ in images})
-    return folder
+    return StoredRun(folder)
 
 
 def test_the_ancestors_of_a_run_are_its_parent_and_those_of_its_parent(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from transfercli.errors import ArtefactError
 from transfercli.io import atomic
 from transfercli.runs import decisions
 from transfercli.runs.decisions import PROMOTING, Decision
-from transfercli.runs.folder import RunFolder, has_checkpoint, status_of
+from transfercli.runs.folder import RunFolder, has_checkpoint
+from transfercli.runs.record import status_of
 from transfercli.runs.untrusted import is_neighbour
 
 

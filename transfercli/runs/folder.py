@@ -9,12 +9,9 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from transfercli.errors import UsageError
 from transfercli.io import atomic
-from transfercli.io.bounded import read_json
-from transfercli.runs.untrusted import checked_record
 
 DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -157,13 +154,3 @@ def remove_results(run: RunFolder) -> None:
     for place in (run.evaluations, run.exports, *run.tensorboard.glob("evaluation-*")):
         if place.is_dir():
             shutil.rmtree(place)
-
-
-def read_record(run: RunFolder) -> dict[str, Any]:
-    """`run.json`, with what others rely on; `ArtefactError` where it is damaged."""
-    return checked_record(read_json(run.record), run.record)
-
-
-def status_of(run: RunFolder) -> str:
-    facts = read_json(run.record)
-    return str(facts.get("status", "unknown")) if isinstance(facts, dict) else "damaged"

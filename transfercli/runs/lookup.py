@@ -8,7 +8,8 @@ from transfercli.errors import ArtefactError
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.runs.champions import champion_of
-from transfercli.runs.folder import RUN_ID, RunFolder, status_of
+from transfercli.runs.folder import RUN_ID, RunFolder
+from transfercli.runs.record import status_of
 from transfercli.runs.untrusted import check_closed, is_neighbour
 from transfercli.text import nearest
 

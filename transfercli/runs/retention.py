@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ArtefactError
+from transfercli.io.bounded import read_json
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTING
-from transfercli.runs.folder import RunFolder, read_json
+from transfercli.runs.folder import RunFolder
 from transfercli.runs.lookup import all_runs
 
 

@@ -59,36 +59,6 @@ def problem_of(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"
 
 
-# What others rely on in a record, by key; that of a completed run has more.
-NEEDED: dict[tuple[str, ...], type | tuple[type, ...]] = {
-    ("status",): str,
-    ("command",): str,
-    ("config_folder",): str,
-    ("versions",): dict,
-    ("data", "fingerprint"): str,
-    ("data", "images"): dict,
-}
-NEEDED_WHEN_COMPLETED: dict[tuple[str, ...], type | tuple[type, ...]] = {
-    ("best_epoch",): int,
-    ("metrics", "val_accuracy"): (int, float),
-    ("metrics", "val_loss"): (int, float),
-    ("seconds", "total"): (int, float),
-    ("cache",): dict,
-}
-
-
-def checked_record(facts: Any, path: Path) -> dict[str, Any]:
-    """What `run.json` says, once all that others rely on is there; `ArtefactError` where it is not."""
-    completed = isinstance(facts, dict) and facts.get("status") == "completed"
-    for keys, kind in (NEEDED | (NEEDED_WHEN_COMPLETED if completed else {})).items():
-        value = facts
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        if not isinstance(value, kind):
-            raise ArtefactError(f"{path} is damaged: it says {str(value)[:80]!r} for {'.'.join(keys)}", RESTORE)
-    return dict(facts)
-
-
 def numbers_of(facts: Any, key: str, path: Path) -> dict[str, float | None]:
     """The names and numbers (or nulls) that a file says under `key`; empty where it says nothing there.
 

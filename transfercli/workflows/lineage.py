@@ -7,32 +7,32 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from transfercli.data.manifest import read_manifest, read_pixels
+from transfercli.data.manifest import read_pixels
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, read_record
-from transfercli.workflows.model import find_source, read_run_config
+from transfercli.workflows.new_model import find_parent
+from transfercli.workflows.stored_run import StoredRun
 
 
-def generations(run: RunFolder) -> Iterator[tuple[str, RunFolder | None]]:
+def generations(run: StoredRun) -> Iterator[tuple[str, StoredRun | None]]:
     """The parent of a run, its parent, and so on, each by the name in its child's record.
 
     One that is gone is None and ends the line, as does one that was there before. Raises `ArtefactError` at a run whose
     record is damaged.
     """
     seen = {os.path.realpath(run.path)}
-    while (name := read_record(run).get("parent")) is not None:
-        parent = _parent(run, str(name))
+    while (name := run.record.parent) is not None:
+        parent = _parent(run, name)
         if parent is not None and os.path.realpath(parent.path) in seen:
             return
-        yield str(name), parent
+        yield name, parent
         if parent is None:
             return
         seen.add(os.path.realpath(parent.path))
         run = parent
 
 
-def ancestors(run: RunFolder, reporter: Reporter) -> Iterator[RunFolder]:
+def ancestors(run: StoredRun, reporter: Reporter) -> Iterator[StoredRun]:
     """All that `generations` finds; one that is gone is warned of."""
     child = run.label
     for name, parent in generations(run):
@@ -43,14 +43,14 @@ def ancestors(run: RunFolder, reporter: Reporter) -> Iterator[RunFolder]:
         child = parent.label
 
 
-def _parent(run: RunFolder, name: str) -> RunFolder | None:
+def _parent(run: StoredRun, name: str) -> StoredRun | None:
     try:
-        return find_source(read_run_config(run), _runs(run), name).run
+        return find_parent(run.config, _runs(run), name).run
     except ArtefactError:
         return None
 
 
-def _runs(run: RunFolder) -> Path:
+def _runs(run: StoredRun) -> Path:
     return Path(os.path.realpath(run.path)).parent.parent
 
 
@@ -75,17 +75,12 @@ class Learnt:
         return sha256 not in self.files and self.pixels_of.get(sha256) in self.pixels
 
 
-def learnt_from(*runs: RunFolder, reporter: Reporter) -> Learnt:
+def learnt_from(*runs: StoredRun, reporter: Reporter) -> Learnt:
     """Every image that the runs, or one of their ancestors, trained on or chose an epoch by.
 
     A run that was begun before there was a pixels.csv is known by its files, and by what others know of their pixels.
     """
     family = {os.path.realpath(run.path): run for one in runs for run in (one, *ancestors(one, reporter))}.values()
-    files = frozenset(
-        record.sha256
-        for run in family
-        for record in read_manifest(run.dataset)
-        if record.split in ("train", "validation")
-    )
-    pixels_of = {file: pixels for run in family for file, pixels in read_pixels(run.pixels).items()}
+    files = frozenset(image.sha256 for run in family for image in run.images if image.split in ("train", "validation"))
+    pixels_of = {file: pixels for run in family for file, pixels in read_pixels(run.folder.pixels).items()}
     return Learnt(files, pixels_of, frozenset(pixels_of[file] for file in files if file in pixels_of))

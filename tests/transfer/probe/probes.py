@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.digits import all_digits
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
 from transfercli.transfer.probe.probe import (
     Probe,
     solve,
@@ -20,7 +21,7 @@ def examples(classes: int = 10, each: int = 30) -> tuple[np.ndarray, np.ndarray]
 
 
 def probe(features: np.ndarray, targets: np.ndarray, classes: int, weights: np.ndarray | None = None) -> Probe:
-    return solve(features, targets, classes, class_weights=weights, seed=0, reporter=Reporter())
+    return solve(ArrayRows(features), targets, classes, class_weights=weights, seed=0, reporter=Reporter())
 
 
 def probabilities(found: Probe, features: np.ndarray) -> np.ndarray:

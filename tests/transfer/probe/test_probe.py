@@ -9,6 +9,7 @@ from tests.listener import Listener
 from tests.transfer.probe.probes import examples, probabilities, probe, reference
 from transfercli.errors import DataError, Interrupted
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
 from transfercli.transfer.probe.probe import (
     MIDDLE,
     STRENGTHS,
@@ -65,7 +66,7 @@ def test_held_out_figures_are_those_of_models_that_never_saw_the_image(by_class:
     weights = np.ones(len(targets)) if by_class is None else by_class[targets]
     weights = weights / weights.mean()
     folds = stratified(targets, 5, seed=0)
-    centred = coordinates(features).centred.astype(np.float64)
+    centred = coordinates(ArrayRows(features)).centred.astype(np.float64)
     strength, loss, accuracy = found.path[2]
     losses, hits = [], []
     for fold in range(5):
@@ -94,7 +95,7 @@ def test_the_same_arguments_give_the_same_bits_and_another_seed_other_folds() ->
     assert np.array_equal(first.kernel, second.kernel)
     assert np.array_equal(first.bias, second.bias)
     assert first.path == second.path
-    other = solve(features, targets, 10, class_weights=None, seed=1, reporter=Reporter())
+    other = solve(ArrayRows(features), targets, 10, class_weights=None, seed=1, reporter=Reporter())
     assert other.path != first.path
 
 
@@ -144,7 +145,7 @@ def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> 
     features, targets = examples(3, 8)
     keep = np.concatenate([[0], np.flatnonzero(targets > 0)])
     listener = Listener()
-    found = solve(features[keep], targets[keep], 3, class_weights=None, seed=0, reporter=listener)
+    found = solve(ArrayRows(features[keep]), targets[keep], 3, class_weights=None, seed=0, reporter=listener)
     assert found.strength == MIDDLE
     assert found.path == ()
     assert "without cross-validation" in listener.infos[0]
@@ -178,12 +179,12 @@ def test_a_single_class_is_refused() -> None:
 def test_it_tells_how_far_it_is_and_stops_when_asked_to() -> None:
     features, targets = examples(3)
     listener = Listener()
-    solve(features, targets, 3, class_weights=None, seed=0, reporter=listener)
+    solve(ArrayRows(features), targets, 3, class_weights=None, seed=0, reporter=listener)
     assert listener.steps[0][1:3] == (0, len(STRENGTHS))
     assert listener.steps[-1][1:3] == (len(STRENGTHS), len(STRENGTHS))
     assert "in 5 folds" in listener.infos[0]
     with pytest.raises(Interrupted):
-        solve(features, targets, 3, class_weights=None, seed=0, reporter=Listener(stop_at=lambda _: True))
+        solve(ArrayRows(features), targets, 3, class_weights=None, seed=0, reporter=Listener(stop_at=lambda _: True))
 
 
 def test_a_class_that_lost_its_images_is_still_known_by_the_row_it_had() -> None:

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from tests.transfer.probe.probes import examples, probabilities, probe, reference, wide
+from transfercli.rows import ArrayRows
 from transfercli.transfer.probe.row_space import WIDE, coordinates
 
 
 def test_many_features_of_few_images_give_what_the_full_problem_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets = wide()
     assert features.shape[1] > WIDE * len(features)
-    assert coordinates(features).rows.shape[1] <= 20  # 20 different images, centred, and the ones
+    assert coordinates(ArrayRows(features)).rows.shape[1] <= 20  # 20 different images, centred, and the ones
     found = probe(features, targets, 5)
     assert abs(probabilities(found, features) - reference(features, targets, found.strength)).max() < 1e-4
     monkeypatch.setattr("transfercli.transfer.probe.row_space.WIDE", 1000)
-    assert coordinates(features).span is None
+    assert coordinates(ArrayRows(features)).span is None
     direct = probe(features, targets, 5)
     beyond_the_span = np.random.default_rng(0).permuted(features, axis=1)
     for seen in (features, beyond_the_span):
@@ -28,7 +29,7 @@ def test_many_features_of_few_images_give_what_the_full_problem_gives(monkeypatc
 @pytest.mark.parametrize("make", [examples, wide])
 def test_the_way_back_to_raw_features_changes_no_logit(make) -> None:
     features, _ = make()
-    found = coordinates(features)
+    found = coordinates(ArrayRows(features))
     theta = np.random.default_rng(0).normal(size=(5, found.rows.shape[1]))
     kernel, bias = found.fold_back(theta)
     assert np.allclose(features.astype(np.float64) @ kernel + bias, found.rows @ theta.T, atol=2e-5)

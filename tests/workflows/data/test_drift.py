@@ -19,8 +19,7 @@ from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.data.drift import DriftRequest, base_trained, data_drift, measure_drift
-from transfercli.workflows.evaluate.evaluate import reading_for
-from transfercli.workflows.model import read_run_config
+from transfercli.workflows.stored_run import StoredRun
 
 
 def measured(
@@ -48,10 +47,10 @@ def test_changed_images_have_drifted_and_miss_the_gate(source: Any, recent: Path
 
 def test_a_split_is_measured_whatever_its_classes(source: Any, digits_folder: Path) -> None:
     run = RunFolder(Path(source[1]["run"]))
-    reading = reading_for(read_run_config(run), Reporter())
+    reading = StoredRun(run).reading
     split = load_folder_split(digits_folder / "digits-target", "test", tuple("56789"), reading)
     assert isinstance(split, Split)
-    assert measure_drift(run, split, maximum=None, reporter=Reporter())["drifted"] is True
+    assert measure_drift(StoredRun(run), split, maximum=None)["drifted"] is True
 
 
 def test_few_images_are_told_and_none_is_an_error(source: Any, recent: Path, tmp_path: Path) -> None:
@@ -82,15 +81,15 @@ def test_an_image_goes_through_the_base_once_and_the_second_drift_costs_only_new
     first.unlink()
     run = RunFolder(Path(source[1]["run"]))
     asked = passes_counted(monkeypatch)
-    before = measure_drift(run, recent, maximum=None, reporter=Reporter())
+    before = measure_drift(StoredRun(run), recent, maximum=None)
     assert before["cache"]["features"]["misses"] == sum(asked) <= 178 + 88  # the held-out ones: as other tests left it
     asked.clear()
-    again = measure_drift(run, recent, maximum=None, reporter=Reporter())
+    again = measure_drift(StoredRun(run), recent, maximum=None)
     assert again["cache"]["features"] == {"hits": 178 + 88, "misses": 0}
     assert asked == []
     assert {**again, "cache": None} == {**before, "cache": None}
     first.write_bytes(kept)
-    assert measure_drift(run, recent, maximum=None, reporter=Reporter())["cache"]["features"]["misses"] == 1
+    assert measure_drift(StoredRun(run), recent, maximum=None)["cache"]["features"]["misses"] == 1
 
 
 def test_on_the_command_line_a_score_above_the_gate_prints_the_result_and_exits_5(source: Any, recent: Path) -> None:

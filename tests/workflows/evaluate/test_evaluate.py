@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from tests.listener import Listener
-from transfercli.config.loader import load
 from transfercli.data.dataset import Record
 from transfercli.data.manifest import write_manifest
 from transfercli.data.sources import keras_datasets
 from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run, read_split
+from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.stored_run import StoredRun
 
 
 @pytest.fixture
@@ -129,8 +129,9 @@ def test_the_backend_is_set_up_before_a_keras_set_is_read(tmp_path: Path, monkey
         )
     )
     config = tmp_path / "config.yaml"
+    (tmp_path / "labels.json").write_text('["0", "1"]')
     config.write_text("name: k\ndata: {train: 'keras:mnist', image_size: 32}\nmodel: {base: small_cnn}\n")
     write_manifest(tmp_path / "dataset.csv", [Record("test/00001", "ab" * 32, "1", "test", 28, 28, "")])
     with pytest.raises(DataError):
-        read_split(RunFolder(tmp_path), load(config).config, ["0", "1"], "test", Reporter())
+        StoredRun(RunFolder(tmp_path)).split("test")
     assert order == ["prepare", "load"]

@@ -18,12 +18,9 @@ from transfercli.cli.app import app
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
 from transfercli.evaluation.robustness.tta import views
-from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.evaluate.evaluate import read_split
-from transfercli.workflows.evaluate.inference import probabilities_of
 from transfercli.workflows.evaluate.robustness import augmented, corrupted
-from transfercli.workflows.model import load_run
+from transfercli.workflows.stored_run import StoredRun
 
 
 @pytest.fixture(scope="module")
@@ -130,20 +127,22 @@ class Few:
 
 
 def test_images_are_changed_a_batch_at_a_time_in_passes_told_as_one(place: Path, source) -> None:
-    trained = load_run(RunFolder(Path(source[1]["run"])), Reporter())
-    split = read_split(trained.run, trained.config, trained.labels, "test", Reporter(), place / "photos")
+    trained = StoredRun(RunFolder(Path(source[1]["run"])))
+    split = trained.other_images(place / "photos", "test")
     split = replace(split, images=Few(split.images, trained.config.data.batch_size))
-    plain = Predictions(split.paths, trained.labels, split.targets, probabilities_of(trained, split, Reporter()))
+    plain = Predictions(split.paths, trained.labels, split.targets, trained.probabilities(split))
     listener = Listener()
-    first = corrupted(trained, split, plain, listener)
+    first = corrupted(StoredRun(trained.folder, listener), split, plain)
     assert [step[:3] for step in listener.steps] == [
         ("corrupt", done + 60 * n, 1800) for n in range(30) for done in (32, 60)
     ]
-    assert corrupted(trained, split, plain, Reporter()) == first
+    assert corrupted(trained, split, plain) == first
     mirroring = trained.config.model_copy(
         update={"augmentation": trained.config.augmentation.model_copy(update={"preset": "light"})}
     )
     listener = Listener()
-    found = augmented(replace(trained, config=mirroring), split, plain, listener)
+    mirrored = StoredRun(trained.folder, listener)
+    mirrored.loaded = replace(trained.loaded, config=mirroring)
+    found = augmented(mirrored, split, plain)
     assert (found["views"], found["mirrored"]) == (12, True)
     assert listener.steps[-1][:3] == ("tta", 660, 660)

@@ -10,37 +10,22 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from transfercli.data.load import load_folder_split
-from transfercli.reporting import Reporter
+from transfercli.rows import TransformedRows
 from transfercli.runs.lookup import find_run
-from transfercli.workflows.evaluate.evaluate import read_split, reading_for
-from transfercli.workflows.evaluate.inference import split_logits
-from transfercli.workflows.model import load_run
-
-
-class Inverted:
-    """The same images, dark where they were bright."""
-
-    def __init__(self, images: Any) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return 255 - self.images.read(indices)
+from transfercli.workflows.stored_run import StoredRun
 
 
 def test_other_digits_and_inverted_images_are_strange_far_more_often_than_own_ones(
     source: Any, digits_folder: Path
 ) -> None:
     world, _ = source
-    trained = load_run(find_run("digits-source", world.runs), Reporter())
-    reading = reading_for(trained.config, Reporter())
-    own = read_split(trained.run, trained.config, trained.labels, "test", Reporter())
+    trained = StoredRun(find_run("digits-source", world.runs))
+    reading = trained.reading
+    own = trained.split("test")
     others = load_folder_split(digits_folder / "digits-target" / "test", "test", tuple("56789"), reading)
-    inverted = replace(own, images=Inverted(own.images))
-    assert trained.trust is not None
-    judged = [trained.trust.judge(split_logits(trained, split, Reporter())) for split in (own, others, inverted)]
+    inverted = replace(own, images=TransformedRows(own.images, lambda images, _: 255 - images))
+    assert trained.stored_trust is not None
+    judged = [trained.trust.judge(trained.logits(split)) for split in (own, others, inverted)]
     shares = [judgement.strange.mean() for judgement in judged]
     areas = [
         roc_auc_score(np.repeat([0, 1], [len(own), len(one.energy)]), np.r_[judged[0].energy, one.energy])

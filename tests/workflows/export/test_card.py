@@ -20,7 +20,7 @@ from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.export.card import evaluations_of, first_weights, licence_id, write_card
 from transfercli.workflows.export.export import ExportCall, export_run
-from transfercli.workflows.model import read_labels, read_run_config
+from transfercli.workflows.stored_run import StoredRun
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +120,8 @@ def again(carded: Any, tmp_path: Path) -> Callable[[Reporter], str | None]:
     """Writes the card of the same artefacts anew, in `out`."""
     _, run, _ = carded
     shutil.copytree(run.exports, tmp_path / "out")
-    spec = ExportSpec(read_labels(run), (32, 32), origin={"weights_licence": "none"})
-    return lambda reporter: write_card(run, read_run_config(run), spec, tmp_path / "out", reporter)
+    spec = ExportSpec(StoredRun(run).labels, (32, 32), origin={"weights_licence": "none"})
+    return lambda reporter: write_card(StoredRun(run, reporter), spec, tmp_path / "out")
 
 
 def test_what_does_not_speak_of_the_model_as_it_is_is_left_out(carded: Any, again: Any, tmp_path: Path) -> None:

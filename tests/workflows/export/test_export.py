@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,9 @@ from transfercli.export.exporter import ExportRejected
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.evaluate.evaluate import read_split
 from transfercli.workflows.export import export as workflow
 from transfercli.workflows.export.export import ExportCall, export_run, licence, reference
-from transfercli.workflows.model import load_run, read_labels, read_run_config
+from transfercli.workflows.stored_run import StoredRun
 
 
 def test_int8_is_made_with_training_images_and_proved(source: Any, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_missing_extra_is_told_before_any_image_is_read(source: Any, monkeypat
 
     world, result = source
     monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "openvino" else object())
-    monkeypatch.setattr("transfercli.workflows.export.export.read_split", lambda *_: pytest.fail("images were read"))
+    monkeypatch.setattr("transfercli.workflows.stored_run.StoredRun.split", lambda *_: pytest.fail("images were read"))
     with pytest.raises(UsageError, match="--format openvino needs openvino") as caught:
         export_run(ExportCall(result["run"], world.runs, ("onnx", "openvino")), Reporter())
     assert caught.value.hint == "pip install 'transfercli[openvino]'"
@@ -65,8 +65,8 @@ def test_what_tensorflow_does_not_decode_is_known_by_its_content(
     Image.new("RGB", (9, 9)).save(file, kind)
     monkeypatch.setattr(workflow, "image_files", lambda _, paths: (file,) * len(paths))
     reporter = Listener()
-    split = read_split(run, read_run_config(run), read_labels(run), "validation", reporter)
-    files = reference(load_run(run, reporter), split, reporter).files
+    stored = StoredRun(run, reporter)
+    files = reference(stored, stored.split("validation")).files
     assert bool(files) == proved
     assert any("does not decode TIFF" in line for line in reporter.warnings) != proved
 
@@ -83,9 +83,10 @@ def test_the_licence_follows_from_where_the_weights_came_from(source: Any, weigh
     from transfercli.config.schema import ModelConfig
 
     _, result = source
-    run = RunFolder(Path(result["run"]))
-    config = read_run_config(run).model_copy(update={"model": ModelConfig(base="vgg16", weights=weights)})
-    assert licence(run, config).startswith(said)
+    run = StoredRun(RunFolder(Path(result["run"])))
+    config = run.config.model_copy(update={"model": ModelConfig(base="vgg16", weights=weights)})
+    run.loaded = replace(run.loaded, config=config)
+    assert licence(run).startswith(said)
 
 
 @pytest.fixture

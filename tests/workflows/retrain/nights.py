@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.listener import Listener
-from transfercli.reporting import Reporter
 from transfercli.runs import decisions
 from transfercli.runs.lookup import find_run
 
@@ -69,9 +68,9 @@ def fails_with(error: Exception) -> Any:
 
 
 def load(nights: Nights, run: str) -> Any:
-    from transfercli.workflows.model import load_run
+    from transfercli.workflows.stored_run import StoredRun
 
-    return load_run(find_run(run, nights.runs), Reporter())
+    return StoredRun(find_run(run, nights.runs))
 
 
 def write_table(nights: Nights) -> dict[str, str]:

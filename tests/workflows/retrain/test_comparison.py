@@ -13,6 +13,7 @@ from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
+from transfercli.workflows.stored_run import StoredRun
 
 
 def test_more_images_train_a_challenger_that_is_compared_on_the_same_images(nights: Nights) -> None:
@@ -94,8 +95,8 @@ def test_a_learnt_image_that_is_saved_anew_is_no_test_image_and_is_told(nights: 
     tested = Path(result["challenger"]) / "evaluation" / "test" / "predictions.csv"
     assert "anew-" not in tested.read_text()
 
-    runs = [find_run(run, nights.runs) for run in (str(champion), result["challenger"])]
-    copy = next(one for one in read_manifest(runs[1].dataset) if "anew-" in one.path).sha256
-    runs[0].pixels.unlink()  # as before there was such a list: what the challenger knows of the pixels is enough
+    runs = [StoredRun(find_run(run, nights.runs)) for run in (str(champion), result["challenger"])]
+    copy = next(one for one in runs[1].images if "anew-" in one.path).sha256
+    runs[0].folder.pixels.unlink()  # as before there was such a list: what the challenger knows of the pixels is enough
     assert [learnt_from(*some, reporter=Reporter()).has(copy) for some in (runs, runs[:1])] == [True, False]
     assert learnt_from(*runs[:1], reporter=Reporter()).has(learnt[0].sha256)

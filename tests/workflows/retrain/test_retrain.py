@@ -16,6 +16,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs import decisions
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.lookup import find_run
+from transfercli.workflows.stored_run import StoredRun
 
 
 def test_the_first_night_makes_a_champion_and_the_next_finds_nothing_to_do(nights: Nights) -> None:
@@ -257,7 +258,7 @@ def test_an_experiment_that_is_a_link_gives_its_run_and_its_lineage(nights: Nigh
     from transfercli.workflows.lineage import learnt_from
 
     base = {one.sha256 for one in read_manifest(Path(earlier["run"]) / "dataset.csv") if one.split == "train"}
-    assert base <= learnt_from(find_run(first["champion"], nights.runs), reporter=nights.reporter).files
+    assert base <= learnt_from(StoredRun(find_run(first["champion"], nights.runs)), reporter=nights.reporter).files
     nights.add("5", 40, 60)
     assert nights.night()["decision"] in ("promoted", "kept")
     assert not any("is gone" in text for text in nights.reporter.warnings)

@@ -19,7 +19,7 @@ def test_a_run_is_listed_and_shown_with_its_curves_and_lineage(source) -> None:
     evaluate_run(EvaluateRequest("digits-source", world.runs), Reporter())
     (row,) = list_runs(world.runs, "digits-source")["runs"]  # other tests add experiments of their own
     assert (row["status"], row["links"]) == ("completed", ["latest"])
-    shown = show_run("digits-source", world.runs)
+    shown = show_run("digits-source", world.runs, Reporter())
     assert shown["test_accuracy"] == shown["evaluations"]["test"]["accuracy"]
     assert len(shown["curves"]["val_loss"]) == 4
     assert [one["run"] for one in shown["lineage"]] == [f"digits-source/{Path(trained['run']).name}"]
@@ -69,10 +69,10 @@ STRANGE: dict[str, Callable[[Path], object]] = {
 def test_what_is_no_number_is_an_error_that_names_the_file_and_the_list_goes_on(name: str, tmp_path: Path) -> None:
     run = tmp_path / "e" / "r"
     whole_record(run)
-    assert show_run("e/r", tmp_path)["status"] == "failed"
+    assert show_run("e/r", tmp_path, Reporter())["status"] == "failed"
     STRANGE[name](run)
     with pytest.raises(ArtefactError, match=r"metrics.json|run.json"):
-        show_run("e/r", tmp_path)
+        show_run("e/r", tmp_path, Reporter())
     assert [row["run_id"] for row in list_runs(tmp_path)["runs"]] == ["r"]
 
 
@@ -80,4 +80,4 @@ def test_a_curve_has_gaps_where_a_line_has_no_number(tmp_path: Path) -> None:
     run = tmp_path / "e" / "r"
     whole_record(run)
     (run / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": "x"}\n')
-    assert show_run("e/r", tmp_path)["curves"]["loss"] == [0.5, None]
+    assert show_run("e/r", tmp_path, Reporter())["curves"]["loss"] == [0.5, None]

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.options import ConfigFile, Json, Overrides, Quiet, Verbose
 from transfercli.cli.runner import run_command
+from transfercli.cli.ui.tables import print_table
 from transfercli.errors import DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.text import did_you_mean, printable
@@ -25,12 +27,30 @@ app = typer.Typer(
 Files = Annotated[
     list[Path], typer.Argument(metavar="CONFIG...", help="YAML files, one experiment each", show_default=False)
 ]
-Base = Annotated[str | None, typer.Option("--base", metavar="B", help="a base by name; without it one is chosen")]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="B",
+        help="a base by name; without it one is chosen",
+        autocompletion=completion.table_names("base"),
+    ),
+]
 Data = Annotated[
     str | None,
     typer.Option("--data", metavar="DATA", help="your images, as data.train takes them: a folder, a table, keras:NAME"),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="a new file; without it to stdout")]
+ExampleName = Annotated[
+    str | None,
+    typer.Option(
+        "--example", metavar="NAME", help="a shipped example instead", autocompletion=completion.example_names
+    ),
+]
+ListExamples = Annotated[bool, typer.Option("--list-examples", help="list the shipped examples, and write nothing")]
+SchemaFile = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="write it there; without it to stdout")
+]
 For = Annotated[Literal["finetune", "pretrain"], typer.Option("--for", help="the command whose defaults are filled in")]
 
 
@@ -39,6 +59,8 @@ def init(
     base: Base = None,
     data: Data = None,
     output: Output = None,
+    example: ExampleName = None,
+    list_examples: ListExamples = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -46,9 +68,16 @@ def init(
     """Write a commented starter config for the data it is shown."""
 
     def work(console: Any) -> dict[str, Any]:
-        return init_config(base, data, output)
+        if (list_examples or example is not None) and (base is not None or data is not None):
+            raise UsageError(
+                "--example and --list-examples cannot be combined with --base and --data",
+                "change the values in the file that --example wrote, or override them with --set",
+            )
+        if list_examples:
+            return listed_examples()
+        return init_config(base, data, output) if example is None else init_example(example, output)
 
-    run_command(work, _show_init, as_json=json, quiet=quiet, verbose=verbose)
+    run_command(work, _show_examples if list_examples else _show_init, as_json=json, quiet=quiet, verbose=verbose)
 
 
 @app.command()
@@ -93,15 +122,15 @@ def show(
 
 
 @app.command()
-def schema(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+def schema(output: SchemaFile = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Print the JSON Schema of a config (draft 2020-12), for editors."""
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.config.json_schema import json_schema
 
-        return json_schema()
+        return json_schema() if output is None else write_schema(output)
 
-    run_command(work, lambda found: print(jsons.dumps(found, indent=2)), as_json=json, quiet=quiet, verbose=verbose)
+    run_command(work, _show_schema if output is None else _show_init, as_json=json, quiet=quiet, verbose=verbose)
 
 
 def init_config(base: str | None, data: str | None, output: Path | None) -> dict[str, Any]:
@@ -113,26 +142,77 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
     from transfercli.config import registries
     from transfercli.config.starter import UNKNOWN, starter
     from transfercli.data.sources.keras_datasets import is_keras, row_of
-    from transfercli.io.atomic import room_errors, write_text
 
     names = registries.names("base")
     if base is not None and base not in names:
         hint = f"{did_you_mean(base, names, written=str)} allowed: {', '.join(names)}".lstrip()
         raise UsageError(f"--base {base!r} is not a known base", hint)
-    if output is not None and output.exists():
-        raise UsageError(
-            f"{output} exists already and is left as it is", "name another file with -o, or remove that one"
-        )
+    _check_new(output)
     if data and is_keras(data):
         row_of(data)
     found = survey(data, output.parent if output else Path()) if data else UNKNOWN
     _check_enough(found)
-    text = starter(found, base, str(output) if output else None)
+    return _write_config(starter(found, base, str(output) if output else None), output)
+
+
+def init_example(name: str, output: Path | None) -> dict[str, Any]:
+    """Return `{"path", "config"}`: a shipped example, written to `output` if it is given.
+
+    Raises `UsageError` if `output` exists or `name` is unknown.
+    """
+    from transfercli.config.examples import example
+
+    _check_new(output)
+    return _write_config(example(name).text_for(output), output)
+
+
+def listed_examples() -> dict[str, Any]:
+    """Return `{"examples": [{"name", "command", "description"}]}`."""
+    from transfercli.config.examples import examples
+
+    return {
+        "examples": [
+            {"name": entry.name, "command": entry.command, "description": entry.description} for entry in examples()
+        ]
+    }
+
+
+def write_schema(output: Path) -> dict[str, Any]:
+    """Write the JSON Schema to a new file, or over an earlier schema of this program; returns `{"path"}`.
+
+    Raises `UsageError` if another file is there.
+    """
+    from transfercli.config.editor import is_schema
+    from transfercli.config.json_schema import json_schema
+
+    if not is_schema(output):
+        _check_new(output)
+    _write(output, jsons.dumps(json_schema(), indent=2) + "\n")
+    return {"path": str(output)}
+
+
+def _check_new(output: Path | None) -> None:
+    if output is not None and output.exists():
+        raise UsageError(
+            f"{output} exists already and is left as it is", "name another file with -o, or remove that one"
+        )
+
+
+def _write_config(text: str, output: Path | None) -> dict[str, Any]:
+    from transfercli.config.editor import editor_line
+
+    text = editor_line(output.parent if output else Path()) + text
     if output is not None:
-        with room_errors(output):
-            output.parent.mkdir(parents=True, exist_ok=True)
-        write_text(output, text)
+        _write(output, text)
     return {"path": str(output) if output else None, "config": text}
+
+
+def _write(output: Path, text: str) -> None:
+    from transfercli.io.atomic import room_errors, write_text
+
+    with room_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(output, text)
 
 
 def _check_enough(found: Survey) -> None:
@@ -148,6 +228,14 @@ def _check_enough(found: Survey) -> None:
 
 def _show_init(result: dict[str, Any]) -> None:
     print(result["config"] if result["path"] is None else f"wrote {result['path']}\n", end="")
+
+
+def _show_examples(result: dict[str, Any]) -> None:
+    print_table(("name", "description"), [(entry["name"], entry["description"]) for entry in result["examples"]])
+
+
+def _show_schema(result: dict[str, Any]) -> None:
+    print(jsons.dumps(result, indent=2))
 
 
 def validate_configs(paths: list[Path], reporter: Reporter) -> dict[str, Any]:

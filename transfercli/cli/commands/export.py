@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
 from transfercli.cli.runner import run_command
 from transfercli.cli.ui.tables import print_pairs
@@ -27,6 +28,7 @@ def export(
             "--format",
             metavar="F",
             help="saved_model, keras, safetensors, onnx, litert or openvino; repeatable; else the config's",
+            autocompletion=completion.table_names("format"),
         ),
     ] = None,
     quantize: Annotated[

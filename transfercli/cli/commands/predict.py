@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.options import RUNS, Json, Quiet, Runs, Verbose
 from transfercli.cli.runner import error_object, run_command
 from transfercli.errors import DataError, UsageError
@@ -34,6 +35,7 @@ def predict(
             metavar="RUN",
             help="a run folder, EXPERIMENT, EXPERIMENT/RUN_ID, EXPERIMENT@champion, or an exported artefact",
             show_default=False,
+            autocompletion=completion.runs,
         ),
     ],
     paths: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.options import RUNS, Json, Quiet, Runs, Verbose
 from transfercli.cli.runner import run_command
 from transfercli.cli.ui.tables import print_pairs, print_table
@@ -15,7 +16,10 @@ from transfercli.text import byte_size
 
 def prune(
     experiments: Annotated[
-        list[str] | None, typer.Argument(metavar="[EXPERIMENT…]", help="only their runs", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="[EXPERIMENT…]", help="only their runs", show_default=False, autocompletion=completion.experiments
+        ),
     ] = None,
     last: Annotated[
         int | None, typer.Option("--keep-last", metavar="N", min=0, help="keep the N newest runs of an experiment")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.commands.train import Wait
 from transfercli.cli.options import RUNS, ConfigFile, Json, Overrides, Quiet, Runs, Verbose
 from transfercli.cli.runner import run_command
@@ -43,9 +44,18 @@ def retrain(
 
 
 def promote(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="a completed run", show_default=False)] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="a completed run", show_default=False, autocompletion=completion.runs),
+    ] = None,
     previous: Annotated[
-        str | None, typer.Option("--previous", metavar="EXPERIMENT", help="go back to the champion before")
+        str | None,
+        typer.Option(
+            "--previous",
+            metavar="EXPERIMENT",
+            help="go back to the champion before",
+            autocompletion=completion.experiments,
+        ),
     ] = None,
     runs: Runs = RUNS,
     wait: Wait = 0.0,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.commands.prune import prune
 from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
 from transfercli.cli.runner import run_command
@@ -28,7 +29,9 @@ app.command()(prune)
 
 @app.command("list")
 def list_(
-    experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="only its runs")] = None,
+    experiment: Annotated[
+        str | None, typer.Argument(metavar="[EXPERIMENT]", help="only its runs", autocompletion=completion.experiments)
+    ] = None,
     runs: Runs = RUNS,
     json: Json = False,
     quiet: Quiet = False,
@@ -51,7 +54,7 @@ def show(run: Run, runs: Runs = RUNS, json: Json = False, quiet: Quiet = False, 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.workflows.runs.runs import show_run
 
-        return show_run(run, runs)
+        return show_run(run, runs, console)
 
     run_command(work, _show_run, as_json=json, quiet=quiet, verbose=verbose)
 
@@ -59,10 +62,15 @@ def show(run: Run, runs: Runs = RUNS, json: Json = False, quiet: Quiet = False, 
 @app.command()
 def compare(
     names: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN…", help="the first is what the others are held against")
+        list[str],
+        typer.Argument(
+            metavar="RUN RUN…", help="the first is what the others are held against", autocompletion=completion.runs
+        ),
     ],
     split: Annotated[str, typer.Option("--split", help="validation or test")] = "test",
-    metric: Annotated[str, typer.Option("--metric", help="the metric that decides")] = "accuracy",
+    metric: Annotated[
+        str, typer.Option("--metric", help="the metric that decides", autocompletion=completion.table_names("metric"))
+    ] = "accuracy",
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="FILE", help="write an offline HTML page with the images fixed and broken"),

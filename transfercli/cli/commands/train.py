@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.commands.runs import curves_of
 from transfercli.cli.options import RUNS, Json, Overrides, Quiet, Runs, Verbose
 from transfercli.cli.runner import run_command
@@ -22,7 +23,10 @@ RunId = Annotated[
     str | None,
     typer.Option("--run-id", metavar="ID", help="name the run; started again, it goes on or prints its result"),
 ]
-Resume = Annotated[str | None, typer.Option("--resume", metavar="RUN", help="go on with an interrupted run")]
+Resume = Annotated[
+    str | None,
+    typer.Option("--resume", metavar="RUN", help="go on with an interrupted run", autocompletion=completion.runs),
+]
 Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="wait for the experiment's lock")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="everything up to the first step, and what it would cost")]
 

@@ -6,17 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, read_record
-from transfercli.runs.lookup import find_run
 from transfercli.runs.output_paths import check_file
-from transfercli.runs.untrusted import numbers_of
 from transfercli.text import first_of
 from transfercli.workflows.compare.comparison import CompareRequest, Held
 from transfercli.workflows.compare.page import write_comparison_page
 from transfercli.workflows.evaluate.evaluate import evaluate_run
 from transfercli.workflows.evaluate.provenance import is_stale, recorded
 from transfercli.workflows.evaluate.request import EvaluateRequest
-from transfercli.workflows.model import read_run_config
+from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,14 +31,14 @@ def compare_runs(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     """
     if request.report is not None:
         check_file(request.report, "--report")
-    found = [find_run(name, request.runs) for name in request.names]
+    found = [StoredRun.find(name, request.runs, reporter) for name in request.names]
     said = [_predictions(run, request, reporter) for run in found]
     held = [
         _held(found[0], run, (said[0], predictions), request, reporter)
         for run, predictions in zip(found[1:], said[1:], strict=True)
     ]
     if request.report is not None:
-        write_comparison_page(request.report, held, request, reporter)
+        write_comparison_page(request.report, held, request)
     return {
         "split": request.split,
         "runs": [str(run.path) for run in found],
@@ -50,9 +47,9 @@ def compare_runs(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     }
 
 
-def config_differences(one: RunFolder, other: RunFolder) -> list[dict[str, Any]]:
+def config_differences(one: StoredRun, other: StoredRun) -> list[dict[str, Any]]:
     """[{"key", "champion", "challenger"}] for every key whose resolved values differ."""
-    values = [_flat(read_run_config(run).model_dump(mode="json")) for run in (one, other)]
+    values = [_flat(run.config.model_dump(mode="json")) for run in (one, other)]
     keys = dict.fromkeys([*values[0], *values[1]])
     return [
         {"key": key, "champion": values[0].get(key), "challenger": values[1].get(key)}
@@ -61,9 +58,9 @@ def config_differences(one: RunFolder, other: RunFolder) -> list[dict[str, Any]]
     ]
 
 
-def seconds_spent(one: RunFolder, other: RunFolder) -> dict[str, dict[str, float | None]]:
+def seconds_spent(one: StoredRun, other: StoredRun) -> dict[str, dict[str, float | None]]:
     """{stage: {"champion", "challenger"}}: what each took to train, None where it is not recorded."""
-    spent = [numbers_of(read_record(run), "seconds", run.record) for run in (one, other)]
+    spent = [run.record.seconds for run in (one, other)]
     return {
         stage: {"champion": spent[0].get(stage), "challenger": spent[1].get(stage)} for stage in spent[0] | spent[1]
     }
@@ -82,8 +79,8 @@ def _few(names: Sequence[str], most: int = 5) -> str:
 
 
 def _held(
-    champion: RunFolder,
-    challenger: RunFolder,
+    champion: StoredRun,
+    challenger: StoredRun,
     said: tuple[Predictions, Predictions],
     request: CompareRequest,
     reporter: Reporter,
@@ -105,20 +102,20 @@ def _held(
     return Held(champion, challenger, before, after, compared, config, seconds, classes)
 
 
-def _predictions(run: RunFolder, request: CompareRequest, reporter: Reporter) -> Predictions:
+def _predictions(run: StoredRun, request: CompareRequest, reporter: Reporter) -> Predictions:
     from transfercli.evaluation.predictions import Predictions
 
-    if is_stale(run, request.split):
+    if is_stale(run.folder, request.split):
         reporter.info(f"{run.label} was not evaluated on {request.split} as it is now: evaluating it")
         evaluate_run(EvaluateRequest(str(run.path), request.runs, request.split), reporter)
-    return Predictions.read_csv(run.evaluation(request.split) / "predictions.csv")
+    return Predictions.read_csv(run.folder.evaluation(request.split) / "predictions.csv")
 
 
-def _same_files(one: RunFolder, other: RunFolder, split: str) -> Callable[[Sequence[str]], NDArray[np.int64]]:
+def _same_files(one: StoredRun, other: StoredRun, split: str) -> Callable[[Sequence[str]], NDArray[np.int64]]:
     """Picks, of paths, the places of those that name no different files in the records of two runs."""
     import numpy as np
 
-    first, second = recorded(one, split), recorded(other, split)
+    first, second = recorded(one.folder, split), recorded(other.folder, split)
     changed = {path for path in first.keys() & second.keys() if first[path] != second[path]}
     return lambda paths: np.array([place for place, path in enumerate(paths) if path not in changed], np.int64)
 

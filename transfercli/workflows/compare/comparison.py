@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transfercli.runs.folder import RunFolder
+from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.evaluation.predictions import Predictions
@@ -36,8 +36,8 @@ class Held:
     only_known: the classes that but one of the two knows, {"champion": […], "challenger": […]}.
     """
 
-    champion: RunFolder
-    challenger: RunFolder
+    champion: StoredRun
+    challenger: StoredRun
     before: Predictions
     after: Predictions
     compared: Comparison

@@ -6,38 +6,33 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transfercli.data.manifest import read_manifest
 from transfercli.data.recorded_images import Remaining, read_remaining
-from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.io import atomic
-from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder
 from transfercli.workflows.command_lines import run_words, runs_option, spelled, told
-from transfercli.workflows.evaluate.evaluate import reading_for
-from transfercli.workflows.model import read_run_config
+from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.evaluation.report.compare_page import Duel
     from transfercli.workflows.compare.comparison import CompareRequest, Held
 
 
-def write_comparison_page(path: Path, held: Sequence[Held], request: CompareRequest, reporter: Reporter) -> None:
+def write_comparison_page(path: Path, held: Sequence[Held], request: CompareRequest) -> None:
     """Write the page of all comparisons at once, whole or not at all."""
     from transfercli.evaluation.report.compare_page import most_shown, render_comparisons
 
     most = most_shown(len(held))
-    duels = [_duel(one, request.split, most, reporter) for one in held]
+    duels = [_duel(one, request.split, most) for one in held]
     page = render_comparisons(duels, request.split, _spelled(held, request))
     atomic.write_bytes(path, page.encode("utf-8", "replace"))
 
 
-def _duel(held: Held, split: str, most: int, reporter: Reporter) -> Duel:
+def _duel(held: Held, split: str, most: int) -> Duel:
     from transfercli.evaluation.examples import changes
     from transfercli.evaluation.report.compare_page import Duel
 
     fixed, broken = changes(held.before, held.after, most)
     runs = (held.champion, held.challenger)
-    pictures, lost = pictures_of(runs, split, [one.challenger.path for one in (*fixed, *broken)], reporter)
+    pictures, lost = pictures_of(runs, split, [one.challenger.path for one in (*fixed, *broken)])
     return Duel(
         champion=held.champion.label,
         challenger=held.challenger.label,
@@ -54,9 +49,7 @@ def _duel(held: Held, split: str, most: int, reporter: Reporter) -> Duel:
     )
 
 
-def pictures_of(
-    runs: Iterable[RunFolder], split: str, paths: Sequence[str], reporter: Reporter
-) -> tuple[dict[str, str], dict[str, str]]:
+def pictures_of(runs: Iterable[StoredRun], split: str, paths: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
     """`data:` addresses of the images at `paths`, and why there is none of the others, both by path.
 
     The first of the runs that still finds an image as it recorded it shows it.
@@ -66,24 +59,22 @@ def pictures_of(
     pictures: dict[str, str] = {}
     lost: dict[str, str] = {}
     for run in runs:
-        remaining = _remaining(run, split, [path for path in paths if path not in pictures], reporter)
+        remaining = _remaining(run, split, [path for path in paths if path not in pictures])
         pictures |= {path: data_address(remaining.read(path)) for path in remaining.rows}
         lost |= remaining.lost
     return pictures, lost
 
 
-def _remaining(run: RunFolder, split: str, paths: Sequence[str], reporter: Reporter) -> Remaining:
-    config, wanted = read_run_config(run), set(paths)
-    records = [one for one in read_manifest(run.dataset) if one.split == split and one.path in wanted]
-    if records and is_keras(config.data.train):
-        from transfercli.training.backend import prepare
-
-        prepare(config.compute, config.seed)  # before its data sets are imported from Keras
-    return read_remaining(records, config.data.train, reading_for(config, reporter))
+def _remaining(run: StoredRun, split: str, paths: Sequence[str]) -> Remaining:
+    wanted = set(paths)
+    records = [image for image in run.images if image.split == split and image.path in wanted]
+    if records:
+        run.prepare_data()
+    return read_remaining(records, run.config.data.train, run.reading)
 
 
 def _spelled(held: Sequence[Held], request: CompareRequest) -> str:
     runs = [held[0].champion, *(one.challenger for one in held)]
-    words = [run_words(run, request.runs)[0] for run in runs] + runs_option(request.runs)
+    words = [run_words(run.folder, request.runs)[0] for run in runs] + runs_option(request.runs)
     words += ["--split", request.split, "--metric", request.metric]
     return spelled("runs", "compare", *words, "--report", told(request.report or Path()))

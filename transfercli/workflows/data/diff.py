@@ -9,11 +9,10 @@ from typing import Any
 
 from transfercli.data.dataset import Record
 from transfercli.data.load import Examination
-from transfercli.data.manifest import read_manifest
 from transfercli.data.quality.diff import compare
 from transfercli.reporting import Reporter
-from transfercli.runs.lookup import find_run
 from transfercli.workflows.data.check import examine
+from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.job import load_resolved
 
 
@@ -33,8 +32,7 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> dict[str, Any]:
     Raises DataError where the images of the config cannot even be listed; where a training would refuse them for
     another reason, that is a warning.
     """
-    run = find_run(request.run, request.runs)
-    earlier = read_manifest(run.dataset)
+    run = StoredRun.find(request.run, request.runs, reporter)
     config = load_resolved(request.config, request.overrides, "finetune", request.runs).config
     experiment = Path(os.path.realpath(run.path)).parent
     examined = examine(config, experiment, reporter)
@@ -42,7 +40,7 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> dict[str, Any]:
         raise examined.refusals[0]
     for refusal in examined.refusals:
         reporter.warning(f"training would refuse this data: {refusal.message}")
-    return compare(earlier, _records(examined)).as_result()
+    return compare(run.images, _records(examined)).as_result()
 
 
 def _records(examined: Examination) -> list[Record]:

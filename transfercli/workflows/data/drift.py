@@ -8,11 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from transfercli.data.dataset import Record, Split
+from transfercli.data.dataset import Split
 from transfercli.data.load import load_recorded_split
-from transfercli.data.manifest import read_manifest
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folders import absolute
 from transfercli.data.sources.listing import base_folder
@@ -20,15 +17,13 @@ from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
 from transfercli.evaluation.statistics.shift_tests import MOST, Seen, drift, sample
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, read_record
-from transfercli.runs.lookup import find_run
+from transfercli.rows import SelectedRows
 from transfercli.text import counted
 from transfercli.workflows.data.image_features import Sight
-from transfercli.workflows.evaluate.evaluate import reading_for
-from transfercli.workflows.model import TrainedRun, load_run, read_run_config
+from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
-    from transfercli.data.dataset import Dataset, Images
+    from transfercli.data.dataset import Dataset
 
 FEW = 10
 NEW = "new"  # the side of images that came since a run
@@ -47,12 +42,11 @@ class DriftRequest:
 
 def data_drift(request: DriftRequest, reporter: Reporter) -> dict[str, Any]:
     """The result of `data drift`, passed or not."""
-    return measure_drift(
-        find_run(request.run, request.runs), request.folder, maximum=request.maximum, reporter=reporter
-    )
+    run = StoredRun.find(request.run, request.runs, reporter)
+    return measure_drift(run, request.folder, maximum=request.maximum)
 
 
-def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None, reporter: Reporter) -> dict[str, Any]:
+def measure_drift(run: StoredRun, recent: Path | Split, *, maximum: float | None) -> dict[str, Any]:
     """{"run", "images", "compared", "drifted", "score", "tests", "max", "passed", "reference",
     "cache"}.
 
@@ -65,18 +59,16 @@ def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None
 
     Raises DataError where the folder has no image, or the run's own are gone.
     """
-    trained = load_run(run, reporter)
-    split, images = _recent(trained, recent, reporter)
+    split, images = _recent(run, recent)
     if len(split) < FEW:
-        reporter.warning(f"only {counted(len(split), 'image')}: only a plain drift shows in fewer than {FEW}")
-    records = read_manifest(run.dataset)
-    held_out = _held_out(trained, records, reporter)
-    learnt = held_out if base_trained(read_record(run)["phases"]) else _recorded(trained, records, "train", reporter)
-    sight = Sight(trained, reporter)
+        run.reporter.warning(f"only {counted(len(split), 'image')}: only a plain drift shows in fewer than {FEW}")
+    held_out = _held_out(run)
+    learnt = held_out if base_trained(run.record.phases) else _recorded(run, "train")
+    sight = Sight(run)
     old, new = sight.all_of(held_out), sight.all_of(split)
     if learnt is not held_out:
         old = Seen(sight.features(learnt), old.probabilities)
-    found = drift(old, new, trained.config.seed)
+    found = drift(old, new, run.config.seed)
     return {
         "run": str(run.path),
         "images": images,
@@ -92,18 +84,17 @@ def measure_drift(run: RunFolder, recent: Path | Split, *, maximum: float | None
     }
 
 
-def drift_since(run: RunFolder, dataset: Dataset, reporter: Reporter) -> dict[str, Any] | None:
+def drift_since(run: StoredRun, dataset: Dataset) -> dict[str, Any] | None:
     """The drift of the images, on any side, that a run did not have, by their content; None where none has come.
 
     It names no path, as it is logged.
     """
-    known = {one.sha256 for one in read_manifest(run.dataset)}
+    known = {one.sha256 for one in run.images}
     came = [replace(one, split=NEW) for one in dataset.records if one.split and one.sha256 not in known]
     if not came:
         return None
-    reading = reading_for(read_run_config(run), reporter)
-    split = load_recorded_split(came, dataset.root, NEW, dataset.labels, reading)
-    found = measure_drift(run, split, maximum=None, reporter=reporter)
+    split = load_recorded_split(came, dataset.root, NEW, dataset.labels, run.reading)
+    found = measure_drift(run, split, maximum=None)
     del found["run"]
     return found
 
@@ -113,27 +104,13 @@ def base_trained(phases: Sequence[Mapping[str, Any]]) -> bool:
     return any(phase["unfreeze"] not in ("none", 0) for phase in phases)
 
 
-def _recent(trained: TrainedRun, recent: Path | Split, reporter: Reporter) -> tuple[Split, int]:
+def _recent(run: StoredRun, recent: Path | Split) -> tuple[Split, int]:
     """The images to look at, and how many there were to choose from."""
     if isinstance(recent, Split):
-        return _some_of(recent, trained.config.seed), len(recent)
+        return _some_of(recent, run.config.seed), len(recent)
     items = list_unlabelled(recent)
-    chosen = [items[row] for row in sample(len(items), MOST, trained.config.seed)]
-    return load_unlabelled(chosen, reading_for(trained.config, reporter)), len(items)
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Some rows of images."""
-
-    images: Images
-    rows: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return self.images.read(self.rows[indices])
+    chosen = [items[row] for row in sample(len(items), MOST, run.config.seed)]
+    return load_unlabelled(chosen, run.reading), len(items)
 
 
 def _some_of(split: Split, seed: int) -> Split:
@@ -142,31 +119,30 @@ def _some_of(split: Split, seed: int) -> Split:
         split,
         paths=tuple(split.paths[row] for row in rows),
         targets=split.targets[rows],
-        images=_Chosen(split.images, rows),
+        images=SelectedRows(split.images, rows),
         sha256s=tuple(split.sha256s[row] for row in rows),
         sizes=(),
     )
 
 
-def _held_out(trained: TrainedRun, records: Sequence[Record], reporter: Reporter) -> Split:
-    sides = {side: sum(one.split == side and not one.problem for one in records) for side in HELD_OUT}
+def _held_out(run: StoredRun) -> Split:
+    sides = {side: sum(one.split == side and not one.problem for one in run.images) for side in HELD_OUT}
     enough = [side for side in HELD_OUT if sides[side] >= FEW]
-    return _recorded(trained, records, enough[0] if enough else max(HELD_OUT, key=sides.__getitem__), reporter)
+    return _recorded(run, enough[0] if enough else max(HELD_OUT, key=sides.__getitem__))
 
 
-def _recorded(trained: TrainedRun, records: Sequence[Record], side: str, reporter: Reporter) -> Split:
+def _recorded(run: StoredRun, side: str) -> Split:
     """At most `MOST` images of one side of the run; those whose files are gone since are passed over, and told."""
-    root, wanted = trained.config.data.train, [one for one in records if one.split == side and not one.problem]
+    root, wanted = run.config.data.train, [one for one in run.images if one.split == side and not one.problem]
     if not keras_datasets.is_keras(root):
         base = base_folder(root)
         there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as must_exist
         if len(there) < len(wanted):
-            reporter.warning(
+            run.reporter.warning(
                 f"{len(wanted) - len(there)} of the run's {counted(len(wanted), f'{side} image')} are gone"
             )
         wanted = there
     if not wanted:
         raise DataError(f"the run's {side} images are gone: there is nothing to compare with", "put them back")
-    chosen = [wanted[row] for row in sample(len(wanted), MOST, trained.config.seed)]
-    reading = reading_for(trained.config, reporter)
-    return load_recorded_split(chosen, root, side, trained.labels, reading)
+    chosen = [wanted[row] for row in sample(len(wanted), MOST, run.config.seed)]
+    return load_recorded_split(chosen, root, side, run.labels, run.reading)

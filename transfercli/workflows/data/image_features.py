@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transfercli.evaluation.statistics.shift_tests import Seen
-from transfercli.reporting import Reporter
-from transfercli.workflows.evaluate.inference import calibrated
-from transfercli.workflows.model import TrainedRun
+from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.setup import feature_cache
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
-    from transfercli.transfer.features.features import FeatureSource
+    from transfercli.rows import Rows
 
 
 class Sight:
@@ -24,14 +22,14 @@ class Sight:
     own, and the next look at the same images finds them. Where the cache is off, or of no use, they stay in memory.
     """
 
-    def __init__(self, trained: TrainedRun, reporter: Reporter) -> None:
+    def __init__(self, run: StoredRun) -> None:
         from transfercli.models.surgery import whole_base
         from transfercli.transfer.features.prefix import Prefix
 
-        self.trained, self.reporter = trained, reporter
-        self.cut = whole_base(trained.classifier)
+        self.run, self.reporter = run, run.reporter
+        self.cut = whole_base(run.classifier)
         self.prefix = Prefix(self.cut, "float32")
-        self.cache = feature_cache(trained.config, reporter)
+        self.cache = feature_cache(run.config, run.reporter)
 
     def features(self, split: Split) -> np.ndarray:
         """float32 [N, d]."""
@@ -42,22 +40,22 @@ class Sight:
         from transfercli.models.forward import forward
 
         pooled = self._pooled(split)
-        logits = forward(self.cut.top, pooled, self.trained.config.data.batch_size, self.reporter, "evaluate")
-        return Seen(self._averaged(pooled), calibrated(self.trained, logits))
+        logits = forward(self.cut.top, pooled, self.run.config.data.batch_size, self.reporter, "evaluate")
+        return Seen(self._averaged(pooled), self.run.calibrate(logits))
 
     def counts(self) -> dict[str, int]:
         """Rows that were found in the cache, and rows that were computed and kept; both 0 where it is off."""
         return {"hits": self.cache.hits, "misses": self.cache.misses} if self.cache else {"hits": 0, "misses": 0}
 
-    def _pooled(self, split: Split) -> FeatureSource:
+    def _pooled(self, split: Split) -> Rows:
         from transfercli.transfer.features.features import features_of
 
         return features_of(split, self.prefix, self.cache, self.reporter, self._give_up)
 
-    def _averaged(self, pooled: FeatureSource) -> np.ndarray:
+    def _averaged(self, pooled: Rows) -> np.ndarray:
         from transfercli.models.pooled import averaged
 
-        return averaged(self.trained.classifier, pooled.read(np.arange(len(pooled))))
+        return averaged(self.run.classifier, pooled.read(np.arange(len(pooled))))
 
     def _give_up(self, trouble: str) -> None:
         self.reporter.warning(f"{trouble}; features stay in memory")

@@ -11,10 +11,10 @@ from transfercli.data.quality.check import Mislabelled, Report
 from transfercli.data.validation import Findings, split_of
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.data.image_features import Sight
-from transfercli.workflows.model import image_size, load_run, read_run_config
+from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.structure import geometry_of
 
 
 def mislabelled(
@@ -25,22 +25,22 @@ def mislabelled(
     Where there is no such run, or it looks at images of another size, the reason is told instead.
     """
     try:
-        run = find_run(config.name, runs)
+        run = StoredRun(find_run(config.name, runs), reporter)
         if why_not := _unlike(run, config):
             return Mislabelled(why_not=why_not)
-        trained = load_run(run, reporter)
+        features_of = Sight(run)
     except ArtefactError as error:
         return Mislabelled(why_not=f"{error.message}; data check lists them once a run is complete")
     reporter.info(f"looking for mislabelled images with the features of {run.label}")
     images = split_of("", findings.usable, tuple(sorted({one.label for one in report.seen})), findings.ingest)
-    features = Sight(trained, reporter).features(images)
+    features = features_of.features(images)
     found = find_mislabelled(report.seen, features, report.near, findings.listing.groups, reporter)
     return Mislabelled(found, run.label)
 
 
-def _unlike(run: RunFolder, config: ExperimentConfig) -> str:
+def _unlike(run: StoredRun, config: ExperimentConfig) -> str:
     """Why the run's base cannot look at the images as they were read for `config`."""
-    was, now = (Geometry(*image_size(one), one.data.resize) for one in (read_run_config(run), config))
+    was, now = (geometry_of(run.config), geometry_of(config))
     if was == now:
         return ""
     return f"{run.label} looks at images of {_shape(was)}, and the config reads {_shape(now)}: train again"

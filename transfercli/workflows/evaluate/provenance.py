@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from transfercli.data.manifest import read_manifest
-from transfercli.runs.folder import RunFolder, read_json
+from transfercli.io.bounded import read_json
+from transfercli.runs.folder import RunFolder
 from transfercli.training.checkpoints import MANIFEST
 
 

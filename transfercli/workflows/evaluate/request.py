@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from transfercli.runs.folder import RunFolder, read_record
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.record import RunRecord
 from transfercli.workflows.command_lines import run_words, spelled, told
 
 NAME_LENGTH = 64  # of a folder's name in the name of its evaluation
@@ -50,7 +51,7 @@ def evaluation_folder(run: RunFolder, request: EvaluateRequest) -> Path:
 
     `evaluation/SPLIT`; with `--data`, where the run has own images of that split, `evaluation/SPLIT-FOLDER`.
     """
-    if request.data is None or request.split not in read_record(run)["data"]["images"]:
+    if request.data is None or request.split not in RunRecord.read(run).image_counts:
         return run.evaluation(request.split)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", absolute_name(request.data)).strip("-.")[:NAME_LENGTH] or "data"
     return run.evaluation(f"{request.split}-{name}")

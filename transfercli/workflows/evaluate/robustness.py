@@ -3,45 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.reporting import Reporter
+from transfercli.reporting import Forwarding
+from transfercli.rows import TransformedRows
 from transfercli.text import counted
-from transfercli.workflows.evaluate.inference import probabilities_of
 
 if TYPE_CHECKING:
-    from transfercli.data.dataset import Images, Split
+    from transfercli.data.dataset import Split
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.robustness.tta import View
     from transfercli.workflows.evaluate.request import EvaluateRequest
-    from transfercli.workflows.model import TrainedRun
+    from transfercli.workflows.stored_run import StoredRun
 
 Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def beside(
-    trained: TrainedRun, split: Split, plain: Predictions, request: EvaluateRequest, reporter: Reporter
-) -> dict[str, Any]:
+def beside(run: StoredRun, split: Split, plain: Predictions, request: EvaluateRequest) -> dict[str, Any]:
     """{"robustness", "tta"} of an `Evaluation`: None where not asked for. plain: what was said of the images."""
     return {
-        "robustness": corrupted(trained, split, plain, reporter) if request.corrupt else None,
-        "tta": augmented(trained, split, plain, reporter) if request.tta else None,
+        "robustness": corrupted(run, split, plain) if request.corrupt else None,
+        "tta": augmented(run, split, plain) if request.tta else None,
     }
 
 
-def corrupted(trained: TrainedRun, split: Split, plain: Predictions, reporter: Reporter) -> dict[str, Any]:
+def corrupted(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any]:
     """As `evaluation.robustness.robustness` gives it: one pass for each corruption and severity."""
     from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
     from transfercli.evaluation.robustness.score import measured, robustness
-    from transfercli.workflows.model import image_size
+    from transfercli.workflows.structure import image_size
 
-    seed, size = trained.config.seed, image_size(trained.config)
+    seed, size = run.config.seed, image_size(run.config)
     tried = [(row, severity) for row in CORRUPTIONS.values() for severity in SEVERITIES]
-    passes = _Passes(trained, split, "corrupt", len(tried), reporter)
+    passes = _Passes(run, split, "corrupt", len(tried))
     rows = []
     for row, severity in tried:
         said = passes.over(partial(row.batch, severity=severity, seed=seed))
@@ -49,46 +47,36 @@ def corrupted(trained: TrainedRun, split: Split, plain: Predictions, reporter: R
     return robustness(plain, rows, seed)
 
 
-def augmented(trained: TrainedRun, split: Split, plain: Predictions, reporter: Reporter) -> dict[str, Any]:
+def augmented(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any]:
     """As `evaluation.tta.gained` gives it: one pass for each view but the first, which is the plain one."""
     from transfercli.evaluation.robustness.tta import averaged, gained, mirrors, views
 
-    taken = views(mirrors(trained.config.augmentation))
-    passes = _Passes(trained, split, "tta", len(taken) - 1, reporter)
+    taken = views(mirrors(run.config.augmentation))
+    passes = _Passes(run, split, "tta", len(taken) - 1)
     mean = averaged(plain, (passes.over(_seen_as(view)) for view in taken[1:]))
-    return gained(plain, mean, taken, trained.config.seed)
+    return gained(plain, mean, taken, run.config.seed)
 
 
 def _seen_as(view: View) -> Change:
     return lambda images, _: view(images)
 
 
-@dataclass(frozen=True)
-class Changed:
-    """Images that `change` changes as they are read: it gets uint8 [n, H, W, 3] and their indices [n]."""
-
-    images: Images
-    change: Change
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return self.change(self.images.read(indices), indices)
-
-
-class _Passes(Reporter):
+class _Passes(Forwarding):
     """Several passes over a split, told as one stage."""
 
-    def __init__(self, trained: TrainedRun, split: Split, stage: str, number: int, reporter: Reporter) -> None:
-        self.trained, self.split, self.stage, self.number, self.reporter = trained, split, stage, number, reporter
+    def __init__(self, run: StoredRun, split: Split, stage: str, number: int) -> None:
+        super().__init__(run.reporter)
+        self.run, self.split, self.stage, self.number = run, split, stage, number
         self.before = 0
-        reporter.info(f"{stage}: {number} more passes over {counted(len(split), 'image')}")
+        self.reporter.info(f"{stage}: {number} more passes over {counted(len(split), 'image')}")
 
     def over(self, change: Change) -> np.ndarray:
-        """float32 [N, C]: calibrated probabilities of the changed images."""
-        changed = replace(self.split, images=Changed(self.split.images, change))
-        found = probabilities_of(self.trained, changed, self, self.stage)
+        """Return calibrated probabilities float32 [N, C] of the changed images.
+
+        change: gets uint8 [n, H, W, 3] and their indices int64 [n], and returns uint8 [n, H, W, 3].
+        """
+        changed = replace(self.split, images=TransformedRows(self.split.images, change))
+        found = self.run.probabilities(changed, self.stage, self)
         self.before += len(self.split)
         return found
 

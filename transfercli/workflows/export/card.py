@@ -8,28 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
-from transfercli.data.manifest import read_manifest
 from transfercli.errors import ArtefactError
 from transfercli.export.card.facts import CardFacts, Evaluated, Exported, Recorded, parsed
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import EXPORTED
 from transfercli.io import atomic
+from transfercli.io.bounded import read_json
 from transfercli.models.bases import BASES
 from transfercli.redaction import hide_paths_in_yaml
-from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, read_json, read_record
+from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.provenance import is_stale
 from transfercli.workflows.runs.runs import lineage
+from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
-    from transfercli.config.schema import ExperimentConfig
     from transfercli.export.spec import ExportSpec
 
 DECIDES = ("test", "validation")  # the evaluation that a card begins with: the first there is
 UNKNOWN = "unknown"  # the Hub's word for a licence that nobody told
 
 
-def write_card(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, out: Path, reporter: Reporter) -> str | None:
+def write_card(run: StoredRun, spec: ExportSpec, out: Path) -> str | None:
     """Write `README.md` beside the artefacts in `out`, and return its path; None where it is not written.
 
     That is where no artefact of this run stands there, where somebody else's README.md does, and, with a warning, where
@@ -41,15 +40,15 @@ def write_card(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, out: 
     place = out / FILE
     earlier = place.read_text(encoding="utf-8", errors="replace") if place.is_file() else ""
     if place.exists() and MARK not in earlier:
-        reporter.warning(f"{place} is not this program's, and stays: there is no model card")
+        run.reporter.warning(f"{place} is not this program's, and stays: there is no model card")
         return None
     try:
-        if artefacts := artefacts_in(out, run):
-            atomic.write_text(place, model_card(facts_of(run, config, spec, artefacts)))
+        if artefacts := artefacts_in(out, run.folder):
+            atomic.write_text(place, model_card(facts_of(run, spec, artefacts)))
             return str(place)
     except ArtefactError as error:
-        reporter.warning(f"there is no model card: {error.message}")
-    if run.run_id in earlier:
+        run.reporter.warning(f"there is no model card: {error.message}")
+    if run.folder.run_id in earlier:
         place.unlink(missing_ok=True)
     return None
 
@@ -64,11 +63,12 @@ def artefacts_in(out: Path, run: RunFolder) -> list[Exported]:
     return [one for one in found.values() if one.run == run.label]
 
 
-def facts_of(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, artefacts: Sequence[Exported]) -> CardFacts:
+def facts_of(run: StoredRun, spec: ExportSpec, artefacts: Sequence[Exported]) -> CardFacts:
+    config = run.config
     base, family = str(config.model.base), lineage(run)
     return CardFacts(
-        experiment=run.experiment,
-        run_id=run.run_id,
+        experiment=run.folder.experiment,
+        run_id=run.folder.run_id,
         spec=spec,
         base=base,
         source=BASES[base].source,
@@ -77,10 +77,10 @@ def facts_of(run: RunFolder, config: ExperimentConfig, spec: ExportSpec, artefac
         first_weights=first_weights(family),
         strategy=str(config.transfer.strategy),
         shown=config.evaluation.metrics,
-        record=parsed(Recorded, read_record(run), run.record),
+        record=parsed(Recorded, run.record.content, run.record.path),
         config_yaml=hide_paths_in_yaml(dump(config)).strip(),
         counts=counts_of(run, spec.labels),
-        evaluations=evaluations_of(run),
+        evaluations=evaluations_of(run.folder),
         lineage=family,
         artefacts=artefacts,
     )
@@ -100,9 +100,9 @@ def first_weights(family: Sequence[dict[str, Any]]) -> str:
     return {"none": "random weights", "imagenet": f"{first} weights of Keras", None: "weights that are gone"}[first]
 
 
-def counts_of(run: RunFolder, labels: Sequence[str]) -> dict[str, dict[str, int]]:
+def counts_of(run: StoredRun, labels: Sequence[str]) -> dict[str, dict[str, int]]:
     """{label: {split: images}} of the images that were used."""
-    counts = Counter((one.label, one.split) for one in read_manifest(run.dataset) if one.split)
+    counts = Counter((one.label, one.split) for one in run.images if one.split)
     splits = sorted({split for _, split in counts})
     return {label: {split: counts[label, split] for split in splits} for label in labels}
 

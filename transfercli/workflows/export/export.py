@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +14,14 @@ from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
 from transfercli.runs import record
 from transfercli.runs.environment import versions
-from transfercli.runs.folder import RunFolder, read_record
-from transfercli.runs.lookup import find_named
-from transfercli.workflows.evaluate.evaluate import read_split
 from transfercli.workflows.export.card import write_card
-from transfercli.workflows.model import TrainedRun, image_size, load_run, read_labels, read_run_config
+from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.structure import image_size
 
 if TYPE_CHECKING:
-    from transfercli.config.schema import ExperimentConfig
     from transfercli.data.dataset import Split
     from transfercli.export.exporter import Reference
 
@@ -47,61 +44,52 @@ class ExportCall:
 
 def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
     """The contract's result of `export`, and its `card`; `ExportRejected`, which carries both, where one lost much."""
-    from transfercli.evaluation.confidence.trust import Trust
     from transfercli.export.exporter import ExportRejected, ExportRequest, check_places, export_formats
     from transfercli.export.formats.registry import check_formats
     from transfercli.export.spec import ExportSpec
 
-    run = find_named(call.run, call.runs, reporter)
-    config = read_run_config(run)
+    run = StoredRun.find(call.run, call.runs, reporter)
+    config = run.config
     formats = call.formats or tuple(config.export.formats)
     check_formats(formats, call.quantize)
-    check_places(out := call.out or run.exports, formats)
-    labels = read_labels(run)
-    split = read_split(run, config, labels, "validation", reporter)
-    samples = quantiser_samples(run, config, labels, reporter) if call.quantize == "int8" else None
-    trained = load_run(run, reporter)
+    check_places(out := call.out or run.folder.exports, formats)
+    split = run.split("validation")
+    samples = quantiser_samples(run) if call.quantize == "int8" else None
+    classifier, trust = run.classifier, run.trust
     from transfercli.models.inference_model import deployed
 
-    trust = trained.trust or Trust()
-    facts = read_record(run)
     origin = {
         "run": run.label,
-        "data_fingerprint": facts["data"]["fingerprint"],
-        "weights_licence": licence(run, config),
+        "data_fingerprint": run.record.fingerprint,
+        "weights_licence": licence(run),
     }
-    spec = ExportSpec(labels, image_size(config), config.data.resize, trust.temperature, trust.confidence, origin)
-    out = call.out or run.exports
+    spec = ExportSpec(run.labels, image_size(config), config.data.resize, trust.temperature, trust.confidence, origin)
     try:
         artefacts = export_formats(
-            deployed(trained.classifier, trust.temperature),
+            deployed(classifier, trust.temperature),
             spec,
-            reference(trained, split, reporter),
+            reference(run, split),
             ExportRequest(formats, out, call.quantize, call.max_drop, samples),
             {"created": record.now(), "versions": versions()},
             reporter,
         )
     except ExportRejected as rejected:
-        card = write_card(run, config, spec, out, reporter)
+        card = write_card(run, spec, out)
         rejected.result = {"run": str(run.path), "artefacts": rejected.artefacts, "card": card}
         raise
-    return {"run": str(run.path), "artefacts": artefacts, "card": write_card(run, config, spec, out, reporter)}
+    return {"run": str(run.path), "artefacts": artefacts, "card": write_card(run, spec, out)}
 
 
-def reference(trained: TrainedRun, split: Split, reporter: Reporter) -> Reference:
+def reference(run: StoredRun, split: Split) -> Reference:
     """Up to 500 validation images, evenly taken, as pixels and as files, and what the run says of them."""
-    from transfercli.data.batching.batches import ArraySource
-    from transfercli.evaluation.confidence.trust import Trust
     from transfercli.export.exporter import Reference
-    from transfercli.models.forward import forward
 
     chosen = _evenly(len(split), PROOF_IMAGES)
     pixels = split.images.read(chosen)
-    logits = forward(trained.classifier.model, ArraySource(pixels), trained.config.data.batch_size, reporter, "predict")
-    answers = (trained.trust or Trust()).judge(logits).probabilities.astype(np.float32)
-    files = image_files(trained, [split.paths[index] for index in chosen])
+    answers = run.probabilities(replace(split, images=ArrayRows(pixels)), "predict")
+    files = image_files(run, [split.paths[index] for index in chosen])
     if any(_begins(file) in TIFF for file in files):
-        reporter.warning("serve_bytes does not decode TIFF: the proof uses PNG files of the same pixels")
+        run.reporter.warning("serve_bytes does not decode TIFF: the proof uses PNG files of the same pixels")
         files = ()
     return Reference(pixels, files, answers, split.targets[chosen])
 
@@ -117,29 +105,27 @@ def _evenly(total: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, total - 1, min(most, total)).astype(int))
 
 
-def quantiser_samples(
-    run: RunFolder, config: ExperimentConfig, labels: Sequence[str], reporter: Reporter
-) -> np.ndarray:
+def quantiser_samples(run: StoredRun) -> np.ndarray:
     """uint8 [M, H, W, 3]: up to 200 training images, evenly taken."""
-    split = read_split(run, config, labels, "train", reporter)
+    split = run.split("train")
     return split.images.read(_evenly(len(split), SAMPLE_IMAGES))
 
 
-def licence(run: RunFolder, config: ExperimentConfig) -> str:
+def licence(run: StoredRun) -> str:
     """Under which terms the weights stand that the run started from, in words."""
-    weights = config.model.weights
+    weights = run.config.model.weights
     if weights == "none":
         return "trained from random weights: no licence but that of the images"
     if isinstance(weights, FileWeights):
         return f"started from the file {Path(weights.path).name}: its licence holds on"
     if isinstance(weights, RunWeights):
-        return f"started from the run {read_record(run).get('parent') or weights.run}: its licence holds on"
-    return BASES[str(config.model.base)].licence
+        return f"started from the run {run.record.parent or weights.run}: its licence holds on"
+    return BASES[str(run.config.model.base)].licence
 
 
-def image_files(trained: TrainedRun, paths: list[str]) -> tuple[Path, ...]:
+def image_files(run: StoredRun, paths: list[str]) -> tuple[Path, ...]:
     """The files of recorded paths; none for a `keras:` data set, whose images never were files."""
-    root = trained.config.data.train
+    root = run.config.data.train
     if is_keras(root):
         return ()
     base = base_folder(root)

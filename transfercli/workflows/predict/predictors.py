@@ -12,16 +12,14 @@ import numpy as np
 
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.confidence.trust import Trust
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, parsed_card
 from transfercli.export.verify.checksums import check_seal
 from transfercli.export.verify.sandbox import read_apart
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder
-from transfercli.runs.lookup import find_named
-from transfercli.workflows.model import image_size, load_run, read_labels, read_run_config
+from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.structure import geometry_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +49,12 @@ class Source:
 def find_source(name: str, runs: Path, reporter: Reporter) -> Source:
     """The run or artefact that `name` names; raises `ArtefactError` that lists what is there instead."""
     found = _artefact(Path(name))
-    return _from_artefact(*found) if found else _from_run(find_named(name, runs, reporter), reporter)
+    return _from_artefact(*found) if found else _from_run(StoredRun.find(name, runs, reporter))
 
 
-def _from_run(run: RunFolder, reporter: Reporter) -> Source:
-    config, labels = read_run_config(run), read_labels(run)
-
+def _from_run(run: StoredRun) -> Source:
     def load() -> Answer:
-        trained = load_run(run, reporter)
-        model, trust = trained.classifier.model, trained.trust or Trust()
+        model, trust = run.classifier.model, run.trust
 
         def answer(images: np.ndarray) -> Said:
             judgement = trust.judge(np.asarray(model.predict_on_batch(images)))
@@ -67,7 +62,7 @@ def _from_run(run: RunFolder, reporter: Reporter) -> Source:
 
         return answer
 
-    return Source(labels, Geometry(*image_size(config), config.data.resize), load, config.compute.threads)
+    return Source(run.labels, geometry_of(run.config), load, run.config.compute.threads)
 
 
 # -- exported artefacts

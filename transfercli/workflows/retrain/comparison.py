@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfercli.data.load import load_recorded_split
-from transfercli.data.manifest import read_manifest
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder
 from transfercli.text import counted
-from transfercli.workflows.evaluate.evaluate import evaluate_split, reading_for
-from transfercli.workflows.evaluate.inference import probabilities_of
+from transfercli.workflows.evaluate.evaluate import evaluate_split
 from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.lineage import learnt_from
-from transfercli.workflows.model import TrainedRun, load_run
 from transfercli.workflows.retrain.latency import latencies
+from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Record, Split
@@ -40,7 +37,7 @@ class Held:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def hold_contest(champion: RunFolder | None, challenger: RunFolder, reporter: Reporter) -> Held:
+def hold_contest(champion: StoredRun | None, challenger: StoredRun, reporter: Reporter) -> Held:
     """Score both on the test images of the challenger's data, and hold the challenger to its gates.
 
     Raises `DataError` where no honest test image is left.
@@ -50,30 +47,28 @@ def hold_contest(champion: RunFolder | None, challenger: RunFolder, reporter: Re
     from transfercli.evaluation.statistics.promotion import as_told, contest
 
     records, left_out = locked_test(champion, challenger, reporter)
-    new = load_run(challenger, reporter)
-    rule = new.config.retrain.promote
-    gates = from_config(new.config.evaluation.gates, new.labels)
+    rule = challenger.config.retrain.promote
+    gates = from_config(challenger.config.evaluation.gates, challenger.labels)
     request = EvaluateRequest(challenger.label, challenger.path.parent.parent)
-    split = test_split(new, new, records, new.labels, reporter)
-    evaluation, predictions = evaluate_split(new, split, gates, request, reporter)
+    split = test_split(challenger, challenger, records, challenger.labels)
+    evaluation, predictions = evaluate_split(challenger, split, gates, request, reporter)
     facts: dict[str, Any] = {"gates": evaluation.gates, "test": {"images": len(records), "left_out": left_out}}
     failed = [*missed_gates(evaluation), *missed_floor(evaluation, rule.per_class_floor)]
     if champion is None:
         return Held(None, failed, facts)
-    old = load_run(champion, reporter)
-    known = new.labels + tuple(label for label in old.labels if label not in new.labels)
-    theirs = predict(old, test_split(old, new, records, known, reporter), reporter)
-    found = contest(*paired(theirs, predictions), rule.metric, rule.confidence, new.config.seed)
+    known = challenger.labels + tuple(label for label in champion.labels if label not in challenger.labels)
+    theirs = predict(champion, test_split(champion, challenger, records, known))
+    found = contest(*paired(theirs, predictions), rule.metric, rule.confidence, challenger.config.seed)
     facts["comparison"] = as_told(found)
     if rule.max_latency_ratio is not None:
-        facts["latency"] = latency = slowness(old, new)
+        facts["latency"] = latency = slowness(champion, challenger)
         failed += missed_latency(latency["ratio"], rule.max_latency_ratio)
     return Held(found, failed, facts)
 
 
-def locked_test(champion: RunFolder | None, challenger: RunFolder, reporter: Reporter) -> tuple[list[Record], int]:
+def locked_test(champion: StoredRun | None, challenger: StoredRun, reporter: Reporter) -> tuple[list[Record], int]:
     """The challenger's test images that no ancestor of either has learnt from, and how many others there are."""
-    tested = [one for one in read_manifest(challenger.dataset) if one.split == "test" and not one.problem]
+    tested = [one for one in challenger.images if one.split == "test" and not one.problem]
     learnt = learnt_from(challenger, *([champion] if champion else []), reporter=reporter)
     honest = [one for one in tested if not learnt.has(one.sha256)]
     if not honest:
@@ -88,21 +83,18 @@ def locked_test(champion: RunFolder | None, challenger: RunFolder, reporter: Rep
     return honest, left_out
 
 
-def test_split(
-    model: TrainedRun, data: TrainedRun, records: Sequence[Record], labels: tuple[str, ...], reporter: Reporter
-) -> Split:
+def test_split(model: StoredRun, data: StoredRun, records: Sequence[Record], labels: tuple[str, ...]) -> Split:
     """The test images of one run as another run's model wants to see them; targets index `labels`."""
-    reading = reading_for(model.config, reporter)
-    return load_recorded_split(records, data.config.data.train, "test", labels, reading)
+    return load_recorded_split(records, data.config.data.train, "test", labels, model.reading)
 
 
-def predict(trained: TrainedRun, split: Split, reporter: Reporter) -> Predictions:
+def predict(run: StoredRun, split: Split) -> Predictions:
     """What a model says of images whose targets may be classes that it does not know; labels are the split's."""
     from transfercli.evaluation.predictions import Predictions
 
-    found = probabilities_of(trained, split, reporter)
+    found = run.probabilities(split)
     wide = np.zeros((len(split), len(split.labels)))
-    wide[:, [split.labels.index(label) for label in trained.labels]] = found
+    wide[:, [split.labels.index(label) for label in run.labels]] = found
     return Predictions(split.paths, split.labels, split.targets, wide)
 
 
@@ -120,7 +112,7 @@ def missed_floor(evaluation: Evaluation, floor: float | None) -> Iterator[str]:
             yield f"recall[{row['label']}] is {row['recall']:.4f}, wanted >= {floor:g} (per_class_floor)"
 
 
-def slowness(champion: TrainedRun, challenger: TrainedRun) -> dict[str, float]:
+def slowness(champion: StoredRun, challenger: StoredRun) -> dict[str, float]:
     """Milliseconds an image, and the challenger's in times of the champion's."""
     old, new = latencies(champion, challenger)
     return {"champion_ms": round(old, 3), "challenger_ms": round(new, 3), "ratio": round(new / old, 3)}

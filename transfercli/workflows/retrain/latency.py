@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from transfercli.workflows.model import TrainedRun
+    from transfercli.workflows.stored_run import StoredRun
 
 REPEATS = 25
 
 
-def latencies(*models: TrainedRun) -> list[float]:
+def latencies(*models: StoredRun) -> list[float]:
     """Milliseconds of a batch of one, the median of `REPEATS` interleaved rounds after one that compiles."""
     steps = [_step(model) for model in models]
     for step in steps:
@@ -22,7 +22,7 @@ def latencies(*models: TrainedRun) -> list[float]:
     return [statistics.median(times) for times in zip(*rounds, strict=True)]
 
 
-def _step(model: TrainedRun) -> Callable[[], object]:
+def _step(model: StoredRun) -> Callable[[], object]:
     import numpy as np
 
     predictor = model.classifier.predictor

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.data.load import load_dataset
-from transfercli.data.manifest import read_manifest
 from transfercli.data.quality.diff import compare
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.errors import DataError, GateError, Interrupted
@@ -19,10 +18,10 @@ from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTING, Decision
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
-from transfercli.workflows.model import read_labels, read_run_config
 from transfercli.workflows.retrain.comparison import hold_contest
 from transfercli.workflows.retrain.notify import run_hook, write_summary
 from transfercli.workflows.retrain.subject import WARNED, Subject, Withheld, challenger_id, failure_logged, subject_of
+from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.job import TrainRequest, decide, load_resolved
 from transfercli.workflows.train.run_start import AGAIN
 from transfercli.workflows.train.tracking import check_tracking
@@ -68,7 +67,7 @@ class Night:
     request: RetrainRequest
     loaded: LoadedConfig
     experiment: Path
-    champion: RunFolder | None
+    champion: StoredRun | None
     dataset: Dataset
     subject: Subject
     decided: list[Decision]
@@ -88,7 +87,7 @@ class Night:
         return decisions.settled(self.decided)
 
     def decision(self, word: str, reason: str, **facts: Any) -> Decision:
-        champion = self.champion.run_id if self.champion else None
+        champion = self.champion.folder.run_id if self.champion else None
         measured = {"drift": self.drift} if self.drift else {}
         facts = {"subject": vars(self.subject), WARNED: self.notes.warned, **measured, **facts}
         return Decision(word, reason, champion, fingerprint=self.subject.fingerprint, facts=facts)
@@ -108,7 +107,7 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> Result:
         decision = unchanged(night)
         night.notes.release(night.decided, anyway=decision is None)
         if decision is None:
-            night = with_drift(night, reporter)
+            night = with_drift(night)
             decision = not_drifted(night) or contest(night, reporter)
         if decision.decision in PROMOTING:
             champions.enthrone(experiment, decision)
@@ -128,7 +127,8 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> Result:
 
 def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, reporter: Reporter) -> Night:
     """Carry out what the last night decided, and read the images."""
-    champion = champions.settle(experiment)
+    settled = champions.settle(experiment)
+    champion = StoredRun(settled, reporter) if settled else None
     if is_keras(loaded.config.data.train):
         prepare_backend(loaded.config)  # before its data sets are imported from Keras
     notes = Withheld(reporter)
@@ -159,13 +159,13 @@ def _tried(night: Night) -> str:
     return f"on {last.time[:10]}" + (f", when the challenger was {last.decision}" if last.challenger else "")
 
 
-def with_drift(night: Night, reporter: Reporter) -> Night:
+def with_drift(night: Night) -> Night:
     """The same night, which knows how far the images that came are from the champion's, where that counts."""
     from transfercli.workflows.data.drift import drift_since
 
     if night.champion is None or not night.drift_counts:
         return night
-    return replace(night, drift=drift_since(night.champion, night.dataset, reporter))
+    return replace(night, drift=drift_since(night.champion, night.dataset))
 
 
 def not_drifted(night: Night) -> Decision | None:
@@ -183,7 +183,7 @@ def contest(night: Night, reporter: Reporter) -> Decision:
     """Train a challenger, hold it against the champion, and say who goes on; exports come before the crown."""
     check_formats(tuple(night.config.export.formats))  # known now, not when it is trained and compared
     challenger = train_challenger(night, reporter)
-    held = hold_contest(night.champion, challenger, reporter)
+    held = hold_contest(night.champion, StoredRun(challenger, reporter), reporter)
     verdict = judge(held.comparison, held.failed, night.config.retrain.promote.min_gain)
     facts = {"changes": changes(night), **held.facts}
     if verdict.decision in PROMOTING and (lost := export_failure(challenger, night, reporter)):
@@ -209,7 +209,7 @@ def warm_start(night: Night, reporter: Reporter) -> tuple[str, ...]:
     config, champion = night.config, night.champion
     if champion is None or config.retrain.start == "base":
         return ()
-    ours, theirs = (_structure(one) for one in (config, read_run_config(champion)))
+    ours, theirs = (_structure(one) for one in (config, champion.config))
     unlike = [name for name in ours if ours[name] != theirs[name]]
     if unlike:
         reporter.warning(f"the champion has another {' and '.join(unlike)}: the challenger starts from model.weights")
@@ -231,9 +231,9 @@ def changes(night: Night) -> dict[str, Any]:
     """
     if night.champion is None:
         return {}
-    found = compare(read_manifest(night.champion.dataset), night.dataset.records)
+    found = compare(night.champion.images, night.dataset.records)
     counts = {name: len(getattr(found, name)) for name in ("added", "removed", "changed", "relabelled")}
-    known, present = read_labels(night.champion), night.dataset.labels
+    known, present = night.champion.labels, night.dataset.labels
     new, lost = (
         [label for label in some if label not in others] for some, others in ((present, known), (known, present))
     )

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING
 import transfercli
 from transfercli.config.loader import dump
 from transfercli.config.schema import ExperimentConfig, FileWeights
-from transfercli.data.manifest import read_manifest
 from transfercli.errors import ArtefactError, Interrupted, TransferError, no_room
 from transfercli.redaction import hide_paths
-from transfercli.reporting import Reporter
+from transfercli.reporting import Forwarding, Reporter
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import Decision
-from transfercli.runs.folder import RunFolder, new_run_id, status_of
-from transfercli.workflows.model import find_source, read_labels, read_run_config
+from transfercli.runs.folder import RunFolder, new_run_id
+from transfercli.runs.record import status_of
+from transfercli.workflows.new_model import find_parent
+from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.run_start import AGAIN
 from transfercli.workflows.train.training_data import fingerprint
 
@@ -66,8 +67,8 @@ def _weights(config: ExperimentConfig, runs: Path) -> str:
     weights = config.model.weights
     if isinstance(weights, FileWeights):
         return weights.sha256 or file_sha256(verified(weights))
-    source = find_source(config, runs)
-    return source.run.label if source.run else str(weights)
+    parent = find_parent(config, runs)
+    return parent.run.label if parent.run else str(weights)
 
 
 def challenger_id(
@@ -105,9 +106,9 @@ def damage_of(run: RunFolder, reporter: Reporter) -> str:
     """Why a run can neither go on nor be compared; "" where it can, or has not finished an epoch yet."""
     from transfercli.training.checkpoints import Checkpoints
 
-    checkpoints = Checkpoints(run.checkpoints)
+    stored, checkpoints = StoredRun(run), Checkpoints(run.checkpoints)
     try:
-        read_run_config(run), read_labels(run), read_manifest(run.dataset)
+        stored.loaded, stored.labels, stored.images  # noqa: B018 - each is read, and checked
         if status_of(run) == "completed":
             checkpoints.load("best")
         elif checkpoints.exists():
@@ -117,20 +118,12 @@ def damage_of(run: RunFolder, reporter: Reporter) -> str:
     return ""
 
 
-class Withheld(Reporter):
+class Withheld(Forwarding):
     """Passes on what is told while images are read, but for warnings: those of yesterday are no news tonight."""
 
     def __init__(self, reporter: Reporter) -> None:
-        self.reporter, self.texts = reporter, list[str]()
-
-    def info(self, text: str) -> None:
-        self.reporter.info(text)
-
-    def debug(self, text: str) -> None:
-        self.reporter.debug(text)
-
-    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        self.reporter.progress(stage, done, total, unit)
+        super().__init__(reporter)
+        self.texts: list[str] = []
 
     def warning(self, text: str) -> None:
         self.texts.append(text)

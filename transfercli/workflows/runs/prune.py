@@ -12,9 +12,10 @@ from typing import Any
 from transfercli.errors import ArtefactError, BusyError, UsageError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, status_of
+from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.lookup import all_runs, is_experiment
+from transfercli.runs.record import status_of
 from transfercli.runs.retention import Rule, bytes_of, kept_by_rule, needed
 from transfercli.text import counted
 

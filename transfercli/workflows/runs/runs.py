@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.errors import ArtefactError, TransferError
+from transfercli.io.bounded import read_json
+from transfercli.reporting import Reporter
 from transfercli.runs import decisions
-from transfercli.runs.folder import RunFolder, read_json, read_record
-from transfercli.runs.lookup import all_runs, find_run
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.lookup import all_runs
+from transfercli.runs.record import RunRecord
 from transfercli.runs.untrusted import is_number, numbers_of
 from transfercli.workflows.lineage import generations
-from transfercli.workflows.model import read_run_config
+from transfercli.workflows.stored_run import StoredRun
 
 LINKS = ("latest", "champion")
 CURVES = ("loss", "val_loss", "accuracy", "val_accuracy")
@@ -37,23 +40,23 @@ def _last_decisions(found: list[RunFolder]) -> dict[str, dict[str, Any]]:
     return {experiment: asdict(log[-1]) for experiment, log in logs.items() if log}
 
 
-def show_run(text: str, runs: Path) -> dict[str, Any]:
+def show_run(text: str, runs: Path, reporter: Reporter) -> dict[str, Any]:
     """Status, metrics, curves, evaluations, lineage back to the first base, and files of one run."""
     from transfercli.training import history
 
-    run = find_run(text, runs)
-    facts = read_record(run)
+    stored = StoredRun.find(text, runs, reporter)
+    run, record = stored.folder, stored.record
     lines = history.read(run.metrics)
     return {
         **_row(run),
-        "command": facts.get("command"),
-        "failure": facts.get("failure"),
-        "best_epoch": facts.get("best_epoch"),
-        "metrics": numbers_of(facts, "metrics", run.record) or None,
-        "seconds": numbers_of(facts, "seconds", run.record) or None,
+        "command": record.command,
+        "failure": record.failure,
+        "best_epoch": record.best_epoch,
+        "metrics": record.metrics or None,
+        "seconds": record.seconds or None,
         "curves": {name: [_number(line.get(name)) for line in lines] for name in CURVES},
         "evaluations": {place.name: _evaluated(place) for place in _evaluations(run)},
-        "lineage": lineage(run),
+        "lineage": lineage(stored),
         "files": [
             {"path": file.relative_to(run.path).as_posix(), "bytes": file.stat().st_size}
             for file in sorted(run.path.rglob("*"))
@@ -62,7 +65,7 @@ def show_run(text: str, runs: Path) -> dict[str, Any]:
     }
 
 
-def lineage(run: RunFolder) -> list[dict[str, Any]]:
+def lineage(run: StoredRun) -> list[dict[str, Any]]:
     """The run and those whose weights it began with, back to the first; one that is gone or damaged ends the line."""
     found = [_generation(run.label, run)]
     with suppress(ArtefactError):
@@ -70,14 +73,14 @@ def lineage(run: RunFolder) -> list[dict[str, Any]]:
     return found
 
 
-def _generation(name: str, run: RunFolder | None) -> dict[str, Any]:
+def _generation(name: str, run: StoredRun | None) -> dict[str, Any]:
     """weights: what it began with, as its config has it: `imagenet`, `none`, {"run": …} or {"path": …}."""
     told: dict[str, Any] = {"run": name, "status": "gone", "workflow": None, "base": None, "weights": None}
     if run is not None:
         told["status"] = "damaged"
         with suppress(TransferError):
-            facts, model = read_record(run), read_run_config(run).model_dump(mode="json")["model"]
-            told |= {"status": facts["status"], "workflow": facts["workflow"]}
+            model = run.config.model_dump(mode="json")["model"]
+            told |= {"status": run.record.status, "workflow": run.record.workflow}
             told |= {"base": model["base"], "weights": model["weights"]}
     return told
 
@@ -85,9 +88,9 @@ def _generation(name: str, run: RunFolder | None) -> dict[str, Any]:
 def _row(run: RunFolder) -> dict[str, Any]:
     row: dict[str, Any] = {"run": str(run.path), "experiment": run.experiment, "run_id": run.run_id}
     try:
-        facts = read_record(run)
-        metrics, seconds = (numbers_of(facts, name, run.record) for name in ("metrics", "seconds"))
-        row |= {"status": facts["status"], "created": facts.get("created"), "workflow": facts.get("workflow")}
+        record = RunRecord.read(run)
+        metrics, seconds = record.metrics, record.seconds
+        row |= {"status": record.status, "created": record.created, "workflow": record.workflow}
         row |= {"val_accuracy": metrics.get("val_accuracy"), "total_seconds": seconds.get("total")}
         place = run.evaluation("test")
         row["test_accuracy"] = _evaluated(place)["accuracy"] if _is_evaluated(place) else None
@@ -98,7 +101,7 @@ def _row(run: RunFolder) -> dict[str, Any]:
     row["links"] = [
         name for name in LINKS if (parent / name).is_symlink() and str((parent / name).readlink()) == run.run_id
     ]
-    row["parent"] = facts.get("parent") if row["status"] != "damaged" else None
+    row["parent"] = record.parent if row["status"] != "damaged" else None
     return row
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from transfercli.config.cross_checks import unpublished
 from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
-from transfercli.runs.folder import RunFolder, check_run_id, new_run_id, read_record
+from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
 from transfercli.runs.lookup import find_unfinished
 from transfercli.runs.untrusted import check_closed
 from transfercli.workflows.command_lines import runs_option, spelled, told
-from transfercli.workflows.model import load_run_config, with_structure
+from transfercli.workflows.new_model import with_structure
+from transfercli.workflows.stored_run import StoredRun
 
 Command = Literal["pretrain", "finetune"]
 
@@ -98,10 +99,12 @@ def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
         raise UsageError("--resume takes everything from the run", "leave --run-id out, and --set without a CONFIG")
     if run.path.is_symlink() or not run.path.name:  # `latest`, or `.` inside the run
         run = RunFolder(Path(os.path.realpath(run.path)))
-    command = read_record(run).get("workflow", request.command)
-    if command not in get_args(Command):
-        raise ArtefactError(f"{run.record} is damaged: it says {str(command)[:80]!r} for workflow", "restore the run")
-    job = Job(command, load_run_config(run), run, run.path.parent.parent, _spelled(request))
+    stored = StoredRun(run)
+    workflow = stored.record.workflow or request.command
+    if workflow not in get_args(Command):
+        raise ArtefactError(f"{run.record} is damaged: it says {workflow[:80]!r} for workflow", "restore the run")
+    command = cast(Command, workflow)
+    job = Job(command, stored.loaded, run, run.path.parent.parent, _spelled(request))
     if request.config is not None:
         _check_same(replace(job, loaded=load_resolved(request.config, request.overrides, command, request.runs)))
     return job

@@ -8,7 +8,6 @@ from transfercli.config.schema import ComputeConfig, ExperimentConfig
 from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.environment import differences, machine, versions
-from transfercli.runs.folder import read_record
 
 if TYPE_CHECKING:
     from transfercli.workflows.train.job import Job
@@ -38,16 +37,16 @@ def unrepeatable(config: ExperimentConfig) -> list[str]:
 
 def tell_differences(job: Job, reporter: Reporter) -> None:
     """Before a run goes on: warn of what is not as it was when the run began, and note it."""
-    facts = read_record(job.run)
-    found = differences(facts["versions"], versions())
-    found += differences(facts.get("machine", {}), _machine(job.config.compute))
+    stored = record.RunRecord.read(job.run)
+    found = differences(stored.versions, versions())
+    found += differences(stored.machine, _machine(job.config.compute))
     if not found:
         return
     reporter.warning(
         f"{job.run.label} goes on, but its result may differ in the last bits from one that was never stopped:"
         f" {'; '.join(found)}"
     )
-    reasons = facts.get("rerun", {}).get("because", [])
+    reasons = stored.rerun_reasons
     record.update(job.run, rerun=_verdict([*reasons, *(one for one in found if one not in reasons)]))
 
 

@@ -13,18 +13,19 @@ from transfercli.errors import DataError, DiskError, Interrupted
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.folder import has_checkpoint, read_record, remove_results, splits_file, status_of
+from transfercli.runs.folder import has_checkpoint, remove_results, splits_file
+from transfercli.runs.record import status_of
+from transfercli.workflows.new_model import Parent
 from transfercli.workflows.train.reproducibility import facts_of_rerun, tell_differences
 from transfercli.workflows.train.training_data import fingerprint
 
 if TYPE_CHECKING:
     from transfercli.transfer.transplant import Transplant
-    from transfercli.workflows.model import Source
     from transfercli.workflows.train.job import Job
     from transfercli.workflows.train.setup import Setup
 
 
-def begin_run(job: Job, setup: Setup, source: Source, report: Transplant | None, reporter: Reporter) -> None:
+def begin_run(job: Job, setup: Setup, parent: Parent, report: Transplant | None, reporter: Reporter) -> None:
     """Write what the run is before it trains; a run that goes on has it already and keeps it."""
     run, dataset = job.run, setup.dataset
     fresh = not run.record.exists()
@@ -41,8 +42,8 @@ def begin_run(job: Job, setup: Setup, source: Source, report: Transplant | None,
             atomic.write_json(run.transplant, report.as_json())
     reporter.attach_log(run.log)
     if fresh:
-        _create_record(job, setup, source, reporter)
-    elif read_record(run)["data"]["fingerprint"] != fingerprint(dataset):
+        _create_record(job, setup, parent, reporter)
+    elif record.RunRecord.read(run).fingerprint != fingerprint(dataset):
         raise DataError(
             f"the data changed since {run.label} started, so it cannot go on to the same result",
             "start a new run, or put the images back",
@@ -52,7 +53,7 @@ def begin_run(job: Job, setup: Setup, source: Source, report: Transplant | None,
         remove_results(run)
 
 
-def _create_record(job: Job, setup: Setup, source: Source, reporter: Reporter) -> None:
+def _create_record(job: Job, setup: Setup, parent: Parent, reporter: Reporter) -> None:
     import keras
 
     dataset = setup.dataset
@@ -60,7 +61,7 @@ def _create_record(job: Job, setup: Setup, source: Source, reporter: Reporter) -
         "workflow": job.command,
         "command": job.spelled,
         "config_folder": record.relative_folder(job.run, job.loaded.folder),
-        "parent": source.run.label if source.run else None,
+        "parent": parent.run.label if parent.run else None,
         "seed": job.config.seed,
         "git_commit": record.git_commit(job.loaded.folder),
         "backend": keras.backend.backend(),

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import read_record
-from transfercli.workflows.model import batchnorm_trains, image_size
+from transfercli.runs.record import RunRecord
+from transfercli.workflows.structure import batchnorm_trains, geometry_of
 from transfercli.workflows.train.training_data import class_weights, relabelled, sampled_weights, tell_classes
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.batching.augment import Augment
-    from transfercli.data.batching.batches import Batches, Source
+    from transfercli.data.batching.batches import Batches
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
+    from transfercli.rows import Rows
     from transfercli.training.checkpoints import Checkpoint, Checkpoints
     from transfercli.training.phases import Phase, Stage, Stages
     from transfercli.training.progress import Plan, Progress
@@ -110,7 +111,7 @@ def plan_for(job: Job, stages: PhaseStages, reporter: Reporter) -> Plan:
     from transfercli.transfer.strategies import needs_measuring, phases_of
 
     config, classifier = job.config, stages.classifier
-    if job.run.record.exists() and (recorded := read_record(job.run).get("phases")):
+    if job.run.record.exists() and (recorded := RunRecord.read(job.run).phases):
         phases = recorded_phases(recorded)
     else:
         measured = measure(stages, config.transfer.budget) if needs_measuring(config) else None
@@ -129,13 +130,12 @@ def plan_for(job: Job, stages: PhaseStages, reporter: Reporter) -> Plan:
 
 def feature_cache(config: ExperimentConfig, reporter: Reporter) -> FeatureCache | None:
     """Return the cache of features that a config asks for, or None if it is off."""
-    from transfercli.data.image import Geometry
     from transfercli.transfer.features.features import FeatureCache
 
     compute = config.compute
     if compute.cache == "off":
         return None
-    pixels = Geometry(*image_size(config), config.data.resize).name
+    pixels = geometry_of(config).name
     return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter)
 
 
@@ -152,7 +152,7 @@ def training_for(
     weights = class_weights(config.training.class_weights, training)
     tell_classes(training, weights, config.training.sampling, reporter)
 
-    def make_batches(source: Source, augment: Augment | None) -> Batches:
+    def make_batches(source: Rows, augment: Augment | None) -> Batches:
         kind, size = SAMPLINGS[config.training.sampling], config.data.batch_size
         return kind(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from transfercli.errors import Interrupted, UsageError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, read_record
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.record import RunRecord
+from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.evaluation.result import Evaluation
     from transfercli.training.trainer import Keep, Progress
-    from transfercli.workflows.model import TrainedRun
     from transfercli.workflows.train.job import Job
     from transfercli.workflows.train.setup import Setup
 
@@ -65,8 +66,8 @@ def _sinks(job: Job, setup: Setup, reporter: Reporter) -> list[Sink]:
 
     sinks: list[Sink] = [TensorBoard(job.run, setup.classifier)] if job.config.tracking.tensorboard else []
     if (store := _store(job.run, job.config, reporter)) is not None:
-        facts = read_record(job.run)
-        tags = {"workflow": job.command, "git_commit": facts.get("git_commit"), "parent": facts.get("parent")}
+        stored = RunRecord.read(job.run)
+        tags = {"workflow": job.command, "git_commit": stored.git_commit, "parent": stored.parent}
         store.begin(job.config.model_dump(mode="json"), {key: str(value) for key, value in tags.items() if value})
         sinks.append(store)
     return sinks
@@ -82,17 +83,16 @@ def _store(run: RunFolder, config: ExperimentConfig, reporter: Reporter) -> Any:
     return MlflowRun(store_address(config.tracking.mlflow), run, reporter)
 
 
-def track_evaluation(trained: TrainedRun, place: Path, evaluation: Evaluation, reporter: Reporter) -> None:
+def track_evaluation(run: StoredRun, place: Path, evaluation: Evaluation, reporter: Reporter) -> None:
     """Tell of an evaluation whose files are in `place`. It is done: what cannot be told is a warning."""
     from transfercli.training.tracking.tensorboard import write_evaluation
 
-    config, run = trained.config, trained.run
-    step = int(read_record(run).get("best_epoch") or 0)
+    config, step = run.config, run.record.best_epoch or 0
     matrix = place / "confusion_matrix.png"
     if config.tracking.tensorboard:
-        write_evaluation(run, place.name, evaluation.metrics, matrix.read_bytes(), step)
+        write_evaluation(run.folder, place.name, evaluation.metrics, matrix.read_bytes(), step)
     try:
-        store = _store(run, config, reporter)
+        store = _store(run.folder, config, reporter)
     except UsageError as error:
         reporter.warning(f"{error.message}; {error.hint}")
         return

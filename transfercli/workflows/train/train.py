@@ -13,9 +13,10 @@ from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, point_latest, read_record, status_of
+from transfercli.runs.folder import RunFolder, point_latest
 from transfercli.runs.lock import experiment_lock
-from transfercli.workflows.model import check_weights, find_source, labels_for, new_classifier
+from transfercli.runs.record import status_of
+from transfercli.workflows.new_model import check_weights, find_parent, labels_for, new_classifier
 from transfercli.workflows.train.disk_space import bytes_of_run, leave_room
 from transfercli.workflows.train.job import Job, TrainRequest, decide
 from transfercli.workflows.train.run_start import begin_run, told_how_to_go_on
@@ -55,24 +56,24 @@ def train_job(job: Job, reporter: Reporter, *, dataset: Dataset | None = None, t
         if finished is not None:
             reporter.info(f"{job.run.label} is complete already; this is its result")
             return finished
-        source = find_source(job.config, job.runs, recorded_parent(job))
+        parent = find_parent(job.config, job.runs, recorded_parent(job))
         check_weights(job.config, reporter)
         if is_keras(job.config.data.train):
             prepare_backend(job.config)  # before its data sets are imported from Keras
         with watch("ingest"):
             dataset = dataset or read_data(job, reporter)
-        labels = labels_for(job.config, source, dataset.labels)
+        labels = labels_for(job.config, parent, dataset.labels)
         from_config(job.config.evaluation.gates, labels)  # known now, not when it is trained and evaluated
         sliced = table_slices(job.config.evaluation.slices)
         columns = config_columns(job.config.data, sliced)
         prepare_backend(job.config)
-        classifier, report = new_classifier(job.config, source, labels, reporter)
+        classifier, report = new_classifier(job.config, parent, labels, reporter)
         setup = set_up(job, dataset, classifier, watch, reporter, trial=trial)
         warn_of_frozen_noise(setup, report, reporter)
         leave_room(job, setup)
         if trial:
             return estimate(setup)
-        begin_run(job, setup, source, report, reporter)
+        begin_run(job, setup, parent, report, reporter)
         if columns:
             write_columns(job.run.slices, columns, sliced)
         with record.status_kept(job.run), tracked(job, setup, reporter):
@@ -94,14 +95,18 @@ def finished_result(job: Job) -> Result | None:
 
 def recorded_parent(job: Job) -> str | None:
     """The run whose weights a run that goes on has started from."""
-    return read_record(job.run).get("parent") if job.run.record.exists() else None
+    return record.RunRecord.read(job.run).parent if job.run.record.exists() else None
 
 
 def result_of(run: RunFolder) -> Result:
-    facts = read_record(run)
+    stored = record.RunRecord.read(run)
     return {
         "run": str(run.path),
-        **{key: facts[key] for key in ("status", "best_epoch", "metrics", "seconds", "cache")},
+        "status": stored.status,
+        "best_epoch": stored.best_epoch,
+        "metrics": stored.metrics,
+        "seconds": stored.seconds,
+        "cache": stored.cache,
     }
 
 

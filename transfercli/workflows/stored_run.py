@@ -1,0 +1,194 @@
+"""A stored run: one handle on everything that a run folder holds, read when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transfercli.config.loader import LoadedConfig, load
+from transfercli.config.schema import ExperimentConfig, HeadConfig
+from transfercli.data.ingest import Reading
+from transfercli.data.load import load_folder_split, load_recorded_split
+from transfercli.data.manifest import read_manifest
+from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.errors import ArtefactError, ConfigError, DataError
+from transfercli.evaluation.confidence.trust import Trust, read_trust
+from transfercli.io.bounded import read_json
+from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder, has_checkpoint
+from transfercli.runs.lookup import find_named
+from transfercli.runs.record import RunRecord
+from transfercli.workflows.command_lines import spelled
+from transfercli.workflows.structure import geometry_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from transfercli.data.dataset import Record, Split
+    from transfercli.models.classifier import Classifier
+    from transfercli.training.checkpoints import Checkpoint
+
+
+class StoredRun:
+    """A run in its folder. Each part is read when it is first used, and kept.
+
+    A part that is missing or damaged raises `ArtefactError`. Nothing that is read can run: the classifier is rebuilt
+    from the validated config, and its weights are plain tensors.
+    """
+
+    def __init__(self, folder: RunFolder, reporter: Reporter | None = None) -> None:
+        self.folder, self.reporter = folder, reporter or Reporter()
+
+    @classmethod
+    def find(cls, text: str, runs: Path, reporter: Reporter) -> StoredRun:
+        """Return the run that a user's RUN names; warn if an experiment's champion is another run."""
+        return cls(find_named(text, runs, reporter), reporter)
+
+    @property
+    def label(self) -> str:
+        """EXPERIMENT/RUN_ID."""
+        return self.folder.label
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    # -- files
+
+    @cached_property
+    def record(self) -> RunRecord:
+        return RunRecord.read(self.folder)
+
+    @cached_property
+    def loaded(self) -> LoadedConfig:
+        """The resolved config, its paths, and the line of each key in the run's `config.yaml`."""
+        try:
+            loaded = load(self.folder.config)
+        except ConfigError as error:
+            raise ArtefactError(f"the config of {self.label} is damaged: {error.message}", "restore the run") from error
+        if not isinstance(loaded.config.model.base, str) or loaded.config.data.image_size is None:
+            reason = "it names no base or no image size"
+            raise ArtefactError(f"the config of {self.label} is damaged: {reason}", "restore the run")
+        return loaded
+
+    @property
+    def config(self) -> ExperimentConfig:
+        return self.loaded.config
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in index order."""
+        labels = read_json(self.folder.labels)
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels) or len(labels) < 2:
+            raise ArtefactError(f"{self.folder.labels} is damaged: it must be a list of class names", "restore the run")
+        return tuple(labels)
+
+    @cached_property
+    def images(self) -> list[Record]:
+        """The images of `dataset.csv`."""
+        return read_manifest(self.folder.dataset)
+
+    @cached_property
+    def stored_trust(self) -> Trust | None:
+        """Calibration and abstention, or None for a run from before they were stored."""
+        return read_trust(self.folder.calibration)
+
+    @property
+    def trust(self) -> Trust:
+        return self.stored_trust or Trust()
+
+    # -- model
+
+    def read_checkpoint(self) -> Checkpoint:
+        """Return the best checkpoint. Raises `ArtefactError` that says how to resume if no epoch was finished."""
+        from transfercli.training.checkpoints import Checkpoints
+
+        if not has_checkpoint(self.folder) and self.record.status != "completed":
+            resume = spelled(self.record.workflow or "finetune", "--resume", str(self.path))
+            raise ArtefactError(
+                f"{self.label} is {self.record.status} and finished no epoch, so there is no model yet",
+                f"resume it: {resume}",
+            )
+        return Checkpoints(self.folder.checkpoints).load("best")
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The classifier of the best checkpoint, whose predictor is calibrated."""
+        checkpoint = self.read_checkpoint()
+        check_head(checkpoint.model, self.config.model.head, len(self.labels))
+        self._prepare_backend()
+        from transfercli.models.classifier import build_classifier
+        from transfercli.models.tensor_names import assign_tensors
+        from transfercli.workflows.structure import architecture
+
+        if (status := self.record.status) != "completed":
+            self.reporter.warning(
+                f"{self.label} is {status}: this is its best epoch so far, and will be out of date once it goes on"
+            )
+        classifier = build_classifier(architecture(self.config, self.labels), temperature=self.trust.temperature)
+        assign_tensors(classifier, checkpoint.model)
+        return classifier
+
+    def logits(self, split: Split, stage: str = "evaluate", reporter: Reporter | None = None) -> np.ndarray:
+        """Return logits of the whole model in float32: [N, C], or [N, 1] of a sigmoid head."""
+        from transfercli.models.forward import forward
+
+        model, batch_size = self.classifier.model, self.config.data.batch_size
+        return forward(model, split.images, batch_size, reporter or self.reporter, stage)
+
+    def calibrate(self, logits: np.ndarray) -> np.ndarray:
+        """Return float32 probabilities [N, C] for logits [N, C], or [N, 1] of a sigmoid head."""
+        return self.trust.judge(logits).probabilities.astype("float32")
+
+    def probabilities(self, split: Split, stage: str = "evaluate", reporter: Reporter | None = None) -> np.ndarray:
+        """Return calibrated probabilities float32 [N, C], in the order of the run's own labels."""
+        return self.calibrate(self.logits(split, stage, reporter))
+
+    # -- images
+
+    @property
+    def reading(self) -> Reading:
+        """How the run's images are read."""
+        geometry = geometry_of(self.config)
+        return Reading(geometry, self.config.data.max_bad_fraction, self.config.compute, self.reporter)
+
+    def split(self, name: str) -> Split:
+        """Return a split of the run's own images, at the size that its model takes."""
+        self.prepare_data()
+        if not any(image.split == name for image in self.images):
+            present = ", ".join(sorted({image.split for image in self.images if image.split}))
+            raise DataError(
+                f"run {self.label} has no {name} images; it has {present}", "name another --split, or --data DIR"
+            )
+        return load_recorded_split(self.images, self.config.data.train, name, self.labels, self.reading)
+
+    def other_images(self, folder: Path, split: str) -> Split:
+        """Return the images of a folder or table, under the run's labels."""
+        return load_folder_split(folder, split, self.labels, self.reading)
+
+    def prepare_data(self) -> None:
+        """Set the backend up before Keras is imported for one of its data sets."""
+        if is_keras(self.config.data.train):
+            self._prepare_backend()
+
+    def _prepare_backend(self) -> None:
+        from transfercli.training.backend import prepare
+
+        prepare(self.config.compute, self.config.seed)
+
+
+def check_head(tensors: Mapping[str, np.ndarray], head: HeadConfig, classes: int) -> None:
+    """Refuse a head of another size than its weights before it is built: it may be larger than memory."""
+    units = [*head.hidden, 1 if head.output == "sigmoid" else classes]
+    names = [*(f"hidden{number}" for number in range(1, len(units))), "logits"]
+    for name, wanted in zip(names, units, strict=True):
+        kernel = tensors.get(f"head/{name}/kernel")
+        stored = kernel.shape[-1] if kernel is not None and kernel.ndim else 0
+        if stored != wanted:
+            raise ArtefactError(
+                f"the checkpoint does not fit the model: its layer {name} has {stored} units,"
+                f" the config wants {wanted}",
+                "restore the run",
+            )
