@@ -9,7 +9,7 @@ import pytest
 
 from transfercli import errors
 from transfercli.cli.runner import EXIT_CODES
-from transfercli.errors import Interrupted, TransferError, died_of_no_room, no_room
+from transfercli.errors import Interrupted, TransferError, child_ran_out_of_space, is_out_of_space
 
 KINDS = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, TransferError)]
 
@@ -42,7 +42,7 @@ def test_a_failure_is_its_message_and_keeps_its_hint() -> None:
     ],
 )
 def test_the_lack_of_memory_or_disk_is_recognised(error: Exception, expected: bool) -> None:
-    assert no_room(error) is expected
+    assert is_out_of_space(error) is expected
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_the_lack_of_memory_or_disk_is_recognised(error: Exception, expected: bo
 def test_a_child_that_died_for_want_of_memory_or_disk_is_recognised(
     returncode: int, stderr: str, expected: bool
 ) -> None:
-    assert died_of_no_room(returncode, stderr) is expected
+    assert child_ran_out_of_space(returncode, stderr) is expected

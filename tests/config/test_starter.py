@@ -78,7 +78,7 @@ def test_sides_inside_are_left_to_the_folder(write: Write) -> None:
     text = starter(Survey("d", {"a": 50, "b": 50}, (300, 300), ("validation", "test")))
     assert "test" not in yaml.safe_load(text)["data"]
     assert "validation" not in yaml.safe_load(text)["data"]
-    assert "the folder test/ inside is taken" in text
+    assert "the images of the folder test/ inside are used" in text
 
 
 @pytest.mark.parametrize(

@@ -64,4 +64,4 @@ def test_without_workers_the_images_are_read_here_with_a_warning(
     monkeypatch.setattr(worker_client, "_START", "raise SystemExit(1)")
     found = load(grow(tmp_path / "images", {"cat": 30, "dog": 30}).parent)
     assert found.cache.misses == 60
-    assert "no worker processes" in reporter.warnings[0]
+    assert "worker processes cannot be used" in reporter.warnings[0]

@@ -47,5 +47,5 @@ def test_an_image_in_two_classes_is_told(tmp_path: Path, grow: Any, load: Load, 
     first = sorted((images / "cat").iterdir())[0]
     (images / "dog" / "same.png").write_bytes(first.read_bytes())
     load(tmp_path)
-    said = f"2 images with the pixels of one of another class: 'cat/{first.name}', 'dog/same.png'"
+    said = f"2 images with the same pixels as an image of another class: 'cat/{first.name}', 'dog/same.png'"
     assert [said in text for text in reporter.warnings] == [True]

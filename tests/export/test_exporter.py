@@ -11,7 +11,7 @@ from transfercli.errors import ArtefactError, GateError, UsageError
 from transfercli.export import exporter
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
 from transfercli.export.formats.registry import FORMATS
-from transfercli.export.verify.parity import Answer
+from transfercli.export.verify.parity import ParityOutput
 from transfercli.reporting import Reporter
 
 FORMAT_NAMES = sorted(FORMATS)
@@ -64,9 +64,9 @@ class Fake:
     """Stands in for the child process: says what the run says, and then something else."""
 
     def __init__(self, reference, monkeypatch, **changed):
-        answer = Answer(reference.probabilities, reference.probabilities, None, {1: 1.0, 32: 2.0}, 0.5)
-        values = {field: changed.get(field, getattr(answer, field)) for field in Answer.__slots__}
-        monkeypatch.setattr(exporter, "ask", lambda *_: Answer(**values))
+        answer = ParityOutput(reference.probabilities, reference.probabilities, None, {1: 1.0, 32: 2.0}, 0.5)
+        values = {field: changed.get(field, getattr(answer, field)) for field in ParityOutput.__slots__}
+        monkeypatch.setattr(exporter, "run_in_child", lambda *_: ParityOutput(**values))
 
 
 def _export(predictor, spec, reference, out, **options):
@@ -143,7 +143,7 @@ def test_a_folder_that_is_no_export_is_left_alone(predictor, spec, reference, tm
     mine = tmp_path / "keras" / "mine.txt"
     mine.parent.mkdir()
     mine.write_text("mine")
-    with pytest.raises(UsageError, match="holds files that are no export"):
+    with pytest.raises(UsageError, match="contains files but is not an export"):
         _export(predictor, spec, reference, tmp_path)
     assert mine.read_text() == "mine"
 

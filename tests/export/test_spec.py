@@ -7,7 +7,7 @@ import json
 import pytest
 
 from transfercli.errors import ArtefactError
-from transfercli.export.spec import ExportSpec, card_text, parsed_card
+from transfercli.export.spec import ExportSpec, card_text, parse_card
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,6 @@ from transfercli.export.spec import ExportSpec, card_text, parsed_card
 )
 def test_a_damaged_card_is_refused(changed):
     spec = ExportSpec(("a", "b"), (8, 9), "crop", 2.0, None)
-    assert parsed_card(card_text(spec)) == spec
+    assert parse_card(card_text(spec)) == spec
     with pytest.raises(ArtefactError, match="card is damaged"):
-        parsed_card(json.dumps(spec.card() | changed))
+        parse_card(json.dumps(spec.card() | changed))

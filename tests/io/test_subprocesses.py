@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.io.subprocesses import Ended, run_python
+from transfercli.io.subprocesses import ProcessResult, run_python
 
 
-def run(code: str, scratch: Path, timeout: float = 60.0, tick=lambda: None) -> Ended:
+def run(code: str, scratch: Path, timeout: float = 60.0, tick=lambda: None) -> ProcessResult:
     return run_python(["-c", code], scratch, timeout=timeout, tick=tick)
 
 
@@ -25,7 +25,7 @@ def test_a_child_works_in_its_scratch_folder_and_imports_this_package(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "code, returncode, line, no_room",
+    "code, returncode, line, out_of_space",
     [
         ("", 0, "", False),
         ("import sys; sys.exit('first\\n  second  \\n')", 1, "second", False),
@@ -33,9 +33,11 @@ def test_a_child_works_in_its_scratch_folder_and_imports_this_package(tmp_path: 
         ("import os; os.kill(os.getpid(), 9)", -9, "", True),
     ],
 )
-def test_the_end_of_a_child_is_reported(tmp_path: Path, code: str, returncode: int, line: str, no_room: bool) -> None:
+def test_the_end_of_a_child_is_reported(
+    tmp_path: Path, code: str, returncode: int, line: str, out_of_space: bool
+) -> None:
     ended = run(code, tmp_path)
-    assert (ended.returncode, ended.last_line, ended.had_no_room) == (returncode, line, no_room)
+    assert (ended.returncode, ended.last_line, ended.ran_out_of_space) == (returncode, line, out_of_space)
 
 
 def child_of(scratch: Path) -> int:

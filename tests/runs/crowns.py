@@ -5,4 +5,4 @@ from transfercli.runs.decisions import Decision
 
 
 def crown(experiment, run_id, how="promoted"):
-    champions.enthrone(experiment, Decision(how, "it was better", run_id, run_id))
+    champions.promote_run(experiment, Decision(how, "it was better", run_id, run_id))

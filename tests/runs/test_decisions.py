@@ -13,7 +13,7 @@ from transfercli.runs.decisions import Decision
 def test_the_last_word_about_the_data_is_not_one_by_hand_or_an_error(experiment):
     for word in ("kept", "failed", "by hand"):
         decisions.append(experiment, Decision(word, "so it was", "a", fingerprint=word))
-    assert decisions.settled(decisions.read(experiment)).decision == "kept"
+    assert decisions.last_retrain_decision(decisions.read(experiment)).decision == "kept"
 
 
 def test_a_class_named_with_a_line_separator_leaves_its_decision_whole(experiment):
@@ -39,7 +39,7 @@ def test_a_damaged_line_decides_nothing(experiment, line):
     with (experiment / "decisions.jsonl").open("a") as file:
         file.write(line + "\n")
     assert [one.decision for one in decisions.read(experiment)] == ["first"]
-    assert champions.settle(experiment).run_id == "a"
+    assert champions.apply_last_promotion(experiment).run_id == "a"
 
 
 def test_a_log_that_cannot_be_read_is_no_empty_one(experiment):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.runs.crowns import crown
 from transfercli.runs.folder import RunFolder
-from transfercli.runs.retention import Rule, bytes_of, created, kept_by_rule, needed
+from transfercli.runs.retention import RetentionRule, creation_time, folder_size, protected_runs, recent_runs
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ def test_champion_latest_and_their_ancestors_are_needed_and_the_reason_is_named(
     record(experiment.parent / "other" / "x")
     crown(experiment, "b", "first")
     (experiment / "latest").symlink_to("c")
-    assert needed(experiment.parent) == {
+    assert protected_runs(experiment.parent) == {
         "exp/b": "champion",
         "exp/c": "latest",
         "exp/a": "ancestor of exp/b",
@@ -37,7 +37,7 @@ def test_parents_in_a_circle_end_the_lineage(experiment: Path) -> None:
     record(experiment / "a", parent="exp/b")
     record(experiment / "b", parent="exp/a")
     (experiment / "latest").symlink_to("a")
-    assert set(needed(experiment.parent)) == {"exp/a", "exp/b"}
+    assert set(protected_runs(experiment.parent)) == {"exp/a", "exp/b"}
 
 
 def test_the_newest_runs_and_the_young_ones_stay(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_the_newest_runs_and_the_young_ones_stay(tmp_path: Path) -> None:
     runs = [
         record(tmp_path / "exp" / name, created=(NOW - timedelta(days=age)).isoformat()) for name, age in ages.items()
     ]
-    assert kept_by_rule(runs, Rule(last=1, days=30, now=NOW)) == {
+    assert recent_runs(runs, RetentionRule(last=1, days=30, now=NOW)) == {
         "exp/a": "one of the last 1",
         "exp/b": "younger than 30 days",
         "exp/c": "younger than 30 days",
@@ -56,7 +56,7 @@ def test_a_run_without_a_readable_record_is_as_old_as_its_folder(tmp_path: Path)
     run = RunFolder(tmp_path / "exp" / "a")
     run.path.mkdir(parents=True)
     run.record.write_text("{")
-    assert abs(created(run) - datetime.now(UTC)) < timedelta(minutes=5)
+    assert abs(creation_time(run) - datetime.now(UTC)) < timedelta(minutes=5)
 
 
 def test_the_bytes_of_a_folder_are_those_of_its_files_and_no_link_is_followed(tmp_path: Path) -> None:
@@ -64,4 +64,4 @@ def test_the_bytes_of_a_folder_are_those_of_its_files_and_no_link_is_followed(tm
     (tmp_path / "run" / "deep").mkdir(parents=True)
     (tmp_path / "run" / "deep" / "file").write_bytes(b"x" * 100)
     (tmp_path / "run" / "link").symlink_to(tmp_path / "big")
-    assert 100 < bytes_of(tmp_path / "run") < 1000
+    assert 100 < folder_size(tmp_path / "run") < 1000

@@ -10,7 +10,7 @@ from transfercli.training.phases import Phase
 def test_gradients_of_several_batches_are_one_update(digits) -> None:
     job = trainer(digits, [Phase("all", 1, 1e-2)], optimizer=OptimizerConfig(accumulate=2))
     job.run()
-    assert int(job.stage.model.optimizer.iterations) == 2  # of four batches
+    assert int(job.setup.model.optimizer.iterations) == 2  # of four batches
 
 
 def test_the_state_of_an_optimizer_is_restored_by_name(digits) -> None:

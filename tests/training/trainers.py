@@ -20,7 +20,7 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     from transfercli.models.classifier import build_classifier
     from transfercli.rows import ArrayRows
     from transfercli.training.backend import prepare
-    from transfercli.training.phases import Stage
+    from transfercli.training.phases import PhaseSetup
     from transfercli.training.progress import Plan
     from transfercli.training.trainer import Trainer
 
@@ -30,7 +30,7 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     head = HeadConfig(dropout=0.3)
     classifier = build_classifier(Architecture(base, (32, 32), 3, head, LABELS, batchnorm_trains=fresh))
     batches = Batches(ArrayRows(images[:128]), targets[:128], 32, seed=0)
-    whole = Stage(classifier.model, batches, ArrayRows(images[128:]))
+    whole = PhaseSetup(classifier.model, batches, ArrayRows(images[128:]))
     plan = Plan(tuple(phases), TrainingConfig(**training), 0, precision, fresh)
     return Trainer(classifier, lambda _: whole, targets[128:], plan, Reporter(), keep or (lambda *_: None))
 

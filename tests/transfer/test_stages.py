@@ -36,6 +36,6 @@ def test_a_residual_base_with_batchnorm_trains_the_same_with_and_without(cached:
 def test_mixed_images_are_not_cached_and_required_features_are_then_refused(cached: Any) -> None:
     mixing = {"layers": [{"MixUp": {"alpha": 0.2}}]}
     stage = cached.stages(cached.classifier(), augmentation=mixing)(Phase("none", 9, 1e-2))
-    assert stage.behind == ""
+    assert stage.feature_layer == ""
     with pytest.raises(ConfigError, match="mixes images"):
         cached.stages(cached.classifier(), augmentation=mixing, required=True)(Phase("none", 9, 1e-2))

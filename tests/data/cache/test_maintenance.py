@@ -12,7 +12,7 @@ import pytest
 
 from tests.data.pixels import segments
 from transfercli.data.cache.images import DiskCache
-from transfercli.data.cache.maintenance import Cleared, Usage, clear, usage
+from transfercli.data.cache.maintenance import ClearResult, Usage, clear, usage
 from transfercli.data.dataset import Dataset
 from transfercli.data.image import Decoded, Geometry
 from transfercli.errors import UsageError
@@ -24,7 +24,7 @@ PIXELS = 24 * 16 * 16 * 3
 
 def test_a_cache_that_is_not_there_holds_nothing_and_is_not_made(tmp_path: Path) -> None:
     assert usage(tmp_path / "none", "images") == Usage()
-    assert clear(tmp_path / "none") == Cleared()
+    assert clear(tmp_path / "none") == ClearResult()
     assert not (tmp_path / "none").exists()
 
 

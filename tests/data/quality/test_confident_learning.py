@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transfercli.data.quality.confident_learning import cross_validated, suspects
+from transfercli.data.quality.confident_learning import cross_validated, find_suspects
 from transfercli.reporting import Reporter
 
 
@@ -18,7 +18,7 @@ def test_confidence_counts_by_each_class_s_own_threshold() -> None:
             [0.45, 0.3, 0.25],  # of no class confidently
         ]
     )
-    rows, guesses = suspects(chances, np.array([0, 0, 0, 1, 1]))
+    rows, guesses = find_suspects(chances, np.array([0, 0, 0, 1, 1]))
     assert rows.tolist() == [2, 3]
     assert guesses.tolist() == [1, 0]
 

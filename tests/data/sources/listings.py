@@ -24,4 +24,4 @@ def listed(folder: Path, train: str = "images", **data: object) -> Listing:
 
 
 def names(listing: Listing, side: str = "train") -> list[str]:
-    return [item.name for item in listing.items if item.side == side and not item.problem]
+    return [item.name for item in listing.items if item.split == side and not item.problem]

@@ -49,7 +49,7 @@ def test_hidden_files_are_ignored_and_other_kinds_reported(tmp_path: Path) -> No
     )
     found = listed(tmp_path)
     assert names(found) == ["a/1.jpg", "b/1.jpg"]
-    assert {item.name: item.counted for item in found.items if item.problem} == {
+    assert {item.name: item.is_image for item in found.items if item.problem} == {
         "a/live.HEIC": True,
         "a/nothing": False,
         "a/notes.txt": False,
@@ -88,7 +88,7 @@ def test_names_with_newlines_spaces_and_bytes_that_are_no_text_are_kept(tmp_path
         ([], "has no class sub-folders; found nothing"),
         (["1.jpg", "2.jpg", "x.txt"], "found 3 files (2 .jpg, 1 .txt)"),
         (["a/1.jpg"], "one class ('a'); at least two"),
-        (["a/1.jpg", "b/notes.txt"], "class 'b' has no images: its folder has 1 file (1 .txt) in it"),
+        (["a/1.jpg", "b/notes.txt"], "class 'b' has no images: its folder holds 1 file (1 .txt)"),
         (["train/a/1.jpg", "train/b/1.jpg", "test/c/1.jpg"], "test images have the class 'c', unknown"),
     ],
 )

@@ -37,10 +37,12 @@ def test_an_expression_that_matches_nothing_says_what_was_tried_and_one_that_mis
     tmp_path: Path, grow: Any, load: Load, reporter: Any
 ) -> None:
     grow(tmp_path / "images", {"cat": 20, "dog": 20})
-    with pytest.raises(DataError, match=r"data.group: 'patient(.*)' is no column .* none of 40 paths .*'cat/0000.png'"):
+    with pytest.raises(
+        DataError, match=r"data.group: 'patient(.*)' is not a column .* none of 40 paths .*'cat/0000.png'"
+    ):
         load(tmp_path, group="patient(.*)")
     load(tmp_path, group=r"cat/\d+")
-    assert "20 of 40 images are in no group by the regular expression" in reporter.warnings[0]
+    assert "20 of 40 images have no group by the regular expression" in reporter.warnings[0]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

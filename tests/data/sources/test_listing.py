@@ -53,7 +53,7 @@ def test_an_empty_class_folder_is_an_error_in_train_and_fine_in_test(tmp_path: P
     (tmp_path / "images" / "test" / "c").mkdir()
     assert len(names(listed(tmp_path), "test")) == 2
     (tmp_path / "images" / "train" / "c").mkdir()
-    with pytest.raises(DataError, match="class 'c' has no images: its folder has nothing"):
+    with pytest.raises(DataError, match="class 'c' has no images: its folder holds nothing"):
         listed(tmp_path)
 
 
@@ -77,7 +77,7 @@ def test_one_side_is_found_in_a_folder_of_classes_a_folder_of_sides_and_a_table(
     (tmp_path / "list.csv").write_text("path,label,split\n3.jpg,a,train\n4.jpg,a,test\n")
     (tmp_path / "plain.csv").write_text("path,label\n5.jpg,a\n")
     found = {name: list_split(tmp_path / name, "test", tmp_path) for name in ("flat", "sides", "list.csv", "plain.csv")}
-    assert {name: [(i.name, i.side) for i in items] for name, items in found.items()} == {
+    assert {name: [(i.name, i.split) for i in items] for name, items in found.items()} == {
         "flat": [("flat/a/1.jpg", "test")],
         "sides": [("sides/test/a/2.jpg", "test")],
         "list.csv": [("4.jpg", "test")],

@@ -7,7 +7,7 @@ import hashlib
 from hypothesis import strategies as st
 
 from transfercli.data.splitting.copy_groups import Sample
-from transfercli.data.splitting.splits import Sides
+from transfercli.data.splitting.splits import SplitResult
 
 HALVES = {"validation": 0.15, "test": 0.15}
 
@@ -23,9 +23,9 @@ def of_classes(sizes: list[int], first: int = 0) -> list[Sample]:
     return samples
 
 
-def held_by(samples: list[Sample], found: Sides) -> dict[str, set[str]]:
+def held_by(samples: list[Sample], found: SplitResult) -> dict[str, set[str]]:
     sides: dict[str, set[str]] = {}
-    for sample, side in zip(samples, found.sides, strict=True):
+    for sample, side in zip(samples, found.splits, strict=True):
         sides.setdefault(sample.pixels, set()).add(side)
     return sides
 

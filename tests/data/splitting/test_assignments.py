@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transfercli.data.splitting.assignments import Assignments, count_of, fold_name
+from transfercli.data.splitting.assignments import Assignments, fold_count, fold_name
 
 ROWS = [("a", "train"), ("b", "test"), ("a", "fold 1/5"), ("b", "fold 2/5"), ("c", "fold 3/10")]
 
@@ -32,9 +32,9 @@ def test_a_test_image_stays_one_and_a_fold_of_the_same_count_counts_before_the_s
 def test_a_fold_is_decided_once_and_a_split_may_change() -> None:
     later = Assignments.of(ROWS).extended({"a": "fold 4/5", "c": "train"}).extended({"c": "test"})
     assert later.folds[5]["a"] == "fold 1/5"
-    assert later.sides == {"a": "train", "b": "test", "c": "test"}
+    assert later.splits == {"a": "train", "b": "test", "c": "test"}
 
 
 def test_a_fold_knows_how_many_there_are_and_a_split_is_not_a_fold() -> None:
-    assert count_of(fold_name(2, 5)) == 5
-    assert [count_of(place) for place in ("train", "fold 2", "fold x/5")] == [0, 0, 0]
+    assert fold_count(fold_name(2, 5)) == 5
+    assert [fold_count(name) for name in ("train", "fold 2", "fold x/5")] == [0, 0, 0]

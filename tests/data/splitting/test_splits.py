@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.data.splitting.samples import HALVES, class_sizes, fractions, held_by, of_classes, pixels
 from transfercli.data.splitting.assignments import Assignments
 from transfercli.data.splitting.copy_groups import Sample
-from transfercli.data.splitting.splits import Folds, assign, natural_place, shares_of
+from transfercli.data.splitting.splits import Folds, assign, shares_of, subset_of_hash
 from transfercli.errors import DataError
 
 
@@ -25,7 +25,7 @@ def test_adding_files_never_moves_an_image(
     shuffler.shuffle(grown)
     second = assign(grown, carved, first.assignments)
     after = held_by(grown, second)
-    assert all(after[sample.pixels] == {side} for sample, side in zip(samples, first.sides, strict=True))
+    assert all(after[sample.pixels] == {side} for sample, side in zip(samples, first.splits, strict=True))
     assert first.assignments.items() <= second.assignments.items()
 
 
@@ -48,7 +48,7 @@ def test_duplicates_never_cross_whatever_their_class(
 def test_every_class_has_every_side(sizes: list[int], carved: dict[str, float]) -> None:
     samples = of_classes(sizes)
     found = assign(samples, carved, {})
-    standing = {(s.label, side) for s, side in zip(samples, found.sides, strict=True)}
+    standing = {(s.label, side) for s, side in zip(samples, found.splits, strict=True)}
     assert standing == {(f"class{n}", side) for n in range(len(sizes)) for side in ("train", *carved)}
 
 
@@ -62,7 +62,7 @@ def test_order_does_not_matter(sizes: list[int], carved: dict[str, float], shuff
 
 
 def test_fractions_are_kept_in_the_large() -> None:
-    sides = Counter(natural_place(pixels(n), shares_of(HALVES)) for n in range(20_000))
+    sides = Counter(subset_of_hash(pixels(n), shares_of(HALVES)) for n in range(20_000))
     assert abs(sides["validation"] / 20_000 - 0.15) < 0.01
     assert abs(sides["test"] / 20_000 - 0.15) < 0.01
 
@@ -72,17 +72,17 @@ def test_a_lacking_side_takes_the_image_with_the_lowest_hash() -> None:
     samples = of_classes([5, 5])
     found = assign(samples, rare, {})
     for label in ("class0", "class1"):
-        moved = [s.pixels for s, side in zip(samples, found.sides, strict=True) if s.label == label and side == "test"]
+        moved = [s.pixels for s, side in zip(samples, found.splits, strict=True) if s.label == label and side == "test"]
         assert moved == [min(s.pixels for s in samples if s.label == label)]
 
 
 def test_an_earlier_assignment_wins_over_the_hash_and_over_other_fractions() -> None:
     samples = of_classes([20, 20])
     opposite = {
-        s.pixels: "test" if natural_place(s.pixels, shares_of(HALVES)) == "train" else "train" for s in samples[:5]
+        s.pixels: "test" if subset_of_hash(s.pixels, shares_of(HALVES)) == "train" else "train" for s in samples[:5]
     }
     found = assign(samples, {"validation": 0.3, "test": 0.3}, opposite)
-    assert found.sides[:5] == [opposite[s.pixels] for s in samples[:5]]
+    assert found.splits[:5] == [opposite[s.pixels] for s in samples[:5]]
 
 
 @pytest.mark.parametrize("carved, count", [(HALVES, 2), ({"validation": 0.2}, 1), ({}, 1)])
@@ -108,7 +108,7 @@ def test_a_copy_of_a_named_test_image_leaves_the_training_images() -> None:
     pool = of_classes([8, 8])
     named = [Sample(pool[0].pixels, "class0", "test"), Sample(pixels(999), "class1", "test")]
     found = assign([*pool, *named], {"validation": 0.2}, {})
-    assert found.sides[0] == "test"
+    assert found.splits[0] == "test"
     assert found.held_out == {pool[0].pixels}
     assert found.assignments[pool[0].pixels] == "test"
 
@@ -117,7 +117,7 @@ def test_an_image_once_in_test_never_comes_back_to_train() -> None:
     pool = of_classes([8, 8])
     first = assign([*pool, Sample(pixels(999), "class0", "test")], {"validation": 0.2}, {})
     later = assign([*pool, Sample(pixels(999), "class0")], {"validation": 0.2}, first.assignments)
-    assert later.sides[-1] == "test"
+    assert later.splits[-1] == "test"
 
 
 # -- stratified sides and folds
@@ -135,10 +135,10 @@ def test_every_image_but_the_test_images_validates_in_exactly_one_fold(
     found = [assign(samples, carved, {}, folds=Folds(count, n + 1), seed=seed) for n in range(count)]
     assert len({tuple(sorted(one.assignments.items())) for one in found}) == 1
     for number in range(len(samples)):
-        sides = Counter(one.sides[number] for one in found)
+        sides = Counter(one.splits[number] for one in found)
         assert sides in (Counter(validation=1, train=count - 1), Counter(test=count))
     for one in found:
-        standing = {(s.label, side) for s, side in zip(samples, one.sides, strict=True)}
+        standing = {(s.label, side) for s, side in zip(samples, one.splits, strict=True)}
         assert standing == {(s.label, side) for s in samples for side in ("train", "validation", *carved)}
 
 
@@ -157,11 +157,11 @@ def test_folds_leave_the_sides_of_earlier_runs_as_they_were() -> None:
     sided = assign(samples, HALVES, {})
     kept = Assignments().extended(sided.assignments)
     folded = assign(samples, {"test": 0.15}, kept.known(4), folds=Folds(4, 1))
-    for before, now in zip(sided.sides, folded.sides, strict=True):
+    for before, now in zip(sided.splits, folded.splits, strict=True):
         assert (before == "test") == (now == "test")  # neither leaves the test images nor joins them
     after = kept.extended(folded.assignments)
-    assert after.sides == kept.sides
-    assert assign(samples, HALVES, after.known()).sides == sided.sides
+    assert after.splits == kept.splits
+    assert assign(samples, HALVES, after.known()).splits == sided.splits
 
 
 def test_a_class_with_fewer_images_than_folds_is_named() -> None:
@@ -182,8 +182,8 @@ def test_sides_and_folds_of_every_count_stay_whatever_is_asked_in_between(
         samples = samples + of_classes([data.draw(st.integers(0, 5)) for _ in sizes], first=1000 * (step + 1))
         carved = {"test": data.draw(st.sampled_from([0.1, 0.3])), **({} if count else {"validation": 0.2})}
         folds = Folds(count, 1) if count else None
-        trained = kept.sides.keys() | {pixels for places in kept.folds.values() for pixels in places}
-        tested = {pixels for pixels, side in kept.sides.items() if side == "test"}
+        trained = kept.splits.keys() | {pixels for places in kept.folds.values() for pixels in places}
+        tested = {pixels for pixels, side in kept.splits.items() if side == "test"}
         try:
             found = assign(samples, carved, kept.known(count), folds=folds, seed=seed)
         except DataError:
@@ -192,5 +192,5 @@ def test_sides_and_folds_of_every_count_stay_whatever_is_asked_in_between(
         assert set(kept.rows()) <= set(after.rows())
         assert {pixels for pixels, sides in held_by(samples, found).items() if "test" in sides} & trained == tested
         assert Assignments.of(after.rows()) == after
-        assert assign(samples, carved, after.known(count), folds=folds, seed=seed).sides == found.sides
+        assert assign(samples, carved, after.known(count), folds=folds, seed=seed).splits == found.splits
         kept = after

@@ -33,7 +33,7 @@ def test_stratified_sides_have_the_exact_shares_of_every_class(
     samples = of_classes(sizes)
     found = assign(samples, {"validation": validation, "test": test}, {}, seed=seed)
     for number, size in enumerate(sizes):
-        counts = Counter(s for one, s in zip(samples, found.sides, strict=True) if one.label == f"class{number}")
+        counts = Counter(s for one, s in zip(samples, found.splits, strict=True) if one.label == f"class{number}")
         for side, share in (("validation", validation), ("test", test)):
             assert counts[side] == 1 or abs(counts[side] - size * share) < 1
         assert counts["train"] >= 1
@@ -50,12 +50,12 @@ def test_stratified_sides_count_what_earlier_runs_assigned() -> None:
     samples = of_classes([20, 20])
     earlier = {s.pixels: "test" for s in samples[:3]}
     found = assign(samples, HALVES, earlier, seed=0)
-    assert [n for n, side in enumerate(found.sides[:20]) if side == "test"] == [0, 1, 2]
+    assert [n for n, side in enumerate(found.splits[:20]) if side == "test"] == [0, 1, 2]
 
 
 def test_small_classes_do_not_all_round_to_the_same_side() -> None:
     samples = of_classes([10] * 40)
-    sides = Counter(assign(samples, HALVES, {}, seed=0).sides)
+    sides = Counter(assign(samples, HALVES, {}, seed=0).splits)
     assert sides["validation"] + sides["test"] == 120  # 15 % of 10 is 1.5: one class gives 2, another 1
     assert 50 <= sides["test"] <= 70
 

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss as sk_log_loss
 
 from transfercli.config.schema import AbstainConfig
 from transfercli.evaluation.confidence.temperature import SPREAD, calibrated, fit_temperature, log_loss
-from transfercli.evaluation.confidence.trust import judged, learn_trust
+from transfercli.evaluation.confidence.trust import confidence_metrics, fit_trust
 
 ACCURATE = AbstainConfig(accuracy=0.99)
 
@@ -20,13 +20,13 @@ def test_temperature_lowers_the_error_of_calibration_of_an_overconfident_model_a
 ) -> None:
     logits, targets = overconfident
     fitted, held_out = slice(0, 300), slice(300, 600)
-    trust = learn_trust(logits[fitted], targets[fitted], ACCURATE)
+    trust = fit_trust(logits[fitted], targets[fitted], ACCURATE)
     assert trust.temperature == pytest.approx(3, rel=0.15)
-    judgement = trust.judge(logits[held_out])
-    found = judged(judgement, logits[held_out], targets[held_out], trust)["calibration"]
+    assessment = trust.assess(logits[held_out])
+    found = confidence_metrics(assessment, logits[held_out], targets[held_out], trust)["calibration"]
     assert found["ece_after"] < 0.6 * found["ece_before"]
     assert found["log_loss_after"] < found["log_loss_before"]
-    np.testing.assert_array_equal(judgement.probabilities.argmax(axis=1), logits[held_out].argmax(axis=1))
+    np.testing.assert_array_equal(assessment.probabilities.argmax(axis=1), logits[held_out].argmax(axis=1))
 
 
 def test_the_fitted_temperature_is_the_best_of_a_fine_grid(overconfident: tuple[np.ndarray, np.ndarray]) -> None:

@@ -12,7 +12,14 @@ from scipy.special import logsumexp
 from transfercli.config.schema import AbstainConfig
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.confidence.temperature import calibrated, class_logits
-from transfercli.evaluation.confidence.trust import Trust, energies, judged, learn_trust, read_trust, write_trust
+from transfercli.evaluation.confidence.trust import (
+    Trust,
+    confidence_metrics,
+    energies,
+    fit_trust,
+    read_trust,
+    write_trust,
+)
 
 ACCURATE = AbstainConfig(accuracy=0.99)
 
@@ -32,20 +39,20 @@ def test_energy_is_minus_the_log_sum_of_exponentials() -> None:
 
 def test_one_in_twenty_validation_images_is_strange(overconfident: tuple[np.ndarray, np.ndarray]) -> None:
     logits, targets = overconfident
-    trust = learn_trust(logits, targets, None)
-    assert trust.judge(logits).strange.mean() == pytest.approx(0.05, abs=0.005)
-    assert not trust.judge(logits).unsure.any()
+    trust = fit_trust(logits, targets, None)
+    assert trust.assess(logits).strange.mean() == pytest.approx(0.05, abs=0.005)
+    assert not trust.assess(logits).unsure.any()
 
 
 def test_where_no_confidence_is_accurate_enough_nothing_is_believed() -> None:
     logits = np.array([[2.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    trust = learn_trust(logits, np.array([1, 0, 1]), ACCURATE)
+    trust = fit_trust(logits, np.array([1, 0, 1]), ACCURATE)
     assert trust.confidence is None
-    judgement = trust.judge(logits)
-    assert judgement.abstained.all()
+    assessment = trust.assess(logits)
+    assert assessment.abstained.all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = judged(judgement, logits, np.array([1, 0, 1]), trust)
+        found = confidence_metrics(assessment, logits, np.array([1, 0, 1]), trust)
     assert found["abstention"]["coverage"] == 0
     assert found["abstention"]["accuracy"] is None
     json.dumps(found, allow_nan=False)
@@ -53,18 +60,18 @@ def test_where_no_confidence_is_accurate_enough_nothing_is_believed() -> None:
 
 @pytest.mark.parametrize("images", [1, 2])
 def test_one_image_and_one_class_are_enough(images: int) -> None:
-    trust = learn_trust(np.full((images, 3), [3.0, 0, 0]), np.zeros(images, int), ACCURATE)
-    found = judged(trust.judge(np.ones((1, 3))), np.ones((1, 3)), np.zeros(1, int), trust)
+    trust = fit_trust(np.full((images, 3), [3.0, 0, 0]), np.zeros(images, int), ACCURATE)
+    found = confidence_metrics(trust.assess(np.ones((1, 3))), np.ones((1, 3)), np.zeros(1, int), trust)
     json.dumps(found, allow_nan=False)
 
 
 def test_a_run_without_one_is_neither_calibrated_nor_doubted(tmp_path: Path) -> None:
     assert read_trust(tmp_path / "calibration.json") is None
     logits = np.random.default_rng(0).normal(size=(5, 3))
-    judgement = Trust().judge(logits)
-    np.testing.assert_allclose(judgement.probabilities, calibrated(logits, 1.0))
-    assert not judgement.abstained.any()
-    found = judged(judgement, logits, np.zeros(5, int), None)
+    assessment = Trust().assess(logits)
+    np.testing.assert_allclose(assessment.probabilities, calibrated(logits, 1.0))
+    assert not assessment.abstained.any()
+    found = confidence_metrics(assessment, logits, np.zeros(5, int), None)
     assert [found[key] for key in ("calibration", "abstention", "out_of_distribution")] == [None] * 3
 
 

@@ -9,7 +9,7 @@ from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.report import ReportContext, render_report
 from transfercli.evaluation.result import evaluate
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
-from transfercli.evaluation.robustness.score import measured, robustness
+from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
 
 CONTEXT = ReportContext(
     experiment="digits",
@@ -33,8 +33,8 @@ def corrupted(predictions: Predictions) -> dict[str, Any]:
         for severity in SEVERITIES:
             said = predictions.predicted.copy()
             said[: 12 * severity * (1 + (row.name == "jpeg"))] = 0
-            rows.append(measured(predictions, said, row, severity, (8, 8)))
-    return robustness(predictions, rows, 0)
+            rows.append(score_corruption(predictions, said, row, severity, (8, 8)))
+    return corruption_summary(predictions, rows, 0)
 
 
 def page_of(predictions: Predictions, context: ReportContext = CONTEXT, **options: Any) -> Page:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tests.evaluation.report.rows import Rows
-from transfercli.evaluation.report.contact_sheets import GAP, TILE, chosen, contact_sheet
+from transfercli.evaluation.report.contact_sheets import GAP, TILE, contact_sheet, evenly_spaced
 
 
 def test_a_contact_sheet_shows_the_pixels_in_order(tmp_path: Path) -> None:
@@ -24,6 +24,6 @@ def test_a_contact_sheet_shows_the_pixels_in_order(tmp_path: Path) -> None:
 
 def test_images_of_a_large_class_are_chosen_evenly() -> None:
     rows = np.arange(100, 1100)
-    picked = chosen(rows, 10)
+    picked = evenly_spaced(rows, 10)
     assert picked.tolist() == [100, 211, 322, 433, 544, 655, 766, 877, 988, 1099]
-    assert np.array_equal(chosen(rows[:5], 10), rows[:5])
+    assert np.array_equal(evenly_spaced(rows[:5], 10), rows[:5])

@@ -7,11 +7,11 @@ import hashlib
 
 import pytest
 
-from transfercli.evaluation.report.html import TEMPLATES, environment, script
+from transfercli.evaluation.report.html import TEMPLATES, jinja_environment, load_script
 
 
 def rendered(text: str, **values: object) -> str:
-    return str(environment().from_string(text).render(**values))
+    return str(jinja_environment().from_string(text).render(**values))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_missing_value_is_an_error_and_not_an_empty_text() -> None:
 
 def test_a_script_comes_with_the_hash_that_the_policy_of_a_page_lets_run() -> None:
     name = next(path.name for path in sorted(TEMPLATES.iterdir()) if path.suffix == ".js")
-    text, source = script(name)
+    text, source = load_script(name)
     digest = hashlib.sha256((TEMPLATES / name).read_bytes()).digest()
     assert source == "sha256-" + base64.b64encode(digest).decode()
     assert text == (TEMPLATES / name).read_text("utf-8")

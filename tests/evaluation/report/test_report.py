@@ -14,7 +14,7 @@ from transfercli.evaluation.explain.heatmaps import Explanation
 from transfercli.evaluation.gates import resolve
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.report.matrix import BEHIND_ALL
+from transfercli.evaluation.report.matrix import ALL_CELLS
 from transfercli.evaluation.report.report import ReportContext, render_report
 from transfercli.evaluation.result import evaluate
 from transfercli.evaluation.slices import Slice
@@ -139,7 +139,7 @@ def test_thumbnails_are_those_of_the_cases_shown(predictions: Predictions, digit
 
     page = page_of(predictions, replace(CONTEXT, thumbnails=read))
     shown = len(page.all("img"))
-    assert 24 * 3 < shown <= 24 * 4 + BEHIND_ALL
+    assert 24 * 3 < shown <= 24 * 4 + ALL_CELLS
     assert len(asked) <= shown
     assert all(image["alt"] for image in page.all("img"))
     assert page_of(predictions).all("img") == []
@@ -154,8 +154,8 @@ def test_where_the_model_looked_stands_beside_the_image(predictions: Predictions
     before, after = page_of(predictions, plain), page_of(predictions, replace(plain, explained=why))
     assert len(after.all("img")) == len(before.all("img")) + 2
     predicted = predictions.labels[predictions.predicted[first]]
-    assert any(image["alt"] == f"where Grad-CAM says the model looked for {predicted}" for image in after.all("img"))
-    assert "Grad-CAM and occlusion agree: +0.50" in after.words
+    assert any(image["alt"] == f"Grad-CAM heat map for {predicted}" for image in after.all("img"))
+    assert "Rank correlation of Grad-CAM and occlusion: +0.50" in after.words
 
 
 def test_each_mistake_in_the_matrix_leads_to_its_images(predictions: Predictions) -> None:
@@ -171,7 +171,7 @@ def test_what_is_known_of_trust_and_slices_is_told(predictions: Predictions) -> 
     words = Page(render_report(evaluation, predictions, CONTEXT, b"png")).words
     for told in ("A temperature of 1.250", "0.0812", "accuracy 0.99", "75.0%", "97.0%", "energy above -3.500"):
         assert told in words
-    assert "The area under it is 0.0321" in words
+    assert "The area under the curve is 0.0321" in words
     assert "side left 300" in words
 
 
@@ -207,8 +207,8 @@ def test_many_classes_show_the_picture_instead_of_a_table(predictions: Predictio
 
 def test_a_perfect_model_has_no_mistakes_to_show(make: Callable[..., Predictions]) -> None:
     words = page_of(make([0, 1, 2] * 5, [0, 1, 2] * 5)).words
-    assert "every image of this split was recognised" in words
-    assert "No image of this split was taken for another class" in words
+    assert "every prediction on this split is right" in words
+    assert "No image of this split is predicted as another class" in words
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,15 @@ from tests.evaluation.report.pages import CONTEXT, corrupted
 from transfercli.evaluation.examples import typically_right
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.report import render_report
-from transfercli.evaluation.report.thumbnails import data_address
+from transfercli.evaluation.report.thumbnails import image_data_url
 from transfercli.evaluation.result import evaluate
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS
-from transfercli.evaluation.robustness.tta import averaged, gained, views
+from transfercli.evaluation.robustness.tta import average_views, tta_gain, views
 
 
 def averaged_over_views(predictions: Predictions) -> dict[str, Any]:
-    mean = averaged(predictions, [np.eye(10)[predictions.targets]])
-    return gained(predictions, mean, views(True), 0)
+    mean = average_views(predictions, [np.eye(10)[predictions.targets]])
+    return tta_gain(predictions, mean, views(True), 0)
 
 
 def test_robustness_is_told_with_a_chart_and_a_picture_of_each_corruption(
@@ -30,7 +30,7 @@ def test_robustness_is_told_with_a_chart_and_a_picture_of_each_corruption(
     found = corrupted(predictions)
     page = Page(render_report(replace(evaluate(predictions), robustness=found), predictions, context, b"png"))
     assert f"wrong on {100 * found['mean_corruption_error']:.1f}% of the images on average" in page.words
-    assert f"suffers most from jpeg : {100 * found['errors']['jpeg']:.1f}%" in page.words
+    assert f"The largest error is under jpeg : {100 * found['errors']['jpeg']:.1f}%" in page.words
     assert "Averaged over views" not in page.words
     charts = [one["aria-label"] or "" for one in page.all("svg") if "severity" in (one["aria-label"] or "")]
     assert len(charts) == len(CORRUPTIONS)
@@ -38,9 +38,9 @@ def test_robustness_is_told_with_a_chart_and_a_picture_of_each_corruption(
         assert any(f"{row['accuracy']:.3f}" in label for label in charts)
     pictures = {image["alt"]: image["src"] for image in page.all("img")}
     sample = typically_right(predictions)[0].index
-    assert pictures["the image as it is"] == data_address(digit_images[sample])
+    assert pictures["the unchanged image"] == image_data_url(digit_images[sample])
     for name, row in CORRUPTIONS.items():
-        assert pictures[f"the same image: {name}"] == data_address(row(digit_images[sample], 3, 0, sample))
+        assert pictures[f"the same image: {name}"] == image_data_url(row(digit_images[sample], 3, 0, sample))
 
 
 def test_robustness_without_images_to_show_has_no_pictures(predictions: Predictions) -> None:
@@ -61,4 +61,4 @@ def test_what_averaging_over_views_gains_is_told_beside_the_plain_metrics(predic
     assert told in page.words
     assert "12 views" in page.words
     assert "and the mirror images of all" in page.words
-    assert f"{found['mcnemar']['fixed']} images right only with it, 0 only without" in page.words
+    assert f"{found['mcnemar']['fixed']} images right only with averaging, 0 only without" in page.words

@@ -10,7 +10,7 @@ from transfercli.evaluation.metrics.confusion import PER_CLASS
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.bootstrap import drawn_weights
+from transfercli.evaluation.statistics.bootstrap import resample_weights
 from transfercli.evaluation.statistics.intervals import RANKED, SKEWED, intervals, percentiles, resampled, wilson
 
 
@@ -90,7 +90,7 @@ def test_ranking_metrics_of_many_classes_have_an_interval_only_where_it_is_asked
 def test_the_interval_of_macro_f1_agrees_with_scikit_learn_on_drawn_images(predictions: Predictions) -> None:
     values = [
         f1_score(predictions.targets, predictions.predicted, sample_weight=column, average="macro")
-        for weights in drawn_weights(predictions.targets, 300, np.random.default_rng(5))
+        for weights in resample_weights(predictions.targets, 300, np.random.default_rng(5))
         for column in weights.T
     ]
     assert _intervals(predictions)["macro_f1"] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=6e-3)
@@ -159,7 +159,7 @@ def _from_a_true_model(rng: np.random.Generator, images: int, power: float) -> t
 
 
 def _values(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    sample = Sample.whole(targets, probabilities)
+    sample = Sample.unweighted(targets, probabilities)
     values = {name: float(METRICS[name].rule(sample)[0]) for name in COVERED}
     for name in COVERED_OF_ONE_CLASS:
         metric, label = name.rstrip("]").split("[")

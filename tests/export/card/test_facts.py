@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from transfercli.errors import ArtefactError
-from transfercli.export.card.facts import Evaluated, Exported, Recorded, parsed
+from transfercli.export.card.facts import ArtefactFacts, EvaluationFacts, RunFacts, validated
 
 RECORD: dict[str, Any] = {
     "created": "2026-01-02T03:04:05Z",
@@ -27,13 +27,13 @@ ARTEFACT: dict[str, Any] = {
 @pytest.mark.parametrize(
     "kind, value, place",
     [
-        (Evaluated, {"examples": "many"}, "examples"),
-        (Evaluated, {"examples": 1, "metrics": {"accuracy": "good"}}, "metrics.accuracy"),
-        (Exported, ARTEFACT | {"bytes": None}, "bytes"),
-        (Exported, [], "all of it"),
-        (Recorded, RECORD | {"seconds": {"train": {}}}, "seconds.train"),
+        (EvaluationFacts, {"examples": "many"}, "examples"),
+        (EvaluationFacts, {"examples": 1, "metrics": {"accuracy": "good"}}, "metrics.accuracy"),
+        (ArtefactFacts, ARTEFACT | {"bytes": None}, "bytes"),
+        (ArtefactFacts, [], "all of it"),
+        (RunFacts, RECORD | {"seconds": {"train": {}}}, "seconds.train"),
     ],
 )
 def test_a_damaged_file_is_named_with_the_place(kind: type, value: Any, place: str) -> None:
     with pytest.raises(ArtefactError, match=f"x.json is damaged: {place}: "):
-        parsed(kind, value, Path("x.json"))
+        validated(kind, value, Path("x.json"))

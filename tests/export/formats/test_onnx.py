@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from transfercli.export.formats.registry import FORMATS
-from transfercli.export.spec import Writing
+from transfercli.export.spec import WriteJob
 
 
 def test_onnx_runtime_takes_bytes_of_any_batch_and_names_its_tensors(exported, examples, reference):
@@ -28,6 +28,6 @@ def test_float16_weights_take_about_half_of_the_file(spec, tmp_path):
     wide = keras.Model(image, keras.layers.Softmax()(keras.layers.Dense(10)(x)), name="predictor")
     sizes = []
     for quantize in ("none", "float16"):
-        FORMATS["onnx"].write(Writing(wide, spec, tmp_path / quantize, quantize))
+        FORMATS["onnx"].write(WriteJob(wide, spec, tmp_path / quantize, quantize))
         sizes.append((tmp_path / quantize).stat().st_size)
     assert 0.45 * sizes[0] < sizes[1] < 0.6 * sizes[0]

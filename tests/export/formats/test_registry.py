@@ -9,13 +9,13 @@ import pytest
 
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.export.formats.registry import FORMATS, check_formats
-from transfercli.export.spec import Writing
+from transfercli.export.spec import WriteJob
 
 
 @pytest.mark.parametrize("name", ["onnx", "litert", "openvino"])
 def test_float16_gives_the_same_labels(predictor, spec, reference, name, tmp_path):
     path = tmp_path / FORMATS[name].entry
-    FORMATS[name].write(Writing(predictor, spec, path, "float16"))
+    FORMATS[name].write(WriteJob(predictor, spec, path, "float16"))
     found = FORMATS[name].read(path).from_tensors(reference.images)
     assert np.abs(found - reference.probabilities).max() < 0.05
     assert (found.argmax(1) == reference.probabilities.argmax(1)).mean() >= 0.975
@@ -24,11 +24,11 @@ def test_float16_gives_the_same_labels(predictor, spec, reference, name, tmp_pat
 @pytest.mark.parametrize("name", ["onnx", "litert"])
 def test_int8_keeps_what_the_network_says(predictor, spec, reference, name, tmp_path):
     path = tmp_path / FORMATS[name].entry
-    FORMATS[name].write(Writing(predictor, spec, path, "int8", reference.images))
+    FORMATS[name].write(WriteJob(predictor, spec, path, "int8", reference.images))
     found = FORMATS[name].read(path).from_tensors(reference.images)
     assert (found.argmax(1) == reference.probabilities.argmax(1)).mean() >= 0.9
     with pytest.raises(ArtefactError, match="int8 needs training images"):
-        FORMATS[name].write(Writing(predictor, spec, path, "int8"))
+        FORMATS[name].write(WriteJob(predictor, spec, path, "int8"))
 
 
 def test_labels_stand_in_onnx_and_openvino_where_their_tools_look(exported):
@@ -39,8 +39,8 @@ def test_labels_stand_in_onnx_and_openvino_where_their_tools_look(exported):
     assert props["labels"].splitlines()[:2] == ["digit 0", "digit 1"]
     model = openvino.Core().read_model(exported.out / "openvino" / "model.xml")
     assert model.get_rt_info(["model_info", "labels"]).astype(str).splitlines()[0] == "digit 0"
-    with zipfile.ZipFile(exported.out / "litert" / "model.tflite") as attached:
-        assert attached.read("labels.txt").decode().splitlines()[9] == "naïve\\nnine"
+    with zipfile.ZipFile(exported.out / "litert" / "model.tflite") as read_attached_spec:
+        assert read_attached_spec.read("labels.txt").decode().splitlines()[9] == "naïve\\nnine"
 
 
 def test_unknown_format_names_the_nearest():
@@ -51,7 +51,7 @@ def test_unknown_format_names_the_nearest():
 
 @pytest.mark.parametrize("name", ["saved_model", "keras", "safetensors"])
 def test_quantising_what_is_float32_only_names_the_formats_that_can(name):
-    with pytest.raises(UsageError, match=f"{name} is written as float32 only; formats that can: onnx, litert$"):
+    with pytest.raises(UsageError, match=f"{name} is written as float32 only; formats that support it: onnx, litert$"):
         check_formats((name,), "int8")
 
 

@@ -47,5 +47,5 @@ def test_a_saved_model_that_reads_files_is_not_loaded(tmp_path):
 
     module = Curious()
     tf.saved_model.save(module, str(tmp_path / "m"), signatures={"serve": module.serve})
-    with pytest.raises(ArtefactError, match="ReadFile, which reaches beyond the graph"):
+    with pytest.raises(ArtefactError, match="ReadFile, which has access outside the graph"):
         FORMATS["saved_model"].read(tmp_path / "m")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.listener import Listener
-from transfercli.errors import ArtefactError, RoomError
+from transfercli.errors import ArtefactError, OutOfSpaceError
 from transfercli.export.verify import parity
-from transfercli.export.verify.parity import Question, ask
+from transfercli.export.verify.parity import ParityInput, run_in_child
 from transfercli.io import subprocesses
 from transfercli.reporting import Reporter
 
@@ -16,17 +16,17 @@ def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, exa
     damaged = tmp_path / "model.keras"
     content = (exported.out / "keras" / "model.keras").read_bytes()
     damaged.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ArtefactError, match=r"could not be loaded and run again: .*zip"):
-        ask("keras", damaged, Question(examples.images, examples.files, spec), Reporter())
+    with pytest.raises(ArtefactError, match=r"could not be loaded and run: .*zip"):
+        run_in_child("keras", damaged, ParityInput(examples.images, examples.files, spec), Reporter())
 
 
 @pytest.mark.parametrize(
     "code, error",
     [
-        ("raise MemoryError", RoomError),
-        ("raise OSError(28, os.strerror(28))", RoomError),
-        ("sys.exit('terminate called after throwing an instance of std::bad_alloc')", RoomError),
-        ("os.kill(os.getpid(), 9)", RoomError),
+        ("raise MemoryError", OutOfSpaceError),
+        ("raise OSError(28, os.strerror(28))", OutOfSpaceError),
+        ("sys.exit('terminate called after throwing an instance of std::bad_alloc')", OutOfSpaceError),
+        ("os.kill(os.getpid(), 9)", OutOfSpaceError),
         ("sys.exit('no such operation')", ArtefactError),
     ],
 )
@@ -38,10 +38,10 @@ def test_child_without_room_is_told_from_a_damaged_artefact(tmp_path, code, erro
 
 def test_child_that_never_answers_is_ended(exported, examples, spec):
     with pytest.raises(ArtefactError, match="no answer within 0 seconds"):
-        ask(
+        run_in_child(
             "keras",
             exported.out / "keras" / "model.keras",
-            Question(examples.images, (), spec),
+            ParityInput(examples.images, (), spec),
             Reporter(),
             timeout=0.0,
         )
@@ -54,5 +54,5 @@ def test_wish_to_stop_ends_the_child(exported, examples, spec, monkeypatch):
         subprocesses.subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1]
     )
     with pytest.raises(KeyboardInterrupt):
-        ask("keras", exported.out / "keras" / "model.keras", Question(examples.images, (), spec), stopped)
+        run_in_child("keras", exported.out / "keras" / "model.keras", ParityInput(examples.images, (), spec), stopped)
     assert children[0].poll() is not None

@@ -56,7 +56,7 @@ def test_started_again_a_run_caches_as_before_though_its_features_fill_the_disk(
     monkeypatch.setattr(features.shutil, "disk_usage", disk_usage)
     for hits in (0, 120):  # of 256 bytes each
         stages = cached.stages(cached.classifier())
-        assert stages(Phase("none", 9, 1e-2)).behind == "pool"
+        assert stages(Phase("none", 9, 1e-2)).feature_layer == "pool"
         assert stages.cache.hits == hits
 
 
@@ -70,7 +70,7 @@ def test_a_broken_index_leaves_training_uncached_and_a_probe_in_memory(
 
     monkeypatch.setattr(features, "Index", broken)
     stages = cached.stages(cached.classifier())
-    assert stages(Phase("none", 9, 1e-2)).behind == ""
+    assert stages(Phase("none", 9, 1e-2)).feature_layer == ""
     assert len(stages(PROBE).batches.source) == 90
     required = cached.stages(cached.classifier(), required=True)
     for phase in (PROBE, Phase("none", 9, 1e-2)):
@@ -82,7 +82,7 @@ def test_a_cache_that_breaks_on_the_way_leaves_the_same_views_in_memory(cached: 
     augmentation = {"preset": "light", "views": 2}
     kept = cached.stages(cached.classifier(), augmentation=augmentation)(Phase("none", 9, 1e-2)).batches.source
     stages = cached.stages(cached.classifier(), augmentation=augmentation)
-    monkeypatch.setattr(stages.cache, "of", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("locked")))
+    monkeypatch.setattr(stages.cache, "features", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("locked")))
     held = stages(Phase("none", 9, 1e-2)).batches.source
     for epoch in (1, 2):
         kept.set_epoch(epoch)

@@ -32,11 +32,11 @@ def test_the_difference_of_bfloat16_is_measured_once_and_with_it_nothing_is_comp
 
     phase = Phase("none", 9, 1e-2)
     first = cached.stages(cached.classifier(), precision="bfloat16")
-    behind = first(phase).behind
+    feature_layer = first(phase).feature_layer
     (found,) = first._prefixes.values()
     monkeypatch.setattr(Prefix, "__call__", lambda *_: pytest.fail("a forward pass"))
     again = cached.stages(cached.classifier(), precision="bfloat16")
-    assert (again(phase).behind, again.cache.misses) == (behind, 0)
+    assert (again(phase).feature_layer, again.cache.misses) == (feature_layer, 0)
     assert [prefix.precision for prefix in again._prefixes.values()] == [found.precision]
 
 

@@ -26,11 +26,11 @@ def test_a_blend_moves_what_was_trained_and_nothing_that_was_frozen(cached: Any)
 
 
 def test_points_on_the_line_and_its_ends() -> None:
-    from transfercli.transfer.probe.blend import mixed
+    from transfercli.transfer.probe.blend import interpolated
 
     start, end = {"a": np.zeros(2, "float32")}, {"a": np.ones(2, "float32")}
-    assert mixed(start, end, 0.25)["a"].tolist() == [0.25, 0.25]
-    assert mixed(start, end, 0.25)["a"].dtype == np.float32
+    assert interpolated(start, end, 0.25)["a"].tolist() == [0.25, 0.25]
+    assert interpolated(start, end, 0.25)["a"].dtype == np.float32
 
 
 def test_of_all_points_the_one_of_least_loss_is_left_in_the_classifier(cached: Any) -> None:

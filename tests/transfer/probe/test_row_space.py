@@ -31,7 +31,7 @@ def test_the_way_back_to_raw_features_changes_no_logit(make) -> None:
     features, _ = make()
     found = coordinates(ArrayRows(features))
     theta = np.random.default_rng(0).normal(size=(5, found.rows.shape[1]))
-    kernel, bias = found.fold_back(theta)
+    kernel, bias = found.to_feature_space(theta)
     assert np.allclose(features.astype(np.float64) @ kernel + bias, found.rows @ theta.T, atol=2e-5)
 
 

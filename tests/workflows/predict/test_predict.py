@@ -138,7 +138,7 @@ def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_pow
 
     monkeypatch.setattr(workflow, "find_source", lambda *_: replace(source, load=load))
     monkeypatch.setattr(workflow, "BATCH", 8)
-    monkeypatch.setattr("transfercli.data.decoding.stream.PATIENCE", 30)
+    monkeypatch.setattr("transfercli.data.decoding.stream.POLL_SECONDS", 30)
     assert len(said(world, folder, files[:20])) == 20
     assert shapes == [(1, 32, 32, 3), (8, 32, 32, 3), (8, 32, 32, 3), (4, 32, 32, 3)]
 

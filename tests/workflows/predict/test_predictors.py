@@ -45,7 +45,7 @@ def test_a_damaged_weight_is_found_by_its_hash_before_anything_is_loaded(
     content = bytearray((moved / "model.onnx").read_bytes())
     content[len(content) // 2] ^= 0x40
     (moved / "model.onnx").write_bytes(content)
-    monkeypatch.setattr(predictors, "read_apart", None)
+    monkeypatch.setattr(predictors, "read_sandboxed", None)
     for name in (moved, moved / "model.onnx"):
         with pytest.raises(ArtefactError, match="not as it was exported"):
             said(world, name, files[:1])
@@ -70,9 +70,9 @@ def test_what_a_damaged_network_says_is_an_error(
     run: Any, exported: Any, monkeypatch: Any, answer: Any, message: str
 ) -> None:
     world, _, files = run
-    whole = predictors.read_apart("onnx", exported[0] / "onnx" / "model.onnx")
+    whole = predictors.read_sandboxed("onnx", exported[0] / "onnx" / "model.onnx")
     damaged = replace(whole, from_tensors=lambda images: np.array(answer * len(images)))
-    monkeypatch.setattr(predictors, "read_apart", lambda *_: damaged)
+    monkeypatch.setattr(predictors, "read_sandboxed", lambda *_: damaged)
     with pytest.raises(ArtefactError, match=message):
         said(world, exported[0] / "onnx", files[:1])
 

@@ -159,7 +159,7 @@ def test_a_dry_run_counts_the_features_that_are_still_to_be_computed(source) -> 
     config = world.config("d", "digits-target", model=model, **alone)
     listener = Listener()
     probe, tuned = world.train("finetune", config, listener, dry_run=True)["phases"]
-    assert any(text.startswith("features behind pool") for text in listener.infos)
+    assert any(text.startswith("features after pool") for text in listener.infos)
     assert not any("strength" in text for text in listener.infos)  # solved for on made-up features: nobody's business
     images = 719
     assert (probe["kind"], probe["cache_bytes"]) == ("probe", images * 64 * 4)

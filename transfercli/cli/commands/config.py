@@ -108,12 +108,12 @@ def show(
 
     def work(console: Any) -> dict[str, Any]:
         from transfercli.config.loader import dump, load, resolve
-        from transfercli.data.sources.listing import sides_inside
+        from transfercli.data.sources.listing import splits_inside
 
         loaded = load(config, overrides or ())
         resolved = resolve(loaded.config, command)
         with suppress(DataError, OSError):  # the data need not be here to show a config
-            for side in sides_inside(resolved.data):
+            for side in splits_inside(resolved.data):
                 console.info(f"data.{side}: the fraction is not used, {resolved.data.train} has {side} images itself")
         texts.append(dump(resolved))
         return resolved.model_dump(mode="json")
@@ -141,7 +141,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
     from transfercli.cli.commands.survey import survey
     from transfercli.config import registries
     from transfercli.config.starter import UNKNOWN, starter
-    from transfercli.data.sources.keras_datasets import is_keras, row_of
+    from transfercli.data.sources.keras_datasets import dataset_of, is_keras
 
     names = registries.names("base")
     if base is not None and base not in names:
@@ -149,7 +149,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> dict
         raise UsageError(f"--base {base!r} is not a known base", hint)
     _check_new(output)
     if data and is_keras(data):
-        row_of(data)
+        dataset_of(data)
     found = survey(data, output.parent if output else Path()) if data else UNKNOWN
     _check_enough(found)
     return _write_config(starter(found, base, str(output) if output else None), output)
@@ -208,16 +208,16 @@ def _write_config(text: str, output: Path | None) -> dict[str, Any]:
 
 
 def _write(output: Path, text: str) -> None:
-    from transfercli.io.atomic import room_errors, write_text
+    from transfercli.io.atomic import write_errors, write_text
 
-    with room_errors(output):
+    with write_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
 
 
 def _check_enough(found: Survey) -> None:
     """Training needs two images of a class, and one for each side that is still to be carved."""
-    least = max(2, 1 + len({"validation", "test"} - {*found.sides}))
+    least = max(2, 1 + len({"validation", "test"} - {*found.splits}))
     few = [f"{label!r} has {count}" for label, count in found.counts.items() if count < least]
     if few:
         raise DataError(
