@@ -51,7 +51,7 @@ SLEEPER = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep
 
 
 def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    with pytest.raises(TimeoutError, match="no end within 1 seconds"):
+    with pytest.raises(TimeoutError, match="not finished within 1 seconds"):
         run(SLEEPER, tmp_path, timeout=1.0)
     with pytest.raises(ProcessLookupError):
         os.kill(child_of(tmp_path), 0)

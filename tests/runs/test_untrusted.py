@@ -62,7 +62,7 @@ def test_a_pipe_is_refused_and_not_waited_for(run: Path) -> None:
     os.mkfifo(run / "config.yaml")
     with pytest.raises(ArtefactError, match="neither a file nor a folder"):
         find_run("flowers/r1", run.parents[1])
-    with pytest.raises(ArtefactError, match="no regular file"):
+    with pytest.raises(ArtefactError, match="not a regular file"):
         read_json(run / "config.yaml")
 
 
