@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.digits import Digits
 
 # Set before any test module imports Keras or TensorFlow, and inherited by every child process. Keras looks for data
 # sets and weights in KERAS_HOME: an empty folder, so that no test ever finds, or depends on, what a machine holds.
@@ -27,6 +32,14 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
+def digits() -> Digits:
+    """scikit-learn's 1,797 digits: features, images and labels, read-only."""
+    from tests.digits import all_digits
+
+    return all_digits()
+
+
+@pytest.fixture(scope="session")
 def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `transfercli sample` writes: digits, digits-source and digits-target, each with {train,test}/CLASS/*.png."""
     from transfercli.data.samples import write_sample
@@ -35,3 +48,16 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("digits", "digits-source", "digits-target"):
         write_sample(name, root / name)
     return root
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """`write(text, name="config.yaml")` -> its path; folders are made."""
+
+    def write_file(text: str | bytes, name: str = "config.yaml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write_file

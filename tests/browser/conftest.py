@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+
+from tests.digits import all_digits
 
 NAMES = tuple(f"digit {number}" for number in range(10))
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -89,16 +90,16 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transfercli.evaluation.robustness.tta import average_views, tta_gain, views
     from transfercli.evaluation.slices import slice_by_thirds
 
-    digits = load_digits()
-    order = np.random.default_rng(0).permutation(len(digits.target))
+    digits = all_digits()
+    order = np.random.default_rng(0).permutation(len(digits.labels))
     train, held, test = order[:300], order[300:700], order[700:1700]
-    model = LogisticRegression(C=1e-3, max_iter=1000).fit(digits.data[train], digits.target[train])
-    trust = fit_trust(model.decision_function(digits.data[held]), digits.target[held], None)
-    logits, targets = model.decision_function(digits.data[test]), digits.target[test]
+    model = LogisticRegression(C=1e-3, max_iter=1000).fit(digits.features[train], digits.labels[train])
+    trust = fit_trust(model.decision_function(digits.features[held]), digits.labels[held], None)
+    logits, targets = model.decision_function(digits.features[test]), digits.labels[test]
     assessment = trust.assess(logits)
-    paths = tuple(f"test/<b>{digits.target[i]}</b>/{i:04d}.png" for i in test)
+    paths = tuple(f"test/<b>{digits.labels[i]}</b>/{i:04d}.png" for i in test)
     predictions = Predictions(paths, NAMES, targets, assessment.probabilities.astype("float32"))
-    images = np.repeat((digits.images[test] * 15.9).astype(np.uint8)[..., None], 3, axis=-1)
+    images = digits.rgb(test)
     slices = {"brightness": slice_by_thirds(images.mean(axis=(1, 2, 3)), ("dark", "medium", "bright"), "of 255")}
     evaluation = evaluate(predictions, slices=slices, gates=resolve({}, ["accuracy=0.999", "ece<=0.5"]))
 

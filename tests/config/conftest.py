@@ -1,4 +1,4 @@
-"""A way to write config files and to read what is said about them."""
+"""Ways to load a config and to read the messages about it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,6 @@ from transfercli.config.loader import LoadedConfig, load
 from transfercli.errors import ConfigError
 
 MINIMAL = "name: flowers\ndata: {train: images}\nmodel: {base: small_cnn}\n"
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    """`write(text, name="config.yaml")` -> its path; folders are made."""
-
-    def write_file(text: str | bytes, name: str = "config.yaml") -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return path
-
-    return write_file
 
 
 @pytest.fixture

@@ -1,16 +1,15 @@
-"""Small real images (scikit-learn's digits), folders of them, and a listener that remembers."""
+"""Small real images (scikit-learn's digits) and folders of them."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
-from sklearn.datasets import load_digits
 
+from tests.digits import Digits, write_folders
+from tests.listener import Listener
 from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.dataset import Dataset
@@ -18,19 +17,6 @@ from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import DataRequest, load_dataset
 from transfercli.data.splitting.assignments import Assignments
-from transfercli.reporting import Reporter
-
-
-class Recorder(Reporter):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.steps: list[tuple[str, int, int, str]] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        self.steps.append((stage, done, total, unit))
 
 
 @pytest.fixture(autouse=True)
@@ -41,51 +27,36 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def reporter() -> Recorder:
-    return Recorder()
+def reporter() -> Listener:
+    return Listener()
 
 
 @pytest.fixture
-def reading(reporter: Recorder) -> Reading:
+def reading(reporter: Listener) -> Reading:
     """How `load` reads, too."""
     return Reading(Geometry(16, 16), 0.01, ComputeConfig(), reporter)
 
 
 @pytest.fixture(scope="session")
-def digit() -> Callable[[int], Image.Image]:
-    """The n-th handwritten digit as a grey 32x32 image; all are different."""
-    data = load_digits()
-    levels = np.rint(data.images * 255 / 16).astype(np.uint8)
-    return lambda n: Image.fromarray(levels[n]).resize((32, 32), Image.Resampling.BICUBIC)
+def digit(digits: Digits) -> Callable[[int], Image.Image]:
+    """`digit(n)`: the n-th handwritten digit as a grey 32x32 image; all are different."""
+    return digits.image
 
 
 @pytest.fixture(scope="session")
-def png(digit: Callable[[int], Image.Image]) -> Callable[[int], bytes]:
-    def encoded(n: int) -> bytes:
-        buffer = io.BytesIO()
-        digit(n).save(buffer, "PNG")
-        return buffer.getvalue()
-
-    return encoded
+def png(digits: Digits) -> Callable[[int], bytes]:
+    """`png(n)`: the same image as a PNG file."""
+    return digits.png
 
 
 @pytest.fixture(scope="session")
-def grow(png: Callable[[int], bytes]) -> Callable[..., Path]:
-    """Write `{class: count}` as a folder of PNGs; images start at `first` and never repeat within a call."""
-
-    def write(folder: Path, classes: dict[str, int], first: int = 0) -> Path:
-        for label, count in classes.items():
-            (folder / label).mkdir(parents=True, exist_ok=True)
-            for n in range(first, first + count):
-                (folder / label / f"{n:04d}.png").write_bytes(png(n))
-            first += count
-        return folder
-
-    return write
+def grow() -> Callable[..., Path]:
+    """`grow(folder, {class: count}, first=0)`: write a folder of PNGs."""
+    return write_folders
 
 
 @pytest.fixture
-def load(reporter: Recorder) -> Callable[..., Dataset]:
+def load(reporter: Listener) -> Callable[..., Dataset]:
     """Load `folder/NAME` as a config would, at 16x16."""
 
     def run(

@@ -9,18 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.data.pixels import everything
 from transfercli.config.paths import ConfigPath
-from transfercli.data.dataset import Dataset, Split
+from transfercli.data.dataset import Dataset
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.errors import DataError
 
 Load = Callable[..., Dataset]
 TWO = {"cat": 20, "dog": 20}
-
-
-def everything(split: Split) -> np.ndarray:
-    return split.images.read(np.arange(len(split)))
 
 
 def sides_of(dataset: Dataset) -> dict[str, str]:
@@ -76,21 +73,6 @@ def test_records_name_every_file_with_size_side_and_problem(
     assert reporter.steps[-1] == ("ingest", 42, 42, "files")
 
 
-def test_too_many_bad_files_are_an_error_that_lists_some_and_text_files_do_not_count(
-    tmp_path: Path, grow: Any, load: Load
-) -> None:
-    grow(tmp_path / "images", TWO)
-    for n in range(9):
-        (tmp_path / "images" / "cat" / f"notes{n}.txt").write_text("notes")
-    load(tmp_path, max_bad_fraction=0)
-    for n in range(7):
-        (tmp_path / "images" / "cat" / f"bad{n}.jpg").write_bytes(b"no image")
-    with pytest.raises(DataError) as caught:
-        load(tmp_path, max_bad_fraction=0.1)
-    assert "7 of 47 images cannot be used: 'cat/bad0.jpg' (not an image" in caught.value.message
-    assert "and 2 more" in caught.value.message
-
-
 def test_sides_stay_when_files_are_added(tmp_path: Path, grow: Any, load: Load) -> None:
     first = load(grow(tmp_path / "images", TWO).parent)
     grow(tmp_path / "images", {"cat": 60, "dog": 60}, first=300)
@@ -121,14 +103,6 @@ def test_a_copy_of_a_test_image_is_kept_out_of_training_with_a_warning(
 def test_a_class_with_one_image_is_named_with_its_count(tmp_path: Path, grow: Any, load: Load) -> None:
     with pytest.raises(DataError, match=r"'rare' has 1 different usable image"):
         load(grow(tmp_path / "images", {**TWO, "rare": 1}).parent)
-
-
-def test_a_class_whose_images_are_all_bad_is_named(tmp_path: Path, grow: Any, load: Load) -> None:
-    grow(tmp_path / "images", TWO)
-    (tmp_path / "images" / "gone").mkdir()
-    (tmp_path / "images" / "gone" / "1.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"class 'gone' has no usable image: 'gone/1.jpg' \(zero bytes\)"):
-        load(tmp_path, max_bad_fraction=1)
 
 
 def test_the_split_of_a_run_is_found_again_through_its_records(
@@ -182,17 +156,6 @@ def test_other_images_are_matched_to_the_classes_by_name(tmp_path: Path, grow: A
     assert "model.head.init: extend" in str(more.value.hint)
     with pytest.raises(DataError, match="does not exist"):
         load_folder_split(tmp_path / "nowhere", "test", labels, reading)
-
-
-def test_an_image_in_two_classes_is_told(tmp_path: Path, grow: Any, load: Load, reporter: Any) -> None:
-    images = grow(tmp_path / "images", TWO)
-    load(tmp_path)
-    assert reporter.warnings == []
-    first = sorted((images / "cat").iterdir())[0]
-    (images / "dog" / "same.png").write_bytes(first.read_bytes())
-    load(tmp_path)
-    said = f"2 images with the same pixels as an image of another class: 'cat/{first.name}', 'dog/same.png'"
-    assert [said in text for text in reporter.warnings] == [True]
 
 
 def test_a_table_loads_like_a_folder(tmp_path: Path, grow: Any, load: Load, reading: Reading) -> None:

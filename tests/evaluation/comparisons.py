@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
+from tests.digits import all_digits
 from transfercli.evaluation.examples import changes
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.compare_page import RunComparison
@@ -26,19 +26,18 @@ SECONDS = {"train": {"champion": 20.0, "challenger": 30.0}, "features": {"champi
 
 def digit_models(*strengths: float, names: Sequence[str] = NAMES) -> tuple[list[Predictions], np.ndarray]:
     """What logistic regressions, of these inverse regularisations, say of 1,000 digits, and uint8 [1000, 8, 8, 3]."""
-    digits = load_digits()
-    order = np.random.default_rng(0).permutation(len(digits.target))
+    digits = all_digits()
+    order = np.random.default_rng(0).permutation(len(digits.labels))
     train, test = order[:300], order[700:1700]
-    paths = tuple(f"test/{names[digits.target[i]]}/{i:04d}.png" for i in test)
+    paths = tuple(f"test/{names[digits.labels[i]]}/{i:04d}.png" for i in test)
     said = [
         LogisticRegression(C=strength, max_iter=1000)
-        .fit(digits.data[train], digits.target[train])
-        .predict_proba(digits.data[test])
+        .fit(digits.features[train], digits.labels[train])
+        .predict_proba(digits.features[test])
         .astype(np.float32)
         for strength in strengths
     ]
-    images = np.repeat((digits.images[test] * 15.9).astype(np.uint8)[..., None], 3, axis=-1)
-    return [Predictions(paths, tuple(names), digits.target[test], each) for each in said], images
+    return [Predictions(paths, tuple(names), digits.labels[test], each) for each in said], digits.rgb(test)
 
 
 def comparison(

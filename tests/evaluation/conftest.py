@@ -6,41 +6,40 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
+from tests.digits import all_digits
 from transfercli.evaluation.predictions import Predictions
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def _digits(classes: int) -> tuple[Predictions, np.ndarray]:
-    digits = load_digits(n_class=classes)
-    order = np.random.default_rng(0).permutation(len(digits.target))
+def _classified(classes: int) -> tuple[Predictions, np.ndarray]:
+    digits = all_digits()
+    order = np.random.default_rng(0).permutation(digits.rows_of(classes))
     train, test = order[: 30 * classes], order[30 * classes : 30 * classes + 600]
-    model = LogisticRegression(C=1e-3, max_iter=1000).fit(digits.data[train], digits.target[train])
-    probabilities = model.predict_proba(digits.data[test]).astype(np.float32)
-    images = np.repeat((digits.images[test] * 15.9).astype(np.uint8)[..., None], 3, axis=-1)
-    paths = tuple(f"test/{NAMES[digits.target[i]]}/{i:04d}.png" for i in test)
-    return Predictions(paths, NAMES[:classes], digits.target[test], probabilities), images
+    model = LogisticRegression(C=1e-3, max_iter=1000).fit(digits.features[train], digits.labels[train])
+    probabilities = model.predict_proba(digits.features[test]).astype(np.float32)
+    paths = tuple(f"test/{NAMES[digits.labels[i]]}/{i:04d}.png" for i in test)
+    return Predictions(paths, NAMES[:classes], digits.labels[test], probabilities), digits.rgb(test)
 
 
 @pytest.fixture(scope="session")
-def digits() -> Predictions:
+def predictions() -> Predictions:
     """600 images of ten classes."""
-    return _digits(10)[0]
+    return _classified(10)[0]
 
 
 @pytest.fixture(scope="session")
 def two_digits() -> Predictions:
     """Images of two classes."""
-    return _digits(2)[0]
+    return _classified(2)[0]
 
 
 @pytest.fixture(scope="session")
 def digit_images() -> np.ndarray:
-    """uint8 [600, 8, 8, 3], the images of `digits`."""
-    return _digits(10)[1]
+    """uint8 [600, 8, 8, 3], the images of `predictions`."""
+    return _classified(10)[1]
 
 
 @pytest.fixture(scope="session")

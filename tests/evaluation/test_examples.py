@@ -18,21 +18,21 @@ from transfercli.evaluation.metrics.confusion import confusion_matrix
 from transfercli.evaluation.predictions import Predictions
 
 
-def test_the_worst_mistakes_are_wrong_and_surest_first(digits: Predictions) -> None:
-    cases = worst_mistakes(digits)
-    wrong = digits.predicted != digits.targets
+def test_the_worst_mistakes_are_wrong_and_surest_first(predictions: Predictions) -> None:
+    cases = worst_mistakes(predictions)
+    wrong = predictions.predicted != predictions.targets
     assert len(cases) == min(SHOWN, wrong.sum())
     assert not any(case.right for case in cases)
-    assert [case.confidence for case in cases] == sorted(digits.confidence[wrong], reverse=True)[:SHOWN]
+    assert [case.confidence for case in cases] == sorted(predictions.confidence[wrong], reverse=True)[:SHOWN]
     first = cases[0]
-    assert first.path == digits.paths[first.index]
-    assert first.truth == digits.labels[digits.targets[first.index]]
-    assert first.truth_probability == digits.probabilities[first.index, digits.targets[first.index]]
+    assert first.path == predictions.paths[first.index]
+    assert first.truth == predictions.labels[predictions.targets[first.index]]
+    assert first.truth_probability == predictions.probabilities[first.index, predictions.targets[first.index]]
 
 
-def test_the_least_sure_may_be_right(digits: Predictions) -> None:
-    cases = least_sure(digits)
-    assert [case.confidence for case in cases] == sorted(digits.confidence)[:SHOWN]
+def test_the_least_sure_may_be_right(predictions: Predictions) -> None:
+    cases = least_sure(predictions)
+    assert [case.confidence for case in cases] == sorted(predictions.confidence)[:SHOWN]
     assert {case.right for case in cases} == {True, False}
 
 
@@ -53,22 +53,22 @@ def test_equals_keep_the_order_of_the_split() -> None:
     assert [case.path for case in worst_mistakes(tied)] == ["a", "b", "c"]
 
 
-def test_the_most_confused_pairs_leave_out_the_diagonal(digits: Predictions) -> None:
-    matrix = confusion_matrix(digits.targets, digits.predicted, 10)
-    pairs = most_confused(matrix, digits.labels)
+def test_the_most_confused_pairs_leave_out_the_diagonal(predictions: Predictions) -> None:
+    matrix = confusion_matrix(predictions.targets, predictions.predicted, 10)
+    pairs = most_confused(matrix, predictions.labels)
     assert pairs[0].images == (matrix - np.diag(np.diag(matrix))).max()
     assert all(pair.truth != pair.predicted for pair in pairs)
-    row = digits.labels.index(pairs[0].truth)
+    row = predictions.labels.index(pairs[0].truth)
     assert pairs[0].share == pairs[0].images / matrix[row].sum()
     assert most_confused(np.diag([3, 4]), ("x", "y")) == []
 
 
-def test_of_each_class_some_right_answers_of_middle_confidence_are_shown(digits: Predictions) -> None:
-    cases = typically_right(digits)
+def test_of_each_class_some_right_answers_of_middle_confidence_are_shown(predictions: Predictions) -> None:
+    cases = typically_right(predictions)
     assert all(case.right for case in cases)
-    assert Counter(case.truth for case in cases) == dict.fromkeys(digits.labels, 2)  # 24 places, ten classes
-    zero = np.sort(digits.confidence[(digits.targets == 0) & (digits.predicted == 0)])
-    shown = [case.confidence for case in cases if case.truth == digits.labels[0]]
+    assert Counter(case.truth for case in cases) == dict.fromkeys(predictions.labels, 2)  # 24 places, ten classes
+    zero = np.sort(predictions.confidence[(predictions.targets == 0) & (predictions.predicted == 0)])
+    shown = [case.confidence for case in cases if case.truth == predictions.labels[0]]
     assert zero[len(zero) // 3] <= min(shown)
     assert max(shown) <= zero[-len(zero) // 3]
 
@@ -78,19 +78,21 @@ def test_where_nothing_is_right_none_is_shown() -> None:
     assert typically_right(wrong) == []
 
 
-def test_each_part_of_what_to_look_at_has_some_of_each_kind(digits: Predictions) -> None:
-    indices = images_to_explain(digits)
+def test_each_part_of_what_to_look_at_has_some_of_each_kind(predictions: Predictions) -> None:
+    indices = images_to_explain(predictions)
     assert len(indices) == len(set(indices))
-    worst, unsure, right = (rule(digits) for rule in (worst_mistakes, least_sure, typically_right))
+    worst, unsure, right = (rule(predictions) for rule in (worst_mistakes, least_sure, typically_right))
     assert indices[:3] == [worst[0].index, unsure[0].index, right[0].index]
     assert set(indices) == {case.index for case in (*worst, *unsure, *right)}
 
 
-def test_a_label_that_the_model_contradicts_is_doubted(digits: Predictions) -> None:
-    sure = int(np.argmax(digits.confidence))
-    targets = digits.targets.copy()
+def test_a_label_that_the_model_contradicts_is_doubted(predictions: Predictions) -> None:
+    sure = int(np.argmax(predictions.confidence))
+    targets = predictions.targets.copy()
     targets[sure] = (targets[sure] + 1) % 10
-    doubts, count = likely_label_errors(Predictions(digits.paths, digits.labels, targets, digits.probabilities))
+    doubts, count = likely_label_errors(
+        Predictions(predictions.paths, predictions.labels, targets, predictions.probabilities)
+    )
     assert doubts[0].case.index == sure
-    assert doubts[0].likely == digits.labels[digits.predicted[sure]]
+    assert doubts[0].likely == predictions.labels[predictions.predicted[sure]]
     assert count >= len(doubts)

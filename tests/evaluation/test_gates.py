@@ -142,15 +142,15 @@ def test_a_metric_without_a_value_fails_its_gate(make: Callable[..., Predictions
     assert [(gate["value"], gate["passed"]) for gate in result.gates] == [(None, False)] * 3
 
 
-def test_on_lower_the_end_of_the_interval_that_is_nearer_to_failing_is_held(digits: Predictions) -> None:
+def test_on_lower_the_end_of_the_interval_that_is_nearer_to_failing_is_held(predictions: Predictions) -> None:
     gates = resolve({}, ["accuracy=0.5", "accuracy<=0.99", "ece<=0.99", "recall[zero]=0.1"])
-    result = evaluate(digits, gates=gates, gate_on="lower")
+    result = evaluate(predictions, gates=gates, gate_on="lower")
     ends = [result.intervals["accuracy"][0], result.intervals["accuracy"][1], result.intervals["ece"][1]]
     assert [gate["value"] for gate in result.gates] == [*ends, result.intervals["recall[zero]"][0]]
     accuracy = result.metrics["accuracy"]
     at = [parse(f"accuracy={accuracy}")]
-    assert evaluate(digits, gates=at).passed
-    assert not evaluate(digits, gates=at, gate_on="lower").passed
+    assert evaluate(predictions, gates=at).passed
+    assert not evaluate(predictions, gates=at, gate_on="lower").passed
 
 
 def test_a_perfect_split_passes_on_lower_as_far_as_its_images_show(make: Callable[..., Predictions]) -> None:

@@ -13,13 +13,13 @@ from transfercli.evaluation.predictions import Predictions
 HOSTILE = ('a,b"c', "=1+1", "line\nbreak", "", "p:x", "日本語")
 
 
-def test_a_written_file_gives_the_same_float32_numbers_again(digits: Predictions, tmp_path: Path) -> None:
-    digits.write_csv(tmp_path / "predictions.csv")
+def test_a_written_file_gives_the_same_float32_numbers_again(predictions: Predictions, tmp_path: Path) -> None:
+    predictions.write_csv(tmp_path / "predictions.csv")
     again = Predictions.read_csv(tmp_path / "predictions.csv")
-    assert again.paths == digits.paths
-    assert again.labels == digits.labels
-    np.testing.assert_array_equal(again.targets, digits.targets)
-    np.testing.assert_array_equal(again.probabilities, digits.probabilities)
+    assert again.paths == predictions.paths
+    assert again.labels == predictions.labels
+    np.testing.assert_array_equal(again.targets, predictions.targets)
+    np.testing.assert_array_equal(again.probabilities, predictions.probabilities)
 
 
 def test_tiny_and_whole_probabilities_survive(tmp_path: Path) -> None:
@@ -29,14 +29,14 @@ def test_tiny_and_whole_probabilities_survive(tmp_path: Path) -> None:
     np.testing.assert_array_equal(Predictions.read_csv(tmp_path / "p.csv").probabilities, values.astype(float))
 
 
-def test_the_columns_are_those_of_the_contract(digits: Predictions, tmp_path: Path) -> None:
-    digits.write_csv(tmp_path / "p.csv")
+def test_the_columns_are_those_of_the_contract(predictions: Predictions, tmp_path: Path) -> None:
+    predictions.write_csv(tmp_path / "p.csv")
     with (tmp_path / "p.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["path", "label", "predicted", "probability", *(f"p:{name}" for name in digits.labels)]
+    assert list(rows[0]) == ["path", "label", "predicted", "probability", *(f"p:{name}" for name in predictions.labels)]
     assert rows[5]["probability"] == rows[5][f"p:{rows[5]['predicted']}"]
-    assert float(rows[5]["probability"]) == pytest.approx(digits.confidence[5], rel=1e-7)
-    assert rows[5]["label"] == digits.labels[digits.targets[5]]
+    assert float(rows[5]["probability"]) == pytest.approx(predictions.confidence[5], rel=1e-7)
+    assert rows[5]["label"] == predictions.labels[predictions.targets[5]]
 
 
 def test_names_that_break_careless_csv_stay_exact(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.result import evaluate
 
 
-def test_the_result_has_the_keys_of_the_contract(digits: Predictions) -> None:
-    result = evaluate(digits, gates=[parse("accuracy=0.5")]).as_result()
+def test_the_result_has_the_keys_of_the_contract(predictions: Predictions) -> None:
+    result = evaluate(predictions, gates=[parse("accuracy=0.5")]).as_result()
     assert list(result)[:6] == ["examples", "metrics", "intervals", "per_class", "confusion_matrix", "gates"]
     assert result["examples"] == 600
     assert set(result["metrics"]) == set(METRICS)
@@ -25,13 +25,15 @@ def test_the_result_has_the_keys_of_the_contract(digits: Predictions) -> None:
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-def test_classes_and_confusions_agree_with_scikit_learn(digits: Predictions) -> None:
-    result = evaluate(digits).as_result()
-    expected = precision_recall_fscore_support(digits.targets, digits.predicted)
+def test_classes_and_confusions_agree_with_scikit_learn(predictions: Predictions) -> None:
+    result = evaluate(predictions).as_result()
+    expected = precision_recall_fscore_support(predictions.targets, predictions.predicted)
     for key, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
         np.testing.assert_allclose([row[key] for row in result["per_class"]], values, atol=1e-12)
-    assert [row["label"] for row in result["per_class"]] == list(digits.labels)
-    np.testing.assert_array_equal(result["confusion_matrix"], confusion_matrix(digits.targets, digits.predicted))
+    assert [row["label"] for row in result["per_class"]] == list(predictions.labels)
+    np.testing.assert_array_equal(
+        result["confusion_matrix"], confusion_matrix(predictions.targets, predictions.predicted)
+    )
 
 
 def test_classes_without_images_keep_their_row(make: Callable[..., Predictions]) -> None:
@@ -47,8 +49,8 @@ def test_a_class_never_predicted_has_precision_zero(make: Callable[..., Predicti
     assert evaluate(make([0, 1], [0, 0])).per_class[1]["precision"] == 0.0
 
 
-def test_the_same_predictions_give_the_same_result(digits: Predictions) -> None:
-    assert evaluate(digits).as_result() == evaluate(digits).as_result()
+def test_the_same_predictions_give_the_same_result(predictions: Predictions) -> None:
+    assert evaluate(predictions).as_result() == evaluate(predictions).as_result()
 
 
 def test_an_empty_split_is_a_data_error() -> None:

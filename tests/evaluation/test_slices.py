@@ -38,18 +38,18 @@ def test_brightness_is_the_mean_luma_and_a_side_that_of_a_square() -> None:
 
 
 def test_a_slice_has_the_metrics_and_intervals_of_its_images_alone(
-    digits: Predictions, digit_images: np.ndarray
+    predictions: Predictions, digit_images: np.ndarray
 ) -> None:
     names = ["camera", "brightness", "camera"]
     assert table_slices(names) == ["camera"]
     columns = {"camera": ["left" if index < 200 else "right" for index in range(600)]}
     slices = compute_slices(names, lambda at: digit_images[at], [(8, 8)] * 600, columns)
-    rows = evaluate(digits, slices=slices).as_result()["slices"]
+    rows = evaluate(predictions, slices=slices).as_result()["slices"]
     assert [(row["slice"], row["value"], row["examples"]) for row in rows[:2]] == [
         ("camera", "right", 400),
         ("camera", "left", 200),
     ]
     assert sum(row["examples"] for row in rows[2:]) == 600
-    alone = evaluate(digits.of(np.arange(200)))
+    alone = evaluate(predictions.of(np.arange(200)))
     assert rows[1]["metrics"] == alone.metrics
     assert rows[1]["intervals"]["accuracy"] == list(alone.intervals["accuracy"])

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
+from tests.digits import Digits
 from transfercli.export.exporter import ExportRequest, Reference, export_formats
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import ExportSpec
@@ -34,20 +34,13 @@ def predictor():
 
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory):
-    """Real digits at 32x32 as arrays, PNG files and targets."""
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
+def examples(digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """The first 40 digits at 32x32 as images (uint8 [40, 32, 32, 3]), PNG files and targets."""
     folder = tmp_path_factory.mktemp("digits")
-    images, files = [], []
-    for number in range(40):
-        grey = Image.fromarray((data.images[number] * 15.9).astype(np.uint8))
-        rgb = grey.resize((32, 32), Image.Resampling.BILINEAR).convert("RGB")
-        files.append(folder / f"{number:03}.png")
-        rgb.save(files[-1])
-        images.append(np.asarray(rgb))
-    return SimpleNamespace(images=np.stack(images), files=tuple(files), targets=data.target[:40])
+    files = tuple(folder / f"{row:03}.png" for row in range(40))
+    for row, file in enumerate(files):
+        file.write_bytes(digits.png(row, mode="RGB"))
+    return SimpleNamespace(images=digits.rgb(range(40), 32), files=files, targets=digits.labels[:40])
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +50,9 @@ def spec():
 
 
 @pytest.fixture(scope="session")
-def reference(predictor, digits):
-    probabilities = np.asarray(predictor(digits.images, training=False))
-    return Reference(digits.images, digits.files, probabilities, digits.targets)
+def reference(predictor, examples):
+    probabilities = np.asarray(predictor(examples.images, training=False))
+    return Reference(examples.images, examples.files, probabilities, examples.targets)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The record of what a run was computed with."""
+"""The environment of a run, and its differences from another."""
 
 from __future__ import annotations
 
@@ -7,6 +7,24 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 
 from transfercli.runs import environment
+from transfercli.runs.environment import differences, machine, processor_features
+
+
+def test_differences_are_told_in_words_and_what_was_not_recorded_is_not_compared() -> None:
+    then = machine(2, []) | {"features": ["avx2", "fma"], "settings": {"XLA_FLAGS": "a"}, "cores": 1, "system": "X"}
+    now = machine(2, ["H100"]) | {"features": ["avx2", "avx512f"], "settings": {}, "system": "X"}
+    assert differences(then, now) == [
+        "XLA_FLAGS None instead of a",
+        "devices with H100",
+        "features without fma with avx512f",
+    ]
+    assert differences({}, now) == []
+    assert differences(now, now) == []
+
+
+def test_the_processors_features_are_those_that_choose_kernels() -> None:
+    assert "fpu" not in processor_features()
+    assert processor_features() == sorted(set(processor_features()))
 
 
 def test_a_tensorflow_without_cuda_is_recorded_as_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:

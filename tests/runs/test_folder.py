@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from transfercli.data.manifest import read_assignments, read_manifest
 from transfercli.errors import ArtefactError, UsageError
-from transfercli.runs.folder import RUN_ID, check_run_id, new_run_id
+from transfercli.io import atomic
+from transfercli.io.bounded import read_json
+from transfercli.runs.folder import RUN_ID, RunFolder, check_run_id, new_run_id
 from transfercli.runs.lookup import find_run, find_run_to_resume
+from transfercli.runs.record import read_record
+from transfercli.training import history
 
 
 @pytest.fixture
@@ -56,8 +61,6 @@ def test_a_name_that_no_file_can_have_is_an_artefact_error(runs: Path) -> None:
 
 
 def test_a_damaged_record_is_an_artefact_error(runs: Path) -> None:
-    from transfercli.runs.record import read_record
-
     run = find_run("flowers/r1", runs)
     with pytest.raises(ArtefactError, match="is damaged"):
         read_record(run)
@@ -79,3 +82,37 @@ def test_new_ids_are_of_the_contract_s_form() -> None:
 def test_ids_that_cannot_name_a_folder_are_usage_errors(text: str) -> None:
     with pytest.raises(UsageError):
         check_run_id(text)
+
+
+def images(root: Path, **counts: int) -> Path:
+    from PIL import Image
+
+    for label, count in counts.items():
+        (root / label).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (40, 40), (number, 0, 0)).save(root / label / f"{number}.png")
+    return root
+
+
+@pytest.mark.parametrize("read", [read_manifest, read_assignments, read_json, history.read])
+def test_a_folder_in_the_place_of_a_run_s_file_is_a_damaged_run(tmp_path: Path, read) -> None:
+    place = tmp_path / "a-file"
+    place.mkdir()
+    with pytest.raises(ArtefactError, match="cannot be read"):
+        read(place)
+    with pytest.raises(ArtefactError, match="it is a folder"), atomic.write_errors(place):
+        place.open("a")
+
+
+@pytest.mark.parametrize("name, value", [("data", "images"), ("config_folder", 3), ("versions", None)])
+def test_a_record_of_another_kind_is_a_damaged_run(tmp_path: Path, name: str, value: object) -> None:
+    facts = {"status": "completed", "command": "x", "config_folder": ".", "data": {}, "versions": {}}
+    (tmp_path / "run.json").write_text(json.dumps(facts | {name: value}))
+    with pytest.raises(ArtefactError, match="is damaged"):
+        read_record(RunFolder(tmp_path))
+
+
+@pytest.mark.parametrize("run_id", ["latest", "champion", "splits.csv", ".lock", "..", ""])
+def test_an_id_that_stands_for_something_else_in_the_experiment_is_refused(run_id: str) -> None:
+    with pytest.raises(UsageError, match="--run-id"):
+        check_run_id(run_id)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.heard import Heard
-from transfercli.runs.lookup import find_run_and_warn
+from tests.listener import Listener
+from transfercli.runs.lookup import find_run, find_run_and_warn
 
 
 @pytest.fixture
@@ -21,26 +21,35 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_a_latest_run_that_is_not_the_champion_is_told(runs: Path) -> None:
-    heard = Heard()
-    assert find_run_and_warn("flowers", runs, heard).run_id.startswith("20260102")
-    assert heard.warnings == []  # there is no champion
+    listener = Listener()
+    assert find_run_and_warn("flowers", runs, listener).run_id.startswith("20260102")
+    assert listener.warnings == []  # there is no champion
     (runs / "flowers" / "champion").symlink_to("20260101-000000-aaaaaa")
-    assert find_run_and_warn("flowers", runs, heard).run_id.startswith("20260102")
-    (told,) = heard.warnings
+    assert find_run_and_warn("flowers", runs, listener).run_id.startswith("20260102")
+    (told,) = listener.warnings
     assert "flowers@champion" in told
     assert "20260101-000000-aaaaaa" in told
 
 
 def test_who_says_which_run_hears_nothing(runs: Path) -> None:
     (runs / "flowers" / "champion").symlink_to("20260101-000000-aaaaaa")
-    heard = Heard()
+    listener = Listener()
     for text in (
         "flowers@champion",
         "flowers/20260102-000000-aaaaaa",
         str(runs / "flowers" / "20260102-000000-aaaaaa"),
     ):
-        find_run_and_warn(text, runs, heard)
+        find_run_and_warn(text, runs, listener)
     (runs / "flowers" / "champion").unlink()
     (runs / "flowers" / "champion").symlink_to("20260102-000000-aaaaaa")
-    find_run_and_warn("flowers", runs, heard)
-    assert heard.warnings == []
+    find_run_and_warn("flowers", runs, listener)
+    assert listener.warnings == []
+
+
+@pytest.mark.parametrize("name", ["latest", "champion"])
+def test_an_experiment_may_be_called_like_a_link_for_links_lie_below_it(tmp_path: Path, name: str) -> None:
+    run = tmp_path / name / "r1"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"status": "completed"}')
+    (run.parent / "latest").symlink_to("r1")
+    assert {find_run(text, tmp_path).run_id for text in (name, f"{name}/r1", f"{name}@latest")} == {"r1"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import ArtefactError
-from transfercli.io.bounded import MAX_JSON, read_json
+from transfercli.io.bounded import read_json
 from transfercli.runs import untrusted
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lookup import find_run, find_run_to_resume, is_label
@@ -62,7 +62,7 @@ def test_a_pipe_is_refused_and_not_waited_for(run: Path) -> None:
     os.mkfifo(run / "config.yaml")
     with pytest.raises(ArtefactError, match="neither a file nor a folder"):
         find_run("flowers/r1", run.parents[1])
-    with pytest.raises(ArtefactError, match="no regular file"):
+    with pytest.raises(ArtefactError, match="not a regular file"):
         read_json(run / "config.yaml")
 
 
@@ -100,15 +100,6 @@ def test_a_name_does_not_leave_the_runs_folder(run: Path, monkeypatch: pytest.Mo
 )
 def test_labels_are_two_names(text: str, fits: bool) -> None:
     assert is_label(text) is fits
-
-
-@pytest.mark.parametrize(
-    "content", [b"{", b'{"a": NaN}', b"[" * 100_000, b"9" * 5000, b"\xff", b'"' + b"x" * MAX_JSON + b'"']
-)
-def test_json_that_is_damaged_or_without_bounds_is_refused(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_bytes(content)
-    with pytest.raises(ArtefactError, match="cannot be read"):
-        read_json(tmp_path / "run.json")
 
 
 @pytest.mark.parametrize("key", [("data", "fingerprint"), ("metrics", "val_loss"), ("status",), ("config_folder",)])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.heard import Heard
+from tests.listener import Listener
 from transfercli.errors import ArtefactError
 from transfercli.training.checkpoints import Checkpoint, Checkpoints
 
@@ -46,10 +46,10 @@ def test_frozen_tensors_stand_once_and_come_back(saved: Checkpoints) -> None:
 
 def test_a_damaged_last_gives_way_to_the_newest_whole_one_and_says_so(saved: Checkpoints) -> None:
     (saved.folder / "epoch-00004" / "model.safetensors").write_bytes(b"damaged")
-    heard = Heard()
-    last, best = saved.newest(heard)
+    listener = Listener()
+    last, best = saved.newest(listener)
     assert (last.progress["epoch"], best.progress["epoch"]) == (3, 2)
-    assert "continuing from epoch-00003" in heard.warnings[0]
+    assert "continuing from epoch-00003" in listener.warnings[0]
     assert (saved.folder / "last").readlink() == Path("epoch-00003")
 
 
@@ -59,7 +59,7 @@ def test_where_the_last_is_the_best_and_damaged_what_was_best_before_still_stand
         one = checkpoint(epoch)
         kept.save(epoch, Checkpoint(one.model, one.state, {"epoch": epoch, "best_epoch": best}), is_best=best == epoch)
     (tmp_path / "best" / "state.json").write_bytes(b"{}")
-    last, best = kept.newest(Heard())
+    last, best = kept.newest(Listener())
     assert (last.progress["epoch"], best.progress["epoch"]) == (3, 1)
     assert (tmp_path / "best").readlink() == Path("epoch-00001")
 
@@ -68,16 +68,16 @@ def test_a_whole_epoch_counts_though_a_kill_came_before_the_links_were_switched(
     for link, place in (("last", "epoch-00003"), ("best", "epoch-00003")):
         (saved.folder / link).unlink()
         (saved.folder / link).symlink_to(place)
-    heard = Heard()
-    last, best = saved.newest(heard)
-    assert (last.progress["epoch"], best.progress["epoch"], heard.warnings) == (4, 2, [])
+    listener = Listener()
+    last, best = saved.newest(listener)
+    assert (last.progress["epoch"], best.progress["epoch"], listener.warnings) == (4, 2, [])
     assert [(saved.folder / link).readlink().name for link in ("last", "best")] == ["epoch-00004", "epoch-00002"]
 
 
 def test_where_no_epoch_is_whole_the_newest_one_says_what_is_wrong(saved: Checkpoints) -> None:
     (saved.folder / "frozen.safetensors").write_bytes(b"damaged")
     with pytest.raises(ArtefactError, match=r"epoch-00004: frozen\.safetensors does not have the hash"):
-        saved.newest(Heard())
+        saved.newest(Listener())
 
 
 def test_no_manifest_vouches_for_frozen_tensors_that_a_disk_has_damaged(tmp_path: Path) -> None:

@@ -3,29 +3,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+
+from tests.digits import Digits
 
 LABELS = tuple("01234")
 
 
-@pytest.fixture(scope="session")
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    """120 real digits 0-4 as uint8 [120, 32, 32, 3] and targets."""
-    from PIL import Image
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    chosen = np.flatnonzero(data.target < 5)[:120]
-    pixels = [Image.fromarray((data.images[i] * 255 / 16).astype("uint8")).resize((32, 32)) for i in chosen]
-    return np.stack([np.asarray(image.convert("RGB")) for image in pixels]), data.target[chosen].astype("int32")
-
-
 class World:
-    """A classifier on digits, and what sets its phases up."""
+    """A classifier on 120 real digits 0-4, uint8 [120, 32, 32, 3], and what sets its phases up."""
 
-    def __init__(self, digits: tuple[np.ndarray, np.ndarray], root: Path | None) -> None:
-        self.images, self.targets = digits
+    def __init__(self, digits: Digits, root: Path | None) -> None:
+        rows = digits.rows_of(5, 120)
+        self.images, self.targets = digits.rgb(rows, 32), digits.labels[rows].astype("int32")
         self.root = root
 
     def classifier(self, base: str = "small_cnn", **head: Any) -> Any:
@@ -85,10 +75,10 @@ class World:
 
 
 @pytest.fixture
-def cached(digits: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> World:
+def cached(digits: Digits, tmp_path: Path) -> World:
     return World(digits, tmp_path / "cache")
 
 
 @pytest.fixture
-def uncached(digits: tuple[np.ndarray, np.ndarray]) -> World:
+def uncached(digits: Digits) -> World:
     return World(digits, None)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from transfercli.data.sources.table_columns import read_columns, write_columns
-from transfercli.errors import ArtefactError, DataError
+from tests.listener import Listener
+from transfercli.errors import DataError
 from transfercli.evaluation.predictions import Predictions
 from transfercli.reporting import Reporter
 from transfercli.runs import decisions
@@ -28,17 +28,6 @@ from transfercli.workflows.evaluate.provenance import recorded
 from transfercli.workflows.lineage import ancestors
 from transfercli.workflows.runs.runs import list_runs, show_run
 from transfercli.workflows.stored_run import StoredRun
-
-
-class Heard(Reporter):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def info(self, text: str) -> None:
-        self.said.append(text)
-
-    def warning(self, text: str) -> None:
-        self.said.append(text)
 
 
 def _camera(path: Path) -> str:
@@ -121,19 +110,6 @@ def test_another_table_brings_its_own_column_and_one_without_it_is_refused(table
         evaluate_run(EvaluateRequest("tabled", world.runs, data=images / "bare.csv"), Reporter())
 
 
-def test_columns_are_read_as_they_were_written_and_damage_is_told(tmp_path: Path) -> None:
-    columns = {'a,"b".png': {"camera": "line\nbreak", "site": ""}, "\udce9.png": {"camera": "é"}}
-    write_columns(tmp_path / "slices.csv", columns, ["camera", "site"])
-    assert read_columns(tmp_path / "slices.csv") == {
-        'a,"b".png': {"camera": "line\nbreak", "site": ""},
-        "\udce9.png": {"camera": "é", "site": ""},
-    }
-    assert read_columns(tmp_path / "none.csv") == {}
-    (tmp_path / "slices.csv").write_text('"image","camera"\n"a","b"\n')
-    with pytest.raises(ArtefactError, match=r"slices.csv in .* is damaged"):
-        read_columns(tmp_path / "slices.csv")
-
-
 def test_a_run_without_calibration_is_evaluated_as_before_there_was_one(tabled: Any) -> None:
     world, _ = tabled
     run = find_run("tabled", world.runs)
@@ -161,9 +137,9 @@ def test_a_parent_that_is_gone_ends_the_lineage(tabled: Any, tmp_path: Path) -> 
     shutil.copytree(run.path, tmp_path / "runs" / "tabled" / "lonely", symlinks=True)
     record = tmp_path / "runs" / "tabled" / "lonely" / "run.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"parent": "digits-source/deleted"}))
-    heard = Heard()
-    assert list(ancestors(StoredRun(find_run("tabled/lonely", tmp_path / "runs")), heard)) == []
-    assert "digits-source/deleted, which tabled/lonely was trained from, is gone" in heard.said[0]
+    listener = Listener()
+    assert list(ancestors(StoredRun(find_run("tabled/lonely", tmp_path / "runs")), listener)) == []
+    assert "digits-source/deleted, which tabled/lonely was trained from, is gone" in listener.messages[0]
     lineage = show_run("tabled/lonely", tmp_path / "runs", Reporter())["lineage"]
     assert [one["status"] for one in lineage] == ["completed", "gone"]
 
@@ -172,9 +148,9 @@ def test_compare_evaluates_anew_what_is_not_of_the_present_model_or_images(table
     world, _ = tabled
     request = CompareRequest(("digits-source", "tabled"), world.runs)
     compare_runs(request, Reporter())
-    run, heard = find_run("tabled", world.runs), Heard()
-    compare_runs(request, heard)
-    assert not [text for text in heard.said if "evaluating it" in text]
+    run, listener = find_run("tabled", world.runs), Listener()
+    compare_runs(request, listener)
+    assert not [text for text in listener.messages if "evaluating it" in text]
     calibration = run.calibration.read_text()
     metrics = run.evaluation("test") / "metrics.json"
     written = json.loads(metrics.read_text())
@@ -183,11 +159,11 @@ def test_compare_evaluates_anew_what_is_not_of_the_present_model_or_images(table
         lambda: metrics.write_text(json.dumps(written | {"made_from": written["made_from"] | {"images": "others"}})),
     ):
         break_it()
-        heard = Heard()
-        compare_runs(request, heard)
+        listener = Listener()
+        compare_runs(request, listener)
         run.calibration.write_text(calibration)
-        assert f"{run.label} was not evaluated on test as it is now: evaluating it" in heard.said
-        assert not [text for text in heard.said if text.startswith("digits-source")]
+        assert f"{run.label} was not evaluated on test as it is now: evaluating it" in listener.messages
+        assert not [text for text in listener.messages if text.startswith("digits-source")]
 
 
 def test_compare_leaves_out_an_image_that_was_another_file_for_the_other_run(tabled: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from transfercli.cli.ui.tables import print_table
-from transfercli.text import squeezed
 
 HEADER = ("run", "created", "val accuracy", "note")
 ROWS = [
@@ -56,12 +55,6 @@ def test_a_matrix_cuts_names_of_classes_above_numbers(capsys, monkeypatch) -> No
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 24
 
 
-@pytest.mark.parametrize("most", range(1, 8))
-def test_a_squeezed_text_keeps_both_ends(most: int) -> None:
-    short = squeezed("abcdefgh", most)
-    assert len(short) == most
-    head, tail = short.split("…")
-    assert "abcdefgh".startswith(head)
-    assert "abcdefgh".endswith(tail)
-    assert 0 <= len(head) - len(tail) <= 1
-    assert squeezed("abc", 3) == "abc"
+def test_a_class_name_with_a_newline_stays_in_its_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("", "a\nb"), [("a\nb", 3)])
+    assert len(capsys.readouterr().out.splitlines()) == 3

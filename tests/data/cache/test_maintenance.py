@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.data.pixels import segments
 from transfercli.data.cache.images import DiskCache
 from transfercli.data.cache.maintenance import ClearResult, Usage, clear, usage
 from transfercli.data.dataset import Dataset
@@ -19,10 +20,6 @@ from transfercli.errors import UsageError
 Load = Callable[..., Dataset]
 TWO = {"cat": 12, "dog": 12}
 PIXELS = 24 * 16 * 16 * 3
-
-
-def segments(folder: Path) -> list[Path]:
-    return sorted(folder.glob("images/*/*.rows"))
 
 
 def test_a_cache_that_is_not_there_holds_nothing_and_is_not_made(tmp_path: Path) -> None:

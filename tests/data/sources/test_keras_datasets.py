@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.digits import Digits
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.dataset import Dataset
 from transfercli.data.image import Geometry
@@ -20,14 +21,12 @@ Load = Callable[..., Dataset]
 
 
 @pytest.fixture
-def small_mnist(monkeypatch: pytest.MonkeyPatch) -> Any:
+def small_mnist(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Real digits at the place of MNIST."""
     import keras
-    from sklearn.datasets import load_digits
 
-    data = load_digits()
-    images = np.kron(np.rint(data.images * 255 / 16), np.ones((2, 2))).astype(np.uint8)
-    sides = (images[:300], data.target[:300]), (images[300:400], data.target[300:400])
+    images, labels = np.kron(digits.images, np.ones((2, 2), np.uint8)), digits.labels
+    sides = (images[:300], labels[:300]), (images[300:400], labels[300:400])
     monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: sides)
     return sides
 

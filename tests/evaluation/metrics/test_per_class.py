@@ -37,14 +37,14 @@ OF_PROBABILITIES: dict[str, Callable[..., float]] = {
 @pytest.mark.parametrize("name", ONE_VS_REST)
 @pytest.mark.parametrize("number", [0, 7])
 def test_a_row_agrees_with_scikit_learn_on_the_class_against_the_rest(
-    name: str, number: int, digits: Predictions
+    name: str, number: int, predictions: Predictions
 ) -> None:
-    probabilities = digits.probabilities / digits.probabilities.sum(axis=1, keepdims=True)
-    found = one_vs_rest(digits.targets, probabilities, number)[name]
+    probabilities = predictions.probabilities / predictions.probabilities.sum(axis=1, keepdims=True)
+    found = one_vs_rest(predictions.targets, probabilities, number)[name]
     if name in OF_DECISIONS:
-        expected = OF_DECISIONS[name](digits.targets == number, digits.predicted == number)
+        expected = OF_DECISIONS[name](predictions.targets == number, predictions.predicted == number)
     else:
-        expected = OF_PROBABILITIES[name](digits.targets == number, probabilities[:, number])
+        expected = OF_PROBABILITIES[name](predictions.targets == number, probabilities[:, number])
     assert found == pytest.approx(expected, abs=1e-9)
 
 

@@ -79,10 +79,10 @@ def test_every_row_has_a_reference_to_agree_with() -> None:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_row_agrees_with_scikit_learn_on_digits(name: str, digits: Predictions) -> None:
-    probabilities = _normalised(digits.probabilities)
-    ours = METRICS[name].function(digits.targets, probabilities)
-    assert ours == pytest.approx(REFERENCES[name](digits.targets, probabilities), abs=1e-9)
+def test_a_row_agrees_with_scikit_learn_on_digits(name: str, predictions: Predictions) -> None:
+    probabilities = _normalised(predictions.probabilities)
+    ours = METRICS[name].function(predictions.targets, probabilities)
+    assert ours == pytest.approx(REFERENCES[name](predictions.targets, probabilities), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -8,17 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.datasets import load_digits
 
+from tests.digits import Digits
 from transfercli.evaluation.report.batch_picture import batch_png, caption, render_batch
 
 HOSTILE = ("$\\frac{1}{0$", "</script>\n\x1b[31m", "\u202eabc" + "x" * 300, "猫 & _^{")
 
 
 @pytest.fixture(scope="module")
-def images() -> np.ndarray:
-    grey = np.rint(load_digits().images[:20] * 255 / 16).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=-1) * np.array([1, 0, 0], np.uint8)
+def images(digits: Digits) -> np.ndarray:
+    return digits.rgb(range(20)) * np.array([1, 0, 0], np.uint8)
 
 
 @pytest.mark.parametrize("count, rows", [(1, 1), (4, 1), (5, 2), (16, 4), (20, 4)])

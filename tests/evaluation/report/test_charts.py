@@ -4,18 +4,9 @@ import math
 import xml.etree.ElementTree as ET
 from typing import Any
 
-import numpy as np
 import pytest
 
-from transfercli.evaluation.metrics.calibration import reliability
-from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.report.charts import (
-    corruption_chart,
-    nice_ticks,
-    reliability_chart,
-    risk_chart,
-    training_curves,
-)
+from transfercli.evaluation.report.charts import corruption_chart, nice_ticks, risk_chart, training_curves
 
 LINES: list[dict[str, Any]] = [
     {"epoch": epoch, "loss": 1 / epoch, "val_loss": abs(epoch - 4) + 0.5, "accuracy": 0.5} for epoch in range(1, 7)
@@ -70,21 +61,6 @@ def test_a_series_that_is_missing_is_left_out_and_nothing_at_all_is_no_chart() -
 
 def test_a_single_epoch_is_drawn() -> None:
     ET.fromstring(str(training_curves(LINES[:1], "loss", None)))
-
-
-def test_reliability_bins_hold_all_images_in_equal_parts(digits: Predictions) -> None:
-    bins = reliability(digits.targets, digits.probabilities)
-    assert [one.images for one in bins] == [40] * 15
-    assert sum(one.images * one.accuracy for one in bins) == pytest.approx((digits.predicted == digits.targets).sum())
-    assert sum(one.images * one.confidence for one in bins) == pytest.approx(digits.confidence.sum())
-    assert [one.confidence for one in bins] == sorted(one.confidence for one in bins)
-    chart = ET.fromstring(str(reliability_chart(bins)))
-    assert sum(part.get("class") == "dot validation" for part in chart) == 15
-
-
-def test_fewer_images_than_bins_leave_no_empty_bin() -> None:
-    bins = reliability(np.array([0, 1]), np.array([[0.6, 0.4], [0.9, 0.1]]))
-    assert [(one.images, one.confidence, one.accuracy) for one in bins] == [(1, 0.6, 1.0), (1, 0.9, 0.0)]
 
 
 def test_the_risk_rises_with_coverage_and_the_threshold_is_marked() -> None:

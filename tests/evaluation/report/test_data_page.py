@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-from sklearn.datasets import load_digits
 
+from tests.evaluation.report.rows import Rows
 from transfercli.data.quality.check import CheckedImage, Mislabelled, Problem, Report, Suspect
 from transfercli.errors import UsageError
-from transfercli.evaluation.report.contact_sheets import GAP, TILE, contact_sheet, evenly_spaced
 from transfercli.evaluation.report.data_page import csv_cell, sheet_name, write_page
 from transfercli.reporting import Reporter
 
@@ -26,20 +23,6 @@ HOSTILE = (
     "a\nb,\"c'",
     "x" * 500,
 )
-
-
-class Digits:
-    """Rows of scikit-learn's digits, as ingest would hand them on."""
-
-    def __init__(self, count: int) -> None:
-        levels = np.rint(load_digits().images[:count] * 255 / 16).astype(np.uint8)
-        self.pixels = np.repeat(levels[..., None], 3, axis=3)
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return self.pixels[indices].copy()
 
 
 class Page(HTMLParser):
@@ -65,7 +48,7 @@ def report_of(labels: Sequence[str], **more: object) -> Report:
 
 
 def written(folder: Path, report: Report) -> tuple[Page, list[list[str]]]:
-    write_page(folder, report, Digits(len(report.images)), "digits", Reporter())
+    write_page(folder, report, Rows(len(report.images)), "digits", Reporter())
     with (folder / "problems.csv").open(encoding="utf-8", newline="") as file:
         return Page((folder / "index.html").read_text("utf-8")), list(csv.reader(file))
 
@@ -181,24 +164,6 @@ def test_a_report_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write"):
         written(tmp_path / "file" / "below", report_of(["cat"]))
-
-
-def test_a_contact_sheet_shows_the_pixels_in_order(tmp_path: Path) -> None:
-    images = Digits(13)
-    sheet = contact_sheet(images, np.arange(13))
-    assert sheet.shape == (2 * (TILE + GAP) + GAP, 10 * (TILE + GAP) + GAP, 3)
-    for row in (0, 12):
-        line, column = divmod(row, 10)
-        top, left = GAP + line * (TILE + GAP), GAP + column * (TILE + GAP)
-        tile = Image.fromarray(sheet[top : top + TILE, left : left + TILE]).resize((8, 8), Image.Resampling.NEAREST)
-        assert np.array_equal(np.asarray(tile), images.pixels[row])
-
-
-def test_images_of_a_large_class_are_chosen_evenly() -> None:
-    rows = np.arange(100, 1100)
-    picked = evenly_spaced(rows, 10)
-    assert picked.tolist() == [100, 211, 322, 433, 544, 655, 766, 877, 988, 1099]
-    assert np.array_equal(evenly_spaced(rows[:5], 10), rows[:5])
 
 
 def test_sheet_names_are_unique_and_harmless() -> None:

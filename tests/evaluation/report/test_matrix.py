@@ -14,8 +14,8 @@ def _matrix(predictions: Predictions):
     return counts, matrix_of(predictions, counts)
 
 
-def test_the_cells_are_the_counts_and_rows_say_what_they_are_sorted_by(digits: Predictions) -> None:
-    counts, matrix = _matrix(digits)
+def test_the_cells_are_the_counts_and_rows_say_what_they_are_sorted_by(predictions: Predictions) -> None:
+    counts, matrix = _matrix(predictions)
     assert [[cell.images for cell in row.cells] for row in matrix.rows] == counts.tolist()
     assert [row.images for row in matrix.rows] == counts.sum(axis=1).tolist()
     assert [row.mistakes for row in matrix.rows] == (counts.sum(axis=1) - np.diag(counts)).tolist()
@@ -24,18 +24,18 @@ def test_the_cells_are_the_counts_and_rows_say_what_they_are_sorted_by(digits: P
     assert all(0 <= cell.strength <= 1 for row in matrix.rows for cell in row.cells)
 
 
-def test_behind_a_cell_are_its_own_images_the_surest_first(digits: Predictions) -> None:
-    _, matrix = _matrix(digits)
+def test_behind_a_cell_are_its_own_images_the_surest_first(predictions: Predictions) -> None:
+    _, matrix = _matrix(predictions)
     for one in matrix.cell_images:
         assert {(case.truth, case.predicted) for case in one.cases} == {(one.truth, one.predicted)}
         sure = [case.confidence for case in one.cases]
         assert sure == sorted(sure, reverse=True)
-        inside = (digits.targets == digits.labels.index(one.truth)) & (
-            digits.predicted == digits.labels.index(one.predicted)
+        inside = (predictions.targets == predictions.labels.index(one.truth)) & (
+            predictions.predicted == predictions.labels.index(one.predicted)
         )
         assert one.images == inside.sum()
         assert len(one.cases) <= PER_CELL
-        assert one.cases[0].confidence == digits.confidence[inside].max()
+        assert one.cases[0].confidence == predictions.confidence[inside].max()
         assert matrix.anchor(one.truth, one.predicted) == one.anchor
     assert sum(len(one.cases) for one in matrix.cell_images) <= ALL_CELLS
     wrong = [one.truth != one.predicted for one in matrix.cell_images]

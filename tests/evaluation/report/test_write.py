@@ -15,10 +15,10 @@ CONTEXT = ReportContext(experiment="digits", run_id="one", split="test", made_fr
 FILES = ["confusion_matrix.png", "metrics.json", "predictions.csv", "report.html"]
 
 
-def test_the_four_files_are_written_and_nothing_else(digits: Predictions, tmp_path: Path) -> None:
+def test_the_four_files_are_written_and_nothing_else(predictions: Predictions, tmp_path: Path) -> None:
     folder = tmp_path / "evaluation" / "test"
-    evaluation = evaluate(digits)
-    write_evaluation(folder, evaluation, digits, CONTEXT)
+    evaluation = evaluate(predictions)
+    write_evaluation(folder, evaluation, predictions, CONTEXT)
     assert sorted(path.name for path in folder.iterdir()) == FILES
     written = json.loads((folder / "metrics.json").read_text())
     assert written == {"split": "test", **evaluation.as_result(), "made_from": {"model": "abc"}}
@@ -26,22 +26,26 @@ def test_the_four_files_are_written_and_nothing_else(digits: Predictions, tmp_pa
     assert evaluate(again).as_result() == evaluation.as_result()
 
 
-def test_names_that_are_not_utf8_reach_every_file(digits: Predictions, tmp_path: Path) -> None:
-    labels = ("\udce9", *digits.labels[1:])
-    predictions = Predictions(tuple(f"\udce9/{p}" for p in digits.paths), labels, digits.targets, digits.probabilities)
+def test_names_that_are_not_utf8_reach_every_file(predictions: Predictions, tmp_path: Path) -> None:
+    labels = ("\udce9", *predictions.labels[1:])
+    predictions = Predictions(
+        tuple(f"\udce9/{p}" for p in predictions.paths), labels, predictions.targets, predictions.probabilities
+    )
     write_evaluation(tmp_path, evaluate(predictions), predictions, CONTEXT)
     assert Predictions.read_csv(tmp_path / "predictions.csv").labels == labels
     (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_failure_leaves_the_earlier_files(digits: Predictions, tmp_path: Path) -> None:
-    write_evaluation(tmp_path, evaluate(digits), digits, CONTEXT)
+def test_a_failure_leaves_the_earlier_files(predictions: Predictions, tmp_path: Path) -> None:
+    write_evaluation(tmp_path, evaluate(predictions), predictions, CONTEXT)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def broken(indices: np.ndarray) -> np.ndarray:
         raise OSError("gone")
 
-    fewer = Predictions(digits.paths[:50], digits.labels, digits.targets[:50], digits.probabilities[:50])
+    fewer = Predictions(
+        predictions.paths[:50], predictions.labels, predictions.targets[:50], predictions.probabilities[:50]
+    )
     context = ReportContext(experiment="digits", run_id="two", split="test", thumbnails=broken)
     with pytest.raises(OSError, match="gone"):
         write_evaluation(tmp_path, evaluate(fewer), fewer, context)

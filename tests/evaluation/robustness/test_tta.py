@@ -59,13 +59,13 @@ def test_images_are_mirrored_only_where_the_training_mirrored_them(config: dict[
     assert trained_with_mirroring(AugmentationConfig(**config)) == mirrored
 
 
-def test_the_mean_of_the_image_alone_is_what_was_said_of_it(digits: Predictions) -> None:
-    for others in ([], [digits.probabilities]):
-        np.testing.assert_array_equal(average_views(digits, others).probabilities, digits.probabilities)
-    found = tta_gain(digits, average_views(digits, []), views(False)[:1], 0)
+def test_the_mean_of_the_image_alone_is_what_was_said_of_it(predictions: Predictions) -> None:
+    for others in ([], [predictions.probabilities]):
+        np.testing.assert_array_equal(average_views(predictions, others).probabilities, predictions.probabilities)
+    found = tta_gain(predictions, average_views(predictions, []), views(False)[:1], 0)
     assert found["views"] == 1
     assert {gain["value"] for gain in found["gain"].values()} == {0.0}
-    assert found["metrics"]["accuracy"] == (digits.predicted == digits.targets).mean()
+    assert found["metrics"]["accuracy"] == (predictions.predicted == predictions.targets).mean()
 
 
 def test_probabilities_are_averaged_not_votes() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy import stats
 from sklearn.metrics import f1_score
 
 from transfercli.evaluation.metrics.confusion import PER_CLASS
@@ -13,7 +12,6 @@ from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.bootstrap import resample_weights
 from transfercli.evaluation.statistics.intervals import RANKED, SKEWED, intervals, percentiles, resampled, wilson
-from transfercli.evaluation.statistics.skewed_intervals import gap_sum_interval, log_mean_interval, log_odds_interval
 
 
 def test_wilson_gives_published_values() -> None:
@@ -39,16 +37,16 @@ def _intervals(one: Predictions, asked: tuple[str, ...] = (), seed: int = 0) -> 
 
 
 def test_every_metric_and_class_has_an_interval_that_holds_its_value_and_repeats_with_its_seed(
-    digits: Predictions,
+    predictions: Predictions,
 ) -> None:
-    found = _intervals(digits)
-    assert set(found) == {*METRICS, *(f"{name}[{label}]" for name in PER_CLASS for label in digits.labels)}
+    found = _intervals(predictions)
+    assert set(found) == {*METRICS, *(f"{name}[{label}]" for name in PER_CLASS for label in predictions.labels)}
     for name, row in METRICS.items():
         low, high = found[name]
-        assert low <= row.function(digits.targets, digits.probabilities) <= high
+        assert low <= row.function(predictions.targets, predictions.probabilities) <= high
         assert high > low
-    assert _intervals(digits) == found
-    assert _intervals(digits, seed=1) != found
+    assert _intervals(predictions) == found
+    assert _intervals(predictions, seed=1) != found
 
 
 def test_where_no_image_is_mistaken_accuracys_interval_stands_in(make: Callable[..., Predictions]) -> None:
@@ -89,36 +87,13 @@ def test_ranking_metrics_of_many_classes_have_an_interval_only_where_it_is_asked
     assert "roc_auc" in _intervals(one, ("roc_auc",))
 
 
-def test_every_resample_keeps_the_number_of_images_of_each_class(digits: Predictions) -> None:
-    weights = np.concatenate(list(resample_weights(digits.targets, 20, np.random.default_rng(0))), axis=1)
-    assert weights.shape == (600, 20)
-    for number, support in enumerate(np.bincount(digits.targets)):
-        np.testing.assert_array_equal(weights[digits.targets == number].sum(axis=0), support)
-    counts = Sample(digits.targets, digits.probabilities, weights).counts
-    np.testing.assert_array_equal(counts.support, np.tile(np.bincount(digits.targets), (20, 1)))
-    np.testing.assert_array_equal(counts.predicted.sum(axis=1), len(digits))
-    assert (counts.right <= np.minimum(counts.predicted, counts.support)).all()
-
-
-def test_blocks_add_up_to_the_number_asked_for(digits: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transfercli.evaluation.statistics.bootstrap.BLOCK_NUMBERS", 7 * len(digits))
-    blocks = resample_weights(digits.targets, 20, np.random.default_rng(0))
-    assert [block.shape for block in blocks] == [(600, 7), (600, 7), (600, 6)]
-
-
-def test_an_image_of_a_class_is_drawn_as_often_as_any_other_of_it(digits: Predictions) -> None:
-    weights = np.concatenate(list(resample_weights(digits.targets, 2000, np.random.default_rng(0))), axis=1)
-    assert weights.mean(axis=1) == pytest.approx(np.ones(600), abs=0.12)
-    assert weights.var(axis=1).mean() == pytest.approx(1 - 10 / 600, abs=0.01)  # binomial: n draws of 1 in n
-
-
-def test_the_interval_of_macro_f1_agrees_with_scikit_learn_on_drawn_images(digits: Predictions) -> None:
+def test_the_interval_of_macro_f1_agrees_with_scikit_learn_on_drawn_images(predictions: Predictions) -> None:
     values = [
-        f1_score(digits.targets, digits.predicted, sample_weight=column, average="macro")
-        for weights in resample_weights(digits.targets, 300, np.random.default_rng(5))
+        f1_score(predictions.targets, predictions.predicted, sample_weight=column, average="macro")
+        for weights in resample_weights(predictions.targets, 300, np.random.default_rng(5))
         for column in weights.T
     ]
-    assert _intervals(digits)["macro_f1"] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=6e-3)
+    assert _intervals(predictions)["macro_f1"] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=6e-3)
 
 
 CONFUSION = np.array([[0.85, 0.10, 0.05], [0.15, 0.75, 0.10], [0.05, 0.15, 0.80]])
@@ -156,33 +131,6 @@ def test_of_a_calibrated_and_of_a_sharpened_model_the_error_of_calibration_is_co
         assert found is not None
         covered += found[0] <= truth <= found[1]
     assert covered >= 200 * least
-
-
-def test_a_skewed_mean_has_students_interval_of_its_logarithm_within_the_classes() -> None:
-    rng = np.random.default_rng(0)
-    values = np.concatenate([rng.lognormal(0, 0.4, 200), rng.lognormal(2, 0.4, 100)])
-    targets = np.repeat([0, 1], [200, 100])
-    error = np.sqrt(sum(len(v) * v.var(ddof=1) for v in (values[:200], values[200:]))) / 300
-    reach = stats.t.ppf(0.975, 298) * error / values.mean()
-    low, high = log_mean_interval(values, targets, 0.95) or (0, 0)
-    assert (low, high) == pytest.approx((values.mean() / np.exp(reach), values.mean() * np.exp(reach)), rel=1e-12)
-    assert log_mean_interval(np.array([1.0, 2.0]), np.array([0, 1]), 0.95) is None  # no class has two images
-
-
-def test_the_interval_of_a_share_is_normal_in_its_odds_and_moved_by_the_bias_of_resampling() -> None:
-    odds = np.random.default_rng(0).normal(2.3, 0.2, 4000)  # resampling adds 0.3 to log odds of 2
-    low, high = log_odds_interval(1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(-odds)), 1.96)
-    assert np.log(low / (1 - low)) == pytest.approx(1.7 - 1.96 * 0.2, abs=0.02)
-    assert np.log(high / (1 - high)) == pytest.approx(1.7 + 1.96 * 0.2, abs=0.02)
-
-
-def test_gaps_that_noise_alone_may_show_begin_at_nothing_and_larger_ones_do_not() -> None:
-    noise = np.random.default_rng(0).normal(0, 0.01, (2000, 15))
-    small, large = 0.008 * np.array([1.0, -1.0] * 7 + [1.0]), np.full(15, 0.05)
-    assert (gap_sum_interval(small, small + noise, 0.95, 1.96) or (1, 1))[0] == 0
-    low, high = gap_sum_interval(large, large + noise, 0.95, 1.96) or (0, 0)
-    assert (low, high) == pytest.approx((0.75 - 1.96 * 0.01 * np.sqrt(15), 0.75 + 1.96 * 0.01 * np.sqrt(15)), abs=3e-3)
-    assert gap_sum_interval(large, np.tile(large, (9, 1)), 0.95, 1.96) is None
 
 
 def test_where_odds_are_infinite_the_average_precision_has_percentiles(make: Callable[..., Predictions]) -> None:

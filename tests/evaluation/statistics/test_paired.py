@@ -56,23 +56,23 @@ def test_what_is_said_of_a_metric_follows_from_its_interval(make: Callable[..., 
     assert compare(whole, whole).outcome("accuracy") == "no difference"
 
 
-def test_equal_predictions_differ_in_nothing_and_claim_no_certainty(digits: Predictions) -> None:
+def test_equal_predictions_differ_in_nothing_and_claim_no_certainty(predictions: Predictions) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = compare(digits, digits)
+        found = compare(predictions, predictions)
     assert {found.metrics[name].difference for name in METRICS} == {0.0}
     assert found.decisive.interval is None
     assert found.p_value == 1
     assert found.fixed == found.broken == ()
 
 
-def test_the_paired_interval_of_accuracy_is_that_of_the_difference_of_each_image(digits: Predictions) -> None:
+def test_the_paired_interval_of_accuracy_is_that_of_the_difference_of_each_image(predictions: Predictions) -> None:
     rng = np.random.default_rng(0)
-    better = digits.probabilities.copy()
-    chosen = rng.random(len(digits)) < 0.05
-    better[chosen] = np.eye(10)[digits.targets[chosen]]
-    found = compare(digits, Predictions(digits.paths, digits.labels, digits.targets, better))
-    each = (better.argmax(axis=1) == digits.targets).astype(float) - (digits.predicted == digits.targets)
+    better = predictions.probabilities.copy()
+    chosen = rng.random(len(predictions)) < 0.05
+    better[chosen] = np.eye(10)[predictions.targets[chosen]]
+    found = compare(predictions, Predictions(predictions.paths, predictions.labels, predictions.targets, better))
+    each = (better.argmax(axis=1) == predictions.targets).astype(float) - (predictions.predicted == predictions.targets)
     error = each.std() / np.sqrt(len(each))
     assert found.decisive.interval == pytest.approx((each.mean() - 1.96 * error, each.mean() + 1.96 * error), abs=2e-3)
     assert found.decisive.detectable == pytest.approx((1.96 + 0.8416) * error, rel=0.1)

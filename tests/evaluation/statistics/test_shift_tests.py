@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
+from tests.digits import Digits
 from transfercli.evaluation.statistics import shift_tests as module
 from transfercli.evaluation.statistics.shift_tests import (
     ModelOutputs,
@@ -24,24 +24,24 @@ TESTS = ("classifier", "mmd", "class_mix", "confidence")
 
 
 @pytest.fixture(scope="module")
-def digits() -> Any:
+def classified(digits: Digits) -> Any:
     """Pixels [1797, 64], a model's probabilities for them (it learnt from 200 others), and their classes."""
-    pixels, classes = load_digits(return_X_y=True)
+    pixels, classes = digits.features, digits.labels
     model = LogisticRegression(max_iter=300).fit(pixels[:200], classes[:200])
     return pixels[200:], model.predict_proba(pixels[200:]), classes[200:], model
 
 
-def seen(digits: Any, rows: np.ndarray) -> ModelOutputs:
-    return ModelOutputs(digits[0][rows], digits[1][rows])
+def seen(classified: Any, rows: np.ndarray) -> ModelOutputs:
+    return ModelOutputs(classified[0][rows], classified[1][rows])
 
 
 @pytest.mark.slow
-def test_two_random_halves_reject_as_often_as_they_may(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_random_halves_reject_as_often_as_they_may(classified: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PERMUTATIONS", 199)
     rng, found = np.random.default_rng(0), []
     for number in range(200):
-        rows = rng.permutation(len(digits[0]))[:160]
-        result = detect_shift(seen(digits, rows[:100]), seen(digits, rows[100:]), number)
+        rows = rng.permutation(len(classified[0]))[:160]
+        result = detect_shift(seen(classified, rows[:100]), seen(classified, rows[100:]), number)
         found.append([*(result["tests"][name]["p_value"] for name in TESTS), result["drifted"], result["score"] > 0])
     values = np.array(found)
     # 10 of 200 are expected at 5%: 19 or more come in 1 of 200 suites, 2 or fewer in 1 of 400, were the seed not fixed
@@ -54,8 +54,8 @@ def test_two_random_halves_reject_as_often_as_they_may(digits: Any, monkeypatch:
 
 
 @pytest.mark.parametrize("change", ["inverted", "brightened", "other classes"])
-def test_a_real_shift_is_found(digits: Any, change: str) -> None:
-    pixels, probabilities, classes, model = digits
+def test_a_real_shift_is_found(classified: Any, change: str) -> None:
+    pixels, probabilities, classes, model = classified
     rows = np.random.default_rng(1).permutation(len(pixels))
     old, new = rows[:500], rows[500:600]
     if change == "other classes":
@@ -71,17 +71,17 @@ def test_a_real_shift_is_found(digits: Any, change: str) -> None:
     assert result["tests"]["mmd"]["p_value"] == pytest.approx(0.001)
 
 
-def test_the_same_seed_gives_the_same_numbers(digits: Any) -> None:
-    sides = seen(digits, np.arange(100)), seen(digits, np.arange(100, 180))
+def test_the_same_seed_gives_the_same_numbers(classified: Any) -> None:
+    sides = seen(classified, np.arange(100)), seen(classified, np.arange(100, 180))
     assert detect_shift(*sides, 3) == detect_shift(*sides, 3)
 
 
-def test_few_images_prove_nothing_and_break_nothing(digits: Any) -> None:
+def test_few_images_prove_nothing_and_break_nothing(classified: Any) -> None:
     for images in (1, 2, 3):
-        result = detect_shift(seen(digits, np.arange(100)), seen(digits, np.arange(200, 200 + images)), 0)
+        result = detect_shift(seen(classified, np.arange(100)), seen(classified, np.arange(200, 200 + images)), 0)
         assert result["score"] == 0
         assert result["tests"]["classifier"] == {"accuracy": None, "auc": None, "auc_lower": None, "p_value": 1.0}
-    assert mmd_test(digits[0][:50], digits[0][50:51], 0) == {"value": None, "p_value": 1.0}
+    assert mmd_test(classified[0][:50], classified[0][50:51], 0) == {"value": None, "p_value": 1.0}
 
 
 def test_features_that_are_all_alike_have_not_drifted() -> None:
@@ -90,8 +90,8 @@ def test_features_that_are_all_alike_have_not_drifted() -> None:
     assert mmd_test(same, same, 0)["p_value"] == 1.0
 
 
-def test_the_mmd_is_that_of_its_definition(digits: Any) -> None:
-    old, new = digits[0][:7], digits[0][7:12] + 3
+def test_the_mmd_is_that_of_its_definition(classified: Any) -> None:
+    old, new = classified[0][:7], classified[0][7:12] + 3
     both = np.concatenate([old, new])
     squares = ((both[:, None] - both[None]) ** 2).sum(axis=2)
     kernel = np.exp(-squares / np.median(squares[np.triu_indices(12, 1)]))

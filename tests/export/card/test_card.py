@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
-from transfercli.errors import ArtefactError
 from transfercli.export.card.card import FEW, MARK, limits, model_card
 from transfercli.export.card.facts import ArtefactFacts, CardFacts, EvaluationFacts, MachineFacts, RunFacts, validated
-from transfercli.export.card.markdown import escaped
 from transfercli.export.spec import ExportSpec
 
 HOSTILE = ("<script>alert(1)</script>", "a | b", "[x](http://x)", "`tick`\n# head", "\x1b[2J\u202e")
@@ -170,27 +168,6 @@ def test_hardware_is_told_in_words() -> None:
     assert str(replace(machine, devices=[])).endswith("no accelerator")
 
 
-@pytest.mark.parametrize(
-    "kind, value, place",
-    [
-        (EvaluationFacts, {"examples": "many"}, "examples"),
-        (EvaluationFacts, {"examples": 1, "metrics": {"accuracy": "good"}}, "metrics.accuracy"),
-        (ArtefactFacts, ARTEFACT | {"bytes": None}, "bytes"),
-        (ArtefactFacts, [], "all of it"),
-        (RunFacts, RECORD | {"seconds": {"train": {}}}, "seconds.train"),
-    ],
-)
-def test_a_damaged_file_is_named_with_the_place(kind: type, value: Any, place: str) -> None:
-    with pytest.raises(ArtefactError, match=f"x.json is damaged: {place}: "):
-        validated(kind, value, Path("x.json"))
-
-
 def test_the_command_cannot_leave_its_block() -> None:
     record = replace(facts().record, command="transfercli\n```\n# head")
     assert "    transfercli ``` # head\n" in model_card(replace(facts(), record=record))
-
-
-def test_a_name_is_escaped_to_one_line() -> None:
-    assert escaped("a_b*c\nd|e") == "a\\_b\\*c d\\|e"
-    assert escaped("plain words, 12.5%") == "plain words, 12.5%"
-    assert escaped("HTTPS://a.b www.a.b") == "HTTPS\\://a.b www\\.a.b"

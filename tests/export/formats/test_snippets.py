@@ -16,14 +16,14 @@ from transfercli.export.formats.snippets import RESIZING
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_artefact_answers_as_the_run_when_it_is_loaded_by_the_lines_of_the_card(
-    name, exported, digits, reference, monkeypatch
+    name, exported, examples, reference, monkeypatch
 ):
     monkeypatch.chdir(exported.out)
     names: dict = {}
     exec(FORMATS[name].loads, names)
-    answers = names["predict"](digits.images[:7])
+    answers = names["predict"](examples.images[:7])
     assert np.abs(answers - reference.probabilities[:7]).max() < PARITY
-    assert np.array_equal(names["predict"](digits.images[:1]).argmax(axis=1), answers[:1].argmax(axis=1))
+    assert np.array_equal(names["predict"](examples.images[:1]).argmax(axis=1), answers[:1].argmax(axis=1))
 
 
 @pytest.mark.parametrize("resize", RESIZING)

@@ -20,13 +20,13 @@ from transfercli.export.verify import sandbox
 from transfercli.export.verify.sandbox import _Child, read_sandboxed
 
 
-def test_an_artefact_answers_from_another_process_which_ends_with_it(exported: Any, digits: Any) -> None:
+def test_an_artefact_answers_from_another_process_which_ends_with_it(exported: Any, examples: Any) -> None:
     artefact = read_sandboxed("keras", exported.out / "keras" / "model.keras")
     assert artefact.spec is not None
     assert artefact.labels == artefact.spec.labels
     child = artefact.from_tensors.__self__  # type: ignore[attr-defined]
     assert child.process.pid != os.getpid()
-    found = np.concatenate([artefact.from_tensors(digits.images[:5]), artefact.from_tensors(digits.images[5:6])])
+    found = np.concatenate([artefact.from_tensors(examples.images[:5]), artefact.from_tensors(examples.images[5:6])])
     assert found.dtype == np.float32
     assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
     process = child.process

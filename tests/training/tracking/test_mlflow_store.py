@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.heard import Heard
+from tests.listener import Listener
 from transfercli.config.paths import ConfigPath
 from transfercli.errors import ConfigError, UsageError
 from transfercli.reporting import Reporter
@@ -124,13 +124,13 @@ def test_a_store_that_cannot_be_reached_is_a_config_error(client: Client, run: R
 
 
 def test_a_store_that_fails_later_is_told_once_and_ends_nothing(client: Client, run: RunFolder) -> None:
-    heard = Heard()
-    store = MlflowRun("http://x", run, heard)
+    listener = Listener()
+    store = MlflowRun("http://x", run, listener)
     client.failing = {"log_batch"}
     for epoch in (1, 2):
         store.epoch({"epoch": epoch, "loss": 0.5})
     store.end("FINISHED")
-    assert heard.warnings == ["MLflow failed; nothing more of this run is logged there: log_batch is not answered"]
+    assert listener.warnings == ["MLflow failed; nothing more of this run is logged there: log_batch is not answered"]
     assert client.told("set_terminated") == []
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.listener import Listener
+from tests.transfer.probe.probes import examples, probabilities, probe, reference
 from transfercli.errors import DataError, Interrupted
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
 from transfercli.transfer.probe.probe import (
     MIDDLE,
     STRENGTHS,
-    Probe,
     _Candidate,
     _choose,
     keep_absent_classes,
@@ -19,67 +20,18 @@ from transfercli.transfer.probe.probe import (
     solve,
     stratified_folds,
 )
-from transfercli.transfer.probe.row_space import WIDE, coordinates
-
-
-class Heard(Reporter):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.steps: list[tuple[int, int]] = []
-
-    def info(self, text: str) -> None:
-        self.said.append(text)
-
-    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        self.steps.append((done, total))
-
-
-def digits(classes: int = 10, each: int = 30) -> tuple[np.ndarray, np.ndarray]:
-    """The first `each` images of every digit: float32 [N, 64] pixels, some of them the same in all images."""
-    from sklearn.datasets import load_digits
-
-    pixels, targets = load_digits(return_X_y=True)
-    rows = np.concatenate([np.flatnonzero(targets == digit)[:each] for digit in range(classes)])
-    return pixels[rows].astype("float32"), targets[rows]
-
-
-def probe(features: np.ndarray, targets: np.ndarray, classes: int, weights: np.ndarray | None = None) -> Probe:
-    return solve(ArrayRows(features), targets, classes, class_weights=weights, seed=0, reporter=Reporter())
-
-
-def probabilities(found: Probe, features: np.ndarray) -> np.ndarray:
-    logits = features.astype(np.float64) @ found.kernel + found.bias
-    exps = np.exp(logits - logits.max(1, keepdims=True))
-    return exps / exps.sum(1, keepdims=True)
-
-
-def reference(features: np.ndarray, targets: np.ndarray, strength: float, weights: np.ndarray | None = None):
-    """scikit-learn's probabilities on features centred and scaled as the probe does it, but in float64."""
-    from sklearn.linear_model import LogisticRegression
-
-    centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
-    centred /= np.sqrt((centred**2).sum() / len(centred))
-    model = LogisticRegression(C=strength, tol=1e-9, max_iter=10_000)
-    return model.fit(centred, targets, sample_weight=weights).predict_proba(centred)
-
-
-def wide() -> tuple[np.ndarray, np.ndarray]:
-    """More features than `WIDE` times the images: pixels and their products, of images that occur twice."""
-    pixels, targets = digits(5, 4)
-    pixels, targets = np.concatenate([pixels, pixels[:6]]), np.concatenate([targets, targets[:6]])
-    products = (pixels[:, :, None] * pixels[:, None, :]).reshape(len(pixels), -1)
-    return np.concatenate([pixels, products / 16], 1), targets
+from transfercli.transfer.probe.row_space import coordinates
 
 
 def test_probabilities_are_those_of_scikit_learn_at_the_strength_it_chose() -> None:
-    features, targets = digits()
+    features, targets = examples()
     found = probe(features, targets, 10)
     assert found.kernel.dtype == found.bias.dtype == np.float32
     assert abs(probabilities(found, features) - reference(features, targets, found.strength)).max() < 1e-4
 
 
 def test_class_weights_act_as_sample_weights_and_only_their_ratios_matter() -> None:
-    features, targets = digits(4)
+    features, targets = examples(4)
     by_class = np.array([1.0, 4.0, 0.5, 2.0])
     found = probe(features, targets, 4, by_class)
     weights = by_class[targets] / by_class[targets].mean()
@@ -89,7 +41,7 @@ def test_class_weights_act_as_sample_weights_and_only_their_ratios_matter() -> N
 
 
 def test_the_strength_is_on_the_path_and_not_weaker_than_the_best() -> None:
-    features, targets = digits(each=60)
+    features, targets = examples(each=60)
     found = probe(features, targets, 10)
     tried = [strength for strength, _, _ in found.path]
     assert tried == list(STRENGTHS[: len(tried)])
@@ -109,7 +61,7 @@ def test_the_least_strength_within_one_standard_error_is_chosen() -> None:
 def test_held_out_figures_are_those_of_models_that_never_saw_the_image(by_class: np.ndarray | None) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    features, targets = digits(4)
+    features, targets = examples(4)
     found = probe(features, targets, 4, by_class)
     weights = np.ones(len(targets)) if by_class is None else by_class[targets]
     weights = weights / weights.mean()
@@ -127,7 +79,7 @@ def test_held_out_figures_are_those_of_models_that_never_saw_the_image(by_class:
 
 
 def test_weaker_penalties_are_not_tried_once_the_held_out_loss_has_clearly_risen() -> None:
-    features, targets = digits(4, 60)
+    features, targets = examples(4, 60)
     rng = np.random.default_rng(0)
     mislabelled = np.where(rng.random(len(targets)) < 0.5, rng.integers(0, 4, len(targets)), targets)
     found = probe(features, mislabelled, 4)
@@ -138,7 +90,7 @@ def test_weaker_penalties_are_not_tried_once_the_held_out_loss_has_clearly_risen
 
 
 def test_the_same_arguments_give_the_same_bits_and_another_seed_other_folds() -> None:
-    features, targets = digits()
+    features, targets = examples()
     first, second = probe(features, targets, 10), probe(features.copy(), targets.copy(), 10)
     assert np.array_equal(first.kernel, second.kernel)
     assert np.array_equal(first.bias, second.bias)
@@ -159,7 +111,7 @@ def test_every_fold_holds_its_share_of_every_class(counts: tuple[int, ...]) -> N
 
 
 def test_a_class_without_images_stays_improbable_whatever_the_features() -> None:
-    features, targets = digits(4)
+    features, targets = examples(4)
     targets = np.array([0, 2, 3, 5])[targets]
     found = probe(features, targets, 6)
     assert not found.kernel[:, [1, 4]].any()
@@ -170,7 +122,7 @@ def test_a_class_without_images_stays_improbable_whatever_the_features() -> None
 
 
 def test_two_classes_are_one_sigmoid_unit_as_well() -> None:
-    features, targets = digits(2)
+    features, targets = examples(2)
     found = probe(features, targets, 2)
     kernel, bias = sigmoid_unit(found)
     assert kernel.shape == (64, 1)
@@ -182,40 +134,6 @@ def test_two_classes_are_one_sigmoid_unit_as_well() -> None:
     assert np.allclose(unit[:, 0], reference(features, targets, 2 * found.strength)[:, 1], atol=1e-4)
 
 
-def test_many_features_of_few_images_give_what_the_full_problem_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    features, targets = wide()
-    assert features.shape[1] > WIDE * len(features)
-    assert coordinates(ArrayRows(features)).rows.shape[1] <= 20  # 20 different images, centred, and the ones
-    found = probe(features, targets, 5)
-    assert abs(probabilities(found, features) - reference(features, targets, found.strength)).max() < 1e-4
-    monkeypatch.setattr("transfercli.transfer.probe.row_space.WIDE", 1000)
-    assert coordinates(ArrayRows(features)).span is None
-    direct = probe(features, targets, 5)
-    beyond_the_span = np.random.default_rng(0).permuted(features, axis=1)
-    for seen in (features, beyond_the_span):
-        assert abs(probabilities(found, seen) - probabilities(direct, seen)).max() < 1e-3
-    assert direct.strength == found.strength
-    assert np.allclose([loss for _, loss, _ in found.path], [loss for _, loss, _ in direct.path], rtol=0.05)
-
-
-@pytest.mark.parametrize("make", [digits, wide])
-def test_the_way_back_to_raw_features_changes_no_logit(make) -> None:
-    features, _ = make()
-    found = coordinates(ArrayRows(features))
-    theta = np.random.default_rng(0).normal(size=(5, found.rows.shape[1]))
-    kernel, bias = found.to_feature_space(theta)
-    assert np.allclose(features.astype(np.float64) @ kernel + bias, found.rows @ theta.T, atol=2e-5)
-
-
-def test_a_feature_that_never_varies_gets_no_weight_however_large_it_is() -> None:
-    features, targets = digits(4)
-    constant = np.full((len(features), 1), 1e4, "float32")
-    with_it, without = probe(np.append(features, constant, 1), targets, 4), probe(features, targets, 4)
-    assert not with_it.kernel[-1].any()
-    assert with_it.strength == without.strength
-    assert np.allclose(with_it.kernel[:-1], without.kernel, atol=1e-4)
-
-
 def test_features_that_say_nothing_leave_the_shares_of_the_classes() -> None:
     targets = np.repeat([0, 1, 2], [10, 20, 30])
     found = probe(np.full((60, 8), 3.0, "float32"), targets, 3)
@@ -224,18 +142,18 @@ def test_features_that_say_nothing_leave_the_shares_of_the_classes() -> None:
 
 
 def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> None:
-    features, targets = digits(3, 8)
+    features, targets = examples(3, 8)
     keep = np.concatenate([[0], np.flatnonzero(targets > 0)])
-    heard = Heard()
-    found = solve(ArrayRows(features[keep]), targets[keep], 3, class_weights=None, seed=0, reporter=heard)
+    listener = Listener()
+    found = solve(ArrayRows(features[keep]), targets[keep], 3, class_weights=None, seed=0, reporter=listener)
     assert found.strength == MIDDLE
     assert found.path == ()
-    assert "without cross-validation" in heard.said[0]
+    assert "without cross-validation" in listener.infos[0]
     assert (probabilities(found, features[keep]).argmax(1) == targets[keep]).all()
 
 
 def test_folds_solved_one_after_another_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    features, targets = digits(4)
+    features, targets = examples(4)
     together = probe(features, targets, 4)
     monkeypatch.setattr("transfercli.transfer.probe.probe.MAX_LOGITS", 2 * 4 * len(features))
     apart = probe(features, targets, 4)
@@ -245,7 +163,7 @@ def test_folds_solved_one_after_another_give_the_same(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_features_that_are_not_finite_are_refused_with_their_count(bad: float) -> None:
-    features, targets = digits(3)
+    features, targets = examples(3)
     features[[1, 5], 7] = bad
     with pytest.raises(DataError, match="features of 2 of 90 images") as caught:
         probe(features, targets, 3)
@@ -253,29 +171,24 @@ def test_features_that_are_not_finite_are_refused_with_their_count(bad: float) -
 
 
 def test_a_single_class_is_refused() -> None:
-    features, targets = digits(1)
+    features, targets = examples(1)
     with pytest.raises(DataError, match="at least 2 classes; there are 1"):
         probe(features, targets, 3)
 
 
 def test_it_tells_how_far_it_is_and_stops_when_asked_to() -> None:
-    features, targets = digits(3)
-    heard = Heard()
-    solve(ArrayRows(features), targets, 3, class_weights=None, seed=0, reporter=heard)
-    assert heard.steps[0] == (0, len(STRENGTHS))
-    assert heard.steps[-1] == (len(STRENGTHS), len(STRENGTHS))
-    assert "in 5 folds" in heard.said[0]
-
-    class Stop(Reporter):
-        def progress(self, *_: object, **__: object) -> None:
-            raise Interrupted(2)
-
+    features, targets = examples(3)
+    listener = Listener()
+    solve(ArrayRows(features), targets, 3, class_weights=None, seed=0, reporter=listener)
+    assert listener.steps[0][1:3] == (0, len(STRENGTHS))
+    assert listener.steps[-1][1:3] == (len(STRENGTHS), len(STRENGTHS))
+    assert "in 5 folds" in listener.infos[0]
     with pytest.raises(Interrupted):
-        solve(ArrayRows(features), targets, 3, class_weights=None, seed=0, reporter=Stop())
+        solve(ArrayRows(features), targets, 3, class_weights=None, seed=0, reporter=Listener(stop_at=lambda _: True))
 
 
 def test_a_class_that_lost_its_images_is_still_known_by_the_row_it_had() -> None:
-    features, targets = digits(4, 60)
+    features, targets = examples(4, 60)
     before, left = probe(features, targets, 4), targets != 3
     again = probe(features[left], targets[left], 4)
     kernel, bias = keep_absent_classes(again, before.kernel, before.bias)
@@ -288,7 +201,7 @@ def test_a_class_that_lost_its_images_is_still_known_by_the_row_it_had() -> None
 
 
 def test_rows_of_a_head_without_a_class_in_common_are_not_kept_and_none_that_nobody_learnt() -> None:
-    features, targets = digits(4, 30)
+    features, targets = examples(4, 30)
     pair = targets < 2
     other, found = probe(features[~pair], targets[~pair], 4), probe(features[pair], targets[pair], 4)
     for kernel in (other.kernel, np.zeros_like(other.kernel)):

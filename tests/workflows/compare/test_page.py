@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.listener import Listener
 from tests.workflows.conftest import World
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
@@ -18,15 +19,6 @@ from transfercli.workflows.compare.compare import compare_runs
 from transfercli.workflows.compare.comparison import CompareRequest
 
 LOST = "No picture: "
-
-
-class Heard(Reporter):
-    def __init__(self) -> None:
-        self.read: list[int] = []
-
-    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        if stage == "ingest":
-            self.read.append(total)
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +56,14 @@ def compared(world: World, reporter: Reporter | None = None) -> tuple[dict[str, 
 
 
 def test_the_page_shows_the_images_that_tell_the_runs_apart_and_only_those_are_read(world: World) -> None:
-    heard = Heard()
-    told, html = compared(world, heard)
+    listener = Listener()
+    told, html = compared(world, listener)
     changed = [*told["fixed"], *told["broken"]]
     assert 0 < len(changed) < told["examples"]
     assert html.count("<img ") == len(changed)
     assert all(f'title="{path}"' in html for path in changed)
     assert LOST not in html
-    assert set(heard.read) == {len(changed)}
+    assert {total for stage, _, total, _ in listener.steps if stage == "ingest"} == {len(changed)}
     assert str(world.folder) not in html
     assert "transfercli runs compare one/" in html
 

@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from sklearn.datasets import load_digits
 
+from tests.digits import all_digits, write_folders
 from transfercli.data.quality.check import Report
 from transfercli.errors import DataError, UsageError
 from transfercli.reporting import Reporter
@@ -30,11 +29,7 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     monkeypatch.setenv("TRANSFERCLI_CACHE", str(tmp_path_factory.mktemp("cache") / "c"))
 
 
-LEVELS = np.rint(load_digits().images * 255 / 16).astype(np.uint8)
-
-
-def digit(n: int) -> Image.Image:
-    return Image.fromarray(LEVELS[n]).resize((32, 32), Image.Resampling.BICUBIC)
+digit = all_digits().image
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -52,9 +47,7 @@ class Place:
         self.fill("images/dog", range(100, 120))
 
     def fill(self, name: str, numbers: range) -> None:
-        (self.folder / name).mkdir(parents=True, exist_ok=True)
-        for n in numbers:
-            (self.folder / name / f"{n:04d}.png").write_bytes(encoded(digit(n)))
+        write_folders(self.folder, {name: numbers})
 
     def config(self, **data: Any) -> Path:
         path = self.folder / "c.yaml"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.heard import Heard
+from tests.listener import Listener
 from transfercli.data.manifest import read_manifest
 from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
@@ -64,7 +64,7 @@ def test_every_kind_of_change_is_listed_by_path(source: Any, copy: Path) -> None
 def test_data_that_a_training_would_refuse_is_compared_with_a_warning(source: Any, copy: Path) -> None:
     (copy / "train" / "rare").mkdir()
     (copy / "train" / "rare" / "1.png").write_bytes(b"no image")
-    reporter = Heard()
+    reporter = Listener()
     found = diff(source, copy, reporter)
     assert any(
         "training would refuse this data: class 'rare' has no usable image" in text for text in reporter.warnings
@@ -77,7 +77,7 @@ def test_a_class_is_lost_also_where_its_empty_folder_is_left(source: Any, copy: 
     shutil.rmtree(copy / "test")
     shutil.rmtree(copy / "train" / "4")
     (copy / "train" / "4").mkdir()
-    reporter = Heard()
+    reporter = Listener()
     found = diff(source, copy, reporter)
     assert found["lost_classes"] == ["4"]
     assert [path for path in found["removed"] if path.startswith("train/")] == removed

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image, ImageFilter, ImageOps
+from PIL import ImageFilter, ImageOps
 from typer.testing import CliRunner
 
-from tests.heard import Heard
+from tests.listener import Listener
+from tests.workflows.data.changes import change, passes_counted
 from transfercli.cli.app import app
 from transfercli.data.dataset import Split
 from transfercli.data.load import load_folder_split
@@ -20,7 +19,6 @@ from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.data.drift import DriftRequest, base_trained, data_drift, measure_drift
-from transfercli.workflows.data.image_features import Sight
 from transfercli.workflows.stored_run import StoredRun
 
 
@@ -29,22 +27,6 @@ def measured(
 ) -> dict[str, Any]:
     world, _ = source
     return data_drift(DriftRequest("digits-source", folder, world.runs, maximum), reporter or Reporter())
-
-
-@pytest.fixture
-def recent(tmp_path: Path, digits_folder: Path) -> Path:
-    """Half of the test images of digits 0-4, without labels, at two depths."""
-    folder = tmp_path / "recent"
-    for number, file in enumerate(sorted((digits_folder / "digits-source" / "test").rglob("*.png"))[::2]):
-        place = folder / ("2026" if number % 2 else ".") / f"{number}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, place)
-    return folder
-
-
-def change(folder: Path, how: Any) -> None:
-    for file in folder.rglob("*.png"):
-        how(Image.open(file).convert("L")).save(file)
 
 
 def test_images_like_those_of_the_training_have_not_drifted(source: Any, recent: Path) -> None:
@@ -74,7 +56,7 @@ def test_a_split_is_measured_whatever_its_classes(source: Any, digits_folder: Pa
 def test_few_images_are_told_and_none_is_an_error(source: Any, recent: Path, tmp_path: Path) -> None:
     for file in sorted(recent.rglob("*.png"))[1:]:
         file.unlink()
-    reporter = Heard()
+    reporter = Listener()
     assert measured(source, recent, 0.0, reporter)["passed"] is True
     assert any("only 1 image" in text for text in reporter.warnings)
     (tmp_path / "empty").mkdir()
@@ -88,20 +70,6 @@ def test_few_images_are_told_and_none_is_an_error(source: Any, recent: Path, tmp
 def test_features_of_a_frozen_base_are_compared_with_those_of_training(unfreeze: Any, trained: bool) -> None:
     phases = [{"unfreeze": "none", "kind": "probe"}, {"unfreeze": unfreeze, "kind": "train"}]
     assert base_trained(phases) is trained
-
-
-def passes_counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images went through a base each time one was asked."""
-    from transfercli.transfer.features.prefix import Prefix
-
-    asked, ask = [], Prefix.__call__
-
-    def counting(prefix: Prefix, images: np.ndarray) -> np.ndarray:
-        asked.append(len(images))
-        return ask(prefix, images)
-
-    monkeypatch.setattr(Prefix, "__call__", counting)
-    return asked
 
 
 def test_an_image_goes_through_the_base_once_and_the_second_drift_costs_only_new_ones(
@@ -122,53 +90,6 @@ def test_an_image_goes_through_the_base_once_and_the_second_drift_costs_only_new
     assert {**again, "cache": None} == {**before, "cache": None}
     first.write_bytes(kept)
     assert measure_drift(StoredRun(run), recent, maximum=None)["cache"]["features"]["misses"] == 1
-
-
-@pytest.mark.parametrize("pooling", ["avg", "flatten"])
-def test_what_the_cache_holds_is_what_the_whole_model_and_the_averaged_map_are(
-    world: Any, source: Any, monkeypatch: pytest.MonkeyPatch, pooling: str
-) -> None:
-    import keras
-
-    head = {"pooling": pooling, "init": "new"}
-    training = {"epochs": 1}
-    weights = {"run": str(Path(source[1]["run"]).resolve())}
-    config = world.config(
-        "nets", "digits-target", model={"weights": weights, "head": head}, training=training, compute={"cache": "off"}
-    )
-    trained = StoredRun(RunFolder(Path(world.train("finetune", config)["run"])))
-    reading = trained.reading
-    split = load_folder_split(world.samples / "digits-target" / "test", "test", trained.labels, reading)
-    asked = passes_counted(monkeypatch)
-    sight = Sight(trained)
-    found = sight.all_of(split)
-    assert (sight.counts(), sum(asked)) == ({"hits": 0, "misses": 0}, len(split))  # the cache is off
-    np.testing.assert_allclose(found.probabilities, trained.probabilities(split), atol=1e-6)
-    classifier = trained.classifier
-    inner = keras.Model(classifier.base.input, classifier.base.output)
-    mapped = inner.predict_on_batch(split.images.read(np.arange(len(split))).astype("float32") * scale_of(classifier))
-    np.testing.assert_allclose(found.features, mapped.mean(axis=(1, 2)), rtol=1e-5, atol=1e-6)
-
-
-def scale_of(classifier: Any) -> float:
-    """What the preprocessing of small_cnn multiplies pixels by."""
-    return float(classifier.model.get_layer("preprocess").scale)
-
-
-def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source: Any, recent: Path) -> None:
-    run, reporter = RunFolder(Path(source[1]["run"])), Heard()
-    sight = Sight(StoredRun(run, reporter))
-    assert sight.cache is not None
-    sight.cache.root = recent / "no folder" / "x"
-    (recent / "no folder").write_bytes(b"")
-    split = load_folder_split(source[0].samples / "digits-source" / "test", "test", sight.run.labels, reading(sight))
-    assert sight.features(split).shape[0] == len(split)
-    assert sight.counts() == {"hits": 0, "misses": 0}
-    assert any("cannot be used" in text for text in reporter.warnings)
-
-
-def reading(sight: Sight) -> Any:
-    return sight.run.reading
 
 
 def test_on_the_command_line_a_score_above_the_gate_prints_the_result_and_exits_5(source: Any, recent: Path) -> None:

@@ -13,14 +13,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.listener import Listener
 from transfercli.cli.app import app
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
 from transfercli.evaluation.robustness.tta import views
-from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
-from transfercli.workflows.evaluate.provenance import is_stale
 from transfercli.workflows.evaluate.robustness import augmented, corrupted
 from transfercli.workflows.stored_run import StoredRun
 
@@ -114,24 +112,6 @@ def test_the_help_tells_how_many_passes_they_cost() -> None:
     assert f"{len(views(False)) - 1} or {len(views(True)) - 1} passes" in words
 
 
-def test_an_evaluation_is_as_fresh_with_them_as_without(source) -> None:
-    world, result = source
-    run = RunFolder(Path(result["run"]))
-    for asked in ({"tta": True}, {}):
-        evaluate_run(EvaluateRequest(result["run"], world.runs, "validation", **asked), Reporter())
-        assert not is_stale(run, "validation")
-
-
-class Listening(Reporter):
-    """Keeps what was told of progress."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, int, int]] = []
-
-    def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        self.told.append((stage, done, total))
-
-
 class Few:
     """Images that are never asked for more than a batch at a time."""
 
@@ -151,16 +131,18 @@ def test_images_are_changed_a_batch_at_a_time_in_passes_told_as_one(place: Path,
     split = trained.other_images(place / "photos", "test")
     split = replace(split, images=Few(split.images, trained.config.data.batch_size))
     plain = Predictions(split.paths, trained.labels, split.targets, trained.probabilities(split))
-    heard = Listening()
-    first = corrupted(StoredRun(trained.folder, heard), split, plain)
-    assert heard.told == [("corrupt", done + 60 * n, 1800) for n in range(30) for done in (32, 60)]
+    listener = Listener()
+    first = corrupted(StoredRun(trained.folder, listener), split, plain)
+    assert [step[:3] for step in listener.steps] == [
+        ("corrupt", done + 60 * n, 1800) for n in range(30) for done in (32, 60)
+    ]
     assert corrupted(trained, split, plain) == first
     mirroring = trained.config.model_copy(
         update={"augmentation": trained.config.augmentation.model_copy(update={"preset": "light"})}
     )
-    heard = Listening()
-    mirrored = StoredRun(trained.folder, heard)
+    listener = Listener()
+    mirrored = StoredRun(trained.folder, listener)
     mirrored.loaded = replace(trained.loaded, config=mirroring)
     found = augmented(mirrored, split, plain)
     assert (found["views"], found["mirrored"]) == (12, True)
-    assert heard.told[-1] == ("tta", 660, 660)
+    assert listener.steps[-1][:3] == ("tta", 660, 660)

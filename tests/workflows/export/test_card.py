@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
-from tests.heard import Heard
+from tests.listener import Listener
 from transfercli.export.spec import ExportSpec
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
@@ -30,7 +30,8 @@ def carded(source: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, 
     trained = Path(source[1]["run"])
     run = RunFolder(world.runs / "digits-source" / trained.name)
     shutil.copytree(trained, run.path, symlinks=True)
-    shutil.rmtree(run.evaluations, ignore_errors=True)
+    for results in (run.evaluations, run.exports):  # what other tests left in the shared run
+        shutil.rmtree(results, ignore_errors=True)
     for split in ("validation", "test"):
         evaluate_run(EvaluateRequest(str(run.path), world.runs, split), Reporter())
     export_run(ExportCall(str(run.path), world.runs, ("keras",)), Reporter())
@@ -151,34 +152,34 @@ def test_images_that_the_run_learnt_from_come_last(carded: Any) -> None:
 def test_a_readme_of_somebody_else_stays(again: Any, tmp_path: Path) -> None:
     readme = tmp_path / "out" / "README.md"
     readme.write_text("# mine\n")
-    heard = Heard()
-    assert again(heard) is None
+    listener = Listener()
+    assert again(listener) is None
     assert readme.read_text() == "# mine\n"
-    assert [text for text in heard.warnings if "README.md is not this program's, and stays" in text]
+    assert [text for text in listener.warnings if "README.md is not this program's, and stays" in text]
     readme.unlink()
     readme.mkdir()
-    assert again(Heard()) is None
+    assert again(Listener()) is None
 
 
 def test_a_damaged_evaluation_costs_the_card_and_not_the_artefacts(carded: Any, again: Any, tmp_path: Path) -> None:
     _, run, _ = carded
-    metrics, heard = run.evaluation("validation") / "metrics.json", Heard()
+    metrics, listener = run.evaluation("validation") / "metrics.json", Listener()
     before = metrics.read_text()
     metrics.write_text(json.dumps(told(run, "validation") | {"per_class": "none"}))
     try:
-        assert again(heard) is None
+        assert again(listener) is None
     finally:
         metrics.write_text(before)
-    assert "metrics.json is damaged: per_class" in heard.warnings[-1]
+    assert "metrics.json is damaged: per_class" in listener.warnings[-1]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["keras", "safetensors"]
 
 
 @pytest.mark.parametrize("wrong", [{"format": "<b>"}, {"format": "onnx"}, {"bytes": 10**400}])
 def test_a_stranger_s_artefact_costs_the_card_alone(again: Any, tmp_path: Path, wrong: dict[str, Any]) -> None:
-    export, heard = tmp_path / "out" / "keras" / "export.json", Heard()
+    export, listener = tmp_path / "out" / "keras" / "export.json", Listener()
     export.write_text(json.dumps(json.loads(export.read_text()) | wrong))
-    assert again(heard) is None
-    assert "export.json is damaged: " in heard.warnings[-1]
+    assert again(listener) is None
+    assert "export.json is damaged: " in listener.warnings[-1]
 
 
 def test_no_card_outlives_its_artefacts_nor_tells_of_those_of_another_run(again: Any, tmp_path: Path) -> None:

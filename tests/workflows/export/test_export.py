@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.listener import Listener
 from transfercli.errors import UsageError
 from transfercli.export.exporter import ExportRejected
 from transfercli.models.bases import BASES
@@ -63,13 +64,11 @@ def test_what_tensorflow_does_not_decode_is_known_by_its_content(
     file = tmp_path / "image.png"
     Image.new("RGB", (9, 9)).save(file, kind)
     monkeypatch.setattr(workflow, "image_files", lambda _, paths: (file,) * len(paths))
-    said: list[str] = []
-    reporter = Reporter()
-    monkeypatch.setattr(reporter, "warning", said.append)
+    reporter = Listener()
     stored = StoredRun(run, reporter)
     files = reference(stored, stored.split("validation")).files
     assert bool(files) == proved
-    assert any("does not decode TIFF" in line for line in said) != proved
+    assert any("does not decode TIFF" in line for line in reporter.warnings) != proved
 
 
 @pytest.mark.parametrize(
@@ -88,3 +87,26 @@ def test_the_licence_follows_from_where_the_weights_came_from(source: Any, weigh
     config = run.config.model_copy(update={"model": ModelConfig(base="vgg16", weights=weights)})
     run.loaded = replace(run.loaded, config=config)
     assert licence(run).startswith(said)
+
+
+@pytest.fixture
+def run(source):
+    world, result = source
+    return world, Path(result["run"]), result
+
+
+def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
+    world, folder, _ = run
+    result = export_run(ExportCall("digits-source", world.runs, ("saved_model", "keras")), Reporter())
+    for artefact in result["artefacts"]:
+        assert artefact["max_abs_diff"] < 1e-5
+        assert artefact["label_agreement"] == 1
+        place = folder / "exports" / artefact["format"]
+        assert (place / "labels.txt").read_text().split() == list("01234")
+        assert json.loads((place / "export.json").read_text())["run"] == f"digits-source/{folder.name}"
+
+
+def test_an_unknown_format_is_a_usage_error_before_any_work(run) -> None:
+    world, _, _ = run
+    with pytest.raises(UsageError, match="saved_model"):
+        export_run(ExportCall("digits-source", world.runs, ("saved_modle",)), Reporter())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,35 +13,14 @@ import pytest
 from PIL import Image
 
 from tests.export.kinds import KINDS
+from tests.workflows.predict.predicted import said
 from transfercli.cli.commands.predict import WRITERS, Lines
-from transfercli.errors import ArtefactError, DataError, UsageError
+from transfercli.errors import DataError
 from transfercli.reporting import Reporter
-from transfercli.workflows.export.export import ExportCall, export_run
 from transfercli.workflows.predict import predict as workflow
 from transfercli.workflows.predict import predictors
-from transfercli.workflows.predict.predict import PredictCall, Prediction, predict_images
+from transfercli.workflows.predict.predict import PredictCall, predict_images
 from transfercli.workflows.predict.predictors import Said
-
-
-@pytest.fixture(scope="module")
-def run(source: Any) -> Any:
-    """(world, name of the run, some image files of it in a given order)."""
-    world, result = source
-    files = sorted((world.samples / "digits-source" / "test").rglob("*.png"))[::5]
-    return world, Path(result["run"]), [str(file) for file in files]
-
-
-@pytest.fixture(scope="module")
-def exported(run: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """(folder, {format: path as the result tells it}) of a SavedModel and an ONNX file of the run."""
-    world, folder, _ = run
-    out = tmp_path_factory.mktemp("exported")
-    made = export_run(ExportCall(str(folder), world.runs, ("onnx", "saved_model"), out=out), Reporter())["artefacts"]
-    return out, {one["format"]: one["path"] for one in made}
-
-
-def said(world: Any, name: Any, paths: list[str], **options: Any) -> list[Prediction]:
-    return list(predict_images(PredictCall(str(name), world.runs, tuple(paths), **options), Reporter()).answers)
 
 
 def test_answers_are_what_evaluate_says_of_the_same_images(run: Any) -> None:
@@ -126,78 +104,6 @@ def test_every_kind_of_file_has_one_label_through_predict_the_run_and_the_bytes(
             best = int(answer["probabilities"][0].numpy().argmax())
             assert answer["labels"][best].numpy().decode() == label, name
             assert float(answer["probabilities"][0][best]) == pytest.approx(probability, abs=0.02), name
-
-
-def test_a_lone_artefact_has_its_card_with_it_and_one_without_is_refused(
-    run: Any, exported: Any, tmp_path: Path
-) -> None:
-    import onnx
-
-    world, _, files = run
-    lone = tmp_path / "lone.onnx"
-    lone.write_bytes((exported[0] / "onnx" / "model.onnx").read_bytes())
-    assert said(world, lone, files[:3]) == said(world, exported[0] / "onnx", files[:3])
-    model = onnx.load(lone)
-    del model.metadata_props[:]
-    onnx.save(model, lone)
-    with pytest.raises(ArtefactError, match="has no card"):
-        said(world, lone, files[:1])
-    lone.write_bytes(b"no model")
-    with pytest.raises(ArtefactError, match="cannot be loaded"):
-        said(world, lone, files[:1])
-
-
-def test_a_damaged_weight_is_found_by_its_hash_before_anything_is_loaded(
-    run: Any, exported: Any, tmp_path: Path, monkeypatch: Any
-) -> None:
-    world, _, files = run
-    moved = tmp_path / "moved"
-    shutil.copytree(exported[0] / "onnx", moved)
-    assert said(world, moved, files[:1]) == said(world, exported[0] / "onnx", files[:1])
-    content = bytearray((moved / "model.onnx").read_bytes())
-    content[len(content) // 2] ^= 0x40
-    (moved / "model.onnx").write_bytes(content)
-    monkeypatch.setattr(predictors, "read_sandboxed", None)
-    for name in (moved, moved / "model.onnx"):
-        with pytest.raises(ArtefactError, match="not as it was exported"):
-            said(world, name, files[:1])
-
-
-def test_an_export_json_of_something_else_does_not_name_the_classes(run: Any, exported: Any, tmp_path: Path) -> None:
-    world, _, files = run
-    told = json.loads((exported[0] / "onnx" / "export.json").read_text())
-    told["labels"].reverse()
-    shutil.copyfile(exported[0] / "onnx" / "model.onnx", tmp_path / "model.onnx")
-    (tmp_path / "export.json").write_text(json.dumps(told))
-    with pytest.raises(ArtefactError, match=r"not what the export\.json beside it tells of"):
-        said(world, tmp_path, files[:1])
-    (tmp_path / "export.json").write_text(json.dumps(told | {"format": "litert"}))
-    assert said(world, tmp_path / "model.onnx", files[:1]) == said(world, exported[0] / "onnx", files[:1])
-
-
-@pytest.mark.parametrize(
-    "answer, message", [([[0.5, 0.5]], "for 2 classes"), ([[np.nan, 0, 0, 0, 0]], "numbers that are not finite")]
-)
-def test_what_a_damaged_network_says_is_an_error(
-    run: Any, exported: Any, monkeypatch: Any, answer: Any, message: str
-) -> None:
-    world, _, files = run
-    whole = predictors.read_sandboxed("onnx", exported[0] / "onnx" / "model.onnx")
-    damaged = replace(whole, from_tensors=lambda images: np.array(answer * len(images)))
-    monkeypatch.setattr(predictors, "read_sandboxed", lambda *_: damaged)
-    with pytest.raises(ArtefactError, match=message):
-        said(world, exported[0] / "onnx", files[:1])
-
-
-def test_a_missing_runtime_is_a_usage_error_with_the_install_line(run: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    from transfercli.export.formats.registry import FORMATS
-
-    world, _, files = run
-    (tmp_path / "export.json").write_text('{"format": "onnx"}')
-    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], runtime=("no_such_runtime",)))
-    with pytest.raises(UsageError, match="no_such_runtime") as caught:
-        said(world, tmp_path, files)
-    assert caught.value.hint == "pip install 'transfercli[onnx]'"
 
 
 def test_with_abstain_what_is_doubted_is_marked_and_still_told(run: Any, monkeypatch: Any) -> None:

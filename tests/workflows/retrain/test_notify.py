@@ -7,6 +7,7 @@ import tracemalloc
 
 import pytest
 
+from tests.listener import Listener
 from transfercli.reporting import Reporter
 from transfercli.workflows.retrain import notify
 from transfercli.workflows.retrain.notify import run_hook, write_summary
@@ -29,51 +30,43 @@ RESULT = {
 }
 
 
-class Heard(Reporter):
-    def __init__(self):
-        self.warnings = []
-
-    def warning(self, text):
-        self.warnings.append(text)
-
-
 def python(code):
     return [sys.executable, "-c", code]
 
 
 def test_a_hook_gets_the_decision_on_its_stdin(tmp_path):
-    heard, place = Heard(), tmp_path / "got.json"
+    listener, place = Listener(), tmp_path / "got.json"
     code = f"import sys; open({str(place)!r}, 'w').write(sys.stdin.read())"
-    run_hook(python(code), RESULT, heard, allowed=True)
+    run_hook(python(code), RESULT, listener, allowed=True)
     assert json.loads(place.read_text()) == RESULT
-    assert heard.warnings == []
+    assert listener.warnings == []
 
 
 def test_a_hook_is_not_run_unless_allowed(tmp_path):
-    heard, place = Heard(), tmp_path / "ran"
-    run_hook(python(f"open({str(place)!r}, 'w')"), RESULT, heard, allowed=False)
+    listener, place = Listener(), tmp_path / "ran"
+    run_hook(python(f"open({str(place)!r}, 'w')"), RESULT, listener, allowed=False)
     assert not place.exists()
-    assert "--allow-hooks" in heard.warnings[0]
+    assert "--allow-hooks" in listener.warnings[0]
 
 
 def test_a_hook_is_given_to_no_shell(tmp_path):
-    heard, place = Heard(), tmp_path / "ran"
-    run_hook([f"true; touch {place}"], RESULT, heard, allowed=True)
+    listener, place = Listener(), tmp_path / "ran"
+    run_hook([f"true; touch {place}"], RESULT, listener, allowed=True)
     assert not place.exists()
-    assert "cannot be run" in heard.warnings[0]
+    assert "cannot be run" in listener.warnings[0]
 
 
 def test_a_hook_that_fails_is_told_and_does_no_harm():
-    heard = Heard()
-    run_hook(python("import sys; sys.exit('no such channel')"), RESULT, heard, allowed=True)
-    assert "no such channel" in heard.warnings[0]
+    listener = Listener()
+    run_hook(python("import sys; sys.exit('no such channel')"), RESULT, listener, allowed=True)
+    assert "no such channel" in listener.warnings[0]
 
 
 def test_a_hook_that_does_not_end_is_ended(monkeypatch):
     monkeypatch.setattr(notify, "HOOK_SECONDS", 0.2)
-    heard = Heard()
-    run_hook(python("import threading; threading.Event().wait()"), RESULT, heard, allowed=True)
-    assert "was stopped" in heard.warnings[0]
+    listener = Listener()
+    run_hook(python("import threading; threading.Event().wait()"), RESULT, listener, allowed=True)
+    assert "was stopped" in listener.warnings[0]
 
 
 def gone(process):
@@ -88,43 +81,43 @@ def gone(process):
 
 def test_what_a_hook_started_is_ended_with_it(monkeypatch, tmp_path):
     monkeypatch.setattr(notify, "HOOK_SECONDS", 0.5)
-    begun, heard = tmp_path / "begun", Heard()
+    begun, listener = tmp_path / "begun", Listener()
     command = ["sh", "-c", f"sleep 300 & echo $! > {begun}; wait"]
-    run_hook(command, RESULT, heard, allowed=True)
-    assert "was stopped" in heard.warnings[0]
+    run_hook(command, RESULT, listener, allowed=True)
+    assert "was stopped" in listener.warnings[0]
     assert gone(int(begun.read_text()))
 
 
 def test_what_a_hook_leaves_behind_keeps_nobody_waiting(monkeypatch, tmp_path):
     monkeypatch.setattr(notify, "LAST_WORDS_SECONDS", 0.0)
-    begun, heard = tmp_path / "begun", Heard()
-    run_hook(["sh", "-c", f"sleep 300 & echo $! > {begun}"], RESULT, heard, allowed=True)
+    begun, listener = tmp_path / "begun", Listener()
+    run_hook(["sh", "-c", f"sleep 300 & echo $! > {begun}"], RESULT, listener, allowed=True)
     os.kill(int(begun.read_text()), signal.SIGKILL)
-    assert heard.warnings == []
+    assert listener.warnings == []
 
 
 @pytest.mark.parametrize("stream", ["1", "2"])
 def test_a_hook_that_writes_a_lot_takes_no_memory(stream):
-    heard = Heard()
+    listener = Listener()
     tracemalloc.start()
     try:
         run_hook(
             ["sh", "-c", f"head -c 64000000 /dev/zero >&{stream}; echo the end >&2; exit 3"],
             RESULT,
-            heard,
+            listener,
             allowed=True,
         )
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert heard.warnings[0].endswith("the end")
+    assert listener.warnings[0].endswith("the end")
     assert peak < 4_000_000
 
 
 def test_a_hook_need_not_read_a_long_decision():
-    heard = Heard()
-    run_hook(["true"], {**RESULT, "reason": "x" * 2**20}, heard, allowed=True)
-    assert heard.warnings == []
+    listener = Listener()
+    run_hook(["true"], {**RESULT, "reason": "x" * 2**20}, listener, allowed=True)
+    assert listener.warnings == []
 
 
 def test_a_summary_is_added_to_what_the_file_holds(tmp_path):
@@ -147,6 +140,6 @@ def test_names_in_a_summary_stay_text(tmp_path):
 
 @pytest.mark.parametrize("comparison", [{}, RESULT["comparison"]])
 def test_a_summary_that_cannot_be_written_is_a_warning(tmp_path, comparison):
-    heard = Heard()
-    write_summary(tmp_path / "no" / "s.md", "exp", {**RESULT, "comparison": comparison}, heard)
-    assert "summary" in heard.warnings[0]
+    listener = Listener()
+    write_summary(tmp_path / "no" / "s.md", "exp", {**RESULT, "comparison": comparison}, listener)
+    assert "summary" in listener.warnings[0]

@@ -4,84 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.heard import Heard
+from tests.workflows.retrain.nights import Nights, fails_with, write_config, write_table
 from transfercli.data.manifest import read_manifest
-from transfercli.errors import BusyError, DataError, DiskError, Interrupted, UsageError, WeightsError
+from transfercli.errors import BusyError, DataError, DiskError, UsageError, WeightsError
 from transfercli.reporting import Reporter
 from transfercli.runs import decisions
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.stored_run import StoredRun
-
-
-@dataclass
-class Nights:
-    """A folder of images that changes from night to night, and the config of `retrain`."""
-
-    images: Path
-    samples: Path
-    config: Path
-    runs: Path
-    reporter: Heard = field(default_factory=lambda: Heard())
-
-    def add(self, label: str, first: int, last: int, source: str = "") -> None:
-        """Digits number `first` to `last` of a class, as they are sorted."""
-        place = self.images / label
-        place.mkdir(parents=True, exist_ok=True)
-        for image in sorted((self.samples / "digits-target" / "train" / (source or label)).iterdir())[first:last]:
-            shutil.copy(image, place / image.name)
-
-    def night(self, **more: Any) -> dict[str, Any]:
-        from transfercli.workflows.retrain.retrain import Rejected, RetrainRequest, retrain
-
-        try:
-            return retrain(RetrainRequest(self.config, self.runs, **more), self.reporter)
-        except Rejected as rejected:
-            return rejected.result
-
-    @property
-    def experiment(self) -> Path:
-        return self.runs / "nightly"
-
-    @property
-    def words(self) -> list[str]:
-        return [one.decision for one in decisions.read(self.experiment)]
-
-
-@pytest.fixture
-def nights(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nights:
-    """Exports, which take a process each, have a test of their own."""
-    from transfercli.workflows.retrain import retrain
-
-    monkeypatch.setattr(retrain, "export_failure", lambda *_: "")
-    world, earlier = source
-    found = Nights(tmp_path / "images", world.samples, tmp_path / "nightly.yaml", tmp_path / "runs")
-    for label in "567":
-        found.add(label, 0, 40)
-    write_config(found, earlier["run"])
-    return found
-
-
-def write_config(nights: Nights, base: str, **more: Any) -> None:
-    import yaml
-
-    config = {
-        "name": "nightly",
-        "data": {"train": "images", "validation": 0.2, "test": 0.3, "image_size": 32},
-        "model": {"base": "small_cnn", "weights": {"run": str(Path(base).resolve())}},
-        "transfer": {"strategy": "linear_probe"},
-        "compute": {"cache_dir": "cache"},
-        **more,
-    }
-    nights.config.write_text(yaml.safe_dump(config))
 
 
 def test_the_first_night_makes_a_champion_and_the_next_finds_nothing_to_do(nights: Nights) -> None:
@@ -92,34 +27,6 @@ def test_the_first_night_makes_a_champion_and_the_next_finds_nothing_to_do(night
     second = nights.night()
     assert (second["decision"], second["champion"], second["challenger"]) == ("unchanged", first["champion"], None)
     assert nights.words == ["first", "unchanged"]
-    assert nights.night()["decision"] == "unchanged"
-
-
-def test_a_broken_image_is_warned_of_once_and_so_is_the_next_one(nights: Nights, source: Any) -> None:
-    data = {"train": "images", "validation": 0.2, "test": 0.3, "image_size": 32, "max_bad_fraction": 0.1}
-    write_config(nights, source[1]["run"], data=data)
-    for name in ("broken.png", "another.png"):
-        (nights.images / "5" / name).write_bytes(b"no image")
-        nights.night()
-        assert any(name in text for text in nights.reporter.warnings)
-        nights.reporter.warnings.clear()
-        assert nights.night()["decision"] == "unchanged"
-        assert nights.reporter.warnings == []
-    assert nights.words == ["first", "unchanged", "unchanged", "unchanged"]
-
-
-def test_more_images_train_a_challenger_that_is_compared_on_the_same_images(nights: Nights) -> None:
-    first = nights.night()
-    nights.add("5", 40, 60)
-    result = nights.night()
-    assert result["decision"] in ("promoted", "kept")
-    assert result["challenger"] != first["champion"]
-    assert result["changes"]["added"] == 20
-    comparison = result["comparison"]
-    assert comparison["metric"] == "accuracy"
-    assert comparison["images"] == result["test"]["images"]
-    low, high = comparison["interval"]
-    assert low <= comparison["gain"] <= high
     assert nights.night()["decision"] == "unchanged"
 
 
@@ -154,25 +61,6 @@ def test_a_night_of_wrong_labels_is_rejected_and_the_champion_stays(nights: Nigh
     assert "worse" in result["reason"]
     assert find_run("nightly@champion", nights.runs).run_id == Path(first["champion"]).name
     assert nights.night()["decision"] == "unchanged"
-
-
-def test_a_gate_that_is_not_met_rejects_the_first_challenger(nights: Nights, source: Any) -> None:
-    write_config(nights, source[1]["run"], evaluation={"gates": {"log_loss": 1e-9}})
-    result = nights.night()
-    assert (result["decision"], result["champion"]) == ("rejected", None)
-    assert [gate["passed"] for gate in result["gates"]] == [False]
-    assert not (nights.experiment / "champion").exists()
-    nights.night(), nights.night()
-    assert nights.words == ["rejected", "unchanged", "unchanged"]
-
-
-@pytest.mark.slow
-def test_a_class_below_its_floor_rejects(nights: Nights, source: Any) -> None:
-    write_config(nights, source[1]["run"], retrain={"promote": {"per_class_floor": 1.0}})
-    nights.add("6", 40, 80, source="5")  # fives that are called sixes
-    result = nights.night()
-    assert result["decision"] == "rejected"
-    assert "recall[" in result["reason"]
 
 
 @pytest.mark.slow
@@ -212,55 +100,6 @@ def test_a_lost_class_is_reported_and_kept_night_after_night(nights: Nights) -> 
     assert nights.night()["changes"]["new_classes"] == []  # it is back
 
 
-def test_a_night_that_is_stopped_is_gone_on_with_by_the_next(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.workflows.retrain import retrain as module
-
-    def dies(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "hold_contest", dies)
-        with pytest.raises(KeyboardInterrupt):
-            nights.night()
-    (begun,) = [
-        path.name for path in nights.experiment.iterdir() if (path / "run.json").exists() and not path.is_symlink()
-    ]
-    assert nights.words == []
-    result = nights.night()
-    assert result["decision"] == "first"
-    assert Path(result["champion"]).name == begun
-
-
-@pytest.mark.slow
-def test_what_a_kill_left_is_not_gone_on_with_from_another_champion(
-    nights: Nights, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from transfercli.workflows.retrain import retrain as module
-    from transfercli.workflows.retrain.promote import PromoteRequest, promote
-
-    def dies(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    nights.night()
-    nights.add("5", 40, 50)
-    second = nights.night()
-    promote(PromoteRequest(second["challenger"], None, nights.runs), Reporter())
-    nights.add("5", 50, 60)
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "hold_contest", dies)
-        with pytest.raises(KeyboardInterrupt):
-            nights.night()
-    promote(PromoteRequest(None, "nightly", nights.runs), Reporter())
-    assert nights.night()["decision"] in ("kept", "promoted")
-
-
-def test_without_test_images_nothing_is_trained(nights: Nights, source: Any) -> None:
-    write_config(nights, source[1]["run"], data={"train": "images", "test": None, "image_size": 32})
-    with pytest.raises(DataError, match="on test images"):
-        nights.night()
-    assert nights.words == ["failed"]
-
-
 def test_images_that_cannot_be_used_fail_the_night_and_leave_a_line(nights: Nights) -> None:
     first = nights.night()
     for image in (nights.images / "5").iterdir():
@@ -283,23 +122,6 @@ def test_what_nobody_expected_leaves_a_line_too(
     (failed,) = decisions.read(nights.experiment)
     assert failed.decision == "failed"
     assert failed.reason.startswith("room: " if isinstance(error, MemoryError) else "bug: ")
-
-
-def fails_with(error: Exception) -> Any:
-    def fail(*_: Any, **__: Any) -> None:
-        raise error
-
-    return fail
-
-
-def test_a_stop_anywhere_says_how_to_go_on_and_decides_nothing(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transfercli.workflows.retrain import retrain as module
-
-    monkeypatch.setattr(module, "load_dataset", fails_with(Interrupted(signal.SIGTERM)))
-    with pytest.raises(Interrupted) as stop:
-        nights.night()
-    assert (stop.value.signum, stop.value.hint) == (signal.SIGTERM, "start the same command again")
-    assert nights.words == []
 
 
 def test_weights_that_are_not_there_fail_the_night_as_they_fail_a_training(nights: Nights, source: Any) -> None:
@@ -351,29 +173,6 @@ def test_always_trains_again_on_the_same_images(nights: Nights, source: Any) -> 
     assert "of the two models differs in no resample" in second["reason"]
 
 
-@pytest.mark.slow
-def test_a_challenger_that_is_too_slow_is_rejected(
-    nights: Nights, source: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from transfercli.workflows.retrain import comparison
-
-    write_config(nights, source[1]["run"], retrain={"when": "always", "promote": {"max_latency_ratio": 1.5}})
-    nights.night()
-    monkeypatch.setattr(comparison, "latencies", lambda *_: [10.0, 16.0])
-    result = nights.night()
-    assert result["decision"] == "rejected"
-    assert "max_latency_ratio" in result["reason"]
-    assert result["latency"] == {"champion_ms": 10.0, "challenger_ms": 16.0, "ratio": 1.6}
-    monkeypatch.undo()
-    assert all(milliseconds > 0 for milliseconds in comparison.latencies(*[load(nights, "nightly")] * 2))
-
-
-def load(nights: Nights, run: str) -> Any:
-    from transfercli.workflows.stored_run import StoredRun
-
-    return StoredRun(find_run(run, nights.runs))
-
-
 def test_an_export_that_is_not_equal_rejects_before_the_champion_is_switched(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -383,21 +182,6 @@ def test_an_export_that_is_not_equal_rejects_before_the_champion_is_switched(
     result = nights.night()
     assert (result["decision"], result["champion"]) == ("rejected", None)
     assert "saved_model" in result["reason"]
-
-
-def test_what_a_parent_in_another_experiment_learnt_from_is_no_test_image(nights: Nights, source: Any) -> None:
-    records = [one for one in read_manifest(Path(source[1]["run"]) / "dataset.csv") if one.split == "train"]
-    root = nights.samples / "digits-source"
-    for one in records[:120]:  # the base was trained on these: digits 0 to 4
-        place = nights.images / one.label
-        place.mkdir(exist_ok=True)
-        found = next(root.rglob(Path(one.path).name))
-        shutil.copy(found, place / found.name)
-    result = nights.night()
-    tested = [one for one in read_manifest(Path(result["challenger"]) / "dataset.csv") if one.split == "test"]
-    known = {one.sha256 for one in records}
-    assert result["test"]["left_out"] == sum(one.sha256 in known for one in tested) > 0
-    assert result["test"]["images"] == len(tested) - result["test"]["left_out"]
 
 
 @pytest.mark.slow
@@ -462,74 +246,6 @@ def test_the_drift_that_started_a_training_stays_in_its_result_and_in_the_log(
     assert decisions.read(nights.experiment)[-1].facts["drift"] == found
 
 
-def test_a_learnt_image_that_is_saved_anew_is_no_test_image_and_is_told(nights: Nights, source: Any) -> None:
-    from PIL import Image
-
-    from transfercli.workflows.lineage import learnt_from
-
-    held = nights.images.parent / "held"
-    for label in "567":
-        files = sorted((nights.images / label).iterdir())
-        (held / label).mkdir(parents=True)
-        for file in files[30:]:
-            file.rename(held / label / file.name)
-    write_config(nights, source[1]["run"], data={"train": "images", "test": "held", "image_size": 32})
-    assert nights.night()["test"] == {"images": 30, "left_out": 0}
-    (champion,) = [path.parent for path in nights.experiment.glob("2*/dataset.csv")]
-    learnt = [one for one in read_manifest(champion / "dataset.csv") if one.split == "train" and one.label == "5"][:4]
-    for one in learnt:
-        Image.open(nights.images / one.path).save(held / "5" / f"anew-{Path(one.path).name}", compress_level=1)
-    result = nights.night()
-    assert result["test"] == {"images": 30, "left_out": 8}  # four copies, and what they are copies of
-    assert any("(4 in another file with the same pixels)" in text for text in nights.reporter.warnings)
-    tested = Path(result["challenger"]) / "evaluation" / "test" / "predictions.csv"
-    assert "anew-" not in tested.read_text()
-
-    runs = [StoredRun(find_run(run, nights.runs)) for run in (str(champion), result["challenger"])]
-    copy = next(one for one in runs[1].images if "anew-" in one.path).sha256
-    runs[0].folder.pixels.unlink()  # as before there was such a list: what the challenger knows of the pixels is enough
-    assert [learnt_from(*some, reporter=Reporter()).has(copy) for some in (runs, runs[:1])] == [True, False]
-    assert learnt_from(*runs[:1], reporter=Reporter()).has(learnt[0].sha256)
-
-
-@pytest.mark.parametrize(
-    "damaged",
-    ["dataset.csv", *(pytest.param(f, marks=pytest.mark.slow) for f in ("checkpoints/last/state.json", "config.yaml"))],
-)
-def test_what_a_kill_left_damaged_is_set_aside_and_the_night_goes_on(
-    nights: Nights, monkeypatch: pytest.MonkeyPatch, damaged: str
-) -> None:
-    from transfercli.workflows.retrain import retrain as module
-
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "hold_contest", fails_with(KeyboardInterrupt()))
-        with pytest.raises(KeyboardInterrupt):
-            nights.night()
-    (begun,) = [path.parent for path in nights.experiment.glob("2*/run.json")]
-    for file in [begun / damaged, begun / "checkpoints" / "best" / "model.safetensors"]:
-        file.write_bytes(file.read_bytes()[:-40])
-    result = nights.night()
-    assert result["decision"] == "first"
-    assert Path(result["champion"]).name != begun.name
-    aside, first = decisions.read(nights.experiment)
-    assert (aside.decision, aside.challenger, aside.champion) == ("failed", begun.name, None)
-    assert aside.reason.startswith("set aside: ")
-    assert first.decision == "first"
-    assert any("set aside" in text for text in nights.reporter.warnings)
-    assert nights.night()["decision"] == "unchanged"
-
-
-def test_a_challenger_never_takes_the_folder_of_one_that_was_set_aside_in_the_same_second(tmp_path: Path) -> None:
-    from transfercli.workflows.retrain.subject import unused_id
-
-    now = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
-    ids = []
-    for _ in range(3):
-        ids.append(unused_id(tmp_path, "abcdef", now))
-        (tmp_path / ids[-1]).mkdir()
-    assert ids == ["20260131-235959-abcdef", "20260201-000000-abcdef", "20260201-000001-abcdef"]
-
-
 def test_an_experiment_that_is_a_link_gives_its_run_and_its_lineage(nights: Nights, source: Any) -> None:
     world, earlier = source
     nights.runs.mkdir()
@@ -584,12 +300,3 @@ def test_every_kind_of_data_and_training_starts_from_the_champion_and_stays_hone
     if "group" in more["data"]:
         sides = {(writers[Path(one.path).name], one.split) for one in after}
         assert len(sides) == len({writer for writer, _ in sides})  # a writer is on one side
-
-
-def write_table(nights: Nights) -> dict[str, str]:
-    """A table beside the images, and who is said to have written each: a file's name -> one of 15."""
-    files = sorted(nights.images.glob("*/*.png"))
-    writers = {file.name: f"w{sum(file.name.encode()) % 15}" for file in files}
-    rows = [f"{file.parent.name}/{file.name},{file.parent.name},{writers[file.name]}" for file in files]
-    (nights.images / "table.csv").write_text("\n".join(["path,label,writer", *rows]) + "\n")
-    return writers

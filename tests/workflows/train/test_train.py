@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import safetensors.numpy
 
+from tests.listener import Listener
 from transfercli.errors import ArtefactError, ConfigError, DataError, Interrupted, WeightsError
-from transfercli.reporting import Reporter
 
 
 def model_of(run: str) -> dict:
@@ -78,21 +78,14 @@ def test_feature_transfer_freezes_the_base_and_records_its_parent(heir, source) 
 def test_parameter_transfer_says_layer_by_layer_what_was_copied(heir) -> None:
     weights = {"run": "digits-source"}
     config = heir.config("t", "digits", data={"channels": 1}, model={"weights": weights}, training={"epochs": 1})
-    heard: list[str] = []
-
-    class Heard(Reporter):
-        def debug(self, text: str) -> None:
-            heard.append(text)
-
-        def warning(self, text: str) -> None:
-            heard.append(text)
-
-    result = heir.train("finetune", config, Heard())
+    listener = Listener()
+    result = heir.train("finetune", config, listener)
+    messages = [*listener.debugs, *listener.warnings]
     lines = {line["tensor"]: line for line in json.loads((Path(result["run"]) / "transplant.json").read_text())}
     assert lines["base/conv1/kernel"]["action"] == "fresh"
     assert lines["base/conv2/kernel"]["action"] == "copied"
-    assert any("copied base/conv2/kernel" in text for text in heard)
-    assert any("conv1: not copied, and no phase trains" in text for text in heard)
+    assert any("copied base/conv2/kernel" in text for text in messages)
+    assert any("conv1: not copied, and no phase trains" in text for text in messages)
 
 
 def test_structure_transfer_takes_the_architecture_and_no_weight(heir, source) -> None:
@@ -131,20 +124,12 @@ def test_started_again_under_its_id_a_complete_run_gives_its_result_and_another_
 
 
 def test_a_stopped_run_goes_on_to_the_bits_of_one_never_stopped(world) -> None:
-    class StopIn(Reporter):
-        def __init__(self, stage: str) -> None:
-            self.stage = stage
-
-        def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-            if stage == self.stage:
-                raise Interrupted(15)
-
     config = world.config("t", "digits-target", model={"head": {"dropout": 0.2}}, training={"epochs": 3})
     layers = "[{RandomFlip: {}}, {MixUp: {probability: 0.5}}, {CutMix: {}}]"
     extra = ("transfer.strategy=full", f"augmentation.layers={layers}", "training.sampling=balanced")
     whole = world.train("finetune", config, run_id="whole", overrides=extra)
     with pytest.raises(Interrupted, match="kept up to its last whole epoch") as stopped:
-        world.train("finetune", config, StopIn("epoch 3"), run_id="stopped", overrides=extra)
+        world.train("finetune", config, Listener(stop_at="epoch 3"), run_id="stopped", overrides=extra)
     assert "--resume t/stopped" in str(stopped.value.hint)
     record = world.runs / "t" / "stopped" / "run.json"
     assert json.loads(record.read_text())["status"] == "interrupted"
@@ -172,15 +157,10 @@ def test_a_dry_run_counts_the_features_that_are_still_to_be_computed(source) -> 
     model = {"weights": {"run": str(Path(earlier["run"]).resolve())}}
     alone = {"transfer": {"strategy": "partial"}, "training": {"epochs": 20}, "compute": {"cache_dir": "cache"}}
     config = world.config("d", "digits-target", model=model, **alone)
-    heard: list[str] = []
-
-    class Heard(Reporter):
-        def info(self, text: str) -> None:
-            heard.append(text)
-
-    probe, tuned = world.train("finetune", config, Heard(), dry_run=True)["phases"]
-    assert any(text.startswith("features after pool") for text in heard)
-    assert not any("strength" in text for text in heard)  # solved for on made-up features: nobody's business
+    listener = Listener()
+    probe, tuned = world.train("finetune", config, listener, dry_run=True)["phases"]
+    assert any(text.startswith("features after pool") for text in listener.infos)
+    assert not any("strength" in text for text in listener.infos)  # solved for on made-up features: nobody's business
     images = 719
     assert (probe["kind"], probe["cache_bytes"]) == ("probe", images * 64 * 4)
     assert tuned["cache_bytes"] in (images * 6 * 6 * 64 * 2, images * 6 * 6 * 64 * 4)
@@ -224,17 +204,12 @@ def test_rare_classes_are_counted_drawn_equally_and_learnt_with_focal_loss(world
         (world.folder / "few" / label).mkdir(parents=True)
         for file in files:
             shutil.copy(file, world.folder / "few" / label)
-    heard: list[str] = []
-
-    class Heard(Reporter):
-        def info(self, text: str) -> None:
-            heard.append(text)
-
+    listener = Listener()
     config = world.config("few", "digits", data={"train": "few", "split": "stratified"})
     extra = ("transfer.strategy=scratch", "training.sampling=balanced", "training.loss.name=focal")
-    result = world.train("finetune", config, Heard(), overrides=extra)
+    result = world.train("finetune", config, listener, overrides=extra)
     assert result["status"] == "completed"
-    assert [text for text in heard if text.startswith("training images")] == [
+    assert [text for text in listener.infos if text.startswith("training images")] == [
         "training images: '0' 28, '1' 8; classes are drawn equally"
     ]
 

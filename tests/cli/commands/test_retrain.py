@@ -1,0 +1,49 @@
+"""`transfercli promote` and `transfercli retrain` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from transfercli.cli.app import app
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A runs folder with the experiment `exp` of two completed runs."""
+    for run_id in ("a", "b"):
+        folder = tmp_path / "runs" / "exp" / run_id
+        (folder / "checkpoints" / "epoch-00001").mkdir(parents=True)
+        (folder / "checkpoints" / "last").symlink_to("epoch-00001")
+        (folder / "run.json").write_text(json.dumps({"status": "completed"}))
+    return tmp_path / "runs"
+
+
+def call(runs: Path, *words: str) -> Any:
+    return CliRunner().invoke(app, [*words, "--runs", str(runs)])
+
+
+def test_promote_names_the_champion_and_the_one_before(runs: Path) -> None:
+    first = json.loads(call(runs, "promote", "exp/a", "--json").stdout)
+    assert first == first | {"experiment": "exp", "champion": str(runs / "exp" / "a"), "previous": None}
+    second = json.loads(call(runs, "promote", "exp/b", "--json").stdout)
+    assert (second["champion"], second["previous"]) == (str(runs / "exp" / "b"), str(runs / "exp" / "a"))
+    back = call(runs, "promote", "--previous", "exp")
+    assert back.exit_code == 0
+    assert [line.split()[0] for line in back.stdout.splitlines()] == ["experiment", "champion", "previous"]
+    assert (runs / "exp" / "champion").resolve().name == "a"
+
+
+@pytest.mark.parametrize(
+    "words, code, kind",
+    [(("promote",), 2, "usage"), (("promote", "exp/c"), 6, "artefact"), (("retrain", "no.yaml"), 3, "config")],
+)
+def test_a_call_that_cannot_be_carried_out_has_the_exit_code_of_its_kind(
+    runs: Path, words: tuple[str, ...], code: int, kind: str
+) -> None:
+    done = call(runs, *words, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["error"]["kind"]) == (code, kind)

@@ -1,0 +1,32 @@
+"""The printed results of `runs`: curves, lineage, long lists."""
+
+from __future__ import annotations
+
+from transfercli.cli.commands.runs import _some, curve, tree
+
+
+def test_a_curve_leaves_out_epochs_without_a_value() -> None:
+    assert curve([None, 2.0, 1.0]) == "2.0000 █▁ 1.0000"
+    assert curve([None]) == "-"
+
+
+def _generation(run: str, weights: object, status: str = "completed") -> dict:
+    return {"run": run, "status": status, "workflow": "finetune", "base": "small_cnn", "weights": weights}
+
+
+def test_a_lineage_is_a_tree_down_to_the_first_weights() -> None:
+    child, parent = _generation("b/2", {"run": "a"}), _generation("a/1", "imagenet")
+    assert tree([child, parent]) == [
+        "b/2 (completed, finetune, small_cnn)",
+        "└─ a/1 (completed, finetune, small_cnn)",
+        "   └─ imagenet weights",
+    ]
+    assert tree([_generation("a/1", "none")])[-1] == "└─ random weights"
+    assert tree([_generation("a/1", {"path": "theirs/w.safetensors"})])[-1] == "└─ weights of w.safetensors"
+    gone = {"run": "a/1", "status": "gone", "workflow": None, "base": None, "weights": None}
+    assert tree([child, gone])[-1] == "└─ a/1 (gone)"
+
+
+def test_a_path_with_an_end_of_line_stays_one_name() -> None:
+    assert _some(["a\nb.png", "c.png"]) == "2: a\\nb.png, c.png"
+    assert _some([]) == "0"

@@ -1,0 +1,114 @@
+"""Segments of the cache: bounds, eviction, and full disks."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.data.pixels import all_pixels, segments
+from transfercli.config.schema import ComputeConfig
+from transfercli.data.cache import segments as segments_module
+from transfercli.data.cache.images import DiskCache
+from transfercli.data.dataset import Dataset
+from transfercli.data.image import Decoded, Geometry
+from transfercli.errors import OutOfSpaceError
+
+Load = Callable[..., Dataset]
+
+
+TWO = {"cat": 12, "dog": 12}
+
+
+def test_images_that_exceed_the_bound_are_not_cached(
+    tmp_path: Path, grow: Any, load: Load, reporter: Any, cache_folder: Path
+) -> None:
+    grow(tmp_path / "images", TWO)
+    load(tmp_path, compute=ComputeConfig(cache_max_gb=1e-6))
+    assert "cache_max_gb" in reporter.warnings[0]
+    assert segments(cache_folder) == []
+
+
+def test_the_segments_used_longest_ago_are_evicted_first(
+    tmp_path: Path, grow: Any, load: Load, cache_folder: Path
+) -> None:
+    one_set = 24 * 16 * 16 * 3
+    room = ComputeConfig(cache_max_gb=2.5 * one_set / 1e9)
+    for number in range(3):
+        grow(tmp_path / str(number), TWO, first=100 * number)
+    load(tmp_path, "0", compute=room)
+    load(tmp_path, "1", compute=room)
+    load(tmp_path, "0", compute=room)  # now 1 is the one used longest ago
+    load(tmp_path, "2", compute=room)
+    assert sum(path.stat().st_size for path in segments(cache_folder)) <= 2.5 * one_set
+    assert load(tmp_path, "0", compute=room).cache.misses == 0
+    assert load(tmp_path, "1", compute=room).cache.misses == 24
+
+
+def test_pixels_stay_readable_when_another_process_evicts_them(
+    tmp_path: Path, grow: Any, load: Load, cache_folder: Path
+) -> None:
+    found = load(grow(tmp_path / "images", TWO).parent)
+    before = all_pixels(load(tmp_path))
+    for path in segments(cache_folder):
+        path.unlink()
+    assert all_pixels(found) == before
+
+
+def test_what_a_crash_left_behind_is_swept_and_nothing_else(
+    tmp_path: Path, grow: Any, load: Load, cache_folder: Path
+) -> None:
+    load(grow(tmp_path / "images", TWO).parent)
+    folder = segments(cache_folder)[0].parent
+    old, young, kept = folder / ".a.tmp", folder / ".b.tmp", segments(cache_folder)[0]
+    for path in (old, young):
+        path.write_bytes(b"half")
+    for path in (old, kept):
+        os.utime(path, (time.time() - 10 * segments_module.STALE_SECONDS,) * 2)
+    load(tmp_path)
+    assert (old.exists(), young.exists(), kept.exists()) == (False, True, True)
+
+
+def test_large_passes_become_several_segments(
+    tmp_path: Path, grow: Any, load: Load, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments_module, "SEGMENT_BYTES", 5 * 16 * 16 * 3)
+    monkeypatch.setattr(segments_module, "OPEN_SEGMENTS", 2)
+    grow(tmp_path / "images", TWO)
+    found = load(tmp_path)
+    assert [path.stat().st_size // (16 * 16 * 3) for path in segments(cache_folder)].count(5) == 4
+    assert all_pixels(found) == all_pixels(load(tmp_path, compute=ComputeConfig(cache="off")))
+
+
+def test_no_room_is_an_error_of_its_own_and_leaves_no_half_segment(
+    tmp_path: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DiskCache(cache_folder, Geometry(8, 8), 10**9)
+    store.add(Decoded("a" * 64, "b" * 64, 8, 8, pixels=np.zeros((8, 8, 3), np.uint8)))
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutOfSpaceError):
+        store.close()
+    assert [path.name for path in cache_folder.glob("images/*/*")] == []
+
+
+def test_a_disk_that_fills_up_is_no_room_also_for_what_still_waits_to_be_written(cache_folder: Path) -> None:
+    store = DiskCache(cache_folder, Geometry(8, 8), 10**9)
+    store.add(Decoded("a" * 64, "b" * 64, 8, 8, pixels=np.zeros((8, 8, 3), np.uint8)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(OutOfSpaceError):
+            store.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in cache_folder.glob("images/*/*")] == []

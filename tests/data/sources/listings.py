@@ -1,0 +1,27 @@
+"""Folders of empty files, and their listings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transfercli.config.paths import resolve_paths
+from transfercli.config.schema import DataConfig
+from transfercli.data.sources.listing import Listing, check_classes, list_images
+from transfercli.reporting import Reporter
+
+
+def touch(folder: Path, *names: str) -> None:
+    """Empty files: nothing here opens them."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def listed(folder: Path, train: str = "images", **data: object) -> Listing:
+    listing = list_images(resolve_paths(DataConfig(train=train, **data), folder, ("data",)), Reporter())
+    check_classes(listing)
+    return listing
+
+
+def names(listing: Listing, side: str = "train") -> list[str]:
+    return [item.name for item in listing.items if item.split == side and not item.problem]

@@ -1,0 +1,30 @@
+"""The card of an artefact: input, labels, temperature, abstention."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from transfercli.errors import ArtefactError
+from transfercli.export.spec import ExportSpec, card_text, parse_card
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"labels": ["one"]},
+        {"labels": [1, 2]},
+        {"temperature": 0},
+        {"temperature": "NaN"},
+        {"abstain": {"confidence": 2}},
+        {"input": {"height": -1, "width": 2, "resize": "stretch"}},
+        {"input": {"height": 1, "width": 2, "resize": "smart"}},
+        {"input": 3},
+    ],
+)
+def test_a_damaged_card_is_refused(changed):
+    spec = ExportSpec(("a", "b"), (8, 9), "crop", 2.0, None)
+    assert parse_card(card_text(spec)) == spec
+    with pytest.raises(ArtefactError, match="card is damaged"):
+        parse_card(json.dumps(spec.card() | changed))

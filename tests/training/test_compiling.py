@@ -1,0 +1,27 @@
+"""Compiled stages: optimizer, schedule, loss."""
+
+from __future__ import annotations
+
+from tests.training.trainers import same, trainer
+from transfercli.config.schema import OptimizerConfig
+from transfercli.training.phases import Phase
+
+
+def test_gradients_of_several_batches_are_one_update(digits) -> None:
+    job = trainer(digits, [Phase("all", 1, 1e-2)], optimizer=OptimizerConfig(accumulate=2))
+    job.run()
+    assert int(job.setup.model.optimizer.iterations) == 2  # of four batches
+
+
+def test_the_state_of_an_optimizer_is_restored_by_name(digits) -> None:
+    from transfercli.training.compiling import optimizer_tensors, restore_optimizer
+
+    trained, fresh = (trainer(digits, [Phase("all", 1, 1e-2)]) for _ in range(2))
+    trained.run()
+    model = trained.stage.model
+    state = optimizer_tensors(model)
+    assert list(state) == sorted(state)
+    other = fresh.begin_phase().model
+    assert not same(optimizer_tensors(other), state)
+    restore_optimizer(other, state)
+    assert same(optimizer_tensors(other), state)

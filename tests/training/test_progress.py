@@ -1,0 +1,59 @@
+"""The plan of a training and its counters."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from transfercli.config.schema import EarlyStoppingConfig, TrainingConfig
+from transfercli.errors import ArtefactError
+from transfercli.training.phases import PROBE, Phase
+from transfercli.training.progress import Plan, Progress, parsed_progress
+
+
+def plan(**training: object) -> Plan:
+    return Plan((PROBE, Phase("all", 3, 1e-3), Phase("conv3", 2, 1e-4)), TrainingConfig(**training), 0)
+
+
+def line(epoch: int, loss: float, accuracy: float = 0.5) -> dict[str, float]:
+    return {"epoch": epoch, "val_loss": loss, "val_accuracy": accuracy}
+
+
+def test_a_plan_counts_the_epochs_of_its_training_phases() -> None:
+    assert plan().epochs == 5
+
+
+@pytest.mark.parametrize("monitor, best", [("val_loss", [True, False, True]), ("val_accuracy", [True, True, False])])
+def test_the_best_epoch_is_that_of_the_monitored_number(monitor: str, best: list[bool]) -> None:
+    progress = Progress()
+    lines = [line(1, 0.5, 0.6), line(2, 0.5, 0.8), line(3, 0.4, 0.8)]
+    assert plan(early_stopping=EarlyStoppingConfig(monitor=monitor, patience=5)).monitor == monitor
+    assert [progress.count(each, monitor) for each in lines] == best
+    assert progress.best_epoch == max(number for number, is_best in enumerate(best, 1) if is_best)
+
+
+def test_a_phase_is_over_at_its_last_epoch_or_after_epochs_without_gain() -> None:
+    patient, hasty = plan(), plan(early_stopping=EarlyStoppingConfig(monitor="val_loss", patience=1))
+    progress = Progress()
+    assert progress.is_over(patient)  # a probe is solved in one step
+    progress.next_phase()
+    progress.count(line(1, 0.5), "val_loss")
+    assert not progress.is_over(hasty)
+    progress.count(line(2, 0.6), "val_loss")
+    assert (progress.is_over(patient), progress.is_over(hasty)) == (False, True)
+    progress.count(line(3, 0.7), "val_loss")
+    assert progress.is_over(patient)
+    progress.next_phase()
+    assert (progress.phase, progress.in_phase, progress.waited, progress.best_epoch) == (3, 0, 0, 1)
+
+
+def test_the_counters_of_a_checkpoint_come_back_and_damaged_ones_are_refused() -> None:
+    progress = Progress()
+    progress.count(line(1, 0.5), "val_loss")
+    text = json.dumps(asdict(progress))
+    assert parsed_progress(text.encode()) == asdict(progress)
+    for key, value in (("epoch", "1"), ("epoch", 2), ("phase", None)):
+        with pytest.raises(ArtefactError, match="counters are damaged"):
+            parsed_progress(json.dumps(json.loads(text) | {key: value}).encode())

@@ -1,0 +1,118 @@
+"""The subject of a night, and nights that came to no end."""
+
+from __future__ import annotations
+
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workflows.retrain.nights import Nights, fails_with, write_config
+from transfercli.errors import Interrupted
+from transfercli.reporting import Reporter
+from transfercli.runs import decisions
+
+
+def test_a_broken_image_is_warned_of_once_and_so_is_the_next_one(nights: Nights, source: Any) -> None:
+    data = {"train": "images", "validation": 0.2, "test": 0.3, "image_size": 32, "max_bad_fraction": 0.1}
+    write_config(nights, source[1]["run"], data=data)
+    for name in ("broken.png", "another.png"):
+        (nights.images / "5" / name).write_bytes(b"no image")
+        nights.night()
+        assert any(name in text for text in nights.reporter.warnings)
+        nights.reporter.warnings.clear()
+        assert nights.night()["decision"] == "unchanged"
+        assert nights.reporter.warnings == []
+    assert nights.words == ["first", "unchanged", "unchanged", "unchanged"]
+
+
+def test_a_night_that_is_stopped_is_gone_on_with_by_the_next(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transfercli.workflows.retrain import retrain as module
+
+    def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "hold_contest", dies)
+        with pytest.raises(KeyboardInterrupt):
+            nights.night()
+    (begun,) = [
+        path.name for path in nights.experiment.iterdir() if (path / "run.json").exists() and not path.is_symlink()
+    ]
+    assert nights.words == []
+    result = nights.night()
+    assert result["decision"] == "first"
+    assert Path(result["champion"]).name == begun
+
+
+@pytest.mark.slow
+def test_what_a_kill_left_is_not_gone_on_with_from_another_champion(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transfercli.workflows.retrain import retrain as module
+    from transfercli.workflows.retrain.promote import PromoteRequest, promote
+
+    def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    nights.night()
+    nights.add("5", 40, 50)
+    second = nights.night()
+    promote(PromoteRequest(second["challenger"], None, nights.runs), Reporter())
+    nights.add("5", 50, 60)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "hold_contest", dies)
+        with pytest.raises(KeyboardInterrupt):
+            nights.night()
+    promote(PromoteRequest(None, "nightly", nights.runs), Reporter())
+    assert nights.night()["decision"] in ("kept", "promoted")
+
+
+def test_a_stop_anywhere_says_how_to_go_on_and_decides_nothing(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transfercli.workflows.retrain import retrain as module
+
+    monkeypatch.setattr(module, "load_dataset", fails_with(Interrupted(signal.SIGTERM)))
+    with pytest.raises(Interrupted) as stop:
+        nights.night()
+    assert (stop.value.signum, stop.value.hint) == (signal.SIGTERM, "start the same command again")
+    assert nights.words == []
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["dataset.csv", *(pytest.param(f, marks=pytest.mark.slow) for f in ("checkpoints/last/state.json", "config.yaml"))],
+)
+def test_what_a_kill_left_damaged_is_set_aside_and_the_night_goes_on(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, damaged: str
+) -> None:
+    from transfercli.workflows.retrain import retrain as module
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "hold_contest", fails_with(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            nights.night()
+    (begun,) = [path.parent for path in nights.experiment.glob("2*/run.json")]
+    for file in [begun / damaged, begun / "checkpoints" / "best" / "model.safetensors"]:
+        file.write_bytes(file.read_bytes()[:-40])
+    result = nights.night()
+    assert result["decision"] == "first"
+    assert Path(result["champion"]).name != begun.name
+    aside, first = decisions.read(nights.experiment)
+    assert (aside.decision, aside.challenger, aside.champion) == ("failed", begun.name, None)
+    assert aside.reason.startswith("set aside: ")
+    assert first.decision == "first"
+    assert any("set aside" in text for text in nights.reporter.warnings)
+    assert nights.night()["decision"] == "unchanged"
+
+
+def test_a_challenger_never_takes_the_folder_of_one_that_was_set_aside_in_the_same_second(tmp_path: Path) -> None:
+    from transfercli.workflows.retrain.subject import unused_id
+
+    now = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
+    ids = []
+    for _ in range(3):
+        ids.append(unused_id(tmp_path, "abcdef", now))
+        (tmp_path / ids[-1]).mkdir()
+    assert ids == ["20260131-235959-abcdef", "20260201-000000-abcdef", "20260201-000001-abcdef"]

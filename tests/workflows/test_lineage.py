@@ -1,0 +1,67 @@
+"""Lineage: the runs that a run comes from, and the images that they learnt from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.listener import Listener
+from transfercli.data.dataset import Record
+from transfercli.data.manifest import write_manifest, write_pixels
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.lineage import ancestors, generations, learnt_from
+from transfercli.workflows.stored_run import StoredRun
+
+
+def run(runs: Path, label: str, parent: str | None = None, images: Sequence[tuple[str, str]] = ()) -> StoredRun:
+    """Write a run. images: (content, split) pairs; the pixels of `b2` are those of `b`."""
+    folder = RunFolder(runs / label)
+    folder.path.mkdir(parents=True)
+    weights = f"{{run: {parent}}}" if parent else "none"
+    folder.config.write_text(
+        f"name: x\ndata: {{train: images, image_size: 32}}\nmodel: {{base: small_cnn, weights: {weights}}}\n"
+    )
+    folder.labels.write_text('["cat", "dog"]')
+    facts = {"status": "interrupted", "command": "", "config_folder": ".", "versions": {}, "parent": parent}
+    folder.record.write_text(json.dumps(facts | {"data": {"fingerprint": "", "images": {}}}))
+    write_manifest(folder.dataset, [Record(f"{content}.png", content, "cat", split, 8, 8) for content, split in images])
+    write_pixels(folder.pixels, {content: content[0] for content, _ in images})
+    return StoredRun(folder)
+
+
+def test_the_ancestors_of_a_run_are_its_parent_and_those_of_its_parent(tmp_path: Path) -> None:
+    run(tmp_path, "base/1")
+    run(tmp_path, "middle/1", "base/1")
+    young = run(tmp_path, "young/1", "middle/1")
+    listener = Listener()
+    assert [parent.label for parent in ancestors(young, listener)] == ["middle/1", "base/1"]
+    assert listener.warnings == []
+
+
+def test_an_ancestor_that_is_gone_ends_the_line_with_a_warning(tmp_path: Path) -> None:
+    young = run(tmp_path, "young/1", "gone/1")
+    listener = Listener()
+    assert list(ancestors(young, listener)) == []
+    assert list(generations(young)) == [("gone/1", None)]
+    assert "gone/1, which young/1 was trained from, is gone" in listener.warnings[0]
+
+
+def test_runs_that_name_each_other_as_parents_end_the_line(tmp_path: Path) -> None:
+    first = run(tmp_path, "first/1", "second/1")
+    run(tmp_path, "second/1", "first/1")
+    assert [name for name, _ in generations(first)] == ["second/1"]
+
+
+@pytest.mark.parametrize(
+    "content, has, has_copy", [("a", True, False), ("b", True, False), ("b2", True, True), ("c", False, False)]
+)
+def test_images_of_training_and_validation_of_the_whole_family_and_their_copies_were_learnt_from(
+    tmp_path: Path, content: str, has: bool, has_copy: bool
+) -> None:
+    run(tmp_path, "base/1", images=[("a", "train")])
+    young = run(tmp_path, "young/1", "base/1", [("b", "validation"), ("b2", "test"), ("c", "test")])
+    learnt = learnt_from(young, reporter=Listener())
+    assert (learnt.has(content), learnt.has_copy(content)) == (has, has_copy)

@@ -1,0 +1,100 @@
+"""The cache of features and the solved head, through whole runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.listener import Listener
+from transfercli.errors import Interrupted
+from transfercli.reporting import Reporter
+
+
+@pytest.fixture
+def heir(source: Any, tmp_path: Path) -> Any:
+    """A config of a target task on the pretrained digits, with a cache of its own."""
+    world, earlier = source
+
+    def config(name: str, strategy: str, **more: Any) -> Path:
+        compute = {"cache_dir": str(tmp_path / "cache")} | more.pop("compute", {})
+        model = {"weights": {"run": str(Path(earlier["run"]).resolve())}} | more.pop("model", {})
+        transfer = {"strategy": strategy} | more.pop("transfer", {})
+        return world.config(name, "digits-target", model=model, transfer=transfer, compute=compute, **more)
+
+    return world, config
+
+
+def lines(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (Path(result["run"]) / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_linear_probe_is_one_line_with_epoch_0_and_can_be_evaluated(heir: Any) -> None:
+    from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+
+    world, config = heir
+    result = world.train("finetune", config("probe", "linear_probe"))
+    (line,) = lines(result)
+    assert (line["epoch"], line["phase"], result["best_epoch"]) == (0, 1, 0)
+    assert result["cache"]["features"] == {"hits": 0, "misses": 719}
+    assert result["seconds"]["features"] > 0
+    evaluated, _ = evaluate_run(EvaluateRequest(result["run"], world.runs), Reporter())
+    assert evaluated["metrics"]["accuracy"] > 0.85
+
+
+def test_another_head_and_rate_compute_no_feature(heir: Any) -> None:
+    world, config = heir
+    world.train("finetune", config("a", "feature_extraction"))
+    other = config("b", "feature_extraction", model={"head": {"hidden": [16]}}, training={"optimizer": {"name": "sgd"}})
+    result = world.train("finetune", other)
+    assert result["cache"]["features"] == {"hits": 719, "misses": 0}
+
+
+def test_with_the_cache_off_the_same_is_learnt(heir: Any) -> None:
+    world, config = heir
+    exact = {"precision": "float32"}
+    results = [
+        world.train("finetune", config(cache, "partial", compute=exact | {"cache": cache}, training={"epochs": 3}))
+        for cache in ("require", "off")
+    ]
+    assert results[0]["cache"]["features"]["misses"] == 2 * 719
+    assert results[1]["cache"]["features"] == {"hits": 0, "misses": 0}
+    kept, plain = (lines(result) for result in results)
+    assert [line["epoch"] for line in kept] == [0, 1, 2, 3]
+    for one, other in zip(kept, plain, strict=True):
+        assert one["val_loss"] == pytest.approx(other["val_loss"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [pytest.param("features", marks=pytest.mark.slow), "epoch 2", pytest.param("blend", marks=pytest.mark.slow)],
+)
+def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(heir: Any, stage: str, monkeypatch: Any) -> None:
+    world, config = heir
+    path = config("auto", "auto", transfer={"budget": 1000}, training={"epochs": 3})
+    whole = world.train("finetune", path, run_id=f"whole-{stage.replace(' ', '')}")
+    stopped = f"stopped-{stage.replace(' ', '')}"
+    path.write_text(path.read_text().replace("/cache", f"/{stopped}"))
+    with pytest.raises(Interrupted):
+        world.train("finetune", path, Listener(stop_at=stage), run_id=stopped)
+    resumed = world.train("finetune", path, run_id=stopped)
+    assert [line["epoch"] for line in lines(resumed)] == [0, 1, 2, 3, 4]
+    assert [line["val_loss"] for line in lines(resumed)] == [line["val_loss"] for line in lines(whole)]
+    one, two = (Path(result["run"]) / "checkpoints/best/model.safetensors" for result in (whole, resumed))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_auto_keeps_its_phases_in_the_run_and_a_resumed_run_obeys_them(heir: Any) -> None:
+    world, config = heir
+    path = config("kept", "auto", transfer={"budget": 1000}, training={"epochs": 2})
+    with pytest.raises(Interrupted):
+        world.train("finetune", path, Listener(stop_at="epoch 2"), run_id="night")
+    record = world.runs / "kept" / "night" / "run.json"
+    facts = json.loads(record.read_text())
+    assert [phase["kind"] for phase in facts["phases"]] == ["probe", "train", "blend"]
+    facts["phases"] = facts["phases"][:2]
+    record.write_text(json.dumps(facts))
+    resumed = world.train("finetune", path, run_id="night")
+    assert [line["epoch"] for line in lines(resumed)] == [0, 1, 2]
