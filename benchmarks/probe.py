@@ -63,7 +63,7 @@ def solve(features: np.ndarray, targets: np.ndarray) -> probe.Probe:
 
 def solve_all_strengths(features: np.ndarray, targets: np.ndarray) -> probe.Probe:
     """Solve the linear probe without its early stop, so with every strength."""
-    usual, probe.CLEARLY = probe.CLEARLY, float("inf")
+    usual, probe.STOP_ERRORS = probe.STOP_ERRORS, float("inf")
     try:
         return solve(features, targets)
     finally:
