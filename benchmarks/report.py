@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from transfercli.evaluation.examples import images_to_explain
 from transfercli.evaluation.explain.heatmaps import Explanation
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.report import ReportContext
