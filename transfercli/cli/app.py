@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 from typing import Annotated, Any
@@ -21,6 +20,8 @@ from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
 from transfercli.cli.commands.train import finetune, pretrain
+from transfercli.cli.runner import json_line
+from transfercli.workflows.result import versioned
 
 app = typer.Typer(
     name="transfercli",
@@ -99,5 +100,5 @@ def _usage(error: Any) -> int:
     print(f"error: {message}\n  hint: {command} --help lists what is allowed", file=sys.stderr)
     if "--json" in sys.argv:
         hint = f"{command} --help lists what is allowed"
-        print(json.dumps({"error": {"code": 2, "kind": "usage", "message": message, "hint": hint}}))
+        print(json_line(versioned({"error": {"code": 2, "kind": "usage", "message": message, "hint": hint}})))
     return 2
