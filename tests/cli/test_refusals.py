@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.cli.commands.config import init_config
 from transfercli.cli.runner import run_command
 from transfercli.data.manifest import read_assignments, read_manifest
 from transfercli.errors import ArtefactError, DataError, UsageError
@@ -18,6 +17,7 @@ from transfercli.runs.folder import RunFolder, check_run_id
 from transfercli.runs.lookup import find_run
 from transfercli.runs.record import read_record
 from transfercli.training import history
+from transfercli.workflows.config.init import init_config
 
 
 class ResourceExhaustedError(Exception):
@@ -63,7 +63,7 @@ def test_an_unknown_keras_set_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(DataError, match="allowed are keras:cifar10") as caught:
         init_config(None, "keras:cifar11", None)
     assert caught.value.hint == "did you mean keras:cifar10?"
-    assert "keras:cifar10" in init_config(None, "keras:cifar10", None)["config"]
+    assert "keras:cifar10" in init_config(None, "keras:cifar10", None).text
 
 
 @pytest.mark.parametrize("count, sides, needed", [(1, (), 3), (2, (), 3), (1, ("validation", "test"), 2)])
@@ -79,7 +79,7 @@ def test_a_class_that_training_would_refuse_gets_no_starter(tmp_path: Path, coun
 
 
 def test_as_many_images_as_training_needs_are_enough(tmp_path: Path) -> None:
-    assert "train: " in init_config(None, str(images(tmp_path / "photos", cat=3, dog=3)), None)["config"]
+    assert "train: " in init_config(None, str(images(tmp_path / "photos", cat=3, dog=3)), None).text
 
 
 @pytest.mark.parametrize("read", [read_manifest, read_assignments, read_json, history.read])

@@ -90,9 +90,25 @@ def test_show_for_pretrain_trains_from_scratch(write: Write) -> None:
     assert (found["transfer"]["strategy"], found["model"]["weights"]) == ("scratch", "none")
 
 
-def test_show_as_yaml_and_as_json_is_the_same(write: Write) -> None:
+def test_show_as_yaml_and_as_json_is_the_same_but_for_the_format(write: Write) -> None:
     path = write(FULL)
-    assert yaml.safe_load(run("show", path).stdout) == json.loads(run("show", path, "--json").stdout)
+    assert {"format": 1} | yaml.safe_load(run("show", path).stdout) == json.loads(run("show", path, "--json").stdout)
+
+
+def test_the_json_of_show_is_a_config_again(write: Write) -> None:
+    words = ("show", write(FULL), "--for", "pretrain")
+    shown = run(*words, "--json").stdout
+    assert load(write(shown, "again.json")).config == load(write(run(*words).stdout, "again.yaml")).config
+    assert load(write("format: 1\nextends: again.json\nseed: 5\n", "heir.yaml")).config.seed == 5
+
+
+@pytest.mark.parametrize("value", ["2", "'1'", "true", "1.0", "{a: 1}", "[1]", "null"])
+def test_another_format_is_an_error_with_its_line(write: Write, value: str) -> None:
+    path = write(f"{MINIMAL}format: {value}\n")
+    found = run("validate", path)
+    assert found.exit_code == 3
+    assert f"{path}:4: format: must be 1, the format of these files, received " in found.stderr
+    assert "not a known key" not in found.stderr
 
 
 def test_show_names_a_wrong_set(write: Write) -> None:

@@ -11,12 +11,12 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from transfercli.cli.commands.config import init_config
-from transfercli.cli.commands.survey import survey
 from transfercli.config.loader import load
 from transfercli.config.schema import ExperimentConfig
 from transfercli.config.starter import UNKNOWN, Survey, starter
 from transfercli.errors import DataError, TransferError, UsageError
+from transfercli.workflows.config.init import init_config
+from transfercli.workflows.config.survey import survey
 
 Write = Callable[..., Path]
 
@@ -56,7 +56,7 @@ def test_the_path_is_written_relative_to_the_config(tmp_path: Path, monkeypatch:
     init_config(None, "data/flowers", Path("configs/mine.yaml"))
     assert load(Path("configs/mine.yaml")).config.data.train == "../data/flowers"
     assert "# Launch: transfercli finetune configs/mine.yaml\n" in Path("configs/mine.yaml").read_text()
-    assert "train: data/flowers" in init_config(None, "data/flowers", None)["config"]
+    assert "train: data/flowers" in init_config(None, "data/flowers", None).text
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ class SampleResult:
 
 
 def sample(name: str, folder: Path) -> SampleResult:
-    """Write sample `name` to `folder`. Raises `UsageError` if there is no such sample, or the folder holds other files."""
+    """Write sample `name` to `folder`.
+
+    Raises `UsageError` if there is no such sample, or if the folder holds other files.
+    """
     written = write_sample(name, folder)
     return SampleResult(name, folder, {"train": written.train, "test": written.test}, written.classes)
