@@ -24,7 +24,7 @@ def run(source):
 
 def test_evaluating_the_validation_split_gives_the_accuracy_of_training(run) -> None:
     world, _folder, trained = run
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, "validation"), Reporter())
+    result = evaluate_run(EvaluateRequest("digits-source", world.runs, "validation"), Reporter()).as_json()
     assert result["metrics"]["accuracy"] == trained["metrics"]["val_accuracy"]
     assert result["calibration"]["log_loss_before"] == pytest.approx(trained["metrics"]["val_loss"], rel=1e-5)
     assert result["metrics"]["log_loss"] == pytest.approx(result["calibration"]["log_loss_after"], rel=1e-4)
@@ -34,7 +34,7 @@ def test_evaluating_the_validation_split_gives_the_accuracy_of_training(run) -> 
 def test_the_test_split_gets_its_files_and_gates(run) -> None:
     world, folder, _ = run
     request = EvaluateRequest("digits-source", world.runs, minimums=("accuracy=0.999", "recall[3]=0.1"))
-    result, _evaluation = evaluate_run(request, Reporter())
+    result = evaluate_run(request, Reporter()).as_json()
     assert result["split"] == "test"
     assert result["examples"] == 178
     assert [gate["passed"] for gate in result["gates"]] == [result["metrics"]["accuracy"] >= 0.999, True]
@@ -52,7 +52,8 @@ def test_the_test_split_gets_its_files_and_gates(run) -> None:
 def test_other_images_are_matched_by_class_name_and_unknown_classes_stop(run, digits_folder: Path, tmp_path) -> None:
     world, _, _ = run
     shutil.copytree(digits_folder / "digits" / "test" / "3", tmp_path / "new" / "3")
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "new"), Reporter())
+    request = EvaluateRequest("digits-source", world.runs, data=tmp_path / "new")
+    result = evaluate_run(request, Reporter()).as_json()
     assert [row["support"] for row in result["per_class"]] == [0, 0, 0, result["examples"], 0]
     with pytest.raises(DataError, match="5"):
         evaluate_run(EvaluateRequest("digits-source", world.runs, data=digits_folder / "digits-target"), Reporter())
@@ -71,7 +72,8 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
             place.mkdir(parents=True, exist_ok=True)
             shutil.copy(digits_folder / "digits-source" / row["path"], place / f"{side}-{number}.png")
     said: list[str] = []
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "mixed"), Warned())
+    request = EvaluateRequest("digits-source", world.runs, data=tmp_path / "mixed")
+    result = evaluate_run(request, Warned()).as_json()
     assert result["known"] == {"train": 5, "validation": 3}
     page = " ".join((folder / "evaluation" / "test-mixed" / "report.html").read_text().split())
     assert "<b>test</b> split, which are those of <b>mixed</b>, 5 classes" in page
@@ -81,7 +83,7 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
         "the run chose its best epoch on 3 of these 12 images: the metrics flatter it",
     ]
     said.clear()
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs), Warned())
+    result = evaluate_run(EvaluateRequest("digits-source", world.runs), Warned()).as_json()
     assert (said, result["known"]) == ([], {})
 
 
@@ -108,7 +110,7 @@ def test_a_damaged_checkpoint_is_not_evaluated(run, tmp_path: Path) -> None:
 def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
     world, folder, _ = run
     result = export_run(ExportCall("digits-source", world.runs, ("saved_model", "keras")), Reporter())
-    for artefact in result["artefacts"]:
+    for artefact in result.artefacts:
         assert artefact["max_abs_diff"] < 1e-5
         assert artefact["label_agreement"] == 1
         place = folder / "exports" / artefact["format"]

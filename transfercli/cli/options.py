@@ -13,7 +13,9 @@ ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="a YAML file:
 Run = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="a run folder, EXPERIMENT, EXPERIMENT/RUN_ID or EXPERIMENT@champion", show_default=False
+        metavar="RUN",
+        help="a run folder, EXPERIMENT (its latest completed run), EXPERIMENT/RUN_ID or EXPERIMENT@champion",
+        show_default=False,
     ),
 ]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="folder that holds the runs")]
@@ -21,6 +23,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="override one key, such as training.epochs=5; repeatable"),
 ]
+Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="wait for the experiment's lock")]
 Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on stdout")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors on stderr")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="more detail on stderr")]

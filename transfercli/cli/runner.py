@@ -50,7 +50,7 @@ class Output(Generic[R]):
 
     def write(self, result: R) -> None:
         if self.as_json:
-            content = result if isinstance(result, dict) else result.as_json()
+            content = result.as_json()
             print(json_line(with_format(content) if self.versioned else content))
         else:
             self.show(result)

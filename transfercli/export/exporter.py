@@ -62,10 +62,10 @@ class Reference:
 class ExportRejected(GateError):
     """An artefact lost too much and was removed; `artefacts` holds the results of all.
 
-    `result` is the whole result of the command, once its workflow has added what it knows.
+    `result` is the typed result of the command; its workflow sets it.
     """
 
-    result: dict[str, Any] | None = None
+    result: Any = None
 
     def __init__(self, message: str, artefacts: list[dict[str, Any]]) -> None:
         super().__init__(message, "allow more with --max-drop, or choose another format or quantisation")

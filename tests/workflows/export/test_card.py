@@ -34,7 +34,7 @@ def carded(source: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, 
     for split in ("validation", "test"):
         evaluate_run(EvaluateRequest(str(run.path), world.runs, split), Reporter())
     export_run(ExportCall(str(run.path), world.runs, ("keras",)), Reporter())
-    result = export_run(ExportCall(str(run.path), world.runs, ("safetensors",)), Reporter())
+    result = export_run(ExportCall(str(run.path), world.runs, ("safetensors",)), Reporter()).as_json()
     assert result["card"] == str(run.exports / "README.md")
     return world, run, (run.exports / "README.md").read_text()
 

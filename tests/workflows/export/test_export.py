@@ -23,7 +23,7 @@ from transfercli.workflows.stored_run import StoredRun
 def test_int8_is_made_with_training_images_and_proved(source: Any, tmp_path: Path) -> None:
     world, result = source
     call = ExportCall(result["run"], world.runs, ("onnx",), "int8", tmp_path)
-    (artefact,) = export_run(call, Reporter())["artefacts"]
+    (artefact,) = export_run(call, Reporter()).artefacts
     assert artefact["accuracy_original"] - artefact["accuracy_exported"] <= max(0.01, 2 / artefact["examples"])
     told = json.loads((tmp_path / "onnx" / "export.json").read_text())
     assert told["quantize"] == "int8"

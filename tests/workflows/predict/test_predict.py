@@ -37,7 +37,7 @@ def exported(run: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """(folder, {format: path as the result tells it}) of a SavedModel and an ONNX file of the run."""
     world, folder, _ = run
     out = tmp_path_factory.mktemp("exported")
-    made = export_run(ExportCall(str(folder), world.runs, ("onnx", "saved_model"), out=out), Reporter())["artefacts"]
+    made = export_run(ExportCall(str(folder), world.runs, ("onnx", "saved_model"), out=out), Reporter()).artefacts
     return out, {one["format"]: one["path"] for one in made}
 
 
@@ -240,7 +240,7 @@ def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_pow
 def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> None:
     world, folder, files = run
     out = io.StringIO()
-    WRITERS[Lines.csv](
+    WRITERS["csv"](
         predict_images(PredictCall(str(folder), world.runs, (files[0], "no,.png"), top=2), Reporter()), out
     )
     header, first, second = out.getvalue().splitlines()
@@ -252,7 +252,7 @@ def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> Non
 def test_a_line_is_one_json_object(run: Any) -> None:
     world, folder, files = run
     out = io.StringIO()
-    WRITERS[Lines.jsonl](predict_images(PredictCall(str(folder), world.runs, (files[0],)), Reporter()), out)
+    WRITERS["jsonl"](predict_images(PredictCall(str(folder), world.runs, (files[0],)), Reporter()), out)
     assert json.loads(out.getvalue())["label"] == "0"
 
 
