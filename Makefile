@@ -6,6 +6,9 @@ STAMP := $(VENV)/.transfercli-installed
 CLI := $(BIN)/transfercli
 # Tools of audit and sbom, apart from what the program needs.
 SUPPLY := build/supply
+COMPILE := build/lock/bin/uv pip compile pyproject.toml --quiet --extra onnx --extra litert --extra openvino --only-binary :all: \
+  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+IMAGE := --constraint requirements.lock --python-version 3.13
 DEMO := build/demo
 RUNS := --runs $(DEMO)/runs
 # The demo's base, and the rate at which it learns from random weights: make demo BASE=vgg16
@@ -75,7 +78,7 @@ demo: venv  ## pretrain on the digits 0-4, fine-tune on 5-9, evaluate, export (B
 	$(CLI) export digits-target --format saved_model --format keras $(RUNS)
 	@"$(BIN)/python" benchmarks/demo_table.py "$(DEMO)/runs"
 
-bench: venv  ## run the benchmarks of docs/performance.md; with DATA=folder that of docs/results.md, which says how to write it
+bench: venv  ## run the benchmarks (benchmarks/README.md); with DATA=folder also that of Fashion-MNIST
 	@mkdir -p build
 	"$(BIN)/python" -m benchmarks.frozen build/frozen.json
 	"$(BIN)/python" -m benchmarks.estimates build/estimates.json
@@ -86,16 +89,21 @@ bench: venv  ## run the benchmarks of docs/performance.md; with DATA=folder that
 	"$(BIN)/python" -m benchmarks.predict build/predict.json
 	test -z "$(DATA)" || "$(BIN)/python" benchmarks/fashion_transfer.py "$(DATA)" build/fashion_transfer.json
 
-docs: venv  ## write the config reference from the schema
-	"$(BIN)/python" -m transfercli.config.reference_docs docs/config.md
+docs: venv  ## write the references of config and command line, and the JSON Schema of the examples
+	"$(BIN)/python" -m transfercli.config.reference_docs docs/reference/config.md
+	"$(BIN)/python" -m transfercli.cli.reference_docs docs/reference/cli.md
+	$(CLI) config schema -o configs/transfercli.schema.json --quiet
 
-lock:  ## resolve requirements.lock anew (the one target that needs uv: it installs its own)
+lock:  ## resolve requirements.lock and docker/*.lock anew (the one target that needs uv: it installs its own)
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found; say PYTHON=/path/to/python" >&2; exit 1; }
 	test -x build/lock/bin/uv || { $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv; }
-	build/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
-	  --fork-strategy fewest --extra dev --extra onnx --extra litert --extra openvino --only-binary :all: --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --custom-compile-command "make lock" -o requirements.lock
-	@! grep -nE '(https?|file):|^ *-|@ |torch' requirements.lock | grep -v -- '--hash=sha256:'
+	$(COMPILE) --upgrade --universal --python-version 3.11 --fork-strategy fewest --extra dev -o requirements.lock
+	@# The image takes the versions of requirements.lock without its tools; where there is a tensorflow without CUDA, that.
+	@echo "tensorflow ; sys_platform == 'never'" > build/lock/without-tensorflow
+	echo "tensorflow-cpu>=2.21" | $(COMPILE) - $(IMAGE) --override build/lock/without-tensorflow \
+	  --python-platform x86_64-manylinux_2_36 -o docker/requirements-amd64.lock
+	$(COMPILE) $(IMAGE) --python-platform aarch64-manylinux_2_36 -o docker/requirements-arm64.lock
+	@! grep -nE '(https?|file):|^ *-|@ |torch' requirements.lock docker/*.lock | grep -v -- '--hash=sha256:'
 
 audit: $(SUPPLY)/.whole  ## look the locked versions up in the vulnerability service of the package index (needs a network; a version not found there fails)
 	"$(SUPPLY)/bin/pip-audit" --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock

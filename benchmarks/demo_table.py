@@ -28,7 +28,7 @@ if low <= other_high and other_low <= high:
     print(
         "\nThe intervals overlap, so neither is shown to be better: digits are easy to learn from scratch as well."
         "\nWhat the earlier base saves here is training time (its own is not counted). Where weights from far more"
-        "\nimages save errors, too, is measured in docs/results.md."
+        "\nimages save errors, too, is measured in benchmarks/RESULTS.md."
     )
 target = runs / "digits-target" / "latest"
 print()

@@ -27,6 +27,7 @@ from typing import Any
 from benchmarks import workbench
 from benchmarks.plain import seconds
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
 from transfercli.runs.folder import RunFolder
 
 LEARNT, RUNS, LAST = 600, 200, 10
@@ -89,14 +90,13 @@ def one_pass(world: World) -> float:
     import numpy as np
     from PIL import Image
 
-    from transfercli.data.batching.batches import ArraySource
     from transfercli.models.forward import forward
     from transfercli.workflows.stored_run import StoredRun
 
     trained = StoredRun(world.run)
-    pixels = ArraySource(np.stack([np.asarray(Image.open(file)) for file in sorted(world.recent.iterdir())]))
+    pixels = ArrayRows(np.stack([np.asarray(Image.open(file)) for file in sorted(world.recent.iterdir())]))
     model, size = trained.classifier.model, trained.config.data.batch_size
-    forward(model, ArraySource(pixels.read(np.arange(size))), size, Reporter())
+    forward(model, ArrayRows(pixels.read(np.arange(size))), size, Reporter())
     return seconds(lambda: forward(model, pixels, size, Reporter()))
 
 

@@ -19,26 +19,19 @@ from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_classifier
 from transfercli.models.forward import forward, probabilities
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows, Rows, SelectedRows
 
 
-class Noise:
-    """Images that cost nothing to read."""
-
-    def __init__(self, images: int, side: int) -> None:
-        self.images = np.random.default_rng(0).integers(0, 256, (32, side, side, 3)).astype(np.uint8)
-        self.count = images
-
-    def __len__(self) -> int:
-        return self.count
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return self.images[indices % len(self.images)]
+def random_images(count: int, side: int) -> Rows:
+    """Return `count` images uint8 [side, side, 3] that cost nothing to read: 32 in turn."""
+    few = np.random.default_rng(0).integers(0, 256, (32, side, side, 3)).astype(np.uint8)
+    return SelectedRows(ArrayRows(few), np.arange(count) % len(few))
 
 
 def main(base: str = "resnet50", images: int = 300) -> None:
     side, labels = BASES[base].size, tuple("abcdefghij")
     classifier = build_classifier(Architecture(base, (side, side), 3, HeadConfig(), labels))
-    noise = Noise(images, side)
+    noise = random_images(images, side)
     started = time.process_time()
     logits = forward(classifier.model, noise, 32, Reporter())
     passed = time.process_time()

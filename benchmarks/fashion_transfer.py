@@ -3,7 +3,7 @@
 usage: fashion_transfer.py DATA OUT.json [--bases small_cnn vgg16] [--images 5 20] [--seeds 5] [--vgg16-kernels FILE]
 
 DATA holds `source/{train,test}/CLASS` (classes 0-4) and, for each seed, `target-5/SEED/{train,test}/CLASS` and
-`target-20/SEED/…` (classes 5-9 with 5 and 20 training images a class), as docs/results.md says how to write them.
+`target-20/SEED/…` (classes 5-9 with 5 and 20 training images a class), which benchmarks/README.md says how to write.
 Both arms train the same epochs, each at the learning rate that did best for it on the validation images of seed 0's
 data (with another training seed, 100), tried over the same grid.
 Prints one line an experiment and writes all figures to OUT.json, setting by setting; what is in it already is not

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.data.cache.index import Entry
+from transfercli.data.cache.rows import StoredRows
 from transfercli.data.cache.segments import Segments, Space
 from transfercli.reporting import Reporter
 
@@ -48,11 +49,12 @@ def space(width: int) -> Space:
 
 
 def source(root: Path, entries: Iterable[Entry], width: int) -> Any:
-    from transfercli.transfer.features.features import Features, FeatureSource
+    from transfercli.transfer.features.features import EpochFeatures
 
-    found = list(entries)
-    rows = Features(Segments(root, space(width), 10**12), found, None, None)  # type: ignore[arg-type]
-    return FeatureSource(rows, len(found))
+    def remake(row: int) -> np.ndarray:
+        raise AssertionError(f"row {row} is damaged")
+
+    return EpochFeatures(StoredRows(Segments(root, space(width), 10**12), list(entries), remake))
 
 
 def gradients(features: Any, targets: np.ndarray, width: int) -> None:
@@ -73,9 +75,8 @@ def gradients(features: Any, targets: np.ndarray, width: int) -> None:
 
 def probe(features: Any, targets: np.ndarray, width: int) -> None:
     from transfercli.transfer.probe.probe import solve
-    from transfercli.transfer.probe.stage import FeatureRows
 
-    solve(FeatureRows(features), targets, CLASSES, class_weights=None, seed=0, reporter=Reporter())
+    solve(features, targets, CLASSES, class_weights=None, seed=0, reporter=Reporter())
 
 
 WORK: dict[str, Callable[[Any, np.ndarray, int], None]] = {"gradients": gradients, "probe": probe}

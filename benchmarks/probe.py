@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
 from transfercli.transfer.probe import probe
 from transfercli.transfer.probe.row_space import coordinates
 
@@ -52,7 +53,9 @@ def timed(work: Callable[[], Any], repeats: int = 1) -> tuple[dict[str, float], 
 
 
 def solve(features: np.ndarray, targets: np.ndarray) -> probe.Probe:
-    return probe.solve(features, targets, int(targets.max()) + 1, class_weights=None, seed=0, reporter=Reporter())
+    return probe.solve(
+        ArrayRows(features), targets, int(targets.max()) + 1, class_weights=None, seed=0, reporter=Reporter()
+    )
 
 
 def whole_path(features: np.ndarray, targets: np.ndarray) -> probe.Probe:
@@ -66,7 +69,7 @@ def whole_path(features: np.ndarray, targets: np.ndarray) -> probe.Probe:
 def scikit_learn(features: np.ndarray, targets: np.ndarray) -> Any:
     from sklearn.linear_model import LogisticRegressionCV
 
-    centred = coordinates(features).centred
+    centred = coordinates(ArrayRows(features)).centred
     model = LogisticRegressionCV(
         Cs=list(probe.STRENGTHS),
         cv=probe.FOLDS,
@@ -82,7 +85,7 @@ def difference(found: probe.Probe, features: np.ndarray, targets: np.ndarray) ->
     from scipy.special import softmax
     from sklearn.linear_model import LogisticRegression
 
-    centred = coordinates(features).centred.astype(np.float64)
+    centred = coordinates(ArrayRows(features)).centred.astype(np.float64)
     model = LogisticRegression(C=found.strength, tol=1e-8, max_iter=10_000).fit(centred, targets)
     ours = softmax(features.astype(np.float64) @ found.kernel + found.bias, axis=1)
     return float(abs(model.predict_proba(centred) - ours).max())

@@ -2,7 +2,7 @@
 
 usage: strategies.py DATA KERNELS OUT.json [--images 5 20 100] [--seeds 3] [--strategies …]
 
-DATA holds `target-N/SEED/{train,test}/CLASS` for N images a class, as docs/results.md says how to write them; KERNELS
+DATA holds `target-N/SEED/{train,test}/CLASS` for N images a class; benchmarks/README.md says how to write them. KERNELS
 is the weights file. Every run starts with empty caches; `linear_probe` and `auto`, whose seconds are compared, also
 each in a process of its own. Tested on the first 100 test images of each class, the same for all.
 Writes all figures to OUT.json, run by run; what is in it already is not measured again. Prints two tables at the end.

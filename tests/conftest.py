@@ -19,6 +19,7 @@ os.environ["MPLCONFIGDIR"] = str(Path(_HOME.name, "matplotlib"))
 os.environ["MPLBACKEND"] = "agg"
 os.environ["NO_COLOR"] = "1"
 os.environ.pop("FORCE_COLOR", None)
+os.environ.pop("TRANSFERCLI_RUNS", None)
 
 
 def pytest_unconfigure() -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
 import pytest
 
+from tests.source_tree import MODULES, PACKAGE, SOURCES, imported, room_of, tree_of, way_to_heavy
 from transfercli.config.registries import TABLES
 
-PACKAGE = Path(__file__).parent.parent / "transfercli"
-SOURCES = sorted(PACKAGE.rglob("*.py"))
-
-TOP = {"errors", "redaction", "reporting", "text"}  # below all rooms
+TOP = {"errors", "redaction", "reporting", "rows", "text"}  # below all rooms
 # Which rooms a room may import, besides itself, the modules on top and the package's version.
 LOW = {"config", "runs", "io"}
 DATA = LOW | {"data"}
@@ -34,70 +29,15 @@ MAY_IMPORT = {
     "cli": DATA | {"models", "training", "transfer", "evaluation", "export", "workflows"},
 }
 LIGHT = ("cli", "config", "io", "runs", "workflows")
-HEAVY = {"keras", "tensorflow", "jax", "sklearn", "matplotlib", "torch"}
-
-
-def _name(path: Path) -> str:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-MODULES = {_name(path): path for path in SOURCES}
-
-
-@cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
-
-def _is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-
-
-def _statements(tree: ast.AST, early: bool) -> Iterator[ast.AST]:
-    """All nodes; with `early` only those that run when the module is imported."""
-    for node in ast.iter_child_nodes(tree):
-        if early and (_is_type_checking(node) or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)):
-            continue
-        yield node
-        yield from _statements(node, early)
-
-
-def _imported(tree: ast.AST, early: bool) -> set[str]:
-    """Dotted names of imported modules, of this package as deep as they are modules."""
-    found = set()
-    for node in _statements(tree, early):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add(node.module or "")
-            found |= {full for alias in node.names if (full := f"{node.module}.{alias.name}") in MODULES}
-    return found
-
-
-def _room(module: str) -> str:
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else ""
-
-
-def _way_to_heavy(module: str, seen: set[str]) -> list[str]:
-    """The chain of module-level imports from `module` to a heavy library, or nothing."""
-    seen.add(module)
-    for imported in sorted(_imported(_tree(MODULES[module]), early=True)):
-        if imported.split(".")[0] in HEAVY:
-            return [module, imported]
-        if imported in MODULES and imported not in seen and (rest := _way_to_heavy(imported, seen)):
-            return [module, *rest]
-    return []
 
 
 @pytest.mark.parametrize("room", sorted(MAY_IMPORT))
 def test_imports_point_one_way(room):
     wrong = []
     for module, path in MODULES.items():
-        if _room(module) != room:
+        if room_of(module) != room:
             continue
-        targets = {_room(name) for name in _imported(_tree(path), early=False) if name.startswith("transfercli.")}
+        targets = {room_of(name) for name in imported(tree_of(path), early=False) if name.startswith("transfercli.")}
         wrong += [f"{module} -> {target}" for target in targets - {room, *TOP} - MAY_IMPORT[room]]
     assert wrong == []
 
@@ -109,26 +49,26 @@ def test_every_room_has_its_place_in_the_order():
 
 @pytest.mark.parametrize("room", LIGHT)
 def test_light_rooms_reach_no_heavy_library_when_imported(room):
-    ways = [_way_to_heavy(module, set()) for module in MODULES if _room(module) == room]
+    ways = [way_to_heavy(module, set()) for module in MODULES if room_of(module) == room]
     assert [" -> ".join(way) for way in ways if way] == []
 
 
 @pytest.mark.parametrize("table", sorted(TABLES))
 def test_tables_that_the_config_asks_reach_no_heavy_library_when_imported(table):
-    assert _way_to_heavy(TABLES[table][0], set()) == []
+    assert way_to_heavy(TABLES[table][0], set()) == []
 
 
 @pytest.mark.parametrize("module", ["corruptions", "tta"])
 def test_what_changes_images_in_an_evaluation_can_be_looked_up_without_a_heavy_library(module):
-    assert _way_to_heavy(f"transfercli.evaluation.robustness.{module}", set()) == []
+    assert way_to_heavy(f"transfercli.evaluation.robustness.{module}", set()) == []
 
 
 def test_import_chain_is_found_through_other_modules():
-    assert _way_to_heavy("transfercli.export.tf_graph.decode_images", set()) == [
+    assert way_to_heavy("transfercli.export.tf_graph.decode_images", set()) == [
         "transfercli.export.tf_graph.decode_images",
         "tensorflow",
     ]
-    assert _way_to_heavy("transfercli.export.exporter", set()) == []
+    assert way_to_heavy("transfercli.export.exporter", set()) == []
 
 
 HELP = """
@@ -204,9 +144,9 @@ NEVER_TRUE = {"allow_pickle", "shell"}
 
 
 def _unsafe(module: str, tree: ast.AST) -> list[str]:
-    imported = {name: name.split(".")[0] for name in _imported(tree, early=False)}
-    found = [name for name, top in imported.items() if top in FORBIDDEN_MODULES]
-    found += [name for name, top in imported.items() if module not in RESERVED_MODULES.get(top, {module})]
+    tops = {name: name.split(".")[0] for name in imported(tree, early=False)}
+    found = [name for name, top in tops.items() if top in FORBIDDEN_MODULES]
+    found += [name for name, top in tops.items() if module not in RESERVED_MODULES.get(top, {module})]
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -227,7 +167,7 @@ def _unsafe(module: str, tree: ast.AST) -> list[str]:
 
 
 def test_nothing_that_is_loaded_can_run():
-    found = {module: _unsafe(module, _tree(path)) for module, path in MODULES.items()}
+    found = {module: _unsafe(module, tree_of(path)) for module, path in MODULES.items()}
     assert {module: calls for module, calls in found.items() if calls} == {}
 
 

@@ -1,4 +1,4 @@
-"""The files of docs/schedules, started as cron and systemd start them."""
+"""The files of docs/guides/schedules, started as cron and systemd start them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from transfercli.config.strict_yaml import parse
 from transfercli.runs.lock import experiment_lock
 
-PLACE = Path(__file__).parent.parent / "docs" / "schedules"
-ROOT = PLACE.parent.parent
+PLACE = Path(__file__).parent.parent / "docs" / "guides" / "schedules"
+ROOT = PLACE.parent.parent.parent
 
 
 def cron_line(word: str, folder: Path) -> subprocess.CompletedProcess[str]:

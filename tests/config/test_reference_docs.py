@@ -12,7 +12,7 @@ from transfercli.config.json_schema import DIALECT, json_schema
 from transfercli.config.reference_docs import reference
 from transfercli.config.schema import ExperimentConfig
 
-PAGE = Path(__file__).parents[2] / "docs" / "config.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
 
 
 def test_the_committed_page_is_current() -> None:
@@ -23,7 +23,7 @@ def test_the_page_names_every_key_and_every_row_of_every_table() -> None:
     page = reference()
     for section in sections(ExperimentConfig):
         for key in section.model_fields:
-            assert f"| `{key}` |" in page
+            assert f"- **`{key}`**" in page
     for table in registries.TABLES:
         for name in registries.names(table):
             assert f"`{name}`" in page

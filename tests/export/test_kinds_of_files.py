@@ -1,4 +1,4 @@
-"""The table of docs/export.md: which kinds of files the bytes signature sees as the program itself does."""
+"""The list of docs/guides/predict.md: which kinds of files the bytes signature sees as the program itself does."""
 
 from __future__ import annotations
 

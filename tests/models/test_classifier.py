@@ -120,11 +120,11 @@ def test_names_of_weights_do_not_depend_on_what_was_built_before() -> None:
 
 
 def test_an_image_gives_the_same_bits_whatever_batch_it_came_in() -> None:
-    from transfercli.data.batching.batches import ArraySource
     from transfercli.models.forward import forward
     from transfercli.reporting import Reporter
+    from transfercli.rows import ArrayRows
 
     model = build().model
-    all_of_them = forward(model, ArraySource(np.repeat(PIXELS, 5, axis=0)), 8, Reporter())
-    alone = forward(model, ArraySource(PIXELS[:1]), 8, Reporter())
+    all_of_them = forward(model, ArrayRows(np.repeat(PIXELS, 5, axis=0)), 8, Reporter())
+    alone = forward(model, ArrayRows(PIXELS[:1]), 8, Reporter())
     assert (all_of_them[0] == alone[0]).all()

@@ -1,4 +1,4 @@
-"""`python -m tests.reliability.kills WHAT [COUNT]`: the figures of docs/reliability.md, as JSON.
+"""`python -m tests.reliability.kills WHAT [COUNT]`: the figures of benchmarks/RESULTS.md, as JSON.
 
 random COUNT: kills at random moments. full COUNT: a disk that is full from a random moment on, which is the one that
 TMPDIR is on, so that should be a small one. calls [STEP]: a kill before every call that reaches the disk, and within

@@ -23,9 +23,10 @@ LABELS = tuple("01234")
 
 
 def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision="float32", **training):
-    from transfercli.data.batching.batches import ArraySource, Batches
+    from transfercli.data.batching.batches import Batches
     from transfercli.models.architecture import Architecture
     from transfercli.models.classifier import build_classifier
+    from transfercli.rows import ArrayRows
     from transfercli.training.backend import prepare
     from transfercli.training.phases import Stage
     from transfercli.training.progress import Plan
@@ -35,8 +36,8 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     images, targets = digits
     head = HeadConfig(dropout=0.3)
     classifier = build_classifier(Architecture(base, (32, 32), 3, head, LABELS, batchnorm_trains=fresh))
-    batches = Batches(ArraySource(images[:128]), targets[:128], 32, seed=0)
-    whole = Stage(classifier.model, batches, ArraySource(images[128:]))
+    batches = Batches(ArrayRows(images[:128]), targets[:128], 32, seed=0)
+    whole = Stage(classifier.model, batches, ArrayRows(images[128:]))
     plan = Plan(tuple(phases), TrainingConfig(**training), 0, precision, fresh)
     return Trainer(classifier, lambda _: whole, targets[128:], plan, Reporter(), keep or (lambda *_: None))
 

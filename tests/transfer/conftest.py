@@ -39,11 +39,11 @@ class World:
         return build_classifier(Architecture(base, (32, 32), 3, HeadConfig(**head), LABELS))
 
     def split(self, start: int, stop: int) -> Any:
-        from transfercli.data.batching.batches import ArraySource
         from transfercli.data.dataset import Split
+        from transfercli.rows import ArrayRows
 
         names = tuple(f"{index:064x}" for index in range(start, stop))
-        return Split("", names, self.targets[start:stop], LABELS, ArraySource(self.images[start:stop]), names)
+        return Split("", names, self.targets[start:stop], LABELS, ArrayRows(self.images[start:stop]), names)
 
     def stages(self, classifier: Any, **changes: Any) -> Any:
         from transfercli.config.schema import AugmentationConfig

@@ -80,10 +80,10 @@ def test_epochs_cycle_through_the_views_which_are_those_of_every_other_run(cache
 
 
 def test_a_view_follows_from_the_pixels_and_its_number_whatever_is_beside_it(cached: Any) -> None:
-    from transfercli.transfer.features.views import ViewedImages, views_of
+    from transfercli.transfer.features.views import viewed, views_of
 
     common = cached.stages(cached.classifier(), augmentation={"preset": "light", "views": 3}).training
-    rows = ViewedImages(common.training.images, views_of(common.augmentation, common.augment, 10))
+    rows = viewed(common.training.images, views_of(common.augmentation, common.augment, 10))
     together = rows.read(np.arange(12))
     assert all(np.array_equal(together[row], rows.read(np.array([row]))[0]) for row in (0, 5, 11))
     assert not np.array_equal(together[0], together[1])

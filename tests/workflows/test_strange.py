@@ -10,21 +10,9 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from transfercli.data.load import load_folder_split
+from transfercli.rows import TransformedRows
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.stored_run import StoredRun
-
-
-class Inverted:
-    """The same images, dark where they were bright."""
-
-    def __init__(self, images: Any) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return 255 - self.images.read(indices)
 
 
 def test_other_digits_and_inverted_images_are_strange_far_more_often_than_own_ones(
@@ -35,7 +23,7 @@ def test_other_digits_and_inverted_images_are_strange_far_more_often_than_own_on
     reading = trained.reading
     own = trained.split("test")
     others = load_folder_split(digits_folder / "digits-target" / "test", "test", tuple("56789"), reading)
-    inverted = replace(own, images=Inverted(own.images))
+    inverted = replace(own, images=TransformedRows(own.images, lambda images, _: 255 - images))
     assert trained.stored_trust is not None
     judged = [trained.trust.judge(trained.logits(split)) for split in (own, others, inverted)]
     shares = [judgement.strange.mean() for judgement in judged]

@@ -27,6 +27,7 @@ from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_ru
 from transfercli.workflows.evaluate.provenance import recorded
 from transfercli.workflows.lineage import ancestors
 from transfercli.workflows.runs.runs import list_runs, show_run
+from transfercli.workflows.stored_run import StoredRun
 
 
 class Heard(Reporter):
@@ -148,10 +149,10 @@ def test_a_run_without_calibration_is_evaluated_as_before_there_was_one(tabled: 
 def test_a_parent_given_by_path_is_found_by_show_and_by_retrain(tabled: Any) -> None:
     world, _ = tabled
     run, parent = find_run("tabled", world.runs), find_run("digits-source", world.runs)
-    lineage = show_run("tabled", world.runs)["lineage"]
+    lineage = show_run("tabled", world.runs, Reporter())["lineage"]
     assert [one["run"] for one in lineage] == [run.label, parent.label]
     assert (lineage[1]["workflow"], lineage[1]["base"], lineage[1]["weights"]) == ("pretrain", "small_cnn", "none")
-    assert [one.label for one in ancestors(run, Reporter())] == [parent.label]
+    assert [one.label for one in ancestors(StoredRun(run), Reporter())] == [parent.label]
 
 
 def test_a_parent_that_is_gone_ends_the_lineage(tabled: Any, tmp_path: Path) -> None:
@@ -161,9 +162,9 @@ def test_a_parent_that_is_gone_ends_the_lineage(tabled: Any, tmp_path: Path) -> 
     record = tmp_path / "runs" / "tabled" / "lonely" / "run.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"parent": "digits-source/deleted"}))
     heard = Heard()
-    assert list(ancestors(find_run("tabled/lonely", tmp_path / "runs"), heard)) == []
+    assert list(ancestors(StoredRun(find_run("tabled/lonely", tmp_path / "runs")), heard)) == []
     assert "digits-source/deleted, which tabled/lonely was trained from, is gone" in heard.said[0]
-    lineage = show_run("tabled/lonely", tmp_path / "runs")["lineage"]
+    lineage = show_run("tabled/lonely", tmp_path / "runs", Reporter())["lineage"]
     assert [one["status"] for one in lineage] == ["completed", "gone"]
 
 

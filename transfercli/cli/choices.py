@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.config import registries
 from transfercli.text import did_you_mean
 
@@ -18,9 +19,15 @@ Quantize = Literal["none", "float16", "int8"]
 Lines = Literal["jsonl", "csv"]
 
 
-def row_of(table: str) -> Callable[[Any], Any]:
-    """Return an option's callback that accepts the names of the rows of a table in `config.registries`."""
-    return one_of(lambda: registries.names(table))
+def table_option(flag: str, table: str, *, help: str, metavar: str | None = None) -> Any:
+    """Return an option whose value is the name of a row of a table in `config.registries`, for `Annotated`."""
+    return typer.Option(
+        flag,
+        metavar=metavar,
+        help=help,
+        callback=one_of(lambda: registries.names(table)),
+        autocompletion=completion.table_names(table),
+    )
 
 
 def one_of(names: Callable[[], Iterable[str]]) -> Callable[[Any], Any]:

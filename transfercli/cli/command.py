@@ -29,18 +29,16 @@ class Run(Protocol):
     def __call__(self, own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None: ...
 
 
-def reports(show: Callable[[R], None], *, versioned: bool = True) -> Callable[[Work[P, R]], Command]:
+def reports(show: Callable[[R], None]) -> Callable[[Work[P, R]], Command]:
     """Make a command of a function that takes a reporter and the command's own parameters, and returns its result.
 
     The command also has `--json`, `--quiet` and `--verbose`. It prints `show(result)`, or the result as one JSON
     object, and exits with the code of the outcome. A function that declares one of the three options gets its value.
-
-    versioned: the JSON object begins with `"format": 1`.
     """
 
     def decorate(work: Work[P, R]) -> Command:
         def run(own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None:
-            run_command(partial(work, **own), show, as_json=json, quiet=quiet, verbose=verbose, versioned=versioned)
+            run_command(partial(work, **own), show, as_json=json, quiet=quiet, verbose=verbose)
 
         return _command(work, run)
 

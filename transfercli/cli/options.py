@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.runs.folder import DEFAULT_RUNS
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="a YAML file: one experiment", show_default=False)]
@@ -16,9 +17,12 @@ Run = Annotated[
         metavar="RUN",
         help="a run folder, EXPERIMENT (its latest completed run), EXPERIMENT/RUN_ID or EXPERIMENT@champion",
         show_default=False,
+        autocompletion=completion.runs,
     ),
 ]
-Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="folder that holds the runs")]
+Runs = Annotated[
+    Path, typer.Option("--runs", metavar="DIR", envvar="TRANSFERCLI_RUNS", help="folder that holds the runs")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="override one key, such as training.epochs=5; repeatable"),

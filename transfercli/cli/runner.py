@@ -19,8 +19,7 @@ from transfercli.cli.ui.console import Console, console_for
 from transfercli.errors import FAILED_WRITE, Interrupted, RoomError, TransferError, no_room
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths
-from transfercli.workflows.result import Result
-from transfercli.workflows.result import versioned as with_format
+from transfercli.workflows.result import Result, document, versioned
 
 EXIT_CODES = {
     "bug": 1,
@@ -41,17 +40,15 @@ R = TypeVar("R", bound=Result)
 class Output(Generic[R]):
     """The form in which a result is printed on stdout.
 
-    show: prints it for a person. as_json: print one JSON object instead. versioned: `"format": 1` begins that object.
+    show: prints it for a person. as_json: print one JSON object instead.
     """
 
     show: Callable[[R], None]
     as_json: bool
-    versioned: bool = True
 
     def write(self, result: R) -> None:
         if self.as_json:
-            content = result.as_json()
-            print(json_line(with_format(content) if self.versioned else content))
+            print(json_line(document(result)))
         else:
             self.show(result)
 
@@ -63,7 +60,6 @@ def run_command(
     as_json: bool,
     quiet: bool,
     verbose: bool,
-    versioned: bool = True,
 ) -> None:
     """Do a command's work, print its result on stdout and leave with its exit code.
 
@@ -72,7 +68,7 @@ def run_command(
     """
     stop = StopRequest(partial(_farewell, as_json=as_json))
     console = console_for(stop, quiet, verbose)
-    output = Output(show, as_json, versioned)
+    output = Output(show, as_json)
     try:
         with stop.listening(), redirect_stdout(sys.stderr):  # libraries may print; stdout is the result's alone
             try:
@@ -93,7 +89,7 @@ def _farewell(stop: Interrupted, *, as_json: bool) -> None:
     """The message of a stop that could not wait; unbuffered, as it comes from another thread and the process ends."""
     os.write(2, f"{message_of(stop)}\n".encode("utf-8", "backslashreplace"))
     if as_json:
-        os.write(1, f"{json_line(with_format(error_object(stop)))}\n".encode())
+        os.write(1, f"{json_line(versioned(error_object(stop)))}\n".encode())
 
 
 def _expected(error: Exception) -> Exception:
@@ -132,7 +128,7 @@ def _leave(error: Exception, console: Console, output: Output[Any], stop: StopRe
     if result is not None:
         _print(partial(output.write, result))
     elif output.as_json:
-        _print(lambda: print(json_line(with_format(error_object(error)))))
+        _print(lambda: print(json_line(versioned(error_object(error)))))
     sys.exit(code)
 
 

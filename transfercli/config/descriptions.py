@@ -1,6 +1,6 @@
 """What a value of the schema may be, in words and as a list of choices; read off the annotations.
 
-Error messages and `docs/config.md` both speak through here, so neither can promise what the schema refuses.
+Error messages and `docs/reference/config.md` both speak through here, so neither can promise what the schema refuses.
 """
 
 from __future__ import annotations

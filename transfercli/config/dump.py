@@ -42,6 +42,9 @@ def quoted(text: str) -> str:
 
 def dump(config: ExperimentConfig) -> str:
     """The config as YAML, every key and default included, in the schema's order; `load` gives an equal config back."""
-    return str(
-        yaml.dump(config.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6, indent=2)
-    )
+    return dump_values(config.model_dump())
+
+
+def dump_values(values: dict[str, Any]) -> str:
+    """Return a mapping of plain values as YAML, in its own order."""
+    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6, indent=2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from transfercli.config.editor import SCHEMA_ID
 from transfercli.config.schema import ExperimentConfig
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -31,6 +32,7 @@ def json_schema() -> dict[str, Any]:
     schema["properties"] = {"extends": EXTENDS, "format": FORMAT, **schema["properties"]}
     return {
         "$schema": DIALECT,
+        "$id": SCHEMA_ID,
         **schema,
         "title": "transfercli config",
         "if": {"required": ["extends"]},

@@ -20,7 +20,10 @@ from transfercli.errors import ConfigError
 
 __all__ = ["LoadedConfig", "dump", "load", "problems", "resolve"]
 
-HINT = "put right what is named above; `transfercli config init` writes a starter, docs/config.md lists every key"
+HINT = (
+    "put right what is named above; `transfercli config init` writes a starter,"
+    " docs/reference/config.md lists every key"
+)
 SHOWN = 50
 DEFAULT_STRATEGY = {"finetune": "feature_extraction", "pretrain": "scratch"}
 

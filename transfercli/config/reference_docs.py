@@ -1,8 +1,9 @@
-"""`docs/config.md`, generated: `python -m transfercli.config.reference_docs [FILE]`, without FILE to stdout."""
+"""Generator of `docs/reference/config.md`: `python -m transfercli.config.reference_docs [FILE]`, else to stdout."""
 
 from __future__ import annotations
 
 import sys
+import textwrap
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,54 +15,56 @@ from transfercli.config import cross_checks, descriptions, registries
 from transfercli.config.dump import quoted
 from transfercli.config.schema import ExperimentConfig
 
+WIDTH = 120
+
 OPENING = """\
 # The config
 
 One YAML file is one experiment. This page is generated from the schema (`python -m transfercli.config.reference_docs`);
-`transfercli config schema` prints the same as JSON Schema for editors, `transfercli config show FILE` a file with every
-default filled in, and `transfercli config validate FILE…` checks files without training anything.
+`transfercli config schema` prints it as JSON Schema for editors, `transfercli config show FILE` prints a config with
+all defaults filled in, and `transfercli config validate FILE…` checks files without training.
 
 ## How a file is read
 
 - Only `name`, `data.train` and `model.base` are required. An unknown or duplicate key is an error.
-- Numbers, `true`/`false` and `null` are those of YAML 1.2: `1e-4` is a number; `no`, `on` and `2026-01-01` are text.
-  A number in quotes is text. Keys are always text, so that a class may be called `0` or `no`.
-- Aliases, anchors, merge keys, tags, several documents, NaN and infinity are refused; a file holds at most 64 KiB.
-- `--set a.b.c=VALUE` replaces one key, VALUE being read by the same rules:
+- Numbers, `true`/`false` and `null` follow YAML 1.2: `1e-4` is a number; `no`, `on` and `2026-01-01` are text.
+  A number in quotes is text. Keys are always text, so that a class may be named `0` or `no`.
+- Aliases, anchors, merge keys, tags, several documents, NaN and infinity are errors; a file holds at most 64 KiB.
+- `--set a.b.c=VALUE` replaces one key; VALUE is parsed by the same rules:
   `--set training.optimizer.learning_rate=1e-4`, `--set model.weights.run=digits-source`. A list is replaced as a whole.
-- `extends: other.yaml` takes everything from another file that this one does not say: mappings are merged, lists and
-  single values replaced. The path is relative to the file that says it.
+- `extends: other.yaml` inherits all values of another file that this one does not set: mappings are merged, lists and
+  single values replaced. The path is relative to the file with the `extends` key.
 - Relative paths (`data.train`, `data.validation`, `data.test`, `model.weights.path`, `compute.cache_dir`) are relative
-  to the file that they stand in, with `--set` to CONFIG. The `config.yaml` of a run can be CONFIG too: its paths lead
-  where those of the config that it was made from led. A RUN (`model.weights.run`, `model.base.run`) is resolved as
-  on the command line.
+  to the file that holds them; with `--set`, to CONFIG. CONFIG can also be the `config.yaml` of a run: its paths are
+  relative to the folder of the config that the run was started with. A RUN (`model.weights.run`, `model.base.run`) is
+  resolved as on the command line.
 - All errors are reported at once, each as `file:line: key: what was wrong, received …; allowed: …`, with exit code 3.
 """
 
 RULES = """\
-## Rules that join several keys
+## Rules across several keys
 
-- `transfer.phases` stands instead of `transfer.strategy` and `transfer.unfreeze`; `training.epochs`, where it is said
-  as well, is the sum of their epochs.
-- `transfer.unfreeze` belongs to the strategy `partial`.
-- `linear_probe` and `auto` put a linear head on the base: `model.head.hidden` stays empty.
+- `transfer.phases` replaces `transfer.strategy` and `transfer.unfreeze`; `training.epochs` is then the sum of their
+  epochs.
+- `transfer.unfreeze` needs the strategy `partial`.
+- `linear_probe` and `auto` need a linear head: `model.head.hidden` must be empty.
 - `model.head.init: keep` and `extend` need `model.weights: {run: RUN}`.
 - `model.head.output: sigmoid` is for two classes.
-- `augmentation.layers` stands instead of a preset. No preset mixes images; list `MixUp` or `CutMix` for that. A preset
-  changes an image and leaves its label, so features of its views can be cached, and training accuracy means what it
-  says; a mixed image is another one in every batch, and what mixing gains, it gains in long trainings.
-- `data.folds` and `data.fold` stand together, and instead of `data.validation`.
+- `augmentation.layers` replaces the preset. No preset mixes images; list `MixUp` or `CutMix` for that. A preset keeps
+  the label of an image, so that features of its views can be cached and training accuracy stays meaningful. A mixed
+  image is different in every batch, and mixing pays off in long trainings.
+- `data.folds` and `data.fold` are set together, and replace `data.validation`.
 - `data.validation` and `data.test`, both as fractions, sum to less than 1.
-- `data.image_size` is at least what the base needs.
+- `data.image_size` is at least the smallest size that the base accepts.
 - `evaluation.gates` names metrics, or `recall[LABEL]`, `precision[LABEL]`, `f1[LABEL]` for one class, with bounds that
-  the metric can have.
-- `model.weights: imagenet` is for bases with published weights.
+  the metric can reach.
+- `model.weights: imagenet` needs a base with published weights.
 - Not available in this version: LATER.
 """
 
 
 def reference() -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     waiting = [(".".join(map(str, path)), values or ("",)) for path, values, _ in cross_checks.NOT_YET]
     later = ", ".join(f"`{key}: {value}`".replace(": `", "`") for key, values in waiting for value in values)
     parts = [
@@ -74,10 +77,9 @@ def reference() -> str:
 
 
 def _sections(model: Any, above: str) -> Iterator[str]:
-    rows = [_row(name, hint, model) for name, hint in descriptions.hints(model).items()]
+    entries = [_row(name, hint, model) for name, hint in descriptions.hints(model).items()]
     title = f"`{above}`" if above else "Top level"
-    head = [f"## {title}\n", f"{model.__doc__}\n", "| key | allowed | default | meaning |", "| --- | --- | --- | --- |"]
-    yield "\n".join([*head, *rows, ""])
+    yield "\n".join([f"## {title}\n", f"{model.__doc__}\n", *entries, ""])
     for name, hint in descriptions.hints(model).items():
         for section, suffix in _sections_of(hint):
             yield from _sections(section, f"{above}.{name}".removeprefix(".") + suffix)
@@ -94,14 +96,20 @@ def _sections_of(hint: Any) -> Iterator[tuple[Any, str]]:
 
 
 def _row(name: str, hint: Any, model: Any) -> str:
+    """Return the item of one key: its default and meaning, and the allowed values on a line of their own."""
     field = model.model_fields[name]
     is_section = (
         descriptions.is_section(descriptions.bare(descriptions.branches(hint)[0]))
         and len(descriptions.branches(hint)) == 1
     )
     allowed = "a mapping, see below" if is_section else _allowed(hint)
-    cells = (f"`{name}`", allowed, _default(field), field.description or (_summary(hint) if is_section else ""))
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    meaning = field.description or (_summary(hint) if is_section else "")
+    head = f"- **`{name}`**{_default(field)}: {meaning}."
+    return "\n".join([*_wrapped(head), *_wrapped(f"  Allowed: {allowed}.")])
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _summary(hint: Any) -> str:
@@ -119,12 +127,13 @@ def _allowed(hint: Any) -> str:
 
 
 def _default(field: Any) -> str:
+    """Return the words that follow the key's name; empty if the key is a section of its own."""
     if field.is_required():
-        return "required"
+        return " (required)"
     if field.default_factory is not None:
         value = field.get_default(call_default_factory=True)
-        return f"`{_plain(value)}`" if isinstance(value, (list, dict)) else ""
-    return "" if field.default is PydanticUndefined else f"`{_plain(field.default)}`"
+        return f" (default `{_plain(value)}`)" if isinstance(value, (list, dict)) else ""
+    return "" if field.default is PydanticUndefined else f" (default `{_plain(field.default)}`)"
 
 
 def _plain(value: Any) -> str:
@@ -136,10 +145,9 @@ def _plain(value: Any) -> str:
 
 
 def _tables() -> str:
-    lines = ["## The tables\n", "| table | rows |", "| --- | --- |"]
-    lines += [
-        f"| {table} | {', '.join(f'`{name}`' for name in registries.names(table))} |" for table in registries.TABLES
-    ]
+    lines = ["## The tables", "", "Names that a key may take, by table.", ""]
+    for table in registries.TABLES:
+        lines += _wrapped(f"- **{table}**: {', '.join(f'`{name}`' for name in registries.names(table))}")
     return "\n".join(lines) + "\n"
 
 

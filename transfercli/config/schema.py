@@ -1,6 +1,6 @@
 """The experiment config: every key, its unit, its default and its bounds, once.
 
-`docs/config.md`, `config schema` and `config init` are derived from these classes; builders take one section
+`docs/reference/config.md`, `config schema` and `config init` are derived from these classes; builders take one section
 (or plain values), never the whole experiment.
 """
 

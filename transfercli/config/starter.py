@@ -107,7 +107,8 @@ def _opening(survey: Survey, known: bool, file: str) -> str:
         lines.append(f"{min(counts)} ({few!r}) to {max(counts)} images a class")
     else:
         lines.append("Put the path of your images under data.train: a folder with one sub-folder a class.")
-    lines.append(f"Every key and its default: docs/config.md, or {shlex.join(['transfercli', 'config', 'show', file])}")
+    shown = shlex.join(["transfercli", "config", "show", file])
+    lines.append(f"Every key and its default: docs/reference/config.md, or {shown}")
     return "\n".join(f"# {_one_line(line)}" for line in lines)
 
 

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from transfercli.data.splitting.assignments import Assignments
+from transfercli.rows import Rows
 
 # What a run did with the images of a side: an evaluation on those flatters it.
 KNOWN_BY = {"train": "trained", "validation": "chose its best epoch"}
-
-
-class Images(Protocol):
-    """Pixels of one split, always RGB: grey conversion is a layer of the model."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """The images at `indices` (integers [n]) as uint8 [n, H, W, 3], a copy."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +52,7 @@ class Split:
     Attributes:
         targets: int32 [N], index into `labels`.
         labels: all classes in index order, also those without an image here.
+        images: uint8 [H, W, 3] each, always RGB.
         sizes: (width, height) of each file, upright, in pixels; empty where unknown.
     """
 
@@ -69,7 +60,7 @@ class Split:
     paths: tuple[str, ...]
     targets: np.ndarray
     labels: tuple[str, ...]
-    images: Images
+    images: Rows
     sha256s: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...] = ()
 

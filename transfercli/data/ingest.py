@@ -12,7 +12,7 @@ from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache.images import DiskCache, Store, cache_root, pixel_space
 from transfercli.data.cache.in_memory import Scratch
 from transfercli.data.cache.index import Entry, FileState
-from transfercli.data.cache.stored_images import StoredImages
+from transfercli.data.cache.stored_images import stored_images
 from transfercli.data.dataset import CacheCounts
 from transfercli.data.decoding.decode import array_sha256, decode_file, resize_array
 from transfercli.data.decoding.pool import decode_files
@@ -23,6 +23,7 @@ from transfercli.data.sources.keras_datasets import Arrays
 from transfercli.errors import ConfigError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 
 # What reading costs in one process, roughly (28x28 PNGs; 12-megapixel JPEGs), against about half a second that
 # workers need to start: a pass estimated below the bound is done here.
@@ -74,9 +75,9 @@ class Ingest:
     def counts(self) -> CacheCounts:
         return CacheCounts(self.hits, self.misses)
 
-    def images(self, entries: Sequence[Entry], redo: Sequence[Callable[[], Decoded]]) -> StoredImages:
+    def images(self, entries: Sequence[Entry], redo: Sequence[Callable[[], Decoded]]) -> Rows:
         """The pixels of entries without a problem; `redo` decodes one again, should the cache be damaged."""
-        return StoredImages(self.store, entries, redo)
+        return stored_images(self.store, entries, redo)
 
     def files(self, items: Sequence[Item]) -> list[Entry]:
         """What is known of each file afterwards, problems included."""

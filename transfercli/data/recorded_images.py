@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from transfercli.data.dataset import Images, Record
+from transfercli.data.dataset import Record
 from transfercli.data.ingest import Reading
 from transfercli.data.load import read_recorded
 from transfercli.errors import DataError
+from transfercli.rows import Rows
 
 CHANGED = "the file has changed since the run recorded it"
 
@@ -24,7 +25,7 @@ class Remaining:
         lost: why each of the others cannot be shown.
     """
 
-    images: Images | None = None
+    images: Rows | None = None
     rows: dict[str, int] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
 

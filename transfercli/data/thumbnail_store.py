@@ -11,16 +11,16 @@ import numpy as np
 
 from transfercli.data.cache.images import pixel_space
 from transfercli.data.cache.index import Entry, opened_index
-from transfercli.data.dataset import Images
 from transfercli.data.image import Geometry
 from transfercli.data.quality.near_duplicates import LOOK, VERSION, Looks, look_at, without_bars
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 
 ROWS = 64  # images looked at together: memory stays flat
 
 
 def looks_of(
-    images: Images, entries: Sequence[Entry], geometry: Geometry, cache: Path | None, reporter: Reporter
+    images: Rows, entries: Sequence[Entry], geometry: Geometry, cache: Path | None, reporter: Reporter
 ) -> Looks:
     """The looks of each image, in order.
 

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import keras
 import numpy as np
 
 from transfercli.models.keras_internals import inner_layers
 from transfercli.reporting import Reporter
-
-
-class Rows(Protocol):
-    """What can be read by index: images, or features of them."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, indices: np.ndarray) -> np.ndarray: ...
+from transfercli.rows import Rows
 
 
 def forward(

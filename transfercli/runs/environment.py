@@ -6,6 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ COUNTED_ONLY = frozenset({"cores"})  # told, but of no consequence beside `threa
 def versions() -> dict[str, str]:
     found = {"transfercli": transfercli.__version__, "python": platform.python_version()}
     for package in RECORDED_PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    if "tensorflow" not in found:
+        with suppress(PackageNotFoundError):
+            found["tensorflow"] = version("tensorflow-cpu")  # the same code, built without CUDA
     return found
 
 

@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from transfercli.models.forward import computing_in, forward
+from transfercli.rows import SelectedRows
 from transfercli.training.phases import Stage, Unfreeze
 from transfercli.training.trainer import Trainer
 
@@ -77,22 +80,8 @@ def _timed_step(trainer: Trainer, stage: Stage, number: int) -> float:
 def _validating(trainer: Trainer, stage: Stage) -> float:
     """Seconds of judging all validation images, from one batch after one that compiles."""
     size = stage.batches.batch_size
-    first = _Few(stage.validation, min(size, len(stage.validation)))
+    first = SelectedRows(stage.validation, np.arange(min(size, len(stage.validation))))
     forward(stage.model, first, size, trainer.reporter, "validate")
     started = time.perf_counter()
     forward(stage.model, first, size, trainer.reporter, "validate")
     return (time.perf_counter() - started) * -(-len(stage.validation) // size)
-
-
-@dataclass(frozen=True)
-class _Few:
-    """The first rows of others."""
-
-    rows: Any
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def read(self, indices: Any) -> Any:
-        return self.rows.read(indices)

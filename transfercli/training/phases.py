@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
 
     from transfercli.data.batching.batches import Batches
-    from transfercli.models.forward import Rows
+    from transfercli.rows import Rows
 
 Unfreeze = int | str
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from transfercli.data.batching.batches import Source
 from transfercli.data.dataset import Split
+from transfercli.rows import ArrayRows, Indices, Rows, SelectedRows, TransformedRows
 from transfercli.training.phases import Phase, Stage
 from transfercli.transfer.features.prefix import BATCH, Prefix
-from transfercli.transfer.features.views import ViewedImages, Views
+from transfercli.transfer.features.views import Views, viewed
 from transfercli.transfer.stages import PhaseStages
 
 
@@ -50,22 +49,22 @@ class TrialStages(PhaseStages):
             self.costs[-1].seconds += time.perf_counter() - begun - self._sampling
             self._sampling = None
 
-    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source:
+    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows:
         begun, cost = time.perf_counter(), self.costs[-1]
-        inputs, rows = ViewedImages(split.images, views), np.arange(min(BATCH, len(split)))
+        inputs, rows = viewed(split.images, views), np.arange(min(BATCH, len(split)))
         if (prefix.cut.key, id(split)) not in self._counted:
             self._counted.add((prefix.cut.key, id(split)))
             count = self.cache.missing(split, prefix, views) if self.cache else len(split)
             cost.seconds += time.perf_counter() - begun
             cost.seconds += _pass_seconds(prefix, inputs, rows, -(-count // BATCH))
             cost.bytes += count * prefix.row_bytes if self.cache else 0
-        found = prefix(inputs.read(rows)).astype("float32")
+        features = repeated(prefix(inputs.read(rows)).astype("float32"), len(split))
         if self._sampling is not None:
             self._sampling += time.perf_counter() - begun
-        return Repeated(found, len(split))
+        return features
 
 
-def _pass_seconds(prefix: Prefix, inputs: ViewedImages, rows: np.ndarray, batches: int) -> float:
+def _pass_seconds(prefix: Prefix, inputs: Rows, rows: np.ndarray, batches: int) -> float:
     """Of so many batches like `rows`, from the first, which may have to compile, and the next."""
     if not batches:
         return 0.0
@@ -76,21 +75,12 @@ def _pass_seconds(prefix: Prefix, inputs: ViewedImages, rows: np.ndarray, batche
     return first - begun + (batches - 1) * (time.perf_counter() - first)
 
 
-@dataclass(frozen=True)
-class Repeated:
-    """`count` rows like those of a few: the same, but for noise, so that no two are alike."""
+def repeated(features: np.ndarray, count: int) -> Rows:
+    """Return `count` rows made from a few, float32 [n, *shape]: these in turn, with noise, so that no two are alike."""
+    spread = np.float32(12**0.5 * features.std())
 
-    rows: np.ndarray
-    count: int
+    def with_noise(rows: np.ndarray, _: Indices) -> np.ndarray:
+        noise = np.random.default_rng(0).random(rows.shape, np.float32) - np.float32(0.5)  # as quick as a disk
+        return np.asarray(rows + spread * noise)
 
-    def __len__(self) -> int:
-        return self.count
-
-    @cached_property
-    def _spread(self) -> np.float32:
-        return np.float32(12**0.5 * self.rows.std())
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        chosen = self.rows[np.asarray(indices) % len(self.rows)]
-        noise = np.random.default_rng(0).random(chosen.shape, np.float32) - np.float32(0.5)  # as quick as a disk
-        return np.asarray(chosen + self._spread * noise)
+    return TransformedRows(SelectedRows(ArrayRows(features), np.arange(count) % len(features)), with_noise)

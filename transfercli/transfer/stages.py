@@ -7,13 +7,13 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from transfercli.data.batching.batches import Source
 from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
 from transfercli.models.surgery import Cut, cut_below, multiplications, whole_base
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 from transfercli.training.phases import Phase, Stage
 from transfercli.transfer.features.cost_model import Boundary, why_not
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
@@ -123,7 +123,7 @@ class PhaseStages:
         except UNUSABLE:  # features will tell
             return measure()
 
-    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source:
+    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows:
         """From the cache; in memory where there is none or no room in it, as it may be for a probe."""
         return features_of(split, prefix, self.cache, self.reporter, self._give_up, views)
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from transfercli.config.schema import AugmentationConfig
 from transfercli.data.batching.augment import Augment
-from transfercli.data.batching.batches import Batches, Source
+from transfercli.data.batching.batches import Batches
 from transfercli.data.dataset import Split
+from transfercli.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class TrainingInputs:
 
     training: Split
     validation: Split
-    make_batches: Callable[[Source, Augment | None], Batches]
+    make_batches: Callable[[Rows, Augment | None], Batches]
     augmentation: AugmentationConfig
     augment: Augment | None
     class_weights: np.ndarray | None

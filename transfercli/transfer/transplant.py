@@ -66,7 +66,7 @@ def transplant(
     until: the last stage that is copied; None copies all. head: `new` leaves the head fresh, `keep` copies it,
     `extend` copies it too; the output layer's rows go by label, so classes may be reordered, fewer or more.
     Output rows that start fresh start at zero (as in BiT, Kolesnikov et al. 2020): on the large features of a base
-    random rows open with confident errors that a short training spends itself on (docs/results.md).
+    random rows open with confident errors that a short training spends itself on (benchmarks/RESULTS.md).
     Raises `ArtefactError` where nothing of the base fits.
     """
     fresh_layers = _above(classifier, until)

@@ -12,17 +12,16 @@ from transfercli.config.schema import (
     ExperimentConfig,
     FileWeights,
     HeadConfig,
-    ModelConfig,
     RunReference,
     RunWeights,
 )
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run, is_label
-from transfercli.workflows.stored_run import StoredRun, image_size
+from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.structure import architecture, image_size
 
 if TYPE_CHECKING:
-    from transfercli.models.architecture import Architecture
     from transfercli.models.classifier import Classifier
     from transfercli.transfer.transplant import Transplant
 
@@ -95,24 +94,6 @@ def labels_for(config: ExperimentConfig, parent: Parent, found: Sequence[str]) -
             "set model.head.init to extend to add them, to new for a fresh head, or rename the folders",
         )
     return parent.labels + tuple(sorted(unknown))
-
-
-def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architecture:
-    from transfercli.models.architecture import Architecture
-
-    return Architecture(
-        base=str(config.model.base),
-        image_size=image_size(config),
-        channels=config.data.channels,
-        head=config.model.head,
-        labels=labels,
-        batchnorm_trains=batchnorm_trains(config.model),
-    )
-
-
-def batchnorm_trains(model: ModelConfig) -> bool:
-    """BatchNorm learns its statistics where layers of the base start fresh on purpose, and stays still elsewhere."""
-    return model.weights == "none" or (isinstance(model.weights, RunWeights) and model.weights.until is not None)
 
 
 def new_classifier(

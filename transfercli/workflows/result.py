@@ -16,6 +16,15 @@ class Result(Protocol):
         ...
 
 
+class Foreign:
+    """Base of results whose JSON is in a format of its own, in which `"format": 1` has no place."""
+
+
+def document(result: Result) -> dict[str, Any]:
+    """Return the JSON object of a result as it leaves the program."""
+    return result.as_json() if isinstance(result, Foreign) else versioned(result.as_json())
+
+
 def versioned(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON object as it leaves the program: `"format": 1` first."""
     return {"format": FORMAT, **content}

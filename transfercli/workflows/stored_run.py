@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from transfercli.config.loader import LoadedConfig, load
 from transfercli.config.schema import ExperimentConfig, HeadConfig
-from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
@@ -22,6 +21,7 @@ from transfercli.runs.folder import RunFolder, has_checkpoint
 from transfercli.runs.lookup import find_named
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.command_lines import spelled
+from transfercli.workflows.structure import geometry_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,7 +121,7 @@ class StoredRun:
         self._prepare_backend()
         from transfercli.models.classifier import build_classifier
         from transfercli.models.tensor_names import assign_tensors
-        from transfercli.workflows.new_model import architecture
+        from transfercli.workflows.structure import architecture
 
         if (status := self.record.status) != "completed":
             self.reporter.warning(
@@ -177,19 +177,6 @@ class StoredRun:
         from transfercli.training.backend import prepare
 
         prepare(self.config.compute, self.config.seed)
-
-
-def image_size(config: ExperimentConfig) -> tuple[int, int]:
-    """Return (height, width) in pixels of a resolved config."""
-    size = config.data.image_size
-    if size is None:
-        raise ArtefactError("data.image_size is not resolved")
-    return (size, size) if isinstance(size, int) else size
-
-
-def geometry_of(config: ExperimentConfig) -> Geometry:
-    """Return the size of the images of a resolved config, and how they are resized."""
-    return Geometry(*image_size(config), config.data.resize)
 
 
 def check_head(tensors: Mapping[str, np.ndarray], head: HeadConfig, classes: int) -> None:

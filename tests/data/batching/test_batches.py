@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from transfercli.data.batching.batches import SAMPLINGS, ArraySource, BalancedBatches, Batches
+from transfercli.data.batching.batches import SAMPLINGS, BalancedBatches, Batches
+from transfercli.rows import ArrayRows
 
 X = np.arange(10 * 4 * 4 * 3, dtype=np.uint8).reshape(10, 4, 4, 3)
 Y = np.arange(10, dtype=np.int32) % 3
@@ -16,7 +17,7 @@ def rows(batches: Batches) -> list[list[int]]:
 
 
 def test_without_a_seed_rows_come_in_their_order_and_the_last_batch_may_be_smaller() -> None:
-    batches = Batches(ArraySource(X), Y, 4)
+    batches = Batches(ArrayRows(X), Y, 4)
     assert rows(batches) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     x, y, weights = batches[2]
     assert (x.dtype, y.dtype, weights.dtype) == (np.uint8, np.int32, np.float32)
@@ -25,7 +26,7 @@ def test_without_a_seed_rows_come_in_their_order_and_the_last_batch_may_be_small
 
 
 def test_the_order_follows_from_seed_and_epoch_alone() -> None:
-    one, other = Batches(ArraySource(X), Y, 4, seed=5), Batches(ArraySource(X), Y, 4, seed=5)
+    one, other = Batches(ArrayRows(X), Y, 4, seed=5), Batches(ArrayRows(X), Y, 4, seed=5)
     other.set_epoch(7)
     other.on_epoch_end()
     other.set_epoch(2)
@@ -33,18 +34,18 @@ def test_the_order_follows_from_seed_and_epoch_alone() -> None:
     assert rows(one) == rows(other)
     one.set_epoch(3)
     assert rows(one) != rows(other)
-    assert rows(Batches(ArraySource(X), Y, 4, seed=6)) != rows(Batches(ArraySource(X), Y, 4, seed=5))
+    assert rows(Batches(ArrayRows(X), Y, 4, seed=6)) != rows(Batches(ArrayRows(X), Y, 4, seed=5))
 
 
 def test_every_epoch_serves_every_row_once() -> None:
-    batches = Batches(ArraySource(X), Y, 3, seed=1)
+    batches = Batches(ArrayRows(X), Y, 3, seed=1)
     for epoch in range(5):
         batches.set_epoch(epoch)
         assert sorted(row for batch in rows(batches) for row in batch) == list(range(10))
 
 
 def test_targets_and_weights_belong_to_their_rows() -> None:
-    batches = Batches(ArraySource(X), Y, 3, seed=1, class_weights=[0.5, 1.0, 2.0])
+    batches = Batches(ArrayRows(X), Y, 3, seed=1, class_weights=[0.5, 1.0, 2.0])
     for n, found in enumerate(rows(batches)):
         assert np.array_equal(batches[n][1], Y[found])
         assert np.array_equal(batches[n][2], np.array([0.5, 1, 2])[Y[found]])
@@ -57,9 +58,9 @@ def test_the_augmentation_gets_seed_epoch_and_batch() -> None:
         keys.append(key)
         return 255 - images
 
-    batches = Batches(ArraySource(X), Y, 4, seed=9, augment=augment)
+    batches = Batches(ArrayRows(X), Y, 4, seed=9, augment=augment)
     batches.set_epoch(3)
-    plain = Batches(ArraySource(X), Y, 4, seed=9)
+    plain = Batches(ArrayRows(X), Y, 4, seed=9)
     plain.set_epoch(3)
     assert np.array_equal(batches[1][0], 255 - plain[1][0])
     assert keys == [(9, 3, 1)]
@@ -67,11 +68,11 @@ def test_the_augmentation_gets_seed_epoch_and_batch() -> None:
 
 def test_mistakes_are_refused() -> None:
     with pytest.raises(ValueError, match="10 and 9"):
-        Batches(ArraySource(X), Y[:9], 4)
+        Batches(ArrayRows(X), Y[:9], 4)
     with pytest.raises(ValueError, match="give a seed"):
-        Batches(ArraySource(X), Y, 4, augment=lambda images, _: images)
+        Batches(ArrayRows(X), Y, 4, augment=lambda images, _: images)
     with pytest.raises(IndexError):
-        Batches(ArraySource(X), Y, 4)[3]
+        Batches(ArrayRows(X), Y, 4)[3]
 
 
 def test_fit_sees_the_batches_of_its_epoch_in_their_order() -> None:
@@ -85,7 +86,7 @@ def test_fit_sees_the_batches_of_its_epoch_in_their_order() -> None:
             seen.append(x)
             return x, y, weights
 
-    batches = Remembering(ArraySource(X.astype(np.float32)), Y, 4, seed=2)
+    batches = Remembering(ArrayRows(X.astype(np.float32)), Y, 4, seed=2)
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     for epoch in (0, 1):
@@ -102,7 +103,7 @@ UNEVEN = np.array([0, 0, 0, 0, 0, 0, 0, 1, 3, 3], np.int32)  # no image of class
 
 
 def test_balanced_batches_serve_the_classes_equally_and_as_many_rows() -> None:
-    batches = BalancedBatches(ArraySource(X), UNEVEN, 4, seed=1)
+    batches = BalancedBatches(ArrayRows(X), UNEVEN, 4, seed=1)
     extra = set()
     for epoch in range(12):
         batches.set_epoch(epoch)
@@ -117,7 +118,7 @@ def test_balanced_batches_serve_the_classes_equally_and_as_many_rows() -> None:
 
 
 def test_balanced_batches_show_all_of_a_large_class_in_time_and_follow_from_seed_and_epoch() -> None:
-    one, other = (BalancedBatches(ArraySource(X), UNEVEN, 4, seed=1) for _ in range(2))
+    one, other = (BalancedBatches(ArrayRows(X), UNEVEN, 4, seed=1) for _ in range(2))
     seen: set[int] = set()
     for epoch in range(10):
         one.set_epoch(epoch)
@@ -140,7 +141,7 @@ def test_an_augmentation_that_mixes_serves_parts_of_classes_and_their_weights() 
     from transfercli.data.batching.augment import build
 
     augment = build(AugmentationConfig(layers=[{"MixUp": {"alpha": 1.0}}]), classes=3)
-    batches = Batches(ArraySource(X), Y, 4, seed=9, augment=augment, class_weights=[0.5, 1.0, 2.0])
+    batches = Batches(ArrayRows(X), Y, 4, seed=9, augment=augment, class_weights=[0.5, 1.0, 2.0])
     batches.set_epoch(3)
     assert batches.soft
     for n in range(3):
@@ -150,4 +151,4 @@ def test_an_augmentation_that_mixes_serves_parts_of_classes_and_their_weights() 
         np.testing.assert_allclose(weights, y @ [0.5, 1.0, 2.0], rtol=1e-6)
         for one, other in zip(batches[n], (x, y, weights), strict=True):
             assert np.array_equal(one, other)
-    assert not Batches(ArraySource(X), Y, 4).soft
+    assert not Batches(ArrayRows(X), Y, 4).soft

@@ -105,7 +105,7 @@ def test_a_rotation_turns_to_both_sides_and_brings_no_black_corners() -> None:
 
 
 def test_the_docs_name_each_corruption_with_its_parameters() -> None:
-    docs = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text("utf-8")
+    docs = (Path(__file__).parents[3] / "docs" / "guides" / "evaluate.md").read_text("utf-8")
     for row in CORRUPTIONS.values():
         values = ", ".join(f"{value:g}" for value in row.parameters)
         assert any(f"`{row.name}`" in line and values in line for line in docs.splitlines()), row.name

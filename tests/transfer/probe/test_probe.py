@@ -7,6 +7,7 @@ import pytest
 
 from transfercli.errors import DataError, Interrupted
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
 from transfercli.transfer.probe.probe import (
     MIDDLE,
     STRENGTHS,
@@ -43,7 +44,7 @@ def digits(classes: int = 10, each: int = 30) -> tuple[np.ndarray, np.ndarray]:
 
 
 def probe(features: np.ndarray, targets: np.ndarray, classes: int, weights: np.ndarray | None = None) -> Probe:
-    return solve(features, targets, classes, class_weights=weights, seed=0, reporter=Reporter())
+    return solve(ArrayRows(features), targets, classes, class_weights=weights, seed=0, reporter=Reporter())
 
 
 def probabilities(found: Probe, features: np.ndarray) -> np.ndarray:
@@ -113,7 +114,7 @@ def test_held_out_figures_are_those_of_models_that_never_saw_the_image(by_class:
     weights = np.ones(len(targets)) if by_class is None else by_class[targets]
     weights = weights / weights.mean()
     folds = stratified(targets, 5, seed=0)
-    centred = coordinates(features).centred.astype(np.float64)
+    centred = coordinates(ArrayRows(features)).centred.astype(np.float64)
     strength, loss, accuracy = found.path[2]
     losses, hits = [], []
     for fold in range(5):
@@ -142,7 +143,7 @@ def test_the_same_arguments_give_the_same_bits_and_another_seed_other_folds() ->
     assert np.array_equal(first.kernel, second.kernel)
     assert np.array_equal(first.bias, second.bias)
     assert first.path == second.path
-    other = solve(features, targets, 10, class_weights=None, seed=1, reporter=Reporter())
+    other = solve(ArrayRows(features), targets, 10, class_weights=None, seed=1, reporter=Reporter())
     assert other.path != first.path
 
 
@@ -184,11 +185,11 @@ def test_two_classes_are_one_sigmoid_unit_as_well() -> None:
 def test_many_features_of_few_images_give_what_the_full_problem_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets = wide()
     assert features.shape[1] > WIDE * len(features)
-    assert coordinates(features).rows.shape[1] <= 20  # 20 different images, centred, and the ones
+    assert coordinates(ArrayRows(features)).rows.shape[1] <= 20  # 20 different images, centred, and the ones
     found = probe(features, targets, 5)
     assert abs(probabilities(found, features) - reference(features, targets, found.strength)).max() < 1e-4
     monkeypatch.setattr("transfercli.transfer.probe.row_space.WIDE", 1000)
-    assert coordinates(features).span is None
+    assert coordinates(ArrayRows(features)).span is None
     direct = probe(features, targets, 5)
     beyond_the_span = np.random.default_rng(0).permuted(features, axis=1)
     for seen in (features, beyond_the_span):
@@ -200,7 +201,7 @@ def test_many_features_of_few_images_give_what_the_full_problem_gives(monkeypatc
 @pytest.mark.parametrize("make", [digits, wide])
 def test_the_way_back_to_raw_features_changes_no_logit(make) -> None:
     features, _ = make()
-    found = coordinates(features)
+    found = coordinates(ArrayRows(features))
     theta = np.random.default_rng(0).normal(size=(5, found.rows.shape[1]))
     kernel, bias = found.fold_back(theta)
     assert np.allclose(features.astype(np.float64) @ kernel + bias, found.rows @ theta.T, atol=2e-5)
@@ -226,7 +227,7 @@ def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> 
     features, targets = digits(3, 8)
     keep = np.concatenate([[0], np.flatnonzero(targets > 0)])
     heard = Heard()
-    found = solve(features[keep], targets[keep], 3, class_weights=None, seed=0, reporter=heard)
+    found = solve(ArrayRows(features[keep]), targets[keep], 3, class_weights=None, seed=0, reporter=heard)
     assert found.strength == MIDDLE
     assert found.path == ()
     assert "without cross-validation" in heard.said[0]
@@ -260,7 +261,7 @@ def test_a_single_class_is_refused() -> None:
 def test_it_tells_how_far_it_is_and_stops_when_asked_to() -> None:
     features, targets = digits(3)
     heard = Heard()
-    solve(features, targets, 3, class_weights=None, seed=0, reporter=heard)
+    solve(ArrayRows(features), targets, 3, class_weights=None, seed=0, reporter=heard)
     assert heard.steps[0] == (0, len(STRENGTHS))
     assert heard.steps[-1] == (len(STRENGTHS), len(STRENGTHS))
     assert "in 5 folds" in heard.said[0]
@@ -270,7 +271,7 @@ def test_it_tells_how_far_it_is_and_stops_when_asked_to() -> None:
             raise Interrupted(2)
 
     with pytest.raises(Interrupted):
-        solve(features, targets, 3, class_weights=None, seed=0, reporter=Stop())
+        solve(ArrayRows(features), targets, 3, class_weights=None, seed=0, reporter=Stop())
 
 
 def test_a_class_that_lost_its_images_is_still_known_by_the_row_it_had() -> None:

@@ -140,7 +140,7 @@ def test_what_the_cache_holds_is_what_the_whole_model_and_the_averaged_map_are(
     reading = trained.reading
     split = load_folder_split(world.samples / "digits-target" / "test", "test", trained.labels, reading)
     asked = passes_counted(monkeypatch)
-    sight = Sight(trained, Reporter())
+    sight = Sight(trained)
     found = sight.all_of(split)
     assert (sight.counts(), sum(asked)) == ({"hits": 0, "misses": 0}, len(split))  # the cache is off
     np.testing.assert_allclose(found.probabilities, trained.probabilities(split), atol=1e-6)

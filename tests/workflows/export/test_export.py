@@ -65,7 +65,7 @@ def test_what_tensorflow_does_not_decode_is_known_by_its_content(
     monkeypatch.setattr(workflow, "image_files", lambda _, paths: (file,) * len(paths))
     said: list[str] = []
     reporter = Reporter()
-    monkeypatch.setattr(reporter, "warn", said.append)
+    monkeypatch.setattr(reporter, "warning", said.append)
     stored = StoredRun(run, reporter)
     files = reference(stored, stored.split("validation")).files
     assert bool(files) == proved

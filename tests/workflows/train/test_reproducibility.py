@@ -23,7 +23,7 @@ class Heard(Reporter):
     def info(self, text: str) -> None:
         self.said.append(text)
 
-    warn = info
+    warning = info
 
 
 def test_a_disk_without_room_is_told_before_training_with_what_is_needed_and_free(world, monkeypatch) -> None:

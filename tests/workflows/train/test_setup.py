@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.data.batching.batches import ArraySource
 from transfercli.data.dataset import Split
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
 
 LABELS = ("cat", "dog")
 CAT_3_DOG_1 = np.array([0, 0, 0, 1], "int32")
@@ -38,7 +38,7 @@ def test_a_probe_weighs_classes_as_training_weighs_and_draws_them(
     config = ExperimentConfig(
         name="n", data={"train": "d"}, model={"base": "small_cnn", "weights": "none"}, training=training
     )
-    split = Split("", tuple("abcd"), CAT_3_DOG_1, LABELS, ArraySource(np.zeros((4, 8, 8, 3), "uint8")), tuple("abcd"))
+    split = Split("", tuple("abcd"), CAT_3_DOG_1, LABELS, ArrayRows(np.zeros((4, 8, 8, 3), "uint8")), tuple("abcd"))
     dataset: Any = SimpleNamespace(splits={"train": split, "validation": split})
     weights = training_for(config, dataset, LABELS, Reporter()).class_weights
     assert weights is None if ratio is None else weights[1] / weights[0] == pytest.approx(ratio)

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from transfercli.cli.choices import Workflow, row_of
+from transfercli.cli import completion
+from transfercli.cli.choices import Workflow, table_option
 from transfercli.cli.command import reports
 from transfercli.cli.options import ConfigFile, Overrides
+from transfercli.cli.ui.tables import print_table
+from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.text import printable
 
 if TYPE_CHECKING:
-    from transfercli.workflows.config.check import ConfigSchema, ResolvedConfig, ValidConfigs
-    from transfercli.workflows.config.init import StarterConfig
+    from transfercli.workflows.config.check import ConfigSchema, ResolvedConfig, SchemaFile, ValidConfigs
+    from transfercli.workflows.config.init import ExampleList, StarterConfig
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Write, check and show configs; nothing is trained."
@@ -26,19 +29,33 @@ Files = Annotated[
     list[Path], typer.Argument(metavar="CONFIG...", help="YAML files, one experiment each", show_default=False)
 ]
 Base = Annotated[
-    str | None,
-    typer.Option("--base", metavar="B", help="a base by name; else one that fits", callback=row_of("base")),
+    str | None, table_option("--base", "base", metavar="B", help="a base by name; without it one is chosen")
 ]
 Data = Annotated[
     str | None,
     typer.Option("--data", metavar="DATA", help="your images, as in data.train: a folder, a table, keras:NAME"),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="a new file; else stdout")]
+SchemaOutput = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="write it there; without it to stdout")
+]
+ExampleName = Annotated[
+    str | None,
+    typer.Option(
+        "--example", metavar="NAME", help="a shipped example instead", autocompletion=completion.example_names
+    ),
+]
+ListExamples = Annotated[bool, typer.Option("--list-examples", help="list the shipped examples, and write nothing")]
 For = Annotated[Workflow, typer.Option("--for", help="the command whose defaults are filled in")]
 
 
-def _show_init(result: StarterConfig) -> None:
-    print(result.text if result.path is None else f"wrote {result.path}\n", end="")
+def _show_init(result: StarterConfig | ExampleList) -> None:
+    from transfercli.workflows.config.init import ExampleList
+
+    if isinstance(result, ExampleList):
+        print_table(("name", "description"), [(entry.name, entry.description) for entry in result.examples])
+    else:
+        print(result.text if result.path is None else f"wrote {result.path}\n", end="")
 
 
 def _show_validate(result: ValidConfigs) -> None:
@@ -50,20 +67,38 @@ def _show_config(result: ResolvedConfig) -> None:
     print(result.as_yaml(), end="")
 
 
-def _show_schema(result: ConfigSchema) -> None:
-    print(json.dumps(result.content, indent=2))
+def _show_schema(result: ConfigSchema | SchemaFile) -> None:
+    from transfercli.workflows.config.check import SchemaFile
+
+    print(f"wrote {result.path}" if isinstance(result, SchemaFile) else json.dumps(result.content, indent=2))
 
 
 @app.command()
 @reports(_show_init)
-def init(reporter: Reporter, base: Base = None, data: Data = None, output: Output = None) -> StarterConfig:
+def init(
+    reporter: Reporter,
+    base: Base = None,
+    data: Data = None,
+    output: Output = None,
+    example: ExampleName = None,
+    list_examples: ListExamples = False,
+) -> StarterConfig | ExampleList:
     """Write a commented starter config for your images.
 
     Example: transfercli config init --data data/flowers -o flowers.yaml
     """
-    from transfercli.workflows.config.init import init_config
+    from transfercli.workflows.config import init as workflow
 
-    return init_config(base, data, output)
+    if (list_examples or example is not None) and (base is not None or data is not None):
+        raise UsageError(
+            "--example and --list-examples cannot be combined with --base and --data",
+            "change the values in the file that --example wrote, or override them with --set",
+        )
+    if list_examples:
+        return workflow.list_examples()
+    if example is not None:
+        return workflow.init_example(example, output)
+    return workflow.init_config(base, data, output)
 
 
 @app.command()
@@ -95,12 +130,12 @@ def show(
 
 
 @app.command()
-@reports(_show_schema, versioned=False)  # a JSON Schema has a keyword `format` of its own, whose value is text
-def schema(reporter: Reporter) -> ConfigSchema:
+@reports(_show_schema)
+def schema(reporter: Reporter, output: SchemaOutput = None) -> ConfigSchema | SchemaFile:
     """Print the JSON Schema of configs, for editors.
 
-    Example: transfercli config schema > transfercli.schema.json
+    Example: transfercli config schema -o transfercli.schema.json
     """
-    from transfercli.workflows.config.check import config_schema
+    from transfercli.workflows.config.check import config_schema, write_schema
 
-    return config_schema()
+    return config_schema() if output is None else write_schema(output)

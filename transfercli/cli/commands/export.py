@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from transfercli.cli.choices import Quantize, row_of
+from transfercli.cli.choices import Quantize, table_option
 from transfercli.cli.command import reports
 from transfercli.cli.options import RUNS, Run, Runs
 from transfercli.cli.ui.tables import print_pairs
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 Formats = Annotated[
     list[str] | None,
-    typer.Option(
+    table_option(
         "--format",
+        "format",
         metavar="F",
         help="saved_model, keras, safetensors, onnx, litert or openvino; repeatable; else the config's",
-        callback=row_of("format"),
     ),
 ]
 QuantizeOption = Annotated[

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.choices import Lines
 from transfercli.cli.command import streams
 from transfercli.cli.options import RUNS, Json, Runs
@@ -28,6 +29,7 @@ RunOrArtefact = Annotated[
         metavar="RUN",
         help="a run folder, EXPERIMENT, EXPERIMENT/RUN_ID, EXPERIMENT@champion, or an exported artefact",
         show_default=False,
+        autocompletion=completion.runs,
     ),
 ]
 Paths = Annotated[

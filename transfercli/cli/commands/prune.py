@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.command import reports
 from transfercli.cli.options import RUNS, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 Experiments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[EXPERIMENT…]", help="prune only these experiments", show_default=False),
+    typer.Argument(
+        metavar="[EXPERIMENT…]",
+        help="prune only these experiments",
+        show_default=False,
+        autocompletion=completion.experiments,
+    ),
 ]
 KeepLast = Annotated[
     int | None, typer.Option("--keep-last", metavar="N", min=0, help="keep the N newest runs of an experiment")

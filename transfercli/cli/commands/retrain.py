@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.command import reports
 from transfercli.cli.options import RUNS, ConfigFile, Overrides, Runs, Wait
 from transfercli.cli.ui.tables import print_pairs
@@ -20,9 +21,18 @@ Summary = Annotated[
     Path | None, typer.Option("--summary", metavar="FILE", help="append the decision as Markdown, for a CI job")
 ]
 Hooks = Annotated[bool, typer.Option("--allow-hooks", help="run the program that retrain.on_decision names")]
-Challenger = Annotated[str | None, typer.Argument(metavar="RUN", help="a completed run", show_default=False)]
+Challenger = Annotated[
+    str | None,
+    typer.Argument(metavar="RUN", help="a completed run", show_default=False, autocompletion=completion.runs),
+]
 Previous = Annotated[
-    str | None, typer.Option("--previous", metavar="EXPERIMENT", help="go back to the champion before")
+    str | None,
+    typer.Option(
+        "--previous",
+        metavar="EXPERIMENT",
+        help="go back to the champion before",
+        autocompletion=completion.experiments,
+    ),
 ]
 
 

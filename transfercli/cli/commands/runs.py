@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from transfercli.cli.choices import Split, row_of
+from transfercli.cli import completion
+from transfercli.cli.choices import Split, table_option
 from transfercli.cli.command import reports
 from transfercli.cli.commands.prune import prune
 from transfercli.cli.options import RUNS, Run, Runs
@@ -32,12 +33,18 @@ VERDICTS = {
 }
 app = typer.Typer(help="List, show, compare and prune runs.", no_args_is_help=True)
 
-Experiment = Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="list only its runs")]
-Names = Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="the others are compared with the first")]
-SplitOption = Annotated[Split, typer.Option("--split", help="the images to compare on")]
-Metric = Annotated[
-    str, typer.Option("--metric", help="the metric that decides, such as macro_f1", callback=row_of("metric"))
+Experiment = Annotated[
+    str | None,
+    typer.Argument(metavar="[EXPERIMENT]", help="list only its runs", autocompletion=completion.experiments),
 ]
+Names = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN RUN…", help="the others are compared with the first", autocompletion=completion.runs
+    ),
+]
+SplitOption = Annotated[Split, typer.Option("--split", help="the images to compare on")]
+Metric = Annotated[str, table_option("--metric", "metric", help="the metric that decides, such as macro_f1")]
 Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE", help="write an offline HTML page with the images fixed and broken"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.command import reports
 from transfercli.cli.commands.runs import curves_of
 from transfercli.cli.options import RUNS, Overrides, Runs, Wait
@@ -26,7 +27,12 @@ RunId = Annotated[
     str | None,
     typer.Option("--run-id", metavar="ID", help="name the run; the same id again resumes it, or prints its result"),
 ]
-Resume = Annotated[str | None, typer.Option("--resume", metavar="RUN", help="go on with an interrupted run")]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume", metavar="RUN", help="go on with an interrupted run", autocompletion=completion.runs
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="stop before the first step, and estimate the cost")]
 
 

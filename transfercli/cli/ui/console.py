@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,12 +17,24 @@ from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
 from transfercli.text import printable
 
+SILENCE_SECONDS = 60.0  # then a line of progress: some CI systems end a job that prints nothing for ten minutes
+
 
 class Console(Reporter):
-    """Plain lines: for logs, pipes and cron."""
+    """Plain lines: for logs, pipes and cron.
 
-    def __init__(self, stop: StopRequest, quiet: bool = False, verbose: bool = False) -> None:
-        self.stop, self.quiet, self.verbose = stop, quiet, verbose
+    clock: returns seconds that only grow; a test gives its own.
+    """
+
+    def __init__(
+        self,
+        stop: StopRequest,
+        quiet: bool = False,
+        verbose: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.stop, self.quiet, self.verbose, self.clock = stop, quiet, verbose, clock
+        self._shown_at = clock()
         self.log: Path | None = None
         self._waiting: list[str] = []
         self._seconds: list[float] = []
@@ -69,7 +82,9 @@ class Console(Reporter):
     # -- how it is shown
 
     def show_progress(self, stage: str, done: int, total: int, unit: str) -> None:
-        """Plain lines say what has happened, not what is happening."""
+        """Print a line if nothing was printed for a minute; without a terminal, shorter stages need none."""
+        if self.clock() - self._shown_at >= SILENCE_SECONDS:
+            self._say(f"{stage}: {done:,} of {total:,} {unit}" if total else f"{stage}: {done:,} {unit}", show=True)
 
     def width(self) -> int | None:
         """Characters of a line of the terminal; None where it is none, and lines may have any length."""
@@ -81,6 +96,7 @@ class Console(Reporter):
     def _say(self, text: str, show: bool, shown: str | None = None) -> None:
         """shown: what the terminal gets, where that is shorter than the line of the log."""
         if show:
+            self._shown_at = self.clock()
             self.show_line(printable(text if shown is None else shown))
             self._append(printable(text))
 

@@ -7,21 +7,15 @@ call `fit(shuffle=False)` for one epoch at a time, with `set_epoch` before it; n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
 
+from transfercli.rows import Rows
+
 Augmenter = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
 Mix = Callable[[np.ndarray, np.ndarray, tuple[int, ...]], tuple[np.ndarray, np.ndarray]]
-
-
-class Source(Protocol):
-    """Anything with rows: images, or features of a frozen base."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, indices: np.ndarray) -> Any: ...
 
 
 class Batches(keras.utils.PyDataset):
@@ -42,7 +36,7 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        source: Source,
+        source: Rows,
         targets: np.ndarray,
         batch_size: int,
         *,
@@ -122,16 +116,3 @@ def _repeated(rows: np.ndarray, count: int, generator: np.random.Generator) -> n
 
 
 SAMPLINGS: dict[str, type[Batches]] = {"shuffle": Batches, "balanced": BalancedBatches}
-
-
-class ArraySource:
-    """Rows of an array in memory or mapped into it."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return np.asarray(self.array[indices])

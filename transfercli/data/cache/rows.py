@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from transfercli.data.cache.index import Entry
 from transfercli.data.cache.segments import Space, checksum
+from transfercli.rows import Indices
 
 
 class RowStore(Protocol):
@@ -22,15 +22,18 @@ class RowStore(Protocol):
     def damaged(self, segment: str) -> None: ...
 
 
-class StoredRows(ABC):
+class StoredRows:
     """The rows of some entries, in their order.
 
-    A row's checksum is compared when it is first read by this process. Where it differs, or the segment is gone
+    A row's checksum is compared when it is first read by this process. If it differs, or the segment is gone
     (evicted by another process, say), the row is made again.
+
+    remake: gets the index of an entry and returns its row [*shape], made again from its source; raises `DataError` if
+    that cannot be done.
     """
 
-    def __init__(self, store: RowStore, entries: Sequence[Entry]) -> None:
-        self._store, self._space = store, store.space
+    def __init__(self, store: RowStore, entries: Sequence[Entry], remake: Callable[[int], np.ndarray]) -> None:
+        self._store, self._space, self._remake = store, store.space, remake
         names = sorted({entry.segment for entry in entries})
         number = {name: i for i, name in enumerate(names)}
         self._segments = names
@@ -46,11 +49,7 @@ class StoredRows(ABC):
     def __len__(self) -> int:
         return len(self._place)
 
-    @abstractmethod
-    def _remake(self, index: int) -> np.ndarray:
-        """The row of an entry, made again from what it came from; raises DataError where that cannot be done."""
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
+    def read(self, indices: Indices) -> np.ndarray:
         """[n, *shape] in the type of the space, a copy."""
         indices = np.asarray(indices, np.int64)
         out = np.empty((len(indices), *self._space.shape), self._space.dtype)

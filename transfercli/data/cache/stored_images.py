@@ -14,24 +14,22 @@ from transfercli.errors import DataError
 Redo = Callable[[], Decoded]
 
 
-class StoredImages(StoredRows):
-    """Images, always RGB: `read(indices)` gives uint8 [n, H, W, 3], a copy.
+def stored_images(store: RowStore, entries: Sequence[Entry], redo: Sequence[Redo]) -> StoredRows:
+    """Return the images of some entries as rows uint8 [H, W, 3], always RGB.
 
-    It raises DataError where neither the cache nor the file can give an image.
+    redo: decodes each image again, if its row in the cache is damaged or gone. Reading raises `DataError` if neither
+    the cache nor the file holds the image.
     """
+    sha256s = [entry.sha256 for entry in entries]
 
-    def __init__(self, store: RowStore, entries: Sequence[Entry], redo: Sequence[Redo]) -> None:
-        super().__init__(store, entries)
-        self._redo = redo
-        self._sha256s = [entry.sha256 for entry in entries]
-
-    def _remake(self, index: int) -> np.ndarray:
-        """Decoded again, if the file still has the same bytes."""
-        decoded = self._redo[index]()
-        if decoded.pixels is None or decoded.sha256 != self._sha256s[index]:
+    def decode_again(index: int) -> np.ndarray:
+        decoded = redo[index]()
+        if decoded.pixels is None or decoded.sha256 != sha256s[index]:
             raise DataError(
                 f"an image in the cache is damaged and its file has changed since it was read "
                 f"({decoded.problem or 'other content'})",
                 "start the command again: changed files are read again",
             )
         return decoded.pixels
+
+    return StoredRows(store, entries, decode_again)

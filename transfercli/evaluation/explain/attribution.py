@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
 from transfercli.models.grad_cam_cut import LastMap, last_map
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows, Indices, Rows, SelectedRows, TransformedRows
 
 Floats = npt.NDArray[np.float32]
 
@@ -76,23 +76,19 @@ def grad_cam(maps: Floats, gradients: Floats) -> Floats:
     return to_one(heats)
 
 
-@dataclass(frozen=True)
-class _Covered:
-    """One image as many, each with one place covered by the image's mean colour; the last is the image itself."""
+def covered(image: npt.NDArray[np.uint8]) -> Rows:
+    """Return copies of an image [H, W, 3], each with one window in the image's mean colour; the last copy has none."""
+    colour = image.mean(axis=(0, 1)).round().astype(np.uint8)
+    places = windows(image.shape[:2])
 
-    image: npt.NDArray[np.uint8]
+    def cover(copies: npt.NDArray[np.uint8], indices: Indices) -> npt.NDArray[np.uint8]:
+        for copy, index in zip(copies, indices, strict=True):
+            if index < len(places):
+                copy[places[index]] = colour
+        return copies
 
-    def __len__(self) -> int:
-        return STEPS**2 + 1
-
-    def read(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        images = np.repeat(self.image[None], len(indices), axis=0)
-        colour = self.image.mean(axis=(0, 1)).round().astype(np.uint8)
-        places = windows(self.image.shape[:2])
-        for image, index in zip(images, indices, strict=True):
-            if index < STEPS**2:
-                image[places[index]] = colour
-        return images
+    copies = SelectedRows(ArrayRows(image[None]), np.zeros(len(places) + 1, np.int64))
+    return TransformedRows(copies, cover)
 
 
 def windows(size: tuple[int, ...]) -> list[tuple[slice, slice]]:
@@ -117,7 +113,7 @@ def occlusion_drops(
     """
     from scipy.special import logsumexp
 
-    logits = class_logits(forward(classifier.model, _Covered(image), batch_size, reporter, "occlude"))
+    logits = class_logits(forward(classifier.model, covered(image), batch_size, reporter, "occlude"))
     found = logits[:, wanted] - logsumexp(np.delete(logits, wanted, axis=1), axis=1)
     return (found[-1] - found[:-1]).reshape(STEPS, STEPS).astype(np.float32)
 
@@ -136,8 +132,8 @@ def agreement(heat: Floats, drops: Floats) -> float | None:
     from scipy.stats import rankdata
 
     large = resized(heat, (96, 96))
-    covered = np.array([large[place].mean() for place in windows(large.shape)])
-    a, b = rankdata(covered.round(6)), rankdata(drops.ravel().round(6))
+    means = np.array([large[place].mean() for place in windows(large.shape)])
+    a, b = rankdata(means.round(6)), rankdata(drops.ravel().round(6))
     if not (a.std() and b.std()):
         return None
     return float(np.corrcoef(a, b)[0, 1])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.dataset import Images
+from transfercli.rows import Rows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,7 +23,7 @@ def chosen(rows: npt.NDArray[np.int64], most: int = COLUMNS * ROWS) -> npt.NDArr
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 
-def contact_sheet(images: Images, rows: npt.NDArray[np.int64], columns: int = COLUMNS) -> npt.NDArray[np.uint8]:
+def contact_sheet(images: Rows, rows: npt.NDArray[np.int64], columns: int = COLUMNS) -> npt.NDArray[np.uint8]:
     """uint8 [h, w, 3]: the images at `rows`, each within 96 x 96 pixels, small ones enlarged by whole pixels."""
     from PIL import Image
 

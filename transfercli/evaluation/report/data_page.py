@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.dataset import Images
 from transfercli.data.quality.check import Pair, Report, Seen, Suspect, sizes
 from transfercli.evaluation.report.contact_sheets import chosen, contact_sheet, jpeg, png
 from transfercli.evaluation.report.html import environment
@@ -22,6 +21,7 @@ from transfercli.evaluation.report.thumbnails import address, data_address
 from transfercli.io.atomic import room_errors, write_bytes, write_text
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 
 PAGE, TABLE, SHEETS = "index.html", "problems.csv", "sheets"
 EMBEDDED = 60  # classes whose sheet stands in the page itself; the others are linked
@@ -30,7 +30,7 @@ NAME_LENGTH = 1000
 FORMULA = ("=", "+", "-", "@")
 
 
-def write_page(folder: Path, report: Report, images: Images | None, title: str, reporter: Reporter) -> Path:
+def write_page(folder: Path, report: Report, images: Rows | None, title: str, reporter: Reporter) -> Path:
     """Write everything into `folder`, over what an earlier check wrote there, and return the page's path.
 
     Args:
@@ -100,7 +100,7 @@ def _differences(report: Report, pair: Pair) -> str:
     return "; ".join([*told, *(["across splits"] if report.across_sides([pair]) else [])])
 
 
-def _galleries(report: Report, images: Images) -> list[dict[str, Any]]:
+def _galleries(report: Report, images: Rows) -> list[dict[str, Any]]:
     """Pairs to look at side by side, the ones that do harm first; each pair once."""
     found = []
     for what, pairs in (("The same pixels", report.duplicates), ("Nearly the same", report.near)):
@@ -118,17 +118,17 @@ def _galleries(report: Report, images: Images) -> list[dict[str, Any]]:
     return found
 
 
-def _doubtful(report: Report, images: Images) -> list[tuple[Suspect, Seen, str]]:
+def _doubtful(report: Report, images: Rows) -> list[tuple[Suspect, Seen, str]]:
     """The likely mislabelled with a picture each."""
     shown = report.mislabelled.suspects[:SUSPECTS]
     return [(one, report.seen[one.row], _picture(images, one.row)) for one in shown]
 
 
-def _picture(images: Images, row: int) -> str:
+def _picture(images: Rows, row: int) -> str:
     return data_address(images.read(np.array([row]))[0])
 
 
-def _write_sheets(folder: Path, report: Report, images: Images, reporter: Reporter) -> list[dict[str, Any]]:
+def _write_sheets(folder: Path, report: Report, images: Rows, reporter: Reporter) -> list[dict[str, Any]]:
     labels = np.array([one.label for one in report.seen], dtype=object)
     sheets = []
     for number, label in enumerate(report.labels):

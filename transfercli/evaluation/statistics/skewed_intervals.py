@@ -1,6 +1,6 @@
 """Intervals of the metrics for which plain percentiles of resamples fall short: what is drawn is skewed or biased.
 
-docs/evaluation.md has how often each covers the true value, and how often percentiles did.
+benchmarks/RESULTS.md has how often each covers the true value, and how often percentiles did.
 """
 
 from __future__ import annotations

@@ -17,55 +17,41 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.data.batching.batches import ArraySource
 from transfercli.data.cache.index import Entry, Index
 from transfercli.data.cache.rows import StoredRows
 from transfercli.data.cache.segments import Segments, private_folder
 from transfercli.data.dataset import Split
-from transfercli.models.forward import Rows
 from transfercli.reporting import Reporter
-from transfercli.transfer.features.prefix import BATCH, Inputs, Prefix, computed
-from transfercli.transfer.features.views import ViewedImages, Views, rows_an_image
+from transfercli.rows import ArrayRows, Indices, Rows
+from transfercli.transfer.features.prefix import BATCH, Prefix, computed
+from transfercli.transfer.features.views import Views, rows_an_image, viewed
 
 SPARED = 0.1  # of what is free on the disk, left to others
 KEEP_SECONDS = 60.0  # of computing that a kill may lose
 UNUSABLE = (sqlite3.Error, OSError)  # a cache that cannot be opened, read or written
 
 
-class Features(StoredRows):
-    """Rows of features; one that is damaged is computed again."""
+@dataclass(eq=False)
+class EpochFeatures:
+    """The features of a split as training reads them: one row per image, from the view of the current epoch.
 
-    def __init__(self, store: Segments, entries: Sequence[Entry], prefix: Prefix, inputs: Inputs) -> None:
-        super().__init__(store, entries)
-        self._prefix, self._inputs = prefix, inputs
-
-    def _remake(self, index: int) -> np.ndarray:
-        row: np.ndarray = self._prefix(self._inputs.read(np.array([index])))[0]
-        return row
-
-
-@dataclass
-class FeatureSource:
-    """The features of a split, served to training: one row an image, of the view that the epoch has.
-
-    rows: view after view of each image, on disk or in memory.
+    rows: [*shape] each, view after view of each image, on disk or in memory. views: number of views per image.
     """
 
     rows: Rows
-    images: int
     views: int = 1
     _view: int = field(default=0)
 
     def __len__(self) -> int:
-        return self.images
+        return len(self.rows) // self.views
 
     def set_epoch(self, epoch: int) -> None:
         """Epochs cycle through the views."""
         self._view = epoch % self.views
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """float32 [n, *shape]."""
-        return self.rows.read(np.asarray(indices) * self.views + self._view).astype("float32", copy=False)
+    def read(self, indices: Indices) -> np.ndarray:
+        """Return the rows at `indices` (int64 [n]) as float32 [n, *shape]."""
+        return self.rows.read(indices * self.views + self._view).astype("float32", copy=False)
 
 
 @dataclass
@@ -95,13 +81,13 @@ class FeatureCache:
         free = max(0, shutil.disk_usage(self.root).free - self.spared)
         return min(self.max_bytes, held + free * (1 - SPARED))
 
-    def of(self, split: Split, prefix: Prefix, views: Views | None = None) -> FeatureSource:
+    def of(self, split: Split, prefix: Prefix, views: Views | None = None) -> EpochFeatures:
         """The features of every image and view of a split: found, or computed now and kept.
 
         Whatever ends the pass, what was computed until then is kept, but for the last minute before a kill. Raises
         `RoomError` where the disk is full, and OSError or sqlite3.Error where the cache cannot be used.
         """
-        inputs, keys = ViewedImages(split.images, views), _keys(split, views)
+        inputs, keys = viewed(split.images, views), _keys(split, views)
         store = self._store(prefix, views)
         try:
             found = store.entries(keys)
@@ -118,8 +104,13 @@ class FeatureCache:
         if store.trouble:
             self.reporter.warning(f"the feature cache keeps nothing of this run: {store.trouble}")
         self.hits, self.misses = self.hits + len(keys) - len(missing), self.misses + len(missing)
-        rows = Features(store, [found[key] for key in keys], prefix, inputs)
-        return FeatureSource(rows, len(split), rows_an_image(views))
+
+        def compute_again(row: int) -> np.ndarray:
+            feature: np.ndarray = prefix(inputs.read(np.array([row])))[0]
+            return feature
+
+        rows = StoredRows(store, [found[key] for key in keys], compute_again)
+        return EpochFeatures(rows, rows_an_image(views))
 
     def missing(self, split: Split, prefix: Prefix, views: Views | None = None) -> int:
         """How many rows `of` would have to compute."""
@@ -152,12 +143,12 @@ def features_of(
     reporter: Reporter,
     give_up: Callable[[str], None],
     views: Views | None = None,
-) -> FeatureSource:
+) -> EpochFeatures:
     """From the cache; in memory where there is none, or no room in it, as it may be for a probe.
 
     give_up: is told why a cache that is there is not used; what it raises ends the pass before it begins.
     """
-    inputs = ViewedImages(split.images, views)
+    inputs = viewed(split.images, views)
     if cache is not None:
         try:
             if len(inputs) * prefix.row_bytes <= cache.room():
@@ -167,7 +158,7 @@ def features_of(
             give_up(f"the feature cache cannot be used: {error}")
     rows = computed(prefix, inputs, np.arange(len(inputs)), reporter)
     array = np.stack([feature for _, feature in rows])
-    return FeatureSource(ArraySource(array), len(split), rows_an_image(views))
+    return EpochFeatures(ArrayRows(array), rows_an_image(views))
 
 
 def _keys(split: Split, views: Views | None) -> list[str]:

@@ -6,16 +6,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import keras
 import numpy as np
 
 from transfercli.data.cache.segments import Space
-from transfercli.data.dataset import Images
 from transfercli.models.forward import computing_in
 from transfercli.models.surgery import Cut
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 from transfercli.transfer.features.views import Views
 
 VERSION = 1  # of how features are computed; another number finds none of the old ones
@@ -61,7 +60,7 @@ class Prefix:
 Known = Callable[[Prefix, Callable[[], float]], float]
 
 
-def checked_prefix(cut: Cut, precision: str, images: Images, known: Known, reporter: Reporter) -> Prefix:
+def checked_prefix(cut: Cut, precision: str, images: Rows, known: Known, reporter: Reporter) -> Prefix:
     """The prefix in `precision`, or in float32 where the features of a first batch are too far from float32's.
 
     known: gives what is known of the difference of such a prefix, or measures it.
@@ -80,21 +79,18 @@ def checked_prefix(cut: Cut, precision: str, images: Images, known: Known, repor
     return exact
 
 
-def relative_difference(prefix: Prefix, exact: Prefix, images: Images) -> float:
+def relative_difference(prefix: Prefix, exact: Prefix, images: Rows) -> float:
     """Of the features of a first batch from exact ones, in the norm of them all."""
     batch = images.read(np.arange(min(BATCH, len(images))))
     wanted, found = (one(batch).astype("float64") for one in (exact, prefix))
     return float(np.linalg.norm(found - wanted)) / max(float(np.linalg.norm(wanted)), 1e-30)
 
 
-class Inputs(Protocol):
-    """What goes into a prefix, by row: images, or augmented views of them."""
+def computed(prefix: Prefix, inputs: Rows, rows: np.ndarray, reporter: Reporter) -> Iterator[tuple[int, np.ndarray]]:
+    """(row, features [*shape]) of each of `rows`; the next batch is read while one is computed.
 
-    def read(self, rows: np.ndarray) -> np.ndarray: ...
-
-
-def computed(prefix: Prefix, inputs: Inputs, rows: np.ndarray, reporter: Reporter) -> Iterator[tuple[int, np.ndarray]]:
-    """(row, features [*shape]) of each of `rows`; the next batch is read while one is computed."""
+    inputs: images uint8 [H, W, 3], or augmented views of them.
+    """
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     with ThreadPoolExecutor(1) as reader:
         coming = [reader.submit(inputs.read, batch) for batch in batches[:1]]

@@ -9,7 +9,7 @@ import numpy as np
 
 from transfercli.config.schema import AugmentationConfig
 from transfercli.data.batching.augment import VERSION, Augment
-from transfercli.data.dataset import Images
+from transfercli.rows import Rows, SelectedRows, TransformedRows
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,12 @@ def rows_an_image(views: Views | None) -> int:
     return views.count if views else 1
 
 
-@dataclass(frozen=True)
-class ViewedImages:
-    """Images by row, `views` rows an image: row r is view r % views of image r // views."""
+def viewed(images: Rows, views: Views | None) -> Rows:
+    """Return all views of images uint8 [H, W, 3], view after view of each: row r is view r % count of image r // count.
 
-    images: Images
-    views: Views | None
-
-    def __len__(self) -> int:
-        return len(self.images) * rows_an_image(self.views)
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """uint8 [n, H, W, 3]."""
-        if self.views is None:
-            return self.images.read(rows)
-        return self.views.of(self.images.read(rows // self.views.count), rows % self.views.count)
+    Without `views` the rows are the images.
+    """
+    if views is None:
+        return images
+    repeated = SelectedRows(images, np.repeat(np.arange(len(images)), views.count))
+    return TransformedRows(repeated, lambda pixels, rows: views.of(pixels, rows % views.count))

@@ -14,8 +14,9 @@ import numpy as np
 
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 from transfercli.transfer.probe.logistic import Problem, cross_entropy, fit
-from transfercli.transfer.probe.row_space import Matrix, blocks, coordinates
+from transfercli.transfer.probe.row_space import blocks, coordinates
 
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-2, 7))  # 0.1 to 1000, from a strong to a weak penalty
 MIDDLE = STRENGTHS[len(STRENGTHS) // 2]
@@ -53,7 +54,7 @@ class _Tried:
 
 
 def solve(
-    features: Matrix,
+    features: Rows,
     targets: np.ndarray,
     classes: int,
     *,
@@ -61,8 +62,9 @@ def solve(
     seed: int,
     reporter: Reporter,
 ) -> Probe:
-    """Fit a linear head to features float32 [N, D], read in parts, with targets int [N], indices into `classes` labels.
+    """Fit a linear head to pooled features.
 
+    features: N rows, float32 [D], read in parts; targets: int [N], indices into `classes` labels.
     class_weights: float [C], what an image weighs in the loss by its class; only their ratios matter.
     The strength is the least whose held-out log loss is within one standard error of the best (Breiman et al. 1984);
     where a class has a single image it is `MIDDLE`. A class without images gets a probability below 1e-6 whatever
@@ -78,7 +80,7 @@ def solve(
 
 
 def _solve(
-    features: Matrix, targets: np.ndarray, classes: int, class_weights: np.ndarray | None, seed: int, reporter: Reporter
+    features: Rows, targets: np.ndarray, classes: int, class_weights: np.ndarray | None, seed: int, reporter: Reporter
 ) -> Probe:
     present, own = np.unique(targets, return_inverse=True)
     _check(features, present)
@@ -99,7 +101,7 @@ def _solve(
             f" accuracy {chosen.accuracy:.4f}"
         )
     theta = fit(problem, start, strength, TOLERANCE, dense=True)[:, 0]
-    kernel = np.zeros((features.shape[1], classes), np.float32)
+    kernel = np.zeros((len(found.mean), classes), np.float32)
     bias = np.full(classes, ABSENT, np.float32)
     # The penalty makes the optimum sum to zero over the classes; so made, no logit exceeds 0 without one that does.
     kernel[:, present], bias[present] = found.fold_back(theta - theta.mean(0))
@@ -137,14 +139,14 @@ def stratified(targets: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return found
 
 
-def _check(features: Matrix, present: np.ndarray) -> None:
+def _check(features: Rows, present: np.ndarray) -> None:
     sums = [
         block.sum(1, dtype=np.float64) for _, block in blocks(features)
     ]  # in float64 sums of float32 do not overflow
     bad = sum(int((~np.isfinite(one)).sum()) for one in sums)
     if bad:
         raise DataError(
-            f"the features of {bad} of {features.shape[0]} images are NaN or infinite",
+            f"the features of {bad} of {len(features)} images are NaN or infinite",
             "the base's weights do not fit its pixels or are damaged: try other weights, or compute.precision: float32",
         )
     if len(present) < 2:

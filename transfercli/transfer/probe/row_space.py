@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
+
+from transfercli.rows import Rows
 
 WIDE = 4  # features an image from which the eigenvectors of an N x N matrix cost less than the products they save
 BLOCK = 1024  # rows or columns taken to float64 at a time
@@ -40,30 +41,23 @@ class Coordinates:
         return kernel, theta[:, -1] - self.mean @ kernel
 
 
-class Matrix(Protocol):
-    """Float32 [N, D] that is read some rows at a time: an array, or what stands on disk."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
-
-
-def blocks(features: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
-    """All rows, `BLOCK` at a time."""
-    for begin in range(0, features.shape[0], BLOCK):
-        rows = slice(begin, begin + BLOCK)
-        yield rows, features[rows]
+def blocks(features: Rows) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield features float32 [D] as blocks [n, D] of at most `BLOCK` rows, so that no second copy of all is held."""
+    for begin in range(0, len(features), BLOCK):
+        end = min(begin + BLOCK, len(features))
+        yield slice(begin, end), features.read(np.arange(begin, end))
 
 
-def coordinates(features: Matrix) -> Coordinates:
-    """The coordinates of features [N, D]; they keep all distances, so an L2 penalty means the same in them.
+def coordinates(features: Rows) -> Coordinates:
+    """The coordinates of N rows of features, float32 [D]; they keep all distances, so an L2 penalty keeps its meaning.
 
     With many more features than images the optimum lies in the span of the images (the representer theorem; Hastie &
     Tibshirani 2004, "Efficient quadratic regularization for expression arrays"), whose axes are eigenvectors of the
     N x N matrix of inner products: the solution is the same, at a cost that no longer depends on D.
     """
-    count, width = features.shape
+    count = len(features)
     mean = np.sum([block.sum(0, dtype=np.float64) for _, block in blocks(features)], axis=0) / count
+    width = len(mean)
     rows = np.ones((count, width + 1), np.float32)
     total = 0.0
     for place, block in blocks(features):

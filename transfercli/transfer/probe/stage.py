@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
-from transfercli.data.batching.batches import Source
 from transfercli.data.dataset import Split
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
 from transfercli.models.surgery import Cut
 from transfercli.models.tensor_names import assign_tensors, read_tensors
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 from transfercli.training.phases import Phase, Stage
 from transfercli.training.trainer import validation_metrics
 from transfercli.transfer.features.prefix import Prefix
@@ -37,7 +37,7 @@ class FeatureStages(Protocol):
     def whole_base(self) -> Cut: ...
     def above(self, cut: Cut, views: Views | None) -> Stage: ...
     def prefix_of(self, cut: Cut) -> Prefix: ...
-    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Source: ...
+    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows: ...
 
 
 def probe_stage(stages: FeatureStages, phase: Phase) -> Stage:
@@ -48,26 +48,11 @@ def probe_stage(stages: FeatureStages, phase: Phase) -> Stage:
     return replace(stage, solve=lambda: solve_head(stages, stage.batches.source, _listener(stages)))
 
 
-@dataclass(frozen=True)
-class FeatureRows:
-    """Pooled features as the probe reads them: so many at a time that no second copy of all is held."""
-
-    source: Source
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return len(self.source), self.source.read(np.arange(1)).shape[1]
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        found: np.ndarray = self.source.read(np.arange(*rows.indices(len(self.source))))
-        return found
-
-
-def solve_head(stages: FeatureStages, features: Source, reporter: Reporter) -> None:
+def solve_head(stages: FeatureStages, features: Rows, reporter: Reporter) -> None:
     """Put the best linear head on pooled features into the classifier."""
     training, classifier = stages.training, stages.classifier
     found = solve(
-        FeatureRows(features),
+        features,
         training.training.targets,
         len(classifier.labels),
         class_weights=training.class_weights,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from transfercli.config.editor import is_schema
 from transfercli.config.json_schema import json_schema
 from transfercli.config.loader import config_error, dump, load, problems, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.sources.listing import sides_inside
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
+from transfercli.workflows.config.init import check_new, write
+from transfercli.workflows.result import Foreign
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,23 @@ class ResolvedConfig:
 
 
 @dataclass(frozen=True)
-class ConfigSchema:
-    """The JSON Schema of a config, draft 2020-12."""
+class ConfigSchema(Foreign):
+    """The JSON Schema of a config, draft 2020-12, in which the value of a keyword `format` must be text."""
 
     content: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
         return self.content
+
+
+@dataclass(frozen=True)
+class SchemaFile:
+    """A file with the JSON Schema of a config."""
+
+    path: Path
+
+    def as_json(self) -> dict[str, Any]:
+        return {"path": str(self.path)}
 
 
 def validate_configs(paths: Sequence[Path], reporter: Reporter) -> ValidConfigs:
@@ -73,3 +87,14 @@ def show_config(
 def config_schema() -> ConfigSchema:
     """Return the JSON Schema for editors."""
     return ConfigSchema(json_schema())
+
+
+def write_schema(output: Path) -> SchemaFile:
+    """Write the JSON Schema to a new file, or over an earlier schema of this program.
+
+    Raises `UsageError` if another file is there.
+    """
+    if not is_schema(output):
+        check_new(output)
+    write(output, json.dumps(json_schema(), indent=2) + "\n")
+    return SchemaFile(output)

@@ -1,4 +1,4 @@
-"""`config init`: a commented starter config for a data set."""
+"""`config init`: a commented starter config for a data set, or a shipped example."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.config import registries
+from transfercli.config.editor import editor_line
+from transfercli.config.examples import Example, example, examples
 from transfercli.config.starter import UNKNOWN, Survey, starter
 from transfercli.data.sources.keras_datasets import is_keras, row_of
 from transfercli.errors import DataError, UsageError
@@ -26,6 +28,21 @@ class StarterConfig:
         return {"path": None if self.path is None else str(self.path), "config": self.text}
 
 
+@dataclass(frozen=True)
+class ExampleList:
+    """The example configs that come with the program."""
+
+    examples: tuple[Example, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "examples": [
+                {"name": entry.name, "command": entry.command, "description": entry.description}
+                for entry in self.examples
+            ]
+        }
+
+
 def init_config(base: str | None, data: str | None, output: Path | None) -> StarterConfig:
     """Return the starter config for `data`, and write it to `output` unless that is None.
 
@@ -35,19 +52,47 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> Star
     if base is not None and base not in names:
         hint = f"{did_you_mean(base, names, written=str)} allowed: {', '.join(names)}".lstrip()
         raise UsageError(f"--base {base!r} is not a known base", hint)
-    if output is not None and output.exists():
-        raise UsageError(
-            f"{output} exists already and is left as it is", "name another file with -o, or remove that one"
-        )
+    check_new(output)
     if data and is_keras(data):
         row_of(data)
     images = survey(data, output.parent if output else Path()) if data else UNKNOWN
     _check_enough(images)
-    text = starter(images, base, str(output) if output else None)
+    return _written(starter(images, base, str(output) if output else None), output)
+
+
+def init_example(name: str, output: Path | None) -> StarterConfig:
+    """Return a shipped example, and write it to `output` unless that is None.
+
+    Raises `UsageError` if `output` exists or `name` is unknown.
+    """
+    check_new(output)
+    return _written(example(name).text_for(output), output)
+
+
+def list_examples() -> ExampleList:
+    """Return the shipped examples, by name."""
+    return ExampleList(tuple(examples()))
+
+
+def check_new(output: Path | None) -> None:
+    """Raise `UsageError` if there is a file at `output` already."""
+    if output is not None and output.exists():
+        raise UsageError(
+            f"{output} exists already and is left as it is", "name another file with -o, or remove that one"
+        )
+
+
+def write(output: Path, text: str) -> None:
+    """Write a text file, and the folders above it."""
+    with room_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(output, text)
+
+
+def _written(text: str, output: Path | None) -> StarterConfig:
+    text = editor_line(output.parent if output else Path()) + text
     if output is not None:
-        with room_errors(output):
-            output.parent.mkdir(parents=True, exist_ok=True)
-        write_text(output, text)
+        write(output, text)
     return StarterConfig(output, text)
 
 

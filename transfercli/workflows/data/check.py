@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.data.dataset import Images
 from transfercli.data.file_header_store import heads_of
 from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.quality import check
@@ -20,6 +19,7 @@ from transfercli.data.thumbnail_store import looks_of
 from transfercli.data.validation import Findings
 from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
+from transfercli.rows import Rows
 from transfercli.runs.output_paths import check_folder
 from transfercli.workflows.data.label_errors import mislabelled
 from transfercli.workflows.new_model import find_parent, labels_for
@@ -90,7 +90,7 @@ def examine(config: ExperimentConfig, experiment: Path, reporter: Reporter) -> E
     return examine_dataset(data_request(config, experiment), reporter)
 
 
-def _looks(images: Images | None, findings: Findings | None, reporter: Reporter) -> Looks:
+def _looks(images: Rows | None, findings: Findings | None, reporter: Reporter) -> Looks:
     if images is None or findings is None:
         return np.zeros(0, LOOK)
     entries, geometry = [one.entry for one in findings.usable], findings.reading.geometry

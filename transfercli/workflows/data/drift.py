@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from transfercli.data.dataset import Split
 from transfercli.data.load import load_recorded_split
 from transfercli.data.sources import keras_datasets
@@ -19,12 +17,13 @@ from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
 from transfercli.evaluation.statistics.shift_tests import MOST, Seen, drift, sample
 from transfercli.reporting import Reporter
+from transfercli.rows import SelectedRows
 from transfercli.text import counted
 from transfercli.workflows.data.image_features import Sight
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
-    from transfercli.data.dataset import Dataset, Images
+    from transfercli.data.dataset import Dataset
 
 FEW = 10
 NEW = "new"  # the side of images that came since a run
@@ -161,27 +160,13 @@ def _recent(run: StoredRun, recent: Path | Split) -> tuple[Split, int]:
     return load_unlabelled(chosen, run.reading), len(items)
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """Some rows of images."""
-
-    images: Images
-    rows: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return self.images.read(self.rows[indices])
-
-
 def _some_of(split: Split, seed: int) -> Split:
     rows = sample(len(split), MOST, seed)
     return replace(
         split,
         paths=tuple(split.paths[row] for row in rows),
         targets=split.targets[rows],
-        images=_Chosen(split.images, rows),
+        images=SelectedRows(split.images, rows),
         sha256s=tuple(split.sha256s[row] for row in rows),
         sizes=(),
     )

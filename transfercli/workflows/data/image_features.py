@@ -12,7 +12,7 @@ from transfercli.workflows.train.setup import feature_cache
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
-    from transfercli.transfer.features.features import FeatureSource
+    from transfercli.rows import Rows
 
 
 class Sight:
@@ -47,12 +47,12 @@ class Sight:
         """Rows that were found in the cache, and rows that were computed and kept; both 0 where it is off."""
         return {"hits": self.cache.hits, "misses": self.cache.misses} if self.cache else {"hits": 0, "misses": 0}
 
-    def _pooled(self, split: Split) -> FeatureSource:
+    def _pooled(self, split: Split) -> Rows:
         from transfercli.transfer.features.features import features_of
 
         return features_of(split, self.prefix, self.cache, self.reporter, self._give_up)
 
-    def _averaged(self, pooled: FeatureSource) -> np.ndarray:
+    def _averaged(self, pooled: Rows) -> np.ndarray:
         from transfercli.models.pooled import averaged
 
         return averaged(self.run.classifier, pooled.read(np.arange(len(pooled))))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from transfercli.reporting import Forwarding
+from transfercli.rows import TransformedRows
 from transfercli.text import counted
 
 if TYPE_CHECKING:
-    from transfercli.data.dataset import Images, Split
+    from transfercli.data.dataset import Split
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.robustness.tta import View
     from transfercli.workflows.evaluate.request import EvaluateRequest
@@ -34,7 +35,7 @@ def corrupted(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any
     """As `evaluation.robustness.robustness` gives it: one pass for each corruption and severity."""
     from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
     from transfercli.evaluation.robustness.score import measured, robustness
-    from transfercli.workflows.stored_run import image_size
+    from transfercli.workflows.structure import image_size
 
     seed, size = run.config.seed, image_size(run.config)
     tried = [(row, severity) for row in CORRUPTIONS.values() for severity in SEVERITIES]
@@ -60,20 +61,6 @@ def _seen_as(view: View) -> Change:
     return lambda images, _: view(images)
 
 
-@dataclass(frozen=True)
-class Changed:
-    """Images that `change` changes as they are read: it gets uint8 [n, H, W, 3] and their indices [n]."""
-
-    images: Images
-    change: Change
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return self.change(self.images.read(indices), indices)
-
-
 class _Passes(Forwarding):
     """Several passes over a split, told as one stage."""
 
@@ -84,8 +71,11 @@ class _Passes(Forwarding):
         self.reporter.info(f"{stage}: {number} more passes over {counted(len(split), 'image')}")
 
     def over(self, change: Change) -> np.ndarray:
-        """float32 [N, C]: calibrated probabilities of the changed images."""
-        changed = replace(self.split, images=Changed(self.split.images, change))
+        """Return calibrated probabilities float32 [N, C] of the changed images.
+
+        change: gets uint8 [n, H, W, 3] and their indices int64 [n], and returns uint8 [n, H, W, 3].
+        """
+        changed = replace(self.split, images=TransformedRows(self.split.images, change))
         found = self.run.probabilities(changed, self.stage, self)
         self.before += len(self.split)
         return found

@@ -14,10 +14,12 @@ from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
 from transfercli.runs import record
 from transfercli.runs.environment import versions
 from transfercli.workflows.export.card import write_card
-from transfercli.workflows.stored_run import StoredRun, image_size
+from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.structure import image_size
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
@@ -100,12 +102,11 @@ def export_run(call: ExportCall, reporter: Reporter) -> ExportResult:
 
 def reference(run: StoredRun, split: Split) -> Reference:
     """Up to 500 validation images, evenly taken, as pixels and as files, and what the run says of them."""
-    from transfercli.data.batching.batches import ArraySource
     from transfercli.export.exporter import Reference
 
     chosen = _evenly(len(split), PROOF_IMAGES)
     pixels = split.images.read(chosen)
-    answers = run.probabilities(replace(split, images=ArraySource(pixels)), "predict")
+    answers = run.probabilities(replace(split, images=ArrayRows(pixels)), "predict")
     files = image_files(run, [split.paths[index] for index in chosen])
     if any(_begins(file) in TIFF for file in files):
         run.reporter.warning("serve_bytes does not decode TIFF: the proof uses PNG files of the same pixels")

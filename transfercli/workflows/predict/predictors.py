@@ -18,7 +18,8 @@ from transfercli.export.verify.checksums import check_seal
 from transfercli.export.verify.sandbox import read_apart
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
-from transfercli.workflows.stored_run import StoredRun, geometry_of
+from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.structure import geometry_of
 
 
 @dataclass(frozen=True, slots=True)

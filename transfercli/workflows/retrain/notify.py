@@ -14,7 +14,7 @@ from typing import IO
 
 from transfercli.export.card.markdown import escaped
 from transfercli.reporting import Reporter
-from transfercli.workflows.result import versioned
+from transfercli.workflows.result import document
 from transfercli.workflows.retrain.results import RetrainResult
 
 HOOK_SECONDS = 60.0
@@ -31,7 +31,7 @@ def run_hook(command: list[str], result: RetrainResult, reporter: Reporter, *, a
         return
     name = Path(command[0]).name
     try:
-        code, said = _ended(command, json.dumps(versioned(result.as_json())))
+        code, said = _ended(command, json.dumps(document(result)))
     except subprocess.TimeoutExpired:
         reporter.warning(f"on_decision: {name} took more than {HOOK_SECONDS:.0f} s and was stopped")
     except (OSError, ValueError) as error:

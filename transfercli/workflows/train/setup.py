@@ -9,16 +9,16 @@ from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
-from transfercli.workflows.new_model import batchnorm_trains
-from transfercli.workflows.stored_run import geometry_of
+from transfercli.workflows.structure import batchnorm_trains, geometry_of
 from transfercli.workflows.train.training_data import class_weights, relabelled, sampled_weights, tell_classes
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.batching.augment import Augment
-    from transfercli.data.batching.batches import Batches, Source
+    from transfercli.data.batching.batches import Batches
     from transfercli.data.dataset import Dataset
     from transfercli.models.classifier import Classifier
+    from transfercli.rows import Rows
     from transfercli.training.checkpoints import Checkpoint, Checkpoints
     from transfercli.training.phases import Phase, Stage, Stages
     from transfercli.training.progress import Plan, Progress
@@ -152,7 +152,7 @@ def training_for(
     weights = class_weights(config.training.class_weights, training)
     tell_classes(training, weights, config.training.sampling, reporter)
 
-    def make_batches(source: Source, augment: Augment | None) -> Batches:
+    def make_batches(source: Rows, augment: Augment | None) -> Batches:
         kind, size = SAMPLINGS[config.training.sampling], config.data.batch_size
         return kind(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
 

@@ -1,0 +1,73 @@
+"""Rows that are read by index: the images of a split, or the features that a network computes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.int64]
+
+
+class Rows(Protocol):
+    """A fixed number of rows, all of one shape and dtype.
+
+    Images are uint8 [H, W, 3], always RGB: conversion to grey is a layer of the model. Features are of the shape that
+    the network outputs, float32 or bfloat16.
+    """
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: Indices) -> np.ndarray:
+        """Return the rows at `indices` (int64 [n], each from 0 to len - 1, in any order, also repeated).
+
+        The array is [n, *shape] in the dtype of the rows, a copy that the caller may change.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayRows:
+    """Rows of an `array` [N, *shape] in memory or memory-mapped."""
+
+    array: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def read(self, indices: Indices) -> np.ndarray:
+        return np.asarray(self.array[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedRows:
+    """Rows of others: row i is row `selection[i]` of `rows`. selection: int64 [N], in any order, also repeated."""
+
+    rows: Rows
+    selection: Indices
+
+    def __len__(self) -> int:
+        return len(self.selection)
+
+    def read(self, indices: Indices) -> np.ndarray:
+        return self.rows.read(self.selection[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class TransformedRows:
+    """Rows of others, changed as they are read.
+
+    transform: gets the rows that were read, [n, *shape], and their indices, int64 [n], and returns n rows.
+    """
+
+    rows: Rows
+    transform: Callable[[np.ndarray, Indices], np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, indices: Indices) -> np.ndarray:
+        return self.transform(self.rows.read(indices), indices)
