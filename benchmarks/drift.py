@@ -71,7 +71,7 @@ def drifts(world: World) -> dict[str, float]:
     found: dict[str, Any] = {}
 
     def measured() -> None:
-        found.update(measure_drift(world.run, world.recent, maximum=None, reporter=Reporter()))
+        found.update(measure_drift(StoredRun(world.run), world.recent, maximum=None).as_json())
 
     world.forget()
     files = sorted(world.recent.iterdir())
@@ -115,7 +115,7 @@ def pruned(work: Path, run: RunFolder) -> dict[str, float]:
     taken = {}
     for name, dry in (("dry_run", True), ("removing", False)):
         taken[name] = seconds(
-            lambda dry=dry: found.update(prune(PruneRequest(runs, last=LAST, dry_run=dry), Reporter()))
+            lambda dry=dry: found.update(prune(PruneRequest(runs, last=LAST, dry_run=dry), Reporter()).as_json())
         )
         taken[f"{name}_removed"] = len(found["removed"])
     taken["gigabytes"] = found["bytes"] / 1e9

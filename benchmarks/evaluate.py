@@ -36,19 +36,19 @@ def measure(work: Path, base: str, side: int, images: int) -> dict[str, Any]:
     run = str(fit(work, "evaluated", config)["run"])
     before = forward(run, batch, images)
     started, used = time.perf_counter(), time.process_time()
-    result, _ = evaluate_run(EvaluateRequest(run, work / "runs"), Reporter())
+    result = evaluate_run(EvaluateRequest(run, work / "runs"), Reporter()).evaluation
     wall, cpu = time.perf_counter() - started, time.process_time() - used
     after = forward(run, batch, images)
     alone, alone_cpu = (before[0] + after[0]) / 2, (before[1] + after[1]) / 2
     return {
         "base": base,
         "side": side,
-        "images": result["examples"],
+        "images": result.examples,
         "forward_images_per_second": alone,
         "forward_before_and_after": [before[0], after[0]],
         "evaluate_seconds": wall,
-        "passes": wall * alone / result["examples"],
-        "passes_in_processor_seconds": cpu / (alone_cpu * result["examples"]),
+        "passes": wall * alone / result.examples,
+        "passes_in_processor_seconds": cpu / (alone_cpu * result.examples),
     }
 
 

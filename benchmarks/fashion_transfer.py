@@ -36,7 +36,7 @@ def fit(work: Path, name: str, command: str, settings: dict[str, Any]) -> dict[s
     config = work / f"{name}.yaml"
     config.write_text(yaml.safe_dump({"name": name, **settings}))
     request = TrainRequest(command, config, work / "runs", run_id="run-0")  # type: ignore[arg-type]
-    return train(request, Reporter())
+    return train(request, Reporter()).as_json()
 
 
 def settings(data: Path, base: str, size: int, seed: int, rate: float) -> dict[str, Any]:
@@ -74,9 +74,9 @@ def compare(work: Path, data: Path, base: str, size: int, weights: Any, seeds: i
         accuracies, seconds = [], []
         for seed in range(seeds):
             result = arm(work, data / str(seed), base, size, how, weights, seed, rate)
-            evaluated, _ = evaluate_run(EvaluateRequest(result["run"], work / "runs"), Reporter())
+            evaluated = evaluate_run(EvaluateRequest(result["run"], work / "runs"), Reporter()).evaluation
             shutil.rmtree(result["run"])
-            accuracies.append(evaluated["metrics"]["accuracy"])
+            accuracies.append(evaluated.metrics["accuracy"])
             seconds.append(result["seconds"]["train"])
         found[how] = {
             "rate": rate,

@@ -82,7 +82,7 @@ def fit(work: Path, name: str, config: dict[str, Any], *, dry_run: bool = False)
     """The result of `finetune` in this process."""
     file = work / f"{name}.yaml"
     file.write_text(yaml.safe_dump({"name": name, **config}))
-    return train(TrainRequest("finetune", file, work / "runs", dry_run=dry_run), Reporter())
+    return train(TrainRequest("finetune", file, work / "runs", dry_run=dry_run), Reporter()).as_json()
 
 
 def quiet_backend() -> None:

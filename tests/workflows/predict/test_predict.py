@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.export.kinds import KINDS
-from transfercli.cli.commands.predict import WRITERS, Lines
+from transfercli.cli.commands.predict import WRITERS
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.export.export import ExportCall, export_run
@@ -240,9 +240,7 @@ def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_pow
 def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> None:
     world, folder, files = run
     out = io.StringIO()
-    WRITERS["csv"](
-        predict_images(PredictCall(str(folder), world.runs, (files[0], "no,.png"), top=2), Reporter()), out
-    )
+    WRITERS["csv"](predict_images(PredictCall(str(folder), world.runs, (files[0], "no,.png"), top=2), Reporter()), out)
     header, first, second = out.getvalue().splitlines()
     assert header == "path,label,probability,abstained,error,label_2,probability_2"
     assert first.startswith(f"{files[0]},0,")

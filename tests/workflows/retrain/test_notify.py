@@ -4,29 +4,33 @@ import select
 import signal
 import sys
 import tracemalloc
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from transfercli.reporting import Reporter
 from transfercli.workflows.retrain import notify
 from transfercli.workflows.retrain.notify import run_hook, write_summary
+from transfercli.workflows.retrain.results import RetrainResult
 
-RESULT = {
-    "decision": "promoted",
-    "reason": "significantly better",
-    "champion": "runs/exp/b",
-    "challenger": "runs/exp/b",
-    "comparison": {
-        "metric": "accuracy",
-        "champion": 0.8,
-        "challenger": 0.9,
-        "gain": 0.1,
-        "interval": [0.02, 0.17],
-        "images": 200,
-    },
-    "gates": [{"metric": "recall[a|b]", "op": ">=", "bound": 0.5, "value": 0.75, "passed": True}],
-    "changes": {"added": 3, "removed": 0, "new_classes": ["<b>cat</b>"]},
+COMPARISON = {
+    "metric": "accuracy",
+    "champion": 0.8,
+    "challenger": 0.9,
+    "gain": 0.1,
+    "interval": [0.02, 0.17],
+    "images": 200,
 }
+RESULT = RetrainResult(
+    "promoted",
+    "significantly better",
+    champion=Path("runs/exp/b"),
+    challenger=Path("runs/exp/b"),
+    comparison=COMPARISON,
+    gates=[{"metric": "recall[a|b]", "op": ">=", "bound": 0.5, "value": 0.75, "passed": True}],
+    changes={"added": 3, "removed": 0, "new_classes": ["<b>cat</b>"]},
+)
 
 
 class Heard(Reporter):
@@ -45,7 +49,7 @@ def test_a_hook_gets_the_decision_on_its_stdin(tmp_path):
     heard, place = Heard(), tmp_path / "got.json"
     code = f"import sys; open({str(place)!r}, 'w').write(sys.stdin.read())"
     run_hook(python(code), RESULT, heard, allowed=True)
-    assert json.loads(place.read_text()) == RESULT
+    assert json.loads(place.read_text()) == {"format": 1} | RESULT.as_json()
     assert heard.warnings == []
 
 
@@ -123,7 +127,7 @@ def test_a_hook_that_writes_a_lot_takes_no_memory(stream):
 
 def test_a_hook_need_not_read_a_long_decision():
     heard = Heard()
-    run_hook(["true"], {**RESULT, "reason": "x" * 2**20}, heard, allowed=True)
+    run_hook(["true"], replace(RESULT, reason="x" * 2**20), heard, allowed=True)
     assert heard.warnings == []
 
 
@@ -145,8 +149,8 @@ def test_names_in_a_summary_stay_text(tmp_path):
     assert r"recall\[a\|b\]" in text
 
 
-@pytest.mark.parametrize("comparison", [{}, RESULT["comparison"]])
+@pytest.mark.parametrize("comparison", [{}, COMPARISON])
 def test_a_summary_that_cannot_be_written_is_a_warning(tmp_path, comparison):
     heard = Heard()
-    write_summary(tmp_path / "no" / "s.md", "exp", {**RESULT, "comparison": comparison}, heard)
+    write_summary(tmp_path / "no" / "s.md", "exp", replace(RESULT, comparison=comparison), heard)
     assert "summary" in heard.warnings[0]

@@ -39,9 +39,7 @@ Experiment = Annotated[
 ]
 Names = Annotated[
     list[str],
-    typer.Argument(
-        metavar="RUN RUN…", help="the others are compared with the first", autocompletion=completion.runs
-    ),
+    typer.Argument(metavar="RUN RUN…", help="the others are compared with the first", autocompletion=completion.runs),
 ]
 SplitOption = Annotated[Split, typer.Option("--split", help="the images to compare on")]
 Metric = Annotated[str, table_option("--metric", "metric", help="the metric that decides, such as macro_f1")]

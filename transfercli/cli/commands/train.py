@@ -29,9 +29,7 @@ RunId = Annotated[
 ]
 Resume = Annotated[
     str | None,
-    typer.Option(
-        "--resume", metavar="RUN", help="go on with an interrupted run", autocompletion=completion.runs
-    ),
+    typer.Option("--resume", metavar="RUN", help="go on with an interrupted run", autocompletion=completion.runs),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="stop before the first step, and estimate the cost")]
 
