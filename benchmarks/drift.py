@@ -67,6 +67,7 @@ class World:
 def drifts(world: World) -> dict[str, float]:
     """One repeat."""
     from transfercli.workflows.data.drift import measure_drift
+    from transfercli.workflows.stored_run import StoredRun
 
     found: dict[str, Any] = {}
 

@@ -1,8 +1,13 @@
-"""What `--help` says before anything heavy is imported."""
+"""The text of `--help`, which needs no heavy import."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from transfercli.cli.app import app
@@ -13,6 +18,21 @@ def helped(*words: str) -> str:
     found = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
     assert found.exit_code == 0
     return found.output
+
+
+def commands(group: Any, *words: str) -> Iterator[tuple[str, ...]]:
+    if not hasattr(group, "commands"):
+        yield words
+        return
+    for name, sub in group.commands.items():
+        yield from commands(sub, *words, name)
+
+
+COMMANDS = list(commands(typer.main.get_command(app)))
+VERBS = {
+    *("Check", "Compare", "Evaluate", "Export", "List", "Make", "Measure", "Predict", "Print", "Remove", "Show"),
+    *("Train", "Write"),
+}
 
 
 @pytest.mark.parametrize("words", [(), ("export",), ("runs",), ("runs", "compare"), ("config", "init")])
@@ -31,3 +51,23 @@ def test_the_help_of_export_names_every_format_and_what_each_can_be_made_smaller
     able = {kind: [name for name, row in FORMATS.items() if kind in row.quantize] for kind in ("float16", "int8")}
     assert able == {"float16": ["onnx", "litert", "openvino"], "int8": ["onnx", "litert"]}
     assert "onnx and litert both, openvino float16" in told
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_help_of_a_command_begins_with_a_verb_has_one_example_and_fits_80_columns(words: tuple[str, ...]) -> None:
+    told = helped(*words, "--help")
+    assert max(map(len, told.splitlines())) <= 80
+    summary = told.split("\n\n")[1].strip()
+    assert summary.split()[0] in VERBS
+    assert summary.endswith(".")
+    examples = re.findall(r"^  Example: transfercli (.*)$", told, re.MULTILINE)
+    assert len(examples) == 1
+    assert tuple(examples[0].split()[: len(words)]) == words
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_example_of_a_command_has_only_options_that_it_has(words: tuple[str, ...]) -> None:
+    told = helped(*words, "--help")
+    example, options = told.split("Example: ")[1].splitlines()[0], told.split("Options:")[1]
+    for option in re.findall(r" (--?[a-z][a-z-]*)", example):
+        assert option in options

@@ -137,7 +137,7 @@ def test_the_schema_is_written_for_an_editor_and_renewed(tmp_path: Path, monkeyp
     Path("transfercli.schema.json").write_text(json.dumps({"$id": "urn:transfercli:config:0"}))
     assert json.loads(run("schema", "-o", "transfercli.schema.json", "--json").stdout) == {
         "format": 1,
-        "path": "transfercli.schema.json"
+        "path": "transfercli.schema.json",
     }
     assert json.loads(Path("transfercli.schema.json").read_text()) == schema
 
