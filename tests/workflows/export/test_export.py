@@ -39,7 +39,7 @@ def test_an_artefact_that_loses_more_than_is_allowed_is_gone(source: Any, tmp_pa
     with pytest.raises(ExportRejected, match="--max-drop allows -1") as caught:
         export_run(call, Reporter())
     assert caught.value.result is not None
-    assert caught.value.result["artefacts"][0]["format"] == "openvino"
+    assert caught.value.result.artefacts[0]["format"] == "openvino"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,6 +8,7 @@ import signal
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -455,7 +456,8 @@ def test_the_drift_that_started_a_training_stays_in_its_result_and_in_the_log(
     write_config(nights, source[1]["run"], retrain={"when": "drifted"}, evaluation={"gates": gates})
     nights.add("5", 40, 60)
     found = {"drifted": True, "score": 0.5, "tests": {}}
-    monkeypatch.setattr(drift, "measure_drift", lambda *_, **__: {"run": str(nights.runs), **found})
+    measured = SimpleNamespace(as_json=lambda: {"run": str(nights.runs), **found})
+    monkeypatch.setattr(drift, "measure_drift", lambda *_, **__: measured)
     result = nights.night()
     assert result["decision"] in outcome
     assert result["drift"] == found
