@@ -61,13 +61,13 @@ def gradients(features: Any, targets: np.ndarray, width: int) -> None:
     import keras
 
     from transfercli.data.batching.batches import Batches
-    from transfercli.training.backend import pipeline
+    from transfercli.training.backend import input_pipeline
 
     layers = keras.layers.Dense(HIDDEN, activation="relu"), keras.layers.Dense(CLASSES)
     model = keras.Sequential([keras.Input((width,)), *layers])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     batches = Batches(features, targets, BATCH, seed=0)
-    rows = pipeline(batches)
+    rows = input_pipeline(batches)
     for epoch in (1, 2):
         batches.set_epoch(epoch)
         model.fit(rows, epochs=1, shuffle=False, verbose=0)

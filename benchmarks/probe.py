@@ -59,11 +59,11 @@ def solve(features: np.ndarray, targets: np.ndarray) -> probe.Probe:
 
 
 def whole_path(features: np.ndarray, targets: np.ndarray) -> probe.Probe:
-    usual, probe.CLEARLY = probe.CLEARLY, float("inf")
+    usual, probe.STOP_ERRORS = probe.STOP_ERRORS, float("inf")
     try:
         return solve(features, targets)
     finally:
-        probe.CLEARLY = usual
+        probe.STOP_ERRORS = usual
 
 
 def scikit_learn(features: np.ndarray, targets: np.ndarray) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.evaluation.examples import to_look_at
+from transfercli.evaluation.examples import images_to_explain
 from transfercli.evaluation.explain.heatmaps import Explanation
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.report import ReportContext
@@ -46,7 +46,7 @@ def main(images: int = 10_000, classes: int = 10, side: int = 224) -> None:
     evaluation = evaluate(made)
     measured = time.perf_counter()
     heats = np.random.default_rng(0).random((200, 7, 7), np.float32)
-    explained = {index: Explanation(heats[n]) for n, index in enumerate(to_look_at(made))}
+    explained = {index: Explanation(heats[n]) for n, index in enumerate(images_to_explain(made))}
     context = ReportContext(
         experiment="bench", run_id="one", split="test", thumbnails=lambda n: read(side, n), explained=explained
     )

@@ -122,7 +122,7 @@ def accuracy(run: RunFolder, trained: list[Any], cache: Path) -> float:
     if cut is None:
         logits = forward(loaded.classifier.model, split.images, BATCH, Reporter())
     else:
-        features = FeatureCache(cache, 10**10, "stretch", Reporter()).of(split, Prefix(cut, "float32"))
+        features = FeatureCache(cache, 10**10, "stretch", Reporter()).features(split, Prefix(cut, "float32"))
         logits = forward(upper_model(cut), features, BATCH, Reporter())
     return float(np.mean(logits.argmax(1) == split.targets))
 

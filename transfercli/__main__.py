@@ -1,4 +1,4 @@
-"""`python -m transfercli` is `transfercli`."""
+"""Entry point of `python -m transfercli`."""
 
 from transfercli.cli.app import main
 

@@ -1,6 +1,18 @@
-"""What can go wrong, one class a kind; `cli/runner.py` turns a kind into an exit code.
+"""Expected failures, one class a kind; `cli/runner.py` maps each kind to an exit code.
 
-A message says what was wrong, what was received and what is allowed; the hint says how to mend it.
+    TransferError                     exit  raised when
+    ├── UsageError                       2  an option, an argument or an output path cannot be used
+    ├── ConfigError                      3  the config is invalid
+    ├── DataError                        4  the data is invalid or unusable
+    ├── GateError                        5  a gate failed, an export lost too much, or a challenger was rejected
+    ├── ArtefactError                    6  a run, checkpoint or artefact is missing, damaged or of another shape
+    ├── WeightsError                     7  pretrained weights cannot be found or loaded
+    ├── OutOfSpaceError                  8  memory or disk is full
+    │   └── DiskError                    8  the disk is full or failing
+    ├── BusyError                       75  another process holds the experiment's lock
+    └── Interrupted               130, 143  SIGINT or SIGTERM was received
+
+A message states what was wrong, the value received and the values allowed; the hint states the fix.
 """
 
 from __future__ import annotations
@@ -11,7 +23,13 @@ import signal
 
 
 class TransferError(Exception):
-    """An expected failure, told to the user in one message and never as a traceback."""
+    """Base of all expected failures; shown to the user as one message, without a traceback.
+
+    Attributes:
+        kind: `error.kind` of the JSON result.
+        message: what was wrong, the value received and the values allowed.
+        hint: the fix, or None.
+    """
 
     kind = "error"
 
@@ -22,57 +40,91 @@ class TransferError(Exception):
 
 
 class UsageError(TransferError):
+    """Raised if an option, an argument or an output path of the command line cannot be used."""
+
     kind = "usage"
 
 
 class ConfigError(TransferError):
+    """Raised if the config is invalid, also if only the data or the model shows it."""
+
     kind = "config"
 
 
 class DataError(TransferError):
+    """Raised if the data is invalid or unusable."""
+
     kind = "data"
 
 
 class GateError(TransferError):
-    """A gate was not met or an export lost too much; the command still prints its normal result."""
+    """Raised if a gate fails, an export loses too much or a challenger is rejected.
+
+    The command still prints its normal result.
+    """
 
     kind = "gate"
 
 
 class ArtefactError(TransferError):
-    """A run, checkpoint or artefact is missing, damaged or of another shape."""
+    """Raised if a run, checkpoint or artefact is missing, damaged or of another shape."""
 
     kind = "artefact"
 
 
 class WeightsError(TransferError):
-    """Pretrained weights cannot be had."""
+    """Raised if pretrained weights cannot be found or loaded."""
 
     kind = "weights"
 
 
-class RoomError(TransferError):
-    """Disk or memory is full."""
+class OutOfSpaceError(TransferError):
+    """Raised if memory or disk is full."""
 
     kind = "room"
 
 
-class DiskError(RoomError):
-    """The disk is full or failing: the same command can go on once it is not."""
+class DiskError(OutOfSpaceError):
+    """Raised if the disk is full or failing; the same command can continue once that is fixed."""
 
 
-NO_ROOM = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FAILED_WRITE = frozenset({*NO_ROOM, errno.EIO})
+class BusyError(TransferError):
+    """Raised if another process holds the experiment's lock."""
+
+    kind = "busy"
 
 
-def no_room(error: BaseException) -> bool:
-    """Whether memory or disk ran out, whatever library says so and in whatever words.
+class Interrupted(TransferError):
+    """Raised after SIGINT or SIGTERM, at a point where stopping loses no work."""
 
-    Python has `MemoryError` (NumPy's is one), TensorFlow `ResourceExhaustedError`, XLA a `RuntimeError` that says
-    RESOURCE_EXHAUSTED, and the system the errors ENOMEM, ENOSPC, EDQUOT and EFBIG (a limit on a file's size).
+    kind = "interrupted"
+
+    def __init__(self, signum: int, message: str = "stopped on request", hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.signum = signum
+
+
+SPACE_ERRNOS = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WRITE_ERRNOS = frozenset({*SPACE_ERRNOS, errno.EIO})
+
+# Texts in the stderr of a process that ended because memory or disk ran out.
+OUT_OF_SPACE_TEXTS = (
+    "MemoryError",
+    "bad_alloc",
+    "ResourceExhausted",
+    "RESOURCE_EXHAUSTED",
+    *map(os.strerror, SPACE_ERRNOS),
+)
+
+
+def is_out_of_space(error: BaseException) -> bool:
+    """Return True if an error of any library means that memory or disk ran out.
+
+    Python and NumPy raise `MemoryError`, TensorFlow `ResourceExhaustedError`, XLA a `RuntimeError` with the text
+    RESOURCE_EXHAUSTED, and the operating system ENOMEM, ENOSPC, EDQUOT or EFBIG (a limit on the size of a file).
     """
     if isinstance(error, OSError):
-        return error.errno in NO_ROOM
+        return error.errno in SPACE_ERRNOS
     return (
         isinstance(error, MemoryError)
         or "ResourceExhausted" in type(error).__name__
@@ -80,25 +132,10 @@ def no_room(error: BaseException) -> bool:
     )
 
 
-LAST_WORDS = ("MemoryError", "bad_alloc", "ResourceExhausted", "RESOURCE_EXHAUSTED", *map(os.strerror, NO_ROOM))
+def child_ran_out_of_space(returncode: int, stderr: str) -> bool:
+    """Return True if a child process ended because memory or disk ran out.
 
-
-def died_of_no_room(returncode: int, stderr: str) -> bool:
-    """Whether a child process ended for want of memory or disk: killed, as the kernel does it, or by its last words."""
-    return returncode == -signal.SIGKILL or (returncode != 0 and any(word in stderr for word in LAST_WORDS))
-
-
-class BusyError(TransferError):
-    """Another process holds the experiment's lock."""
-
-    kind = "busy"
-
-
-class Interrupted(TransferError):
-    """SIGINT or SIGTERM was received; raised where stopping loses nothing."""
-
-    kind = "interrupted"
-
-    def __init__(self, signum: int, message: str = "stopped on request", hint: str | None = None) -> None:
-        super().__init__(message, hint)
-        self.signum = signum
+    The kernel kills such a process with SIGKILL; otherwise its stderr holds the library's error.
+    """
+    killed = returncode == -signal.SIGKILL
+    return killed or (returncode != 0 and any(text in stderr for text in OUT_OF_SPACE_TEXTS))

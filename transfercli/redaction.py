@@ -1,4 +1,4 @@
-"""A report travels further than the machine it was made on: absolute paths, and the user names in them, stay behind."""
+"""Removal of absolute paths, and of the user names in them, from reports and artefacts that are passed on."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 HIDDEN = "…/"
-# Where an absolute path begins: /x, ~/x, ~ann/x, C:\x, \\host\x, file:///x.
-START = r"(?:file:/+|~[\w.-]*[/\\]|[A-Za-z]:[/\\]|\\\\|/)"
-QUOTED = re.compile(rf"""(["'])({START}[^"'\n]*)\1""")
-# Not inside a word, and not the slashes of a web address.
-WORD = re.compile(rf"""(?<![\w.…/\\:~)\]}}-])({START}[^\s"'<>|]*[^\s"'<>|,;)\]}}])""")
-# A server's or a database's address, which may hold a host's name, a user's and a password.
+# Start of an absolute path: /x, ~/x, ~ann/x, C:\x, \\host\x, file:///x.
+PATH_START = r"(?:file:/+|~[\w.-]*[/\\]|[A-Za-z]:[/\\]|\\\\|/)"
+QUOTED_PATH = re.compile(rf"""(["'])({PATH_START}[^"'\n]*)\1""")
+# Not in the middle of a word, and not the slashes of a URL.
+BARE_PATH = re.compile(rf"""(?<![\w.…/\\:~)\]}}-])({PATH_START}[^\s"'<>|]*[^\s"'<>|,;)\]}}])""")
+# Address of a server or database, which may hold a host name, a user name and a password.
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://.*")
 
 
 def hide_paths(text: str) -> str:
-    """Each absolute path among the words of `text`, shortened to its last part: `/home/ann/x.yaml` -> `…/x.yaml`."""
-    text = QUOTED.sub(lambda found: f"{found[1]}{_shortened(found[2])}{found[1]}", text)
-    return WORD.sub(lambda found: _shortened(found[1]), text)
+    """Return text with each absolute path shortened to its last part: `/home/ann/x.yaml` -> `…/x.yaml`."""
+    text = QUOTED_PATH.sub(lambda match: f"{match[1]}{_shortened(match[2])}{match[1]}", text)
+    return BARE_PATH.sub(lambda match: _shortened(match[1]), text)
 
 
 def hide_paths_in_yaml(text: str) -> str:
-    """The same for a YAML text, where an unquoted path may hold spaces or go on in the next line."""
+    """Return YAML text with its absolute paths shortened; an unquoted one may hold spaces or span two lines."""
     import yaml
 
     try:
@@ -37,16 +37,16 @@ def hide_paths_in_yaml(text: str) -> str:
 
 
 def hide_paths_in(value: Any) -> Any:
-    """A config's value, its lists and sections with it, without absolute paths and what addresses of stores hold."""
+    """Return a config value (nested lists and sections too) without absolute paths and addresses of stores."""
     if isinstance(value, dict):
         return {key: hide_paths_in(item) for key, item in value.items()}
     if isinstance(value, list):
         return [hide_paths_in(item) for item in value]
     if not isinstance(value, str):
         return value
-    if found := ADDRESS.fullmatch(value):
-        return f"{found[1]}://…"
-    return _shortened(value) if re.match(START, value) else value
+    if address := ADDRESS.fullmatch(value):
+        return f"{address[1]}://…"
+    return _shortened(value) if re.match(PATH_START, value) else value
 
 
 def _shortened(path: str) -> str:

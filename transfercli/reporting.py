@@ -1,7 +1,7 @@
-"""What the workflows tell the world while they work; `cli/ui/console.py` shows it, tests record it.
+"""Progress, messages and warnings of a running command; `cli/ui/console.py` shows them, tests record them.
 
-Nothing below `cli/` knows whether a terminal exists. Every long loop calls `progress`, which is also the place
-where a request to stop is honoured: an implementation may raise `Interrupted` there, and only there.
+Only `cli/` knows if there is a terminal. Every long loop calls `progress`, and a request to stop takes effect only in
+this call: a reporter may raise `Interrupted` in it.
 """
 
 from __future__ import annotations
@@ -15,35 +15,39 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """The silent listener; the base of all others."""
+    """Receiver of progress and messages; this base class ignores them all."""
 
     def info(self, text: str) -> None:
-        """One line worth reading once."""
+        """Report one line of information."""
 
     def debug(self, text: str) -> None:
-        """One line for `--verbose` and for the log."""
+        """Report one line for `--verbose` and the log."""
 
     def warning(self, text: str) -> None:
-        """One line that a person should act on."""
+        """Report one line that a person should act on."""
 
     def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
-        """`done` of `total` units of a stage (0: nobody knows); called from the main thread only, often."""
+        """Report that `done` of `total` units of a step are finished; total is 0 if unknown.
+
+        Called often, and from the main thread only. May raise `Interrupted`.
+        """
 
     def epoch(self, record: dict[str, Any], total: int) -> None:
-        """A finished epoch: its line of `metrics.jsonl`, and how many epochs there will be."""
+        """Report a finished epoch: its line of `metrics.jsonl`, and the number of epochs in all."""
 
-    def when_forced(self, tell: Callable[[int], Interrupted]) -> None:
-        """What to note and tell where a request to stop cannot wait for the next `progress`: a step may take minutes.
+    def describe_forced_stop(self, describe: Callable[[int], Interrupted]) -> None:
+        """Set the error to log and show if a request to stop cannot wait for the next `progress`.
 
-        `tell` gets the signal's number, and is called from another thread right before the process ends.
+        A training step may take minutes. `describe` gets the signal's number; another thread calls it right before the
+        process ends.
         """
 
     def attach_log(self, path: Path) -> None:
-        """From now on, and for all that was said before, keep a copy in this file."""
+        """Copy all lines to this file: those reported so far, and those to come."""
 
 
 class Forwarding(Reporter):
-    """A reporter that passes everything on to another; subclasses change what they need to."""
+    """Reporter that passes every call on to another; subclasses override what they change."""
 
     def __init__(self, reporter: Reporter) -> None:
         self.reporter = reporter
@@ -63,8 +67,8 @@ class Forwarding(Reporter):
     def epoch(self, record: dict[str, Any], total: int) -> None:
         self.reporter.epoch(record, total)
 
-    def when_forced(self, tell: Callable[[int], Interrupted]) -> None:
-        self.reporter.when_forced(tell)
+    def describe_forced_stop(self, describe: Callable[[int], Interrupted]) -> None:
+        self.reporter.describe_forced_stop(describe)
 
     def attach_log(self, path: Path) -> None:
         self.reporter.attach_log(path)

@@ -1,4 +1,4 @@
-"""Text for people: counts, lists, sizes, durations, spelling suggestions, and foreign text made safe to print."""
+"""Text formatting: counts, lists, sizes, durations, spelling suggestions, and untrusted text made safe to print."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def nearest(name: str, allowed: Sequence[str]) -> str | None:
     short = name.casefold()
     if len(short) >= 3 and (longer := [word for word in folded if word.startswith(short)]):
         return folded[longer[-1]]
-    found = difflib.get_close_matches(name[:100].casefold(), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
+    matches = difflib.get_close_matches(name[:100].casefold(), folded, n=1, cutoff=0.6)
+    return folded[matches[0]] if matches else None
 
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}

@@ -78,35 +78,35 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of everything that one can hold: 1,000 digits, heats, slices, corruptions, failed gates, odd names."""
-    from transfercli.evaluation.confidence.trust import judged, learn_trust
+    from transfercli.evaluation.confidence.trust import confidence_metrics, fit_trust
     from transfercli.evaluation.explain.heatmaps import Explanation
     from transfercli.evaluation.gates import resolve
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report.report import ReportContext, render_report
     from transfercli.evaluation.result import evaluate
     from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
-    from transfercli.evaluation.robustness.score import measured, robustness
-    from transfercli.evaluation.robustness.tta import averaged, gained, views
-    from transfercli.evaluation.slices import by_thirds
+    from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
+    from transfercli.evaluation.robustness.tta import average_views, tta_gain, views
+    from transfercli.evaluation.slices import slice_by_thirds
 
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
     train, held, test = order[:300], order[300:700], order[700:1700]
     model = LogisticRegression(C=1e-3, max_iter=1000).fit(digits.data[train], digits.target[train])
-    trust = learn_trust(model.decision_function(digits.data[held]), digits.target[held], None)
+    trust = fit_trust(model.decision_function(digits.data[held]), digits.target[held], None)
     logits, targets = model.decision_function(digits.data[test]), digits.target[test]
-    judgement = trust.judge(logits)
+    assessment = trust.assess(logits)
     paths = tuple(f"test/<b>{digits.target[i]}</b>/{i:04d}.png" for i in test)
-    predictions = Predictions(paths, NAMES, targets, judgement.probabilities.astype("float32"))
+    predictions = Predictions(paths, NAMES, targets, assessment.probabilities.astype("float32"))
     images = np.repeat((digits.images[test] * 15.9).astype(np.uint8)[..., None], 3, axis=-1)
-    slices = {"brightness": by_thirds(images.mean(axis=(1, 2, 3)), ("dark", "medium", "bright"), "of 255")}
+    slices = {"brightness": slice_by_thirds(images.mean(axis=(1, 2, 3)), ("dark", "medium", "bright"), "of 255")}
     evaluation = evaluate(predictions, slices=slices, gates=resolve({}, ["accuracy=0.999", "ece<=0.5"]))
 
     def said(changed: np.ndarray) -> np.ndarray:
-        return trust.judge(model.decision_function(changed[..., 0].reshape(len(changed), -1) / 15.9)).probabilities
+        return trust.assess(model.decision_function(changed[..., 0].reshape(len(changed), -1) / 15.9)).probabilities
 
     rows = [
-        measured(
+        score_corruption(
             predictions, said(row.batch(images, np.arange(1000), severity, 0)).argmax(axis=1), row, severity, (8, 8)
         )
         for row in CORRUPTIONS.values()
@@ -114,9 +114,11 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     evaluation = replace(
         evaluation,
-        trust=judged(judgement, logits, targets, trust),
-        robustness=robustness(predictions, rows, 0),
-        tta=gained(predictions, averaged(predictions, (said(view(images)) for view in views(True))), views(True), 0),
+        trust=confidence_metrics(assessment, logits, targets, trust),
+        robustness=corruption_summary(predictions, rows, 0),
+        tta=tta_gain(
+            predictions, average_views(predictions, (said(view(images)) for view in views(True))), views(True), 0
+        ),
     )
     heat = np.eye(4, dtype=np.float32)
     lines = [{"epoch": n, "loss": 1 / n, "val_loss": 1.1 / n, "accuracy": 0.5, "val_accuracy": 0.5} for n in (1, 2, 3)]
@@ -139,21 +141,23 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def comparison_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A better challenger; an image of it is gone, and class names are hostile."""
-    from tests.evaluation.duels import duels
+    from tests.evaluation.comparisons import digit_comparisons
     from transfercli.evaluation.report.compare_page import render_comparisons
 
     path = tmp_path_factory.mktemp("comparison") / "page.html"
     names = tuple(f"<b>digit {number}</b>" for number in range(10))
-    path.write_text(render_comparisons(duels(names)[1:], "test", "transfercli runs compare a b"), encoding="utf-8")
+    path.write_text(
+        render_comparisons(digit_comparisons(names)[1:], "test", "transfercli runs compare a b"), encoding="utf-8"
+    )
     return path
 
 
 @pytest.fixture(scope="session")
 def comparisons_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A worse and a better challenger."""
-    from tests.evaluation.duels import duels
+    from tests.evaluation.comparisons import digit_comparisons
     from transfercli.evaluation.report.compare_page import render_comparisons
 
     path = tmp_path_factory.mktemp("comparisons") / "page.html"
-    path.write_text(render_comparisons(duels(), "test", "transfercli runs compare a b c"), encoding="utf-8")
+    path.write_text(render_comparisons(digit_comparisons(), "test", "transfercli runs compare a b c"), encoding="utf-8")
     return path

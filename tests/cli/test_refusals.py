@@ -88,7 +88,7 @@ def test_a_folder_in_the_place_of_a_run_s_file_is_a_damaged_run(tmp_path: Path, 
     place.mkdir()
     with pytest.raises(ArtefactError, match="cannot be read"):
         read(place)
-    with pytest.raises(ArtefactError, match="a folder stands in its place"), atomic.room_errors(place):
+    with pytest.raises(ArtefactError, match="it is a folder"), atomic.write_errors(place):
         place.open("a")
 
 

@@ -23,7 +23,7 @@ from transfercli.errors import Interrupted
 signals.GRACE_SECONDS = float(sys.argv[1])
 
 def work(console):
-    console.when_forced(lambda signum: Interrupted(signum, "stopped; night is kept", "go on"))
+    console.describe_forced_stop(lambda signum: Interrupted(signum, "stopped; night is kept", "go on"))
     os.write(1, b"ready\\n")
     os.read(os.pipe()[0], 1)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transfercli.config import descriptions
-from transfercli.config.cross_checks import unpublished
+from transfercli.config.cross_checks import missing_weights_reason
 from transfercli.config.loader import dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError
@@ -25,8 +25,8 @@ def keys(model: Any) -> list[str]:
     found = list(model.model_fields)
     for hint in descriptions.hints(model).values():
         for member in descriptions.branches(hint):
-            if descriptions.is_section(descriptions.bare(member)):
-                found += keys(descriptions.bare(member))
+            if descriptions.is_section(descriptions.unannotated(member)):
+                found += keys(descriptions.unannotated(member))
     return found
 
 
@@ -46,7 +46,11 @@ def section(model: Any) -> st.SearchStrategy[dict[str, Any]]:
     for name, hint in descriptions.hints(model).items():
         options = [
             VALUES,
-            *(section(m) for m in map(descriptions.bare, descriptions.branches(hint)) if descriptions.is_section(m)),
+            *(
+                section(m)
+                for m in map(descriptions.unannotated, descriptions.branches(hint))
+                if descriptions.is_section(m)
+            ),
         ]
         options += [st.sampled_from(words) for words in [descriptions.choices_of(hint)] if words]
         entries[name] = st.one_of(options)
@@ -67,7 +71,7 @@ def judge(text: bytes, *overrides: str) -> None:
             return
         for command in ("finetune", "pretrain"):
             resolved = resolve(config, command)
-            if resolved.model.weights == "imagenet" and unpublished(resolved.model.base):
+            if resolved.model.weights == "imagenet" and missing_weights_reason(resolved.model.base):
                 continue  # the command refuses it
             path.write_text(dump(resolved), encoding="utf-8")
             assert load(path).config == resolved

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from transfercli.config import descriptions
-from transfercli.config.cross_checks import NOT_YET
+from transfercli.config.cross_checks import UNAVAILABLE
 from transfercli.config.loader import LoadedConfig, resolve
 from transfercli.config.schema import ExperimentConfig, RunWeights
 
@@ -24,11 +24,11 @@ RUN = "model.weights={run: digits}"
 @pytest.mark.parametrize(
     "overrides, said",
     [
-        ([PHASES, NONE, "transfer.strategy=full"], "transfer.strategy: cannot stand beside phases"),
-        ([PHASES, NONE, "transfer.unfreeze=2"], "transfer.unfreeze: cannot stand beside phases"),
+        ([PHASES, NONE, "transfer.strategy=full"], "transfer.strategy: cannot be combined with phases"),
+        ([PHASES, NONE, "transfer.unfreeze=2"], "transfer.unfreeze: cannot be combined with phases"),
         (
             [NONE, "transfer.strategy=linear_probe", "model.head.hidden=[8]"],
-            "the strategy linear_probe puts a linear head on",
+            "the strategy linear_probe needs a head without hidden layers",
         ),
         (
             ["model.head.init=keep"],
@@ -47,11 +47,11 @@ RUN = "model.weights={run: digits}"
         (["data.image_size=[64, 17]"], "is too small for small_cnn, received [64, 17]"),
         (["evaluation.gates.accurracy=0.9"], "evaluation.gates.accurracy: is not a known metric; allowed: accuracy"),
         (["evaluation.gates.accurracy=0.9"], "did you mean accuracy?"),
-        (["data.folds=5"], "data.folds: needs data.fold: which fold validates"),
-        (["data.fold=1"], "data.fold: needs data.folds: how many folds there are"),
+        (["data.folds=5"], "data.folds: needs data.fold: the fold that validates"),
+        (["data.fold=1"], "data.fold: needs data.folds: the number of folds"),
         (["data.folds=5", "data.fold=6"], "data.fold: is out of range, received 6; allowed: 1 to 5"),
-        (["data.folds=5", "data.fold=5", "data.validation=0.2"], "data.validation: cannot stand beside folds"),
-        (["data.folds=5", "data.fold=5", "data.validation=more"], "data.validation: cannot stand beside folds"),
+        (["data.folds=5", "data.fold=5", "data.validation=0.2"], "data.validation: cannot be combined with folds"),
+        (["data.folds=5", "data.fold=5", "data.validation=more"], "data.validation: cannot be combined with folds"),
         (["evaluation.gates={'recall[]': 0.9}"], "evaluation.gates.recall[]: is not a known metric"),
         (["evaluation.gates={'accuracy[cat]': 0.9}"], "is not a known metric"),
         (["evaluation.gates.accuracy=2"], "gates.accuracy: is out of range, received 2; allowed: a bound from 0 to 1"),
@@ -112,10 +112,10 @@ def test_rules_stand_nonsense(refusal: Refusal) -> None:
 
 
 def test_what_is_not_available_yet_is_a_value_of_the_schema() -> None:
-    for path, later, _ in NOT_YET:
+    for path, later, _ in UNAVAILABLE:
         hint: Any = ExperimentConfig
         for key in path:
-            hint = descriptions.hints(descriptions.bare(hint))[str(key)]
+            hint = descriptions.hints(descriptions.unannotated(hint))[str(key)]
         assert set(later or ()) <= set(descriptions.choices_of(hint))
 
 

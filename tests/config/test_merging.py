@@ -59,7 +59,7 @@ def test_the_config_of_a_run_extends_nothing(write: Write) -> None:
     path = write("extends: ../base.yaml\n", "runs/flowers/r1/config.yaml")
     assert load(path).config.name == "flowers"
     write("{}", "runs/flowers/r1/run.json")
-    with pytest.raises(ConfigError, match="extends: cannot stand in the config of a run"):
+    with pytest.raises(ConfigError, match="extends: is not allowed in the config of a run"):
         load(path)
 
 
@@ -124,8 +124,8 @@ def test_a_cycle_shows_the_way_round(write: Write) -> None:
     write("extends: c.yaml\n", "b.yaml")
     write("extends: a.yaml\n", "c.yaml")
     said = message(write("extends: a.yaml\n", "start.yaml"))
-    assert "c.yaml:1: extends: goes round in a circle: a.yaml -> b.yaml -> c.yaml -> a.yaml" in said
-    assert "goes round in a circle: self.yaml -> self.yaml" in message(write("extends: self.yaml\n", "self.yaml"))
+    assert "c.yaml:1: extends: forms a cycle: a.yaml -> b.yaml -> c.yaml -> a.yaml" in said
+    assert "forms a cycle: self.yaml -> self.yaml" in message(write("extends: self.yaml\n", "self.yaml"))
 
 
 def test_a_long_chain_is_refused(write: Write) -> None:
@@ -231,7 +231,7 @@ def test_the_last_set_wins(loaded: Loaded) -> None:
         ("training.epochs", "must look like a.b.c=VALUE"),
         ("=3", "must look like a.b.c=VALUE"),
         ("a..b=3", "must look like a.b.c=VALUE"),
-        ("extends=base.yaml", "extends can only stand in a file"),
+        ("extends=base.yaml", "extends is only allowed in a file"),
         ("seed=[1", "seed: is not valid YAML"),
         ("seed=*x", "seed: the alias *x is not allowed"),
         ("model.head={dropout: .nan}", "model.head.dropout: must be a finite number"),

@@ -47,7 +47,7 @@ def test_a_look_finds_the_sides_inside_and_counts_only_training_images(tmp_path:
     draw(tmp_path / "d" / "train", {"a": 4, "b": 4}, mode="L")
     draw(tmp_path / "d" / "test", {"a": 1, "b": 1}, mode="L")
     found = survey(str(tmp_path / "d"), tmp_path)
-    assert (found.counts, found.sides, found.grey) == ({"a": 4, "b": 4}, ("test",), True)
+    assert (found.counts, found.splits, found.grey) == ({"a": 4, "b": 4}, ("test",), True)
 
 
 def test_the_path_is_written_relative_to_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_sides_inside_are_left_to_the_folder(write: Write) -> None:
     text = starter(Survey("d", {"a": 50, "b": 50}, (300, 300), ("validation", "test")))
     assert "test" not in yaml.safe_load(text)["data"]
     assert "validation" not in yaml.safe_load(text)["data"]
-    assert "the folder test/ inside is taken" in text
+    assert "the images of the folder test/ inside are used" in text
 
 
 def test_a_file_and_a_keras_set_are_taken_as_they_are(tmp_path: Path) -> None:

@@ -76,11 +76,11 @@ def test_a_number_that_fits_no_machine_is_refused(text: str) -> None:
 
 
 def test_a_duplicate_key_is_told_with_both_lines() -> None:
-    assert problems("a:\n  b: 1\n  c: 2\n  b: 3\n") == ["f.yaml:4: a.b: the key stands twice, in lines 2 and 4"]
+    assert problems("a:\n  b: 1\n  c: 2\n  b: 3\n") == ["f.yaml:4: a.b: the key is given twice, in lines 2 and 4"]
 
 
 def test_keys_that_read_the_same_are_duplicates() -> None:
-    assert problems("1: a\n'1': b\n") == ["f.yaml:2: 1: the key stands twice, in lines 1 and 2"]
+    assert problems("1: a\n'1': b\n") == ["f.yaml:2: 1: the key is given twice, in lines 1 and 2"]
 
 
 def test_lesser_errors_are_told_all_at_once() -> None:
@@ -108,8 +108,8 @@ def test_the_top_level_is_a_mapping(text: str, found: str) -> None:
     [
         ("a: 1\n---\nb: 1\n", 2, "one file is one experiment"),
         ("a:\n\tb: 1\n", 2, "use spaces"),
-        ("a: 1\nb: >=0.9\n", 2, "must stand in quotes"),
-        ("a: 1\nb: @x\n", 2, "must stand in quotes"),
+        ("a: 1\nb: >=0.9\n", 2, "must be in quotes"),
+        ("a: 1\nb: @x\n", 2, "must be in quotes"),
         ("a: b: c\n", 1, "put text with ': ' in quotes"),
         ("a: [1, 2\nb: 3\n", 2, "closing bracket"),
         ("a: 'x\n", 2, "not closed"),

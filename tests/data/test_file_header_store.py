@@ -12,7 +12,7 @@ from transfercli.data.cache.images import DiskCache
 from transfercli.data.cache.index import Index
 from transfercli.data.cache.maintenance import clear
 from transfercli.data.image import Geometry
-from transfercli.data.quality.file_headers import Head
+from transfercli.data.quality.file_headers import FileHeader
 from transfercli.reporting import Reporter
 
 
@@ -20,8 +20,8 @@ from transfercli.reporting import Reporter
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files whose heads are read from now on."""
     files: list[str] = []
-    read = file_header_store.read_head
-    monkeypatch.setattr(file_header_store, "read_head", lambda file: (files.append(file), read(file))[1])
+    read = file_header_store.read_header
+    monkeypatch.setattr(file_header_store, "read_header", lambda file: (files.append(file), read(file))[1])
     return files
 
 
@@ -37,17 +37,17 @@ def test_a_content_is_opened_once_and_then_known(
     digits: Any, opened: list[str], cache_folder: Path, reporter: Reporter
 ) -> None:
     DiskCache(cache_folder, Geometry(8, 8), 10**9).close()
-    first = file_header_store.heads_of(digits, cache_folder, reporter)
-    assert first == [Head("PNG"), Head("PNG"), Head("PNG"), Head()]
+    first = file_header_store.load_headers(digits, cache_folder, reporter)
+    assert first == [FileHeader("PNG"), FileHeader("PNG"), FileHeader("PNG"), FileHeader()]
     assert opened == [digits[0][0], digits[2][0]]
     opened.clear()
-    assert file_header_store.heads_of(digits, cache_folder, reporter) == first
+    assert file_header_store.load_headers(digits, cache_folder, reporter) == first
     assert opened == []
 
 
 def test_without_a_cache_every_content_is_opened_each_time(digits: Any, opened: list[str], reporter: Reporter) -> None:
     for _ in range(2):
-        file_header_store.heads_of(digits, None, reporter)
+        file_header_store.load_headers(digits, None, reporter)
     assert len(opened) == 4
 
 
@@ -56,15 +56,15 @@ def test_a_file_that_cannot_be_read_is_asked_again(
 ) -> None:
     DiskCache(cache_folder, Geometry(8, 8), 10**9).close()
     shutil.move(digits[2][0], digits[2][0] + ".away")
-    assert file_header_store.heads_of(digits, cache_folder, reporter)[2] == Head()
+    assert file_header_store.load_headers(digits, cache_folder, reporter)[2] == FileHeader()
     shutil.move(digits[2][0] + ".away", digits[2][0])
-    assert file_header_store.heads_of(digits, cache_folder, reporter)[2] == Head("PNG")
+    assert file_header_store.load_headers(digits, cache_folder, reporter)[2] == FileHeader("PNG")
 
 
 def test_clearing_the_cache_forgets_the_heads(digits: Any, cache_folder: Path, reporter: Reporter) -> None:
     DiskCache(cache_folder, Geometry(8, 8), 10**9).close()
-    file_header_store.heads_of(digits, cache_folder, reporter)
+    file_header_store.load_headers(digits, cache_folder, reporter)
     clear(cache_folder)
     index = Index(cache_folder)
-    assert index.heads([digits[0][1]]) == {}
+    assert index.headers([digits[0][1]]) == {}
     index.close()

@@ -27,7 +27,7 @@ from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.decoding.decode import decode_file
 from transfercli.data.image import Geometry
 from transfercli.data.load import DataRequest, Examination, examine_dataset
-from transfercli.data.sources.folders import IMAGE_EXTENSIONS, hidden
+from transfercli.data.sources.folders import IMAGE_EXTENSIONS, is_hidden
 from transfercli.reporting import Reporter
 
 MEMORY_BYTES = 3 * 1024**3  # of address space, each process; an image of 50 megapixels needs 150 MB a copy
@@ -308,11 +308,11 @@ def plain_files(folder: Path) -> set[str]:
     """Every visible regular file below visible real folders, by an own walk."""
     found = set()
     for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not hidden(name)]
+        folders[:] = [name for name in folders if not is_hidden(name)]
         found |= {
             Path(place, name).relative_to(folder).as_posix()
             for name in names
-            if not hidden(name) and Path(place, name).is_file() and not Path(place, name).is_symlink()
+            if not is_hidden(name) and Path(place, name).is_file() and not Path(place, name).is_symlink()
         }
     return found
 
@@ -335,12 +335,12 @@ def check_tree(tree: Any) -> None:
         if found.findings is None:
             assert str(found.refusals[0])
             return
-        seen = Counter(one.name for one in found.findings.found)
+        seen = Counter(one.name for one in found.findings.files)
         assert max(seen.values(), default=1) == 1
         classes = {path for path in plain_files(folder / "images") if "/" in path}
         held_out = {path for path in classes if path.split("/")[0].lower() in {"train", "test"}}
         assert set(seen) >= classes - held_out or held_out
-        for one in found.findings.found:
+        for one in found.findings.files:
             path = folder / "images" / one.name
             again = decode_file(str(path), Geometry(8, 8))
             if path.suffix.lower() in IMAGE_EXTENSIONS:

@@ -96,7 +96,7 @@ def test_sides_stay_when_files_are_added(tmp_path: Path, grow: Any, load: Load) 
     grow(tmp_path / "images", {"cat": 60, "dog": 60}, first=300)
     second = load(tmp_path, assignments=first.assignments)
     assert sides_of(first).items() <= sides_of(second).items()
-    assert len(second.assignments.sides) == 160
+    assert len(second.assignments.splits) == 160
 
 
 def test_sides_stay_when_the_size_changes_or_files_are_renamed(tmp_path: Path, grow: Any, load: Load) -> None:
@@ -191,7 +191,7 @@ def test_an_image_in_two_classes_is_told(tmp_path: Path, grow: Any, load: Load, 
     first = sorted((images / "cat").iterdir())[0]
     (images / "dog" / "same.png").write_bytes(first.read_bytes())
     load(tmp_path)
-    said = f"2 images with the pixels of one of another class: 'cat/{first.name}', 'dog/same.png'"
+    said = f"2 images with the same pixels as an image of another class: 'cat/{first.name}', 'dog/same.png'"
     assert [said in text for text in reporter.warnings] == [True]
 
 
@@ -239,5 +239,5 @@ def test_each_fold_validates_other_images(tmp_path: Path, grow: Any, load: Load)
 def test_folds_beside_validation_images_of_the_source_are_refused(tmp_path: Path, grow: Any, load: Load) -> None:
     grow(tmp_path / "images" / "train", TWO)
     grow(tmp_path / "images" / "val", {"cat": 3, "dog": 3}, first=400)
-    with pytest.raises(DataError, match=r"names 6 validation images itself, such as 'val/cat/0400.png'"):
+    with pytest.raises(DataError, match=r"contains 6 validation images, such as 'val/cat/0400.png'"):
         load(tmp_path, folds=3, fold=1)

@@ -92,8 +92,8 @@ def test_a_damaged_manifest_is_told(content: str, said: str, tmp_path: Path) -> 
     "rows, said",
     [
         ("ab,training\n", "'training' is not one of"),
-        ("ab,train\nab,test\n", "ab… stands there as train and as test"),
-        ("ab,fold 1/5\nab,fold 2/5\n", "as fold 1/5 and as fold 2/5"),
+        ("ab,train\nab,test\n", "ab… is assigned to both train and test"),
+        ("ab,fold 1/5\nab,fold 2/5\n", "to both fold 1/5 and fold 2/5"),
     ],
 )
 def test_assignments_that_are_none_or_contradict_each_other_are_told(rows: str, said: str, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from transfercli.data.cache.images import DiskCache, pixel_space
 from transfercli.data.cache.index import Entry, Index
 from transfercli.data.cache.maintenance import clear
 from transfercli.data.image import Decoded, Geometry
-from transfercli.data.quality.near_duplicates import look_at
-from transfercli.data.thumbnail_store import looks_of
+from transfercli.data.quality.near_duplicates import fingerprints_of
+from transfercli.data.thumbnail_store import load_fingerprints
 from transfercli.reporting import Reporter
 
 GEOMETRY = Geometry(16, 16)
@@ -55,20 +55,23 @@ def test_a_second_look_reads_no_pixels(
     images: Counting, entries: list[Entry], cache_folder: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thumbnail_store, "ROWS", 3)
-    first = looks_of(images, entries, GEOMETRY, cache_folder, reporter)
+    first = load_fingerprints(images, entries, GEOMETRY, cache_folder, reporter)
     assert images.asked == [0, 1, 2, 3]
-    assert first.tobytes() == look_at([*images.pixels]).tobytes()
+    assert first.tobytes() == fingerprints_of([*images.pixels]).tobytes()
     images.asked.clear()
-    assert looks_of(images, entries[::-1], GEOMETRY, cache_folder, reporter).tobytes() == first[::-1].tobytes()
+    assert load_fingerprints(images, entries[::-1], GEOMETRY, cache_folder, reporter).tobytes() == first[::-1].tobytes()
     assert images.asked == []
 
 
 def test_what_is_new_is_looked_at_alone(
     images: Counting, entries: list[Entry], cache_folder: Path, reporter: Reporter
 ) -> None:
-    looks_of(images, entries[:1], GEOMETRY, cache_folder, reporter)
+    load_fingerprints(images, entries[:1], GEOMETRY, cache_folder, reporter)
     images.asked.clear()
-    assert looks_of(images, entries, GEOMETRY, cache_folder, reporter).tobytes() == look_at([*images.pixels]).tobytes()
+    assert (
+        load_fingerprints(images, entries, GEOMETRY, cache_folder, reporter).tobytes()
+        == fingerprints_of([*images.pixels]).tobytes()
+    )
     assert images.asked == [1, 3]
 
 
@@ -77,23 +80,23 @@ def test_another_geometry_is_looked_at_again(
 ) -> None:
     for resize in ("stretch", "pad"):
         images.asked.clear()
-        looks_of(images, entries, Geometry(16, 16, resize), cache_folder, reporter)
+        load_fingerprints(images, entries, Geometry(16, 16, resize), cache_folder, reporter)
         assert images.asked == [0, 1, 2, 3]
 
 
 def test_another_version_is_looked_at_again(
     images: Counting, entries: list[Entry], cache_folder: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks_of(images, entries, GEOMETRY, cache_folder, reporter)
+    load_fingerprints(images, entries, GEOMETRY, cache_folder, reporter)
     monkeypatch.setattr(thumbnail_store, "VERSION", thumbnail_store.VERSION + 1)
     images.asked.clear()
-    looks_of(images, entries, GEOMETRY, cache_folder, reporter)
+    load_fingerprints(images, entries, GEOMETRY, cache_folder, reporter)
     assert images.asked == [0, 1, 2, 3]
 
 
 def test_without_a_cache_all_is_looked_at_each_time(images: Counting, entries: list[Entry], reporter: Reporter) -> None:
     for _ in range(2):
-        looks_of(images, entries, GEOMETRY, None, reporter)
+        load_fingerprints(images, entries, GEOMETRY, None, reporter)
     assert images.asked == [0, 1, 2, 3] * 2
 
 
@@ -108,8 +111,8 @@ FORGETTING: dict[str, Callable[[Path, Entry], object]] = {
 def test_looks_go_with_the_pixels(
     way: str, images: Counting, entries: list[Entry], cache_folder: Path, reporter: Reporter
 ) -> None:
-    looks_of(images, entries, GEOMETRY, cache_folder, reporter)
+    load_fingerprints(images, entries, GEOMETRY, cache_folder, reporter)
     FORGETTING[way](cache_folder, entries[0])
     index = Index(cache_folder)
-    assert index.looks(pixel_space(GEOMETRY).name, thumbnail_store.VERSION, KEYS) == {}
+    assert index.fingerprints(pixel_space(GEOMETRY).name, thumbnail_store.VERSION, KEYS) == {}
     index.close()

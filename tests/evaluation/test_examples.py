@@ -7,10 +7,10 @@ import numpy as np
 from transfercli.evaluation.examples import (
     SHOWN,
     changes,
-    doubtful_labels,
+    images_to_explain,
     least_sure,
+    likely_label_errors,
     most_confused,
-    to_look_at,
     typically_right,
     worst_mistakes,
 )
@@ -79,7 +79,7 @@ def test_where_nothing_is_right_none_is_shown() -> None:
 
 
 def test_each_part_of_what_to_look_at_has_some_of_each_kind(digits: Predictions) -> None:
-    indices = to_look_at(digits)
+    indices = images_to_explain(digits)
     assert len(indices) == len(set(indices))
     worst, unsure, right = (rule(digits) for rule in (worst_mistakes, least_sure, typically_right))
     assert indices[:3] == [worst[0].index, unsure[0].index, right[0].index]
@@ -90,7 +90,7 @@ def test_a_label_that_the_model_contradicts_is_doubted(digits: Predictions) -> N
     sure = int(np.argmax(digits.confidence))
     targets = digits.targets.copy()
     targets[sure] = (targets[sure] + 1) % 10
-    doubts, count = doubtful_labels(Predictions(digits.paths, digits.labels, targets, digits.probabilities))
+    doubts, count = likely_label_errors(Predictions(digits.paths, digits.labels, targets, digits.probabilities))
     assert doubts[0].case.index == sure
     assert doubts[0].likely == digits.labels[digits.predicted[sure]]
     assert count >= len(doubts)

@@ -90,7 +90,7 @@ def test_only_metrics_of_one_class_take_a_class() -> None:
     with pytest.raises(UsageError, match="metric of one class: allowed are precision, recall, f1"):
         parse("accuracy[cat]=0.9")
     with pytest.raises(
-        UsageError, match=r"not a known metric.*; of one class there are precision\[LABEL\], recall\[LABEL\]"
+        UsageError, match=r"not a known metric.*; metrics of one class are precision\[LABEL\], recall\[LABEL\]"
     ):
         parse("recall=0.9")
 

@@ -92,13 +92,13 @@ def test_a_grey_network_is_a_graph_of_images_alone(name, digits, spec, tmp_path)
     import keras
 
     from transfercli.export.formats.registry import FORMATS
-    from transfercli.export.spec import Writing
+    from transfercli.export.spec import WriteJob
     from transfercli.models.preprocessing import preprocess
 
     image = keras.Input((32, 32, 3), dtype="uint8", name="image")
     logits = keras.layers.Dense(10)(keras.layers.Flatten()(preprocess(image, "unit", 1)))
     grey = keras.Model(image, keras.layers.Softmax()(logits), name="predictor")
     path = tmp_path / FORMATS[name].entry
-    FORMATS[name].write(Writing(grey, spec, path))
+    FORMATS[name].write(WriteJob(grey, spec, path))
     found = FORMATS[name].read(path).from_tensors(digits.images)
     assert np.abs(found - np.asarray(grey(digits.images))).max() < 1e-5

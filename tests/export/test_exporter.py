@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transfercli.errors import ArtefactError, GateError, RoomError, UsageError
+from transfercli.errors import ArtefactError, GateError, OutOfSpaceError, UsageError
 from transfercli.export import exporter
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
 from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.formats.registry import FORMATS, check_formats
 from transfercli.export.verify import parity
-from transfercli.export.verify.checksums import check_seal
-from transfercli.export.verify.parity import Answer, Question, ask
+from transfercli.export.verify.checksums import verify_checksums
+from transfercli.export.verify.parity import ParityInput, ParityOutput, run_in_child
 from transfercli.io import subprocesses
 from transfercli.reporting import Reporter
 
@@ -73,9 +73,9 @@ class Fake:
     """Stands in for the child process: says what the run says, and then something else."""
 
     def __init__(self, reference, monkeypatch, **changed):
-        answer = Answer(reference.probabilities, reference.probabilities, None, {1: 1.0, 32: 2.0}, 0.5)
-        values = {field: changed.get(field, getattr(answer, field)) for field in Answer.__slots__}
-        monkeypatch.setattr(exporter, "ask", lambda *_: Answer(**values))
+        answer = ParityOutput(reference.probabilities, reference.probabilities, None, {1: 1.0, 32: 2.0}, 0.5)
+        values = {field: changed.get(field, getattr(answer, field)) for field in ParityOutput.__slots__}
+        monkeypatch.setattr(exporter, "run_in_child", lambda *_: ParityOutput(**values))
 
 
 def _export(predictor, spec, reference, out, **options):
@@ -152,7 +152,7 @@ def test_a_folder_that_is_no_export_is_left_alone(predictor, spec, reference, tm
     mine = tmp_path / "keras" / "mine.txt"
     mine.parent.mkdir()
     mine.write_text("mine")
-    with pytest.raises(UsageError, match="holds files that are no export"):
+    with pytest.raises(UsageError, match="contains files but is not an export"):
         _export(predictor, spec, reference, tmp_path)
     assert mine.read_text() == "mine"
 
@@ -180,39 +180,39 @@ def test_export_json_seals_every_file_of_the_artefact(exported, name, tmp_path):
     told = json.loads((folder / "export.json").read_text())
     assert Path(told["path"]).name in {*told["sha256"], ""}
     assert not any(file.startswith("1/") for file in told["sha256"])
-    check_seal(folder, told)
+    verify_checksums(folder, told)
     for file in map(folder.joinpath, told["sha256"]):
         whole = file.read_bytes()
         file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         with pytest.raises(ArtefactError, match="not as it was exported"):
-            check_seal(folder, told)
+            verify_checksums(folder, told)
         file.unlink()
         with pytest.raises(ArtefactError, match="not as it was exported"):
-            check_seal(folder, told)
+            verify_checksums(folder, told)
         file.write_bytes(whole)
 
 
 @pytest.mark.parametrize("seal", [["model.onnx"], {"a\0b": "0"}, {"../": 3}])
 def test_a_seal_from_elsewhere_may_be_anything(tmp_path, seal):
     with pytest.raises(ArtefactError):
-        check_seal(tmp_path, {"sha256": seal})
+        verify_checksums(tmp_path, {"sha256": seal})
 
 
 def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, digits, spec, tmp_path):
     damaged = tmp_path / "model.keras"
     content = (exported.out / "keras" / "model.keras").read_bytes()
     damaged.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ArtefactError, match=r"could not be loaded and run again: .*zip"):
-        ask("keras", damaged, Question(digits.images, digits.files, spec), Reporter())
+    with pytest.raises(ArtefactError, match=r"could not be loaded and run: .*zip"):
+        run_in_child("keras", damaged, ParityInput(digits.images, digits.files, spec), Reporter())
 
 
 @pytest.mark.parametrize(
     "code, error",
     [
-        ("raise MemoryError", RoomError),
-        ("raise OSError(28, os.strerror(28))", RoomError),
-        ("sys.exit('terminate called after throwing an instance of std::bad_alloc')", RoomError),
-        ("os.kill(os.getpid(), 9)", RoomError),
+        ("raise MemoryError", OutOfSpaceError),
+        ("raise OSError(28, os.strerror(28))", OutOfSpaceError),
+        ("sys.exit('terminate called after throwing an instance of std::bad_alloc')", OutOfSpaceError),
+        ("os.kill(os.getpid(), 9)", OutOfSpaceError),
         ("sys.exit('no such operation')", ArtefactError),
     ],
 )
@@ -224,7 +224,13 @@ def test_child_without_room_is_told_from_a_damaged_artefact(tmp_path, code, erro
 
 def test_child_that_never_answers_is_ended(exported, digits, spec):
     with pytest.raises(ArtefactError, match="no answer within 0 seconds"):
-        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Reporter(), timeout=0.0)
+        run_in_child(
+            "keras",
+            exported.out / "keras" / "model.keras",
+            ParityInput(digits.images, (), spec),
+            Reporter(),
+            timeout=0.0,
+        )
 
 
 def test_wish_to_stop_ends_the_child(exported, digits, spec, monkeypatch):
@@ -238,7 +244,7 @@ def test_wish_to_stop_ends_the_child(exported, digits, spec, monkeypatch):
         subprocesses.subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1]
     )
     with pytest.raises(KeyboardInterrupt):
-        ask("keras", exported.out / "keras" / "model.keras", Question(digits.images, (), spec), Stop())
+        run_in_child("keras", exported.out / "keras" / "model.keras", ParityInput(digits.images, (), spec), Stop())
     assert children[0].poll() is not None
 
 
@@ -249,7 +255,7 @@ def test_unknown_format_names_the_nearest():
 
 @pytest.mark.parametrize("name", ["saved_model", "keras", "safetensors"])
 def test_quantising_what_is_float32_only_names_the_formats_that_can(name):
-    with pytest.raises(UsageError, match=f"{name} is written as float32 only; formats that can: onnx, litert$"):
+    with pytest.raises(UsageError, match=f"{name} is written as float32 only; formats that support it: onnx, litert$"):
         check_formats((name,), "int8")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.errors import DiskError, RoomError
+from transfercli.errors import DiskError, OutOfSpaceError
 from transfercli.io import atomic
 
 
@@ -21,7 +21,7 @@ def test_a_failed_write_leaves_what_stood_there_and_nothing_beside_it(tmp_path: 
         path.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(RoomError, match="No space left"):
+    with pytest.raises(OutOfSpaceError, match="No space left"):
         atomic.write_with(place, fail)
     assert place.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
@@ -43,8 +43,8 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_a_link_is_switched_and_stays_relative(tmp_path: Path) -> None:
-    atomic.point(tmp_path / "latest", "one")
-    atomic.point(tmp_path / "latest", "two")
+    atomic.replace_symlink(tmp_path / "latest", "one")
+    atomic.replace_symlink(tmp_path / "latest", "two")
     assert (tmp_path / "latest").readlink() == Path("two")
     assert os.listdir(tmp_path) == ["latest"]
 
@@ -96,6 +96,6 @@ def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> N
     (tmp_path / ".run.json.4711.tmp").write_text("half")
     for name in (".lock", "run.json", ".hidden.tmp", "a.4711.tmp"):
         (tmp_path / name).write_text("kept")
-    atomic.sweep(tmp_path)
-    atomic.sweep(tmp_path / "gone")
+    atomic.remove_temporaries(tmp_path)
+    atomic.remove_temporaries(tmp_path / "gone")
     assert sorted(os.listdir(tmp_path)) == [".hidden.tmp", ".lock", "a.4711.tmp", "run.json"]

@@ -66,8 +66,8 @@ def assert_close(got, wanted, relative: float) -> None:
 
 
 def kinds_of(twin) -> dict[str, str]:
-    """Layer name -> what stands in its place."""
-    return {name: getattr(instead, "func", instead).__name__ for name, instead in twin._instead.items()}
+    """Return layer name -> name of the function called instead."""
+    return {name: getattr(instead, "func", instead).__name__ for name, instead in twin._replaced.items()}
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -32,14 +32,14 @@ def pixels(classifier, count: int = 2) -> np.ndarray:
 
 
 def check(base: str) -> None:
-    from transfercli.models.grad_cam_cut import LEAST_SIDE, last_map
+    from transfercli.models.grad_cam_cut import MIN_MAP_SIZE, cut_for_grad_cam
 
     classifier = built(base)
     images = pixels(classifier, 1)
-    cut = last_map(classifier)
+    cut = cut_for_grad_cam(classifier)
     maps, gradients = cut.with_gradient(images, np.array([1]))
     assert maps.shape == gradients.shape
-    assert min(maps.shape[1:3]) >= LEAST_SIDE
+    assert min(maps.shape[1:3]) >= MIN_MAP_SIZE
     assert np.isfinite(gradients).all()
     assert gradients.any()
     whole = classifier.model.predict_on_batch(images)
@@ -61,20 +61,20 @@ def test_every_base_is_cut_at_a_map_from_which_the_same_answer_follows(base: str
 
 
 @pytest.mark.parametrize(
-    "base, side, place, shape",
+    "base, side, layer, shape",
     [
         ("small_cnn", 32, "conv3", (4, 4, 64)),
         ("vgg16", 64, "block5_conv3", (4, 4, 512)),  # behind it is pooling
-        ("vgg16", 32, "block4_conv3", (4, 4, 512)),  # the last block's maps are two places a side
+        ("vgg16", 32, "block4_conv3", (4, 4, 512)),  # the last block's maps are 2 x 2
         ("resnet18", 128, "conv5_block2_out", (4, 4, 512)),
         ("resnet18", 32, "conv3_block2_out", (4, 4, 128)),
     ],
 )
-def test_the_map_is_the_last_before_pooling_that_has_four_places_a_side(base, side, place, shape) -> None:
-    from transfercli.models.grad_cam_cut import last_map
+def test_the_map_is_the_last_before_pooling_that_has_is_at_least_4_by_4(base, side, layer, shape) -> None:
+    from transfercli.models.grad_cam_cut import cut_for_grad_cam
 
-    cut = last_map(built(base, side))
-    assert cut.place == place
+    cut = cut_for_grad_cam(built(base, side))
+    assert cut.layer == layer
     assert tuple(cut.below.output.shape[1:]) == shape
 
 
@@ -84,11 +84,11 @@ def test_the_map_is_the_last_before_pooling_that_has_four_places_a_side(base, si
     ids=lambda head: "-".join(map(str, head.values())),
 )
 def test_the_gradient_is_that_of_finite_differences(head) -> None:
-    from transfercli.models.grad_cam_cut import last_map
+    from transfercli.models.grad_cam_cut import cut_for_grad_cam
 
     classes = 2 if head.get("output") == "sigmoid" else 3
     classifier = built("small_cnn", classes=classes, **head)
-    cut = last_map(classifier)
+    cut = cut_for_grad_cam(classifier)
     wanted = np.array([1, 0])
     maps, gradients = cut.with_gradient(pixels(classifier), wanted)
     direction = gradients * (1e-3 * np.abs(maps).max() / np.abs(gradients).max())  # where differences are largest
@@ -104,9 +104,9 @@ def test_the_gradient_is_that_of_finite_differences(head) -> None:
 
 
 def test_dropout_is_off() -> None:
-    from transfercli.models.grad_cam_cut import last_map
+    from transfercli.models.grad_cam_cut import cut_for_grad_cam
 
     classifier = built("small_cnn", dropout=0.5)
-    cut, images = last_map(classifier), pixels(classifier)
+    cut, images = cut_for_grad_cam(classifier), pixels(classifier)
     first, second = (cut.with_gradient(images, np.array([0, 1]))[1] for _ in range(2))
     assert (first == second).all()

@@ -1,4 +1,4 @@
-"""The network as it is deployed says what the classifier says, with nothing left in it that only training needs."""
+"""The inference model: its outputs are the classifier's, and it has no layer that only training needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from transfercli.config.schema import HeadConfig
 from transfercli.models.architecture import Architecture
 from transfercli.models.classifier import build_classifier
 from transfercli.models.forward import probabilities
-from transfercli.models.inference_model import TRAINING_ONLY, deployed
+from transfercli.models.inference_model import TRAINING_ONLY, build_inference_model
 
 # A residual network, depthwise convolutions, separable ones and BatchNorm that follows none of these.
 # How many BatchNorm layers stay.
@@ -31,7 +31,7 @@ def test_probabilities_are_those_of_the_logits_over_the_temperature(base: str, o
             drawn = [w * rng.uniform(0.5, 1.5, w.shape) + 0.1 * rng.random(w.shape) for w in layer.get_weights()]
             layer.set_weights(drawn)
     images = rng.integers(0, 256, (2, size, size, 3), np.uint8)
-    predictor = deployed(classifier, 1.7)
+    predictor = build_inference_model(classifier, 1.7)
     logits = np.asarray(classifier.model(images, training=False), np.float64)
     np.testing.assert_allclose(predictor(images, training=False), probabilities(logits / 1.7), atol=1e-5)
     kinds = [type(layer) for layer in predictor.layers]

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from transfercli.models.keras_internals import (
-    giver,
+    graph_arguments,
     graph_nodes,
     has_inner_layers,
     inner_layers,
-    position_of,
-    structure,
-    sum_nothing,
+    producer_of,
+    skip_gradient_sum,
+    variable_index,
     without_autocast,
 )
 
@@ -40,8 +40,8 @@ def test_every_call_is_a_node_and_a_tensor_knows_what_gave_it(nested):
     called = {node.operation.name: node for node in graph_nodes(nested)}
     assert set(called) == {"x", "inner", "top"}
     assert [node.operation.name for node in called.values() if node.is_input] == ["x"]
-    assert giver(called["top"].input_tensors[0]).name == "inner"
-    assert giver(nested.output).name == "top"
+    assert producer_of(called["top"].input_tensors[0]).name == "inner"
+    assert producer_of(nested.output).name == "top"
 
 
 def test_a_model_of_another_class_with_the_same_structure_gives_the_same(nested):
@@ -49,7 +49,7 @@ def test_a_model_of_another_class_with_the_same_structure_gives_the_same(nested)
         pass
 
     pixels = np.ones((2, 4), "float32")
-    assert np.array_equal(Other(**structure(nested))(pixels), nested(pixels))
+    assert np.array_equal(Other(**graph_arguments(nested))(pixels), nested(pixels))
 
 
 def test_variables_keep_their_own_type_where_autocast_is_off():
@@ -72,7 +72,7 @@ def test_variables_keep_their_own_type_where_autocast_is_off():
 def test_an_optimizer_knows_the_place_of_each_variable(nested):
     optimizer = keras.optimizers.Adam()
     optimizer.build(nested.trainable_variables)
-    assert [position_of(optimizer, v) for v in nested.trainable_variables] == [0, 1, 2, 3]
+    assert [variable_index(optimizer, v) for v in nested.trainable_variables] == [0, 1, 2, 3]
 
 
 def test_an_optimizer_of_one_device_leaves_no_graph_behind_and_learns_the_same():
@@ -84,7 +84,7 @@ def test_an_optimizer_of_one_device_leaves_no_graph_behind_and_learns_the_same()
         model.set_weights(weights)
         optimizer = keras.optimizers.SGD(0.1)
         if alone:
-            sum_nothing(optimizer)
+            skip_gradient_sum(optimizer)
         model.compile(optimizer, "mse")
         before = len(gradient_registry.list())
         model.fit(np.ones((2, 4), "float32"), np.zeros((2, 2), "float32"), verbose=0)

@@ -52,7 +52,7 @@ def test_no_layer_that_trains_is_below_the_cut(base: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "base, unfreeze, behind",
+    "base, unfreeze, last_layer",
     [
         ("resnet50", "conv5", "conv4_block6_out"),
         ("resnet50", "conv5_block3_2_conv", "conv5_block2_out"),  # inside a residual block: below its shortcut
@@ -61,10 +61,10 @@ def test_no_layer_that_trains_is_below_the_cut(base: str) -> None:
         ("resnet50", "conv5_block3_out", "pool"),  # nothing above it has weights
     ],
 )
-def test_the_cut_is_at_the_next_single_tensor_below(base: str, unfreeze: str, behind: str) -> None:
+def test_the_cut_is_at_the_next_single_tensor_below(base: str, unfreeze: str, last_layer: str) -> None:
     from transfercli.models.surgery import cut_below
 
-    assert cut_below(built(base), unfreeze).behind == behind
+    assert cut_below(built(base), unfreeze).last_layer == last_layer
 
 
 def test_nothing_is_cut_where_everything_trains() -> None:

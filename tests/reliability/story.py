@@ -15,7 +15,7 @@ import numpy as np
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, point_latest
+from transfercli.runs.folder import RunFolder, update_latest_link
 from transfercli.training import history
 from transfercli.training.checkpoints import Checkpoint, Checkpoints
 from transfercli.training.progress import Progress
@@ -61,7 +61,7 @@ def play(folder: Path, attempt: int = 1, reporter: Reporter | None = None) -> Ad
     """Begin the run, or go on with it, and train it to its end."""
     run = RunFolder(folder / "experiment" / "run")
     for place in (run.path.parent, run.path, run.checkpoints):
-        atomic.sweep(place)
+        atomic.remove_temporaries(place)
     if not run.record.exists():
         atomic.make_folder(run.path)
         atomic.write_json(run.labels, ["a", "b"])
@@ -70,10 +70,10 @@ def play(folder: Path, attempt: int = 1, reporter: Reporter | None = None) -> Ad
     adder = Adder(run, checkpoints, attempt)
     job: Any = SimpleNamespace(run=run)
     setup: Any = SimpleNamespace(checkpoints=checkpoints, trainer=adder, plan=SimpleNamespace(epochs=EPOCHS))
-    with record.status_kept(run):
+    with record.recording_status(run):
         train_epochs(job, setup, reporter or Reporter())
         record.update(run, status="completed")
-    point_latest(run)
+    update_latest_link(run)
     return adder
 
 

@@ -26,12 +26,12 @@ def experiment_with_three_runs(folder: Path) -> Path:
         (run / "checkpoints" / "last").symlink_to("epoch-00001")
         (run / "run.json").write_text(json.dumps({"status": "completed"}))
     for run_id in "ab":
-        champions.enthrone(folder / "exp", Decision("promoted", "it was better", run_id, run_id))
+        champions.promote_run(folder / "exp", Decision("promoted", "it was better", run_id, run_id))
     return folder / "exp"
 
 
 def by_night(folder: Path) -> None:
-    champions.enthrone(folder / "exp", Decision("promoted", "it was better", "c", "c"))
+    champions.promote_run(folder / "exp", Decision("promoted", "it was better", "c", "c"))
 
 
 def by_hand(folder: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_champion_is_always_a_whole_run_and_what_was_logged_is_carried_out(
         assert found is not None
         assert found.run_id in ("b", wanted)
         logged = [one.champion for one in decisions.read(experiment)][-1]
-        settled = champions.settle(experiment)
+        settled = champions.apply_last_promotion(experiment)
         assert settled is not None
         assert settled.run_id == logged == champions.champion_of(experiment).run_id  # type: ignore[union-attr]
         shutil.rmtree(tmp_path / f"{at}")

@@ -19,12 +19,12 @@ def experiment(tmp_path):
 
 
 def crown(experiment, run_id, how="promoted"):
-    champions.enthrone(experiment, Decision(how, "it was better", run_id, run_id))
+    champions.promote_run(experiment, Decision(how, "it was better", run_id, run_id))
 
 
 def test_there_is_no_champion_at_first(experiment):
     assert champions.champion_of(experiment) is None
-    assert champions.settle(experiment) is None
+    assert champions.apply_last_promotion(experiment) is None
 
 
 def test_a_promotion_is_logged_and_the_link_is_relative(experiment):
@@ -37,21 +37,21 @@ def test_a_promotion_that_was_logged_and_not_carried_out_is_carried_out_at_the_n
     crown(experiment, "a", "first")
     decisions.append(experiment, Decision("promoted", "then it died", "b", "b"))
     assert champions.champion_of(experiment).run_id == "a"
-    assert champions.settle(experiment).run_id == "b"
+    assert champions.apply_last_promotion(experiment).run_id == "b"
     assert str((experiment / "champion").readlink()) == "b"
 
 
 def test_a_decision_that_promotes_nobody_leaves_the_champion(experiment):
     crown(experiment, "a", "first")
     decisions.append(experiment, Decision("rejected", "worse", "a", "b"))
-    assert champions.settle(experiment).run_id == "a"
+    assert champions.apply_last_promotion(experiment).run_id == "a"
 
 
 def test_a_line_that_a_kill_cut_short_decides_nothing(experiment):
     crown(experiment, "a", "first")
     with (experiment / "decisions.jsonl").open("a") as file:
         file.write('{"decision": "promoted", "champion": "b", "rea')
-    assert champions.settle(experiment).run_id == "a"
+    assert champions.apply_last_promotion(experiment).run_id == "a"
     crown(experiment, "c")
     assert [one.champion for one in decisions.read(experiment)] == ["a", "c"]
 
@@ -59,17 +59,17 @@ def test_a_line_that_a_kill_cut_short_decides_nothing(experiment):
 def test_going_back_twice_goes_back_two_champions(experiment):
     for run_id in ("a", "b", "c"):
         crown(experiment, run_id)
-    assert champions.before(experiment).run_id == "b"
+    assert champions.previous_champion(experiment).run_id == "b"
     crown(experiment, "b", "rolled back")
-    assert champions.before(experiment).run_id == "a"
+    assert champions.previous_champion(experiment).run_id == "a"
     crown(experiment, "d")
-    assert champions.before(experiment).run_id == "b"
+    assert champions.previous_champion(experiment).run_id == "b"
 
 
 def test_with_one_champion_there_is_none_to_go_back_to(experiment):
     crown(experiment, "a", "first")
     with pytest.raises(ArtefactError, match="no earlier champion"):
-        champions.before(experiment)
+        champions.previous_champion(experiment)
 
 
 def test_a_champion_before_that_was_removed_is_told(experiment):
@@ -77,19 +77,19 @@ def test_a_champion_before_that_was_removed_is_told(experiment):
     crown(experiment, "b")
     (experiment / "a" / "run.json").unlink()
     with pytest.raises(ArtefactError, match="exp/a"):
-        champions.before(experiment)
+        champions.previous_champion(experiment)
 
 
 def test_a_run_that_is_not_complete_cannot_be_champion(experiment):
     (experiment / "a" / "run.json").write_text(json.dumps({"status": "interrupted"}))
     with pytest.raises(ArtefactError, match="interrupted"):
-        champions.checked(champions.RunFolder(experiment / "a"))
+        champions.require_completed(champions.RunFolder(experiment / "a"))
 
 
 def test_the_last_word_about_the_data_is_not_one_by_hand_or_an_error(experiment):
     for word in ("kept", "failed", "by hand"):
         decisions.append(experiment, Decision(word, "so it was", "a", fingerprint=word))
-    assert decisions.settled(decisions.read(experiment)).decision == "kept"
+    assert decisions.last_retrain_decision(decisions.read(experiment)).decision == "kept"
 
 
 def test_a_class_named_with_a_line_separator_leaves_its_decision_whole(experiment):
@@ -115,7 +115,7 @@ def test_a_damaged_line_decides_nothing(experiment, line):
     with (experiment / "decisions.jsonl").open("a") as file:
         file.write(line + "\n")
     assert [one.decision for one in decisions.read(experiment)] == ["first"]
-    assert champions.settle(experiment).run_id == "a"
+    assert champions.apply_last_promotion(experiment).run_id == "a"
 
 
 def test_a_log_that_cannot_be_read_is_no_empty_one(experiment):
@@ -136,4 +136,4 @@ def test_the_log_decides_against_a_link_that_was_set_by_hand(experiment):
     crown(experiment, "a", "first")
     (experiment / "champion").unlink()
     (experiment / "champion").symlink_to("c")
-    assert champions.settle(experiment).run_id == "a"
+    assert champions.apply_last_promotion(experiment).run_id == "a"

@@ -10,7 +10,7 @@ import pytest
 
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.runs.folder import RUN_ID, check_run_id, new_run_id
-from transfercli.runs.lookup import find_run, find_unfinished
+from transfercli.runs.lookup import find_run, find_run_to_resume
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def test_a_run_is_named_by_path_experiment_id_or_link(runs: Path) -> None:
 
 
 def test_what_is_resumed_by_an_experiment_s_name_is_its_newest_run_that_is_not_complete(runs: Path) -> None:
-    assert find_unfinished("flowers", runs).run_id == "r3"
-    assert find_unfinished("flowers/r1", runs).run_id == "r1"
+    assert find_run_to_resume("flowers", runs).run_id == "r3"
+    assert find_run_to_resume("flowers/r1", runs).run_id == "r1"
     (runs / "flowers" / "r3" / "run.json").write_text(json.dumps({"status": "completed", "created": "2026-01-09"}))
-    assert find_unfinished("flowers", runs).run_id == "r3"  # all complete: the latest, whose result is told
+    assert find_run_to_resume("flowers", runs).run_id == "r3"  # all complete: the latest, whose result is told
 
 
 def test_a_folder_without_runs_is_not_offered(runs: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_lock_that_leads_elsewhere_is_not_written_through(tmp_path: Path) -> N
             lock.lock_file(tmp_path / "flowers").symlink_to("../precious")
         else:
             os.mkfifo(lock.lock_file(tmp_path / "flowers"))
-        with pytest.raises(ArtefactError, match="no regular file"), experiment_lock(tmp_path / "flowers"):
+        with pytest.raises(ArtefactError, match="not a regular file"), experiment_lock(tmp_path / "flowers"):
             pass
         lock.lock_file(tmp_path / "flowers").unlink()
     assert (tmp_path / "precious").read_text() == "mine"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.heard import Heard
-from transfercli.runs.lookup import find_named
+from transfercli.runs.lookup import find_run_and_warn
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def runs(tmp_path: Path) -> Path:
 
 def test_a_latest_run_that_is_not_the_champion_is_told(runs: Path) -> None:
     heard = Heard()
-    assert find_named("flowers", runs, heard).run_id.startswith("20260102")
+    assert find_run_and_warn("flowers", runs, heard).run_id.startswith("20260102")
     assert heard.warnings == []  # there is no champion
     (runs / "flowers" / "champion").symlink_to("20260101-000000-aaaaaa")
-    assert find_named("flowers", runs, heard).run_id.startswith("20260102")
+    assert find_run_and_warn("flowers", runs, heard).run_id.startswith("20260102")
     (told,) = heard.warnings
     assert "flowers@champion" in told
     assert "20260101-000000-aaaaaa" in told
@@ -39,8 +39,8 @@ def test_who_says_which_run_hears_nothing(runs: Path) -> None:
         "flowers/20260102-000000-aaaaaa",
         str(runs / "flowers" / "20260102-000000-aaaaaa"),
     ):
-        find_named(text, runs, heard)
+        find_run_and_warn(text, runs, heard)
     (runs / "flowers" / "champion").unlink()
     (runs / "flowers" / "champion").symlink_to("20260102-000000-aaaaaa")
-    find_named("flowers", runs, heard)
+    find_run_and_warn("flowers", runs, heard)
     assert heard.warnings == []

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from transfercli.errors import UsageError
-from transfercli.runs.output_paths import check_file, check_folder
+from transfercli.runs.output_paths import check_output_file, check_output_folder
 
 
 def test_a_file_may_be_new_or_replaced(tmp_path: Path) -> None:
-    check_file(tmp_path / "new.html", "--report")
+    check_output_file(tmp_path / "new.html", "--report")
     (tmp_path / "old.html").write_text("x")
-    check_file(tmp_path / "old.html", "--report")
+    check_output_file(tmp_path / "old.html", "--report")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.html"]
 
 
@@ -22,14 +22,14 @@ def test_a_file_may_be_new_or_replaced(tmp_path: Path) -> None:
     [
         ("", "names a file; received the folder"),
         ("gone/a.html", "does not exist"),
-        ("file/a.html", "is no folder"),
+        ("file/a.html", "is not a folder"),
         ("x" * 300, "File name too long"),
     ],
 )
 def test_a_file_that_could_not_be_written_is_refused(tmp_path: Path, name: str, told: str) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match=told):
-        check_file(tmp_path / name, "--report")
+        check_output_file(tmp_path / name, "--report")
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_what_a_file_would_replace_must_be_a_file(tmp_path: Path, make: Callable
     (tmp_path / "file").write_text("x")
     make(tmp_path / "a")
     with pytest.raises(UsageError, match=r"names a file; received .*, a device, a pipe or a link"):
-        check_file(tmp_path / "a", "--report")
+        check_output_file(tmp_path / "a", "--report")
 
 
 def test_a_folder_may_be_there_or_missing_with_those_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in (tmp_path, tmp_path / "a" / "b", Path("a/b")):
-        check_folder(folder, "--report")
+        check_output_folder(folder, "--report")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -53,11 +53,11 @@ def test_a_folder_may_be_there_or_missing_with_those_above(tmp_path: Path, monke
 def test_a_folder_that_could_not_be_made_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "link").symlink_to("nowhere")
-    with pytest.raises(UsageError, match=r"--report '.*': '.*' (is no folder|does not exist)"):
-        check_folder(tmp_path / name, "--report")
+    with pytest.raises(UsageError, match=r"--report '.*': '.*' (is not a folder|does not exist)"):
+        check_output_folder(tmp_path / name, "--report")
 
 
-@pytest.mark.parametrize("check", [check_file, check_folder])
+@pytest.mark.parametrize("check", [check_output_file, check_output_folder])
 def test_a_place_that_may_not_be_written_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: object
 ) -> None:

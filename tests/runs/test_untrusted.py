@@ -12,9 +12,9 @@ from transfercli.errors import ArtefactError
 from transfercli.io.bounded import MAX_JSON, read_json
 from transfercli.runs import untrusted
 from transfercli.runs.folder import RunFolder
-from transfercli.runs.lookup import find_run, find_unfinished, is_label
+from transfercli.runs.lookup import find_run, find_run_to_resume, is_label
 from transfercli.runs.record import read_record
-from transfercli.runs.untrusted import check_closed
+from transfercli.runs.untrusted import check_run_folder
 
 FACTS = {
     "status": "completed",
@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_links_to_a_neighbour_are_a_run_s_own(run: Path) -> None:
-    check_closed(run)
+    check_run_folder(run)
     assert find_run("flowers", run.parents[1]).run_id == "r1"
 
 
@@ -55,7 +55,7 @@ def test_a_link_that_leads_out_is_refused_however_the_run_is_named(target: str, 
             find_run(text, run.parents[1])
     (run / "run.json").write_text(json.dumps(FACTS | {"status": "interrupted"}))
     with pytest.raises(ArtefactError, match="is a link to"):
-        find_unfinished("flowers", run.parents[1])
+        find_run_to_resume("flowers", run.parents[1])
 
 
 def test_a_pipe_is_refused_and_not_waited_for(run: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_pipe_is_refused_and_not_waited_for(run: Path) -> None:
 def test_a_folder_of_countless_files_is_no_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(untrusted, "MAX_ENTRIES", 3)
     with pytest.raises(ArtefactError, match="more than 3 files"):
-        check_closed(run)
+        check_run_folder(run)
 
 
 def test_a_champion_is_a_run_of_its_experiment(run: Path) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 def test_a_pipeline_is_made_once_and_serves_every_epoch_in_its_own_order() -> None:
     from transfercli.data.batching.batches import Batches
     from transfercli.rows import ArrayRows
-    from transfercli.training.backend import pipeline
+    from transfercli.training.backend import input_pipeline
 
     rows = np.arange(50, dtype=np.uint8).reshape(10, 5)
     batches = Batches(ArrayRows(rows), np.arange(10), 4, seed=0, class_weights=np.arange(10) / 9)
-    served = pipeline(batches)
+    served = input_pipeline(batches)
     orders = []
     for epoch in (1, 2, 1):
         batches.set_epoch(epoch)

@@ -49,7 +49,7 @@ def test_a_damaged_last_gives_way_to_the_newest_whole_one_and_says_so(saved: Che
     heard = Heard()
     last, best = saved.newest(heard)
     assert (last.progress["epoch"], best.progress["epoch"]) == (3, 2)
-    assert "going on from epoch-00003" in heard.warnings[0]
+    assert "continuing from epoch-00003" in heard.warnings[0]
     assert (saved.folder / "last").readlink() == Path("epoch-00003")
 
 

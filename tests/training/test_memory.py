@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transfercli.training.memory import largest_fitting, no_memory
+from transfercli.training.memory import largest_fitting, out_of_memory_error
 
 
 def room_for(images: int):
@@ -28,7 +28,7 @@ def test_another_error_ends_the_search() -> None:
 
 
 def test_the_error_names_the_batch_size_that_would_fit() -> None:
-    error = no_memory("in epoch 3", 64, room_for(20))
+    error = out_of_memory_error("in epoch 3", 64, room_for(20))
     assert error.message == "out of memory in epoch 3 with batches of 64 images"
     assert error.hint == "set data.batch_size to 16; finished epochs are kept"
-    assert "lower data.image_size" in no_memory("in epoch 3", 64, room_for(0)).hint
+    assert "lower data.image_size" in out_of_memory_error("in epoch 3", 64, room_for(0)).hint

@@ -28,7 +28,7 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     from transfercli.models.classifier import build_classifier
     from transfercli.rows import ArrayRows
     from transfercli.training.backend import prepare
-    from transfercli.training.phases import Stage
+    from transfercli.training.phases import PhaseSetup
     from transfercli.training.progress import Plan
     from transfercli.training.trainer import Trainer
 
@@ -37,7 +37,7 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     head = HeadConfig(dropout=0.3)
     classifier = build_classifier(Architecture(base, (32, 32), 3, head, LABELS, batchnorm_trains=fresh))
     batches = Batches(ArrayRows(images[:128]), targets[:128], 32, seed=0)
-    whole = Stage(classifier.model, batches, ArrayRows(images[128:]))
+    whole = PhaseSetup(classifier.model, batches, ArrayRows(images[128:]))
     plan = Plan(tuple(phases), TrainingConfig(**training), 0, precision, fresh)
     return Trainer(classifier, lambda _: whole, targets[128:], plan, Reporter(), keep or (lambda *_: None))
 
@@ -96,7 +96,7 @@ def test_the_moving_average_is_judged_and_kept_and_the_weights_train_on(digits) 
 def test_gradients_of_several_batches_are_one_update(digits) -> None:
     job = trainer(digits, [Phase("all", 1, 1e-2)], optimizer=OptimizerConfig(accumulate=2))
     job.run()
-    assert int(job.stage.model.optimizer.iterations) == 2  # of four batches
+    assert int(job.setup.model.optimizer.iterations) == 2  # of four batches
 
 
 def test_a_frozen_base_does_not_move_and_the_head_does(digits) -> None:
@@ -109,7 +109,7 @@ def test_a_frozen_base_does_not_move_and_the_head_does(digits) -> None:
 
 @pytest.mark.parametrize("unfreeze, fresh, moves", [("all", False, False), ("none", True, False), ("all", True, True)])
 def test_batchnorm_statistics_move_only_where_a_fresh_base_trains(digits, unfreeze, fresh, moves) -> None:
-    from transfercli.training.frozen import never_changing
+    from transfercli.training.frozen import constant_tensors
 
     job = trainer(digits, [Phase(unfreeze, 1, 1e-3)], base="resnet18", fresh=fresh)
     before = tensors(job)
@@ -118,7 +118,7 @@ def test_batchnorm_statistics_move_only_where_a_fresh_base_trains(digits, unfree
     statistics = [name for name in now if "moving_" in name]
     changed = {name for name in now if not np.array_equal(now[name], before[name])}
     assert bool(set(statistics) & changed) is moves
-    assert not changed & never_changing(job.classifier, job.plan)
+    assert not changed & constant_tensors(job.classifier, job.plan)
     if unfreeze == "all" and not fresh:
         assert any("_bn/gamma" in name for name in changed)  # they train, their statistics do not
 
@@ -188,8 +188,8 @@ def test_a_blend_starts_from_what_was_trained_also_where_the_probe_was_better(di
         [PROBE, Phase("none", 1, 10.0), Phase("none", 1, 0.0, "blend")],
         early_stopping=EarlyStoppingConfig(patience=1),
     )
-    whole, solutions = job.stages(PROBE), {"probe": lambda: None, "blend": lambda: seen.append(tensors(job))}
-    job.stages = lambda phase: replace(whole, solve=solutions.get(phase.kind))
+    whole, solutions = job.set_up_phase(PROBE), {"probe": lambda: None, "blend": lambda: seen.append(tensors(job))}
+    job.set_up_phase = lambda phase: replace(whole, solve=solutions.get(phase.kind))
     probe = tensors(job)
     job.run()
     assert job.progress.best_epoch == 0

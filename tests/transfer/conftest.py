@@ -51,7 +51,7 @@ class World:
         from transfercli.data.batching.batches import Batches
         from transfercli.reporting import Reporter
         from transfercli.transfer.features.features import FeatureCache
-        from transfercli.transfer.stages import PhaseStages
+        from transfercli.transfer.stages import PhaseBuilder
         from transfercli.transfer.training_inputs import TrainingInputs
 
         training, validation = self.split(0, 90), self.split(90, 120)
@@ -67,7 +67,7 @@ class World:
             **changes,
         )
         cache = FeatureCache(self.root, 10**9, "stretch", Reporter()) if self.root else None
-        return PhaseStages(classifier, common, cache, Reporter())
+        return PhaseBuilder(classifier, common, cache, Reporter())
 
     def train(self, classifier: Any, phases: list[Any], **changes: Any) -> Any:
         """The stages, after a training through them."""

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from transfercli.training.phases import PROBE
-from transfercli.transfer.auto import Measured, epochs_within, phases_within, why
+from transfercli.transfer.auto import Measurements, epochs_within_budget, explanation, phases_within_budget
 
 SHARES = {"conv1": 1.0, "conv2": 0.8, "conv3": 0.5, "conv4": 0.3, "conv5": 0.1}
-MEASURED = Measured(
+MEASURED = Measurements(
     images_per_class=20,
     batches=10,
     batch_seconds=1.0,
@@ -24,14 +24,14 @@ MEASURED = Measured(
 )
 
 
-def stages(measured: Measured, epochs: int = 20) -> list[Any]:
-    return [phase.unfreeze for phase in phases_within(measured, epochs, 1e-3)]
+def stages(measured: Measurements, epochs: int = 20) -> list[Any]:
+    return [phase.unfreeze for phase in phases_within_budget(measured, epochs, 1e-3)]
 
 
 def test_a_budget_for_little_more_than_the_probe_is_the_probe_alone_and_says_so() -> None:
     poor = replace(MEASURED, budget=13.0)
-    assert phases_within(poor, 20, 1e-3) == [PROBE]
-    assert "a probe alone" in why(poor, [PROBE])
+    assert phases_within_budget(poor, 20, 1e-3) == [PROBE]
+    assert "a probe alone" in explanation(poor, [PROBE])
 
 
 @pytest.mark.parametrize("images, deepest", [(5, "conv5"), (20, "conv4"), (200, "conv3"), (5000, "conv1")])
@@ -49,17 +49,17 @@ def test_epochs_that_were_planned_fit_into_the_budget() -> None:
     for budget in (30.0, 60.0, 200.0):
         measured = replace(MEASURED, budget=budget)
         for stage, share in SHARES.items():
-            epochs = epochs_within(measured, stage)
+            epochs = epochs_within_budget(measured, stage)
             spent = measured.probe_seconds + epochs * 3 * share * measured.pass_seconds
             assert epochs == 0 or spent < budget
 
 
 def test_what_follows_the_probe_is_slower_and_ends_with_a_blend() -> None:
-    probe, tuned, blend = phases_within(MEASURED, 4, 1e-3)
+    probe, tuned, blend = phases_within_budget(MEASURED, 4, 1e-3)
     assert (probe, tuned.epochs, blend.kind, blend.epochs) == (PROBE, 4, "blend", 4)
     assert tuned.learning_rate == pytest.approx(1e-4)
     assert tuned.decay < 1
-    assert "4 epochs of conv4 and above" in why(MEASURED, [probe, tuned, blend])
+    assert "4 epochs of conv4 and above" in explanation(MEASURED, [probe, tuned, blend])
 
 
 def test_a_blend_moves_what_was_trained_and_nothing_that_was_frozen(cached: Any) -> None:
@@ -77,11 +77,11 @@ def test_a_blend_moves_what_was_trained_and_nothing_that_was_frozen(cached: Any)
 
 
 def test_points_on_the_line_and_its_ends() -> None:
-    from transfercli.transfer.probe.blend import mixed
+    from transfercli.transfer.probe.blend import interpolated
 
     start, end = {"a": np.zeros(2, "float32")}, {"a": np.ones(2, "float32")}
-    assert mixed(start, end, 0.25)["a"].tolist() == [0.25, 0.25]
-    assert mixed(start, end, 0.25)["a"].dtype == np.float32
+    assert interpolated(start, end, 0.25)["a"].tolist() == [0.25, 0.25]
+    assert interpolated(start, end, 0.25)["a"].dtype == np.float32
 
 
 def test_of_all_points_the_one_of_least_loss_is_left_in_the_classifier(cached: Any) -> None:

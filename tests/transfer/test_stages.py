@@ -80,10 +80,10 @@ def test_epochs_cycle_through_the_views_which_are_those_of_every_other_run(cache
 
 
 def test_a_view_follows_from_the_pixels_and_its_number_whatever_is_beside_it(cached: Any) -> None:
-    from transfercli.transfer.features.views import viewed, views_of
+    from transfercli.transfer.features.views import all_views, views_of
 
-    common = cached.stages(cached.classifier(), augmentation={"preset": "light", "views": 3}).training
-    rows = viewed(common.training.images, views_of(common.augmentation, common.augment, 10))
+    common = cached.stages(cached.classifier(), augmentation={"preset": "light", "views": 3}).inputs
+    rows = all_views(common.training.images, views_of(common.augmentation, common.augment, 10))
     together = rows.read(np.arange(12))
     assert all(np.array_equal(together[row], rows.read(np.array([row]))[0]) for row in (0, 5, 11))
     assert not np.array_equal(together[0], together[1])
@@ -130,7 +130,7 @@ def test_started_again_a_run_caches_as_before_though_its_features_fill_the_disk(
     monkeypatch.setattr(features.shutil, "disk_usage", disk_usage)
     for hits in (0, 120):  # of 256 bytes each
         stages = cached.stages(cached.classifier())
-        assert stages(Phase("none", 9, 1e-2)).behind == "pool"
+        assert stages(Phase("none", 9, 1e-2)).feature_layer == "pool"
         assert stages.cache.hits == hits
 
 
@@ -144,7 +144,7 @@ def test_a_broken_index_leaves_training_uncached_and_a_probe_in_memory(
 
     monkeypatch.setattr(features, "Index", broken)
     stages = cached.stages(cached.classifier())
-    assert stages(Phase("none", 9, 1e-2)).behind == ""
+    assert stages(Phase("none", 9, 1e-2)).feature_layer == ""
     assert len(stages(PROBE).batches.source) == 90
     required = cached.stages(cached.classifier(), required=True)
     for phase in (PROBE, Phase("none", 9, 1e-2)):
@@ -156,7 +156,7 @@ def test_a_cache_that_breaks_on_the_way_leaves_the_same_views_in_memory(cached: 
     augmentation = {"preset": "light", "views": 2}
     kept = cached.stages(cached.classifier(), augmentation=augmentation)(Phase("none", 9, 1e-2)).batches.source
     stages = cached.stages(cached.classifier(), augmentation=augmentation)
-    monkeypatch.setattr(stages.cache, "of", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("locked")))
+    monkeypatch.setattr(stages.cache, "features", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("locked")))
     held = stages(Phase("none", 9, 1e-2)).batches.source
     for epoch in (1, 2):
         kept.set_epoch(epoch)
@@ -198,7 +198,7 @@ def test_what_was_computed_before_a_stop_is_kept(cached: Any) -> None:
 def test_mixed_images_are_not_cached_and_required_features_are_then_refused(cached: Any) -> None:
     mixing = {"layers": [{"MixUp": {"alpha": 0.2}}]}
     stage = cached.stages(cached.classifier(), augmentation=mixing)(Phase("none", 9, 1e-2))
-    assert stage.behind == ""
+    assert stage.feature_layer == ""
     with pytest.raises(ConfigError, match="mixes images"):
         cached.stages(cached.classifier(), augmentation=mixing, required=True)(Phase("none", 9, 1e-2))
 
@@ -218,11 +218,11 @@ def test_the_difference_of_bfloat16_is_measured_once_and_with_it_nothing_is_comp
 
     phase = Phase("none", 9, 1e-2)
     first = cached.stages(cached.classifier(), precision="bfloat16")
-    behind = first(phase).behind
+    feature_layer = first(phase).feature_layer
     (found,) = first._prefixes.values()
     monkeypatch.setattr(Prefix, "__call__", lambda *_: pytest.fail("a forward pass"))
     again = cached.stages(cached.classifier(), precision="bfloat16")
-    assert (again(phase).behind, again.cache.misses) == (behind, 0)
+    assert (again(phase).feature_layer, again.cache.misses) == (feature_layer, 0)
     assert [prefix.precision for prefix in again._prefixes.values()] == [found.precision]
 
 
@@ -239,11 +239,11 @@ def test_a_first_batch_too_far_from_float32_is_remembered_too(cached: Any, monke
 
 
 def test_a_trial_counts_what_is_computed_and_keeps_nothing(cached: Any) -> None:
-    from transfercli.transfer.dry_run import TrialStages
+    from transfercli.transfer.dry_run import DryRunBuilder
 
     classifier = cached.classifier()
     common = cached.stages(classifier, precision="bfloat16")
-    trial = TrialStages(classifier, common.training, common.cache, common.reporter)
+    trial = DryRunBuilder(classifier, common.inputs, common.cache, common.reporter)
     stage = trial(Phase("none", 9, 1e-2))
     (cost,) = trial.costs
     (prefix,) = trial._prefixes.values()
@@ -251,4 +251,4 @@ def test_a_trial_counts_what_is_computed_and_keeps_nothing(cached: Any) -> None:
     assert cost.bytes == 120 * prefix.row_bytes
     assert len(np.unique(stage.batches.source.read(np.arange(90)), axis=0)) == 90
     assert not list(cached.root.glob("features/*/*.rows"))
-    assert trial.cache.difference(trial.training.training, prefix, lambda: 7.0) == 7.0
+    assert trial.cache.difference(trial.inputs.training, prefix, lambda: 7.0) == 7.0

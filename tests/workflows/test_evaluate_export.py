@@ -77,10 +77,10 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
     assert result["known"] == {"train": 5, "validation": 3}
     page = " ".join((folder / "evaluation" / "test-mixed" / "report.html").read_text().split())
     assert "<b>test</b> split, which are those of <b>mixed</b>, 5 classes" in page
-    assert "The run trained on 5 of these images</b>: the metrics flatter it." in page
+    assert "The run trained on 5 of these images</b>: the metrics are too optimistic." in page
     assert said == [
-        "the run trained on 5 of these 12 images: the metrics flatter it",
-        "the run chose its best epoch on 3 of these 12 images: the metrics flatter it",
+        "the run trained on 5 of these 12 images: the metrics are too optimistic",
+        "the run chose its best epoch on 3 of these 12 images: the metrics are too optimistic",
     ]
     said.clear()
     result = evaluate_run(EvaluateRequest("digits-source", world.runs), Warned()).as_json()
@@ -92,7 +92,7 @@ def test_other_images_that_are_not_there_are_looked_for_where_the_command_is_typ
     world, _, _ = run
     with pytest.raises(DataError, match=f"--data: '{name}' does not exist") as caught:
         evaluate_run(EvaluateRequest("digits-source", world.runs, data=Path(name)), Reporter())
-    assert "the folder it is typed in" in str(caught.value.hint)
+    assert "the current folder" in str(caught.value.hint)
 
 
 def test_a_damaged_checkpoint_is_not_evaluated(run, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_other_digits_and_inverted_images_are_strange_far_more_often_than_own_on
     others = load_folder_split(digits_folder / "digits-target" / "test", "test", tuple("56789"), reading)
     inverted = replace(own, images=TransformedRows(own.images, lambda images, _: 255 - images))
     assert trained.stored_trust is not None
-    judged = [trained.trust.judge(trained.logits(split)) for split in (own, others, inverted)]
+    judged = [trained.trust.assess(trained.logits(split)) for split in (own, others, inverted)]
     shares = [judgement.strange.mean() for judgement in judged]
     areas = [
         roc_auc_score(np.repeat([0, 1], [len(own), len(one.energy)]), np.r_[judged[0].energy, one.energy])

@@ -118,7 +118,7 @@ def test_another_table_brings_its_own_column_and_one_without_it_is_refused(table
     request = EvaluateRequest("tabled", world.runs, data=images / "phone.csv")
     result = evaluate_run(request, Reporter()).as_json()
     assert [(row["value"], row["examples"]) for row in result["slices"] if row["slice"] == "camera"] == [("phone", 30)]
-    with pytest.raises(DataError, match="'camera' is no column"):
+    with pytest.raises(DataError, match="'camera' is not a column"):
         evaluate_run(EvaluateRequest("tabled", world.runs, data=images / "bare.csv"), Reporter())
 
 

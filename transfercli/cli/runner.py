@@ -16,7 +16,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 import transfercli
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.ui.console import Console, console_for
-from transfercli.errors import FAILED_WRITE, Interrupted, RoomError, TransferError, no_room
+from transfercli.errors import WRITE_ERRNOS, Interrupted, OutOfSpaceError, TransferError, is_out_of_space
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths
 from transfercli.workflows.result import Result, document, versioned
@@ -94,11 +94,11 @@ def _farewell(stop: Interrupted, *, as_json: bool) -> None:
 
 def _expected(error: Exception) -> Exception:
     """Memory or disk may run out anywhere: in validation, evaluation, an export. That is no bug."""
-    failing = isinstance(error, OSError) and error.errno in FAILED_WRITE
-    if isinstance(error, TransferError) or not (failing or no_room(error)):
+    failing = isinstance(error, OSError) and error.errno in WRITE_ERRNOS
+    if isinstance(error, TransferError) or not (failing or is_out_of_space(error)):
         return error
     first = (str(error).splitlines() or [type(error).__name__])[0]
-    return RoomError(
+    return OutOfSpaceError(
         f"out of memory or disk: {first[:200]}; what was written before is whole",
         "free some, or lower data.batch_size or data.image_size; an interrupted training goes on with --resume",
     )
@@ -137,7 +137,7 @@ def exit_code(error: Exception) -> int:
         return 128 + error.signum
     if isinstance(error, TransferError):
         return EXIT_CODES.get(error.kind, 1)
-    return EXIT_CODES["room"] if no_room(error) else EXIT_CODES["bug"]
+    return EXIT_CODES["room"] if is_out_of_space(error) else EXIT_CODES["bug"]
 
 
 def message_of(error: Exception) -> str:

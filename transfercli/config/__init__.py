@@ -1,1 +1,1 @@
-"""The experiment config."""
+"""Experiment config: schema, strict YAML, inheritance, error messages and generated reference."""

@@ -1,4 +1,4 @@
-"""Rules that join several keys. They read the plain values, so they are reported together with all other errors."""
+"""Rules across several keys; they read unvalidated values, so that all errors are reported at once."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from transfercli.config import registries
-from transfercli.config.error_messages import at, mark_of, shown
+from transfercli.config.error_messages import format_value, mark_of, value_at
 from transfercli.config.locations import Document, KeyPath, Problem
 from transfercli.config.schema import DataConfig
 from transfercli.config.types import bound_of, is_gate
 from transfercli.text import did_you_mean
 
-Found = Iterator[tuple[KeyPath, str]]
+KeyProblems = Iterator[tuple[KeyPath, str]]
 
-# What comes with later versions: (the key, its values that wait; None is every text, what is allowed until then).
-NOT_YET: tuple[tuple[KeyPath, tuple[str, ...] | None, str], ...] = (
+# Values of later versions: (key, refused values or None for any text, what is allowed in this version).
+UNAVAILABLE: tuple[tuple[KeyPath, tuple[str, ...] | None, str], ...] = (
     (("compute", "distribution"), ("data_parallel",), "none"),
 )
-FOLDS = {"folds": "how many folds there are", "fold": "which fold validates, from 1"}
+FOLD_KEYS = {"folds": "the number of folds", "fold": "the fold that validates, from 1"}
 LINEAR_HEADS = ("linear_probe", "auto")
 PER_CLASS = re.compile(r"(recall|precision|f1)\[.+\]")
 
 
 def check(document: Document) -> list[Problem]:
-    """Every rule over the whole config."""
+    """Return the problems that the rules find in a config."""
     return [
         Problem(mark_of(path, document.places), message, path)
         for rule in RULES
@@ -33,53 +33,55 @@ def check(document: Document) -> list[Problem]:
     ]
 
 
-def _not_yet(data: Any) -> Found:
-    for path, later, works in NOT_YET:
-        value = at(path, data)
-        if isinstance(value, str) and (later is None or value in later):
-            yield path, f"{shown(value)} is not available in this version; allowed: {works}"
+def _not_yet(data: Any) -> KeyProblems:
+    for path, refused, allowed in UNAVAILABLE:
+        value = value_at(path, data)
+        if isinstance(value, str) and (refused is None or value in refused):
+            yield path, f"{format_value(value)} is not available in this version; allowed: {allowed}"
 
 
-def _phases_alone(data: Any) -> Found:
-    if at(("transfer", "phases"), data) is None:
+def _phases_alone(data: Any) -> KeyProblems:
+    if value_at(("transfer", "phases"), data) is None:
         return
     for key in ("strategy", "unfreeze"):
-        if at(("transfer", key), data) is not None:
-            yield ("transfer", key), "cannot stand beside phases, which say it all; remove one of the two"
+        if value_at(("transfer", key), data) is not None:
+            yield ("transfer", key), "cannot be combined with phases, which replace it; remove one of the two"
 
 
-def _folds(data: Any) -> Found:
-    folds, fold = (at(("data", key), data) for key in ("folds", "fold"))
+def _folds(data: Any) -> KeyProblems:
+    folds, fold = (value_at(("data", key), data) for key in ("folds", "fold"))
     if (folds is None) != (fold is None):
         key, other = ("folds", "fold") if fold is None else ("fold", "folds")
-        yield ("data", key), f"needs data.{other}: {FOLDS[other]}"
+        yield ("data", key), f"needs data.{other}: {FOLD_KEYS[other]}"
     elif type(folds) is int and type(fold) is int and fold > folds >= 2:
-        yield ("data", "fold"), f"is out of range, received {shown(fold)}; allowed: 1 to {folds} (data.folds)"
-    validation = at(("data", "validation"), data)
-    usual = DataConfig.model_fields["validation"].default  # a run's own config.yaml writes it out
-    if folds is not None and validation not in (None, usual):
-        yield ("data", "validation"), "cannot stand beside folds, of which one validates; remove one of the two"
+        yield ("data", "fold"), f"is out of range, received {format_value(fold)}; allowed: 1 to {folds} (data.folds)"
+    validation = value_at(("data", "validation"), data)
+    default = DataConfig.model_fields["validation"].default  # a run's config.yaml holds defaults, too
+    if folds is not None and validation not in (None, default):
+        yield ("data", "validation"), "cannot be combined with folds, of which one validates; remove one of the two"
 
 
-def _linear_head(data: Any) -> Found:
-    strategy = at(("transfer", "strategy"), data)
-    hidden = at(("model", "head", "hidden"), data)
+def _linear_head(data: Any) -> KeyProblems:
+    strategy = value_at(("transfer", "strategy"), data)
+    hidden = value_at(("model", "head", "hidden"), data)
     if strategy in LINEAR_HEADS and isinstance(hidden, list) and hidden:
-        message = f"the strategy {strategy} puts a linear head on the base, received {shown(hidden)}; allowed: []"
+        message = (
+            f"the strategy {strategy} needs a head without hidden layers, received {format_value(hidden)}; allowed: []"
+        )
         yield ("model", "head", "hidden"), message
 
 
-def _head_from_run(data: Any) -> Found:
-    init = at(("model", "head", "init"), data)
-    if init in ("keep", "extend") and at(("model", "weights", "run"), data) is None:
+def _head_from_run(data: Any) -> KeyProblems:
+    init = value_at(("model", "head", "init"), data)
+    if init in ("keep", "extend") and value_at(("model", "weights", "run"), data) is None:
         yield (
             ("model", "head", "init"),
-            f"{shown(init)} needs the head of an earlier run: set model.weights to {{run: RUN}}",
+            f"{format_value(init)} needs the head of an earlier run: set model.weights to {{run: RUN}}",
         )
 
 
-def unpublished(base: Any) -> str | None:
-    """Why this base cannot have the weights imagenet; None where it can, or where it is no base."""
+def missing_weights_reason(base: Any) -> str | None:
+    """Return why a base cannot have `weights: imagenet`; None if it can, or if it is not a known base."""
     row = registries.rows("base").get(base) if isinstance(base, str) else None
     if row is None or row.has_imagenet:
         return None
@@ -89,58 +91,60 @@ def unpublished(base: Any) -> str | None:
     )
 
 
-def _published_weights(data: Any) -> Found:
-    """What can never work, whatever the command; `pretrain` alone trains from scratch where nothing is said."""
-    weights, strategy = at(("model", "weights"), data), at(("transfer", "strategy"), data)
+def _published_weights(data: Any) -> KeyProblems:
+    """Yield configs that fail with any command; only `pretrain` trains from scratch if no strategy is given."""
+    weights, strategy = value_at(("model", "weights"), data), value_at(("transfer", "strategy"), data)
     from_weights = [name for name in registries.names("strategy") if name != "scratch"]
-    fixed = strategy in from_weights or at(("transfer", "phases"), data) is not None
-    reason = unpublished(at(("model", "base"), data))
-    if reason and (weights == "imagenet" or (weights is None and fixed)):
+    needs_weights = strategy in from_weights or value_at(("transfer", "phases"), data) is not None
+    reason = missing_weights_reason(value_at(("model", "base"), data))
+    if reason and (weights == "imagenet" or (weights is None and needs_weights)):
         yield ("model", "weights"), reason
 
 
-def _unfreeze_partial(data: Any) -> Found:
-    if at(("transfer", "unfreeze"), data) is None or at(("transfer", "phases"), data) is not None:
+def _unfreeze_partial(data: Any) -> KeyProblems:
+    if value_at(("transfer", "unfreeze"), data) is None or value_at(("transfer", "phases"), data) is not None:
         return
-    strategy = at(("transfer", "strategy"), data)
+    strategy = value_at(("transfer", "strategy"), data)
     if strategy != "partial":
-        said = shown(strategy) if strategy else "no strategy"
+        received = format_value(strategy) if strategy else "no strategy"
         yield (
             ("transfer", "unfreeze"),
-            f"belongs to the strategy partial, received {said}; set transfer.strategy: partial",
+            f"belongs to the strategy partial, received {received}; set transfer.strategy: partial",
         )
 
 
-def _gates(data: Any) -> Found:
-    gates = at(("evaluation", "gates"), data)
+def _gates(data: Any) -> KeyProblems:
+    gates = value_at(("evaluation", "gates"), data)
     if not isinstance(gates, dict) or not gates:
         return
     metrics, names = registries.rows("metric"), registries.names("metric")
     for name, gate in gates.items():
-        of_one_class = PER_CLASS.fullmatch(name)
-        row = metrics.get(f"macro_{of_one_class[1]}" if of_one_class else name)
+        per_class = PER_CLASS.fullmatch(name)
+        row = metrics.get(f"macro_{per_class[1]}" if per_class else name)
         if row is None:
             guess = did_you_mean(name, names, written=str)
-            listed = f"{', '.join(names)}, recall[LABEL], precision[LABEL], f1[LABEL]"
-            yield ("evaluation", "gates", name), f"is not a known metric; allowed: {listed}{guess and f'; {guess}'}"
+            allowed = f"{', '.join(names)}, recall[LABEL], precision[LABEL], f1[LABEL]"
+            yield ("evaluation", "gates", name), f"is not a known metric; allowed: {allowed}{guess and f'; {guess}'}"
         elif is_gate(gate) and bound_of(gate) not in row.bounds:
             yield (
                 ("evaluation", "gates", name),
-                f"is out of range, received {shown(gate)}; allowed: a bound {row.bounds}",
+                f"is out of range, received {format_value(gate)}; allowed: a bound {row.bounds}",
             )
 
 
-def _large_enough(data: Any) -> Found:
-    name = at(("model", "base"), data)
-    size = at(("data", "image_size"), data)
+def _large_enough(data: Any) -> KeyProblems:
+    name = value_at(("model", "base"), data)
+    size = value_at(("data", "image_size"), data)
     base = registries.rows("base").get(name) if isinstance(name, str) else None
-    sides = [side for side in (size if isinstance(size, list) else [size]) if type(side) is int and side >= 8]
-    if base and sides and min(sides) < base.minimum:
-        message = f"is too small for {name}, received {shown(size)}; allowed: at least {base.minimum} pixels a side"
+    values = size if isinstance(size, list) else [size]
+    lengths = [value for value in values if type(value) is int and value >= 8]
+    if base and lengths and min(lengths) < base.minimum:
+        allowed = f"at least {base.minimum} pixels in height and width"
+        message = f"is too small for {name}, received {format_value(size)}; allowed: {allowed}"
         yield ("data", "image_size"), message
 
 
-RULES: tuple[Callable[[Any], Found], ...] = (
+RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _not_yet,
     _phases_alone,
     _folds,

@@ -1,6 +1,6 @@
-"""What a value of the schema may be, in words and as a list of choices; read off the annotations.
+"""Allowed values of the schema's keys, in words and as lists of choices, derived from the annotations.
 
-Error messages and `docs/reference/config.md` both speak through here, so neither can promise what the schema refuses.
+Error messages and `docs/reference/config.md` both use these functions, so that neither contradicts the schema.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from transfercli.config import registries
-from transfercli.config.types import Allowed, Row
+from transfercli.config.types import Allowed, RowName
 from transfercli.text import first_of
 
-SHOWN = 12
+MAX_LISTED = 12  # names of a table in one text
 BOUNDS = (
     (annotated_types.Gt, "gt", "above {}"),
     (annotated_types.Ge, "ge", "of at least {}"),
     (annotated_types.Lt, "lt", "below {}"),
     (annotated_types.Le, "le", "at most {}"),
 )
-PLAIN = {
+TYPE_NAMES = {
     str: "text",
     int: "a whole number",
     float: "a number",
@@ -37,7 +37,7 @@ PLAIN = {
 
 @functools.cache
 def hints(model: type[BaseModel]) -> dict[str, Any]:
-    """The annotations of a section's keys, with their metadata."""
+    """Return the annotation of each key of a section, with its metadata."""
     return {
         name: hint
         for name, hint in typing.get_type_hints(model, include_extras=True).items()
@@ -46,21 +46,22 @@ def hints(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def metadata(hint: Any) -> list[Any]:
-    """What `Annotated` says about `hint`, with the bounds that pydantic's `Field` carries laid open."""
-    found: list[Any] = []
+    """Return the metadata of an `Annotated` hint; a pydantic `Field` is replaced by the bounds that it holds."""
+    entries: list[Any] = []
     if typing.get_origin(hint) is Annotated:
         for entry in hint.__metadata__:
-            found.extend(entry.metadata if isinstance(entry, FieldInfo) else [entry])
-    return found
+            entries.extend(entry.metadata if isinstance(entry, FieldInfo) else [entry])
+    return entries
 
 
-def bare(hint: Any) -> Any:
+def unannotated(hint: Any) -> Any:
+    """Return the type inside `Annotated`, or the hint itself."""
     return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
 
 
 def branches(hint: Any) -> list[Any]:
-    """The members of a union without null; one member where it is no union."""
-    inner = bare(hint)
+    """Return the members of a union without null; the hint itself if it is not a union."""
+    inner = unannotated(hint)
     if typing.get_origin(inner) not in (Union, types.UnionType):
         return [hint]
     members = [member for member in typing.get_args(inner) if member is not type(None)]
@@ -68,19 +69,21 @@ def branches(hint: Any) -> list[Any]:
 
 
 def is_section(hint: Any) -> bool:
+    """Return True if the hint is a section of the schema."""
     return isinstance(hint, type) and issubclass(hint, BaseModel)
 
 
-def row_of(hint: Any) -> Row | None:
-    return next((entry for entry in metadata(hint) if isinstance(entry, Row)), None)
+def row_of(hint: Any) -> RowName | None:
+    """Return the annotation of a key that names a row of a table, or None."""
+    return next((entry for entry in metadata(hint) if isinstance(entry, RowName)), None)
 
 
 def choices_of(hint: Any) -> tuple[str, ...]:
-    """The words that `hint` allows, for guessing what a user meant; empty where any text is allowed."""
+    """Return the texts that `hint` allows, for suggestions; empty if any text is allowed."""
     row = row_of(hint)
     if row:
         return registries.names(row.table)
-    inner = bare(hint)
+    inner = unannotated(hint)
     if typing.get_origin(inner) is Literal:
         return tuple(str(value) for value in typing.get_args(inner))
     members = branches(hint)
@@ -88,14 +91,17 @@ def choices_of(hint: Any) -> tuple[str, ...]:
 
 
 def allowed(hint: Any) -> str:
-    """`a whole number of at least 1`, `sgd, rmsprop, adam, adamw`, `none or a mapping with the keys run, until`, …"""
-    said = next((entry.text for entry in metadata(hint) if isinstance(entry, Allowed)), None)
-    if said:
-        return said
+    """Return the allowed values in words.
+
+    Examples: `a whole number of at least 1`; `sgd, rmsprop, adam, adamw`; `none or a mapping with the keys run, until`.
+    """
+    text = next((entry.text for entry in metadata(hint) if isinstance(entry, Allowed)), None)
+    if text:
+        return text
     row = row_of(hint)
     if row:
         return _listed(registries.names(row.table))
-    inner = bare(hint)
+    inner = unannotated(hint)
     origin = typing.get_origin(inner)
     if origin in (Union, types.UnionType):
         return " or ".join(allowed(member) for member in typing.get_args(inner))
@@ -107,19 +113,19 @@ def allowed(hint: Any) -> str:
         return f"a mapping from text to {allowed(typing.get_args(inner)[1])}"
     if is_section(inner):
         return f"a mapping with the keys {', '.join(inner.model_fields)}"
-    return PLAIN.get(inner, "text") + _bounds(hint)
+    return TYPE_NAMES.get(inner, "text") + _bounds(hint)
 
 
 def _bounds(hint: Any) -> str:
-    said = [
-        words.format(_plain(getattr(entry, name)))
-        for kind, name, words in BOUNDS
+    bounds = [
+        text.format(_plain(getattr(entry, name)))
+        for kind, name, text in BOUNDS
         for entry in metadata(hint)
         if isinstance(entry, kind)
     ]
     if any(isinstance(entry, annotated_types.MinLen) for entry in metadata(hint)):
-        said.append("that is not empty")
-    return f" {' and '.join(said)}" if said else ""
+        bounds.append("that is not empty")
+    return f" {' and '.join(bounds)}" if bounds else ""
 
 
 def _plain(number: float) -> str:
@@ -127,6 +133,6 @@ def _plain(number: float) -> str:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    if len(names) <= SHOWN:
+    if len(names) <= MAX_LISTED:
         return ", ".join(names)
-    return f"{first_of(names, SHOWN - 4)} (transfercli config schema lists them)"
+    return f"{first_of(names, MAX_LISTED - 4)} (transfercli config schema lists them)"

@@ -1,4 +1,4 @@
-"""Writes a config as YAML that any loader reads back to the same values, ours and those of YAML 1.1 alike."""
+"""Config as YAML text that this program and any YAML 1.1 loader read back to the same values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import yaml
 
 from transfercli.config.schema import ExperimentConfig
 
-# Text that no version of YAML takes for anything else; all other text is quoted.
+# Text that is text in every version of YAML; all other text is quoted.
 PLAIN = re.compile(r"(\.{0,2}/)?[A-Za-z_][A-Za-z0-9_./@-]*(:[A-Za-z0-9_./@-]+)?")
 WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
 
@@ -36,12 +36,12 @@ _Dumper.add_representer(tuple, _list)
 
 
 def quoted(text: str) -> str:
-    """`text` as one YAML scalar on one line, in quotes where it needs them."""
+    """Return `text` as a one-line YAML scalar, in quotes if it needs them."""
     return str(yaml.dump(text, Dumper=_Dumper, allow_unicode=True, width=10**6)).removesuffix("...\n").strip()
 
 
 def dump(config: ExperimentConfig) -> str:
-    """The config as YAML, every key and default included, in the schema's order; `load` gives an equal config back."""
+    """Return a config as YAML with every key and default, in the schema's order; `load` reads back an equal config."""
     return dump_values(config.model_dump())
 
 

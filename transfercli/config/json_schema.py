@@ -1,4 +1,4 @@
-"""The JSON Schema (draft 2020-12) that editors complete and check a config with; derived from the sections."""
+"""JSON Schema (draft 2020-12) of a config file, for completion and checks in editors."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXTENDS = {
     "type": "string",
     "minLength": 1,
-    "description": "another config, relative to this one, whose values hold unless given here",
+    "description": "another config, relative to this file; its values apply to keys that this file does not set",
 }
 FORMAT = {"const": 1, "description": "the format of this file, as `config show --json` writes it; may be left out"}
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a config file; the lists of choices come from the tables.
+    """Return the schema of a config file; the lists of choices come from the tables.
 
-    A file that extends another may leave out what that one gives, so required keys are asked for only without
-    `extends`.
+    A file with `extends` may omit required keys, because the extended file may hold them.
     """
     schema = ExperimentConfig.model_json_schema()
     definitions = schema["$defs"]

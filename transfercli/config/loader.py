@@ -1,4 +1,4 @@
-"""From a path (and `--set`) to a checked config, or to one error that lists everything that is wrong with it."""
+"""Reading of a config file and `--set` options: a checked config, or one error that lists all problems."""
 
 from __future__ import annotations
 
@@ -21,16 +21,21 @@ from transfercli.errors import ConfigError
 __all__ = ["LoadedConfig", "dump", "load", "problems", "resolve"]
 
 HINT = (
-    "put right what is named above; `transfercli config init` writes a starter,"
-    " docs/reference/config.md lists every key"
+    "correct the keys named above; `transfercli config init` writes a starter, docs/reference/config.md lists every key"
 )
-SHOWN = 50
+MAX_SHOWN = 50
 DEFAULT_STRATEGY = {"finetune": "feature_extraction", "pretrain": "scratch"}
 
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A checked config whose paths are resolved, the file it came from, and the folder its paths are relative to."""
+    """A checked config with absolute paths.
+
+    Attributes:
+        path: the config file.
+        folder: the folder that relative paths in the config were relative to.
+        places: the position of every key path in the files.
+    """
 
     config: ExperimentConfig
     path: Path
@@ -39,7 +44,10 @@ class LoadedConfig:
 
     @property
     def overruled(self) -> str:
-        """Which key another one makes idle, and why, or "". To be asked before the config is resolved."""
+        """Message about a key that has no effect, and the reason, or "".
+
+        Read it before the config is resolved.
+        """
         phases, training = self.config.transfer.phases, self.config.training
         epochs = sum(phase.epochs for phase in phases or ())
         if not phases or "epochs" not in training.model_fields_set or training.epochs == epochs:
@@ -47,56 +55,56 @@ class LoadedConfig:
         return f"training.epochs: {training.epochs} is not used: transfer.phases have their own, {epochs} in all"
 
     def where(self, key: str) -> str:
-        """`file:line` of `a.b.c`, or of the mapping around it where the file leaves it out."""
+        """Return `file:line` of the key `a.b.c`, or of the mapping around it if the file does not set it."""
         return str(mark_of(tuple(key.split(".")), self.places))
 
     @contextmanager
     def placing(self) -> Iterator[None]:
-        """A `ConfigError` that only data or a model could bring out says where its key stands, as all others do.
+        """Add `file:line` to a `ConfigError` that is raised in the block, when data or a model is built.
 
-        Its message begins with the key, as in `transfer.phases[0].unfreeze: …`; one that names no key stays as it is.
+        The error's message must begin with a key, as in `transfer.phases[0].unfreeze: …`; otherwise it is unchanged.
         """
         try:
             yield
         except ConfigError as error:
-            path = self._spoken_of(error.message)
+            path = self._key_named_in(error.message)
             if path is None:
                 raise
             raise ConfigError(f"{mark_of(path, self.places)}: {error.message}", error.hint) from error
 
-    def _spoken_of(self, message: str) -> KeyPath | None:
-        """The deepest key in the file that a message's first word names, or that holds what it names."""
-        found = [
+    def _key_named_in(self, message: str) -> KeyPath | None:
+        """Return the deepest key of the file that a message begins with, or None."""
+        keys = [
             path
             for path in self.places
             if path and message.startswith(tuple(dotted(path) + end for end in (":", ".", "[")))
         ]
-        return max(found, key=len, default=None)
+        return max(keys, key=len, default=None)
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     """Read, merge and check a config.
 
-    overrides: `a.b.c=VALUE`, applied in this order. Raises `ConfigError` with every problem found, one a line, each
-    as `file:line: key.path: what was wrong, received …; allowed: …`.
+    overrides: `a.b.c=VALUE`, applied in this order. Raises `ConfigError` that lists every problem, one a line, each as
+    `file:line: key.path: what was wrong, received …; allowed: …`.
     """
-    config, found, places = _read(Path(path), overrides)
+    config, errors, places = _read(Path(path), overrides)
     if config is None:
-        raise config_error(found)
+        raise config_error(errors)
     folder = merging.folder_of(Path(path))
     return LoadedConfig(resolve_paths(config, folder), Path(path), folder, places)
 
 
 def problems(path: Path, overrides: Sequence[str] = ()) -> list[Problem]:
-    """Everything that is wrong with a config, sorted by place; empty where it is valid."""
+    """Return all problems of a config, sorted by position; empty if it is valid."""
     return _read(Path(path), overrides)[1]
 
 
-def config_error(found: Sequence[Problem]) -> ConfigError:
-    """One error for all that was found; with several, a line that counts them stands above."""
-    lines = [f"{len(found)} problems"] * (len(found) > 1) + [str(problem) for problem in found[:SHOWN]]
-    if len(found) > SHOWN:
-        lines.append(f"… and {len(found) - SHOWN} more")
+def config_error(errors: Sequence[Problem]) -> ConfigError:
+    """Return one error that lists all problems, after a line with their number if there are several."""
+    lines = [f"{len(errors)} problems"] * (len(errors) > 1) + [str(problem) for problem in errors[:MAX_SHOWN]]
+    if len(errors) > MAX_SHOWN:
+        lines.append(f"… and {len(errors) - MAX_SHOWN} more")
     return ConfigError("\n".join(lines), HINT)
 
 
@@ -107,16 +115,16 @@ def _read(path: Path, overrides: Sequence[str]) -> tuple[ExperimentConfig | None
         return None, [error.problem], {}
     for text in overrides:
         document = merging.override(document, text)
-    found = list(document.problems)
+    errors = list(document.problems)
     config = None
     if document.whole:
-        lines = {(problem.mark.source, problem.mark.line) for problem in found}
-        config, wrong = _validate(document.value, document.places)
-        more = [*wrong, *cross_checks.check(document)]
-        # What YAML already refused would only be refused again here, in words about a value that nobody wrote.
-        found += [problem for problem in more if (problem.mark.source, problem.mark.line) not in lines]
-    found.sort(key=lambda problem: (problem.mark.source, problem.mark.line, problem.mark.column))
-    return (None if found else config), found, document.places
+        lines = {(problem.mark.source, problem.mark.line) for problem in errors}
+        config, invalid = _validate(document.value, document.places)
+        more = [*invalid, *cross_checks.check(document)]
+        # On a line that YAML refused, the checks would report a value that is not in the file.
+        errors += [problem for problem in more if (problem.mark.source, problem.mark.line) not in lines]
+    errors.sort(key=lambda problem: (problem.mark.source, problem.mark.line, problem.mark.column))
+    return (None if errors else config), errors, document.places
 
 
 def _validate(data: Any, places: dict[KeyPath, Place]) -> tuple[ExperimentConfig | None, list[Problem]]:
@@ -127,10 +135,10 @@ def _validate(data: Any, places: dict[KeyPath, Place]) -> tuple[ExperimentConfig
 
 
 def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) -> ExperimentConfig:
-    """Fill in what follows from the command and other keys: the strategy, the weights, the image size and the epochs.
+    """Return the config with strategy, weights, image size and epochs filled in from the command and other keys.
 
-    With phases there is no strategy, and the epochs are theirs. The architecture of an earlier run has no size of its
-    own, so `image_size` stays None there.
+    With `transfer.phases`, the strategy stays None and the epochs are the sum of the phases' epochs. With the
+    architecture of an earlier run as base, `image_size` stays None.
     """
     transfer, model, data, training = config.transfer, config.model, config.data, config.training
     if transfer.strategy is None and transfer.phases is None:

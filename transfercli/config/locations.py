@@ -1,4 +1,4 @@
-"""Where things stand in a config, and what is wrong there."""
+"""Positions of keys and values in config files, and problems found there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A file (or the `--set` that said so) with a line and column, both counted from 1; line 0 is "no line"."""
+    """Position in a file or `--set` option; line and column count from 1, and line 0 means no line."""
 
     source: str
     line: int = 0
@@ -22,7 +22,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a key and its value stand; items of a list and the whole document have no key of their own."""
+    """Positions of a key and of its value.
+
+    An item of a list and the whole document have no key; `key` is then the position of the value.
+    """
 
     key: Mark
     value: Mark
@@ -30,30 +33,30 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a config; `path` is the key it concerns."""
+    """Error in a config; `path` is the key that it concerns."""
 
     mark: Mark
     message: str
     path: KeyPath = ()
 
     def __str__(self) -> str:
-        where = dotted(self.path)
-        text = f"{self.mark}: {where}: {self.message}" if where else f"{self.mark}: {self.message}"
-        return text.replace("\n", "\\n")  # a problem is one line, whatever a key or a --set holds
+        key = dotted(self.path)
+        text = f"{self.mark}: {key}: {self.message}" if key else f"{self.mark}: {self.message}"
+        return text.replace("\n", "\\n")  # one line, also if a key or a --set option holds a line break
 
 
 @dataclass(slots=True)
 class Document:
-    """What was read: plain Python values, the place of every key path, and what was wrong on the way."""
+    """Parsed YAML: plain Python values, the position of every key path, and the problems found while reading."""
 
     value: Any
     places: dict[KeyPath, Place]
     problems: list[Problem] = field(default_factory=list)
-    whole: bool = True  # False where a file that it extends could not be read
+    whole: bool = True  # False if a file that it extends could not be read
 
 
 class UnreadableError(Exception):
-    """The text is not YAML of the kind that is read here; nothing more can be said about it."""
+    """Raised if a file or text cannot be read as YAML, so that no further check is possible."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -61,7 +64,7 @@ class UnreadableError(Exception):
 
 
 def dotted(path: KeyPath) -> str:
-    """`("transfer", "phases", 0, "epochs")` -> `transfer.phases[0].epochs`."""
+    """Return `transfer.phases[0].epochs` for `("transfer", "phases", 0, "epochs")`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

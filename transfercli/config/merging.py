@@ -1,4 +1,4 @@
-"""Where a config's values come from: the file, the files that it extends, and the `--set` of a command line."""
+"""Merging of a config file with the files that it extends and with `--set` options."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from transfercli.config.strict_yaml import MAX_BYTES, MAX_DEPTH, parse
 from transfercli.text import clipped
 
 FORMAT = 1  # of `config show --json`, whose output is a config again
-MAX_CHAIN = 8
-MAX_RECORD = 16 * 2**20
-# A mapping with one of these keys says all there is to say: {path: F} over {run: R} is not {run: R, path: F}.
-WHOLE: dict[KeyPath, tuple[str, ...]] = {("model", "weights"): ("run", "path"), ("model", "base"): ("run",)}
+MAX_CHAIN = 8  # files that extend one another
+MAX_RECORD = 16 * 2**20  # bytes of run.json that are read
+# A mapping with one of these keys replaces an inherited one as a whole: {path: F} over {run: R} is {path: F}.
+EXCLUSIVE_KEYS: dict[KeyPath, tuple[str, ...]] = {("model", "weights"): ("run", "path"), ("model", "base"): ("run",)}
 
 
 def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
-    """The file with all that it extends merged in; raises `UnreadableError` where the file itself cannot be read."""
+    """Return a file merged with the files that it extends. Raises `UnreadableError` if the file cannot be read."""
     source = source or str(path)
     document = parse(_bytes(path, source), source)
     _drop_format(document)
@@ -30,7 +30,7 @@ def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
     if place is None:
         return document
     if is_of_run(path):
-        message = "cannot stand in the config of a run, which says everything itself"
+        message = "is not allowed in the config of a run, which is complete"
         raise UnreadableError(Problem(place.key, message, ("extends",)))
     try:
         base = _parent(path, parent, place, (*chain, os.path.realpath(path)))
@@ -55,12 +55,12 @@ def _drop_format(document: Document) -> None:
 
 
 def is_of_run(path: Path) -> bool:
-    """Whether a config is the resolved one in a run's folder."""
+    """Return True if a config is the resolved config in a run folder."""
     return path.name == "config.yaml" and _is_file(path.with_name("run.json"))
 
 
 def folder_of(path: Path) -> Path:
-    """Where relative paths of a file start: in its folder, or, for a run's `config.yaml`, where `run.json` says."""
+    """Return the base of a file's relative paths: its folder; for a run's `config.yaml`, the one in `run.json`."""
     if not is_of_run(path):
         return path.parent
     try:
@@ -68,12 +68,12 @@ def folder_of(path: Path) -> Path:
             facts = json.loads(file.read(MAX_RECORD))
     except (OSError, ValueError, RecursionError):
         facts = None
-    kept = facts.get("config_folder") if isinstance(facts, dict) else None
-    return below(path.parent, kept) if isinstance(kept, str) else path.parent
+    recorded = facts.get("config_folder") if isinstance(facts, dict) else None
+    return below(path.parent, recorded) if isinstance(recorded, str) else path.parent
 
 
 def below(run: Path, kept: str) -> Path:
-    """The folder that a record keeps as a path from the run, or from the home of whoever reads it (`~/…`)."""
+    """Return the folder for a recorded path that is relative to the run, or to the user's home (`~/…`)."""
     at_home = kept == "~" or kept.startswith("~/")
     return Path(os.path.normpath(run.resolve() / (Path(kept).expanduser() if at_home else kept)))
 
@@ -92,12 +92,12 @@ def _bytes(path: Path, source: str) -> bytes:
 
 
 def nearby(path: Path) -> str:
-    """The YAML files beside a path that is not there."""
+    """Return text that lists the YAML files in the folder of a missing path."""
     try:
-        found = sorted(str(p) for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
+        files = sorted(str(p) for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
     except OSError:
         return f"; nor does the folder {path.parent}"
-    return f"; there are {', '.join(found[:8])}" if found else f"; there are no *.yaml files in {path.parent}"
+    return f"; there are {', '.join(files[:8])}" if files else f"; there are no *.yaml files in {path.parent}"
 
 
 def _parent(path: Path, parent: Any, place: Place, chain: tuple[str, ...]) -> Document:
@@ -110,7 +110,7 @@ def _parent(path: Path, parent: Any, place: Place, chain: tuple[str, ...]) -> Do
     real = os.path.realpath(other)
     if real in chain:
         names = [os.path.relpath(name, path.parent) for name in (*chain[chain.index(real) :], real)]
-        raise refuse(f"goes round in a circle: {' -> '.join(names)}")
+        raise refuse(f"forms a cycle: {' -> '.join(names)}")
     if len(chain) >= MAX_CHAIN:
         raise refuse(f"is a chain of more than {MAX_CHAIN} files")
     if not _is_file(other):
@@ -121,18 +121,18 @@ def _parent(path: Path, parent: Any, place: Place, chain: tuple[str, ...]) -> Do
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name that is too long, or a folder that may not be entered
+    except OSError:  # the name is too long, or the folder may not be entered
         return False
 
 
 def _between(child: Path, parent: Path) -> str:
-    """The folder of the parent's paths as seen from that of the child's."""
+    """Return the base folder of the parent's paths, relative to the child's."""
     folders = (os.path.realpath(folder_of(parent)), os.path.realpath(folder_of(child)))
     return Path(os.path.relpath(*folders)).as_posix()
 
 
 def _rebase(document: Document, folder: str) -> None:
-    """Paths in an inherited file are relative to that file; make them relative to the one that inherits."""
+    """Rewrite the relative paths of an inherited file so that they are relative to the file that inherits."""
     for *above, key in PATH_KEYS:
         mapping = document.value
         for part in above:
@@ -143,7 +143,7 @@ def _rebase(document: Document, folder: str) -> None:
 
 
 def merge(base: Document, child: Document) -> Document:
-    """Mappings are merged deeply, lists and single values replaced; a place is that of the value that won."""
+    """Return two documents merged: mappings deeply, lists and single values replaced by the child's."""
     merged = Document(base.value, base.places, [*base.problems, *child.problems], base.whole and child.whole)
     merged.places[()] = child.places[()]
     _merge_into(merged, child, (), base.value, child.value)
@@ -154,8 +154,8 @@ def _merge_into(merged: Document, child: Document, path: KeyPath, into: dict[str
     for key, value in values.items():
         here = (*path, key)
         old = into.get(key)
-        says_all = isinstance(value, dict) and any(name in value for name in WHOLE.get(here, ()))
-        if isinstance(old, dict) and isinstance(value, dict) and not says_all:
+        replaces = isinstance(value, dict) and any(name in value for name in EXCLUSIVE_KEYS.get(here, ()))
+        if isinstance(old, dict) and isinstance(value, dict) and not replaces:
             merged.places[here] = child.places[here]
             _merge_into(merged, child, here, old, value)
         else:
@@ -173,9 +173,9 @@ def _forget(places: dict[KeyPath, Place], path: KeyPath) -> None:
 
 
 def override(document: Document, text: str) -> Document:
-    """`a.b.c=VALUE` over a document: VALUE, read by the same rules, replaces what the key held.
+    """Return the document with a `--set` option `a.b.c=VALUE` applied: VALUE replaces the key's value.
 
-    What is wrong with it goes to `problems`.
+    VALUE is parsed by the same YAML rules. Errors are added to the document's `problems`.
     """
     source = f"--set {text if len(text) <= 100 else text[:99] + '…'}"
     name, equals, value = text.partition("=")
@@ -184,7 +184,7 @@ def override(document: Document, text: str) -> Document:
         document.problems.append(Problem(Mark(source), "must look like a.b.c=VALUE"))
         return document
     if path[0] == "extends":
-        document.problems.append(Problem(Mark(source), "extends can only stand in a file"))
+        document.problems.append(Problem(Mark(source), "extends is only allowed in a file"))
         return document
     if len(path) > MAX_DEPTH:
         document.problems.append(Problem(Mark(source), f"is nested deeper than {MAX_DEPTH} levels"))
@@ -209,11 +209,11 @@ def override(document: Document, text: str) -> Document:
     for part in reversed(path):
         nested = {part: nested}
     problems = [Problem(mark, problem.message, (*path, *problem.path)) for problem in given.problems]
-    _take_out(document, path)  # one key is replaced, not merged with what it was
+    _remove(document, path)  # the key is replaced, not merged with its earlier value
     return merge(document, Document(nested, places, problems))
 
 
-def _take_out(document: Document, path: KeyPath) -> None:
+def _remove(document: Document, path: KeyPath) -> None:
     *above, key = path
     mapping = _value(document.value, tuple(above))
     if isinstance(mapping, dict) and key in mapping:

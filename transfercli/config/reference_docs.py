@@ -65,8 +65,8 @@ RULES = """\
 
 def reference() -> str:
     """Return the page as Markdown."""
-    waiting = [(".".join(map(str, path)), values or ("",)) for path, values, _ in cross_checks.NOT_YET]
-    later = ", ".join(f"`{key}: {value}`".replace(": `", "`") for key, values in waiting for value in values)
+    refused = [(".".join(map(str, path)), values or ("",)) for path, values, _ in cross_checks.UNAVAILABLE]
+    later = ", ".join(f"`{key}: {value}`".replace(": `", "`") for key, values in refused for value in values)
     parts = [
         OPENING,
         *_sections(ExperimentConfig, ""),
@@ -87,7 +87,7 @@ def _sections(model: Any, above: str) -> Iterator[str]:
 
 def _sections_of(hint: Any) -> Iterator[tuple[Any, str]]:
     for member in descriptions.branches(hint):
-        inner = descriptions.bare(member)
+        inner = descriptions.unannotated(member)
         if descriptions.is_section(inner):
             many = len(descriptions.branches(hint)) > 1
             yield inner, f": {{{', '.join(inner.model_fields)}}}" if many else ""
@@ -99,7 +99,7 @@ def _row(name: str, hint: Any, model: Any) -> str:
     """Return the item of one key: its default and meaning, and the allowed values on a line of their own."""
     field = model.model_fields[name]
     is_section = (
-        descriptions.is_section(descriptions.bare(descriptions.branches(hint)[0]))
+        descriptions.is_section(descriptions.unannotated(descriptions.branches(hint)[0]))
         and len(descriptions.branches(hint)) == 1
     )
     allowed = "a mapping, see below" if is_section else _allowed(hint)
@@ -113,7 +113,7 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _summary(hint: Any) -> str:
-    return str(descriptions.bare(descriptions.branches(hint)[0]).__doc__).removesuffix(".")
+    return str(descriptions.unannotated(descriptions.branches(hint)[0]).__doc__).removesuffix(".")
 
 
 def _allowed(hint: Any) -> str:
@@ -121,7 +121,7 @@ def _allowed(hint: Any) -> str:
         (descriptions.row_of(member) for member in descriptions.branches(hint) if descriptions.row_of(member)), None
     )
     text = descriptions.allowed(hint)
-    if row and len(registries.names(row.table)) > descriptions.SHOWN:
+    if row and len(registries.names(row.table)) > descriptions.MAX_LISTED:
         text = text.replace("transfercli config schema lists them", "listed below")
     return text
 

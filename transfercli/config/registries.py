@@ -1,7 +1,8 @@
-"""Names of a table's rows, asked for when a config is checked.
+"""Tables whose row names are the choices of a config key.
 
-The tables live where their rows work (`models/bases.py`, `training/optim/optimizers.py`, …) and import Keras
-only inside a row. Asking late keeps `config` at the bottom of the house, and each list of choices in one place.
+The tables are defined beside the code of their rows (`models/bases.py`, `training/optim/optimizers.py`, …), which
+imports Keras only when a row is used. Importing a table when a config is checked lets `config` depend on no other
+package, and keeps each list of choices in one place.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ TABLES = {
 
 
 def rows(table: str) -> Any:
-    """`table` itself: a mapping, or a sequence of names."""
+    """Return a table: a mapping from names to rows, or a sequence of names."""
     module, attribute = TABLES[table]
     return getattr(import_module(module), attribute)
 
 
 def names(table: str) -> tuple[str, ...]:
-    """The row names of `table`, in the table's order."""
+    """Return the row names of a table, in its order."""
     return tuple(rows(table))

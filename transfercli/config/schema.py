@@ -1,7 +1,7 @@
-"""The experiment config: every key, its unit, its default and its bounds, once.
+"""Schema of the experiment config: every key with its type, unit, default and bounds.
 
-`docs/reference/config.md`, `config schema` and `config init` are derived from these classes; builders take one section
-(or plain values), never the whole experiment.
+`docs/reference/config.md`, `config schema` and `config init` are derived from these classes. Functions that build
+something take one section or plain values, never the whole config.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from transfercli.config.types import (
     ImageSize,
     NonNegative,
     Number,
-    Part,
     Pattern,
     Positive,
     PositiveShare,
     Rate,
-    Row,
+    RowName,
     Sha256,
     Share,
+    SplitSource,
     Text,
     Unfreeze,
     Whole,
@@ -36,13 +36,13 @@ from transfercli.config.types import (
 
 
 class Section(BaseModel):
-    """A mapping with known keys only; a resolved config does not change."""
+    """Immutable mapping in which unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
 class RunReference(Section):
-    """An earlier run."""
+    """Reference to an earlier run."""
 
     run: Text = Field(
         description="a run, as on the command line: a path, EXPERIMENT, EXPERIMENT/RUN_ID or EXPERIMENT@champion"
@@ -50,57 +50,69 @@ class RunReference(Section):
 
 
 class RunWeights(RunReference):
-    """The weights of an earlier run."""
+    """Weights of an earlier run."""
 
-    until: Text | None = Field(None, description="copy the stages up to and with this one; those above start fresh")
+    until: Text | None = Field(
+        None, description="last stage whose weights are copied; later stages are initialised anew; null copies all"
+    )
 
 
 class FileWeights(Section):
     """Weights from a file."""
 
     path: Text = Field(description="a .safetensors, .weights.h5 or _notop.h5 file, relative to the config")
-    sha256: Sha256 | None = Field(None, description="the file's SHA-256; without it the hash found is printed")
+    sha256: Sha256 | None = Field(
+        None, description="the file's SHA-256, checked before loading; null prints the file's hash"
+    )
 
 
 class DataConfig(Section):
-    """The images, and how they become arrays."""
+    """Images, splits and image size."""
 
     train: Text = Field(
-        description="a folder (one sub-folder a class, or train/validation/test inside), a CSV/JSONL file or keras:NAME"
+        description="training images: a folder (one sub-folder per class, or train/, validation/ and test/ of such), a"
+        " CSV/JSONL file with the columns path,label[,split], or keras:NAME"
     )
-    validation: Part = Field(0.15, description="a folder or file, or the fraction of the training images set aside")
-    test: Part | None = Field(0.15, description="a folder or file, a fraction, or null for no test images")
+    validation: SplitSource = Field(
+        0.15, description="validation images: a folder or file, or the fraction of the training images to set aside"
+    )
+    test: SplitSource | None = Field(
+        0.15, description="test images: a folder or file, a fraction of the training images, or null for none"
+    )
     split: Literal["hash", "stratified"] = Field(
         "hash",
-        description="how new images are put on sides: by their hash, or exact shares of every class, drawn with the"
-        " seed; either way splits.csv keeps them there",
+        description="how new images are assigned to splits: by the hash of their pixels, or stratified by class with"
+        " the seed; splits.csv keeps every assignment",
     )
     folds: Annotated[Whole, Field(ge=2, le=1000)] | None = Field(
-        None, description="cross-validation: the number of folds, instead of a fraction for validation"
+        None, description="number of folds for cross-validation, instead of a fraction for validation; null: no folds"
     )
     fold: Annotated[Whole, Field(ge=1, le=1000)] | None = Field(
-        None, description="the fold that validates, from 1; the others train"
+        None, description="number of the fold used for validation, from 1; the others train"
     )
     group: Pattern | None = Field(
         None,
-        description="keeps images of one subject on one side: a column of the table, or a regular expression on the"
-        " path (its first group, or all that matches)",
+        description="images of the same group stay in one split: a column of the table, or a regular expression on the"
+        " path (its first group, or the whole match); null: no groups",
     )
     image_size: ImageSize | None = Field(
-        None, description="pixels: one number or [height, width]; null takes the base's own size"
+        None,
+        description="the network's input in pixels: one number, or [height, width]; null: the base's own size",
     )
-    channels: Channels = Field(3, description="3 for colour, 1 for grey")
+    channels: Channels = Field(3, description="colour channels of the network's input: 3 (RGB) or 1 (grey)")
     resize: Literal["stretch", "crop", "pad"] = Field(
-        "stretch", description="how an image of another shape becomes image_size"
+        "stretch",
+        description="resizing of an image with another aspect ratio: stretch distorts it, crop keeps the centre, pad"
+        " adds black bars",
     )
-    batch_size: Annotated[Whole, Field(ge=1, le=65536)] = Field(32, description="images a training step")
+    batch_size: Annotated[Whole, Field(ge=1, le=65536)] = Field(32, description="images per training step")
     max_bad_fraction: Share = Field(
-        0.01, description="fraction of unreadable images tolerated (listed, never replaced)"
+        0.01, description="largest fraction of unreadable images accepted; they are listed and left out"
     )
 
 
 AugmentationLayer = Annotated[
-    dict[Annotated[str, Row("augmentation layer")], dict[str, Any]],
+    dict[Annotated[str, RowName("augmentation layer")], dict[str, Any]],
     Field(min_length=1, max_length=1),
     Allowed("one Keras layer and its arguments, such as {RandomFlip: {mode: horizontal}}"),
 ]
@@ -109,14 +121,14 @@ AugmentationLayer = Annotated[
 class AugmentationConfig(Section):
     """Random changes to training images."""
 
-    preset: Annotated[str, Row("augmentation")] = Field("none", description="strength by name")
+    preset: Annotated[str, RowName("augmentation")] = Field("none", description="strength of the augmentation")
     layers: list[AugmentationLayer] | None = Field(
         None,
-        description="Keras layers instead of a preset: [{RandomFlip: {mode: horizontal}}, …]; MixUp and CutMix take"
-        " alpha and probability",
+        description="Keras layers instead of a preset: [{RandomFlip: {mode: horizontal}}, …]; MixUp and CutMix have the"
+        " arguments alpha and probability",
     )
     views: Annotated[Whole, Field(ge=1, le=64)] = Field(
-        4, description="distinct augmented views of an image where features are cached"
+        4, description="augmented views per image if features are cached"
     )
 
     @model_validator(mode="after")
@@ -127,161 +139,180 @@ class AugmentationConfig(Section):
 
 
 class HeadConfig(Section):
-    """What stands on the base."""
+    """Layers on top of the base."""
 
-    pooling: Literal["avg", "max", "flatten"] = Field("avg", description="how the base's feature map becomes a vector")
+    pooling: Literal["avg", "max", "flatten"] = Field(
+        "avg", description="pooling of the base's feature map to a vector"
+    )
     hidden: list[Annotated[Whole, Field(ge=1, le=65536)]] = Field(
-        default_factory=list, description="units of each hidden layer (ReLU)"
+        default_factory=list, description="units of each hidden layer (ReLU), from the base upwards"
     )
     dropout: Rate = Field(0.0, description="dropout rate before the output layer")
     output: Literal["softmax", "sigmoid"] = Field(
-        "softmax", description="sigmoid: one unit and binary cross-entropy, for two classes"
+        "softmax",
+        description="softmax: one unit per class; sigmoid: one unit and binary cross-entropy, for two classes",
     )
     init: Literal["new", "keep", "extend"] = Field(
-        "new", description="new head; keep the earlier run's; or keep its rows and add new classes"
+        "new",
+        description="new: random weights; keep: the head of the run in model.weights; extend: that head plus new"
+        " classes",
     )
 
 
 class ModelConfig(Section):
-    """The network."""
+    """Network: base, weights and head."""
 
-    base: Annotated[str, Row("base")] | RunReference = Field(
-        description="a base by name, or {run: RUN} for the architecture of an earlier run"
+    base: Annotated[str, RowName("base")] | RunReference = Field(
+        description="name of a base, or {run: RUN} for the architecture of an earlier run"
     )
     weights: Literal["imagenet", "none"] | RunWeights | FileWeights = Field(
         "imagenet",
-        description="where the base's weights come from; none where the strategy is scratch and nothing is said",
+        description="weights of the base; with the strategy scratch the default is none",
     )
     head: HeadConfig = Field(default_factory=HeadConfig)
 
 
 class PhaseConfig(Section):
-    """A stretch of training with one set of trainable layers."""
+    """Training phase with a fixed set of trainable layers."""
 
     unfreeze: Unfreeze = Field(
-        "none", description="none (the head only), all, a stage, a layer, or a number of layers from the top"
+        "none",
+        description="what trains besides the head: none, all, the name of a stage or layer (it and all above), or a"
+        " number of layers from the top",
     )
     epochs: Annotated[Whole, Field(ge=1, le=100000)] = Field(description="epochs of this phase")
-    learning_rate: Positive | None = Field(None, description="null takes the optimizer's")
+    learning_rate: Positive | None = Field(None, description="peak learning rate of the phase; null: the optimizer's")
 
 
 class TransferConfig(Section):
-    """What of the base is trained, and when."""
+    """Trainable parts of the base, and the order in which they train."""
 
-    strategy: Annotated[str, Row("strategy")] | None = Field(
-        None, description="null: feature_extraction for finetune, scratch for pretrain"
+    strategy: Annotated[str, RowName("strategy")] | None = Field(
+        None, description="what is trained and how; null: feature_extraction for finetune, scratch for pretrain"
     )
     unfreeze: Unfreeze | None = Field(
-        None, description="for partial: a stage, a layer, or a number of layers from the top; null takes the last stage"
+        None,
+        description="partial: the name of a stage or layer, or a number of layers from the top; null: the last stage",
     )
-    phases: list[PhaseConfig] | None = Field(
-        None, min_length=1, description="explicit phases, instead of the strategy's own"
-    )
+    phases: list[PhaseConfig] | None = Field(None, min_length=1, description="explicit phases, instead of a strategy")
     budget: Budget = Field(
-        "3x", description="for auto: what it may take in all, in seconds or as a multiple (3x) of what its probe takes"
+        "3x", description="auto: limit on its total time, in seconds or as a multiple (3x) of the time of its probe"
     )
 
 
 class OptimizerConfig(Section):
-    """How weights are updated."""
+    """Optimizer: update rule of the weights."""
 
-    name: Annotated[str, Row("optimizer")] = Field("adam", description="the update rule")
-    learning_rate: Positive = Field(1e-3, description="peak learning rate")
+    name: Annotated[str, RowName("optimizer")] = Field("adam", description="the update rule")
+    learning_rate: Positive = Field(1e-3, description="peak learning rate, reached after the warm-up")
     weight_decay: NonNegative = Field(0.0, description="decoupled weight decay (Loshchilov & Hutter 2019)")
-    momentum: Rate = Field(0.9, description="for sgd")
-    clip_norm: Positive | None = Field(None, description="the longest gradient, of all variables together; null: any")
+    momentum: Rate = Field(0.9, description="sgd: momentum")
+    clip_norm: Positive | None = Field(
+        None, description="largest norm of the gradient over all variables; null: no limit"
+    )
     accumulate: Annotated[Whole, Field(ge=1, le=65536)] = Field(
         1, description="batches whose gradients are averaged for one update: large batches in little memory"
     )
     ema: Fraction | None = Field(
         None,
-        description="momentum of a moving average of the weights, which is judged and kept instead of them; null: none",
+        description="momentum of a moving average of the weights, which is validated and saved instead of them; null:"
+        " no average",
     )
 
 
 class ScheduleConfig(Section):
-    """The learning rate over a phase."""
+    """Learning-rate schedule over a phase."""
 
-    name: Annotated[str, Row("schedule")] = Field("constant", description="shape of the learning rate over a phase")
-    warmup_epochs: NonNegative = Field(0.0, description="epochs of linear warm-up before it")
-    step_epochs: Positive = Field(10.0, description="step: epochs between two drops")
+    name: Annotated[str, RowName("schedule")] = Field("constant", description="shape of the learning rate over a phase")
+    warmup_epochs: NonNegative = Field(0.0, description="epochs of linear warm-up at the start of a phase")
+    step_epochs: Positive = Field(10.0, description="step: epochs between two reductions")
     gamma: Annotated[Number, Field(gt=0, le=1)] = Field(
-        0.1, description="step: factor of a drop; exponential: factor left at the end of the phase"
+        0.1, description="step: factor of each reduction; exponential: factor at the end of the phase"
     )
 
 
 class RegularizationConfig(Section):
     """Penalties against overfitting."""
 
-    l1: NonNegative = Field(0.0, description="L1 penalty on kernels that train")
-    l2: NonNegative = Field(0.0, description="L2 penalty on kernels that train")
-    label_smoothing: Rate = Field(0.0, description="label smoothing (Szegedy et al. 2016)")
+    l1: NonNegative = Field(0.0, description="L1 penalty on trainable kernels")
+    l2: NonNegative = Field(0.0, description="L2 penalty on trainable kernels")
+    label_smoothing: Rate = Field(
+        0.0, description="part of each target spread evenly over all classes (Szegedy et al. 2016)"
+    )
 
 
 class LossConfig(Section):
-    """What training makes small."""
+    """Training loss."""
 
-    name: Annotated[str, Row("loss")] = Field(
-        "cross_entropy", description="focal (Lin et al. 2017) looks away from what is easy"
+    name: Annotated[str, RowName("loss")] = Field(
+        "cross_entropy", description="focal (Lin et al. 2017) gives well-classified images less weight"
     )
-    gamma: NonNegative = Field(2.0, description="focal: how far; 0 is cross-entropy")
+    gamma: NonNegative = Field(2.0, description="focal: focusing exponent; 0 is cross-entropy")
 
 
 class EarlyStoppingConfig(Section):
-    """When a phase ends early."""
+    """Early end of a phase without improvement."""
 
     monitor: Literal["val_loss", "val_accuracy", "loss", "accuracy"] = Field(
-        "val_loss", description="what must improve"
+        "val_loss", description="metric that must improve"
     )
     patience: Annotated[Whole, Field(ge=1)] = Field(
-        5, description="epochs of a phase without improvement before the phase ends"
+        5, description="epochs without improvement after which the phase ends"
     )
 
 
 class TrainingConfig(Section):
-    """How long and how to train."""
+    """Epochs, optimizer, loss and sampling of training."""
 
     epochs: Annotated[Whole, Field(ge=1, le=100000)] = Field(
-        20, description="gradient epochs in all, shared out over the phases"
+        20, description="epochs of gradient training in all, divided among the phases"
     )
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     regularization: RegularizationConfig = Field(default_factory=RegularizationConfig)
     loss: LossConfig = Field(default_factory=LossConfig)
     sampling: Literal["shuffle", "balanced"] = Field(
-        "shuffle", description="balanced: every epoch draws the classes equally often, as many images in all"
+        "shuffle",
+        description="shuffle: every image once per epoch; balanced: all classes equally often, with the same number of"
+        " images per epoch",
     )
     class_weights: Literal["balanced"] | dict[str, Positive] | None = Field(
-        None, description="null, balanced, or a weight for every label"
+        None, description="weight of each class in the loss: balanced (inverse frequency), one per label, or null (1)"
     )
-    early_stopping: EarlyStoppingConfig | None = Field(None, description="null trains all epochs")
+    early_stopping: EarlyStoppingConfig | None = Field(None, description="null: all epochs are trained")
 
 
 class ComputeConfig(Section):
-    """Precision, caches and cores."""
+    """Precision, caches and processor cores."""
 
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="of training steps and cached features; auto: features in bfloat16 where the processor has it;"
-        " what is reported or exported is always float32",
+        description="of training steps and cached features; auto: features in bfloat16 if the processor supports it;"
+        " evaluation, prediction and exports are always float32",
     )
     cache: Literal["auto", "off", "require"] = Field(
         "auto",
-        description="of images and of what frozen layers make of them; auto keeps features where that pays, require"
-        " always and stops where it cannot",
+        description="cache of decoded images and of frozen layers' features; auto: features if that saves time;"
+        " require: always, an error if that is not possible",
     )
-    cache_dir: Text | None = Field(None, description="null takes the user's cache folder")
-    cache_max_gb: Positive = Field(50.0, description="gigabytes the caches may hold")
-    threads: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(None, description="null uses every core")
-    deterministic: Flag = Field(True, description="bit-identical reruns on the same machine")
-    distribution: Literal["none", "data_parallel"] = Field("none", description="over the devices of this host")
+    cache_dir: Text | None = Field(
+        None, description="folder of the caches; null: TRANSFERCLI_CACHE, or the user's cache folder"
+    )
+    cache_max_gb: Positive = Field(50.0, description="size limit of the caches in gigabytes (10^9 bytes)")
+    threads: Annotated[Whole, Field(ge=1, le=1024)] | None = Field(
+        None, description="processor threads; null: every core"
+    )
+    deterministic: Flag = Field(True, description="bit-identical results of reruns on the same machine")
+    distribution: Literal["none", "data_parallel"] = Field("none", description="distribution of training over devices")
 
 
 class AbstainConfig(Section):
-    """From which confidence on a model is believed; chosen on the validation images."""
+    """Target for the confidence threshold below which predictions abstain; chosen on the validation images."""
 
-    accuracy: PositiveShare | None = Field(None, description="the share of the images kept that must be right")
-    coverage: PositiveShare | None = Field(None, description="or the share of the images that must be kept")
+    accuracy: PositiveShare | None = Field(
+        None, description="fraction of the images kept that must be predicted correctly"
+    )
+    coverage: PositiveShare | None = Field(None, description="fraction of the images that must be kept")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> AbstainConfig:
@@ -291,73 +322,84 @@ class AbstainConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """What `evaluate` shows and asks for."""
+    """Metrics, gates and slices of `evaluate`."""
 
-    metrics: list[Annotated[str, Row("metric")]] = Field(
-        default_factory=lambda: ["accuracy", "macro_f1"], min_length=1, description="shown first in tables"
+    metrics: list[Annotated[str, RowName("metric")]] = Field(
+        default_factory=lambda: ["accuracy", "macro_f1"], min_length=1, description="metrics shown first in tables"
     )
     gates: dict[str, Gate] = Field(
-        default_factory=dict, description='bounds for evaluate: {accuracy: 0.9, ece: "<=0.05"}'
+        default_factory=dict, description='bounds that metrics must meet: {accuracy: 0.9, ece: "<=0.05"}'
     )
     slices: list[Text] = Field(
         default_factory=list,
-        description="parts of the split that get metrics of their own: by brightness, image_size or a column of the"
-        " table",
+        description="properties by which a split is divided for separate metrics: brightness, image_size or a column of"
+        " the table",
     )
     abstain: AbstainConfig | None = Field(
         default_factory=lambda: AbstainConfig(accuracy=0.99),
-        description="what predict --abstain must reach: {accuracy: 0.99} or {coverage: 0.9}; null: it leaves out only"
-        " what is unlike the training images",
+        description="target of predict --abstain: {accuracy: 0.99} or {coverage: 0.9}; null: it abstains only from"
+        " images unlike the training images",
     )
 
 
 class ExportConfig(Section):
-    """What `export` writes."""
+    """Formats of `export`."""
 
-    formats: list[Annotated[str, Row("format")]] = Field(
-        default_factory=lambda: ["saved_model"], min_length=1, description="what export writes unless told otherwise"
+    formats: list[Annotated[str, RowName("format")]] = Field(
+        default_factory=lambda: ["saved_model"], min_length=1, description="formats written without --format"
     )
 
 
 class PromoteConfig(Section):
-    """When a challenger replaces the champion."""
+    """Conditions for a challenger to replace the champion."""
 
-    metric: Annotated[str, Row("metric")] = Field("accuracy", description="what a challenger must improve")
-    min_gain: NonNegative = Field(0.0, description="least gain of that metric")
-    confidence: Fraction = Field(0.95, description="confidence of the paired bootstrap")
-    per_class_floor: Share | None = Field(None, description="least recall of every class; less rejects")
+    metric: Annotated[str, RowName("metric")] = Field("accuracy", description="metric that a challenger must improve")
+    min_gain: NonNegative = Field(0.0, description="smallest gain of that metric")
+    confidence: Fraction = Field(0.95, description="confidence level of the paired bootstrap")
+    per_class_floor: Share | None = Field(
+        None, description="smallest recall allowed for any class; a lower one rejects; null: no limit"
+    )
     max_latency_ratio: Positive | None = Field(
-        None, description="most that an image may take, in times of what it takes the champion; more rejects"
+        None,
+        description="largest time per image, as a multiple of the champion's; a longer one rejects; null: no limit",
     )
 
 
 class RetrainConfig(Section):
-    """For the scheduled verb `retrain`."""
+    """Scheduled retraining (`retrain`)."""
 
-    start: Literal["champion", "base"] = Field("champion", description="what a challenger starts from")
-    when: Literal["changed", "drifted", "always"] = Field("changed", description="when there is anything to do")
+    start: Literal["champion", "base"] = Field(
+        "champion", description="weights that a challenger starts from: the champion's, or those of model.weights"
+    )
+    when: Literal["changed", "drifted", "always"] = Field(
+        "changed",
+        description="changed (images, config, weights or program version), drifted (new images are unlike"
+        " the champion's), or always",
+    )
     promote: PromoteConfig = Field(default_factory=PromoteConfig)
     on_decision: list[Text] = Field(
         default_factory=list,
-        description="a program and its arguments that get each decision as JSON on stdin, where --allow-hooks is given",
+        description="a program and its arguments; it gets each decision as JSON on stdin; needs --allow-hooks",
     )
 
 
 class TrackingConfig(Section):
-    """Where metrics go besides the run folder."""
+    """Metric tracking outside the run folder."""
 
-    tensorboard: Flag = Field(True, description="TensorBoard event files in the run folder: tensorboard --logdir RUN")
+    tensorboard: Flag = Field(
+        True, description="write TensorBoard event files to the run folder: tensorboard --logdir RUN"
+    )
     mlflow: Text | None = Field(
         None,
-        description="an MLflow store: a server's address, sqlite:///FILE or a folder; needs the mlflow extra",
+        description="MLflow store: a server's address, sqlite:///FILE or a folder; needs the mlflow extra; null: none",
     )
 
 
 class ExperimentConfig(Section):
-    """One YAML file, one experiment."""
+    """Config of one experiment: one YAML file."""
 
-    name: FolderName = Field(description="the experiment: the folder under runs/")
-    seed: Annotated[Whole, Field(ge=0, lt=2**31)] = Field(0, description="every random draw follows from it")
+    name: FolderName = Field(description="name of the experiment: the folder under runs/")
+    seed: Annotated[Whole, Field(ge=0, lt=2**31)] = Field(0, description="seed of all random draws")
     data: DataConfig
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
     model: ModelConfig

@@ -1,4 +1,4 @@
-"""Writes the first config for somebody's images: few keys, each with the reason for its value beside it."""
+"""Starter config for a data set: few keys, each with a comment that gives the reason for its value."""
 
 from __future__ import annotations
 
@@ -13,32 +13,38 @@ from transfercli.config.dump import quoted
 from transfercli.config.types import NAME
 from transfercli.text import first_of
 
-SMALL = 48
-STEP = 32
-IMBALANCE = 3.0
+SMALL_IMAGE = 48  # pixels; images whose height and width are below it get a small network
+SIZE_STEP = 32  # pixels; proposed image sizes are multiples of it
+IMBALANCE = 3.0  # images of the largest class over those of the smallest: from here, weights are balanced
 PLACEHOLDER = "path/to/images"
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a look at the data found.
+    """Summary of a data set.
 
-    data: the value of `data.train`; counts: training images of each class; size: typical (height, width) in pixels,
-    None where unknown; sides: which of validation and test stand in the folder; grey: whether no image has colour.
+    Attributes:
+        data: the value of `data.train`.
+        counts: training images per class; empty if unknown.
+        size: typical (height, width) in pixels, or None if unknown.
+        splits: those of validation and test that the data brings itself.
+        grey: True if no image has colour.
     """
 
     data: str
     counts: dict[str, int]
     size: tuple[int, int] | None = None
-    sides: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
     grey: bool = False
 
     @property
     def images(self) -> int:
+        """Number of training images."""
         return sum(self.counts.values())
 
     @property
     def per_class(self) -> float:
+        """Mean number of training images per class."""
         return self.images / max(1, len(self.counts))
 
 
@@ -47,40 +53,45 @@ UNKNOWN = Survey(PLACEHOLDER, {})
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: where it applies (a base with published weights, up to so many images a class), and why."""
+    """Training settings for one kind of data set.
+
+    Attributes:
+        applies: gets True if the base has published weights, and the mean number of images per class.
+        reason: the comment in the config.
+    """
 
     applies: Callable[[bool, float], bool]
     strategy: str
     epochs: int
     augmentation: str
-    why: str
+    reason: str
 
 
-# The first that applies is taken.
+# The first plan that applies is used.
 PLANS = (
     Plan(
         lambda published, _: not published, "scratch", 20, "none",
-        "no published weights: every layer is trained; from a run of your own: weights {run: RUN}, feature_extraction",
+        "no published weights: every layer is trained; for a base from a run: weights {run: RUN}, feature_extraction",
     ),
     Plan(
         lambda _, images: images < 50, "feature_extraction", 30, "light",
-        "few images a class: the base stays frozen, only the head is trained",
+        "few images per class: the base stays frozen, only the head is trained",
     ),
     Plan(
         lambda _, images: images < 1000, "partial", 20, "light",
-        "enough images a class to adapt the last stage of the base as well",
+        "enough images per class to train the last stage of the base as well",
     ),
-    Plan(lambda *_: True, "full", 10, "light", "many images a class: every layer is adapted"),
+    Plan(lambda *_: True, "full", 10, "light", "many images per class: every layer is trained"),
 )  # fmt: skip
 
 
 def starter(survey: Survey = UNKNOWN, base: str | None = None, file: str | None = None) -> str:
-    """A commented config for the data that `survey` describes; it loads as it is.
+    """Return a commented config for the data that `survey` describes; it loads without changes.
 
-    file: where it will stand; the experiment is named after it, or after the data where nothing is said.
+    file: the path it will be written to; the experiment is named after it, or after the data if it is None.
     """
     known = bool(survey.counts)
-    base = base or ("small_cnn" if survey.size and max(survey.size) < SMALL else "resnet50")
+    base = base or ("small_cnn" if survey.size and max(survey.size) < SMALL_IMAGE else "resnet50")
     row = registries.rows("base")[base]
     plan = next(p for p in PLANS if p.applies(row.has_imagenet, survey.per_class if known else 100))
     blocks = [
@@ -90,7 +101,7 @@ def starter(survey: Survey = UNKNOWN, base: str | None = None, file: str | None 
         _data(survey, base, known),
         f"augmentation: {{preset: {plan.augmentation}}}  # none, light, medium or strong",
         _model(survey, base, row.has_imagenet),
-        f"transfer:\n  # {plan.why}\n  strategy: {plan.strategy}",
+        f"transfer:\n  # {plan.reason}\n  strategy: {plan.strategy}",
         _training(survey, plan),
         "evaluation:\n  metrics: [accuracy, macro_f1]\n  gates: {}  # {accuracy: 0.9}: evaluate exits 5 below it",
         "export: {formats: [saved_model]}",
@@ -104,7 +115,7 @@ def _opening(survey: Survey, known: bool, file: str) -> str:
         counts = survey.counts.values()
         few = min(survey.counts, key=lambda label: survey.counts[label])
         lines.append(f"{survey.images} images of {len(survey.counts)} classes: {_listed(list(survey.counts))}")
-        lines.append(f"{min(counts)} ({few!r}) to {max(counts)} images a class")
+        lines.append(f"{min(counts)} ({few!r}) to {max(counts)} images per class")
     else:
         lines.append("Put the path of your images under data.train: a folder with one sub-folder a class.")
     shown = shlex.join(["transfercli", "config", "show", file])
@@ -117,12 +128,12 @@ def _listed(labels: list[str]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A class may be called anything; a comment stays one printable line."""
+    """Replace line breaks and control characters, which a class name may hold, so that a comment stays one line."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _name_of_file(file: str | None) -> str | None:
-    """`mine.yaml` is the experiment `mine`, so that the next command can be guessed."""
+    """Return the file's name without its ending if it can name an experiment, or None."""
     stem = PurePosixPath(file).stem if file else ""
     return stem if NAME.fullmatch(stem) and not stem.startswith(".") else None
 
@@ -135,17 +146,17 @@ def _name(data: str, base: str) -> str:
 
 
 def _data(survey: Survey, base: str, known: bool) -> str:
-    size, why = _image_size(survey, base)
+    size, reason = _image_size(survey, base)
     lines = ["data:", f"  train: {quoted(survey.data)}  # relative to this file"]
-    for side in ("validation", "test"):
-        if side in survey.sides:
-            lines.append(f"  # {side}: the folder {side}/ inside is taken")
+    for split in ("validation", "test"):
+        if split in survey.splits:
+            lines.append(f"  # {split}: the images of the folder {split}/ inside are used")
         else:
-            lines.append(f"  {side}: 0.15  # a fraction of the training images set aside, or the path of a folder")
-    lines.append(f"  image_size: {size}  # {why}")
-    if survey.grey and not registries.rows("base")[base].has_imagenet:  # published weights are for colour
+            lines.append(f"  {split}: 0.15  # a fraction of the training images set aside, or the path of a folder")
+    lines.append(f"  image_size: {size}  # {reason}")
+    if survey.grey and not registries.rows("base")[base].has_imagenet:  # published weights need colour images
         lines.append("  channels: 1  # no image has colour")
-    batch, reason = _batch(survey.images) if known else (32, "images a training step")
+    batch, reason = _batch(survey.images) if known else (32, "images per training step")
     lines.append(f"  batch_size: {batch}  # {reason}")
     return "\n".join(lines)
 
@@ -155,7 +166,7 @@ def _image_size(survey: Survey, base: str) -> tuple[int, str]:
     if survey.size is None:
         return row.size, f"pixels; the size that {base} was published with"
     height, width = survey.size
-    wanted = max(row.minimum, STEP * max(1, round(max(height, width) / STEP)))
+    wanted = max(row.minimum, SIZE_STEP * max(1, round(max(height, width) / SIZE_STEP)))
     if wanted >= row.size:
         return (
             row.size,
@@ -163,16 +174,16 @@ def _image_size(survey: Survey, base: str) -> tuple[int, str]:
         )
     return (
         wanted,
-        f"pixels; images are about {height}x{width}: the {row.size} of {base} would cost time and show no more",
+        f"pixels; images are about {height}x{width}: {row.size}, the size of {base}, would be slower and show no more",
     )
 
 
 def _batch(images: int) -> tuple[int, str]:
     if images < 320:
-        return 16, "few images: small steps, or an epoch would hardly have any"
+        return 16, "few images: small batches, so that an epoch has enough steps"
     if images > 20000:
         return 64, "many images"
-    return 32, "images a training step"
+    return 32, "images per training step"
 
 
 def _model(survey: Survey, base: str, published: bool) -> str:
@@ -194,7 +205,7 @@ def _model(survey: Survey, base: str, published: bool) -> str:
 
 def _training(survey: Survey, plan: Plan) -> str:
     lines = ["training:", f"  epochs: {plan.epochs}"]
-    slower = "  # the base's layers train at a tenth of it" if plan.strategy in ("partial", "full") else ""
+    slower = "  # a tenth of it for layers of the base" if plan.strategy in ("partial", "full") else ""
     lines.append(f"  optimizer: {{name: adam, learning_rate: 1e-3}}{slower}")
     counts = survey.counts.values()
     if counts and max(counts) >= IMBALANCE * max(1, min(counts)):

@@ -1,8 +1,8 @@
-"""Strict YAML: the 1.2 core scalars, no surprises, and a place in a file for every key and value.
+"""Strict YAML parser: the core scalars of YAML 1.2, and the position of every key and value.
 
-A config is written by people and read by programs, so everything that the two may read differently is refused:
-aliases, anchors, merge keys, tags, duplicate keys, several documents, NaN. Dates stay text, keys are always text.
-What can be read in spite of an error is read on, so that one pass reports all errors.
+Refused, because people and programs may read it differently: aliases, anchors, merge keys, tags, duplicate keys,
+several documents, NaN. Dates stay text, and keys are always text. Reading continues after an error, so that one pass
+reports all errors.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import yaml
 
 from transfercli.config.locations import Document, KeyPath, Mark, Place, Problem, UnreadableError
 
-MAX_BYTES = 64 * 1024
-MAX_DEPTH = 10
+MAX_BYTES = 64 * 1024  # of a config file
+MAX_DEPTH = 10  # levels of mappings and lists
 MAX_INTEGER = 2**63
 
 NULL = re.compile(r"~|null|Null|NULL|")
@@ -28,16 +28,16 @@ FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 LIKE_INTEGER = re.compile(r"[-+]?[0-9]+")
 
-# What PyYAML says, and what its reader can do about it.
+# Part of a PyYAML message, and the advice shown instead of it.
 ADVICE = (
     ("found character '\\t'", "a tab character cannot indent or start a value: use spaces"),
-    ("expected chomping or indentation", "text that starts with '>' or '|' must stand in quotes"),
+    ("expected chomping or indentation", "text that starts with '>' or '|' must be in quotes"),
     (
         "mapping values are not allowed here",
         "a ': ' does not fit here: check the indentation, and put text with ': ' in quotes",
     ),
     ("could not find expected ':'", "a key without ': ' after it, or a quote that is not closed"),
-    ("that cannot start any token", "text that starts with this character must stand in quotes"),
+    ("that cannot start any token", "text that starts with this character must be in quotes"),
     ("found unexpected end of stream", "the text ends inside quotes or brackets that are not closed"),
     ("found unexpected document separator", "the text ends inside quotes or brackets that are not closed"),
     ("expected a single document", "a second document starts here: one file is one experiment"),
@@ -47,7 +47,7 @@ ADVICE = (
 
 
 class StrictLoader(yaml.SafeLoader):
-    """PyYAML's parser without aliases, anchors, tags and implicit types; scalars are typed by `_scalar`."""
+    """PyYAML's loader without aliases, anchors, tags and implicit types; `scalar` converts the values."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 (as in the base class)
 
@@ -58,40 +58,41 @@ class StrictLoader(yaml.SafeLoader):
         self.problems: list[Problem] = []
 
     def mark(self, mark: Any) -> Mark:
+        """Return a PyYAML mark, which counts from 0, as a position in the source."""
         return Mark(self.source, mark.line + 1, mark.column + 1)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
-        where = self.mark(event.start_mark)
+        position = self.mark(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             self.get_event()
-            self.problems.append(Problem(where, f"the alias *{event.anchor} is not allowed; write the value out"))
-            given: Any = event
-            return yaml.ScalarNode("alias", "", given.start_mark, given.end_mark, style="'")
+            self.problems.append(Problem(position, f"the alias *{event.anchor} is not allowed; write the value out"))
+            alias: Any = event
+            return yaml.ScalarNode("alias", "", alias.start_mark, alias.end_mark, style="'")
         if event.anchor is not None:
             self.problems.append(
-                Problem(where, f"the anchor &{event.anchor} is not allowed; write values out where they are used")
+                Problem(position, f"the anchor &{event.anchor} is not allowed; write values out where they are used")
             )
             event.anchor = None
         if event.tag is not None:
             shown = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self.problems.append(Problem(where, f"the tag {shown} is not allowed; quotes make a value text"))
+            self.problems.append(Problem(position, f"the tag {shown} is not allowed; quotes make a value text"))
             event.tag = None
             if isinstance(event, yaml.ScalarEvent):
                 event.implicit = (event.style is None, True)
         self.depth += 1
         if self.depth > MAX_DEPTH and not isinstance(event, yaml.ScalarEvent):
-            raise UnreadableError(Problem(where, f"nested deeper than {MAX_DEPTH} levels"))
+            raise UnreadableError(Problem(position, f"nested deeper than {MAX_DEPTH} levels"))
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
 
 
 def parse(text: str | bytes, source: str, *, mapping: bool = True) -> Document:
-    """Read one document of at most 64 KiB; `source` names it in messages.
+    """Parse one document of at most 64 KiB; `source` names it in messages.
 
-    Raises `UnreadableError` where nothing can be made of it: not UTF-8, too large, a syntax error, several documents,
-    or (with `mapping`) a top level that is not a mapping. Lesser errors are in the result's `problems`.
+    Raises `UnreadableError` if it is not UTF-8, too large, has a syntax error, holds several documents, or (with
+    `mapping`) its top level is not a mapping. Other errors are in the result's `problems`.
     """
     decoded = _text(text, source)
     loader = None
@@ -101,14 +102,14 @@ def parse(text: str | bytes, source: str, *, mapping: bool = True) -> Document:
     except yaml.MarkedYAMLError as error:
         raise UnreadableError(_syntax_problem(error, source)) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        # PyYAML lets chr() fail on an escape such as "\UFFFFFFFF".
-        where = loader.mark(loader.get_mark()) if loader else Mark(source)
-        raise UnreadableError(Problem(where, f"cannot be read: {' '.join(str(error).split())}")) from None
+        # chr() fails inside PyYAML on an escape such as "\UFFFFFFFF".
+        position = loader.mark(loader.get_mark()) if loader else Mark(source)
+        raise UnreadableError(Problem(position, f"cannot be read: {' '.join(str(error).split())}")) from None
     document = Document(None, {}, loader.problems)
     if mapping and not isinstance(node, yaml.MappingNode):
-        where = loader.mark(node.start_mark) if node else Mark(source, 1, 1)
-        found = "nothing" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
-        raise UnreadableError(Problem(where, f"holds {found}; expected a mapping such as 'name: flowers'"))
+        position = loader.mark(node.start_mark) if node else Mark(source, 1, 1)
+        kind = "nothing" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
+        raise UnreadableError(Problem(position, f"holds {kind}; expected a mapping such as 'name: flowers'"))
     if node is not None:
         start = loader.mark(node.start_mark)
         document.value = _Reader(loader, document).value(node, (), start)
@@ -129,17 +130,17 @@ def _text(text: str | bytes, source: str) -> str:
                 Problem(Mark(source, line, 1), f"is not UTF-8: byte 0x{byte:02x}; save it as UTF-8")
             ) from None
     for number, line_text in enumerate(text.split("\n"), 1):
-        found = _control(line_text.removesuffix("\r"))
-        if found is not None:
-            character = f"U+{ord(line_text[found]):04X}"
+        column = _control(line_text.removesuffix("\r"))
+        if column is not None:
+            character = f"U+{ord(line_text[column]):04X}"
             raise UnreadableError(
-                Problem(Mark(source, number, found + 1), f"holds the control character {character}; remove it")
+                Problem(Mark(source, number, column + 1), f"holds the control character {character}; remove it")
             )
     return text
 
 
 def _control(text: str) -> int | None:
-    """Where in `text` a control character or half a surrogate pair stands; tabs and line ends are fine."""
+    """Return the index of the first control character or lone surrogate, or None; tabs and line ends are allowed."""
     if text.isprintable():
         return None
     kinds = ("Cc", "Cs", "Zl", "Zp")
@@ -147,15 +148,15 @@ def _control(text: str) -> int | None:
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
-    said = f"{error.problem or ''} {error.context or ''}"
-    advice = next((text for part, text in ADVICE if part in said), None)
+    message = f"{error.problem or ''} {error.context or ''}"
+    advice = next((text for part, text in ADVICE if part in message), None)
     mark = error.problem_mark or error.context_mark
-    where = Mark(source, mark.line + 1, mark.column + 1) if mark else Mark(source)
-    return Problem(where, f"is not valid YAML: {advice or error.problem or error.context}")
+    position = Mark(source, mark.line + 1, mark.column + 1) if mark else Mark(source)
+    return Problem(position, f"is not valid YAML: {advice or error.problem or error.context}")
 
 
 class _Reader:
-    """Turns nodes into Python values and notes where each stood."""
+    """Converter of YAML nodes to Python values; it records the position of each."""
 
     def __init__(self, loader: StrictLoader, document: Document) -> None:
         self.loader = loader
@@ -175,22 +176,24 @@ class _Reader:
         return self.scalar(node, path)
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
             key = self.key(key_node, path)
             if key is None:
                 continue
-            where = self.loader.mark(key_node.start_mark)
-            if key in found:
-                self.problem(key_node, f"the key stands twice, in lines {lines[key]} and {where.line}", (*path, key))
+            position = self.loader.mark(key_node.start_mark)
+            if key in values:
+                self.problem(
+                    key_node, f"the key is given twice, in lines {lines[key]} and {position.line}", (*path, key)
+                )
                 continue
-            lines[key] = where.line
-            found[key] = self.value(value_node, (*path, key), where)
-        return found
+            lines[key] = position.line
+            values[key] = self.value(value_node, (*path, key), position)
+        return values
 
     def key(self, node: Any, path: KeyPath) -> str | None:
-        """A key as text, as it is written: class names may well be `0` or `no`."""
+        """Return a key as its text in the file (a class may be named `0` or `no`), or None if it is invalid."""
         if not isinstance(node, yaml.ScalarNode) or node.tag == "alias":
             if not isinstance(node, yaml.ScalarNode):
                 self.problem(node, "a list or mapping cannot be a key", path)
@@ -217,7 +220,10 @@ class _Reader:
 
 
 def scalar(text: str) -> Any:
-    """The value of an unquoted scalar by YAML 1.2's core schema; `ValueError` for a number that cannot be used."""
+    """Return the value of an unquoted scalar by the core schema of YAML 1.2.
+
+    Raises `ValueError` for a number that is not finite or needs more than 64 bits.
+    """
     if NOT_FINITE.fullmatch(text):
         raise ValueError(f"must be a finite number, received {text}")
     for pattern, convert in _SCALARS:

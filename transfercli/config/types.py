@@ -1,4 +1,4 @@
-"""The kinds of value that a config holds: numbers with bounds, names of table rows, sizes, gates."""
+"""Types of config values: numbers with bounds, names of table rows, image sizes, gates."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True)
 class Allowed:
-    """What a value may be, in words, where bounds and types alone would not say it well."""
+    """Annotation with the allowed values in words, if bounds and types alone do not describe them well."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Row:
-    """A string that names a row of a table in `registries.TABLES`; the table is read when a config is checked."""
+class RowName:
+    """Annotation of a string that names a row of a table in `registries.TABLES`, imported when a config is checked."""
 
     table: str
 
     def check(self, value: str) -> str:
+        """Return the value. Raises `ValueError` if the table has no such row."""
         if value not in registries.names(self.table):
             raise ValueError(f"is not a known {self.table}")
         return value
@@ -64,23 +65,24 @@ def _whole(value: Any) -> Any:
 
 
 def is_gate(value: Any) -> bool:
-    """Whether a value of `evaluation.gates` says a bound."""
+    """Return True if a value of `evaluation.gates` is a bound."""
     return bool(GATE.fullmatch(value)) if isinstance(value, str) else type(value) in (int, float)
 
 
 def bound_of(gate: float | str) -> float:
+    """Return the number of a gate such as `0.9` or `"<=0.05"`."""
     return float(gate.lstrip().lstrip("<>=") if isinstance(gate, str) else gate)
 
 
 def _budget(value: Any) -> Any:
-    said = BUDGET.fullmatch(value) if isinstance(value, str) else type(value) in (int, float)
-    if not said or seconds_of(value, 1.0) <= 0:
-        raise ValueError("is no budget")
+    is_budget = BUDGET.fullmatch(value) if isinstance(value, str) else type(value) in (int, float)
+    if not is_budget or seconds_of(value, 1.0) <= 0:
+        raise ValueError("is not a budget")
     return value
 
 
 def seconds_of(budget: float | str, probe_seconds: float) -> float:
-    """What a budget comes to, where the probe takes `probe_seconds`."""
+    """Return a budget in seconds; a multiple such as `"3x"` counts in `probe_seconds`, the time of the probe."""
     return float(budget.strip().rstrip("x")) * probe_seconds if isinstance(budget, str) else float(budget)
 
 
@@ -90,7 +92,7 @@ def _gate(value: Any) -> Any:
     return value
 
 
-# Strict: a config says 5, not "5" or true, where a number is meant.
+# Strict: a number is written 5, not "5" or true.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
@@ -109,10 +111,10 @@ FolderName = Annotated[
     Allowed("1 to 64 letters, digits, '.', '_' or '-', and not only dots"),
 ]
 Pattern = Annotated[Text, AfterValidator(_pattern), Allowed("a regular expression, or the name of a column")]
-Part = Annotated[Fraction | Text, Allowed("a fraction above 0 and below 1, or a path")]
-Side = Annotated[Whole, Field(ge=8, le=4096)]
+SplitSource = Annotated[Fraction | Text, Allowed("a fraction above 0 and below 1, or a path")]
+SideLength = Annotated[Whole, Field(ge=8, le=4096)]
 ImageSize = Annotated[
-    Side | tuple[Side, Side],
+    SideLength | tuple[SideLength, SideLength],
     BeforeValidator(_image_size),
     Allowed("a whole number from 8 to 4096, or [height, width] of such numbers"),
 ]

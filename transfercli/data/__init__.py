@@ -1,1 +1,1 @@
-"""From files to checked pixels."""
+"""Data sets: sources, decoding, caching, splitting, quality checks and batches."""

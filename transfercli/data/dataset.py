@@ -1,4 +1,4 @@
-"""What ingest hands on: records of files, and splits whose pixels are read when asked for."""
+"""Data set: records of files, and splits whose pixels are read on demand."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from transfercli.data.splitting.assignments import Assignments
 from transfercli.rows import Rows
 
-# What a run did with the images of a side: an evaluation on those flatters it.
+# Use of a split by the run that is evaluated: metrics on such images are too optimistic.
 KNOWN_BY = {"train": "trained", "validation": "chose its best epoch"}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One file that was found, usable or not.
+    """File of a data set, usable or not.
 
     Attributes:
-        path: posix, relative to the data root; starts with `../` where a validation or test path lies elsewhere;
-            `train/00017` for `keras:` sources. Bytes that are not UTF-8 stand as surrogates (PEP 383).
-        sha256: of the file's bytes; of the pixel bytes for `keras:` sources; "" where nothing could be read.
-        label: the class name.
-        split: `train`, `validation` or `test`; "" where there is a problem.
-        width, height: pixels, upright (after EXIF orientation); 0 where unknown.
-        problem: "" or why the image is not used.
+        path: posix path relative to the data root; starts with `../` if a validation or test path is outside of it;
+            `train/00017` for `keras:` sources. Bytes that are not UTF-8 are surrogates (PEP 383).
+        sha256: SHA-256 of the file's bytes, or of the pixel bytes for `keras:` sources; "" if it could not be read.
+        label: class name.
+        split: `train`, `validation` or `test`; "" if there is a problem.
+        width, height: size in pixels after EXIF orientation; 0 if unknown.
+        problem: why the image is not used, or "".
     """
 
     path: str
@@ -39,7 +39,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class CacheCounts:
-    """Images that came from the cache, and images that had to be decoded."""
+    """Number of images found in the cache, and number of images that were decoded."""
 
     hits: int = 0
     misses: int = 0
@@ -47,13 +47,16 @@ class CacheCounts:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The usable images of one side, in the order of their paths.
+    """Usable images of one split, sorted by path.
 
     Attributes:
-        targets: int32 [N], index into `labels`.
-        labels: all classes in index order, also those without an image here.
-        images: uint8 [H, W, 3] each, always RGB.
-        sizes: (width, height) of each file, upright, in pixels; empty where unknown.
+        name: `train`, `validation`, `test`, or another name for images outside the data set.
+        paths: path of each image, as in its record.
+        targets: int32 [N], indices into `labels`.
+        labels: all class names in index order, also those without an image in this split.
+        images: uint8 [H, W, 3] each, always RGB: conversion to grey is a layer of the model.
+        sha256s: SHA-256 of each file's bytes.
+        sizes: (width, height) of each file in pixels, after EXIF orientation; empty if unknown.
     """
 
     name: str
@@ -68,22 +71,22 @@ class Split:
         return len(self.paths)
 
     def counts(self) -> dict[str, int]:
-        """Images of each class, zeros included."""
-        found = np.bincount(self.targets, minlength=len(self.labels))
-        return {label: int(n) for label, n in zip(self.labels, found, strict=True)}
+        """Return the number of images per class, zeros included."""
+        numbers = np.bincount(self.targets, minlength=len(self.labels))
+        return {label: int(number) for label, number in zip(self.labels, numbers, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Everything a run needs to know of its data.
+    """Data set of a run.
 
     Attributes:
-        root: as the config gives it.
-        labels: sorted by name; nothing but names decides the order.
-        splits: `train` and `validation` always, `test` where there are test images.
-        assignments: the earlier ones and this run's, for the experiment's `splits.csv`.
-        pixels: SHA-256 of a file, as in its record -> that of its decoded pixels, of every usable image.
-        bad: the records with a problem.
+        root: value of `data.train`.
+        records: all listed files, usable or not.
+        labels: class names, sorted.
+        splits: `train` and `validation`, and `test` if there are test images.
+        assignments: splits and folds of earlier runs and of this one, for the experiment's `splits.csv`.
+        pixels: SHA-256 of a file -> SHA-256 of its decoded pixels, for every usable image.
     """
 
     root: str
@@ -96,4 +99,5 @@ class Dataset:
 
     @property
     def bad(self) -> list[Record]:
+        """Records with a problem."""
         return [record for record in self.records if record.problem]

@@ -1,4 +1,4 @@
-"""The heads of many files: read once for each content, and then known from the cache's index."""
+"""File headers of many files, kept in the cache's index so that each content is read once."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from transfercli.data.cache.index import opened_index
-from transfercli.data.quality.file_headers import Head, read_head
+from transfercli.data.cache.index import open_index
+from transfercli.data.quality.file_headers import FileHeader, read_header
 from transfercli.reporting import Reporter
 
-_TOLD = 256
+_REPORT_EVERY = 256  # files
 
 
-def heads_of(files: Sequence[tuple[str, str]], cache: Path | None, reporter: Reporter) -> list[Head]:
-    """The head of each (file, SHA-256 of its content); "" is no file.
+def load_headers(files: Sequence[tuple[str, str]], cache: Path | None, reporter: Reporter) -> list[FileHeader]:
+    """Return the header of each file.
 
     Args:
-        cache: the cache folder, or None. A content of which it holds the head is not opened.
+        files: (path, SHA-256 of the content); the path is "" for images that are not files.
+        cache: the cache folder, or None. A file whose header is in its index is not opened.
     """
-    heads: list[Head] = []
-    fresh: dict[str, Head] = {}
-    with opened_index(cache) as index:
-        kept = index.heads([sha256 for _, sha256 in files]) if index else {}
+    headers: list[FileHeader] = []
+    new: dict[str, FileHeader] = {}
+    with open_index(cache) as index:
+        stored = index.headers([sha256 for _, sha256 in files]) if index else {}
         for number, (file, sha256) in enumerate(files, 1):
-            known = kept.get(sha256)
-            head = Head(*known) if known else fresh.get(sha256) or (read_head(file) if file else Head())
-            if head.format and not known:
-                fresh[sha256] = head
-            heads.append(head)
-            if number % _TOLD == 0 or number == len(files):
+            known = stored.get(sha256)
+            header = FileHeader(*known) if known else new.get(sha256) or (read_header(file) if file else FileHeader())
+            if header.format and not known:
+                new[sha256] = header
+            headers.append(header)
+            if number % _REPORT_EVERY == 0 or number == len(files):
                 reporter.progress("headers", number, len(files), "files")
-        if index and fresh:
+        if index and new:
             with suppress(sqlite3.Error):
-                index.add_heads([(sha256, head.format, head.pictures) for sha256, head in fresh.items()])
-    return heads
+                index.add_headers([(sha256, header.format, header.pictures) for sha256, header in new.items()])
+    return headers

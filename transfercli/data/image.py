@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-VERSION = 1  # of the decoder: another number where other pixels come out (see decoding/decode.py)
+VERSION = 1  # of the decoder; increase it if decoded pixels change (see decoding/decode.py)
 RESIZES = ("stretch", "crop", "pad")
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """What the cached pixels look like: uint8 [height, width, 3]."""
+    """Size and resize mode of cached pixels, uint8 [height, width, 3]."""
 
     height: int
     width: int
@@ -20,36 +20,39 @@ class Geometry:
 
     @property
     def name(self) -> str:
-        """The cache's name for it, the decoder's version included."""
+        """Name in the cache, with the decoder's version."""
         return f"{self.height}x{self.width}-{self.resize}-v{VERSION}"
 
     @property
     def space(self) -> str:
-        """The cache's name for all images of this geometry."""
+        """Name of the cache space that holds images of this geometry."""
         return f"images/{self.name}"
 
-    def inside(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Where the picture of a `width` x `height` original stands: left, top, and its own width and height."""
+    def content_box(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Return left, top, width and height of the picture without padding, for a `width` x `height` original."""
         if self.resize != "pad":
             return 0, 0, self.width, self.height
         scale = min(self.width / width, self.height / height)
-        inner = max(1, round(width * scale)), max(1, round(height * scale))  # a line stays a pixel thick
+        inner = max(1, round(width * scale)), max(1, round(height * scale))  # at least one pixel
         return (self.width - inner[0]) // 2, (self.height - inner[1]) // 2, *inner
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Shape of one image, [height, width, 3]."""
         return self.height, self.width, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The outcome for one file; `pixels` is None where there is a problem.
+    """Result of decoding one file.
 
     Attributes:
-        sha256: of the file's bytes; "" where they could not be read.
-        pixel_hash: SHA-256 of size and RGB bytes before resizing, upright.
-        width, height: of the upright original.
-        size, mtime_ns: of the file as it was read.
+        sha256: SHA-256 of the file's bytes; "" if they could not be read.
+        pixel_hash: SHA-256 of the size and the RGB bytes, upright and before resizing.
+        width, height: size in pixels of the upright original.
+        size, mtime_ns: size in bytes and modification time of the file when it was read; -1 if unknown.
+        problem: why the file is not usable, or "".
+        pixels: uint8 [height, width, 3] of the geometry, or None if there is a problem.
     """
 
     sha256: str = ""
@@ -63,8 +66,11 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """path: as a person is told of it. problem: "" or why it need not be opened."""
+class InputImage:
+    """Path of an image to predict.
+
+    problem: why the file is not opened, or "".
+    """
 
     path: str
     problem: str = ""

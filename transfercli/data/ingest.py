@@ -1,4 +1,4 @@
-"""One pass over the files: what has not changed is looked up, the rest is read, checked and decoded in parallel."""
+"""Ingest: one pass over all files that looks up unchanged ones and decodes the others in parallel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache.images import DiskCache, Store, cache_root, pixel_space
-from transfercli.data.cache.in_memory import Scratch
+from transfercli.data.cache.in_memory import MemoryCache
 from transfercli.data.cache.index import Entry, FileState
 from transfercli.data.cache.stored_images import stored_images
 from transfercli.data.dataset import CacheCounts
@@ -25,8 +25,8 @@ from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 
-# What reading costs in one process, roughly (28x28 PNGs; 12-megapixel JPEGs), against about half a second that
-# workers need to start: a pass estimated below the bound is done here.
+# Estimated cost of decoding in one process (28x28 PNGs; 12-megapixel JPEGs). Starting workers takes about half a
+# second, so a pass that is estimated to take less than SMALL_PASS_SECONDS runs in this process.
 SECONDS_A_FILE = 3e-4
 SECONDS_A_BYTE = 2e-8
 SMALL_PASS_SECONDS = 1.0
@@ -34,10 +34,10 @@ SMALL_PASS_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How images are to be read: everything but which.
+    """Settings for reading images.
 
     Attributes:
-        max_bad_fraction: unreadable images tolerated.
+        max_bad_fraction: largest fraction of unreadable images accepted.
     """
 
     geometry: Geometry
@@ -47,9 +47,9 @@ class Reading:
 
 
 class Ingest:
-    """Reads files and arrays into one store; use as a context, ask for images after it.
+    """Reader of files and arrays into one store, as a context manager; get the images after the block.
 
-    Whatever ends the pass, what was decoded until then is kept in the cache.
+    If the pass is interrupted, images decoded so far stay in the cache.
     """
 
     def __init__(self, reading: Reading, total: int) -> None:
@@ -64,87 +64,91 @@ class Ingest:
     def __exit__(self, *error: object) -> None:
         self.store.close()
         if self.store.trouble:
-            self.reporter.warning(f"the image cache keeps nothing of this run: {self.store.trouble}")
+            self.reporter.warning(f"images of this run are not kept in the image cache: {self.store.trouble}")
 
     @property
     def cache_folder(self) -> Path | None:
-        """Where the shared cache is, or None where this process does without it."""
+        """Folder of the shared cache, or None if this process does not use it."""
         return self.store.root if isinstance(self.store, DiskCache) else None
 
     @property
     def counts(self) -> CacheCounts:
+        """Cache hits and misses so far."""
         return CacheCounts(self.hits, self.misses)
 
     def images(self, entries: Sequence[Entry], redo: Sequence[Callable[[], Decoded]]) -> Rows:
-        """The pixels of entries without a problem; `redo` decodes one again, should the cache be damaged."""
+        """Return the pixels of entries without a problem; `redo` decodes an image again if the cache is damaged."""
         return stored_images(self.store, entries, redo)
 
     def files(self, items: Sequence[Item]) -> list[Entry]:
-        """What is known of each file afterwards, problems included."""
+        """Read all files and return one entry per file, with its problem if there is one."""
         entries: list[Entry | None] = [Entry("", problem=item.problem) if item.problem else None for item in items]
-        asked = [position for position, entry in enumerate(entries) if entry is None]
-        states = {position: state for position in asked if (state := _state(items[position].file))}
+        to_read = [position for position, entry in enumerate(entries) if entry is None]
+        states = {position: state for position in to_read if (state := _state(items[position].file))}
         for position, entry in zip(states, self._lookup([*states.values()]), strict=True):
             entries[position] = entry
         waiting = [position for position, entry in enumerate(entries) if entry is None]
         for entry in entries:
             if entry is not None:
-                self._tick(not entry.problem, hit=True)
+                self._count(not entry.problem, hit=True)
         self.store.make_room(len(waiting) * self.store.space.row_bytes)
         size = sum(states[position][1] for position in waiting if position in states)
-        for place, decoded in self._decode([items[position].file for position in waiting], size):
-            position = waiting[place]
+        for index, decoded in self._decode([items[position].file for position in waiting], size):
+            position = waiting[index]
             entries[position] = self._keep(items[position].file, decoded)
         self._report()
         return [entry for entry in entries if entry is not None]
 
     def arrays(self, arrays: Arrays) -> list[Entry]:
-        """Like `files`, for images that are in memory already."""
+        """Add images that are in memory and return one entry per image."""
         hashes = [array_sha256(image) for image in arrays.images]
         known = self.store.entries([*dict.fromkeys(hashes)])
         self.store.make_room(sum(sha256 not in known for sha256 in hashes) * self.store.space.row_bytes)
         entries = []
         for image, sha256 in zip(arrays.images, hashes, strict=True):
-            found = known.get(sha256) or self.store.entry(sha256)
-            entries.append(found or self.store.add(resize_array(image, self.geometry)))
-            self._tick(True, hit=found is not None)
+            entry = known.get(sha256) or self.store.entry(sha256)
+            entries.append(entry or self.store.add(resize_array(image, self.geometry)))
+            self._count(True, hit=entry is not None)
         self._report()
         return entries
 
     def _lookup(self, files: Sequence[FileState]) -> list[Entry | None]:
-        """The entry of each file that has not changed since it was read; none is opened."""
+        """Return the entry of each file that is unchanged since it was read, without opening it; else None."""
         hashes = self.store.known(files)
         entries = self.store.entries([sha256 for sha256 in set(hashes) if sha256])
         return [entries.get(sha256) if sha256 else None for sha256 in hashes]
 
     def _decode(self, files: list[str], size: int) -> Iterator[tuple[int, Decoded]]:
+        """Yield (index into `files`, result); `size` is the total size of the files in bytes."""
         workers = min(self.compute.threads or usable_cores(), len(files))
         done: set[int] = set()
         if workers > 1 and len(files) * SECONDS_A_FILE + size * SECONDS_A_BYTE > SMALL_PASS_SECONDS:
             index = self.store.index.file if isinstance(self.store, DiskCache) else None
             try:
-                for place, decoded in decode_files(files, self.geometry, workers=workers, index=index):
-                    done.add(place)
-                    yield place, decoded
+                for number, decoded in decode_files(files, self.geometry, workers=workers, index=index):
+                    done.add(number)
+                    yield number, decoded
             except WorkersUnavailableError as error:
-                self.reporter.warning(f"no worker processes ({error}): images are read one after the other")
-        for place, file in enumerate(files):
-            if place not in done:
-                yield place, decode_file(file, self.geometry, lambda sha256: self.store.entry(sha256) is not None)
+                self.reporter.warning(
+                    f"worker processes cannot be used ({error}): images are decoded one after the other"
+                )
+        for number, file in enumerate(files):
+            if number not in done:
+                yield number, decode_file(file, self.geometry, lambda sha256: self.store.entry(sha256) is not None)
 
     def _keep(self, file: str, decoded: Decoded) -> Entry:
         known = self.store.entry(decoded.sha256) if decoded.sha256 else None
         if known is None and decoded.pixels is None and not decoded.problem:
-            decoded = decode_file(file, self.geometry)  # it was in the cache a moment ago, and is gone or damaged
+            decoded = decode_file(file, self.geometry)  # its cache entry disappeared or is damaged
         if not decoded.sha256:
             entry = Entry("", problem=decoded.problem)
         else:
             entry = known or self.store.add(decoded)
             self.store.remember(file, decoded)
-        self._tick(not entry.problem, hit=known is not None)
+        self._count(not entry.problem, hit=known is not None)
         return entry
 
-    def _tick(self, usable: bool, *, hit: bool) -> None:
+    def _count(self, usable: bool, *, hit: bool) -> None:
         self.done += 1
         if usable:
             self.hits, self.misses = self.hits + hit, self.misses + (not hit)
@@ -156,9 +160,9 @@ class Ingest:
 
 
 def _state(file: str) -> FileState | None:
-    """What tells whether a file has changed; None where there is none, or none can have this name."""
+    """Return path, size and modification time of a file; None if it does not exist or the name is impossible."""
     try:
-        info = os.stat(file)  # noqa: PTH116 - a Path for each of many files takes longer than asking
+        info = os.stat(file)  # noqa: PTH116 - building a Path for each of many files takes longer than the call
     except (OSError, ValueError):
         return None
     return file, info.st_size, info.st_mtime_ns
@@ -167,7 +171,7 @@ def _state(file: str) -> FileState | None:
 def _open_store(reading: Reading, total: int) -> Store:
     compute, wanted = reading.compute, total * pixel_space(reading.geometry).row_bytes
     if compute.cache == "off":
-        return Scratch(reading.geometry)
+        return MemoryCache(reading.geometry)
     max_bytes = int(compute.cache_max_gb * 1e9)
     root = cache_root(compute)
     if wanted > max_bytes:
@@ -180,4 +184,4 @@ def _open_store(reading: Reading, total: int) -> Store:
     if compute.cache == "require":
         raise ConfigError(f"compute.cache is 'require', but {reason}", "set compute.cache_dir or compute.cache_max_gb")
     reading.reporter.warning(f"{reason}; images are decoded for this run only")
-    return Scratch(reading.geometry)
+    return MemoryCache(reading.geometry)

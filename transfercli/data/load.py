@@ -1,4 +1,4 @@
-"""From a config's data section to splits with pixels: find, read once, check, put on sides."""
+"""Loading of a data set: list the files of a config, read each once, check them and assign them to splits."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.sources import keras_datasets
-from transfercli.data.sources.folders import FROM_HERE, Item, absolute, must_exist
+from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists
 from transfercli.data.sources.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
-from transfercli.data.splitting.assignments import SIDES, Assignments
+from transfercli.data.splitting.assignments import SPLITS, Assignments
 from transfercli.data.splitting.copy_groups import Sample
-from transfercli.data.splitting.splits import Folds, Sides, assign
+from transfercli.data.splitting.splits import Folds, SplitResult, assign
 from transfercli.data.validation import (
     RULES,
     Findings,
-    Found,
+    IngestedFile,
     check_bad,
+    first_problems,
     read_images,
-    some,
     split_of,
     warn_of_several_labels,
 )
@@ -36,20 +36,20 @@ from transfercli.text import counted
 
 T = TypeVar("T")
 _LISTED = 5
-_GROW = (
+_EXTEND_HINT = (
     "rename or remove it, or fine-tune with model.weights: {run: RUN} and model.head.init: extend, which adds classes "
-    "and keeps what the run knows of its own"
+    "to those of the run"
 )
 
 
 @dataclass(frozen=True)
 class DataRequest:
-    """Which images to read, and how.
+    """Request for the images of a config.
 
     Attributes:
         image_size: height and width in pixels.
-        assignments: of earlier runs of the experiment.
-        seed: of `data.split: stratified`.
+        assignments: splits and folds that earlier runs of the experiment assigned.
+        seed: seed of `data.split: stratified`.
     """
 
     config: DataConfig
@@ -59,29 +59,30 @@ class DataRequest:
     seed: int = 0
 
     def reading(self, reporter: Reporter) -> Reading:
+        """Return the settings for reading the images."""
         geometry = Geometry(*self.image_size, self.config.resize)
         return Reading(geometry, self.config.max_bad_fraction, self.compute, reporter)
 
 
 def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
-    """Read all images of a config; raises DataError for every way in which the data cannot be used."""
+    """Read all images of a config. Raises `DataError` if the data cannot be used."""
     listing = list_images(request.config, reporter)
     check_classes(listing)
     findings = read_images(listing, request.reading(reporter))
     for rule in RULES:
         rule(findings)
     warn_of_several_labels(findings)
-    return _arrange(request, findings)
+    return _assign_splits(request, findings)
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What `load_dataset` would have gone through, to its end.
+    """Result of all steps of `load_dataset`, also after an error.
 
     Attributes:
-        findings: None where not even names could be listed.
-        dataset: None where the images cannot be put on sides.
-        refusals: everything that `load_dataset` would raise, the first first; empty where training would begin.
+        findings: None if the files could not be listed.
+        dataset: None if the images cannot be assigned to splits.
+        refusals: all errors, in order; `load_dataset` would raise the first; empty if training could begin.
     """
 
     findings: Findings | None = None
@@ -90,21 +91,21 @@ class Examination:
 
 
 def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
-    """The same steps and rules as `load_dataset`, but for going on after a refusal, which is kept."""
+    """Run the steps and checks of `load_dataset`; collect the errors instead of stopping at the first."""
     refusals: list[DataError] = []
-    listing = _tried(partial(list_images, request.config, reporter), refusals)
+    listing = _attempt(partial(list_images, request.config, reporter), refusals)
     if listing is None:
         return Examination(refusals=refusals)
-    _tried(partial(check_classes, listing), refusals)
-    known = not refusals
+    _attempt(partial(check_classes, listing), refusals)
+    classes_valid = not refusals
     findings = read_images(listing, request.reading(reporter))
     for rule in RULES:
-        _tried(partial(rule, findings), refusals)
-    dataset = _tried(partial(_arrange, request, findings), refusals) if known else None
+        _attempt(partial(rule, findings), refusals)
+    dataset = _attempt(partial(_assign_splits, request, findings), refusals) if classes_valid else None
     return Examination(findings, dataset, refusals)
 
 
-def _tried(step: Callable[[], T], refusals: list[DataError]) -> T | None:
+def _attempt(step: Callable[[], T], refusals: list[DataError]) -> T | None:
     try:
         return step()
     except DataError as error:
@@ -112,65 +113,70 @@ def _tried(step: Callable[[], T], refusals: list[DataError]) -> T | None:
         return None
 
 
-def _arrange(request: DataRequest, findings: Findings) -> Dataset:
-    """Put the usable images on sides; raises DataError where a class has too few."""
+def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
+    """Assign the usable images to splits. Raises `DataError` if a class has too few images."""
     config, usable, labels, listing = request.config, findings.usable, findings.labels, findings.listing
-    samples = [Sample(one.entry.pixel_hash, one.label, one.side, listing.groups.get(one.name, "")) for one in usable]
+    samples = [
+        Sample(file.entry.pixel_hash, file.label, file.split, listing.groups.get(file.name, "")) for file in usable
+    ]
     folds = Folds(config.folds, config.fold) if config.folds and config.fold else None
-    drawn = request.seed if config.split == "stratified" else None
+    seed = request.seed if config.split == "stratified" else None
     earlier = request.assignments.known(config.folds or 0)
-    sides = assign(samples, listing.fractions, earlier, folds=folds, seed=drawn)
-    _warn_moved(usable, sides, findings.reading.reporter)
-    side_of = {id(one): side for one, side in zip(usable, sides.sides, strict=True)}
+    result = assign(samples, listing.fractions, earlier, folds=folds, seed=seed)
+    _warn_of_moved(usable, result, findings.reading.reporter)
+    split_by_id = {id(file): split for file, split in zip(usable, result.splits, strict=True)}
     splits = {
-        side: split_of(side, members, labels, findings.ingest)
-        for side in SIDES
-        if (members := [one for one in usable if side_of[id(one)] == side])
+        split: split_of(split, members, labels, findings.ingest)
+        for split in SPLITS
+        if (members := [file for file in usable if split_by_id[id(file)] == split])
     }
-    records = tuple(one.record(side_of.get(id(one), "")) for one in findings.found)
-    assignments = request.assignments.extended(sides.assignments)
-    pixels = {one.entry.sha256: one.entry.pixel_hash for one in usable}
+    records = tuple(file.record(split_by_id.get(id(file), "")) for file in findings.files)
+    assignments = request.assignments.extended(result.assignments)
+    pixels = {file.entry.sha256: file.entry.pixel_hash for file in usable}
     return Dataset(config.train, records, labels, splits, findings.ingest.counts, assignments, pixels)
 
 
 def load_recorded_split(
     records: Sequence[Record], root: str, split: str, labels: Sequence[str], reading: Reading
 ) -> Split:
-    """The images of one split of an earlier run, as its dataset.csv lists them.
+    """Read the images of one split of an earlier run, in the order of its dataset.csv.
 
     Args:
-        root: of the run's dataset, as its config gives it.
+        root: `data.train` of the run.
 
-    Raises DataError where files are missing or unreadable; warns where their bytes have changed since.
+    Raises `DataError` if files are missing or unreadable; warns if their bytes have changed since.
     """
     wanted = [record for record in records if record.split == split and not record.problem]
     if not wanted:
         raise DataError(f"the run has no {split} images")
     check_known((record.label for record in wanted), labels, f"recorded {split} images", "the run")
     findings = read_recorded(wanted, root, reading)
-    found = findings.found
-    lost = [one for one in found if one.entry.problem]
+    files = findings.files
+    lost = [file for file in files if file.entry.problem]
     if lost:
         raise DataError(
-            f"{len(lost)} of the run's {counted(len(found), f'{split} image')} cannot be read below {root!r}:"
-            f" {some(lost)}",
-            "put them back; `evaluate` can also take other images, with --data",
+            f"{len(lost)} of the run's {counted(len(files), f'{split} image')} cannot be read below {root!r}:"
+            f" {first_problems(lost)}",
+            "restore them; `evaluate` can also use other images, with --data",
         )
-    changed = sum(one.entry.sha256 != record.sha256 for one, record in zip(found, wanted, strict=True))
+    changed = sum(file.entry.sha256 != record.sha256 for file, record in zip(files, wanted, strict=True))
     if changed:
         reading.reporter.warning(
-            f"{changed} of {counted(len(found), f'{split} image')} have changed since the run recorded them"
+            f"{changed} of {counted(len(files), f'{split} image')} have changed since the run recorded them"
         )
-    return split_of(split, found, tuple(labels), findings.ingest, [record.path for record in wanted])
+    return split_of(split, files, tuple(labels), findings.ingest, [record.path for record in wanted])
 
 
 def read_recorded(records: Sequence[Record], root: str, reading: Reading) -> Findings:
-    """Read what an earlier run recorded, in that order, whatever has become of it; `root` as above.
+    """Read images recorded by an earlier run, in order; a missing or unreadable file has a problem in its entry.
 
-    Raises DataError where a `keras:` set cannot be loaded, or is another one.
+    Args:
+        root: `data.train` of the run.
+
+    Raises `DataError` if a `keras:` data set cannot be loaded or lacks a recorded image.
     """
     if keras_datasets.is_keras(root):
-        listing = Listing([], [_chosen(keras_datasets.load(root), records)])
+        listing = Listing([], [_recorded_rows(keras_datasets.load(root), records)])
     else:
         base = base_folder(root)
         listing = Listing([Item(absolute(r.path, base), r.path, r.label, r.split) for r in records])
@@ -178,15 +184,15 @@ def read_recorded(records: Sequence[Record], root: str, reading: Reading) -> Fin
 
 
 def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Reading) -> Split:
-    """Other images for a trained model: a folder of classes, one with `split` inside, or a table.
+    """Read other images for a trained model: a folder of classes, a folder with `split` inside, or a table.
 
-    Classes are matched by name; fewer are fine. Raises DataError for one that is not in `labels`.
+    Classes are matched by name, and may be missing. Raises `DataError` for a class that is not in `labels`.
     """
     given, path = str(path), path.expanduser().absolute()
-    must_exist(path, "--data", given, FROM_HERE)
+    check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))
     listing = Listing(list_split(path, split, base))
-    check_known(listing.labels_of(split), labels, "images", "the run", _GROW)
+    check_known(listing.labels_of(split), labels, "images", "the run", _EXTEND_HINT)
     findings = read_images(listing, reading)
     check_bad(findings)
     if not findings.usable:
@@ -194,34 +200,33 @@ def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Re
     return split_of(split, findings.usable, tuple(labels), findings.ingest)
 
 
-def _chosen(sides: Sequence[keras_datasets.Arrays], records: Sequence[Record]) -> keras_datasets.Arrays:
-    """The recorded rows of a `keras:` set, in their order."""
-    whole = {part.side: part for part in sides}
-    rows = []
+def _recorded_rows(parts: Sequence[keras_datasets.Arrays], records: Sequence[Record]) -> keras_datasets.Arrays:
+    """Return the recorded images of a `keras:` data set, in the order of the records."""
+    images_of = {part.split: part.images for part in parts}
+    images = []
     for record in records:
-        side, _, number = record.path.partition("/")
-        if side not in whole or not number.isdecimal() or int(number) >= len(whole[side].images):
+        split, _, number = record.path.partition("/")
+        if split not in images_of or not number.isdecimal() or int(number) >= len(images_of[split]):
             raise DataError(f"the recorded image {record.path!r} is not in the Keras data set")
-        rows.append(whole[side].images[int(number)])
-    return keras_datasets.Arrays(
-        records[0].split, np.stack(rows), [r.label for r in records], [r.path for r in records]
-    )
+        images.append(images_of[split][int(number)])
+    labels, names = [record.label for record in records], [record.path for record in records]
+    return keras_datasets.Arrays(records[0].split, np.stack(images), labels, names)
 
 
-def _warn_moved(usable: Sequence[Found], sides: Sides, reporter: Reporter) -> None:
-    """A copy of a test image, or another image of its group, must not be trained on: say that it was kept out."""
-    training = [one for one in usable if one.side == "train"]
-    for moved, why in (
-        (sides.held_out, "as a copy of an image there"),
-        (sides.followed, "with others of their group"),
+def _warn_of_moved(usable: Sequence[IngestedFile], result: SplitResult, reporter: Reporter) -> None:
+    """Warn of training images that are held out as copies of test images or because of their group."""
+    training = [file for file in usable if file.split == "train"]
+    for hashes, reason in (
+        (result.held_out, "as a copy of an image there"),
+        (result.moved_with_group, "with other images of their group"),
     ):
-        found = [one for one in training if one.entry.pixel_hash in moved]
-        if found:
-            first = ", ".join(repr(one.name) for one in found[:_LISTED])
-            reporter.warning(f"{counted(len(found), 'training image')} moved to validation or test, {why}: {first}")
-    if sides.torn:
-        first = ", ".join(map(repr, sides.torn[:_LISTED]))
+        moved = [file for file in training if file.entry.pixel_hash in hashes]
+        if moved:
+            first = ", ".join(repr(file.name) for file in moved[:_LISTED])
+            reporter.warning(f"{counted(len(moved), 'training image')} moved to validation or test, {reason}: {first}")
+    if groups := result.divided_groups:
+        first = ", ".join(map(repr, groups[:_LISTED]))
         reporter.warning(
-            f"{counted(len(sides.torn), 'group')} on several sides, fixed by earlier runs of this experiment or by the "
+            f"{counted(len(groups), 'group')} in several splits, fixed by earlier runs of this experiment or by the "
             f"data: {first}; give the experiment a new name to keep them together"
         )

@@ -1,9 +1,9 @@
-"""dataset.csv, pixels.csv and splits.csv: what a run saw, and the side of every image ever assigned.
+"""CSV files of a run and an experiment: dataset.csv, pixels.csv, and splits.csv with the split of every image.
 
-A file name is bytes; Python holds those that are not UTF-8 as lone surrogates (PEP 383), and `surrogateescape` writes
-back the very same bytes. So the files are UTF-8 wherever the names are, every name survives the round trip, quotes
-and newlines included (RFC 4180), and `NUL` cannot occur in a name. Nothing is escaped for spreadsheets here: these
-files are read by programs, and an added apostrophe would be another path. Reports for people escape for themselves.
+File names are bytes: Python represents bytes that are not UTF-8 as lone surrogates (PEP 383), and `surrogateescape`
+writes them back unchanged. Every name survives the round trip, quotes and newlines included (RFC 4180); NUL cannot
+occur in a name. Values are not escaped for spreadsheets, because programs read these files and an added apostrophe
+would change a path. Reports for people do their own escaping.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ ASSIGNMENT_COLUMNS = ("pixels", "split")
 
 
 def _text(columns: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
+    """Return CSV text with a header line."""
     return "".join(",".join(map(_cell, row)) + "\n" for row in (columns, *rows))
 
 
 def _cell(value: object) -> str:
-    """RFC 4180. `csv.writer` before Python 3.13 leaves a lone carriage return unquoted, and its reader stumbles."""
+    """Return a value quoted by RFC 4180; `csv.writer` before Python 3.13 does not quote a lone carriage return."""
     text = str(value)
-    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in '",\r\n') else text
+    return '"' + text.replace('"', '""') + '"' if any(character in text for character in '",\r\n') else text
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV file. Raises `ArtefactError` if it is missing, damaged or has other columns."""
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -43,7 +45,9 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
                 )
             for row in reader:
                 if None in row or None in row.values():
-                    raise ArtefactError(f"{path.name} is damaged near line {reader.line_num}: a row of another length")
+                    raise ArtefactError(
+                        f"{path.name} is damaged near line {reader.line_num}: a row has too few or too many values"
+                    )
                 yield row
     except FileNotFoundError as error:
         raise ArtefactError(f"{path.name} is missing in {path.parent.name}") from error
@@ -51,17 +55,17 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
         raise ArtefactError(f"{path.name} is damaged: {error}") from error
     except OSError as error:
         raise ArtefactError(
-            f"{path.name} in {path.parent.name} cannot be read: {error.strerror}", "restore it, or its permissions"
+            f"{path.name} in {path.parent.name} cannot be read: {error.strerror}", "restore the file or its permissions"
         ) from error
 
 
 def write_manifest(path: Path, records: Iterable[Record]) -> None:
-    """Write dataset.csv, whole or not at all."""
+    """Write dataset.csv atomically."""
     write_text(path, _text(COLUMNS, ([getattr(record, column) for column in COLUMNS] for record in records)))
 
 
 def read_manifest(path: Path) -> list[Record]:
-    """Read dataset.csv; raises ArtefactError where it is missing or damaged."""
+    """Read dataset.csv. Raises `ArtefactError` if it is missing or damaged."""
     records = []
     for row in _rows(path, COLUMNS):
         try:
@@ -73,22 +77,22 @@ def read_manifest(path: Path) -> list[Record]:
 
 
 def write_pixels(path: Path, pixels: Mapping[str, str]) -> None:
-    """Write pixels.csv: by the SHA-256 of each file, that of its pixels, which another file may have, too."""
+    """Write pixels.csv: SHA-256 of each file and of its pixels, which several files may share."""
     write_text(path, _text(PIXEL_COLUMNS, sorted(pixels.items())))
 
 
 def read_pixels(path: Path) -> dict[str, str]:
-    """Read pixels.csv; empty where a run was begun before there was one. Raises ArtefactError where it is damaged."""
+    """Read pixels.csv; empty if an older run has none. Raises `ArtefactError` if it is damaged."""
     return {row["sha256"]: row["pixels"] for row in _rows(path, PIXEL_COLUMNS)} if path.exists() else {}
 
 
 def write_assignments(path: Path, assignments: Assignments) -> None:
-    """Write splits.csv in the order of the hashes, a row a place, so that equal contents are equal bytes."""
+    """Write splits.csv sorted by pixel hash, so that equal assignments give equal bytes."""
     write_text(path, _text(ASSIGNMENT_COLUMNS, assignments.rows()))
 
 
 def read_assignments(path: Path) -> Assignments:
-    """Read splits.csv; a missing file means that nothing was assigned yet. Raises ArtefactError where it is damaged."""
+    """Read splits.csv; no assignments if it is missing. Raises `ArtefactError` if it is damaged."""
     if not path.exists():
         return Assignments()
     try:

@@ -1,4 +1,4 @@
-"""What is left of images that an earlier run recorded: one that is gone or changed stops nothing, and is told."""
+"""Images recorded by an earlier run, as far as their files still exist unchanged."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ CHANGED = "the file has changed since the run recorded it"
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """Recorded images by their paths.
+    """Recorded images by path.
 
     Attributes:
-        rows: where in `images` those stand that are what they were.
-        lost: why each of the others cannot be shown.
+        images: pixels of the unchanged images, or None if no image was requested.
+        rows: path -> index into `images`, for unchanged images.
+        lost: path -> reason, for images whose file is missing, changed or unreadable.
     """
 
     images: Rows | None = None
@@ -30,25 +31,28 @@ class Remaining:
     lost: dict[str, str] = field(default_factory=dict)
 
     def read(self, path: str) -> np.ndarray:
-        """uint8 [H, W, 3] of one of `rows`."""
+        """Return the pixels of a path in `rows`, uint8 [H, W, 3]."""
         assert self.images is not None
         return self.images.read(np.array([self.rows[path]]))[0]
 
 
 def read_remaining(records: Sequence[Record], root: str, reading: Reading) -> Remaining:
-    """Read these and no other images of a run; root: as its config gives it."""
+    """Read images that a run recorded; a missing or changed file raises no error.
+
+    root: `data.train` of the run.
+    """
     if not records:
         return Remaining()
     try:
         findings = read_recorded(records, root, reading)
     except DataError as error:
         return Remaining(lost={record.path: error.message for record in records})
-    lost, whole = {}, []
-    for record, found in zip(records, findings.found, strict=True):
-        problem = found.entry.problem or (CHANGED if found.entry.sha256 != record.sha256 else "")
+    lost, unchanged = {}, []
+    for record, file in zip(records, findings.files, strict=True):
+        problem = file.entry.problem or (CHANGED if file.entry.sha256 != record.sha256 else "")
         if problem:
             lost[record.path] = problem
         else:
-            whole.append((record.path, found))
-    images = findings.ingest.images([found.entry for _, found in whole], [found.redo for _, found in whole])
-    return Remaining(images, {path: row for row, (path, _) in enumerate(whole)}, lost)
+            unchanged.append((record.path, file))
+    images = findings.ingest.images([file.entry for _, file in unchanged], [file.redo for _, file in unchanged])
+    return Remaining(images, {path: row for row, (path, _) in enumerate(unchanged)}, lost)

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from transfercli.errors import UsageError
-from transfercli.io.atomic import room_errors
+from transfercli.io.atomic import write_errors
 from transfercli.text import counted
 
 SAMPLES: dict[str, tuple[int, ...]] = {
@@ -25,12 +25,17 @@ SAMPLES: dict[str, tuple[int, ...]] = {
     "digits-source": tuple(range(5)),
     "digits-target": tuple(range(5, 10)),
 }
-SIDE = 32
+PIXELS = 32  # height and width of a written image
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What a sample holds: images of each side, and whether the folder was there already."""
+class WrittenSample:
+    """Contents of a sample.
+
+    Attributes:
+        train, test: number of images in each split.
+        existed: True if the folder already held the sample.
+    """
 
     train: int
     test: int
@@ -38,48 +43,49 @@ class Written:
     existed: bool
 
 
-def write_sample(name: str, folder: Path) -> Written:
-    """Write sample `name` as folder/{train,test}/CLASS/*.png; a folder that holds it already is left alone.
+def write_sample(name: str, folder: Path) -> WrittenSample:
+    """Write sample `name` as folder/{train,test}/CLASS/*.png; do nothing if the folder holds it already.
 
-    Raises UsageError for an unknown name, and where `folder` is a file or holds anything else.
+    Raises `UsageError` for an unknown name, and if `folder` is a file or holds other files.
     """
     if name not in SAMPLES:
         raise UsageError(f"unknown sample {name!r}: allowed are {', '.join(SAMPLES)}")
     files = dict(_files(SAMPLES[name]))
     existed = _holds(folder, files, name)
     if not existed:
-        with room_errors(folder):
+        with write_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
         _write(files, folder)
     train = sum(path.startswith("train/") for path in files)
-    return Written(train, len(files) - train, tuple(map(str, SAMPLES[name])), existed)
+    return WrittenSample(train, len(files) - train, tuple(map(str, SAMPLES[name])), existed)
 
 
 def _holds(folder: Path, files: dict[str, bytes], name: str) -> bool:
-    """Whether `folder` is exactly this sample; False where it is absent or empty."""
+    """Return True if `folder` holds exactly this sample, False if it is missing or empty.
+
+    Raises `UsageError` if it is a file or holds other files.
+    """
     if folder.is_symlink() and not folder.exists():
-        raise UsageError(f"{str(folder)!r} is a symbolic link to nothing", "name a folder that does not exist yet")
+        raise UsageError(f"{str(folder)!r} is a broken symbolic link", "name a folder that does not exist yet")
     if not folder.exists():
         return False
     if not folder.is_dir():
-        raise UsageError(
-            f"{str(folder)!r} is a file; a folder is written there", "name a folder that does not exist yet"
-        )
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    if not found and not any(folder.iterdir()):
+        raise UsageError(f"{str(folder)!r} is a file; a folder is needed", "name a folder that does not exist yet")
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if not present and not any(folder.iterdir()):
         return False
-    if found == set(files) and all((folder / path).read_bytes() == content for path, content in files.items()):
+    if present == set(files) and all((folder / path).read_bytes() == content for path, content in files.items()):
         return True
     raise UsageError(
-        f"{str(folder)!r} is not empty ({counted(len(found), 'file')}) and is not the sample {name!r}",
+        f"{str(folder)!r} is not empty ({counted(len(present), 'file')}) and is not the sample {name!r}",
         "name a folder that does not exist yet",
     )
 
 
 def _write(files: dict[str, bytes], folder: Path) -> None:
-    """All files or none; not fsynced one by one, because they can be written again at any time."""
+    """Write all files or none; they are not fsynced, because they can be written again at any time."""
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    with room_errors(folder):
+    with write_errors(folder):
         try:
             for path, content in files.items():
                 target = temporary / path
@@ -91,20 +97,21 @@ def _write(files: dict[str, bytes], folder: Path) -> None:
 
 
 def _files(digits: tuple[int, ...]) -> Iterator[tuple[str, bytes]]:
+    """Yield the relative path and the content of each file."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
     for digit in digits:
-        for place, index in enumerate(np.flatnonzero(data.target == digit)):
-            side = "test" if place % 5 == 4 else "train"
-            yield f"{side}/{digit}/{index:04d}.png", _png(data.images[index])
+        for number, index in enumerate(np.flatnonzero(data.target == digit)):
+            split = "test" if number % 5 == 4 else "train"
+            yield f"{split}/{digit}/{index:04d}.png", _png(data.images[index])
 
 
 def _png(levels: np.ndarray) -> bytes:
-    """8x8 levels 0-16 -> the bytes of a 32x32 grey PNG."""
+    """Return a 32x32 grey PNG of an 8x8 image with levels 0-16."""
     small = np.rint(levels * 255 / 16).astype(np.uint8)
-    large = Image.fromarray(small).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    large = Image.fromarray(small).resize((PIXELS, PIXELS), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
-    # Stored, not deflated: compressors differ between builds of Pillow, and the bytes must not.
+    # Uncompressed, because builds of Pillow compress differently and the bytes must be the same everywhere.
     large.save(buffer, "PNG", compress_level=0)
     return buffer.getvalue()

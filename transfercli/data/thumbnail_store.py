@@ -1,4 +1,4 @@
-"""What many images look like: computed once for each content, and then known from the cache's index."""
+"""Fingerprints of many images, kept in the cache's index so that each content is computed once."""
 
 from __future__ import annotations
 
@@ -10,39 +10,41 @@ from pathlib import Path
 import numpy as np
 
 from transfercli.data.cache.images import pixel_space
-from transfercli.data.cache.index import Entry, opened_index
+from transfercli.data.cache.index import Entry, open_index
 from transfercli.data.image import Geometry
-from transfercli.data.quality.near_duplicates import LOOK, VERSION, Looks, look_at, without_bars
+from transfercli.data.quality.near_duplicates import FINGERPRINT, VERSION, Fingerprints, crop_padding, fingerprints_of
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 
-ROWS = 64  # images looked at together: memory stays flat
+ROWS = 64  # images per step, which bounds memory
 
 
-def looks_of(
+def load_fingerprints(
     images: Rows, entries: Sequence[Entry], geometry: Geometry, cache: Path | None, reporter: Reporter
-) -> Looks:
-    """The looks of each image, in order.
+) -> Fingerprints:
+    """Return the fingerprint of each image.
 
     Args:
-        entries: of the images; their pixels are read where the looks of their content are not known.
+        entries: cache entry of each image; its pixels are read if the fingerprint is not in the index.
         cache: the cache folder, or None.
     """
-    looks, space = np.zeros(len(entries), LOOK), pixel_space(geometry).name
+    fingerprints, space = np.zeros(len(entries), FINGERPRINT), pixel_space(geometry).name
     keys = [entry.key for entry in entries]
-    with opened_index(cache) as index:
-        known = index.looks(space, VERSION, keys) if index else {}
+    with open_index(cache) as index:
+        known = index.fingerprints(space, VERSION, keys) if index else {}
         for row, key in enumerate(keys):
             if key in known:
-                looks[row] = np.frombuffer(known[key], LOOK)[0]
+                fingerprints[row] = np.frombuffer(known[key], FINGERPRINT)[0]
         missing = np.array([row for row, key in enumerate(keys) if key not in known], np.int64)
         for start in range(0, len(missing), ROWS):
             rows = missing[start : start + ROWS]
             sizes = [(entries[row].width, entries[row].height) for row in rows]
             pixels = images.read(rows)
-            looks[rows] = look_at([without_bars(p, geometry, *size) for p, size in zip(pixels, sizes, strict=True)])
-            reporter.progress("look", len(entries) - len(missing) + start + len(rows), len(entries))
+            fingerprints[rows] = fingerprints_of(
+                [crop_padding(p, geometry, *size) for p, size in zip(pixels, sizes, strict=True)]
+            )
+            reporter.progress("fingerprints", len(entries) - len(missing) + start + len(rows), len(entries))
         if index and len(missing):
             with suppress(sqlite3.Error):
-                index.add_looks(space, VERSION, {keys[row]: looks[row].tobytes() for row in missing})
-    return looks
+                index.add_fingerprints(space, VERSION, {keys[row]: fingerprints[row].tobytes() for row in missing})
+    return fingerprints

@@ -1,4 +1,4 @@
-"""Images that nobody has labelled: any tree of them, as a split whose one class says nothing."""
+"""Unlabelled images: a folder of any depth, read as a split with the single class `unknown`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transfercli.data.dataset import Split
 from transfercli.data.ingest import Reading
-from transfercli.data.sources.folders import FROM_HERE, IMAGE_EXTENSIONS, Item, must_exist, relative, walk
+from transfercli.data.sources.folders import IMAGE_EXTENSIONS, SHELL_PATH_HINT, Item, check_exists, relative, walk
 from transfercli.data.sources.listing import Listing
 from transfercli.data.validation import check_bad, read_images, split_of
 from transfercli.errors import DataError
@@ -15,19 +15,19 @@ UNKNOWN = "unknown"
 
 
 def list_unlabelled(folder: Path) -> list[Item]:
-    """Every image below `folder`, in the order of their paths; raises DataError where there is none."""
-    place = folder.expanduser().absolute()
-    must_exist(place, "DIR", str(folder), FROM_HERE)
-    if not place.is_dir():
-        raise DataError(f"{str(folder)!r} is no folder", "name a folder with images in it, at any depth")
-    files = sorted(file for file in walk(place) if Path(file).suffix.lower() in IMAGE_EXTENSIONS)
+    """Return all images below `folder`, sorted by path. Raises `DataError` if there are none."""
+    root = folder.expanduser().absolute()
+    check_exists(root, "DIR", str(folder), SHELL_PATH_HINT)
+    if not root.is_dir():
+        raise DataError(f"{str(folder)!r} is not a folder", "name a folder that holds images, at any depth")
+    files = sorted(file for file in walk(root) if Path(file).suffix.lower() in IMAGE_EXTENSIONS)
     if not files:
-        raise DataError(f"{str(folder)!r} has no images", f"read are {', '.join(sorted(IMAGE_EXTENSIONS))}")
-    return [Item(file, relative(file, place), UNKNOWN, UNKNOWN) for file in files]
+        raise DataError(f"{str(folder)!r} has no images", f"file types read: {', '.join(sorted(IMAGE_EXTENSIONS))}")
+    return [Item(file, relative(file, root), UNKNOWN, UNKNOWN) for file in files]
 
 
 def load_unlabelled(items: list[Item], reading: Reading) -> Split:
-    """The images of `items`; unreadable ones are left out with a warning, too many raise DataError."""
+    """Read the images; unreadable ones are left out with a warning. Raises `DataError` if there are too many."""
     findings = read_images(Listing(items), reading)
     check_bad(findings)
     if not findings.usable:

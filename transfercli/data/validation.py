@@ -1,4 +1,4 @@
-"""What one pass over the images found, and the rules that it must keep before anybody trains on it."""
+"""Results of reading all files of a data set, and the checks that they must pass before training."""
 
 from __future__ import annotations
 
@@ -22,129 +22,137 @@ _LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """An image or a file that is none, and what ingest says of it.
+class IngestedFile:
+    """Listed file with its result of ingest.
 
     Attributes:
         name: posix path relative to the data root.
-        side: as the source names it; `train` leaves it to the splits.
-        counted: whether it counts among the images: text files that lie about do not.
-        redo: decodes it again.
+        split: the split that the source gives; `train` images may be assigned to another one later.
+        is_image: False for other files in a class folder, such as text files.
+        redo: decodes the file again.
         file: absolute path; "" for arrays.
     """
 
     name: str
     label: str
-    side: str
-    counted: bool
+    split: str
+    is_image: bool
     entry: Entry
     redo: Callable[[], Decoded]
     file: str = ""
 
     def record(self, split: str) -> Record:
+        """Return the record of the file in the split that it is assigned to."""
         entry = self.entry
         return Record(self.name, entry.sha256, self.label, split, entry.width, entry.height, entry.problem)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that was listed, in the listing's order, before any rule is applied."""
+    """All listed files after reading, in the listing's order, before any check."""
 
     listing: Listing
     reading: Reading
     ingest: Ingest
-    found: list[Found]
+    files: list[IngestedFile]
 
     @cached_property
-    def usable(self) -> list[Found]:
-        return [one for one in self.found if not one.entry.problem]
+    def usable(self) -> list[IngestedFile]:
+        """Files without a problem."""
+        return [file for file in self.files if not file.entry.problem]
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """The classes to train on, sorted by name."""
+        """Classes of the training images, sorted by name."""
         return tuple(sorted(self.listing.labels_of("train")))
 
 
 def read_images(listing: Listing, reading: Reading) -> Findings:
-    """Read, check and decode everything that is listed, in one pass."""
-    geometry, found = reading.geometry, []
+    """Read, check and decode all listed files and arrays in one pass."""
+    geometry, files = reading.geometry, list[IngestedFile]()
     with Ingest(reading, len(listing)) as ingest:
         for item, entry in zip(listing.items, ingest.files(listing.items), strict=True):
             redo = partial(decode_file, item.file, geometry)
-            found.append(Found(item.name, item.label, item.side, item.counted, entry, redo, item.file))
+            files.append(IngestedFile(item.name, item.label, item.split, item.is_image, entry, redo, item.file))
         for arrays in listing.arrays:
             for index, entry in enumerate(ingest.arrays(arrays)):
-                again = partial(resize_array, arrays.images[index], geometry)
-                found.append(Found(arrays.names[index], arrays.labels[index], arrays.side, True, entry, again))
-    return Findings(listing, reading, ingest, found)
+                redo = partial(resize_array, arrays.images[index], geometry)
+                name, label = arrays.names[index], arrays.labels[index]
+                files.append(IngestedFile(name, label, arrays.split, True, entry, redo))
+    return Findings(listing, reading, ingest, files)
 
 
 def split_of(
-    name: str, members: Sequence[Found], labels: tuple[str, ...], ingest: Ingest, paths: Sequence[str] | None = None
+    name: str,
+    members: Sequence[IngestedFile],
+    labels: tuple[str, ...],
+    ingest: Ingest,
+    paths: Sequence[str] | None = None,
 ) -> Split:
-    """The usable `members` of one side; `paths` where they go by other names."""
-    index = {label: number for number, label in enumerate(labels)}
+    """Return a split of usable files; `paths` replaces their names."""
+    index_of = {label: index for index, label in enumerate(labels)}
     return Split(
         name,
-        tuple(paths or [one.name for one in members]),
-        np.array([index[one.label] for one in members], np.int32),
+        tuple(paths or [file.name for file in members]),
+        np.array([index_of[file.label] for file in members], np.int32),
         labels,
-        ingest.images([one.entry for one in members], [one.redo for one in members]),
-        tuple(one.entry.sha256 for one in members),
-        tuple((one.entry.width, one.entry.height) for one in members),
+        ingest.images([file.entry for file in members], [file.redo for file in members]),
+        tuple(file.entry.sha256 for file in members),
+        tuple((file.entry.width, file.entry.height) for file in members),
     )
 
 
 def check_bad(findings: Findings) -> None:
-    """Raise DataError where more files are bad than `max_bad_fraction` allows; warn of the others."""
-    found, reading = findings.found, findings.reading
-    images = [one for one in found if one.counted]
-    bad = [one for one in images if one.entry.problem]
-    stray = len(found) - len(images)
-    if stray:
-        first = some([one for one in found if not one.counted])
-        reading.reporter.warning(f"{counted(stray, 'file')} left out as no image: {first}")
+    """Raise `DataError` if more images are unusable than `max_bad_fraction` allows; warn of fewer."""
+    reading = findings.reading
+    images = [file for file in findings.files if file.is_image]
+    bad = [file for file in images if file.entry.problem]
+    others = [file for file in findings.files if not file.is_image]
+    if others:
+        reading.reporter.warning(f"{counted(len(others), 'file')} left out, not an image: {first_problems(others)}")
     if not bad:
         return
-    said = f"{len(bad)} of {counted(len(images), 'image')} cannot be used: {some(bad)}"
+    message = f"{len(bad)} of {counted(len(images), 'image')} cannot be used: {first_problems(bad)}"
     if len(bad) > reading.max_bad_fraction * len(images):
         raise DataError(
-            f"{said}; data.max_bad_fraction allows {reading.max_bad_fraction:g} of them",
-            "mend or remove these files, or allow more",
+            f"{message}; data.max_bad_fraction allows {reading.max_bad_fraction:g} of them",
+            "repair or remove these files, or raise data.max_bad_fraction",
         )
-    reading.reporter.warning(f"{said}; they are left out")
+    reading.reporter.warning(f"{message}; they are left out")
 
 
-def some(found: Sequence[Found]) -> str:
-    """The first few of them with their problems, for a message."""
-    listed = "; ".join(f"{one.name!r} ({one.entry.problem})" for one in found[:_LISTED])
-    return listed + (f"; and {len(found) - _LISTED} more" if len(found) > _LISTED else "")
+def first_problems(files: Sequence[IngestedFile]) -> str:
+    """Return the first few files with their problems, for a message."""
+    listed = "; ".join(f"{file.name!r} ({file.entry.problem})" for file in files[:_LISTED])
+    return listed + (f"; and {len(files) - _LISTED} more" if len(files) > _LISTED else "")
 
 
 def check_usable(findings: Findings) -> None:
-    """Every class must have an image to train on, and every named side an image at all; else raise DataError."""
-    found, usable, labels = findings.found, findings.usable, findings.labels
-    left = Counter(one.label for one in usable if one.side == "train")
+    """Raise `DataError` if a class has no usable training image, or a split of the source no usable image."""
+    files, usable, labels = findings.files, findings.usable, findings.labels
+    trainable = Counter(file.label for file in usable if file.split == "train")
     for label in labels:
-        if not left[label]:
-            bad = [one for one in found if one.label == label and one.entry.problem]
-            raise DataError(f"class {label!r} has no usable image: {some(bad)}")
-    for side in sorted({one.side for one in found} - {one.side for one in usable}):
-        raise DataError(f"none of the {side} images can be used: {some([one for one in found if one.side == side])}")
+        if not trainable[label]:
+            bad = [file for file in files if file.label == label and file.entry.problem]
+            raise DataError(f"class {label!r} has no usable image: {first_problems(bad)}")
+    for split in sorted({file.split for file in files} - {file.split for file in usable}):
+        bad = [file for file in files if file.split == split]
+        raise DataError(f"none of the {split} images can be used: {first_problems(bad)}")
 
 
 def warn_of_several_labels(findings: Findings) -> None:
-    """An image that stands in two classes teaches neither: say which, and let it be."""
+    """Warn of images with the same pixels as an image of another class."""
     labels: defaultdict[str, set[str]] = defaultdict(set)
-    for one in findings.usable:
-        labels[one.entry.pixel_hash].add(one.label)
-    torn = [one.name for one in findings.usable if len(labels[one.entry.pixel_hash]) > 1]
-    if torn:
-        first = ", ".join(map(repr, torn[:_LISTED]))
+    for file in findings.usable:
+        labels[file.entry.pixel_hash].add(file.label)
+    names = [file.name for file in findings.usable if len(labels[file.entry.pixel_hash]) > 1]
+    if names:
+        first = ", ".join(map(repr, names[:_LISTED]))
         findings.reading.reporter.warning(
-            f"{counted(len(torn), 'image')} with the pixels of one of another class: {first}; data check pairs them"
+            f"{counted(len(names), 'image')} with the same pixels as an image of another class: {first}; data check"
+            " lists the pairs"
         )
 
 
-# What must hold before the images are put on sides; the first that does not is what a training says.
+# Checks before images are assigned to splits; training stops at the first that fails.
 RULES: tuple[Callable[[Findings], None], ...] = (check_bad, check_usable)

@@ -1,1 +1,1 @@
-"""How good a model is, how sure that is, and where it fails; knows numbers and names, never a model."""
+"""Evaluation: metrics, confidence intervals, gates and reports, computed from predictions; it loads no model."""

@@ -1,4 +1,4 @@
-"""Which images a person should look at first."""
+"""Selections of images for a report: worst mistakes, least confident, typically right, likely label errors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.quality.confident_learning import suspects
+from transfercli.data.quality.confident_learning import find_suspects
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.paired import told_apart
+from transfercli.evaluation.statistics.paired import disagreements
 
 SHOWN = 24
 PER_CLASS = 3
@@ -23,7 +23,7 @@ Reader = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8]]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One image: where it is, what it is, what the model took it for and how sure it was."""
+    """An image with its true class, its predicted class and their probabilities."""
 
     index: int
     path: str
@@ -39,7 +39,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Images of class `truth` taken for `predicted`, and their share of all images of `truth`."""
+    """The number of images of class `truth` predicted as `predicted`, and their share of all images of `truth`."""
 
     truth: str
     predicted: str
@@ -48,29 +48,29 @@ class Confusion:
 
 
 def worst_mistakes(predictions: Predictions) -> list[Case]:
-    """Wrong predictions, the most confident ones first."""
+    """Return the wrong predictions, the most confident ones first."""
     wrong = np.flatnonzero(predictions.predicted != predictions.targets)
-    return cases_of(predictions, wrong[np.argsort(-predictions.confidence[wrong], kind="stable")])
+    return cases_at(predictions, wrong[np.argsort(-predictions.confidence[wrong], kind="stable")])
 
 
 def least_sure(predictions: Predictions) -> list[Case]:
-    """The predictions of the lowest confidence, right or wrong."""
-    return cases_of(predictions, np.argsort(predictions.confidence, kind="stable"))
+    """Return the predictions of the lowest confidence, right or wrong."""
+    return cases_at(predictions, np.argsort(predictions.confidence, kind="stable"))
 
 
 def typically_right(predictions: Predictions) -> list[Case]:
-    """Of each class, the right predictions of the middle confidence, as many as make 24 in all and 3 at most.
+    """Return right predictions of medium confidence: at most 3 of each class, and 24 in all.
 
-    Where there are more classes than places, those with the most images.
+    With more than 24 classes, only those with the most right predictions have an image.
     """
     right = np.flatnonzero(predictions.predicted == predictions.targets)
     by_confidence = right[np.argsort(-predictions.confidence[right], kind="stable")]
     targets = predictions.targets[by_confidence]
     classes, counts = np.unique(targets, return_counts=True)
     classes = classes[np.argsort(-counts, kind="stable")][:SHOWN]
-    each = min(PER_CLASS, SHOWN // max(len(classes), 1))
-    chosen = [_middle(by_confidence[targets == number], each) for number in np.sort(classes)]
-    return cases_of(predictions, np.concatenate(chosen)) if chosen else []
+    per_class = min(PER_CLASS, SHOWN // max(len(classes), 1))
+    chosen = [_middle(by_confidence[targets == index], per_class) for index in np.sort(classes)]
+    return cases_at(predictions, np.concatenate(chosen)) if chosen else []
 
 
 def _middle(order: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
@@ -80,55 +80,58 @@ def _middle(order: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One image as two models see it."""
+    """An image that one of two models classifies correctly and the other does not."""
 
     champion: Case
     challenger: Case
 
 
 def changes(champion: Predictions, challenger: Predictions, most: int = SHOWN) -> tuple[list[Change], list[Change]]:
-    """Images that only the challenger has right, and those that only the champion has: at most so many of each.
+    """Return the images that only the challenger has right, and those that only the champion has right.
 
-    Those come first for whose true class the two give the most different probabilities.
+    At most `most` of each, sorted by how far apart the two models' probabilities of the true class are.
     """
     rows = np.arange(len(champion))
-    before, after = (one.probabilities[rows, one.targets] for one in (champion, challenger))
-    apart = np.abs(after - before)
+    before, after = (model.probabilities[rows, model.targets] for model in (champion, challenger))
+    distance = np.abs(after - before)
 
-    def pairs(found: npt.NDArray[np.int64]) -> list[Change]:
-        order = found[np.argsort(-apart[found], kind="stable")]
-        both = (cases_of(one, order, most) for one in (champion, challenger))
+    def pairs(indices: npt.NDArray[np.int64]) -> list[Change]:
+        order = indices[np.argsort(-distance[indices], kind="stable")]
+        both = (cases_at(model, order, most) for model in (champion, challenger))
         return [Change(*cases) for cases in zip(*both, strict=True)]
 
-    fixed, broken = told_apart(champion, challenger)
+    fixed, broken = disagreements(champion, challenger)
     return pairs(fixed), pairs(broken)
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """An image whose label is likely wrong, and the class it is likely of."""
+class LabelError:
+    """An image whose label is likely wrong, and its likely class."""
 
     case: Case
     likely: str
 
 
-def doubtful_labels(predictions: Predictions) -> tuple[list[Doubt], int]:
-    """Return the likely label errors by confident learning, the surest first, and their number in all."""
-    rows, guesses = suspects(predictions.probabilities, predictions.targets)
-    cases = cases_of(predictions, rows)
-    doubts = [Doubt(case, predictions.labels[guess]) for case, guess in zip(cases, guesses, strict=False)]
-    return doubts, len(rows)
+def likely_label_errors(predictions: Predictions) -> tuple[list[LabelError], int]:
+    """Return the first likely label errors by confident learning, the surest first, and the number of all."""
+    rows, guesses = find_suspects(predictions.probabilities, predictions.targets)
+    cases = cases_at(predictions, rows)
+    errors = [LabelError(case, predictions.labels[guess]) for case, guess in zip(cases, guesses, strict=False)]
+    return errors, len(rows)
 
 
-def to_look_at(predictions: Predictions) -> list[int]:
-    """Indices of the worst mistakes, the least sure and the typically right, in turn: a part of it has some of each."""
+def images_to_explain(predictions: Predictions) -> list[int]:
+    """Return the indices of the worst mistakes, the least sure and the typically right images.
+
+    The three kinds alternate, so that the first n indices hold some of each.
+    """
     kinds = (worst_mistakes(predictions), least_sure(predictions), typically_right(predictions))
-    turns = zip_longest(*([case.index for case in cases] for cases in kinds))
-    return list(dict.fromkeys(index for turn in turns for index in turn if index is not None))
+    rounds = zip_longest(*([case.index for case in cases] for cases in kinds))
+    return list(dict.fromkeys(index for indices in rounds for index in indices if index is not None))
 
 
 def most_confused(matrix: npt.NDArray[np.int64], labels: tuple[str, ...]) -> list[Confusion]:
-    """The pairs of classes that are mistaken most often, by number of images."""
+    """Return the 10 most frequent confusions of two classes, by number of images."""
     wrong = matrix - np.diag(np.diag(matrix))
     rows, columns = np.nonzero(wrong)
     first = np.argsort(-wrong[rows, columns], kind="stable")[:CONFUSIONS]
@@ -138,8 +141,8 @@ def most_confused(matrix: npt.NDArray[np.int64], labels: tuple[str, ...]) -> lis
     ]
 
 
-def cases_of(predictions: Predictions, order: npt.NDArray[Any], most: int = SHOWN) -> list[Case]:
-    """The first of the images at `order`, at most so many."""
+def cases_at(predictions: Predictions, order: npt.NDArray[Any], most: int = SHOWN) -> list[Case]:
+    """Return a `Case` for each of the first `most` indices in `order`."""
     predicted, confidence = predictions.predicted, predictions.confidence
     return [
         Case(

@@ -1,4 +1,4 @@
-"""May this pipeline go on? A gate is a bound on a metric, of the whole split or of one class."""
+"""Gates: bounds on a metric of the whole split or of one class; a pipeline stops when one is not met."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.statistics.intervals import Interval
 from transfercli.text import did_you_mean, first_of
 
-# What a gate is held against: the metric's value, or the end of its interval that is nearer to failing.
+# The value that a gate checks: the metric itself, or the end of its interval that is nearer to failing.
 GATE_ON = ("point", "lower")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 # The class name is greedy: it may hold brackets and equal signs itself.
@@ -26,7 +26,10 @@ ALLOWED = "METRIC=VALUE, METRIC>=VALUE or METRIC<=VALUE, such as accuracy=0.9, e
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """`metric` is a row of METRICS or `recall[LABEL]` (precision, f1); `op` is ">=" or "<="."""
+    """A bound on a metric.
+
+    metric: a key of METRICS, or `recall[LABEL]` (precision, f1); op: ">=" or "<="
+    """
 
     metric: str
     op: str
@@ -34,24 +37,27 @@ class Gate:
 
 
 def parse(text: str, labels: Sequence[str] | None = None) -> Gate:
-    """A gate of the command line; without `labels` the class is not looked up. Raises UsageError."""
-    found = COMMAND.fullmatch(text)
-    if not found:
+    """Parse a gate of the command line. Without `labels` the class name is not checked. Raises UsageError."""
+    match = COMMAND.fullmatch(text)
+    if not match:
         raise UsageError(f"a gate must be {ALLOWED}; received {text!r}")
-    return _gate(found["metric"], found["op"], found["bound"], labels, UsageError)
+    return _gate(match["metric"], match["op"], match["bound"], labels, UsageError)
 
 
 def from_config(gates: Mapping[str, float | str], labels: Sequence[str] | None = None) -> list[Gate]:
-    """The gates of `evaluation.gates`; a bare number bounds the side on which a metric is bad. Raises ConfigError."""
+    """Parse the gates of `evaluation.gates`. Raises ConfigError.
+
+    A bare number is a lower bound if higher values of the metric are better, and an upper bound otherwise.
+    """
     result = []
     for metric, value in gates.items():
-        found = BOUND.fullmatch(str(value))
-        if not found:
+        match = BOUND.fullmatch(str(value))
+        if not match:
             raise ConfigError(
                 f'evaluation.gates.{metric}: must be a number, ">=NUMBER" or "<=NUMBER"; received {value!r}'
             )
         try:
-            result.append(_gate(metric, found["op"] or "=", found["bound"], labels, ConfigError))
+            result.append(_gate(metric, match["op"] or "=", match["bound"], labels, ConfigError))
         except ConfigError as error:
             raise ConfigError(f"evaluation.gates.{metric}: {error.message}", error.hint) from error
     return result
@@ -60,22 +66,22 @@ def from_config(gates: Mapping[str, float | str], labels: Sequence[str] | None =
 def resolve(
     config: Mapping[str, float | str], command: Sequence[str], labels: Sequence[str] | None = None
 ) -> list[Gate]:
-    """The gates of the config and then those of the command line, which replace the config's on the same metric."""
-    given = [parse(text, labels) for text in command]
-    named = {gate.metric for gate in given}
-    return [gate for gate in from_config(config, labels) if gate.metric not in named] + given
+    """Return the gates of the config, then those of the command line, which replace the config's on the same metric."""
+    from_command = [parse(text, labels) for text in command]
+    replaced = {gate.metric for gate in from_command}
+    return [gate for gate in from_config(config, labels) if gate.metric not in replaced] + from_command
 
 
 def check(
     gates: Sequence[Gate], values: Mapping[str, float | None], intervals: Mapping[str, Interval], on: str = "point"
 ) -> list[dict[str, Any]]:
-    """One {"metric", "op", "bound", "value", "passed"} a gate; a metric that has no value fails its gate.
+    """Check every gate: {"metric", "op", "bound", "value", "passed"} for each. A metric without a value fails its gate.
 
-    values: by name, also `recall[LABEL]`; on: "point" holds them against the bounds, "lower" the end of their 95%
-    interval that is nearer to failing: the lower one for >=, the upper one for <=.
+    values: by metric, also `recall[LABEL]`; on: "point" checks these values, "lower" the end of their 95% interval
+    that is nearer to failing: the lower one for >=, the upper one for <=.
     """
-    held = {"point": _point, "lower": _lower}[on]
-    return [_checked(gate, held(gate, values, intervals)) for gate in gates]
+    checked_value = {"point": _point, "lower": _lower}[on]
+    return [_checked(gate, checked_value(gate, values, intervals)) for gate in gates]
 
 
 def _point(gate: Gate, values: Mapping[str, float | None], intervals: Mapping[str, Interval]) -> float | None:
@@ -93,28 +99,28 @@ def _checked(gate: Gate, value: float | None) -> dict[str, Any]:
 
 
 def _gate(metric: str, op: str, bound: str, labels: Sequence[str] | None, error: type[TransferError]) -> Gate:
-    found = METRIC.fullmatch(metric)
-    if not found:
+    match = METRIC.fullmatch(metric)
+    if not match:
         raise error(f"a gate must be {ALLOWED}; received {metric!r}")
-    name, label = found["name"], found["label"]
+    name, label = match["name"], match["label"]
     allowed = tuple(METRICS) if label is None else tuple(PER_CLASS)
     if name not in allowed and label is not None:
         raise error(_unknown("metric of one class", name, allowed))
     if name not in allowed:
-        of_a_class = ", ".join(f"{each}[LABEL]" for each in PER_CLASS)
-        raise error(f"{_unknown('metric', name, allowed)}; of one class there are {of_a_class}")
+        class_metrics = ", ".join(f"{row}[LABEL]" for row in PER_CLASS)
+        raise error(f"{_unknown('metric', name, allowed)}; metrics of one class are {class_metrics}")
     if label is not None and labels is not None and label not in labels:
         raise error(_unknown("class", label, tuple(labels)))
     value = float(bound)
     if not math.isfinite(value):
         raise error(f"the bound of a gate must be a finite number; {metric.strip()} received {bound}")
-    row = METRICS[name if label is None else f"macro_{name}"]  # of one class: as their mean over the classes
+    row = METRICS[name if label is None else f"macro_{name}"]  # a metric of one class has the bounds of its mean
     if value not in row.bounds:
         raise error(f"the bound of a gate on {metric.strip()} must be a number {row.bounds}; received {bound}")
     better = ">=" if row.higher_is_better else "<="
     return Gate(name if label is None else f"{name}[{label}]", better if op == "=" else op, value)
 
 
-def _unknown(what: str, name: str, allowed: tuple[str, ...]) -> str:
+def _unknown(kind: str, name: str, allowed: tuple[str, ...]) -> str:
     guess = did_you_mean(name, allowed)
-    return f"{name!r} is not a known {what}: allowed are {first_of(allowed, 20)}{guess and f'; {guess}'}"
+    return f"{name!r} is not a known {kind}: allowed are {first_of(allowed, 20)}{guess and f'; {guess}'}"

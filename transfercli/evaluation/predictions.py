@@ -1,8 +1,8 @@
-"""What a model said about the images of one split: the one input of everything in this folder.
+"""Predictions of a model on one split: the input of every metric, interval and report.
 
-`predictions.csv` is data for scripts, so its values stay exact: a class called `=1+1` is written as `=1+1`, not
-disarmed with an apostrophe. Whoever opens the file in a spreadsheet should import it as text. Probabilities are written
-with the fewest digits that give the same float32 again, which is what a model computes.
+`predictions.csv` is data for scripts, so its values stay exact: a class named `=1+1` is written as `=1+1`, without an
+apostrophe before it. Import the file as text when opening it in a spreadsheet. Probabilities are written with the
+fewest digits that give the same float32 again, the type that a model computes.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ CLASS_PREFIX = "p:"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """One row an image, in the order of the split.
+    """Paths, true classes and class probabilities of N images, in the order of the split.
 
-    paths: relative to the data root, one an image
-    labels: class names in index order (labels.json)
+    paths: N paths relative to the data root
+    labels: C class names in index order (labels.json)
     targets: int64 [N], the true class of each image
-    probabilities: float64 [N, C], each row adding up to about 1
+    probabilities: float64 [N, C]; the sum of each row is about 1
 
-    Raises ValueError where the shapes do not fit, ArtefactError where the values are no probabilities.
+    Raises ValueError if the shapes do not match, ArtefactError if a value is not finite or negative.
     """
 
     paths: tuple[str, ...]
@@ -55,7 +55,8 @@ class Predictions:
         bad = int(np.sum(~(np.isfinite(self.probabilities) & (self.probabilities >= 0)).all(axis=1)))
         if bad:
             raise ArtefactError(
-                f"the model gave no probabilities but NaN, infinite or negative values for {bad} of {len(self)} images",
+                f"the model returned NaN, infinite or negative values instead of probabilities for {bad} of "
+                f"{len(self)} images",
                 hint="training diverged or the weights are damaged: train again with a lower learning rate",
             )
 
@@ -64,7 +65,7 @@ class Predictions:
 
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
-        """int64 [N], the most probable class; the first of equals."""
+        """int64 [N], the most probable class of each image; the first one if several are equal."""
         return self.probabilities.argmax(axis=1)
 
     @property
@@ -73,7 +74,7 @@ class Predictions:
         return self.probabilities.max(axis=1)
 
     def of(self, chosen: npt.NDArray[np.int64]) -> Predictions:
-        """The rows at `chosen`, int64 [n], in that order."""
+        """Return the predictions of the images at `chosen`, int64 [n], in that order."""
         paths = tuple(self.paths[index] for index in chosen)
         return Predictions(paths, self.labels, self.targets[chosen], self.probabilities[chosen])
 
@@ -82,20 +83,20 @@ class Predictions:
         atomic.write_with(path, self._write_rows)
 
     def _write_rows(self, path: Path) -> None:
-        # A file name that is not UTF-8 reaches Python with surrogates, which give its own bytes again.
+        # Python holds a file name that is not UTF-8 with surrogates; "surrogateescape" writes its original bytes.
         with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            self._rows_to(csv.writer(file, lineterminator="\n"))
+            self._write_to(csv.writer(file, lineterminator="\n"))
 
-    def _rows_to(self, writer: Any) -> None:
+    def _write_to(self, writer: Any) -> None:
         writer.writerow([*COLUMNS, *(CLASS_PREFIX + label for label in self.labels)])
         values = self.probabilities.astype(np.float32)
-        for row, (name, target, predicted) in enumerate(zip(self.paths, self.targets, self.predicted, strict=True)):
+        for row, (path, target, predicted) in enumerate(zip(self.paths, self.targets, self.predicted, strict=True)):
             numbers = [str(value) for value in values[row]]
-            writer.writerow([name, self.labels[target], self.labels[predicted], numbers[predicted], *numbers])
+            writer.writerow([path, self.labels[target], self.labels[predicted], numbers[predicted], *numbers])
 
     @classmethod
     def read_csv(cls, path: Path) -> Predictions:
-        """Read what `write_csv` wrote; raises ArtefactError where the file is missing or damaged."""
+        """Read a file that `write_csv` wrote. Raises ArtefactError if the file is missing or damaged."""
         try:
             with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
                 rows = list(csv.reader(file))
@@ -114,14 +115,14 @@ class Predictions:
 
 
 def _from_rows(path: Path, labels: tuple[str, ...], rows: list[list[str]]) -> Predictions:
-    index = {label: number for number, label in enumerate(labels)}
+    index_of = {label: index for index, label in enumerate(labels)}
     targets = np.empty(len(rows), np.int64)
     values = np.empty((len(rows), len(labels)), np.float32)
     for number, row in enumerate(rows):
         try:
             if len(row) != len(COLUMNS) + len(labels):
                 raise ValueError(f"{len(row)} values for {len(COLUMNS) + len(labels)} columns")
-            targets[number] = index[row[1]]
+            targets[number] = index_of[row[1]]
             values[number] = [float(value) for value in row[len(COLUMNS) :]]
         except (KeyError, ValueError) as error:
             raise ArtefactError(

@@ -1,4 +1,4 @@
-"""From predictions to everything one decides from."""
+"""The result of an evaluation: metrics, intervals, confusion matrix, gates and slices, from predictions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from transfercli.errors import DataError
 from transfercli.evaluation.gates import Gate, check
 from transfercli.evaluation.metrics.confusion import PER_CLASS, confusion_matrix, count
-from transfercli.evaluation.metrics.per_class import one_class
+from transfercli.evaluation.metrics.per_class import one_vs_rest
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
@@ -25,21 +25,21 @@ SHOWN = ("accuracy", "macro_f1")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What `evaluate` found.
+    """The result of `evaluate`.
 
     labels: class names in index order
-    metrics: every row of METRICS; None where it is not defined
-    intervals: 95%, where there is one; also `recall[LABEL]` (precision, f1)
-    per_class: a row a class, also for those without images
+    metrics: a value for each row of METRICS; None if it is not defined
+    intervals: 95% intervals by metric, also `recall[LABEL]` (precision, f1); metrics without one are left out
+    per_class: precision, recall, F1 and support of each class, also of classes without images
     confusion: int64 [C, C], rows = truth
-    gates: as `gates.check` gives them
+    gates: as returned by `gates.check`
     shown: the metrics to show first
-    class_metrics: label -> each row of ONE_CLASS, the class against the rest
-    slices: a row a part of each slice, with its own metrics and intervals
-    trust: temperature, abstention and strangeness, as `trust.judged` gives them; empty where nothing is known
-    robustness: under corruptions, as `robustness.robustness` gives it; None where it was not asked for
-    tta: what the mean over several views of the images gains, as `tta.gained` gives it; None where not asked for
-    known: how many of other images than the run's own it learnt from all the same, for each of KNOWN_BY where any
+    class_metrics: label -> each metric of ONE_VS_REST
+    slices: metrics and intervals of each part of each slice
+    trust: calibration, abstention and strange images, as returned by `trust.confidence_metrics`; empty if not computed
+    robustness: as returned by `score.corruption_summary`; None if not requested
+    tta: as returned by `tta.tta_gain`; None if not requested
+    known: for images that are not the run's own, the number it was trained or selected on, by key of KNOWN_BY
     """
 
     labels: tuple[str, ...]
@@ -59,11 +59,11 @@ class Evaluation:
 
     @property
     def passed(self) -> bool:
-        """Whether every gate was met; true where none is set."""
+        """True if every gate is met, also if there is no gate."""
         return all(gate["passed"] for gate in self.gates)
 
     def as_result(self) -> dict[str, Any]:
-        """The contract's `evaluate` object without `run` and `split`, and after it what goes beyond; plain values."""
+        """Return the contract's `evaluate` object without `run` and `split`, with additional keys at the end."""
         return {
             "examples": self.examples,
             "metrics": dict(self.metrics),
@@ -89,18 +89,17 @@ def evaluate(
     slices: Mapping[str, Slice] | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """All metrics with their intervals, the gates, and the same for each slice.
+    """Compute all metrics with their intervals, check the gates, and compute the metrics of each slice.
 
-    gate_on: a name of `gates.GATE_ON`; slices: for each name, the part that every image is in.
-    Raises DataError where there is no image.
+    gate_on: one of `gates.GATE_ON`; slices: by name. Raises DataError if there are no images.
     """
     if len(predictions) == 0:
         hint = "set data.test or data.validation, or give --data DIR"
         raise DataError("there is no image to evaluate: the split is empty", hint)
     targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
-    asked = {*shown, *(gate.metric for gate in gates)}
+    requested = {*shown, *(gate.metric for gate in gates)}
     metrics = _metrics(predictions)
-    bounds = intervals(targets, probabilities, labels, asked, seed)
+    bounds = intervals(targets, probabilities, labels, requested, seed)
     rows = _per_class(predictions)
     values = metrics | {f"{name}[{row['label']}]": row[name] for row in rows for name in PER_CLASS}
     return Evaluation(
@@ -112,32 +111,32 @@ def evaluate(
         confusion=confusion_matrix(targets, predictions.predicted, len(labels)),
         gates=check(gates, values, bounds, gate_on),
         shown=tuple(shown),
-        class_metrics={label: _of_class(predictions, number) for number, label in enumerate(labels)},
+        class_metrics={label: _class_metrics(predictions, index) for index, label in enumerate(labels)},
         slices=[row for name, slice_ in (slices or {}).items() for row in _slice_rows(predictions, name, slice_, seed)],
     )
 
 
 def _metrics(predictions: Predictions) -> dict[str, float | None]:
-    sample = Sample.whole(predictions.targets, predictions.probabilities)
+    sample = Sample.unweighted(predictions.targets, predictions.probabilities)
     return {name: _plain(row.rule(sample)[0]) for name, row in METRICS.items()}
 
 
 def _per_class(predictions: Predictions) -> list[dict[str, Any]]:
-    found = count(predictions.targets, predictions.predicted, len(predictions.labels))
-    columns = [rule(found) for rule in PER_CLASS.values()]
+    counts = count(predictions.targets, predictions.predicted, len(predictions.labels))
+    columns = [rule(counts) for rule in PER_CLASS.values()]
     return [
         {"label": label, **{name: _plain(v) for name, v in zip(PER_CLASS, values, strict=True)}, "support": int(n)}
-        for label, n, *values in zip(predictions.labels, found.support, *columns, strict=True)
+        for label, n, *values in zip(predictions.labels, counts.support, *columns, strict=True)
     ]
 
 
-def _of_class(predictions: Predictions, number: int) -> dict[str, float | None]:
-    found = one_class(predictions.targets, predictions.probabilities, number)
-    return {name: _plain(value) for name, value in found.items()}
+def _class_metrics(predictions: Predictions, index: int) -> dict[str, float | None]:
+    values = one_vs_rest(predictions.targets, predictions.probabilities, index)
+    return {name: _plain(value) for name, value in values.items()}
 
 
 def _slice_rows(predictions: Predictions, name: str, slice_: Slice, seed: int) -> Iterator[dict[str, Any]]:
-    """One row a part, in its order; intervals of everything but what ranks and single classes."""
+    """Yield one result for each part of a slice, without intervals of single classes."""
     for value, chosen in slice_.parts():
         part = predictions.of(chosen)
         bounds = intervals(part.targets, part.probabilities, part.labels, seed=seed)

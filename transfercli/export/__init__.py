@@ -1,1 +1,1 @@
-"""Portable artefacts: written by one row of a table, loaded again in a fresh process, and compared with the run."""
+"""Export: portable artefacts, each written, loaded again in a new process and compared with the run."""

@@ -1,4 +1,4 @@
-"""Write artefacts, prove each one equal to the run, and only then put it in its place."""
+"""The exporter: it writes artefacts into temporary folders, verifies each against the run, then installs it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ import numpy as np
 from transfercli.errors import ArtefactError, GateError, UsageError
 from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.formats.registry import FORMATS, PARITY, Format, check_formats
-from transfercli.export.spec import EXPORTED, ExportSpec, Writing
-from transfercli.export.verify.checksums import SEAL, seal_of
-from transfercli.export.verify.parity import Answer, Question, ask
+from transfercli.export.spec import EXPORTED, ExportSpec, WriteJob
+from transfercli.export.verify.checksums import CHECKSUMS, checksums_of
+from transfercli.export.verify.parity import ParityInput, ParityOutput, run_in_child
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 
 DROP, DROPPED_IMAGES = 0.01, 2
-ROUNDING = 1e-9  # a difference of two shares of the same images
+ROUNDING = 1e-9  # tolerance for the difference of two accuracies
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """formats: rows of `FORMATS`. out: the folder that gets one folder a format. max_drop: largest loss of accuracy.
+    """Options of an export.
 
+    formats: keys of `FORMATS`. out: the folder with one folder for each format. max_drop: largest drop in accuracy.
     samples: uint8 [M, H, W, 3], training images; needed for int8 only.
     """
 
@@ -38,7 +39,7 @@ class ExportRequest:
     samples: np.ndarray | None = None
 
     def allowed_drop(self, examples: int) -> float | None:
-        """What was asked for; for int8 otherwise a point of accuracy, or two images where these are more."""
+        """Return `max_drop`; if it is None, for int8 the larger of 0.01 and two images, and None otherwise."""
         if self.max_drop is None and self.quantize == "int8":
             return max(DROP, DROPPED_IMAGES / examples)
         return self.max_drop
@@ -46,11 +47,11 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Real images and what the run says of them.
+    """Real images and the run's predictions of them.
 
-    images: uint8 [N, H, W, 3], as the run's own decoder reads `files`. files: N encoded images, or none where the
-    images never were files (`keras:` data sets): then PNG files of `images` serve. probabilities: float32 [N, C] of
-    the run's predictor on `images`. targets: int [N], indices into the labels.
+    images: uint8 [N, H, W, 3], as the run's own decoder reads `files`. files: N encoded images; empty for images that
+    are not files (`keras:` data sets), which are then written as PNG files. probabilities: float32 [N, C] of the run's
+    predictor on `images`. targets: int [N], indices into the labels.
     """
 
     images: np.ndarray
@@ -60,9 +61,9 @@ class Reference:
 
 
 class ExportRejected(GateError):
-    """An artefact lost too much and was removed; `artefacts` holds the results of all.
+    """An artefact differs too much from the run, and was removed.
 
-    `result` is the typed result of the command; its workflow sets it.
+    artefacts: the results of all formats; result: the typed result of the command, set by its workflow
     """
 
     result: Any = None
@@ -73,7 +74,7 @@ class ExportRejected(GateError):
 
 
 class _Rejected(Exception):
-    """Leaves the block that would have put the artefact in its place."""
+    """Raised to leave `atomic.replaced_folder` without installing the artefact."""
 
 
 def export_formats(
@@ -86,36 +87,35 @@ def export_formats(
 ) -> list[dict[str, Any]]:
     """Write, verify and install every requested format; return the contract's `artefacts`.
 
-    predictor: keras.Model, uint8 [N, H, W, 3] -> float32 probabilities [N, C]. provenance: goes into `export.json` as
-    it is (run, data fingerprint, versions …). Raises `UsageError` before any work where a format cannot be written
-    here, `ArtefactError` where an artefact does not load again, and `ExportRejected` (exit 5) after all formats where
-    one lost too much: that one is not there any more.
+    predictor: keras.Model, uint8 [N, H, W, 3] -> float32 probabilities [N, C]. provenance: copied into `export.json`
+    (run, data fingerprint, versions …). Raises `UsageError` before any work if a format cannot be written here,
+    `ArtefactError` if an artefact does not load again, and `ExportRejected` (exit 5), after all formats are written, if
+    one differs too much from the run; that one is removed.
     """
     check_formats(request.formats, request.quantize)
-    check_places(request.out, request.formats)
-    results, complaints = [], []
+    check_output_folders(request.out, request.formats)
+    results, failures = [], []
     for name in dict.fromkeys(request.formats):
         reporter.debug(f"writing {name}")
         job = _Job(FORMATS[name], spec, reference, request, provenance)
         result, reasons = job.run(predictor, reporter)
         results.append(result)
-        complaints += [f"{name}: {reason}" for reason in reasons]
-    if complaints:
-        raise ExportRejected("; ".join(complaints), results)
+        failures += [f"{name}: {reason}" for reason in reasons]
+    if failures:
+        raise ExportRejected("; ".join(failures), results)
     return results
 
 
-def check_places(out: Path, formats: tuple[str, ...]) -> None:
-    """Raise `UsageError` where something stands that no export wrote: it is somebody's, and stays.
-
-    An earlier export gives way to a new one.
-    """
-    for place in (out / name for name in formats):
-        with atomic.room_errors(place):
-            if place.is_symlink() or (place.exists() and not place.is_dir()):
-                raise UsageError(f"{place} is a file or a link, and no folder", "name another --out, or move it away")
-            if place.is_dir() and any(place.iterdir()) and not (place / EXPORTED).exists():
-                raise UsageError(f"{place} holds files that are no export", "name another --out, or move them away")
+def check_output_folders(out: Path, formats: tuple[str, ...]) -> None:
+    """Raise `UsageError` if an output folder holds anything but an earlier export, which a new one may replace."""
+    for folder in (out / name for name in formats):
+        with atomic.write_errors(folder):
+            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+                raise UsageError(f"{folder} is a file or a link, not a folder", "name another --out, or move it away")
+            if folder.is_dir() and any(folder.iterdir()) and not (folder / EXPORTED).exists():
+                raise UsageError(
+                    f"{folder} contains files but is not an export", "name another --out, or move the files away"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,72 +129,74 @@ class _Job:
     provenance: Mapping[str, Any]
 
     @property
-    def place(self) -> Path:
+    def folder(self) -> Path:
         return self.request.out / self.row.name
 
     def run(self, predictor: Any, reporter: Reporter) -> tuple[dict[str, Any], list[str]]:
-        """The result, and the reasons why the artefact was removed (none where it stands)."""
+        """Return the result, and the reasons for removing the artefact; without any it is installed."""
         try:
-            with atomic.replaced_folder(self.place) as folder:
-                artefact = folder / self.row.entry
-                self.row.write(Writing(predictor, self.spec, artefact, self.request.quantize, self.request.samples))
-                size = size_of(folder)
-                question = Question(self.reference.images, self.reference.files, self.spec)
-                answer = ask(self.row.name, artefact, question, reporter)
-                result = self._result(answer, size)
+            with atomic.replaced_folder(self.folder) as temporary:
+                artefact = temporary / self.row.entry
+                self.row.write(WriteJob(predictor, self.spec, artefact, self.request.quantize, self.request.samples))
+                size = folder_bytes(temporary)
+                inputs = ParityInput(self.reference.images, self.reference.files, self.spec)
+                outputs = run_in_child(self.row.name, artefact, inputs, reporter)
+                result = self._result(outputs, size)
                 if reasons := self._reasons(result):
                     raise _Rejected
-                self._write_companions(folder, result, answer)
-                if self.place.is_dir() and not self._was_here():
-                    reporter.info(f"{self.place}: this replaces an earlier export of another run or precision")
+                self._write_companions(temporary, result)
+                if self.folder.is_dir() and not self._replaces_same_export():
+                    reporter.info(f"{self.folder}: this replaces an earlier export of another run or precision")
         except _Rejected:
-            if self._was_here():
-                shutil.rmtree(self.place, ignore_errors=True)
-            elif self.place.is_dir():
-                reporter.warning(f"{self.place} keeps what an earlier export of another run or precision put there")
+            if self._replaces_same_export():
+                shutil.rmtree(self.folder, ignore_errors=True)
+            elif self.folder.is_dir():
+                reporter.warning(f"{self.folder} keeps an earlier export of another run or precision")
         return result, reasons
 
-    def _was_here(self) -> bool:
-        """Whether an earlier export put the same thing here: that would be rejected as well.
+    def _replaces_same_export(self) -> bool:
+        """Return True if the folder holds an export of the same run and precision, which is rejected as well.
 
-        Another one stays: a night's failure must not take away what yesterday's export serves.
+        After a rejection, an export of another run or precision stays, because it may be in use.
         """
         try:
-            earlier = read_json(self.place / EXPORTED)
-        except ArtefactError:  # missing or damaged: nobody knows what this was, and a new export may replace it
+            earlier = read_json(self.folder / EXPORTED)
+        except ArtefactError:  # missing or damaged: its origin is unknown, and a new export may replace it
             return False
-        ours = {"run": self.spec.origin.get("run"), "quantize": self.request.quantize}
-        return isinstance(earlier, dict) and {name: earlier.get(name) for name in ours} == ours
+        same = {"run": self.spec.origin.get("run"), "quantize": self.request.quantize}
+        return isinstance(earlier, dict) and {name: earlier.get(name) for name in same} == same
 
-    def _result(self, answer: Answer, size: int) -> dict[str, Any]:
-        self._check(answer)
+    def _result(self, outputs: ParityOutput, size: int) -> dict[str, Any]:
+        self._check(outputs)
         original = self.reference.probabilities
-        predicted, expected = answer.probabilities.argmax(axis=1), original.argmax(axis=1)
+        predicted, expected = outputs.probabilities.argmax(axis=1), original.argmax(axis=1)
         return {
             "format": self.row.name,
-            "path": str(self.place / self.row.entry),
+            "path": str(self.folder / self.row.entry),
             "bytes": size,
-            "max_abs_diff": _largest(answer.probabilities, original),
-            "max_abs_diff_bytes": _largest(answer.probabilities_bytes, original),
+            "max_abs_diff": _max_difference(outputs.probabilities, original),
+            "max_abs_diff_bytes": _max_difference(outputs.probabilities_bytes, original),
             "label_agreement": float(np.mean(predicted == expected)),
-            "label_agreement_bytes": float(np.mean(answer.probabilities_bytes.argmax(axis=1) == expected)),
+            "label_agreement_bytes": float(np.mean(outputs.probabilities_bytes.argmax(axis=1) == expected)),
             "accuracy_original": float(np.mean(expected == self.reference.targets)),
             "accuracy_exported": float(np.mean(predicted == self.reference.targets)),
-            "latency_ms": {f"batch_{batch}": round(value, 3) for batch, value in answer.latency_ms.items()},
-            "load_seconds": round(answer.load_seconds, 3),
+            "latency_ms": {f"batch_{batch}": round(value, 3) for batch, value in outputs.latency_ms.items()},
+            "load_seconds": round(outputs.load_seconds, 3),
             "examples": len(original),
         }
 
-    def _check(self, answer: Answer) -> None:
-        """What no bound can excuse: other labels, another shape, or something that is not a number."""
-        if answer.labels is not None and answer.labels != self.spec.labels:
-            raise ArtefactError(f"{self.row.name}: other labels came back: {list(answer.labels)}")
+    def _check(self, outputs: ParityOutput) -> None:
+        """Raise `ArtefactError` for other labels, another shape or values that are not finite."""
+        if outputs.labels is not None and outputs.labels != self.spec.labels:
+            raise ArtefactError(f"{self.row.name}: the artefact has other labels than the run: {list(outputs.labels)}")
         shape = self.reference.probabilities.shape
-        for found in (answer.probabilities, answer.probabilities_bytes):
-            if found.shape != shape:
-                raise ArtefactError(f"{self.row.name}: answered with shape {found.shape} where the run has {shape}")
-            if not np.isfinite(found).all():
-                raise ArtefactError(f"{self.row.name}: answered with numbers that are not finite")
+        for probabilities in (outputs.probabilities, outputs.probabilities_bytes):
+            if probabilities.shape != shape:
+                raise ArtefactError(
+                    f"{self.row.name}: the artefact returned shape {probabilities.shape}; the run returns {shape}"
+                )
+            if not np.isfinite(probabilities).all():
+                raise ArtefactError(f"{self.row.name}: the artefact returned values that are not finite")
 
     def _reasons(self, result: dict[str, Any]) -> list[str]:
         reasons = []
@@ -207,9 +209,9 @@ class _Job:
             reasons.append(f"accuracy drops by {drop:.4f}, and --max-drop allows {allowed:g}")
         return reasons
 
-    def _write_companions(self, folder: Path, result: dict[str, Any], answer: Answer) -> None:
-        """labels.txt, and export.json: the result with its path relative to this folder, and where it all came from."""
-        seal = seal_of(folder)
+    def _write_companions(self, folder: Path, result: dict[str, Any]) -> None:
+        """Write labels.txt, and export.json: the result with a relative path, the card, provenance and checksums."""
+        checksums = checksums_of(folder)
         atomic.write_text(folder / "labels.txt", labels_text(self.spec.labels))
         atomic.write_json(
             folder / EXPORTED,
@@ -219,16 +221,16 @@ class _Job:
                 "quantize": self.request.quantize,
                 **self.spec.card(),
                 **self.provenance,
-                SEAL: seal,
+                CHECKSUMS: checksums,
             },
         )
 
 
-def size_of(folder: Path) -> int:
-    """Bytes of all files in a folder; one that stands there under two names counts once."""
-    found = [path.stat() for path in folder.rglob("*") if path.is_file()]
-    return sum({(file.st_dev, file.st_ino): file.st_size for file in found}.values())
+def folder_bytes(folder: Path) -> int:
+    """Return the size of all files in a folder, in bytes; hard links to the same file count once."""
+    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum({(file.st_dev, file.st_ino): file.st_size for file in files}.values())
 
 
-def _largest(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.max(np.abs(found.astype(np.float64) - expected)))
+def _max_difference(actual: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.max(np.abs(actual.astype(np.float64) - expected)))

@@ -1,4 +1,4 @@
-"""What an artefact must know beside its weights: its card, which travels inside it where the format has a place."""
+"""The spec of an artefact: labels, input and thresholds, as the JSON card stored with it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from transfercli.errors import ArtefactError
 if TYPE_CHECKING:
     import keras
 
-CARD = "transfercli"  # the card's name in a format's own metadata
+CARD = "transfercli"  # the card's key in a format's own metadata
 CARD_FILE = f"{CARD}.json"
-EXPORTED = "export.json"  # beside an artefact: how its export went
+EXPORTED = "export.json"  # in the folder of an artefact: the result of its export
 MAX_SIDE, MAX_CLASSES = 8192, 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class ExportSpec:
-    """labels: class names in index order. image_size: (height, width) in pixels. resize: stretch, crop or pad.
+    """Labels, input and thresholds of an artefact.
 
-    temperature: logits were divided by it, inside the artefact. confidence: the least that is believed; None where no
-    confidence is. origin: what else a card tells, such as `run`, `data_fingerprint` and `weights_licence`.
+    labels: class names in index order. image_size: (height, width) in pixels. resize: stretch, crop or pad.
+    temperature: divisor of the logits, applied inside the artefact. confidence: threshold below which to abstain; None:
+    always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`.
     """
 
     labels: tuple[str, ...]
@@ -43,7 +44,7 @@ class ExportSpec:
         return Geometry(*self.image_size, self.resize)
 
     def card(self) -> dict[str, Any]:
-        """What a caller must know, as JSON has it; the same export gives the same card."""
+        """Return the card as JSON values; it is the same for the same export."""
         height, width = self.image_size
         return {
             "labels": list(self.labels),
@@ -64,11 +65,11 @@ class ExportSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
-    """One artefact to be written.
+class WriteJob:
+    """An artefact to write.
 
-    predictor: uint8 [N, H, W, 3] -> float32 [N, C]. path: its file, or its folder. samples: uint8 [M, H, W, 3],
-    training images that show a quantiser which values occur; needed for int8 only.
+    predictor: uint8 [N, H, W, 3] -> float32 [N, C]. path: the file, or the folder, to write. samples: uint8
+    [M, H, W, 3], training images from which a quantiser measures value ranges; needed for int8 only.
     """
 
     predictor: keras.Model
@@ -82,14 +83,14 @@ def card_text(spec: ExportSpec) -> str:
     return json.dumps(spec.card(), sort_keys=True)
 
 
-def parsed_card(text: str | bytes) -> ExportSpec:
-    """The inverse of `card_text`; raises `ArtefactError` where a card from elsewhere is damaged."""
+def parse_card(text: str | bytes) -> ExportSpec:
+    """Parse the result of `card_text`. Raises `ArtefactError` if the card is damaged."""
     try:
         card = json.loads(text)
-        side = card["input"]
-        size = (side["height"], side["width"])
+        geometry = card["input"]
+        size = (geometry["height"], geometry["width"])
         confidence = card["abstain"]["confidence"]
-        spec = ExportSpec(tuple(card["labels"]), size, side["resize"], float(card["temperature"]), confidence)
+        spec = ExportSpec(tuple(card["labels"]), size, geometry["resize"], float(card["temperature"]), confidence)
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtefactError(f"the artefact's card is damaged: {error}", "export the run again") from error
@@ -100,7 +101,7 @@ def _check(spec: ExportSpec) -> None:
     if not 2 <= len(spec.labels) <= MAX_CLASSES or not all(isinstance(label, str) for label in spec.labels):
         raise ValueError("labels must be a list of class names")
     if not all(type(side) is int and 1 <= side <= MAX_SIDE for side in spec.image_size):
-        raise ValueError(f"the input size {list(spec.image_size)} is none")
+        raise ValueError(f"the input size is {list(spec.image_size)}; each side must be from 1 to {MAX_SIDE}")
     if spec.resize not in RESIZES:
         raise ValueError(f"resize is {spec.resize!r}; allowed are {', '.join(RESIZES)}")
     if not (math.isfinite(spec.temperature) and spec.temperature > 0):

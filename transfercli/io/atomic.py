@@ -1,7 +1,7 @@
-"""Writes that are either whole or absent, and survive a power cut.
+"""Atomic and durable writes: a file is either complete or absent, also after a power cut.
 
-The order is always: write beside the place, fsync the file, rename, fsync the folder. A full or failing disk
-(`FAILED_WRITE`) becomes `DiskError`; what stood at the place before still stands.
+Order of each write: write a temporary file in the same folder, fsync it, rename it, fsync the folder. A full or failing
+disk (`WRITE_ERRNOS`) raises `DiskError`, and the earlier content of the path stays.
 """
 
 from __future__ import annotations
@@ -17,27 +17,39 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from transfercli.errors import FAILED_WRITE, ArtefactError, DiskError, UsageError
+from transfercli.errors import WRITE_ERRNOS, ArtefactError, DiskError, UsageError
 
-_NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG}
+_UNWRITABLE_ERRNOS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOENT,
+    errno.ENAMETOOLONG,
+}
 
 
 @contextmanager
-def room_errors(path: Path) -> Iterator[None]:
-    """While writing at `path`: 'no space left' and its kin become `DiskError`, a place that cannot be `UsageError`."""
+def write_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError raised while writing `path` into an expected error.
+
+    Raises `DiskError` if the disk is full or failing, `UsageError` if the path cannot be written to, and
+    `ArtefactError` if a folder is in the way.
+    """
     try:
         yield
     except OSError as error:
         if error.errno == errno.EISDIR:
-            raise ArtefactError(f"cannot write {path}: a folder stands in its place", "move the folder away") from error
-        if error.errno in _NO_PLACE:
+            raise ArtefactError(f"cannot write {path}: it is a folder", "move or remove the folder") from error
+        if error.errno in _UNWRITABLE_ERRNOS:
             raise UsageError(
-                f"cannot write {path}: {error.strerror}", "name another place, or make it writable"
+                f"cannot write {path}: {error.strerror}", "name another path, or make this one writable"
             ) from error
-        if error.errno not in FAILED_WRITE:
+        if error.errno not in WRITE_ERRNOS:
             raise
         raise DiskError(
-            f"cannot write {path.name}: {error.strerror}; what was written before it is whole",
+            f"cannot write {path.name}: {error.strerror}; files written before it are complete",
             "free disk space, then start the same command again",
         ) from error
 
@@ -52,6 +64,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def fsync_file(path: Path) -> None:
+    """Make the content of a file durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -60,32 +73,35 @@ def fsync_file(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each of them durable in the one above."""
+    """Create a folder and its missing parents, each durably. Raises `DiskError` or `UsageError` if that fails."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    with room_errors(folder):
+    with write_errors(folder):
         folder.mkdir(exist_ok=True)
         fsync_folder(folder.parent)
 
 
 def write_all(file: IO[bytes], content: bytes | memoryview) -> None:
-    """Write all of `content` to an unbuffered file: one write may take a part, as before a disk is full."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[file.write(rest) :]
+    """Write all of `content` to an unbuffered file; a single `write` may write a part of it only."""
+    remaining = memoryview(content)
+    while remaining:
+        remaining = remaining[file.write(remaining) :]
 
 
 def _temporary(path: Path, kind: str = "tmp") -> Path:
-    """A name beside `path` that no other thread or process uses; what a kill leaves of it is swept."""
+    """Return a path in the same folder that no other thread uses; `remove_temporaries` finds it after a kill."""
     return path.with_name(f".{path.name}.{threading.get_native_id()}.{kind}")
 
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed writers left in `folder`. Only for who holds the lock: nobody else may be writing there."""
+def remove_temporaries(folder: Path) -> None:
+    """Remove temporary files that killed writers left in `folder`.
+
+    Call it only while holding the lock, so that no other process is writing there.
+    """
     for path in folder.iterdir() if folder.is_dir() else ():
         if not _TEMPORARY.fullmatch(path.name):
             continue
@@ -96,9 +112,9 @@ def sweep(folder: Path) -> None:
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place."""
+    """Call `write` with the path of a temporary file, then rename that file to `path`."""
     temporary = _temporary(path)
-    with room_errors(path):
+    with write_errors(path):
         try:
             write(temporary)
             fsync_file(temporary)
@@ -109,6 +125,8 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+
     def write(temporary: Path) -> None:
         temporary.write_bytes(content)
 
@@ -116,22 +134,23 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8; lone surrogates (file names that were not UTF-8) come back with the same error handler."""
+    """Write text as UTF-8; lone surrogates (file names that are not UTF-8) are written back as their bytes."""
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Strict JSON: NaN is refused, because no other reader would take it."""
+    """Write strict JSON. Raises `ValueError` for NaN and infinity, which other JSON readers refuse."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def append_line(path: Path, line: str, *, durable: bool = True) -> None:
-    """One line at the end of a log of lines, or none of it.
+    """Append one line to a file of lines: all of it, or nothing if the write fails.
 
-    A line before it that a kill cut short is ended first, so that the two do not become one. durable: it survives a
-    power cut.
+    A last line that a kill cut short is ended first, so that the two do not become one.
+
+    durable: fsync, so that the line survives a power cut.
     """
-    with room_errors(path), path.open("a+b", buffering=0) as file:
+    with write_errors(path), path.open("a+b", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
         try:
             write_all(file, b"\n" * _is_torn(file, end) + line.encode("utf-8", "backslashreplace") + b"\n")
@@ -146,6 +165,7 @@ def append_line(path: Path, line: str, *, durable: bool = True) -> None:
 
 
 def _is_torn(file: IO[bytes], end: int) -> bool:
+    """Return True if the last line of a file of `end` bytes has no line end."""
     if end == 0:
         return False
     file.seek(end - 1)
@@ -153,13 +173,13 @@ def _is_torn(file: IO[bytes], end: int) -> bool:
 
 
 @contextmanager
-def new_folder(place: Path) -> Iterator[Path]:
-    """A folder that appears at `place` whole, when the block ends well, and otherwise not at all.
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder to fill; rename it to `target` if the block succeeds, remove it otherwise.
 
-    `place` must not exist. Files are fsynced before the rename.
+    `target` must not exist. All files are fsynced before the rename.
     """
-    temporary = _temporary(place)
-    with room_errors(place):
+    temporary = _temporary(target)
+    with write_errors(target):
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             make_folder(temporary)
@@ -170,32 +190,32 @@ def new_folder(place: Path) -> Iterator[Path]:
                 elif path.is_dir():
                     fsync_folder(path)
             fsync_folder(temporary)
-            temporary.rename(place)
-            fsync_folder(place.parent)
+            temporary.rename(target)
+            fsync_folder(target.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
-def replaced_folder(place: Path) -> Iterator[Path]:
-    """Like `new_folder`, but an older folder at `place` gives way at the last moment."""
-    old, filled = _temporary(place, "old"), _temporary(place, "new")
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder like `new_folder`; at the end it replaces an existing folder `target`."""
+    old, filled = _temporary(target, "old"), _temporary(target, "new")
     try:
         with new_folder(filled) as folder:
             yield folder
-        if place.exists():
-            place.rename(old)
-        filled.rename(place)
-        fsync_folder(place.parent)
+        if target.exists():
+            target.rename(old)
+        filled.rename(target)
+        fsync_folder(target.parent)
     finally:
         shutil.rmtree(filled, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
-def point(link: Path, target: str) -> None:
-    """Switch the relative symbolic link `link` to `target`, atomically."""
+def replace_symlink(link: Path, target: str) -> None:
+    """Point the symbolic link `link` at the relative path `target`, atomically."""
     temporary = _temporary(link)
-    with room_errors(link):
+    with write_errors(link):
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(target)
         temporary.replace(link)

@@ -1,4 +1,4 @@
-"""Run a part of this package in a process of its own, which what it reads may take down without harm."""
+"""Child processes that run a part of this package, so that a file that crashes its reader ends only the child."""
 
 from __future__ import annotations
 
@@ -11,34 +11,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import transfercli
-from transfercli.errors import died_of_no_room
+from transfercli.errors import child_ran_out_of_space
 
-_POLL = 0.2  # seconds between two looks at the child, and at a wish to stop
+_POLL = 0.2  # seconds between two checks of the child and of a request to stop
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How a child ended. last_line: of its stderr, or "" where it said nothing."""
+class ProcessResult:
+    """Exit status and stderr of a child process that has ended."""
 
     returncode: int
     stderr: str
 
     @property
     def last_line(self) -> str:
+        """Last line of stderr, or "" if it is empty."""
         lines = self.stderr.strip().splitlines()
         return lines[-1].strip() if lines else ""
 
     @property
-    def had_no_room(self) -> bool:
-        """Whether memory or disk ran out."""
-        return died_of_no_room(self.returncode, self.stderr)
+    def ran_out_of_space(self) -> bool:
+        """True if the child ended because memory or disk ran out."""
+        return child_ran_out_of_space(self.returncode, self.stderr)
 
 
-def run_python(arguments: Sequence[str | Path], scratch: Path, *, timeout: float, tick: Callable[[], None]) -> Ended:
-    """`python arguments…` in the folder `scratch`; `tick` is called meanwhile, and may raise to stop it all.
+def run_python(
+    arguments: Sequence[str | Path], scratch: Path, *, timeout: float, tick: Callable[[], None]
+) -> ProcessResult:
+    """Run `python arguments…` in the folder `scratch` and return its result.
 
-    It imports this very package, and nothing that happens to lie in the user's folder. Its stdout goes nowhere. Raises
-    `TimeoutError` where it takes longer than `timeout` seconds; whatever is raised, the child is no more.
+    `tick` is called several times a second and may raise to stop. The child imports this package, and no module from
+    the user's folder; its stdout is discarded. Raises `TimeoutError` if it takes longer than `timeout` seconds. The
+    child has always ended when this function returns or raises.
     """
     package = os.fspath(Path(transfercli.__file__).parent.parent)
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
@@ -51,19 +55,19 @@ def run_python(arguments: Sequence[str | Path], scratch: Path, *, timeout: float
             stderr=stderr,
             cwd=scratch,
             env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": path},
-            process_group=0,  # Ctrl-C reaches the parent alone, which stops at the next `tick`
+            process_group=0,  # Ctrl-C reaches only the parent, which stops at the next `tick`
         )
         deadline = time.monotonic() + timeout
         try:
             while not _ended_within(child, _POLL):
                 tick()
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"no end within {timeout:.0f} seconds")
+                    raise TimeoutError(f"not finished within {timeout:.0f} seconds")
         finally:
             if child.poll() is None:
                 child.kill()
                 child.wait()
-    return Ended(child.returncode, log.read_text(encoding="utf-8", errors="replace"))
+    return ProcessResult(child.returncode, log.read_text(encoding="utf-8", errors="replace"))
 
 
 def _ended_within(child: subprocess.Popen[bytes], seconds: float) -> bool:

@@ -1,1 +1,1 @@
-"""Bases, heads and weights."""
+"""Networks: bases, heads, classifiers and their weights."""

@@ -1,4 +1,4 @@
-"""The architecture of a classifier: everything its network is built from, and no weights."""
+"""Architecture of a classifier: everything that determines its network, without the weights."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from transfercli.config.schema import HeadConfig
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a classifier is built from.
+    """Inputs from which a classifier is built.
 
-    batchnorm_trains: BatchNorm of layers that train learns its statistics, as it must where a base starts fresh.
+    image_size: (height, width) in pixels. labels: class names in index order.
+    batchnorm_trains: BatchNorm layers that train also update their statistics; needed if the base has random weights.
     """
 
     base: str

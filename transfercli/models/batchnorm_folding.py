@@ -1,9 +1,9 @@
-"""A twin of a network whose BatchNorm, in inference mode, is folded into the layers before it.
+"""BatchNorm folding: a model with the same variables whose BatchNorm is folded into the layers before it.
 
 At inference BatchNorm is the affine map y = x * s + t with s = gamma / sqrt(variance + epsilon) and
-t = beta - mean * s. Behind a convolution with kernel W and bias b it is one convolution, with kernel W * s and bias
-b * s + t (Jacob et al. 2018, "Quantization and Training of Neural Networks", section 3.2). The twin computes that in
-every step from the variables of the real layers, so value and gradient are the network's own, and nothing is copied.
+t = beta - mean * s. After a convolution with kernel W and bias b, both together are one convolution with kernel W * s
+and bias b * s + t (Jacob et al. 2018, "Quantization and Training of Neural Networks", section 3.2). The folded model
+computes that in every step from the original variables, so outputs and gradients are equal, and nothing is copied.
 """
 
 from __future__ import annotations
@@ -17,65 +17,66 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from transfercli.models.keras_internals import graph_nodes, structure, without_autocast
+from transfercli.models.keras_internals import graph_arguments, graph_nodes, without_autocast
 
 Tensor = Any
 
-USUAL_BATCH, USUAL_SIDE = 32, 224  # they stand in for sizes that are not known; speed follows from them, no value does
+# Assumed batch size and image side if they are unknown: they choose the faster of two equal computations.
+USUAL_BATCH, USUAL_SIDE = 32, 224
 
 
 def fold(model: keras.Model) -> keras.Model:
-    """A functional model with the inputs, outputs, layers and variables (in the same order) of `model`.
+    """Return a functional model with the inputs, outputs, layers and variables (in the same order) of `model`.
 
-    It always computes as at inference, also inside a training step, with each BatchNorm folded into the
-    convolution or dense layer before it; where there is none, or others read that layer's output too, BatchNorm is
-    one multiplication and one addition. Trainable flags and dtype policies are those of the real layers at the call.
-    Raises `TypeError` for a model that is not functional.
+    It always computes in inference mode, also inside a training step, with each BatchNorm folded into the
+    convolution or dense layer before it. If there is none, or if another layer also reads its output, BatchNorm is
+    one multiplication and one addition. Trainable flags and dtype policies are read from the layers at every call.
+    Raises `TypeError` if the model is not functional.
     """
     if not isinstance(model, keras.Function):
         raise TypeError(f"only a functional model can be folded; received {type(model).__name__} {model.name!r}")
-    return FoldedModel(**structure(model))
+    return FoldedModel(**graph_arguments(model))
 
 
 class FoldedModel(keras.Model):
-    """See `fold`."""
+    """Functional model that calls folded operations; made by `fold`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._instead = _replacements(self)
+        self._replaced = _replacements(self)
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
         outputs = self._run_through_graph(self._standardize_inputs(inputs), self._operation)
         return outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
 
     def _operation(self, operation: Any) -> Callable[..., Tensor]:
-        instead = self._instead.get(operation.name)
-        if instead:
-            return lambda x, **_: instead(x)  # `mask` is the only other argument
+        replacement = self._replaced.get(operation.name)
+        if replacement:
+            return lambda x, **_: replacement(x)  # `mask` is the only other argument
         return partial(operation, training=False) if isinstance(operation, layers.Layer) else operation
 
 
-# -- what is folded
+# -- pairs to fold
 
 
 def _replacements(model: keras.Model) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Layer name -> what is called instead: BatchNorm does its convolution's work, the convolution passes through."""
-    instead: dict[str, Callable[[Tensor], Tensor]] = {
-        node.operation.name: partial(_affine, node.operation) for node in _norms(model)
+    """Return layer name -> the function called instead: the folded pair for BatchNorm, identity for its convolution."""
+    replaced: dict[str, Callable[[Tensor], Tensor]] = {
+        node.operation.name: partial(_affine, node.operation) for node in _batchnorm_nodes(model)
     }
     for linear, norm in foldable(model):
-        instead |= {linear.name: _pass, norm.name: partial(_folded, linear, norm)}
-    return instead
+        replaced |= {linear.name: _identity, norm.name: partial(_folded, linear, norm)}
+    return replaced
 
 
 def foldable(model: keras.Model) -> list[tuple[Any, layers.BatchNormalization]]:
-    """Each BatchNorm with the convolution or dense layer before it, where nobody else reads that layer's output."""
+    """Return (layer, BatchNorm) pairs: a convolution or dense layer whose output only that BatchNorm reads."""
     nodes = [node for node in graph_nodes(model) if not node.is_input]
     calls = Counter(node.operation.name for node in nodes)
     readers = Counter(id(x) for node in nodes for x in node.input_tensors) + Counter(id(x) for x in model.outputs)
     producers = {id(x): node.operation for node in nodes for x in node.outputs}
     pairs = []
-    for node in _norms(model):
+    for node in _batchnorm_nodes(model):
         (x,) = node.input_tensors
         linear: Any = producers.get(id(x))
         if _is_linear(linear) and readers[id(x)] == calls[node.operation.name] == calls[linear.name] == 1:
@@ -83,20 +84,20 @@ def foldable(model: keras.Model) -> list[tuple[Any, layers.BatchNormalization]]:
     return pairs
 
 
-def _norms(model: keras.Model) -> list[Any]:
-    """The calls of BatchNorm over the last axis."""
+def _batchnorm_nodes(model: keras.Model) -> list[Any]:
+    """Return the graph nodes that call BatchNorm over the last axis."""
     return [
         node
         for node in graph_nodes(model)
-        if type(node.operation) is layers.BatchNormalization and _is_last(node.operation.axis, node.outputs[0])
+        if type(node.operation) is layers.BatchNormalization and _is_last_axis(node.operation.axis, node.outputs[0])
     ]
 
 
-def _pass(x: Tensor) -> Tensor:
+def _identity(x: Tensor) -> Tensor:
     return x
 
 
-def _is_last(axis: int, x: keras.KerasTensor) -> bool:
+def _is_last_axis(axis: int, x: keras.KerasTensor) -> bool:
     return axis in (-1, len(x.shape) - 1)
 
 
@@ -109,13 +110,13 @@ def _is_linear(layer: Any) -> bool:
     )
 
 
-# -- what is computed
+# -- folded computation
 
 
 def scale_and_shift(norm: layers.BatchNormalization, bias: Tensor = 0.0) -> tuple[Tensor, Tensor]:
-    """s and (bias - mean) * s + beta of a BatchNorm, float32 [C].
+    """Return s and (bias - mean) * s + beta of a BatchNorm, float32 [C].
 
-    Only two terms read s: TensorFlow may add three gradients in any order, and a training would not repeat bit for bit.
+    Only two terms use s: TensorFlow may sum three gradients in any order, so a training would not be reproducible.
     """
     scale = ops.rsqrt(norm.moving_variance + norm.epsilon)
     if norm.scale:
@@ -131,20 +132,22 @@ def _affine(norm: layers.BatchNormalization, x: Tensor) -> Tensor:
 
 
 def _folded(linear: Any, norm: layers.BatchNormalization, x: Tensor) -> Tensor:
-    """What `norm(linear(x))` gives, with one convolution; it is folded in float32, then cast once."""
+    """Return `norm(linear(x))`, computed by one convolution; the kernel is folded in float32, then cast once."""
     dtype = linear.compute_dtype
     with without_autocast():
         scale, shift = scale_and_shift(norm, linear.bias if linear.use_bias else 0.0)
         x = LINEAR[type(linear)](linear, ops.cast(x, dtype), scale)
-    # `ops.add` of a vector is the bias addition that TensorFlow fuses into the convolution, with the ReLU behind it
+    # TensorFlow fuses `ops.add` of a vector (a bias addition) and the ReLU after it into the convolution
     return ops.cast(ops.add(x, ops.cast(shift, dtype)), norm.compute_dtype)
 
 
-def _scaled(apply: Callable[[Tensor, Tensor], Tensor], x: Tensor, kernel: Tensor, scale: Tensor, rows: int) -> Tensor:
-    """`apply(x, kernel * scale)`, or `apply(x, kernel) * scale` where that passes over fewer numbers.
+def _scaled_product(
+    apply: Callable[[Tensor, Tensor], Tensor], x: Tensor, kernel: Tensor, scale: Tensor, rows: int
+) -> Tensor:
+    """Return `apply(x, kernel * scale)`, or the equal `apply(x, kernel) * scale` if that multiplies fewer numbers.
 
-    rows: positions of the output in a usual batch; with fewer of them than inputs to each output channel, the map is
-    smaller than the kernel, in the step and its gradient. (A kernel that is cast is passed over in any case.)
+    rows: positions of the output in a usual batch. If there are fewer of them than inputs to each output channel, the
+    output is smaller than the kernel, in the step and in its gradient. (A kernel that is cast is rewritten anyway.)
     """
     if rows < math.prod(kernel.shape[:-1]) and x.dtype == kernel.dtype:
         return apply(x, kernel) * scale
@@ -154,7 +157,7 @@ def _scaled(apply: Callable[[Tensor, Tensor], Tensor], x: Tensor, kernel: Tensor
 def _convolution(layer: layers.Conv2D, x: Tensor, scale: Tensor) -> Tensor:
     kernel = ops.convert_to_tensor(layer.kernel)
     positions = math.prod(side or USUAL_SIDE for side in x.shape[1:-1]) // math.prod(layer.strides)
-    return _scaled(layer.convolution_op, x, kernel, scale, USUAL_BATCH * positions)
+    return _scaled_product(layer.convolution_op, x, kernel, scale, USUAL_BATCH * positions)
 
 
 def _depthwise(layer: layers.DepthwiseConv2D, x: Tensor, scale: Tensor) -> Tensor:
@@ -172,7 +175,7 @@ def _separable(layer: layers.SeparableConv2D, x: Tensor, scale: Tensor) -> Tenso
 
 
 def _dense(layer: layers.Dense, x: Tensor, scale: Tensor) -> Tensor:
-    return _scaled(ops.matmul, x, ops.convert_to_tensor(layer.kernel), scale, USUAL_BATCH)
+    return _scaled_product(ops.matmul, x, ops.convert_to_tensor(layer.kernel), scale, USUAL_BATCH)
 
 
 LINEAR: dict[type, Callable[[Any, Tensor, Tensor], Tensor]] = {

@@ -1,4 +1,4 @@
-"""A classifier: raw pixels -> preprocessing -> base -> head -> logits, and what is frozen in it."""
+"""Classifier: raw pixels -> preprocessing -> base -> head -> logits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from transfercli.models.preprocessing import preprocess
 
 @dataclass(frozen=True)
 class Classifier:
-    """Three views of one set of variables.
+    """Models of one classifier that share one set of variables.
 
     model: uint8 or float pixels [N, H, W, 3], 0 to 255 -> float32 logits [N, C], or [N, 1] for a sigmoid head.
-    base: the network without its top, and head: the layers on it; both share their variables with `model`.
-    predictor: the same pixels -> float32 probabilities [N, C], calibrated where a temperature is known.
+    base: the network without its top; head: the layers on top of it.
+    predictor: the same pixels -> float32 probabilities [N, C], calibrated if a temperature is known.
     """
 
     name: str
@@ -33,12 +33,15 @@ class Classifier:
 
     @property
     def stages(self) -> dict[str, list[str]]:
-        """Stage name -> names of its base layers, from the input to the top."""
+        """Stage name -> names of its layers in the base, from the input to the top."""
         return stages_of(BASES[self.name], [layer.name for layer in self.base.layers])
 
 
 def build_base(name: str, image_size: tuple[int, int], channels: int, weights: str | None = None) -> keras.Model:
-    """The network of a row of `BASES`; `ConfigError` where the images are too small for it."""
+    """Build the network of a row of `BASES`.
+
+    Raises `ConfigError` if the images are too small, or grey and it needs three channels.
+    """
     row = BASES[name]
     if min(image_size) < row.minimum:
         raise ConfigError(
@@ -57,14 +60,14 @@ def build_base(name: str, image_size: tuple[int, int], channels: int, weights: s
 def build_classifier(
     architecture: Architecture, base: keras.Model | None = None, temperature: float = 1.0
 ) -> Classifier:
-    """Build the model with random weights, or on a `base` that is already there.
+    """Build a classifier with random weights, or on an existing `base`.
 
-    temperature: divides the logits in the predictor, and so in everything that is exported; `model` gives them as they
-    are.
+    temperature: divides the logits in `predictor`, and so in every export, but not in `model`.
 
-    Unless BatchNorm is to learn, the base is called as at inference, also while it trains: its statistics stay still
-    even where its other weights move. (`base(x, training=False)` in a functional graph does not do that: `fit` hands
-    its own `training=True` to every node. Where BatchNorm may learn, Keras keeps a frozen layer's statistics still.)
+    Unless `batchnorm_trains`, the base runs in inference mode, also while it trains: BatchNorm's statistics stay
+    constant even if its other weights change. (`base(x, training=False)` in a functional graph does not achieve that:
+    `fit` passes its own `training=True` to every node. With `batchnorm_trains`, Keras keeps the statistics of frozen
+    layers constant.)
     """
     base = base or build_base(architecture.base, architecture.image_size, architecture.channels)
     image = keras.Input((*architecture.image_size, 3), dtype="uint8", name="image")
@@ -72,12 +75,15 @@ def build_classifier(
     head = build_head(architecture.head, base.output.shape[1:], len(architecture.labels))
     trained = base if architecture.batchnorm_trains else fold(base)
     model = keras.Model(image, head(trained(pixels)), name="classifier")
-    predictor = keras.Model(image, probabilities_of(_cooled(head(base(pixels)), temperature)), name="predictor")
+    predictor = keras.Model(image, probabilities_of(_divided(head(base(pixels)), temperature)), name="predictor")
     return Classifier(architecture.base, model, base, head, predictor, architecture.labels)
 
 
 def build_head(config: HeadConfig, feature_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """Feature map [N, h, w, d] -> logits [N, `classes`], or [N, 1] for one sigmoid unit."""
+    """Build the head: feature map [N, h, w, d] -> logits [N, `classes`], or [N, 1] for one sigmoid unit.
+
+    Raises `ConfigError` if the output is a sigmoid and there are not two classes.
+    """
     if config.output == "sigmoid" and classes != 2:
         raise ConfigError(
             f"model.head.output: sigmoid is one unit for two classes, and the data has {classes}",
@@ -100,15 +106,15 @@ POOLING = {
 }
 
 
-def _cooled(logits: keras.KerasTensor, temperature: float) -> keras.KerasTensor:
-    """Logits divided by a temperature."""
+def _divided(logits: keras.KerasTensor, temperature: float) -> keras.KerasTensor:
+    """Return the logits divided by a temperature."""
     if temperature == 1:
         return logits
     return layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(logits)
 
 
 def probabilities_of(logits: keras.KerasTensor) -> keras.KerasTensor:
-    """Logits [N, C], or [N, 1] of a sigmoid head, to float32 probabilities [N, C]."""
+    """Return float32 probabilities [N, C] of symbolic logits [N, C], or [N, 1] of a sigmoid head."""
     if logits.shape[-1] != 1:
         return layers.Softmax(dtype="float32", name="probabilities")(logits)
     return layers.Concatenate(dtype="float32", name="probabilities")([ops.sigmoid(-logits), ops.sigmoid(logits)])

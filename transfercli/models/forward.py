@@ -1,4 +1,4 @@
-"""The one forward pass behind everything that is reported, predicted or gated: whole model, float32."""
+"""Forward pass for evaluation, prediction and gates: the whole model, in float32."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from transfercli.rows import Rows
 def forward(
     model: keras.Model, images: Rows, batch_size: int, reporter: Reporter, stage: str = "predict"
 ) -> np.ndarray:
-    """`model`'s output for every image, float32 [N, …].
+    """Return the model's output for every image, float32 [N, …].
 
-    The last batch is padded, so every step has one shape: nothing is compiled twice, and an image's output is the
-    same bits whatever its neighbours.
+    The last batch is padded, so every step has the same shape: nothing is compiled twice, and an image's output is
+    the same to the bit whatever the other images in its batch.
     """
     total, outputs = len(images), []
     for start in range(0, total, batch_size):
@@ -31,7 +31,7 @@ def forward(
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Logits [N, C], or [N, 1] of a sigmoid head, to float64 probabilities [N, C] (two columns for a sigmoid)."""
+    """Return float64 probabilities [N, C] of logits [N, C], or [N, 2] of logits [N, 1] of a sigmoid head."""
     logits = logits.astype("float64")
     if logits.shape[1] == 1:
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
@@ -41,9 +41,9 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
-    """Layers compute in `precision` ("float32" or "bfloat16") inside the block; variables stay float32.
+    """Make layers compute in `precision` ("float32" or "bfloat16") inside the block; variables stay float32.
 
-    A step function keeps the precision it was first traced in, so each one is always called under the same.
+    A step function keeps the precision in which it was first traced, so always call it in the same one.
     """
     if precision == "float32":
         yield
@@ -59,4 +59,4 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
             layer.dtype_policy = policy
 
 
-_ALWAYS_FLOAT32 = frozenset({"image", "preprocess", "pool", "logits", "probabilities"})  # a mean in 8 bits is none
+_ALWAYS_FLOAT32 = frozenset({"image", "preprocess", "pool", "logits", "probabilities"})  # 8 bits are too few for a mean

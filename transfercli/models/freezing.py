@@ -1,4 +1,4 @@
-"""Freezing: the layers of a base that train, by stage, by layer, or by number from the top."""
+"""Freezing: choice of the base layers that train, by stage, layer name or number of layers from the top."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from transfercli.text import did_you_mean
 
 
 def trainable_from(classifier: Classifier, unfreeze: int | str) -> list[str]:
-    """Names of the base layers that train under `unfreeze`: none, all, a stage, a layer, or a number from the top.
+    """Return the names of the base layers that train under `unfreeze`, from the input to the top.
 
-    Everything from the first such layer up to the head trains. Raises `ConfigError` for a name that is none of these.
+    unfreeze: "none", "all", a stage, a layer, or a number of layers from the top; every layer from the first of them
+    up to the head trains. Raises `ConfigError` if it is not one of these.
     """
     order = [layer.name for layer in classifier.base.layers]
     if unfreeze == "none" or unfreeze == 0:
@@ -34,8 +35,8 @@ def trainable_from(classifier: Classifier, unfreeze: int | str) -> list[str]:
     return order[order.index(first) :]
 
 
-def depths(classifier: Classifier, variables: Sequence[keras.Variable]) -> list[int]:
-    """How many stages below the uppermost each variable is; 0 in the uppermost stage and in the head."""
+def stage_depths(classifier: Classifier, variables: Sequence[keras.Variable]) -> list[int]:
+    """Return the number of stages above each variable's stage; 0 for the uppermost stage and for the head."""
     stages = reversed(list(classifier.stages.values()))
     depth = {
         id(variable): number

@@ -1,6 +1,6 @@
-"""The last map that still knows where things are, and how a class's score depends on it: what Grad-CAM needs.
+"""Cut of a classifier for Grad-CAM: at its last feature map with spatial detail, and the gradient there.
 
-The classifier is cut at that map, so that only what lies above it is differentiated, and it is run once.
+The part below the map runs once, and only the part above it is differentiated.
 """
 
 from __future__ import annotations
@@ -15,74 +15,76 @@ import numpy.typing as npt
 from keras import layers, ops
 
 from transfercli.models.classifier import Classifier
-from transfercli.models.keras_internals import giver
-from transfercli.models.surgery import prefix_to, single_tensor_places
+from transfercli.models.keras_internals import producer_of
+from transfercli.models.surgery import cut_points, prefix_to
 
 Floats = npt.NDArray[np.float32]
 
 POOLED = (layers.MaxPooling2D, layers.AveragePooling2D)
-# A map of fewer places a side says too little of where; small images are nothing but one place in the top of a net.
-LEAST_SIDE = 4
+# Height and width below which a map is too coarse for a heat map; the top of a network reduces small images to 1 x 1.
+MIN_MAP_SIZE = 4
 
 
 @dataclass(frozen=True)
-class LastMap:
-    """A classifier in two at its last useful map.
+class GradCamCut:
+    """Classifier cut in two at a feature map of its base.
 
-    place: name of the base's layer that gives the map; below: pixels [N, H, W, 3] -> map [N, h, w, d];
+    layer: name of the layer whose output the map is; below: pixels [N, H, W, 3] -> map [N, h, w, d];
     above: that map -> logits [N, C], or [N, 1] of a sigmoid head.
     """
 
-    place: str
+    layer: str
     below: keras.Model
     above: keras.Model
 
     def with_gradient(self, images: npt.NDArray[np.uint8], classes: npt.NDArray[np.integer]) -> tuple[Floats, Floats]:
-        """The maps of images [N, H, W, 3], and the gradients of the scores of `classes` [N] by them: both [N, h, w, d].
+        """Return the maps of images [N, H, W, 3] and the gradients of class scores by them, both float32 [N, h, w, d].
 
-        The score of a class is its logit, before the softmax; of a sigmoid's two classes, minus and plus the one logit.
+        classes: index of the class of each image, int [N]. The score of a class is its logit, before the softmax; the
+        scores of a sigmoid's two classes are minus and plus its one logit.
         """
         maps = self.below(images, training=False)
         gradient = GRADIENTS[keras.backend.backend()](lambda x: _scores(self.above(x, training=False), classes), maps)
         return ops.convert_to_numpy(maps), ops.convert_to_numpy(gradient)
 
 
-def last_map(classifier: Classifier) -> LastMap:
-    """Cut where the last convolutional map is that no pooling has gone over, 4 places a side or more.
+def cut_for_grad_cam(classifier: Classifier) -> GradCamCut:
+    """Cut at the last feature map that is not the output of pooling and is at least 4 x 4.
 
-    On images so small that the upper maps are smaller, it is the last one that is large enough; the largest there is,
-    where none is.
+    If no map is that large (very small images), cut at the largest one.
     """
     base, head = classifier.base, classifier.head
-    found = list(_maps(base))
-    name, tensor = next((one for one in found if _side(one) >= LEAST_SIDE), None) or max(found, key=_side)
+    maps = list(_maps(base))
+    name, tensor = next((named for named in maps if _side(named) >= MIN_MAP_SIZE), None) or max(maps, key=_side)
     if tensor is base.output:
-        return LastMap(name, prefix_to(classifier, tensor), head)
+        return GradCamCut(name, prefix_to(classifier, tensor), head)
     features = keras.Input(tensor.shape[1:], name="map")
     above = keras.Model(features, head(keras.Model(tensor, base.output, name="body")(features)), name="above")
-    return LastMap(name, prefix_to(classifier, tensor), above)
+    return GradCamCut(name, prefix_to(classifier, tensor), above)
 
 
 def _maps(base: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
-    """The maps that everything above is computed from, from the top down, without those that pooling gives."""
-    for tensor in (base.output, *(place.tensor for place in reversed(single_tensor_places(base)))):
-        operation = giver(tensor)
+    """Yield (layer, map) from the top down: maps at which the base can be cut, without outputs of pooling."""
+    for tensor in (base.output, *(point.tensor for point in reversed(cut_points(base)))):
+        operation = producer_of(tensor)
         if len(tensor.shape) == 4 and not isinstance(operation, POOLED):
             yield operation.name, tensor
 
 
-def _side(found: tuple[str, keras.KerasTensor]) -> int:
-    return min(found[1].shape[1:3])
+def _side(named: tuple[str, keras.KerasTensor]) -> int:
+    """Return the smaller of a map's height and width."""
+    _, tensor = named
+    return min(tensor.shape[1:3])
 
 
 def _scores(logits: Any, classes: npt.NDArray[np.integer]) -> Any:
-    """[N]: the score of each image's class."""
+    """Return the score of each image's class, [N]."""
     if logits.shape[-1] == 1:
         return logits[:, 0] * ops.convert_to_tensor(2 * classes - 1, logits.dtype)
     return ops.sum(logits * ops.one_hot(classes, logits.shape[-1], dtype=logits.dtype), axis=-1)
 
 
-# -- Keras has no gradients of its own: each backend's
+# -- gradients: Keras has no function of its own for them, so one for each backend
 
 
 def _tensorflow(scores: Callable[[Any], Any], x: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The network as it is used, and no longer trained: BatchNorm is in the weights, what only training needs is gone.
+"""Inference model: a classifier whose BatchNorm is folded into weights, without layers that only training needs.
 
-Equal to the classifier's own forward pass but for rounding (see `folding.py` for the algebra).
+Its outputs equal those of the classifier up to rounding (see `batchnorm_folding.py` for the algebra).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from keras import layers
 from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import foldable, scale_and_shift
 from transfercli.models.classifier import Classifier, probabilities_of
-from transfercli.models.keras_internals import run_through
+from transfercli.models.keras_internals import call_with_replacements
 from transfercli.models.preprocessing import preprocess
 
 TRAINING_ONLY = (
@@ -29,46 +29,46 @@ TRAINING_ONLY = (
 Call = Callable[..., Any]
 
 
-def deployed(classifier: Classifier, temperature: float = 1.0) -> keras.Model:
-    """uint8 [N, H, W, 3] -> calibrated float32 probabilities [N, C]: the softmax of logits / `temperature`.
+def build_inference_model(classifier: Classifier, temperature: float = 1.0) -> keras.Model:
+    """Build the model uint8 [N, H, W, 3] -> float32 probabilities [N, C], the softmax of logits / `temperature`.
 
-    Shares what has no BatchNorm behind it with `classifier`; what is folded, and the last layer, are copies.
+    Folded layers and the last layer are copies; all other layers are shared with `classifier`.
     """
     image = keras.Input(classifier.model.input.shape[1:], dtype="uint8", name="image")
     pixels = preprocess(image, BASES[classifier.name].preprocessing, classifier.base.input.shape[-1])
-    features = run_through(classifier.base, pixels, _instead(classifier.base))
+    features = call_with_replacements(classifier.base, pixels, _replacements(classifier.base))
     last = classifier.head.get_layer("logits")
-    cooled = _copy(last, last.kernel / temperature, last.bias / temperature)
-    logits = run_through(classifier.head, features, _instead(classifier.head) | {last.name: cooled})
+    output = _copy(last, last.kernel / temperature, last.bias / temperature)
+    logits = call_with_replacements(classifier.head, features, _replacements(classifier.head) | {last.name: output})
     return keras.Model(image, probabilities_of(logits), name="predictor")
 
 
-def _instead(model: keras.Model) -> dict[str, Call]:
-    """Layer name -> what is called instead of it."""
-    instead: dict[str, Call] = {layer.name: _nothing for layer in model.layers if isinstance(layer, TRAINING_ONLY)}
+def _replacements(model: keras.Model) -> dict[str, Call]:
+    """Return layer name -> the function to call instead of it."""
+    replaced: dict[str, Call] = {layer.name: _identity for layer in model.layers if isinstance(layer, TRAINING_ONLY)}
     for linear, norm in foldable(model):
-        instead |= {linear.name: _folded(linear, norm), norm.name: _nothing}
-    return instead
+        replaced |= {linear.name: _folded(linear, norm), norm.name: _identity}
+    return replaced
 
 
-def _nothing(x: Any, **_: Any) -> Any:
+def _identity(x: Any, **_: Any) -> Any:
     return x
 
 
 def _folded(linear: Any, norm: layers.BatchNormalization) -> Any:
-    """One layer that gives what `norm(linear(x))` gives."""
+    """Return one layer that computes `norm(linear(x))`."""
     scale, shift = (_array(v) for v in scale_and_shift(norm, linear.bias if linear.use_bias else 0.0))
-    *before, kernel = [_array(v) for v in linear.weights if "kernel" in v.name]
+    *depthwise, kernel = [_array(v) for v in linear.weights if "kernel" in v.name]
     columns = scale.reshape(-1, linear.depth_multiplier) if type(linear) is layers.DepthwiseConv2D else scale
-    return _copy(linear, *before, kernel * columns, shift)
+    return _copy(linear, *depthwise, kernel * columns, shift)
 
 
 def _copy(layer: Any, *weights: Any) -> Any:
-    """A layer like `layer` with a bias, and with these weights."""
-    twin = type(layer).from_config({**layer.get_config(), "use_bias": True})
-    twin.build(layer.input.shape)
-    twin.set_weights([_array(value) for value in weights])
-    return twin
+    """Return a copy of `layer` that has a bias, with `weights`."""
+    copy = type(layer).from_config({**layer.get_config(), "use_bias": True})
+    copy.build(layer.input.shape)
+    copy.set_weights([_array(value) for value in weights])
+    return copy
 
 
 def _array(value: Any) -> np.ndarray:

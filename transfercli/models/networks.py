@@ -1,4 +1,4 @@
-"""Networks that keras.applications does not have, with the signature of its builders."""
+"""Networks that keras.applications lacks, built by functions of the same signature as its own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ Shape = tuple[int, int, int]
 
 
 def small_cnn(weights: None = None, include_top: bool = False, input_shape: Shape = (32, 32, 3)) -> keras.Model:
-    """Three 3x3 convolutions of 32, 64 and 64 filters with max pooling between, as in the CIFAR-10 tutorials."""
-    _only_random(weights, include_top, "small_cnn")
+    """Build three 3x3 convolutions of 32, 64 and 64 filters with max pooling between, as in the CIFAR-10 tutorials."""
+    _check_random_weights(weights, include_top, "small_cnn")
     image = layers.Input(input_shape, name="image")
     x = layers.Conv2D(32, 3, activation="relu", name="conv1")(image)
     x = layers.MaxPooling2D(name="pool1")(x)
@@ -21,12 +21,12 @@ def small_cnn(weights: None = None, include_top: bool = False, input_shape: Shap
 
 
 def resnet18(weights: None = None, include_top: bool = False, input_shape: Shape = (224, 224, 3)) -> keras.Model:
-    """ResNet-18 of He et al. 2016: a 7x7 stem, then two basic blocks each of 64, 128, 256 and 512 filters.
+    """Build ResNet-18 of He et al. 2016: a 7x7 stem, then two basic blocks each of 64, 128, 256 and 512 filters.
 
-    Convolutions have no bias (BatchNorm follows each), the shortcut is projected where the shape changes (option B),
-    and kernels start from He's normal initialisation.
+    Convolutions have no bias (BatchNorm follows each), the shortcut is projected if the shape changes (option B), and
+    kernels start from He's normal initialisation.
     """
-    _only_random(weights, include_top, "resnet18")
+    _check_random_weights(weights, include_top, "resnet18")
     image = layers.Input(input_shape, name="image")
     x = layers.ZeroPadding2D(3, name="conv1_pad")(image)
     x = _convolution(x, 64, 7, 2, "conv1", padding="valid")
@@ -44,15 +44,15 @@ def _basic_block(x: keras.KerasTensor, filters: int, stride: int, name: str) -> 
     shortcut = x
     if stride != 1 or x.shape[-1] != filters:
         shortcut = _convolution(x, filters, 1, stride, f"{name}_0")
-    x = _padded(x, filters, stride, f"{name}_1")
+    x = _padded_convolution(x, filters, stride, f"{name}_1")
     x = layers.Activation("relu", name=f"{name}_1_relu")(x)
-    x = _padded(x, filters, 1, f"{name}_2")
+    x = _padded_convolution(x, filters, 1, f"{name}_2")
     x = layers.Add(name=f"{name}_add")([shortcut, x])
     return layers.Activation("relu", name=f"{name}_out")(x)
 
 
-def _padded(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
-    """A 3x3 convolution padded by one on every side, as published; Keras's "same" pads unevenly at stride 2."""
+def _padded_convolution(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
+    """Add a 3x3 convolution padded by one on every side, as published; Keras's "same" pads unevenly at stride 2."""
     if stride == 1:
         return _convolution(x, filters, 3, 1, name, padding="same")
     return _convolution(layers.ZeroPadding2D(1, name=f"{name}_pad")(x), filters, 3, stride, name, padding="valid")
@@ -67,6 +67,6 @@ def _convolution(
     return layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name=f"{name}_bn")(x)
 
 
-def _only_random(weights: None, include_top: bool, name: str) -> None:
+def _check_random_weights(weights: None, include_top: bool, name: str) -> None:
     if weights is not None or include_top:
         raise ValueError(f"{name} has no published Keras weights and no top; received weights={weights!r}")

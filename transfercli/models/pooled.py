@@ -1,4 +1,4 @@
-"""What a classifier's base sees in an image, as one vector."""
+"""Feature vectors of images: pooled outputs of a classifier's base, one value per channel."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from transfercli.models.classifier import Classifier
 
 
-def averaged(classifier: Classifier, pooled: np.ndarray) -> np.ndarray:
-    """What the head's pooling gives, [N, p], as float32 [N, d], a value a channel of the base.
+def channel_means(classifier: Classifier, pooled: np.ndarray) -> np.ndarray:
+    """Return one value per channel of the base, float32 [N, d], from the output of the head's pooling, [N, p].
 
-    A flattened map is averaged over its places, so that it does not matter where in the image something is; what is
-    averaged already, or the maximum over the places, is left as it is.
+    A flattened map (pooling: flatten) is averaged over its positions, so that the position of an object in the image
+    does not matter; average and maximum pooling already give one value per channel, which stays as it is.
     """
     channels = classifier.base.output.shape[-1]
     return pooled.reshape(len(pooled), -1, channels).mean(axis=1, dtype="float32")

@@ -1,6 +1,6 @@
-"""From raw RGB pixels, 0 to 255, to what a base was trained on: built-in Keras layers and operations only.
+"""Preprocessing of raw RGB pixels, 0 to 255, for a base: built-in Keras layers and operations only.
 
-That keeps the preprocessing inside every artefact, and lets plain Keras load it without custom objects.
+So the preprocessing is part of every artefact, and plain Keras loads it without custom objects.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's mode L
 
 
 def _mean(values: tuple[float, ...], channels: int) -> list[float]:
-    """One value a channel; a grey image gets the average of the colours'."""
+    """Return one value per channel; for grey images the mean over the colours."""
     return list(values) if channels == 3 else [sum(values) / len(values)]
 
 
 def _caffe(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
-    """Blue first, ImageNet's mean taken off, no scaling: VGG and the first ResNets."""
+    """Order channels as BGR and subtract ImageNet's mean, without scaling: VGG and the first ResNets."""
     ordered = ops.flip(pixels, axis=-1) if channels == 3 else pixels
     offset = [-value for value in _mean(_CAFFE_MEAN_BGR, channels)]
     return layers.Rescaling(1.0, offset=offset, name="preprocess")(ordered)
 
 
 def _torch(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
+    """Scale to 0 … 1, then subtract ImageNet's mean and divide by its standard deviation."""
     mean, std = _mean(_TORCH_MEAN_RGB, channels), _mean(_TORCH_STD_RGB, channels)
     scale = [1.0 / (255.0 * s) for s in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]
@@ -36,17 +37,17 @@ def _torch(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
 
 
 def _symmetric(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
-    """To -1 … 1."""
+    """Scale to -1 … 1."""
     return layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess")(pixels)
 
 
 def _unit(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
-    """To 0 … 1."""
+    """Scale to 0 … 1."""
     return layers.Rescaling(1 / 255.0, name="preprocess")(pixels)
 
 
 def _included(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
-    """The base does it itself and wants 0 … 255."""
+    """Return pixels of 0 … 255 unscaled: the base does its own preprocessing."""
     return layers.Rescaling(1.0, name="preprocess")(pixels)
 
 
@@ -60,9 +61,9 @@ PREPROCESSING: dict[str, Callable[[keras.KerasTensor, int], keras.KerasTensor]] 
 
 
 def preprocess(pixels: keras.KerasTensor, mode: str, channels: int) -> keras.KerasTensor:
-    """`pixels` uint8 or float [N, H, W, 3], 0 to 255, to float [N, H, W, `channels`] by a row of the table."""
+    """Return float [N, H, W, `channels`] of uint8 or float pixels [N, H, W, 3], 0 to 255, by the row `mode`."""
     if channels == 1:
-        # A layer keeps its factors as constants; a tensor made here would become an input of an exported graph.
+        # A layer, because it keeps its factors as constants; a tensor would become an input of an exported graph.
         weighted = layers.Rescaling(list(_LUMA), dtype="float32", name="luma")(pixels)
         pixels = ops.sum(weighted, axis=-1, keepdims=True)
     return PREPROCESSING[mode](pixels, channels)

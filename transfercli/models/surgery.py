@@ -1,4 +1,4 @@
-"""Cut a classifier in two: what is frozen, which turns images into features, and what trains on those."""
+"""Cut of a classifier in two: a frozen prefix, images to features, and the part that trains on the features."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
 from transfercli.models.freezing import trainable_from
-from transfercli.models.keras_internals import giver, graph_nodes, has_inner_layers, inner_layers
+from transfercli.models.keras_internals import graph_nodes, has_inner_layers, inner_layers, producer_of
 from transfercli.models.preprocessing import preprocess
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The two sides of a classifier; both share their layers with it, so nothing is ever copied back.
+    """Classifier cut in two; both parts share their layers with it, so nothing has to be copied back.
 
-    behind: name of the last layer, or bare operation, of the prefix; `pool` where the whole base is in it.
-    key: says the same as base and place, in words that are the same in every process.
-    prefix: raw pixels [N, H, W, 3] -> features [N, …]. It ends before any layer that trains.
-    body: features -> the base's output; None where the whole base is in the prefix.
-    top: the base's output, or the pooled vector where there is no body -> logits.
+    last_layer: name of the last layer, or bare operation, of the prefix; `pool` if it contains the whole base.
+    key: text that identifies base and cut, the same in every process.
+    prefix: raw pixels [N, H, W, 3] -> features [N, …]; none of its layers trains.
+    body: features -> the base's output; None if the prefix contains the whole base.
+    top: the base's output, or the pooled vector if there is no body -> logits.
     """
 
-    behind: str
+    last_layer: str
     key: str
     prefix: keras.Model
     body: keras.Model | None
@@ -34,42 +34,43 @@ class Cut:
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
+        """Shape of the features of one image."""
         return tuple(self.prefix.output.shape[1:])
 
 
 @dataclass(frozen=True)
-class Place:
-    """A tensor of a base that everything above is computed from.
+class CutPoint:
+    """Tensor of a base from which alone everything above it is computed.
 
-    number, name: of the layer, or bare operation, that gives it, in the base's order.
+    index, name: of the layer, or bare operation, whose output it is; the index counts the base's operations.
     """
 
-    number: int
+    index: int
     name: str
     tensor: keras.KerasTensor
 
 
 def cut_below(classifier: Classifier, unfreeze: int | str) -> Cut | None:
-    """Cut behind the last layer that is frozen under `unfreeze`; None where nothing below could be cut off.
+    """Cut after the last layer that is frozen under `unfreeze`; return None if there is no cut point below it.
 
-    Where the network branches, at the next place below at which a single tensor carries everything on.
+    Inside a branch (a residual block), cut at the next cut point below it.
     """
     base = classifier.base
     trained = {name for name in trainable_from(classifier, unfreeze) if base.get_layer(name).weights}
-    first = next((n for n, operation in enumerate(base.operations) if operation.name in trained), None)
+    first = next((i for i, operation in enumerate(base.operations) if operation.name in trained), None)
     if first is None:
-        return whole_base(classifier)
-    places = [place for place in single_tensor_places(base) if 0 < place.number < first]
-    if not places:
+        return cut_after_base(classifier)
+    points = [point for point in cut_points(base) if 0 < point.index < first]
+    if not points:
         return None
-    place = places[-1]
-    body = keras.Model(place.tensor, base.output, name="body")
-    key = f"{classifier.name}, {place.number + 1} operations"
-    return Cut(place.name, key, prefix_to(classifier, place.tensor), body, classifier.head)
+    point = points[-1]
+    body = keras.Model(point.tensor, base.output, name="body")
+    key = f"{classifier.name}, {point.index + 1} operations"
+    return Cut(point.name, key, prefix_to(classifier, point.tensor), body, classifier.head)
 
 
-def whole_base(classifier: Classifier) -> Cut:
-    """Cut behind the pooled output of the base, as its head pools it."""
+def cut_after_base(classifier: Classifier) -> Cut:
+    """Cut after the base and the head's pooling."""
     base, head = classifier.base, classifier.head
     pool = head.get_layer("pool")
     top = keras.Model(pool.output, head.output, name="top")
@@ -78,7 +79,7 @@ def whole_base(classifier: Classifier) -> Cut:
 
 
 def prefix_to(classifier: Classifier, features: keras.KerasTensor) -> keras.Model:
-    """Raw pixels [N, H, W, 3] -> a tensor of the classifier's base, computed as at inference."""
+    """Build the model raw pixels [N, H, W, 3] -> `features`, a tensor of the classifier's base, in inference mode."""
     base = classifier.base
     image = keras.Input(classifier.model.input.shape[1:], dtype="uint8", name="image")
     pixels = preprocess(image, BASES[classifier.name].preprocessing, base.input.shape[-1])
@@ -86,31 +87,34 @@ def prefix_to(classifier: Classifier, features: keras.KerasTensor) -> keras.Mode
     return keras.Model(image, frozen(pixels), name="prefix")
 
 
-def single_tensor_places(base: keras.Model) -> list[Place]:
-    """Where a base can be cut in two, from the input to the top; its last layer, behind which nothing is, is not one.
+def cut_points(base: keras.Model) -> list[CutPoint]:
+    """Return the tensors at which a base can be cut in two, from the input to the top, without its output.
 
-    A place is a layer behind which no other tensor from below is needed: not inside a residual block, whose shortcut
-    passes it by.
+    Above a cut point no other tensor from below it is needed. So a tensor inside a residual block is not one: the
+    shortcut bypasses it.
     """
     nodes = graph_nodes(base)
-    number = {operation.name: n for n, operation in enumerate(base.operations)}
+    index = {operation.name: i for i, operation in enumerate(base.operations)}
     output = {node.operation.name: node.outputs[0] for node in nodes}
-    needed_by: dict[int, int] = {}  # a number -> the highest number that takes its output
+    last_reader: dict[int, int] = {}  # index of an operation -> highest index of those that read its output
     for node in nodes:
         for tensor in node.input_tensors:
-            below = number[giver(tensor).name]
-            needed_by[below] = max(needed_by.get(below, -1), number[node.operation.name])
-    places, reach = [], -1
-    for n, operation in enumerate(base.operations):
-        passing = reach > n  # an output from further below is still needed above
-        reach = max(reach, needed_by.get(n, -1))
-        if not passing and n in needed_by:
-            places.append(Place(n, operation.name, output[operation.name]))
-    return places
+            below = index[producer_of(tensor).name]
+            last_reader[below] = max(last_reader.get(below, -1), index[node.operation.name])
+    points, reach = [], -1
+    for i, operation in enumerate(base.operations):
+        bypassed = reach > i  # an operation above reads an output from below this one
+        reach = max(reach, last_reader.get(i, -1))
+        if not bypassed and i in last_reader:
+            points.append(CutPoint(i, operation.name, output[operation.name]))
+    return points
 
 
 def multiplications(model: keras.Model) -> float:
-    """Multiplications of the convolutions and matrix products of one image's forward pass, nested models included."""
+    """Return the number of multiplications in the convolutions and matrix products of one image's forward pass.
+
+    Nested models are included.
+    """
     total = 0.0
     for layer in inner_layers(model):
         kernels = [v for v in layer.weights if "kernel" in v.name and len(v.shape) > 1]

@@ -1,4 +1,4 @@
-"""Every weight of a classifier under one stable name: `base/LAYER/WEIGHT` or `head/LAYER/WEIGHT`."""
+"""Stable names for the weights of a classifier: `base/LAYER/WEIGHT` or `head/LAYER/WEIGHT`."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from transfercli.models.classifier import Classifier
 
 
 def named_variables(classifier: Classifier) -> dict[str, keras.Variable]:
-    """Name -> variable, sorted by name; the names do not depend on what else was built in the process."""
-    found: dict[str, keras.Variable] = {}
+    """Return name -> variable, sorted by name; names do not depend on other models built in the process."""
+    named: dict[str, keras.Variable] = {}
     for part, model in (("base", classifier.base), ("head", classifier.head)):
         stable = stable_layer_names(model)
         for layer in model.layers:
             for variable in layer.weights:
                 name = weight_name(part, stable[layer.name], variable)
-                if name in found:
+                if name in named:
                     raise ValueError(f"two weights share the name {name!r}")
-                found[name] = variable
-    return dict(sorted(found.items()))
+                named[name] = variable
+    return dict(sorted(named.items()))
 
 
 def weight_name(part: str, layer: str, variable: keras.Variable) -> str:
-    """`base/conv1/kernel`: the part, the layer's stable name, and the variable's path inside the layer."""
+    """Return `base/conv1/kernel`: the part, the layer's stable name, and the variable's path inside the layer."""
     return f"{part}/{layer}/{variable.path.partition('/')[2] or variable.name}"
 
 
 def stable_layer_names(model: keras.Model) -> dict[str, str]:
-    """Layer name -> the name it has in a fresh process.
+    """Return layer name -> the name that the layer has in a fresh process.
 
     Keras numbers unnamed layers over the whole process (`conv2d_98`); here they are numbered within their model.
     """
@@ -50,20 +50,20 @@ def stable_layer_names(model: keras.Model) -> dict[str, str]:
 
 
 def _snake_case(name: str) -> str:
-    """As Keras derives a layer's automatic name from its class."""
+    """Return a class name in snake case, as Keras does for the automatic name of a layer."""
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def read_tensors(classifier: Classifier, names: Set[str] | None = None) -> dict[str, np.ndarray]:
-    """Copies of the weights (of those in `names`), by name, float32 or as the variable has it."""
+    """Return copies of the weights by name, in the dtype of each variable; with `names`, only of these."""
     variables = named_variables(classifier)
     return {name: keras.ops.convert_to_numpy(v) for name, v in variables.items() if names is None or name in names}
 
 
 def assign_tensors(classifier: Classifier, tensors: dict[str, np.ndarray]) -> None:
-    """Put back exactly the weights that were read; `ArtefactError` where a name, shape or type differs."""
+    """Assign a value to every weight. Raises `ArtefactError` if a name, shape or dtype differs from the model's."""
     variables = named_variables(classifier)
     missing, extra = variables.keys() - tensors.keys(), tensors.keys() - variables.keys()
     if missing or extra:

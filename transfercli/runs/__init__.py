@@ -1,1 +1,1 @@
-"""The run folder and its lock."""
+"""Run folders: paths, records, lookup, locks, champions and retention."""

@@ -1,4 +1,4 @@
-"""Which run of an experiment is the champion: the link `champion`, which follows the log of decisions."""
+"""Champions of experiments: the link `champion`, kept in step with the log of decisions."""
 
 from __future__ import annotations
 
@@ -7,44 +7,47 @@ from pathlib import Path
 from transfercli.errors import ArtefactError
 from transfercli.io import atomic
 from transfercli.runs import decisions
-from transfercli.runs.decisions import PROMOTING, Decision
+from transfercli.runs.decisions import PROMOTIONS, Decision
 from transfercli.runs.folder import RunFolder, has_checkpoint
 from transfercli.runs.record import status_of
-from transfercli.runs.untrusted import is_neighbour
+from transfercli.runs.untrusted import is_sibling_name
 
 
 def champion_of(experiment: Path) -> RunFolder | None:
-    """The run that the link names; None where there is no link, its run is gone, or it leads out of the experiment."""
+    """Return the run that the link points to.
+
+    None if there is no link, if its run was removed, or if it points outside of the experiment's folder.
+    """
     link = experiment / "champion"
     target = str(link.readlink()) if link.is_symlink() else ""
     run = RunFolder(experiment / target)
-    return run if is_neighbour(target) and run.record.is_file() else None
+    return run if is_sibling_name(target) and run.record.is_file() else None
 
 
-def settle(experiment: Path) -> RunFolder | None:
-    """The champion, after the last promotion of the log has been carried out; the lock must be held.
+def apply_last_promotion(experiment: Path) -> RunFolder | None:
+    """Point the link to the run of the last logged promotion and return the champion; the lock must be held.
 
-    A kill between a decision and the switch of the link leaves the link behind. So a link that was set by hand is set
-    back: the log decides, and `promote` writes it.
+    A process that is killed after it logged a promotion leaves the link as it was. A link that was changed by hand is
+    reset, too: the log decides, and `promote` writes to it.
     """
-    made = [one for one in decisions.read(experiment) if one.decision in PROMOTING and one.champion]
+    promotions = [entry for entry in decisions.read(experiment) if entry.decision in PROMOTIONS and entry.champion]
     champion = champion_of(experiment)
-    if made and (champion is None or champion.run_id != made[-1].champion):
-        run = RunFolder(experiment / str(made[-1].champion))
+    if promotions and (champion is None or champion.run_id != promotions[-1].champion):
+        run = RunFolder(experiment / str(promotions[-1].champion))
         if run.record.is_file():
-            atomic.point(experiment / "champion", run.path.name)
+            atomic.replace_symlink(experiment / "champion", run.path.name)
             return run
     return champion
 
 
-def enthrone(experiment: Path, decision: Decision) -> None:
-    """Log a decision that makes a champion, then switch the link to it."""
+def promote_run(experiment: Path, decision: Decision) -> None:
+    """Log a decision that names a new champion, then point the link to it."""
     decisions.append(experiment, decision)
-    atomic.point(experiment / "champion", str(decision.champion))
+    atomic.replace_symlink(experiment / "champion", str(decision.champion))
 
 
-def checked(run: RunFolder) -> RunFolder:
-    """A run that may be champion: complete, with a model. Raises `ArtefactError`."""
+def require_completed(run: RunFolder) -> RunFolder:
+    """Return the run. Raises `ArtefactError` if it is not completed or has no checkpoint, so cannot be champion."""
     status = status_of(run)
     if status != "completed" or not has_checkpoint(run):
         raise ArtefactError(
@@ -53,26 +56,26 @@ def checked(run: RunFolder) -> RunFolder:
     return run
 
 
-def before(experiment: Path) -> RunFolder:
-    """The champion before the present one, which `promote --previous` goes back to.
+def previous_champion(experiment: Path) -> RunFolder:
+    """Return the champion before the current one, for `promote --previous`.
 
-    Going back twice goes back two champions: what was given up by going back is passed over. Raises
-    `ArtefactError` where there is none, or it is gone.
+    A rollback removes the champion that it replaces from the history, so two rollbacks go back two champions. Raises
+    `ArtefactError` if there is no earlier champion, or if its run was removed.
     """
-    reigns: list[str] = []
-    for one in decisions.read(experiment):
-        if one.decision == "rolled back" and len(reigns) > 1:
-            reigns.pop()
-        elif one.decision in PROMOTING and one.champion and reigns[-1:] != [one.champion]:
-            reigns.append(one.champion)
-    if len(reigns) < 2:
+    history: list[str] = []
+    for entry in decisions.read(experiment):
+        if entry.decision == "rolled back" and len(history) > 1:
+            history.pop()
+        elif entry.decision in PROMOTIONS and entry.champion and history[-1:] != [entry.champion]:
+            history.append(entry.champion)
+    if len(history) < 2:
         raise ArtefactError(
             f"experiment {experiment.name!r} has no earlier champion",
             f"name the run: promote {experiment.name}/RUN_ID",
         )
-    run = RunFolder(experiment / reigns[-2])
+    run = RunFolder(experiment / history[-2])
     if not run.record.is_file():
         raise ArtefactError(
-            f"the champion before, {run.label}, is gone", f"name a run: promote {experiment.name}/RUN_ID"
+            f"the previous champion {run.label} was removed", f"name a run: promote {experiment.name}/RUN_ID"
         )
     return run

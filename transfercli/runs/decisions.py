@@ -1,7 +1,7 @@
-"""`decisions.jsonl`: what every night decided about an experiment, one line a decision, oldest first.
+"""Decisions about the champion of an experiment: the log `decisions.jsonl`, one line each, oldest first.
 
-The log is written before the `champion` link is switched, and the link follows it (`champions.settle`): whoever dies in
-between leaves a decision that the next start carries out.
+A decision is logged before the link `champion` is changed. If the process is killed in between, the next command that
+holds the lock changes the link (`champions.apply_last_promotion`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,23 @@ from transfercli.io import atomic
 from transfercli.runs import record
 from transfercli.runs.folder import RUN_ID, decisions_file
 
-# `retrain` decides the first five; a night that ended in an error has failed; a person promotes or goes back by hand.
-PROMOTING = frozenset({"first", "promoted", "by hand", "rolled back"})
-SETTLED = frozenset({"first", "promoted", "kept", "rejected", "unchanged"})
+PROMOTIONS = frozenset({"first", "promoted", "by hand", "rolled back"})  # decisions that name a new champion
+# Decisions of a `retrain` that ended without an error; `promote` logs "by hand" or "rolled back", an error "failed".
+RETRAIN_DECISIONS = frozenset({"first", "promoted", "kept", "rejected", "unchanged"})
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One line. Runs are named by their ids, which stand in the same folder.
+    """An entry of the log. Runs are given by their ids, which are folder names beside the log.
 
-    decision: unchanged, first, promoted, kept, rejected, failed, by hand or rolled back.
-    champion: the one from now on; challenger: what was trained; None where there is none.
-    fingerprint: of what was decided about, "" where it was not known. facts: what it was decided by.
+    Attributes:
+        decision: unchanged, first, promoted, kept, rejected, failed, by hand or rolled back.
+        reason: for a person to read.
+        champion: the champion after the decision, or None.
+        challenger: the run that was trained, or None.
+        fingerprint: of the images, config, code and weights that the decision is about; "" if unknown.
+        facts: the values that the decision is based on.
+        time: UTC, ISO 8601.
     """
 
     decision: str
@@ -36,44 +41,45 @@ class Decision:
     challenger: str | None = None
     fingerprint: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
-    time: str = field(default_factory=record.now)
+    time: str = field(default_factory=record.utc_now)
 
 
 def append(experiment: Path, decision: Decision) -> None:
-    """Write a decision for good. Raises `DiskError` where the disk is full or fails."""
+    """Write a decision to the log, synced to disk. Raises `DiskError` if the disk is full or fails."""
     atomic.append_line(decisions_file(experiment), json.dumps(asdict(decision), ensure_ascii=False, allow_nan=False))
 
 
 def read(experiment: Path) -> list[Decision]:
-    """All decisions, oldest first; a line that a kill cut short, or that is damaged, decides nothing.
+    """Return all decisions, oldest first; lines that are cut short or damaged are skipped.
 
-    Raises `ArtefactError` where the log is there and cannot be read: it would seem that nothing was decided.
+    Raises `ArtefactError` if the log exists but cannot be read, which must not look like an empty log.
     """
-    place = decisions_file(experiment)
+    path = decisions_file(experiment)
     try:
-        lines = place.read_text("utf-8", "replace").split("\n")  # a reason may hold what `splitlines` breaks at
+        lines = path.read_text("utf-8", "replace").split("\n")  # `splitlines` breaks at other characters of a reason
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ArtefactError(f"{place} cannot be read: {error.strerror}", "restore it, or its permissions") from error
-    return [decision for line in lines if (decision := _parsed(line)) is not None]
+        raise ArtefactError(f"{path} cannot be read: {error.strerror}", "restore it, or its permissions") from error
+    return [decision for line in lines if (decision := _parse_line(line)) is not None]
 
 
-def _parsed(line: str) -> Decision | None:
+def _parse_line(line: str) -> Decision | None:
+    """Return the decision of a line, or None if the line is damaged."""
     try:
         decision = Decision(**json.loads(line))
     except (ValueError, TypeError, RecursionError):
         return None
     texts = (decision.decision, decision.reason, decision.fingerprint, decision.time)
-    runs = (decision.champion, decision.challenger)
-    well = (
+    run_ids = (decision.champion, decision.challenger)
+    valid = (
         all(isinstance(text, str) for text in texts)
-        and all(run is None or (isinstance(run, str) and RUN_ID.fullmatch(run)) for run in runs)
+        and all(run_id is None or (isinstance(run_id, str) and RUN_ID.fullmatch(run_id)) for run_id in run_ids)
         and isinstance(decision.facts, dict)
     )
-    return decision if well else None
+    return decision if valid else None
 
 
-def settled(decisions: list[Decision]) -> Decision | None:
-    """The last one about data and config that `retrain` came to an end with."""
-    return next((one for one in reversed(decisions) if one.decision in SETTLED), None)
+def last_retrain_decision(decisions: list[Decision]) -> Decision | None:
+    """Return the last decision that `retrain` made without an error; None if there is none."""
+    return next((entry for entry in reversed(decisions) if entry.decision in RETRAIN_DECISIONS), None)

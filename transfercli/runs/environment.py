@@ -1,4 +1,4 @@
-"""What the bits of a result follow from, besides config, data, weights and seed; nothing that names a machine."""
+"""Environment of a run: package versions and machine properties that affect the bits of a result; no machine names."""
 
 from __future__ import annotations
 
@@ -16,29 +16,35 @@ import transfercli
 RECORDED_PACKAGES = (
     *("keras", "tensorflow", "jax", "numpy", "scipy", "pillow", "scikit-learn", "safetensors", "pydantic"),
 )
-# Instructions that numeric libraries choose their kernels by.
-FEATURES = re.compile(r"sse4_[12]|avx\w*|fma|f16c|amx\w*|neon|asimd\w*|sve\w*|bf16|i8mm")
-# Variables that change what is computed, or in how many parts.
-SETTINGS = (
+# Instruction sets by which numeric libraries choose their kernels.
+INSTRUCTION_SETS = re.compile(r"sse4_[12]|avx\w*|fma|f16c|amx\w*|neon|asimd\w*|sve\w*|bf16|i8mm")
+# Environment variables that change the computation or the number of its threads.
+RECORDED_VARIABLES = (
     *("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "TF_XLA_FLAGS", "XLA_FLAGS"),
     *("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
 )
-COUNTED_ONLY = frozenset({"cores"})  # told, but of no consequence beside `threads`
+NOT_COMPARED = frozenset({"cores"})  # results depend on `threads` instead
 
 
 def versions() -> dict[str, str]:
-    found = {"transfercli": transfercli.__version__, "python": platform.python_version()}
+    """Return the versions of this program, of Python and of the installed numeric packages."""
+    installed = {"transfercli": transfercli.__version__, "python": platform.python_version()}
     for package in RECORDED_PACKAGES:
         with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    if "tensorflow" not in found:
+            installed[package] = version(package)
+    if "tensorflow" not in installed:
         with suppress(PackageNotFoundError):
-            found["tensorflow"] = version("tensorflow-cpu")  # the same code, built without CUDA
-    return found
+            installed["tensorflow"] = version("tensorflow-cpu")  # the same code, built without CUDA
+    return installed
 
 
 def machine(threads: int, devices: list[str]) -> dict[str, Any]:
-    """threads: that a step computes with; devices: names of accelerators."""
+    """Return the machine's properties that affect results.
+
+    Args:
+        threads: number of threads that a training step uses.
+        devices: names of the accelerators.
+    """
     return {
         "system": platform.system(),
         "processor": platform.machine(),
@@ -46,40 +52,40 @@ def machine(threads: int, devices: list[str]) -> dict[str, Any]:
         "threads": threads,
         "features": processor_features(),
         "devices": devices,
-        "settings": {name: _setting(os.environ[name]) for name in SETTINGS if name in os.environ},
+        "settings": {name: _without_paths(os.environ[name]) for name in RECORDED_VARIABLES if name in os.environ},
     }
 
 
-def _setting(value: str) -> str:
-    """A path among flags tells of the machine and changes no bit."""
+def _without_paths(value: str) -> str:
+    """Return a variable's value with paths replaced by "…": they reveal the machine and do not affect results."""
     return re.sub(r"/[^\s,]*", "…", value)
 
 
 def processor_features() -> list[str]:
-    """By the kernel's names; empty where the system does not tell."""
+    """Return the instruction sets under the names that Linux gives them; empty on systems without /proc/cpuinfo."""
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    line = re.search(r"^(?:flags|Features)\s*:(.*)$", told, re.MULTILINE)
-    return sorted({word for word in line.group(1).split() if FEATURES.fullmatch(word)}) if line else []
+    line = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    return sorted({word for word in line.group(1).split() if INSTRUCTION_SETS.fullmatch(word)}) if line else []
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What is not as it was, in words; what was not recorded then is not compared."""
-    found = []
-    for name in before.keys() & now.keys() - COUNTED_ONLY:
-        then, new = before[name], now[name]
-        if then == new:
+    """Return a text for each value that changed, sorted; top-level keys that only one mapping has are not compared."""
+    texts = []
+    for name in before.keys() & now.keys() - NOT_COMPARED:
+        old, new = before[name], now[name]
+        if old == new:
             continue
-        if isinstance(then, Mapping) and isinstance(new, Mapping):
-            nothing = dict.fromkeys(then.keys() | new.keys())
-            found += differences({**nothing, **then}, {**nothing, **new})
-        elif isinstance(then, list) and isinstance(new, list):
-            lost, gained = sorted(set(then) - set(new)), sorted(set(new) - set(then))
-            found.append(
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            missing = dict.fromkeys(old.keys() | new.keys())
+            texts += differences({**missing, **old}, {**missing, **new})
+        elif isinstance(old, list) and isinstance(new, list):
+            lost, gained = sorted(set(old) - set(new)), sorted(set(new) - set(old))
+            texts.append(
                 f"{name}{' without ' * bool(lost)}{', '.join(lost)}{' with ' * bool(gained)}{', '.join(gained)}"
             )
         else:
-            found.append(f"{name} {new} instead of {then}")
-    return sorted(found)
+            texts.append(f"{name} {new} instead of {old}")
+    return sorted(texts)

@@ -1,4 +1,4 @@
-"""Every path of a run, once; and how a user's RUN becomes a run folder."""
+"""Run folders: every path of a run and of an experiment, defined once, and the form of run ids."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from transfercli.io import atomic
 
 DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-RESERVED = frozenset(
-    {"latest", "champion", "splits.csv", "decisions.jsonl"}
-)  # what else stands in an experiment's folder
+# Names of other entries in an experiment's folder.
+RESERVED_NAMES = frozenset({"latest", "champion", "splits.csv", "decisions.jsonl"})
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder `runs/EXPERIMENT/RUN_ID`; nothing here touches the disk."""
+    """The folder `runs/EXPERIMENT/RUN_ID` and the paths in it; the files need not exist."""
 
     path: Path
 
@@ -36,7 +35,7 @@ class RunFolder:
 
     @property
     def label(self) -> str:
-        """What a user types to name this run."""
+        """EXPERIMENT/RUN_ID, as typed on the command line."""
         return f"{self.experiment}/{self.run_id}"
 
     @property
@@ -111,46 +110,48 @@ class RunFolder:
 
 
 def new_run_id(now: datetime | None = None, suffix: str = "") -> str:
-    """`YYYYMMDD-HHMMSS-xxxxxx`, in UTC; the end is drawn where nobody gives it."""
+    """Return `YYYYMMDD-HHMMSS-xxxxxx`, in UTC; `xxxxxx` is `suffix` or random."""
     return f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{suffix or secrets.token_hex(3)}"
 
 
 def check_run_id(run_id: str) -> str:
-    """A run id that may name a folder; `UsageError` where it may not."""
-    if not RUN_ID.fullmatch(run_id) or run_id in RESERVED or run_id.startswith("."):
+    """Return the run id. Raises `UsageError` if it cannot be the name of a run folder."""
+    if not RUN_ID.fullmatch(run_id) or run_id in RESERVED_NAMES or run_id.startswith("."):
         raise UsageError(
             f"--run-id {run_id!r} cannot name a run folder",
             "use 1 to 64 letters, digits, '.', '_' or '-', not starting with '.', "
-            f"and none of {', '.join(sorted(RESERVED))}",
+            f"and none of {', '.join(sorted(RESERVED_NAMES))}",
         )
     return run_id
 
 
 def splits_file(experiment: Path) -> Path:
-    """Where an experiment keeps the side of every image it ever assigned."""
+    """Return the path of the file with the split of every image that the experiment ever assigned."""
     return experiment / "splits.csv"
 
 
 def decisions_file(experiment: Path) -> Path:
-    """Where an experiment keeps what `retrain` and `promote` decided."""
+    """Return the path of the log of decisions by `retrain` and `promote`."""
     return experiment / "decisions.jsonl"
 
 
 def lock_file(experiment: Path) -> Path:
+    """Return the path of the file that a writer of the experiment locks."""
     return experiment / ".lock"
 
 
-def point_latest(run: RunFolder) -> None:
-    atomic.point(run.path.parent / "latest", run.path.name)
+def update_latest_link(run: RunFolder) -> None:
+    """Point the link `latest` of the run's experiment to this run, atomically."""
+    atomic.replace_symlink(run.path.parent / "latest", run.path.name)
 
 
 def has_checkpoint(run: RunFolder) -> bool:
-    """Whether an epoch was finished."""
+    """Return True if the run finished an epoch and so has a checkpoint."""
     return (run.checkpoints / "last").is_symlink()
 
 
 def remove_results(run: RunFolder) -> None:
-    """Remove what was made from the run's model, which is about to change: its evaluations and exports."""
-    for place in (run.evaluations, run.exports, *run.tensorboard.glob("evaluation-*")):
-        if place.is_dir():
-            shutil.rmtree(place)
+    """Remove evaluations and exports of the run, because its model is about to change."""
+    for folder in (run.evaluations, run.exports, *run.tensorboard.glob("evaluation-*")):
+        if folder.is_dir():
+            shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""One writer per experiment: a kernel lock, freed by the kernel whatever becomes of its holder."""
+"""Experiment lock: one writer per experiment, by a kernel lock that ends with the process that holds it."""
 
 from __future__ import annotations
 
@@ -13,76 +13,82 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from transfercli.errors import ArtefactError, BusyError, UsageError
-from transfercli.io.atomic import room_errors
+from transfercli.io.atomic import write_errors
 from transfercli.runs.folder import lock_file
 
 _POLL_SECONDS = 0.2
-_LOOK_AGAIN = (0.01, 0.05, 0.2, 0.5)  # seconds: a holder writes its start a moment after it has the lock
-_TRIES = 100
+_READ_DELAYS = (0.01, 0.05, 0.2, 0.5)  # seconds: a holder writes its start time a moment after it gets the lock
+_OPEN_ATTEMPTS = 100
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 @contextmanager
-def experiment_lock(experiment: Path, wait: float = 0.0, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock of the experiment's folder; wait at most `wait` seconds for it, calling `waiting` meanwhile.
+def experiment_lock(experiment: Path, wait: float = 0.0, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock of an experiment's folder, which is created if it is missing.
 
-    Raises `BusyError` naming since when another process holds it. Python opens the file close-on-exec, so spawned
-    workers do not inherit the lock, and a forked child closes its copy (`os.register_at_fork` below). An experiment
-    that got nothing but its lock, because the data was refused, leaves no folder behind.
+    Spawned workers do not inherit the lock, because Python opens the file close-on-exec, and a forked child closes its
+    copy (`os.register_at_fork` below). A folder with nothing but the lock file is removed at the end.
+
+    Args:
+        experiment: the experiment's folder.
+        wait: seconds to wait at most while another process holds the lock.
+        on_wait: called about 5 times a second while waiting.
+
+    Raises `BusyError`, with the start time of the holder, if another process still holds the lock.
     """
     deadline = time.monotonic() + wait
-    handle = _acquire(experiment, deadline, waiting)
-    _held.add(handle)
+    handle = _acquire(experiment, deadline, on_wait)
+    _held_handles.add(handle)
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {os.getpid()}\n".encode(), 0)
         yield
-        os.ftruncate(handle, 0)  # the next holder's start is not this one's
+        os.ftruncate(handle, 0)  # so that nobody takes this start time for that of the next holder
     finally:
         _remove_if_empty(experiment)
-        _held.discard(handle)
+        _held_handles.discard(handle)
         os.close(handle)
 
 
-_held: set[int] = set()
+_held_handles: set[int] = set()
 
 
-def _drop_in_child() -> None:
-    """A forked worker must not keep its parent's lock alive."""
-    for handle in _held:
+def _close_in_child() -> None:
+    """Close the lock files in a forked child, which would otherwise keep the lock after its parent ended."""
+    for handle in _held_handles:
         os.close(handle)
-    _held.clear()
+    _held_handles.clear()
 
 
-os.register_at_fork(after_in_child=_drop_in_child)
+os.register_at_fork(after_in_child=_close_in_child)
 
 
-def _acquire(experiment: Path, deadline: float, waiting: Callable[[], None]) -> int:
-    """The locked file; one that was removed between opening and locking it is another's past, so try again."""
+def _acquire(experiment: Path, deadline: float, on_wait: Callable[[], None]) -> int:
+    """Return the handle of the locked file; try again if the file was removed between opening and locking it."""
     while True:
-        handle = _open(experiment)
+        handle = _open_lock_file(experiment)
         try:
-            taken = _take(handle)
-            if taken and _still_there(handle, experiment):
+            locked = _try_lock(handle)
+            if locked and _is_lock_file(handle, experiment):
                 return handle
-            since = "" if taken else _since(handle)
+            start = "" if locked else _holder_start(handle)
         except BaseException:
             os.close(handle)
             raise
         os.close(handle)
-        if taken:
+        if locked:
             continue
         if not time.monotonic() < deadline:
             raise BusyError(
-                f"another process has been working on experiment {experiment.name!r} since {since}",
+                f"another process has been working on experiment {experiment.name!r} since {start}",
                 "wait for it, or pass --wait SECONDS",
             )
-        waiting()
+        on_wait()
         time.sleep(_POLL_SECONDS)
 
 
-def _take(handle: int) -> bool:
-    """Whether the lock is this process's now."""
+def _try_lock(handle: int) -> bool:
+    """Return True if this process now has the lock. Raises `UsageError` if the file system has no locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -92,48 +98,49 @@ def _take(handle: int) -> bool:
             raise
         raise UsageError(
             f"the runs folder cannot be locked: {error.strerror}",
-            "name a folder on a file system that has locks with --runs",
+            "use --runs with a folder on a file system that supports locks",
         ) from error
     return True
 
 
-def _since(handle: int) -> str:
-    """When the holder started, as its lock file says."""
-    for seconds in _LOOK_AGAIN:
+def _holder_start(handle: int) -> str:
+    """Return the time at which the holder got the lock, as written in its lock file."""
+    for seconds in _READ_DELAYS:
         time.sleep(seconds)
-        said = os.pread(handle, 200, 0).decode("ascii", "replace").split()
-        if said:
-            return said[0]
+        words = os.pread(handle, 200, 0).decode("ascii", "replace").split()
+        if words:
+            return words[0]
     return "an unknown time"
 
 
-def _open(experiment: Path) -> int:
-    """The experiment's lock file, open for writing: a regular file, and no link that would let it be another."""
-    for tries_left in reversed(range(_TRIES)):
+def _open_lock_file(experiment: Path) -> int:
+    """Open the experiment's lock file for writing. Raises `ArtefactError` if it is a link or not a regular file."""
+    for attempts_left in reversed(range(_OPEN_ATTEMPTS)):
         try:
             experiment.mkdir(parents=True, exist_ok=True)
             handle = os.open(lock_file(experiment), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except FileNotFoundError:
-            if tries_left:
-                continue  # another start has just tidied the empty folder away
-            with room_errors(experiment):
+            if attempts_left:
+                continue  # another process has just removed the empty folder
+            with write_errors(experiment):
                 raise
         except OSError as error:
             if error.errno == errno.ELOOP:
                 break
-            with room_errors(experiment):
+            with write_errors(experiment):
                 raise
         if stat.S_ISREG(os.fstat(handle).st_mode):
             return handle
         os.close(handle)
         break
     raise ArtefactError(
-        f"{lock_file(experiment)} is no regular file, so it cannot be this experiment's lock",
+        f"{lock_file(experiment)} is not a regular file, so it cannot be this experiment's lock",
         "remove it, or name another folder with --runs",
     )
 
 
-def _still_there(handle: int, experiment: Path) -> bool:
+def _is_lock_file(handle: int, experiment: Path) -> bool:
+    """Return True if the handle's file is still at the path of the lock file."""
     try:
         return os.path.samestat(os.fstat(handle), lock_file(experiment).stat())
     except FileNotFoundError:
@@ -141,7 +148,7 @@ def _still_there(handle: int, experiment: Path) -> bool:
 
 
 def _remove_if_empty(experiment: Path) -> None:
-    """While the lock is held: if the folder holds nothing else, remove it, and the runs folder if that is empty too."""
+    """Remove the folder if only the lock file is in it, and then an empty runs folder; the lock must be held."""
     if [path.name for path in experiment.iterdir()] != [lock_file(experiment).name]:
         return
     lock_file(experiment).unlink()

@@ -1,4 +1,4 @@
-"""Places that a command line names to be written: refused before the work where they could not be written after it."""
+"""Output paths from the command line: checks before the work that a file or folder can be written after it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import stat
 from pathlib import Path
 
 from transfercli.errors import UsageError
-from transfercli.io.atomic import room_errors
+from transfercli.io.atomic import write_errors
 
 
-def check_file(path: Path, option: str) -> None:
-    """Raise UsageError where no file can be put at `path`: a folder stands there, or none that would hold it.
+def check_output_file(path: Path, option: str) -> None:
+    """Raise `UsageError` if a file cannot be written to `path`, or if a file would replace something else there.
 
-    So it does where a device, a pipe or a link stands: a file put in its place would be the end of it, and root may end
-    /dev/null.
+    Folders, devices, pipes and links are refused: a new file would replace them, and root can replace /dev/null.
     """
-    with room_errors(path):
+    with write_errors(path):
         if path.is_dir():
             raise UsageError(f"{option} names a file; received the folder {str(path)!r}", "name a file inside it")
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
@@ -24,22 +23,22 @@ def check_file(path: Path, option: str) -> None:
                 f"{option} names a file; received {str(path)!r}, a device, a pipe or a link, which it would replace",
                 "name a new file, or one that may be replaced",
             )
-        _check_holds(path.parent, option, str(path))
+        _check_writable_folder(path.parent, option, str(path))
 
 
-def check_folder(folder: Path, option: str) -> None:
-    """Raise UsageError where no folder can be made, or written into, at `folder`; those above may be missing, too."""
-    with room_errors(folder):
-        there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
-        _check_holds(there, option, str(folder))
+def check_output_folder(folder: Path, option: str) -> None:
+    """Raise `UsageError` if `folder` cannot be created or written to; its parents may be missing, too."""
+    with write_errors(folder):
+        existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+        _check_writable_folder(existing, option, str(folder))
 
 
-def _check_holds(folder: Path, option: str, given: str) -> None:
+def _check_writable_folder(folder: Path, option: str, argument: str) -> None:
     if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "does not exist"
-        raise UsageError(f"{option} {given!r}: {str(folder)!r} {what}", "make it, or name another place")
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise UsageError(f"{option} {argument!r}: {str(folder)!r} {problem}", "create it, or name another path")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(
-            f"{option} {given!r}: {str(folder)!r} is not writable",
-            "name another place, or change its permissions",
+            f"{option} {argument!r}: {str(folder)!r} is not writable",
+            "name another path, or change its permissions",
         )

@@ -1,4 +1,4 @@
-"""The record of a run, `run.json`: its status, its results, and what they depended on."""
+"""Records of runs, `run.json`: status, results, and everything that the results depend on."""
 
 from __future__ import annotations
 
@@ -14,69 +14,70 @@ from typing import Any
 from transfercli.config.merging import below
 from transfercli.errors import ArtefactError, Interrupted, TransferError
 from transfercli.io import atomic
-from transfercli.io.bounded import RESTORE, read_json
+from transfercli.io.bounded import RESTORE_HINT, read_json
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.untrusted import numbers_of
 
 
-def now() -> str:
-    """UTC, to the millisecond."""
+def utc_now() -> str:
+    """Return the present time in UTC, ISO 8601 to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit of the working tree that the config lies in, or None."""
+    """Return the commit of the git working tree that `folder` is in; None without git or a repository."""
     command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return process.stdout.strip() if process.returncode == 0 else None
 
 
 def create(run: RunFolder, facts: dict[str, Any]) -> None:
-    """The first record of a run, status `running`."""
-    base = {"status": "running", "experiment": run.experiment, "run_id": run.run_id, "created": now()}
+    """Write the first record of a run, with status `running`."""
+    base = {"status": "running", "experiment": run.experiment, "run_id": run.run_id, "created": utc_now()}
     atomic.write_json(run.record, base | facts)
 
 
 def update(run: RunFolder, **facts: Any) -> None:
+    """Set keys of the run's record and keep the others."""
     atomic.write_json(run.record, read_json(run.record) | facts)
 
 
 @contextmanager
-def status_kept(run: RunFolder) -> Iterator[None]:
-    """Whatever leaves the block, the record says so: `interrupted` or `failed`; the block itself says `completed`.
+def recording_status(run: RunFolder) -> Iterator[None]:
+    """Record status `running`, and `interrupted` or `failed` if the block raises; the block records `completed`.
 
-    On a full disk it may have to stay `running`; what is raised is what happened first.
+    On a full disk the status may stay `running`: the error of the block is raised, not that of the record.
     """
     update(run, status="running")
     try:
         yield
     except Interrupted:
-        interrupted(run)
+        mark_interrupted(run)
         raise
     except BaseException as error:
         with suppress(TransferError, OSError):
-            update(run, status="failed", finished=now(), failure=f"{type(error).__name__}")
+            update(run, status="failed", finished=utc_now(), failure=f"{type(error).__name__}")
         raise
 
 
-def interrupted(run: RunFolder) -> None:
-    """Note that a run was stopped on request, where the disk lets one."""
+def mark_interrupted(run: RunFolder) -> None:
+    """Record that a run was stopped on request; an error of the disk is ignored."""
     with suppress(TransferError, OSError):
-        update(run, status="interrupted", finished=now())
+        update(run, status="interrupted", finished=utc_now())
 
 
-def config_folder(run: RunFolder) -> Path:
-    """The folder that relative paths of the run's config start from."""
+def read_config_folder(run: RunFolder) -> Path:
+    """Return the folder that relative paths in the run's config start from."""
     return below(run.path, read_record(run)["config_folder"])
 
 
-def relative_folder(run: RunFolder, folder: Path) -> str:
-    """`folder` as `config_folder` will find it again.
+def relative_config_folder(run: RunFolder, folder: Path) -> str:
+    """Return `folder` relative to the run, the form that `read_config_folder` resolves.
 
-    From a run outside the user's home the way to a folder inside would tell the user's name, so it starts at `~`.
+    If the folder is in the user's home and the run is not, the path starts at `~`, which hides the user's name.
     """
     target, start = folder.resolve(), run.path.resolve()
     home = Path(os.environ.get("HOME") or "/").resolve()
@@ -85,8 +86,8 @@ def relative_folder(run: RunFolder, folder: Path) -> str:
     return os.path.relpath(target, start)
 
 
-# What others rely on in a record, by key; that of a completed run has more.
-NEEDED: dict[tuple[str, ...], type | tuple[type, ...]] = {
+# Keys that every record has, with their types; a completed run has more.
+REQUIRED: dict[tuple[str, ...], type | tuple[type, ...]] = {
     ("status",): str,
     ("command",): str,
     ("config_folder",): str,
@@ -94,9 +95,7 @@ NEEDED: dict[tuple[str, ...], type | tuple[type, ...]] = {
     ("data", "fingerprint"): str,
     ("data", "images"): dict,
 }
-
-
-NEEDED_WHEN_COMPLETED: dict[tuple[str, ...], type | tuple[type, ...]] = {
+REQUIRED_IF_COMPLETED: dict[tuple[str, ...], type | tuple[type, ...]] = {
     ("best_epoch",): int,
     ("metrics", "val_accuracy"): (int, float),
     ("metrics", "val_loss"): (int, float),
@@ -105,35 +104,36 @@ NEEDED_WHEN_COMPLETED: dict[tuple[str, ...], type | tuple[type, ...]] = {
 }
 
 
-def checked_record(facts: Any, path: Path) -> dict[str, Any]:
-    """What `run.json` says, once all that others rely on is there; `ArtefactError` where it is not."""
-    completed = isinstance(facts, dict) and facts.get("status") == "completed"
-    for keys, kind in (NEEDED | (NEEDED_WHEN_COMPLETED if completed else {})).items():
-        value = facts
+def check_record(content: Any, path: Path) -> dict[str, Any]:
+    """Return the content of `run.json`. Raises `ArtefactError` if a required key is missing or of another type."""
+    completed = isinstance(content, dict) and content.get("status") == "completed"
+    for keys, expected in (REQUIRED | (REQUIRED_IF_COMPLETED if completed else {})).items():
+        value = content
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
-        if not isinstance(value, kind):
-            raise ArtefactError(f"{path} is damaged: it says {str(value)[:80]!r} for {'.'.join(keys)}", RESTORE)
-    return dict(facts)
+        if not isinstance(value, expected):
+            raise ArtefactError(f"{path} is damaged: {'.'.join(keys)} is {str(value)[:80]!r}", RESTORE_HINT)
+    return dict(content)
 
 
 def read_record(run: RunFolder) -> dict[str, Any]:
-    """`run.json`, with what others rely on; `ArtefactError` where it is damaged."""
-    return checked_record(read_json(run.record), run.record)
+    """Read and check `run.json`. Raises `ArtefactError` if it is missing or damaged."""
+    return check_record(read_json(run.record), run.record)
 
 
 def status_of(run: RunFolder) -> str:
-    facts = read_json(run.record)
-    return str(facts.get("status", "unknown")) if isinstance(facts, dict) else "damaged"
+    """Return running, completed, failed or interrupted; "unknown" or "damaged" if the record has no status."""
+    content = read_json(run.record)
+    return str(content.get("status", "unknown")) if isinstance(content, dict) else "damaged"
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The content of `run.json`, checked: the one place that knows its keys.
+    """Checked content of `run.json`: its keys are read through these properties.
 
     Attributes:
-        content: as the file has it, for those who pass it on whole.
-        path: of the file, for messages.
+        content: all keys and values of the file.
+        path: the file, for error messages.
     """
 
     content: Mapping[str, Any]
@@ -156,33 +156,37 @@ class RunRecord:
 
     @property
     def workflow(self) -> str | None:
-        """pretrain or finetune; None in records that leave it out."""
+        """pretrain or finetune; None if it is not recorded."""
         return self._text("workflow")
 
     @property
     def created(self) -> str | None:
+        """Time of creation, UTC, ISO 8601."""
         return self._text("created")
 
     @property
     def failure(self) -> str | None:
-        """The class of the error that ended the run."""
+        """Class name of the error that ended the run."""
         return self._text("failure")
 
     @property
     def parent(self) -> str | None:
-        """The label of the run that the weights came from."""
+        """Label of the run that the initial weights came from."""
         return self._text("parent")
 
     @property
     def git_commit(self) -> str | None:
+        """Commit of the working tree that the config is in."""
         return self._text("git_commit")
 
     @property
     def versions(self) -> dict[str, Any]:
+        """Versions of the program, of Python and of packages, by name."""
         return dict(self.content["versions"])
 
     @property
     def machine(self) -> dict[str, Any]:
+        """Properties of the machine that affect results (`environment.machine`)."""
         return dict(self.content.get("machine", {}))
 
     @property
@@ -197,11 +201,12 @@ class RunRecord:
 
     @property
     def phases(self) -> list[dict[str, Any]]:
-        """The phases that train, in order; empty in a record that has none yet."""
+        """Training phases in order; empty if none is recorded yet."""
         return list(self.content.get("phases") or ())
 
     @property
     def best_epoch(self) -> int | None:
+        """Epoch of the best checkpoint; None if it is not recorded."""
         return self.content.get("best_epoch")
 
     @property
@@ -221,7 +226,7 @@ class RunRecord:
 
     @property
     def rerun_reasons(self) -> list[str]:
-        """Reasons why a rerun may end with other bits."""
+        """Reasons why a rerun may give results that are not identical bit for bit."""
         return list(self.content.get("rerun", {}).get("because", []))
 
     def _text(self, key: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Which runs must stay when old ones go: champions, the one before, what they came from, and what is newest."""
+"""Retention of runs: those that `runs prune` keeps, with the reason: champions, ancestors, latest and recent runs."""
 
 from __future__ import annotations
 
@@ -14,93 +14,102 @@ from typing import Any
 from transfercli.errors import ArtefactError
 from transfercli.io.bounded import read_json
 from transfercli.runs import champions, decisions
-from transfercli.runs.decisions import PROMOTING
+from transfercli.runs.decisions import PROMOTIONS
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lookup import all_runs
 
 
 @dataclass(frozen=True)
-class Rule:
-    """last: the newest runs of an experiment that stay; days: younger runs stay; now: UTC."""
+class RetentionRule:
+    """Limits by number and age.
+
+    Attributes:
+        last: number of newest runs to keep per experiment.
+        days: age in days below which runs are kept.
+        now: the present time, UTC.
+    """
 
     last: int
     days: float
     now: datetime
 
 
-def needed(runs: Path) -> dict[str, str]:
-    """Label -> why, of every run under `runs` that must stay whatever the rule: of all experiments together."""
-    everything = {run.label: run for run in all_runs(runs)}
-    why: dict[str, str] = {}
-    for name in dict.fromkeys(run.experiment for run in everything.values()):
-        for label, reason in _pointed_at(runs / name):
-            why.setdefault(label, reason)
-    for label in list(why):
-        for ancestor in _ancestors(label, everything):
-            why.setdefault(ancestor, f"ancestor of {label}")
-    return why
+def protected_runs(runs: Path) -> dict[str, str]:
+    """Return label -> reason of the runs of all experiments under `runs` that are kept whatever the rule."""
+    by_label = {run.label: run for run in all_runs(runs)}
+    reasons: dict[str, str] = {}
+    for name in dict.fromkeys(run.experiment for run in by_label.values()):
+        for label, reason in _protected_by_experiment(runs / name):
+            reasons.setdefault(label, reason)
+    for label in list(reasons):
+        for ancestor in _ancestors(label, by_label):
+            reasons.setdefault(ancestor, f"ancestor of {label}")
+    return reasons
 
 
-def kept_by_rule(found: Sequence[RunFolder], rule: Rule) -> dict[str, str]:
-    """Label -> why, of the runs that are new enough; a run of unknown age counts as made when its folder changed."""
-    why: dict[str, str] = {}
-    seen: Counter[str] = Counter()
-    for run in sorted(found, key=created, reverse=True):
-        seen[run.experiment] += 1
-        if seen[run.experiment] <= rule.last:
-            why[run.label] = f"one of the last {rule.last}"
-        elif created(run) >= rule.now - timedelta(days=rule.days):
-            why[run.label] = f"younger than {rule.days:g} days"
-    return why
+def recent_runs(runs: Sequence[RunFolder], rule: RetentionRule) -> dict[str, str]:
+    """Return label -> reason of the runs that are recent enough for the rule."""
+    reasons: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for run in sorted(runs, key=creation_time, reverse=True):
+        counts[run.experiment] += 1
+        if counts[run.experiment] <= rule.last:
+            reasons[run.label] = f"one of the last {rule.last}"
+        elif creation_time(run) >= rule.now - timedelta(days=rule.days):
+            reasons[run.label] = f"younger than {rule.days:g} days"
+    return reasons
 
 
-def created(run: RunFolder) -> datetime:
-    """When the run was begun, UTC."""
+def creation_time(run: RunFolder) -> datetime:
+    """Return the time of creation, UTC: as recorded, or the modification time of the folder if none is recorded."""
     try:
-        made = datetime.fromisoformat(str(_facts(run).get("created")))
+        created = datetime.fromisoformat(str(_recorded(run).get("created")))
     except ValueError:
-        made = datetime.fromtimestamp(run.path.stat().st_mtime, UTC)
-    return made if made.tzinfo else made.replace(tzinfo=UTC)
+        created = datetime.fromtimestamp(run.path.stat().st_mtime, UTC)
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
 
 
-def _pointed_at(experiment: Path) -> Iterator[tuple[str, str]]:
+def _protected_by_experiment(experiment: Path) -> Iterator[tuple[str, str]]:
+    """Yield label and reason of the experiment's champion, of earlier champions and of its latest run."""
     name = experiment.name
     if champion := champions.champion_of(experiment):
         yield f"{name}/{champion.run_id}", "champion"
-    logged = [one.champion for one in decisions.read(experiment) if one.decision in PROMOTING and one.champion]
-    if logged:  # not yet carried out, where a kill came between
-        yield f"{name}/{logged[-1]}", "champion by the log of decisions"
-    with suppress(ArtefactError):  # there is none
-        yield f"{name}/{champions.before(experiment).run_id}", "champion before, for promote --previous"
-    earlier = [one for one in logged if one != logged[-1]]
+    log = decisions.read(experiment)
+    promoted = [entry.champion for entry in log if entry.decision in PROMOTIONS and entry.champion]
+    if promoted:  # a process that was killed may not have changed the link yet
+        yield f"{name}/{promoted[-1]}", "champion by the log of decisions"
+    with suppress(ArtefactError):  # raised if there is no previous champion
+        yield f"{name}/{champions.previous_champion(experiment).run_id}", "previous champion, for promote --previous"
+    earlier = [run_id for run_id in promoted if run_id != promoted[-1]]
     if earlier:
-        yield f"{name}/{earlier[-1]}", "champion before"
+        yield f"{name}/{earlier[-1]}", "previous champion"
     if (latest := experiment / "latest").is_symlink():
         yield f"{name}/{latest.readlink()}", "latest"
 
 
-def _ancestors(label: str, everything: dict[str, RunFolder]) -> Iterator[str]:
-    seen = {label}
-    while label in everything:
-        parent = _facts(everything[label]).get("parent")
-        if not isinstance(parent, str) or parent in seen:
+def _ancestors(label: str, by_label: dict[str, RunFolder]) -> Iterator[str]:
+    """Yield the labels of the runs that the run's weights came from, nearest first."""
+    visited = {label}
+    while label in by_label:
+        parent = _recorded(by_label[label]).get("parent")
+        if not isinstance(parent, str) or parent in visited:
             return
-        seen.add(label := parent)
+        visited.add(label := parent)
         yield label
 
 
-def _facts(run: RunFolder) -> dict[str, Any]:
-    """What is recorded of a run; nothing where the record is damaged."""
+def _recorded(run: RunFolder) -> dict[str, Any]:
+    """Return the content of the run's record; empty if it is missing or damaged."""
     try:
-        facts = read_json(run.record)
+        content = read_json(run.record)
     except ArtefactError:
         return {}
-    return facts if isinstance(facts, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def bytes_of(folder: Path) -> int:
-    """What a folder's files take, links not followed."""
+def folder_size(folder: Path) -> int:
+    """Return the bytes of all files in a folder and its sub-folders; links are not followed."""
     total = 0
-    for place, _, names in os.walk(folder):
-        total += sum((Path(place) / name).lstat().st_size for name in names)
+    for path, _, names in os.walk(folder):
+        total += sum((Path(path) / name).lstat().st_size for name in names)
     return total

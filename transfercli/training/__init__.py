@@ -1,1 +1,1 @@
-"""Epochs, and what is kept of them."""
+"""Training: phases, epochs, optimization, checkpoints and tracking."""

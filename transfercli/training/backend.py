@@ -1,4 +1,4 @@
-"""Set up Keras's backend before the first tensor: threads, determinism, seeds."""
+"""Set-up of Keras's backend: threads, determinism, seeds, precision, input pipeline."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 def prepare(compute: ComputeConfig, seed: int) -> str:
-    """Configure the process for one training or evaluation and return the backend's name.
+    """Configure Keras's backend for one training or evaluation and return its name.
 
-    Called once, before a model is built; a second call in the same process changes the seed only.
+    To be called before a model is built; a second call in the same process changes only the seed.
     """
     if "keras" in sys.modules:
-        gc.collect()  # models are cycles: those of an earlier training hold its images open until they are found
+        gc.collect()  # models of an earlier training are reference cycles, which keep its image files open
     if compute.threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(compute.threads))
-    with chatter_hidden() if "keras" not in sys.modules else nullcontext():
+    with startup_messages_hidden() if "keras" not in sys.modules else nullcontext():
         import keras
 
     name = str(keras.backend.backend())
@@ -45,28 +45,28 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
 def _prepare_tensorflow(compute: ComputeConfig) -> None:
     import tensorflow as tf
 
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of retracing, which phases do on purpose
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of retracing, which every new phase needs
     if compute.threads:
-        with suppress(RuntimeError):  # the runtime is up already, with the threads of this process's first training
+        with suppress(RuntimeError):  # the runtime already runs, with the threads of the first training in this process
             tf.config.threading.set_intra_op_parallelism_threads(compute.threads)
     if compute.deterministic:
         tf.config.experimental.enable_op_determinism()
 
 
 def computing_threads(compute: ComputeConfig) -> int:
-    """How many threads a step computes with: sums are split over them, so their bits follow from it."""
+    """Return the number of threads of a step; results depend on it to the bit, as sums are split over threads."""
     import keras
 
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        if set_already := tf.config.threading.get_intra_op_parallelism_threads():
-            return int(set_already)
+        if configured := tf.config.threading.get_intra_op_parallelism_threads():
+            return int(configured)
     return compute.threads or usable_cores()
 
 
 def accelerators() -> list[str]:
-    """The names of what computes besides the processor."""
+    """Return the names of the accelerators (GPUs, TPUs) available to the backend."""
     import keras
 
     if keras.backend.backend() == "jax":
@@ -75,15 +75,15 @@ def accelerators() -> list[str]:
         return [str(device.device_kind) for device in jax.devices() if device.platform != "cpu"]
     import tensorflow as tf
 
-    found = tf.config.list_physical_devices("GPU")
-    return [str(tf.config.experimental.get_device_details(one).get("device_name", "GPU")) for one in found]
+    devices = tf.config.list_physical_devices("GPU")
+    return [str(tf.config.experimental.get_device_details(device).get("device_name", "GPU")) for device in devices]
 
 
-def pipeline(batches: Batches) -> Any:
-    """What `fit` reads batches from, made once for all epochs; each reads them anew, in the order they then have.
+def input_pipeline(batches: Batches) -> Any:
+    """Return the data set that `fit` reads in every epoch; each epoch reads `batches` in their order at that time.
 
-    The caller holds `batches` for as long as it reads. Where `fit` is given a PyDataset, TensorFlow traces a pipeline
-    for it in every call, longer than it trains a head for.
+    The caller must keep a reference to `batches`. (With a PyDataset, TensorFlow would trace a new pipeline in every
+    call of `fit`, which takes longer than an epoch of training a head.)
     """
     import keras
 
@@ -91,21 +91,22 @@ def pipeline(batches: Batches) -> Any:
         return batches
     import tensorflow as tf
 
-    like = [np.asarray(part) for part in batches[0]]
-    served = weakref.ref(batches)  # TensorFlow never lets go of what it has been given to call
+    examples = [np.asarray(part) for part in batches[0]]
+    reference = weakref.ref(batches)  # TensorFlow never releases a Python function that it calls
 
-    def serve(number: Any) -> Any:
-        return served()[number]  # type: ignore[index]
+    def read_batch(index: Any) -> Any:
+        return reference()[index]  # type: ignore[index]
 
-    def read(number: Any) -> tuple[Any, ...]:
-        parts = tf.numpy_function(serve, [number], [one.dtype for one in like])
-        return tuple(tf.ensure_shape(part, (None, *one.shape[1:])) for part, one in zip(parts, like, strict=True))
+    def read(index: Any) -> tuple[Any, ...]:
+        parts = tf.numpy_function(read_batch, [index], [example.dtype for example in examples])
+        shapes = [(None, *example.shape[1:]) for example in examples]
+        return tuple(tf.ensure_shape(part, shape) for part, shape in zip(parts, shapes, strict=True))
 
     return tf.data.Dataset.range(len(batches)).map(read).prefetch(1)
 
 
 def step_precision(compute: ComputeConfig) -> str:
-    """`float32` or `bfloat16` for training steps.
+    """Return the precision of training steps, `float32` or `bfloat16`.
 
     auto is float32: on the processors measured (AVX-512 BF16, VGG16 at 32 and small_cnn) whole steps in bfloat16 were
     no faster, because only the forward convolutions gain.
@@ -114,16 +115,16 @@ def step_precision(compute: ComputeConfig) -> str:
 
 
 def feature_precision(compute: ComputeConfig) -> str:
-    """`float32` or `bfloat16` for what is computed once and kept; auto is bfloat16 where the processor has it."""
+    """Return the precision of cached features, `float32` or `bfloat16`; auto is bfloat16 if it is native here."""
     if compute.precision != "auto":
         return compute.precision
     return "bfloat16" if native_bfloat16() else "float32"
 
 
 def native_bfloat16() -> bool:
-    """Whether convolutions in bfloat16 are faster here: TensorFlow on a processor with AVX-512 BF16 or AMX.
+    """Return True if bfloat16 speeds up convolutions here: TensorFlow on a processor with AVX-512 BF16 or AMX.
 
-    XLA on a processor, which is what JAX has, converts back and forth instead.
+    JAX gains nothing on a processor: XLA converts to float32 and back.
     """
     import keras
 
@@ -136,24 +137,27 @@ def native_bfloat16() -> bool:
     return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", flags))
 
 
-_CHATTER = re.compile(
+_STARTUP_MESSAGES = re.compile(
     rb"^([IW]0000 |WARNING: All log messages before absl|INFO: Created TensorFlow Lite|fully_quantize:|\s*$)"
 )
 
 
 @contextmanager
-def chatter_hidden() -> Iterator[None]:
-    """TensorFlow greets on file descriptor 2 before its log level is heard; all other lines come through."""
+def startup_messages_hidden() -> Iterator[None]:
+    """Hide TensorFlow's start-up messages, written to file descriptor 2 before its log level applies.
+
+    All other lines are written to stderr at the end of the block.
+    """
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            caught.seek(0)
-            for line in caught:
-                if not _CHATTER.match(line):
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            captured.seek(0)
+            for line in captured:
+                if not _STARTUP_MESSAGES.match(line):
                     os.write(2, line)

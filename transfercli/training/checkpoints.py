@@ -1,8 +1,8 @@
-"""Checkpoints: whole or absent, verified before a tensor is parsed, frozen tensors written once.
+"""Checkpoints: complete or absent, verified before a tensor is parsed, frozen tensors written once.
 
-An epoch's checkpoint is the folder `checkpoints/epoch-NNNNN`; `best` and `last` are relative links to two of them,
-so switching is atomic and an epoch that is both stands once. The epoch before the last is kept too, and so is what was
-best by then: where the last is damaged, there is always another one to go on from.
+The checkpoint of an epoch is the folder `checkpoints/epoch-NNNNN`; `best` and `last` are relative links to two of
+them, so switching is atomic, and an epoch that is both is stored once. The epoch before the last, and the best epoch
+up to then, are kept too: a run with a damaged last checkpoint can continue from these.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from transfercli.training.safetensors_writer import tensors_sha256, write_tensor
 
 MODEL, STATE, PROGRESS, MANIFEST = "model.safetensors", "state.safetensors", "state.json", "manifest.json"
 FROZEN = "frozen.safetensors"
-_BESIDE = f"../{FROZEN}"
-KEPT = 2  # newest epochs, and what was best by then
-AT_MOST = 2 * KEPT + 1  # folders that stand at once: each of those, its best, and the one that is being written
+_FROZEN_ENTRY = f"../{FROZEN}"
+KEPT = 2  # newest epochs kept, each with the epoch that was best up to then
+MAX_FOLDERS = 2 * KEPT + 1  # at the same time: each of those, its best, and the one being written
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One epoch's end. model: every weight; state: the optimizer's variables; progress: the trainer's counters."""
+    """State after an epoch. model: all weights; state: optimizer variables; progress: the trainer's counters."""
 
     model: Tensors
     state: Tensors
@@ -41,7 +41,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The `checkpoints` folder of a run. `frozen` names the tensors that the run never changes."""
+    """The `checkpoints` folder of a run. frozen: names of the tensors that the run never changes."""
 
     def __init__(self, folder: Path, frozen: frozenset[str] = frozenset()) -> None:
         self.folder = folder
@@ -49,14 +49,14 @@ class Checkpoints:
         self._frozen_sha256: str | None = None
 
     def save(self, epoch: int, checkpoint: Checkpoint, *, is_best: bool) -> None:
-        """Write the checkpoint of `epoch`, then point `last` (and `best`) at it, then drop what is old.
+        """Write the checkpoint of `epoch`, then link `last` (and `best`) to it, then delete old ones.
 
-        Raises `DiskError` where there is no room; the checkpoints before it then still stand.
+        Raises `DiskError` if the disk is full; earlier checkpoints are then unchanged.
         """
-        place = self._place(epoch)
+        target = self._epoch_folder(epoch)
         hashes = self._write_frozen_once(checkpoint.model)
-        shutil.rmtree(place, ignore_errors=True)  # of a run that went on from an earlier one, as this was damaged
-        with atomic.new_folder(place) as folder:
+        shutil.rmtree(target, ignore_errors=True)  # a damaged one, if the run continued from an earlier epoch
+        with atomic.new_folder(target) as folder:
             changing = {name: value for name, value in checkpoint.model.items() if name not in self.frozen}
             hashes[MODEL] = write_tensors(folder / MODEL, changing)
             hashes[STATE] = write_tensors(folder / STATE, checkpoint.state)
@@ -65,103 +65,106 @@ class Checkpoints:
             (folder / PROGRESS).write_bytes(progress)
             (folder / MANIFEST).write_bytes(_manifest(hashes))
         if is_best:
-            self._point("best", place)
-        self._point("last", place)
+            self._link("best", target)
+        self._link("last", target)
         self._prune()
 
-    def load(self, which: str) -> Checkpoint:
-        """The checkpoint `best` or `last`, verified; raises `ArtefactError` where it is not there whole."""
-        return _read(self.folder / which)
+    def load(self, name: str) -> Checkpoint:
+        """Return the checkpoint `best` or `last`, verified. Raises `ArtefactError` if it is missing or damaged."""
+        return _read(self.folder / name)
 
     def newest(self, reporter: Reporter) -> tuple[Checkpoint, Checkpoint]:
-        """The newest epoch that is whole, and what was best by then; `last` and `best` name them afterwards.
+        """Return the newest undamaged epoch and the best epoch up to then, and link `last` and `best` to them.
 
-        A kill may have come before the links were switched, so they are not asked. A damaged epoch gives way to the one
-        before it, which is told. Raises `ArtefactError` where no epoch is whole.
+        The links are not read: the program may have been killed before they were switched. A damaged epoch is skipped
+        with a warning. Raises `ArtefactError` if every epoch is damaged, or there is none.
         """
-        trouble: list[ArtefactError] = []
-        for place in self._epochs(newest_first=True):
+        errors: list[ArtefactError] = []
+        for folder in self._epochs(newest_first=True):
             try:
-                last = _read(place)
-                best_place = self._place(last.progress["best_epoch"])
-                best = last if best_place == place else _read(best_place)
+                last = _read(folder)
+                best_folder = self._epoch_folder(last.progress["best_epoch"])
+                best = last if best_folder == folder else _read(best_folder)
             except ArtefactError as error:
-                trouble.append(error)
+                errors.append(error)
                 continue
-            if trouble:
-                reporter.warning(f"the last checkpoint is damaged ({trouble[0].message}); going on from {place.name}")
-            self._point("best", best_place)
-            self._point("last", place)
+            if errors:
+                reporter.warning(f"the last checkpoint is damaged ({errors[0].message}); continuing from {folder.name}")
+            self._link("best", best_folder)
+            self._link("last", folder)
             self._prune()
             return last, best
-        raise trouble[0] if trouble else ArtefactError("the run has no checkpoint yet", "train it")
+        raise errors[0] if errors else ArtefactError("the run has no checkpoint yet", "train it")
 
     def exists(self) -> bool:
-        """Whether an epoch was finished, whole or not."""
+        """Return True if there is a checkpoint, damaged or not."""
         return bool(self._epochs())
 
     def size(self) -> int:
-        """Bytes of what stands in the folder now."""
+        """Return the bytes of all files in the folder."""
         return sum(path.lstat().st_size for path in self.folder.rglob("*") if path.is_file())
 
-    def _place(self, epoch: int) -> Path:
+    def _epoch_folder(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:05d}"
 
-    def _point(self, link: str, place: Path) -> None:
-        path = self.folder / link
-        if not path.is_symlink() or path.readlink() != Path(place.name):
-            atomic.point(path, place.name)
+    def _link(self, name: str, target: Path) -> None:
+        path = self.folder / name
+        if not path.is_symlink() or path.readlink() != Path(target.name):
+            atomic.replace_symlink(path, target.name)
 
     def _write_frozen_once(self, model: Tensors) -> dict[str, str]:
-        """Once a process the file is compared with what it must be: a manifest never vouches for a damaged one."""
+        """Return the frozen file's manifest entry; once per process, compare the file and write it if it differs.
+
+        So no manifest confirms a damaged file.
+        """
         if not self.frozen:
             return {}
         if self._frozen_sha256 is None:
             tensors = {name: model[name] for name in self.frozen}
-            path, wanted = self.folder / FROZEN, tensors_sha256(tensors)
-            if not path.exists() or file_sha256(path) != wanted:
+            path, expected = self.folder / FROZEN, tensors_sha256(tensors)
+            if not path.exists() or file_sha256(path) != expected:
                 atomic.make_folder(self.folder)
                 atomic.write_with(path, lambda temporary: write_tensors(temporary, tensors))
-            self._frozen_sha256 = wanted
-        return {_BESIDE: self._frozen_sha256}
+            self._frozen_sha256 = expected
+        return {_FROZEN_ENTRY: self._frozen_sha256}
 
     def _epochs(self, newest_first: bool = False) -> list[Path]:
         return sorted(self.folder.glob("epoch-*"), reverse=newest_first)
 
     def _prune(self) -> None:
         newest = self._epochs(newest_first=True)[:KEPT]
-        keep = {place.name for place in newest}
-        for place in newest:
-            with suppress(OSError, ValueError, TypeError, KeyError):  # of a damaged one nothing is needed
-                keep.add(self._place(json.loads((place / PROGRESS).read_bytes())["best_epoch"]).name)
+        keep = {folder.name for folder in newest}
+        for folder in newest:
+            with suppress(OSError, ValueError, TypeError, KeyError):  # a damaged one needs no best epoch
+                keep.add(self._epoch_folder(json.loads((folder / PROGRESS).read_bytes())["best_epoch"]).name)
         keep |= {Path(os.path.realpath(self.folder / link)).name for link in ("best", "last")}
-        for place in self._epochs():
-            if place.name not in keep:
-                shutil.rmtree(place, ignore_errors=True)
+        for folder in self._epochs():
+            if folder.name not in keep:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read(folder: Path) -> Checkpoint:
     hashes = _verified(folder)
     model = read_safetensors(folder / MODEL)
-    if _BESIDE in hashes:
+    if _FROZEN_ENTRY in hashes:
         model |= read_safetensors(folder.resolve().parent / FROZEN)
     progress = parsed_progress((folder / PROGRESS).read_bytes())
     return Checkpoint(dict(sorted(model.items())), read_safetensors(folder / STATE), progress)
 
 
 def _verified(folder: Path) -> dict[str, str]:
-    """The manifest's hashes, after each has been found true; nothing is parsed before that but the manifest.
+    """Return the manifest's hashes once every file is checked against them; only the manifest is parsed before that.
 
-    That one has a single spelling, so that a change of any of its bytes is noticed.
+    Its text must be exactly what `_manifest` writes, so a change of any byte is detected. Raises `ArtefactError`.
     """
     try:
         text = (folder / MANIFEST).read_bytes()
         hashes = json.loads(text)["files"]
-        needed = {MODEL, STATE, PROGRESS} | ({_BESIDE} & set(hashes))
-        if set(hashes) != needed or text != _manifest(hashes):
+        expected = {MODEL, STATE, PROGRESS} | ({_FROZEN_ENTRY} & set(hashes))
+        if set(hashes) != expected or text != _manifest(hashes):
             raise ArtefactError(f"checkpoint {folder.name}: its manifest is not as it was written", _RESTORE)
         for name, digest in hashes.items():
-            path = folder.resolve().parent / FROZEN if name == _BESIDE else folder / name
+            path = folder.resolve().parent / FROZEN if name == _FROZEN_ENTRY else folder / name
             if file_sha256(path) != digest:
                 raise ArtefactError(
                     f"checkpoint {folder.name}: {path.name} does not have the hash its manifest gives", _RESTORE
@@ -169,7 +172,7 @@ def _verified(folder: Path) -> dict[str, str]:
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
         raise ArtefactError(
-            f"checkpoint {folder.name} has no {missing}", "the run has no whole checkpoint yet"
+            f"checkpoint {folder.name} has no {missing}", "continue the training until an epoch is finished"
         ) from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ArtefactError(f"checkpoint {folder.name} cannot be read: {error}", _RESTORE) from error

@@ -1,4 +1,4 @@
-"""From a phase that is set up to a model that is ready to fit, and what its optimizer holds."""
+"""Compilation of a phase's model: optimizer, schedule, loss and metric; and the optimizer's state in a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import numpy as np
 
 from transfercli.config.schema import TrainingConfig
 from transfercli.models.classifier import Classifier
-from transfercli.models.freezing import depths
-from transfercli.training.optim.ema import PREFIX, restore
+from transfercli.models.freezing import stage_depths
+from transfercli.training.optim.ema import PREFIX, restore_training_weights
 from transfercli.training.optim.losses import build_accuracy, build_loss
-from transfercli.training.optim.optimizers import build_optimizer, regularize, slow_down
+from transfercli.training.optim.optimizers import build_optimizer, regularize, scale_learning_rates
 from transfercli.training.optim.schedules import build_schedule
-from transfercli.training.phases import Phase, Stage
+from transfercli.training.phases import Phase, PhaseSetup
 
 
-def compile_stage(stage: Stage, phase: Phase, training: TrainingConfig, classifier: Classifier) -> None:
-    """Penalties, optimizer, schedule, loss and accuracy, for the variables that train in this phase."""
-    model, units, soft = stage.model, stage.model.output.shape[-1], stage.batches.soft
+def compile_phase(setup: PhaseSetup, phase: Phase, training: TrainingConfig, classifier: Classifier) -> None:
+    """Compile the phase's model: penalties, optimizer, schedule, loss and accuracy of the variables that train."""
+    model, units, soft = setup.model, setup.model.output.shape[-1], setup.batches.soft
     regularize(model, training.regularization)
-    updates = -(-len(stage.batches) // training.optimizer.accumulate)
+    updates = -(-len(setup.batches) // training.optimizer.accumulate)
     schedule = build_schedule(training.schedule, phase.learning_rate, phase.epochs, updates)
     model.compile(
         build_optimizer(training.optimizer, schedule),
@@ -29,18 +29,23 @@ def compile_stage(stage: Stage, phase: Phase, training: TrainingConfig, classifi
     )
     model.optimizer.build(model.trainable_variables)
     if phase.decay != 1:
-        slow_down(model.optimizer, [phase.decay**n for n in depths(classifier, model.trainable_variables)])
+        scale_learning_rates(
+            model.optimizer, [phase.decay**n for n in stage_depths(classifier, model.trainable_variables)]
+        )
 
 
 def optimizer_tensors(model: keras.Model) -> dict[str, np.ndarray]:
-    """The optimizer's variables, by names that sort in their order."""
+    """Return the optimizer's variables by name; the names sort in their order."""
     variables = model.optimizer.variables
     return {f"{i:05d}/{v.name}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
 
 
 def restore_optimizer(model: keras.Model, state: dict[str, np.ndarray]) -> None:
-    """The inverse, for a model compiled for the same phase; with the weights that an average goes on from."""
+    """Assign what `optimizer_tensors` returned to a model compiled for the same phase.
+
+    With a moving average, also restore the training weights that `state` contains (see `ema.py`).
+    """
     names = sorted(name for name in state if not name.startswith(PREFIX))
     for name, variable in zip(names, model.optimizer.variables, strict=True):
         variable.assign(state[name])
-    restore(model, state)
+    restore_training_weights(model, state)

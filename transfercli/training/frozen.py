@@ -1,4 +1,4 @@
-"""Which weights a training never changes; they are kept once a run instead of once an epoch."""
+"""Weights that a training never changes; a run stores them once instead of in every epoch's checkpoint."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ if TYPE_CHECKING:
 
 
 def trained_layers(classifier: Classifier, plan: Plan) -> set[str]:
-    """Names of the base's layers that some phase trains."""
+    """Return the names of the base's layers that any phase trains."""
     return {name for phase in plan.phases for name in trainable_from(classifier, phase.unfreeze)}
 
 
-def never_changing(classifier: Classifier, plan: Plan) -> frozenset[str]:
-    """Names of the base's tensors that no phase trains, and whose statistics no phase moves."""
+def constant_tensors(classifier: Classifier, plan: Plan) -> frozenset[str]:
+    """Return the names of the base's tensors that no phase changes, by gradients or BatchNorm statistics."""
     trained = trained_layers(classifier, plan)
-    moving: set[int] = set()
+    changing: set[int] = set()
     for layer in classifier.base.layers:
         if layer.name not in trained:
             continue
         inner = [layer, *inner_layers(layer)]
-        still = [] if plan.batchnorm_trains else [i for i in inner if isinstance(i, keras.layers.BatchNormalization)]
-        fixed = {id(v) for norm in still for v in (norm.moving_mean, norm.moving_variance)}
-        moving |= {id(v) for v in layer.weights} - fixed
+        norms = [layer for layer in inner if isinstance(layer, keras.layers.BatchNormalization)]
+        constant = (
+            [] if plan.batchnorm_trains else [v for norm in norms for v in (norm.moving_mean, norm.moving_variance)]
+        )
+        changing |= {id(v) for v in layer.weights} - {id(v) for v in constant}
     return frozenset(
-        name for name, v in named_variables(classifier).items() if name.startswith("base/") and id(v) not in moving
+        name for name, v in named_variables(classifier).items() if name.startswith("base/") and id(v) not in changing
     )

@@ -1,23 +1,23 @@
-"""Out of memory: what would have fitted."""
+"""Out-of-memory errors, with the batch size that would fit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from transfercli.errors import RoomError, no_room
+from transfercli.errors import OutOfSpaceError, is_out_of_space
 
 
 def largest_fitting(step: Callable[[int], None], below: int) -> int | None:
-    """The largest halving of `below` images that a step has room for; None where not even one has.
+    """Return the largest batch size of below/2, below/4, … that fits into memory; None if not even 1 does.
 
-    step: takes a training step of so many images. Any other error ends the search, as there is nothing to learn then.
+    step: runs a training step with a given number of images. An error other than out of memory ends the search: None.
     """
     size = below // 2
     while size:
         try:
             step(size)
         except Exception as error:
-            if not no_room(error):
+            if not is_out_of_space(error):
                 return None
             size //= 2
         else:
@@ -25,8 +25,13 @@ def largest_fitting(step: Callable[[int], None], below: int) -> int | None:
     return None
 
 
-def no_memory(where: str, batch_size: int, step: Callable[[int], None]) -> RoomError:
-    """The error of a training that ran out of memory, with the batch size that would fit."""
+def out_of_memory_error(context: str, batch_size: int, step: Callable[[int], None]) -> OutOfSpaceError:
+    """Return the error of a training that ran out of memory; its hint gives the batch size that would fit.
+
+    context: the place in the training, such as "in epoch 3".
+    """
     fitting = largest_fitting(step, batch_size)
-    hint = f"set data.batch_size to {fitting}" if fitting else "lower data.image_size, or take a smaller model.base"
-    return RoomError(f"out of memory {where} with batches of {batch_size} images", f"{hint}; finished epochs are kept")
+    hint = f"set data.batch_size to {fitting}" if fitting else "lower data.image_size, or use a smaller model.base"
+    return OutOfSpaceError(
+        f"out of memory {context} with batches of {batch_size} images", f"{hint}; finished epochs are kept"
+    )

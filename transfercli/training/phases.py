@@ -1,4 +1,4 @@
-"""Phases of a training, and the stage of the network that each phase trains."""
+"""Phases of a training, and the model and data that each phase trains with."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 
 Unfreeze = int | str
 
-FINE_TUNING = 0.1  # of the head's learning rate, for weights that came pretrained
-DECAY = 0.5  # of each stage against the one above (discriminative rates; ULMFiT, Howard & Ruder 2018, has 1/2.6)
+FINE_TUNING_FACTOR = 0.1  # learning rate of pretrained weights, as a fraction of the head's
+# Learning rate of each stage, as a fraction of the stage's above (discriminative; ULMFiT, Howard & Ruder 2018: 1/2.6).
+STAGE_DECAY = 0.5
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training with one set of trainable layers.
+    """Part of a training with one set of trainable layers.
 
     unfreeze: none, all, a stage, a layer, or a number of base layers from the top.
-    epochs: of gradients, at least 1; 0 for a probe; a blend names those of the phase that it blends.
-    learning_rate: its peak.
-    kind: train by gradients; or in a single step, probe: solve for the head, blend: choose between the probe and what
-    was trained.
-    decay: each stage of the base below the uppermost learns at this fraction of the rate of the one above.
+    epochs: number of gradient epochs, at least 1; 0 for a probe; for a blend, the epochs of the phase before it.
+    learning_rate: the peak of its schedule.
+    kind: "train": by gradients; "probe": solve for the head in one step; "blend": interpolate in one step between the
+    probe's weights and those of the phase before.
+    decay: learning rate of each stage of the base, as a fraction of the rate of the stage above it.
     """
 
     unfreeze: Unfreeze
@@ -46,7 +47,7 @@ PROBE = Phase("none", 0, 0.0, "probe")
 
 
 def recorded_phases(entries: Any) -> list[Phase]:
-    """The phases that a run's record holds; `ArtefactError` where they are none."""
+    """Return the phases in a run's record. Raises `ArtefactError` if the entries are not phases."""
     try:
         return TypeAdapter(list[Phase]).validate_json(json.dumps(entries), strict=True)
     except ValidationError as error:
@@ -57,19 +58,19 @@ def recorded_phases(entries: Any) -> list[Phase]:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One phase, set up; what it trains are the classifier's own variables.
+class PhaseSetup:
+    """Model and data of one phase; the model shares its variables with the classifier.
 
-    model: rows of `batches` and `validation` -> logits, what `fit` trains.
-    behind: the layer whose output the rows are; "" where they are images.
-    solve: for a phase that is solved, not trained: puts the solution into the model.
+    model: rows of `batches` and `validation` -> logits; `fit` trains it.
+    feature_layer: name of the layer whose output the rows are; "" if they are images.
+    solve: for a probe or a blend: computes the weights and assigns them to the model.
     """
 
     model: keras.Model
     batches: Batches
     validation: Rows
-    behind: str = ""
+    feature_layer: str = ""
     solve: Callable[[], None] | None = None
 
 
-Stages = Callable[[Phase], Stage]
+SetUpPhase = Callable[[Phase], PhaseSetup]

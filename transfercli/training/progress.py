@@ -1,4 +1,4 @@
-"""What a training is to do, and how far it is: both plain values, the second kept in every checkpoint."""
+"""Plan of a training, and its progress: plain values; every checkpoint contains the progress."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from transfercli.config.schema import TrainingConfig
 from transfercli.errors import ArtefactError
-from transfercli.io.bounded import RESTORE
+from transfercli.io.bounded import RESTORE_HINT
 from transfercli.runs.untrusted import problem_of
 from transfercli.training.phases import Phase
 
@@ -16,7 +16,7 @@ Line = dict[str, Any]  # of metrics.jsonl
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training does. precision: of its steps; batchnorm_trains: BatchNorm learns its statistics."""
+    """Plan of a training. precision: of its steps; batchnorm_trains: BatchNorm updates its statistics."""
 
     phases: tuple[Phase, ...]
     training: TrainingConfig
@@ -26,17 +26,21 @@ class Plan:
 
     @property
     def epochs(self) -> int:
+        """Number of gradient epochs in all phases."""
         return sum(phase.epochs for phase in self.phases if phase.kind == "train")
 
     @property
     def monitor(self) -> str:
-        """The number in an epoch's line that says which epoch is best."""
+        """Key of an epoch's line by which the best epoch is chosen."""
         return self.training.early_stopping.monitor if self.training.early_stopping else "val_loss"
 
 
 @dataclass
 class Progress:
-    """The trainer's counters after an epoch; epochs and phases count from 1, `waited` epochs brought no gain."""
+    """The trainer's counters after an epoch; epochs and phases count from 1.
+
+    in_phase: epochs of this phase so far. waited: epochs since the last improvement in this phase.
+    """
 
     phase: int = 1
     epoch: int = 0
@@ -48,17 +52,18 @@ class Progress:
     line: Line = field(default_factory=dict)
 
     def is_over(self, plan: Plan) -> bool:
-        """Whether the phase is: solved, at its last epoch, or stopped early."""
+        """Return True if the phase is over: solved, at its last epoch, or stopped early."""
         phase, stopping = plan.phases[self.phase - 1], plan.training.early_stopping
         stopped = stopping is not None and self.waited >= stopping.patience
         return phase.kind != "train" or self.in_phase >= phase.epochs or stopped
 
     def next_phase(self) -> None:
+        """Count on to the next phase."""
         self.phase += 1
         self.in_phase, self.waited, self.phase_best = 0, 0, None
 
     def count(self, line: Line, monitor: str) -> bool:
-        """Take an epoch's line in; whether it is the best epoch so far."""
+        """Count an epoch by its line; return True if it is the best so far."""
         value = line[monitor] if monitor.endswith("accuracy") else -line[monitor]
         self.epoch, self.in_phase, self.line = line["epoch"], self.in_phase + 1, line
         if self.phase_best is None or value > self.phase_best:
@@ -72,18 +77,18 @@ class Progress:
 
 
 def parsed_progress(text: bytes) -> dict[str, Any]:
-    """The counters of a checkpoint; `ArtefactError` where they are no counters.
+    """Return the counters of a checkpoint's `state.json`. Raises `ArtefactError` if they are invalid.
 
-    The stranger who made a run made its manifest, too, so a hash that is right says nothing of what was hashed.
+    They are checked although their hash is right: in a foreign run, the manifest is untrusted too.
     """
     from pydantic import TypeAdapter, ValidationError
 
     try:
         progress = TypeAdapter(Progress).validate_json(text, strict=True)
     except ValidationError as error:
-        raise ArtefactError(f"the checkpoint's counters are damaged: {problem_of(error)}", RESTORE) from None
+        raise ArtefactError(f"the checkpoint's counters are damaged: {problem_of(error)}", RESTORE_HINT) from None
     if progress.line and progress.line.get("epoch") != progress.epoch:
         raise ArtefactError(
-            f"the checkpoint's counters are damaged: its line is of another epoch than {progress.epoch}", RESTORE
+            f"the checkpoint's counters are damaged: their line is not of epoch {progress.epoch}", RESTORE_HINT
         )
     return asdict(progress)

@@ -1,7 +1,7 @@
-"""Tensors in a file: safetensors, written as a stream that is hashed on its way.
+"""Writer of safetensors files, which streams the tensors and hashes them on the way.
 
-The library's own writer holds a second copy of everything, tells of a full disk in words instead of an `OSError`, and
-leaves the hash to a second reading, which would then vouch for whatever the disk had made of it.
+The library's own writer holds a second copy of all tensors and reports a full disk as text, not as an `OSError`. The
+hash would have to be computed from the written file, and would then confirm any error of the disk.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from transfercli.io.atomic import write_all
 
-ALIGNMENT = 8  # bytes of the header are a multiple of it
-NAMES = {
+ALIGNMENT = 8  # the header's size is a multiple of it, in bytes
+DTYPE_NAMES = {
     "bool": "BOOL",
     "uint8": "U8",
     "int8": "I8",
@@ -34,9 +34,9 @@ NAMES = {
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> str:
-    """Write tensors without metadata, in name order: equal tensors give equal bytes. Gives the file's SHA-256.
+    """Write tensors without metadata, in name order, so equal tensors give equal bytes; return the SHA-256.
 
-    The hash is that of what was to be written. Raises OSError as the disk gives it.
+    The hash is of the bytes to be written, not of what the disk stored. Raises `OSError` of the disk.
     """
     digest = hashlib.sha256()
     with path.open("wb", buffering=0) as file:
@@ -47,7 +47,7 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> str:
 
 
 def tensors_sha256(tensors: Mapping[str, np.ndarray]) -> str:
-    """The SHA-256 of the file that `write_tensors` would write."""
+    """Return the SHA-256 of the file that `write_tensors` would write."""
     digest = hashlib.sha256()
     for part in _parts(tensors):
         digest.update(part)
@@ -55,7 +55,7 @@ def tensors_sha256(tensors: Mapping[str, np.ndarray]) -> str:
 
 
 def _parts(tensors: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryview]:
-    """The header, then each tensor's bytes, little-endian and row after row."""
+    """Yield the header, then each tensor's bytes, little-endian and in row-major order."""
     yield _header(tensors)
     for name in sorted(tensors):
         flat = np.ascontiguousarray(tensors[name]).reshape(-1)
@@ -63,12 +63,13 @@ def _parts(tensors: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryview]:
 
 
 def _header(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """Return the header: its length as 8 bytes, then JSON, padded with spaces."""
     entries, end = {}, 0
     for name in sorted(tensors):
         tensor, start = tensors[name], end
         end += tensor.nbytes
         entries[name] = {
-            "dtype": NAMES[tensor.dtype.name],
+            "dtype": DTYPE_NAMES[tensor.dtype.name],
             "shape": list(tensor.shape),
             "data_offsets": [start, end],
         }

@@ -1,1 +1,1 @@
-"""What is carried over, and what trains when."""
+"""Transfer learning: strategies, copied parameters, cached features, solved heads."""

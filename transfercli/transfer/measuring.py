@@ -1,4 +1,4 @@
-"""What `auto` has to know: how many images there are, what a batch takes on this machine, and where the work is."""
+"""Measurements for `auto`: number of images, time of a batch on this machine, work in each stage."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import numpy as np
 
 from transfercli.config.types import seconds_of
 from transfercli.models.surgery import cut_below, multiplications
-from transfercli.transfer.auto import SLOWDOWN, Measured
+from transfercli.transfer.auto import SLOWDOWN, Measurements
 from transfercli.transfer.features.prefix import BATCH
-from transfercli.transfer.stages import PhaseStages
+from transfercli.transfer.stages import PhaseBuilder
 
 
-def measure(stages: PhaseStages, budget: float | str) -> Measured:
-    """Time two batches through the frozen base, the first with its compilation; budget: as the config gives it."""
-    training, classifier, whole = stages.training, stages.classifier, stages.whole_base()
+def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
+    """Time two batches through the frozen base, the first with compilation; budget: value of `transfer.budget`."""
+    inputs, classifier, base_cut = builder.inputs, builder.classifier, builder.cut_after_base()
     times = [time.perf_counter()]
-    prefix, batch = stages.prefix_of(whole), np.arange(min(BATCH, len(training.training)))
+    prefix, batch = builder.prefix_of(base_cut), np.arange(min(BATCH, len(inputs.training)))
     times.append(time.perf_counter())
     for _ in range(2):
-        prefix(training.training.images.read(batch))
+        prefix(inputs.training.images.read(batch))
         times.append(time.perf_counter())
     checked, first, batch_seconds = np.diff(times).tolist()
     start_seconds = checked + first
-    total = multiplications(whole.prefix)
+    total = multiplications(base_cut.prefix)
     cuts = {stage: cut_below(classifier, stage) for stage in classifier.stages}
-    batches = -(-(len(training.training) + len(training.validation)) // BATCH)
-    return Measured(
-        images_per_class=len(training.training) / len(np.unique(training.training.targets)),
+    batches = -(-(len(inputs.training) + len(inputs.validation)) // BATCH)
+    return Measurements(
+        images_per_class=len(inputs.training) / len(np.unique(inputs.training.targets)),
         batches=batches,
         batch_seconds=batch_seconds,
         start_seconds=start_seconds,
-        compile_seconds=checked / 2 + max(0.0, first - batch_seconds),  # a check compiles for both precisions
+        compile_seconds=checked / 2 + max(0.0, first - batch_seconds),  # the check of the precision compiles for both
         shares={name: 1 - multiplications(cut.prefix) / total if cut else 1.0 for name, cut in cuts.items()},
         slowdown=1.0 if prefix.precision == "float32" else SLOWDOWN,
         budget=seconds_of(budget, start_seconds + batches * batch_seconds),

@@ -1,4 +1,4 @@
-"""Sets each phase up: cuts the network behind its last frozen layer where that pays, and trains what is above."""
+"""Set-up of phases: the network is cut after its last frozen layer if that saves time, and the part above it trains."""
 
 from __future__ import annotations
 
@@ -11,133 +11,139 @@ from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
-from transfercli.models.surgery import Cut, cut_below, multiplications, whole_base
+from transfercli.models.surgery import Cut, cut_after_base, cut_below, multiplications
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
-from transfercli.training.phases import Phase, Stage
-from transfercli.transfer.features.cost_model import Boundary, why_not
+from transfercli.training.phases import Phase, PhaseSetup
+from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
 from transfercli.transfer.features.prefix import Prefix, checked_prefix
-from transfercli.transfer.features.views import Views, rows_an_image, views_of
-from transfercli.transfer.probe.stage import SOLVED
+from transfercli.transfer.features.views import Views, views_of, views_per_image
+from transfercli.transfer.probe.stage import SOLVERS
 from transfercli.transfer.training_inputs import TrainingInputs
 
 
-class PhaseStages:
-    """Phase -> its `Stage`, for a classifier whose layers are frozen as it wants.
+class PhaseBuilder:
+    """Function of a phase that returns its `PhaseSetup`, for a classifier whose layers are frozen for that phase.
 
-    cache: None where it is off. start: the weights before any phase, for those that go back to them.
+    cache: None if it is off. start: weights before the first phase, for a blend.
     """
 
-    keeps = True  # what it computes, measures and finds; a trial does not
+    dry_run = False  # True: store no measured difference and report no result
 
     def __init__(
-        self, classifier: Classifier, training: TrainingInputs, cache: FeatureCache | None, reporter: Reporter
+        self, classifier: Classifier, inputs: TrainingInputs, cache: FeatureCache | None, reporter: Reporter
     ) -> None:
-        self.classifier, self.training, self.cache, self.reporter = classifier, training, cache, reporter
+        self.classifier, self.inputs, self.cache, self.reporter = classifier, inputs, cache, reporter
         self.start: dict[str, np.ndarray] = {}
-        self._why_no_cache = "compute.cache is off"
+        self._reason_without_cache = "compute.cache is off"
         self._prefixes: dict[str, Prefix] = {}
 
-    def __call__(self, phase: Phase) -> Stage:
-        if phase.kind in SOLVED:
-            return SOLVED[phase.kind](self, phase)
+    def __call__(self, phase: Phase) -> PhaseSetup:
+        if phase.kind in SOLVERS:
+            return SOLVERS[phase.kind](self, phase)
         cut = cut_below(self.classifier, phase.unfreeze)
-        views = views_of(self.training.augmentation, self.training.augment, phase.epochs)
-        if cut is None or self._why_not_cached(cut, phase, views):
-            return self.whole()
-        return self.above(cut, views)
+        views = views_of(self.inputs.augmentation, self.inputs.augment, phase.epochs)
+        if cut is None or self._reason_not_cached(cut, phase, views):
+            return self.on_images()
+        return self.on_features(cut, views)
 
-    def whole(self) -> Stage:
-        """The whole model, on images."""
-        batches = self.training.make_batches(self.training.training.images, self.training.augment)
-        return Stage(self.classifier.model, batches, self.training.validation.images)
+    def on_images(self) -> PhaseSetup:
+        """Return the set-up that trains the whole model on images."""
+        batches = self.inputs.make_batches(self.inputs.training.images, self.inputs.augment)
+        return PhaseSetup(self.classifier.model, batches, self.inputs.validation.images)
 
     # -- with features
 
-    def _why_not_cached(self, cut: Cut, phase: Phase, views: Views | None) -> str:
-        """ "" where the features behind a cut are kept; raises `ConfigError` where they are not and must be."""
+    def _reason_not_cached(self, cut: Cut, phase: Phase, views: Views | None) -> str:
+        """Return the reason not to cache the features after a cut, or "". Raises `ConfigError` if they are required."""
         if not multiplications(cut.prefix):
             return "nothing is computed there"
-        reason = self._obstacle(self.boundary(cut, phase, views))
-        if reason and self.training.required:
+        reason = self._obstacle(self.caching_cost(cut, phase, views))
+        if reason and self.inputs.required:
             raise ConfigError(
-                f"compute.cache is 'require', but the features behind {cut.behind} cannot be cached: {reason}",
-                "set compute.cache to auto, or make it possible",
+                f"compute.cache is 'require', but the features after {cut.last_layer} cannot be cached: {reason}",
+                "set compute.cache to auto, or remove the obstacle",
             )
         if reason:
-            self.reporter.info(f"features behind {cut.behind} are not cached: {reason}")
+            self.reporter.info(f"features after {cut.last_layer} are not cached: {reason}")
         return reason
 
-    def _obstacle(self, boundary: Boundary) -> str:
+    def _obstacle(self, cost: CachingCost) -> str:
+        """Return the reason that prevents caching, or ""."""
         if self.cache is None:
-            return self._why_no_cache
-        if self.training.augment and self.training.augment.soft:
+            return self._reason_without_cache
+        if self.inputs.augment and self.inputs.augment.soft:
             return "the augmentation mixes images of a batch"
         try:
-            return why_not(boundary, self.cache.room(), required=self.training.required)
+            return reason_not_to_cache(cost, self.cache.available_bytes(), required=self.inputs.required)
         except UNUSABLE as error:
             return f"the cache folder cannot be used: {error}"
 
-    def boundary(self, cut: Cut, phase: Phase, views: Views | None) -> Boundary:
-        """What keeping the features behind a cut would come to."""
-        images, others = len(self.training.training), len(self.training.validation)
-        rows = images * rows_an_image(views) + others
-        row_bytes = Prefix(cut, self.training.precision).row_bytes
-        return Boundary(multiplications(cut.prefix), row_bytes, images + others, rows, phase.epochs)
+    def caching_cost(self, cut: Cut, phase: Phase, views: Views | None) -> CachingCost:
+        """Return the cost of caching the features after a cut."""
+        training, validation = len(self.inputs.training), len(self.inputs.validation)
+        rows = training * views_per_image(views) + validation
+        row_bytes = Prefix(cut, self.inputs.precision).row_bytes
+        return CachingCost(multiplications(cut.prefix), row_bytes, training + validation, rows, phase.epochs)
 
-    def whole_base(self) -> Cut:
-        """Cut behind the pooled output of the base."""
-        return whole_base(self.classifier)
+    def cut_after_base(self) -> Cut:
+        """Cut after the base and the head's pooling."""
+        return cut_after_base(self.classifier)
 
-    def above(self, cut: Cut, views: Views | None) -> Stage:
-        """What is above a cut, on the features of all images."""
-        prefix, split = self.prefix_of(cut), self.training.training
-        told = f"features behind {cut.behind} ({' x '.join(map(str, cut.feature_shape))}, {prefix.precision})"
-        self.reporter.info(f"{told} are computed once {f'for each of {views.count} views' if views else 'an image'}")
+    def on_features(self, cut: Cut, views: Views | None) -> PhaseSetup:
+        """Return the set-up that trains the part above a cut on the features of all images."""
+        prefix, split = self.prefix_of(cut), self.inputs.training
+        features = f"features after {cut.last_layer} ({' x '.join(map(str, cut.feature_shape))}, {prefix.precision})"
+        times = f"for each of {views.count} views" if views else "per image"
+        self.reporter.info(f"{features} are computed once {times}")
         source = self.features(split, prefix, views)
-        held_out = self.features(self.training.validation, prefix)
-        model = upper_model(cut, batchnorm_trains=self.training.batchnorm_trains)
-        return Stage(model, self.training.make_batches(source, None), held_out, cut.behind)
+        validation = self.features(self.inputs.validation, prefix)
+        model = upper_model(cut, batchnorm_trains=self.inputs.batchnorm_trains)
+        return PhaseSetup(model, self.inputs.make_batches(source, None), validation, cut.last_layer)
 
     def prefix_of(self, cut: Cut) -> Prefix:
-        """In the precision that the whole base bears, which is checked once; it follows the weights of its layers."""
+        """Return the prefix of a cut, in the precision that was checked once for the whole base.
+
+        A prefix uses the current weights of the classifier's layers.
+        """
         if cut.key not in self._prefixes:
             self._prefixes[cut.key] = Prefix(cut, self._precision())
         return self._prefixes[cut.key]
 
     def _precision(self) -> str:
-        if self.training.precision == "float32":
+        if self.inputs.precision == "float32":
             return "float32"
-        whole = self.whole_base()
-        if whole.key not in self._prefixes:
-            images, precision = self.training.training.images, self.training.precision
-            self._prefixes[whole.key] = checked_prefix(whole, precision, images, self._difference, self.reporter)
-        return self._prefixes[whole.key].precision
+        base_cut = self.cut_after_base()
+        if base_cut.key not in self._prefixes:
+            images, precision = self.inputs.training.images, self.inputs.precision
+            self._prefixes[base_cut.key] = checked_prefix(base_cut, precision, images, self._difference, self.reporter)
+        return self._prefixes[base_cut.key].precision
 
     def _difference(self, prefix: Prefix, measure: Callable[[], float]) -> float:
+        """Return the stored difference of a prefix from float32, or measure it."""
         if self.cache is None:
             return measure()
         try:
-            return self.cache.difference(self.training.training, prefix, measure, keep=self.keeps)
-        except UNUSABLE:  # features will tell
+            return self.cache.difference(self.inputs.training, prefix, measure, keep=not self.dry_run)
+        except UNUSABLE:  # `features` reports it
             return measure()
 
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows:
-        """From the cache; in memory where there is none or no room in it, as it may be for a probe."""
+        """Return the features of a split from the cache, or in memory if there is none or they do not fit into it."""
         return features_of(split, prefix, self.cache, self.reporter, self._give_up, views)
 
-    def _give_up(self, trouble: str) -> None:
-        """Go on without a cache; `ConfigError` where it is required."""
-        if self.training.required:
+    def _give_up(self, reason: str) -> None:
+        """Continue without a cache. Raises `ConfigError` if it is required."""
+        if self.inputs.required:
             hint = "set compute.cache_dir, or compute.cache: auto"
-            raise ConfigError(f"compute.cache is 'require', but {trouble}", hint)
-        self.reporter.warning(f"{trouble}; features stay in memory")
-        self.cache, self._why_no_cache = None, trouble
+            raise ConfigError(f"compute.cache is 'require', but {reason}", hint)
+        self.reporter.warning(f"{reason}; features stay in memory")
+        self.cache, self._reason_without_cache = None, reason
 
 
 def upper_model(cut: Cut, *, batchnorm_trains: bool = False) -> keras.Model:
-    """Features [N, …] -> logits: what is above a cut, with its BatchNorm folded unless it learns its statistics."""
+    """Build the part above a cut: features [N, …] -> logits; BatchNorm is folded unless it updates its statistics."""
     features = keras.Input(cut.feature_shape, name="features")
     if cut.body is None:
         return keras.Model(features, cut.top(features), name="upper")

@@ -1,7 +1,7 @@
-"""The table of strategies: from what a config says to the phases that train, in order.
+"""Table of strategies: each row returns the phases of a training, in order.
 
-A row is a pure function; it needs neither Keras nor data. Learning rates of later phases are fractions of the
-optimizer's, because weights that already know something must move less than a head that knows nothing.
+A row is a pure function, without Keras or data. Later phases train at a fraction of the optimizer's learning rate:
+pretrained weights must change less than a new head.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError
-from transfercli.training.phases import DECAY, FINE_TUNING, PROBE, Phase, Unfreeze
-from transfercli.transfer.auto import Measured, phases_within
+from transfercli.training.phases import FINE_TUNING_FACTOR, PROBE, STAGE_DECAY, Phase, Unfreeze
+from transfercli.transfer.auto import Measurements, phases_within_budget
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a strategy is given.
+    """Arguments of a strategy.
 
-    stages: of the base, from the input to the top. solvable: the head is linear, new, and on a base that knows
-    something: a probe can be solved for, and later phases start from it. measured: for auto.
+    epochs, learning_rate: of the config. stages: of the base, from the input to the top.
+    unfreeze: for partial, the lowest part of the base that trains. solvable: the head is new and linear, on a base with
+    pretrained weights, so a probe can be solved for it, and later phases start from the probe. measured: for auto.
     """
 
     epochs: int
@@ -29,11 +30,11 @@ class Request:
     unfreeze: Unfreeze | None = None
     solvable: bool = False
     pretrained: bool = True
-    measured: Measured | None = None
+    measured: Measurements | None = None
 
 
 def share_out(epochs: int, weights: list[float]) -> list[int]:
-    """Split `epochs` in proportion to `weights`, by largest remainder; with too few epochs the last parts get them.
+    """Split `epochs` in proportion to `weights`, by largest remainder; if too few, the last parts get one each.
 
     >>> share_out(20, [1, 2])
     [7, 13]
@@ -52,9 +53,10 @@ def share_out(epochs: int, weights: list[float]) -> list[int]:
 
 
 def _after_the_head(request: Request, steps: list[tuple[Unfreeze, float, float]]) -> list[Phase]:
-    """Phases from (unfreeze, weight of its share of epochs, fraction of the learning rate).
+    """Return phases from steps of (unfreeze, weight of its share of epochs, fraction of the learning rate).
 
-    The first is the head's own: a solvable one is solved for, and the others share all epochs.
+    The first step trains the head alone: if the request is solvable, a probe replaces it, and the others share all
+    epochs.
     """
     if request.solvable:
         return [PROBE, *_phases(request, steps[1:])]
@@ -62,6 +64,7 @@ def _after_the_head(request: Request, steps: list[tuple[Unfreeze, float, float]]
 
 
 def _phases(request: Request, steps: list[tuple[Unfreeze, float, float]]) -> list[Phase]:
+    """Return one phase for each step that gets an epoch."""
     shares = share_out(request.epochs, [weight for _, weight, _ in steps])
     return [
         Phase(unfreeze, share, request.learning_rate * fraction)
@@ -71,48 +74,52 @@ def _phases(request: Request, steps: list[tuple[Unfreeze, float, float]]) -> lis
 
 
 def linear_probe(request: Request) -> list[Phase]:
-    """A linear head on a frozen base, solved for; trained where there is nothing to solve on."""
+    """Solve for a linear head on a frozen base; train it if the request is not solvable."""
     return [PROBE] if request.solvable else feature_extraction(request)
 
 
 def feature_extraction(request: Request) -> list[Phase]:
-    """A head on a frozen base, trained by gradients."""
+    """Train a head on a frozen base by gradients."""
     return [Phase("none", request.epochs, request.learning_rate)]
 
 
 def partial(request: Request) -> list[Phase]:
-    """The head first, then the base from `unfreeze` upwards with it."""
+    """Train the head first, then the base from `unfreeze` upwards with it."""
     unfreeze = request.unfreeze if request.unfreeze is not None else request.stages[-1]
     if unfreeze in ("none", 0):
         return feature_extraction(request)
-    return _after_the_head(request, [("none", 1, 1.0), (unfreeze, 2, FINE_TUNING)])
+    return _after_the_head(request, [("none", 1, 1.0), (unfreeze, 2, FINE_TUNING_FACTOR)])
 
 
 def gradual(request: Request) -> list[Phase]:
-    """The head, then stage by stage from the top; within a phase each stage is slower than the one above."""
+    """Train the head, then one more stage per phase, from the top; each stage learns slower than the one above it."""
     steps: list[tuple[Unfreeze, float, float]] = [("none", 2, 1.0)]
-    steps += [(stage, 1, FINE_TUNING) for stage in reversed(request.stages)]
+    steps += [(stage, 1, FINE_TUNING_FACTOR) for stage in reversed(request.stages)]
     return [
-        replace(phase, decay=DECAY) if phase.unfreeze != "none" else phase for phase in _after_the_head(request, steps)
+        replace(phase, decay=STAGE_DECAY) if phase.unfreeze != "none" else phase
+        for phase in _after_the_head(request, steps)
     ]
 
 
 def full(request: Request) -> list[Phase]:
-    """The head first, then everything: LP-FT, which keeps pretrained features whole (Kumar et al. 2022)."""
-    return _after_the_head(request, [("none", 1, 1.0), ("all", 2, FINE_TUNING)])
+    """Train the head first, then everything: LP-FT, which distorts pretrained features less (Kumar et al. 2022)."""
+    return _after_the_head(request, [("none", 1, 1.0), ("all", 2, FINE_TUNING_FACTOR)])
 
 
 def scratch(request: Request) -> list[Phase]:
-    """Everything from the start, at the full learning rate."""
+    """Train everything from the start, at the full learning rate."""
     return [Phase("all", request.epochs, request.learning_rate)]
 
 
 def auto(request: Request) -> list[Phase]:
-    """A probe, then what the data and the budget allow; from scratch, or partly, where no probe can be solved."""
+    """Return a probe and the phases that fit into the budget.
+
+    If no probe can be solved for, return the phases of `partial`, or of `scratch` without pretrained weights.
+    """
     if not request.solvable:
         return partial(request) if request.pretrained else scratch(request)
-    assert request.measured is not None, "auto measures first"
-    return phases_within(request.measured, request.epochs, request.learning_rate)
+    assert request.measured is not None, "auto needs measurements"
+    return phases_within_budget(request.measured, request.epochs, request.learning_rate)
 
 
 STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
@@ -127,19 +134,20 @@ STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
 
 
 def needs_measuring(config: ExperimentConfig) -> bool:
-    """Whether the phases of a config follow from what things take on this machine."""
+    """Return True if the phases of a config depend on times measured on this machine."""
     return config.transfer.strategy == "auto" and _solvable(config)
 
 
 def _solvable(config: ExperimentConfig) -> bool:
+    """Return True if the head is new and linear, on a base with pretrained weights."""
     head = config.model.head
     return config.model.weights != "none" and not head.hidden and head.init == "new"
 
 
-def phases_of(config: ExperimentConfig, stages: tuple[str, ...], measured: Measured | None = None) -> list[Phase]:
-    """The phases that a config asks for; raises `ConfigError` where it asks for none.
+def phases_of(config: ExperimentConfig, stages: tuple[str, ...], measured: Measurements | None = None) -> list[Phase]:
+    """Return the phases of a config. Raises `ConfigError` if it has neither a strategy nor phases.
 
-    stages: of its base. measured: where `needs_measuring`.
+    stages: of its base. measured: if `needs_measuring`.
     """
     transfer, training = config.transfer, config.training
     rate = training.optimizer.learning_rate

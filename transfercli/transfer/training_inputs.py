@@ -1,4 +1,4 @@
-"""The inputs that all phases of a training share."""
+"""Inputs that all phases of a training share."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from transfercli.rows import Rows
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What all phases have in common.
+    """Data, batching and settings of a training.
 
     make_batches: (source, augment) -> batches in the order of the config's sampling, seed and batch size.
-    augmentation, augment: as the config says, and built. class_weights: float [C] or None.
-    precision: of features. required: features must be cached wherever something is frozen.
+    augmentation: the config's; augment: built from it. class_weights: float [C] or None.
+    precision: of features. batchnorm_trains: see `Architecture`.
+    required: features must be cached in every phase with frozen layers.
     """
 
     training: Split

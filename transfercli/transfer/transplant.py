@@ -1,4 +1,4 @@
-"""Parameter transfer: copy what matches by name and shape, leave the rest fresh, and say which and why."""
+"""Parameter transfer: tensors with the same name and shape are copied, and each result is recorded with its reason."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ HeadInit = Literal["new", "keep", "extend"]
 
 
 @dataclass(frozen=True)
-class Line:
-    """What became of one tensor. action: copied, fresh (kept its random start) or unused (only the donor has it)."""
+class TensorResult:
+    """Result for one tensor. action: copied, fresh (random weights kept) or unused (only the donor has it)."""
 
     tensor: str
     action: str
@@ -26,11 +26,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Transplant:
-    """The report of a parameter transfer, tensor by tensor in name order."""
+    """Report of a parameter transfer, tensor by tensor."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[TensorResult, ...]
 
     def count(self, action: str) -> int:
+        """Return the number of tensors with this action."""
         return sum(line.action == action for line in self.lines)
 
     @property
@@ -43,13 +44,14 @@ class Transplant:
         return [asdict(line) for line in self.lines]
 
     def summary(self) -> str:
+        """Return the counts as text for a person."""
         return (
             f"{self.count('copied')} tensors copied, {self.count('fresh')} fresh,"
             f" {self.count('unused')} of the source unused"
         )
 
 
-WANTED_FRESH = "asked to start fresh"
+NOT_REQUESTED = "not to be copied (model.weights.until, model.head.init)"
 OUTPUT_KERNEL = "head/logits/kernel"
 
 
@@ -61,15 +63,15 @@ def transplant(
     head: HeadInit = "new",
     donor_labels: tuple[str, ...] = (),
 ) -> Transplant:
-    """Copy `donor` (name -> array) into the classifier where name and shape agree.
+    """Copy the tensors of `donor` (name -> array) whose name and shape match into the classifier.
 
-    until: the last stage that is copied; None copies all. head: `new` leaves the head fresh, `keep` copies it,
-    `extend` copies it too; the output layer's rows go by label, so classes may be reordered, fewer or more.
-    Output rows that start fresh start at zero (as in BiT, Kolesnikov et al. 2020): on the large features of a base
-    random rows open with confident errors that a short training spends itself on (benchmarks/RESULTS.md).
-    Raises `ArtefactError` where nothing of the base fits.
+    until: the last stage that is copied; None copies all. head: `new` leaves the head fresh, `keep` and `extend` copy
+    it. The output layer is copied class by class, by label: classes may be reordered, fewer or more.
+    Output weights of new classes are zero (as in BiT, Kolesnikov et al. 2020): with random ones, the large features of
+    a base give confident errors at first, which a short training hardly corrects (benchmarks/RESULTS.md).
+    Raises `ArtefactError` if no tensor of the base matches.
     """
-    fresh_layers = _above(classifier, until)
+    fresh_layers = _layers_above(classifier, until)
     lines = []
     variables = named_variables(classifier)
     for name, variable in variables.items():
@@ -77,15 +79,17 @@ def transplant(
         if layer in fresh_layers or (part == "head" and head == "new"):
             if name == OUTPUT_KERNEL:
                 variable.assign(np.zeros(variable.shape, "float32"))
-            lines.append(Line(name, "fresh", WANTED_FRESH))
+            lines.append(TensorResult(name, "fresh", NOT_REQUESTED))
             continue
         value, reason = _matching(name, np.asarray(variable), donor.get(name), donor_labels, classifier.labels)
         if value is None:
-            lines.append(Line(name, "fresh", reason))
+            lines.append(TensorResult(name, "fresh", reason))
         else:
             variable.assign(value.astype("float32"))
-            lines.append(Line(name, "copied", reason))
-    lines += [Line(name, "unused", "the model has no such tensor") for name in sorted(donor.keys() - variables.keys())]
+            lines.append(TensorResult(name, "copied", reason))
+    lines += [
+        TensorResult(name, "unused", "the model has no such tensor") for name in sorted(donor.keys() - variables.keys())
+    ]
     report = Transplant(tuple(lines))
     if not any(line.action == "copied" and line.tensor.startswith("base/") for line in lines):
         raise ArtefactError(
@@ -95,7 +99,8 @@ def transplant(
     return report
 
 
-def _above(classifier: Classifier, until: str | None) -> set[str]:
+def _layers_above(classifier: Classifier, until: str | None) -> set[str]:
+    """Return the names of the base's layers above the stage `until`. Raises `ArtefactError` for an unknown stage."""
     if until is None:
         return set()
     stages = classifier.stages
@@ -110,23 +115,23 @@ def _above(classifier: Classifier, until: str | None) -> set[str]:
 def _matching(
     name: str, fresh: np.ndarray, value: np.ndarray | None, old: tuple[str, ...], new: tuple[str, ...]
 ) -> tuple[np.ndarray | None, str]:
-    """What the tensor `name` takes from the source, and why; None leaves it `fresh`."""
+    """Return (value to copy, or None to leave it fresh; reason) for the tensor `name`; old, new: labels."""
     if value is None:
         return None, "the source has no such tensor"
     if name.startswith("head/logits/") and old != new and value.shape[-1] == len(old) and fresh.shape[-1] == len(new):
-        return _rows_by_label(value, fresh, old, new)
+        return _output_by_label(value, fresh, old, new)
     if value.shape != fresh.shape:
         return None, f"shape {list(value.shape)} does not fit {list(fresh.shape)}"
     return value, "same name and shape"
 
 
-def _rows_by_label(
+def _output_by_label(
     value: np.ndarray, fresh: np.ndarray, old: tuple[str, ...], new: tuple[str, ...]
 ) -> tuple[np.ndarray | None, str]:
-    """The output layer's kernel [d, C] or bias [C] with the rows of known labels moved to where they now stand."""
+    """Return the output layer's kernel [d, C] or bias [C], with the weights of known labels at their new indices."""
     if value.shape[:-1] != fresh.shape[:-1]:
         return None, f"shape {list(value.shape)} does not fit {list(fresh.shape)}"
     merged = np.zeros_like(fresh)
     known = [label for label in new if label in old]
     merged[..., [new.index(label) for label in known]] = value[..., [old.index(label) for label in known]]
-    return merged, f"rows of {len(known)} known labels kept, {len(new) - len(known)} new"
+    return merged, f"weights of {len(known)} known labels kept, {len(new) - len(known)} new"

@@ -18,7 +18,7 @@ from transfercli.evaluation.confidence.trust import Trust, read_trust
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, has_checkpoint
-from transfercli.runs.lookup import find_named
+from transfercli.runs.lookup import find_run_and_warn
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.command_lines import spelled
 from transfercli.workflows.structure import geometry_of
@@ -44,7 +44,7 @@ class StoredRun:
     @classmethod
     def find(cls, text: str, runs: Path, reporter: Reporter) -> StoredRun:
         """Return the run that a user's RUN names; warn if an experiment's champion is another run."""
-        return cls(find_named(text, runs, reporter), reporter)
+        return cls(find_run_and_warn(text, runs, reporter), reporter)
 
     @property
     def label(self) -> str:
@@ -140,7 +140,7 @@ class StoredRun:
 
     def calibrate(self, logits: np.ndarray) -> np.ndarray:
         """Return float32 probabilities [N, C] for logits [N, C], or [N, 1] of a sigmoid head."""
-        return self.trust.judge(logits).probabilities.astype("float32")
+        return self.trust.assess(logits).probabilities.astype("float32")
 
     def probabilities(self, split: Split, stage: str = "evaluate", reporter: Reporter | None = None) -> np.ndarray:
         """Return calibrated probabilities float32 [N, C], in the order of the run's own labels."""

@@ -19,14 +19,14 @@ def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import keras
 
     from transfercli.export.formats.registry import FORMATS
-    from transfercli.export.spec import ExportSpec, Writing
+    from transfercli.export.spec import ExportSpec, WriteJob
 
     keras.utils.set_random_seed(0)
     image = keras.Input((32, 32, 3), dtype="uint8", name="image")
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
     predictor = keras.Model(image, keras.layers.Dense(2, activation="softmax")(pooled))
     place = tmp_path_factory.mktemp("artefact") / "model.onnx"
-    FORMATS["onnx"].write(Writing(predictor, ExportSpec(("dark", "light"), (32, 32), confidence=None), place))
+    FORMATS["onnx"].write(WriteJob(predictor, ExportSpec(("dark", "light"), (32, 32), confidence=None), place))
     return place
 
 

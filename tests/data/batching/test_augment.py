@@ -76,19 +76,19 @@ def test_the_same_key_gives_the_same_bits_whatever_was_drawn_before(name: str, i
 def test_an_image_by_its_own_key_is_the_same_alone_and_among_others(name: str, images: np.ndarray) -> None:
     augment, keys = layer(name), [(7, n) for n in range(len(images))]
     alone = np.stack([augment(one[None], key)[0] for one, key in zip(images, keys, strict=True)])
-    assert np.array_equal(augment.each(images, keys), alone)
+    assert np.array_equal(augment.augment_each(images, keys), alone)
 
 
 def test_layers_that_change_images_together_and_alone_follow_one_another(images: np.ndarray) -> None:
     augment = Augment([{"RandomFlip": {}}, {"RandomGaussianBlur": NEEDED["RandomGaussianBlur"]}, {"AugMix": {}}])
     keys = [(7, n) for n in range(len(images))]
     alone = np.stack([augment(one[None], key)[0] for one, key in zip(images, keys, strict=True)])
-    assert np.array_equal(augment.each(images, keys), alone)
+    assert np.array_equal(augment.augment_each(images, keys), alone)
 
 
 def test_images_that_are_mixed_have_no_key_each(images: np.ndarray) -> None:
     with pytest.raises(ValueError, match="mix"):
-        Augment([{"MixUp": {}}], classes=2).each(images, [(0, n) for n in range(len(images))])
+        Augment([{"MixUp": {}}], classes=2).augment_each(images, [(0, n) for n in range(len(images))])
 
 
 @pytest.mark.parametrize("name", KERAS)

@@ -20,7 +20,7 @@ from transfercli.data.cache.images import DiskCache, cache_root
 from transfercli.data.dataset import Dataset, Split
 from transfercli.data.decoding import decode
 from transfercli.data.image import Decoded, Geometry
-from transfercli.errors import ConfigError, DataError, RoomError
+from transfercli.errors import ConfigError, DataError, OutOfSpaceError
 
 Load = Callable[..., Dataset]
 TWO = {"cat": 12, "dog": 12}
@@ -272,7 +272,7 @@ def test_no_room_is_an_error_of_its_own_and_leaves_no_half_segment(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RoomError):
+    with pytest.raises(OutOfSpaceError):
         store.close()
     assert [path.name for path in cache_folder.glob("images/*/*")] == []
 
@@ -283,7 +283,7 @@ def test_a_disk_that_fills_up_is_no_room_also_for_what_still_waits_to_be_written
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
-        with pytest.raises(RoomError):
+        with pytest.raises(OutOfSpaceError):
             store.close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

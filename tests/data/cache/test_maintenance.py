@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from transfercli.data.cache.images import DiskCache
-from transfercli.data.cache.maintenance import Cleared, Usage, clear, usage
+from transfercli.data.cache.maintenance import ClearResult, Usage, clear, usage
 from transfercli.data.dataset import Dataset
 from transfercli.data.image import Decoded, Geometry
 from transfercli.errors import UsageError
@@ -27,7 +27,7 @@ def segments(folder: Path) -> list[Path]:
 
 def test_a_cache_that_is_not_there_holds_nothing_and_is_not_made(tmp_path: Path) -> None:
     assert usage(tmp_path / "none", "images") == Usage()
-    assert clear(tmp_path / "none") == Cleared()
+    assert clear(tmp_path / "none") == ClearResult()
     assert not (tmp_path / "none").exists()
 
 

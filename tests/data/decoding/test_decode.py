@@ -251,7 +251,7 @@ def test_what_is_no_regular_file_is_reported_and_not_waited_for(tmp_path: Path) 
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     names = ("pipe.jpg", "link.jpg", "folder.jpg", "missing.jpg", "loop.jpg", "nul\0.jpg", "x" * 300)
     problems = [decode_file(str(tmp_path / name), SMALL).problem for name in names]
-    assert problems[:4] == ["not a regular file", "a link to nothing", "not a regular file", "does not exist"]
+    assert problems[:4] == ["not a regular file", "a broken link", "not a regular file", "does not exist"]
     assert all(problem.startswith("unreadable") for problem in problems[4:])
 
 

@@ -75,7 +75,7 @@ def test_a_file_that_kills_its_worker_is_reported_and_the_others_are_read(
     monkeypatch.setattr(worker_client, "_START", KILLER)
     mixed = [*files[:20], str(tmp_path / "deadly.png"), *files[20:]]
     found = dict(decode_files(mixed, SMALL, workers=2))
-    assert "ends the decoder" in found[20].problem
+    assert "crashes the decoder" in found[20].problem
     del found[20]
     assert sum(not one.problem for one in found.values()) == sum(not decode_file(f, SMALL).problem for f in files)
 
@@ -175,4 +175,4 @@ def test_without_workers_the_images_are_read_here_with_a_warning(
     monkeypatch.setattr(worker_client, "_START", "raise SystemExit(1)")
     found = load(grow(tmp_path / "images", {"cat": 30, "dog": 30}).parent)
     assert found.cache.misses == 60
-    assert "no worker processes" in reporter.warnings[0]
+    assert "worker processes cannot be used" in reporter.warnings[0]

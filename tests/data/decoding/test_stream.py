@@ -8,9 +8,9 @@ import pytest
 
 from transfercli.data.decoding import stream, worker_client
 from transfercli.data.decoding.decode import decode_file
-from transfercli.data.decoding.stream import CHUNK, Decoder, Outcome, in_order
-from transfercli.data.image import Geometry, Named
-from transfercli.data.sources.inputs import Feed
+from transfercli.data.decoding.stream import CHUNK, Decoder, Outcome, decode_in_order
+from transfercli.data.image import Geometry, InputImage
+from transfercli.data.sources.inputs import InputQueue
 
 SMALL = Geometry(16, 20)
 
@@ -22,12 +22,12 @@ def files(tmp_path: Path, png: Callable[[int], bytes]) -> list[str]:
     return [str(tmp_path / f"{n:02}.png") for n in range(60)] + [str(tmp_path / "missing.png")]
 
 
-def outcomes(decoder: Decoder, names: Iterator[Named], ahead: int = 32) -> list[Outcome]:
-    return [one for one in in_order(Feed(names), decoder, ahead) if one is not None]
+def outcomes(decoder: Decoder, names: Iterator[InputImage], ahead: int = 32) -> list[Outcome]:
+    return [one for one in decode_in_order(InputQueue(names), decoder, ahead) if one is not None]
 
 
 def test_outcomes_come_in_the_order_of_the_names_with_the_same_bits(files: list[str]) -> None:
-    named = [Named(file) for file in files] + [Named("x", "told before")]
+    named = [InputImage(file) for file in files] + [InputImage("x", "told before")]
     with Decoder(SMALL, 2) as decoder:
         found = outcomes(decoder, iter(named))
     assert [name for name, _ in found] == named
@@ -47,18 +47,18 @@ def test_a_file_that_ends_its_decoder_is_told_in_its_place(
         "w.decode_file = lambda p, *r: os._exit(3) if 'deadly' in p else d(p, *r); main()",
     )
     monkeypatch.setattr(worker_client, "_START", deadly)
-    named = [Named(file) for file in (*files[:3], str(tmp_path / "deadly.png"), *files[4:9])]
+    named = [InputImage(file) for file in (*files[:3], str(tmp_path / "deadly.png"), *files[4:9])]
     with Decoder(SMALL, 1) as decoder:
         found = outcomes(decoder, iter(named))
     assert [name for name, _ in found] == named
-    assert "ends the decoder" in found[3][1].problem
+    assert "crashes the decoder" in found[3][1].problem
     assert [bool(decoded.problem) for _, decoded in found] == [False] * 3 + [True] + [False] * 5
 
 
 def test_without_workers_files_are_decoded_in_this_process(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_client, "_START", "raise SystemExit(1)")
     with Decoder(SMALL, 2) as decoder:
-        found = outcomes(decoder, (Named(file) for file in files[:5]))
+        found = outcomes(decoder, (InputImage(file) for file in files[:5]))
         assert "ended at its start" in decoder.trouble
     assert [bool(decoded.problem) for _, decoded in found] == [False, False, False, True, False]
 
@@ -66,36 +66,36 @@ def test_without_workers_files_are_decoded_in_this_process(files: list[str], mon
 def test_no_more_is_read_ahead_than_is_allowed(files: list[str]) -> None:
     taken: list[str] = []
 
-    def names() -> Iterator[Named]:
+    def names() -> Iterator[InputImage]:
         for file in files * 40:
             taken.append(file)
-            yield Named(file)
+            yield InputImage(file)
 
-    feed = Feed(names())
+    feed = InputQueue(names())
     with Decoder(SMALL, 2) as decoder:
         submitted = decoder.submit
         asked: list[int] = []
         decoder.submit = lambda named: asked.append(len(named)) or submitted(named)  # type: ignore[method-assign,func-returns-value]
-        answers = (one for one in in_order(feed, decoder, 2 * CHUNK) if one is not None)
+        answers = (one for one in decode_in_order(feed, decoder, 2 * CHUNK) if one is not None)
         for count in range(1, 200):
             next(answers)
             assert sum(asked) <= count + 3 * CHUNK
 
 
 def test_a_pause_of_the_names_is_told(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "PATIENCE", 0.01)
-    feed = Feed(iter(()))
+    monkeypatch.setattr(stream, "POLL_SECONDS", 0.01)
+    feed = InputQueue(iter(()))
     feed.take = lambda *_: []  # type: ignore[method-assign]
     with Decoder(SMALL, 1) as decoder:
-        answers = in_order(feed, decoder, 8)
+        answers = decode_in_order(feed, decoder, 8)
         assert next(answers) is None
-        feed.over = True
+        feed.exhausted = True
         assert list(answers) == []
 
 
 def test_leaving_ends_the_workers(files: list[str]) -> None:
     with Decoder(SMALL, 2) as decoder:
-        decoder.submit([Named(files[0])]).result()
-        decoder.submit([Named(files[1])]).result()
+        decoder.submit([InputImage(files[0])]).result()
+        decoder.submit([InputImage(files[1])]).result()
     assert decoder._started
     assert all(worker.process.returncode is not None for worker in decoder._started)

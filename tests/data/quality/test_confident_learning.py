@@ -5,16 +5,16 @@ import pytest
 from sklearn.datasets import load_digits
 
 from transfercli.data.label_errors import find_mislabelled
-from transfercli.data.quality.check import Seen
-from transfercli.data.quality.confident_learning import cross_validated, suspects
+from transfercli.data.quality.check import CheckedImage
+from transfercli.data.quality.confident_learning import cross_validated, find_suspects
 from transfercli.reporting import Reporter
 
 DIGITS = load_digits()
 PIXELS = DIGITS.data.astype("float32")
 
 
-def seen_of(labels: np.ndarray) -> list[Seen]:
-    return [Seen(f"{label}/{n}.png", str(label), "train", f"{n:064x}", 8, 8) for n, label in enumerate(labels)]
+def seen_of(labels: np.ndarray) -> list[CheckedImage]:
+    return [CheckedImage(f"{label}/{n}.png", str(label), "train", f"{n:064x}", 8, 8) for n, label in enumerate(labels)]
 
 
 def flipped(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +44,7 @@ def test_copies_with_the_same_wrong_label_do_not_vouch_for_each_other(how: str) 
     alone = {one.row for one in find_mislabelled(seen, features, [], {}, Reporter())}
     assert not alone & set(copies)
     if how == "pixels":
-        seen[600:] = [Seen(one.path, one.label, one.side, "f" * 64, 8, 8) for one in seen[600:]]
+        seen[600:] = [CheckedImage(one.path, one.label, one.split, "f" * 64, 8, 8) for one in seen[600:]]
     near = [(600, row) for row in copies[1:]] if how == "near" else []
     groups = {seen[row].path: "ann" for row in copies} if how == "group" else {}
     together = {one.row for one in find_mislabelled(seen, features, near, groups, Reporter())}
@@ -54,7 +54,7 @@ def test_copies_with_the_same_wrong_label_do_not_vouch_for_each_other(how: str) 
 def test_a_class_of_one_image_is_neither_judged_nor_suggested() -> None:
     labels = DIGITS.target[:300].astype(object)
     labels[17] = "rare"
-    seen = [Seen(f"{n}", str(label), "train", f"{n:064x}", 8, 8) for n, label in enumerate(labels)]
+    seen = [CheckedImage(f"{n}", str(label), "train", f"{n:064x}", 8, 8) for n, label in enumerate(labels)]
     found = find_mislabelled(seen, PIXELS[:300], [], {}, Reporter())
     assert 17 not in {one.row for one in found}
     assert "rare" not in {one.suggested for one in found}
@@ -71,7 +71,7 @@ def test_confidence_counts_by_each_class_s_own_threshold() -> None:
             [0.45, 0.3, 0.25],  # of no class confidently
         ]
     )
-    rows, guesses = suspects(chances, np.array([0, 0, 0, 1, 1]))
+    rows, guesses = find_suspects(chances, np.array([0, 0, 0, 1, 1]))
     assert rows.tolist() == [2, 3]
     assert guesses.tolist() == [1, 0]
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from transfercli.data.quality.file_headers import EXTENSIONS, format_of, oddities, read_head
+from transfercli.data.quality.file_headers import EXTENSIONS, format_of, oddities, read_header
 
 PICTURE = Image.radial_gradient("L").resize((24, 20)).convert("RGB")
 OTHER = Image.linear_gradient("L").resize((24, 20)).convert("RGB")
 
 
 def odd(file: str) -> list[str]:
-    return oddities(file, read_head(file))
+    return oddities(file, read_header(file))
 
 
 def saved(folder: Path, name: str, kind: str, **options: Any) -> str:

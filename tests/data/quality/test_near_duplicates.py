@@ -8,11 +8,11 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from transfercli.data.quality import near_duplicates as module
-from transfercli.data.quality.near_duplicates import close_pairs, look_at, near_duplicates
+from transfercli.data.quality.near_duplicates import close_pairs, fingerprints_of, near_duplicates
 
 
-def looks_of(*images: Image.Image) -> module.Looks:
-    return look_at([np.asarray(one.convert("RGB").resize((64, 64))) for one in images])
+def looks_of(*images: Image.Image) -> module.Fingerprints:
+    return fingerprints_of([np.asarray(one.convert("RGB").resize((64, 64))) for one in images])
 
 
 def pairs_of(*images: Image.Image) -> list[tuple[int, int]]:
@@ -52,7 +52,7 @@ def test_a_crowd_is_joined_and_not_listed_pair_by_pair(digit: Callable[[int], Im
 
 
 def test_nothing_to_look_at_is_no_pair() -> None:
-    assert near_duplicates(np.zeros(0, module.LOOK), np.arange(0)) == []
+    assert near_duplicates(np.zeros(0, module.FINGERPRINT), np.arange(0)) == []
 
 
 def test_every_pair_within_four_bits_is_found_and_no_other() -> None:
@@ -61,7 +61,7 @@ def test_every_pair_within_four_bits_is_found_and_no_other() -> None:
     flips = [np.uint64(sum(1 << int(bit) for bit in rng.choice(64, 1 + n % 6, replace=False))) for n in range(400)]
     hashes = np.unique(np.concatenate([base, base ^ np.array(flips, np.uint64)]))
     bits = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
-    expected = np.argwhere(np.triu(bits <= module.MOST_BITS, 1))
+    expected = np.argwhere(np.triu(bits <= module.MAX_BITS, 1))
     assert np.array_equal(close_pairs(hashes), expected)
     assert len(expected) > 200
 

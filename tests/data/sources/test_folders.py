@@ -29,7 +29,7 @@ def listed(folder: Path, train: str = "images", **data: object) -> Listing:
 
 
 def names(listing: Listing, side: str = "train") -> list[str]:
-    return [item.name for item in listing.items if item.side == side and not item.problem]
+    return [item.name for item in listing.items if item.split == side and not item.problem]
 
 
 def test_a_flat_folder_is_one_class_a_sub_folder_sorted_by_name(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_hidden_files_are_ignored_and_other_kinds_reported(tmp_path: Path) -> No
     )
     found = listed(tmp_path)
     assert names(found) == ["a/1.jpg", "b/1.jpg"]
-    assert {item.name: item.counted for item in found.items if item.problem} == {
+    assert {item.name: item.is_image for item in found.items if item.problem} == {
         "a/live.HEIC": True,
         "a/nothing": False,
         "a/notes.txt": False,
@@ -145,7 +145,7 @@ def test_names_with_newlines_spaces_and_bytes_that_are_no_text_are_kept(tmp_path
         ([], "has no class sub-folders; found nothing"),
         (["1.jpg", "2.jpg", "x.txt"], "found 3 files (2 .jpg, 1 .txt)"),
         (["a/1.jpg"], "one class ('a'); at least two"),
-        (["a/1.jpg", "b/notes.txt"], "class 'b' has no images: its folder has 1 file (1 .txt) in it"),
+        (["a/1.jpg", "b/notes.txt"], "class 'b' has no images: its folder holds 1 file (1 .txt)"),
         (["train/a/1.jpg", "train/b/1.jpg", "test/c/1.jpg"], "test images have the class 'c', unknown"),
     ],
 )
@@ -162,7 +162,7 @@ def test_an_empty_class_folder_is_an_error_in_train_and_fine_in_test(tmp_path: P
     (tmp_path / "images" / "test" / "c").mkdir()
     assert len(names(listed(tmp_path), "test")) == 2
     (tmp_path / "images" / "train" / "c").mkdir()
-    with pytest.raises(DataError, match="class 'c' has no images: its folder has nothing"):
+    with pytest.raises(DataError, match="class 'c' has no images: its folder holds nothing"):
         listed(tmp_path)
 
 
@@ -265,7 +265,7 @@ def test_one_side_is_found_in_a_folder_of_classes_a_folder_of_sides_and_a_table(
     (tmp_path / "list.csv").write_text("path,label,split\n3.jpg,a,train\n4.jpg,a,test\n")
     (tmp_path / "plain.csv").write_text("path,label\n5.jpg,a\n")
     found = {name: list_split(tmp_path / name, "test", tmp_path) for name in ("flat", "sides", "list.csv", "plain.csv")}
-    assert {name: [(i.name, i.side) for i in items] for name, items in found.items()} == {
+    assert {name: [(i.name, i.split) for i in items] for name, items in found.items()} == {
         "flat": [("flat/a/1.jpg", "test")],
         "sides": [("sides/test/a/2.jpg", "test")],
         "list.csv": [("4.jpg", "test")],

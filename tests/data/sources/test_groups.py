@@ -47,7 +47,7 @@ def test_a_group_and_its_copies_stand_on_one_side_in_any_order(
     for unit in units_of(samples):
         assert len({sides.assignments[one] for one in unit.pixels}) == 1
     together = defaultdict(set)
-    for sample, side in zip(samples, sides.sides, strict=True):
+    for sample, side in zip(samples, sides.splits, strict=True):
         together[sample.group or sample.pixels].add(side)
         together[sample.pixels].add(side)
     assert all(len(found) == 1 for found in together.values())
@@ -85,22 +85,22 @@ def test_a_copy_in_two_groups_joins_them() -> None:
 def test_training_images_of_a_group_with_test_images_go_there() -> None:
     pool = [Sample(pixels(n), f"class{n % 2}", group=f"p{n}") for n in range(20)]
     found = assign([*pool, Sample(pixels(99), "class0", "test", "p4")], {"validation": 0.2}, {})
-    assert found.sides[4] == "test"
-    assert found.followed == {pixels(4)}
-    assert found.torn == ()
+    assert found.splits[4] == "test"
+    assert found.moved_with_group == {pixels(4)}
+    assert found.divided_groups == ()
 
 
 def test_a_group_that_earlier_runs_tore_keeps_its_images_and_is_named() -> None:
     pool = [Sample(pixels(n), f"class{n % 2}", group="p" if n < 3 else "") for n in range(20)]
     earlier = {pixels(0): "train", pixels(1): "test"}
     found = assign(pool, HALVES, earlier)
-    assert found.sides[:3] == ["train", "test", "test"]  # a new image of it goes to the stricter side
-    assert found.torn == ("p",)
+    assert found.splits[:3] == ["train", "test", "test"]  # a new image of it goes to the stricter side
+    assert found.divided_groups == ("p",)
 
 
 def test_a_class_with_fewer_groups_than_sides_is_named() -> None:
     pool = [Sample(pixels(n), f"class{n % 2}", group="one" if n % 2 else f"g{n}") for n in range(30)]
-    with pytest.raises(DataError, match=r"'class1' has no group left .* 15 different images stand in 1 group "):
+    with pytest.raises(DataError, match=r"'class1' has no group left .* 15 different images are in 1 group "):
         assign(pool, HALVES, {})
 
 
@@ -120,10 +120,12 @@ def test_an_expression_that_matches_nothing_says_what_was_tried_and_one_that_mis
     tmp_path: Path, grow: Any, load: Load, reporter: Any
 ) -> None:
     grow(tmp_path / "images", {"cat": 20, "dog": 20})
-    with pytest.raises(DataError, match=r"data.group: 'patient(.*)' is no column .* none of 40 paths .*'cat/0000.png'"):
+    with pytest.raises(
+        DataError, match=r"data.group: 'patient(.*)' is not a column .* none of 40 paths .*'cat/0000.png'"
+    ):
         load(tmp_path, group="patient(.*)")
     load(tmp_path, group=r"cat/\d+")
-    assert "20 of 40 images are in no group by the regular expression" in reporter.warnings[0]
+    assert "20 of 40 images have no group by the regular expression" in reporter.warnings[0]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.data.image import Named
+from transfercli.data.image import InputImage
 from transfercli.data.sources import inputs
-from transfercli.data.sources.inputs import Feed, named_images, names_on
+from transfercli.data.sources.inputs import InputQueue, expand_inputs, read_names
 from transfercli.errors import DataError
 
 
-def found(*paths: str, listed: tuple[str, ...] = ()) -> list[Named]:
-    return list(named_images(paths, lambda: iter(listed)))
+def found(*paths: str, listed: tuple[str, ...] = ()) -> list[InputImage]:
+    return list(expand_inputs(paths, lambda: iter(listed)))
 
 
 @pytest.fixture
@@ -42,23 +42,23 @@ def test_files_folders_and_patterns_keep_their_order(place: Path) -> None:
 
 
 def test_a_file_is_tried_whatever_it_is_called_and_images_that_are_not_read_are_told(place: Path) -> None:
-    assert found("b/notes.txt") == [Named("b/notes.txt")]
+    assert found("b/notes.txt") == [InputImage("b/notes.txt")]
     assert [one.problem for one in found("b") if one.path == "b/photo.heic"] == ["not read: extension '.heic'"]
 
 
 def test_what_leads_to_nothing_is_told_in_its_place(place: Path) -> None:
     (place / "empty").mkdir()
     assert found("*.jpg", "empty", "no.png", "nul\0.png") == [
-        Named("*.jpg", "no file matches this pattern"),
-        Named("empty", "no image in this folder"),
-        Named("no.png"),
-        Named("nul\0.png"),
+        InputImage("*.jpg", "no file matches this pattern"),
+        InputImage("empty", "no image in this folder"),
+        InputImage("no.png"),
+        InputImage("nul\0.png"),
     ]
 
 
 def test_a_file_called_like_a_pattern_is_itself_and_names_of_a_list_are_no_patterns(place: Path) -> None:
-    assert found("[x].png") == [Named("[x].png")]
-    assert found("-", listed=("*.png", "b/deep")) == [Named("*.png"), Named("b/deep/3.gif")]
+    assert found("[x].png") == [InputImage("[x].png")]
+    assert found("-", listed=("*.png", "b/deep")) == [InputImage("*.png"), InputImage("b/deep/3.gif")]
 
 
 def piped(content: bytes) -> list[str]:
@@ -66,7 +66,7 @@ def piped(content: bytes) -> list[str]:
     thread = threading.Thread(target=lambda: (os.write(writer, content), os.close(writer)))
     thread.start()
     try:
-        return list(names_on(reader))
+        return list(read_names(reader))
     finally:
         os.close(reader)
         thread.join()
@@ -91,35 +91,35 @@ def test_between_nuls_a_name_is_taken_as_it_stands() -> None:
 
 def test_a_list_without_an_end_of_line_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "MAX_NAME_BYTES", 1000)
-    with pytest.raises(DataError, match="a name without an end"):
+    with pytest.raises(DataError, match="a name that is too long"):
         piped(b"x" * 5000)
 
 
 def test_a_feed_gives_what_is_there_and_then_says_that_it_is_over() -> None:
     go = threading.Event()
 
-    def slow() -> Iterator[Named]:
-        yield Named("1")
-        yield Named("2")
+    def slow() -> Iterator[InputImage]:
+        yield InputImage("1")
+        yield InputImage("2")
         assert go.wait(20)
-        yield Named("3")
+        yield InputImage("3")
 
-    feed = Feed(slow())
-    taken: list[Named] = []
+    feed = InputQueue(slow())
+    taken: list[InputImage] = []
     while len(taken) < 2:
         taken += feed.take(8, 1)
-    assert (feed.take(8, 0), feed.over) == ([], False)
+    assert (feed.take(8, 0), feed.exhausted) == ([], False)
     go.set()
-    while not feed.over:
+    while not feed.exhausted:
         taken += feed.take(8, 1)
     assert [one.path for one in taken] == ["1", "2", "3"]
 
 
 def test_what_goes_wrong_while_names_are_read_is_raised_where_they_are_taken() -> None:
-    def broken() -> Iterator[Named]:
-        yield Named("1")
+    def broken() -> Iterator[InputImage]:
+        yield InputImage("1")
         raise DataError("no more")
 
-    feed = Feed(broken())
+    feed = InputQueue(broken())
     with pytest.raises(DataError, match="no more"):
         list(iter(lambda: feed.take(8, 1), []))

@@ -13,7 +13,7 @@ from transfercli.data.dataset import Dataset
 from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_recorded_split
-from transfercli.data.sources.keras_datasets import SETS, load
+from transfercli.data.sources.keras_datasets import DATASETS, load
 from transfercli.errors import DataError
 
 Load = Callable[..., Dataset]
@@ -67,7 +67,7 @@ def test_an_unknown_set_names_those_there_are() -> None:
         load("keras:imagenet")
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", DATASETS)
 def test_a_set_that_cannot_be_had_says_which_file_goes_where(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,13 +80,13 @@ def test_a_set_that_cannot_be_had_says_which_file_goes_where(
     monkeypatch.setattr(getattr(keras.datasets, name), "load_data", offline)
     with pytest.raises(DataError) as caught:
         load(f"keras:{name}")
-    assert all(file in caught.value.message for file in SETS[name].files)
-    assert SETS[name].origin in (caught.value.hint or "")
+    assert all(file in caught.value.message for file in DATASETS[name].files)
+    assert DATASETS[name].origin in (caught.value.hint or "")
     assert capsys.readouterr().out == ""
 
 
 def test_the_class_names_are_as_many_as_the_numbers() -> None:
-    assert {name: len(row.labels) for name, row in SETS.items()} == {
+    assert {name: len(row.labels) for name, row in DATASETS.items()} == {
         "cifar10": 10,
         "cifar100": 100,
         "mnist": 10,

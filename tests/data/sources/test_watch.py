@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from transfercli.data.sources.watch import dropped
+from transfercli.data.sources.watch import watch_folder
 from transfercli.errors import DataError
 
 
@@ -28,7 +28,7 @@ def named(folder: Path, *between: Callable[[], object]) -> list[str]:
 
     found: list[str] = []
     with pytest.raises(OverError):
-        found.extend(one.path for one in dropped(folder, 1.0, rest))
+        found.extend(one.path for one in watch_folder(folder, 1.0, rest))
     return [str(Path(path).relative_to(folder)) for path in found]
 
 
@@ -59,7 +59,7 @@ def test_a_file_that_grows_is_left_alone_until_it_is_whole(tmp_path: Path) -> No
         if len(sizes) < 4:
             grow()
 
-    found = [(one.path, file.stat().st_size) for one in islice(dropped(tmp_path, 1.0, rest), 1)]
+    found = [(one.path, file.stat().st_size) for one in islice(watch_folder(tmp_path, 1.0, rest), 1)]
     assert found == [(str(file), sizes[-1])]
 
 
@@ -77,7 +77,7 @@ def test_what_cannot_be_opened_is_passed_over_and_a_folder_that_is_gone_is_told(
     folder.mkdir()
     (folder / "a.png").symlink_to(tmp_path / "nothing")
     assert named(folder) == []
-    names = dropped(folder, 1.0, lambda _: shutil.rmtree(folder))
+    names = watch_folder(folder, 1.0, lambda _: shutil.rmtree(folder))
     with pytest.raises(DataError, match="in"):
         next(names)
     assert not os.path.lexists(folder)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from transfercli.data.splitting.assignments import Assignments
 from transfercli.data.splitting.copy_groups import Sample
-from transfercli.data.splitting.splits import Folds, Sides, assign, natural_place, shares_of
+from transfercli.data.splitting.splits import Folds, SplitResult, assign, shares_of, subset_of_hash
 from transfercli.errors import DataError
 
 HALVES = {"validation": 0.15, "test": 0.15}
@@ -27,9 +27,9 @@ def of_classes(sizes: list[int], first: int = 0) -> list[Sample]:
     return samples
 
 
-def held_by(samples: list[Sample], found: Sides) -> dict[str, set[str]]:
+def held_by(samples: list[Sample], found: SplitResult) -> dict[str, set[str]]:
     sides: dict[str, set[str]] = {}
-    for sample, side in zip(samples, found.sides, strict=True):
+    for sample, side in zip(samples, found.splits, strict=True):
         sides.setdefault(sample.pixels, set()).add(side)
     return sides
 
@@ -49,7 +49,7 @@ def test_adding_files_never_moves_an_image(
     shuffler.shuffle(grown)
     second = assign(grown, carved, first.assignments)
     after = held_by(grown, second)
-    assert all(after[sample.pixels] == {side} for sample, side in zip(samples, first.sides, strict=True))
+    assert all(after[sample.pixels] == {side} for sample, side in zip(samples, first.splits, strict=True))
     assert first.assignments.items() <= second.assignments.items()
 
 
@@ -72,7 +72,7 @@ def test_duplicates_never_cross_whatever_their_class(
 def test_every_class_has_every_side(sizes: list[int], carved: dict[str, float]) -> None:
     samples = of_classes(sizes)
     found = assign(samples, carved, {})
-    standing = {(s.label, side) for s, side in zip(samples, found.sides, strict=True)}
+    standing = {(s.label, side) for s, side in zip(samples, found.splits, strict=True)}
     assert standing == {(f"class{n}", side) for n in range(len(sizes)) for side in ("train", *carved)}
 
 
@@ -86,7 +86,7 @@ def test_order_does_not_matter(sizes: list[int], carved: dict[str, float], shuff
 
 
 def test_fractions_are_kept_in_the_large() -> None:
-    sides = Counter(natural_place(pixels(n), shares_of(HALVES)) for n in range(20_000))
+    sides = Counter(subset_of_hash(pixels(n), shares_of(HALVES)) for n in range(20_000))
     assert abs(sides["validation"] / 20_000 - 0.15) < 0.01
     assert abs(sides["test"] / 20_000 - 0.15) < 0.01
 
@@ -96,17 +96,17 @@ def test_a_lacking_side_takes_the_image_with_the_lowest_hash() -> None:
     samples = of_classes([5, 5])
     found = assign(samples, rare, {})
     for label in ("class0", "class1"):
-        moved = [s.pixels for s, side in zip(samples, found.sides, strict=True) if s.label == label and side == "test"]
+        moved = [s.pixels for s, side in zip(samples, found.splits, strict=True) if s.label == label and side == "test"]
         assert moved == [min(s.pixels for s in samples if s.label == label)]
 
 
 def test_an_earlier_assignment_wins_over_the_hash_and_over_other_fractions() -> None:
     samples = of_classes([20, 20])
     opposite = {
-        s.pixels: "test" if natural_place(s.pixels, shares_of(HALVES)) == "train" else "train" for s in samples[:5]
+        s.pixels: "test" if subset_of_hash(s.pixels, shares_of(HALVES)) == "train" else "train" for s in samples[:5]
     }
     found = assign(samples, {"validation": 0.3, "test": 0.3}, opposite)
-    assert found.sides[:5] == [opposite[s.pixels] for s in samples[:5]]
+    assert found.splits[:5] == [opposite[s.pixels] for s in samples[:5]]
 
 
 @pytest.mark.parametrize("carved, count", [(HALVES, 2), ({"validation": 0.2}, 1), ({}, 1)])
@@ -132,7 +132,7 @@ def test_a_copy_of_a_named_test_image_leaves_the_training_images() -> None:
     pool = of_classes([8, 8])
     named = [Sample(pool[0].pixels, "class0", "test"), Sample(pixels(999), "class1", "test")]
     found = assign([*pool, *named], {"validation": 0.2}, {})
-    assert found.sides[0] == "test"
+    assert found.splits[0] == "test"
     assert found.held_out == {pool[0].pixels}
     assert found.assignments[pool[0].pixels] == "test"
 
@@ -141,7 +141,7 @@ def test_an_image_once_in_test_never_comes_back_to_train() -> None:
     pool = of_classes([8, 8])
     first = assign([*pool, Sample(pixels(999), "class0", "test")], {"validation": 0.2}, {})
     later = assign([*pool, Sample(pixels(999), "class0")], {"validation": 0.2}, first.assignments)
-    assert later.sides[-1] == "test"
+    assert later.splits[-1] == "test"
 
 
 # -- stratified sides and folds
@@ -168,7 +168,7 @@ def test_stratified_sides_have_the_exact_shares_of_every_class(
     samples = of_classes(sizes)
     found = assign(samples, {"validation": validation, "test": test}, {}, seed=seed)
     for number, size in enumerate(sizes):
-        counts = Counter(s for one, s in zip(samples, found.sides, strict=True) if one.label == f"class{number}")
+        counts = Counter(s for one, s in zip(samples, found.splits, strict=True) if one.label == f"class{number}")
         for side, share in (("validation", validation), ("test", test)):
             assert counts[side] == 1 or abs(counts[side] - size * share) < 1
         assert counts["train"] >= 1
@@ -185,12 +185,12 @@ def test_stratified_sides_count_what_earlier_runs_assigned() -> None:
     samples = of_classes([20, 20])
     earlier = {s.pixels: "test" for s in samples[:3]}
     found = assign(samples, HALVES, earlier, seed=0)
-    assert [n for n, side in enumerate(found.sides[:20]) if side == "test"] == [0, 1, 2]
+    assert [n for n, side in enumerate(found.splits[:20]) if side == "test"] == [0, 1, 2]
 
 
 def test_small_classes_do_not_all_round_to_the_same_side() -> None:
     samples = of_classes([10] * 40)
-    sides = Counter(assign(samples, HALVES, {}, seed=0).sides)
+    sides = Counter(assign(samples, HALVES, {}, seed=0).splits)
     assert sides["validation"] + sides["test"] == 120  # 15 % of 10 is 1.5: one class gives 2, another 1
     assert 50 <= sides["test"] <= 70
 
@@ -207,10 +207,10 @@ def test_every_image_but_the_test_images_validates_in_exactly_one_fold(
     found = [assign(samples, carved, {}, folds=Folds(count, n + 1), seed=seed) for n in range(count)]
     assert len({tuple(sorted(one.assignments.items())) for one in found}) == 1
     for number in range(len(samples)):
-        sides = Counter(one.sides[number] for one in found)
+        sides = Counter(one.splits[number] for one in found)
         assert sides in (Counter(validation=1, train=count - 1), Counter(test=count))
     for one in found:
-        standing = {(s.label, side) for s, side in zip(samples, one.sides, strict=True)}
+        standing = {(s.label, side) for s, side in zip(samples, one.splits, strict=True)}
         assert standing == {(s.label, side) for s in samples for side in ("train", "validation", *carved)}
 
 
@@ -238,11 +238,11 @@ def test_folds_leave_the_sides_of_earlier_runs_as_they_were() -> None:
     sided = assign(samples, HALVES, {})
     kept = Assignments().extended(sided.assignments)
     folded = assign(samples, {"test": 0.15}, kept.known(4), folds=Folds(4, 1))
-    for before, now in zip(sided.sides, folded.sides, strict=True):
+    for before, now in zip(sided.splits, folded.splits, strict=True):
         assert (before == "test") == (now == "test")  # neither leaves the test images nor joins them
     after = kept.extended(folded.assignments)
-    assert after.sides == kept.sides
-    assert assign(samples, HALVES, after.known()).sides == sided.sides
+    assert after.splits == kept.splits
+    assert assign(samples, HALVES, after.known()).splits == sided.splits
 
 
 def test_a_class_with_fewer_images_than_folds_is_named() -> None:
@@ -263,8 +263,8 @@ def test_sides_and_folds_of_every_count_stay_whatever_is_asked_in_between(
         samples = samples + of_classes([data.draw(st.integers(0, 5)) for _ in sizes], first=1000 * (step + 1))
         carved = {"test": data.draw(st.sampled_from([0.1, 0.3])), **({} if count else {"validation": 0.2})}
         folds = Folds(count, 1) if count else None
-        trained = kept.sides.keys() | {pixels for places in kept.folds.values() for pixels in places}
-        tested = {pixels for pixels, side in kept.sides.items() if side == "test"}
+        trained = kept.splits.keys() | {pixels for places in kept.folds.values() for pixels in places}
+        tested = {pixels for pixels, side in kept.splits.items() if side == "test"}
         try:
             found = assign(samples, carved, kept.known(count), folds=folds, seed=seed)
         except DataError:
@@ -273,5 +273,5 @@ def test_sides_and_folds_of_every_count_stay_whatever_is_asked_in_between(
         assert set(kept.rows()) <= set(after.rows())
         assert {pixels for pixels, sides in held_by(samples, found).items() if "test" in sides} & trained == tested
         assert Assignments.of(after.rows()) == after
-        assert assign(samples, carved, after.known(count), folds=folds, seed=seed).sides == found.sides
+        assert assign(samples, carved, after.known(count), folds=folds, seed=seed).splits == found.splits
         kept = after

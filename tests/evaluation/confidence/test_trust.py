@@ -14,9 +14,16 @@ from sklearn.metrics import log_loss as sk_log_loss
 
 from transfercli.config.schema import AbstainConfig
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.confidence.selective import coverage, for_accuracy, for_coverage
+from transfercli.evaluation.confidence.selective import coverage_curve, threshold_for_accuracy, threshold_for_coverage
 from transfercli.evaluation.confidence.temperature import SPREAD, calibrated, class_logits, fit_temperature, log_loss
-from transfercli.evaluation.confidence.trust import Trust, energies, judged, learn_trust, read_trust, write_trust
+from transfercli.evaluation.confidence.trust import (
+    Trust,
+    confidence_metrics,
+    energies,
+    fit_trust,
+    read_trust,
+    write_trust,
+)
 from transfercli.evaluation.predictions import Predictions
 
 ACCURATE = AbstainConfig(accuracy=0.99)
@@ -35,13 +42,13 @@ def test_temperature_lowers_the_error_of_calibration_of_an_overconfident_model_a
 ) -> None:
     logits, targets = overconfident
     fitted, held_out = slice(0, 300), slice(300, 600)
-    trust = learn_trust(logits[fitted], targets[fitted], ACCURATE)
+    trust = fit_trust(logits[fitted], targets[fitted], ACCURATE)
     assert trust.temperature == pytest.approx(3, rel=0.15)
-    judgement = trust.judge(logits[held_out])
-    found = judged(judgement, logits[held_out], targets[held_out], trust)["calibration"]
+    assessment = trust.assess(logits[held_out])
+    found = confidence_metrics(assessment, logits[held_out], targets[held_out], trust)["calibration"]
     assert found["ece_after"] < 0.6 * found["ece_before"]
     assert found["log_loss_after"] < found["log_loss_before"]
-    np.testing.assert_array_equal(judgement.probabilities.argmax(axis=1), logits[held_out].argmax(axis=1))
+    np.testing.assert_array_equal(assessment.probabilities.argmax(axis=1), logits[held_out].argmax(axis=1))
 
 
 def test_the_fitted_temperature_is_the_best_of_a_fine_grid(overconfident: tuple[np.ndarray, np.ndarray]) -> None:
@@ -110,9 +117,9 @@ def test_energy_is_minus_the_log_sum_of_exponentials() -> None:
 
 def test_one_in_twenty_validation_images_is_strange(overconfident: tuple[np.ndarray, np.ndarray]) -> None:
     logits, targets = overconfident
-    trust = learn_trust(logits, targets, None)
-    assert trust.judge(logits).strange.mean() == pytest.approx(0.05, abs=0.005)
-    assert not trust.judge(logits).unsure.any()
+    trust = fit_trust(logits, targets, None)
+    assert trust.assess(logits).strange.mean() == pytest.approx(0.05, abs=0.005)
+    assert not trust.assess(logits).unsure.any()
 
 
 CONFIDENCE = np.array([0.9, 0.8, 0.8, 0.7, 0.6])
@@ -120,7 +127,7 @@ RIGHT = np.array([True, True, False, True, False])
 
 
 def test_a_risk_coverage_curve_of_a_worked_example() -> None:
-    curve = coverage(CONFIDENCE, RIGHT)
+    curve = coverage_curve(CONFIDENCE, RIGHT)
     np.testing.assert_allclose(curve.coverage, [0.2, 0.6, 0.8, 1.0])
     np.testing.assert_allclose(curve.accuracy, [1, 2 / 3, 3 / 4, 3 / 5])
     # Ranks 1 to 5; the two that are equally sure share their one mistake: right 1, 1.5, 2, 3, 3.
@@ -130,23 +137,23 @@ def test_a_risk_coverage_curve_of_a_worked_example() -> None:
 
 @pytest.mark.parametrize("wanted, threshold", [(1.0, 0.85), (0.75, 0.65), (0.7, 0.65), (0.6, 0.0)])
 def test_the_threshold_for_an_accuracy_covers_as_much_as_can_be(wanted: float, threshold: float) -> None:
-    assert for_accuracy(coverage(CONFIDENCE, RIGHT), wanted) == pytest.approx(threshold)
+    assert threshold_for_accuracy(coverage_curve(CONFIDENCE, RIGHT), wanted) == pytest.approx(threshold)
 
 
 @pytest.mark.parametrize("wanted, threshold", [(0.1, 0.85), (0.2, 0.85), (0.3, 0.75), (0.8, 0.65), (1.0, 0.0)])
 def test_the_threshold_for_a_coverage_covers_at_least_that(wanted: float, threshold: float) -> None:
-    assert for_coverage(coverage(CONFIDENCE, RIGHT), wanted) == pytest.approx(threshold)
+    assert threshold_for_coverage(coverage_curve(CONFIDENCE, RIGHT), wanted) == pytest.approx(threshold)
 
 
 def test_where_no_confidence_is_accurate_enough_nothing_is_believed() -> None:
     logits = np.array([[2.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    trust = learn_trust(logits, np.array([1, 0, 1]), ACCURATE)
+    trust = fit_trust(logits, np.array([1, 0, 1]), ACCURATE)
     assert trust.confidence is None
-    judgement = trust.judge(logits)
-    assert judgement.abstained.all()
+    assessment = trust.assess(logits)
+    assert assessment.abstained.all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = judged(judgement, logits, np.array([1, 0, 1]), trust)
+        found = confidence_metrics(assessment, logits, np.array([1, 0, 1]), trust)
     assert found["abstention"]["coverage"] == 0
     assert found["abstention"]["accuracy"] is None
     json.dumps(found, allow_nan=False)
@@ -154,18 +161,18 @@ def test_where_no_confidence_is_accurate_enough_nothing_is_believed() -> None:
 
 @pytest.mark.parametrize("images", [1, 2])
 def test_one_image_and_one_class_are_enough(images: int) -> None:
-    trust = learn_trust(np.full((images, 3), [3.0, 0, 0]), np.zeros(images, int), ACCURATE)
-    found = judged(trust.judge(np.ones((1, 3))), np.ones((1, 3)), np.zeros(1, int), trust)
+    trust = fit_trust(np.full((images, 3), [3.0, 0, 0]), np.zeros(images, int), ACCURATE)
+    found = confidence_metrics(trust.assess(np.ones((1, 3))), np.ones((1, 3)), np.zeros(1, int), trust)
     json.dumps(found, allow_nan=False)
 
 
 def test_a_run_without_one_is_neither_calibrated_nor_doubted(tmp_path: Path) -> None:
     assert read_trust(tmp_path / "calibration.json") is None
     logits = np.random.default_rng(0).normal(size=(5, 3))
-    judgement = Trust().judge(logits)
-    np.testing.assert_allclose(judgement.probabilities, calibrated(logits, 1.0))
-    assert not judgement.abstained.any()
-    found = judged(judgement, logits, np.zeros(5, int), None)
+    assessment = Trust().assess(logits)
+    np.testing.assert_allclose(assessment.probabilities, calibrated(logits, 1.0))
+    assert not assessment.abstained.any()
+    found = confidence_metrics(assessment, logits, np.zeros(5, int), None)
     assert [found[key] for key in ("calibration", "abstention", "out_of_distribution")] == [None] * 3
 
 

@@ -64,17 +64,19 @@ def inside(heat: np.ndarray, corner: np.ndarray) -> float:
 
 
 def test_grad_cam_and_occlusion_light_up_where_the_patch_is(trained, seen) -> None:
-    from transfercli.models.grad_cam_cut import last_map
+    from transfercli.models.grad_cam_cut import cut_for_grad_cam
 
     predictions, images, corners = seen
     patched = np.flatnonzero((predictions.targets == 1) & (predictions.predicted == 1))
     assert len(patched) >= 15
-    heats = attribution.grad_cam(*last_map(trained).with_gradient(images[patched], predictions.targets[patched]))
+    heats = attribution.grad_cam(
+        *cut_for_grad_cam(trained).with_gradient(images[patched], predictions.targets[patched])
+    )
     assert np.median([inside(heat, corners[n]) for heat, n in zip(heats, patched, strict=True)]) > 2
     covered = [attribution.occlusion_drops(trained, images[n], 1, 16, Reporter()) for n in patched[:6]]
-    spread = [attribution.spread(drops, (SIDE, SIDE)) for drops in covered]
+    spread = [attribution.occlusion_map(drops, (SIDE, SIDE)) for drops in covered]
     assert np.median([inside(heat, corners[n]) for heat, n in zip(spread, patched, strict=False)]) > 2
-    agreed = [attribution.agreement(heat, drops) for heat, drops in zip(heats, covered, strict=False)]
+    agreed = [attribution.rank_agreement(heat, drops) for heat, drops in zip(heats, covered, strict=False)]
     assert np.median([value for value in agreed if value is not None]) > 0.3
 
 
@@ -100,7 +102,7 @@ def test_what_it_costs_is_bounded_by_the_split(monkeypatch: pytest.MonkeyPatch) 
         passed.append(attribution.STEPS**2 + 1)
         return np.zeros((attribution.STEPS, attribution.STEPS), np.float32)
 
-    monkeypatch.setattr(attribution, "last_map", lambda _: Cut())
+    monkeypatch.setattr(attribution, "cut_for_grad_cam", lambda _: Cut())
     monkeypatch.setattr(attribution, "occlusion_drops", drops)
     draw = np.random.default_rng(0)
     for count, most in ((10, 24), (500, 50), (1000, 100)):
@@ -123,14 +125,14 @@ def test_where_nothing_speaks_for_the_class_the_heat_is_even_and_agrees_with_not
     maps = np.ones((1, 4, 4, 2), np.float32)
     heat = attribution.grad_cam(maps, -maps)[0]
     assert not heat.any()
-    assert attribution.agreement(heat, np.arange(25, dtype=np.float32).reshape(5, 5)) is None
+    assert attribution.rank_agreement(heat, np.arange(25, dtype=np.float32).reshape(5, 5)) is None
 
 
 def test_a_pixel_is_as_hot_as_the_squares_that_covered_it() -> None:
     drops = np.zeros((5, 5), np.float32)
     drops[0, 0] = 0.5
-    heat = attribution.spread(drops, (60, 40))
+    heat = attribution.occlusion_map(drops, (60, 40))
     assert heat.shape == (60, 40)
     assert heat[0, 0] == 1  # covered by the first square alone
     assert not heat[20:, 15:].any()
-    assert not attribution.spread(-drops, (60, 40)).any()
+    assert not attribution.occlusion_map(-drops, (60, 40)).any()

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as sk
 
 from transfercli.evaluation.metrics.calibration import BINS
-from transfercli.evaluation.metrics.per_class import ONE_CLASS, one_class
+from transfercli.evaluation.metrics.per_class import ONE_VS_REST, one_vs_rest
 from transfercli.evaluation.predictions import Predictions
 
 
@@ -34,13 +34,13 @@ OF_PROBABILITIES: dict[str, Callable[..., float]] = {
 }
 
 
-@pytest.mark.parametrize("name", ONE_CLASS)
+@pytest.mark.parametrize("name", ONE_VS_REST)
 @pytest.mark.parametrize("number", [0, 7])
 def test_a_row_agrees_with_scikit_learn_on_the_class_against_the_rest(
     name: str, number: int, digits: Predictions
 ) -> None:
     probabilities = digits.probabilities / digits.probabilities.sum(axis=1, keepdims=True)
-    found = one_class(digits.targets, probabilities, number)[name]
+    found = one_vs_rest(digits.targets, probabilities, number)[name]
     if name in OF_DECISIONS:
         expected = OF_DECISIONS[name](digits.targets == number, digits.predicted == number)
     else:
@@ -52,6 +52,6 @@ def test_a_class_without_images_gives_numbers_or_nan_without_a_warning(make: Cal
     one = make([0, 1], [0, 1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = one_class(one.targets, one.probabilities, 2)
+        found = one_vs_rest(one.targets, one.probabilities, 2)
     assert found["accuracy"] == 1
     assert np.isnan(found["roc_auc"])

@@ -9,7 +9,13 @@ import pytest
 
 from transfercli.evaluation.metrics.calibration import reliability
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.report.charts import corruption_chart, curves, nice_ticks, reliability_chart, risk_chart
+from transfercli.evaluation.report.charts import (
+    corruption_chart,
+    nice_ticks,
+    reliability_chart,
+    risk_chart,
+    training_curves,
+)
 
 LINES: list[dict[str, Any]] = [
     {"epoch": epoch, "loss": 1 / epoch, "val_loss": abs(epoch - 4) + 0.5, "accuracy": 0.5} for epoch in range(1, 7)
@@ -33,7 +39,7 @@ def test_the_accuracy_axis_runs_from_0_to_1() -> None:
 
 
 def test_curves_have_a_line_a_series_the_best_epoch_and_the_border_of_phases() -> None:
-    chart = ET.fromstring(str(curves(LINES, "loss", None)))
+    chart = ET.fromstring(str(training_curves(LINES, "loss", None)))
     kinds = [part.get("class") for part in chart]
     assert kinds.count("curve training") == 1
     assert kinds.count("curve validation") == 1
@@ -46,7 +52,7 @@ def test_curves_have_a_line_a_series_the_best_epoch_and_the_border_of_phases() -
 
 def test_a_missing_value_leaves_a_gap() -> None:
     lines = [{**line, "val_loss": None if line["epoch"] == 3 else line["val_loss"]} for line in LINES]
-    chart = ET.fromstring(str(curves(lines, "loss", None)))
+    chart = ET.fromstring(str(training_curves(lines, "loss", None)))
     path = next(part for part in chart if part.get("class") == "curve validation").get("d")
     assert path is not None
     assert path.count("M") == 2
@@ -54,16 +60,16 @@ def test_a_missing_value_leaves_a_gap() -> None:
 
 
 def test_a_series_that_is_missing_is_left_out_and_nothing_at_all_is_no_chart() -> None:
-    chart = str(curves(LINES, "accuracy", None))
+    chart = str(training_curves(LINES, "accuracy", None))
     assert "curve training" in chart
     assert "curve validation" not in chart
-    assert curves(LINES, "top5", None) is None
-    assert curves([], "loss", None) is None
-    assert curves([{"epoch": 1, "loss": math.nan}], "loss", None) is None
+    assert training_curves(LINES, "top5", None) is None
+    assert training_curves([], "loss", None) is None
+    assert training_curves([{"epoch": 1, "loss": math.nan}], "loss", None) is None
 
 
 def test_a_single_epoch_is_drawn() -> None:
-    ET.fromstring(str(curves(LINES[:1], "loss", None)))
+    ET.fromstring(str(training_curves(LINES[:1], "loss", None)))
 
 
 def test_reliability_bins_hold_all_images_in_equal_parts(digits: Predictions) -> None:

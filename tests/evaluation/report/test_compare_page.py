@@ -8,24 +8,31 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.evaluation.duels import NAMES, digit_models, duel, duels
+from tests.evaluation.comparisons import NAMES, comparison, digit_comparisons, digit_models
 from tests.evaluation.page_reading import Page
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.report.compare_page import PICTURES, Duel, most_shown, render_comparisons, row_of, scale_of
+from transfercli.evaluation.report.compare_page import (
+    PICTURES,
+    RunComparison,
+    gallery_size,
+    render_comparisons,
+    row_of,
+    scale_of,
+)
 
 SECTIONS = ("verdict", "metrics", "classes", "answers", "fixed", "broken", "config", "cost")
 
 
 @pytest.fixture(scope="module")
-def two() -> list[Duel]:
-    return duels()
+def two() -> list[RunComparison]:
+    return digit_comparisons()
 
 
-def page_of(*shown: Duel) -> Page:
+def page_of(*shown: RunComparison) -> Page:
     return Page(render_comparisons(shown, "test", "transfercli runs compare a b --report /home/zebulon/c.html"))
 
 
-def test_one_challenger_has_every_section_named_and_linked(two: list[Duel]) -> None:
+def test_one_challenger_has_every_section_named_and_linked(two: list[RunComparison]) -> None:
     page = page_of(two[1])
     assert [section["id"] for section in page.all("section")] == [*SECTIONS, "reproduce"]
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -36,23 +43,23 @@ def test_one_challenger_has_every_section_named_and_linked(two: list[Duel]) -> N
     assert described <= set(ids)
 
 
-def test_classes_that_only_one_knows_are_told_beside_the_verdict(two: list[Duel]) -> None:
+def test_classes_that_only_one_knows_are_told_beside_the_verdict(two: list[RunComparison]) -> None:
     words = page_of(replace(two[1], only_known={"champion": [], "challenger": ["<b>", "wasp"]})).words
-    assert "Only the challenger knows <b>, wasp. It may answer so" in words
+    assert "Only the challenger has the classes <b>, wasp. It can predict them" in words
     assert "Only the c" not in page_of(two[1]).words
 
 
-def test_a_class_without_images_is_not_told_to_show_no_difference(two: list[Duel]) -> None:
+def test_a_class_without_images_is_not_told_to_show_no_difference(two: list[RunComparison]) -> None:
     names = (*NAMES, "wasp")
     wide = [
         replace(one, labels=names, probabilities=np.pad(one.probabilities, ((0, 0), (0, 1))))
         for one in (two[1].before, two[1].after)
     ]
-    page = page_of(duel(wide[0], wide[1], np.zeros((1000, 8, 8, 3), np.uint8)))
+    page = page_of(comparison(wide[0], wide[1], np.zeros((1000, 8, 8, 3), np.uint8)))
     assert page.words.count("wasp 0 – – – not defined") == 1
 
 
-def test_all_verdicts_come_first_where_there_are_several_challengers(two: list[Duel]) -> None:
+def test_all_verdicts_come_first_where_there_are_several_challengers(two: list[RunComparison]) -> None:
     page = page_of(*two)
     names = [f"verdict-{n}" for n in (1, 2)] + [f"{name}-{n}" for n in (1, 2) for name in SECTIONS[1:]]
     assert [section["id"] for section in page.all("section")] == [*names, "reproduce"]
@@ -60,15 +67,15 @@ def test_all_verdicts_come_first_where_there_are_several_challengers(two: list[D
     assert {f"#{name}" for name in names} <= {link["href"] for link in page.all("a")}
 
 
-def test_the_verdict_says_in_words_what_the_interval_says(two: list[Duel]) -> None:
+def test_the_verdict_says_in_words_what_the_interval_says(two: list[RunComparison]) -> None:
     worse, better = (page_of(one) for one in two)
     assert [page.all("section")[0]["class"].strip() for page in (worse, better)] == ["verdict failed", "verdict passed"]
     found = two[1].compared
     low, high = found.decisive.interval or (0, 0)
     assert f"95% interval +{low:.4f} to +{high:.4f}" in better.words
     assert f"right on {len(found.fixed)} images that the champion has wrong" in better.words
-    assert f"a true difference of {found.decisive.detectable:.4f} four times in five" in better.words
-    same = page_of(duel(two[0].before, two[0].before, np.zeros((1000, 8, 8, 3), np.uint8))).words
+    assert f"a true difference of {found.decisive.detectable:.4f} in 80% of cases" in better.words
+    same = page_of(comparison(two[0].before, two[0].before, np.zeros((1000, 8, 8, 3), np.uint8))).words
     assert "no difference that these images can show" in same
     assert "The two are right on the same images." in same
     assert "There is no image that only the challenger has right." in same
@@ -76,26 +83,26 @@ def test_the_verdict_says_in_words_what_the_interval_says(two: list[Duel]) -> No
 
 def test_less_of_a_loss_is_better_and_drawn_on_the_right() -> None:
     (weak, strong), images = digit_models(1e-4, 1e-2)
-    found = duel(weak, strong, images, metric="log_loss")
+    found = comparison(weak, strong, images, metric="log_loss")
     page = page_of(found)
     assert "✓ digits/20260102-000000-bbbbbb: better" in page.words
-    assert "; less is better." in page.words
+    assert "; lower is better." in page.words
     row = row_of(found.compared, "log_loss", scale_of(found.compared, ["log_loss"]))
     assert row.bar is not None
-    assert 50 < row.bar.left < row.bar.at <= 100
+    assert 50 < row.bar.left < row.bar.value <= 100
     assert row.bar.left + row.bar.width <= 100
 
 
 def test_a_bar_lies_around_its_value_and_an_undefined_metric_has_none(make: Callable[..., Predictions]) -> None:
     targets = [0, 1] * 30
     before, after = make(targets, [0, 1] * 20 + [0, 0] * 10), make(targets, [0, 1] * 28 + [0, 0] * 2)
-    found = duel(before, after, np.zeros((60, 8, 8, 3), np.uint8))
+    found = comparison(before, after, np.zeros((60, 8, 8, 3), np.uint8))
     difference = found.compared.decisive.difference
     low, high = found.compared.decisive.interval or (0, 0)
     bar = row_of(found.compared, "accuracy", 0.5).bar
     assert bar is not None
     assert difference is not None
-    assert bar.at == pytest.approx(50 + 100 * difference)
+    assert bar.value == pytest.approx(50 + 100 * difference)
     assert (bar.left, bar.width) == (pytest.approx(50 + 100 * low), pytest.approx(100 * (high - low)))
     assert row_of(found.compared, "recall[class 2]", 0.5).bar is None
     words = page_of(found).words
@@ -103,7 +110,7 @@ def test_a_bar_lies_around_its_value_and_an_undefined_metric_has_none(make: Call
     assert not {"None", "nan"} & set(words.split())
 
 
-def test_each_image_has_its_picture_its_class_and_what_both_said(two: list[Duel]) -> None:
+def test_each_image_has_its_picture_its_class_and_what_both_said(two: list[RunComparison]) -> None:
     page = page_of(two[1])
     change = two[1].fixed[0]
     before, after = change.champion, change.challenger
@@ -121,15 +128,15 @@ def test_each_image_has_its_picture_its_class_and_what_both_said(two: list[Duel]
     assert "The other 16" in page.words
 
 
-def test_an_image_without_a_picture_says_why_and_no_more(two: list[Duel]) -> None:
+def test_an_image_without_a_picture_says_why_and_no_more(two: list[RunComparison]) -> None:
     words = page_of(two[1]).words
     assert "No picture: the file is gone from …/x" in words
-    nothing = page_of(replace(two[1], pictures={}, lost={}))
+    nothing = page_of(replace(two[1], pictures={}, missing={}))
     assert nothing.all("img") == []
     assert "No picture: the image is in no record of these runs" in nothing.words
 
 
-def test_config_cost_and_answers_are_told(two: list[Duel]) -> None:
+def test_config_cost_and_answers_are_told(two: list[RunComparison]) -> None:
     page = page_of(two[1])
     for told in ("training.epochs 20 30", "model.head.hidden [] [256]", "train 20.0 30.0 1.50", "features – 4.0 –"):
         assert told in page.words
@@ -140,7 +147,7 @@ def test_config_cost_and_answers_are_told(two: list[Duel]) -> None:
     assert f"p = {two[1].compared.p_value:.4g}" in page.words
 
 
-def test_nothing_is_asked_from_anywhere_and_no_absolute_path_is_told(two: list[Duel]) -> None:
+def test_nothing_is_asked_from_anywhere_and_no_absolute_path_is_told(two: list[RunComparison]) -> None:
     html = render_comparisons(two, "test", "transfercli runs compare a --runs /home/zebulon/runs")
     assert "zebulon" not in html
     assert "data.train" in html
@@ -157,7 +164,7 @@ def test_nothing_is_asked_from_anywhere_and_no_absolute_path_is_told(two: list[D
 def test_hostile_names_stay_text() -> None:
     hostile = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "\u202e\udce9")
     (one, other), images = digit_models(1e-4, 1e-2, names=(*hostile, *NAMES[4:]))
-    page = page_of(replace(duel(one, other, images), challenger='x" onmouseover="alert(1)'))
+    page = page_of(replace(comparison(one, other, images), challenger='x" onmouseover="alert(1)'))
     assert page.all("script") == [{}]
     assert not any({"onerror", "onmouseover"} & attributes.keys() for _, attributes in page.tags)
     assert "{{ 7 * 7 }}" in page.words
@@ -165,6 +172,6 @@ def test_hostile_names_stay_text() -> None:
 
 
 def test_a_page_of_many_challengers_shows_no_more_images_than_one_of_one() -> None:
-    assert most_shown(1) * 2 == PICTURES
-    assert most_shown(4) * 2 * 4 == PICTURES
-    assert most_shown(100) == 24
+    assert gallery_size(1) * 2 == PICTURES
+    assert gallery_size(4) * 2 * 4 == PICTURES
+    assert gallery_size(100) == 24

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from transfercli.data.quality.check import Mislabelled, Problem, Report, Seen, Suspect
+from transfercli.data.quality.check import CheckedImage, Mislabelled, Problem, Report, Suspect
 from transfercli.errors import UsageError
-from transfercli.evaluation.report.contact_sheets import GAP, TILE, chosen, contact_sheet
-from transfercli.evaluation.report.data_page import cell, sheet_name, write_page
+from transfercli.evaluation.report.contact_sheets import GAP, TILE, contact_sheet, evenly_spaced
+from transfercli.evaluation.report.data_page import csv_cell, sheet_name, write_page
 from transfercli.reporting import Reporter
 
 HOSTILE = (
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 
 def report_of(labels: Sequence[str], **more: object) -> Report:
-    seen = [Seen(f"{label}/{n}", label, "train", str(n), 8, 8) for n, label in enumerate(labels)]
+    seen = [CheckedImage(f"{label}/{n}", label, "train", str(n), 8, 8) for n, label in enumerate(labels)]
     names = sorted(set(labels))
     counts = {label: {"train": list(labels).count(label)} for label in names}
     parts = {"problems": (), "duplicates": (), "near": ()} | more
@@ -65,7 +65,7 @@ def report_of(labels: Sequence[str], **more: object) -> Report:
 
 
 def written(folder: Path, report: Report) -> tuple[Page, list[list[str]]]:
-    write_page(folder, report, Digits(len(report.seen)), "digits", Reporter())
+    write_page(folder, report, Digits(len(report.images)), "digits", Reporter())
     with (folder / "problems.csv").open(encoding="utf-8", newline="") as file:
         return Page((folder / "index.html").read_text("utf-8")), list(csv.reader(file))
 
@@ -82,7 +82,7 @@ def test_the_page_is_one_offline_file_with_every_section_and_a_sheet_a_class(tmp
     files = {link for link in links if not link.startswith(("data:", "#"))}
     assert files == {"problems.csv", "sheets/0000-cat.png", "sheets/0001-dog.png"}
     assert all((tmp_path / name).is_file() for name in files)
-    assert "Training would take this data" in page.text
+    assert "Training would accept this data" in page.text
     assert "1 with other labels or across splits" in page.text
     assert ["duplicate", "cat/0", "dog/3", "other labels"] in rows
     assert ["near duplicate", "cat/1", "cat/2", ""] in rows
@@ -101,8 +101,8 @@ def test_the_likely_mislabelled_are_shown_with_both_names_and_listed_uncut(tmp_p
 
 
 def test_why_nobody_looked_for_mislabelled_images_is_told_without_absolute_paths(tmp_path: Path) -> None:
-    page, _ = written(tmp_path, report_of(["cat"], mislabelled=Mislabelled(why_not="no run 'c' under /home/ann/runs")))
-    assert "Not looked for: no run 'c' under …/runs." in page.text
+    page, _ = written(tmp_path, report_of(["cat"], mislabelled=Mislabelled(note="no run 'c' under /home/ann/runs")))
+    assert "Not checked: no run 'c' under …/runs." in page.text
 
 
 def test_hostile_names_are_text_and_leave_the_folder_alone(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_no_absolute_path_leaves_the_machine(tmp_path: Path) -> None:
     ],
 )
 def test_a_cell_is_never_a_formula_and_always_one_line(value: object, expected: str) -> None:
-    assert cell(value) == expected
+    assert csv_cell(value) == expected
 
 
 def test_data_of_which_nothing_could_be_read_has_a_page_that_says_so(tmp_path: Path) -> None:
@@ -196,9 +196,9 @@ def test_a_contact_sheet_shows_the_pixels_in_order(tmp_path: Path) -> None:
 
 def test_images_of_a_large_class_are_chosen_evenly() -> None:
     rows = np.arange(100, 1100)
-    picked = chosen(rows, 10)
+    picked = evenly_spaced(rows, 10)
     assert picked.tolist() == [100, 211, 322, 433, 544, 655, 766, 877, 988, 1099]
-    assert np.array_equal(chosen(rows[:5], 10), rows[:5])
+    assert np.array_equal(evenly_spaced(rows[:5], 10), rows[:5])
 
 
 def test_sheet_names_are_unique_and_harmless() -> None:

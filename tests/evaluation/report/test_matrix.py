@@ -6,7 +6,7 @@ import numpy as np
 
 from transfercli.evaluation.metrics.confusion import confusion_matrix
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.report.matrix import BEHIND_ALL, PER_CELL, TABLE_CLASSES, matrix_of
+from transfercli.evaluation.report.matrix import ALL_CELLS, PER_CELL, TABLE_CLASSES, matrix_of
 
 
 def _matrix(predictions: Predictions):
@@ -26,7 +26,7 @@ def test_the_cells_are_the_counts_and_rows_say_what_they_are_sorted_by(digits: P
 
 def test_behind_a_cell_are_its_own_images_the_surest_first(digits: Predictions) -> None:
     _, matrix = _matrix(digits)
-    for one in matrix.behind:
+    for one in matrix.cell_images:
         assert {(case.truth, case.predicted) for case in one.cases} == {(one.truth, one.predicted)}
         sure = [case.confidence for case in one.cases]
         assert sure == sorted(sure, reverse=True)
@@ -37,8 +37,8 @@ def test_behind_a_cell_are_its_own_images_the_surest_first(digits: Predictions) 
         assert len(one.cases) <= PER_CELL
         assert one.cases[0].confidence == digits.confidence[inside].max()
         assert matrix.anchor(one.truth, one.predicted) == one.anchor
-    assert sum(len(one.cases) for one in matrix.behind) <= BEHIND_ALL
-    wrong = [one.truth != one.predicted for one in matrix.behind]
+    assert sum(len(one.cases) for one in matrix.cell_images) <= ALL_CELLS
+    wrong = [one.truth != one.predicted for one in matrix.cell_images]
     assert wrong == sorted(wrong, reverse=True)
     assert matrix.anchor("zero", "nothing") == ""
 
@@ -52,7 +52,7 @@ def test_of_many_classes_the_ones_with_mistakes_are_shown(make: Callable[..., Pr
     assert len(matrix.rows) == TABLE_CLASSES
     assert not matrix.is_whole
     assert [row.label for row in matrix.rows][-2:] == [f"class {classes - 2}", f"class {classes - 1}"]
-    assert matrix.behind[0].truth == f"class {classes - 1}"
+    assert matrix.cell_images[0].truth == f"class {classes - 1}"
 
 
 def test_a_class_without_images_has_no_recall(make: Callable[..., Predictions]) -> None:

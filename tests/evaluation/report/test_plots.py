@@ -100,8 +100,8 @@ def test_a_single_line_has_its_epoch_below_it_and_no_fraction_of_one(monkeypatch
 
 
 def test_the_best_epoch_is_the_first_of_the_lowest_validation_loss() -> None:
-    assert plots.lowest_validation_loss(LINES) == 2
-    assert plots.lowest_validation_loss([{"epoch": 1, "val_loss": None}]) is None
+    assert plots.best_validation_epoch(LINES) == 2
+    assert plots.best_validation_epoch([{"epoch": 1, "val_loss": None}]) is None
 
 
 def test_the_best_epoch_given_is_the_one_drawn() -> None:

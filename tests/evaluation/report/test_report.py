@@ -15,13 +15,13 @@ from transfercli.evaluation.explain.heatmaps import Explanation
 from transfercli.evaluation.gates import resolve
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.report.matrix import BEHIND_ALL
+from transfercli.evaluation.report.matrix import ALL_CELLS
 from transfercli.evaluation.report.report import ReportContext, render_report
-from transfercli.evaluation.report.thumbnails import data_address
+from transfercli.evaluation.report.thumbnails import image_data_url
 from transfercli.evaluation.result import evaluate
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
-from transfercli.evaluation.robustness.score import measured, robustness
-from transfercli.evaluation.robustness.tta import averaged, gained, views
+from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
+from transfercli.evaluation.robustness.tta import average_views, tta_gain, views
 from transfercli.evaluation.slices import Slice
 
 SECTIONS = (
@@ -69,13 +69,13 @@ def _robustness(digits: Predictions) -> dict[str, Any]:
         for severity in SEVERITIES:
             said = digits.predicted.copy()
             said[: 12 * severity * (1 + (row.name == "jpeg"))] = 0
-            rows.append(measured(digits, said, row, severity, (8, 8)))
-    return robustness(digits, rows, 0)
+            rows.append(score_corruption(digits, said, row, severity, (8, 8)))
+    return corruption_summary(digits, rows, 0)
 
 
 def _tta(digits: Predictions) -> dict[str, Any]:
-    mean = averaged(digits, [np.eye(10)[digits.targets]])
-    return gained(digits, mean, views(True), 0)
+    mean = average_views(digits, [np.eye(10)[digits.targets]])
+    return tta_gain(digits, mean, views(True), 0)
 
 
 SIDES = Slice(("left", "right") * 300, ("left", "right"))
@@ -175,7 +175,7 @@ def test_thumbnails_are_those_of_the_cases_shown(digits: Predictions, digit_imag
 
     page = _page(digits, replace(CONTEXT, thumbnails=read))
     shown = len(page.all("img"))
-    assert 24 * 3 < shown <= 24 * 4 + BEHIND_ALL
+    assert 24 * 3 < shown <= 24 * 4 + ALL_CELLS
     assert len(asked) <= shown
     assert all(image["alt"] for image in page.all("img"))
     assert _page(digits).all("img") == []
@@ -190,8 +190,8 @@ def test_where_the_model_looked_stands_beside_the_image(digits: Predictions, dig
     before, after = _page(digits, plain), _page(digits, replace(plain, explained=why))
     assert len(after.all("img")) == len(before.all("img")) + 2
     predicted = digits.labels[digits.predicted[first]]
-    assert any(image["alt"] == f"where Grad-CAM says the model looked for {predicted}" for image in after.all("img"))
-    assert "Grad-CAM and occlusion agree: +0.50" in after.words
+    assert any(image["alt"] == f"Grad-CAM heat map for {predicted}" for image in after.all("img"))
+    assert "Rank correlation of Grad-CAM and occlusion: +0.50" in after.words
 
 
 def test_each_mistake_in_the_matrix_leads_to_its_images(digits: Predictions) -> None:
@@ -207,7 +207,7 @@ def test_what_is_known_of_trust_and_slices_is_told(digits: Predictions) -> None:
     words = Page(render_report(evaluation, digits, CONTEXT, b"png")).words
     for told in ("A temperature of 1.250", "0.0812", "accuracy 0.99", "75.0%", "97.0%", "energy above -3.500"):
         assert told in words
-    assert "The area under it is 0.0321" in words
+    assert "The area under the curve is 0.0321" in words
     assert "side left 300" in words
 
 
@@ -218,7 +218,7 @@ def test_robustness_is_told_with_a_chart_and_a_picture_of_each_corruption(
     found = _robustness(digits)
     page = Page(render_report(replace(evaluate(digits), robustness=found), digits, context, b"png"))
     assert f"wrong on {100 * found['mean_corruption_error']:.1f}% of the images on average" in page.words
-    assert f"suffers most from jpeg : {100 * found['errors']['jpeg']:.1f}%" in page.words
+    assert f"The largest error is under jpeg : {100 * found['errors']['jpeg']:.1f}%" in page.words
     assert "Averaged over views" not in page.words
     charts = [one["aria-label"] or "" for one in page.all("svg") if "severity" in (one["aria-label"] or "")]
     assert len(charts) == len(CORRUPTIONS)
@@ -226,9 +226,9 @@ def test_robustness_is_told_with_a_chart_and_a_picture_of_each_corruption(
         assert any(f"{row['accuracy']:.3f}" in label for label in charts)
     pictures = {image["alt"]: image["src"] for image in page.all("img")}
     sample = typically_right(digits)[0].index
-    assert pictures["the image as it is"] == data_address(digit_images[sample])
+    assert pictures["the unchanged image"] == image_data_url(digit_images[sample])
     for name, row in CORRUPTIONS.items():
-        assert pictures[f"the same image: {name}"] == data_address(row(digit_images[sample], 3, 0, sample))
+        assert pictures[f"the same image: {name}"] == image_data_url(row(digit_images[sample], 3, 0, sample))
 
 
 def test_robustness_without_images_to_show_has_no_pictures(digits: Predictions) -> None:
@@ -247,7 +247,7 @@ def test_what_averaging_over_views_gains_is_told_beside_the_plain_metrics(digits
     assert told in page.words
     assert "12 views" in page.words
     assert "and the mirror images of all" in page.words
-    assert f"{found['mcnemar']['fixed']} images right only with it, 0 only without" in page.words
+    assert f"{found['mcnemar']['fixed']} images right only with averaging, 0 only without" in page.words
 
 
 def test_a_flipped_label_is_doubted(digits: Predictions) -> None:
@@ -279,8 +279,8 @@ def test_many_classes_show_the_picture_instead_of_a_table(digits: Predictions) -
 
 def test_a_perfect_model_has_no_mistakes_to_show(make: Callable[..., Predictions]) -> None:
     words = _page(make([0, 1, 2] * 5, [0, 1, 2] * 5)).words
-    assert "every image of this split was recognised" in words
-    assert "No image of this split was taken for another class" in words
+    assert "every prediction on this split is right" in words
+    assert "No image of this split is predicted as another class" in words
 
 
 @pytest.mark.parametrize(

@@ -7,28 +7,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfercli.evaluation.report.thumbnails import data_address, thumbnails
+from transfercli.evaluation.report.thumbnails import image_data_url, thumbnails
 
 
-def _open(address: str) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(address.split(",", 1)[1])))
+def _open(data_url: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(data_url.split(",", 1)[1])))
 
 
 def test_a_small_image_keeps_every_pixel(digit_images: np.ndarray) -> None:
-    address = data_address(digit_images[0])
-    assert address.startswith("data:image/png;base64,")
-    np.testing.assert_array_equal(np.asarray(_open(address)), digit_images[0])
+    data_url = image_data_url(digit_images[0])
+    assert data_url.startswith("data:image/png;base64,")
+    np.testing.assert_array_equal(np.asarray(_open(data_url)), digit_images[0])
 
 
 def test_a_large_image_becomes_small_and_keeps_its_shape() -> None:
-    address = data_address(np.full((300, 600, 3), 128, np.uint8))
-    assert address.startswith("data:image/jpeg;base64,")
-    assert _open(address).size == (128, 64)
+    data_url = image_data_url(np.full((300, 600, 3), 128, np.uint8))
+    assert data_url.startswith("data:image/jpeg;base64,")
+    assert _open(data_url).size == (128, 64)
 
 
 @pytest.mark.parametrize("side", [32, 300])
 def test_thumbnails_carry_no_metadata(side: int) -> None:
-    picture = _open(data_address(np.zeros((side, side, 3), np.uint8)))
+    picture = _open(image_data_url(np.zeros((side, side, 3), np.uint8)))
     assert len(picture.getexif()) == 0
     assert not {"exif", "comment", "icc_profile", "Software", "xmp"} & set(picture.info)
 

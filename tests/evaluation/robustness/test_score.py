@@ -8,14 +8,14 @@ import pytest
 
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
-from transfercli.evaluation.robustness.score import measured, robustness
+from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
 from transfercli.evaluation.statistics.intervals import wilson
 
 
 def test_one_severity_is_told_with_its_interval_and_what_changed(make: Callable[..., Predictions]) -> None:
     plain = make([0, 1, 2, 0], [0, 1, 2, 1])  # the last one is wrong
     said = np.array([0, 2, 2, 1])  # the second is another class than before; the last one is wrong as before
-    row = measured(plain, said, CORRUPTIONS["blur"], 5, (112, 300))
+    row = score_corruption(plain, said, CORRUPTIONS["blur"], 5, (112, 300))
     assert row.pop("interval") == pytest.approx(wilson(2, 4))
     assert row == {"corruption": "blur", "severity": 5, "parameter": 3.0, "accuracy": 0.5, "changed": 0.25}
 
@@ -29,8 +29,8 @@ def test_the_mean_corruption_error_is_that_worked_by_hand(make: Callable[..., Pr
         for severity, number in zip(SEVERITIES, numbers, strict=True):
             said = np.array(targets)
             said[:number] = (said[:number] + 1) % 3
-            rows.append(measured(plain, said, CORRUPTIONS[name], severity, (32, 32)))
-    found = robustness(plain, rows, 3)
+            rows.append(score_corruption(plain, said, CORRUPTIONS[name], severity, (32, 32)))
+    found = corruption_summary(plain, rows, 3)
     assert found["errors"] == pytest.approx({"noise": 0.3, "jpeg": 0.2})
     assert found["mean_corruption_error"] == pytest.approx(0.25)
     assert found["clean_error"] == pytest.approx(0.1)
@@ -41,5 +41,7 @@ def test_the_mean_corruption_error_is_that_worked_by_hand(make: Callable[..., Pr
 
 def test_a_model_may_do_better_on_corrupted_images(make: Callable[..., Predictions]) -> None:
     plain = make([0, 1], [0, 0])
-    rows = [measured(plain, np.array([0, 1]), CORRUPTIONS["noise"], severity, (8, 8)) for severity in SEVERITIES]
-    assert robustness(plain, rows, 0)["relative_corruption_error"] == -0.5
+    rows = [
+        score_corruption(plain, np.array([0, 1]), CORRUPTIONS["noise"], severity, (8, 8)) for severity in SEVERITIES
+    ]
+    assert corruption_summary(plain, rows, 0)["relative_corruption_error"] == -0.5

@@ -10,7 +10,7 @@ import pytest
 from transfercli.config.schema import AugmentationConfig
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.robustness.tta import PLACES, View, averaged, gained, mirrors, views
+from transfercli.evaluation.robustness.tta import CROPS, View, average_views, trained_with_mirroring, tta_gain, views
 
 
 def test_the_first_view_is_the_image_as_it_is(digit_images: np.ndarray) -> None:
@@ -22,7 +22,7 @@ def test_the_first_view_is_the_image_as_it_is(digit_images: np.ndarray) -> None:
 
 
 def test_a_mirror_image_swaps_left_and_right(digit_images: np.ndarray) -> None:
-    for place in PLACES:
+    for place in CROPS:
         seen, mirrored = View(place)(digit_images[:3]), View(place, True)(digit_images[:3])
         np.testing.assert_array_equal(mirrored, np.flip(seen, axis=2))
 
@@ -56,13 +56,13 @@ def test_crops_of_the_smallest_images_are_images() -> None:
     ({"layers": [{"RandomFlip": {}}]}, True),
 ])  # fmt: skip
 def test_images_are_mirrored_only_where_the_training_mirrored_them(config: dict[str, Any], mirrored: bool) -> None:
-    assert mirrors(AugmentationConfig(**config)) == mirrored
+    assert trained_with_mirroring(AugmentationConfig(**config)) == mirrored
 
 
 def test_the_mean_of_the_image_alone_is_what_was_said_of_it(digits: Predictions) -> None:
     for others in ([], [digits.probabilities]):
-        np.testing.assert_array_equal(averaged(digits, others).probabilities, digits.probabilities)
-    found = gained(digits, averaged(digits, []), views(False)[:1], 0)
+        np.testing.assert_array_equal(average_views(digits, others).probabilities, digits.probabilities)
+    found = tta_gain(digits, average_views(digits, []), views(False)[:1], 0)
     assert found["views"] == 1
     assert {gain["value"] for gain in found["gain"].values()} == {0.0}
     assert found["metrics"]["accuracy"] == (digits.predicted == digits.targets).mean()
@@ -70,7 +70,7 @@ def test_the_mean_of_the_image_alone_is_what_was_said_of_it(digits: Predictions)
 
 def test_probabilities_are_averaged_not_votes() -> None:
     plain = Predictions(("a",), ("x", "y"), np.array([0]), np.array([[0.4, 0.6]]))
-    mean = averaged(plain, (np.array([row]) for row in ([0.45, 0.55], [0.95, 0.05])))
+    mean = average_views(plain, (np.array([row]) for row in ([0.45, 0.55], [0.95, 0.05])))
     np.testing.assert_allclose(mean.probabilities, [[0.6, 0.4]])
     assert plain.probabilities[0, 0] == 0.4
 
@@ -79,7 +79,7 @@ def test_a_gain_is_positive_where_it_is_better_whatever_the_metric(make: Callabl
     targets = [0, 1, 2] * 20
     plain = make(targets, targets[:50] + [0] * 10, confidence=0.6)
     better = make(targets, targets[:55] + [0] * 5)
-    found = gained(plain, better, views(True), 0)
+    found = tta_gain(plain, better, views(True), 0)
     assert (found["views"], found["mirrored"]) == (12, True)
     assert set(found["metrics"]) == set(found["gain"]) == set(METRICS)
     assert found["metrics"]["accuracy"] == pytest.approx(56 / 60)

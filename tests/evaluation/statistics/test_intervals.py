@@ -11,9 +11,9 @@ from transfercli.evaluation.metrics.confusion import PER_CLASS
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.bootstrap import drawn_weights
+from transfercli.evaluation.statistics.bootstrap import resample_weights
 from transfercli.evaluation.statistics.intervals import RANKED, SKEWED, intervals, percentiles, resampled, wilson
-from transfercli.evaluation.statistics.skewed_intervals import of_gaps, of_share, of_skewed_mean
+from transfercli.evaluation.statistics.skewed_intervals import gap_sum_interval, log_mean_interval, log_odds_interval
 
 
 def test_wilson_gives_published_values() -> None:
@@ -90,7 +90,7 @@ def test_ranking_metrics_of_many_classes_have_an_interval_only_where_it_is_asked
 
 
 def test_every_resample_keeps_the_number_of_images_of_each_class(digits: Predictions) -> None:
-    weights = np.concatenate(list(drawn_weights(digits.targets, 20, np.random.default_rng(0))), axis=1)
+    weights = np.concatenate(list(resample_weights(digits.targets, 20, np.random.default_rng(0))), axis=1)
     assert weights.shape == (600, 20)
     for number, support in enumerate(np.bincount(digits.targets)):
         np.testing.assert_array_equal(weights[digits.targets == number].sum(axis=0), support)
@@ -101,13 +101,13 @@ def test_every_resample_keeps_the_number_of_images_of_each_class(digits: Predict
 
 
 def test_blocks_add_up_to_the_number_asked_for(digits: Predictions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transfercli.evaluation.statistics.bootstrap.AT_ONCE", 7 * len(digits))
-    blocks = drawn_weights(digits.targets, 20, np.random.default_rng(0))
+    monkeypatch.setattr("transfercli.evaluation.statistics.bootstrap.BLOCK_NUMBERS", 7 * len(digits))
+    blocks = resample_weights(digits.targets, 20, np.random.default_rng(0))
     assert [block.shape for block in blocks] == [(600, 7), (600, 7), (600, 6)]
 
 
 def test_an_image_of_a_class_is_drawn_as_often_as_any_other_of_it(digits: Predictions) -> None:
-    weights = np.concatenate(list(drawn_weights(digits.targets, 2000, np.random.default_rng(0))), axis=1)
+    weights = np.concatenate(list(resample_weights(digits.targets, 2000, np.random.default_rng(0))), axis=1)
     assert weights.mean(axis=1) == pytest.approx(np.ones(600), abs=0.12)
     assert weights.var(axis=1).mean() == pytest.approx(1 - 10 / 600, abs=0.01)  # binomial: n draws of 1 in n
 
@@ -115,7 +115,7 @@ def test_an_image_of_a_class_is_drawn_as_often_as_any_other_of_it(digits: Predic
 def test_the_interval_of_macro_f1_agrees_with_scikit_learn_on_drawn_images(digits: Predictions) -> None:
     values = [
         f1_score(digits.targets, digits.predicted, sample_weight=column, average="macro")
-        for weights in drawn_weights(digits.targets, 300, np.random.default_rng(5))
+        for weights in resample_weights(digits.targets, 300, np.random.default_rng(5))
         for column in weights.T
     ]
     assert _intervals(digits)["macro_f1"] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=6e-3)
@@ -164,14 +164,14 @@ def test_a_skewed_mean_has_students_interval_of_its_logarithm_within_the_classes
     targets = np.repeat([0, 1], [200, 100])
     error = np.sqrt(sum(len(v) * v.var(ddof=1) for v in (values[:200], values[200:]))) / 300
     reach = stats.t.ppf(0.975, 298) * error / values.mean()
-    low, high = of_skewed_mean(values, targets, 0.95) or (0, 0)
+    low, high = log_mean_interval(values, targets, 0.95) or (0, 0)
     assert (low, high) == pytest.approx((values.mean() / np.exp(reach), values.mean() * np.exp(reach)), rel=1e-12)
-    assert of_skewed_mean(np.array([1.0, 2.0]), np.array([0, 1]), 0.95) is None  # no class has two images
+    assert log_mean_interval(np.array([1.0, 2.0]), np.array([0, 1]), 0.95) is None  # no class has two images
 
 
 def test_the_interval_of_a_share_is_normal_in_its_odds_and_moved_by_the_bias_of_resampling() -> None:
     odds = np.random.default_rng(0).normal(2.3, 0.2, 4000)  # resampling adds 0.3 to log odds of 2
-    low, high = of_share(1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(-odds)), 1.96)
+    low, high = log_odds_interval(1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(-odds)), 1.96)
     assert np.log(low / (1 - low)) == pytest.approx(1.7 - 1.96 * 0.2, abs=0.02)
     assert np.log(high / (1 - high)) == pytest.approx(1.7 + 1.96 * 0.2, abs=0.02)
 
@@ -179,10 +179,10 @@ def test_the_interval_of_a_share_is_normal_in_its_odds_and_moved_by_the_bias_of_
 def test_gaps_that_noise_alone_may_show_begin_at_nothing_and_larger_ones_do_not() -> None:
     noise = np.random.default_rng(0).normal(0, 0.01, (2000, 15))
     small, large = 0.008 * np.array([1.0, -1.0] * 7 + [1.0]), np.full(15, 0.05)
-    assert (of_gaps(small, small + noise, 0.95, 1.96) or (1, 1))[0] == 0
-    low, high = of_gaps(large, large + noise, 0.95, 1.96) or (0, 0)
+    assert (gap_sum_interval(small, small + noise, 0.95, 1.96) or (1, 1))[0] == 0
+    low, high = gap_sum_interval(large, large + noise, 0.95, 1.96) or (0, 0)
     assert (low, high) == pytest.approx((0.75 - 1.96 * 0.01 * np.sqrt(15), 0.75 + 1.96 * 0.01 * np.sqrt(15)), abs=3e-3)
-    assert of_gaps(large, np.tile(large, (9, 1)), 0.95, 1.96) is None
+    assert gap_sum_interval(large, np.tile(large, (9, 1)), 0.95, 1.96) is None
 
 
 def test_where_odds_are_infinite_the_average_precision_has_percentiles(make: Callable[..., Predictions]) -> None:
@@ -211,7 +211,7 @@ def _from_a_true_model(rng: np.random.Generator, images: int, power: float) -> t
 
 
 def _values(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    sample = Sample.whole(targets, probabilities)
+    sample = Sample.unweighted(targets, probabilities)
     values = {name: float(METRICS[name].rule(sample)[0]) for name in COVERED}
     for name in COVERED_OF_ONE_CLASS:
         metric, label = name.rstrip("]").split("[")

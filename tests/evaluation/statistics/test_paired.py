@@ -11,7 +11,7 @@ import pytest
 from transfercli.errors import DataError
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.paired import compare, mcnemar, paired
+from transfercli.evaluation.statistics.paired import align_predictions, compare, mcnemar
 
 
 def test_mcnemars_exact_test_gives_worked_values() -> None:
@@ -42,18 +42,18 @@ def test_less_of_a_loss_is_a_gain(make: Callable[..., Predictions]) -> None:
     assert bounds is not None
     assert bounds[0] < gain < bounds[1]
     assert bounds[0] > 0
-    assert found.says("log_loss") == "better"
-    assert compare(new, old).says("log_loss") == "worse"
+    assert found.outcome("log_loss") == "better"
+    assert compare(new, old).outcome("log_loss") == "worse"
 
 
 def test_what_is_said_of_a_metric_follows_from_its_interval(make: Callable[..., Predictions]) -> None:
     targets = [0, 1] * 30
     few, many = make(targets, [*targets[:59], 0]), make(targets, targets[:40] + [0] * 20)
     whole = make(targets, targets)
-    assert compare(many, whole).says("accuracy") == compare(many, whole).as_json()["verdict"] == "better"
-    assert compare(whole, many).says("recall[class 1]") == "worse"
-    assert compare(whole, few).says("accuracy") == "no difference"
-    assert compare(whole, whole).says("accuracy") == "no difference"
+    assert compare(many, whole).outcome("accuracy") == compare(many, whole).as_json()["verdict"] == "better"
+    assert compare(whole, many).outcome("recall[class 1]") == "worse"
+    assert compare(whole, few).outcome("accuracy") == "no difference"
+    assert compare(whole, whole).outcome("accuracy") == "no difference"
 
 
 def test_equal_predictions_differ_in_nothing_and_claim_no_certainty(digits: Predictions) -> None:
@@ -83,12 +83,12 @@ def test_other_images_are_refused_and_pairing_keeps_what_is_common(make: Callabl
     new = Predictions(("2.png", "0.png", "9.png"), ("a", "b", "c"), np.array([2, 1, 0]), np.eye(3)[[2, 1, 0]])
     with pytest.raises(DataError, match="same images"):
         compare(old, new)
-    first, second = paired(old, new)
+    first, second = align_predictions(old, new)
     assert first.paths == second.paths == ("0.png", "2.png")
     assert first.labels == second.labels == ("a", "b", "c")
     assert compare(first, second).fixed == ("2.png",)
     with pytest.raises(DataError, match="no evaluated image in common"):
-        paired(old, Predictions(("x.png",), ("b", "c"), np.array([0]), np.array([[1.0, 0.0]])))
+        align_predictions(old, Predictions(("x.png",), ("b", "c"), np.array([0]), np.array([[1.0, 0.0]])))
 
 
 def test_the_metric_that_decides_must_be_rare_by_chance_too(make: Callable[..., Predictions]) -> None:
@@ -97,6 +97,6 @@ def test_the_metric_that_decides_must_be_rare_by_chance_too(make: Callable[..., 
     assert found.by_chance is not None
     assert found.by_chance < 0.01
     unsure = replace(found, by_chance=0.03)
-    assert unsure.says("accuracy") == unsure.as_json()["verdict"] == "no difference"
-    assert unsure.says("macro_recall") == "better"  # another metric follows from its interval
-    assert replace(found, by_chance=0.02).says("accuracy") == "better"
+    assert unsure.outcome("accuracy") == unsure.as_json()["verdict"] == "no difference"
+    assert unsure.outcome("macro_recall") == "better"  # another metric follows from its interval
+    assert replace(found, by_chance=0.02).outcome("accuracy") == "better"

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binom
 
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.permutation_test import by_chance
-from transfercli.evaluation.statistics.promotion import contest, judge
+from transfercli.evaluation.statistics.permutation_test import permutation_p_value
+from transfercli.evaluation.statistics.promotion import compare_for_promotion, decide_promotion
 
 IMBALANCED = np.repeat(np.arange(5), (40, 8, 6, 4, 2))
 
@@ -36,25 +36,25 @@ def test_for_accuracy_it_is_mcnemars_test_with_half_of_the_ties(fixed: int, brok
     old = answered(targets, np.arange(60) >= fixed)
     new = answered(targets, (np.arange(60) < fixed) | (np.arange(60) >= fixed + broken))
     exact = binom.sf(fixed, fixed + broken, 0.5) + binom.pmf(fixed, fixed + broken, 0.5) / 2
-    assert by_chance(old, new, "accuracy", 0) == pytest.approx(exact, abs=0.03)
-    assert by_chance(new, old, "accuracy", 0) == pytest.approx(1 - exact, abs=0.03)
+    assert permutation_p_value(old, new, "accuracy", 0) == pytest.approx(exact, abs=0.03)
+    assert permutation_p_value(new, old, "accuracy", 0) == pytest.approx(1 - exact, abs=0.03)
 
 
 def test_where_less_is_better_less_is_a_gain() -> None:
     targets = np.arange(60) % 3
     unsure, sure = (answered(targets, targets >= 0, p) for p in (0.5, 0.9))
-    assert by_chance(unsure, sure, "log_loss", 0) < 0.01
-    assert by_chance(sure, unsure, "log_loss", 0) > 0.99
+    assert permutation_p_value(unsure, sure, "log_loss", 0) < 0.01
+    assert permutation_p_value(sure, unsure, "log_loss", 0) > 0.99
 
 
 def test_models_that_answer_alike_differ_by_chance_alone() -> None:
     one = answered(IMBALANCED, IMBALANCED < 3)
-    assert by_chance(one, one, "macro_f1", 0) == 0.5
+    assert permutation_p_value(one, one, "macro_f1", 0) == 0.5
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "macro_recall"])
 def test_of_400_pairs_that_are_alike_one_in_twenty_looks_better(metric: str) -> None:
-    found = [by_chance(*alike(IMBALANCED, seed, 0.2), metric, seed) for seed in range(400)]
+    found = [permutation_p_value(*alike(IMBALANCED, seed, 0.2), metric, seed) for seed in range(400)]
     assert sum(chance <= 0.05 for chance in found) <= 29  # 20 are expected; more than 29 in one of fifty such tests
     assert sum(chance >= 0.95 for chance in found) <= 29
 
@@ -65,6 +65,7 @@ def test_of_400_challengers_that_are_alike_few_are_promoted_and_few_rejected_on_
     targets: np.ndarray,
 ) -> None:
     words = [
-        judge(contest(*alike(targets, seed, 0.4), "macro_f1", 0.95, seed), [], 0.0).decision for seed in range(400)
+        decide_promotion(compare_for_promotion(*alike(targets, seed, 0.4), "macro_f1", 0.95, seed), [], 0.0).decision
+        for seed in range(400)
     ]
     assert max(words.count(word) for word in ("promoted", "rejected")) <= 29

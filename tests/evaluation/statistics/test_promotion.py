@@ -5,7 +5,7 @@ import pytest
 
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.paired import Comparison, Difference
-from transfercli.evaluation.statistics.promotion import as_told, contest, judge
+from transfercli.evaluation.statistics.promotion import compare_for_promotion, comparison_record, decide_promotion
 
 CLASSES = 4
 
@@ -36,7 +36,7 @@ def predictions(targets, right):
     ],
 )
 def test_a_gain_must_be_sure_and_large_enough_and_a_loss_sure(low, gain, high, min_gain, decision):
-    assert judge(compared(low, gain, high), [], min_gain).decision == decision
+    assert decide_promotion(compared(low, gain, high), [], min_gain).decision == decision
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_gain_must_be_sure_and_large_enough_and_a_loss_sure(low, gain, high, m
     ],
 )
 def test_what_the_interval_says_must_be_rare_by_chance_too(low, high, by_chance, decision):
-    verdict = judge(replace(compared(low, (low + high) / 2, high), by_chance=by_chance), [], 0.0)
+    verdict = decide_promotion(replace(compared(low, (low + high) / 2, high), by_chance=by_chance), [], 0.0)
     assert verdict.decision == decision
     assert (decision != "kept") or "6.0% of random swaps" in verdict.reason
 
@@ -57,40 +57,40 @@ def test_what_the_interval_says_must_be_rare_by_chance_too(low, high, by_chance,
 def test_where_less_is_better_a_fall_is_a_gain():
     found = Difference(0.5, 0.4, -0.1, (-0.15, -0.05), 0.12)
     fallen = replace(compared(0, 0, 0), metric="log_loss", metrics={"log_loss": found})
-    assert judge(fallen, [], 0.0).decision == "promoted"
-    assert as_told(fallen)["gain"] == 0.1
+    assert decide_promotion(fallen, [], 0.0).decision == "promoted"
+    assert comparison_record(fallen)["gain"] == 0.1
 
 
 def test_without_a_champion_the_first_that_meets_its_gates_is_one():
-    assert judge(None, [], 0.0).decision == "first"
+    assert decide_promotion(None, [], 0.0).decision == "first"
 
 
 @pytest.mark.parametrize("against", [None, compared(0.01, 0.05, 0.09)])
 def test_a_gate_that_is_not_met_rejects_whatever_was_gained(against):
-    verdict = judge(against, ["accuracy is 0.85, wanted >= 0.9"], 0.0)
+    verdict = decide_promotion(against, ["accuracy is 0.85, wanted >= 0.9"], 0.0)
     assert verdict.decision == "rejected"
     assert "accuracy is 0.85" in verdict.reason
 
 
 def test_no_gain_says_what_gain_these_images_could_have_shown():
-    assert "0.1200" in judge(compared(-0.02, 0.0, 0.02), [], 0.0).reason
+    assert "0.1200" in decide_promotion(compared(-0.02, 0.0, 0.02), [], 0.0).reason
 
 
 def test_a_metric_that_is_not_defined_decides_nothing():
     unknown = replace(compared(0, 0, 0), metrics={"accuracy": Difference(None, None, None, None, None)})
-    assert judge(unknown, [], 0.0).decision == "kept"
+    assert decide_promotion(unknown, [], 0.0).decision == "kept"
 
 
 def test_the_same_answers_are_kept_whatever_they_are():
     targets = np.arange(40) % CLASSES
     one = predictions(targets, targets < 2)
-    found = contest(one, one, "accuracy", 0.95, 0)
-    assert judge(found, [], 0.0).decision == "kept"
-    assert as_told(found)["gain"] == 0
+    found = compare_for_promotion(one, one, "accuracy", 0.95, 0)
+    assert decide_promotion(found, [], 0.0).decision == "kept"
+    assert comparison_record(found)["gain"] == 0
 
 
 def test_what_is_told_has_each_class_and_the_images_that_tell_the_two_apart():
-    told = as_told(compared(0.01, 0.05, 0.09))
+    told = comparison_record(compared(0.01, 0.05, 0.09))
     assert (told["fixed"], told["broken"], told["images"]) == (2, 1, 60)
     assert told["per_class"] == [{"label": "cat", "champion": 0.8, "challenger": pytest.approx(0.85)}]
 
@@ -107,7 +107,7 @@ def decisions(gain, seeds, images=200, accuracy=0.8, changed=0.16):
         only_challenger, only_champion = draw < fixed, (draw >= fixed) & (draw < fixed + broken)
         both = draw >= 1 - (accuracy - broken)
         one, other = (predictions(targets, only | both) for only in (only_champion, only_challenger))
-        found.append(judge(contest(one, other, "accuracy", 0.95, seed), [], 0.0).decision)
+        found.append(decide_promotion(compare_for_promotion(one, other, "accuracy", 0.95, seed), [], 0.0).decision)
     return found
 
 

@@ -11,13 +11,13 @@ from sklearn.linear_model import LogisticRegression
 
 from transfercli.evaluation.statistics import shift_tests as module
 from transfercli.evaluation.statistics.shift_tests import (
-    Seen,
+    ModelOutputs,
+    auc_lower_bound,
     class_mix_test,
     classifier_test,
-    drift,
-    lower_bound,
+    detect_shift,
     mmd_test,
-    sample,
+    sample_indices,
 )
 
 TESTS = ("classifier", "mmd", "class_mix", "confidence")
@@ -31,8 +31,8 @@ def digits() -> Any:
     return pixels[200:], model.predict_proba(pixels[200:]), classes[200:], model
 
 
-def seen(digits: Any, rows: np.ndarray) -> Seen:
-    return Seen(digits[0][rows], digits[1][rows])
+def seen(digits: Any, rows: np.ndarray) -> ModelOutputs:
+    return ModelOutputs(digits[0][rows], digits[1][rows])
 
 
 @pytest.mark.slow
@@ -41,7 +41,7 @@ def test_two_random_halves_reject_as_often_as_they_may(digits: Any, monkeypatch:
     rng, found = np.random.default_rng(0), []
     for number in range(200):
         rows = rng.permutation(len(digits[0]))[:160]
-        result = drift(seen(digits, rows[:100]), seen(digits, rows[100:]), number)
+        result = detect_shift(seen(digits, rows[:100]), seen(digits, rows[100:]), number)
         found.append([*(result["tests"][name]["p_value"] for name in TESTS), result["drifted"], result["score"] > 0])
     values = np.array(found)
     # 10 of 200 are expected at 5%: 19 or more come in 1 of 200 suites, 2 or fewer in 1 of 400, were the seed not fixed
@@ -60,11 +60,11 @@ def test_a_real_shift_is_found(digits: Any, change: str) -> None:
     old, new = rows[:500], rows[500:600]
     if change == "other classes":
         old, new = old[classes[old] < 5], new[classes[new] >= 5]
-        recent = Seen(pixels[new], probabilities[new])
+        recent = ModelOutputs(pixels[new], probabilities[new])
     else:
         shifted = 16 - pixels[new] if change == "inverted" else np.minimum(16, pixels[new] + 4)
-        recent = Seen(shifted, model.predict_proba(shifted))
-    result = drift(Seen(pixels[old], probabilities[old]), recent, 0)
+        recent = ModelOutputs(shifted, model.predict_proba(shifted))
+    result = detect_shift(ModelOutputs(pixels[old], probabilities[old]), recent, 0)
     assert result["drifted"] is True
     assert result["score"] > 0.4
     assert result["tests"]["classifier"]["p_value"] < 0.001
@@ -73,12 +73,12 @@ def test_a_real_shift_is_found(digits: Any, change: str) -> None:
 
 def test_the_same_seed_gives_the_same_numbers(digits: Any) -> None:
     sides = seen(digits, np.arange(100)), seen(digits, np.arange(100, 180))
-    assert drift(*sides, 3) == drift(*sides, 3)
+    assert detect_shift(*sides, 3) == detect_shift(*sides, 3)
 
 
 def test_few_images_prove_nothing_and_break_nothing(digits: Any) -> None:
     for images in (1, 2, 3):
-        result = drift(seen(digits, np.arange(100)), seen(digits, np.arange(200, 200 + images)), 0)
+        result = detect_shift(seen(digits, np.arange(100)), seen(digits, np.arange(200, 200 + images)), 0)
         assert result["score"] == 0
         assert result["tests"]["classifier"] == {"accuracy": None, "auc": None, "auc_lower": None, "p_value": 1.0}
     assert mmd_test(digits[0][:50], digits[0][50:51], 0) == {"value": None, "p_value": 1.0}
@@ -112,14 +112,14 @@ def test_the_class_mix_is_that_of_the_table() -> None:
 
 
 def test_the_bound_of_an_auc_is_careful_where_few_images_are_told_apart_without_fault() -> None:
-    assert 0.5 < lower_bound(1.0, 5) < 0.7
-    assert 0.99 < lower_bound(1.0, 1000) < 1
-    assert lower_bound(0.5, 100) < 0.5
+    assert 0.5 < auc_lower_bound(1.0, 5) < 0.7
+    assert 0.99 < auc_lower_bound(1.0, 1000) < 1
+    assert auc_lower_bound(0.5, 100) < 0.5
 
 
 def test_a_sample_is_bounded_rising_and_the_same_every_time() -> None:
-    rows = sample(20_000, 2000, 7)
+    rows = sample_indices(20_000, 2000, 7)
     assert len(np.unique(rows)) == 2000
     assert (np.diff(rows) > 0).all()
-    assert (rows == sample(20_000, 2000, 7)).all()
-    assert sample(5, 2000, 7).tolist() == [0, 1, 2, 3, 4]
+    assert (rows == sample_indices(20_000, 2000, 7)).all()
+    assert sample_indices(5, 2000, 7).tolist() == [0, 1, 2, 3, 4]

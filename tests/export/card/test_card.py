@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 from transfercli.errors import ArtefactError
 from transfercli.export.card.card import FEW, MARK, limits, model_card
-from transfercli.export.card.facts import CardFacts, Evaluated, Exported, Machine, Recorded, parsed
+from transfercli.export.card.facts import ArtefactFacts, CardFacts, EvaluationFacts, MachineFacts, RunFacts, validated
 from transfercli.export.card.markdown import escaped
 from transfercli.export.spec import ExportSpec
 
@@ -30,14 +30,14 @@ ARTEFACT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def evaluation(labels: tuple[str, ...], **more: Any) -> Evaluated:
+def evaluation(labels: tuple[str, ...], **more: Any) -> EvaluationFacts:
     rows = [
         {"label": label, "precision": 0.5, "recall": None if n == 0 else n / 10, "f1": 0.5, "support": 5 * (n > 0)}
         for n, label in enumerate(labels)
     ]
     metrics = {"accuracy": 0.75, "macro_f1": 0.625, "roc_auc": None}
     told = {"examples": 20, "metrics": metrics, "intervals": {"accuracy": [0.5, 0.875]}, "per_class": rows} | more
-    return parsed(Evaluated, told, Path("metrics.json"))
+    return validated(EvaluationFacts, told, Path("metrics.json"))
 
 
 def facts(labels: tuple[str, ...] = ("ant", "bee", "cat"), **more: Any) -> CardFacts:
@@ -52,12 +52,12 @@ def facts(labels: tuple[str, ...] = ("ant", "bee", "cat"), **more: Any) -> CardF
         "first_weights": "imagenet weights of Keras",
         "strategy": "linear_probe",
         "shown": ["accuracy", "macro_f1"],
-        "record": parsed(Recorded, RECORD, Path("run.json")),
+        "record": validated(RunFacts, RECORD, Path("run.json")),
         "config_yaml": "name: insects",
         "counts": {label: {"train": 40 + 10 * n, "test": 5} for n, label in enumerate(labels)},
         "evaluations": {"test": evaluation(labels)},
         "lineage": [{"run": "insects/one", "status": "completed", "workflow": "finetune", "base": "resnet50"}],
-        "artefacts": [parsed(Exported, ARTEFACT, Path("export.json"))],
+        "artefacts": [validated(ArtefactFacts, ARTEFACT, Path("export.json"))],
     }
     return CardFacts(**(known | more))
 
@@ -91,20 +91,20 @@ def test_limits_name_small_absent_and_weak_classes_and_slices() -> None:
     ]
     strange = {"strange": 0.5, "threshold": 1.0}
     told = list(limits(facts(evaluations={"test": evaluation(("a", "b"), slices=slices, out_of_distribution=strange)})))
-    assert told[0] == f"It learnt these classes from fewer than {FEW} images each: ant (40)."
-    assert told[1] == "Nothing is known of these classes on test, which has no image of them: a."
-    assert told[2] == "Its weakest classes on test: b (10.0% found)."
+    assert told[0] == f"These classes have fewer than {FEW} training images each: ant (40)."
+    assert told[1] == "These classes were not evaluated, as test has no image of them: a."
+    assert told[2] == "The classes of the lowest recall on test: b (10.0%)."
     assert told[3] == "It is worse on a part of test, camera old: accuracy 0.3000."
-    assert told[4].startswith("50.0% of the images of test are unlike those of validation")
+    assert told[4].startswith("50.0% of the images of test are out of distribution")
     assert len(told) == 5
     both = facts(evaluations={"validation": evaluation(("a", "b")), "test": evaluation(("c", "d"))})
     assert not any("validation" in one for one in limits(both))
     alone = facts(evaluations={"validation": evaluation(("a", "b"))})
-    assert "Its weakest classes on validation: b (10.0% found)." in limits(alone)
+    assert "The classes of the lowest recall on validation: b (10.0%)." in limits(alone)
     blind = facts(spec=ExportSpec(("a", "b"), (24, 32), confidence=None), evaluations={}, counts={})
     told = list(limits(blind))
     assert told[0].startswith("It was exported without an evaluation")
-    assert "it answers nothing" in told[1]
+    assert "with abstention it answers nothing" in told[1]
 
 
 def test_limits_hide_no_class_behind_others_as_weak_and_end() -> None:
@@ -116,10 +116,8 @@ def test_limits_hide_no_class_behind_others_as_weak_and_end() -> None:
         told = {"test": evaluation((), per_class=rows)}
         return list(limits(facts(evaluations=told, counts={row["label"]: {"train": 3} for row in rows})))
 
-    assert found([0, 0, 0, 0, 0.5])[1].endswith(
-        "on test: c0 (0.0% found), c1 (0.0% found), c2 (0.0% found), c3 (0.0% found)."
-    )
-    assert found([0.5, 0.6, 1, 1])[1] == "Its weakest classes on test: c0 (50.0% found), c1 (60.0% found)."
+    assert found([0, 0, 0, 0, 0.5])[1].endswith("on test: c0 (0.0%), c1 (0.0%), c2 (0.0%), c3 (0.0%).")
+    assert found([0.5, 0.6, 1, 1])[1] == "The classes of the lowest recall on test: c0 (50.0%), c1 (60.0%)."
     assert len(found([1, 1, 1])) == 1
     assert [line.count("(") for line in found([0.0] * 30)] == [20, 20]
     assert all(line.endswith(" and 10 more.") for line in found([0.0] * 30))
@@ -127,17 +125,17 @@ def test_limits_hide_no_class_behind_others_as_weak_and_end() -> None:
 
 def test_images_that_the_run_learnt_from_are_told_and_kept_from_the_hub() -> None:
     card = model_card(facts(evaluations={"test": evaluation(("a", "b"), known={"train": 7})}))
-    assert "- The run trained on 7 of the 20 images of test: its metrics there flatter it.\n" in card
+    assert "- The run trained on 7 of the 20 images of test: its metrics there are too optimistic.\n" in card
     assert ModelCard(card).data.eval_results is None
 
 
 def test_what_a_stranger_s_record_says_stays_text() -> None:
     data = {"fingerprint": "`\n# head\n<b>", "images": {"train": 1}}
-    record = parsed(Recorded, RECORD | {"created": "\n# head", "data": data}, Path("run.json"))
+    record = validated(RunFacts, RECORD | {"created": "\n# head", "data": data}, Path("run.json"))
     text = model_card(facts(record=record, evaluations={"<b>\n# head": evaluation(("a", "b"))}))
     assert not any(line.startswith("# head") for line in text.splitlines())
     assert "Fingerprint `' # head <b>` (of" in text
-    assert "of these classes on \\<b\\> \\# head, which" in text
+    assert "not evaluated, as \\<b\\> \\# head has no image of them" in text
 
 
 @pytest.mark.parametrize("labels", [HOSTILE, ("a", "b")])
@@ -157,15 +155,15 @@ def test_names_from_elsewhere_stay_text(labels: tuple[str, ...]) -> None:
 def test_a_record_of_little_gives_a_card_of_little() -> None:
     text = model_card(facts(evaluations={}, artefacts=[]))
     assert "not evaluated when it was exported" in text
-    assert "No artefact stands beside this file." in text
+    assert "There is no artefact in the folder of this file." in text
     assert "**Cost**: not recorded, for 105 images." in text
-    assert "None of the model as it is." in text
+    assert "There is no evaluation of this model." in text
     assert ModelCard(text).data.eval_results is None
-    assert not {"None", "nan"} & set(text.replace("None of the", "").split())
+    assert not {"None", "nan"} & set(text.split())
 
 
 def test_hardware_is_told_in_words() -> None:
-    machine = Machine("Linux", "x86_64", 8, ["NVIDIA H100"])
+    machine = MachineFacts("Linux", "x86_64", 8, ["NVIDIA H100"])
     record = replace(facts().record, machine=machine, seconds={"train": 1.25})
     text = model_card(facts(record=record))
     assert "train 1.2 s, for 105 images, on 8 cores of a x86\\_64 processor (Linux), NVIDIA H100." in text
@@ -175,16 +173,16 @@ def test_hardware_is_told_in_words() -> None:
 @pytest.mark.parametrize(
     "kind, value, place",
     [
-        (Evaluated, {"examples": "many"}, "examples"),
-        (Evaluated, {"examples": 1, "metrics": {"accuracy": "good"}}, "metrics.accuracy"),
-        (Exported, ARTEFACT | {"bytes": None}, "bytes"),
-        (Exported, [], "all of it"),
-        (Recorded, RECORD | {"seconds": {"train": {}}}, "seconds.train"),
+        (EvaluationFacts, {"examples": "many"}, "examples"),
+        (EvaluationFacts, {"examples": 1, "metrics": {"accuracy": "good"}}, "metrics.accuracy"),
+        (ArtefactFacts, ARTEFACT | {"bytes": None}, "bytes"),
+        (ArtefactFacts, [], "all of it"),
+        (RunFacts, RECORD | {"seconds": {"train": {}}}, "seconds.train"),
     ],
 )
 def test_a_damaged_file_is_named_with_the_place(kind: type, value: Any, place: str) -> None:
     with pytest.raises(ArtefactError, match=f"x.json is damaged: {place}: "):
-        parsed(kind, value, Path("x.json"))
+        validated(kind, value, Path("x.json"))
 
 
 def test_the_command_cannot_leave_its_block() -> None:

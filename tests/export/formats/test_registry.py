@@ -11,7 +11,7 @@ import pytest
 
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.registry import FORMATS
-from transfercli.export.spec import ExportSpec, Writing, card_text, parsed_card
+from transfercli.export.spec import ExportSpec, WriteJob, card_text, parse_card
 
 
 def _place(exported, name):
@@ -35,7 +35,7 @@ def test_an_artefact_holds_its_own_labels_and_card(exported, spec, name, tmp_pat
 @pytest.mark.parametrize("name", ["onnx", "litert", "openvino"])
 def test_float16_gives_the_same_labels(predictor, spec, reference, name, tmp_path):
     path = tmp_path / FORMATS[name].entry
-    FORMATS[name].write(Writing(predictor, spec, path, "float16"))
+    FORMATS[name].write(WriteJob(predictor, spec, path, "float16"))
     found = FORMATS[name].read(path).from_tensors(reference.images)
     assert np.abs(found - reference.probabilities).max() < 0.05
     assert (found.argmax(1) == reference.probabilities.argmax(1)).mean() >= 0.975
@@ -44,18 +44,18 @@ def test_float16_gives_the_same_labels(predictor, spec, reference, name, tmp_pat
 @pytest.mark.parametrize("name", ["onnx", "litert"])
 def test_int8_keeps_what_the_network_says(predictor, spec, reference, name, tmp_path):
     path = tmp_path / FORMATS[name].entry
-    FORMATS[name].write(Writing(predictor, spec, path, "int8", reference.images))
+    FORMATS[name].write(WriteJob(predictor, spec, path, "int8", reference.images))
     found = FORMATS[name].read(path).from_tensors(reference.images)
     assert (found.argmax(1) == reference.probabilities.argmax(1)).mean() >= 0.9
     with pytest.raises(ArtefactError, match="int8 needs training images"):
-        FORMATS[name].write(Writing(predictor, spec, path, "int8"))
+        FORMATS[name].write(WriteJob(predictor, spec, path, "int8"))
 
 
 def test_int8_of_litert_takes_bytes_with_builtin_operators_and_an_exact_softmax(predictor, spec, reference, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     path = tmp_path / "model.tflite"
-    FORMATS["litert"].write(Writing(predictor, spec, path, "int8", reference.images))
+    FORMATS["litert"].write(WriteJob(predictor, spec, path, "int8", reference.images))
     interpreter = Interpreter(str(path))
     entry = interpreter.get_input_details()[0]
     assert entry["dtype"] == np.uint8
@@ -92,8 +92,8 @@ def test_labels_stand_in_onnx_and_openvino_where_their_tools_look(exported):
     assert props["labels"].splitlines()[:2] == ["digit 0", "digit 1"]
     model = openvino.Core().read_model(exported.out / "openvino" / "model.xml")
     assert model.get_rt_info(["model_info", "labels"]).astype(str).splitlines()[0] == "digit 0"
-    with zipfile.ZipFile(exported.out / "litert" / "model.tflite") as attached:
-        assert attached.read("labels.txt").decode().splitlines()[9] == "naïve\\nnine"
+    with zipfile.ZipFile(exported.out / "litert" / "model.tflite") as read_attached_spec:
+        assert read_attached_spec.read("labels.txt").decode().splitlines()[9] == "naïve\\nnine"
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_labels_stand_in_onnx_and_openvino_where_their_tools_look(exported):
 )
 def test_a_damaged_card_is_refused(changed):
     spec = ExportSpec(("a", "b"), (8, 9), "crop", 2.0, None)
-    assert parsed_card(card_text(spec)) == spec
+    assert parse_card(card_text(spec)) == spec
     with pytest.raises(ArtefactError, match="card is damaged"):
-        parsed_card(json.dumps(spec.card() | changed))
+        parse_card(json.dumps(spec.card() | changed))
 
 
 def _keras_file(path, layer):
@@ -153,7 +153,7 @@ def test_a_saved_model_that_reads_files_is_not_loaded(tmp_path):
 
     module = Curious()
     tf.saved_model.save(module, str(tmp_path / "m"), signatures={"serve": module.serve})
-    with pytest.raises(ArtefactError, match="ReadFile, which reaches beyond the graph"):
+    with pytest.raises(ArtefactError, match="ReadFile, which has access outside the graph"):
         FORMATS["saved_model"].read(tmp_path / "m")
 
 

@@ -21,9 +21,9 @@ def test_an_artefact_answers_as_the_run_when_it_is_loaded_by_the_lines_of_the_ca
     monkeypatch.chdir(exported.out)
     names: dict = {}
     exec(FORMATS[name].loads, names)
-    answers = names["answer"](digits.images[:7])
+    answers = names["predict"](digits.images[:7])
     assert np.abs(answers - reference.probabilities[:7]).max() < PARITY
-    assert np.array_equal(names["answer"](digits.images[:1]).argmax(axis=1), answers[:1].argmax(axis=1))
+    assert np.array_equal(names["predict"](digits.images[:1]).argmax(axis=1), answers[:1].argmax(axis=1))
 
 
 @pytest.mark.parametrize("resize", RESIZING)

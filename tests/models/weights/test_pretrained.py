@@ -10,8 +10,8 @@ import pytest
 import safetensors.numpy
 
 from transfercli.config.schema import FileWeights
-from transfercli.errors import ArtefactError, RoomError, WeightsError
-from transfercli.io.subprocesses import Ended
+from transfercli.errors import ArtefactError, OutOfSpaceError, WeightsError
+from transfercli.io.subprocesses import ProcessResult
 from transfercli.models.weights import files
 from transfercli.reporting import Reporter
 
@@ -134,15 +134,15 @@ def test_files_that_are_something_else_are_refused(name: str, base, tmp_path: Pa
 @pytest.mark.parametrize(
     "ended, error",
     [
-        (Ended(1, "Traceback\nMemoryError\n"), RoomError),
-        (Ended(-9, ""), RoomError),
-        (Ended(1, "IoError: No space left on device"), RoomError),
-        (Ended(-24, ""), ArtefactError),  # SIGXCPU: it was the file that asked for too much
-        (Ended(1, "a link to somewhere else\n"), ArtefactError),
+        (ProcessResult(1, "Traceback\nMemoryError\n"), OutOfSpaceError),
+        (ProcessResult(-9, ""), OutOfSpaceError),
+        (ProcessResult(1, "IoError: No space left on device"), OutOfSpaceError),
+        (ProcessResult(-24, ""), ArtefactError),  # SIGXCPU: it was the file that asked for too much
+        (ProcessResult(1, "a link to another object or file\n"), ArtefactError),
     ],
 )
 def test_a_reader_without_room_is_told_from_a_file_that_is_refused(
-    ended: Ended, error: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ended: ProcessResult, error: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with h5py.File(tmp_path / "w.weights.h5", "w"):
         pass

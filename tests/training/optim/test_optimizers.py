@@ -21,12 +21,12 @@ def test_every_optimizer_takes_the_config_s_values(name: str) -> None:
 def test_a_slowed_variable_moves_at_its_factor_of_the_rate(name: str) -> None:
     import keras
 
-    from transfercli.training.optim.optimizers import slow_down
+    from transfercli.training.optim.optimizers import scale_learning_rates
 
     variables = [keras.Variable(np.ones(3, "float32")) for _ in range(2)]
     optimizer = build_optimizer(OptimizerConfig(name=name), 0.1)
     optimizer.build(variables)
-    slow_down(optimizer, [1.0, 0.25])
+    scale_learning_rates(optimizer, [1.0, 0.25])
     gradient = keras.ops.ones(3)
     optimizer.apply([gradient, gradient], variables)
     fast, slow = (1 - keras.ops.convert_to_numpy(variable) for variable in variables)

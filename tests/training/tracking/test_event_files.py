@@ -24,7 +24,7 @@ def test_a_reader_of_tensorflow_finds_what_was_written(tmp_path: Path) -> None:
     path = event_files.next_file(tmp_path / "train")
     picture = png(3, 200)
     nodes = [GraphNode("image", "Input"), GraphNode("base/conv", "Conv2D", ("image",))]
-    event_files.append(path, event_files.opening(7) + event_files.graph(nodes))
+    event_files.append(path, event_files.file_start(7) + event_files.graph(nodes))
     event_files.append(path, event_files.scalar("epoch_loss", 0.25, 300) + event_files.image("batch", picture, 7))
     version, start, graph, scalar, image = events_of(path)
     assert version.file_version == "brain.Event:2"
@@ -48,6 +48,6 @@ def test_files_are_numbered_and_name_no_machine(tmp_path: Path) -> None:
     names = []
     for _ in range(3):
         path = event_files.next_file(tmp_path)
-        event_files.append(path, event_files.opening(0))
+        event_files.append(path, event_files.file_start(0))
         names.append(path.name)
     assert names == [f"events.out.tfevents.{number:010d}" for number in (1, 2, 3)]

@@ -55,7 +55,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=made))
     monkeypatch.setitem(sys.modules, "mlflow.entities", entities)
     monkeypatch.setitem(sys.modules, "mlflow.exceptions", SimpleNamespace(MlflowException=OSError))
-    for name in (*mlflow_store.PATIENCE, *mlflow_store.QUIET):
+    for name in (*mlflow_store.LIMITS, *mlflow_store.QUIET):
         monkeypatch.delenv(name, raising=False)
     return found
 
@@ -130,7 +130,7 @@ def test_a_store_that_fails_later_is_told_once_and_ends_nothing(client: Client, 
     for epoch in (1, 2):
         store.epoch({"epoch": epoch, "loss": 0.5})
     store.end("FINISHED")
-    assert heard.warnings == ["MLflow failed, and gets nothing more of this run: log_batch is not answered"]
+    assert heard.warnings == ["MLflow failed; nothing more of this run is logged there: log_batch is not answered"]
     assert client.told("set_terminated") == []
 
 

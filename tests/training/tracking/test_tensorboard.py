@@ -6,7 +6,7 @@ import pytest
 from tests.training.event_reading import events_of, png
 from transfercli.config.schema import HeadConfig
 from transfercli.runs.folder import RunFolder, remove_results
-from transfercli.training.tracking.tensorboard import TensorBoard, nodes_of, write_evaluation
+from transfercli.training.tracking.tensorboard import TensorBoard, graph_nodes_of, write_evaluation
 
 LINE = {"phase": 1, "epoch": 1, "loss": 0.5, "accuracy": 0.75, "val_loss": 0.6, "val_accuracy": 0.7}
 LINE |= {"learning_rate": 1e-3, "seconds": 1.5, "images_per_second": 100.0, "val_recall": {"a": 1.0}}
@@ -56,7 +56,7 @@ def test_a_training_that_goes_on_overrules_what_was_said_after_its_checkpoint(tm
 
 @pytest.mark.parametrize("base", ["small_cnn", "resnet18"])
 def test_the_graph_is_connected_from_the_image_to_the_logits(base: str) -> None:
-    nodes = list(nodes_of(built(base)))
+    nodes = list(graph_nodes_of(built(base)))
     known: set[str] = set()
     for node in nodes:
         assert set(node.inputs) <= known

@@ -12,12 +12,12 @@ from transfercli.transfer.probe.probe import (
     MIDDLE,
     STRENGTHS,
     Probe,
+    _Candidate,
     _choose,
-    _Tried,
+    keep_absent_classes,
     sigmoid_unit,
     solve,
-    stratified,
-    with_kept_rows,
+    stratified_folds,
 )
 from transfercli.transfer.probe.row_space import WIDE, coordinates
 
@@ -101,7 +101,7 @@ def test_the_strength_is_on_the_path_and_not_weaker_than_the_best() -> None:
 
 
 def test_the_least_strength_within_one_standard_error_is_chosen() -> None:
-    tried = [_Tried(s, loss, 0.1, 0.0, np.zeros(1)) for s, loss in [(1, 0.8), (2, 0.59), (3, 0.5), (4, 0.55)]]
+    tried = [_Candidate(s, loss, 0.1, 0.0, np.zeros(1)) for s, loss in [(1, 0.8), (2, 0.59), (3, 0.5), (4, 0.55)]]
     assert _choose(tried).strength == 2
 
 
@@ -113,7 +113,7 @@ def test_held_out_figures_are_those_of_models_that_never_saw_the_image(by_class:
     found = probe(features, targets, 4, by_class)
     weights = np.ones(len(targets)) if by_class is None else by_class[targets]
     weights = weights / weights.mean()
-    folds = stratified(targets, 5, seed=0)
+    folds = stratified_folds(targets, 5, seed=0)
     centred = coordinates(ArrayRows(features)).centred.astype(np.float64)
     strength, loss, accuracy = found.path[2]
     losses, hits = [], []
@@ -151,7 +151,7 @@ def test_the_same_arguments_give_the_same_bits_and_another_seed_other_folds() ->
 def test_every_fold_holds_its_share_of_every_class(counts: tuple[int, ...]) -> None:
     targets = np.repeat(np.arange(len(counts)), counts)
     folds = min(5, *counts)
-    found = stratified(targets, folds, seed=3)
+    found = stratified_folds(targets, folds, seed=3)
     for label, count in enumerate(counts):
         held = np.bincount(found[targets == label], minlength=folds)
         assert set(held) <= {count // folds, -(-count // folds)}
@@ -203,7 +203,7 @@ def test_the_way_back_to_raw_features_changes_no_logit(make) -> None:
     features, _ = make()
     found = coordinates(ArrayRows(features))
     theta = np.random.default_rng(0).normal(size=(5, found.rows.shape[1]))
-    kernel, bias = found.fold_back(theta)
+    kernel, bias = found.to_feature_space(theta)
     assert np.allclose(features.astype(np.float64) @ kernel + bias, found.rows @ theta.T, atol=2e-5)
 
 
@@ -237,7 +237,7 @@ def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> 
 def test_folds_solved_one_after_another_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets = digits(4)
     together = probe(features, targets, 4)
-    monkeypatch.setattr("transfercli.transfer.probe.probe.AT_ONCE", 2 * 4 * len(features))
+    monkeypatch.setattr("transfercli.transfer.probe.probe.MAX_LOGITS", 2 * 4 * len(features))
     apart = probe(features, targets, 4)
     assert apart.strength == together.strength
     assert np.allclose(apart.path, together.path, atol=1e-4)
@@ -254,7 +254,7 @@ def test_features_that_are_not_finite_are_refused_with_their_count(bad: float) -
 
 def test_a_single_class_is_refused() -> None:
     features, targets = digits(1)
-    with pytest.raises(DataError, match="2 classes or more; there are 1"):
+    with pytest.raises(DataError, match="at least 2 classes; there are 1"):
         probe(features, targets, 3)
 
 
@@ -278,7 +278,7 @@ def test_a_class_that_lost_its_images_is_still_known_by_the_row_it_had() -> None
     features, targets = digits(4, 60)
     before, left = probe(features, targets, 4), targets != 3
     again = probe(features[left], targets[left], 4)
-    kernel, bias = with_kept_rows(again, before.kernel, before.bias)
+    kernel, bias = keep_absent_classes(again, before.kernel, before.bias)
     assert np.array_equal(kernel[:, :3], again.kernel[:, :3])
     ours, theirs = (each[:, 3] - each[:, :3].mean(1) for each in (kernel, before.kernel))
     assert np.allclose(ours, theirs, atol=1e-6)
@@ -292,6 +292,6 @@ def test_rows_of_a_head_without_a_class_in_common_are_not_kept_and_none_that_nob
     pair = targets < 2
     other, found = probe(features[~pair], targets[~pair], 4), probe(features[pair], targets[pair], 4)
     for kernel in (other.kernel, np.zeros_like(other.kernel)):
-        kept = with_kept_rows(found, kernel, other.bias)
+        kept = keep_absent_classes(found, kernel, other.bias)
         assert np.array_equal(kept[0], found.kernel)
         assert np.array_equal(kept[1], found.bias)

@@ -234,7 +234,7 @@ def test_an_empty_class_folder_hides_nothing_of_the_others(place: Place) -> None
     spoil_a_class_folder(place)
     (place.images / "cat" / "bad.png").write_bytes(b"")
     found = place.check(max_bad_fraction=0.1)
-    assert found["refusals"] == ["class 'empty' has no images: its folder has nothing in it"]
+    assert found["refusals"] == ["class 'empty' has no images: its folder holds nothing"]
     assert found["classes"] == {"cat": 20, "dog": 20}
     assert [one["path"] for one in found["problems"]] == ["cat/bad.png"]
 
@@ -246,7 +246,7 @@ def test_the_sides_are_those_that_a_training_would_use(place: Place) -> None:
 
     dataset = read_data(decide(TrainRequest("finetune", place.config(), place.folder / "runs")), Reporter())
     (place.folder / "runs" / "c").mkdir(parents=True)
-    sides = dataset.assignments.sides
+    sides = dataset.assignments.splits
     first = sorted(pixels for pixels, side in sides.items() if side == "train")[:2]
     turned = Assignments({**sides, **dict.fromkeys(first, "test")})
     write_assignments(place.folder / "runs" / "c" / "splits.csv", turned)

@@ -157,7 +157,7 @@ def test_a_damaged_weight_is_found_by_its_hash_before_anything_is_loaded(
     content = bytearray((moved / "model.onnx").read_bytes())
     content[len(content) // 2] ^= 0x40
     (moved / "model.onnx").write_bytes(content)
-    monkeypatch.setattr(predictors, "read_apart", None)
+    monkeypatch.setattr(predictors, "read_sandboxed", None)
     for name in (moved, moved / "model.onnx"):
         with pytest.raises(ArtefactError, match="not as it was exported"):
             said(world, name, files[:1])
@@ -182,9 +182,9 @@ def test_what_a_damaged_network_says_is_an_error(
     run: Any, exported: Any, monkeypatch: Any, answer: Any, message: str
 ) -> None:
     world, _, files = run
-    whole = predictors.read_apart("onnx", exported[0] / "onnx" / "model.onnx")
+    whole = predictors.read_sandboxed("onnx", exported[0] / "onnx" / "model.onnx")
     damaged = replace(whole, from_tensors=lambda images: np.array(answer * len(images)))
-    monkeypatch.setattr(predictors, "read_apart", lambda *_: damaged)
+    monkeypatch.setattr(predictors, "read_sandboxed", lambda *_: damaged)
     with pytest.raises(ArtefactError, match=message):
         said(world, exported[0] / "onnx", files[:1])
 
@@ -232,7 +232,7 @@ def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_pow
 
     monkeypatch.setattr(workflow, "find_source", lambda *_: replace(source, load=load))
     monkeypatch.setattr(workflow, "BATCH", 8)
-    monkeypatch.setattr("transfercli.data.decoding.stream.PATIENCE", 30)
+    monkeypatch.setattr("transfercli.data.decoding.stream.POLL_SECONDS", 30)
     assert len(said(world, folder, files[:20])) == 20
     assert shapes == [(1, 32, 32, 3), (8, 32, 32, 3), (8, 32, 32, 3), (4, 32, 32, 3)]
 

@@ -349,7 +349,7 @@ def test_always_trains_again_on_the_same_images(nights: Nights, source: Any) -> 
     assert second["decision"] == "kept"
     assert second["challenger"] != first["challenger"]
     assert second["comparison"]["gain"] == 0
-    assert "tells the two apart in no resample" in second["reason"]
+    assert "of the two models differs in no resample" in second["reason"]
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def crown(runs: Path, run_id: str) -> None:
-    champions.enthrone(runs / "e", Decision("promoted", "better", run_id, run_id))
+    champions.promote_run(runs / "e", Decision("promoted", "better", run_id, run_id))
 
 
 def names(paths: list[str]) -> list[str]:
@@ -64,20 +64,20 @@ def test_champions_the_one_before_ancestors_and_latest_stay(runs: Path) -> None:
     (runs / "e" / "d" / "run.json").write_text(json.dumps(facts | {"parent": "base/old"}))
     crown(runs, "b")
     crown(runs, "d")
-    atomic.point(runs / "e" / "latest", "c")
+    atomic.replace_symlink(runs / "e" / "latest", "c")
     result = pruned(runs, last=0)
     assert {"/".join(Path(one["run"]).parts[-2:]): one["why"] for one in result["kept"]} == {
         "base/old": "ancestor of e/d",
-        "e/b": "champion before, for promote --previous",
+        "e/b": "previous champion, for promote --previous",
         "e/c": "latest",
         "e/d": "champion",
     }
     assert names(result["removed"]) == ["base/new", "e/a", "e/e", "e/f"]
-    assert champions.before(runs / "e").run_id == "b"
+    assert champions.previous_champion(runs / "e").run_id == "b"
 
 
 def test_a_champion_is_kept_without_a_log_and_a_logged_one_without_its_link(runs: Path) -> None:
-    atomic.point(runs / "base" / "champion", "old")
+    atomic.replace_symlink(runs / "base" / "champion", "old")
     crown(runs, "a")
     (runs / "e" / "champion").unlink()
     assert names([one["run"] for one in pruned(runs, last=0)["kept"]]) == ["base/old", "e/a"]

@@ -9,7 +9,7 @@ import pytest
 from transfercli.config.loader import dump
 from transfercli.errors import ConfigError
 from transfercli.runs.folder import RunFolder
-from transfercli.runs.record import config_folder
+from transfercli.runs.record import read_config_folder
 from transfercli.workflows.train.job import TrainRequest, decide
 
 CONFIG = "name: flowers\ndata: {train: images}\nmodel:\n  base: small_cnn\n"
@@ -19,7 +19,7 @@ def test_the_config_of_a_run_is_a_config_and_finds_the_same_images(source) -> No
     world, result = source
     run = RunFolder(Path(result["run"]))
     again = decide(TrainRequest("finetune", run.config, world.runs))
-    assert again.loaded.folder == config_folder(run)
+    assert again.loaded.folder == read_config_folder(run)
     assert dump(again.config) == run.config.read_text()
     assert again.run.experiment == run.experiment
     assert again.run.run_id != run.run_id

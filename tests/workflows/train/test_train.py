@@ -179,7 +179,7 @@ def test_a_dry_run_counts_the_features_that_are_still_to_be_computed(source) -> 
             heard.append(text)
 
     probe, tuned = world.train("finetune", config, Heard(), dry_run=True)["phases"]
-    assert any(text.startswith("features behind pool") for text in heard)
+    assert any(text.startswith("features after pool") for text in heard)
     assert not any("strength" in text for text in heard)  # solved for on made-up features: nobody's business
     images = 719
     assert (probe["kind"], probe["cache_bytes"]) == ("probe", images * 64 * 4)

@@ -70,7 +70,7 @@ def _show_check(result: CheckResult) -> None:
     print_pairs(
         [
             ("usable", "yes" if report.usable else "NO: training would refuse"),
-            ("images", f"{len(report.seen)} in {len(classes)} classes"),
+            ("images", f"{len(report.images)} in {len(classes)} classes"),
             ("splits", ", ".join(f"{count} {split}" for split, count in splits.items()) or None),
             ("typical size", "x".join(map(str, result.typical_size or ())) or None),
             ("largest to smallest class", f"{imbalance:.1f} to 1" if imbalance else None),
@@ -90,7 +90,7 @@ def _show_check(result: CheckResult) -> None:
     problems = [(found.path, found.problem, "used" if found.used else "left out") for found in report.problems]
     _some("problems", ("path", "problem", "outcome"), problems)
     _show_duplicates(report)
-    unusual = [(report.seen[row].path, report.seen[row].width, report.seen[row].height) for row in report.unusual]
+    unusual = [(report.images[row].path, report.images[row].width, report.images[row].height) for row in report.unusual]
     _some("unusual sizes", ("path", "width", "height"), unusual)
     _show_mislabelled(report)
 
@@ -99,20 +99,20 @@ def _show_duplicates(report: Report) -> None:
     for name, pairs in (("duplicates", report.duplicates), ("near duplicates", report.near)):
         header = ("path", "looks like")
         _some(name, header, report.paths(pairs))
-        _some(f"{name} across splits", header, report.paths(report.across_sides(pairs)))
+        _some(f"{name} across splits", header, report.paths(report.across_splits(pairs)))
         _some(f"{name} with other labels", header, report.paths(report.across_labels(pairs)))
 
 
 def _show_mislabelled(report: Report) -> None:
     found = report.mislabelled
     rows = [
-        (report.seen[suspect.row].path, report.seen[suspect.row].label, suspect.suggested, suspect.confidence)
+        (report.images[suspect.row].path, report.images[suspect.row].label, suspect.suggested, suspect.confidence)
         for suspect in found.suspects
     ]
     title = f"likely mislabelled, by the features of {found.run}"
     _some(title, ("path", "label", "suggested", "confidence"), rows)
-    if found.why_not:
-        print(f"\nlikely mislabelled: not looked for: {printable(found.why_not)}")
+    if found.note:
+        print(f"\nlikely mislabelled: not looked for: {printable(found.note)}")
 
 
 def _show_diff(result: DiffResult) -> None:

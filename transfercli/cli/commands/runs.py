@@ -140,7 +140,7 @@ def _show_comparison(held: Held, split: str) -> None:
         [
             ("first", held.champion.path),
             ("other", held.challenger.path),
-            ("verdict", VERDICTS[compared.says(compared.metric)].format(metric=compared.metric)),
+            ("verdict", VERDICTS[compared.outcome(compared.metric)].format(metric=compared.metric)),
             ("images", f"{compared.examples} of {split}"),
             ("fixed", _some(compared.fixed)),
             ("broken", _some(compared.broken)),

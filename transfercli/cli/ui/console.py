@@ -67,8 +67,8 @@ class Console(Reporter):
         parts = epoch_parts(record, total, left)
         self._say(line_of(parts), show=not self.quiet, shown=line_of(parts, self.width()))
 
-    def when_forced(self, tell: Callable[[int], Interrupted]) -> None:
-        self.stop.describe = tell
+    def describe_forced_stop(self, describe: Callable[[int], Interrupted]) -> None:
+        self.stop.describe = describe
 
     def attach_log(self, path: Path) -> None:
         self.log = path

@@ -1,8 +1,8 @@
-"""Augmentation by name and strength, or layer by layer; every draw follows from a key.
+"""Augmentation by preset or by layers; every random draw is determined by a key.
 
-The presets are meant for photographs of things: a horizontal flip, small shifts, no upside-down. Data with a left and
-a right (digits, letters, road signs) lists its layers without the flip. Imports without Keras: the config checks names
-against these tables.
+The presets are for photographs of objects: a horizontal flip, small shifts, no vertical flip. For data in which left
+and right differ (digits, letters, road signs), list layers without the flip. Importing this module does not import
+Keras, because the config checks names against its tables.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from transfercli.config.schema import AugmentationConfig
 from transfercli.data.batching.mixup import DEFAULTS, MIXERS, Mixer
 from transfercli.errors import ConfigError
 
-VERSION = 2  # of the presets and of how layers are drawn; features of views follow from it
+VERSION = 2  # of the presets and the random draws; part of the key of cached features of views
 RGB_RANGE = [0, 255]
 
-# Layer -> the arguments it cannot do without for raw RGB. A layer that changes the size (RandomCrop) is followed by a
-# resize back. All are of Keras and keep labels as they are, but for those of `mixing.py`.
+# Layer -> arguments that it needs for raw RGB. A layer that changes the size (RandomCrop) is followed by a resize to
+# the original size. All are layers of Keras and keep labels, except those of `mixup.py`.
 LAYERS: dict[str, dict[str, Any]] = {
     **DEFAULTS,
     "AugMix": {"value_range": RGB_RANGE},
@@ -49,9 +50,9 @@ LAYERS: dict[str, dict[str, Any]] = {
     "RandomZoom": {},
 }
 
-# Layers that can draw for one image at a time and then change all images in one step, to the same bits. Of the others,
-# some draw nothing by image, and some give a transformation that has no row an image.
-TOGETHER = frozenset(LAYERS) - {
+# Layers whose transformation can be drawn per image and then applied to the whole batch with the same result, bit by
+# bit. Of the others, some draw nothing per image, and some return a transformation without a row per image.
+BATCHED_LAYERS = frozenset(LAYERS) - {
     *MIXERS,
     "AugMix",
     "RandAugment",
@@ -68,7 +69,7 @@ def _shift(part: float) -> dict[str, dict[str, Any]]:
     return {"RandomTranslation": {"height_factor": part, "width_factor": part, "fill_mode": "reflect"}}
 
 
-def _turn(degrees: float) -> dict[str, dict[str, Any]]:
+def _rotate(degrees: float) -> dict[str, dict[str, Any]]:
     return {"RandomRotation": {"factor": degrees / 360, "fill_mode": "reflect"}}
 
 
@@ -76,16 +77,16 @@ def _zoom(closer: float, farther: float) -> dict[str, dict[str, Any]]:
     return {"RandomZoom": {"height_factor": [closer, farther], "fill_mode": "reflect"}}
 
 
-# Strength by name. `strong` draws from the families of RandAugment (Cubuk et al. 2020) for every image by itself: the
-# Keras layer of that name picks one set of operations a batch, runs all eleven to use two, and turns by up to 180
-# degrees. Random erasing: Zhong et al. 2020.
+# Presets by strength. `strong` draws the operations of RandAugment (Cubuk et al. 2020) for each image separately: the
+# Keras layer of that name picks one set of operations per batch, computes all eleven to use two, and rotates by up to
+# 180 degrees. Random erasing: Zhong et al. 2020.
 PRESETS: dict[str, list[dict[str, dict[str, Any]]]] = {
     "none": [],
-    "light": [_FLIP, _shift(0.05), _turn(7)],
+    "light": [_FLIP, _shift(0.05), _rotate(7)],
     "medium": [
         _FLIP,
         _shift(0.1),
-        _turn(15),
+        _rotate(15),
         _zoom(-0.15, 0.1),
         {"RandomBrightness": {"factor": 0.15}},
         {"RandomContrast": {"factor": 0.2}},
@@ -93,7 +94,7 @@ PRESETS: dict[str, list[dict[str, dict[str, Any]]]] = {
     "strong": [
         _FLIP,
         _shift(0.12),
-        _turn(25),
+        _rotate(25),
         _zoom(-0.3, 0.15),
         {"RandomShear": {"x_factor": 0.1, "y_factor": 0.1, "fill_mode": "reflect"}},
         {"RandomBrightness": {"factor": 0.25}},
@@ -105,21 +106,21 @@ PRESETS: dict[str, list[dict[str, dict[str, Any]]]] = {
 
 
 def build(config: AugmentationConfig, classes: int = 0) -> Augment | None:
-    """The augmentation of a config, or None; raises ConfigError where a layer's arguments are refused.
+    """Return the augmentation of a config, or None. Raises `ConfigError` if a layer refuses its arguments.
 
-    classes: how many there are; only MixUp and CutMix need to know.
+    classes: number of classes, needed only for MixUp and CutMix.
     """
     entries = config.layers or PRESETS[config.preset]
     return Augment(entries, classes) if entries else None
 
 
 class Augment:
-    """Changes batches of raw RGB images; the same key gives the same bits, whatever was drawn before.
+    """Augmentation of batches of raw RGB images; the same key always gives the same result, bit by bit.
 
-    Layers run eagerly in list order. Before each, its generators of Keras are set from the key, and so is Python's own
-    (AugMix picks its operations with it), which gets its state back afterwards.
+    Layers run eagerly in list order. Before each layer, its Keras generators and Python's own generator (used by
+    AugMix) are seeded from the key; Python's gets its earlier state back afterwards.
 
-    soft: whether images are mixed, and so are targets: then `mix` is to be called, which knows them.
+    soft: True if images are mixed; targets are then mixed, too, and `mix` must be called instead of the object.
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Mapping[str, Any]]], classes: int = 0) -> None:
@@ -129,45 +130,51 @@ class Augment:
         self.generators = [[] if isinstance(layer, Mixer) else list(_generators(layer)) for layer in self.layers]
 
     def __call__(self, images: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
-        """uint8 [n, H, W, 3] -> uint8 of the same shape; ValueError where targets had to change with them."""
+        """Return augmented images, uint8 [n, H, W, 3]. Raises `ValueError` if the layers mix targets, too."""
         if self.soft:
             raise ValueError("these layers mix targets too: call mix")
         return self._run(images, np.zeros((len(images), 0), np.float32), key)[0]
 
     def mix(self, images: np.ndarray, targets: np.ndarray, key: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Images as before and int32 targets [n] -> uint8 images and float32 targets [n, `classes`], rows of sum 1."""
+        """Return mixed images, uint8 [n, H, W, 3], and targets, float32 [n, classes] with rows of sum 1.
+
+        targets: int32 [n].
+        """
         return self._run(images, np.eye(self.classes, dtype=np.float32)[targets], key)
 
-    def each(self, images: np.ndarray, keys: Sequence[tuple[int, ...]]) -> np.ndarray:
-        """uint8 [n, H, W, 3] and n keys -> for each image the bits that it alone gives with its key."""
+    def augment_each(self, images: np.ndarray, keys: Sequence[tuple[int, ...]]) -> np.ndarray:
+        """Return images, each augmented with its own key as if it were the only image of a batch.
+
+        images: uint8 [n, H, W, 3]; keys: n keys. Raises `ValueError` if the layers mix images.
+        """
         from keras import ops
 
         if self.soft:
-            raise ValueError("these layers mix images: they have no key each")
+            raise ValueError("these layers mix images: an image has no key of its own")
         batch = ops.convert_to_tensor(images, "float32")
-        with _own_random():
+        with _restored_random_state():
             for number, layer in enumerate(self.layers):
-                batch = self._each_by(layer, batch, keys, number)
+                batch = self._apply_to_each(layer, batch, keys, number)
         return _as_pixels(batch, images.shape)
 
-    def _each_by(self, layer: Any, batch: Any, keys: Sequence[tuple[int, ...]], number: int) -> Any:
+    def _apply_to_each(self, layer: Any, batch: Any, keys: Sequence[tuple[int, ...]], number: int) -> Any:
         from keras import ops
 
-        together = type(layer).__name__ in TOGETHER
-        found = []
+        batched = type(layer).__name__ in BATCHED_LAYERS
+        apply = partial(layer.get_random_transformation if batched else layer, training=True)
+        results = []
         for row, key in enumerate(keys):
             self._seed(key, number)
-            one = batch[row : row + 1]
-            found.append(layer.get_random_transformation(one, training=True) if together else layer(one, training=True))
-        if not together:
-            return ops.concatenate(found)
-        return layer.transform_images(batch, _joined(found, tuple(batch.shape)), training=True)
+            results.append(apply(batch[row : row + 1]))
+        if not batched:
+            return ops.concatenate(results)
+        return layer.transform_images(batch, _batched(results, tuple(batch.shape)), training=True)
 
     def _run(self, images: np.ndarray, targets: np.ndarray, key: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         from keras import ops
 
         batch = ops.convert_to_tensor(images, "float32")
-        with _own_random():
+        with _restored_random_state():
             for number, layer in enumerate(self.layers):
                 self._seed(key, number)
                 if isinstance(layer, Mixer):
@@ -179,18 +186,18 @@ class Augment:
         return _as_pixels(batch, images.shape), targets
 
     def _seed(self, key: tuple[int, ...], number: int) -> None:
-        """Set whatever a layer draws from, by the key and the layer's place."""
+        """Seed the generators of layer `number` from the key."""
         generators = self.generators[number]
         random.seed(repr((*key, number)))
-        # 31 bits: some backends keep the state of a generator in a signed 32-bit integer.
+        # 31 bits: some backends store the state of a generator in a signed 32-bit integer.
         draws = np.random.SeedSequence([*key, number]).generate_state(2 * len(generators)) & 0x7FFFFFFF
         for generator, pair in zip(generators, draws.reshape(-1, 2), strict=True):
             generator.state.assign(pair)
 
 
 @contextmanager
-def _own_random() -> Iterator[None]:
-    """Python's own generator gets back the state that it had before the block."""
+def _restored_random_state() -> Iterator[None]:
+    """Restore the state of Python's own generator after the block."""
     state = random.getstate()
     try:
         yield
@@ -199,7 +206,7 @@ def _own_random() -> Iterator[None]:
 
 
 def _as_pixels(batch: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """uint8 of `shape`, whatever size and range the layers have left."""
+    """Return a batch as uint8 of `shape`, resized if the layers changed the size."""
     from keras import ops
 
     if tuple(batch.shape[1:3]) != shape[1:3]:
@@ -207,15 +214,15 @@ def _as_pixels(batch: Any, shape: tuple[int, ...]) -> np.ndarray:
     return np.rint(np.clip(ops.convert_to_numpy(batch), 0, 255)).astype(np.uint8)
 
 
-def _joined(drawn: Sequence[Any], shape: tuple[int, ...]) -> Any:
-    """What was drawn for images one by one, as if drawn for a batch of `shape`."""
+def _batched(transformations: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    """Return the transformations of single images as the transformation of a batch of `shape`."""
     from keras import ops
 
-    first = drawn[0]
+    first = transformations[0]
     if isinstance(first, Mapping):
-        parts = {name: _joined([one[name] for one in drawn], shape) for name in first}
+        parts = {name: _batched([values[name] for values in transformations], shape) for name in first}
         return {**parts, "input_shape": shape} if "input_shape" in first else parts
-    return ops.concatenate(drawn) if len(getattr(first, "shape", ())) else first
+    return ops.concatenate(transformations) if len(getattr(first, "shape", ())) else first
 
 
 def _layer(name: str, given: Mapping[str, Any]) -> Any:
@@ -224,10 +231,10 @@ def _layer(name: str, given: Mapping[str, Any]) -> Any:
     import keras
 
     arguments: dict[str, Any] = {**LAYERS[name], **given, "seed": 0, "data_format": "channels_last"}
-    arguments["dtype"] = "float32"  # a global bfloat16 policy keeps only 8 bits of a pixel's place
+    arguments["dtype"] = "float32"  # bfloat16, a possible global policy, has too few bits for pixel coordinates
     modes = ("horizontal", "vertical", "horizontal_and_vertical")
     try:
-        if name == "RandomFlip" and given.get("mode", modes[0]) not in modes:  # Keras would flip nothing, silently
+        if name == "RandomFlip" and given.get("mode", modes[0]) not in modes:  # Keras would silently not flip
             raise ValueError(f"mode must be one of {', '.join(modes)}")
         return getattr(keras.layers, name)(**arguments)
     except (TypeError, ValueError) as error:
@@ -244,17 +251,17 @@ def _mixer(name: str, given: Mapping[str, Any]) -> Mixer:
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"augmentation.layers: {name} does not take {dict(given)}: {error}",
-            "allowed are alpha, a number above 0, and probability, from 0 to 1",
+            "allowed: alpha, a number above 0, and probability, from 0 to 1",
         ) from error
 
 
 def _generators(layer: Any) -> Iterator[Any]:
-    """The seed generators of a layer and of the layers inside it, in a fixed order."""
+    """Yield the seed generators of a layer and of its sub-layers, in a fixed order."""
     import keras
 
-    for part in sorted(vars(layer)):
-        value = getattr(layer, part, None)
+    for name in sorted(vars(layer)):
+        value = getattr(layer, name, None)
         if isinstance(value, keras.random.SeedGenerator):
             yield value
-        elif isinstance(value, keras.layers.Layer) and not part.startswith("_"):
+        elif isinstance(value, keras.layers.Layer) and not name.startswith("_"):
             yield from _generators(value)

@@ -1,7 +1,7 @@
-"""Batches for `fit`: one PyDataset for images now and cached features later, shuffled by (seed, epoch) alone.
+"""Batches for `fit`: a PyDataset for images and cached features, with an order determined by (seed, epoch).
 
-`fit(shuffle=True)` reorders the batches of a PyDataset, and calls `on_epoch_end` more often than there are epochs. So
-call `fit(shuffle=False)` for one epoch at a time, with `set_epoch` before it; neither hook of Keras is used here.
+Call `set_epoch` and then `fit(shuffle=False)` for each epoch. `fit(shuffle=True)` would reorder the batches, and Keras
+calls `on_epoch_end` more often than once per epoch, so that neither is used.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ Mix = Callable[[np.ndarray, np.ndarray, tuple[int, ...]], tuple[np.ndarray, np.n
 
 
 class Batches(keras.utils.PyDataset):
-    """Serves `(x, y, sample_weight)`; the last batch may be smaller.
+    """Batches `(x, y, sample_weight)` of a source; the last batch may be smaller.
 
     Args:
-        source: rows; `read(indices)` gives x of a batch, uint8 [n, H, W, 3] for images. Where it has a `set_epoch`, as
-            features in several views do, it is told the number too.
+        source: rows; `read(indices)` returns x of a batch, uint8 [n, H, W, 3] for images. If it has a method
+            `set_epoch`, as features of several views do, it is called with the epoch.
         targets: int32 [N].
-        batch_size: rows a batch.
-        seed: of the order and the augmentation; None serves the rows in their order.
-        augment: changes a batch of images, drawing from its key `(seed, epoch, batch)` only. Where it is `soft`, its
-            `mix` changes targets too: y is then float32 [n, C], the parts of the classes.
-        class_weights: float [C]; the sample weight is that of the row's class or classes, 1 without.
+        batch_size: rows per batch.
+        seed: seed of the order and the augmentation; None keeps the order of the rows.
+        augment: changes a batch of images; its random draws depend only on its key `(seed, epoch, batch)`. If it is
+            `soft`, its `mix` changes targets, too: y is then float32 [n, C], fractions of the classes.
+        class_weights: float [C]; the sample weight of a row is the weight of its class, or the weighted mean for mixed
+            targets; 1 if None.
 
-    soft: whether y is parts of classes and not int32 [n].
+    soft: True if y is fractions of classes instead of int32 [n].
     """
 
     def __init__(
@@ -44,9 +45,9 @@ class Batches(keras.utils.PyDataset):
         augment: Augmenter | None = None,
         class_weights: Sequence[float] | np.ndarray | None = None,
     ) -> None:
-        super().__init__(workers=1)  # one worker means the calling thread: nothing is read ahead of `set_epoch`
+        super().__init__(workers=1)  # workers=1 reads in the calling thread: nothing is read before `set_epoch`
         if len(source) != len(targets):
-            raise ValueError(f"source and targets must have as many rows: {len(source)} and {len(targets)}")
+            raise ValueError(f"source and targets must have the same number of rows: {len(source)} and {len(targets)}")
         if augment is not None and seed is None:
             raise ValueError("augment draws from (seed, epoch, batch): give a seed")
         self.source = source
@@ -60,7 +61,7 @@ class Batches(keras.utils.PyDataset):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Fix the order and the draws of one epoch; the same number gives the same batches, whatever came before."""
+        """Set the order and the random draws of an epoch; the same number always gives the same batches."""
         rows = np.arange(len(self.targets))
         if self.seed is not None:
             rows = self._drawn(np.random.default_rng([self.seed, epoch]))
@@ -69,7 +70,7 @@ class Batches(keras.utils.PyDataset):
             self.source.set_epoch(epoch)
 
     def _drawn(self, generator: np.random.Generator) -> np.ndarray:
-        """The rows of an epoch in their order, int [N]: each one once."""
+        """Return the rows of an epoch in their order, int [N]: each row once."""
         rows = np.arange(len(self.targets))
         generator.shuffle(rows)
         return rows
@@ -94,23 +95,23 @@ class Batches(keras.utils.PyDataset):
 
 
 class BalancedBatches(Batches):
-    """Draws the classes equally often, as many rows an epoch as there are.
+    """Batches in which all classes are equally frequent; the number of rows per epoch stays the same.
 
-    A class of few rows repeats each of them as often as the others; one of many shows another part every epoch.
+    A class with few rows repeats each of them equally often; a class with many rows uses another part in every epoch.
     """
 
     def _drawn(self, generator: np.random.Generator) -> np.ndarray:
-        classes = generator.permutation(np.unique(self.targets))  # the first of them get what does not share out evenly
-        share, left = divmod(len(self.targets), max(len(classes), 1))
+        classes = generator.permutation(np.unique(self.targets))  # the first ones get the remainder
+        share, remainder = divmod(len(self.targets), max(len(classes), 1))
         rows = [
-            _repeated(np.flatnonzero(self.targets == one), share + (number < left), generator)
-            for number, one in enumerate(classes)
+            _repeated(np.flatnonzero(self.targets == label), share + (number < remainder), generator)
+            for number, label in enumerate(classes)
         ]
         return generator.permutation(np.concatenate([np.empty(0, np.int64), *rows]))
 
 
 def _repeated(rows: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """`count` of the rows, none of them twice more often than another."""
+    """Return `count` of the rows in random order; no row is used more than once more often than another."""
     rounds = [generator.permutation(rows) for _ in range(-(-count // len(rows)))]
     return np.concatenate([rows[:0], *rounds])[:count]
 

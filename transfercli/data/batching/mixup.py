@@ -1,7 +1,7 @@
-"""Augmentations that mix images of a batch, and their targets with them; NumPy alone, drawn from a generator.
+"""MixUp and CutMix: augmentations that mix the images and the targets of a batch, in NumPy.
 
-No preset has one, also not `strong`: a preset leaves labels alone, so that features of its views can be cached. A
-mixed image is another one in every batch, which needs the whole network for every step.
+No preset contains them: a preset keeps labels, so that features of its views can be cached. A mixed image is different
+in every batch, so that each step needs the whole network.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ Mixed = tuple[np.ndarray, np.ndarray]
 
 
 class Mixer(ABC):
-    """Mixes each image with another of its batch.
+    """Base class: mixes each image with another of its batch.
 
-    alpha: of the Beta(alpha, alpha) distribution that the shares are drawn from; large is near one half.
-    probability: of an image to be mixed at all. Raises ValueError where one of them is out of range.
+    Raises `ValueError` if an argument is out of range.
+
+    alpha: parameter of the Beta(alpha, alpha) distribution of the image's own share; large values give about one half.
+    probability: probability that an image is mixed.
     """
 
     def __init__(self, alpha: float, probability: float = 1.0) -> None:
-        for name, value, fits in (("alpha", alpha, "above 0"), ("probability", probability, "from 0 to 1")):
-            good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1e6
-            if not good or (value == 0 if name == "alpha" else value > 1):
-                raise ValueError(f"{name} must be a number {fits}")
+        for name, value, allowed in (("alpha", alpha, "above 0"), ("probability", probability, "from 0 to 1")):
+            is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1e6
+            if not is_number or (value == 0 if name == "alpha" else value > 1):
+                raise ValueError(f"{name} must be a number {allowed}")
         self.alpha, self.probability = alpha, probability
 
     def __call__(self, images: np.ndarray, targets: np.ndarray, draws: np.random.Generator) -> Mixed:
-        """float32 [n, H, W, 3] and [n, C] -> the same shapes; a row of targets sums to what it did."""
+        """Return mixed images, float32 [n, H, W, 3], and targets, [n, C]; the sums of the target rows stay the same."""
         count = len(images)
         partner = draws.permutation(count)
         share = draws.beta(self.alpha, self.alpha, count)
@@ -41,11 +43,14 @@ class Mixer(ABC):
 
     @abstractmethod
     def _mix(self, images: np.ndarray, others: np.ndarray, share: np.ndarray, draws: np.random.Generator) -> Mixed:
-        """Images of which `share` [n] is one's own; and the shares as they came out."""
+        """Return mixed images and the actual own share of each, [n].
+
+        share: [n], the wanted share of each image's own pixels.
+        """
 
 
 class MixUp(Mixer):
-    """The weighted mean of two images (Zhang et al. 2018), with a share for every image by itself."""
+    """Weighted mean of two images (Zhang et al. 2018); each image has its own share."""
 
     def _mix(self, images: np.ndarray, others: np.ndarray, share: np.ndarray, draws: np.random.Generator) -> Mixed:
         own = share[:, None, None, None].astype(np.float32)
@@ -53,9 +58,10 @@ class MixUp(Mixer):
 
 
 class CutMix(Mixer):
-    """A box of another image pasted into one's own (Yun et al. 2019), with a box for every image by itself.
+    """Box of another image pasted into an image (Yun et al. 2019); each image has its own box.
 
-    Its centre lies anywhere and what reaches over the edge is cut off, so that the targets follow from its area.
+    The centre of the box is uniform over the image and the box is cut at the border; the targets follow from the area
+    that is left.
     """
 
     def _mix(self, images: np.ndarray, others: np.ndarray, share: np.ndarray, draws: np.random.Generator) -> Mixed:
@@ -65,13 +71,13 @@ class CutMix(Mixer):
             half = size * np.sqrt(1 - share) / 2
             centre = draws.uniform(0, size, count)
             first, last = np.rint(centre - half), np.rint(centre + half)
-            place = np.arange(size)
-            covered = (place >= first[:, None]) & (place < last[:, None])
+            positions = np.arange(size)
+            covered = (positions >= first[:, None]) & (positions < last[:, None])
             inside &= covered[:, :, None] if axis == 1 else covered[:, None, :]
         return np.where(inside[..., None], others, images), 1 - inside.mean((1, 2))
 
 
 MIXERS: dict[str, Callable[..., Mixer]] = {"CutMix": CutMix, "MixUp": MixUp}
 
-# Arguments of the papers' main experiments; what a config gives comes on top.
+# Arguments of the papers' main experiments; the config's arguments override them.
 DEFAULTS: dict[str, dict[str, Any]] = {"CutMix": {"alpha": 1.0}, "MixUp": {"alpha": 0.2}}

@@ -1,4 +1,4 @@
-"""The image cache: decoded pixels, found by the content of their files and shared by runs and experiments."""
+"""Image cache: decoded pixels by the hash of their file, shared by runs and experiments."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from transfercli.data.image import Decoded, Geometry
 
 
 class Store(Protocol):
-    """Decoded pixels of one geometry: the shared cache, or memory of this process alone (scratch.py)."""
+    """Store of decoded pixels of one geometry: the shared cache, or this process's memory (in_memory.py)."""
 
     space: Space
-    trouble: str  # why what was added may not be found by the next process; "" where all is well
+    trouble: str  # why added images may be unavailable to other processes, or ""
 
     def known(self, files: Sequence[FileState]) -> list[str | None]: ...
     def entries(self, keys: Sequence[str]) -> dict[str, Entry]: ...
@@ -35,36 +35,36 @@ class Store(Protocol):
 
 
 class DiskCache(Segments):
-    """The shared cache, for one geometry; a row's key is the SHA-256 of the file it was decoded from."""
+    """Shared cache on disk for one geometry; the key of a row is the SHA-256 of its file."""
 
     def __init__(self, root: Path, geometry: Geometry, max_bytes: int) -> None:
         super().__init__(root, pixel_space(geometry), max_bytes)
 
     def known(self, files: Sequence[FileState]) -> list[str | None]:
-        """The content hash of each file that has not changed since it was read."""
+        """Return the SHA-256 of each file that is unchanged since it was read, else None."""
         return self.index.sha256s_of(files)
 
     def add(self, decoded: Decoded) -> Entry:
-        """Append the pixels; the entry is good for this process at once, for others after `close`."""
-        return self.append(described(decoded), decoded.pixels)
+        """Append the pixels; the entry is usable in this process at once, in others after `close`."""
+        return self.append(entry_of(decoded), decoded.pixels)
 
     def remember(self, file: str, decoded: Decoded) -> None:
-        """From the next time on, an unchanged `file` need not be opened."""
+        """Record the file's state, so that it is not opened again while unchanged."""
         self._files.append((file, decoded.size, decoded.mtime_ns, decoded.sha256))
 
 
 def pixel_space(geometry: Geometry) -> Space:
-    """Decoded pixels, uint8 [height, width, 3]."""
+    """Return the cache space for decoded pixels, uint8 [height, width, 3]."""
     return Space(geometry.space, geometry.shape)
 
 
-def described(decoded: Decoded) -> Entry:
-    """What the index keeps of an outcome, its place apart."""
+def entry_of(decoded: Decoded) -> Entry:
+    """Return the index entry of a decoded file, without its location."""
     return Entry(decoded.sha256, decoded.pixel_hash, decoded.width, decoded.height, decoded.problem)
 
 
 def cache_root(compute: ComputeConfig) -> Path:
-    """The folder of all caches: `compute.cache_dir`, else TRANSFERCLI_CACHE, else the user's cache folder."""
+    """Return the folder of all caches: `compute.cache_dir`, TRANSFERCLI_CACHE, or the user's cache folder."""
     if compute.cache_dir:
         return absolute_path(compute.cache_dir)
     folder = os.environ.get("TRANSFERCLI_CACHE") or platformdirs.user_cache_dir("transfercli")

@@ -1,4 +1,4 @@
-"""Decoded pixels for this process alone: `compute.cache: off`, or no cache folder that can be written."""
+"""Decoded pixels for this process only: with `compute.cache: off`, or if the cache folder cannot be used."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.data.cache.images import described, pixel_space
+from transfercli.data.cache.images import entry_of, pixel_space
 from transfercli.data.cache.index import Entry, FileState
 from transfercli.data.cache.segments import checksum
 from transfercli.data.image import Decoded, Geometry
-from transfercli.io.atomic import room_errors
+from transfercli.io.atomic import write_errors
 
 
-class Scratch:
-    """One nameless temporary file, mapped into memory: gone with the process, whatever ends it."""
+class MemoryCache:
+    """Unnamed temporary file, mapped into memory; the kernel removes it when the process ends."""
 
     def __init__(self, geometry: Geometry) -> None:
         self.space, self.trouble = pixel_space(geometry), ""
@@ -43,25 +43,25 @@ class Scratch:
         return self._entries.get(sha256)
 
     def add(self, decoded: Decoded) -> Entry:
-        entry = described(decoded)
+        entry = entry_of(decoded)
         if decoded.pixels is not None:
-            with room_errors(Path(tempfile.gettempdir())):
+            with write_errors(Path(tempfile.gettempdir())):
                 self._file.write(np.ascontiguousarray(decoded.pixels).data)
-            entry = replace(entry, segment="scratch", place=self._count, checksum=checksum(decoded.pixels))
+            entry = replace(entry, segment="memory", row=self._count, checksum=checksum(decoded.pixels))
             self._count += 1
         self._entries[entry.sha256] = entry
         return entry
 
     def remember(self, file: str, decoded: Decoded) -> None:
-        """Nothing outlives the process."""
+        """Do nothing: no entry outlives the process."""
 
     def make_room(self, wanted: int) -> None:
-        """There is no bound but the disk's."""
+        """Do nothing: only the disk limits the size."""
 
     def close(self) -> None:
-        """Nothing more is added: map what is there."""
+        """Map the images into memory; none can be added after this."""
         if self._view is None and self._count:
-            with room_errors(Path(tempfile.gettempdir())):
+            with write_errors(Path(tempfile.gettempdir())):
                 self._file.flush()
             if isinstance(self._file, io.BytesIO):
                 pixels = np.frombuffer(self._file.getbuffer(), np.uint8)
@@ -75,8 +75,8 @@ class Scratch:
 
     def rows(self, segment: str) -> np.ndarray:
         if self._view is None:
-            raise ValueError("nothing was added")
+            raise ValueError("no image was added")
         return self._view
 
     def damaged(self, segment: str) -> None:
-        """Memory does not decay; a file on a failing disk is read from its originals each time."""
+        """Do nothing: damaged rows are decoded again at each read."""

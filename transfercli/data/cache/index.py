@@ -1,8 +1,8 @@
-"""The caches' book-keeping: which file had which content, and where the rows of a content stand.
+"""Index of the caches: the content hash of each file, and the segment and row of each content.
 
-One SQLite file, written in short transactions, so that several processes can use it at once. It holds absolute
-paths of the user's files and lies in a folder that only this user can enter. Nothing here is precious: a damaged
-index is thrown away, and the images are read again.
+It is one SQLite file, written in short transactions, so that several processes can use it at the same time. It holds
+absolute paths of the user's files and is in a folder that only this user can enter. A damaged index is deleted, and the
+images are read again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS looks (
 """
 INDEX = "index.sqlite"
 _LOCK_SECONDS = 60
-_TOGETHER = 500  # keys a query asks for: one query a key costs several times as much
+_KEYS_PER_QUERY = 500  # one query per key is several times slower
 
 FileState = tuple[str, int, int]  # path, size, mtime_ns
 FileRow = tuple[str, int, int, str]  # and the SHA-256 of the content
@@ -37,11 +37,14 @@ FileRow = tuple[str, int, int, str]  # and the SHA-256 of the content
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of a content in one space; `segment` is "" where there is a problem.
+    """Index entry of a content in one space.
 
     Attributes:
-        key: what the row is found by: for pixels the SHA-256 of the file's bytes, which `sha256` says too.
-        place: row in the segment.
+        key: key of the row; for pixels, the SHA-256 of the file's bytes.
+        pixel_hash: hash of the decoded pixels; width, height: size in pixels of the upright original.
+        problem: why the file is not usable, or "".
+        segment: name of the segment that holds the row; "" if there is a problem.
+        row: number of the row in the segment.
         checksum: CRC-32 of the row's bytes.
     """
 
@@ -51,26 +54,27 @@ class Entry:
     height: int = 0
     problem: str = ""
     segment: str = ""
-    place: int = 0
+    row: int = 0
     checksum: int = 0
 
     @property
     def sha256(self) -> str:
+        """The key, for pixels: SHA-256 of the file's bytes."""
         return self.key
 
 
 class Index:
-    """Open the index in `folder`; raises `sqlite3.Error` or OSError where that cannot be done."""
+    """Index in a cache folder. Raises `sqlite3.Error` or `OSError` if it cannot be opened."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / INDEX
         try:
             self.connection = self._open()
         except sqlite3.DatabaseError as error:
-            self._begin_anew(error)
+            self._recreate(error)
 
-    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
-        """Throw a damaged index away; other errors (locked, read-only, no room) are raised as they are."""
+    def _recreate(self, error: sqlite3.DatabaseError) -> None:
+        """Delete and recreate a damaged index; re-raise other errors (locked, read-only, disk full)."""
         if isinstance(error, sqlite3.OperationalError):
             raise error
         if hasattr(self, "connection"):
@@ -79,16 +83,16 @@ class Index:
         self.connection = self._open()
 
     def _rows(self, query: str, fixed: Sequence[Any], keys: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query for `fixed` values and then `{}`, a list of keys; some keys at a time."""
-        for start in range(0, len(keys), _TOGETHER):
-            some = keys[start : start + _TOGETHER]
+        """Yield the rows of a query whose `{}` is a list of keys, after the `fixed` values; some keys per query."""
+        for start in range(0, len(keys), _KEYS_PER_QUERY):
+            part = keys[start : start + _KEYS_PER_QUERY]
             try:
-                yield from self.connection.execute(query.format(", ".join("?" * len(some))), (*fixed, *some)).fetchall()
+                yield from self.connection.execute(query.format(", ".join("?" * len(part))), (*fixed, *part)).fetchall()
             except sqlite3.DatabaseError as error:
-                self._begin_anew(error)
+                self._recreate(error)
 
     def _open(self) -> sqlite3.Connection:
-        # For this user alone, whatever the folder allows. Closing an index that is there would end SQLite's locks.
+        # Readable for this user only. An existing index is not opened here: closing it would release SQLite's locks.
         with contextlib.suppress(FileExistsError):
             os.close(os.open(self.file, os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(self.file, timeout=_LOCK_SECONDS, isolation_level=None)
@@ -104,14 +108,14 @@ class Index:
         self.connection.close()
 
     def sha256s_of(self, files: Sequence[FileState]) -> list[str | None]:
-        """The content hash of each file that has not changed since it was read."""
+        """Return the SHA-256 of each file that is unchanged since it was read, else None."""
         query = "SELECT path, size, mtime_ns, sha256 FROM files WHERE path IN ({})"
         states = [(os.fsencode(path), size, mtime_ns) for path, size, mtime_ns in files]
         known = {row[:3]: row[3] for row in self._rows(query, (), [path for path, _, _ in states])}
         return [known.get(state) for state in states]
 
     def entries(self, space: str, keys: Sequence[str]) -> dict[str, Entry]:
-        """What is known under each key."""
+        """Return the entry of each known key."""
         query = (
             "SELECT key, pixel_hash, width, height, problem, segment, place, checksum FROM entries "
             "WHERE space = ? AND key IN ({})"
@@ -119,15 +123,16 @@ class Index:
         return {key: Entry(key, *rest) for key, *rest in self._rows(query, (space,), keys)}
 
     def add(self, space: str, segment: tuple[str, int], entries: list[Entry], files: list[FileRow]) -> None:
-        """Make everything of a pass known at once.
+        """Add the results of a pass in one transaction.
 
         Args:
-            segment: name and bytes of a segment that lies in its final place; "" where there are only problems.
-            files: (path, size, mtime_ns, sha256).
+            segment: name and size in bytes of a segment under its final name; the name is "" if there are only
+                problems.
+            files: (path, size in bytes, mtime_ns, sha256).
         """
         name, size = segment
         rows = [
-            (space, e.key, e.pixel_hash, e.width, e.height, e.problem, e.segment, e.place, e.checksum) for e in entries
+            (space, e.key, e.pixel_hash, e.width, e.height, e.problem, e.segment, e.row, e.checksum) for e in entries
         ]
         encoded = [(os.fsencode(path), size, mtime, sha256) for path, size, mtime, sha256 in files]
         with self._transaction():
@@ -136,39 +141,41 @@ class Index:
             self.connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             self.connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", encoded)
 
-    def heads(self, sha256s: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """The format of each known content and how many pictures it has, in words."""
+    def headers(self, sha256s: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return SHA-256 -> (format, number of pictures in words) of each known content."""
         query = "SELECT sha256, format, pictures FROM heads WHERE sha256 IN ({})"
         return {sha256: (kind, pictures) for sha256, kind, pictures in self._rows(query, (), sha256s)}
 
-    def add_heads(self, rows: list[tuple[str, str, str]]) -> None:
-        """rows: (sha256, format, pictures)."""
+    def add_headers(self, rows: list[tuple[str, str, str]]) -> None:
+        """Store file headers: (sha256, format, pictures)."""
         with self._transaction():
             self.connection.executemany("INSERT OR REPLACE INTO heads VALUES (?, ?, ?)", rows)
 
-    def looks(self, space: str, version: int, keys: Sequence[str]) -> dict[str, bytes]:
-        """What the images of a space look like, as far as that is known."""
+    def fingerprints(self, space: str, version: int, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return key -> fingerprint of each known image of a space."""
         query = "SELECT key, look FROM looks WHERE space = ? AND version = ? AND key IN ({})"
         return dict(self._rows(query, (space, version), keys))
 
-    def add_looks(self, space: str, version: int, looks: Mapping[str, bytes]) -> None:
+    def add_fingerprints(self, space: str, version: int, fingerprints: Mapping[str, bytes]) -> None:
+        """Store fingerprints: key -> bytes."""
         with self._transaction():
             self.connection.executemany(
                 "INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?)",
-                [(space, key, version, look) for key, look in looks.items()],
+                [(space, key, version, content) for key, content in fingerprints.items()],
             )
 
     def segments(self) -> list[tuple[str, str, int]]:
-        """(name, space, bytes), the one used longest ago first."""
+        """Return (name, space, bytes) of each segment, the least recently used first."""
         return self.connection.execute("SELECT name, space, bytes FROM segments ORDER BY used, name").fetchall()
 
     def touch(self, names: Iterable[str]) -> None:
+        """Set the time of last use of segments to now."""
         now = time.time()
         with self._transaction():
             self.connection.executemany("UPDATE segments SET used = ? WHERE name = ?", [(now, name) for name in names])
 
     def forget(self, name: str) -> None:
-        """Drop a segment, its rows and what they look like; its file may then go."""
+        """Delete a segment with its rows and fingerprints; its file can then be deleted."""
         rows = "SELECT space, key FROM entries WHERE segment = ?"
         with self._transaction():
             self.connection.execute(f"DELETE FROM looks WHERE (space, key) IN ({rows})", (name,))
@@ -176,19 +183,19 @@ class Index:
             self.connection.execute("DELETE FROM segments WHERE name = ?", (name,))
 
     def count(self, kind: str) -> int:
-        """Rows that are there, of all spaces of a kind."""
+        """Return the number of rows in all spaces of a kind."""
         query = "SELECT count(*) FROM entries WHERE segment <> '' AND substr(space, 1, ?) = ?"
-        found: tuple[int] = self.connection.execute(query, (len(kind) + 1, f"{kind}/")).fetchone()
-        return found[0]
+        row: tuple[int] = self.connection.execute(query, (len(kind) + 1, f"{kind}/")).fetchone()
+        return row[0]
 
     def forget_orphans(self) -> None:
-        """Drop everything that is known of files and contents without pixels, and give the space back."""
+        """Delete entries of files and contents without pixels, and free the disk space."""
         with self._transaction():
             self.connection.execute("DELETE FROM entries WHERE segment NOT IN (SELECT name FROM segments)")
             self.connection.execute("DELETE FROM looks WHERE (space, key) NOT IN (SELECT space, key FROM entries)")
             for table in ("files", "heads"):
                 self.connection.execute(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT key FROM entries)")
-        with contextlib.suppress(sqlite3.OperationalError):  # another process is reading: the space is used again
+        with contextlib.suppress(sqlite3.OperationalError):  # another process is reading; the space is reused later
             self.connection.execute("VACUUM")
 
     def _transaction(self) -> _Transaction:
@@ -196,8 +203,8 @@ class Index:
 
 
 @contextlib.contextmanager
-def opened_index(folder: Path | None) -> Iterator[Index | None]:
-    """The index of a cache folder, or None: what cannot be looked up is made, and what cannot be kept is made again."""
+def open_index(folder: Path | None) -> Iterator[Index | None]:
+    """Yield the index of a cache folder, or None if there is no folder or it cannot be opened."""
     try:
         index = Index(folder) if folder else None
     except (OSError, sqlite3.Error):
@@ -210,7 +217,7 @@ def opened_index(folder: Path | None) -> Iterator[Index | None]:
 
 
 class _Transaction:
-    """BEGIN IMMEDIATE: wait for other writers at the start, never fail with a lock half way."""
+    """Transaction that waits for other writers at its start (BEGIN IMMEDIATE), so that no lock fails it later."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection

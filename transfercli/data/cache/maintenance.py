@@ -1,4 +1,4 @@
-"""What the caches hold, and how to empty them while others may be using them."""
+"""Size and clearing of the caches, also while other processes use them."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ from transfercli.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """bytes: of all files; entries: rows that are there."""
+    """Size of a cache: bytes of all its files, and number of rows."""
 
     bytes: int = 0
     entries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Cleared:
-    """Bytes that are gone, and bytes of the files that stayed because a running process uses them."""
+class ClearResult:
+    """Bytes freed, and bytes of files that stayed because a running process uses them."""
 
     freed: int = 0
     in_use: int = 0
 
 
 def usage(root: Path, kind: str) -> Usage:
-    """What the cache folder `root` holds of one of `KINDS`; nothing is made where there is none."""
-    with _said(root):
-        held = _size(root / kind)
+    """Return the size of one kind of cache (`KINDS`) below `root`; create nothing. Raises `UsageError` if it fails."""
+    with _usage_errors(root):
+        size = _size(root / kind)
         if not (root / INDEX).exists():
-            return Usage(held)
+            return Usage(size)
         index = Index(root)
         try:
-            return Usage(held, index.count(kind))
+            return Usage(size, index.count(kind))
         finally:
             index.close()
 
 
-def clear(root: Path) -> Cleared:
-    """Remove all rows that no running process fills or maps, and what is known of files; raises UsageError.
+def clear(root: Path) -> ClearResult:
+    """Delete all rows that no running process writes or maps, and all file entries.
 
-    A process that loses rows which it had only looked up makes them again.
+    A process that only looked up a deleted row creates it again. Raises `UsageError` if the folder cannot be used.
     """
-    with _said(root):
+    with _usage_errors(root):
         if not (root / INDEX).exists() and not segment_files(root):
-            return Cleared()
+            return ClearResult()
         before, index = _size(root), Index(root)
         try:
             known = {name for name, _, _ in index.segments()}
@@ -73,12 +73,12 @@ def clear(root: Path) -> Cleared:
             index.forget_orphans()
         finally:
             index.close()
-        return Cleared(max(0, before - _size(root)), in_use)
+        return ClearResult(max(0, before - _size(root)), in_use)
 
 
 @contextmanager
 def _unused(path: Path) -> Iterator[bool]:
-    """Whether no other process holds the file; while the block lasts, none can start to."""
+    """Yield True if no other process uses the file; none can start to while the block runs."""
     try:
         with path.open("r+b") as file:
             try:
@@ -92,23 +92,25 @@ def _unused(path: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def _said(folder: Path) -> Iterator[None]:
+def _usage_errors(folder: Path) -> Iterator[None]:
+    """Turn file and database errors of the block into `UsageError`."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(
-            f"the cache folder {str(folder)!r} cannot be used: {reason}", "check whose folder it is"
+            f"the cache folder {str(folder)!r} cannot be used: {reason}",
+            "check the owner and the permissions of the folder",
         ) from error
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files below, links not followed."""
+    """Return the bytes of all files below a folder; links are not followed."""
     total = 0
-    for place, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder):
         for name in names:
             try:
-                total += (Path(place) / name).lstat().st_size
+                total += (Path(parent) / name).lstat().st_size
             except FileNotFoundError:
                 continue
     return total

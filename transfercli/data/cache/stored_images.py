@@ -1,4 +1,4 @@
-"""The pixels of a split, read from the image cache and decoded again from their files where it is damaged."""
+"""Pixels of a split, read from the image cache, or decoded again from their files if it is damaged."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Redo = Callable[[], Decoded]
 
 
 def stored_images(store: RowStore, entries: Sequence[Entry], redo: Sequence[Redo]) -> StoredRows:
-    """Return the images of some entries as rows uint8 [H, W, 3], always RGB.
+    """Return the RGB images of a sequence of entries as rows, uint8 [H, W, 3].
 
-    redo: decodes each image again, if its row in the cache is damaged or gone. Reading raises `DataError` if neither
-    the cache nor the file holds the image.
+    redo: decodes each image again, if its row in the cache is damaged or missing. Reading raises `DataError` if an
+    image can be read neither from the cache nor from its file.
     """
     sha256s = [entry.sha256 for entry in entries]
 

@@ -1,15 +1,15 @@
-"""One file -> checked, upright RGB pixels of one size, and their hash. The same code runs in workers and in-process.
+"""Decoding of one file to checked, upright RGB pixels of one size, and their hash; in workers and in this process.
 
-Decisions, all of them part of `VERSION` (a change of any gives other pixels and needs another number):
+Decisions that determine the pixels (`VERSION` must increase if one of them changes):
 
-- The resize filter is Pillow's BILINEAR, a triangle filter widened for reduction: what TensorFlow's
-  `resize(antialias=True)` computes, so an exported artefact that starts from bytes sees the same to a grey level.
-- Transparency is dropped, not composited, as Keras, torchvision and TensorFlow's decoders do, for the same reason.
+- The resize filter is Pillow's BILINEAR, a triangle filter widened for reduction. TensorFlow's `resize(antialias=True)`
+  computes the same to a grey level, so that an exported artefact that starts from bytes agrees.
+- Transparency is dropped, not composited, as in Keras, torchvision and TensorFlow's decoders, for the same reason.
 - 16-bit grey keeps its high byte. Floating-point and 32-bit pixels have no agreed range and are refused.
-- Of animations and multi-page files the first frame counts.
-- A JPEG whose shorter side is at least 1,024 is decoded at the largest DCT reduction that leaves 512; where the
-  target needs more than that, it is decoded once more. What is hashed depends on the file only, never on the target,
-  so an image keeps its side of the split when `image_size` changes.
+- The first frame of animations and multi-page files is used.
+- A JPEG whose shorter side has at least 1,024 pixels is decoded at the largest DCT reduction that leaves 512 pixels; if
+  the target size needs more, it is decoded again. The hashed pixels depend on the file only, not on the target size, so
+  that an image keeps its split when `image_size` changes.
 """
 
 from __future__ import annotations
@@ -31,91 +31,92 @@ from transfercli.data.image import Decoded, Geometry
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 512 * 1024 * 1024
-REDUCED_SIDE = 512  # pixels left, at least, of the shorter side of a large JPEG
+REDUCED_SIDE = 512  # smallest length in pixels of the shorter side of a reduced JPEG
 
 _EXIF_ORIENTATION = 0x0112
 
 
 class _UnusableError(Exception):
-    """Why a file is not used, in words for a person."""
+    """Raised if a file cannot be used; the message is shown to the user."""
 
 
 def decode_file(path: str, geometry: Geometry, known: Callable[[str], bool] | None = None) -> Decoded:
-    """Read, check, decode and resize one file; never raises for what is wrong with the file.
+    """Read, check, decode and resize one file; an error in the file is returned as its `problem`.
 
     Args:
-        known: tells by the content hash whether the outcome is known elsewhere; then nothing is decoded, and both
-            `pixels` and `problem` stay empty.
+        known: returns True for the SHA-256 of a content that is in the cache; it is then not decoded, and `pixels` and
+            `problem` stay empty.
     """
-    found = Decoded()
+    result = Decoded()
     try:
         content, info = _read(path)
-        found = Decoded(hashlib.sha256(content).hexdigest(), size=info.st_size, mtime_ns=info.st_mtime_ns)
-        if known is not None and known(found.sha256):
-            return found
-        return _decode(content, geometry, found)
+        result = Decoded(hashlib.sha256(content).hexdigest(), size=info.st_size, mtime_ns=info.st_mtime_ns)
+        if known is not None and known(result.sha256):
+            return result
+        return _decode(content, geometry, result)
     except _UnusableError as reason:
-        return replace(found, problem=str(reason))
+        return replace(result, problem=str(reason))
     except MemoryError:
-        return Decoded(problem="needs more memory than there is")  # without a hash: may be otherwise next time
+        return Decoded(problem="needs more memory than there is")  # no hash, so that it is tried again next time
 
 
 def array_sha256(image: np.ndarray) -> str:
-    """SHA-256 of an image's pixel bytes, row by row."""
+    """Return the SHA-256 of an image's pixel bytes in row-major order."""
     return hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
 
 
 def resize_array(image: np.ndarray, geometry: Geometry) -> Decoded:
-    """Decoded from an array: uint8 [h, w] or [h, w, 3]; `sha256` is that of the pixel bytes."""
+    """Resize an array, uint8 [h, w] or [h, w, 3]; the result's `sha256` is that of the pixel bytes."""
     sha256 = array_sha256(image)
     rgb = Image.fromarray(image).convert("RGB")
     return Decoded(sha256, _pixel_hash(rgb), rgb.width, rgb.height, pixels=_resized(rgb, geometry))
 
 
 def _read(path: str) -> tuple[bytes, os.stat_result]:
+    """Return the content of a file, and its size and times from before reading."""
     try:
         info = Path(path).stat()
-        if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for its other end
+        if not stat.S_ISREG(info.st_mode):  # opening a pipe would block
             raise _UnusableError("not a regular file")
         if info.st_size == 0:
             raise _UnusableError("zero bytes")
         if info.st_size > MAX_BYTES:
             raise _UnusableError(f"too large: {info.st_size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
-        # Times are those from before: where the file changes meanwhile, it is read again the next time.
+        # The times are from before reading: a file that changes meanwhile is read again next time.
         with Path(path).open("rb") as file:
             return file.read(MAX_BYTES), info
     except FileNotFoundError as error:
-        raise _UnusableError("a link to nothing" if Path(path).is_symlink() else "does not exist") from error
+        raise _UnusableError("a broken link" if Path(path).is_symlink() else "does not exist") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise _UnusableError(f"unreadable: {reason.lower()}") from error
 
 
-def _decode(content: bytes, geometry: Geometry, found: Decoded) -> Decoded:
+def _decode(content: bytes, geometry: Geometry, result: Decoded) -> Decoded:
     image = _open(content)
     size = image.size
     needed = 2 * max(geometry.height, geometry.width)
     try:
-        image.draft(None, (REDUCED_SIDE, REDUCED_SIDE))  # does nothing for other formats
+        image.draft(None, (REDUCED_SIDE, REDUCED_SIDE))  # no effect on other formats
         reduced = image.size != size
-        rgb, turned = _rgb(image)
+        rgb, swapped = _rgb(image)
         pixel_hash = _pixel_hash(rgb)
         if reduced and min(rgb.size) < needed:
             again = _open(content)
             again.draft(None, (needed, needed))
-            rgb, turned = _rgb(again)
+            rgb, swapped = _rgb(again)
     except _UnusableError:
         raise
     except Exception as error:  # decoders of six formats raise OSError, ValueError, SyntaxError, struct.error, ...
         raise _UnusableError(_reason(error)) from error
-    width, height = size[::-1] if turned else size
-    return replace(found, pixel_hash=pixel_hash, width=width, height=height, pixels=_resized(rgb, geometry))
+    width, height = size[::-1] if swapped else size
+    return replace(result, pixel_hash=pixel_hash, width=width, height=height, pixels=_resized(rgb, geometry))
 
 
 def _open(content: bytes) -> Image.Image:
-    """An image whose header is known to be of an allowed format and size; nothing is decoded yet."""
+    """Open an image and check its format and size by the header, without decoding."""
     if not content.strip(b"\0"):
-        raise _UnusableError("unreadable: nothing but zeros")
+        raise _UnusableError("unreadable: only zero bytes")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -136,11 +137,11 @@ def _open(content: bytes) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> tuple[Image.Image, bool]:
-    """Decode fully: 8-bit RGB, upright, and whether that swapped width and height."""
+    """Decode to upright 8-bit RGB; also return True if that swapped width and height."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image.load()
-        # Asked for after loading: Pillow turns a TIFF itself and then forgets its orientation.
+        # Read after loading: Pillow rotates a TIFF while loading and then removes its orientation.
         orientation = _orientation(image)
         rgb = _to_rgb(image)
     method = _TRANSPOSE.get(orientation)
@@ -148,9 +149,10 @@ def _rgb(image: Image.Image) -> tuple[Image.Image, bool]:
 
 
 def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 is upright."""
     try:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # damaged EXIF: the pixels may still be good
+    except Exception:  # damaged EXIF; the pixels may be intact
         return 1
 
 
@@ -179,18 +181,19 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _pixel_hash(rgb: Image.Image) -> str:
+    """Return the SHA-256 of the size and the RGB bytes."""
     digest = hashlib.sha256(f"{rgb.width}x{rgb.height}:".encode())
     digest.update(np.ascontiguousarray(rgb).data)
     return digest.hexdigest()
 
 
 def _resized(rgb: Image.Image, geometry: Geometry) -> np.ndarray:
-    """uint8 [H, W, 3]: `stretch` ignores the shape, `crop` fills and cuts the middle, `pad` fits and adds black."""
+    """Return uint8 [H, W, 3]: `stretch` ignores the aspect ratio, `crop` keeps the centre, `pad` adds black bars."""
     size, triangle = (geometry.width, geometry.height), Image.Resampling.BILINEAR
     if geometry.resize == "crop":
         image = ImageOps.fit(rgb, size, triangle)
     elif geometry.resize == "pad":
-        left, top, *inner = geometry.inside(rgb.width, rgb.height)
+        left, top, *inner = geometry.content_box(rgb.width, rgb.height)
         image = Image.new("RGB", size)
         image.paste(rgb.resize((inner[0], inner[1]), triangle), (left, top))
     else:
@@ -199,11 +202,12 @@ def _resized(rgb: Image.Image, geometry: Geometry) -> np.ndarray:
 
 
 def _reason(error: Exception) -> str:
+    """Return a decoder's error as a short text."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, Image.DecompressionBombError):
         return f"too large: {text}"
     return f"truncated: {text}" if "truncated" in text.lower() or isinstance(error, EOFError) else f"unreadable: {text}"
 
 
-# A truncated file is a bad file, whatever another library of this process has asked Pillow for.
+# A truncated file is unusable, also if another library has set this option of Pillow.
 ImageFile.LOAD_TRUNCATED_IMAGES = False

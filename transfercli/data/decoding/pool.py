@@ -1,4 +1,4 @@
-"""Worker processes for decoding: answers as they come, and no worker outlives the block that started it."""
+"""Pool of decoding worker processes; results arrive in any order, and no worker outlives the generator."""
 
 from __future__ import annotations
 
@@ -13,104 +13,108 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.decoding.worker_client import Worker, settings_for
+from transfercli.data.decoding.worker_client import Worker, worker_settings
 from transfercli.data.image import Decoded, Geometry
 
-CHUNK = 32
-TOGETHER_BYTES = 4 * 1024 * 1024
-WAITING = 4  # lists of answers held at most: memory stays flat in the number of files
+CHUNK = 32  # files per request
+BATCH_BYTES = 4 * 1024 * 1024  # pixels per list of results
+MAX_QUEUED = 4  # lists of results in the queue, which bounds memory
 
 
 def decode_files(
     files: Sequence[str], geometry: Geometry, *, workers: int, index: Path | None = None
 ) -> Iterator[tuple[int, Decoded]]:
-    """Decode `files` in processes; yields (position, outcome) in no fixed order.
+    """Decode `files` in worker processes; yield (index into `files`, result) in no fixed order.
 
-    A file that ends the worker twice is reported with a problem, and the work goes on. Closing the generator ends the
-    workers at once. Raises WorkersUnavailableError where they cannot be started.
+    A file that ends its worker twice is returned with a problem, and decoding continues. Closing the generator ends the
+    workers at once. Raises `WorkersUnavailableError` if the workers cannot be started.
 
     Args:
-        index: the cache's index; a content that it holds is hashed and not decoded.
+        index: file of the cache's index; a content in it is hashed but not decoded.
     """
     numbered = iter(list(enumerate(files)))
-    size = max(1, min(CHUNK, len(files) // (4 * workers)))  # so that all workers end at about the same time
+    size = max(1, min(CHUNK, len(files) // (4 * workers)))  # so that all workers finish at about the same time
     chunks = iter(lambda: list(itertools.islice(numbered, size)), [])
-    pool = _Pool(chunks, settings_for(geometry, index))
+    pool = _Pool(chunks, worker_settings(geometry, index))
     with closing(pool):
         pool.start(min(workers, len(files)))
-        yield from pool.answers()
+        yield from pool.results()
 
 
 class _Pool:
+    """Workers, each with a thread that sends it chunks of files and puts the results into a queue."""
+
     def __init__(self, chunks: Iterator[list[tuple[int, str]]], settings: dict[str, Any]) -> None:
         self.chunks, self.lock = chunks, threading.Lock()
         self.settings = settings
-        self.queue: queue.Queue[list[tuple[int, Decoded]] | BaseException | None] = queue.Queue(WAITING)
+        self.queue: queue.Queue[list[tuple[int, Decoded]] | BaseException | None] = queue.Queue(MAX_QUEUED)
         self.stopping = threading.Event()
         self.workers: list[Worker] = []
         self.threads: list[threading.Thread] = []
 
     def start(self, count: int) -> None:
         for _ in range(count):
-            self.workers.append(Worker(self.settings))  # in this thread, which lives longest
+            self.workers.append(
+                Worker(self.settings)
+            )  # in this thread, which outlives the others: a worker ends with its thread
         for worker in self.workers:
             thread = threading.Thread(target=self._serve, args=(worker,), daemon=True)
             self.threads.append(thread)
             thread.start()
 
-    def answers(self) -> Iterator[tuple[int, Decoded]]:
+    def results(self) -> Iterator[tuple[int, Decoded]]:
         working = len(self.threads)
         while working:
-            answer = self.queue.get()
-            if answer is None:
+            item = self.queue.get()
+            if item is None:
                 working -= 1
-            elif isinstance(answer, BaseException):
-                raise answer
+            elif isinstance(item, BaseException):
+                raise item
             else:
-                yield from answer
+                yield from item
 
     def close(self) -> None:
         self.stopping.set()
         for worker in self.workers:
             worker.kill()
         for thread in self.threads:
-            if not sys.is_finalizing():  # Python 3.13 holds daemon threads still while it ends: joining would hang
+            if not sys.is_finalizing():  # Python 3.13 pauses daemon threads while it exits, so that joining would hang
                 thread.join()
         for worker in self.workers:
             worker.close()
 
-    def _put(self, answer: list[tuple[int, Decoded]] | BaseException | None) -> None:
+    def _put(self, item: list[tuple[int, Decoded]] | BaseException | None) -> None:
         while not self.stopping.is_set():
             try:
-                self.queue.put(answer, timeout=0.2)
+                self.queue.put(item, timeout=0.2)
                 return
             except queue.Full:
                 continue
 
     def _serve(self, worker: Worker) -> None:
-        """One worker's conversation, in a thread of its own."""
+        """Send chunks to one worker until none are left; runs in the worker's thread."""
         try:
-            worker.greet()
+            worker.wait_until_ready()
             while not self.stopping.is_set():
                 with self.lock:
                     chunk = next(self.chunks, None)
                 if chunk is None:
                     break
-                self._chunk(worker, chunk)
+                self._decode_chunk(worker, chunk)
         except BaseException as error:
             self._put(error)
         self._put(None)
 
-    def _chunk(self, worker: Worker, chunk: list[tuple[int, str]]) -> None:
-        """Hand on answers some at a time: waking the main thread for each costs more than decoding a small file."""
-        answers, size = list[tuple[int, Decoded]](), 0
+    def _decode_chunk(self, worker: Worker, chunk: list[tuple[int, str]]) -> None:
+        """Queue results in lists, because waking the main thread costs more than decoding a small file."""
+        results, size = list[tuple[int, Decoded]](), 0
         try:
-            # Not strict: where the pool is closed, a worker ends early.
-            for (position, _), decoded in zip(chunk, worker.outcomes([path for _, path in chunk]), strict=False):
-                answers.append((position, decoded))
+            # Not strict: a worker ends early if the pool is closed.
+            for (position, _), decoded in zip(chunk, worker.decode([path for _, path in chunk]), strict=False):
+                results.append((position, decoded))
                 size += int(np.prod(worker.geometry.shape))
-                if size >= TOGETHER_BYTES:
-                    self._put(answers)
-                    answers, size = [], 0
+                if size >= BATCH_BYTES:
+                    self._put(results)
+                    results, size = [], 0
         finally:
-            self._put(answers)
+            self._put(results)

@@ -1,4 +1,4 @@
-"""Files decoded by workers ahead of who wants them: answers in the files' order, memory flat in their number."""
+"""Decoding of a stream of files by workers in advance, in order and with bounded memory."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from types import TracebackType
 from typing import Protocol
 
 from transfercli.data.decoding.decode import decode_file
-from transfercli.data.decoding.worker_client import Worker, WorkersUnavailableError, settings_for
-from transfercli.data.image import Decoded, Geometry, Named
+from transfercli.data.decoding.worker_client import Worker, WorkersUnavailableError, worker_settings
+from transfercli.data.image import Decoded, Geometry, InputImage
 
-CHUNK = 8  # files a request
-PATIENCE = 0.1  # seconds between two looks at what is under way, and at a wish to stop
-NICE = 5  # a worker stands back where the network computes, and takes what it leaves
+CHUNK = 8  # files per request
+POLL_SECONDS = 0.1  # between two checks of running requests and of a request to stop
+NICENESS = 5  # lower priority of the workers, so that the network gets the processor first
 
-Outcome = tuple[Named, Decoded]
+Outcome = tuple[InputImage, Decoded]
 
 
 class Feed(Protocol):
-    """Names of images as they come in; `over` once there will be no more."""
+    """Source of image names; `exhausted` is True once there will be no more."""
 
-    over: bool
+    exhausted: bool
 
-    def take(self, most: int, seconds: float) -> list[Named]:
-        """Return at most `most` names; wait for the first of them for so many seconds."""
+    def take(self, most: int, seconds: float) -> list[InputImage]:
+        """Return at most `most` names; wait at most `seconds` for the first."""
 
 
 class Decoder:
-    """Threads, each with a worker process, that are asked for lists of files; a context that leaves none behind.
+    """Threads with one worker process each, as a context manager that ends them all.
 
-    trouble: why files are decoded in this process; "" where all workers could be started.
+    trouble: why files are decoded in this process, or "" if all workers were started.
     """
 
     def __init__(self, geometry: Geometry, workers: int) -> None:
         self.geometry, self.trouble = geometry, ""
-        self._settings = settings_for(geometry, nice=NICE)
+        self._settings = worker_settings(geometry, nice=NICENESS)
         self._own, self._started = threading.local(), list[Worker]()
         self._threads = ThreadPoolExecutor(workers, "decoder", self._begin)
         for _ in range(workers):
-            self._threads.submit(int)  # starts a thread, and its worker, before there is anything to do
+            self._threads.submit(int)  # an empty task: starts a thread and its worker in advance
 
-    def submit(self, named: Sequence[Named]) -> Future[list[Decoded]]:
-        """One outcome a name, in their order."""
-        return self._threads.submit(self._outcomes, named)
+    def submit(self, images: Sequence[InputImage]) -> Future[list[Decoded]]:
+        """Return a future of one result per name, in order."""
+        return self._threads.submit(self._decode, images)
 
     def __enter__(self) -> Decoder:
         return self
@@ -61,40 +61,40 @@ class Decoder:
             worker.close()
 
     def _begin(self) -> None:
-        """In each thread. The worker is this thread's child, and ends with it."""
+        """Start the worker of a thread; called in that thread, because the worker ends with it."""
         self._own.worker = None
         try:
             worker = Worker(self._settings)
             self._started.append(worker)
-            worker.greet()
+            worker.wait_until_ready()
             self._own.worker = worker
         except WorkersUnavailableError as error:
             self.trouble = str(error)
 
-    def _outcomes(self, named: Sequence[Named]) -> list[Decoded]:
-        readable = [one.path for one in named if not one.problem]
+    def _decode(self, images: Sequence[InputImage]) -> list[Decoded]:
+        readable = [image.path for image in images if not image.problem]
         worker: Worker | None = self._own.worker
-        answers = worker.outcomes(readable) if worker else (decode_file(path, self.geometry) for path in readable)
-        return [Decoded(problem=one.problem) if one.problem else next(answers) for one in named]
+        results = worker.decode(readable) if worker else (decode_file(path, self.geometry) for path in readable)
+        return [Decoded(problem=image.problem) if image.problem else next(results) for image in images]
 
 
-def in_order(feed: Feed, decoder: Decoder, ahead: int) -> Iterator[Outcome | None]:
-    """Every name of `feed` with its outcome, in their order; None where nothing is there yet.
+def decode_in_order(feed: Feed, decoder: Decoder, ahead: int) -> Iterator[Outcome | None]:
+    """Yield every image of `feed` with its result, in order; None if the next result is not ready yet.
 
-    ahead: images that may be decoded before they are wanted.
+    ahead: number of images that may be decoded in advance.
     """
-    under_way: deque[tuple[list[Named], Future[list[Decoded]]]] = deque()
+    pending: deque[tuple[list[InputImage], Future[list[Decoded]]]] = deque()
     while True:
-        while len(under_way) * CHUNK < ahead and (named := feed.take(CHUNK, 0 if under_way else PATIENCE)):
-            under_way.append((named, decoder.submit(named)))
-        if not under_way:
-            if feed.over:
+        while len(pending) * CHUNK < ahead and (images := feed.take(CHUNK, 0 if pending else POLL_SECONDS)):
+            pending.append((images, decoder.submit(images)))
+        if not pending:
+            if feed.exhausted:
                 return
             yield None
             continue
-        named, outcomes = under_way[0]
-        if not wait_for([outcomes], PATIENCE).done:
+        images, results = pending[0]
+        if not wait_for([results], POLL_SECONDS).done:
             yield None
             continue
-        under_way.popleft()
-        yield from zip(named, outcomes.result(), strict=True)
+        pending.popleft()
+        yield from zip(images, results.result(), strict=True)

@@ -1,11 +1,11 @@
-"""A process that decodes files for its parent: paths in, pixels out, over its two pipes.
+"""Worker process that decodes files for its parent: it reads paths from stdin and writes pixels to stdout.
 
-Started as an interpreter of its own (`pool.py`), so it neither forks a process that runs TensorFlow nor imports the
-caller's script again, and it loads nothing but Pillow and NumPy. It ends when its input ends, which is when the
-parent is gone, whatever killed it.
+It runs in a new interpreter (`worker_client.py`), so that no process with TensorFlow is forked and the caller's script
+is not imported again; it imports only Pillow and NumPy. It ends when stdin is closed, which also happens if the parent
+is killed.
 
-In:  one JSON line of settings, then one JSON line for each list of paths.
-Out: one empty JSON object when it is ready; then for each path one JSON line, and the pixels where there are any.
+stdin:  one JSON line of settings, then one JSON line for each list of paths.
+stdout: an empty JSON object when ready; then for each path one JSON line, followed by the pixels if there are any.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ from typing import Any, BinaryIO
 from transfercli.data.decoding.decode import decode_file
 from transfercli.data.image import Decoded, Geometry
 
-FILE_SECONDS = 120  # no allowed image takes as long; the alarm ends the worker, also inside a decoder
+FILE_SECONDS = 120  # longer than any allowed image takes; then SIGALRM ends the worker, also inside a decoder
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Serve until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    """Decode requests until stdin is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent ends the worker
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a C library prints must not come between the answers
+    os.dup2(2, 1)  # output of C libraries must not mix with the results
     settings = json.loads(source.readline())
-    _die_with(settings["parent"])
+    _exit_with_parent(settings["parent"])
     os.nice(settings["nice"])
     geometry, known = Geometry(*settings["geometry"]), _known(settings)
-    _answer(sink, {})
+    _write(sink, {})
     sink.flush()
     for line in source:
         for path in json.loads(line):
             signal.alarm(FILE_SECONDS)
             decoded = decode_file(path, geometry, known)
             signal.alarm(0)
-            _answer(sink, described(decoded), decoded.pixels)
+            _write(sink, outcome_header(decoded), decoded.pixels)
         sink.flush()
 
 
-def described(decoded: Decoded) -> dict[str, Any]:
-    """Everything but the pixels, which follow as bytes."""
-    answer = {field.name: getattr(decoded, field.name) for field in fields(Decoded) if field.name != "pixels"}
-    return answer | {"has_pixels": decoded.pixels is not None}
+def outcome_header(decoded: Decoded) -> dict[str, Any]:
+    """Return the fields of a result without the pixels, which follow as bytes."""
+    values = {field.name: getattr(decoded, field.name) for field in fields(Decoded) if field.name != "pixels"}
+    return values | {"has_pixels": decoded.pixels is not None}
 
 
-def _answer(sink: BinaryIO, answer: dict[str, Any], pixels: Any = None) -> None:
-    sink.write(json.dumps(answer).encode() + b"\n")
+def _write(sink: BinaryIO, header: dict[str, Any], pixels: Any = None) -> None:
+    sink.write(json.dumps(header).encode() + b"\n")
     if pixels is not None:
         sink.write(pixels.data)
 
 
 def _known(settings: dict[str, Any]) -> Callable[[str], bool] | None:
-    """Whether the cache holds a content already, asked of its index without ever writing to it."""
+    """Return a function that looks up a content in the cache's index, opened read-only; None without an index."""
     if not settings["index"]:
         return None
     try:
@@ -79,8 +79,8 @@ def _known(settings: dict[str, Any]) -> Callable[[str], bool] | None:
     return known
 
 
-def _die_with(parent: int) -> None:
-    """Linux: be killed with the parent, even in the middle of a decoder; elsewhere the closed pipe is enough."""
+def _exit_with_parent(parent: int) -> None:
+    """Let Linux kill this process when its parent ends, also inside a decoder; exit if it has ended already."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

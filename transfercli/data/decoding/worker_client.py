@@ -1,4 +1,4 @@
-"""One worker process and the conversation with it: paths out, outcomes back, started again where a file ends it."""
+"""Client of one worker process: it sends paths, receives results, and restarts a worker that a file crashed."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _START = (
 
 
 class WorkersUnavailableError(Exception):
-    """Not one worker could be started."""
+    """Raised if a worker process cannot be started."""
 
 
-def settings_for(geometry: Geometry, index: Path | None = None, nice: int = 0) -> dict[str, Any]:
-    """What a worker is told first.
+def worker_settings(geometry: Geometry, index: Path | None = None, nice: int = 0) -> dict[str, Any]:
+    """Return the settings that a worker reads first.
 
     Args:
-        index: the cache's index; a content that it holds is hashed and not decoded.
-        nice: how far it stands back where the processor is wanted by others.
+        index: file of the cache's index; a content in it is hashed but not decoded.
+        nice: increment of the worker's niceness (lower priority).
     """
     return {
         "geometry": [geometry.height, geometry.width, geometry.resize],
@@ -42,34 +42,34 @@ def settings_for(geometry: Geometry, index: Path | None = None, nice: int = 0) -
 
 
 class Worker:
-    """A process that decodes. Start it in a thread that lives as long: the kernel ends it with that thread."""
+    """Decoding process. Create it in a thread that lives as long, because the kernel ends it with that thread."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings, self.geometry = settings, Geometry(*settings["geometry"])
         self.lock, self.closed = threading.Lock(), False
         self.process = _process()
 
-    def greet(self) -> None:
-        """Wait until it is ready; raises WorkersUnavailableError where it ended instead."""
+    def wait_until_ready(self) -> None:
+        """Send the settings and wait for the reply. Raises `WorkersUnavailableError` if the process ends instead."""
         try:
             _send(self.process, self.settings)
             if _line(self.process) != {}:
-                raise EOFError("no greeting")
+                raise EOFError("unexpected reply")
         except (OSError, EOFError) as error:
             raise WorkersUnavailableError(f"a worker process ended at its start: {error}") from error
 
-    def outcomes(self, paths: Sequence[str]) -> Iterator[Decoded]:
-        """One outcome a path, in their order; ends early once `close` was called.
+    def decode(self, paths: Sequence[str]) -> Iterator[Decoded]:
+        """Yield one result per path, in order; end early if `close` is called.
 
-        All paths in one request; one request a path after the process has ended, to know which file it is. A file
-        that ends it twice is reported with a problem: once may be another program's doing, such as a shortage of
-        memory.
+        All paths are sent in one request. If the process ends, the remaining paths are sent one by one, to find the
+        file that ended it. A file that ends the process twice gets a problem; a single time may have another cause,
+        such as a shortage of memory.
         """
         waiting, alone, suspect = deque(paths), False, ""
         while waiting and not self.closed:
-            asked = [waiting[0]] if alone else list(waiting)
+            request = [waiting[0]] if alone else list(waiting)
             try:
-                for decoded in self._ask(asked):
+                for decoded in self._request(request):
                     waiting.popleft()
                     yield decoded
             except (OSError, EOFError):
@@ -77,7 +77,7 @@ class Worker:
                     return
                 if alone and suspect == waiting[0]:
                     waiting.popleft()
-                    yield Decoded(problem="unreadable: ends the decoder or takes too long")
+                    yield Decoded(problem="unreadable: crashes the decoder or takes too long")
                     suspect = ""
                 elif alone:
                     suspect = waiting[0]
@@ -85,16 +85,17 @@ class Worker:
                 self._replace()
 
     def kill(self) -> None:
-        """From any thread: end the process, whatever it is doing; `outcomes` ends too."""
+        """Kill the process, from any thread; `decode` then ends."""
         with self.lock:
             self.closed = True
             self.process.kill()
 
     def close(self) -> None:
+        """Kill the process and close its pipes."""
         self.kill()
         _end(self.process)
 
-    def _ask(self, paths: list[str]) -> Iterator[Decoded]:
+    def _request(self, paths: list[str]) -> Iterator[Decoded]:
         _send(self.process, paths)
         for _ in paths:
             yield _receive(self.process, self.geometry)
@@ -105,13 +106,13 @@ class Worker:
                 return
             _end(self.process)
             self.process = _process()
-        self.greet()
+        self.wait_until_ready()
 
 
 def _process() -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, json.dumps(sys.path)],  # -P: no module of the current folder
+            [sys.executable, "-P", "-c", _START, json.dumps(sys.path)],  # -P: import no module from the current folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -128,7 +129,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             if pipe is not None:
                 pipe.close()
         except BrokenPipeError:
-            pass  # what was never sent cannot be flushed
+            pass  # unsent data cannot be flushed
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -147,16 +148,16 @@ def _line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     line = _pipe(process.stdout).readline()
     if not line.endswith(b"\n"):
         raise EOFError("the worker ended")
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+    header: dict[str, Any] = json.loads(line)
+    return header
 
 
 def _receive(process: subprocess.Popen[bytes], geometry: Geometry) -> Decoded:
-    answer = _line(process)
-    if not answer.pop("has_pixels"):
-        return Decoded(**answer)
+    header = _line(process)
+    if not header.pop("has_pixels"):
+        return Decoded(**header)
     size = int(np.prod(geometry.shape))
     content = _pipe(process.stdout).read(size)
     if len(content) != size:
         raise EOFError("the worker ended")
-    return Decoded(**answer, pixels=np.frombuffer(content, np.uint8).reshape(geometry.shape))
+    return Decoded(**header, pixels=np.frombuffer(content, np.uint8).reshape(geometry.shape))

@@ -1,45 +1,48 @@
-"""`data check`: from what ingest found to a report of everything that a person should look at. Nothing is read here."""
+"""Report of `data check`: problems of the images that ingest has read; no file is read here."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from transfercli.data.quality.near_duplicates import Looks, near_duplicates
-from transfercli.data.validation import Found
+from transfercli.data.quality.near_duplicates import Fingerprints, near_duplicates
+from transfercli.data.validation import IngestedFile
 
-TINY_SIDE = 8  # pixels; an image with a shorter side than this shows next to nothing
-UNUSUAL = 4.0  # times the median width or height, or as many times less
+_SPLITS = ("train", "validation", "test")
+TINY_SIDE = 8  # pixels; an image with a shorter side is reported
+UNUSUAL = 4.0  # an image is reported if its width or height differs from the median by a larger factor
 
 Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A usable image as the check sees it.
+class CheckedImage:
+    """Usable image.
 
     Attributes:
-        side: "" where training would refuse before putting it on one.
-        named: the side that its source names, "" where the source names none.
+        split: the split that it is assigned to; "" if training would stop before that.
+        pixels: hash of the decoded pixels.
+        width, height: size in pixels of the upright original.
+        source_split: the split that the source gives, or "".
     """
 
     path: str
     label: str
-    side: str
+    split: str
     pixels: str
     width: int
     height: int
-    named: str = ""
+    source_split: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file that deserves a look; `used` tells whether it is trained on all the same."""
+    """Reported file; `used` is True if it is nevertheless trained on."""
 
     path: str
     problem: str
@@ -48,7 +51,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A row of `seen` whose label is likely wrong; `confidence` is the probability of the suggested one."""
+    """Likely label error: row of `Report.images`, suggested label and its probability."""
 
     row: int
     suggested: str
@@ -57,31 +60,33 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Mislabelled:
-    """The likely mislabelled images, the surest first.
+    """Likely label errors, most likely first.
 
     Attributes:
-        run: the label of the run whose features they were found by; "" where nothing was looked for.
-        why_not: the reason for that; "" where nobody asked.
+        run: name of the run whose features were used; "" if label errors were not searched for.
+        note: the reason for that, or "".
     """
 
     suspects: Sequence[Suspect] = ()
     run: str = ""
-    why_not: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What is wrong with the data, and what is in it.
+    """Report on a data set.
 
     Attributes:
-        counts: class -> side -> images; sides stay empty where training would refuse.
-        duplicates, near: pairs of rows of `seen` with the same, or nearly the same, pixels.
-        missing: side -> classes of which it has no image.
-        unusual: rows whose size is far from the others'.
-        refusals: what training would say; empty where it would begin.
+        images: the usable images; other attributes refer to them by row.
+        duplicates, near: pairs of rows with the same, or nearly the same, pixels.
+        refusals: errors that training would raise; empty if it could begin.
+        hints: the fix for each refusal, or "".
+        counts: class -> split -> number of images; without splits if training would stop before assigning them.
+        missing: split -> classes without an image in it.
+        unusual: rows whose size is far from the median.
     """
 
-    seen: Sequence[Seen]
+    images: Sequence[CheckedImage]
     problems: Sequence[Problem]
     duplicates: Sequence[Pair]
     near: Sequence[Pair]
@@ -95,162 +100,173 @@ class Report:
 
     @property
     def usable(self) -> bool:
+        """True if training could begin."""
         return not self.refusals
 
     def classes(self) -> dict[str, int]:
-        found = Counter(one.label for one in self.seen)
-        return {label: found[label] for label in self.labels}
+        """Return the number of images per class."""
+        numbers = Counter(image.label for image in self.images)
+        return {label: numbers[label] for label in self.labels}
 
     def splits(self) -> dict[str, int]:
-        found = Counter(one.side for one in self.seen if one.side)
-        return {side: found[side] for side in ("train", "validation", "test") if found[side]}
+        """Return the number of images per split."""
+        numbers = Counter(image.split for image in self.images if image.split)
+        return {split: numbers[split] for split in _SPLITS if numbers[split]}
 
     def imbalance(self) -> float | None:
-        """Images of the largest class over those of the smallest, or None where a class has none."""
-        images = self.classes().values()
-        smallest = min(images, default=0)
-        return max(images) / smallest if smallest else None
+        """Return the images of the largest class over those of the smallest; None if a class has none."""
+        numbers = self.classes().values()
+        smallest = min(numbers, default=0)
+        return max(numbers) / smallest if smallest else None
 
     def across_labels(self, pairs: Sequence[Pair]) -> list[Pair]:
-        return [(a, b) for a, b in pairs if self.seen[a].label != self.seen[b].label]
+        """Return the pairs with different labels."""
+        return [(a, b) for a, b in pairs if self.images[a].label != self.images[b].label]
 
-    def across_sides(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """Those on two sides, or put on two sides by the source: an exact copy is moved to the held-out one."""
-        places = [(one.side, one.named) for one in self.seen]
-        return [(a, b) for a, b in pairs if places[a] != places[b]]
+    def across_splits(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """Return the pairs in different splits, as assigned or in the source: exact copies are assigned together."""
+        splits = [(image.split, image.source_split) for image in self.images]
+        return [(a, b) for a, b in pairs if splits[a] != splits[b]]
 
     def paths(self, pairs: Sequence[Pair]) -> list[list[str]]:
-        return [[self.seen[a].path, self.seen[b].path] for a, b in pairs]
+        """Return the paths of pairs."""
+        return [[self.images[a].path, self.images[b].path] for a, b in pairs]
 
     def as_result(self) -> dict[str, Any]:
-        """The contract's object, and more."""
+        """Return the JSON result of `data check`."""
         return {
-            "images": len(self.seen),
+            "images": len(self.images),
             "classes": self.classes(),
             "splits": self.splits(),
-            "problems": [{"path": p.path, "problem": p.problem, "used": p.used} for p in self.problems],
+            "problems": [asdict(problem) for problem in self.problems],
             "duplicates": self.paths(self.duplicates),
             "usable": self.usable,
-            "duplicates_across_splits": self.paths(self.across_sides(self.duplicates)),
+            "duplicates_across_splits": self.paths(self.across_splits(self.duplicates)),
             "duplicates_with_other_labels": self.paths(self.across_labels(self.duplicates)),
             "near_duplicates": self.paths(self.near),
-            "near_duplicates_across_splits": self.paths(self.across_sides(self.near)),
+            "near_duplicates_across_splits": self.paths(self.across_splits(self.near)),
             "near_duplicates_with_other_labels": self.paths(self.across_labels(self.near)),
             "balance": self.counts,
             "imbalance": self.imbalance(),
             "missing_classes": self.missing,
-            "sizes": sizes(self.seen),
+            "sizes": sizes(self.images),
             "unusual_sizes": [
-                {"path": self.seen[i].path, "width": self.seen[i].width, "height": self.seen[i].height}
-                for i in self.unusual
+                {"path": image.path, "width": image.width, "height": image.height}
+                for image in (self.images[row] for row in self.unusual)
             ],
             "refusals": list(self.refusals),
             "mislabelled": [
                 {
-                    "path": self.seen[one.row].path,
-                    "label": self.seen[one.row].label,
-                    "suggested": one.suggested,
-                    "confidence": round(one.confidence, 4),
+                    "path": self.images[suspect.row].path,
+                    "label": self.images[suspect.row].label,
+                    "suggested": suspect.suggested,
+                    "confidence": round(suspect.confidence, 4),
                 }
-                for one in self.mislabelled.suspects
+                for suspect in self.mislabelled.suspects
             ],
             "mislabelled_run": self.mislabelled.run or None,
-            "mislabelled_note": self.mislabelled.why_not or None,
+            "mislabelled_note": self.mislabelled.note or None,
         }
 
 
-def report(
-    found: Sequence[Found],
-    sides: Sequence[str],
-    looks: Looks,
+def build_report(
+    files: Sequence[IngestedFile],
+    splits: Sequence[str],
+    fingerprints: Fingerprints,
     odd: Sequence[Sequence[str]],
     refusals: Sequence[tuple[str, str | None]],
 ) -> Report:
-    """Put everything together.
+    """Return the report on a data set.
 
     Args:
-        found: every file, usable or not, in the listing's order.
-        sides: of each usable one; "" where it has none.
-        looks: of each usable one.
-        odd: what is odd about each usable one, by its first bytes.
-        refusals: messages and hints of what training would raise.
+        files: all files, usable or not, in the listing's order.
+        splits: split of each usable file, or "".
+        fingerprints: fingerprint of each usable file.
+        odd: oddities of each usable file, found in its header.
+        refusals: message and hint of each error that training would raise.
     """
-    usable = [one for one in found if not one.entry.problem]
-    explicit = any(one.side != "train" for one in usable)  # then the source names the sides, `train` too
-    seen = [_seen(one, side, explicit) for one, side in zip(usable, sides, strict=True)]
-    strange = {
-        id(one): _oddities(one, told, bool(blank)) for one, told, blank in zip(usable, odd, looks["blank"], strict=True)
+    usable = [file for file in files if not file.entry.problem]
+    explicit = any(file.split != "train" for file in usable)  # then `train`, too, is given by the source
+    images = [_checked_image(file, split, explicit) for file, split in zip(usable, splits, strict=True)]
+    oddities = {
+        id(file): _oddities(file, texts, bool(blank))
+        for file, texts, blank in zip(usable, odd, fingerprints["blank"], strict=True)
     }
     problems = [
-        Problem(one.name, text, not one.entry.problem)
-        for one in found
-        for text in ([one.entry.problem] if one.entry.problem else strange[id(one)])
+        Problem(file.name, text, not file.entry.problem)
+        for file in files
+        for text in ([file.entry.problem] if file.entry.problem else oddities[id(file)])
     ]
-    copies, distinct = exact_duplicates([one.pixels for one in seen])
-    labels = tuple(sorted({one.label for one in found if one.counted}))
+    copies, distinct = exact_duplicates([image.pixels for image in images])
+    labels = tuple(sorted({file.label for file in files if file.is_image}))
     return Report(
-        seen,
+        images,
         problems,
         copies,
-        near_duplicates(looks, np.array(distinct, np.int64)),
+        near_duplicates(fingerprints, np.array(distinct, np.int64)),
         labels,
         [message for message, _ in refusals],
         [hint or "" for _, hint in refusals],
-        _counts(seen, labels),
-        _missing(seen, labels),
-        unusual_sizes(seen),
+        _counts(images, labels),
+        _missing(images, labels),
+        unusual_sizes(images),
     )
 
 
 def exact_duplicates(pixels: Sequence[str]) -> tuple[list[Pair], list[int]]:
-    """Pairs of the first image of a content and each copy of it, and the first image of each content."""
+    """Return pairs of each copy with the first image of the same pixels, and the rows of these first images."""
     first: dict[str, int] = {}
     pairs = [(first[value], row) for row, value in enumerate(pixels) if first.setdefault(value, row) != row]
     return pairs, list(first.values())
 
 
-def unusual_sizes(seen: Sequence[Seen]) -> list[int]:
-    """Rows whose width or height is more than four times, or less than a quarter of, the median one."""
-    if not seen:
+def unusual_sizes(images: Sequence[CheckedImage]) -> list[int]:
+    """Return the rows whose width or height is more than four times, or less than a quarter of, the median."""
+    if not images:
         return []
-    typical = median(one.width for one in seen), median(one.height for one in seen)
+    typical = median(image.width for image in images), median(image.height for image in images)
 
-    def far(value: int, middle: float) -> bool:
+    def is_far(value: int, middle: float) -> bool:
         return value > UNUSUAL * middle or value * UNUSUAL < middle
 
-    return [row for row, one in enumerate(seen) if far(one.width, typical[0]) or far(one.height, typical[1])]
+    return [
+        row for row, image in enumerate(images) if is_far(image.width, typical[0]) or is_far(image.height, typical[1])
+    ]
 
 
-def sizes(seen: Sequence[Seen]) -> dict[str, list[int]]:
-    """[width, height] of the smallest, the median and the largest image; the median goes by each side alone."""
-    if not seen:
+def sizes(images: Sequence[CheckedImage]) -> dict[str, list[int]]:
+    """Return [width, height] of the smallest and largest image by area, and the median width and height."""
+    if not images:
         return {}
-    by_area = sorted((one.width * one.height, one.width, one.height) for one in seen)
-    middle = [round(median(one.width for one in seen)), round(median(one.height for one in seen))]
+    by_area = sorted((image.width * image.height, image.width, image.height) for image in images)
+    middle = [round(median(image.width for image in images)), round(median(image.height for image in images))]
     return {"smallest": list(by_area[0][1:]), "median": middle, "largest": list(by_area[-1][1:])}
 
 
-def _seen(one: Found, side: str, explicit: bool) -> Seen:
-    entry = one.entry
-    return Seen(one.name, one.label, side, entry.pixel_hash, entry.width, entry.height, one.side if explicit else "")
+def _checked_image(file: IngestedFile, split: str, explicit: bool) -> CheckedImage:
+    entry, source_split = file.entry, file.split if explicit else ""
+    return CheckedImage(file.name, file.label, split, entry.pixel_hash, entry.width, entry.height, source_split)
 
 
-def _oddities(one: Found, told: Sequence[str], blank: bool) -> list[str]:
-    entry = one.entry
+def _oddities(file: IngestedFile, texts: Sequence[str], blank: bool) -> list[str]:
+    """Return the oddities from the header, and those of size and pixels."""
+    entry = file.entry
     tiny = [f"tiny: {entry.width}x{entry.height} pixels"] if min(entry.width, entry.height) < TINY_SIDE else []
-    return [*told, *tiny, *(["blank: one colour only"] if blank else [])]
+    return [*texts, *tiny, *(["blank: one colour only"] if blank else [])]
 
 
-def _counts(seen: Sequence[Seen], labels: Sequence[str]) -> dict[str, dict[str, int]]:
+def _counts(images: Sequence[CheckedImage], labels: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return class -> split -> number of images."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for one in seen:
-        counts[one.label][one.side] += bool(one.side)
-    present = [side for side in ("train", "validation", "test") if any(counts[label][side] for label in labels)]
-    return {label: {side: counts[label][side] for side in present} for label in labels}
+    for image in images:
+        counts[image.label][image.split] += bool(image.split)
+    present = [split for split in _SPLITS if any(counts[label][split] for label in labels)]
+    return {label: {split: counts[label][split] for split in present} for label in labels}
 
 
-def _missing(seen: Sequence[Seen], labels: Sequence[str]) -> dict[str, list[str]]:
-    found = _counts(seen, labels)
-    sides = {side for row in found.values() for side in row}
-    lacking = {side: [label for label in labels if not found[label][side]] for side in sorted(sides)}
-    return {side: names for side, names in lacking.items() if names}
+def _missing(images: Sequence[CheckedImage], labels: Sequence[str]) -> dict[str, list[str]]:
+    """Return split -> classes without an image in it."""
+    counts = _counts(images, labels)
+    splits = {split for numbers in counts.values() for split in numbers}
+    missing = {split: [label for label in labels if not counts[label][split]] for split in sorted(splits)}
+    return {split: names for split, names in missing.items() if names}

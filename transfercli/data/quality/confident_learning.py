@@ -1,7 +1,8 @@
-"""Confident learning: which labels do not fit what the other images say (Northcutt, Jiang & Chuang 2021, JAIR 70).
+"""Confident learning: labels that contradict cross-validated predictions (Northcutt, Jiang & Chuang 2021, JAIR 70).
 
-What cleanlab's `find_label_issues(filter_by="confident_learning")` finds, without cleanlab's pandas. One deviation,
-towards the paper: where an image is confidently of several classes, the likeliest of those is taken, not of all.
+Same result as cleanlab's `find_label_issues(filter_by="confident_learning")`, without its dependency on pandas. One
+difference, which follows the paper: if an image is confidently of several classes, the most probable of those is used,
+not the most probable of all classes.
 """
 
 from __future__ import annotations
@@ -17,40 +18,41 @@ Integers = npt.NDArray[np.integer]
 _ROUNDING = 1e-6
 
 
-def suspects(probabilities: Floats, targets: Integers) -> tuple[Integers, Integers]:
-    """Rows that are likely mislabelled, and the class that each is likely of; the surest first.
+def find_suspects(probabilities: Floats, targets: Integers) -> tuple[Integers, Integers]:
+    """Return the rows of likely label errors and the suggested class of each, most likely first.
 
-    An image is confidently of a class where it gets at least the probability that the images with this label get for
-    it on average. It is suspected where that points to another class than its label, and the label is not the
-    likeliest either. Ranked by the normalized margin, the label's probability less that of the likeliest other class.
+    An image is confidently of a class if its probability for it is at least the mean probability of the images with
+    this label. It is a likely label error if it is confidently of another class than its label, and its label is not
+    the most probable class either. Rank: the normalized margin, which is the probability of the label minus that of the
+    most probable other class.
 
     Args:
-        probabilities: [N, C], of a model that has not seen the image it predicts.
-        targets: [N], the labels as given, indices of classes.
+        probabilities: [N, C], each image predicted by a model that was not trained on it.
+        targets: [N], class indices of the labels.
     """
     rows = np.arange(len(targets))
     own = probabilities[rows, targets]
     sums = np.bincount(targets, own, minlength=probabilities.shape[1])
     counts = np.bincount(targets, minlength=probabilities.shape[1])
-    # A class without images, or without a chance, has nothing to be confident by.
+    # A class without images, or with zero probabilities, has no threshold.
     thresholds = np.where(sums > 0, sums / np.maximum(counts, 1), np.inf)
     confident = np.where(probabilities >= thresholds - _ROUNDING, probabilities, -1.0)
-    guess = np.where(confident.max(axis=1) >= 0, confident.argmax(axis=1), targets)
-    found = np.flatnonzero((guess != targets) & (probabilities.argmax(axis=1) != targets))
-    others = probabilities[found]
-    others[np.arange(len(found)), targets[found]] = -1.0
-    order = found[np.argsort(own[found] - others.max(axis=1), kind="stable")]
-    return order, guess[order]
+    suggested = np.where(confident.max(axis=1) >= 0, confident.argmax(axis=1), targets)
+    suspects = np.flatnonzero((suggested != targets) & (probabilities.argmax(axis=1) != targets))
+    others = probabilities[suspects]
+    others[np.arange(len(suspects)), targets[suspects]] = -1.0
+    order = suspects[np.argsort(own[suspects] - others.max(axis=1), kind="stable")]
+    return order, suggested[order]
 
 
 def cross_validated(features: Floats, targets: Integers, folds: Integers, reporter: Reporter) -> Floats:
-    """float64 [N, C]: each image's class probabilities by a logistic regression on the images of the other folds.
+    """Return class probabilities of each image, float64 [N, C], by logistic regression on the other folds.
 
-    An image whose class the other folds do not show is taken at its word: nothing could be said of it.
+    An image whose class is missing in the other folds gets probability 1 for its label.
 
     Args:
-        features: float [N, d]. They are centred and divided by one number: bringing each to the same spread would
-            blow up those that say little, and costs accuracy where images are few.
+        features: float [N, d]. They are centred and divided by a single number; scaling each feature to unit variance
+            would amplify uninformative ones, and reduces accuracy with few images.
         folds: [N], the fold of each image.
     """
     import warnings
@@ -69,7 +71,7 @@ def cross_validated(features: Floats, targets: Integers, folds: Integers, report
         held &= np.isin(targets, classes)
         if len(classes) > 1 and held.any():
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # near enough is as good here
+                warnings.simplefilter("ignore", ConvergenceWarning)  # an approximate fit is sufficient here
                 model = LogisticRegression(max_iter=200).fit(scaled[train], targets[train])
             probabilities[held] = 0.0
             probabilities[np.ix_(held, classes)] = model.predict_proba(scaled[held])

@@ -1,4 +1,4 @@
-"""`data diff`: what changed between the images that a run recorded and those that are there now."""
+"""Difference between the images that a run recorded and the present ones (`data diff`)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from transfercli.data.dataset import Record
 
 @dataclass(frozen=True)
 class Difference:
-    """Lists of paths, sorted.
+    """Difference between two data sets, as sorted lists of paths.
 
     Attributes:
-        changed: other bytes under the same path, or usable only before or only now.
-        relabelled: the same bytes under another class; the present path of what was moved between class folders.
-        earlier_labels: path of each relabelled image -> the class it had.
-        renamed: [earlier, present] path of the same bytes in the same class and on the same side; no change.
-        moved: paths of unchanged images that are on another side than they were.
+        changed: images with other bytes under the same path, or that became usable or unusable.
+        relabelled: images with the same bytes in another class; the present path if it changed.
+        earlier_labels: path of each relabelled image -> its earlier class.
+        renamed: [earlier, present] path of images with the same bytes and class; not counted as a change.
+        moved: unchanged images that are in another split than before.
+        same: number of images without any change.
     """
 
     added: list[str] = field(default_factory=list)
@@ -35,12 +36,12 @@ class Difference:
 
     @property
     def unchanged(self) -> bool:
-        """Whether a training would see the same images, classes and sides."""
+        """True if training would use the same images, classes and splits."""
         lists = (self.added, self.removed, self.changed, self.relabelled, self.new_classes, self.lost_classes)
         return not any(lists) and not self.moved
 
     def as_result(self) -> dict[str, Any]:
-        """The contract's object, and more."""
+        """Return the JSON result of `data diff`."""
         return {
             "added": self.added,
             "removed": self.removed,
@@ -57,71 +58,70 @@ class Difference:
 
 
 def compare(earlier: Sequence[Record], present: Sequence[Record]) -> Difference:
-    """Compare two listings by path first, and what is left by content.
+    """Compare two lists of records: first by path, then the remaining ones by content.
 
-    A record with a problem is an image only for the other listing's sake: one that became unreadable has changed. A
-    present record whose `split` is "" has a side that nobody knows, and has not moved.
+    An image that became unusable or usable has changed; a record with a problem in both lists is ignored. A present
+    record whose `split` is "" has an unknown split, and has not moved.
     """
     before, now = _by_path(earlier), _by_path(present)
-    lost = [before[path] for path in sorted(before.keys() - now.keys()) if not before[path].problem]
+    gone = [before[path] for path in sorted(before.keys() - now.keys()) if not before[path].problem]
     new = [now[path] for path in sorted(now.keys() - before.keys()) if not now[path].problem]
     relabelled: dict[str, str] = {}
     changed, moved, same = [], [], 0
     for path in sorted(before.keys() & now.keys()):
-        old, one = before[path], now[path]
-        if old.problem and one.problem:
+        old, record = before[path], now[path]
+        if old.problem and record.problem:
             continue
-        if old.label != one.label:
+        if old.label != record.label:
             relabelled[path] = old.label
-        if old.sha256 != one.sha256 or bool(old.problem) != bool(one.problem):
+        if old.sha256 != record.sha256 or bool(old.problem) != bool(record.problem):
             changed.append(path)
-        elif _sides_differ(old, one):
+        elif _splits_differ(old, record):
             moved.append(path)
-        elif old.label == one.label:
+        elif old.label == record.label:
             same += 1
-    renamed = _renamed(lost, new)
-    gone = {id(old) for old, _ in renamed}
-    come = {id(one) for _, one in renamed}
-    relabelled |= {one.path: old.label for old, one in renamed if old.label != one.label}
-    kept = [(old, one) for old, one in renamed if old.label == one.label]
-    moved += [one.path for old, one in kept if _sides_differ(old, one)]
+    pairs = _same_content(gone, new)
+    paired = {id(record) for pair in pairs for record in pair}
+    relabelled |= {record.path: old.label for old, record in pairs if old.label != record.label}
+    renamed = [(old, record) for old, record in pairs if old.label == record.label]
+    moved += [record.path for old, record in renamed if _splits_differ(old, record)]
     classes = [{record.label for record in records if not record.problem} for records in (earlier, present)]
     return Difference(
-        added=[one.path for one in new if id(one) not in come],
-        removed=[old.path for old in lost if id(old) not in gone],
+        added=[record.path for record in new if id(record) not in paired],
+        removed=[record.path for record in gone if id(record) not in paired],
         changed=changed,
         relabelled=sorted(relabelled),
         new_classes=sorted(classes[1] - classes[0]),
         lost_classes=sorted(classes[0] - classes[1]),
         earlier_labels=relabelled,
-        renamed=[[old.path, one.path] for old, one in kept],
+        renamed=[[old.path, record.path] for old, record in renamed],
         moved=sorted(moved),
         same=same,
     )
 
 
 def _by_path(records: Iterable[Record]) -> dict[str, Record]:
-    """Records by path; of a path that serves two sides, and is listed twice, the last."""
+    """Return records by path; the last one if a path is listed in two splits."""
     return {record.path: record for record in records}
 
 
-def _sides_differ(old: Record, one: Record) -> bool:
-    return bool(one.split) and old.split != one.split
+def _splits_differ(old: Record, new: Record) -> bool:
+    return bool(new.split) and old.split != new.split
 
 
-def _renamed(lost: Sequence[Record], new: Sequence[Record]) -> list[tuple[Record, Record]]:
-    """The same bytes under another name: pairs within a class first, then those whose class changed."""
+def _same_content(gone: Sequence[Record], new: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Return pairs (gone, new) with the same bytes: first within a class, then across classes."""
     waiting: defaultdict[str, list[Record]] = defaultdict(list)
-    for old in lost:
+    for old in gone:
         waiting[old.sha256].append(old)
     pairs: list[tuple[Record, Record]] = []
-    taken: set[int] = set()
+    paired: set[int] = set()
     for same_class in (True, False):
-        for one in new:
-            partners = waiting.get(one.sha256, [])
-            partner = next((old for old in partners if old.label == one.label or not same_class), None)
-            if partner is not None and id(one) not in taken:
-                partners.remove(partner)
-                taken.add(id(one))
-                pairs.append((partner, one))
+        for record in new:
+            candidates = waiting.get(record.sha256, [])
+            partner = next((old for old in candidates if old.label == record.label or not same_class), None)
+            if partner is not None and id(record) not in paired:
+                candidates.remove(partner)
+                paired.add(id(record))
+                pairs.append((partner, record))
     return pairs

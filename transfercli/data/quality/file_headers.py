@@ -1,4 +1,4 @@
-"""What a file's first bytes say beside its name: another format than the extension, or more than one picture."""
+"""File headers: the format by the first bytes, and the number of pictures in a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 HEAD_BYTES = 4096
 
-# Format -> the extensions that promise it.
+# Format -> its file extensions.
 EXTENSIONS: dict[str, frozenset[str]] = {
     "JPEG": frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}),
     "PNG": frozenset({".png"}),
@@ -29,27 +29,27 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What the bytes of a file say, whatever its name.
+class FileHeader:
+    """Format and number of pictures by a file's content.
 
     Attributes:
-        format: "" where it is none of `EXTENSIONS`.
-        pictures: how many there are, in words; "" for one.
+        format: a key of `EXTENSIONS`, or "" for other formats.
+        pictures: number of pictures in words; "" for one.
     """
 
     format: str = ""
     pictures: str = ""
 
 
-def read_head(file: str) -> Head:
-    """Opens the file for its first 4 KiB; GIF and TIFF are gone through frame by frame without decoding them."""
+def read_header(file: str) -> FileHeader:
+    """Read the first 4 KiB of a file; GIF and TIFF files are read whole to count their frames, without decoding."""
     head = _first_bytes(file)
     name = format_of(head)
-    return Head(name, _MOVING[name](file, head) if name in _MOVING else "")
+    return FileHeader(name, _COUNTERS[name](file, head) if name in _COUNTERS else "")
 
 
 def _first_bytes(file: str) -> bytes:
-    """b"" where the file cannot be read."""
+    """Return the first bytes of a file; b"" if it cannot be read."""
     try:
         with Path(file).open("rb") as opened:
             return opened.read(HEAD_BYTES)
@@ -58,18 +58,18 @@ def _first_bytes(file: str) -> bytes:
 
 
 def format_of(head: bytes) -> str:
-    """The format by its signature, or ""."""
+    """Return the format by its signature, or ""."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     return next((name for signature, name in SIGNATURES if head.startswith(signature)), "")
 
 
-def oddities(file: str, head: Head) -> list[str]:
-    """What is odd about a readable image of this name: `wrong extension: …` and `animated: …`, or nothing."""
-    extension, found = Path(file).suffix.lower(), []
-    if head.format and extension not in EXTENSIONS[head.format]:
-        found.append(f"wrong extension: {extension!r}, but the file is {head.format}")
-    return [*found, f"animated: {head.pictures}, the first is used"] if head.pictures else found
+def oddities(file: str, header: FileHeader) -> list[str]:
+    """Return oddities of a readable image file: `wrong extension: …` and `animated: …`, or nothing."""
+    extension, texts = Path(file).suffix.lower(), []
+    if header.format and extension not in EXTENSIONS[header.format]:
+        texts.append(f"wrong extension: {extension!r}, but the file is {header.format}")
+    return [*texts, f"animated: {header.pictures}, the first is used"] if header.pictures else texts
 
 
 def _gif_or_tiff(file: str, head: bytes) -> str:
@@ -78,9 +78,9 @@ def _gif_or_tiff(file: str, head: bytes) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            content = Path(file).read_bytes()  # Pillow would keep the file open until it is collected
+            content = Path(file).read_bytes()  # given a path, Pillow would keep the file open until garbage collection
             frames = int(getattr(Image.open(io.BytesIO(content), formats=("GIF", "TIFF")), "n_frames", 1))
-    except Exception:  # its first picture was decoded; what follows it may be anything
+    except Exception:  # the first picture was decoded; others may be damaged
         return "more than one picture, some of them damaged"
     return f"{frames} pictures" if frames > 1 else ""
 
@@ -93,4 +93,4 @@ def _webp(file: str, head: bytes) -> str:
     return "several pictures" if head[12:16] == b"VP8X" and len(head) > 20 and head[20] & 2 else ""
 
 
-_MOVING = {"GIF": _gif_or_tiff, "TIFF": _gif_or_tiff, "PNG": _png, "WEBP": _webp}
+_COUNTERS = {"GIF": _gif_or_tiff, "TIFF": _gif_or_tiff, "PNG": _png, "WEBP": _webp}

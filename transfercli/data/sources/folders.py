@@ -1,7 +1,7 @@
-"""Finding images: folders with one sub-folder a class, flat or with train/validation/test inside.
+"""Image folders: one sub-folder per class, either directly or inside train/, validation/ and test/.
 
-Only names decide anything here; no image is opened. Lists come back sorted by name, so that the order never depends
-on the file system.
+Files are listed by name only; no image is opened. Lists are sorted by name, so that the order does not depend on the
+file system.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from transfercli.text import counted
 IMAGE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
 )
-# Images that are not read: losing them counts as bad files; a stray notes.txt does not.
+# Image formats that are not read; such files count as unusable images, other files such as notes.txt do not.
 OTHER_IMAGES = frozenset(
     {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".ppm", ".pgm", ".ico", ".dng", ".cr2", ".nef", ".arw"}
 )
 JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-SIDE_FOLDERS = {
+SPLIT_FOLDERS = {
     "train": "train",
     "validation": "validation",
     "val": "validation",
@@ -34,45 +34,46 @@ SIDE_FOLDERS = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A file that may be an image.
+    """Listed file.
 
     Attributes:
         file: absolute path.
         name: posix path relative to the data root.
-        side: `validation` or `test` where the source says so; `train` leaves it to the splits.
-        problem: "" or why it need not be opened.
-        group: what its table says in the column of `data.group`; "" without one.
+        split: the split that the source gives; `train` images may be assigned to another one later.
+        problem: why the file is not opened, or "".
+        group: value of the table's `data.group` column, or "".
     """
 
     file: str
     name: str
     label: str
-    side: str = "train"
+    split: str = "train"
     problem: str = ""
     group: str = ""
 
     @property
-    def counted(self) -> bool:
-        """Whether it counts among the images: text files that lie about do not."""
+    def is_image(self) -> bool:
+        """True if the file counts as an image; False for others, such as text files."""
         return not self.problem or Path(self.file).suffix.lower() in OTHER_IMAGES
 
 
 def relative(file: str, base: Path) -> str:
-    """`file` as a posix path from `base`, both taken as they are spelled (links are not resolved)."""
+    """Return `file` as a posix path relative to `base`; links are not resolved."""
     return Path(os.path.relpath(file, base)).as_posix()
 
 
 def absolute(name: str, base: Path) -> str:
-    """The inverse of `relative`."""
+    """Return the absolute path of a name relative to `base`; the inverse of `relative`."""
     return os.path.normpath(base / name)
 
 
-def hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Return True for hidden files and for system files such as Thumbs.db."""
     return name.startswith(".") or name.lower() in JUNK
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """A link that leads to itself is a file that cannot be read."""
+    """Return True for a folder, False for a file and for a link that points to itself."""
     try:
         return entry.is_dir()
     except OSError:
@@ -80,10 +81,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def sub_folders(folder: Path) -> list[str]:
-    """Names of the visible sub-folders, sorted; raises DataError where they cannot be listed."""
+    """Return the names of the visible sub-folders, sorted. Raises `DataError` if they cannot be listed."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if not hidden(entry.name) and _is_folder(entry))
+            return sorted(entry.name for entry in entries if not is_hidden(entry.name) and _is_folder(entry))
     except OSError as error:
         raise _unlisted(folder, error) from error
 
@@ -92,71 +93,73 @@ def _unlisted(folder: Path, error: OSError) -> DataError:
     return DataError(f"the folder {str(folder)!r} cannot be listed: {error.strerror}", "check its permissions")
 
 
-def side_folders(folder: Path) -> dict[str, Path]:
-    """`{side: folder}` where train/validation/test stand inside, else {}.
+def split_folders(folder: Path) -> dict[str, Path]:
+    """Return `{split: folder}` if the folder is divided into train/validation/test, else {}.
 
-    A class may be called `train` (beside `plane`): it is a side only where it has sub-folders, and no other folder
-    or at least one more side stands beside it.
+    A class may be named `train` (beside `plane`): such a folder is a split only if it has sub-folders, and if it is the
+    only folder or there is a second split.
     """
-    sides: dict[str, Path] = {}
+    splits: dict[str, Path] = {}
     names = sub_folders(folder)
     for name in names:
-        side = SIDE_FOLDERS.get(name.lower())
-        if side is None:
+        split = SPLIT_FOLDERS.get(name.lower())
+        if split is None:
             continue
-        if side in sides:
+        if split in splits:
             raise DataError(
-                f"{str(folder)!r} has two folders for {side}: {sides[side].name!r} and {name!r}", "keep one of them"
+                f"{str(folder)!r} has two folders for {split}: {splits[split].name!r} and {name!r}", "keep one of them"
             )
-        sides[side] = folder / name
-    if "train" not in sides or not sub_folders(sides["train"]) or (len(sides) == 1 and len(names) > 1):
+        splits[split] = folder / name
+    if "train" not in splits or not sub_folders(splits["train"]) or (len(splits) == 1 and len(names) > 1):
         return {}
-    return sides
+    return splits
 
 
-FROM_CONFIG = "relative paths are relative to the config file's folder"
-FROM_HERE = "relative paths of a command line are relative to the folder it is typed in"
+CONFIG_PATH_HINT = "relative paths are relative to the config file's folder"
+SHELL_PATH_HINT = "relative paths on the command line are relative to the current folder"
 
 
-def must_exist(path: Path, key: str, given: str, hint: str = FROM_CONFIG) -> None:
-    if not os.path.exists(path):  # noqa: PTH110 - False, and no error, also for a name that no file can have
+def check_exists(path: Path, key: str, given: str, hint: str = CONFIG_PATH_HINT) -> None:
+    """Raise `DataError` if a path does not exist; `key` and `given` are the config key and its value."""
+    if not os.path.exists(path):  # noqa: PTH110 - False, without an error, for an impossible file name
         raise DataError(f"{key}: {given!r} does not exist (looked for {str(path)!r})", hint)
 
 
-def folder_items(folder: Path, base: Path, side: str) -> list[Item]:
-    """The files below a folder with one sub-folder a class, classes and files sorted by name.
+def folder_items(folder: Path, base: Path, split: str) -> list[Item]:
+    """Return the files of a folder with one sub-folder per class, classes and files sorted by name.
 
-    Raises DataError where there is no sub-folder, saying what was found.
+    Raises `DataError` if there is no sub-folder.
     """
     labels = sub_folders(folder)
     if not labels:
         raise DataError(
             f"{str(folder)!r} has no class sub-folders; found {_contents(folder)}",
-            "expected one sub-folder a class with its images inside, such as cat/001.jpg and dog/001.jpg",
+            "expected one sub-folder per class with its images inside, such as cat/001.jpg and dog/001.jpg",
         )
     items = []
     for label in labels:
-        _printable(label, folder)
-        items += [_item(file, base, label, side) for file in sorted(walk(folder / label))]
+        _check_label(label, folder)
+        items += [_item(file, base, label, split) for file in sorted(walk(folder / label))]
     return items
 
 
 def empty_classes(folder: Path, items: Iterable[Item]) -> dict[str, str]:
-    """Class folders of which `items` has no image, and what stands in them instead, in a few words."""
-    filled = {item.label for item in items if item.counted}
+    """Return the class folders without an image in `items`, each with a short text on its contents."""
+    filled = {item.label for item in items if item.is_image}
     return {label: _contents(folder / label) for label in sub_folders(folder) if label not in filled}
 
 
 def check_filled(empty: Mapping[str, str]) -> None:
-    """Raise DataError for the first of the empty classes."""
+    """Raise `DataError` for the first empty class, if there is one."""
     for label, contents in empty.items():
         raise DataError(
-            f"class {label!r} has no images: its folder has {contents} in it",
-            f"put images in, or remove the folder; read are {', '.join(sorted(IMAGE_EXTENSIONS))}",
+            f"class {label!r} has no images: its folder holds {contents}",
+            f"add images, or remove the folder; file types read: {', '.join(sorted(IMAGE_EXTENSIONS))}",
         )
 
 
-def _printable(label: str, folder: Path) -> None:
+def _check_label(label: str, folder: Path) -> None:
+    """Raise `DataError` if a class name is not valid Unicode."""
     try:
         label.encode()
     except UnicodeEncodeError as error:
@@ -166,42 +169,45 @@ def _printable(label: str, folder: Path) -> None:
         ) from error
 
 
-def _item(file: str, base: Path, label: str, side: str) -> Item:
+def _item(file: str, base: Path, label: str, split: str) -> Item:
     extension = Path(file).suffix.lower()
     problem = "" if extension in IMAGE_EXTENSIONS else f"not read: extension {extension!r}"
-    return Item(file, relative(file, base), label, side, problem)
+    return Item(file, relative(file, base), label, split, problem)
 
 
 def walk(folder: Path) -> Iterator[str]:
-    """Every visible file below `folder`, each real folder once and none that holds a folder it lies in.
+    """Yield every visible file below `folder`, folder by folder, sorted by name.
 
-    In the order of their names, folder by folder. Raises DataError where a folder cannot be listed.
+    Each real folder is visited once; links to a folder above themselves are not followed. Raises `DataError` if a
+    folder cannot be listed.
     """
-    seen: set[tuple[int, int]] = set()
+    visited: set[tuple[int, int]] = set()
     waiting = [folder]
     while waiting:
-        place = waiting.pop()
+        current = waiting.pop()
         try:
-            info = place.stat()
-            if (info.st_dev, info.st_ino) in seen or (place.is_symlink() and _encloses(place)):
+            info = current.stat()
+            if (info.st_dev, info.st_ino) in visited or (current.is_symlink() and _encloses(current)):
                 continue
-            seen.add((info.st_dev, info.st_ino))
-            with os.scandir(place) as entries:
-                visible = sorted((entry for entry in entries if not hidden(entry.name)), key=lambda entry: entry.name)
+            visited.add((info.st_dev, info.st_ino))
+            with os.scandir(current) as entries:
+                visible = sorted(
+                    (entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name
+                )
         except OSError as error:
-            raise _unlisted(place, error) from error
+            raise _unlisted(current, error) from error
         yield from (entry.path for entry in visible if not _is_folder(entry))
         waiting += [Path(entry.path) for entry in reversed(visible) if _is_folder(entry)]
 
 
 def _encloses(link: Path) -> bool:
-    """Whether a link leads to a folder above itself: following it would give every image the link's class."""
+    """Return True if a link points to a folder above itself, which would give every image the link's class."""
     return link.parent.resolve().is_relative_to(link.resolve())
 
 
 def _contents(folder: Path) -> str:
-    """What stands directly in a folder, in a few words."""
-    files = [entry.name for entry in os.scandir(folder) if not hidden(entry.name)]
+    """Return a short text on the files directly in a folder, such as `3 files (2 .jpg, 1 .txt)`."""
+    files = [entry.name for entry in os.scandir(folder) if not is_hidden(entry.name)]
     if not files:
         return "nothing"
     kinds = Counter(Path(name).suffix.lower() or "no extension" for name in files)

@@ -1,4 +1,4 @@
-"""Which images belong together: by a column of the table, or by a regular expression on the path."""
+"""Groups of images that stay in one split, by a column of the table or a regular expression on the path."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ _LISTED = 3
 
 
 def find_groups(group: str, items: Sequence[Item], arrays: Sequence[Arrays], reporter: Reporter) -> dict[str, str]:
-    """Name of an image -> its group, for `data.group`; an image that has none stays by itself, with a warning.
+    """Return name of an image -> its group, by `data.group`; warn of images without a group.
 
-    Raises DataError, saying what was tried, where no image is in a group.
+    Raises `DataError` if no image is in a group.
     """
-    names = [item.name for item in items if item.counted] + [name for part in arrays for name in part.names]
+    names = [item.name for item in items if item.is_image] + [name for part in arrays for name in part.names]
     groups = {item.name: item.group for item in items if item.group}
-    how = f"column {group!r}"
+    source = f"column {group!r}"
     if not groups:
-        how = f"regular expression {group!r}"
+        source = f"regular expression {group!r}"
         expression = re.compile(group)
-        groups = {name: found for name in names if (found := _matched(expression, name))}
+        groups = {name: value for name in names if (value := _matched(expression, name))}
     if not groups and names:
         shown = ", ".join(map(repr, names[:_LISTED]))
         raise DataError(
-            f"data.group: {group!r} is no column with values in the images' table, and as a regular expression it "
+            f"data.group: {group!r} is not a column with values in the images' table, and as a regular expression it "
             f"matches none of {len(names)} paths (such as {shown})",
             "paths are relative to data.train; try ^([^/]+/[^_]+)_ for cat/anna_01.jpg",
         )
     alone = [name for name in names if name not in groups]
     if alone:
         shown = ", ".join(map(repr, alone[:_LISTED]))
-        reporter.warning(f"data.group: {len(alone)} of {len(names)} images are in no group by the {how}: {shown}")
+        reporter.warning(f"data.group: {len(alone)} of {len(names)} images have no group by the {source}: {shown}")
     return groups
 
 
 def _matched(expression: re.Pattern[str], name: str) -> str:
-    found = expression.search(name)
-    if found is None:
+    """Return the first group of a match, the whole match if there is no group, or ""."""
+    match = expression.search(name)
+    if match is None:
         return ""
-    return (found.group(1) if expression.groups else found.group()) or ""
+    return (match.group(1) if expression.groups else match.group()) or ""

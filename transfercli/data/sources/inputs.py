@@ -1,4 +1,4 @@
-"""From what is typed (files, folders, patterns, `-` for a list on stdin) to the names of images, one at a time."""
+"""Input paths of `predict`: files, folders, patterns and `-` for a list on stdin, expanded to image files."""
 
 from __future__ import annotations
 
@@ -9,84 +9,86 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from transfercli.data.image import Named
+from transfercli.data.image import InputImage
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, OTHER_IMAGES, walk
 from transfercli.errors import DataError
 
-LISTED = "-"
-MAX_NAME_BYTES = 1 << 20  # of a name on a list; a file without an end of line must not fill the memory
+STDIN = "-"
+MAX_NAME_BYTES = 1 << 20  # per name of a list; bounds memory if the list has no line end
 _READ_BYTES = 1 << 16
-_WAITING = 1024  # names held at most
+_MAX_QUEUED = 1024  # names in the queue
 
 
-def named_images(paths: Iterable[str], listed: Callable[[], Iterator[str]]) -> Iterator[Named]:
-    """Every image that `paths` name, in their order; inside a folder by name.
+def expand_inputs(paths: Iterable[str], listed: Callable[[], Iterator[str]]) -> Iterator[InputImage]:
+    """Yield every image that `paths` name, in their order; inside a folder sorted by name.
 
-    A file is tried whatever it is called; in a folder only images are looked at. What leads to nothing is told in its
-    place.
+    A file is included whatever its name; in a folder, only files with an image extension are. A path or pattern without
+    an image is yielded with a problem.
 
     Args:
-        listed: the names that `-` stands for: files and folders.
+        listed: yields the files and folders that `-` stands for.
     """
     for path in paths:
-        if path == LISTED:
+        if path == STDIN:
             for name in listed():
-                yield from _named(name)
+                yield from _expand(name)
         elif glob.has_magic(path) and not _exists(path):
-            found = sorted(glob.iglob(path, recursive=True))
-            for name in found:
-                yield from _named(name)
-            if not found:
-                yield Named(path, "no file matches this pattern")
+            matches = sorted(glob.iglob(path, recursive=True))
+            for name in matches:
+                yield from _expand(name)
+            if not matches:
+                yield InputImage(path, "no file matches this pattern")
         else:
-            yield from _named(path)
+            yield from _expand(path)
 
 
 def _exists(path: str) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 - False, and no error, also for a name that no file can have
+    return os.path.exists(path)  # noqa: PTH110 - False, without an error, for an impossible file name
 
 
-def _named(path: str) -> Iterator[Named]:
+def _expand(path: str) -> Iterator[InputImage]:
     try:
         is_folder = Path(path).is_dir()
-    except (OSError, ValueError):  # a name that no file can have: its decoder says so
+    except (OSError, ValueError):  # an impossible file name; decoding reports it
         is_folder = False
     if not is_folder:
-        yield Named(path)
+        yield InputImage(path)
         return
     empty = True
     try:
         for file in walk(Path(path)):
             extension = Path(file).suffix.lower()
             if extension in IMAGE_EXTENSIONS:
-                yield Named(file)
+                yield InputImage(file)
             elif extension in OTHER_IMAGES:
-                yield Named(file, f"not read: extension {extension!r}")
+                yield InputImage(file, f"not read: extension {extension!r}")
             else:
                 continue
             empty = False
     except DataError as error:
-        yield Named(path, error.message)
+        yield InputImage(path, error.message)
         return
     if empty:
-        yield Named(path, "no image in this folder")
+        yield InputImage(path, "no image in this folder")
 
 
-def names_on(handle: int) -> Iterator[str]:
-    """Names read from a file descriptor as they come, one a line, or each ended by NUL as `find -print0` does it.
+def read_names(handle: int) -> Iterator[str]:
+    """Yield names from a file descriptor as they arrive: one per line, or separated by NUL as by `find -print0`.
 
-    Empty lines are passed over, and the end of a line may be Windows'; between NULs a name is taken as it
-    stands. Raises DataError where a name has no end.
+    Empty lines are skipped, and lines may end in CRLF; names between NULs are used unchanged. Raises `DataError` if a
+    name is longer than `MAX_NAME_BYTES`.
     """
     rest, end = b"", b""
     while content := os.read(handle, _READ_BYTES):
         rest += content
-        end = end or next((mark for mark in (b"\0", b"\n") if mark in rest), b"")
+        end = end or next((separator for separator in (b"\0", b"\n") if separator in rest), b"")
         if end:
             *names, rest = rest.split(end)
             yield from _decoded(names, end)
         if len(rest) > MAX_NAME_BYTES:
-            raise DataError("the list on stdin holds a name without an end", "one name a line, or NUL between them")
+            raise DataError(
+                "the list on stdin holds a name that is too long", "give one name per line, or separate names by NUL"
+            )
     yield from _decoded([rest], end)
 
 
@@ -96,30 +98,33 @@ def _decoded(names: list[bytes], end: bytes) -> Iterator[str]:
     return (os.fsdecode(name.removesuffix(b"\r")) for name in names if name.strip())
 
 
-class Feed:
-    """Names taken by a thread from where they come, so that a slow pipe holds up nothing that is under way."""
+class InputQueue:
+    """Queue of image names that a thread fills, so that a slow pipe does not delay images being decoded.
 
-    def __init__(self, names: Iterator[Named]) -> None:
+    exhausted: True once all names were taken.
+    """
+
+    def __init__(self, names: Iterator[InputImage]) -> None:
         self._names = names
-        self._queue: queue.Queue[Named | BaseException | None] = queue.Queue(_WAITING)
+        self._queue: queue.Queue[InputImage | BaseException | None] = queue.Queue(_MAX_QUEUED)
         threading.Thread(target=self._fill, daemon=True, name="names").start()
-        self.over = False
+        self.exhausted = False
 
-    def take(self, most: int, seconds: float) -> list[Named]:
-        """At most so many of the names that are there; waits for the first. None at all: not yet, or `over`."""
-        taken: list[Named] = []
-        while len(taken) < most and not self.over:
+    def take(self, most: int, seconds: float) -> list[InputImage]:
+        """Return at most `most` of the names that have arrived; wait at most `seconds` for the first."""
+        images: list[InputImage] = []
+        while len(images) < most and not self.exhausted:
             try:
-                found = self._queue.get(timeout=seconds) if seconds and not taken else self._queue.get_nowait()
+                item = self._queue.get(timeout=seconds) if seconds and not images else self._queue.get_nowait()
             except queue.Empty:
                 break
-            if isinstance(found, BaseException):
-                raise found
-            if found is None:
-                self.over = True
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                self.exhausted = True
             else:
-                taken.append(found)
-        return taken
+                images.append(item)
+        return images
 
     def _fill(self) -> None:
         try:

@@ -1,6 +1,6 @@
-"""The data sets that come with Keras, by name: `keras:cifar10` and its like.
+"""Data sets of Keras by name, such as `keras:cifar10`.
 
-They load from Keras's own cache where they are there, and through its verified download where there is a network.
+They are loaded from Keras's cache, or else by its verified download.
 """
 
 from __future__ import annotations
@@ -32,8 +32,14 @@ _CIFAR100 = (
 
 
 @dataclass(frozen=True, slots=True)
-class KerasSet:
-    """Class names in the order of the data set's own numbers, and the files that Keras looks for in its cache."""
+class KerasDataset:
+    """Data set of Keras.
+
+    Attributes:
+        labels: class names by the data set's class numbers.
+        files: names in Keras's cache.
+        origin: URL of the download.
+    """
 
     labels: tuple[str, ...]
     files: tuple[str, ...]
@@ -43,17 +49,17 @@ class KerasSet:
 _GOOGLE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 _TORONTO = "https://www.cs.toronto.edu/~kriz/"
 
-SETS: dict[str, KerasSet] = {
-    "cifar10": KerasSet(
+DATASETS: dict[str, KerasDataset] = {
+    "cifar10": KerasDataset(
         tuple(_CIFAR10.split()),
         ("cifar-10-batches-py-target_archive",),
         _TORONTO + "cifar-10-python.tar.gz",
     ),
-    "cifar100": KerasSet(
+    "cifar100": KerasDataset(
         tuple(_CIFAR100.split()), ("cifar-100-python-target_archive",), _TORONTO + "cifar-100-python.tar.gz"
     ),
-    "mnist": KerasSet(_DIGITS, ("mnist.npz",), _GOOGLE + "mnist.npz"),
-    "fashion_mnist": KerasSet(
+    "mnist": KerasDataset(_DIGITS, ("mnist.npz",), _GOOGLE + "mnist.npz"),
+    "fashion_mnist": KerasDataset(
         tuple(_FASHION.split()),
         tuple(
             f"fashion-mnist/{part}-ubyte.gz"
@@ -66,53 +72,60 @@ SETS: dict[str, KerasSet] = {
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
-    """One side of a set: uint8 [N, H, W] or [N, H, W, 3]; the class and the name (`train/00017`) of each row."""
+    """Images of one split in memory.
 
-    side: str
+    Attributes:
+        images: uint8 [N, H, W] or [N, H, W, 3].
+        labels: class name of each image.
+        names: name of each image, such as `train/00017`.
+    """
+
+    split: str
     images: np.ndarray
     labels: list[str]
     names: list[str]
 
 
 def is_keras(source: str) -> bool:
+    """Return True for `keras:NAME`."""
     return source.startswith(PREFIX)
 
 
-def row_of(source: str) -> tuple[str, KerasSet]:
-    """The name behind `keras:` and its row; raises DataError, with the nearest name, where there is no such set."""
+def dataset_of(source: str) -> tuple[str, KerasDataset]:
+    """Return the name and the data set of `keras:NAME`. Raises `DataError`, with the nearest name, if it is unknown."""
     name = source.removeprefix(PREFIX)
-    if name not in SETS:
+    if name not in DATASETS:
         raise DataError(
-            f"{source!r} is not a known data set: allowed are {', '.join(PREFIX + row for row in SETS)}",
-            did_you_mean(name, tuple(SETS), written=lambda near: PREFIX + near) or None,
+            f"{source!r} is not a known data set: allowed are {', '.join(PREFIX + known for known in DATASETS)}",
+            did_you_mean(name, tuple(DATASETS), written=lambda near: PREFIX + near) or None,
         )
-    return name, SETS[name]
+    return name, DATASETS[name]
 
 
 def load(source: str) -> list[Arrays]:
-    """The train and test side of `keras:NAME`; raises DataError for an unknown name and where it cannot be had."""
-    name, row = row_of(source)
-    sides = _load(name, row)
+    """Load the train and test split of `keras:NAME`. Raises `DataError` if it is unknown or cannot be loaded."""
+    name, dataset = dataset_of(source)
     return [
         Arrays(
-            side,
+            split,
             images,
-            [row.labels[int(number)] for number in np.ravel(numbers)],
-            [f"{side}/{index:05d}" for index in range(len(images))],
+            [dataset.labels[int(number)] for number in np.ravel(numbers)],
+            [f"{split}/{index:05d}" for index in range(len(images))],
         )
-        for side, (images, numbers) in zip(("train", "test"), sides, strict=True)
+        for split, (images, numbers) in zip(("train", "test"), _load(name, dataset), strict=True)
     ]
 
 
-def _load(name: str, row: KerasSet) -> Any:
+def _load(name: str, dataset: KerasDataset) -> Any:
     import keras
 
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # Keras draws its download on stdout, which is the result's
+        with contextlib.redirect_stdout(io.StringIO()):  # Keras shows its download on stdout, which is for the result
             return getattr(keras.datasets, name).load_data()
-    except Exception as error:  # urllib, tarfile, zipfile and Keras all have their own
+    except Exception as error:  # urllib, tarfile, zipfile and Keras raise various types
         raise DataError(
-            f"keras:{name} cannot be had: {str(error).splitlines()[0] if str(error) else type(error).__name__}; "
-            f"looked for {' and '.join(row.files)} in Keras's data folder (~/.keras/datasets, or KERAS_HOME/datasets)",
-            f"download {row.origin} on a machine with a network and put it there under that name",
+            f"keras:{name} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}; "
+            f"looked for {' and '.join(dataset.files)} in Keras's data folder (~/.keras/datasets or "
+            "KERAS_HOME/datasets)",
+            f"download {dataset.origin} on a machine with network access and save it there under that name",
         ) from error

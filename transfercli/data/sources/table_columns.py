@@ -1,4 +1,4 @@
-"""Further columns of the images' tables, kept with a run so that its images can be told apart by them later."""
+"""Additional columns of the images' tables, stored with a run so that metrics can be computed per value later."""
 
 from __future__ import annotations
 
@@ -14,42 +14,46 @@ from transfercli.data.sources.tables import column_values, is_table
 from transfercli.errors import ArtefactError, DataError
 from transfercli.io import atomic
 
-# Path of an image, as its record has it -> {column: value}.
+# Path of an image, as in its record -> {column: value}.
 Columns = dict[str, dict[str, str]]
 
 
 def config_columns(config: DataConfig, names: Sequence[str]) -> Columns:
-    """The columns `names` of every table that a config names; empty where nothing is asked for.
+    """Return the columns `names` of all tables of a config; empty if there are no names.
 
-    Raises DataError where no table has one of them.
+    Raises `DataError` if a column is in none of the tables.
     """
     if not names:
         return {}
-    given = [config.train, *(value for side in HELD_OUT if isinstance(value := getattr(config, side), str))]
-    tables = [absolute_path(one) for one in given if not is_keras(one)]
+    given = [config.train, *(value for split in HELD_OUT if isinstance(value := getattr(config, split), str))]
+    tables = [absolute_path(source) for source in given if not is_keras(source)]
     return table_columns([path for path in tables if is_table(path)], base_folder(config.train), names)
 
 
 def table_columns(tables: Iterable[Path], base: Path, names: Sequence[str]) -> Columns:
-    """The columns `names` of tables, by paths relative to `base`. Raises DataError where no table has one of them."""
-    found: Columns = {}
+    """Return the columns `names` of tables, by path relative to `base`.
+
+    Raises `DataError` if a column is in none of the tables.
+    """
+    result: Columns = {}
     known: dict[str, None] = {}
     for path in tables:
         columns, values = column_values(path, base, names)
         known |= dict.fromkeys(columns)
-        found |= values
+        result |= values
     missing = [name for name in names if name not in known or name == "path"]
     if missing:
-        has = f"the columns {', '.join(known)}" if known else "no table"
+        present = f"the columns {', '.join(known)}" if known else "no table"
         raise DataError(
-            f"evaluation.slices: {', '.join(map(repr, missing))} is no column of the images' table: the data has {has}",
+            f"evaluation.slices: {', '.join(map(repr, missing))} is not a column of the images' table: the data has"
+            f" {present}",
             "name brightness, image_size or a column of the CSV or JSONL file",
         )
-    return found
+    return result
 
 
 def write_columns(path: Path, columns: Mapping[str, Mapping[str, str]], names: Sequence[str]) -> None:
-    """Write `slices.csv`: path, and a column a name."""
+    """Write `slices.csv`: the path and one column per name."""
 
     def write(temporary: Path) -> None:
         with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -61,11 +65,11 @@ def write_columns(path: Path, columns: Mapping[str, Mapping[str, str]], names: S
 
 
 def read_columns(path: Path) -> Columns:
-    """Read what `write_columns` wrote; empty where there is none. Raises ArtefactError where it is damaged."""
+    """Read `slices.csv`; empty if it is missing. Raises `ArtefactError` if it is damaged."""
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             return {row.pop("path"): row for row in csv.DictReader(file, strict=True)}
     except FileNotFoundError:
         return {}
     except (OSError, csv.Error, KeyError) as error:
-        raise ArtefactError(f"{path.name} in {path.parent.name} is damaged: {error}", "restore it") from error
+        raise ArtefactError(f"{path.name} in {path.parent.name} is damaged: {error}", "restore the file") from error

@@ -1,4 +1,4 @@
-"""A drop folder: the images that come into it, each named once it is whole."""
+"""Watched folder: images that are added to it, each yielded once it is completely written."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from transfercli.data.image import Named
+from transfercli.data.image import InputImage
 from transfercli.data.sources.folders import IMAGE_EXTENSIONS, walk
 
-BETWEEN_LOOKS = 1.0  # seconds
+POLL_SECONDS = 1.0
 
 State = tuple[int, int, int]
 
 
-def dropped(
-    folder: Path, seconds: float = BETWEEN_LOOKS, rest: Callable[[float], None] = time.sleep
-) -> Iterator[Named]:
-    """Every image in a folder, at any depth, and then every one that comes into it; never ends.
+def watch_folder(
+    folder: Path, seconds: float = POLL_SECONDS, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[InputImage]:
+    """Yield every image in a folder, at any depth, then every image that is added or rewritten; never ends.
 
-    A file is named when two looks, `seconds` apart, find the same size and time, so that one which is being written is
-    left alone; hidden files are passed over. One that is written anew is named again. Looking works on any file system,
-    also on those of other machines, where a kernel tells of no events.
+    A file is yielded when two scans, `seconds` apart, find the same size and modification time, so that files still
+    being written are skipped; hidden files are ignored. Scanning also works on network file systems, which send no
+    events.
 
-    Raises `DataError` where the folder cannot be listed.
+    Raises `DataError` if the folder cannot be listed.
     """
-    seen: dict[str, State] = {}
-    told: dict[str, State] = {}
+    previous: dict[str, State] = {}
+    yielded: dict[str, State] = {}
     while True:
-        here = _states(folder)
-        told = {path: state for path, state in told.items() if path in here}
-        for path, state in here.items():
-            if seen.get(path) == state != told.get(path):
-                told[path] = state
-                yield Named(path)
-        seen = here
-        rest(seconds)
+        current = _states(folder)
+        yielded = {path: state for path, state in yielded.items() if path in current}
+        for path, state in current.items():
+            if previous.get(path) == state != yielded.get(path):
+                yielded[path] = state
+                yield InputImage(path)
+        previous = current
+        sleep(seconds)
 
 
 def _states(folder: Path) -> dict[str, State]:
-    """What can be told of each image without opening it: inode, size, and when it was written."""
-    found = {}
+    """Return inode, size and modification time of each image, without opening it."""
+    states = {}
     for path in walk(folder):
         if Path(path).suffix.lower() in IMAGE_EXTENSIONS:
             try:
-                info = os.stat(path)  # noqa: PTH116 - called for every file of the folder, at every look
-            except OSError:  # taken away meanwhile, or a link to nothing
+                info = os.stat(path)  # noqa: PTH116 - called for every file at every scan
+            except OSError:  # removed meanwhile, or a broken link
                 continue
-            found[path] = (info.st_ino, info.st_size, info.st_mtime_ns)
-    return found
+            states[path] = (info.st_ino, info.st_size, info.st_mtime_ns)
+    return states

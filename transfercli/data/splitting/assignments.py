@@ -1,7 +1,8 @@
-"""The place of every image that an experiment ever decided: one side, and one fold for each number of folds.
+"""Subset of every image that an experiment has assigned: one split, and one fold for each number of folds.
 
-Cross-validation in five folds and later in ten asks twice where an image goes. Both answers are kept, so that going
-back to five finds the same folds, whatever images have come since.
+A subset is a split (`train`, `validation`, `test`) or a fold such as `fold 2/5`. An image keeps its fold of five when
+the experiment later uses ten folds, so that going back to five folds gives the same folds, also after images were
+added.
 """
 
 from __future__ import annotations
@@ -10,65 +11,74 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-SIDES = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 _FOLD = re.compile(r"fold [0-9]+/([0-9]+)")
 
 
 def fold_name(number: int, count: int) -> str:
-    """Fold `number` (from 1) of `count`, as a place."""
+    """Return the subset name of fold `number` (from 1) of `count`."""
     return f"fold {number}/{count}"
 
 
-def count_of(place: str) -> int:
-    """Of a fold such as `fold 2/5` how many there are; 0 for a side."""
-    found = _FOLD.fullmatch(place)
-    return int(found[1]) if found else 0
+def fold_count(subset: str) -> int:
+    """Return the number of folds for a fold such as `fold 2/5`; 0 for a split."""
+    match = _FOLD.fullmatch(subset)
+    return int(match[1]) if match else 0
 
 
 @dataclass(frozen=True)
 class Assignments:
-    """sides: pixel hash -> side; folds: number of folds -> pixel hash -> fold, such as `fold 2/5`."""
+    """Assigned subsets.
 
-    sides: Mapping[str, str] = field(default_factory=dict)
+    Attributes:
+        splits: pixel hash -> split.
+        folds: number of folds -> pixel hash -> fold, such as `fold 2/5`.
+    """
+
+    splits: Mapping[str, str] = field(default_factory=dict)
     folds: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, str]]) -> Assignments:
-        """From (pixel hash, place); raises ValueError for what is no place, or for two answers to one question."""
-        sides: dict[str, str] = {}
+        """Build assignments from (pixel hash, subset).
+
+        Raises `ValueError` for an unknown subset, and if an image has two splits or two folds of the same number.
+        """
+        splits: dict[str, str] = {}
         folds: dict[int, dict[str, str]] = {}
-        for pixels, place in rows:
-            count = count_of(place)
-            if not count and place not in SIDES:
-                raise ValueError(f"{place!r} is not one of {', '.join(SIDES)}, fold N/K")
-            answers = folds.setdefault(count, {}) if count else sides
-            if answers.setdefault(pixels, place) != place:
-                raise ValueError(f"{pixels[:12]}… stands there as {answers[pixels]} and as {place}")
-        return cls(sides, folds)
+        for pixels, subset in rows:
+            count = fold_count(subset)
+            if not count and subset not in SPLITS:
+                raise ValueError(f"{subset!r} is not one of {', '.join(SPLITS)}, fold N/K")
+            subset_of = folds.setdefault(count, {}) if count else splits
+            if subset_of.setdefault(pixels, subset) != subset:
+                raise ValueError(f"{pixels[:12]}… is assigned to both {subset_of[pixels]} and {subset}")
+        return cls(splits, folds)
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """(pixel hash, place), sorted: equal assignments give equal rows."""
-        yield from sorted(row for places in (self.sides, *self.folds.values()) for row in places.items())
+        """Yield (pixel hash, subset), sorted: equal assignments give equal rows."""
+        yield from sorted(row for subset_of in (self.splits, *self.folds.values()) for row in subset_of.items())
 
     def known(self, count: int = 0) -> dict[str, str]:
-        """One place of each image, as a split into sides, or into `count` folds, must see it.
+        """Return one subset per image, for a division into splits (`count` 0) or into `count` folds.
 
-        A test image is one for ever. Else the answer to this very question counts, then the side, then other folds.
+        A test image stays a test image. Otherwise the fold of this count is used, then the split, then folds of other
+        counts.
         """
-        found: dict[str, str] = {}
-        for other, places in sorted(self.folds.items()):
-            found |= places if other != count else {}
-        found |= self.sides
-        this = self.folds.get(count, {}).items()
-        return found | {pixels: place for pixels, place in this if self.sides.get(pixels) != "test"}
+        known: dict[str, str] = {}
+        for other, subset_of in sorted(self.folds.items()):
+            known |= subset_of if other != count else {}
+        known |= self.splits
+        of_count = self.folds.get(count, {}).items()
+        return known | {pixels: subset for pixels, subset in of_count if self.splits.get(pixels) != "test"}
 
-    def extended(self, places: Mapping[str, str]) -> Assignments:
-        """With what was decided now; the fold of an image is decided once, and its side changes only to be held out."""
-        sides = dict(self.sides)
+    def extended(self, subset_of: Mapping[str, str]) -> Assignments:
+        """Return the assignments with new ones added; an existing fold of an image is kept, a split is replaced."""
+        splits = dict(self.splits)
         folds = {count: dict(known) for count, known in self.folds.items()}
-        for pixels, place in places.items():
-            if count := count_of(place):
-                folds.setdefault(count, {}).setdefault(pixels, place)
+        for pixels, subset in subset_of.items():
+            if count := fold_count(subset):
+                folds.setdefault(count, {}).setdefault(pixels, subset)
             else:
-                sides[pixels] = place
-        return Assignments(sides, folds)
+                splits[pixels] = subset
+        return Assignments(splits, folds)

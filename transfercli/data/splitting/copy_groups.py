@@ -1,4 +1,4 @@
-"""What must stay together: copies of an image, and the images of a group; a copy in two groups joins them."""
+"""Units of images that stay in one split: copies of an image, and groups; a copy in two groups joins them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A usable image as the splits see it; `side` is `train` where the source leaves it open, `group` "" for none."""
+    """Usable image to assign to a split.
+
+    Attributes:
+        pixels: hash of the decoded pixels.
+        split: the split that the source gives; `train` images may be assigned to another one.
+        group: name of its group, or "".
+    """
 
     pixels: str
     label: str
-    side: str = "train"
+    split: str = "train"
     group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Images on one side: their different pixel hashes, sorted.
+    """Images that are assigned to a split together.
 
     Attributes:
-        key: a hash, 64 hexadecimal digits: that of the group's name, the lowest of several, or of the only pixels.
-        name: the group's, "" without one; the first of several.
+        key: hash of 64 hexadecimal digits: of the group's name (the lowest if there are several groups), or the pixel
+            hash of an image without a group.
+        pixels: the different pixel hashes, sorted.
+        name: name of the group (the first if there are several), or "".
     """
 
     key: str
@@ -32,21 +40,22 @@ class Unit:
 
 
 def key_of_group(name: str) -> str:
+    """Return the hash of a group's name, 64 hexadecimal digits."""
     return hashlib.sha256(b"group\0" + name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def units_of(samples: Sequence[Sample]) -> list[Unit]:
-    """The units of all samples, sorted by key."""
+    """Return the units of all samples, sorted by key."""
     from scipy.cluster.hierarchy import DisjointSet
 
-    joined = DisjointSet()
+    sets = DisjointSet()
     for sample in samples:
         pixels = ("pixels", sample.pixels)
-        joined.add(pixels)
+        sets.add(pixels)
         if sample.group:
-            joined.add(("group", sample.group))
-            joined.merge(pixels, ("group", sample.group))
-    return sorted(map(_unit, joined.subsets()), key=lambda unit: unit.key)
+            sets.add(("group", sample.group))
+            sets.merge(pixels, ("group", sample.group))
+    return sorted(map(_unit, sets.subsets()), key=lambda unit: unit.key)
 
 
 def _unit(members: set[tuple[str, str]]) -> Unit:

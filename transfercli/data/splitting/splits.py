@@ -1,9 +1,9 @@
-"""Which side an image is on: decided once, by its pixels or its group, and kept for good.
+"""Assignment of images to splits and folds, by the hash of their pixels or their group, and permanent.
 
-The side of an image not seen before follows from the hash of its decoded pixels, so it does not depend on the other
-images, on names or on order: adding files moves nothing, and a copy lands where its original is. Images of one group
-go together, by the hash of the group's name. Earlier assignments win over all that. Only where a class would lack a
-side is something moved, the image or group with the lowest hash, and that move is an assignment like any other.
+The split of a new image depends only on the hash of its decoded pixels, not on other images, names or order: adding
+files moves no image, and a copy gets the split of its original. Images of one group stay together, by the hash of the
+group's name. Earlier assignments take precedence. If a class would have no image in a split, the image or group with
+the lowest hash is moved there, and this assignment is permanent, too. A subset is a split or a fold.
 """
 
 from __future__ import annotations
@@ -11,69 +11,71 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from transfercli.data.splitting.assignments import SIDES, count_of, fold_name
+from transfercli.data.splitting.assignments import SPLITS, fold_count, fold_name
 from transfercli.data.splitting.copy_groups import Sample, Unit, units_of
-from transfercli.data.splitting.stratified import Board, deal
+from transfercli.data.splitting.stratified import Allocation, allocate
 from transfercli.errors import DataError
 from transfercli.text import counted
 
-RANK = {side: rank for rank, side in enumerate(SIDES)}  # an image once held out never comes back to train
+RANK = {split: rank for rank, split in enumerate(SPLITS)}  # a held-out image never returns to train
 
 
 @dataclass(frozen=True, slots=True)
 class Folds:
-    """Cross-validation: `count` folds, of which number `validating` (from 1) validates and the others train."""
+    """Cross-validation with `count` folds: fold number `validating` (from 1) validates, the others train."""
 
     count: int
     validating: int
 
     def name(self, number: int) -> str:
+        """Return the subset name of a fold, such as `fold 2/5`."""
         return fold_name(number, self.count)
 
-    def side(self, place: str) -> str:
-        """The side of an image whose place is a fold of this count, or a side itself."""
-        if not count_of(place):
-            return place
-        return "validation" if place == self.name(self.validating) else "train"
+    def split(self, subset: str) -> str:
+        """Return the split that a fold of this count is used as; a split is returned unchanged."""
+        if not fold_count(subset):
+            return subset
+        return "validation" if subset == self.name(self.validating) else "train"
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
-    """What `assign` decides.
+class SplitResult:
+    """Result of `assign`.
 
     Attributes:
-        sides: of each sample, in order.
-        assignments: pixel hash -> side or fold, of these samples and of all in `earlier`.
-        held_out: hashes of training images that are validation or test images also.
-        followed: hashes of training images that are held out because others of their group are, by the source.
-        torn: a group's name each where earlier assignments put its images on several sides.
+        splits: split of each sample, in order.
+        assignments: pixel hash -> split or fold, of these samples and of all in `earlier`.
+        held_out: pixel hashes of training images that are also validation or test images of the source.
+        moved_with_group: pixel hashes of training images that are held out because the source holds out other images of
+            their group.
+        divided_groups: names of groups whose images earlier assignments or the source put into several splits.
     """
 
-    sides: list[str]
+    splits: list[str]
     assignments: dict[str, str]
     held_out: set[str]
-    followed: frozenset[str] = frozenset()
-    torn: tuple[str, ...] = ()
+    moved_with_group: frozenset[str] = frozenset()
+    divided_groups: tuple[str, ...] = ()
 
 
-def natural_place(key: str, shares: Mapping[str, float]) -> str:
-    """Where a hash falls: its first 64 bits, as a fraction, against the shares added up; the last takes the rest."""
-    place, bound = int(key[:16], 16) / 2.0**64, 0.0
-    *carved, rest = shares
-    for name in carved:
-        bound += shares[name]
-        if place < bound:
-            return name
-    return rest
+def subset_of_hash(key: str, shares: Mapping[str, float]) -> str:
+    """Return the subset of a hash: its first 64 bits as a fraction, compared with the cumulative shares."""
+    position, bound = int(key[:16], 16) / 2.0**64, 0.0
+    *subsets, last = shares
+    for subset in subsets:
+        bound += shares[subset]
+        if position < bound:
+            return subset
+    return last
 
 
 def shares_of(fractions: Mapping[str, float], folds: Folds | None = None) -> dict[str, float]:
-    """Every place that images may go to and its share of them, in the order in which hashes fall on them."""
-    shares = {side: fractions[side] for side in ("test", "validation") if side in fractions}
-    rest = max(1.0 - sum(shares.values()), 0.0)
+    """Return the subsets to fill and the share of the images for each, in the order used by `subset_of_hash`."""
+    shares = {split: fractions[split] for split in ("test", "validation") if split in fractions}
+    remainder = max(1.0 - sum(shares.values()), 0.0)
     if folds is None:
-        return {**shares, "train": rest}
-    return {**shares, **{folds.name(n + 1): rest / folds.count for n in range(folds.count)}}
+        return {**shares, "train": remainder}
+    return {**shares, **{folds.name(n + 1): remainder / folds.count for n in range(folds.count)}}
 
 
 def assign(
@@ -83,134 +85,142 @@ def assign(
     *,
     folds: Folds | None = None,
     seed: int | None = None,
-) -> Sides:
-    """Put every sample on a side.
+) -> SplitResult:
+    """Assign every sample to a split.
 
     Args:
-        fractions: of the sides to be carved from the training images, such as {"validation": 0.15}; {} for none.
-        earlier: pixel hash -> side or fold, of earlier runs of the experiment. Sides where there are folds now, and
-            folds where there are none or others, only tell what was trained on: it is no test image any more.
-        folds: instead of a fraction for validation.
-        seed: None goes by the hash; a number gives every class its exact shares, drawn with it.
+        fractions: split -> fraction of the training images to set aside, such as {"validation": 0.15}; {} for none.
+        earlier: pixel hash -> split or fold, of earlier runs of the experiment. Splits if there are folds now, and
+            folds of another number, only show that an image was trained on, so that it cannot become a test image.
+        folds: cross-validation, instead of a fraction for validation.
+        seed: None assigns by hash; a number assigns exact shares of every class, drawn with this seed.
 
-    Raises DataError, naming the class and its count, where a class has too few different images for its sides.
+    Raises `DataError` if a class has too few different images for its splits.
     """
     shares = shares_of(fractions, folds)
     explicit = _explicit(samples)
-    lasting = {*SIDES} if folds is None else {*shares, "test"}
-    known = {pixels: place for pixels, place in earlier.items() if place in lasting}
+    lasting = {*SPLITS} if folds is None else {*shares, "test"}
+    known = {pixels: subset for pixels, subset in earlier.items() if subset in lasting}
     fixed = dict(known)
-    for pixels, side in explicit.items():
-        fixed[pixels] = max(side, fixed.get(pixels, side), key=_rank)
+    for pixels, split in explicit.items():
+        fixed[pixels] = max(split, fixed.get(pixels, split), key=_rank)
     units = units_of(samples)
-    torn = _follow(units, fixed)
-    board = Board([sample for sample in samples if sample.side == "train"], fixed, earlier.keys() - known.keys())
-    _place(board, units, shares, seed)
-    _fill_lacking_places(board, [*reversed(shares)], folds)
-    place_of = board.place
-    sides = [place_of[s.pixels] if s.side == "train" else s.side for s in samples]
-    return Sides(
-        [folds.side(place) for place in sides] if folds else sides,
-        {**earlier, **fixed, **place_of},
-        {pixels for pixels in explicit if pixels in board.labels_of},
-        _followers(units, explicit, known, place_of),
-        torn,
+    divided = _extend_to_groups(units, fixed)
+    pool = [sample for sample in samples if sample.split == "train"]
+    allocation = Allocation(pool, fixed, earlier.keys() - known.keys())
+    _assign_free(allocation, units, shares, seed)
+    _fill_empty_subsets(allocation, [*reversed(shares)], folds)
+    subset_of = allocation.subset_of
+    subsets = [subset_of[sample.pixels] if sample.split == "train" else sample.split for sample in samples]
+    return SplitResult(
+        [folds.split(subset) for subset in subsets] if folds else subsets,
+        {**earlier, **fixed, **subset_of},
+        {pixels for pixels in explicit if pixels in allocation.labels_of},
+        _moved_with_group(units, explicit, known, subset_of),
+        divided,
     )
 
 
-def _rank(place: str) -> tuple[int, str]:
-    return RANK.get(place, 0), place
+def _rank(subset: str) -> tuple[int, str]:
+    """Return a sort key by which test is above validation, and validation above train and folds."""
+    return RANK.get(subset, 0), subset
 
 
 def _explicit(samples: Iterable[Sample]) -> dict[str, str]:
-    """The held-out hashes that the source itself names."""
-    named: dict[str, str] = {}
+    """Return pixel hash -> split for the images that the source holds out itself."""
+    split_of: dict[str, str] = {}
     for sample in samples:
-        if sample.side != "train":
-            named[sample.pixels] = max(sample.side, named.get(sample.pixels, sample.side), key=_rank)
-    return named
+        if sample.split != "train":
+            split_of[sample.pixels] = max(sample.split, split_of.get(sample.pixels, sample.split), key=_rank)
+    return split_of
 
 
-def _follow(units: Sequence[Unit], fixed: dict[str, str]) -> tuple[str, ...]:
-    """New images of a group go where the group is; one name of each group that stands on several sides."""
-    torn = []
+def _extend_to_groups(units: Sequence[Unit], fixed: dict[str, str]) -> tuple[str, ...]:
+    """Fix new images of a group to the highest-ranked subset of the group.
+
+    Returns the names of groups that are in several subsets.
+    """
+    divided = []
     for unit in units:
-        standing = {fixed[pixels] for pixels in unit.pixels if pixels in fixed}
-        if standing:
-            strictest = max(standing, key=_rank)
-            fixed.update({pixels: strictest for pixels in unit.pixels if pixels not in fixed})
-        if len(standing) > 1:
-            torn.append(unit.name)
-    return tuple(torn)
+        subsets = {fixed[pixels] for pixels in unit.pixels if pixels in fixed}
+        if subsets:
+            highest = max(subsets, key=_rank)
+            fixed.update({pixels: highest for pixels in unit.pixels if pixels not in fixed})
+        if len(subsets) > 1:
+            divided.append(unit.name)
+    return tuple(divided)
 
 
-def _followers(
-    units: Iterable[Unit], explicit: Mapping[str, str], known: Mapping[str, str], place_of: Mapping[str, str]
+def _moved_with_group(
+    units: Iterable[Unit], explicit: Mapping[str, str], known: Mapping[str, str], subset_of: Mapping[str, str]
 ) -> frozenset[str]:
-    joined = [unit for unit in units if any(pixels in explicit for pixels in unit.pixels)]
+    """Return the new training images in a group of which the source holds out other images."""
+    held_out = [unit for unit in units if any(pixels in explicit for pixels in unit.pixels)]
     return frozenset(
-        pixels for unit in joined for pixels in unit.pixels if not (pixels in explicit or pixels in known)
-    ) & frozenset(place_of)
+        pixels for unit in held_out for pixels in unit.pixels if not (pixels in explicit or pixels in known)
+    ) & frozenset(subset_of)
 
 
-def _place(board: Board, units: Iterable[Unit], shares: Mapping[str, float], seed: int | None) -> None:
-    """Put what nothing has fixed where its hash falls, or where its class has a share left."""
-    free = [unit for unit in units if unit.pixels[0] not in board.fixed]
-    board.take(free)
+def _assign_free(allocation: Allocation, units: Iterable[Unit], shares: Mapping[str, float], seed: int | None) -> None:
+    """Assign the units without a fixed subset: by hash, or with a seed by the shares of their class."""
+    allocation.add_free(unit for unit in units if unit.pixels[0] not in allocation.fixed)
     if seed is not None:
-        deal(board, shares, seed)
+        allocate(allocation, shares, seed)
         return
-    for unit in board.free:
-        board.put(unit, natural_place(unit.key, {p: share for p, share in shares.items() if board.may_go(unit, p)}))
+    for unit in allocation.free:
+        allowed = {subset: share for subset, share in shares.items() if allocation.is_allowed(unit, subset)}
+        allocation.assign(unit, subset_of_hash(unit.key, allowed))
 
 
-def _fill_lacking_places(board: Board, wanted: Sequence[str], folds: Folds | None) -> None:
-    for label in sorted(board.classes):
-        _check_enough(label, len(board.classes[label]), wanted, folds)
-        for place in wanted:
-            if not board.counts[label][place]:
-                moved = _movable(board, label, place, wanted)
-                if moved is None:
-                    raise _no_image_left(board, label, place, wanted)
-                board.put(moved, place)
+def _fill_empty_subsets(allocation: Allocation, subsets: Sequence[str], folds: Folds | None) -> None:
+    """Move an image or group to each subset in which a class has no image. Raises `DataError` if there is none."""
+    for label in sorted(allocation.classes):
+        _check_enough(label, len(allocation.classes[label]), subsets, folds)
+        for subset in subsets:
+            if not allocation.counts[label][subset]:
+                unit = _movable(allocation, label, subset, subsets)
+                if unit is None:
+                    raise _no_image_left(allocation, label, subset, subsets)
+                allocation.assign(unit, subset)
 
 
-def _check_enough(label: str, different: int, wanted: Sequence[str], folds: Folds | None) -> None:
-    least = max(2, len(wanted))
+def _check_enough(label: str, different: int, subsets: Sequence[str], folds: Folds | None) -> None:
+    least = max(2, len(subsets))
     if different < least:
-        held = [place for place in wanted if place in SIDES]
-        named = [f"{folds.count} folds", *held] if folds else held
+        splits = [subset for subset in subsets if subset in SPLITS]
+        names = [f"{folds.count} folds", *splits] if folds else splits
         raise DataError(
-            f"class {label!r} has {counted(different, 'different usable image')} for {' and '.join(named)};"
+            f"class {label!r} has {counted(different, 'different usable image')} for {' and '.join(names)};"
             f" at least {least} are needed",
-            f"add images of {label!r}, or take the class out",
+            f"add images of {label!r}, or remove the class",
         )
 
 
-def _movable(board: Board, label: str, place: str, wanted: Sequence[str]) -> Unit | None:
-    """The free unit with the lowest hash whose move to `place` leaves no class without one that it has; train first."""
-    able = sorted((unit for unit in board.free_of(label) if board.may_go(unit, place)), key=lambda unit: unit.key)
-    for giver in wanted:
-        for unit in able:
-            if board.place[unit.pixels[0]] == giver and all(
-                board.counts[owner][giver] > size for owner, size in board.sizes(unit).items()
+def _movable(allocation: Allocation, label: str, subset: str, subsets: Sequence[str]) -> Unit | None:
+    """Return the free unit with the lowest hash that can move to `subset` without emptying another one; train first."""
+    allowed = (unit for unit in allocation.free_of(label) if allocation.is_allowed(unit, subset))
+    candidates = sorted(allowed, key=lambda unit: unit.key)
+    for source in subsets:
+        for unit in candidates:
+            if allocation.subset_of[unit.pixels[0]] == source and all(
+                allocation.counts[other][source] > size for other, size in allocation.sizes(unit).items()
             ):
                 return unit
     return None
 
 
-def _no_image_left(board: Board, label: str, place: str, wanted: Sequence[str]) -> DataError:
-    standing = board.counts[label]
-    found = ", ".join(f"{standing[name]} in {name}" for name in dict.fromkeys((*SIDES, *wanted)) if standing[name])
-    groups = len(board.free_of(label))
-    if groups and any(len(unit.pixels) > 1 for unit in board.free_of(label)):
+def _no_image_left(allocation: Allocation, label: str, subset: str, subsets: Sequence[str]) -> DataError:
+    counts = allocation.counts[label]
+    present = ", ".join(f"{counts[name]} in {name}" for name in dict.fromkeys((*SPLITS, *subsets)) if counts[name])
+    groups = len(allocation.free_of(label))
+    if groups and any(len(unit.pixels) > 1 for unit in allocation.free_of(label)):
         return DataError(
-            f"class {label!r} has no group left for {place}: its {len(board.classes[label])} different images stand in "
-            f"{counted(groups, 'group')} ({found})",
-            f"add groups of {label!r}, or let data.group tell its images apart more finely",
+            f"class {label!r} has no group left for {subset}: its {len(allocation.classes[label])} different images "
+            f"are in {counted(groups, 'group')} ({present})",
+            f"add groups of {label!r}, or set data.group so that it makes smaller groups",
         )
     return DataError(
-        f"class {label!r} has no image left for {place}: {found}, fixed by "
+        f"class {label!r} has no image left for {subset}: {present}, fixed by "
         "earlier runs of this experiment or by the data",
         f"add images of {label!r}, or give the experiment a new name",
     )

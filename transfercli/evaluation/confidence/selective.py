@@ -1,4 +1,4 @@
-"""Leave to a person what the model is not sure of: how right it is on the rest, and from which confidence on."""
+"""Selective classification: the risk-coverage curve, and the confidence threshold for a target."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ POINTS = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Coverage:
-    """What is covered if the K most confident groups of images are: the risk-coverage curve (El-Yaniv & Wiener 2010).
+class CoverageCurve:
+    """The risk-coverage curve (El-Yaniv & Wiener 2010), with one point for each of K distinct confidences.
 
-    confidence: float64 [K], falling, that of each group of equally sure images
-    images, right: float64 [K], how many images are at least as sure, and how many of those are right
+    confidence: float64 [K], descending
+    images, right: float64 [K], the number of images of at least this confidence, and of those that are right
     """
 
     confidence: Array
@@ -27,51 +27,53 @@ class Coverage:
 
     @property
     def coverage(self) -> Array:
-        """[K], rising to 1."""
+        """[K], the share of images of at least each confidence, ascending to 1."""
         return self.images / self.images[-1]
 
     @property
     def accuracy(self) -> Array:
-        """[K]: of the covered images, the share that is right; the risk is what is missing to 1."""
+        """[K], the accuracy on the covered images; the risk is 1 minus this."""
         return self.right / self.images
 
     @property
     def area(self) -> float:
-        """AURC (Geifman et al. 2019): the mean risk at coverages 1/N, 2/N, …, 1; equally sure images in any order."""
+        """AURC (Geifman et al. 2019): the mean risk at coverages 1/N, 2/N, …, 1, averaged over the order of ties."""
         ranks = np.arange(1, int(self.images[-1]) + 1)
         right = np.interp(ranks, np.r_[0.0, self.images], np.r_[0.0, self.right])
         return float((1 - right / ranks).mean())
 
-    def threshold(self, group: int) -> float:
-        """A confidence that the first `group` + 1 groups reach and no other: half way to the next, so that the last
-        bits of a float32 decide nothing; 0 where all are covered."""
-        following = self.confidence[group + 1] if group + 1 < len(self.confidence) else None
-        return 0.0 if following is None else float((self.confidence[group] + following) / 2)
+    def threshold(self, point: int) -> float:
+        """Return a threshold that covers the images of the first `point` + 1 confidences; 0 if it covers all.
+
+        It is half way to the next confidence, so that float32 rounding cannot change the coverage.
+        """
+        following = self.confidence[point + 1] if point + 1 < len(self.confidence) else None
+        return 0.0 if following is None else float((self.confidence[point] + following) / 2)
 
     def as_json(self) -> dict[str, Any]:
-        """At most 200 points of the curve, evenly taken, and its area."""
-        chosen = np.unique(np.linspace(0, len(self.confidence) - 1, min(POINTS, len(self.confidence))).astype(int))
-        lists = {"coverage": self.coverage, "accuracy": self.accuracy, "confidence": self.confidence}
-        return {name: values[chosen].tolist() for name, values in lists.items()} | {"aurc": self.area}
+        """Return at most 200 evenly spaced points of the curve, and its area."""
+        points = np.unique(np.linspace(0, len(self.confidence) - 1, min(POINTS, len(self.confidence))).astype(int))
+        columns = {"coverage": self.coverage, "accuracy": self.accuracy, "confidence": self.confidence}
+        return {name: values[points].tolist() for name, values in columns.items()} | {"aurc": self.area}
 
 
-def coverage(confidence: Array, right: npt.NDArray[np.bool_]) -> Coverage:
-    """From the confidence float64 [N] of each image, and whether it is right, bool [N]."""
+def coverage_curve(confidence: Array, right: npt.NDArray[np.bool_]) -> CoverageCurve:
+    """Return the curve for confidence float64 [N] and right bool [N], True if the prediction is correct."""
     order = np.argsort(-confidence, kind="stable")
     confidence, hits = confidence[order], np.cumsum(right[order])
     ends = np.flatnonzero(np.r_[np.diff(confidence) != 0, True])
-    return Coverage(confidence[ends], (ends + 1).astype(np.float64), hits[ends].astype(np.float64))
+    return CoverageCurve(confidence[ends], (ends + 1).astype(np.float64), hits[ends].astype(np.float64))
 
 
-def for_accuracy(curve: Coverage, wanted: float) -> float | None:
-    """The threshold that covers the most images with at least this accuracy; None where none does."""
-    enough = np.flatnonzero(curve.accuracy >= wanted - 1e-12)
-    return curve.threshold(int(enough[-1])) if len(enough) else None
+def threshold_for_accuracy(curve: CoverageCurve, target: float) -> float | None:
+    """Return the threshold of the largest coverage with at least this accuracy; None if no threshold reaches it."""
+    sufficient = np.flatnonzero(curve.accuracy >= target - 1e-12)
+    return curve.threshold(int(sufficient[-1])) if len(sufficient) else None
 
 
-def for_coverage(curve: Coverage, wanted: float) -> float | None:
-    """The highest threshold that covers at least this share of the images."""
-    return curve.threshold(int(np.flatnonzero(curve.coverage >= wanted - 1e-12)[0]))
+def threshold_for_coverage(curve: CoverageCurve, target: float) -> float | None:
+    """Return the highest threshold that covers at least this share of the images."""
+    return curve.threshold(int(np.flatnonzero(curve.coverage >= target - 1e-12)[0]))
 
 
-TARGETS = {"accuracy": for_accuracy, "coverage": for_coverage}
+THRESHOLD_RULES = {"accuracy": threshold_for_accuracy, "coverage": threshold_for_coverage}

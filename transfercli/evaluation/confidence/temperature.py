@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes stated probabilities come true, and changes no label."""
+"""Temperature scaling: one parameter that calibrates the probabilities and changes no predicted class."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ import numpy.typing as npt
 
 from transfercli.evaluation.metrics.confusion import Array, Targets
 
-# Beyond these, a model's probabilities are all equal or all 0 and 1: nothing is left to be scaled.
+# Outside this range the probabilities of a model are all equal, or all 0 and 1.
 COLDEST, HOTTEST = 0.05, 20.0
-# What is known of a temperature before an image is seen: the standard deviation of its logarithm around 0.
+# The prior of the temperature's logarithm: a normal distribution around 0 with this standard deviation.
 SPREAD = 0.5
 
 
 def class_logits(logits: npt.NDArray[np.floating]) -> Array:
-    """Logits [N, C] as float64; those of a sigmoid head, [N, 1], as two columns that lie symmetrically around 0."""
+    """Return logits [N, C] as float64; logits of a sigmoid head, [N, 1], become two columns symmetric around 0."""
     values = logits.astype(np.float64)
     return np.concatenate([-values / 2, values / 2], axis=1) if values.shape[1] == 1 else values
 
 
 def calibrated(logits: Array, temperature: float) -> Array:
-    """Probabilities float64 [N, C] for logits [N, C]: the softmax of `logits / temperature`.
+    """Return the softmax of `logits / temperature`: probabilities float64 [N, C] for logits [N, C].
 
-    The most probable class is that of the largest logit, also where rounding would make two of them equal.
+    The most probable class is always that of the largest logit, also if rounding would make two probabilities equal.
     """
     scaled = (logits - logits.max(axis=1, keepdims=True)) / temperature
-    shares = np.exp(scaled)
-    found: Array = shares / shares.sum(axis=1, keepdims=True)
-    rows, best = np.arange(len(found)), logits.argmax(axis=1)
-    tied = found.astype(np.float32).argmax(axis=1) != best
-    if tied.any():  # predictions are kept in float32
-        top = found[tied].max(axis=1).astype(np.float32)
-        found[rows[tied], best[tied]] = np.nextafter(top, np.float32(2))
-    return found
+    exponentials = np.exp(scaled)
+    probabilities: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
+    rows, best = np.arange(len(probabilities)), logits.argmax(axis=1)
+    tied = probabilities.astype(np.float32).argmax(axis=1) != best
+    if tied.any():  # predictions are stored in float32
+        top = probabilities[tied].max(axis=1).astype(np.float32)
+        probabilities[rows[tied], best[tied]] = np.nextafter(top, np.float32(2))
+    return probabilities
 
 
 def log_loss(logits: Array, targets: Targets, temperature: float = 1.0) -> float:
-    """Mean negative log-likelihood of the true classes, computed from logits: it is finite however sure they are."""
+    """Return the mean negative log-likelihood of the true classes, computed from logits so that it is always finite."""
     scaled = logits / temperature
     top = scaled.max(axis=1)
     normaliser = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
@@ -46,32 +46,36 @@ def log_loss(logits: Array, targets: Targets, temperature: float = 1.0) -> float
 
 
 def fit_temperature(logits: Array, targets: Targets) -> float:
-    """The most probable temperature for held-out images, after Guo et al. 2017 ("On Calibration of Modern Networks").
+    """Return the most probable temperature for held-out images.
 
-    Theirs is the one of the least log loss, which twenty images overstate wildly. So its logarithm is held to a normal
-    prior around 0 with a deviation of `SPREAD`, which a few hundred images outvote.
+    Guo et al. 2017 ("On Calibration of Modern Networks") minimise the log loss, which overfits twenty images. Here a
+    normal prior on the logarithm of the temperature, with mean 0 and standard deviation `SPREAD`, is added; a few
+    hundred images outweigh it.
 
-    logits: float64 [N, C]; targets: int [N]. Where no image is mistaken, it is lowered at most until the mean
-    confidence is that of the rule of succession, (N + 1) / (N + 2): certainty is not what N images can show.
+    logits: float64 [N, C]; targets: int [N]. If all N predictions are right, the temperature is lowered at most until
+    the mean confidence is (N + 1) / (N + 2), the rule of succession, because N images cannot prove certainty.
     """
     from scipy.optimize import minimize_scalar
 
-    def improbable(power: float) -> float:
-        return len(targets) * log_loss(logits, targets, math.exp(power)) + (power / SPREAD) ** 2 / 2
+    def negative_log_posterior(log_temperature: float) -> float:
+        loss = log_loss(logits, targets, math.exp(log_temperature))
+        return len(targets) * loss + (log_temperature / SPREAD) ** 2 / 2
 
     bounds = (math.log(COLDEST), math.log(HOTTEST))
-    found = math.exp(minimize_scalar(improbable, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
-    whole = (logits.argmax(axis=1) == targets).all()
-    return max(found, _as_sure_as_shown(logits)) if whole else found
+    options = {"xatol": 1e-6}
+    temperature = math.exp(minimize_scalar(negative_log_posterior, bounds=bounds, method="bounded", options=options).x)
+    all_right = (logits.argmax(axis=1) == targets).all()
+    return max(temperature, _lowest_without_mistakes(logits)) if all_right else temperature
 
 
-def _as_sure_as_shown(logits: Array) -> float:
+def _lowest_without_mistakes(logits: Array) -> float:
+    """Return the temperature at which the mean confidence is (N + 1) / (N + 2)."""
     from scipy.optimize import brentq
 
-    shown = (len(logits) + 1) / (len(logits) + 2)
+    target = (len(logits) + 1) / (len(logits) + 2)
 
-    def excess(power: float) -> float:
-        return float(calibrated(logits, math.exp(power)).max(axis=1).mean()) - shown
+    def excess(log_temperature: float) -> float:
+        return float(calibrated(logits, math.exp(log_temperature)).max(axis=1).mean()) - target
 
     coldest = math.log(COLDEST)
     if excess(0.0) >= 0:

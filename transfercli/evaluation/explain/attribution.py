@@ -1,4 +1,4 @@
-"""Where in an image a model saw what it said: Grad-CAM, and occlusion, which asks nothing of the model but answers."""
+"""Attribution of a predicted class to image regions: Grad-CAM, and occlusion, which needs predictions only."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.evaluation.confidence.temperature import class_logits
-from transfercli.evaluation.examples import Reader, to_look_at, worst_mistakes
-from transfercli.evaluation.explain.heatmaps import Explanation, resized, to_one
+from transfercli.evaluation.examples import Reader, images_to_explain, worst_mistakes
+from transfercli.evaluation.explain.heatmaps import Explanation, normalised, resized
 from transfercli.evaluation.predictions import Predictions
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
-from transfercli.models.grad_cam_cut import LastMap, last_map
+from transfercli.models.grad_cam_cut import GradCamCut, cut_for_grad_cam
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows, Indices, Rows, SelectedRows, TransformedRows
 
 Floats = npt.NDArray[np.float32]
 
-# What it all may cost, in images that pass through the model: a share of the split, or, where that is more, as many
-# as have the pixels of 24 usual ones (so that small images, which cost next to nothing, are explained in any split).
+# The budget in forward passes of one image: a share of the split or, if that is more, as many images as have the pixels
+# of 24 usual ones, so that cheap small images are explained in a split of any size.
 SHARE, USUAL_IMAGES, USUAL_PIXELS = 0.1, 24, 224 * 224
 MOST_OCCLUDED = 6
-# Occlusion: a square of a quarter of the image's sides, at 5 x 5 places that overlap; with the image itself they fit
-# into a usual batch.
+# Occlusion: a square of a quarter of the image's sides at 5 x 5 overlapping positions; with the image itself these are
+# 26 images, which fit into a batch of usual size.
 WINDOW, STEPS = 1 / 4, 5
 AT_ONCE = 16
 
@@ -32,67 +32,68 @@ AT_ONCE = 16
 def explain(
     classifier: Classifier, predictions: Predictions, read: Reader, batch_size: int, reporter: Reporter
 ) -> dict[int, Explanation]:
-    """Why each was taken for its predicted class, by index: the worst mistakes, the least sure and a few right images.
+    """Explain the predicted class of the worst mistakes, the least sure and a few right images, by their index.
 
-    read: as in `ReportContext`. Costs at most 10% of the pass that gave the predictions, but on very small splits.
+    read: as in `ReportContext`. The cost is at most 10% of the forward pass over the split, except for small splits.
     """
     size = read(np.array([0])).shape[1:3]
     budget = max(SHARE * len(predictions), USUAL_IMAGES * USUAL_PIXELS / (size[0] * size[1]))
-    chosen = to_look_at(predictions)[: int(budget / 2)]
+    chosen = images_to_explain(predictions)[: int(budget / 2)]
     occluded = [case.index for case in worst_mistakes(predictions)] or chosen
-    each = -(-(STEPS**2 + 1) // batch_size) * batch_size  # a last batch that is not full costs as much as a full one
-    occluded = occluded[: min(MOST_OCCLUDED, int(budget / 2 / each))]
+    cost = -(-(STEPS**2 + 1) // batch_size) * batch_size  # an incomplete last batch costs as much as a full one
+    occluded = occluded[: min(MOST_OCCLUDED, int(budget / 2 / cost))]
     if not chosen:
         return {}
-    found = _heats(last_map(classifier), predictions, read, chosen, reporter)
+    explanations = _grad_cam_explanations(cut_for_grad_cam(classifier), predictions, read, chosen, reporter)
     for index in occluded:
-        if index in found:
-            image, heat = read(np.array([index]))[0], found[index].heat
+        if index in explanations:
+            image, heat = read(np.array([index]))[0], explanations[index].heat
             drops = occlusion_drops(classifier, image, int(predictions.predicted[index]), batch_size, reporter)
-            found[index] = Explanation(heat, spread(drops, size), agreement(heat, drops))
-    return found
+            explanations[index] = Explanation(heat, occlusion_map(drops, size), rank_agreement(heat, drops))
+    return explanations
 
 
-def _heats(
-    cut: LastMap, predictions: Predictions, read: Reader, chosen: Sequence[int], reporter: Reporter
+def _grad_cam_explanations(
+    cut: GradCamCut, predictions: Predictions, read: Reader, chosen: Sequence[int], reporter: Reporter
 ) -> dict[int, Explanation]:
-    found: dict[int, Explanation] = {}
+    explanations: dict[int, Explanation] = {}
     for start in range(0, len(chosen), AT_ONCE):
         indices = np.array(chosen[start : start + AT_ONCE])
         heats = grad_cam(*cut.with_gradient(read(indices), predictions.predicted[indices]))
-        found |= {int(index): Explanation(heat) for index, heat in zip(indices, heats, strict=True)}
-        reporter.progress("explain", len(found), len(chosen))
-    return found
+        explanations |= {int(index): Explanation(heat) for index, heat in zip(indices, heats, strict=True)}
+        reporter.progress("explain", len(explanations), len(chosen))
+    return explanations
 
 
 def grad_cam(maps: Floats, gradients: Floats) -> Floats:
-    """float32 [N, h, w], 0 to 1, each map's largest value 1 (Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2).
+    """Return heat maps float32 [N, h, w] from 0 to 1 (Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2).
 
-    maps, gradients: float [N, h, w, d]: the activations, and the gradient of the class's score by them. A channel
-    weighs what its gradient is on average over all places; what speaks against the class is cut off.
+    maps, gradients: float [N, h, w, d]: the activations, and the gradient of the class score with respect to them. The
+    weight of a channel is the mean of its gradient over all positions; negative sums are set to 0. The largest value of
+    each map is 1, unless all are 0.
     """
     weights = gradients.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
     heats = np.maximum((maps * weights).sum(axis=-1), 0)
-    return to_one(heats)
+    return normalised(heats)
 
 
-def covered(image: npt.NDArray[np.uint8]) -> Rows:
+def occluded_copies(image: npt.NDArray[np.uint8]) -> Rows:
     """Return copies of an image [H, W, 3], each with one window in the image's mean colour; the last copy has none."""
     colour = image.mean(axis=(0, 1)).round().astype(np.uint8)
-    places = windows(image.shape[:2])
+    squares = windows(image.shape[:2])
 
     def cover(copies: npt.NDArray[np.uint8], indices: Indices) -> npt.NDArray[np.uint8]:
         for copy, index in zip(copies, indices, strict=True):
-            if index < len(places):
-                copy[places[index]] = colour
+            if index < len(squares):
+                copy[squares[index]] = colour
         return copies
 
-    copies = SelectedRows(ArrayRows(image[None]), np.zeros(len(places) + 1, np.int64))
+    copies = SelectedRows(ArrayRows(image[None]), np.zeros(len(squares) + 1, np.int64))
     return TransformedRows(copies, cover)
 
 
 def windows(size: tuple[int, ...]) -> list[tuple[slice, slice]]:
-    """The 25 places of the covering square in an image of `size` (height, width), line by line."""
+    """Return the 25 positions of the occluding square in an image of `size` (height, width), row by row."""
     rows, columns = (_steps(side) for side in size)
     return [(row, column) for row in rows for column in columns]
 
@@ -104,36 +105,42 @@ def _steps(side: int) -> list[slice]:
 
 
 def occlusion_drops(
-    classifier: Classifier, image: npt.NDArray[np.uint8], wanted: int, batch_size: int, reporter: Reporter
+    classifier: Classifier, image: npt.NDArray[np.uint8], target: int, batch_size: int, reporter: Reporter
 ) -> Floats:
-    """float32 [5, 5]: how much lower the log-odds of class `wanted` are while a place is covered.
+    """Return by how much covering each window lowers the log-odds of class `target`, float32 [5, 5].
 
-    Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2, who take probabilities:
-    of a model that is quite sure those hardly move. Negative where covering makes the model surer.
+    After Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2. They use
+    probabilities, which hardly change if the model is very confident. Negative if covering raises the log-odds.
     """
     from scipy.special import logsumexp
 
-    logits = class_logits(forward(classifier.model, covered(image), batch_size, reporter, "occlude"))
-    found = logits[:, wanted] - logsumexp(np.delete(logits, wanted, axis=1), axis=1)
-    return (found[-1] - found[:-1]).reshape(STEPS, STEPS).astype(np.float32)
+    logits = class_logits(forward(classifier.model, occluded_copies(image), batch_size, reporter, "occlude"))
+    log_odds = logits[:, target] - logsumexp(np.delete(logits, target, axis=1), axis=1)
+    return (log_odds[-1] - log_odds[:-1]).reshape(STEPS, STEPS).astype(np.float32)
 
 
-def spread(drops: Floats, size: tuple[int, ...]) -> Floats:
-    """float32 [H, W], 0 to 1: the mean drop of the squares that covered each pixel, drops [5, 5]; rises are cut off."""
-    total, times = np.zeros(size, np.float32), np.zeros(size, np.float32)
-    for place, drop in zip(windows(size), drops.ravel(), strict=True):
-        total[place] += drop
-        times[place] += 1
-    return to_one(np.maximum(total / np.maximum(times, 1), 0)[None])[0]
+def occlusion_map(drops: Floats, size: tuple[int, ...]) -> Floats:
+    """Return the mean of `drops` [5, 5] over the windows that cover each pixel, float32 [H, W], 0 to 1.
+
+    Negative means are set to 0, and the largest value is scaled to 1.
+    """
+    total, covers = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    for window, drop in zip(windows(size), drops.ravel(), strict=True):
+        total[window] += drop
+        covers[window] += 1
+    return normalised(np.maximum(total / np.maximum(covers, 1), 0)[None])[0]
 
 
-def agreement(heat: Floats, drops: Floats) -> float | None:
-    """Spearman's rank correlation of a Grad-CAM heat [h, w], averaged over each covered place, and the drops [5, 5]."""
+def rank_agreement(heat: Floats, drops: Floats) -> float | None:
+    """Return Spearman's rank correlation of `drops` [5, 5] and the mean of a Grad-CAM map [h, w] in each window.
+
+    None if one of them is constant.
+    """
     from scipy.stats import rankdata
 
     large = resized(heat, (96, 96))
-    means = np.array([large[place].mean() for place in windows(large.shape)])
-    a, b = rankdata(means.round(6)), rankdata(drops.ravel().round(6))
-    if not (a.std() and b.std()):
+    means = np.array([large[window].mean() for window in windows(large.shape)])
+    heat_ranks, drop_ranks = rankdata(means.round(6)), rankdata(drops.ravel().round(6))
+    if not (heat_ranks.std() and drop_ranks.std()):
         return None
-    return float(np.corrcoef(a, b)[0, 1])
+    return float(np.corrcoef(heat_ranks, drop_ranks)[0, 1])

@@ -1,4 +1,4 @@
-"""Which places of an image spoke for what it was taken for, and that as a picture."""
+"""Heat maps of the pixels that supported the predicted class, and their overlay on the image."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow turns colour into grey
-FADED, COVERING = 0.75, 0.7
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow converts colour to grey
+GREY_BRIGHTNESS, MAX_OPACITY = 0.75, 0.7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """Why one image of a split was taken for what it was taken for.
+    """Heat maps of one image for its predicted class.
 
-    heat: float32 [h, w], 0 to 1: Grad-CAM; all 0 where nothing spoke for the class.
-    occlusion: float32 [H, W], 0 to 1: how much less sure of the class the model is where a place is covered; or None.
-    agreement: rank correlation of the two over the covered places, -1 to 1; None where one of them is even.
+    heat: float32 [h, w], 0 to 1: Grad-CAM; all 0 if no region supports the class.
+    occlusion: float32 [H, W], 0 to 1: the drop of the class's log-odds if a region is covered; None if not computed.
+    agreement: rank correlation of the two over the covered windows, -1 to 1; None if one of them is constant.
     """
 
     heat: Floats
@@ -27,29 +27,29 @@ class Explanation:
     agreement: float | None = None
 
 
-def to_one(heats: Floats) -> Floats:
-    """Heats [N, h, w], each divided by its largest value where there is one."""
+def normalised(heats: Floats) -> Floats:
+    """Return heats [N, h, w], each divided by its largest value if that is above 0."""
     largest = heats.max(axis=(1, 2), keepdims=True)
     return (heats / np.where(largest > 0, largest, 1)).astype(np.float32)
 
 
 def resized(heat: Floats, size: tuple[int, ...]) -> Floats:
-    """A heat [h, w], bilinear, as float32 of `size` (height, width)."""
+    """Return a heat map [h, w] resized bilinearly to `size` (height, width), float32."""
     from PIL import Image
 
     picture = Image.fromarray(heat.astype(np.float32))
     return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
-def laid_over(image: npt.NDArray[np.uint8], heat: Floats) -> npt.NDArray[np.uint8]:
-    """uint8 [H, W, 3]: the image in faded grey, and over it the heat [h, w], from dark violet to yellow.
+def overlaid(image: npt.NDArray[np.uint8], heat: Floats) -> npt.NDArray[np.uint8]:
+    """Return the image in grey with the heat map [h, w] over it, from dark violet to yellow: uint8 [H, W, 3].
 
-    The colours rise in brightness too, so that they can be read without seeing hues, and in print.
+    The brightness of the colours rises with the heat, so that they can be read without colour vision and in print.
     """
     from matplotlib import colormaps
 
     strength = resized(heat, image.shape[:2])[..., None]
-    grey = np.repeat((image @ LUMA)[..., None], 3, axis=-1) * FADED
+    grey = np.repeat((image @ LUMA)[..., None], 3, axis=-1) * GREY_BRIGHTNESS
     colours = colormaps["inferno"](strength[..., 0])[..., :3] * 255
-    opacity = COVERING * strength
+    opacity = MAX_OPACITY * strength
     return np.clip(grey * (1 - opacity) + colours * opacity, 0, 255).round().astype(np.uint8)

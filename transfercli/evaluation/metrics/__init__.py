@@ -1,1 +1,1 @@
-"""Metrics: the table of them, and the counts and weights they are computed from."""
+"""Metrics: the table of metrics, and the counts and image weights they are computed from."""

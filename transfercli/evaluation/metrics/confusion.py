@@ -1,6 +1,6 @@
-"""Right, predicted and true images of each class: all that the metrics of the confusion matrix depend on.
+"""The confusion matrix, and the metrics that depend only on three counts of each class.
 
-A thousand resamples of C numbers fit where a thousand confusion matrices of C x C would not.
+The counts of 1,000 resamples need C numbers each and fit into memory; 1,000 confusion matrices of C x C would not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ Targets = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts:
-    """Each float64 [..., C]: true positives, images predicted as the class, images of the class."""
+    """Counts of each class, float64 [..., C].
+
+    right: true positives; predicted: images predicted as the class; support: images of the class
+    """
 
     right: Array
     predicted: Array
@@ -24,12 +27,12 @@ class Counts:
 
 
 def confusion_matrix(targets: Targets, predicted: Targets, classes: int) -> npt.NDArray[np.int64]:
-    """int64 [C, C], rows = truth, columns = prediction, in the order of the labels."""
+    """Return int64 [C, C], rows = truth, columns = prediction, in the order of the labels."""
     return np.bincount(targets * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 def count(targets: Targets, predicted: Targets, classes: int) -> Counts:
-    """The counts of one set of predictions, each [C]."""
+    """Return the counts of one set of predictions, each [C]."""
     right = np.bincount(targets[targets == predicted], minlength=classes).astype(np.float64)
     return Counts(
         right,
@@ -38,33 +41,36 @@ def count(targets: Targets, predicted: Targets, classes: int) -> Counts:
     )
 
 
-def ratio(above: Array, below: Array, otherwise: float = np.nan) -> Array:
-    """`above / below`, and `otherwise` where `below` is 0."""
-    above, below = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
-    return np.divide(above, below, out=np.full(above.shape, otherwise), where=below != 0)
+def ratio(numerator: Array, denominator: Array, default: float = np.nan) -> Array:
+    """Return `numerator / denominator`, and `default` for a denominator of 0."""
+    numerator, denominator = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
+    return np.divide(numerator, denominator, out=np.full(numerator.shape, default), where=denominator != 0)
 
 
 def precision(counts: Counts) -> Array:
-    """[..., C]; 0 for a class that is there but never predicted (as in scikit-learn), NaN for one in neither."""
+    """Return the precision of each class, [..., C].
+
+    It is 0 for a class with images that is never predicted (as in scikit-learn), NaN without images and predictions.
+    """
     values = ratio(counts.right, counts.predicted)
     return np.where((counts.support > 0) & (counts.predicted == 0), 0.0, values)
 
 
 def recall(counts: Counts) -> Array:
-    """[..., C]; NaN for a class without images."""
+    """Return the recall of each class, [..., C]; NaN for a class without images."""
     return ratio(counts.right, counts.support)
 
 
 def f1(counts: Counts) -> Array:
-    """[..., C], 2 TP / (predicted + support); NaN for a class in neither."""
+    """Return 2 TP / (predicted + support) of each class, [..., C]; NaN for a class without images and predictions."""
     return ratio(2 * counts.right, counts.predicted + counts.support)
 
 
 def macro(values: Array, counts: Counts) -> Array:
-    """[...]: the plain mean over the classes that have images in the split."""
+    """Return the unweighted mean over the classes that have images in the split, [...]."""
     present = counts.support > 0
     return ratio(np.where(present, values, 0.0).sum(axis=-1), present.sum(axis=-1))
 
 
-# Metrics of one class, by the names that a row of `per_class` and a gate (`recall[cat]`) have for them.
+# Metrics of one class, by their names in a row of `per_class` and in a gate (`recall[cat]`).
 PER_CLASS = {"precision": precision, "recall": recall, "f1": f1}

@@ -1,7 +1,7 @@
-"""Metrics of one class against the rest, beyond precision, recall and F1.
+"""Metrics of one class against the rest, besides precision, recall and F1.
 
-A class is a question of its own: is it one? An image is predicted as it where it is the most probable class, and its
-probability is what is ranked and calibrated. Where nothing is defined, the value is NaN.
+Each class is a binary problem. The prediction is positive if the class is the most probable one; the probability of
+the class is the score that is ranked and calibrated. An undefined value is NaN.
 """
 
 from __future__ import annotations
@@ -19,55 +19,57 @@ from transfercli.evaluation.metrics.weighted import Sample
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OneClass:
-    """All predictions, as the question whether an image is of one class.
+class OneVsRest:
+    """Predictions as a binary problem: class 1 is the class, class 0 all others.
 
-    sample: of two classes, the rest and this one, whose "probabilities" are 0 and 1: what was decided
-    stated: the same, with the probabilities that were stated
+    decisions: with 0 and 1 as probabilities: the most probable class of each image
+    scores: with the model's probabilities
     """
 
-    decided: Sample
-    stated: Sample
+    decisions: Sample
+    scores: Sample
 
 
-def _decided(name: str) -> Callable[[OneClass], float]:
-    return lambda one: float(METRICS[name].rule(one.decided)[0])
+def _of_decisions(name: str) -> Callable[[OneVsRest], float]:
+    return lambda problem: float(METRICS[name].rule(problem.decisions)[0])
 
 
-def _stated(name: str) -> Callable[[OneClass], float]:
-    return lambda one: float(METRICS[name].rule(one.stated)[0])
+def _of_scores(name: str) -> Callable[[OneVsRest], float]:
+    return lambda problem: float(METRICS[name].rule(problem.scores)[0])
 
 
-def _average_precision(one: OneClass) -> float:
-    return float(one.stated.ranked.average_precision[0, 1])
+def _average_precision(problem: OneVsRest) -> float:
+    return float(problem.scores.ranking.average_precision[0, 1])
 
 
-def _ece(one: OneClass) -> float:
-    positive = one.stated.targets == 1
-    return float(expected_calibration_error(one.stated.probabilities[:, 1], positive, one.stated.weights)[0])
+def _ece(problem: OneVsRest) -> float:
+    scores = problem.scores
+    return float(expected_calibration_error(scores.probabilities[:, 1], scores.targets == 1, scores.weights)[0])
 
 
-ONE_CLASS: dict[str, Callable[[OneClass], float]] = {
-    "accuracy": _decided("accuracy"),
-    "balanced_accuracy": _decided("balanced_accuracy"),
-    "cohen_kappa": _decided("cohen_kappa"),
-    "mcc": _decided("mcc"),
-    "log_loss": _stated("log_loss"),
-    "brier": _stated("brier"),
-    "roc_auc": _stated("roc_auc"),
+ONE_VS_REST: dict[str, Callable[[OneVsRest], float]] = {
+    "accuracy": _of_decisions("accuracy"),
+    "balanced_accuracy": _of_decisions("balanced_accuracy"),
+    "cohen_kappa": _of_decisions("cohen_kappa"),
+    "mcc": _of_decisions("mcc"),
+    "log_loss": _of_scores("log_loss"),
+    "brier": _of_scores("brier"),
+    "roc_auc": _of_scores("roc_auc"),
     "average_precision": _average_precision,
     "ece": _ece,
 }
 
 
-def one_class(targets: Targets, probabilities: Array, number: int) -> dict[str, float]:
-    """Every row of ONE_CLASS for class `number`, for targets int [N] and probabilities float64 [N, C]."""
-    positive = (targets == number).astype(np.int64)
-    decided = probabilities.argmax(axis=1) == number
-    stated = probabilities[:, number]
-    one = OneClass(Sample.whole(positive, _both(decided.astype(np.float64))), Sample.whole(positive, _both(stated)))
-    return {name: value(one) for name, value in ONE_CLASS.items()}
+def one_vs_rest(targets: Targets, probabilities: Array, index: int) -> dict[str, float]:
+    """Return every metric of ONE_VS_REST for class `index`, for targets int [N] and probabilities float64 [N, C]."""
+    positive = (targets == index).astype(np.int64)
+    decided = (probabilities.argmax(axis=1) == index).astype(np.float64)
+    scores = probabilities[:, index]
+    problem = OneVsRest(
+        Sample.unweighted(positive, _two_columns(decided)), Sample.unweighted(positive, _two_columns(scores))
+    )
+    return {name: metric(problem) for name, metric in ONE_VS_REST.items()}
 
 
-def _both(share: npt.NDArray[np.float64]) -> Array:
-    return np.stack([1 - share, share], axis=1)
+def _two_columns(positive: npt.NDArray[np.float64]) -> Array:
+    return np.stack([1 - positive, positive], axis=1)

@@ -1,11 +1,11 @@
 """The table of metrics. To add one, add a row: `evaluate`, gates, the config schema, the report and the tests follow.
 
-Every row agrees with scikit-learn (the tests hold it to 1e-9) but is computed here, with NumPy alone: a thousand
-resamples have to be vectorised, and a class without images must not warn. Where no value is defined, the value is NaN,
-`null` in JSON.
+Every row agrees with scikit-learn (the tests check it to 1e-9), but is computed here, with NumPy alone, because 1,000
+resamples have to be vectorised and a class without images must raise no warning. An undefined value is NaN, `null` in
+JSON.
 
-Macro averages run over the classes that have images in the split (scikit-learn's `labels=` of those): a class that the
-split does not hold has no recall and no F1 to average. An image mistaken for such a class still costs its own class.
+Macro averages are over the classes that have images in the split (scikit-learn's `labels=` of those), because a class
+without images has no recall and no F1. An image predicted as such a class still lowers the recall of its own class.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transfercli.evaluation.metrics import confusion as per_class
+from transfercli.evaluation.metrics import confusion
 from transfercli.evaluation.metrics.confusion import Array, Counts, Targets, macro, ratio
 from transfercli.evaluation.metrics.ranking import mean_of_defined
 from transfercli.evaluation.metrics.weighted import Sample
@@ -24,7 +24,7 @@ from transfercli.evaluation.metrics.weighted import Sample
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Where a metric's values lie, both ends included."""
+    """The range of a metric's values, both ends included."""
 
     low: float = 0.0
     high: float = 1.0
@@ -38,7 +38,10 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One row. `rule` gives [R] for a Sample of R versions of the predictions."""
+    """A row of the table.
+
+    doc: the meaning; reference: the source of the definition; rule: returns [R] for a Sample of R weightings
+    """
 
     name: str
     doc: str
@@ -48,22 +51,22 @@ class Metric:
     bounds: Bounds = Bounds()
 
     def function(self, targets: Targets, probabilities: Array) -> float:
-        """The value for targets int [N] and probabilities float64 [N, C]; NaN where it is not defined."""
-        return float(self.rule(Sample.whole(targets, probabilities))[0])
+        """Return the value for targets int [N] and probabilities float64 [N, C]; NaN if it is not defined."""
+        return float(self.rule(Sample.unweighted(targets, probabilities))[0])
 
 
-def of_counts(rule: Callable[[Counts], Array]) -> Callable[[Sample], Array]:
-    """A metric of right, predicted and true images: `rule` takes Counts with arrays [R, C] and gives [R]."""
+def from_counts(rule: Callable[[Counts], Array]) -> Callable[[Sample], Array]:
+    """Return the rule of a metric that depends on counts only: `rule` takes Counts with arrays [R, C], returns [R]."""
     return lambda sample: rule(sample.counts)
 
 
-def of_images(rule: Callable[[Targets, Array], Array]) -> Callable[[Sample], Array]:
-    """A mean over images: `rule` takes targets and probabilities and gives [N]."""
+def mean_of_images(rule: Callable[[Targets, Array], Array]) -> Callable[[Sample], Array]:
+    """Return the rule of a mean over images: `rule` takes targets and probabilities, returns [N]."""
     return lambda sample: sample.mean(rule(sample.targets, sample.probabilities))
 
 
 def value_of(name: str, targets: Targets, probabilities: Array) -> float | None:
-    """The metric's value as a plain number, or None where it is not defined."""
+    """Return the metric's value as a Python float, or None if it is not defined."""
     value = METRICS[name].function(targets, probabilities)
     return value if math.isfinite(value) else None
 
@@ -73,20 +76,20 @@ def _accuracy(counts: Counts) -> Array:
 
 
 def _weighted_f1(counts: Counts) -> Array:
-    scores = np.where(counts.support > 0, per_class.f1(counts), 0.0)
+    scores = np.where(counts.support > 0, confusion.f1(counts), 0.0)
     return ratio((scores * counts.support).sum(axis=-1), counts.support.sum(axis=-1))
 
 
 def _macro_f1(counts: Counts) -> Array:
-    return macro(per_class.f1(counts), counts)
+    return macro(confusion.f1(counts), counts)
 
 
 def _macro_precision(counts: Counts) -> Array:
-    return macro(per_class.precision(counts), counts)
+    return macro(confusion.precision(counts), counts)
 
 
 def _macro_recall(counts: Counts) -> Array:
-    return macro(per_class.recall(counts), counts)
+    return macro(confusion.recall(counts), counts)
 
 
 def _cohen_kappa(counts: Counts) -> Array:
@@ -104,34 +107,34 @@ def _mcc(counts: Counts) -> Array:
 
 def _top5(targets: Targets, probabilities: Array) -> Array:
     rows = np.arange(len(targets))
-    mine = probabilities[rows, targets][:, None]
+    truth = probabilities[rows, targets][:, None]
     earlier = np.arange(probabilities.shape[1]) < targets[:, None]
-    rank = ((probabilities > mine) | ((probabilities == mine) & earlier)).sum(axis=1)
+    rank = ((probabilities > truth) | ((probabilities == truth) & earlier)).sum(axis=1)
     return (rank < 5).astype(np.float64)
 
 
 def log_losses(targets: Targets, probabilities: Array) -> Array:
-    """float64 [N]: what each image adds to the log loss."""
+    """Return the log loss of each image, float64 [N]."""
     tiny = np.finfo(np.float64).eps
     return -np.log(np.clip(probabilities[np.arange(len(targets)), targets], tiny, 1 - tiny))
 
 
 def _brier(targets: Targets, probabilities: Array) -> Array:
     classes = probabilities.shape[1]
-    # |p - y|^2 = |p|^2 - 2 p_truth + 1 needs no second array of the size of the probabilities.
+    # |p - y|^2 = |p|^2 - 2 p_truth + 1 avoids a second array of the size of the probabilities.
     squares = np.einsum("nc,nc->n", probabilities, probabilities)
     distance = np.maximum(squares - 2 * probabilities[np.arange(len(targets)), targets] + 1, 0.0)
     return distance / 2 if classes == 2 else distance
 
 
 def _roc_auc(sample: Sample) -> Array:
-    # Of two classes the second one is scored, as in scikit-learn: both have the same area.
-    areas = sample.ranked.roc_auc
+    # With two classes only the second is used, as in scikit-learn: both have the same area.
+    areas = sample.ranking.roc_auc
     return mean_of_defined(areas[:, 1:] if areas.shape[1] == 2 else areas)
 
 
 def _average_precision(sample: Sample) -> Array:
-    return mean_of_defined(sample.ranked.average_precision)
+    return mean_of_defined(sample.ranking.average_precision)
 
 
 def _ece(sample: Sample) -> Array:
@@ -146,49 +149,49 @@ METRICS: dict[str, Metric] = {
             "accuracy",
             "fraction of images whose most probable class is the true one",
             "scikit-learn accuracy_score",
-            of_counts(_accuracy),
+            from_counts(_accuracy),
         ),
         Metric(
             "top5_accuracy",
             "fraction whose true class is among the five most probable (1 with five classes or fewer)",
             "scikit-learn top_k_accuracy_score",
-            of_images(_top5),
+            mean_of_images(_top5),
         ),
         Metric(
             "balanced_accuracy",
             "mean recall of the classes in the split",
             "scikit-learn balanced_accuracy_score",
-            of_counts(_macro_recall),
+            from_counts(_macro_recall),
         ),
         Metric(
             "macro_f1",
             "mean F1 of the classes in the split",
             "scikit-learn f1_score, average macro",
-            of_counts(_macro_f1),
+            from_counts(_macro_f1),
         ),
         Metric(
             "weighted_f1",
             "mean F1 of the classes, weighted by their images",
             "scikit-learn f1_score, average weighted",
-            of_counts(_weighted_f1),
+            from_counts(_weighted_f1),
         ),
         Metric(
             "macro_precision",
-            "mean precision of the classes in the split; 0 for one never predicted",
+            "mean precision of the classes in the split; 0 for a class never predicted",
             "scikit-learn precision_score, average macro",
-            of_counts(_macro_precision),
+            from_counts(_macro_precision),
         ),
         Metric(
             "macro_recall",
             "mean recall of the classes in the split",
             "scikit-learn recall_score, average macro",
-            of_counts(_macro_recall),
+            from_counts(_macro_recall),
         ),
         Metric(
             "log_loss",
             "mean negative natural logarithm of the true class's probability",
             "scikit-learn log_loss",
-            of_images(log_losses),
+            mean_of_images(log_losses),
             higher_is_better=False,
             bounds=Bounds(high=math.inf),
         ),
@@ -196,13 +199,13 @@ METRICS: dict[str, Metric] = {
             "brier",
             "mean squared distance of the probabilities from the truth, 0 to 2; halved for two classes",
             "Brier 1950; scikit-learn brier_score_loss",
-            of_images(_brier),
+            mean_of_images(_brier),
             higher_is_better=False,
             bounds=Bounds(high=2.0),
         ),
         Metric(
             "roc_auc",
-            "area under the ROC curve, each class against the rest, mean of the classes on both sides",
+            "area under the ROC curve, each class against the rest, mean of the classes that have it",
             "scikit-learn roc_auc_score, ovr, average macro",
             _roc_auc,
         ),
@@ -216,14 +219,14 @@ METRICS: dict[str, Metric] = {
             "cohen_kappa",
             "agreement beyond chance",
             "Cohen 1960; scikit-learn cohen_kappa_score",
-            of_counts(_cohen_kappa),
+            from_counts(_cohen_kappa),
             bounds=Bounds(low=-1.0),
         ),
         Metric(
             "mcc",
-            "Matthews correlation of truth and prediction; 0 where either is a single class",
+            "Matthews correlation of truth and prediction; 0 if either has a single class",
             "Gorodkin 2004; scikit-learn matthews_corrcoef",
-            of_counts(_mcc),
+            from_counts(_mcc),
             bounds=Bounds(low=-1.0),
         ),
         Metric(

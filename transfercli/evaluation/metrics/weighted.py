@@ -1,7 +1,7 @@
-"""Predictions, and how often each of their images counts: what every metric is a function of.
+"""Weighted predictions: the input of every metric.
 
-A metric of a split is one column of ones; a thousand resamples are a thousand columns. What several metrics need is
-computed once.
+One column of ones gives the metric of a split; 1,000 columns of weights give those of 1,000 bootstrap resamples.
+Values that several metrics need are computed once.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import numpy.typing as npt
 
 from transfercli.evaluation.metrics.calibration import bin_gaps
 from transfercli.evaluation.metrics.confusion import Array, Counts, Targets
-from transfercli.evaluation.metrics.ranking import Ranked, rank
+from transfercli.evaluation.metrics.ranking import RankingAreas, ranking_areas
 
 
 @dataclass(eq=False)
 class Sample:
-    """R versions of one set of predictions.
+    """Predictions of N images with R columns of weights.
 
     targets: int64 [N]
     probabilities: float64 [N, C]
-    weights: float64 [N, R], whole numbers; each column adds up to the same number of images
+    weights: float64 [N, R], how often each image counts: whole numbers; the sums of all columns are equal
     """
 
     targets: Targets
@@ -31,52 +31,52 @@ class Sample:
     weights: Array
 
     @classmethod
-    def whole(cls, targets: Targets, probabilities: Array) -> Sample:
-        """Every image once."""
+    def unweighted(cls, targets: Targets, probabilities: Array) -> Sample:
+        """Return a sample in which every image counts once."""
         return cls(targets, probabilities, np.ones((len(targets), 1)))
 
     @cached_property
     def predicted(self) -> Targets:
-        """int64 [N], the first of the most probable classes."""
+        """int64 [N], the most probable class of each image; the first one if several are equal."""
         return self.probabilities.argmax(axis=1)
 
     @cached_property
     def right(self) -> npt.NDArray[np.bool_]:
-        """bool [N], whether an image's most probable class is the true one."""
+        """bool [N], True if an image's most probable class is the true one."""
         return self.predicted == self.targets
 
     @cached_property
     def counts(self) -> Counts:
-        """Arrays [R, C]."""
+        """Counts of each class: arrays [R, C]."""
         classes = self.probabilities.shape[1]
         hits = self.predicted[self.right]
         return Counts(
-            grouped(self.weights[self.right], hits, classes),
-            grouped(self.weights, self.predicted, classes),
-            grouped(self.weights, self.targets, classes),
+            sum_by_group(self.weights[self.right], hits, classes),
+            sum_by_group(self.weights, self.predicted, classes),
+            sum_by_group(self.weights, self.targets, classes),
         )
 
     @cached_property
-    def ranked(self) -> Ranked:
-        """Each class against the rest, by the order of its probabilities: arrays [R, C]."""
-        return rank(self.targets, self.probabilities, self.weights)
+    def ranking(self) -> RankingAreas:
+        """Ranking metrics of each class against the rest: arrays [R, C]."""
+        return ranking_areas(self.targets, self.probabilities, self.weights)
 
     @cached_property
     def gaps(self) -> Array:
-        """[R, 15]: of accuracy and confidence in bins of equal mass, each times its share of the images."""
+        """Calibration gaps of 15 bins of equal mass, each times its share of the images: [R, 15]."""
         return bin_gaps(self.probabilities.max(axis=1), self.right, self.weights)
 
     def mean(self, values: Array) -> Array:
-        """[R]: the mean of `values` [N] over the images of each version."""
+        """Return the weighted mean of `values` [N] for each column of weights, [R]."""
         mean: Array = values @ self.weights / self.weights.sum(axis=0)
         return mean
 
 
-def grouped(weights: Array, groups: Targets, number: int) -> Array:
-    """[R, `number`]: the weight of the images of each group, for weights [N, R] and groups int [N]."""
+def sum_by_group(weights: Array, groups: Targets, number: int) -> Array:
+    """Return the sum of weights of each group, [R, `number`], for weights [N, R] and groups int [N]."""
     total = np.zeros((number, weights.shape[1]))
     order = np.argsort(groups, kind="stable")
-    found, starts = np.unique(groups[order], return_index=True)
-    if len(found):
-        total[found] = np.add.reduceat(weights[order], starts, axis=0)
+    present, starts = np.unique(groups[order], return_index=True)
+    if len(present):
+        total[present] = np.add.reduceat(weights[order], starts, axis=0)
     return total.T

@@ -1,1 +1,1 @@
-"""Reports: offline HTML pages, charts and pictures."""
+"""Reports: HTML pages that load nothing from elsewhere, charts and pictures."""

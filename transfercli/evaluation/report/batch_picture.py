@@ -1,4 +1,4 @@
-"""A picture of a training batch as the model sees it: augmented pixels, and the targets under them."""
+"""A picture of a training batch after augmentation, with the target under each image."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.evaluation.report.plots import clipped, drawing, figure_png
+from transfercli.evaluation.report.plots import clipped, figure_png, plot_style
 from transfercli.io import atomic
 
 SHOWN, COLUMNS = 16, 4
 PARTS = 2  # classes named under a mixed image
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow turns colour into grey
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts colour to grey
 
 
 def batch_png(
@@ -24,37 +24,38 @@ def batch_png(
     *,
     grey: bool = False,
 ) -> None:
-    """Draw the first 16 of uint8 [n, H, W, 3], with targets int [n] or parts of classes [n, C].
+    """Write a PNG of the first 16 images, uint8 [n, H, W, 3], with targets int [n] or class shares [n, C].
 
-    grey: the model turns the pixels grey before it looks at them.
+    grey: True if the first layer of the model converts the images to grey.
     """
-    atomic.write_bytes(path, render_batch(images[:SHOWN], [caption(one, labels) for one in targets[:SHOWN]], grey))
+    captions = [caption(target, labels) for target in targets[:SHOWN]]
+    atomic.write_bytes(path, render_batch(images[:SHOWN], captions, grey))
 
 
 def caption(target: npt.NDArray[np.float32] | np.int32, labels: Sequence[str]) -> str:
-    """A class's name, or those of a mixed target's largest parts, one a line."""
+    """Return the class name, or the names and shares of the two largest classes of a mixed target, one per line."""
     if np.ndim(target) == 0:
         return clipped(labels[int(target)])
-    parts = np.asarray(target)
-    largest = [index for index in np.argsort(-parts, kind="stable")[:PARTS] if parts[index] >= 0.005]
+    shares = np.asarray(target)
+    largest = [index for index in np.argsort(-shares, kind="stable")[:PARTS] if shares[index] >= 0.005]
     if len(largest) == 1:
         return clipped(labels[largest[0]])
-    return "\n".join(f"{parts[index]:.0%} {clipped(labels[index])}" for index in largest)
+    return "\n".join(f"{shares[index]:.0%} {clipped(labels[index])}" for index in largest)
 
 
 def render_batch(images: npt.NDArray[np.uint8], captions: Sequence[str], grey: bool = False) -> bytes:
-    """The picture as PNG bytes, four images a row."""
+    """Return the picture as PNG bytes, four images in a line."""
     from matplotlib.figure import Figure
 
     columns = max(1, min(COLUMNS, len(images)))
     lines = max(1, -(-len(images) // columns))
     if grey:
         images = np.repeat(np.rint(images @ np.array(LUMA)).astype(np.uint8)[..., None], 3, axis=-1)
-    with drawing():
+    with plot_style():
         figure = Figure((columns * 1.9, lines * 2.2), layout="constrained")
         for axes in figure.subplots(lines, columns, squeeze=False).ravel():
             axes.set_axis_off()
         for axes, image, text in zip(figure.axes, images, captions, strict=False):
             axes.imshow(image, interpolation="nearest")
-            axes.set_title(text, y=-0.03, va="top", pad=0, fontsize=8)  # below, not on the picture
+            axes.set_title(text, y=-0.03, va="top", pad=0, fontsize=8)  # below the image, not on it
         return figure_png(figure)

@@ -1,4 +1,4 @@
-"""Charts as inline SVG: their colours follow the page, light or dark, and they stay sharp in print."""
+"""Charts as inline SVG: they take the colours of the page, light or dark, and are sharp in print."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 from markupsafe import Markup
 
 from transfercli.evaluation.metrics.calibration import Bin
-from transfercli.evaluation.report.plots import lowest_validation_loss, number, phase_borders
+from transfercli.evaluation.report.plots import best_validation_epoch, phase_borders, plot_value
 
 WIDTH, HEIGHT = 480, 260
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 38
 SERIES = (("", "training"), ("val_", "validation"))
-# Up to this many points are marked one by one.
+# A series of at most this many points has a dot at each.
 MARKED = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Maps values between `low` and `high` to drawing units between `start` and `end`."""
+    """A linear map from values between `low` and `high` to drawing units between `start` and `end`."""
 
     low: float
     high: float
@@ -33,10 +33,13 @@ class Axis:
         return self.start + (self.end - self.start) * ((value - self.low) / span if span else 0.5)
 
 
-def curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | None) -> Markup | None:
-    """Training and validation `key` ("loss" or "accuracy") by epoch; None where no line has a value."""
-    best = lowest_validation_loss(lines) if best is None else best
-    values = {name: [number(line.get(prefix + key)) for line in lines] for prefix, name in SERIES}
+def training_curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | None) -> Markup | None:
+    """Return the chart of training and validation `key` ("loss" or "accuracy") by epoch; None without any value.
+
+    lines: of metrics.jsonl; best: the epoch to mark; None for that of the lowest validation loss
+    """
+    best = best_validation_epoch(lines) if best is None else best
+    values = {name: [plot_value(line.get(prefix + key)) for line in lines] for prefix, name in SERIES}
     known = [value for series in values.values() for value in series if not math.isnan(value)]
     if not known:
         return None
@@ -45,7 +48,7 @@ def curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | None) -> Ma
     across = Axis(epochs[0], epochs[-1], LEFT + 8, WIDTH - RIGHT - 8)
     up = Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
     parts = _grid(up, ticks) + _epoch_ticks(across, epochs)
-    parts += [_line("border", across(at), TOP, across(at), HEIGHT - BOTTOM) for at in phase_borders(lines)]
+    parts += [_line("border", across(epoch), TOP, across(epoch), HEIGHT - BOTTOM) for epoch in phase_borders(lines)]
     if best in epochs:
         parts.append(_line("best", across(best), TOP, across(best), HEIGHT - BOTTOM))
     for name, series in values.items():
@@ -55,68 +58,68 @@ def curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | None) -> Ma
 
 
 def reliability_chart(bins: Sequence[Bin]) -> Markup:
-    """Accuracy (up) against confidence (across) of each bin; on the dashed line the two agree."""
+    """Return the chart of accuracy (up) by confidence (across) of each bin; on the dashed line the two are equal."""
     side = 300
     ticks = nice_ticks(0.0, 1.0)
     across = Axis(0, 1, LEFT, side - RIGHT)
     up = Axis(0, 1, side - BOTTOM, side - BOTTOM - (side - RIGHT - LEFT) + 6)
     parts = _grid(up, ticks, across.end)
-    parts += [_text("tick middle", across(tick), side - BOTTOM + 16, _plain(tick)) for tick in ticks]
+    parts += [_text("tick middle", across(tick), side - BOTTOM + 16, _tick_label(tick)) for tick in ticks]
     parts.append(_line("border", across(0), up(0), across(1), up(1)))
-    for one in bins:
-        parts.append(_line("gap", across(one.confidence), up(one.confidence), across(one.confidence), up(one.accuracy)))
-    parts += [_dot("validation", across(one.confidence), up(one.accuracy), 4) for one in bins]
+    points = [(across(group.confidence), up(group.confidence), up(group.accuracy)) for group in bins]
+    parts += [_line("gap", x, diagonal, x, y) for x, diagonal, y in points]
+    parts += [_dot("validation", x, y, 4) for x, _, y in points]
     parts.append(_text("tick middle", across(0.5), side - 4, "confidence"))
     parts.append(_text("tick", 2, 11, "accuracy"))
-    return _svg(
-        parts, "reliability: accuracy against confidence, one point a bin; the table below has its numbers", side, side
-    )
+    label = "reliability: accuracy by confidence, one point for each bin; the table below has its numbers"
+    return _svg(parts, label, side, side)
 
 
 def risk_chart(curve: Mapping[str, Any], abstention: Mapping[str, Any] | None) -> Markup:
-    """Share of wrong answers (up) among the most confident images, by how many those are (across).
+    """Return the chart of risk (up), the share of wrong predictions, by coverage (across).
 
-    curve: as `Coverage.as_json` gives it; abstention: where the threshold is, as `trust.judged` gives it.
+    curve: as returned by `CoverageCurve.as_json`; abstention: the point to mark, as in `trust.confidence_metrics`.
     """
     risks = [1 - accuracy for accuracy in curve["accuracy"]]
     ticks = nice_ticks(0.0, max(*risks, 0.01))
     across, up = Axis(0, 1, LEFT, WIDTH - RIGHT), Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
     points = list(zip(curve["coverage"], risks, strict=True))
     parts = _grid(up, ticks)
-    parts += [_text("tick middle", across(t), HEIGHT - BOTTOM + 16, _plain(t)) for t in nice_ticks(0.0, 1.0)]
+    parts += [_text("tick middle", across(t), HEIGHT - BOTTOM + 16, _tick_label(t)) for t in nice_ticks(0.0, 1.0)]
     parts.append(_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "coverage: share of images answered"))
     parts += _series("validation", [(across(x), up(y)) for x, y in points])
     if abstention and abstention["coverage"]:
-        at = abstention["coverage"]
-        parts.append(_line("border", across(at), TOP, across(at), HEIGHT - BOTTOM))
-        parts.append(_dot("validation", across(at), up(1 - abstention["accuracy"]), 5))
+        x = across(abstention["coverage"])
+        parts.append(_line("border", x, TOP, x, HEIGHT - BOTTOM))
+        parts.append(_dot("validation", x, up(1 - abstention["accuracy"]), 5))
     return _svg(parts, f"risk by coverage; with every image answered the risk is {risks[-1]:.3f}", HEIGHT)
 
 
 def corruption_chart(rows: Sequence[Mapping[str, Any]], plain: float) -> Markup:
-    """Accuracy (up) by severity (across) of one corruption, with intervals; dashed: `plain`, without it.
+    """Return the chart of accuracy (up) by severity (across) of one corruption, with intervals.
 
-    rows: of `robustness.measured`. All such charts have the same axes, so that they can be compared.
+    rows: results of `score_corruption`; plain: the accuracy without corruption, a dashed line. The vertical axis is
+    always 0 to 1, so that charts can be compared.
     """
     width, height, left, bottom = 220, 150, 34, 34
     severities = [row["severity"] for row in rows]
     across = Axis(severities[0], severities[-1], left + 12, width - 12)
     up = Axis(0, 1, height - bottom, 8)
     parts = [_line("grid", left, up(tick), width, up(tick)) for tick in (0, 0.5, 1)]
-    parts += [_text("tick end", left - 6, up(tick) + 4, _plain(tick)) for tick in (0, 0.5, 1)]
-    parts += [_text("tick middle", across(at), height - bottom + 15, str(at)) for at in severities]
+    parts += [_text("tick end", left - 6, up(tick) + 4, _tick_label(tick)) for tick in (0, 0.5, 1)]
+    parts += [_text("tick middle", across(value), height - bottom + 15, str(value)) for value in severities]
     parts.append(_text("tick middle", (left + width) / 2, height - 3, "severity"))
     parts.append(_line("border", left, up(plain), width, up(plain)))
     for row in rows:
         low, high = row["interval"]
         parts.append(_line("interval", across(row["severity"]), up(low), across(row["severity"]), up(high)))
     parts += _series("validation", [(across(row["severity"]), up(row["accuracy"])) for row in rows])
-    told = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
-    return _svg(parts, f"accuracy at severity {severities[0]} to {severities[-1]}: {told}", height, width)
+    accuracies = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
+    return _svg(parts, f"accuracy at severity {severities[0]} to {severities[-1]}: {accuracies}", height, width)
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
-    """About five round numbers, the first at or below `low` and the last at or above `high`."""
+    """Return about five round numbers, the first at or below `low` and the last at or above `high`."""
     span = (high - low) or abs(high) or 1.0
     size = 10 ** math.floor(math.log10(span / 5))
     step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor * 5 >= span * 0.999)
@@ -126,7 +129,7 @@ def nice_ticks(low: float, high: float) -> list[float]:
 
 def _grid(up: Axis, ticks: Sequence[float], right: float = WIDTH - RIGHT) -> list[str]:
     lines = [_line("grid", LEFT, up(tick), right, up(tick)) for tick in ticks]
-    return lines + [_text("tick end", LEFT - 8, up(tick) + 4, _plain(tick)) for tick in ticks]
+    return lines + [_text("tick end", LEFT - 8, up(tick) + 4, _tick_label(tick)) for tick in ticks]
 
 
 def _epoch_ticks(across: Axis, epochs: Sequence[int]) -> list[str]:
@@ -136,7 +139,7 @@ def _epoch_ticks(across: Axis, epochs: Sequence[int]) -> list[str]:
 
 
 def _series(name: str, points: Sequence[tuple[float, float]]) -> list[str]:
-    """A path with a gap wherever a value is missing, and a dot a point where they are few."""
+    """Return a path with a gap at each missing value and, if there are few points, a dot at each."""
     known = [(x, y) for x, y in points if not math.isnan(y)]
     path, pen = "", "M"
     for x, y in points:
@@ -153,7 +156,7 @@ def _last(series: Sequence[float]) -> str:
     return "" if math.isnan(series[-1]) else f"{series[-1]:.3f}"
 
 
-def _plain(value: float) -> str:
+def _tick_label(value: float) -> str:
     return f"{value:.4g}"
 
 
@@ -170,7 +173,7 @@ def _dot(kind: str, x: float, y: float, radius: float) -> str:
 
 
 def _svg(parts: Sequence[str], label: str, height: int, width: int = WIDTH) -> Markup:
-    """Only numbers and the words of this module get in here, so that there is nothing to escape."""
+    """Return the SVG element. `parts` and `label` hold numbers and fixed words only, so they need no escaping."""
     return Markup(
         f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     )

@@ -1,4 +1,4 @@
-"""`runs compare --report FILE`: one offline file that answers, in this order: is it better, in what, and where."""
+"""The HTML page of `runs compare --report FILE`: verdict, metrics, classes, and the images with different results."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from transfercli.evaluation.metrics.confusion import PER_CLASS
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report.charts import nice_ticks
-from transfercli.evaluation.report.html import environment, script
-from transfercli.evaluation.statistics.paired import Comparison, Difference, Says, sign_of
+from transfercli.evaluation.report.html import jinja_environment, load_script
+from transfercli.evaluation.statistics.paired import Comparison, Difference, Outcome, metric_sign
 from transfercli.redaction import hide_paths_in
 
-PICTURES = 400  # in one page, shared out over its galleries
+PICTURES = 400  # in one page, divided among its galleries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Duel:
-    """One challenger held against the champion, both told by their labels.
+class RunComparison:
+    """Comparison of one challenger with the champion, both given by the labels of their runs.
 
-    before, after: the predictions of champion and challenger that were compared
-    fixed, broken: of the images that tell the two apart, those to show
-    pictures: `data:` addresses by path; lost: why there is none, by path
-    config, seconds, only_known: as `runs compare` gives them
+    before, after: the compared predictions of champion and challenger
+    fixed, broken: the images to show that only the challenger, or only the champion, has right
+    pictures: `data:` URLs by path; missing: the reason why there is no picture, by path
+    config, seconds, only_known: as returned by `runs compare`
     """
 
     champion: str
@@ -38,7 +38,7 @@ class Duel:
     fixed: Sequence[Change]
     broken: Sequence[Change]
     pictures: Mapping[str, str]
-    lost: Mapping[str, str]
+    missing: Mapping[str, str]
     config: Sequence[Mapping[str, Any]]
     seconds: Mapping[str, Mapping[str, float | None]]
     only_known: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -46,37 +46,37 @@ class Duel:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A difference around 0, in percent of a bar's width, 50 in the middle: more is better, whatever the metric."""
+    """A gain and its interval in percent of the bar's width; 50 is no gain, and larger is better for every metric."""
 
-    at: float
+    value: float
     left: float
     width: float
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A metric's line in a table."""
+    """A table row for one metric."""
 
     name: str
-    found: Difference
-    says: Says
+    values: Difference
+    outcome: Outcome
     bar: Bar | None
 
 
-def most_shown(challengers: int) -> int:
-    """How many images each gallery of a page may have: two for each challenger share `PICTURES`."""
+def gallery_size(challengers: int) -> int:
+    """Return the largest number of images in a gallery: each challenger has two, which share `PICTURES`."""
     return max(SHOWN, PICTURES // (2 * challengers))
 
 
-def render_comparisons(duels: Sequence[Duel], split: str, reproduce: str) -> str:
-    """The whole page. reproduce: the command line that made it."""
-    code, policy = script("report.js")
+def render_comparisons(comparisons: Sequence[RunComparison], split: str, reproduce: str) -> str:
+    """Return the HTML page. reproduce: the command line that writes it again."""
+    code, policy = load_script("report.js")
     return (
-        environment()
+        jinja_environment()
         .get_template("compare.html.j2")
         .render(
-            duels=[_told(duel, f"-{n}" * (len(duels) > 1)) for n, duel in enumerate(duels, 1)],
-            champion=duels[0].champion,
+            comparisons=[_entry(run, f"-{n}" * (len(comparisons) > 1)) for n, run in enumerate(comparisons, 1)],
+            champion=comparisons[0].champion,
             split=split,
             reproduce=reproduce,
             metrics=METRICS,
@@ -87,65 +87,65 @@ def render_comparisons(duels: Sequence[Duel], split: str, reproduce: str) -> str
     )
 
 
-def _told(duel: Duel, suffix: str) -> dict[str, Any]:
-    """What the template writes about a duel, beside what it holds; suffix: of the names of its sections."""
+def _entry(run: RunComparison, suffix: str) -> dict[str, Any]:
+    """Return the template variables of one comparison; suffix: appended to the ids of its sections."""
     bounded = [name for name in METRICS if math.isfinite(METRICS[name].bounds.high)]
-    scale = scale_of(duel.compared, bounded)
-    scales = {name: scale if name in bounded else scale_of(duel.compared, [name]) for name in METRICS}
-    recalls = [f"recall[{label}]" for label in duel.before.labels]
-    class_scale = scale_of(duel.compared, recalls)
+    scale = scale_of(run.compared, bounded)
+    scales = {name: scale if name in bounded else scale_of(run.compared, [name]) for name in METRICS}
+    recalls = [f"recall[{label}]" for label in run.before.labels]
+    class_scale = scale_of(run.compared, recalls)
     return {
-        "duel": duel,
+        "run": run,
         "suffix": suffix,
-        "decisive": METRICS[duel.compared.metric],
+        "decisive": METRICS[run.compared.metric],
         "scale": scale,
-        "rows": [row_of(duel.compared, name, scales[name]) for name in METRICS],
+        "rows": [row_of(run.compared, name, scales[name]) for name in METRICS],
         "class_scale": class_scale,
-        "classes": _classes(duel, class_scale),
-        "agreement": _agreement(duel),
-        "config": [{key: _plain(value) for key, value in line.items()} for line in duel.config],
+        "classes": _classes(run, class_scale),
+        "agreement": _agreement(run),
+        "config": [{key: _config_text(value) for key, value in line.items()} for line in run.config],
     }
 
 
 def scale_of(compared: Comparison, names: Iterable[str]) -> float:
-    """The round number that no end of the intervals of `names` lies beyond, on either side of 0."""
+    """Return a round number that is at least the absolute value of every difference and interval end of `names`."""
     ends = [abs(end) for name in names for end in _ends(compared.metrics[name])]
     return nice_ticks(0.0, max(ends, default=0.0))[-1]
 
 
 def row_of(compared: Comparison, name: str, scale: float) -> Row:
-    """A metric's line; its bar reaches from -scale to +scale."""
-    found, sign = compared.metrics[name], sign_of(name)
-    places = [50 + 50 * sign * end / scale for end in _ends(found)]
-    bar = Bar(places[0], min(places), max(places) - min(places)) if places else None
-    return Row(name, found, compared.says(name), bar)
+    """Return the table row of a metric, with a bar from -scale to +scale."""
+    values, sign = compared.metrics[name], metric_sign(name)
+    positions = [50 + 50 * sign * end / scale for end in _ends(values)]
+    bar = Bar(positions[0], min(positions), max(positions) - min(positions)) if positions else None
+    return Row(name, values, compared.outcome(name), bar)
 
 
-def _ends(found: Difference) -> list[float]:
-    """The difference and its interval, as far as they are defined."""
-    return [] if found.difference is None else [found.difference, *(found.interval or ())]
+def _ends(values: Difference) -> list[float]:
+    """Return the difference and the ends of its interval, as far as they are defined."""
+    return [] if values.difference is None else [values.difference, *(values.interval or ())]
 
 
-def _classes(duel: Duel, scale: float) -> list[dict[str, Any]]:
-    """A line a class: its images, and the differences of its precision, recall and F1."""
-    truths = [duel.before.labels[target] for target in duel.before.targets]
+def _classes(run: RunComparison, scale: float) -> list[dict[str, Any]]:
+    """Return for each class the number of images, and the table rows of precision, recall and F1."""
+    truths = [run.before.labels[target] for target in run.before.targets]
     return [
         {
             "label": label,
             "images": truths.count(label),
-            **{name: row_of(duel.compared, f"{name}[{label}]", scale) for name in PER_CLASS},
+            **{name: row_of(run.compared, f"{name}[{label}]", scale) for name in PER_CLASS},
         }
-        for label in duel.before.labels
+        for label in run.before.labels
     ]
 
 
-def _agreement(duel: Duel) -> dict[str, int]:
-    """Images that both have right, and that both have wrong."""
-    right = [one.predicted == one.targets for one in (duel.before, duel.after)]
+def _agreement(run: RunComparison) -> dict[str, int]:
+    """Return the number of images that both models have right, and that both have wrong."""
+    right = [model.predicted == model.targets for model in (run.before, run.after)]
     return {"right": int((right[0] & right[1]).sum()), "wrong": int((~right[0] & ~right[1]).sum())}
 
 
-def _plain(value: Any) -> str:
-    """A config's value as one would write it, without what a page must not tell."""
+def _config_text(value: Any) -> str:
+    """Return the text of a config value, without absolute paths."""
     value = hide_paths_in(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Contact sheets: many images of one class in one picture, made anew from pixels, without any metadata."""
+"""Contact sheets: one picture of many images of a class, drawn from pixels, without metadata of the files."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS = 10, 10
 TILE, GAP = 96, 4
-PAPER = (150, 156, 164)  # between the tiles: neither glares beside dark pages nor drowns white or black pictures
+PAPER = (150, 156, 164)  # between the tiles: grey, so that white and black images have a visible border on any page
 
 
-def chosen(rows: npt.NDArray[np.int64], most: int = COLUMNS * ROWS) -> npt.NDArray[np.int64]:
-    """At most `most` of them, spread evenly over all, in their order."""
+def evenly_spaced(rows: npt.NDArray[np.int64], most: int = COLUMNS * ROWS) -> npt.NDArray[np.int64]:
+    """Return at most `most` of the rows, evenly spaced, in their order."""
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 
 def contact_sheet(images: Rows, rows: npt.NDArray[np.int64], columns: int = COLUMNS) -> npt.NDArray[np.uint8]:
-    """uint8 [h, w, 3]: the images at `rows`, each within 96 x 96 pixels, small ones enlarged by whole pixels."""
+    """Return a picture of the images at `rows`, each scaled to 96 pixels on its longer side: uint8 [h, w, 3]."""
     from PIL import Image
 
     columns = min(columns, max(1, len(rows)))
     lines = -(-len(rows) // columns)
     sheet = Image.new("RGB", (columns * (TILE + GAP) + GAP, lines * (TILE + GAP) + GAP), PAPER)
-    for place, row in enumerate(rows):  # one at a time: full-sized images of a large model are megabytes
+    for position, row in enumerate(rows):  # one image at a time, to keep little in memory
         tile = _tile(Image.fromarray(images.read(np.array([row]))[0]))
-        line, column = divmod(place, columns)
+        line, column = divmod(position, columns)
         left, top = GAP + column * (TILE + GAP), GAP + line * (TILE + GAP)
         sheet.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
     return np.asarray(sheet)
@@ -46,11 +46,11 @@ def _tile(image: Image.Image) -> Image.Image:
     return image.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BILINEAR)
 
 
-def png(sheet: npt.NDArray[np.uint8]) -> bytes:
+def encode_png(sheet: npt.NDArray[np.uint8]) -> bytes:
     return _encoded(sheet, "PNG", optimize=True)
 
 
-def jpeg(sheet: npt.NDArray[np.uint8]) -> bytes:
+def encode_jpeg(sheet: npt.NDArray[np.uint8]) -> bytes:
     return _encoded(sheet, "JPEG", quality=80)
 
 

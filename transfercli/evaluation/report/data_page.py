@@ -1,7 +1,7 @@
-"""What `data check --report DIR` writes: index.html (one offline file), a contact sheet a class, and problems.csv.
+"""The files of `data check --report DIR`: index.html, one contact sheet for each class, and problems.csv.
 
-File and class names are hostile text. Jinja2 escapes them for HTML; no file is named after them but for a few safe
-letters; and a cell of the CSV that a spreadsheet would take for a formula begins with an apostrophe.
+File and class names are untrusted text. Jinja2 escapes them in HTML, file names contain only their ASCII letters and
+digits, and a CSV cell that a spreadsheet would run as a formula starts with an apostrophe.
 """
 
 from __future__ import annotations
@@ -13,49 +13,49 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.quality.check import Pair, Report, Seen, Suspect, sizes
-from transfercli.evaluation.report.contact_sheets import chosen, contact_sheet, jpeg, png
-from transfercli.evaluation.report.html import environment
+from transfercli.data.quality.check import CheckedImage, Pair, Report, Suspect, sizes
+from transfercli.evaluation.report.contact_sheets import contact_sheet, encode_jpeg, encode_png, evenly_spaced
+from transfercli.evaluation.report.html import jinja_environment
 from transfercli.evaluation.report.plots import clipped
-from transfercli.evaluation.report.thumbnails import address, data_address
-from transfercli.io.atomic import room_errors, write_bytes, write_text
+from transfercli.evaluation.report.thumbnails import data_url, image_data_url
+from transfercli.io.atomic import write_bytes, write_errors, write_text
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 
 PAGE, TABLE, SHEETS = "index.html", "problems.csv", "sheets"
-EMBEDDED = 60  # classes whose sheet stands in the page itself; the others are linked
-ROWS, PAIRS, SUSPECTS = 500, 24, 60  # shown of each list; the CSV has all
+EMBEDDED = 60  # classes whose contact sheet is in the page itself; the others are linked
+ROWS, PAIRS, SUSPECTS = 500, 24, 60  # entries of each list on the page; the CSV has all
 NAME_LENGTH = 1000
 FORMULA = ("=", "+", "-", "@")
 
 
 def write_page(folder: Path, report: Report, images: Rows | None, title: str, reporter: Reporter) -> Path:
-    """Write everything into `folder`, over what an earlier check wrote there, and return the page's path.
+    """Write all files into `folder`, replacing those of an earlier check, and return the path of the page.
 
     Args:
-        images: of the rows of `report.seen`; None where nothing could be read.
+        images: those of `report.images`, in the same order; None if no image could be read.
         title: the experiment's name.
     """
-    with room_errors(folder):
+    with write_errors(folder):
         (folder / SHEETS).mkdir(parents=True, exist_ok=True)
         for old in (folder / SHEETS).glob("[0-9][0-9][0-9][0-9]*.png"):
             old.unlink()
-    write_text(folder / TABLE, "".join(",".join(map(cell, row)) + "\n" for row in _rows(report)))
+    write_text(folder / TABLE, "".join(",".join(map(csv_cell, row)) + "\n" for row in _rows(report)))
     sheets = _write_sheets(folder, report, images, reporter) if images is not None else []
     page = (
-        environment()
+        jinja_environment()
         .get_template("check.html.j2")
         .render(
             title=title,
             report=report,
             classes=report.classes(),
             splits=report.splits(),
-            sizes=sizes(report.seen),
+            sizes=sizes(report.images),
             imbalance=report.imbalance(),
             refusals=list(zip(report.refusals, report.hints, strict=True)),
             problems=report.problems[:ROWS],
-            unusual=[report.seen[row] for row in report.unusual[:ROWS]],
+            unusual=[report.images[row] for row in report.unusual[:ROWS]],
             galleries=_galleries(report, images) if images is not None else [],
             doubtful=_doubtful(report, images) if images is not None else [],
             sheets=sheets,
@@ -67,8 +67,8 @@ def write_page(folder: Path, report: Report, images: Rows | None, title: str, re
     return folder / PAGE
 
 
-def cell(value: object) -> str:
-    """RFC 4180 for a spreadsheet: one printable line, and never a formula."""
+def csv_cell(value: object) -> str:
+    """Return a CSV cell (RFC 4180) of one printable line that a spreadsheet does not run as a formula."""
     text = clipped(hide_paths(str(value)), NAME_LENGTH)
     text = f"'{text}" if text.lstrip().startswith(FORMULA) else text
     return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in '",') else text
@@ -82,72 +82,73 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
         yield "problem", problem.path, "", f"{problem.problem} ({'used' if problem.used else 'left out'})"
     for kind, pairs in (("duplicate", report.duplicates), ("near duplicate", report.near)):
         for pair in pairs:
-            yield kind, *(report.seen[row].path for row in pair), _differences(report, pair)
-    for one in report.mislabelled.suspects:
-        seen = report.seen[one.row]
-        yield "likely mislabelled", seen.path, one.suggested, f"labelled {seen.label}; {one.confidence:.1%} sure"
+            yield kind, *(report.images[row].path for row in pair), _differences(report, pair)
+    for suspect in report.mislabelled.suspects:
+        image = report.images[suspect.row]
+        detail = f"labelled {image.label}; {suspect.confidence:.1%} sure"
+        yield "likely mislabelled", image.path, suspect.suggested, detail
     for row in report.unusual:
-        seen = report.seen[row]
-        yield "unusual size", seen.path, "", f"{seen.width}x{seen.height}"
-    for side, labels in report.missing.items():
+        image = report.images[row]
+        yield "unusual size", image.path, "", f"{image.width}x{image.height}"
+    for split, labels in report.missing.items():
         for label in labels:
-            yield "missing class", "", label, f"no image in {side}"
+            yield "missing class", "", label, f"no image in {split}"
 
 
 def _differences(report: Report, pair: Pair) -> str:
-    """Why a pair matters: other labels, other sides, or nothing."""
-    told = ["other labels"] if report.across_labels([pair]) else []
-    return "; ".join([*told, *(["across splits"] if report.across_sides([pair]) else [])])
+    """Return the harm that a pair of duplicates does: other labels, across splits, or ""."""
+    labels = ["other labels"] if report.across_labels([pair]) else []
+    return "; ".join([*labels, *(["across splits"] if report.across_splits([pair]) else [])])
 
 
 def _galleries(report: Report, images: Rows) -> list[dict[str, Any]]:
-    """Pairs to look at side by side, the ones that do harm first; each pair once."""
-    found = []
-    for what, pairs in (("The same pixels", report.duplicates), ("Nearly the same", report.near)):
-        harmful = [*report.across_labels(pairs), *report.across_sides(pairs)]
+    """Return the galleries of exact and near duplicates, harmful pairs first."""
+    galleries = []
+    for title, pairs in (("The same pixels", report.duplicates), ("Nearly the same", report.near)):
+        harmful = [*report.across_labels(pairs), *report.across_splits(pairs)]
         ordered = list(dict.fromkeys([*harmful, *pairs]))
         if ordered:
             shown = [
                 {
-                    "images": [(report.seen[row], _picture(images, row)) for row in pair],
+                    "images": [(report.images[row], _picture(images, row)) for row in pair],
                     "why": _differences(report, pair),
                 }
                 for pair in ordered[:PAIRS]
             ]
-            found.append({"title": what, "count": len(ordered), "harmful": len(set(harmful)), "pairs": shown})
-    return found
+            galleries.append({"title": title, "count": len(ordered), "harmful": len(set(harmful)), "pairs": shown})
+    return galleries
 
 
-def _doubtful(report: Report, images: Rows) -> list[tuple[Suspect, Seen, str]]:
-    """The likely mislabelled with a picture each."""
+def _doubtful(report: Report, images: Rows) -> list[tuple[Suspect, CheckedImage, str]]:
+    """Return the likely mislabelled images to show, each with its picture."""
     shown = report.mislabelled.suspects[:SUSPECTS]
-    return [(one, report.seen[one.row], _picture(images, one.row)) for one in shown]
+    return [(suspect, report.images[suspect.row], _picture(images, suspect.row)) for suspect in shown]
 
 
 def _picture(images: Rows, row: int) -> str:
-    return data_address(images.read(np.array([row]))[0])
+    return image_data_url(images.read(np.array([row]))[0])
 
 
 def _write_sheets(folder: Path, report: Report, images: Rows, reporter: Reporter) -> list[dict[str, Any]]:
-    labels = np.array([one.label for one in report.seen], dtype=object)
+    labels = np.array([image.label for image in report.images], dtype=object)
     sheets = []
     for number, label in enumerate(report.labels):
         rows = np.flatnonzero(labels == label)
         if not len(rows):
             continue
-        picked = chosen(rows)
+        picked = evenly_spaced(rows)
         sheet = contact_sheet(images, picked)
         name = sheet_name(number, label)
-        write_bytes(folder / SHEETS / name, png(sheet))
-        embedded = address("image/jpeg", jpeg(sheet)) if number < EMBEDDED else ""
+        write_bytes(folder / SHEETS / name, encode_png(sheet))
+        embedded = data_url("image/jpeg", encode_jpeg(sheet)) if number < EMBEDDED else ""
         sheets.append(
-            {"label": label, "file": f"{SHEETS}/{name}", "address": embedded, "shown": len(picked), "all": len(rows)}
+            {"label": label, "file": f"{SHEETS}/{name}", "url": embedded, "shown": len(picked), "all": len(rows)}
         )
         reporter.progress("contact sheets", number + 1, len(report.labels), "classes")
     return sheets
 
 
 def sheet_name(number: int, label: str) -> str:
-    """`0003-cat.png`: a number that makes it unique, and what is harmless of the class's name."""
+    """Return a file name such as `0003-cat.png`: a unique number, and the ASCII letters and digits of the class."""
     safe = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:40]
     return f"{number:04d}{'-' * bool(safe)}{safe}.png"

@@ -1,4 +1,4 @@
-"""What the pages of this folder have in common: the templates' environment, and how values are written in them."""
+"""The Jinja2 environment of the HTML pages, with its filters, and the script that sorts their tables."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from transfercli.redaction import hide_paths
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def script(name: str) -> tuple[Any, str]:
-    """The text of a script of this folder, and the hash by which a page's policy lets it alone run."""
+def load_script(name: str) -> tuple[Any, str]:
+    """Return the text of a script in `templates`, and its hash for the page's Content-Security-Policy."""
     from markupsafe import Markup
 
     text = (TEMPLATES / name).read_text(encoding="utf-8")
@@ -22,8 +22,8 @@ def script(name: str) -> tuple[Any, str]:
     return Markup(text), f"sha256-{digest}"
 
 
-def environment() -> Any:
-    """Jinja2 for the pages of this folder: what is put in is escaped, and names become one printable line."""
+def jinja_environment() -> Any:
+    """Return the environment of the pages: values are escaped, and its filters make names one printable line."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -47,7 +47,7 @@ def environment() -> Any:
 
 
 def _breakable(text: str, length: int = 1000) -> Any:
-    """A relative path as one printable, escaped line that may go on in the next after a slash."""
+    """Return a relative path as one printable, escaped line, which a browser may break after a slash."""
     from markupsafe import Markup
 
     return Markup("/<wbr>").join(clipped(text, length).split("/"))
@@ -58,7 +58,7 @@ def _fixed(value: float | None, digits: int = 3) -> str:
 
 
 def _title(metric: str) -> str:
-    """`macro_f1` -> `macro F1`: names of the table as words."""
+    """Return the name of a metric in words: `macro_f1` -> `macro F1`."""
     words = {
         "f1": "F1",
         "auc": "AUC",

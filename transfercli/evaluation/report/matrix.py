@@ -1,4 +1,4 @@
-"""The confusion matrix as a table one can sort and look behind: which classes, and which images of each cell."""
+"""The confusion matrix as a sortable table, with the images of its cells."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.evaluation.examples import Case, cases_of
+from transfercli.evaluation.examples import Case, cases_at
 from transfercli.evaluation.predictions import Predictions
 
-# More classes would be a table that nobody overlooks: those of the most mistakes are shown, and the picture has all.
+# A larger table is hard to read: only the classes with the most mistakes are in it, and a picture shows all.
 TABLE_CLASSES = 30
-# Images behind one cell, and behind all: what the page may weigh.
-PER_CELL, BEHIND_ALL = 8, 320
+# Images shown for one cell, and for all cells, to limit the size of the page.
+PER_CELL, ALL_CELLS = 8, 320
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Images of one class taken for one class. strength: of its colour, 0 to 1; anchor: of its images, or ""."""
+    """The number of images of one class predicted as one class.
+
+    strength: of the cell's colour, 0 to 1; anchor: id of the element with its images, or ""
+    """
 
     images: int
     strength: float
@@ -29,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One class: what it is sorted by, and its cells in the order of the rows."""
+    """One class: its sort keys, and its cells in the order of the rows."""
 
     label: str
     images: int
@@ -39,8 +42,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
-    """The images of one cell, the surest first; `cases` are the first of `images`."""
+class CellImages:
+    """The images of one cell, the most confident first; `cases` are those shown, of `images` in all."""
 
     anchor: str
     truth: str
@@ -51,10 +54,13 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """rows: in index order, `shown` of all classes; behind: what is shown of the cells' images."""
+    """The table.
+
+    rows: in index order, at most TABLE_CLASSES; cell_images: the images shown for its cells; classes: number of all
+    """
 
     rows: tuple[Row, ...]
-    behind: tuple[Behind, ...]
+    cell_images: tuple[CellImages, ...]
     classes: int
 
     @property
@@ -62,39 +68,39 @@ class Matrix:
         return len(self.rows) == self.classes
 
     def anchor(self, truth: str, predicted: str) -> str:
-        """Where the images of a pair are, or ""."""
-        found = (one.anchor for one in self.behind if (one.truth, one.predicted) == (truth, predicted))
-        return next(found, "")
+        """Return the anchor of the images of a pair of classes, or ""."""
+        anchors = (cell.anchor for cell in self.cell_images if (cell.truth, cell.predicted) == (truth, predicted))
+        return next(anchors, "")
 
 
 def matrix_of(predictions: Predictions, confusion: npt.NDArray[np.int64]) -> Matrix:
-    """confusion: int64 [C, C], rows = truth."""
+    """Return the table of a confusion matrix int64 [C, C], rows = truth."""
     shown = _shown(confusion)
-    behind = tuple(_behind(predictions, confusion, shown))
-    anchors = {one.anchor for one in behind}
-    found = confusion.sum(axis=1)
+    cell_images = tuple(_cell_images(predictions, confusion, shown))
+    anchors = {cell.anchor for cell in cell_images}
+    support = confusion.sum(axis=1)
     rows = tuple(
         Row(
             label=predictions.labels[row],
-            images=int(found[row]),
-            mistakes=int(found[row] - confusion[row, row]),
-            recall=float(confusion[row, row] / found[row]) if found[row] else None,
+            images=int(support[row]),
+            mistakes=int(support[row] - confusion[row, row]),
+            recall=float(confusion[row, row] / support[row]) if support[row] else None,
             cells=tuple(_cell(confusion, row, column, anchors) for column in shown),
         )
         for row in shown
     )
-    return Matrix(rows, behind, len(confusion))
+    return Matrix(rows, cell_images, len(confusion))
 
 
 def _shown(confusion: npt.NDArray[np.int64]) -> list[int]:
-    """The classes with the most mistakes in their row and column, in index order."""
+    """Return the classes with the most mistakes in their row and column, in index order."""
     wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * np.diag(confusion)
     return sorted(np.argsort(-wrong, kind="stable")[:TABLE_CLASSES].tolist())
 
 
 def _cell(confusion: npt.NDArray[np.int64], row: int, column: int, anchors: set[str]) -> Cell:
     images, anchor = int(confusion[row, column]), _anchor(row, column)
-    # The square root of the share of the row, so that small mistakes show.
+    # The square root of the share of the row, so that rare mistakes are visible.
     strength = math.sqrt(images / max(int(confusion[row].sum()), 1))
     return Cell(images, round(strength, 3), anchor if anchor in anchors else "")
 
@@ -103,12 +109,12 @@ def _anchor(row: int, column: int) -> str:
     return f"cell-{row}-{column}"
 
 
-def _behind(predictions: Predictions, confusion: npt.NDArray[np.int64], shown: list[int]) -> Iterator[Behind]:
-    """Mistakes before what is right, large cells before small ones, until the page has enough."""
+def _cell_images(predictions: Predictions, confusion: npt.NDArray[np.int64], shown: list[int]) -> Iterator[CellImages]:
+    """Yield the images of each cell, mistakes first and large cells before small ones, ALL_CELLS images at most."""
     part = confusion[np.ix_(shown, shown)]
     rows, columns = np.nonzero(part)
     order = np.lexsort((-part[rows, columns], rows == columns))
-    left = BEHIND_ALL
+    left = ALL_CELLS
     by_confidence = np.argsort(-predictions.confidence, kind="stable")
     targets, predicted = predictions.targets[by_confidence], predictions.predicted[by_confidence]
     for row, column in ((shown[rows[n]], shown[columns[n]]) for n in order):
@@ -116,10 +122,10 @@ def _behind(predictions: Predictions, confusion: npt.NDArray[np.int64], shown: l
             return
         inside = by_confidence[(targets == row) & (predicted == column)][: min(PER_CELL, left)]
         left -= len(inside)
-        yield Behind(
+        yield CellImages(
             _anchor(row, column),
             predictions.labels[row],
             predictions.labels[column],
             int(confusion[row, column]),
-            tuple(cases_of(predictions, inside)),
+            tuple(cases_at(predictions, inside)),
         )

@@ -1,7 +1,7 @@
-"""Pictures of a run as PNG files: the confusion matrix and the training curves.
+"""PNG files of a run: the confusion matrix and the training curves.
 
-Drawn with Matplotlib's Figure itself: pyplot would keep global state and pick a window system. The files name no
-software and no host, so the same numbers give the same bytes.
+They are drawn with Matplotlib's Figure, as pyplot keeps global state and selects a window system. The files contain no
+software or host name, so the same numbers give the same bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Own settings, so that a user's matplotlibrc (LaTeX, dark styles, other fonts) cannot change or break a report.
+# Fixed settings, so that a user's matplotlibrc (LaTeX, dark styles, other fonts) does not change or break a report.
 STYLE = {
     "text.usetex": False,
     "font.family": ["DejaVu Sans"],
@@ -41,37 +41,37 @@ STYLE = {
 TRAINING, VALIDATION, QUIET = "#c2571a", "#1f5fa8", "#8a929c"
 LABEL_LENGTH = 22
 DPI = 120
-# Above this many classes names and counts would be too small to read.
+# With more classes, names and counts are too small to read.
 MOST_NAMED = 120
 
 
 def clipped(label: str, length: int = LABEL_LENGTH) -> str:
-    """A class or file name as one printable line of at most `length` characters."""
+    """Return a class or file name as one printable line of at most `length` characters."""
     line = "".join(_printable(letter) for letter in label)
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _printable(letter: str) -> str:
     kind = unicodedata.category(letter)[0]
-    # Z: spaces and line ends; C: control letters, direction overrides, halves of broken file names.
+    # Z: spaces and line ends; C: control characters, direction overrides, surrogates of names that are not UTF-8.
     return {"Z": " ", "C": "\ufffd"}.get(kind, letter)
 
 
 def confusion_matrix_png(path: Path, matrix: npt.NDArray[np.int64], labels: Sequence[str]) -> None:
-    """Draw int [C, C] (rows = truth) with counts in the cells and each row's shares as their colour."""
+    """Write a PNG of int [C, C] (rows = truth), with counts in the cells and the shares of each row as colours."""
     atomic.write_bytes(path, render_confusion_matrix(matrix, labels))
 
 
 def history_png(path: Path, lines: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> None:
-    """Draw the lines of `metrics.jsonl`: loss and accuracy by epoch, with the phases' borders and the best epoch.
+    """Write a PNG of loss and accuracy by epoch from the lines of `metrics.jsonl`, with phases and the best epoch.
 
-    Without `best_epoch` it is the one of the lowest validation loss.
+    best_epoch: None for the epoch of the lowest validation loss
     """
     atomic.write_bytes(path, render_history(lines, best_epoch))
 
 
 def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]) -> bytes:
-    """The confusion matrix as PNG bytes, sized so that 2 to 100 classes can be read; more become a plain heat map."""
+    """Return the confusion matrix as PNG bytes, with names and counts for up to MOST_NAMED classes."""
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
@@ -81,11 +81,11 @@ def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]
     size = float(np.clip(cell * 72 * 0.55, 5.0, 10.0))
     margin = 0.9 + max(map(len, names)) * size * 0.0085
     side = classes * cell
-    with drawing():
+    with plot_style():
         figure = Figure((max(side + margin + 1.0, 3.6), max(side + margin + 0.2, 3.2)), dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        # By the square root, or a class that is right nine times in ten would hide where the tenth went.
+        # The square root of the share, so that the rare mistakes of a class with high recall are visible.
         image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
         axes.set_xlabel("predicted", fontsize=10)
         axes.set_ylabel("truth", fontsize=10)
@@ -95,7 +95,7 @@ def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]
         bar.set_label("share of the true class", fontsize=8)
         bar.ax.tick_params(labelsize=8, length=2)
         bar.outline.set_visible(False)
-        # Laid out first: ten thousand texts inside the axes cannot move them, but measuring each would take seconds.
+        # The layout is computed before the counts are added: measuring 10,000 texts takes seconds and changes nothing.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         if classes <= MOST_NAMED:
@@ -121,31 +121,31 @@ def _name_classes(axes: Axes, names: list[str], size: float) -> None:
 
 
 def render_history(lines: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> bytes:
-    """The training curves as PNG bytes: loss on the left, accuracy on the right."""
+    """Return the training curves as PNG bytes, loss on the left, accuracy on the right."""
     from matplotlib.figure import Figure
 
-    best = lowest_validation_loss(lines) if best_epoch is None else best_epoch
-    with drawing():
+    best = best_validation_epoch(lines) if best_epoch is None else best_epoch
+    with plot_style():
         figure = Figure(figsize=(9.6, 3.6), dpi=DPI, layout="constrained")
         for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             _panel(axes, lines, key, best)
         return figure_png(figure)
 
 
-def lowest_validation_loss(lines: Sequence[Mapping[str, Any]]) -> int | None:
-    """The epoch of the lowest validation loss (the first of equals), or None where there is none."""
-    losses = [(number(line.get("val_loss")), int(line["epoch"])) for line in lines]
+def best_validation_epoch(lines: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the first epoch of the lowest validation loss, or None if there is no validation loss."""
+    losses = [(plot_value(line.get("val_loss")), int(line["epoch"])) for line in lines]
     known = [(loss, epoch) for loss, epoch in losses if not math.isnan(loss)]
     return min(known)[1] if known else None
 
 
-def number(value: Any) -> float:
-    """A value of `metrics.jsonl` for drawing; NaN, which leaves a gap, where it is missing or not finite."""
+def plot_value(value: Any) -> float:
+    """Return a value of `metrics.jsonl` for drawing; NaN, which is drawn as a gap, if it is missing or not finite."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
 
 
 def phase_borders(lines: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Where one phase ends and the next one begins, between two epochs."""
+    """Return the positions on the epoch axis, between two epochs, at which a new phase begins."""
     return [
         (before["epoch"] + after["epoch"]) / 2
         for before, after in pairwise(lines)
@@ -157,9 +157,9 @@ def _panel(axes: Axes, lines: Sequence[Mapping[str, Any]], key: str, best: int |
     from matplotlib.ticker import MaxNLocator
 
     epochs = [int(line["epoch"]) for line in lines]
-    marker = "o" if len(lines) <= 30 else None  # a line through one or two epochs is hard to see
+    marker = "o" if len(lines) <= 30 else None  # the line of one or two epochs is hard to see
     for name, label, colour in ((key, "training", TRAINING), ("val_" + key, "validation", VALIDATION)):
-        values = [number(line.get(name)) for line in lines]
+        values = [plot_value(line.get(name)) for line in lines]
         axes.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3)
         if name.startswith("val_") and best in epochs:
             axes.plot([best], [values[epochs.index(best)]], "o", color=colour, markersize=9, markerfacecolor="none")
@@ -181,11 +181,12 @@ def _short(count: int) -> str:
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
+def plot_style() -> Iterator[None]:
+    """Set Matplotlib's settings to STYLE while drawing."""
     import matplotlib
 
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():  # type: ignore[arg-type]
-        # Class names may hold letters that the font lacks; a box in the picture says so well enough.
+        # Ignore the warning about letters that the font does not have: they are drawn as boxes.
         warnings.simplefilter("ignore", UserWarning)
         yield
 
@@ -194,7 +195,7 @@ def figure_png(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    # `savefig` would draw everything twice, and name its software in the file.
+    # `savefig` would draw everything twice and write the software's name into the file.
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     buffer = io.BytesIO()

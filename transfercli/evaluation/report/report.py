@@ -1,4 +1,4 @@
-"""report.html: one offline file that answers, in this order: may it go out, how good, how sure, where does it fail."""
+"""report.html of an evaluation: gates, metrics, classes, calibration, mistakes, and the context of the run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from transfercli.data.dataset import KNOWN_BY
 from transfercli.evaluation.examples import (
     Case,
     Reader,
-    doubtful_labels,
     least_sure,
+    likely_label_errors,
     most_confused,
     typically_right,
     worst_mistakes,
@@ -21,10 +21,10 @@ from transfercli.evaluation.metrics.calibration import reliability
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report import charts
-from transfercli.evaluation.report.html import environment, script
+from transfercli.evaluation.report.html import jinja_environment, load_script
 from transfercli.evaluation.report.matrix import Matrix, matrix_of
-from transfercli.evaluation.report.robustness_page import robustness_page, sample_of
-from transfercli.evaluation.report.thumbnails import SMALL_SIDE, address, heat_pictures, thumbnails
+from transfercli.evaluation.report.robustness_page import robustness_page, sample_index
+from transfercli.evaluation.report.thumbnails import SMALL_SIDE, data_url, heatmap_pictures, thumbnails
 from transfercli.evaluation.result import Evaluation
 from transfercli.redaction import hide_paths_in_yaml
 
@@ -33,18 +33,18 @@ HEADLINES = ("accuracy", "macro_f1", "log_loss", "ece")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportContext:
-    """What a report says beside the numbers; everything but the names may be left out.
+    """Content of a report besides the evaluation; all but the names and the split is optional.
 
     config_yaml: the resolved config
     versions: {program or library: version}
     history: the lines of metrics.jsonl
     thumbnails: reads uint8 [n, H, W, 3] for indices int64 [n] of the split
     reproduce: command lines
-    data: more lines for the data summary, {what: value}
-    other: the name of the folder or file that the images come from, where they are not the run's own
-    explained: why images were taken for what they were taken for, by their index
-    best_epoch: marked in the curves; without it, the epoch of the lowest validation loss
-    made_from: fingerprints of the model and the images, for metrics.json alone
+    data: additional lines of the data table, {name: value}
+    other: name of the folder or file of the images, if they are not the run's own
+    explained: heat maps by index of the image
+    best_epoch: marked in the curves; None for the epoch of the lowest validation loss
+    made_from: fingerprints of the model and the images, for metrics.json only
     """
 
     experiment: str
@@ -63,15 +63,15 @@ class ReportContext:
 
 
 def render_report(evaluation: Evaluation, predictions: Predictions, context: ReportContext, matrix_png: bytes) -> str:
-    """The whole page. `matrix_png` is the confusion matrix, which stands in where a table would be too wide."""
+    """Return the HTML page. matrix_png: the confusion matrix as PNG, shown if a table of all classes is too large."""
     worst, unsure, right = worst_mistakes(predictions), least_sure(predictions), typically_right(predictions)
-    doubts, doubtful = doubtful_labels(predictions)
+    label_errors, label_error_count = likely_label_errors(predictions)
     matrix = matrix_of(predictions, evaluation.confusion)
-    code, policy = script("report.js")
+    code, policy = load_script("report.js")
     bins = reliability(predictions.targets, predictions.probabilities)
     trust = evaluation.trust
     return (
-        environment()
+        jinja_environment()
         .get_template("report.html.j2")
         .render(
             context=context,
@@ -85,8 +85,10 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             weakest=_weakest(evaluation),
             confused=most_confused(evaluation.confusion, evaluation.labels),
             matrix=matrix,
-            matrix_address=address("image/png", matrix_png),
-            panels={key: charts.curves(context.history, key, context.best_epoch) for key in ("loss", "accuracy")},
+            matrix_url=data_url("image/png", matrix_png),
+            panels={
+                key: charts.training_curves(context.history, key, context.best_epoch) for key in ("loss", "accuracy")
+            },
             bins=bins,
             reliability=charts.reliability_chart(bins),
             overconfidence=float(predictions.confidence.mean()) - (evaluation.metrics["accuracy"] or 0.0),
@@ -95,36 +97,36 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             worst=worst,
             unsure=unsure,
             right=right,
-            doubts=doubts,
-            doubtful=doubtful,
+            label_errors=label_errors,
+            label_error_count=label_error_count,
             mistakes=int((predictions.predicted != predictions.targets).sum()),
             robustness=evaluation.robustness,
             corruptions=evaluation.robustness
-            and robustness_page(evaluation.robustness, context.thumbnails, sample_of(right)),
+            and robustness_page(evaluation.robustness, context.thumbnails, sample_index(right)),
             tta=evaluation.tta,
-            known=[(KNOWN_BY[side], count) for side, count in evaluation.known.items()],
+            known=[(KNOWN_BY[split], count) for split, count in evaluation.known.items()],
             config=hide_paths_in_yaml(context.config_yaml),
-            **_pictures(context, matrix, [*worst, *unsure, *right, *(doubt.case for doubt in doubts)]),
+            **_pictures(context, matrix, [*worst, *unsure, *right, *(error.case for error in label_errors)]),
         )
     )
 
 
 def _pictures(context: ReportContext, matrix: Matrix, shown: Sequence[Case]) -> dict[str, Any]:
-    """`data:` addresses by index: of the images shown, the small ones behind the matrix, and where they are hot."""
+    """Return `data:` URLs by index: of the images shown, of the small ones in matrix cells, and of heat maps."""
     if context.thumbnails is None:
         return {"pictures": {}, "small": {}, "heats": {}}
     indices = {case.index for case in shown}
-    behind = {case.index for one in matrix.behind for case in one.cases}
-    explained = {index: one for index, one in context.explained.items() if index in indices}
+    cell_images = {case.index for cell in matrix.cell_images for case in cell.cases}
+    explained = {index: explanation for index, explanation in context.explained.items() if index in indices}
     return {
         "pictures": thumbnails(indices, context.thumbnails),
-        "small": thumbnails(behind, context.thumbnails, SMALL_SIDE),
-        "heats": heat_pictures(explained, context.thumbnails),
+        "small": thumbnails(cell_images, context.thumbnails, SMALL_SIDE),
+        "heats": heatmap_pictures(explained, context.thumbnails),
     }
 
 
 def _weakest(evaluation: Evaluation) -> dict[str, Any] | None:
-    """The class of the lowest recall, unless all are right."""
+    """Return the class of the lowest recall, or None if every recall is 1."""
     rows = [row for row in evaluation.per_class if row["recall"] is not None]
     lowest = min(rows, key=lambda row: row["recall"])
     return lowest if lowest["recall"] < 1 else None

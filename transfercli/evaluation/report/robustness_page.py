@@ -1,4 +1,4 @@
-"""What the report shows of corruptions: a chart each, and one image as the model saw it under them."""
+"""The report's section on corruptions: a chart for each, and one image under each of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from transfercli.evaluation.examples import Case, Reader
 from transfercli.evaluation.report.charts import corruption_chart
-from transfercli.evaluation.report.thumbnails import data_address
+from transfercli.evaluation.report.thumbnails import image_data_url
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS
 
 SAMPLE_SEVERITY = 3
@@ -21,7 +21,8 @@ SAMPLE_SEVERITY = 3
 class Panel:
     """One corruption.
 
-    doc: what it does, and how far; rows: of `robustness.measured`; picture: a `data:` address, "" without an image
+    doc: its description with the range of its parameter; rows: results of `score_corruption`; picture: a `data:` URL,
+    or "" without an image
     """
 
     name: str
@@ -34,35 +35,41 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class RobustnessPage:
-    """plain: the sample as it is, or ""; severity: that of the pictures."""
+    """The section.
+
+    plain: `data:` URL of the unchanged image, or ""; severity: that of the pictures
+    """
 
     panels: Sequence[Panel]
     plain: str = ""
     severity: int = SAMPLE_SEVERITY
 
 
-def robustness_page(found: Mapping[str, Any], read: Reader | None, sample: int) -> RobustnessPage:
-    """found: of `robustness.robustness`; sample: the index of the image that is shown, corrupted as it was."""
+def robustness_page(summary: Mapping[str, Any], read: Reader | None, sample: int) -> RobustnessPage:
+    """Return the section for a result of `corruption_summary`.
+
+    sample: index of the image to show; its corruptions are the same as in the evaluation
+    """
     image = None if read is None else read(np.array([sample]))[0]
     panels = [
         Panel(
             name,
-            _told(name, rows := [row for row in found["corruptions"] if row["corruption"] == name]),
+            _description(name, rows := [row for row in summary["corruptions"] if row["corruption"] == name]),
             error,
             rows,
-            corruption_chart(rows, 1 - found["clean_error"]),
-            "" if image is None else data_address(CORRUPTIONS[name](image, SAMPLE_SEVERITY, found["seed"], sample)),
+            corruption_chart(rows, 1 - summary["clean_error"]),
+            "" if image is None else image_data_url(CORRUPTIONS[name](image, SAMPLE_SEVERITY, summary["seed"], sample)),
         )
-        for name, error in found["errors"].items()
+        for name, error in summary["errors"].items()
     ]
-    return RobustnessPage(panels, "" if image is None else data_address(image))
+    return RobustnessPage(panels, "" if image is None else image_data_url(image))
 
 
-def _told(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def _description(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     low, high = (f"{rows[end]['parameter']:.3g}" for end in (0, -1))
     return f"{CORRUPTIONS[name].doc}: {CORRUPTIONS[name].unit}, {low} to {high}"
 
 
-def sample_of(cases: Sequence[Case]) -> int:
-    """The image to show: the first of the typically right ones, or the split's first."""
+def sample_index(cases: Sequence[Case]) -> int:
+    """Return the index of the image to show: the first of `cases`, or 0 if there is none."""
     return cases[0].index if cases else 0

@@ -1,4 +1,4 @@
-"""Small pictures for the report, made anew from pixels: nothing of the original file's metadata can come along."""
+"""Small pictures for the report, encoded from pixels, so that they contain no metadata of the original file."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.evaluation.examples import Reader
-from transfercli.evaluation.explain.heatmaps import Explanation, laid_over
+from transfercli.evaluation.explain.heatmaps import Explanation, overlaid
 
 SIDE = 128
 SMALL_SIDE = 64
-# Up to this side a lossless PNG is small, and JPEG would smear the few pixels there are.
+# Images up to this side are stored as PNG, which is small for them; JPEG would blur their few pixels.
 LOSSLESS = 64
 
 
 def thumbnails(indices: Iterable[int], read: Reader, side: int = SIDE) -> dict[int, str]:
-    """A `data:` address for each index of the split."""
-    wanted = np.unique(np.fromiter(indices, np.int64))
-    # One at a time: a full-sized image of a large model is megabytes.
-    return {int(index): data_address(read(np.asarray([index]))[0], side) for index in wanted}
+    """Return a `data:` URL for each index of the split."""
+    distinct = np.unique(np.fromiter(indices, np.int64))
+    # One image at a time, to keep little in memory.
+    return {int(index): image_data_url(read(np.asarray([index]))[0], side) for index in distinct}
 
 
-def heat_pictures(explained: Mapping[int, Explanation], read: Reader) -> dict[int, tuple[str, str]]:
-    """`data:` addresses for each explained image: Grad-CAM over it, and occlusion over it or ""."""
-    found = {}
-    for index, one in explained.items():
+def heatmap_pictures(explained: Mapping[int, Explanation], read: Reader) -> dict[int, tuple[str, str]]:
+    """Return for each explained image the `data:` URLs of its Grad-CAM overlay and its occlusion overlay, or ""."""
+    pictures = {}
+    for index, explanation in explained.items():
         image = shrunk(read(np.asarray([index]))[0], SIDE)
-        covered = "" if one.occlusion is None else data_address(laid_over(image, one.occlusion))
-        found[index] = (data_address(laid_over(image, one.heat)), covered)
-    return found
+        occlusion = "" if explanation.occlusion is None else image_data_url(overlaid(image, explanation.occlusion))
+        pictures[index] = (image_data_url(overlaid(image, explanation.heat)), occlusion)
+    return pictures
 
 
 def shrunk(image: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
-    """The same within `side` x `side` pixels, uint8 [h, w, 3]."""
+    """Return the image reduced to at most `side` x `side` pixels, uint8 [h, w, 3]."""
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(image))
@@ -44,19 +44,19 @@ def shrunk(image: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-def data_address(image: npt.NDArray[np.uint8], side: int = SIDE) -> str:
-    """A picture of at most `side` x `side` pixels from uint8 [H, W, 3]."""
+def image_data_url(image: npt.NDArray[np.uint8], side: int = SIDE) -> str:
+    """Return the `data:` URL of an image uint8 [H, W, 3], reduced to at most `side` x `side` pixels."""
     from PIL import Image
 
     picture = Image.fromarray(shrunk(image, side))
     buffer = io.BytesIO()
     if max(image.shape[:2]) <= LOSSLESS:
         picture.save(buffer, "PNG", optimize=True)
-        return address("image/png", buffer.getvalue())
+        return data_url("image/png", buffer.getvalue())
     picture.save(buffer, "JPEG", quality=82, optimize=True)
-    return address("image/jpeg", buffer.getvalue())
+    return data_url("image/jpeg", buffer.getvalue())
 
 
-def address(kind: str, content: bytes) -> str:
-    """Bytes as a `data:` address."""
+def data_url(kind: str, content: bytes) -> str:
+    """Return bytes as a `data:` URL."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

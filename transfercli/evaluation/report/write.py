@@ -1,4 +1,4 @@
-"""The files of one evaluation: `evaluation/SPLIT/` of a run."""
+"""The files of one evaluation, `evaluation/SPLIT/` of a run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from transfercli.io import atomic
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, predictions: Predictions, context: ReportContext) -> None:
-    """Write metrics.json, predictions.csv, confusion_matrix.png and report.html, each whole or not at all.
+    """Write metrics.json, predictions.csv, confusion_matrix.png and report.html, each atomically.
 
-    Everything is computed before the first file is replaced, so that a failure leaves the earlier set as it was.
+    Everything is computed before the first file is replaced, so that a failure leaves the earlier files unchanged.
     """
     picture = render_confusion_matrix(evaluation.confusion, evaluation.labels)
     report = render_report(evaluation, predictions, context, picture)

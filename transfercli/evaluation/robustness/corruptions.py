@@ -1,8 +1,8 @@
-"""Images as a bad day makes them: six corruptions at five severities. To add one, add a row.
+"""The table of image corruptions: six, at five severities. To add one, add a row.
 
-After ImageNet-C (Hendrycks & Dietterich 2019, "Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations"), whose parameters these are; rotation is not among its corruptions, and its degrees are ours. They are
-applied to the pixels that the model gets, after resizing. Imports without Keras.
+The parameters are those of ImageNet-C (Hendrycks & Dietterich 2019, "Benchmarking Neural Network Robustness to Common
+Corruptions and Perturbations"), except for rotation, which ImageNet-C does not have. Corruptions change the pixels
+after resizing to the model's input size. Imports without Keras.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Pixels = npt.NDArray[np.uint8]
 Change = Callable[[Pixels, float, np.random.Generator], Pixels]
 
 SEVERITIES = (1, 2, 3, 4, 5)
-# The shorter side, in pixels, of the images that lengths in the table are given for.
+# The shorter side, in pixels, of the images for which the table gives lengths.
 REFERENCE = 224
 
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """One row.
+    """A row of the table.
 
-    doc: what is done; unit: what its parameter is
-    parameters: one a severity, 1 to 5
-    in_pixels: whether they are lengths in an image of 224 pixels a side, and grow and shrink with the image
+    doc: a description of the change; unit: the meaning of its parameter
+    parameters: of severities 1 to 5
+    in_pixels: True if they are lengths in an image of 224 pixels a side, which scale with the image
     """
 
     name: str
@@ -42,32 +42,32 @@ class Corruption:
     in_pixels: bool = False
 
     def parameter(self, severity: int, size: Sequence[int]) -> float:
-        """For images of `size` (height, width)."""
+        """Return the parameter for images of `size` (height, width)."""
         value = self.parameters[severity - 1]
         return value * min(size) / REFERENCE if self.in_pixels else value
 
     def __call__(self, image: Pixels, severity: int, seed: int, index: int) -> Pixels:
-        """uint8 [H, W, 3] -> uint8 [H, W, 3]; every draw follows from (seed, severity, index of the image)."""
-        draws = np.random.default_rng([seed, severity, index])
-        return self.change(image, self.parameter(severity, image.shape[:2]), draws)
+        """Return the corrupted image, uint8 [H, W, 3]; the random state depends on seed, severity and index only."""
+        rng = np.random.default_rng([seed, severity, index])
+        return self.change(image, self.parameter(severity, image.shape[:2]), rng)
 
     def batch(self, images: Pixels, indices: npt.NDArray[np.integer], severity: int, seed: int) -> Pixels:
-        """The same for uint8 [n, H, W, 3] and the n indices of these images in their split."""
-        return np.stack([self(image, severity, seed, int(at)) for image, at in zip(images, indices, strict=True)])
+        """Corrupt images uint8 [n, H, W, 3] with the n `indices` in their split."""
+        return np.stack([self(image, severity, seed, int(index)) for image, index in zip(images, indices, strict=True)])
 
 
-def _noise(image: Pixels, deviation: float, draws: np.random.Generator) -> Pixels:
-    return _as_pixels(image + 255 * deviation * draws.standard_normal(image.shape, dtype=np.float32))
+def _noise(image: Pixels, deviation: float, rng: np.random.Generator) -> Pixels:
+    return _as_pixels(image + 255 * deviation * rng.standard_normal(image.shape, dtype=np.float32))
 
 
 def _blur(image: Pixels, deviation: float, _: np.random.Generator) -> Pixels:
-    # The discrete Gaussian (Lindeberg 1990, "Scale-Space for Discrete Signals") keeps its variance below a pixel, as in
-    # small images, where a sampled bell is a single weight and blurs nothing.
+    # The discrete Gaussian (Lindeberg 1990, "Scale-Space for Discrete Signals") has the right variance also below one
+    # pixel, as in small images, where a sampled Gaussian is a single weight and does not blur.
     from scipy.ndimage import correlate1d
     from scipy.special import ive
 
-    reach = np.arange(-math.ceil(4 * deviation), math.ceil(4 * deviation) + 1)
-    weights = ive(np.abs(reach), deviation**2)
+    offsets = np.arange(-math.ceil(4 * deviation), math.ceil(4 * deviation) + 1)
+    weights = ive(np.abs(offsets), deviation**2)
     blurred = image.astype(np.float32)
     for axis in (0, 1):
         blurred = correlate1d(blurred, weights / weights.sum(), axis, mode="nearest")
@@ -75,7 +75,7 @@ def _blur(image: Pixels, deviation: float, _: np.random.Generator) -> Pixels:
 
 
 def _brightness(image: Pixels, amount: float, _: np.random.Generator) -> Pixels:
-    # The value of HSV is the largest channel; hue and saturation stay where all three grow by the same factor.
+    # The value of HSV is the largest channel; the same factor on all three channels keeps hue and saturation.
     value = image.max(axis=-1, keepdims=True).astype(np.float32)
     brighter = np.minimum(value + 255 * amount, 255)
     return _as_pixels(np.where(value > 0, image * (brighter / np.maximum(value, 1)), brighter))
@@ -93,12 +93,12 @@ def _jpeg(image: Pixels, quality: float, _: np.random.Generator) -> Pixels:
         return np.asarray(picture)
 
 
-def _rotation(image: Pixels, degrees: float, draws: np.random.Generator) -> Pixels:
-    # What turns in from outside is the mirrored border: black corners would be a corruption of their own.
+def _rotation(image: Pixels, degrees: float, rng: np.random.Generator) -> Pixels:
+    # The corners are filled with the mirrored border: black corners would be another corruption.
     height, width = image.shape[:2]
     margin = math.ceil(max(height, width) / 2 * math.sin(math.radians(degrees))) + 1
     wide = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric")
-    turned = Image.fromarray(wide).rotate(degrees * draws.choice((-1, 1)), Image.Resampling.BILINEAR)
+    turned = Image.fromarray(wide).rotate(degrees * rng.choice((-1, 1)), Image.Resampling.BILINEAR)
     return np.asarray(turned)[margin : margin + height, margin : margin + width]
 
 
@@ -127,13 +127,13 @@ CORRUPTIONS: dict[str, Corruption] = {
         Corruption(
             "contrast",
             "fog",
-            "the share left of each pixel's distance from the mean colour",
+            "remaining share of each pixel's distance from the mean colour",
             (0.4, 0.3, 0.2, 0.1, 0.05),
             _contrast,
         ),
         Corruption("jpeg", "JPEG compression", "quality, of 100", (25, 18, 15, 10, 7), _jpeg),
         Corruption(
-            "rotation", "turned to a side that is drawn, borders mirrored", "degrees", (5, 10, 15, 20, 30), _rotation
+            "rotation", "rotation left or right at random, borders mirrored", "degrees", (5, 10, 15, 20, 30), _rotation
         ),
     )
 }

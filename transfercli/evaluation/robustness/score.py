@@ -1,4 +1,4 @@
-"""How much of a model's accuracy is left where its images are corrupted."""
+"""Accuracy and error of a model on corrupted images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from transfercli.evaluation.robustness.corruptions import Corruption
 from transfercli.evaluation.statistics.intervals import wilson
 
 
-def measured(
+def score_corruption(
     plain: Predictions, predicted: Targets, corruption: Corruption, severity: int, size: Sequence[int]
 ) -> dict[str, Any]:
-    """One corruption at one severity.
+    """Return the accuracy under one corruption at one severity, with its interval.
 
-    plain: of the images as they are; predicted: int [N], the classes of the same images, corrupted; size: (height,
-    width) of them in pixels. `changed` is the share of images that are taken for another class than before, right or
-    wrong.
+    plain: predictions of the unchanged images; predicted: int [N], predicted classes of the corrupted images; size:
+    (height, width) of the images in pixels. `changed` is the share of images with a different predicted class.
     """
     right = int((predicted == plain.targets).sum())
     return {
@@ -33,12 +32,12 @@ def measured(
     }
 
 
-def robustness(plain: Predictions, rows: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
-    """The mean corruption error of `rows`, which `measured` gave, and its parts.
+def corruption_summary(plain: Predictions, rows: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
+    """Return the mean corruption error of `rows`, the results of `score_corruption`, and its parts.
 
-    Hendrycks & Dietterich 2019 divide each corruption's error by AlexNet's before they take the mean; there is no
-    AlexNet for other classes, so this is the plain mean of errors, between 0 and 1. `relative_corruption_error` is what
-    of it the corruptions add to the error of the images as they are.
+    Hendrycks & Dietterich 2019 divide each corruption's error by that of AlexNet before averaging. No AlexNet exists
+    for other classes, so this is the plain mean of errors, between 0 and 1. `relative_corruption_error` is the mean
+    corruption error minus the error on the unchanged images.
     """
     names = dict.fromkeys(row["corruption"] for row in rows)
     errors = {name: _mean_error(row for row in rows if row["corruption"] == name) for name in names}

@@ -1,1 +1,1 @@
-"""Statistics: intervals, paired comparison, promotion, and tests for distribution shift."""
+"""Statistics: confidence intervals, paired comparison, promotion, and tests for distribution shift."""

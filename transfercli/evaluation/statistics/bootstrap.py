@@ -1,6 +1,6 @@
-"""Stratified bootstrap: every class keeps its number of images, the images of a class are drawn with replacement.
+"""Stratified bootstrap: the images of each class are drawn with replacement, as many as the class has.
 
-One draw of weights serves every metric, every class and both sides of a comparison, which are paired by it.
+The same weights are used for every metric, every class and both models of a comparison, which makes it paired.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import numpy as np
 from transfercli.evaluation.metrics.confusion import Array, Targets
 
 RESAMPLES = 1000
-# Numbers held at once: a few arrays of 16 MB each.
-AT_ONCE = 2_000_000
+# Numbers in one block of weights: 16 MB an array, of which a few are in memory at a time.
+BLOCK_NUMBERS = 2_000_000
 
 
-def drawn_weights(targets: Targets, number: int, rng: np.random.Generator) -> Iterator[Array]:
-    """Blocks of weights float64 [N, r], `number` columns in all: how often each image is in each resample.
+def resample_weights(targets: Targets, number: int, rng: np.random.Generator) -> Iterator[Array]:
+    """Yield blocks of weights float64 [N, r], `number` columns in all: how often each resample holds each image.
 
-    Images lie along the first axis, so that sums over sorted images run along whole rows of memory.
+    Images are the first axis, so that sums over sorted images read contiguous memory.
     """
     images = len(targets)
     by_class = np.argsort(targets, kind="stable")
-    size = np.bincount(targets)
-    mine = targets[by_class]
-    first, among = (np.cumsum(size) - size)[mine][:, None], size[mine][:, None]
-    block = max(1, AT_ONCE // images)
+    sizes = np.bincount(targets)
+    sorted_targets = targets[by_class]
+    class_start, class_size = (values[sorted_targets][:, None] for values in (np.cumsum(sizes) - sizes, sizes))
+    block = max(1, BLOCK_NUMBERS // images)
     for start in range(0, number, block):
         columns = min(block, number - start)
-        drawn = by_class[first + rng.integers(among, size=(images, columns))]
+        drawn = by_class[class_start + rng.integers(class_size, size=(images, columns))]
         cells = drawn * columns + np.arange(columns)
         weights = np.bincount(cells.ravel(), minlength=images * columns)
         yield weights.reshape(images, columns).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Two models on the same images: what is better, how sure that is, and which images tell them apart."""
+"""Paired comparison of two models on the same images: differences, their intervals, McNemar's test."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from transfercli.evaluation.metrics.confusion import PER_CLASS, Array, Targets
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.bootstrap import RESAMPLES, drawn_weights
+from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
 from transfercli.evaluation.statistics.intervals import CONFIDENCE, Interval, percentiles
-from transfercli.evaluation.statistics.permutation_test import by_chance
+from transfercli.evaluation.statistics.permutation_test import permutation_p_value
 
-Says = Literal["better", "worse", "no difference"]
+Outcome = Literal["better", "worse", "no difference"]
 ROUNDING = 1e-9
 POWER_QUANTILE = 0.8416212335729143  # the normal quantile of 80% power
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """challenger - champion, and its interval from the paired bootstrap: both are judged on the same drawn images.
+    """The difference of a metric, challenger - champion, with its interval from the paired bootstrap.
 
-    None where a value is not defined; interval: None too where no resample differs.
-    detectable: the difference that this many images would have shown with 80% power.
+    A value is None if it is not defined. interval: also None if the models do not differ in any resample.
+    detectable: the true difference that this number of images shows with 80% power.
     """
 
     champion: float | None
@@ -43,13 +43,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What two sets of predictions of the same images have to say of each other.
+    """Comparison of two models by their predictions of the same images.
 
-    metric: the one that decides
-    metrics: a Difference for each row of METRICS, and of each class as `recall[LABEL]` (precision, f1)
-    p_value: of McNemar's exact test: how likely so one-sided a disagreement is if both are equally often right
-    fixed, broken: paths of the images that only the challenger has right, or only the champion
-    by_chance: of the metric that decides, the share of random swaps of answers that gain as much; None: not defined
+    metric: the decisive metric
+    metrics: a Difference for each row of METRICS, and for each class as `recall[LABEL]` (precision, f1)
+    p_value: of McNemar's exact test
+    fixed, broken: paths of the images that only the challenger has right, and that only the champion has right
+    by_chance: one-sided p-value of the permutation test on the decisive metric; None if it is not defined
     """
 
     metric: str
@@ -63,51 +63,51 @@ class Comparison:
 
     @property
     def decisive(self) -> Difference:
-        """Of the metric that decides."""
+        """The difference in the decisive metric."""
         return self.metrics[self.metric]
 
     def gain(self) -> float | None:
-        """How much better the challenger is; positive is better, also where less of the metric is."""
+        """Return the gain in the decisive metric: positive if the challenger is better, also if lower values are."""
         value = self.decisive.difference
-        return None if value is None else value * sign_of(self.metric)
+        return None if value is None else value * metric_sign(self.metric)
 
     def gain_interval(self) -> Interval | None:
-        """The interval of the gain."""
-        return self._gains(self.metric)
+        """Return the interval of the gain."""
+        return self._gain_interval(self.metric)
 
-    def says(self, metric: str) -> Says:
-        """Of the challenger, by a metric: `better` or `worse` where the interval of the difference leaves 0 out.
+    def outcome(self, metric: str) -> Outcome:
+        """Return `better` or `worse` if the interval of the challenger's gain in `metric` excludes 0.
 
-        Of the metric that decides, swapping the two models' answers must confirm it: the interval alone is too tight
-        where classes have few images.
+        For the decisive metric the permutation test must confirm it, because the interval alone is too narrow if
+        classes have few images.
         """
-        low, high = self._gains(metric) or (0.0, 0.0)
-        found: Says = "better" if low > 0 else "worse" if high < 0 else "no difference"
-        if metric == self.metric and found != "no difference" and not self.is_rare(found):
+        low, high = self._gain_interval(metric) or (0.0, 0.0)
+        outcome: Outcome = "better" if low > 0 else "worse" if high < 0 else "no difference"
+        if metric == self.metric and outcome != "no difference" and not self.confirmed_by_swaps(outcome):
             return "no difference"
-        return found
+        return outcome
 
-    def as_much_by_chance(self, found: Says) -> float:
-        """The share of random swaps that gain, or lose, at least as much; 0 where none is defined."""
-        chance = self.by_chance
-        return 0.0 if chance is None else chance if found == "better" else 1 - chance
+    def swap_p_value(self, outcome: Outcome) -> float:
+        """Return the share of random swaps that gain, or lose, at least as much; 0 if it is not defined."""
+        share = self.by_chance
+        return 0.0 if share is None else share if outcome == "better" else 1 - share
 
-    def is_rare(self, found: Says) -> bool:
-        """Whether chance alone seldom gives as much: one in forty times at a confidence of 95%, on either side."""
-        return self.as_much_by_chance(found) <= (1 - self.confidence) / 2 + ROUNDING
+    def confirmed_by_swaps(self, outcome: Outcome) -> bool:
+        """Return True if the permutation test is significant: at a confidence of 95%, a one-sided p-value of 2.5%."""
+        return self.swap_p_value(outcome) <= (1 - self.confidence) / 2 + ROUNDING
 
-    def _gains(self, metric: str) -> Interval | None:
-        interval, sign = self.metrics[metric].interval, sign_of(metric)
+    def _gain_interval(self, metric: str) -> Interval | None:
+        interval, sign = self.metrics[metric].interval, metric_sign(metric)
         return None if interval is None else (min(sign * end for end in interval), max(sign * end for end in interval))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
+        """Return the comparison as values for JSON."""
         return {
             "metric": self.metric,
-            "verdict": self.says(self.metric),
+            "verdict": self.outcome(self.metric),
             "confidence": self.confidence,
             "examples": self.examples,
-            "metrics": {name: one.as_json() for name, one in self.metrics.items()},
+            "metrics": {name: difference.as_json() for name, difference in self.metrics.items()},
             "by_chance": self.by_chance,
             "mcnemar": {"fixed": len(self.fixed), "broken": len(self.broken), "p_value": self.p_value},
             "fixed": list(self.fixed),
@@ -125,12 +125,12 @@ def compare(
 ) -> Comparison:
     """Compare two models by their predictions of the same images, in the same order and with the same labels.
 
-    Raises DataError where the images or their labels differ; `paired` takes what they have in common.
+    Raises DataError if images or labels differ; `align_predictions` selects the images in common.
     """
     same = champion.paths == challenger.paths and champion.labels == challenger.labels
     if not same or not np.array_equal(champion.targets, challenger.targets) or not len(champion):
         raise DataError("the two models were not evaluated on the same images", "evaluate both on the same split")
-    fixed, broken = told_apart(champion, challenger)
+    fixed, broken = disagreements(champion, challenger)
     return Comparison(
         metric=metric,
         confidence=confidence,
@@ -139,59 +139,62 @@ def compare(
         p_value=mcnemar(len(fixed), len(broken)),
         fixed=tuple(champion.paths[index] for index in fixed),
         broken=tuple(champion.paths[index] for index in broken),
-        by_chance=by_chance(champion, challenger, metric, seed),
+        by_chance=permutation_p_value(champion, challenger, metric, seed),
     )
 
 
-def told_apart(champion: Predictions, challenger: Predictions) -> tuple[Targets, Targets]:
-    """Which of the same images only the challenger has right, int64 [F], and which only the champion, int64 [B]."""
-    right = [one.predicted == one.targets for one in (champion, challenger)]
+def disagreements(champion: Predictions, challenger: Predictions) -> tuple[Targets, Targets]:
+    """Return the indices of images that only the challenger has right, int64 [F], and only the champion, int64 [B]."""
+    right = [model.predicted == model.targets for model in (champion, challenger)]
     return np.flatnonzero(right[1] & ~right[0]), np.flatnonzero(right[0] & ~right[1])
 
 
 def mcnemar(fixed: int, broken: int) -> float:
-    """The two-sided p-value of McNemar's exact test (1947): a coin thrown for each image that tells them apart."""
+    """Return the two-sided p-value of McNemar's exact test (1947): a binomial test on the images of disagreement."""
     from scipy.stats import binomtest
 
     return 1.0 if fixed + broken == 0 else float(binomtest(fixed, fixed + broken).pvalue)
 
 
-def paired(one: Predictions, other: Predictions) -> tuple[Predictions, Predictions]:
-    """Both, on the images that they have in common by path and true class, under the labels of either, sorted.
+def align_predictions(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
+    """Return both models' predictions of the images in common, under the sorted labels of both.
 
-    A class that a model does not know has probability 0 there. Raises DataError where they have no image in common.
+    An image is in common if its path and its true class are the same. A class that a model does not know has
+    probability 0. Raises DataError if there is no image in common.
     """
-    labels = tuple(sorted({*one.labels, *other.labels}))
-    places = [_places(predictions) for predictions in (one, other)]
-    common = [key for key in places[0] if key in places[1]]
+    labels = tuple(sorted({*first.labels, *second.labels}))
+    rows = [_rows_by_image(predictions) for predictions in (first, second)]
+    common = [image for image in rows[0] if image in rows[1]]
     if not common:
         raise DataError("the two runs have no evaluated image in common", "evaluate both with the same --data DIR")
-    first, second = (
-        _under(predictions.of(np.array([place[key] for key in common])), labels)
-        for predictions, place in zip((one, other), places, strict=True)
-    )
-    return first, second
+    aligned = [
+        _with_labels(predictions.of(np.array([row_of[image] for image in common])), labels)
+        for predictions, row_of in zip((first, second), rows, strict=True)
+    ]
+    return aligned[0], aligned[1]
 
 
-def _places(predictions: Predictions) -> dict[tuple[str, str], int]:
-    named = (predictions.labels[target] for target in predictions.targets)
-    return {key: index for index, key in enumerate(zip(predictions.paths, named, strict=True))}
+def _rows_by_image(predictions: Predictions) -> dict[tuple[str, str], int]:
+    """Return the row of each image, by its path and the name of its true class."""
+    names = (predictions.labels[target] for target in predictions.targets)
+    return {image: row for row, image in enumerate(zip(predictions.paths, names, strict=True))}
 
 
-def _under(predictions: Predictions, labels: tuple[str, ...]) -> Predictions:
+def _with_labels(predictions: Predictions, labels: tuple[str, ...]) -> Predictions:
     columns = np.array([labels.index(label) for label in predictions.labels])
     probabilities = np.zeros((len(predictions), len(labels)))
     probabilities[:, columns] = predictions.probabilities
     return Predictions(predictions.paths, labels, columns[predictions.targets], probabilities)
 
 
-def _differences(one: Predictions, other: Predictions, confidence: float, seed: int) -> dict[str, Difference]:
-    values = [_values(Sample.whole(each.targets, each.probabilities), one.labels) for each in (one, other)]
+def _differences(champion: Predictions, challenger: Predictions, confidence: float, seed: int) -> dict[str, Difference]:
+    models, labels = (champion, challenger), champion.labels
+    values = [_values(Sample.unweighted(model.targets, model.probabilities), labels) for model in models]
     drawn: dict[str, list[Array]] = {name: [] for name in values[0]}
-    for weights in drawn_weights(one.targets, RESAMPLES, np.random.default_rng(seed)):
-        both = [_values(Sample(each.targets, each.probabilities, weights), one.labels) for each in (one, other)]
+    for weights in resample_weights(champion.targets, RESAMPLES, np.random.default_rng(seed)):
+        before, after = (_values(Sample(model.targets, model.probabilities, weights), labels) for model in models)
         for name, blocks in drawn.items():
-            blocks.append(both[1][name] - both[0][name])
+            blocks.append(after[name] - before[name])
     return {
         name: _difference(float(values[0][name][0]), float(values[1][name][0]), np.concatenate(blocks), confidence)
         for name, blocks in drawn.items()
@@ -199,12 +202,12 @@ def _differences(one: Predictions, other: Predictions, confidence: float, seed: 
 
 
 def _values(sample: Sample, labels: tuple[str, ...]) -> dict[str, Array]:
-    """[R] each: every metric, and those of every class."""
-    found = {name: row.rule(sample) for name, row in METRICS.items()}
+    """Return every metric of the split and of every class, [R] each."""
+    values = {name: row.rule(sample) for name, row in METRICS.items()}
     for name, rule in PER_CLASS.items():
-        of_classes = rule(sample.counts)
-        found |= {f"{name}[{label}]": of_classes[:, index] for index, label in enumerate(labels)}
-    return found
+        class_values = rule(sample.counts)
+        values |= {f"{name}[{label}]": class_values[:, index] for index, label in enumerate(labels)}
+    return values
 
 
 def _difference(champion: float, challenger: float, drawn: Array, confidence: float) -> Difference:
@@ -221,14 +224,14 @@ def _difference(champion: float, challenger: float, drawn: Array, confidence: fl
 
 
 def _quantile(confidence: float) -> float:
-    """The two-sided normal quantile."""
+    """Return the two-sided normal quantile."""
     from statistics import NormalDist
 
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def sign_of(metric: str) -> int:
-    """1, or -1 where less of the metric is better."""
+def metric_sign(metric: str) -> int:
+    """Return 1 if higher values of the metric are better, -1 if lower ones are."""
     row = METRICS.get(metric)
     return 1 if row is None or row.higher_is_better else -1
 

@@ -1,6 +1,6 @@
-"""Intervals of the metrics for which plain percentiles of resamples fall short: what is drawn is skewed or biased.
+"""Intervals of metrics whose bootstrap percentiles are skewed or biased, and so cover the true value too rarely.
 
-benchmarks/RESULTS.md has how often each covers the true value, and how often percentiles did.
+benchmarks/RESULTS.md has the measured coverage of each, and that of percentiles.
 """
 
 from __future__ import annotations
@@ -12,32 +12,33 @@ from transfercli.evaluation.metrics.confusion import Array, Targets
 Interval = tuple[float, float]
 
 
-def of_skewed_mean(values: Array, targets: Targets, confidence: float) -> Interval | None:
-    """Student's interval of the logarithm of a mean, for positive values float64 [N] and their classes int [N].
+def log_mean_interval(values: Array, targets: Targets, confidence: float) -> Interval | None:
+    """Return Student's interval of the logarithm of a mean, for positive values float64 [N] and their classes int [N].
 
-    The variance is that within the classes, as every class keeps its number of images; by the delta method it is that
-    of the logarithm over the squared mean. Losses are skewed to the right, and so is this interval. None where no class
-    has images that differ.
+    The variance is that within classes, as every class keeps its number of images; by the delta method the variance of
+    the logarithm is that divided by the squared mean. Losses are skewed to the right, and so is this interval. None if
+    the values of every class are equal.
     """
     from scipy.special import stdtrit
 
-    size = np.bincount(targets).astype(np.float64)
-    means = np.bincount(targets, values) / np.maximum(size, 1)
-    free = np.maximum(size - 1, 1)
-    # Of a class with one image no variance is known: it adds none.
-    variances = np.bincount(targets, (values - means[targets]) ** 2) / free
-    mean, error = values.mean(), np.sqrt((size * variances).sum()) / len(values)
+    sizes = np.bincount(targets).astype(np.float64)
+    means = np.bincount(targets, values) / np.maximum(sizes, 1)
+    degrees = np.maximum(sizes - 1, 1)
+    # The variance of a class with one image is unknown, and counts as 0.
+    variances = np.bincount(targets, (values - means[targets]) ** 2) / degrees
+    mean, error = values.mean(), np.sqrt((sizes * variances).sum()) / len(values)
     if error < 1e-12:
         return None
-    reach = np.exp(stdtrit(np.maximum(size - 1, 0).sum(), (1 + confidence) / 2) * error / mean)
-    return float(mean / reach), float(mean * reach)
+    factor = np.exp(stdtrit(np.maximum(sizes - 1, 0).sum(), (1 + confidence) / 2) * error / mean)
+    return float(mean / factor), float(mean * factor)
 
 
-def of_share(value: float, drawn: Array, normal: float) -> Interval:
-    """Of a share strictly between 0 and 1, as are its values in resamples, float64 [R]; `normal`: the normal quantile.
+def log_odds_interval(value: float, drawn: Array, normal: float) -> Interval:
+    """Return a normal interval of the log odds of a share, corrected for bootstrap bias.
 
-    A normal interval of the log odds, moved by the bias that the resamples show (Efron & Tibshirani 1993, chapter 10):
-    an image drawn twice ranks beside itself, which flatters an average precision.
+    value, drawn: the share and its values in resamples, float64 [R], all strictly between 0 and 1; normal: the normal
+    quantile. The bias is the mean of the resamples minus the value (Efron & Tibshirani 1993, chapter 10): an image
+    drawn twice ranks next to itself, which raises an average precision.
     """
     odds, centre = _log_odds(drawn), float(_log_odds(np.asarray(value)))
     centre -= float(odds.mean()) - centre
@@ -45,13 +46,13 @@ def of_share(value: float, drawn: Array, normal: float) -> Interval:
     return float(low), float(high)
 
 
-def of_gaps(gaps: Array, drawn: Array, confidence: float, normal: float) -> Interval | None:
-    """Of the sum of the absolute gaps [B], by those of resamples, [R, B].
+def gap_sum_interval(gaps: Array, drawn: Array, confidence: float, normal: float) -> Interval | None:
+    """Return an interval of the sum of absolute gaps [B], from the gaps of resamples, [R, B].
 
-    Noise adds to a sum of absolute values, and resampling adds as much noise again. So the lower end is that of a
-    normal interval moved by this bias, and 0 where gaps of nothing but noise would add up to as much in one of 40
-    samples; the upper end is the percentile, as the bias is less where gaps are large. For a calibrated model this is
-    on the safe side.
+    Noise raises a sum of absolute values, and resampling adds the same amount of noise again. The lower end is that of
+    a normal interval corrected for this bias, and 0 if gaps of pure noise would reach the sum in one of 40 samples (at
+    95% confidence). The upper end is the percentile, as the bias is smaller for large gaps. The interval is
+    conservative for a calibrated model. None if the sums of all resamples are equal.
     """
     sums, value = np.abs(drawn).sum(axis=1), float(np.abs(gaps).sum())
     if np.ptp(sums) < 1e-12:

@@ -1,1 +1,1 @@
-"""The model card."""
+"""The model card: README.md in the folder of the artefacts."""

@@ -1,7 +1,7 @@
-"""The model card: README.md as the Hugging Face Hub shows it, with metadata that the Hub reads.
+"""The model card: a README.md for the Hugging Face Hub, with its metadata.
 
-Everything in it is what the run's files say; nothing is measured here. After Mitchell et al. 2019, "Model Cards for
-Model Reporting".
+The content is from the run's files only; nothing is measured here. After Mitchell et al. 2019, "Model Cards for Model
+Reporting".
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfercli.data.dataset import KNOWN_BY
-from transfercli.export.card.facts import CardFacts, Evaluated
+from transfercli.export.card.facts import CardFacts, EvaluationFacts
 from transfercli.export.card.markdown import code, escaped, one_line
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.formats.snippets import RESIZING
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 FILE = "README.md"
 MARK = "<!-- Written by transfercli export; the next export writes it anew. -->"
 TEMPLATES = Path(__file__).parent / "templates"
-FEW = 50  # training images of a class, below which a card warns of it
-CHOSEN_BY = "validation"  # images that the best epoch was chosen by say less of the model's limits than others
+FEW = 50  # a card warns of classes with fewer training images
+SELECTION_SPLIT = "validation"  # the best epoch was selected on it, so its metrics are optimistic
 WEAKEST, MOST_LISTED, MOST_CLASSES = 3, 20, 200
 SPLITS = ("train", "validation", "test")
-# Names of our metrics at hf.co/metrics; what is not there goes by its own.
+# Names of our metrics at hf.co/metrics; the others keep their own names.
 HUB_METRICS = {
     "macro_f1": "f1",
     "weighted_f1": "f1",
@@ -39,7 +39,7 @@ HUB_METRICS = {
 
 
 def model_card(facts: CardFacts) -> str:
-    """The whole file: a block of YAML, then Markdown."""
+    """Return the text of the file: a block of YAML, then Markdown."""
     from huggingface_hub import ModelCard
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -70,13 +70,14 @@ def model_card(facts: CardFacts) -> str:
 
 
 def metadata(facts: CardFacts) -> ModelCardData:
-    """What the Hub reads: kind, library, licence, and every metric of every evaluation in the model index.
+    """Return the metadata that the Hub reads: task, library, licence, and the metrics of the evaluations.
 
-    Not of images that the run learnt from: the Hub would show those metrics without a word of that.
+    Evaluations on images that the run was trained on are left out, because the Hub cannot show a warning with them.
     """
     from huggingface_hub import ModelCardData
 
-    results = [one for name, told in facts.evaluations.items() if not told.known for one in _results(facts, name, told)]
+    unseen = {name: evaluation for name, evaluation in facts.evaluations.items() if not evaluation.known}
+    results = [result for name, evaluation in unseen.items() for result in _results(facts, name, evaluation)]
     return ModelCardData(
         model_name=facts.experiment,
         library_name="keras",
@@ -88,10 +89,10 @@ def metadata(facts: CardFacts) -> ModelCardData:
     )
 
 
-def _results(facts: CardFacts, name: str, told: Evaluated) -> Iterator[EvalResult]:
+def _results(facts: CardFacts, name: str, evaluation: EvaluationFacts) -> Iterator[EvalResult]:
     from huggingface_hub import EvalResult
 
-    for metric, value in told.metrics.items():
+    for metric, value in evaluation.metrics.items():
         if value is not None:
             yield EvalResult(
                 task_type="image-classification",
@@ -106,45 +107,46 @@ def _results(facts: CardFacts, name: str, told: Evaluated) -> Iterator[EvalResul
 
 
 def limits(facts: CardFacts) -> Iterator[str]:
-    """What a user has to know before trusting it, in Markdown: each a sentence or two."""
-    few = {label: n for label, found in facts.counts.items() if (n := found.get("train", 0)) < FEW}
+    """Yield each limit of the model that a user should know, one or two sentences of Markdown."""
+    train = {label: counts.get("train", 0) for label, counts in facts.counts.items()}
+    few = sorted(((count, label) for label, count in train.items() if count < FEW), key=lambda pair: pair[0])
     if few:
-        named = [f"{escaped(label)} ({n})" for label, n in sorted(few.items(), key=lambda one: one[1])]
-        yield f"It learnt these classes from fewer than {FEW} images each: {_listed(named)}."
+        classes = [f"{escaped(label)} ({count})" for count, label in few]
+        yield f"These classes have fewer than {FEW} training images each: {_listed(classes)}."
     if not facts.evaluations:
-        yield "It was exported without an evaluation of the model as it is, so nothing here says how good it is."
-    telling = {name: told for name, told in facts.evaluations.items() if name != CHOSEN_BY} or facts.evaluations
-    for name, told in telling.items():
-        yield from _limits_of(name, told)
+        yield "It was exported without an evaluation of this model, so its accuracy is not known."
+    others = {name: evaluation for name, evaluation in facts.evaluations.items() if name != SELECTION_SPLIT}
+    for name, evaluation in (others or facts.evaluations).items():
+        yield from _evaluation_limits(escaped(name), evaluation)
     if facts.spec.confidence is None:
-        yield "No confidence was right often enough on the validation images: asked to abstain, it answers nothing."
+        yield "No confidence reached the target on the validation images, so with abstention it answers nothing."
 
 
-def _limits_of(name: str, told: Evaluated) -> Iterator[str]:
-    """What one evaluation says against the model: absent and weak classes, weak slices, strange images."""
-    name = escaped(name)
-    for side, effect in KNOWN_BY.items():
-        if count := told.known.get(side):
-            yield f"The run {effect} on {count} of the {told.examples} images of {name}: its metrics there flatter it."
-    if absent := [escaped(row.label) for row in told.per_class if not row.support]:
-        yield f"Nothing is known of these classes on {name}, which has no image of them: {_listed(absent)}."
-    known = sorted((row.recall, row.label) for row in told.per_class if row.recall is not None)
-    # Those as weak as the last of them, too: three of seven that are never found would hide four.
-    weak = [one for one in known if one[0] < 1 and one[0] <= known[:WEAKEST][-1][0]]
+def _evaluation_limits(name: str, evaluation: EvaluationFacts) -> Iterator[str]:
+    """Yield the limits that one evaluation shows: absent and weak classes, weak slices, strange images."""
+    for split, effect in KNOWN_BY.items():
+        if count := evaluation.known.get(split):
+            images = f"{count} of the {evaluation.examples} images of {name}"
+            yield f"The run {effect} on {images}: its metrics there are too optimistic."
+    if absent := [escaped(row.label) for row in evaluation.per_class if not row.support]:
+        yield f"These classes were not evaluated, as {name} has no image of them: {_listed(absent)}."
+    recalls = sorted((row.recall, row.label) for row in evaluation.per_class if row.recall is not None)
+    # With ties of the last class: listing three of seven classes of recall 0 would hide four.
+    weak = [(recall, label) for recall, label in recalls if recall < 1 and recall <= recalls[:WEAKEST][-1][0]]
     if weak:
-        named = [f"{escaped(label)} ({100 * recall:.1f}% found)" for recall, label in weak]
-        yield f"Its weakest classes on {name}: {_listed(named)}."
-    whole = told.metrics.get("accuracy")
-    for part in told.slices:
+        classes = [f"{escaped(label)} ({100 * recall:.1f}%)" for recall, label in weak]
+        yield f"The classes of the lowest recall on {name}: {_listed(classes)}."
+    whole = evaluation.metrics.get("accuracy")
+    for part in evaluation.slices:
         value, bounds = part.metrics.get("accuracy"), part.intervals.get("accuracy")
         if whole is not None and value is not None and bounds and bounds[1] < whole:
-            where = f"{escaped(part.slice)} {escaped(part.value)}"
-            yield f"It is worse on a part of {name}, {where}: accuracy {value:.4f}."
-    if told.out_of_distribution:
+            title = f"{escaped(part.slice)} {escaped(part.value)}"
+            yield f"It is worse on a part of {name}, {title}: accuracy {value:.4f}."
+    if evaluation.out_of_distribution:
         yield (
-            f"{100 * told.out_of_distribution.strange:.1f}% of the images of {name} are unlike those of validation"
-            " (5% of those are, by construction). The run itself tells such images apart by their energy;"
-            " an artefact cannot."
+            f"{100 * evaluation.out_of_distribution.strange:.1f}% of the images of {name} are out of distribution (5%"
+            " of the validation images are, by construction). The run itself detects such images by their energy; an"
+            " artefact does not."
         )
 
 

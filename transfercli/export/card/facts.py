@@ -1,6 +1,6 @@
-"""What a model card is made of: the parts of a run's files that it tells, checked to be of the shape they should have.
+"""The content of a model card: typed parts of a run's JSON files.
 
-A run may be a stranger's. `parsed` turns JSON into these classes, or says which file is damaged, and where.
+A run may be untrusted. `validated` turns JSON values into these classes, or reports the damaged file and key.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from transfercli.errors import ArtefactError
 from transfercli.export.spec import ExportSpec
-from transfercli.io.bounded import RESTORE
+from transfercli.io.bounded import RESTORE_HINT
 from transfercli.runs.untrusted import problem_of
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ Intervals = dict[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class in an evaluation; None where a value is not defined."""
+    """The metrics of one class in an evaluation; None if a value is not defined."""
 
     label: str
     support: int
@@ -32,7 +32,7 @@ class ClassRow:
 
 
 @dataclass(frozen=True)
-class Part:
+class SlicePart:
     """A part of a slice."""
 
     slice: str
@@ -51,7 +51,11 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Abstention:
-    """threshold: None where no confidence is believed; accuracy: of the answers, None without any."""
+    """Abstention on a split.
+
+    threshold: None if the model always abstains; coverage: share of images answered; accuracy: on these, None without
+    any
+    """
 
     threshold: float | None
     coverage: float
@@ -59,30 +63,30 @@ class Abstention:
 
 
 @dataclass(frozen=True)
-class Strangeness:
-    """strange: the share of images unlike those of validation."""
+class OutOfDistribution:
+    """Out-of-distribution images of a split. strange: their share."""
 
     strange: float
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """metrics.json; known: how many of the images the run learnt from, by side."""
+class EvaluationFacts:
+    """metrics.json; known: number of images that the run was trained or selected on, by split of the run."""
 
     examples: int
     metrics: Numbers
     intervals: Intervals
     per_class: list[ClassRow]
-    slices: list[Part] = field(default_factory=list)
+    slices: list[SlicePart] = field(default_factory=list)
     calibration: Calibration | None = None
     abstention: Abstention | None = None
-    out_of_distribution: Strangeness | None = None
+    out_of_distribution: OutOfDistribution | None = None
     known: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Exported:
-    """export.json; run: the label of the run that it is of; bytes: a float, so that no number is too large for it."""
+class ArtefactFacts:
+    """export.json; run: label of the exported run; bytes: a float, as a JSON number may be too large for an int64."""
 
     run: str
     format: str
@@ -94,7 +98,7 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class PhaseFacts:
     """A phase of training."""
 
     unfreeze: str | int
@@ -104,13 +108,13 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Images:
+class DataFacts:
     fingerprint: str
     images: dict[str, int]
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineFacts:
     system: str
     processor: str
     cores: int
@@ -122,39 +126,39 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """run.json; a run that never ended, or one by an earlier version, lacks some of it."""
+class RunFacts:
+    """run.json; the defaults are for keys that an unfinished run, or one of an earlier version, does not have."""
 
     command: str
-    data: Images
+    data: DataFacts
     created: str = ""
     seed: int | None = None
     precision: str | None = None
     backend: str | None = None
     epochs: int | None = None
     best_epoch: int | None = None
-    phases: list[Stretch] = field(default_factory=list)
+    phases: list[PhaseFacts] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    machine: Machine | None = None
+    machine: MachineFacts | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
-    """All of it.
+    """The content of a card.
 
     Attributes:
-        spec: of the artefacts: labels, input, temperature, the confidence below which they abstain.
-        base: its row in `models/bases.py`, and `source`, where that comes from.
-        licence: of the weights it began with, in words; `licence_id`, the Hub's name for that of the first of its
-            ancestors' weights, and `first_weights`, what those were.
-        strategy: a row of the transfer strategies.
-        shown: the metrics that the config wants told first.
+        spec: of the artefacts: labels, input, temperature, abstention threshold.
+        base: key of a row in `models/bases.py`; source: its origin.
+        licence: of the run's initial weights, in words; licence_id: the Hub's name for the licence of the first
+            ancestor's initial weights; first_weights: those weights, in words.
+        strategy: key of a transfer strategy.
+        shown: the metrics that the config lists first.
         config_yaml: the resolved config, without absolute paths.
         counts: {label: {split: images}}.
-        evaluations: by the name of their folder, of the model as it is; the one that decides first.
-        lineage: the run and those that its weights came from, as `runs show` gives them.
-        artefacts: those that stand beside the card.
+        evaluations: of the current model, by the name of their folder; the decisive one first.
+        lineage: the run and its ancestors by initial weights, as returned by `runs show`.
+        artefacts: those in the folder of the card.
     """
 
     experiment: str
@@ -167,19 +171,22 @@ class CardFacts:
     first_weights: str
     strategy: str
     shown: Sequence[str]
-    record: Recorded
+    record: RunFacts
     config_yaml: str
     counts: Mapping[str, Mapping[str, int]]
-    evaluations: Mapping[str, Evaluated]
+    evaluations: Mapping[str, EvaluationFacts]
     lineage: Sequence[Mapping[str, Any]]
-    artefacts: Sequence[Exported]
+    artefacts: Sequence[ArtefactFacts]
 
 
-def parsed(kind: type[T], value: Any, path: Path) -> T:
-    """`value`, as JSON gave it, as one of the classes above; `ArtefactError` that names `path` where it is none."""
+def validated(kind: type[T], value: Any, path: Path) -> T:
+    """Return a JSON value as an instance of `kind`, one of the classes above.
+
+    Raises `ArtefactError`, with `path` and the damaged key, if it does not match the class.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        raise ArtefactError(f"{path} is damaged: {problem_of(error)}", RESTORE) from None
+        raise ArtefactError(f"{path} is damaged: {problem_of(error)}", RESTORE_HINT) from None

@@ -1,4 +1,4 @@
-"""Names from elsewhere in Markdown: they stay text."""
+"""Escaping of untrusted names in Markdown."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import re
 import unicodedata
 
 MARKS = "\\`*_[]<>|#~&"
-# What GitHub's Markdown makes a link of without being asked to.
+# Text that GitHub's Markdown turns into a link on its own.
 BARE = re.compile(r"(?i)(www|https?|ftp|mailto|xmpp)([.:])")
 
 
 def one_line(text: str) -> str:
-    """The same with a space for each end of a line, and U+FFFD for other control characters."""
+    """Return the text with each line end replaced by a space, and other control characters by U+FFFD."""
     return "".join(_printable(letter) for letter in text)
 
 
 def escaped(text: str) -> str:
-    """One line in which nothing is a table, a link, a tag or a heading."""
+    """Return the text as one line without Markdown: no table, link, tag or heading."""
     marked = "".join(f"\\{letter}" if letter in MARKS else letter for letter in one_line(text))
-    return BARE.sub(lambda found: f"{found[1]}\\{found[2]}", marked)
+    return BARE.sub(lambda match: f"{match[1]}\\{match[2]}", marked)
 
 
 def code(text: str) -> str:
-    """One line of code, which no backtick ends early."""
+    """Return the text as one line of inline code, with backticks replaced by apostrophes."""
     return f"`{one_line(text).replace('`', chr(39))}`"
 
 

@@ -1,1 +1,1 @@
-"""Export formats: one writer and one reader each, and the table of them."""
+"""Export formats: a writer and a reader of each, and the table of formats."""

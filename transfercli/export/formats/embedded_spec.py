@@ -1,6 +1,6 @@
-"""Labels and card inside a file that is, or may end in, a zip archive: `.keras`, and `.tflite` as its standard has it.
+"""Labels and card in a zip archive: inside a `.keras` file, or appended to a `.tflite` file.
 
-LiteRT's metadata standard appends associated files to a model as a zip; `unzip model.tflite` shows them.
+LiteRT's metadata standard appends associated files to a model as a zip; `unzip model.tflite` extracts them.
 """
 
 from __future__ import annotations
@@ -9,31 +9,32 @@ import zipfile
 from pathlib import Path
 
 from transfercli.errors import ArtefactError
-from transfercli.export.spec import CARD_FILE, ExportSpec, card_text, parsed_card
+from transfercli.export.spec import CARD_FILE, ExportSpec, card_text, parse_card
 
 LABELS_FILE = "labels.txt"
 MAX_CARD = 16 * 2**20
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first day a zip can tell: the same export gives the same bytes
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip, so that the same export gives the same bytes
 
 
-def attach(path: Path, spec: ExportSpec) -> None:
+def attach_spec(path: Path, spec: ExportSpec) -> None:
+    """Add labels.txt and the card to the zip archive of `path`."""
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in ((LABELS_FILE, labels_text(spec.labels)), (CARD_FILE, card_text(spec))):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text.encode("utf-8", "surrogateescape"))
 
 
-def attached(path: Path) -> ExportSpec | None:
-    """What was attached; None where nothing was."""
+def read_attached_spec(path: Path) -> ExportSpec | None:
+    """Return the spec that `attach_spec` added, or None if there is none. Raises `ArtefactError` if it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(CARD_FILE).file_size > MAX_CARD:
                 raise ArtefactError(f"{path.name} has a card of more than {MAX_CARD >> 20} MiB")
-            return parsed_card(archive.read(CARD_FILE))
+            return parse_card(archive.read(CARD_FILE))
     except (KeyError, zipfile.BadZipFile):
         return None
 
 
 def labels_text(labels: tuple[str, ...]) -> str:
-    r"""One label a line, in index order; a backslash, newline or carriage return in a label becomes \\, \n or \r."""
+    r"""Return one label per line, in index order; backslash, newline and carriage return become \\, \n and \r."""
     escapes = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r"})
     return "".join(f"{label.translate(escapes)}\n" for label in labels)

@@ -1,4 +1,4 @@
-"""Writers of TensorFlow's and Keras' own formats. Heavy imports stand inside, so that the table can be read without."""
+"""Writers of the SavedModel and Keras formats. Heavy imports are inside functions, so that importing this is fast."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from transfercli.export.formats.embedded_spec import attach
-from transfercli.export.spec import CARD_FILE, Writing, card_text
-from transfercli.export.tf_graph.traced import need_tensorflow
+from transfercli.export.formats.embedded_spec import attach_spec
+from transfercli.export.spec import CARD_FILE, WriteJob, card_text
+from transfercli.export.tf_graph.traced import require_tensorflow
 
-EXTRA = "assets.extra"  # where TensorFlow looks at nothing, and programs keep what is theirs
+EXTRA = "assets.extra"  # a folder that TensorFlow ignores, for files of other programs
 VERSION = "1"
 
 
-def write_keras(job: Writing) -> None:
-    """Keras' own archive; built-in layers only, so that plain Keras loads it in safe mode."""
+def write_keras(job: WriteJob) -> None:
+    """Write Keras' own archive; it has built-in layers only, so that Keras loads it in safe mode."""
     job.predictor.save(job.path)
-    attach(job.path, job.spec)
+    attach_spec(job.path, job.spec)
 
 
-def write_saved_model(job: Writing) -> None:
-    """A SavedModel with the signatures `serve`, `serve_bytes` and, as TensorFlow Serving asks, `serving_default`.
+def write_saved_model(job: WriteJob) -> None:
+    """Write a SavedModel with the signatures `serve`, `serve_bytes` and, for TensorFlow Serving, `serving_default`.
 
     serve: uint8 [N, H, W, 3]; serve_bytes: string [N], each a JPEG, PNG, GIF, BMP or WebP. Both return
-    `probabilities`, float32 [N, C], and `labels`, string [C]. The same files stand once more in the folder `1`, which
-    is how TensorFlow Serving wants to find a version.
+    `probabilities`, float32 [N, C], and `labels`, string [C]. The folder `1` holds the same files again, as TensorFlow
+    Serving requires a folder for each version.
     """
-    need_tensorflow("saved_model")
+    require_tensorflow("saved_model")
     import keras
     import tensorflow as tf
 
@@ -43,24 +43,24 @@ def write_saved_model(job: Writing) -> None:
     def serve_bytes(encoded: Any) -> dict[str, Any]:
         return serve(decode_batch(encoded, spec))
 
-    # `archive.track(predictor)` would store every weight a second time; the endpoints bring the variables they use.
+    # `archive.track(predictor)` would store every weight twice; the endpoints already track the variables they use.
     archive = keras.export.ExportArchive()
     archive.add_endpoint("serve", serve, [tf.TensorSpec((None, *spec.image_size, 3), tf.uint8, name="images")])
     archive.add_endpoint("serve_bytes", serve_bytes, [tf.TensorSpec((None,), tf.string, name="encoded")])
-    # Debug information is where TensorFlow keeps the paths of the Python files that built the graph.
+    # Debug information would contain the paths of the Python files that built the graph.
     archive.write_out(os.fspath(job.path), options=tf.saved_model.SaveOptions(save_debug_info=False), verbose=False)
     (job.path / EXTRA).mkdir()
     (job.path / EXTRA / CARD_FILE).write_text(card_text(spec), encoding="utf-8")
-    _version(job.path)
+    _link_version_folder(job.path)
 
 
-def _version(folder: Path) -> None:
-    """`folder/1`, whose files are the folder's own: hard links, or copies where a disk has none."""
+def _link_version_folder(folder: Path) -> None:
+    """Create `folder/1` with hard links to all files of the folder, or copies if the disk has no hard links."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     for file in files:
-        place = folder / VERSION / file.relative_to(folder)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        link = folder / VERSION / file.relative_to(folder)
+        link.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(file, place)
+            os.link(file, link)
         except OSError:
-            shutil.copyfile(file, place)
+            shutil.copyfile(file, link)

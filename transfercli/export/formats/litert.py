@@ -12,38 +12,41 @@ from typing import Any
 import numpy as np
 
 from transfercli.errors import ArtefactError
-from transfercli.export.formats.embedded_spec import attach, attached
-from transfercli.export.spec import Writing
-from transfercli.export.tf_graph.traced import need_tensorflow, saved
+from transfercli.export.formats.embedded_spec import attach_spec, read_attached_spec
+from transfercli.export.spec import WriteJob
+from transfercli.export.tf_graph.traced import require_tensorflow, write_bare_saved_model
 from transfercli.io.cores import usable_cores
-from transfercli.training.backend import chatter_hidden
+from transfercli.training.backend import startup_messages_hidden
 
-SMALL_SHARE = 0.05  # of the weights, that may stay in float32 where the others become bytes
+SMALL_SHARE = 0.05  # dense layers with less than this share of the weights stay in float32 in an int8 model
 
 
-def write_litert(job: Writing) -> None:
-    """One file, its batch size free; labels and card are attached to it as LiteRT's metadata standard has it."""
-    need_tensorflow("litert")
+def write_litert(job: WriteJob) -> None:
+    """Write one file with a free batch size; labels and card are appended as in LiteRT's metadata standard."""
+    require_tensorflow("litert")
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory(prefix="transfercli-litert-") as scratch:
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved(job.predictor, Path(scratch, "model")), ["serve"])
-        converter.exclude_conversion_metadata = True  # it tells the time of day
-        with chatter_hidden():
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            write_bare_saved_model(job.predictor, Path(scratch, "model")), ["serve"]
+        )
+        converter.exclude_conversion_metadata = True  # it contains the time of the conversion
+        with startup_messages_hidden():
             content = _CONVERTERS[job.quantize](converter, job)
     job.path.write_bytes(content)
-    attach(job.path, job.spec)
+    attach_spec(job.path, job.spec)
 
 
 def read_litert(path: Path) -> Any:
+    """Load the file with LiteRT's interpreter."""
     from ai_edge_litert.interpreter import Interpreter
 
     from transfercli.export.formats.readers import Artefact
 
     interpreter = Interpreter(os.fspath(path), num_threads=usable_cores())
-    (entry,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (entry,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
     interpreter.allocate_tensors()
-    spec = attached(path)
+    spec = read_attached_spec(path)
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
         if tuple(interpreter.get_input_details()[0]["shape"]) != images.shape:
@@ -51,17 +54,17 @@ def read_litert(path: Path) -> Any:
             interpreter.allocate_tensors()
         interpreter.set_tensor(entry["index"], images)
         interpreter.invoke()
-        return interpreter.get_tensor(answer["index"])
+        return interpreter.get_tensor(output["index"])
 
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)
 
 
-def _float32(converter: Any, job: Writing) -> bytes:
+def _float32(converter: Any, job: WriteJob) -> bytes:
     content: bytes = converter.convert()
     return content
 
 
-def _float16(converter: Any, job: Writing) -> bytes:
+def _float16(converter: Any, job: WriteJob) -> bytes:
     import tensorflow as tf
 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -69,10 +72,10 @@ def _float16(converter: Any, job: Writing) -> bytes:
     return _float32(converter, job)
 
 
-def _int8(converter: Any, job: Writing) -> bytes:
-    """Weights and activations in 8 bits, but for what makes probabilities of features, where that is small.
+def _int8(converter: Any, job: WriteJob) -> bytes:
+    """Quantise weights and activations to 8 bits, except for the softmax and, if they are small, dense layers.
 
-    A softmax in 8 bits can tell 1/256 at least, and logits are small differences of large sums.
+    An 8-bit softmax has a resolution of 1/256, and logits are small differences of large sums.
     """
     import tensorflow as tf
 
@@ -85,7 +88,7 @@ def _int8(converter: Any, job: Writing) -> bytes:
     exact = ["SOFTMAX", *(["FULLY_CONNECTED"] if _share_of_dense(job.predictor) < SMALL_SHARE else [])]
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=exact)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the converter's own use of an interpreter that is to go
+        warnings.simplefilter("ignore")  # the converter itself uses a deprecated interpreter
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
         )
@@ -94,7 +97,7 @@ def _int8(converter: Any, job: Writing) -> bytes:
 
 
 def _share_of_dense(predictor: Any) -> float:
-    """The share of all weights that stand in dense layers."""
+    """Return the share of all weights that is in dense layers."""
     import keras
 
     dense = sum(layer.count_params() for layer in predictor.layers if isinstance(layer, keras.layers.Dense))
@@ -102,7 +105,7 @@ def _share_of_dense(predictor: Any) -> float:
 
 
 def _representative(samples: np.ndarray) -> Iterator[list[np.ndarray]]:
-    # Black beside white first: pixels then keep all their 256 levels, whatever the samples hold.
+    # A first image of black and white columns, so that the input range is 0 to 255 for any samples.
     scale = np.zeros((1, *samples.shape[1:]), np.uint8)
     scale[:, :, ::2] = 255
     yield [scale]
@@ -110,4 +113,4 @@ def _representative(samples: np.ndarray) -> Iterator[list[np.ndarray]]:
         yield [image[None]]
 
 
-_CONVERTERS: dict[str, Callable[[Any, Writing], bytes]] = {"none": _float32, "float16": _float16, "int8": _int8}
+_CONVERTERS: dict[str, Callable[[Any, WriteJob], bytes]] = {"none": _float32, "float16": _float16, "int8": _int8}

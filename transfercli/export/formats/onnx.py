@@ -1,4 +1,4 @@
-"""ONNX: written by tf2onnx with Keras' own mending of it, read by onnxruntime."""
+"""ONNX: written by tf2onnx with Keras' patch of it, read by onnxruntime."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.embedded_spec import labels_text
-from transfercli.export.spec import CARD, Writing, card_text, parsed_card
-from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, need_tensorflow, signature, traced
+from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
+from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, as_tf_function, require_tensorflow, signature
 
 OPSET = 18
-HALVED = 1024  # numbers of a tensor that is worth storing in half
+HALVED = 1024  # smallest number of values in a tensor that is stored in float16
 QUANTISED = ("Conv", "MatMul", "Gemm", "Add", "MaxPool", "GlobalAveragePool", "AveragePool")
 LABELS = "labels"
 
 
-def write_onnx(job: Writing) -> None:
-    """One file; card and labels stand in the model's metadata, the labels as text, one a line."""
-    need_tensorflow("onnx")
+def write_onnx(job: WriteJob) -> None:
+    """Write one file, with card and labels in the model's metadata; the labels are text, one per line."""
+    require_tensorflow("onnx")
     import onnx
 
-    model = _QUANTISERS[job.quantize](_converted(job.predictor), job)
+    model = _QUANTISERS[job.quantize](_convert(job.predictor), job)
     onnx.helper.set_model_props(model, {LABELS: labels_text(job.spec.labels), CARD: card_text(job.spec)})
     onnx.save_model(model, os.fspath(job.path))
 
 
 def read_onnx(path: Path) -> Any:
+    """Load the file with onnxruntime on the CPU."""
     import onnxruntime
 
     from transfercli.export.formats.readers import Artefact
 
     session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-    found = session.get_modelmeta().custom_metadata_map
-    spec = parsed_card(found[CARD]) if CARD in found else None
+    metadata = session.get_modelmeta().custom_metadata_map
+    spec = parse_card(metadata[CARD]) if CARD in metadata else None
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
         return session.run([PROBABILITIES], {IMAGES: images})[0]
@@ -49,26 +50,27 @@ def read_onnx(path: Path) -> Any:
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)
 
 
-def _converted(predictor: Any) -> Any:
+def _convert(predictor: Any) -> Any:
     from keras.src.export.tf2onnx_lib import patch_tf2onnx
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of NumPy, at what the mending looks for
+        warnings.simplefilter("ignore", FutureWarning)  # of NumPy, about an attribute that the patch checks
         patch_tf2onnx()
     import tf2onnx
 
-    model, _ = tf2onnx.convert.from_function(traced(predictor), [signature(predictor)], opset=OPSET)
-    for value in (*model.graph.input, *model.graph.output):  # tf2onnx counts its names over the whole process
+    model, _ = tf2onnx.convert.from_function(as_tf_function(predictor), [signature(predictor)], opset=OPSET)
+    # tf2onnx numbers its names over the whole process; fixed names make the file reproducible.
+    for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     return model
 
 
-def _as_it_is(model: Any, job: Writing) -> Any:
+def _float32(model: Any, job: WriteJob) -> Any:
     return model
 
 
-def _halved(model: Any, job: Writing) -> Any:
-    """Weights are stored in float16 and made float32 when the file is loaded: half the size, and as fast."""
+def _float16(model: Any, job: WriteJob) -> Any:
+    """Store weights in float16 with a cast to float32, which runs on loading: half the size, the same speed."""
     from onnx import TensorProto, helper, numpy_helper
 
     graph, casts = model.graph, []
@@ -85,10 +87,10 @@ def _halved(model: Any, job: Writing) -> Any:
     return model
 
 
-def _eight_bits(model: Any, job: Writing) -> Any:
-    """Static quantisation: signed weights a channel, unsigned activations, ranges from `job.samples`.
+def _int8(model: Any, job: WriteJob) -> Any:
+    """Quantise statically: signed weights per channel, unsigned activations, ranges from `job.samples`.
 
-    The last layer stays in float32: its logits are small differences of large sums.
+    The last layer stays in float32, because its logits are small differences of large sums.
     """
     import onnx
     from onnxruntime import quantization
@@ -101,39 +103,39 @@ def _eight_bits(model: Any, job: Writing) -> Any:
         quantization.quantize_static(
             plain,
             small,
-            _reader(job.samples),
+            _calibration_reader(job.samples),
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=list(QUANTISED),
             nodes_to_exclude=_last_layer(model),
         )
-        return _briefly_named(onnx.load(os.fspath(small)))
+        return _shorten_names(onnx.load(os.fspath(small)))
 
 
-def _briefly_named(model: Any) -> Any:
-    """Inner tensors by number: quantisation names each scale after a whole path, of which small networks consist.
+def _shorten_names(model: Any) -> Any:
+    """Rename inner tensors to numbers: the long names that quantisation gives make up most of a small network's file.
 
-    The nodes of the network keep their names, which tell its layers apart; those of quantisation have none.
+    Nodes of the network keep their names, which identify its layers; nodes of the quantisation get none.
     """
     graph = model.graph
     inner = [tensor.name for tensor in graph.initializer]
     inner += [name for node in graph.node for name in node.output if name != PROBABILITIES]
-    brief = {name: format(number, "x") for number, name in enumerate(inner)}
+    short = {name: format(number, "x") for number, name in enumerate(inner)}
     for tensor in graph.initializer:
-        tensor.name = brief[tensor.name]
+        tensor.name = short[tensor.name]
     for node in graph.node:
         for names in (node.input, node.output):
-            names[:] = [brief.get(name, name) for name in names]
+            names[:] = [short.get(name, name) for name in names]
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             node.name = ""
-    del graph.value_info[:]  # shapes by name, which whoever loads the file infers
+    del graph.value_info[:]  # shapes by the old names, which a runtime infers again
     return model
 
 
 @contextmanager
 def _advice_hidden() -> Iterator[None]:
-    """onnxruntime advises, through the root logger, to fold what is folded already."""
+    """Disable the root logger: onnxruntime uses it to recommend a preprocessing that is not needed here."""
     logger = logging.getLogger()
     before = logger.disabled
     logger.disabled = True
@@ -147,20 +149,20 @@ def _last_layer(model: Any) -> list[str]:
     return [node.name for node in model.graph.node if node.op_type in ("MatMul", "Gemm")][-1:]
 
 
-def _reader(samples: np.ndarray) -> Any:
+def _calibration_reader(samples: np.ndarray) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):
-        """Hands one image after the other to the calibration."""
+        """Reader of one image at a time for the calibration of value ranges."""
 
         def __init__(self) -> None:
-            self._left: Iterator[np.ndarray] = iter(samples)
+            self._images: Iterator[np.ndarray] = iter(samples)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            image = next(self._left, None)
+            image = next(self._images, None)
             return None if image is None else {IMAGES: image[None]}
 
     return Reader()
 
 
-_QUANTISERS = {"none": _as_it_is, "float16": _halved, "int8": _eight_bits}
+_QUANTISERS = {"none": _float32, "float16": _float16, "int8": _int8}

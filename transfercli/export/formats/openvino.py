@@ -1,4 +1,4 @@
-"""OpenVINO's two files, `model.xml` and `model.bin`: written and read by OpenVINO."""
+"""OpenVINO: the files `model.xml` and `model.bin`, written and read by OpenVINO."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from typing import Any
 import numpy as np
 
 from transfercli.export.formats.embedded_spec import labels_text
-from transfercli.export.spec import CARD, Writing, card_text, parsed_card
-from transfercli.export.tf_graph.traced import IMAGES, need_tensorflow, traced
+from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
+from transfercli.export.tf_graph.traced import IMAGES, as_tf_function, require_tensorflow
 
-# Processors with bfloat16 would be used in it otherwise, and probabilities differ by a percent.
+# Without this hint, processors with bfloat16 use it, and probabilities differ by about 1%.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
-def write_openvino(job: Writing) -> None:
-    """Labels and card stand in the file's runtime information, the labels where OpenVINO's model API looks for them."""
-    need_tensorflow("openvino")
+def write_openvino(job: WriteJob) -> None:
+    """Write the model with card and labels as runtime information, the labels at the key of OpenVINO's model API."""
+    require_tensorflow("openvino")
     import openvino
 
-    model = openvino.convert_model(traced(job.predictor).get_concrete_function())
+    model = openvino.convert_model(as_tf_function(job.predictor).get_concrete_function())
     model.set_rt_info(labels_text(job.spec.labels), ["model_info", "labels"])
     model.set_rt_info(card_text(job.spec), [CARD])
     openvino.save_model(model, os.fspath(job.path), compress_to_fp16=job.quantize == "float16")
 
 
 def read_openvino(path: Path) -> Any:
+    """Load the model with OpenVINO on the CPU, in float32."""
     import openvino
 
     from transfercli.export.formats.readers import Artefact
 
     core = openvino.Core()
     model = core.read_model(os.fspath(path))
-    spec = parsed_card(model.get_rt_info([CARD]).astype(str)) if model.has_rt_info([CARD]) else None
+    spec = parse_card(model.get_rt_info([CARD]).astype(str)) if model.has_rt_info([CARD]) else None
     compiled = core.compile_model(model, "CPU", EXACT)
 
     def from_tensors(images: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Readers of TensorFlow's and Keras' own formats: the artefact's own runtime, nothing of the program that wrote it.
+"""Readers of the SavedModel and Keras formats, which use the format's own runtime only.
 
-A SavedModel holds a graph that TensorFlow executes, and a `.keras` file a config that Keras builds: `closed.py` looks
-into both before they are loaded.
+A SavedModel contains a graph that TensorFlow executes, a `.keras` file a config from which Keras builds objects:
+`saved_model_check.py` checks both before they are loaded.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from transfercli.export.formats.embedded_spec import attached
+from transfercli.export.formats.embedded_spec import read_attached_spec
 from transfercli.export.formats.keras_writer import EXTRA
 from transfercli.export.formats.saved_model_check import check_keras_file, check_saved_model
-from transfercli.export.spec import CARD_FILE, ExportSpec, parsed_card
+from transfercli.export.spec import CARD_FILE, ExportSpec, parse_card
 
 Tensors = Callable[[np.ndarray], np.ndarray]
 Encoded = Callable[[list[bytes]], np.ndarray]
@@ -26,9 +26,9 @@ Encoded = Callable[[list[bytes]], np.ndarray]
 class Artefact:
     """A loaded artefact.
 
-    from_tensors: uint8 [N, H, W, 3] -> float32 [N, C]. from_encoded: N encoded images -> float32 [N, C], or None
-    where the format takes tensors only. labels: class names, or None where the artefact holds none. spec: what its
-    card says, or None where it has none.
+    from_tensors: uint8 [N, H, W, 3] -> float32 [N, C]. from_encoded: N encoded images -> float32 [N, C], or None if
+    the format takes tensors only. labels: class names, or None if the artefact has none. spec: of its card, or None if
+    it has no card.
     """
 
     from_tensors: Tensors
@@ -38,14 +38,15 @@ class Artefact:
 
 
 def read_saved_model(path: Path) -> Artefact:
+    """Load a SavedModel with TensorFlow, after a check of its operations."""
     import tensorflow as tf
 
     check_saved_model(path)
-    loaded = tf.saved_model.load(os.fspath(path))  # noqa: TID251 (this is the one place)
-    # Called through `loaded`, which owns the variables: a signature alone does not keep them alive.
+    loaded = tf.saved_model.load(os.fspath(path))  # noqa: TID251 (the only call)
+    # Signatures are called through `loaded`, which owns the variables: a signature alone does not keep them alive.
     height, width = loaded.signatures["serve"].structured_input_signature[1]["images"].shape[1:3]
-    answer = loaded.signatures["serve"](images=tf.zeros((1, height, width, 3), tf.uint8))
-    labels = tuple(label.decode("utf-8", "surrogateescape") for label in answer["labels"].numpy())
+    outputs = loaded.signatures["serve"](images=tf.zeros((1, height, width, 3), tf.uint8))
+    labels = tuple(label.decode("utf-8", "surrogateescape") for label in outputs["labels"].numpy())
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
         return loaded.signatures["serve"](images=tf.constant(images))["probabilities"].numpy()
@@ -54,17 +55,18 @@ def read_saved_model(path: Path) -> Artefact:
         return loaded.signatures["serve_bytes"](encoded=tf.constant(encoded, tf.string))["probabilities"].numpy()
 
     card = path / EXTRA / CARD_FILE
-    return Artefact(from_tensors, from_encoded, labels, parsed_card(card.read_bytes()) if card.is_file() else None)
+    return Artefact(from_tensors, from_encoded, labels, parse_card(card.read_bytes()) if card.is_file() else None)
 
 
 def read_keras(path: Path) -> Artefact:
+    """Load a `.keras` file with Keras in safe mode, after a check of its config."""
     import keras
 
     check_keras_file(path)
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)  # noqa: TID251 (this is the one place)
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)  # noqa: TID251 (the only call)
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
         return model.predict_on_batch(images)
 
-    spec = attached(path)
+    spec = read_attached_spec(path)
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)

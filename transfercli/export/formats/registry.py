@@ -1,6 +1,6 @@
-"""The table of export formats; a row is a writer, a reader and what both need.
+"""The table of export formats: a writer, a reader and the required modules of each.
 
-Importable without Keras and TensorFlow: the config's schema asks for the row names.
+Importable without Keras and TensorFlow, because the config schema imports it for the names of the formats.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transfercli.errors import UsageError
 from transfercli.export.formats import keras_writer, litert, onnx, openvino, readers, safetensors, snippets
-from transfercli.export.spec import Writing
+from transfercli.export.spec import WriteJob
 from transfercli.text import did_you_mean
 
 PARITY = 1e-3  # largest probability difference of a float32 artefact on the same uint8 tensor
@@ -20,20 +20,20 @@ PARITY = 1e-3  # largest probability difference of a float32 artefact on the sam
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format.
+    """A row of the table.
 
     write(job): writes the artefact of a keras.Model, uint8 [N, H, W, 3] -> float32 [N, C].
-    read(path): loads it again, by the format's own runtime and nothing of the program that wrote it.
-    loads: the lines of Python that load it where this package is not.
-    entry: what is loaded, relative to `exports/FORMAT`: a file's name, or "" where the folder itself is the artefact.
-    needs: modules that must be installed to write it, and `extra`, the extra of this package that brings them.
-    runtime: those of them that reading it takes.
-    quantize: what `--quantize` may say for it.
+    read(path): loads it again with the format's own runtime.
+    loads: Python code that loads it without this package.
+    entry: path to load, relative to `exports/FORMAT`: a file name, or "" if the folder itself is the artefact.
+    needs: modules required to write it; extra: the extra of this package that installs them.
+    runtime: the modules of `needs` that are required to read it.
+    quantize: allowed values of `--quantize`.
     """
 
     name: str
     doc: str
-    write: Callable[[Writing], None]
+    write: Callable[[WriteJob], None]
     read: Callable[[Path], readers.Artefact]
     loads: str
     entry: str = ""
@@ -67,7 +67,7 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             "safetensors",
-            "plain tensors and Keras' config of the network, for Keras on any backend",
+            "tensors and Keras' config of the network, for Keras on any backend",
             safetensors.write_safetensors,
             safetensors.read_safetensors_model,
             snippets.SAFETENSORS,
@@ -77,7 +77,7 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             "onnx",
-            "ONNX, for onnxruntime and what else reads it",
+            "ONNX, for onnxruntime and other ONNX runtimes",
             onnx.write_onnx,
             onnx.read_onnx,
             snippets.ONNX,
@@ -116,33 +116,33 @@ FORMATS: dict[str, Format] = {
 
 
 def check_formats(names: tuple[str, ...], quantize: str = "none") -> None:
-    """Refuse, before any work, what cannot be written here.
+    """Check that all formats can be written here.
 
-    Raises `UsageError` for an unknown format, a missing extra, or a quantisation that a format cannot do.
+    Raises `UsageError` for an unknown format, a missing module, or a quantisation that a format does not support.
     """
     for name in names:
         if name not in FORMATS:
+            guess = did_you_mean(name, tuple(FORMATS))
             raise UsageError(
-                f"--format: {name!r} is not a known format: allowed are {', '.join(FORMATS)}",
-                did_you_mean(name, tuple(FORMATS)) or None,
+                f"--format: {name!r} is not a known format: allowed are {', '.join(FORMATS)}{guess and f'; {guess}'}"
             )
         row = FORMATS[name]
         check_installed(row, row.needs, f"--format {name}")
         if quantize not in row.quantize:
-            able = ", ".join(other.name for other in FORMATS.values() if quantize in other.quantize)
+            supporting = ", ".join(other.name for other in FORMATS.values() if quantize in other.quantize)
             reason = (
-                f"{name} is written as float32 only; formats that can: {able}"
-                if able
-                else f"no format of this version can: {', '.join(FORMATS)} are written as float32 only"
+                f"{name} is written as float32 only; formats that support it: {supporting}"
+                if supporting
+                else f"no format of this version supports it: {', '.join(FORMATS)} are written as float32 only"
             )
             raise UsageError(f"--quantize {quantize}: {reason}", "leave --quantize out")
 
 
-def check_installed(row: Format, modules: tuple[str, ...], who: str) -> None:
-    """Raise `UsageError` with the line that installs what is missing; `who` needs it."""
+def check_installed(row: Format, modules: tuple[str, ...], user: str) -> None:
+    """Raise `UsageError`, with the command that installs them, if modules that `user` needs are missing."""
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         raise UsageError(
-            f"{who} needs {', '.join(missing)}, which is not installed",
+            f"{user} needs {', '.join(missing)}, which is not installed",
             f"pip install 'transfercli[{row.extra}]'" if row.extra else f"pip install {' '.join(missing)}",
         )

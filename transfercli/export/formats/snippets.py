@@ -1,6 +1,6 @@
-"""How an artefact is loaded where this package is not: a few lines for each format, for the model card.
+"""Code snippets of the model card that load an artefact of each format without this package.
 
-Each defines `answer(images)`, uint8 [N, H, W, 3] -> float32 [N, C]. They start from the folder of the card, and the
+Each defines `predict(images)`, uint8 [N, H, W, 3] -> float32 [N, C]. Paths are relative to the folder of the card. The
 tests run them.
 """
 
@@ -11,14 +11,14 @@ import tensorflow as tf
 
 model = tf.saved_model.load("saved_model")
 
-def answer(images):
+def predict(images):
     return model.signatures["serve"](images=tf.constant(images))["probabilities"].numpy()
 """
 
 KERAS = """\
 import keras
 
-answer = keras.saving.load_model("keras/model.keras", compile=False).predict_on_batch
+predict = keras.saving.load_model("keras/model.keras", compile=False).predict_on_batch
 """
 
 SAFETENSORS = """\
@@ -31,7 +31,7 @@ model = keras.models.model_from_json(Path("safetensors/model.json").read_text())
 tensors = load_file("safetensors/model.safetensors")
 for variable in model.variables:
     variable.assign(tensors[variable.path])
-answer = model.predict_on_batch
+predict = model.predict_on_batch
 """
 
 ONNX = """\
@@ -39,7 +39,7 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession("onnx/model.onnx")
 
-def answer(images):
+def predict(images):
     return session.run(["probabilities"], {"images": images})[0]
 """
 
@@ -47,14 +47,14 @@ LITERT = """\
 from ai_edge_litert.interpreter import Interpreter
 
 interpreter = Interpreter("litert/model.tflite")
-(entry,), (exit,) = interpreter.get_input_details(), interpreter.get_output_details()
+(entry,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
 
-def answer(images):
+def predict(images):
     interpreter.resize_tensor_input(entry["index"], images.shape)
     interpreter.allocate_tensors()
     interpreter.set_tensor(entry["index"], images)
     interpreter.invoke()
-    return interpreter.get_tensor(exit["index"])
+    return interpreter.get_tensor(output["index"])
 """
 
 OPENVINO = """\
@@ -63,11 +63,11 @@ import openvino
 core = openvino.Core()
 model = core.compile_model("openvino/model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
-def answer(images):
+def predict(images):
     return model({"images": images})[0]
 """
 
-# How Pillow resizes an upright RGB image to `size`, (width, height), by what the run's `data.resize` says.
+# Pillow code that resizes an upright RGB image to `size`, (width, height), for each value of the run's `data.resize`.
 RESIZING = {
     "stretch": "image.resize(size, Image.Resampling.BILINEAR)",
     "crop": "ImageOps.fit(image, size, Image.Resampling.BILINEAR)",

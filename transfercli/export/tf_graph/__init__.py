@@ -1,1 +1,1 @@
-"""TensorFlow graphs: image decoding, EXIF orientation and resizing inside an artefact."""
+"""TensorFlow graphs that decode images, apply EXIF orientation and resize, inside an artefact."""

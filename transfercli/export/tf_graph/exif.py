@@ -1,4 +1,4 @@
-"""JPEGs turned upright inside a TensorFlow graph: EXIF orientation, which TensorFlow's decoders do not look at."""
+"""EXIF orientation of JPEGs in a TensorFlow graph; TensorFlow's decoders ignore it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 import tensorflow as tf
 
-HEAD = 2 * 65536  # bytes of a file that are searched: a segment of EXIF data has 64 KiB at most, and is among the first
+HEAD = 2 * 65536  # bytes of a file to search: an EXIF segment has at most 64 KiB, and is one of the first segments
 _ORIENTATION = 0x0112
-_LONG = 4  # the type of a number of four bytes; one of two stands in the first half of a value
+_LONG = 4  # the type of a four-byte number; a two-byte number is in the first half of the value
 _ENTRY = 12  # bytes: tag, type, count, value
-# After "Exif" comes a TIFF header; its mark tells whether the small or the big end of a number stands first.
-_SMALL_FIRST = {b"II*\0": True, b"MM\0*": False}
-# How each orientation (1 to 8) is undone: rows and columns change places first, then these axes are reversed.
+# After "Exif" comes a TIFF header; its first bytes give the byte order.
+_LITTLE_ENDIAN = {b"II*\0": True, b"MM\0*": False}
+# The operations that undo each orientation (1 to 8): whether to swap rows and columns, then the axes to reverse.
 _UNDONE: tuple[tuple[bool, tuple[int, ...]], ...] = (
     *((False, axes) for axes in ((), (1,), (0, 1), (0,))),
     *((True, axes) for axes in ((), (1,), (0, 1), (0,))),
@@ -20,49 +20,49 @@ _UNDONE: tuple[tuple[bool, tuple[int, ...]], ...] = (
 
 
 def upright(image: Any, content: Any) -> Any:
-    """uint8 [h, w, 3] of the JPEG `content` (string []) -> the same as a viewer shows it; sides may change places."""
+    """Return the image uint8 [h, w, 3] of the JPEG `content` (string []) turned upright; h and w may be swapped."""
     branches = [lambda undo=undo: _turned(image, *undo) for undo in _UNDONE]
     return tf.switch_case(orientation(content) - 1, branches)
 
 
 def orientation(content: Any) -> Any:
-    """int32 []: 1 to 8, as the EXIF data of a JPEG (string []) tells; 1 where it tells nothing that can be read."""
+    """Return the EXIF orientation of a JPEG (string []), int32 [] from 1 to 8; 1 if it has none that can be read."""
     head = tf.io.decode_raw(tf.strings.substr(content, 0, HEAD), tf.uint8)
-    told = []
-    for mark, small_first in _SMALL_FIRST.items():
-        place = _first(head, b"Exif\0\0" + mark)
-        told.append(tf.cond(place >= 0, lambda p=place, s=small_first: _read(head[p + 6 :], s), lambda: 1))
-    return tf.reduce_max(told)
+    values = []
+    for mark, little_endian in _LITTLE_ENDIAN.items():
+        offset = _find(head, b"Exif\0\0" + mark)
+        values.append(tf.cond(offset >= 0, lambda o=offset, e=little_endian: _read(head[o + 6 :], e), lambda: 1))
+    return tf.reduce_max(values)
 
 
-def _read(tiff: Any, small_first: bool) -> Any:
-    """The orientation in the first directory of a TIFF header and what follows it (uint8 [n])."""
+def _read(tiff: Any, little_endian: bool) -> Any:
+    """Return the orientation in the first directory of a TIFF file that starts with its header (uint8 [n])."""
     tiff = tf.cast(tf.pad(tiff, [[0, _ENTRY]]), tf.int32)
-    # A damaged offset points behind the end, where nothing is found.
-    directory = tf.clip_by_value(_number(tf.ensure_shape(tiff[4:8], [4]), small_first), 0, tf.size(tiff) - 2)
-    count = _number(tf.ensure_shape(tiff[directory : directory + 2], [2]), small_first)
+    # A damaged offset is clipped to the end, where there is no entry.
+    directory = tf.clip_by_value(_number(tf.ensure_shape(tiff[4:8], [4]), little_endian), 0, tf.size(tiff) - 2)
+    count = _number(tf.ensure_shape(tiff[directory : directory + 2], [2]), little_endian)
     entries = tiff[directory + 2 :][: count * _ENTRY]
     entries = tf.reshape(entries[: tf.size(entries) // _ENTRY * _ENTRY], (-1, _ENTRY))
-    tags, kinds, short, long = (_number(entries[:, a:b], small_first) for a, b in ((0, 2), (2, 4), (8, 10), (8, 12)))
-    values = tf.where(kinds == _LONG, long, short)  # the type should be SHORT; Pillow takes either
+    tags, types, short, long = (_number(entries[:, a:b], little_endian) for a, b in ((0, 2), (2, 4), (8, 10), (8, 12)))
+    values = tf.where(types == _LONG, long, short)  # the type should be SHORT; Pillow accepts both
     value = tf.reduce_max(tf.concat([tf.where(tags == _ORIENTATION, values, 0), [0]], axis=0))
     return tf.where((value >= 1) & (value <= len(_UNDONE)), value, 1)
 
 
-def _number(data: Any, small_first: bool) -> Any:
-    """int32 [...] of bytes, int32 [..., n]."""
-    powers = [256**place for place in range(data.shape[-1])]
-    return tf.reduce_sum(data * tf.constant(powers if small_first else powers[::-1]), axis=-1)
+def _number(data: Any, little_endian: bool) -> Any:
+    """Return numbers int32 [...] for bytes int32 [..., n]."""
+    powers = [256**exponent for exponent in range(data.shape[-1])]
+    return tf.reduce_sum(data * tf.constant(powers if little_endian else powers[::-1]), axis=-1)
 
 
-def _first(data: Any, mark: bytes) -> Any:
-    """int32 []: where `mark` starts in uint8 [n] for the first time; -1 where it does not."""
-    places = tf.size(data) - len(mark) + 1
-    here = tf.ones([tf.maximum(places, 0)], tf.bool)
+def _find(data: Any, mark: bytes) -> Any:
+    """Return the index of the first occurrence of `mark` in uint8 [n], int32 []; -1 if there is none."""
+    starts = tf.size(data) - len(mark) + 1
+    matches = tf.ones([tf.maximum(starts, 0)], tf.bool)
     for offset, byte in enumerate(mark):
-        here &= data[offset : offset + tf.size(here)] == byte
-    there = tf.concat([tf.where(here)[:, 0], [-1]], axis=0)
-    return tf.cast(there[0], tf.int32)
+        matches &= data[offset : offset + tf.size(matches)] == byte
+    indices = tf.concat([tf.where(matches)[:, 0], [-1]], axis=0)
+    return tf.cast(indices[0], tf.int32)
 
 
 def _turned(image: Any, swap: bool, axes: tuple[int, ...]) -> Any:

@@ -1,8 +1,8 @@
-"""Pillow's BILINEAR resize as a TensorFlow graph, to the same grey level.
+"""Pillow's BILINEAR resize as a TensorFlow graph, with exactly the same pixels.
 
-Pillow (`Resample.c`) lets a triangle of twice the scale's width run over each axis, rounds its weights to 22 bits, and
-rounds to whole grey levels after the horizontal and again after the vertical pass. `tf.image.resize(antialias=True)`
-has the same triangle in float32 and rounds once: a fifth of its pixels are one grey level off.
+Pillow (`Resample.c`) applies a triangle filter of twice the scale's width to each axis, rounds its weights to 22 bits,
+and rounds to integer pixel values after the horizontal and again after the vertical pass.
+`tf.image.resize(antialias=True)` applies the same filter in float32 and rounds once: a fifth of its pixels differ by 1.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ import tensorflow as tf
 
 _BITS = 22
 
-Span = tuple[Any, Any]  # where an axis is read from and to, float32, in pixels of the input
+Span = tuple[Any, Any]  # start and end of the part of an axis to resize, float32, in pixels of the input
 
 
 def resample(image: Any, height: Any, width: Any, box: tuple[Span, Span] | None = None) -> Any:
-    """uint8 [h, w, 3] -> uint8 [height, width, 3]; sizes may be known only when the graph runs.
+    """Resize uint8 [h, w, 3] to uint8 [height, width, 3]; sizes may be known only when the graph runs.
 
-    box: the rows and the columns that are to fill the output; all of them where it is None.
+    box: the span of rows and the span of columns to resize; None for the whole image.
     """
     shape = tf.shape(image)
     rows, columns = box or ((0.0, tf.cast(shape[0], tf.float32)), (0.0, tf.cast(shape[1], tf.float32)))
-    # One axis after the other, the horizontal first, as data/decoding/decode.py does.
-    sideways = _pass(tf.transpose(image, (1, 0, 2)), width, columns)
-    return _pass(tf.transpose(sideways, (1, 0, 2)), height, rows)
+    # The horizontal axis first, as in data/decoding/decode.py.
+    transposed = _resize_rows(tf.transpose(image, (1, 0, 2)), width, columns)
+    return _resize_rows(tf.transpose(transposed, (1, 0, 2)), height, rows)
 
 
-def _pass(image: Any, size: Any, span: Span) -> Any:
-    """uint8 [n, m, 3] -> uint8 [size, m, 3]: each row a weighted sum, one neighbour at a time to bound memory."""
+def _resize_rows(image: Any, size: Any, span: Span) -> Any:
+    """Resize uint8 [n, m, 3] to uint8 [size, m, 3] by weighted sums of rows, added one by one to limit memory."""
     first, weights = _weights(tf.shape(image)[0], size, span)
     last = tf.shape(image)[0] - 1
     pixels = tf.cast(image, tf.int32)
 
     def add(tap: Any, total: Any) -> tuple[Any, Any]:
-        # Beyond the last neighbour the weight is zero, and any pixel will do.
+        # After the last neighbour the weight is 0, so the index only has to be valid.
         neighbour = tf.gather(pixels, tf.minimum(first + tap, last))
         return tap + 1, total + neighbour * weights[:, tap, None, None]
 
@@ -45,7 +45,7 @@ def _pass(image: Any, size: Any, span: Span) -> Any:
 
 
 def _weights(length: Any, size: Any, span: Span) -> tuple[Any, Any]:
-    """First neighbour (int32 [size]) and 22-bit weights (int32 [size, taps]) of each output row."""
+    """Return the first neighbour (int32 [size]) and the 22-bit weights (int32 [size, taps]) of each output row."""
     scale = tf.cast(span[1] - span[0], tf.float64) / tf.cast(size, tf.float64)
     support = tf.maximum(scale, 1.0)
     centre = tf.cast(span[0], tf.float64) + (tf.range(size, dtype=tf.float64) + 0.5) * scale

@@ -1,4 +1,4 @@
-"""The predictor as a TensorFlow function with named input and output: where ONNX, LiteRT and OpenVINO files start."""
+"""The predictor as a TensorFlow function with named input and output, from which ONNX, LiteRT and OpenVINO convert."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from transfercli.errors import UsageError
 IMAGES, PROBABILITIES = "images", "probabilities"
 
 
-def need_tensorflow(name: str) -> None:
-    """Raise `UsageError` where Keras runs on another backend."""
+def require_tensorflow(name: str) -> None:
+    """Raise `UsageError` if Keras runs on another backend than TensorFlow."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -22,21 +22,22 @@ def need_tensorflow(name: str) -> None:
         )
 
 
-def traced(predictor: Any) -> Any:
-    """A `tf.function`: images [N, H, W, 3] in the predictor's own type -> {"probabilities": [N, C]}."""
+def as_tf_function(predictor: Any) -> Any:
+    """Return a `tf.function`: images [N, H, W, 3] of the predictor's input dtype -> {"probabilities": [N, C]}."""
     import tensorflow as tf
 
     return tf.function(_call(predictor), input_signature=[signature(predictor)])
 
 
 def signature(predictor: Any) -> Any:
+    """Return the `tf.TensorSpec` of the predictor's input, with a free batch size."""
     import tensorflow as tf
 
     return tf.TensorSpec((None, *predictor.input.shape[1:]), predictor.input.dtype, name=IMAGES)
 
 
-def saved(predictor: Any, folder: Path) -> str:
-    """Write a bare SavedModel for a converter to read, and return its path."""
+def write_bare_saved_model(predictor: Any, folder: Path) -> str:
+    """Write a SavedModel with one endpoint for a converter to read, and return its path."""
     import keras
 
     archive = keras.export.ExportArchive()

@@ -1,4 +1,4 @@
-"""Hashes of an artefact's files, kept in its export.json: what was damaged may still load, and answer wrongly."""
+"""SHA-256 checksums of an artefact's files, in its export.json: a damaged file may still load and predict wrongly."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from transfercli.errors import ArtefactError
 from transfercli.export.formats.keras_writer import VERSION
 from transfercli.io.checksum import file_sha256
 
-SEAL = "sha256"  # its key in export.json
+CHECKSUMS = "sha256"  # its key in export.json
 
 
-def seal_of(folder: Path) -> dict[str, str]:
-    """Relative path -> SHA-256 of each file; the copies in TensorFlow Serving's version folder are left out."""
+def checksums_of(folder: Path) -> dict[str, str]:
+    """Return relative path -> SHA-256 of each file, without the copies in TensorFlow Serving's version folder."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     return {name: file_sha256(folder / name) for name in sorted(names) if not name.startswith(f"{VERSION}/")}
 
 
-def check_seal(folder: Path, exported: Mapping[str, Any]) -> None:
-    """Raise `ArtefactError` where a file that an export.json names is missing or has changed since.
+def verify_checksums(folder: Path, exported: Mapping[str, Any]) -> None:
+    """Raise `ArtefactError` if a file named in the export.json is missing or has changed.
 
-    An export.json without hashes, as earlier versions wrote it, is taken.
+    An export.json without checksums, from an earlier version, is accepted.
     """
-    sealed = exported.get(SEAL, {})
-    if not isinstance(sealed, Mapping):
-        raise ArtefactError(f"{folder}: {SEAL} in its export.json must map files to hashes", "export the run again")
-    for name, digest in sealed.items():
+    checksums = exported.get(CHECKSUMS, {})
+    if not isinstance(checksums, Mapping):
+        message = f"{folder}: {CHECKSUMS} in export.json must map file names to checksums"
+        raise ArtefactError(message, "export the run again")
+    for name, digest in checksums.items():
         try:
-            whole = (folder / name).is_file() and file_sha256(folder / name) == digest
+            unchanged = (folder / name).is_file() and file_sha256(folder / name) == digest
         except (OSError, ValueError) as error:
             raise ArtefactError(f"{folder / name} cannot be read: {error}", "export the run again") from error
-        if not whole:
+        if not unchanged:
             raise ArtefactError(
-                f"{folder / name} is not as it was exported: it is missing, or its hash is another",
+                f"{folder / name} is not as it was exported: it is missing, or its checksum differs",
                 "copy the artefact's whole folder again, or export the run again",
             )

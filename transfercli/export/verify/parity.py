@@ -1,6 +1,7 @@
-"""An artefact proves itself: a fresh child process loads it with its own runtime and answers on real images.
+"""Parity check of an artefact: a new child process loads it with its own runtime and predicts real images.
 
-The parent writes the question to one `.npz` (arrays and text only, never pickled), the child the answer to another.
+The parent writes the inputs to one `.npz` file, the child the outputs to another; both hold arrays and text only, and
+are read without pickle.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.errors import ArtefactError, RoomError
+from transfercli.errors import ArtefactError, OutOfSpaceError
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import ExportSpec
 from transfercli.io.subprocesses import run_python
 from transfercli.reporting import Reporter
 
 BATCHES = (1, 32)
-TIMEOUT = 900.0  # seconds for loading and answering; a hung runtime must not hang a cron job
+TIMEOUT = 900.0  # seconds for loading and predicting, so that a hung runtime does not block a cron job
 _REPEATS = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What an artefact said.
+class ParityOutput:
+    """Outputs of an artefact in the child process.
 
-    probabilities: float32 [N, C] on the uint8 tensors. probabilities_bytes: the same from the encoded files.
-    labels: as the artefact holds them, or None. latency_ms: batch size -> median milliseconds of a call.
-    load_seconds: importing the runtime and loading.
+    probabilities: float32 [N, C], from uint8 tensors. probabilities_bytes: the same from the encoded files.
+    labels: those stored in the artefact, or None. latency_ms: batch size -> median milliseconds of a call.
+    load_seconds: time to import the runtime and load the artefact.
     """
 
     probabilities: np.ndarray
@@ -45,29 +46,34 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """images: uint8 [N, H, W, 3]. files: their N encoded files in the same order, or none: then PNG files are made."""
+class ParityInput:
+    """Inputs of a parity check.
+
+    images: uint8 [N, H, W, 3]. files: the N encoded files of the same images; if empty, PNG files are written.
+    """
 
     images: np.ndarray
     files: tuple[Path, ...]
     spec: ExportSpec
 
 
-def ask(name: str, artefact: Path, question: Question, reporter: Reporter, timeout: float = TIMEOUT) -> Answer:
-    """Load `artefact` (a file or folder of format `name`) in a fresh process and put `question` to it.
+def run_in_child(
+    name: str, artefact: Path, inputs: ParityInput, reporter: Reporter, timeout: float = TIMEOUT
+) -> ParityOutput:
+    """Load `artefact` (a file or folder of format `name`) in a new process and return its outputs for `inputs`.
 
-    Raises `ArtefactError` where the child fails, with the last line it wrote, or where it takes longer than `timeout`
-    seconds, and `RoomError` where it had too little memory.
+    Raises `ArtefactError` if the child fails, with the last line of its output, or takes longer than `timeout` seconds,
+    and `OutOfSpaceError` if it has too little memory or disk space.
     """
     with tempfile.TemporaryDirectory(prefix="transfercli-verify-") as scratch:
         request, response = Path(scratch, "request.npz"), Path(scratch, "response.npz")
-        files = question.files or _png_files(question.images, Path(scratch))
+        files = inputs.files or _write_png_files(inputs.images, Path(scratch))
         np.savez(
             request,
-            images=question.images,
+            images=inputs.images,
             files=np.array([os.fspath(file.absolute()) for file in files], dtype=np.str_),
-            image_size=np.array(question.spec.image_size),
-            resize=np.array(question.spec.resize),
+            image_size=np.array(inputs.spec.image_size),
+            resize=np.array(inputs.spec.resize),
         )
         arguments: list[str | Path] = [
             "-m",
@@ -78,17 +84,17 @@ def ask(name: str, artefact: Path, question: Question, reporter: Reporter, timeo
             response,
         ]
         _run_child(name, arguments, Path(scratch), reporter, timeout)
-        with np.load(response, allow_pickle=False) as answer:
-            return Answer(
-                answer["probabilities"],
-                answer["probabilities_bytes"],
-                tuple(answer["labels"].tolist()) if "labels" in answer else None,
-                dict(zip(BATCHES, answer["latency_ms"].tolist(), strict=True)),
-                float(answer["load_seconds"]),
+        with np.load(response, allow_pickle=False) as outputs:
+            return ParityOutput(
+                outputs["probabilities"],
+                outputs["probabilities_bytes"],
+                tuple(outputs["labels"].tolist()) if "labels" in outputs else None,
+                dict(zip(BATCHES, outputs["latency_ms"].tolist(), strict=True)),
+                float(outputs["load_seconds"]),
             )
 
 
-def _png_files(images: np.ndarray, folder: Path) -> tuple[Path, ...]:
+def _write_png_files(images: np.ndarray, folder: Path) -> tuple[Path, ...]:
     from PIL import Image
 
     files = tuple(folder / f"{number:06}.png" for number in range(len(images)))
@@ -98,63 +104,63 @@ def _png_files(images: np.ndarray, folder: Path) -> tuple[Path, ...]:
 
 
 def _run_child(name: str, arguments: list[str | Path], scratch: Path, reporter: Reporter, timeout: float) -> None:
-    stage = f"verify {name}"
+    task = f"verify {name}"
     try:
-        tick = partial(reporter.progress, stage, 0, 1, "artefacts")
+        tick = partial(reporter.progress, task, 0, 1, "artefacts")
         ended = run_python(arguments, scratch, timeout=timeout, tick=tick)
     except TimeoutError:
         raise ArtefactError(
             f"{name}: the exported artefact gave no answer within {timeout:.0f} seconds",
-            "look at the machine's load and start the same command again",
+            "check the load of the machine and run the same command again",
         ) from None
-    reporter.progress(stage, 1, 1, "artefacts")
-    if ended.had_no_room:
-        raise RoomError(
-            f"{name}: there was not enough memory or disk to load the exported artefact and run it again",
-            "free some and start the same command again; the run itself is unharmed",
+    reporter.progress(task, 1, 1, "artefacts")
+    if ended.ran_out_of_space:
+        raise OutOfSpaceError(
+            f"{name}: there was not enough memory or disk space to load and run the exported artefact",
+            "free some and run the same command again; the run itself is not affected",
         )
     if ended.returncode:
         last = ended.last_line or f"no message, exit status {ended.returncode}"
         raise ArtefactError(
-            f"{name}: the exported artefact could not be loaded and run again: {last}",
-            "this is the artefact's own runtime speaking; the run itself is unharmed",
+            f"{name}: the exported artefact could not be loaded and run: {last}",
+            "this message is from the runtime of the format; the run itself is not affected",
         )
 
 
-def _answer(name: str, artefact: Path, request: Path, response: Path) -> None:
-    """The child's side."""
-    with np.load(request, allow_pickle=False) as question:
-        images = question["images"]
-        files = [Path(file) for file in question["files"].tolist()]
-        spec = ExportSpec((), tuple(question["image_size"].tolist()), str(question["resize"]))
+def _run(name: str, artefact: Path, request: Path, response: Path) -> None:
+    """Load and run the artefact; this is the main function of the child process."""
+    with np.load(request, allow_pickle=False) as inputs:
+        images = inputs["images"]
+        files = [Path(file) for file in inputs["files"].tolist()]
+        spec = ExportSpec((), tuple(inputs["image_size"].tolist()), str(inputs["resize"]))
     started = time.perf_counter()
     loaded = FORMATS[name].read(artefact)
-    found: dict[str, Any] = {"load_seconds": np.array(time.perf_counter() - started)}
-    found["probabilities"] = _batched(lambda a, b: loaded.from_tensors(images[a:b]), len(images))
+    outputs: dict[str, Any] = {"load_seconds": np.array(time.perf_counter() - started)}
+    outputs["probabilities"] = _batched(lambda a, b: loaded.from_tensors(images[a:b]), len(images))
     if loaded.from_encoded is not None:
         encoded = loaded.from_encoded
-        read = lambda a, b: encoded([file.read_bytes() for file in files[a:b]])  # noqa: E731
+        predict = lambda a, b: encoded([file.read_bytes() for file in files[a:b]])  # noqa: E731
     else:
-        read = lambda a, b: loaded.from_tensors(_decoded(files[a:b], spec))  # noqa: E731
-    found["probabilities_bytes"] = _batched(read, len(files))
-    found["latency_ms"] = np.array([_latency(loaded.from_tensors, images, size) for size in BATCHES])
+        predict = lambda a, b: loaded.from_tensors(_decode(files[a:b], spec))  # noqa: E731
+    outputs["probabilities_bytes"] = _batched(predict, len(files))
+    outputs["latency_ms"] = np.array([_latency(loaded.from_tensors, images, size) for size in BATCHES])
     if loaded.labels is not None:
-        found["labels"] = np.array(loaded.labels, dtype=np.str_)
-    np.savez(response, **found)
+        outputs["labels"] = np.array(loaded.labels, dtype=np.str_)
+    np.savez(response, **outputs)
 
 
-def _decoded(files: list[Path], spec: ExportSpec) -> np.ndarray:
-    """For formats that take tensors only: the decoder that `predict` puts before them."""
+def _decode(files: list[Path], spec: ExportSpec) -> np.ndarray:
+    """Return the pixels of files, uint8 [N, H, W, 3], decoded as in `predict`, for formats that take tensors only."""
     from transfercli.data.decoding.decode import decode_file
     from transfercli.data.image import Geometry
 
     geometry = Geometry(*spec.image_size, spec.resize)
     pixels = []
     for file in files:
-        found = decode_file(str(file), geometry)
-        if found.pixels is None:
-            raise ValueError(f"{file.name}: {found.problem}")
-        pixels.append(found.pixels)
+        decoded = decode_file(str(file), geometry)
+        if decoded.pixels is None:
+            raise ValueError(f"{file.name}: {decoded.problem}")
+        pixels.append(decoded.pixels)
     return np.stack(pixels)
 
 
@@ -164,7 +170,7 @@ def _batched(call: Callable[[int, int], np.ndarray], total: int) -> np.ndarray:
 
 
 def _latency(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray, size: int) -> float:
-    """Median milliseconds of a call on `size` images, after one that does not count."""
+    """Return the median milliseconds of a call on `size` images, after one call that is not measured."""
     batch = images[np.arange(size) % len(images)]
     seconds = []
     for _ in range(_REPEATS + 1):
@@ -175,4 +181,4 @@ def _latency(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray, size:
 
 
 if __name__ == "__main__":
-    _answer(sys.argv[1], *map(Path, sys.argv[2:5]))
+    _run(sys.argv[1], *map(Path, sys.argv[2:5]))

@@ -1,8 +1,8 @@
-"""An artefact from elsewhere answers from a process of its own: whatever its runtime makes of it happens there.
+"""Prediction with untrusted artefacts in a child process.
 
-`closed.py` refuses what reaches beyond its graph; this keeps the rest, a runtime's own weaknesses, out of the process
-that holds the user's data. Images go to the child's stdin as their sizes and their bytes, probabilities come back the
-same way; the child ends when its stdin does.
+`saved_model_check.py` refuses artefacts with access outside their graph; the child process isolates the user's data
+from weaknesses of the runtime itself. Images are sent to the child's stdin as shape and bytes, probabilities are
+returned on its stdout in the same way; the child ends when its stdin is closed.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from typing import IO, Any
 import numpy as np
 
 import transfercli
-from transfercli.errors import ArtefactError, RoomError, died_of_no_room, no_room
+from transfercli.errors import ArtefactError, OutOfSpaceError, child_ran_out_of_space, is_out_of_space
 from transfercli.export.formats.readers import Artefact
 from transfercli.export.formats.registry import FORMATS
-from transfercli.export.spec import MAX_CLASSES, card_text, parsed_card
+from transfercli.export.spec import MAX_CLASSES, card_text, parse_card
 
-SIZES = struct.Struct("<4q")  # of a batch [N, H, W, C]; of an answer [N, C, 0, 0]
+SIZES = struct.Struct("<4q")  # the shape of a batch [N, H, W, C], or of probabilities [N, C, 0, 0]
 MAX_GREETING = 64 * 2**20
-_LAST_SECONDS = 5.0  # for a process whose pipe has ended to end itself
+_EXIT_SECONDS = 5.0  # to wait for the exit status of a process whose pipe is closed
 
 
-def read_apart(name: str, path: Path) -> Artefact:
-    """The artefact `path` of the format `name`, loaded in a child process; it answers tensors only.
+def read_sandboxed(name: str, path: Path) -> Artefact:
+    """Load the artefact `path` of format `name` in a child process; the result takes tensors only.
 
-    The process lasts as long as the answer to `from_tensors` is wanted. Raises `ArtefactError` with what its runtime
-    says where it cannot be loaded, `RoomError` where memory ran out.
+    The process ends when the result is no longer referenced. Raises `ArtefactError` with the runtime's message if the
+    artefact cannot be loaded, and `OutOfSpaceError` if there is too little memory.
     """
     child = _Child(name, path)
     greeting = child.greeting()
     if "error" in greeting:
-        raise (RoomError if greeting.get("no_room") else ArtefactError)(greeting["error"], greeting["hint"])
+        raise (OutOfSpaceError if greeting.get("no_room") else ArtefactError)(greeting["error"], greeting["hint"])
     card, labels = greeting["card"], greeting["labels"]
     return Artefact(
-        child.answer, labels=tuple(labels) if labels else None, spec=parsed_card(card) if card is not None else None
+        child.predict, labels=tuple(labels) if labels else None, spec=parse_card(card) if card is not None else None
     )
 
 
 class _Child:
-    """The process; it ends when nobody holds this object any more."""
+    """The child process; it ends when this object is garbage-collected."""
 
     def __init__(self, name: str, path: Path) -> None:
         self.path = path
@@ -57,109 +57,113 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))},
-            process_group=0,  # Ctrl-C reaches the parent alone, which stops between two answers
+            process_group=0,  # Ctrl-C reaches the parent only, which stops between two batches
         )
         self.end = weakref.finalize(self, _end, self.process)
 
     def greeting(self) -> dict[str, Any]:
+        """Return the first line of the child's output: labels and card, or the error of loading."""
         assert self.process.stdout is not None
         try:
             return dict(json.loads(self.process.stdout.readline(MAX_GREETING)))
         except ValueError:
-            raise self._ended() from None
+            raise self._exit_error() from None
 
-    def answer(self, images: np.ndarray) -> np.ndarray:
-        """uint8 [N, H, W, 3] -> float32 [N, C]."""
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return probabilities float32 [N, C] for images uint8 [N, H, W, 3]."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
             self.process.stdin.write(SIZES.pack(*images.shape))
             self.process.stdin.write(np.ascontiguousarray(images, np.uint8).data)
             self.process.stdin.flush()
-            count, classes, *_ = SIZES.unpack(_exactly(self.process.stdout, SIZES.size))
+            count, classes, *_ = SIZES.unpack(_read_exactly(self.process.stdout, SIZES.size))
             if count != len(images) or not 0 < classes <= MAX_CLASSES:
                 raise EOFError
-            content = _exactly(self.process.stdout, 4 * count * classes)
+            content = _read_exactly(self.process.stdout, 4 * count * classes)
         except (OSError, EOFError):
-            raise self._ended() from None
+            raise self._exit_error() from None
         return np.frombuffer(content, np.float32).reshape(count, classes)
 
-    def _ended(self) -> ArtefactError | RoomError:
+    def _exit_error(self) -> ArtefactError | OutOfSpaceError:
+        """End the process, and return the error for its exit status."""
         try:
-            code: int | None = self.process.wait(_LAST_SECONDS)
+            code: int | None = self.process.wait(_EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             code = None
         self.end()
-        if code is not None and died_of_no_room(code, ""):
-            what = f"there was not enough memory to load {self.path.name} and run it"
-            return RoomError(what, "free some and start the same command again")
-        return ArtefactError(f"{self.path.name} ended its runtime (exit status {code})", "export the run again")
+        if code is not None and child_ran_out_of_space(code, ""):
+            message = f"there was not enough memory to load {self.path.name} and run it"
+            return OutOfSpaceError(message, "free some and run the same command again")
+        return ArtefactError(
+            f"the runtime of {self.path.name} ended unexpectedly (exit status {code})", "export the run again"
+        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout):
-        with suppress(OSError):  # what was never sent cannot be flushed
+        with suppress(OSError):  # unsent bytes cannot be flushed any more
             if pipe is not None:
                 pipe.close()
 
 
-def _exactly(file: IO[bytes], size: int) -> bytes:
+def _read_exactly(file: IO[bytes], size: int) -> bytes:
     content = file.read(size)
     if len(content) != size:
         raise EOFError
     return content
 
 
-# -- the child's side
+# -- functions of the child process
 
 
 def _serve(name: str, path: Path) -> None:
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # what a runtime prints is no answer
-        _converse(name, path, answers)
+    with os.fdopen(os.dup(1), "wb") as output:
+        os.dup2(2, 1)  # what the runtime prints goes to stderr
+        _load_and_predict(name, path, output)
 
 
-def _converse(name: str, path: Path, answers: IO[bytes]) -> None:
-    from transfercli.training.backend import chatter_hidden
+def _load_and_predict(name: str, path: Path, output: IO[bytes]) -> None:
+    from transfercli.training.backend import startup_messages_hidden
 
     try:
-        with chatter_hidden():
+        with startup_messages_hidden():
             artefact = FORMATS[name].read(path)
     except ArtefactError as error:
-        _say(answers, error=error.message, hint=error.hint)
+        _write_line(output, error=error.message, hint=error.hint)
         return
-    except Exception as error:  # five runtimes have as many classes for a damaged file
-        full = no_room(error)
-        hint = "free some memory and start the same command again" if full else "export the run again"
-        _say(answers, error=f"{path} cannot be loaded: {_first_line(error)}", hint=hint, no_room=full)
+    except Exception as error:  # every runtime has its own exception for a damaged file
+        full = is_out_of_space(error)
+        hint = "free some memory and run the same command again" if full else "export the run again"
+        _write_line(output, error=f"{path} cannot be loaded: {_first_line(error)}", hint=hint, no_room=full)
         return
-    _say(answers, labels=artefact.labels, card=card_text(artefact.spec) if artefact.spec else None)
+    _write_line(output, labels=artefact.labels, card=card_text(artefact.spec) if artefact.spec else None)
     try:
-        _answer_all(artefact, answers)
-    except Exception as error:  # one line of the runtime's own; the parent knows what it means
+        _predict_all(artefact, output)
+    except Exception as error:  # one line of the runtime's message; the parent adds the explanation
         sys.exit(f"{path.name}: {_first_line(error)}")
 
 
-def _answer_all(artefact: Artefact, answers: IO[bytes]) -> None:
-    questions = sys.stdin.buffer
-    while head := questions.read(SIZES.size):
+def _predict_all(artefact: Artefact, output: IO[bytes]) -> None:
+    requests = sys.stdin.buffer
+    while head := requests.read(SIZES.size):
         shape = SIZES.unpack(head)
-        images = np.frombuffer(_exactly(questions, int(np.prod(shape))), np.uint8).reshape(shape)
+        images = np.frombuffer(_read_exactly(requests, int(np.prod(shape))), np.uint8).reshape(shape)
         probabilities = np.ascontiguousarray(artefact.from_tensors(images), np.float32)
-        answers.write(SIZES.pack(*probabilities.shape, 0, 0))
-        answers.write(probabilities.data)
-        answers.flush()
+        output.write(SIZES.pack(*probabilities.shape, 0, 0))
+        output.write(probabilities.data)
+        output.flush()
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
-def _say(answers: IO[bytes], **words: Any) -> None:
-    answers.write(json.dumps(words).encode() + b"\n")
-    answers.flush()
+def _write_line(output: IO[bytes], **values: Any) -> None:
+    output.write(json.dumps(values).encode() + b"\n")
+    output.flush()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Weight files: found, verified and read as plain tensors."""
+"""Pretrained weights and weight files: found, verified and read as plain tensors."""

@@ -1,6 +1,6 @@
-"""Weight files from anywhere: what is in them is found out from their bytes, and only plain tensors are taken.
+"""Weight files from untrusted sources: recognised by their first bytes, and read as plain tensors only.
 
-Nothing here needs Keras, so a file that will be refused is refused before the data is read.
+This module does not import Keras, so a file that cannot be used is refused before the images are read.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from transfercli.config.paths import absolute_path
 from transfercli.config.schema import FileWeights
-from transfercli.errors import ArtefactError, RoomError, WeightsError
+from transfercli.errors import ArtefactError, OutOfSpaceError, WeightsError
 from transfercli.io.checksum import file_sha256
-from transfercli.io.subprocesses import Ended, run_python
+from transfercli.io.subprocesses import ProcessResult, run_python
 from transfercli.models.weights.safetensors_reader import Tensors, check_safetensors, read_safetensors
 from transfercli.reporting import Reporter
 
@@ -24,62 +24,63 @@ HEAD_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of file. starts: whether the first bytes of a file are those of this kind."""
+class FileKind:
+    """File format. matches: returns True if the first bytes of a file are those of this format."""
 
     name: str
-    starts: Callable[[bytes], bool]
+    matches: Callable[[bytes], bool]
 
 
-HDF5 = Kind("an HDF5 file", lambda head: head.startswith(b"\x89HDF\r\n\x1a\n"))
-SAFETENSORS = Kind("a safetensors file", lambda head: head[8:9] == b"{")
-# What may hold code, or files that go where they like. Such a file is told by its name, and no more of it is read.
+HDF5 = FileKind("an HDF5 file", lambda head: head.startswith(b"\x89HDF\r\n\x1a\n"))
+SAFETENSORS = FileKind("a safetensors file", lambda head: head[8:9] == b"{")
+# Formats that may contain code, or files to be written anywhere: the error names the format; the file is not read.
 REFUSED = (
-    Kind("a zip archive (.keras, .npz and .pt files are ones)", lambda head: head.startswith(b"PK")),
-    Kind("a pickle, which runs code when it is loaded", lambda head: head[:1] == b"\x80" and head[1:2] <= b"\x05"),
-    Kind("a NumPy file", lambda head: head.startswith(b"\x93NUMPY")),
-    Kind("a compressed file", lambda head: head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"))),
-    Kind("a tar archive", lambda head: head[257:262] == b"ustar"),
-    Kind("a program or script", lambda head: head.startswith((b"\x7fELF", b"MZ", b"#!"))),
+    FileKind("a zip archive (.keras, .npz and .pt files are ones)", lambda head: head.startswith(b"PK")),
+    FileKind("a pickle, which runs code when it is loaded", lambda head: head[:1] == b"\x80" and head[1:2] <= b"\x05"),
+    FileKind("a NumPy file", lambda head: head.startswith(b"\x93NUMPY")),
+    FileKind(
+        "a compressed file", lambda head: head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"))
+    ),
+    FileKind("a tar archive", lambda head: head[257:262] == b"ustar"),
+    FileKind("a program or script", lambda head: head.startswith((b"\x7fELF", b"MZ", b"#!"))),
 )
 KINDS = (HDF5, *REFUSED, SAFETENSORS)
 READ_BY_SUFFIX = {".safetensors": SAFETENSORS, ".h5": HDF5, ".hdf5": HDF5}
 SAVE_AGAIN = (
-    "where you trust it, load it and save its weights alone: model.save_weights('NAME.weights.h5') in Keras, or"
+    "if you trust it, load it and save only its weights: model.save_weights('NAME.weights.h5') in Keras, or"
     " safetensors; whole models, archives and pickles are never loaded"
 )
 
 
 def check_weight_file(config: FileWeights, reporter: Reporter) -> None:
-    """Raise what `read_weight_file` would raise, without its tensors: known before the images are read."""
-    path = verified(config)
+    """Raise what `read_weight_file` would raise, without keeping the tensors; called before the images are read."""
+    path = verified_weight_file(config)
     if _kind(path) is HDF5:
-        _read_by_child(path, None, reporter)
+        _convert_in_child(path, None, reporter)
     else:
         check_safetensors(path)
 
 
-def read_weight_file(config: FileWeights, reporter: Reporter) -> tuple[Kind, Tensors]:
-    """The file's kind (`SAFETENSORS` or `HDF5`) and its tensors by the names they have there.
+def read_weight_file(config: FileWeights, reporter: Reporter) -> tuple[FileKind, Tensors]:
+    """Return the format of a weight file (`SAFETENSORS` or `HDF5`) and its tensors, by their names in the file.
 
-    Raises `WeightsError` where the file is missing, `ArtefactError` where its hash differs or it is anything but
-    plain tensors, `RoomError` where they do not fit into memory.
+    Raises `WeightsError` if the file is missing, `ArtefactError` if its hash differs or it contains anything but plain
+    tensors, `OutOfSpaceError` if these do not fit into memory.
     """
-    path = verified(config)
+    path = verified_weight_file(config)
     if config.sha256 is None:
-        reporter.info(
-            f"weights {path.name} have sha256 {file_sha256(path)}; write it into model.weights to hold them to it"
-        )
+        digest = file_sha256(path)
+        reporter.info(f"weights {path.name} have sha256 {digest}; set model.weights.sha256 to refuse any other file")
     if _kind(path) is SAFETENSORS:
         return SAFETENSORS, read_safetensors(path)
     with tempfile.TemporaryDirectory(prefix="transfercli-weights-") as scratch:
-        taken = Path(scratch, "tensors.safetensors")
-        _read_by_child(path, taken, reporter)
-        return HDF5, read_safetensors(taken)
+        output = Path(scratch, "tensors.safetensors")
+        _convert_in_child(path, output, reporter)
+        return HDF5, read_safetensors(output)
 
 
-def verified(config: FileWeights) -> Path:
-    """The file, found to be of a kind that is read, and to have the hash that the config wants."""
+def verified_weight_file(config: FileWeights) -> Path:
+    """Return the path of a weight file, once its format and its SHA-256 are checked; raises as `read_weight_file`."""
     path = absolute_path(config.path)
     if path.is_dir():
         kind = (
@@ -104,31 +105,31 @@ def verified(config: FileWeights) -> Path:
     return path
 
 
-def _kind(path: Path) -> Kind:
-    """HDF5 or SAFETENSORS, as both the name and the first bytes say; `ArtefactError` for anything else."""
+def _kind(path: Path) -> FileKind:
+    """Return HDF5 or SAFETENSORS. Raises `ArtefactError` unless the file's suffix and first bytes agree on one."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-    named, found = READ_BY_SUFFIX.get(path.suffix.lower()), next((kind for kind in KINDS if kind.starts(head)), None)
-    if named is not None and named is found:
-        return named
-    what = f"holds {found.name}" if found else "is neither a safetensors nor an HDF5 file"
-    where = " (by its name it would be the other)" if found in (HDF5, SAFETENSORS) and named else ""
+    by_suffix = READ_BY_SUFFIX.get(path.suffix.lower())
+    by_content = next((kind for kind in KINDS if kind.matches(head)), None)
+    if by_suffix is not None and by_suffix is by_content:
+        return by_suffix
+    problem = f"is {by_content.name}" if by_content else "is neither a safetensors nor an HDF5 file"
+    if by_suffix and by_content in (HDF5, SAFETENSORS):
+        problem += f", but its suffix is that of {by_suffix.name}"
     raise ArtefactError(
-        f"model.weights.path: {path.name} {what}{where}; allowed are .safetensors, .weights.h5 and _notop.h5",
+        f"model.weights.path: {path.name} {problem}; allowed are .safetensors, .weights.h5 and _notop.h5",
         SAVE_AGAIN,
     )
 
 
-def _read_by_child(path: Path, taken: Path | None, reporter: Reporter) -> None:
-    """Let `h5_reader` take the tensors of `path` to the file `taken`, or only look where that is None."""
+def _convert_in_child(path: Path, output: Path | None, reporter: Reporter) -> None:
+    """Run `h5_reader`: write the tensors of `path` to `output` as safetensors, or only check them if it is None."""
     arguments: list[str | Path] = ["-m", "transfercli.models.weights.h5_reader", path.absolute()]
-    arguments += [taken] if taken else []
+    arguments += [output] if output else []
     tick = partial(reporter.progress, "weights", 0, 1, "files")
     with tempfile.TemporaryDirectory(prefix="transfercli-reader-") as scratch:
         try:
-            ended = run_python(
-                [*arguments, *([taken] if taken else [])], Path(scratch), timeout=CHILD_SECONDS, tick=tick
-            )
+            ended = run_python(arguments, Path(scratch), timeout=CHILD_SECONDS, tick=tick)
         except TimeoutError:
             raise ArtefactError(
                 f"model.weights.path: {path.name} could not be read within {CHILD_SECONDS} s",
@@ -137,14 +138,15 @@ def _read_by_child(path: Path, taken: Path | None, reporter: Reporter) -> None:
     _check_ended(path, ended)
 
 
-def _check_ended(path: Path, ended: Ended) -> None:
-    if ended.had_no_room:
-        raise RoomError(
+def _check_ended(path: Path, ended: ProcessResult) -> None:
+    """Raise `OutOfSpaceError` if the reader had too little memory or disk, `ArtefactError` if it refused the file."""
+    if ended.ran_out_of_space:
+        raise OutOfSpaceError(
             f"model.weights.path: there was not enough memory or disk to read {path.name}",
             "free some and start the same command again; nothing was changed",
         )
     if ended.returncode:
         raise ArtefactError(
-            f"model.weights.path: {path.name} was refused: {ended.last_line or 'its reader died'}",
-            "allowed is what Keras writes with model.save_weights: plain tensors, nothing linked or packed",
+            f"model.weights.path: {path.name} was refused: {ended.last_line or 'its reader crashed'}",
+            "use a file that Keras wrote with model.save_weights: plain tensors, without links or compression",
         )

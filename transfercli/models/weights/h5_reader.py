@@ -1,12 +1,11 @@
-"""Take the tensors, and nothing else, out of a Keras HDF5 weight file; runs as a child process of its own.
+"""Reader of Keras HDF5 weight files, run as a child process: tensors only, under limits of memory and time.
 
 usage: python -m transfercli.models.weights.h5_reader FILE [OUT.safetensors]
 
-An HDF5 file may hold links to other files, external or virtual storage, filters that load plugins, and sizes that
-fill memory. Only plain numeric data sets whose bytes stand in the file itself are read, under limits of memory and
-time, in a process that a damaged file may take down without harm. Tensors leave as `LAYER/INDEX`, in the order Keras
-keeps a layer's weights; without OUT the file is only looked through. Exit status 1 with one line on stderr means that
-the file was refused.
+An HDF5 file may contain links to other files, external or virtual storage, filters that load plugins, and sizes that
+fill memory. Only plain numeric data sets whose bytes are in the file itself are read. A damaged file can crash this
+process without harm to the program. Tensors are written as `LAYER/INDEX`, in Keras's order of a layer's weights;
+without OUT the file is only checked. Exit status 1 with one line on stderr means that the file was refused.
 """
 
 from __future__ import annotations
@@ -23,27 +22,28 @@ from typing import Any
 from transfercli.text import clipped
 
 MAX_TENSORS = 20_000
-MAX_MEMBERS = 200_000  # groups and data sets looked at: hard links may make a group its own grandchild
+MAX_MEMBERS = 200_000  # groups and data sets visited: hard links can form a cycle
 MAX_BYTES = 4 * 2**30
 MAX_DEPTH = 16
 MAX_DIMENSIONS = 8
 MAX_ATTRIBUTE = 2**20
-LIBRARIES = 2**30  # bytes of address space that Python, NumPy and HDF5 take themselves
+LIBRARY_BYTES = 2**30  # address space of Python, NumPy and HDF5 themselves
 CPU_SECONDS = 120
 OPEN_FILES = 64
-# Plain kinds of HDF5 types; references, text, opaque bytes, enumerations and compounds are others.
-PLAIN = "fiu"
+# NumPy kinds of plain numbers; references, text, opaque bytes, enumerations and compounds have others.
+PLAIN_KINDS = "fiu"
 
 
 class Refused(Exception):
-    """The file is not plain weights."""
+    """The file contains something other than plain tensors."""
 
 
 def main(source: str, out: str | None = None) -> None:
+    """Check the file `source` and, with `out`, write its tensors there. Raises `Refused`."""
     size = Path(source).stat().st_size
     if size > MAX_BYTES:
         raise Refused(f"it is larger than {MAX_BYTES // 2**30} GiB")
-    limit(size)
+    limit_resources(size)
     import h5py
     import safetensors.numpy
 
@@ -56,29 +56,30 @@ def main(source: str, out: str | None = None) -> None:
         safetensors.numpy.save_file(tensors, out)
 
 
-def limit(size: int) -> None:
-    """What reading a file of `size` bytes may take, and what of HDF5 stays off. Where a system has no such limit, none.
+def limit_resources(size: int) -> None:
+    """Limit this process to what a file of `size` bytes needs, as far as the system can, and turn off HDF5 plugins.
 
-    The tensors are held once, and once more where they are written; a file cannot ask for more, as `_check_plain` sees
-    to it that every byte of a tensor stands in the file.
+    Tensors are in memory once, and once more while they are written. They cannot need more than that: `_check_plain`
+    makes sure that every byte of a tensor is in the file.
     """
-    memory = LIBRARIES + 3 * size
-    for resource_, soft, hard in (
+    memory = LIBRARY_BYTES + 3 * size
+    for limit, soft, hard in (
         (resource.RLIMIT_AS, memory, memory),
-        (resource.RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS + 10),  # the hard one is SIGKILL, as for want of memory
-        (resource.RLIMIT_FSIZE, size + LIBRARIES, size + LIBRARIES),
+        (resource.RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS + 10),  # at the hard limit: SIGKILL, as when memory is short
+        (resource.RLIMIT_FSIZE, size + LIBRARY_BYTES, size + LIBRARY_BYTES),
         (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
         (resource.RLIMIT_CORE, 0, 0),
     ):
         with suppress(ValueError, OSError):
-            resource.setrlimit(resource_, (soft, hard))
+            resource.setrlimit(limit, (soft, hard))
     for name in [name for name in os.environ if name.startswith("HDF5_")]:
-        del os.environ[name]  # drivers, plugins and their places
+        del os.environ[name]  # drivers, plugins and their folders
     os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # HDF5's own switch: load no plugins
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # each thread asks for address space
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # each thread takes address space
 
 
 def _tensors(file: Any, size: int, *, read: bool) -> Iterator[tuple[str, Any]]:
+    """Yield (LAYER/INDEX, array, or None unless `read`) of each checked tensor in a file of `size` bytes."""
     left = min(size, MAX_BYTES)
     for count, (name, dataset) in enumerate(_legacy(file) or _Keras3().walk(file), start=1):
         left -= _check_plain(name, dataset)
@@ -88,30 +89,31 @@ def _tensors(file: Any, size: int, *, read: bool) -> Iterator[tuple[str, Any]]:
 
 
 def _legacy(file: Any) -> list[tuple[str, Any]]:
-    """`_notop.h5` and whole-model `.h5` files: layers and the order of their weights stand in attributes."""
+    """Return the data sets of `_notop.h5` and whole-model `.h5` files, whose attributes list layers and weights."""
     root = _child(file, "model_weights") if "model_weights" in file else file
     if "layer_names" not in root.attrs:
         return []
-    found = []
+    datasets = []
     for layer in map(_text, _attribute(root, "layer_names")):
         group = _child(root, layer)
         for index, weight in enumerate(map(_text, _attribute(group, "weight_names"))):
             dataset = group
             for part in weight.strip("/").split("/"):
                 dataset = _child(dataset, part)
-            found.append((f"{layer}/{index}", dataset))
-            if len(found) > MAX_TENSORS:
+            datasets.append((f"{layer}/{index}", dataset))
+            if len(datasets) > MAX_TENSORS:
                 raise Refused(f"more than {MAX_TENSORS} tensors")
-    return found
+    return datasets
 
 
 class _Keras3:
-    """`.weights.h5` files: groups named `vars` carry their layer's name as an attribute."""
+    """Traversal of a `.weights.h5` file, in which groups named `vars` have their layer's name as an attribute."""
 
     def __init__(self) -> None:
         self.members = 0
 
     def walk(self, group: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+        """Yield (LAYER/INDEX, data set) of every weight below a group."""
         if depth > MAX_DEPTH:
             raise Refused(f"groups nested deeper than {MAX_DEPTH}")
         for key in group:
@@ -123,13 +125,13 @@ class _Keras3:
                 continue
             if key == "vars" and "name" in child.attrs:
                 layer = _text(_attribute(child, "name"))
-                yield from ((f"{layer}/{index}", _child(child, index)) for index in sorted(child, key=_as_number))
+                yield from ((f"{layer}/{index}", _child(child, index)) for index in sorted(child, key=_weight_index))
             else:
                 yield from self.walk(child, depth + 1)
 
 
 def _attribute(group: Any, name: str) -> Any:
-    """An attribute of bounded size; texts that point at one another's bytes may still claim more than memory holds."""
+    """Return an attribute of bounded size. Texts that share bytes can still need more memory than there is."""
     attribute = group.attrs.get_id(name)
     size = math.prod(attribute.shape) * attribute.dtype.itemsize
     if size > MAX_ATTRIBUTE:
@@ -141,28 +143,28 @@ def _attribute(group: Any, name: str) -> Any:
 
 
 def _child(group: Any, key: str) -> Any:
-    """A member of a group, followed only if it is a plain hard link."""
+    """Return a member of a group. Raises `Refused` if it is missing, or a link that is not a hard link."""
     import h5py
 
     if not _is_group(group) or key not in group:
         raise Refused(f"{clipped(key)} is missing")
     if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-        raise Refused(f"{clipped(key)} is a link to somewhere else")
+        raise Refused(f"{clipped(key)} is a link to another object or file")
     return group[key]
 
 
 def _check_plain(name: str, dataset: Any) -> int:
-    """How many bytes a data set has; `Refused` unless they all stand in the file as they are."""
+    """Return the bytes of a data set. Raises `Refused` unless all are in the file, uncompressed and plain numbers."""
     import h5py
 
     if not isinstance(dataset, h5py.Dataset):
         raise Refused(f"{clipped(name)} is not a data set")
     if dataset.is_virtual or dataset.external:
-        raise Refused(f"{clipped(name)} keeps its data outside the file")
-    if dataset.dtype.kind not in PLAIN or dataset.ndim > MAX_DIMENSIONS or h5py.check_enum_dtype(dataset.dtype):
+        raise Refused(f"{clipped(name)} has its data outside the file")
+    if dataset.dtype.kind not in PLAIN_KINDS or dataset.ndim > MAX_DIMENSIONS or h5py.check_enum_dtype(dataset.dtype):
         raise Refused(f"{clipped(name)} is not a plain numeric tensor but {dataset.dtype}"[:200])
     if dataset.id.get_create_plist().get_nfilters():
-        raise Refused(f"{clipped(name)} is packed by a filter")
+        raise Refused(f"{clipped(name)} is compressed or filtered")
     size = int(dataset.size) * int(dataset.dtype.itemsize)
     if dataset.id.get_storage_size() < size:
         raise Refused(f"{clipped(name)} claims {size} bytes that are not in the file")
@@ -179,7 +181,7 @@ def _text(value: Any) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def _as_number(index: str) -> int:
+def _weight_index(index: str) -> int:
     if not index.isdecimal() or len(index) > 9:
         raise Refused(f"{clipped(index)} is not a weight's index")
     return int(index)

@@ -1,4 +1,4 @@
-"""Find and verify pretrained weights; what comes back is tensors by name, ready for `transfer/transplant.py`."""
+"""Pretrained weights, from Keras or a file, as tensors by name for `transfer/transplant.py`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from transfercli.reporting import Reporter
 
 
 def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
-    """ImageNet weights of a base through Keras's own verified download and cache, as `base/LAYER/WEIGHT`.
+    """Return the ImageNet weights of a base as `base/LAYER/WEIGHT`, through Keras's verified download and cache.
 
-    Raises `WeightsError` that says which file was looked for and where to put it.
+    Raises `WeightsError` if there are none; its message names the missing file and the folder to put it in.
     """
     if not BASES[name].has_imagenet:
         raise WeightsError(
@@ -31,7 +31,7 @@ def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
         )
     try:
         base = build_base(name, image_size, 3, "imagenet")
-    except Exception as error:  # Keras raises a bare Exception where a download fails
+    except Exception as error:  # Keras raises a bare Exception if a download fails
         address = re.search(r"https?://[^\s:]+(?::\d+)?[^\s:]*", str(error))
         if address is None:
             raise
@@ -39,7 +39,7 @@ def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
         raise WeightsError(
             f"the ImageNet weights of {name} are neither in Keras's cache (looked for {_keras_cache(file)})"
             " nor can they be downloaded",
-            f"on a machine with a network fetch {address.group().rstrip('.,')} and put it there (KERAS_HOME moves the"
+            f"download {address.group().rstrip('.,')} on a machine with a network and put it there (KERAS_HOME sets the"
             " folder); or start from {run: RUN} or {path: FILE}, or train small_cnn from random weights:"
             " config init --base small_cnn",
         ) from error
@@ -47,12 +47,13 @@ def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
 
 
 def _keras_cache(file: str) -> str:
+    """Return the path of a weight file in Keras's cache, with `~` for the home folder."""
     home = Path(keras.config.keras_home()) if hasattr(keras.config, "keras_home") else Path("~/.keras")
     return str(home / "models" / file).replace(str(Path.home()), "~")
 
 
 def base_tensors(base: keras.Model) -> Tensors:
-    """The weights of a base without its top, as `base/LAYER/WEIGHT`."""
+    """Return the weights of a base without its top, as `base/LAYER/WEIGHT`."""
     stable = stable_layer_names(base)
     return {
         weight_name("base", stable[layer.name], variable): keras.ops.convert_to_numpy(variable)
@@ -62,20 +63,20 @@ def base_tensors(base: keras.Model) -> Tensors:
 
 
 def file_tensors(config: FileWeights, base: keras.Model, reporter: Reporter) -> Tensors:
-    """Tensors of a weight file, named as the layers of `base` want them; raises as `read_weight_file` does."""
+    """Return the tensors of a weight file under the names of `base`; raises as `read_weight_file` does."""
     kind, tensors = read_weight_file(config, reporter)
-    return _with_part(tensors) if kind is SAFETENSORS else _by_layer(tensors, base)
+    return _with_base_prefix(tensors) if kind is SAFETENSORS else _by_layer(tensors, base)
 
 
-def _with_part(tensors: Tensors) -> Tensors:
-    """Names without `base/` or `head/` are taken as those of a base."""
+def _with_base_prefix(tensors: Tensors) -> Tensors:
+    """Add `base/` to names that start with neither `base/` nor `head/`."""
     return {name if name.startswith(("base/", "head/")) else f"base/{name}": value for name, value in tensors.items()}
 
 
 def _by_layer(tensors: Tensors, base: keras.Model) -> Tensors:
-    """From `LAYER/INDEX` in a Keras file to this base's names; layers the base does not have keep their own."""
-    found: Tensors = {}
-    taken: set[str] = set()
+    """Rename `LAYER/INDEX` of a Keras file to the names of `base`; unknown layers become `base/LAYER/INDEX`."""
+    named: Tensors = {}
+    used: set[str] = set()
     stable = stable_layer_names(base)
     for top in base.layers:
         for layer in (top, *inner_layers(top)):
@@ -85,9 +86,9 @@ def _by_layer(tensors: Tensors, base: keras.Model) -> Tensors:
             for index, variable in enumerate(layer.weights):
                 key = f"{keys[0]}/{index}"
                 if key in tensors:
-                    found[weight_name("base", stable[top.name], variable)] = tensors[key]
-                    taken.add(key)
+                    named[weight_name("base", stable[top.name], variable)] = tensors[key]
+                    used.add(key)
             if layer is top:
                 break
-    found.update({f"base/{key}": value for key, value in tensors.items() if key not in taken})
-    return found
+    named.update({f"base/{key}": value for key, value in tensors.items() if key not in used})
+    return named

@@ -1,7 +1,7 @@
-"""A safetensors file from anywhere: its header is held against the file before a tensor is made of it.
+"""Safetensors files from untrusted sources: the header is checked against the file before any tensor is read.
 
-The library (Rust) checks that offsets fit and do not overlap, but takes a header of 100 MB, any number of tensors and
-duplicate names; and the format is a length, a JSON header and the tensors' bytes, so checking it is a page.
+The library (Rust) checks that offsets fit and do not overlap, but accepts a header of 100 MB, any number of tensors and
+duplicate names. The format is a length, a JSON header and the tensors' bytes, so a full check is short.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ITEM_BYTES = {
 
 
 def read_safetensors(path: Path) -> Tensors:
-    """The tensors of a file, by name. Raises `ArtefactError` where it is anything but plain tensors that fill it."""
+    """Return the tensors of a file, by name. Raises `ArtefactError` unless they are plain and fill the file exactly."""
     check_safetensors(path)
     try:
         return dict(safetensors.numpy.load_file(path))
@@ -43,7 +43,7 @@ def read_safetensors(path: Path) -> Tensors:
 
 
 def check_safetensors(path: Path) -> None:
-    """Read the header alone; raises `ArtefactError` as `read_safetensors` would."""
+    """Check the header, without reading the tensors; raises `ArtefactError` as `read_safetensors` would."""
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
@@ -51,7 +51,7 @@ def check_safetensors(path: Path) -> None:
             if size > MAX_BYTES:
                 raise ValueError(f"it is larger than {MAX_BYTES // 2**30} GiB")
             if not 2 <= length <= min(MAX_HEADER, size - 8):
-                raise ValueError(f"its header would take {length} bytes of {size}; at most {MAX_HEADER} are read")
+                raise ValueError(f"its header claims {length} of {size} bytes; at most {MAX_HEADER} are read")
             header = file.read(length)
         _check_header(_parsed(header), size - 8 - length)
     except (OSError, ValueError, RecursionError) as error:
@@ -61,20 +61,22 @@ def check_safetensors(path: Path) -> None:
 
 
 def _parsed(header: bytes) -> dict[str, Any]:
+    """Return the header's JSON object. Raises `ValueError` if it is not one or has a duplicate name."""
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError("a name stands twice in its header")
-        return found
+        entries = dict(pairs)
+        if len(entries) != len(pairs):
+            raise ValueError("its header has a duplicate name")
+        return entries
 
     parsed = json.loads(header, object_pairs_hook=unique)
     if not isinstance(parsed, dict):
-        raise ValueError("its header is no mapping")
+        raise ValueError("its header is not a JSON object")
     return parsed
 
 
 def _check_header(header: dict[str, Any], available: int) -> None:
-    """`ValueError` unless the entries cover the bytes behind the header: all of them, each once."""
+    """Raise `ValueError` unless the entries cover every byte after the header exactly once."""
     header.pop("__metadata__", None)
     if len(header) > MAX_TENSORS:
         raise ValueError(f"it holds {len(header)} tensors; at most {MAX_TENSORS} are read")
@@ -82,16 +84,16 @@ def _check_header(header: dict[str, Any], available: int) -> None:
     end = 0
     for start, stop, name in spans:
         if start != end:
-            raise ValueError(f"the tensor {clipped(name)} does not begin where the one before it ends")
+            raise ValueError(f"the tensor {clipped(name)} does not start at the end of the one before")
         end = stop
     if end != available:
-        raise ValueError(f"its tensors take {end} bytes, and {available} are there")
+        raise ValueError(f"its tensors need {end} bytes, but it has {available}")
 
 
 def _span(name: str, entry: Any) -> tuple[int, int, str]:
-    """(first byte, byte behind the last, name) of a tensor, once its entry is found to agree with itself."""
+    """Return (start, end, name) of a tensor's bytes. Raises `ValueError` if its entry contradicts itself."""
     if len(name) > MAX_NAME or not name.isprintable():
-        raise ValueError(f"{clipped(name)} cannot name a tensor")
+        raise ValueError(f"{clipped(name)} is not a valid name of a tensor")
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"the entry of {clipped(name)} must have dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]

@@ -1,8 +1,8 @@
-"""A moving average of the weights: judged and kept in their place, while they themselves train on.
+"""Exponential moving average (EMA) of the weights, which is validated and kept instead of the training weights.
 
-With `use_ema` an optimizer keeps the average (Polyak & Juditsky 1992), and `fit` puts it into the model when it ends,
-which here is after every epoch. So the weights that train on are noted before that, and put back before the next epoch.
-Another phase starts from the average.
+With `use_ema` an optimizer computes the average (Polyak & Juditsky 1992), and `fit` assigns it to the model when it
+ends, here after every epoch. So the training weights are saved before that, and restored before the next epoch. A new
+phase starts from the average.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ State = dict[str, np.ndarray]
 
 
 class TrainingWeights(keras.callbacks.Callback):
-    """Notes the weights of an epoch's end before their average replaces them. state: empty without an average."""
+    """Callback that saves the training weights before their average replaces them. state: empty without an average."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,8 +30,8 @@ class TrainingWeights(keras.callbacks.Callback):
             self.state = {f"{PREFIX}{i:05d}": keras.ops.convert_to_numpy(variable) for i, variable in variables}
 
 
-def restore(model: keras.Model, state: State) -> None:
-    """Put the weights that train on back into a model, where a checkpoint's state has them."""
+def restore_training_weights(model: keras.Model, state: State) -> None:
+    """Assign the training weights in a checkpoint's state to a model; do nothing if there are none."""
     for i, variable in enumerate(model.trainable_variables):
         value = state.get(f"{PREFIX}{i:05d}")
         if value is not None:

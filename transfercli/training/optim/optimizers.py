@@ -1,4 +1,4 @@
-"""The table of optimizers, and the penalties on weights."""
+"""Table of optimizers; learning rates per variable; L1 and L2 penalties."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ if TYPE_CHECKING:
 
 
 def _keras(name: str, *options: str, no_decay: float | None = None) -> Callable[[OptimizerConfig, Any], Any]:
-    """A row: the class `keras.optimizers.NAME`, which keys of the config it takes, and how it is told of no decay."""
+    """Return a row: a function that builds `keras.optimizers.NAME`.
+
+    options: keys of the config that it takes; no_decay: its value of `weight_decay` if there is none.
+    """
 
     def build(config: OptimizerConfig, learning_rate: Any) -> Any:
         import keras
 
-        chosen = {option: getattr(config, option) for option in options}
-        chosen["weight_decay"] = config.weight_decay or no_decay
-        chosen["global_clipnorm"] = config.clip_norm
-        chosen["gradient_accumulation_steps"] = config.accumulate if config.accumulate > 1 else None
+        arguments = {option: getattr(config, option) for option in options}
+        arguments["weight_decay"] = config.weight_decay or no_decay
+        arguments["global_clipnorm"] = config.clip_norm
+        arguments["gradient_accumulation_steps"] = config.accumulate if config.accumulate > 1 else None
         if config.ema:
-            chosen |= {"use_ema": True, "ema_momentum": config.ema, "ema_overwrite_frequency": None}
-        return getattr(keras.optimizers, name)(learning_rate=learning_rate, **chosen)
+            arguments |= {"use_ema": True, "ema_momentum": config.ema, "ema_overwrite_frequency": None}
+        return getattr(keras.optimizers, name)(learning_rate=learning_rate, **arguments)
 
     return build
 
@@ -37,49 +40,49 @@ OPTIMIZERS: dict[str, Callable[[OptimizerConfig, Any], Any]] = {
 
 
 def build_optimizer(config: OptimizerConfig, learning_rate: Any) -> keras.optimizers.Optimizer:
-    """The optimizer of a phase; `learning_rate` is a number or a `LearningRateSchedule`.
+    """Build the optimizer of a phase; `learning_rate` is a number or a `LearningRateSchedule`.
 
-    Weight decay is decoupled from the gradient for every row (Loshchilov & Hutter 2019) and spares biases and
+    Weight decay is decoupled from the gradient in every row (Loshchilov & Hutter 2019) and does not apply to biases and
     normalisation, as is usual.
     """
-    from transfercli.models.keras_internals import sum_nothing
+    from transfercli.models.keras_internals import skip_gradient_sum
 
     optimizer = OPTIMIZERS[config.name](config, learning_rate)
-    sum_nothing(optimizer)
+    skip_gradient_sum(optimizer)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
 
-def slots(config: OptimizerConfig) -> int:
-    """How many tensors of its size a checkpoint keeps for each that trains, besides itself."""
+def slots_per_weight(config: OptimizerConfig) -> int:
+    """Return the number of optimizer tensors in a checkpoint for each weight that trains, each of the weight's size."""
     import keras
 
     optimizer, variable = build_optimizer(config, 0.0), keras.Variable([0.0, 0.0, 0.0])
     optimizer.build([variable])
-    return sum(one.shape == variable.shape for one in optimizer.variables) + bool(config.ema)
+    return sum(slot.shape == variable.shape for slot in optimizer.variables) + bool(config.ema)
 
 
-def slow_down(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -> None:
-    """Discriminative learning rates (Howard & Ruder 2018): each trainable variable moves at its factor of the rate.
+def scale_learning_rates(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -> None:
+    """Multiply the learning rate of each trainable variable (discriminative learning rates, Howard & Ruder 2018).
 
-    factors: in the order of the variables that the optimizer was built for. Decoupled weight decay keeps its own pace.
+    factors: one per variable, in the order in which the optimizer was built. Decoupled weight decay is not scaled.
     """
-    from transfercli.models.keras_internals import position_of
+    from transfercli.models.keras_internals import variable_index
 
     update = optimizer.update_step
 
-    def slower(gradient: Any, variable: Any, learning_rate: Any) -> Any:
-        return update(gradient, variable, learning_rate * factors[position_of(optimizer, variable)])
+    def scaled_update(gradient: Any, variable: Any, learning_rate: Any) -> Any:
+        return update(gradient, variable, learning_rate * factors[variable_index(optimizer, variable)])
 
-    optimizer.update_step = slower
+    optimizer.update_step = scaled_update
 
 
 def regularize(model: keras.Model, config: RegularizationConfig) -> None:
-    """Put the L1 and L2 penalty on the kernels that train, and on no others."""
+    """Set the L1 and L2 penalty of the kernels that train, and remove that of all other weights."""
     import keras
 
-    wanted = keras.regularizers.L1L2(config.l1, config.l2) if config.l1 or config.l2 else None
+    penalty = keras.regularizers.L1L2(config.l1, config.l2) if config.l1 or config.l2 else None
     for variable in model.weights:
         is_kernel = variable.name.endswith("kernel") and len(variable.shape) > 1
-        variable.regularizer = wanted if is_kernel and variable.trainable else None
+        variable.regularizer = penalty if is_kernel and variable.trainable else None

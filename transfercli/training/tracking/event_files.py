@@ -1,8 +1,8 @@
 """TensorBoard's event files, written without TensorBoard or TensorFlow: records of protocol buffer messages.
 
-A record is its length, the length's checksum, the bytes, and their checksum (TFRecord); the messages are TensorFlow's
-`event.proto`, `summary.proto` and `graph.proto`, of which only the fields that are used are known here. Names of files
-hold a number and, unlike TensorFlow's own, neither the host nor the process.
+A record is its length, the length's checksum, the bytes, and their checksum (TFRecord). The messages are TensorFlow's
+`event.proto`, `summary.proto` and `graph.proto`, with only the fields that are needed here. File names contain a number
+and, unlike TensorFlow's own, neither the host nor the process.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 
 from transfercli.io import atomic
 
-PREFIX = "events.out.tfevents."  # what TensorBoard looks for
+PREFIX = "events.out.tfevents."  # TensorBoard finds files by this prefix
 VERSION = "brain.Event:2"
-START = 1  # of a session: what an earlier session said of this step and later ones is forgotten
+START = 1  # session status: TensorBoard discards earlier events of this and later steps
 
 
 @dataclass(frozen=True)
 class GraphNode:
-    """One operation of a graph: its name (slashes nest), its kind, and the names of what it reads."""
+    """Operation of a graph. name: slashes nest groups; inputs: names of the operations whose outputs it reads."""
 
     name: str
     kind: str
@@ -30,38 +30,40 @@ class GraphNode:
 
 
 def scalar(tag: str, value: float, step: int) -> bytes:
-    """An event with one number."""
+    """Return an event with one number."""
     return _event(step, _text(1, tag) + _key(2, 5) + struct.pack("<f", value))
 
 
 def image(tag: str, png: bytes, step: int) -> bytes:
-    """An event with one picture, which is a PNG file's bytes in RGB."""
+    """Return an event with one picture; png: the bytes of a PNG file in RGB."""
     width, height = struct.unpack(">II", png[16:24])
     picture = _number(1, height) + _number(2, width) + _number(3, 3) + _bytes(4, png)
     return _event(step, _text(1, tag) + _bytes(4, picture))
 
 
 def graph(nodes: Iterable[GraphNode]) -> bytes:
-    """An event with a graph."""
-    told = (_text(1, one.name) + _text(2, one.kind) + b"".join(_text(3, name) for name in one.inputs) for one in nodes)
-    return _record(_stamp(0) + _bytes(4, b"".join(_bytes(1, node) for node in told)))
+    """Return an event with a graph."""
+    messages = [
+        _text(1, node.name) + _text(2, node.kind) + b"".join(_text(3, name) for name in node.inputs) for node in nodes
+    ]
+    return _record(_stamp(0) + _bytes(4, b"".join(_bytes(1, message) for message in messages)))
 
 
-def opening(step: int) -> bytes:
-    """What a file begins with; what files before it say of `step` and later ones no longer holds."""
+def file_start(step: int) -> bytes:
+    """Return the first records of a file; TensorBoard then discards events of `step` and later in earlier files."""
     return _record(_stamp(0) + _text(3, VERSION)) + _record(_stamp(step) + _bytes(7, _number(1, START)))
 
 
 def next_file(folder: Path) -> Path:
-    """The file after those that are there; TensorBoard reads them in the order of their names."""
+    """Return the path of a new event file; TensorBoard reads files in the order of their names."""
     numbers = [int(name) for path in folder.glob(PREFIX + "*") if (name := path.name[len(PREFIX) :]).isdigit()]
     return folder / f"{PREFIX}{max(numbers, default=0) + 1:010d}"
 
 
 def append(path: Path, events: bytes) -> None:
-    """Add to a file, which need not be there; what a kill cuts short, TensorBoard leaves out."""
+    """Append events to a file, new or existing; TensorBoard ignores a record that a kill left incomplete."""
     atomic.make_folder(path.parent)
-    with atomic.room_errors(path), path.open("ab", buffering=0) as file:
+    with atomic.write_errors(path), path.open("ab", buffering=0) as file:
         atomic.write_all(file, events)
 
 
@@ -81,11 +83,11 @@ def _key(field: int, wire: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    found = bytearray()
+    encoded = bytearray()
     while value > 127:
-        found.append(value & 127 | 128)
+        encoded.append(value & 127 | 128)
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*encoded, value])
 
 
 def _number(field: int, value: int) -> bytes:
@@ -114,17 +116,17 @@ def _masked(content: bytes) -> bytes:
 
 
 def crc32c(content: bytes) -> int:
-    """The checksum of RFC 3720, appendix B.4 (Castagnoli's polynomial)."""
+    """Return the CRC-32C checksum of RFC 3720, appendix B.4 (Castagnoli's polynomial)."""
     checksum = 0xFFFFFFFF
     for byte in content:
         checksum = _TABLE[(checksum ^ byte) & 0xFF] ^ checksum >> 8
     return checksum ^ 0xFFFFFFFF
 
 
-def _entry(value: int) -> int:
+def _table_entry(value: int) -> int:
     for _ in range(8):
         value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
     return value
 
 
-_TABLE = tuple(map(_entry, range(256)))
+_TABLE = tuple(map(_table_entry, range(256)))

@@ -1,7 +1,7 @@
-"""What TensorBoard shows of a run: scalars by epoch, the training batch, the network, and its evaluations.
+"""TensorBoard logs of a run: scalars per epoch, the training batch, the network, and evaluations.
 
-The folder has one part a curve, as Keras's own callback has it: `train` and `validation` hold `epoch_loss` and
-`epoch_accuracy`, so that TensorBoard lays the two over each other. Each evaluation is a part of its own.
+The folder has one sub-folder per curve, as in Keras's own callback: `train` and `validation` both have `epoch_loss` and
+`epoch_accuracy`, so TensorBoard shows them in one chart. Each evaluation has its own sub-folder.
 """
 
 from __future__ import annotations
@@ -33,62 +33,62 @@ SCALARS: Mapping[str, Mapping[str, str]] = {
 
 
 class TensorBoard:
-    """Event files of one training. Each time it goes on it opens new ones, which overrule what was said too early."""
+    """Event files of one training. A resumed run starts new ones, which replace events after its checkpoint."""
 
     def __init__(self, run: RunFolder, classifier: Classifier) -> None:
         self._run, self._classifier = run, classifier
         self._files: dict[str, Path] = {}
 
     def epoch(self, line: Mapping[str, Any]) -> None:
-        """A line of metrics.jsonl, once its checkpoint is kept."""
+        """Write a line of metrics.jsonl, after its checkpoint is kept."""
         step = int(line["epoch"])
-        for part, tags in SCALARS.items():
+        for folder, tags in SCALARS.items():
             events = b"".join(event_files.scalar(tag, line[key], step) for tag, key in tags.items())
-            if part not in self._files:
-                self._files[part] = event_files.next_file(self._run.tensorboard / part)
-                events = event_files.opening(step) + self._setting(part, step) + events
-            event_files.append(self._files[part], events)
+            if folder not in self._files:
+                self._files[folder] = event_files.next_file(self._run.tensorboard / folder)
+                events = event_files.file_start(step) + self._first_events(folder, step) + events
+            event_files.append(self._files[folder], events)
 
-    def _setting(self, part: str, step: int) -> bytes:
-        """The network, and a batch as it sees it, beside the first of the training's scalars."""
-        if part != "train":
+    def _first_events(self, folder: str, step: int) -> bytes:
+        """Return the events before the first scalars of `train`: the network and an augmented batch."""
+        if folder != "train":
             return b""
         batch = event_files.image("batch", self._run.batch.read_bytes(), step) if self._run.batch.exists() else b""
-        return event_files.graph(nodes_of(self._classifier)) + batch
+        return event_files.graph(graph_nodes_of(self._classifier)) + batch
 
     def end(self, status: str) -> None:
-        """Nothing: every event is in its file already."""
+        """Do nothing: every event is in its file already."""
 
 
 def write_evaluation(run: RunFolder, name: str, metrics: Mapping[str, float | None], matrix: bytes, step: int) -> None:
-    """One evaluation in place of an earlier one of that name: its metrics, and the confusion matrix's PNG bytes."""
-    known = {f"evaluation_{metric}": value for metric, value in metrics.items() if value is not None}
-    events = [event_files.scalar(tag, value, step) for tag, value in known.items()]
-    events = [event_files.opening(step), *events, event_files.image("confusion_matrix", matrix, step)]
-    place = run.evaluation_events(name)
-    atomic.make_folder(place)
-    atomic.write_bytes(place / f"{event_files.PREFIX}{1:010d}", b"".join(events))
+    """Write the metrics of an evaluation, and its confusion matrix (PNG bytes); replace an earlier one of that name."""
+    defined = {f"evaluation_{metric}": value for metric, value in metrics.items() if value is not None}
+    events = [event_files.scalar(tag, value, step) for tag, value in defined.items()]
+    events = [event_files.file_start(step), *events, event_files.image("confusion_matrix", matrix, step)]
+    folder = run.evaluation_events(name)
+    atomic.make_folder(folder)
+    atomic.write_bytes(folder / f"{event_files.PREFIX}{1:010d}", b"".join(events))
 
 
-def nodes_of(classifier: Classifier) -> Iterator[GraphNode]:
-    """The classifier's layers, the base's and the head's each in a box of their own."""
+def graph_nodes_of(classifier: Classifier) -> Iterator[GraphNode]:
+    """Yield the classifier's layers as graph nodes, those of the base and of the head each in one group."""
     yield GraphNode("image", "Input")
     yield GraphNode("preprocess", "Preprocess", ("image",))
-    below = "preprocess"
+    last = "preprocess"
     for model in (classifier.base, classifier.head):
-        names = {id(tensor): below for tensor in model.inputs}
+        names = {id(tensor): last for tensor in model.inputs}
         for node, name in _named(model):
             inputs = tuple(dict.fromkeys(names[id(tensor)] for tensor in node.input_tensors))
             names |= {id(tensor): name for tensor in node.outputs}
             yield GraphNode(name, type(node.operation).__name__, inputs)
-        below = names[id(model.outputs[0])]
+        last = names[id(model.outputs[0])]
 
 
 def _named(model: keras.Model) -> Iterator[tuple[Any, str]]:
-    """Each call in a functional model, in an order in which its inputs come before it, and its name."""
+    """Yield (call, name) of a functional model, each call after those whose outputs it reads."""
     from transfercli.models.keras_internals import graph_nodes
 
-    number = {operation.name: place for place, operation in enumerate(model.operations)}
+    position = {operation.name: index for index, operation in enumerate(model.operations)}
     nodes = [node for node in graph_nodes(model) if not node.is_input]
-    for node in sorted(nodes, key=lambda node: number[node.operation.name]):
+    for node in sorted(nodes, key=lambda node: position[node.operation.name]):
         yield node, f"{model.name}/{node.operation.name}"

@@ -1,4 +1,4 @@
-"""Whether it pays to keep what a frozen prefix gives, instead of computing it in every epoch."""
+"""Cost model of the feature cache: time to compute features once and read them, against computing in every epoch."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 from transfercli.text import counted
 
-# What a machine of a few cores does in a second, roughly; only their proportions matter. The rule has to give the same
-# answer whenever a run is started again, so it counts and does not measure.
-MULTIPLICATIONS_A_SECOND = 5e10
-BYTES_READ_A_SECOND = 1e9
-BYTES_WRITTEN_A_SECOND = 4e8
+# Rough speeds of a machine of a few cores; only their ratios matter. They are constants, not measured, so that a
+# resumed run comes to the same decision.
+MULTIPLICATIONS_PER_SECOND = 5e10
+BYTES_READ_PER_SECOND = 1e9
+BYTES_WRITTEN_PER_SECOND = 4e8
 
 
 @dataclass(frozen=True)
-class Boundary:
-    """What is known of a cut before anything is computed.
+class CachingCost:
+    """Cost of a phase with and without cached features of a frozen prefix.
 
-    multiplications: of the prefix, an image; row_bytes: of its features, an image;
-    images: of training and validation together; rows: of their features, views included; epochs: of the phase.
+    multiplications: of the prefix, per image; row_bytes: of one row of features, which is one view of an image;
+    images: of training and validation together; rows: of their features, all views; epochs: of the phase.
     """
 
     multiplications: float
@@ -29,20 +29,23 @@ class Boundary:
 
     @property
     def bytes(self) -> int:
+        """Bytes of all rows."""
         return self.rows * self.row_bytes
 
     def seconds_uncached(self) -> float:
-        return self.epochs * self.images * self.multiplications / MULTIPLICATIONS_A_SECOND
+        """Return the seconds to compute the features in every epoch."""
+        return self.epochs * self.images * self.multiplications / MULTIPLICATIONS_PER_SECOND
 
     def seconds_cached(self) -> float:
-        once = self.rows * self.multiplications / MULTIPLICATIONS_A_SECOND + self.bytes / BYTES_WRITTEN_A_SECOND
-        return once + self.epochs * self.images * self.row_bytes / BYTES_READ_A_SECOND
+        """Return the seconds to compute and write the features once, and to read them in every epoch."""
+        once = self.rows * self.multiplications / MULTIPLICATIONS_PER_SECOND + self.bytes / BYTES_WRITTEN_PER_SECOND
+        return once + self.epochs * self.images * self.row_bytes / BYTES_READ_PER_SECOND
 
 
-def why_not(boundary: Boundary, free_bytes: float, *, required: bool = False) -> str:
-    """Why features are not kept, "" where they are: there must be room, and unless `required` it must be cheaper."""
-    if boundary.bytes > free_bytes:
-        return f"they need {boundary.bytes / 1e9:.1f} GB, and there is room for {max(0.0, free_bytes) / 1e9:.1f} GB"
-    if not required and boundary.seconds_cached() >= boundary.seconds_uncached():
-        return f"{counted(boundary.epochs, 'epoch')} would not pay for computing and reading them"
+def reason_not_to_cache(cost: CachingCost, free_bytes: float, *, required: bool = False) -> str:
+    """Return the reason not to cache features, or "" to cache them: if they fit and save time, or are `required`."""
+    if cost.bytes > free_bytes:
+        return f"they need {cost.bytes / 1e9:.1f} GB, but only {max(0.0, free_bytes) / 1e9:.1f} GB are free"
+    if not required and cost.seconds_cached() >= cost.seconds_uncached():
+        return f"with {counted(cost.epochs, 'epoch')}, computing and reading them saves no time"
     return ""

@@ -1,1 +1,1 @@
-"""Linear probes: heads that are solved for on fixed features."""
+"""Linear probes: heads solved for on fixed features, without gradient epochs; and blends of two sets of weights."""

@@ -1,4 +1,4 @@
-"""Between two sets of weights: the best point on the line from a probe to what was trained from it."""
+"""Blend of two sets of weights: the best interpolation between a probe's and those trained from it."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from transfercli.models.classifier import Classifier
 from transfercli.models.tensor_names import assign_tensors
 from transfercli.reporting import Reporter
 
-SHARES = (0.2, 0.4, 0.6, 0.8)  # of the way; both ends are known already
+SHARES = (0.2, 0.4, 0.6, 0.8)  # of the end's weights; 0 and 1 were validated before
 
 Tensors = dict[str, np.ndarray]
 
 
 def choose_blend(
-    classifier: Classifier, start: Tensors, end: Tensors, judge: Callable[[], float], reporter: Reporter
+    classifier: Classifier, start: Tensors, end: Tensors, validation_loss: Callable[[], float], reporter: Reporter
 ) -> float:
-    """Leave in the classifier the point of least loss between `start` and `end` (WiSE-FT, Wortsman et al. 2022).
+    """Assign the best interpolation between `start` and `end` (WiSE-FT, Wortsman et al. 2022) and return its share.
 
-    judge: the loss of the weights that the classifier has at the moment. Gives the share of the way that was best.
+    validation_loss: returns the loss of the classifier's current weights.
     """
     losses = {}
     for share in SHARES:
-        assign_tensors(classifier, mixed(start, end, share))
-        losses[share] = judge()
+        assign_tensors(classifier, interpolated(start, end, share))
+        losses[share] = validation_loss()
     best = min(losses, key=lambda share: losses[share])
-    assign_tensors(classifier, mixed(start, end, best))
-    reporter.info(f"blend: {best:.0%} of the way from the probe to what was trained")
+    assign_tensors(classifier, interpolated(start, end, best))
+    reporter.info(f"blend: {best:.0%} of the trained weights, {1 - best:.0%} of the probe's")
     return best
 
 
-def mixed(start: Tensors, end: Tensors, share: float) -> Tensors:
-    """The weights at `share` of the way, in the type of each; what is the same at both ends stays so, to the bit."""
+def interpolated(start: Tensors, end: Tensors, share: float) -> Tensors:
+    """Return start + share * (end - start), in the dtype of each; weights equal at both ends stay equal, to the bit."""
     return {name: (value + share * (end[name] - value)).astype(value.dtype) for name, value in start.items()}

@@ -1,4 +1,4 @@
-"""Phases that are solved in one step, without gradients: a probe for the head, and a blend of two sets of weights."""
+"""Set-up of phases solved in one step, without gradients: a probe of the head, and a blend of two sets of weights."""
 
 from __future__ import annotations
 
@@ -15,82 +15,83 @@ from transfercli.models.surgery import Cut
 from transfercli.models.tensor_names import assign_tensors, read_tensors
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
-from transfercli.training.phases import Phase, Stage
+from transfercli.training.phases import Phase, PhaseSetup
 from transfercli.training.trainer import validation_metrics
 from transfercli.transfer.features.prefix import Prefix
 from transfercli.transfer.features.views import Views
 from transfercli.transfer.probe.blend import choose_blend
-from transfercli.transfer.probe.probe import sigmoid_unit, solve, with_kept_rows
+from transfercli.transfer.probe.probe import keep_absent_classes, sigmoid_unit, solve
 from transfercli.transfer.training_inputs import TrainingInputs
 
 
-class FeatureStages(Protocol):
-    """The set-up of phases as a solved phase uses it; `transfer/stages.py` has the one implementation."""
+class Builder(Protocol):
+    """The part of `PhaseBuilder` (`transfer/stages.py`) that solved phases use."""
 
     classifier: Classifier
-    training: TrainingInputs
+    inputs: TrainingInputs
     reporter: Reporter
     start: dict[str, np.ndarray]
-    keeps: bool
+    dry_run: bool
 
-    def __call__(self, phase: Phase) -> Stage: ...
-    def whole_base(self) -> Cut: ...
-    def above(self, cut: Cut, views: Views | None) -> Stage: ...
+    def __call__(self, phase: Phase) -> PhaseSetup: ...
+    def cut_after_base(self) -> Cut: ...
+    def on_features(self, cut: Cut, views: Views | None) -> PhaseSetup: ...
     def prefix_of(self, cut: Cut) -> Prefix: ...
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows: ...
 
 
-def probe_stage(stages: FeatureStages, phase: Phase) -> Stage:
-    """The head of a frozen base, solved for on the features of the images as they are."""
-    if stages.training.augment:
-        stages.reporter.info("probe: on images as they are, without augmentation")
-    stage = stages.above(stages.whole_base(), None)
-    return replace(stage, solve=lambda: solve_head(stages, stage.batches.source, _listener(stages)))
+def set_up_probe(builder: Builder, phase: Phase) -> PhaseSetup:
+    """Return the set-up that solves for the head of a frozen base, on features of images without augmentation."""
+    if builder.inputs.augment:
+        builder.reporter.info("probe: on images without augmentation")
+    setup = builder.on_features(builder.cut_after_base(), None)
+    return replace(setup, solve=lambda: solve_head(builder, setup.batches.source, _result_reporter(builder)))
 
 
-def solve_head(stages: FeatureStages, features: Rows, reporter: Reporter) -> None:
-    """Put the best linear head on pooled features into the classifier."""
-    training, classifier = stages.training, stages.classifier
-    found = solve(
+def solve_head(builder: Builder, features: Rows, reporter: Reporter) -> None:
+    """Solve for the best linear head on pooled features, and assign it to the classifier."""
+    inputs, classifier = builder.inputs, builder.classifier
+    probe = solve(
         features,
-        training.training.targets,
+        inputs.training.targets,
         len(classifier.labels),
-        class_weights=training.class_weights,
-        seed=training.seed,
+        class_weights=inputs.class_weights,
+        seed=inputs.seed,
         reporter=reporter,
     )
     logits = classifier.head.get_layer("logits")
-    logits.set_weights(sigmoid_unit(found) if logits.units == 1 else with_kept_rows(found, *logits.get_weights()))
+    logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
 
 
-def blend_stage(stages: FeatureStages, phase: Phase) -> Stage:
-    """Choose on the validation images how far to go from the probe to what the phase before has trained."""
-    stage, classifier = stages(replace(phase, kind="train")), stages.classifier
+def set_up_blend(builder: Builder, phase: Phase) -> PhaseSetup:
+    """Return the set-up that blends the probe with the phase before, by the loss of the validation images."""
+    setup, classifier = builder(replace(phase, kind="train")), builder.classifier
 
-    def put_best() -> None:
+    def assign_best_blend() -> None:
         trained = read_tensors(classifier)
-        assign_tensors(classifier, stages.start)
-        whole = stages.whole_base()
-        solve_head(stages, stages.features(stages.training.training, stages.prefix_of(whole)), Reporter())
-        choose_blend(classifier, read_tensors(classifier), trained, _judge(stages, stage), _listener(stages))
+        assign_tensors(classifier, builder.start)
+        prefix = builder.prefix_of(builder.cut_after_base())
+        solve_head(builder, builder.features(builder.inputs.training, prefix), Reporter())
+        start, loss = read_tensors(classifier), _validation_loss(builder, setup)
+        choose_blend(classifier, start, trained, loss, _result_reporter(builder))
 
-    return replace(stage, solve=put_best)
-
-
-def _listener(stages: FeatureStages) -> Reporter:
-    """Who hears what was found: nobody in a trial, whose features are made up."""
-    return stages.reporter if stages.keeps else Reporter()
+    return replace(setup, solve=assign_best_blend)
 
 
-def _judge(stages: FeatureStages, stage: Stage) -> Callable[[], float]:
-    """Log loss of the validation images, of whatever weights the classifier has."""
-    targets, labels = stages.training.validation.targets, stages.classifier.labels
+def _result_reporter(builder: Builder) -> Reporter:
+    """Return the reporter of results; a silent one in a dry run, whose features are not real."""
+    return Reporter() if builder.dry_run else builder.reporter
+
+
+def _validation_loss(builder: Builder, setup: PhaseSetup) -> Callable[[], float]:
+    """Return a function that gives the log loss of the validation images with the classifier's current weights."""
+    targets, labels = builder.inputs.validation.targets, builder.classifier.labels
 
     def loss() -> float:
-        logits = forward(stage.model, stage.validation, stage.batches.batch_size, stages.reporter, "blend")
+        logits = forward(setup.model, setup.validation, setup.batches.batch_size, builder.reporter, "blend")
         return float(validation_metrics(logits, targets, labels)["val_loss"])
 
     return loss
 
 
-SOLVED: dict[str, Callable[[FeatureStages, Phase], Stage]] = {"probe": probe_stage, "blend": blend_stage}
+SOLVERS: dict[str, Callable[[Builder, Phase], PhaseSetup]] = {"probe": set_up_probe, "blend": set_up_blend}

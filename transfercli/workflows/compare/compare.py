@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transfercli.reporting import Reporter
-from transfercli.runs.output_paths import check_file
+from transfercli.runs.output_paths import check_output_file
 from transfercli.text import first_of
 from transfercli.workflows.compare.comparison import CompareRequest, CompareResult, Held
 from transfercli.workflows.compare.page import write_comparison_page
@@ -30,7 +30,7 @@ def compare_runs(request: CompareRequest, reporter: Reporter) -> CompareResult:
     in common, and `UsageError` before any work where the report cannot be written.
     """
     if request.report is not None:
-        check_file(request.report, "--report")
+        check_output_file(request.report, "--report")
     found = [StoredRun.find(name, request.runs, reporter) for name in request.names]
     said = [_predictions(run, request, reporter) for run in found]
     held = [
@@ -80,10 +80,10 @@ def _held(
     request: CompareRequest,
     reporter: Reporter,
 ) -> Held:
-    from transfercli.evaluation.statistics.paired import compare, paired
+    from transfercli.evaluation.statistics.paired import align_predictions, compare
 
     same = _same_files(champion, challenger, request.split)
-    before, after = paired(*(each.of(same(each.paths)) for each in said))
+    before, after = align_predictions(*(each.of(same(each.paths)) for each in said))
     if lost := sum(map(len, said)) - 2 * len(before):
         reporter.warning(
             f"{lost} images that only one of {champion.label} and {challenger.label} was evaluated on are left out"

@@ -12,28 +12,28 @@ from transfercli.workflows.command_lines import run_words, runs_option, spelled,
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
-    from transfercli.evaluation.report.compare_page import Duel
+    from transfercli.evaluation.report.compare_page import RunComparison
     from transfercli.workflows.compare.comparison import CompareRequest, Held
 
 
 def write_comparison_page(path: Path, held: Sequence[Held], request: CompareRequest) -> None:
     """Write the page of all comparisons at once, whole or not at all."""
-    from transfercli.evaluation.report.compare_page import most_shown, render_comparisons
+    from transfercli.evaluation.report.compare_page import gallery_size, render_comparisons
 
-    most = most_shown(len(held))
-    duels = [_duel(one, request.split, most) for one in held]
-    page = render_comparisons(duels, request.split, _spelled(held, request))
+    most = gallery_size(len(held))
+    comparisons = [_run_comparison(one, request.split, most) for one in held]
+    page = render_comparisons(comparisons, request.split, _spelled(held, request))
     atomic.write_bytes(path, page.encode("utf-8", "replace"))
 
 
-def _duel(held: Held, split: str, most: int) -> Duel:
+def _run_comparison(held: Held, split: str, most: int) -> RunComparison:
     from transfercli.evaluation.examples import changes
-    from transfercli.evaluation.report.compare_page import Duel
+    from transfercli.evaluation.report.compare_page import RunComparison
 
     fixed, broken = changes(held.before, held.after, most)
     runs = (held.champion, held.challenger)
     pictures, lost = pictures_of(runs, split, [one.challenger.path for one in (*fixed, *broken)])
-    return Duel(
+    return RunComparison(
         champion=held.champion.label,
         challenger=held.challenger.label,
         compared=held.compared,
@@ -42,7 +42,7 @@ def _duel(held: Held, split: str, most: int) -> Duel:
         fixed=fixed,
         broken=broken,
         pictures=pictures,
-        lost=lost,
+        missing=lost,
         config=held.config,
         seconds=held.seconds,
         only_known=held.only_known,
@@ -50,17 +50,17 @@ def _duel(held: Held, split: str, most: int) -> Duel:
 
 
 def pictures_of(runs: Iterable[StoredRun], split: str, paths: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """`data:` addresses of the images at `paths`, and why there is none of the others, both by path.
+    """Return `data:` URLs of the images at `paths`, and the reasons why others have none, both by path.
 
-    The first of the runs that still finds an image as it recorded it shows it.
+    An image is read by the first of the runs that finds its file unchanged.
     """
-    from transfercli.evaluation.report.thumbnails import data_address
+    from transfercli.evaluation.report.thumbnails import image_data_url
 
     pictures: dict[str, str] = {}
     lost: dict[str, str] = {}
     for run in runs:
         remaining = _remaining(run, split, [path for path in paths if path not in pictures])
-        pictures |= {path: data_address(remaining.read(path)) for path in remaining.rows}
+        pictures |= {path: image_data_url(remaining.read(path)) for path in remaining.rows}
         lost |= remaining.lost
     return pictures, lost
 

@@ -13,7 +13,7 @@ from transfercli.config.editor import is_schema
 from transfercli.config.json_schema import json_schema
 from transfercli.config.loader import config_error, dump, load, problems, resolve
 from transfercli.config.schema import ExperimentConfig
-from transfercli.data.sources.listing import sides_inside
+from transfercli.data.sources.listing import splits_inside
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.workflows.config.init import check_new, write
@@ -79,7 +79,7 @@ def show_config(
     """Resolve a config for `command`; report fractions of splits that the data set makes idle."""
     resolved = resolve(load(path, overrides).config, command)
     with suppress(DataError, OSError):  # the data need not be here to show a config
-        for split in sides_inside(resolved.data):
+        for split in splits_inside(resolved.data):
             reporter.info(f"data.{split}: the fraction is not used, {resolved.data.train} has {split} images itself")
     return ResolvedConfig(resolved)
 

@@ -10,9 +10,9 @@ from transfercli.config import registries
 from transfercli.config.editor import editor_line
 from transfercli.config.examples import Example, example, examples
 from transfercli.config.starter import UNKNOWN, Survey, starter
-from transfercli.data.sources.keras_datasets import is_keras, row_of
+from transfercli.data.sources.keras_datasets import dataset_of, is_keras
 from transfercli.errors import DataError, UsageError
-from transfercli.io.atomic import room_errors, write_text
+from transfercli.io.atomic import write_errors, write_text
 from transfercli.text import did_you_mean
 from transfercli.workflows.config.survey import survey
 
@@ -54,7 +54,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> Star
         raise UsageError(f"--base {base!r} is not a known base", hint)
     check_new(output)
     if data and is_keras(data):
-        row_of(data)
+        dataset_of(data)
     images = survey(data, output.parent if output else Path()) if data else UNKNOWN
     _check_enough(images)
     return _written(starter(images, base, str(output) if output else None), output)
@@ -84,7 +84,7 @@ def check_new(output: Path | None) -> None:
 
 def write(output: Path, text: str) -> None:
     """Write a text file, and the folders above it."""
-    with room_errors(output):
+    with write_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
 
@@ -98,7 +98,7 @@ def _written(text: str, output: Path | None) -> StarterConfig:
 
 def _check_enough(images: Survey) -> None:
     """Check that a class has two images for training, and one for each split that is still to be made."""
-    least = max(2, 1 + len({"validation", "test"} - {*images.sides}))
+    least = max(2, 1 + len({"validation", "test"} - {*images.splits}))
     few = [f"{label!r} has {count}" for label, count in images.counts.items() if count < least]
     if few:
         raise DataError(

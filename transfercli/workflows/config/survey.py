@@ -37,9 +37,9 @@ def survey(data: str, folder: Path) -> Survey:
 
 
 def _folder(path: Path, named: str) -> Survey:
-    from transfercli.data.sources.folders import check_filled, empty_classes, folder_items, side_folders, sub_folders
+    from transfercli.data.sources.folders import check_filled, empty_classes, folder_items, split_folders, sub_folders
 
-    sides = side_folders(path)
+    sides = split_folders(path)
     train = sides.get("train", path)
     files = folder_items(train, path, "train")
     check_filled(empty_classes(train, files))

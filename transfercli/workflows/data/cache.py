@@ -8,7 +8,7 @@ from typing import Any
 
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache.images import cache_root
-from transfercli.data.cache.maintenance import Cleared, Usage, clear, usage
+from transfercli.data.cache.maintenance import ClearResult, Usage, clear, usage
 from transfercli.data.cache.segments import KINDS
 
 
@@ -24,7 +24,7 @@ class CacheContents:
     folder: Path
     caches: dict[str, Usage]
     limit: int
-    cleared: Cleared | None = None
+    cleared: ClearResult | None = None
 
     @property
     def bytes(self) -> int:

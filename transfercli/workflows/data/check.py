@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.data.file_header_store import heads_of
+from transfercli.data.file_header_store import load_headers
 from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.quality import check
 from transfercli.data.quality.file_headers import oddities
-from transfercli.data.quality.near_duplicates import LOOK, Looks
+from transfercli.data.quality.near_duplicates import FINGERPRINT, Fingerprints
 from transfercli.data.sources.keras_datasets import is_keras
-from transfercli.data.thumbnail_store import looks_of
+from transfercli.data.thumbnail_store import load_fingerprints
 from transfercli.data.validation import Findings
 from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
-from transfercli.runs.output_paths import check_folder
+from transfercli.runs.output_paths import check_output_folder
 from transfercli.workflows.data.label_errors import mislabelled
 from transfercli.workflows.new_model import find_parent, labels_for
 from transfercli.workflows.train.job import load_resolved
@@ -51,7 +51,7 @@ class CheckResult:
     @property
     def typical_size(self) -> list[int] | None:
         """[median width, median height] in pixels; None without a usable image."""
-        return check.sizes(self.report.seen).get("median")
+        return check.sizes(self.report.images).get("median")
 
     def as_json(self) -> dict[str, Any]:
         return self.report.as_result() | ({"report": str(self.page)} if self.page else {})
@@ -60,7 +60,7 @@ class CheckResult:
 def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     """Read the data of a config and report on it. The reasons why training would refuse it are in the report."""
     if request.report is not None:
-        check_folder(request.report, "--report")
+        check_output_folder(request.report, "--report")
     config = load_resolved(request.config, request.overrides, "finetune", request.runs).config
     examined = examine(config, request.runs / config.name, reporter)
     findings = examined.findings
@@ -70,8 +70,8 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     refusals = [
         (error.message, error.hint) for error in [*examined.refusals, *_head_refusals(config, request.runs, examined)]
     ]
-    found = findings.found if findings else []
-    report = check.report(found, _sides(examined), looks, _oddities(findings, reporter), refusals)
+    found = findings.files if findings else []
+    report = check.build_report(found, _sides(examined), looks, _oddities(findings, reporter), refusals)
     if request.mislabelled and report.usable and findings:
         report = replace(report, mislabelled=mislabelled(report, findings, config, request.runs, reporter))
     if request.report is None:
@@ -90,11 +90,11 @@ def examine(config: ExperimentConfig, experiment: Path, reporter: Reporter) -> E
     return examine_dataset(data_request(config, experiment), reporter)
 
 
-def _looks(images: Rows | None, findings: Findings | None, reporter: Reporter) -> Looks:
+def _looks(images: Rows | None, findings: Findings | None, reporter: Reporter) -> Fingerprints:
     if images is None or findings is None:
-        return np.zeros(0, LOOK)
+        return np.zeros(0, FINGERPRINT)
     entries, geometry = [one.entry for one in findings.usable], findings.reading.geometry
-    return looks_of(images, entries, geometry, findings.ingest.cache_folder, reporter)
+    return load_fingerprints(images, entries, geometry, findings.ingest.cache_folder, reporter)
 
 
 def _sides(examined: Examination) -> list[str]:
@@ -109,7 +109,7 @@ def _oddities(findings: Findings | None, reporter: Reporter) -> list[list[str]]:
     if findings is None:
         return []
     usable = findings.usable
-    heads = heads_of([(one.file, one.entry.sha256) for one in usable], findings.ingest.cache_folder, reporter)
+    heads = load_headers([(one.file, one.entry.sha256) for one in usable], findings.ingest.cache_folder, reporter)
     return [oddities(one.file, head) for one, head in zip(usable, heads, strict=True)]
 
 

@@ -56,4 +56,4 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> DiffResult:
 def _records(examined: Examination) -> list[Record]:
     if examined.dataset is not None:
         return list(examined.dataset.records)
-    return [one.record("") for one in examined.findings.found] if examined.findings else []
+    return [one.record("") for one in examined.findings.files] if examined.findings else []

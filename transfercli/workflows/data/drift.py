@@ -15,7 +15,7 @@ from transfercli.data.sources.folders import absolute
 from transfercli.data.sources.listing import base_folder
 from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
-from transfercli.evaluation.statistics.shift_tests import MOST, Seen, drift, sample
+from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, ModelOutputs, detect_shift, sample_indices
 from transfercli.reporting import Reporter
 from transfercli.rows import SelectedRows
 from transfercli.text import counted
@@ -117,8 +117,8 @@ def measure_drift(run: StoredRun, recent: Path | Split, *, maximum: float | None
     sight = Sight(run)
     old, new = sight.all_of(held_out), sight.all_of(split)
     if learnt is not held_out:
-        old = Seen(sight.features(learnt), old.probabilities)
-    found = drift(old, new, run.config.seed)
+        old = ModelOutputs(sight.features(learnt), old.probabilities)
+    found = detect_shift(old, new, run.config.seed)
     return DriftResult(
         run=run.path,
         images=images,
@@ -156,12 +156,12 @@ def _recent(run: StoredRun, recent: Path | Split) -> tuple[Split, int]:
     if isinstance(recent, Split):
         return _some_of(recent, run.config.seed), len(recent)
     items = list_unlabelled(recent)
-    chosen = [items[row] for row in sample(len(items), MOST, run.config.seed)]
+    chosen = [items[row] for row in sample_indices(len(items), MAX_IMAGES, run.config.seed)]
     return load_unlabelled(chosen, run.reading), len(items)
 
 
 def _some_of(split: Split, seed: int) -> Split:
-    rows = sample(len(split), MOST, seed)
+    rows = sample_indices(len(split), MAX_IMAGES, seed)
     return replace(
         split,
         paths=tuple(split.paths[row] for row in rows),
@@ -183,7 +183,7 @@ def _recorded(run: StoredRun, side: str) -> Split:
     root, wanted = run.config.data.train, [one for one in run.images if one.split == side and not one.problem]
     if not keras_datasets.is_keras(root):
         base = base_folder(root)
-        there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as must_exist
+        there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as check_exists
         if len(there) < len(wanted):
             run.reporter.warning(
                 f"{len(wanted) - len(there)} of the run's {counted(len(wanted), f'{side} image')} are gone"
@@ -191,5 +191,5 @@ def _recorded(run: StoredRun, side: str) -> Split:
         wanted = there
     if not wanted:
         raise DataError(f"the run's {side} images are gone: there is nothing to compare with", "put them back")
-    chosen = [wanted[row] for row in sample(len(wanted), MOST, run.config.seed)]
+    chosen = [wanted[row] for row in sample_indices(len(wanted), MAX_IMAGES, run.config.seed)]
     return load_recorded_split(chosen, root, side, run.labels, run.reading)

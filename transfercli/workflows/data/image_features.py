@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transfercli.evaluation.statistics.shift_tests import Seen
+from transfercli.evaluation.statistics.shift_tests import ModelOutputs
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.setup import feature_cache
 
@@ -23,11 +23,11 @@ class Sight:
     """
 
     def __init__(self, run: StoredRun) -> None:
-        from transfercli.models.surgery import whole_base
+        from transfercli.models.surgery import cut_after_base
         from transfercli.transfer.features.prefix import Prefix
 
         self.run, self.reporter = run, run.reporter
-        self.cut = whole_base(run.classifier)
+        self.cut = cut_after_base(run.classifier)
         self.prefix = Prefix(self.cut, "float32")
         self.cache = feature_cache(run.config, run.reporter)
 
@@ -35,13 +35,13 @@ class Sight:
         """float32 [N, d]."""
         return self._averaged(self._pooled(split))
 
-    def all_of(self, split: Split) -> Seen:
+    def all_of(self, split: Split) -> ModelOutputs:
         """Features, and the calibrated probabilities float32 [N, C] that the head makes of the same."""
         from transfercli.models.forward import forward
 
         pooled = self._pooled(split)
         logits = forward(self.cut.top, pooled, self.run.config.data.batch_size, self.reporter, "evaluate")
-        return Seen(self._averaged(pooled), self.run.calibrate(logits))
+        return ModelOutputs(self._averaged(pooled), self.run.calibrate(logits))
 
     def counts(self) -> dict[str, int]:
         """Rows that were found in the cache, and rows that were computed and kept; both 0 where it is off."""
@@ -53,9 +53,9 @@ class Sight:
         return features_of(split, self.prefix, self.cache, self.reporter, self._give_up)
 
     def _averaged(self, pooled: Rows) -> np.ndarray:
-        from transfercli.models.pooled import averaged
+        from transfercli.models.pooled import channel_means
 
-        return averaged(self.run.classifier, pooled.read(np.arange(len(pooled))))
+        return channel_means(self.run.classifier, pooled.read(np.arange(len(pooled))))
 
     def _give_up(self, trouble: str) -> None:
         self.reporter.warning(f"{trouble}; features stay in memory")

@@ -20,21 +20,21 @@ from transfercli.workflows.structure import geometry_of
 def mislabelled(
     report: Report, findings: Findings, config: ExperimentConfig, runs: Path, reporter: Reporter
 ) -> Mislabelled:
-    """What the base of the experiment's latest completed run sees in the images, which are the rows of `report.seen`.
+    """What the base of the experiment's latest completed run sees in the images, which are the rows of `report.images`.
 
     Where there is no such run, or it looks at images of another size, the reason is told instead.
     """
     try:
         run = StoredRun(find_run(config.name, runs), reporter)
         if why_not := _unlike(run, config):
-            return Mislabelled(why_not=why_not)
+            return Mislabelled(note=why_not)
         features_of = Sight(run)
     except ArtefactError as error:
-        return Mislabelled(why_not=f"{error.message}; data check lists them once a run is complete")
+        return Mislabelled(note=f"{error.message}; data check lists them once a run is complete")
     reporter.info(f"looking for mislabelled images with the features of {run.label}")
-    images = split_of("", findings.usable, tuple(sorted({one.label for one in report.seen})), findings.ingest)
+    images = split_of("", findings.usable, tuple(sorted({one.label for one in report.images})), findings.ingest)
     features = features_of.features(images)
-    found = find_mislabelled(report.seen, features, report.near, findings.listing.groups, reporter)
+    found = find_mislabelled(report.images, features, report.near, findings.listing.groups, reporter)
     return Mislabelled(found, run.label)
 
 

@@ -63,7 +63,7 @@ def evaluate_split(
     run: StoredRun, split: Split, gates: Sequence[Gate], request: EvaluateRequest, reporter: Reporter
 ) -> tuple[Evaluation, Predictions]:
     """Predict, measure and write the files; the targets of the split are indices of the run's labels."""
-    from transfercli.evaluation.confidence.trust import judged
+    from transfercli.evaluation.confidence.trust import confidence_metrics
     from transfercli.evaluation.explain.attribution import explain
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report.write import write_evaluation
@@ -72,8 +72,8 @@ def evaluate_split(
     config = run.config
     known = known_images(split, run.images, reporter) if request.data else {}
     logits = run.logits(split)
-    judgement = run.trust.judge(logits)
-    predictions = Predictions(split.paths, run.labels, split.targets, judgement.probabilities.astype("float32"))
+    assessment = run.trust.assess(logits)
+    predictions = Predictions(split.paths, run.labels, split.targets, assessment.probabilities.astype("float32"))
     evaluation = evaluate(
         predictions,
         shown=config.evaluation.metrics,
@@ -84,7 +84,7 @@ def evaluate_split(
     )
     evaluation = replace(
         evaluation,
-        trust=judged(judgement, logits, split.targets, run.stored_trust),
+        trust=confidence_metrics(assessment, logits, split.targets, run.stored_trust),
         known=known,
         **beside(run, split, predictions, request),
     )
@@ -103,7 +103,7 @@ def known_images(split: Split, records: Sequence[Record], reporter: Reporter) ->
         known = {record.sha256 for record in records if record.split == side}
         if count := sum(sha256 in known for sha256 in split.sha256s):
             reporter.warning(
-                f"the run {effect} on {count} of these {counted(len(split), 'image')}: the metrics flatter it"
+                f"the run {effect} on {count} of these {counted(len(split), 'image')}: the metrics are too optimistic"
             )
             found[side] = count
     return found
@@ -111,7 +111,7 @@ def known_images(split: Split, records: Sequence[Record], reporter: Reporter) ->
 
 def read_slices(run: StoredRun, split: Split, other: Path | None) -> dict[str, Slice]:
     """The slices of the config; a column that `other` images have not is left out, and told."""
-    from transfercli.evaluation.slices import slices_of, table_slices
+    from transfercli.evaluation.slices import compute_slices, table_slices
 
     names = run.config.evaluation.slices
     asked = table_slices(names)
@@ -123,7 +123,7 @@ def read_slices(run: StoredRun, split: Split, other: Path | None) -> dict[str, S
         run.reporter.warning(f"no slices by {', '.join(asked)}: these images have no table with such a column")
         names = [name for name in names if name not in asked]
     columns = {name: [rows.get(path, {}).get(name, "") for path in split.paths] for name in asked}
-    return slices_of(names, split.images.read, split.sizes, columns)
+    return compute_slices(names, split.images.read, split.sizes, columns)
 
 
 def report_context(run: StoredRun, split: Split, request: EvaluateRequest) -> ReportContext:

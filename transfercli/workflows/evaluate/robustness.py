@@ -32,9 +32,9 @@ def beside(run: StoredRun, split: Split, plain: Predictions, request: EvaluateRe
 
 
 def corrupted(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any]:
-    """As `evaluation.robustness.robustness` gives it: one pass for each corruption and severity."""
+    """As `score.corruption_summary` gives it: one pass for each corruption and severity."""
     from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
-    from transfercli.evaluation.robustness.score import measured, robustness
+    from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
     from transfercli.workflows.structure import image_size
 
     seed, size = run.config.seed, image_size(run.config)
@@ -43,18 +43,18 @@ def corrupted(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any
     rows = []
     for row, severity in tried:
         said = passes.over(partial(row.batch, severity=severity, seed=seed))
-        rows.append(measured(plain, said.argmax(axis=1), row, severity, size))
-    return robustness(plain, rows, seed)
+        rows.append(score_corruption(plain, said.argmax(axis=1), row, severity, size))
+    return corruption_summary(plain, rows, seed)
 
 
 def augmented(run: StoredRun, split: Split, plain: Predictions) -> dict[str, Any]:
-    """As `evaluation.tta.gained` gives it: one pass for each view but the first, which is the plain one."""
-    from transfercli.evaluation.robustness.tta import averaged, gained, mirrors, views
+    """As `tta.tta_gain` gives it: one pass for each view but the first, which is the plain one."""
+    from transfercli.evaluation.robustness.tta import average_views, trained_with_mirroring, tta_gain, views
 
-    taken = views(mirrors(run.config.augmentation))
+    taken = views(trained_with_mirroring(run.config.augmentation))
     passes = _Passes(run, split, "tta", len(taken) - 1)
-    mean = averaged(plain, (passes.over(_seen_as(view)) for view in taken[1:]))
-    return gained(plain, mean, taken, run.config.seed)
+    mean = average_views(plain, (passes.over(_seen_as(view)) for view in taken[1:]))
+    return tta_gain(plain, mean, taken, run.config.seed)
 
 
 def _seen_as(view: View) -> Change:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from transfercli.config.loader import dump
 from transfercli.errors import ArtefactError
-from transfercli.export.card.facts import CardFacts, Evaluated, Exported, Recorded, parsed
+from transfercli.export.card.facts import ArtefactFacts, CardFacts, EvaluationFacts, RunFacts, validated
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import EXPORTED
 from transfercli.io import atomic
@@ -54,17 +54,17 @@ def write_card(run: StoredRun, spec: ExportSpec, out: Path) -> str | None:
     return None
 
 
-def artefacts_in(out: Path, run: RunFolder) -> list[Exported]:
+def artefacts_in(out: Path, run: RunFolder) -> list[ArtefactFacts]:
     """Each artefact of this run that stands in `out`, in the order of the table of formats."""
     places = {name: place for name in FORMATS if (place := out / name / EXPORTED).is_file()}
-    found = {name: parsed(Exported, read_json(place), place) for name, place in places.items()}
+    found = {name: validated(ArtefactFacts, read_json(place), place) for name, place in places.items()}
     for name, one in found.items():
         if one.format != name:
             raise ArtefactError(f"{places[name]} is damaged: it is of the format {one.format!r}", "export it again")
     return [one for one in found.values() if one.run == run.label]
 
 
-def facts_of(run: StoredRun, spec: ExportSpec, artefacts: Sequence[Exported]) -> CardFacts:
+def facts_of(run: StoredRun, spec: ExportSpec, artefacts: Sequence[ArtefactFacts]) -> CardFacts:
     config = run.config
     base, family = str(config.model.base), lineage(run)
     return CardFacts(
@@ -78,7 +78,7 @@ def facts_of(run: StoredRun, spec: ExportSpec, artefacts: Sequence[Exported]) ->
         first_weights=first_weights(family),
         strategy=str(config.transfer.strategy),
         shown=config.evaluation.metrics,
-        record=parsed(Recorded, run.record.content, run.record.path),
+        record=validated(RunFacts, run.record.content, run.record.path),
         config_yaml=hide_paths_in_yaml(dump(config)).strip(),
         counts=counts_of(run, spec.labels),
         evaluations=evaluations_of(run.folder),
@@ -108,7 +108,7 @@ def counts_of(run: StoredRun, labels: Sequence[str]) -> dict[str, dict[str, int]
     return {label: {split: counts[label, split] for split in splits} for label in labels}
 
 
-def evaluations_of(run: RunFolder) -> dict[str, Evaluated]:
+def evaluations_of(run: RunFolder) -> dict[str, EvaluationFacts]:
     """By the folder below evaluation/, those that speak of the model as it is, the most telling first.
 
     Those of images that the run learnt from come last, whatever their name.
@@ -117,5 +117,5 @@ def evaluations_of(run: RunFolder) -> dict[str, Evaluated]:
     names = [place.name for place in places if not is_stale(run, place.name)]
     names.sort(key=lambda name: (DECIDES.index(name) if name in DECIDES else len(DECIDES), name))
     files = {name: run.evaluation(name) / "metrics.json" for name in names}
-    found = {name: parsed(Evaluated, read_json(file), file) for name, file in files.items()}
+    found = {name: validated(EvaluationFacts, read_json(file), file) for name, file in files.items()}
     return dict(sorted(found.items(), key=lambda one: bool(one[1].known)))

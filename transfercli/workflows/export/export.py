@@ -65,7 +65,7 @@ def export_run(call: ExportCall, reporter: Reporter) -> ExportResult:
 
     Raises `ExportRejected`, which carries the result, if an artefact lost too much accuracy.
     """
-    from transfercli.export.exporter import ExportRejected, ExportRequest, check_places, export_formats
+    from transfercli.export.exporter import ExportRejected, ExportRequest, check_output_folders, export_formats
     from transfercli.export.formats.registry import check_formats
     from transfercli.export.spec import ExportSpec
 
@@ -73,11 +73,11 @@ def export_run(call: ExportCall, reporter: Reporter) -> ExportResult:
     config = run.config
     formats = call.formats or tuple(config.export.formats)
     check_formats(formats, call.quantize)
-    check_places(out := call.out or run.folder.exports, formats)
+    check_output_folders(out := call.out or run.folder.exports, formats)
     split = run.split("validation")
     samples = quantiser_samples(run) if call.quantize == "int8" else None
     classifier, trust = run.classifier, run.trust
-    from transfercli.models.inference_model import deployed
+    from transfercli.models.inference_model import build_inference_model
 
     origin = {
         "run": run.label,
@@ -87,11 +87,11 @@ def export_run(call: ExportCall, reporter: Reporter) -> ExportResult:
     spec = ExportSpec(run.labels, image_size(config), config.data.resize, trust.temperature, trust.confidence, origin)
     try:
         artefacts = export_formats(
-            deployed(classifier, trust.temperature),
+            build_inference_model(classifier, trust.temperature),
             spec,
             reference(run, split),
             ExportRequest(formats, out, call.quantize, call.max_drop, samples),
-            {"created": record.now(), "versions": versions()},
+            {"created": record.utc_now(), "versions": versions()},
             reporter,
         )
     except ExportRejected as rejected:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from transfercli.data.decoding.stream import Decoder, Outcome, in_order
-from transfercli.data.image import Named
-from transfercli.data.sources.inputs import Feed, named_images, names_on
-from transfercli.data.sources.watch import dropped
+from transfercli.data.decoding.stream import Decoder, Outcome, decode_in_order
+from transfercli.data.image import InputImage
+from transfercli.data.sources.inputs import InputQueue, expand_inputs, read_names
+from transfercli.data.sources.watch import watch_folder
 from transfercli.errors import DataError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
@@ -107,9 +107,9 @@ def predict_images(call: PredictCall, reporter: Reporter) -> Predictions:
 def _all_answers(source: Source, call: PredictCall, reporter: Reporter) -> Iterator[Prediction]:
     failed = done = 0
     with Decoder(source.geometry, min(source.threads or usable_cores(), usable_cores())) as decoder:
-        feed = Feed(_names(call))
+        feed = InputQueue(_names(call))
         answer = source.load()  # the workers start meanwhile
-        for prediction in _answers(in_order(feed, decoder, 3 * BATCH), answer, source.labels, call):
+        for prediction in _answers(decode_in_order(feed, decoder, 3 * BATCH), answer, source.labels, call):
             if prediction is None:
                 reporter.progress("predict", done, 0)
                 continue
@@ -124,10 +124,10 @@ def _all_answers(source: Source, call: PredictCall, reporter: Reporter) -> Itera
         reporter.warning(f"{failed} of {counted(done, 'image')} could not be read; their lines say why")
 
 
-def _names(call: PredictCall) -> Iterator[Named]:
-    yield from named_images(call.paths, lambda: names_on(STDIN))
+def _names(call: PredictCall) -> Iterator[InputImage]:
+    yield from expand_inputs(call.paths, lambda: read_names(STDIN))
     if call.watch is not None:
-        yield from dropped(call.watch)
+        yield from watch_folder(call.watch)
 
 
 def _answers(

@@ -13,9 +13,9 @@ import numpy as np
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
-from transfercli.export.spec import EXPORTED, ExportSpec, parsed_card
-from transfercli.export.verify.checksums import check_seal
-from transfercli.export.verify.sandbox import read_apart
+from transfercli.export.spec import EXPORTED, ExportSpec, parse_card
+from transfercli.export.verify.checksums import verify_checksums
+from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.workflows.stored_run import StoredRun
@@ -57,8 +57,8 @@ def _from_run(run: StoredRun) -> Source:
         model, trust = run.classifier.model, run.trust
 
         def answer(images: np.ndarray) -> Said:
-            judgement = trust.judge(np.asarray(model.predict_on_batch(images)))
-            return Said(judgement.probabilities, judgement.abstained)
+            assessment = trust.assess(np.asarray(model.predict_on_batch(images)))
+            return Said(assessment.probabilities, assessment.abstained)
 
         return answer
 
@@ -105,8 +105,8 @@ def _spec_beside(row: Format, path: Path) -> ExportSpec | None:
     told = isinstance(exported, dict) and exported.get("format") == row.name
     if not told or path != folder / row.entry:
         return None
-    check_seal(folder, exported)
-    return parsed_card(json.dumps(exported))
+    verify_checksums(folder, exported)
+    return parse_card(json.dumps(exported))
 
 
 def _loaded(row: Format, path: Path, beside: ExportSpec | None) -> tuple[Answer, ExportSpec]:
@@ -114,7 +114,7 @@ def _loaded(row: Format, path: Path, beside: ExportSpec | None) -> tuple[Answer,
 
     It knows how sure it is, and not the energy of an image: that takes the run's logits.
     """
-    artefact = read_apart(row.name, path)
+    artefact = read_sandboxed(row.name, path)
     spec = artefact.spec or beside
     if spec is None:
         raise ArtefactError(

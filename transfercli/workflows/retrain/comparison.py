@@ -43,8 +43,8 @@ def hold_contest(champion: StoredRun | None, challenger: StoredRun, reporter: Re
     Raises `DataError` where no honest test image is left.
     """
     from transfercli.evaluation.gates import from_config
-    from transfercli.evaluation.statistics.paired import paired
-    from transfercli.evaluation.statistics.promotion import as_told, contest
+    from transfercli.evaluation.statistics.paired import align_predictions
+    from transfercli.evaluation.statistics.promotion import compare_for_promotion, comparison_record
 
     records, left_out = locked_test(champion, challenger, reporter)
     rule = challenger.config.retrain.promote
@@ -58,8 +58,10 @@ def hold_contest(champion: StoredRun | None, challenger: StoredRun, reporter: Re
         return Held(None, failed, facts)
     known = challenger.labels + tuple(label for label in champion.labels if label not in challenger.labels)
     theirs = predict(champion, test_split(champion, challenger, records, known))
-    found = contest(*paired(theirs, predictions), rule.metric, rule.confidence, challenger.config.seed)
-    facts["comparison"] = as_told(found)
+    found = compare_for_promotion(
+        *align_predictions(theirs, predictions), rule.metric, rule.confidence, challenger.config.seed
+    )
+    facts["comparison"] = comparison_record(found)
     if rule.max_latency_ratio is not None:
         facts["latency"] = latency = slowness(champion, challenger)
         failed += missed_latency(latency["ratio"], rule.max_latency_ratio)

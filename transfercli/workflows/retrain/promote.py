@@ -49,11 +49,11 @@ def promote(request: PromoteRequest, reporter: Reporter) -> PromoteResult:
     named = _named(request)
     experiment = named.path.parent if named else request.runs / str(request.previous)
     with experiment_lock(experiment, request.wait):
-        present = champions.settle(experiment)
-        run = champions.checked(named or champions.before(experiment))
+        present = champions.apply_last_promotion(experiment)
+        run = champions.require_completed(named or champions.previous_champion(experiment))
         if present is None or present.run_id != run.run_id:
             how, why = ("by hand", "promoted by hand") if named else ("rolled back", "went back to the champion before")
-            champions.enthrone(
+            champions.promote_run(
                 experiment, Decision(how, why, run.run_id, facts={"previous": present and present.run_id})
             )
         else:

@@ -11,11 +11,11 @@ from transfercli.data.load import load_dataset
 from transfercli.data.quality.diff import compare
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.errors import DataError, GateError, Interrupted
-from transfercli.evaluation.statistics.promotion import Verdict, judge
+from transfercli.evaluation.statistics.promotion import Verdict, decide_promotion
 from transfercli.export.formats.registry import check_formats
 from transfercli.reporting import Reporter
 from transfercli.runs import champions, decisions
-from transfercli.runs.decisions import PROMOTING, Decision
+from transfercli.runs.decisions import PROMOTIONS, Decision
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.retrain.comparison import hold_contest
@@ -83,7 +83,7 @@ class Night:
 
     @property
     def last(self) -> Decision | None:
-        return decisions.settled(self.decided)
+        return decisions.last_retrain_decision(self.decided)
 
     def decision(self, word: str, reason: str, **facts: Any) -> Decision:
         champion = self.champion.folder.run_id if self.champion else None
@@ -110,8 +110,8 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
         if decision is None:
             night = with_drift(night)
             decision = not_drifted(night) or contest(night, reporter)
-        if decision.decision in PROMOTING:
-            champions.enthrone(experiment, decision)
+        if decision.decision in PROMOTIONS:
+            champions.promote_run(experiment, decision)
         else:
             decisions.append(experiment, decision)
     result = RetrainResult.of(experiment, decision)
@@ -128,7 +128,7 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
 
 def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, reporter: Reporter) -> Night:
     """Carry out what the last night decided, and read the images."""
-    settled = champions.settle(experiment)
+    settled = champions.apply_last_promotion(experiment)
     champion = StoredRun(settled, reporter) if settled else None
     if is_keras(loaded.config.data.train):
         prepare_backend(loaded.config)  # before its data sets are imported from Keras
@@ -185,12 +185,12 @@ def contest(night: Night, reporter: Reporter) -> Decision:
     check_formats(tuple(night.config.export.formats))  # known now, not when it is trained and compared
     challenger = train_challenger(night, reporter)
     held = hold_contest(night.champion, StoredRun(challenger, reporter), reporter)
-    verdict = judge(held.comparison, held.failed, night.config.retrain.promote.min_gain)
+    verdict = decide_promotion(held.comparison, held.failed, night.config.retrain.promote.min_gain)
     facts = {"changes": changes(night), **held.facts}
-    if verdict.decision in PROMOTING and (lost := export_failure(challenger, night, reporter)):
+    if verdict.decision in PROMOTIONS and (lost := export_failure(challenger, night, reporter)):
         verdict = Verdict("rejected", lost)
     decision = night.decision(verdict.decision, verdict.reason, **facts)
-    crowned: dict[str, Any] = {"champion": challenger.run_id} if verdict.decision in PROMOTING else {}
+    crowned: dict[str, Any] = {"champion": challenger.run_id} if verdict.decision in PROMOTIONS else {}
     return replace(decision, challenger=challenger.run_id, **crowned)
 
 
@@ -201,7 +201,9 @@ def train_challenger(night: Night, reporter: Reporter) -> RunFolder:
     overrides = (*night.request.overrides, *start)
     job = decide(TrainRequest("finetune", night.request.config, night.request.runs, overrides, run_id))
     train_job(job, reporter, dataset=night.dataset)
-    reporter.when_forced(lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", AGAIN))
+    reporter.describe_forced_stop(
+        lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", AGAIN)
+    )
     return job.run
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import transfercli
 from transfercli.config.loader import dump
 from transfercli.config.schema import ExperimentConfig, FileWeights
-from transfercli.errors import ArtefactError, Interrupted, TransferError, no_room
+from transfercli.errors import ArtefactError, Interrupted, TransferError, is_out_of_space
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Forwarding, Reporter
 from transfercli.runs import champions, decisions
@@ -62,11 +62,11 @@ def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
 
 def _weights(config: ExperimentConfig, runs: Path) -> str:
     from transfercli.io.checksum import file_sha256
-    from transfercli.models.weights.files import verified
+    from transfercli.models.weights.files import verified_weight_file
 
     weights = config.model.weights
     if isinstance(weights, FileWeights):
-        return weights.sha256 or file_sha256(verified(weights))
+        return weights.sha256 or file_sha256(verified_weight_file(weights))
     parent = find_parent(config, runs)
     return parent.run.label if parent.run else str(weights)
 
@@ -162,4 +162,4 @@ def _failed(experiment: Path, reason: str, challenger: str | None = None) -> Dec
 def _told(error: Exception) -> str:
     if isinstance(error, TransferError):
         return hide_paths(f"{error.kind}: {error.message}")
-    return hide_paths(f"{'room' if no_room(error) else 'bug'}: {type(error).__name__}: {error}")
+    return hide_paths(f"{'room' if is_out_of_space(error) else 'bug'}: {type(error).__name__}: {error}")

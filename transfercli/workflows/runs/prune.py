@@ -16,7 +16,7 @@ from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.lookup import all_runs, is_experiment
 from transfercli.runs.record import status_of
-from transfercli.runs.retention import Rule, bytes_of, kept_by_rule, needed
+from transfercli.runs.retention import RetentionRule, folder_size, protected_runs, recent_runs
 from transfercli.text import counted
 
 GOING_ON = "it, or another run of its experiment, is going on"
@@ -78,7 +78,7 @@ def prune(request: PruneRequest, reporter: Reporter) -> PruneResult:
         for experiment in held:
             _sweep(experiment)
         removed, kept = _decided(request, {one.name for one in experiments} - {one.name for one in held})
-        size = sum(bytes_of(run.path) for run in removed)
+        size = sum(folder_size(run.path) for run in removed)
         if not request.dry_run:
             for number, run in enumerate(removed):
                 reporter.progress("prune", number, len(removed), "runs")
@@ -108,11 +108,11 @@ def _locked(experiment: Path, request: PruneRequest, locks: ExitStack) -> bool:
 
 def _decided(request: PruneRequest, unlocked: set[str]) -> tuple[list[RunFolder], list[Kept]]:
     """The runs that go, and those that stay, with why; unlocked: experiments in which a run may be going on."""
-    rule = Rule(request.last or 0, request.days or 0.0, datetime.now(UTC))
+    rule = RetentionRule(request.last or 0, request.days or 0.0, datetime.now(UTC))
     named = [run for run in all_runs(request.runs) if not request.experiments or run.experiment in request.experiments]
     going = [run for run in named if run.experiment in unlocked]
     why = {run.label: GOING_ON for run in going if not request.dry_run or status_of(run) == "running"}
-    why |= kept_by_rule(named, rule) | needed(request.runs)
+    why |= recent_runs(named, rule) | protected_runs(request.runs)
     removed = [run for run in named if run.label not in why]
     return removed, [Kept(run.path, why[run.label]) for run in named if run.label in why]
 

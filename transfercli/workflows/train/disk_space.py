@@ -21,15 +21,15 @@ AN_IMAGE = 380  # bytes of a line of dataset.csv, of pixels.csv and of splits.cs
 def bytes_of_run(setup: Setup) -> int:
     """The most that the run's folder may hold at once."""
     from transfercli.models.tensor_names import named_variables
-    from transfercli.training.checkpoints import AT_MOST
-    from transfercli.training.optim.optimizers import slots
+    from transfercli.training.checkpoints import MAX_FOLDERS
+    from transfercli.training.optim.optimizers import slots_per_weight
 
     sizes = {name: math.prod(one.shape) * ITEM for name, one in named_variables(setup.classifier).items()}
     once = sum(sizes[name] for name in setup.checkpoints.frozen)
-    an_epoch = (sum(sizes.values()) - once) * (1 + slots(setup.plan.training.optimizer))
+    an_epoch = (sum(sizes.values()) - once) * (1 + slots_per_weight(setup.plan.training.optimizer))
     epochs = setup.plan.epochs + sum(phase.kind != "train" for phase in setup.plan.phases)
     lists = AN_IMAGE * len(setup.dataset.records)
-    return once + an_epoch * min(AT_MOST, epochs) + BESIDE_TENSORS + lists
+    return once + an_epoch * min(MAX_FOLDERS, epochs) + BESIDE_TENSORS + lists
 
 
 def leave_room(job: Job, setup: Setup) -> None:
@@ -47,7 +47,7 @@ def leave_room(job: Job, setup: Setup) -> None:
             "free disk space, or name a folder on a larger disk with --runs",
         )
     if setup.features and _same_disk(setup.features.root, place):
-        setup.features.spared = needed
+        setup.features.reserved_bytes = needed
 
 
 def _same_disk(one: Path, other: Path) -> bool:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from transfercli.config.cross_checks import unpublished
+from transfercli.config.cross_checks import missing_weights_reason
 from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
-from transfercli.runs.lookup import find_unfinished
-from transfercli.runs.untrusted import check_closed
+from transfercli.runs.lookup import find_run_to_resume
+from transfercli.runs.untrusted import check_run_folder
 from transfercli.workflows.command_lines import runs_option, spelled, told
 from transfercli.workflows.new_model import with_structure
 from transfercli.workflows.stored_run import StoredRun
@@ -62,7 +62,7 @@ class Job:
 def decide(request: TrainRequest) -> Job:
     """The config and the run folder of this call; a config that differs from the run's own is a `ConfigError`."""
     if request.resume:
-        return _job_of_run(request, find_unfinished(request.resume, request.runs))
+        return _job_of_run(request, find_run_to_resume(request.resume, request.runs))
     if request.config is None:
         raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
     given = load(request.config, request.overrides)
@@ -71,7 +71,7 @@ def decide(request: TrainRequest) -> Job:
     run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
     job = Job(request.command, loaded, run, request.runs, _spelled(request), given.overruled)
     if run.record.exists():
-        check_closed(run.path)
+        check_run_folder(run.path)
         _check_same(job)
     return job
 
@@ -79,7 +79,7 @@ def decide(request: TrainRequest) -> Job:
 def _check_published(loaded: LoadedConfig) -> None:
     """What only the command decides: `finetune` starts from imagenet where nothing is said, `pretrain` from scratch."""
     model = loaded.config.model
-    if model.weights == "imagenet" and (reason := unpublished(model.base)):
+    if model.weights == "imagenet" and (reason := missing_weights_reason(model.base)):
         with loaded.placing():
             raise ConfigError(f"model.weights: {reason}", "say where the weights come from, or use pretrain")
 

@@ -30,7 +30,7 @@ def begin_run(job: Job, setup: Setup, parent: Parent, report: Transplant | None,
     run, dataset = job.run, setup.dataset
     fresh = not run.record.exists()
     for folder in (run.path.parent, run.path, run.checkpoints):
-        atomic.sweep(folder)
+        atomic.remove_temporaries(folder)
     if fresh:
         atomic.make_folder(run.path)  # it is there where a kill came before the record
         atomic.write_text(run.config, dump(job.config))
@@ -60,7 +60,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, reporter: Reporter) -
     facts = {
         "workflow": job.command,
         "command": job.spelled,
-        "config_folder": record.relative_folder(job.run, job.loaded.folder),
+        "config_folder": record.relative_config_folder(job.run, job.loaded.folder),
         "parent": parent.run.label if parent.run else None,
         "seed": job.config.seed,
         "git_commit": record.git_commit(job.loaded.folder),
@@ -77,7 +77,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, reporter: Reporter) -
 @contextmanager
 def told_how_to_go_on(job: Job, reporter: Reporter) -> Iterator[None]:
     """A stop on request, and a disk that is full or fails, say what is kept and how to go on."""
-    reporter.when_forced(lambda signum: _stopped(job, signum))
+    reporter.describe_forced_stop(lambda signum: _stopped(job, signum))
     try:
         yield
     except Interrupted as stop:
@@ -97,7 +97,7 @@ def _stopped(job: Job, signum: int) -> Interrupted:
     if not job.run.record.exists():
         return Interrupted(signum, "stopped before training began; images read so far stay in the cache", AGAIN)
     if status_of(job.run) == "running":
-        record.interrupted(job.run)
+        record.mark_interrupted(job.run)
     return Interrupted(signum, f"stopped; {job.run.label} {_kept(job)}", job.resume_line)
 
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from transfercli.models.classifier import Classifier
     from transfercli.rows import Rows
     from transfercli.training.checkpoints import Checkpoint, Checkpoints
-    from transfercli.training.phases import Phase, Stage, Stages
+    from transfercli.training.phases import Phase, PhaseSetup, SetUpPhase
     from transfercli.training.progress import Plan, Progress
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.features.features import FeatureCache
-    from transfercli.transfer.stages import PhaseStages
+    from transfercli.transfer.stages import PhaseBuilder
     from transfercli.transfer.training_inputs import TrainingInputs
     from transfercli.transfer.transplant import Transplant
     from transfercli.workflows.train.job import Job
@@ -38,7 +38,7 @@ class Setup:
     dataset: Dataset
     classifier: Classifier
     plan: Plan
-    stages: PhaseStages
+    builder: PhaseBuilder
     trainer: Trainer
     checkpoints: Checkpoints
     features: FeatureCache | None
@@ -59,45 +59,45 @@ def set_up(
 
     trial: phases are set up on a single batch, to be timed.
     """
-    from transfercli.evaluation.confidence.trust import learn_trust, write_trust
+    from transfercli.evaluation.confidence.trust import fit_trust, write_trust
     from transfercli.models.tensor_names import read_tensors
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
-    from transfercli.training.frozen import never_changing
+    from transfercli.training.frozen import constant_tensors
     from transfercli.training.trainer import Trainer
-    from transfercli.transfer.dry_run import TrialStages
-    from transfercli.transfer.stages import PhaseStages
+    from transfercli.transfer.dry_run import DryRunBuilder
+    from transfercli.transfer.stages import PhaseBuilder
 
     features = feature_cache(job.config, reporter)
-    kind = TrialStages if trial else PhaseStages
-    stages = kind(classifier, training_for(job.config, dataset, classifier.labels, reporter), features, reporter)
+    kind = DryRunBuilder if trial else PhaseBuilder
+    builder = kind(classifier, training_for(job.config, dataset, classifier.labels, reporter), features, reporter)
     with watch("features"):  # what `auto` measures is part of what it takes, and its first step is the features'
-        plan = plan_for(job, stages, reporter)
+        plan = plan_for(job, builder, reporter)
     if any(phase.kind == "blend" for phase in plan.phases):
-        stages.start = read_tensors(classifier)
-    checkpoints = Checkpoints(job.run.checkpoints, never_changing(classifier, plan))
+        builder.start = read_tensors(classifier)
+    checkpoints = Checkpoints(job.run.checkpoints, constant_tensors(classifier, plan))
 
     def keep(progress: Progress, checkpoint: Checkpoint, is_best: bool) -> None:
         if is_best:  # before the checkpoint: a kill between the two repeats the epoch, and this with it
             abstain = job.config.evaluation.abstain
-            write_trust(job.run.calibration, learn_trust(trainer.validated, targets, abstain))
+            write_trust(job.run.calibration, fit_trust(trainer.validated, targets, abstain))
         checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
         history.append(job.run.metrics, progress.line)
 
-    targets = stages.training.validation.targets
-    trainer = Trainer(classifier, _timed(stages, watch), targets, plan, reporter, keep)
-    return Setup(dataset, classifier, plan, stages, trainer, checkpoints, features)
+    targets = builder.inputs.validation.targets
+    trainer = Trainer(classifier, _timed(builder, watch), targets, plan, reporter, keep)
+    return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features)
 
 
-def _timed(stages: PhaseStages, watch: Stopwatch) -> Stages:
-    def stage_of(phase: Phase) -> Stage:
+def _timed(builder: PhaseBuilder, watch: Stopwatch) -> SetUpPhase:
+    def set_up_phase(phase: Phase) -> PhaseSetup:
         with watch("features"):
-            return stages(phase)
+            return builder(phase)
 
-    return stage_of
+    return set_up_phase
 
 
-def plan_for(job: Job, stages: PhaseStages, reporter: Reporter) -> Plan:
+def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> Plan:
     """The phases of the config's strategy on this base, or those that the run that goes on has recorded.
 
     A name that is no layer of the base is a `ConfigError`.
@@ -106,18 +106,18 @@ def plan_for(job: Job, stages: PhaseStages, reporter: Reporter) -> Plan:
     from transfercli.training.backend import step_precision
     from transfercli.training.phases import recorded_phases
     from transfercli.training.progress import Plan
-    from transfercli.transfer.auto import why
+    from transfercli.transfer.auto import explanation
     from transfercli.transfer.measuring import measure
     from transfercli.transfer.strategies import needs_measuring, phases_of
 
-    config, classifier = job.config, stages.classifier
+    config, classifier = job.config, builder.classifier
     if job.run.record.exists() and (recorded := RunRecord.read(job.run).phases):
         phases = recorded_phases(recorded)
     else:
-        measured = measure(stages, config.transfer.budget) if needs_measuring(config) else None
+        measured = measure(builder, config.transfer.budget) if needs_measuring(config) else None
         phases = phases_of(config, tuple(classifier.stages), measured)
         if measured:
-            reporter.info(why(measured, phases))
+            reporter.info(explanation(measured, phases))
     for number, phase in enumerate(phases):
         try:
             trainable_from(classifier, phase.unfreeze)

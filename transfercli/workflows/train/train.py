@@ -13,7 +13,7 @@ from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.folder import point_latest
+from transfercli.runs.folder import update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.workflows.new_model import check_weights, find_parent, labels_for, new_classifier
@@ -77,8 +77,8 @@ def train_job(
         begin_run(job, setup, parent, report, reporter)
         if columns:
             write_columns(job.run.slices, columns, sliced)
-        with record.status_kept(job.run), tracked(job, setup, reporter):
-            draw_batch(job.run.batch, setup.stages.whole().batches, labels, grey=job.config.data.channels == 1)
+        with record.recording_status(job.run), tracked(job, setup, reporter):
+            draw_batch(job.run.batch, setup.builder.on_images().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
                 train_epochs(job, setup, reporter)
             return finish(job, setup, watch)
@@ -135,24 +135,24 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
     record.update(
         job.run,
         status="completed",
-        finished=record.now(),
+        finished=record.utc_now(),
         best_epoch=best["epoch"],
         epochs=lines[-1]["epoch"],
         metrics=metrics,
         seconds=watch.all(),
         cache=setup.cache_counts(),
     )
-    point_latest(job.run)
+    update_latest_link(job.run)
     return TrainResult.read(job.run)
 
 
 def estimate(setup: Setup) -> CostEstimate:
     """Return what each phase will cost, from timed steps; no run is begun."""
     from transfercli.training.estimate import peak_memory, phase_costs
-    from transfercli.transfer.dry_run import TrialStages
+    from transfercli.transfer.dry_run import DryRunBuilder
 
-    stages = setup.stages
-    assert isinstance(stages, TrialStages)
+    builder = setup.builder
+    assert isinstance(builder, DryRunBuilder)
     trained = phase_costs(setup.trainer)
     return CostEstimate(
         images={name: len(split) for name, split in setup.dataset.splits.items()},
@@ -160,7 +160,7 @@ def estimate(setup: Setup) -> CostEstimate:
         parameters=setup.classifier.model.count_params(),
         phases=tuple(
             PhaseCost(**cost.as_json(), features=round(features.seconds, 1), cache_bytes=features.bytes)
-            for cost, features in zip(trained, stages.costs, strict=False)
+            for cost, features in zip(trained, builder.costs, strict=False)
         ),
         run_bytes=bytes_of_run(setup),
         peak_memory_bytes=peak_memory(),

@@ -1,5 +1,5 @@
 "use strict";
-// Everything can be read without this script; with it, tables can be sorted.
+// The page is complete without this script, which makes its tables sortable.
 const value = (row, key) => {
   const text = row.dataset[key];
   return text === undefined || text === "" ? Infinity : Number(text);
@@ -14,7 +14,7 @@ function orderMatrix(table, key) {
   const order = rows.map((row) => before.indexOf(Number(row.dataset.place)));
   for (const row of [table.tHead.rows[0], ...rows]) {
     const cells = [...row.cells].slice(1);
-    row.append(...order.map((at) => cells[at]));
+    row.append(...order.map((index) => cells[index]));
   }
   body.append(...rows);
 }

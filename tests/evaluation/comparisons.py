@@ -1,4 +1,4 @@
-"""Three real models of the digits, the second and third held against the first."""
+"""Three real models of the digits, the second and third compared with the first."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from transfercli.evaluation.examples import changes
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.report.compare_page import Duel
-from transfercli.evaluation.report.thumbnails import data_address
+from transfercli.evaluation.report.compare_page import RunComparison
+from transfercli.evaluation.report.thumbnails import image_data_url
 from transfercli.evaluation.statistics.paired import compare
 
 NAMES = tuple(f"digit {number}" for number in range(10))
@@ -41,12 +41,14 @@ def digit_models(*strengths: float, names: Sequence[str] = NAMES) -> tuple[list[
     return [Predictions(paths, tuple(names), digits.target[test], each) for each in said], images
 
 
-def duel(before: Predictions, after: Predictions, images: np.ndarray, most: int = 40, metric: str = "accuracy") -> Duel:
-    """A duel whose first broken image, or fixed where none is broken, is gone."""
+def comparison(
+    before: Predictions, after: Predictions, images: np.ndarray, most: int = 40, metric: str = "accuracy"
+) -> RunComparison:
+    """Compare two models; the file of the first broken image, or fixed if none is broken, is missing."""
     fixed, broken = changes(before, after, most)
     shown = [one.challenger for one in (*broken, *fixed)]
-    pictures = {case.path: data_address(images[case.index]) for case in shown[1:]}
-    return Duel(
+    pictures = {case.path: image_data_url(images[case.index]) for case in shown[1:]}
+    return RunComparison(
         champion="digits/20260101-000000-aaaaaa",
         challenger="digits/20260102-000000-bbbbbb",
         compared=compare(before, after, metric=metric),
@@ -55,14 +57,14 @@ def duel(before: Predictions, after: Predictions, images: np.ndarray, most: int 
         fixed=fixed,
         broken=broken,
         pictures=pictures,
-        lost={case.path: "the file is gone from /home/zebulon/x" for case in shown[:1]},
+        missing={case.path: "the file is gone from /home/zebulon/x" for case in shown[:1]},
         config=CONFIG,
         seconds=SECONDS,
     )
 
 
-def duels(names: Sequence[str] = NAMES) -> list[Duel]:
+def digit_comparisons(names: Sequence[str] = NAMES) -> list[RunComparison]:
     """A worse and a better challenger."""
     (middle, worse, better), images = digit_models(1e-4, 1e-5, 1e-2, names=names)
-    found = [duel(middle, other, images) for other in (worse, better)]
+    found = [comparison(middle, other, images) for other in (worse, better)]
     return [found[0], replace(found[1], challenger="digits/20260103-000000-cccccc")]
