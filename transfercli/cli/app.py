@@ -1,4 +1,4 @@
-"""The program: its commands, and what holds for all of them."""
+"""The program and its commands."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ app.command()(promote)
 
 
 def main() -> None:
-    """Run the program on `sys.argv`; always leaves through `sys.exit`."""
+    """Run the program on `sys.argv`; always end with `sys.exit`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
@@ -74,13 +74,16 @@ def main() -> None:
     try:
         sys.exit(app(prog_name="transfercli", standalone_mode=False))
     except Exception as error:
-        if not hasattr(error, "format_message"):  # Typer's own usage errors have it, wherever their class lives
+        if not hasattr(error, "format_message"):  # Typer's usage errors have it; their class is not public
             raise
         sys.exit(_usage(error))
 
 
 def _open_standard_files() -> None:
-    """Nothing, where a shell closed one (`>&-`): the next file opened would get its number, and be read as stdin."""
+    """Open stdin, stdout and stderr on the null device if a shell closed them (`>&-`).
+
+    Otherwise the next file that is opened would get the number of a standard file, and be read as stdin.
+    """
     while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(handle, True)  # child processes expect the three as well
     os.close(handle)
@@ -89,9 +92,9 @@ def _open_standard_files() -> None:
 
 
 def _usage(error: Any) -> int:
-    """A usage error on stderr, as JSON too where that was asked for; exit code 2."""
+    """Print a usage error on stderr, with `--json` also as JSON on stdout; return exit code 2."""
     context = getattr(error, "ctx", None)
-    message = error.format_message().replace("Value error, ", "")  # what stands between Typer and the enum it asks
+    message = error.format_message().replace("Value error, ", "")  # the prefix of pydantic
     if type(error).__name__ == "NoArgsIsHelpError":
         print(message, file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Options that commands share, spelled once."""
+"""Options and arguments that commands share."""
 
 from __future__ import annotations
 

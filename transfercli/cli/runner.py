@@ -1,4 +1,4 @@
-"""From what happened to the exit code, and to one message."""
+"""The run of a command: its work, its output, and its exit code."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run_command(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Do a command's work, print its result on stdout and leave with its exit code.
+    """Do a command's work, print its result on stdout and exit with its code.
 
     work: gets the reporter; may raise. show: prints the result for a person. An error that carries a `result`, such as
     a `GateError`, is printed like a success, and then exits with its code.
@@ -86,20 +86,20 @@ def json_line(content: Mapping[str, Any]) -> str:
 
 
 def _farewell(stop: Interrupted, *, as_json: bool) -> None:
-    """The message of a stop that could not wait; unbuffered, as it comes from another thread and the process ends."""
+    """Print the message of a forced stop; unbuffered, since the process ends right after it, in another thread."""
     os.write(2, f"{message_of(stop)}\n".encode("utf-8", "backslashreplace"))
     if as_json:
         os.write(1, f"{json_line(versioned(error_object(stop)))}\n".encode())
 
 
 def _expected(error: Exception) -> Exception:
-    """Memory or disk may run out anywhere: in validation, evaluation, an export. That is no bug."""
+    """Return the error, or an `OutOfSpaceError` if memory or disk ran out, which may happen anywhere."""
     failing = isinstance(error, OSError) and error.errno in WRITE_ERRNOS
     if isinstance(error, TransferError) or not (failing or is_out_of_space(error)):
         return error
-    first = (str(error).splitlines() or [type(error).__name__])[0]
+    line = (str(error).splitlines() or [type(error).__name__])[0]
     return OutOfSpaceError(
-        f"out of memory or disk: {first[:200]}; what was written before is whole",
+        f"out of memory or disk: {line[:200]}; what was written before is whole",
         "free some, or lower data.batch_size or data.image_size; an interrupted training goes on with --resume",
     )
 
@@ -118,7 +118,7 @@ def _print(write: Callable[[], None]) -> None:
 
 def _leave(error: Exception, console: Console, output: Output[Any], stop: StopRequest) -> NoReturn:
     if stop.signum and not isinstance(error, Interrupted):
-        error = Interrupted(stop.signum)  # what failed did so because the signal reached it too
+        error = Interrupted(stop.signum)  # a child process or library got the signal too
     code = exit_code(error)
     result = getattr(error, "result", None)
     if code == 1:
@@ -141,7 +141,7 @@ def exit_code(error: Exception) -> int:
 
 
 def message_of(error: Exception) -> str:
-    """One message: what was wrong, and how to mend it."""
+    """Return one message: the error and its fix."""
     if not isinstance(error, TransferError):
         return f"error: {error or type(error).__name__}"
     word = "stopped" if isinstance(error, Interrupted) else "error"
@@ -157,7 +157,7 @@ def error_object(error: Exception) -> dict[str, Any]:
 
 
 def _bug(error: Exception, console: Console) -> str:
-    """One line for stderr; the traceback goes to the run's log, its paths cut at the package."""
+    """Return one line for stderr; write the traceback to the run's log, with its paths cut at the package."""
     lines = traceback.format_exception(error)
     text = hide_paths(_without_paths("".join(lines)))
     if console.log is not None:
@@ -174,7 +174,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _without_paths(text: str) -> str:
-    """File names from the package's or site-packages' folder on: a log tells nothing of the machine."""
+    """Return the text with file names from the package's or site-packages' folder on: a log is shared."""
     package = Path(transfercli.__file__).parent.parent
     for folder in sorted({str(package), *sys.path} - {""}, key=len, reverse=True):
         text = text.replace(folder.rstrip("/") + "/", "")

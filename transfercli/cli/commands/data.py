@@ -87,7 +87,7 @@ def _show_check(result: CheckResult) -> None:
         print(f"\ntraining would refuse: {printable(reason)}")
     for split, labels in report.missing.items():
         _some(f"classes without {split} images", ("class",), [(label,) for label in labels])
-    problems = [(found.path, found.problem, "used" if found.used else "left out") for found in report.problems]
+    problems = [(entry.path, entry.problem, "used" if entry.used else "left out") for entry in report.problems]
     _some("problems", ("path", "problem", "outcome"), problems)
     _show_duplicates(report)
     unusual = [(report.images[row].path, report.images[row].width, report.images[row].height) for row in report.unusual]
@@ -104,15 +104,15 @@ def _show_duplicates(report: Report) -> None:
 
 
 def _show_mislabelled(report: Report) -> None:
-    found = report.mislabelled
+    mislabelled = report.mislabelled
     rows = [
         (report.images[suspect.row].path, report.images[suspect.row].label, suspect.suggested, suspect.confidence)
-        for suspect in found.suspects
+        for suspect in mislabelled.suspects
     ]
-    title = f"likely mislabelled, by the features of {found.run}"
+    title = f"likely mislabelled, by the features of {mislabelled.run}"
     _some(title, ("path", "label", "suggested", "confidence"), rows)
-    if found.note:
-        print(f"\nlikely mislabelled: not looked for: {printable(found.note)}")
+    if mislabelled.note:
+        print(f"\nlikely mislabelled: not looked for: {printable(mislabelled.note)}")
 
 
 def _show_diff(result: DiffResult) -> None:
