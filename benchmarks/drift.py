@@ -68,11 +68,12 @@ class DriftCase:
 def measure_drift_costs(case: DriftCase) -> dict[str, float]:
     """Measure one repeat of `data drift`: seconds, cache misses and ratios."""
     from transfercli.workflows.data.drift import measure_drift
+    from transfercli.workflows.stored_run import StoredRun
 
     result: dict[str, Any] = {}
 
     def call() -> None:
-        result.update(measure_drift(case.run, case.recent, maximum=None, reporter=Reporter()))
+        result.update(measure_drift(StoredRun(case.run), case.recent, maximum=None).as_json())
 
     case.reset_cache()
     files = sorted(case.recent.iterdir())
@@ -115,7 +116,7 @@ def measure_prune(work: Path, run: RunFolder) -> dict[str, float]:
     costs = {}
     for name, dry in (("dry_run", True), ("removing", False)):
         costs[name] = seconds(
-            lambda dry=dry: result.update(prune(PruneRequest(runs, last=KEPT_RUNS, dry_run=dry), Reporter()))
+            lambda dry=dry: result.update(prune(PruneRequest(runs, last=KEPT_RUNS, dry_run=dry), Reporter()).as_json())
         )
         costs[f"{name}_removed"] = len(result["removed"])
     costs["gigabytes"] = result["bytes"] / 1e9

@@ -37,19 +37,19 @@ def measure(work: Path, base: str, side: int, images: int) -> dict[str, Any]:
     run = str(finetune(work, "evaluated", config)["run"])
     before = forward_speed(run, batch, images)
     started, cpu_started = time.perf_counter(), time.process_time()
-    result, _ = evaluate_run(EvaluateRequest(run, work / "runs"), Reporter())
+    evaluation = evaluate_run(EvaluateRequest(run, work / "runs"), Reporter()).evaluation
     wall, cpu = time.perf_counter() - started, time.process_time() - cpu_started
     after = forward_speed(run, batch, images)
     forward, forward_cpu = (before[0] + after[0]) / 2, (before[1] + after[1]) / 2
     return {
         "base": base,
         "side": side,
-        "images": result["examples"],
+        "images": evaluation.examples,
         "forward_images_per_second": forward,
         "forward_before_and_after": [before[0], after[0]],
         "evaluate_seconds": wall,
-        "passes": wall * forward / result["examples"],
-        "passes_in_processor_seconds": cpu / (forward_cpu * result["examples"]),
+        "passes": wall * forward / evaluation.examples,
+        "passes_in_processor_seconds": cpu / (forward_cpu * evaluation.examples),
     }
 
 

@@ -74,7 +74,7 @@ def train_base(work: Path, photos: Path, base: str) -> str:
     }
     file = work / f"{base}.yaml"
     file.write_text(yaml.safe_dump(config))
-    return str(train(TrainRequest("pretrain", file, work / "runs"), Reporter())["run"])
+    return train(TrainRequest("pretrain", file, work / "runs"), Reporter()).as_json()["run"]
 
 
 def export_all(run: str, work: Path, base: str) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ def export_all(run: str, work: Path, base: str) -> list[dict[str, Any]]:
         for quantize in export_format.quantize:
             call = ExportCall(run, work / "runs", (name,), quantize, work / "out" / base / quantize)
             try:
-                (result,) = export_run(call, Reporter())["artefacts"]
+                (result,) = export_run(call, Reporter()).artefacts
             except ExportRejected as error:
                 result = error.artefacts[0] | {"rejected": error.message}
             results.append({"base": base, "quantize": quantize, **result})

@@ -38,7 +38,7 @@ def fit(work: Path, name: str, command: str, settings: dict[str, Any]) -> dict[s
     config = work / f"{name}.yaml"
     config.write_text(yaml.safe_dump({"name": name, **settings}))
     request = TrainRequest(command, config, work / "runs", run_id="run-0")  # type: ignore[arg-type]
-    return train(request, Reporter())
+    return train(request, Reporter()).as_json()
 
 
 def settings(data: Path, base: str, size: int, seed: int, learning_rate: float) -> dict[str, Any]:
@@ -82,9 +82,9 @@ def compare(work: Path, data: Path, base: str, size: int, weights: Any, seeds: i
         accuracies, seconds = [], []
         for seed in range(seeds):
             result = train_target(work, data / str(seed), base, size, method, weights, seed, best_rate)
-            evaluated, _ = evaluate_run(EvaluateRequest(result["run"], work / "runs"), Reporter())
+            evaluation = evaluate_run(EvaluateRequest(result["run"], work / "runs"), Reporter()).evaluation
             shutil.rmtree(result["run"])
-            accuracies.append(evaluated["metrics"]["accuracy"])
+            accuracies.append(evaluation.metrics["accuracy"])
             seconds.append(result["seconds"]["train"])
         results[method] = {
             "rate": best_rate,

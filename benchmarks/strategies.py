@@ -95,7 +95,7 @@ def measure(data: Path, kernels: Path, images: int, seed: int, strategy: str) ->
             command = [sys.executable, "-m", "transfercli", "finetune", str(config), "--runs", str(work / "runs")]
             result = json.loads(subprocess.run([*command, "--json"], check=True, stdout=subprocess.PIPE).stdout)
         else:
-            result = train(TrainRequest("finetune", config, work / "runs"), Reporter())
+            result = train(TrainRequest("finetune", config, work / "runs"), Reporter()).as_json()
         trained = RunFolder(Path(result["run"]))
         phases = StoredRun(trained).record.phases
         return {

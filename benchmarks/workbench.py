@@ -91,7 +91,7 @@ def finetune(work: Path, name: str, config: dict[str, Any], *, dry_run: bool = F
     """Run `finetune` in this process, with its runs in `work / "runs"`, and return its JSON result."""
     file = work / f"{name}.yaml"
     file.write_text(yaml.safe_dump({"name": name, **config}))
-    return train(TrainRequest("finetune", file, work / "runs", dry_run=dry_run), Reporter())
+    return train(TrainRequest("finetune", file, work / "runs", dry_run=dry_run), Reporter()).as_json()
 
 
 def prepare_backend() -> None:

@@ -136,7 +136,8 @@ def test_the_schema_is_written_for_an_editor_and_renewed(tmp_path: Path, monkeyp
     assert schema["$id"] == "urn:transfercli:config:1"
     Path("transfercli.schema.json").write_text(json.dumps({"$id": "urn:transfercli:config:0"}))
     assert json.loads(run("schema", "-o", "transfercli.schema.json", "--json").stdout) == {
-        "path": "transfercli.schema.json"
+        "format": 1,
+        "path": "transfercli.schema.json",
     }
     assert json.loads(Path("transfercli.schema.json").read_text()) == schema
 

@@ -31,7 +31,8 @@ class World:
     def train(self, command: str, config: Path | None, reporter: Reporter | None = None, **more: Any) -> dict[str, Any]:
         from transfercli.workflows.train.train import TrainRequest, train
 
-        return train(TrainRequest(command, config, self.runs, **more), reporter or Reporter())  # type: ignore[arg-type]
+        result = train(TrainRequest(command, config, self.runs, **more), reporter or Reporter())  # type: ignore[arg-type]
+        return result.as_json()
 
 
 @pytest.fixture

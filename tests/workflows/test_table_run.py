@@ -68,7 +68,7 @@ def tabled(source: Any, digits_folder: Path, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def evaluated(tabled: Any) -> dict[str, Any]:
     """What `evaluate tabled` gives."""
-    return evaluate_run(EvaluateRequest("tabled", tabled[0].runs), Reporter())[0]
+    return evaluate_run(EvaluateRequest("tabled", tabled[0].runs), Reporter()).as_json()
 
 
 @pytest.fixture
@@ -104,7 +104,8 @@ def test_another_table_brings_its_own_column_and_one_without_it_is_refused(table
             writer = csv.DictWriter(file, columns, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(other)
-    result, _ = evaluate_run(EvaluateRequest("tabled", world.runs, data=images / "phone.csv"), Reporter())
+    request = EvaluateRequest("tabled", world.runs, data=images / "phone.csv")
+    result = evaluate_run(request, Reporter()).as_json()
     assert [(row["value"], row["examples"]) for row in result["slices"] if row["slice"] == "camera"] == [("phone", 30)]
     with pytest.raises(DataError, match="'camera' is not a column"):
         evaluate_run(EvaluateRequest("tabled", world.runs, data=images / "bare.csv"), Reporter())
@@ -116,7 +117,7 @@ def test_a_run_without_calibration_is_evaluated_as_before_there_was_one(tabled: 
     old = world.folder / "old" / "tabled" / "older"
     shutil.copytree(run.path, old, symlinks=True)
     (old / "calibration.json").unlink()
-    result, _ = evaluate_run(EvaluateRequest(str(old), world.runs, "validation"), Reporter())
+    result = evaluate_run(EvaluateRequest(str(old), world.runs, "validation"), Reporter()).as_json()
     assert [result[key] for key in ("calibration", "abstention", "out_of_distribution")] == [None] * 3
     record = json.loads((old / "run.json").read_text())
     assert result["metrics"]["log_loss"] == pytest.approx(record["metrics"]["val_loss"], rel=1e-4)
@@ -125,7 +126,7 @@ def test_a_run_without_calibration_is_evaluated_as_before_there_was_one(tabled: 
 def test_a_parent_given_by_path_is_found_by_show_and_by_retrain(tabled: Any) -> None:
     world, _ = tabled
     run, parent = find_run("tabled", world.runs), find_run("digits-source", world.runs)
-    lineage = show_run("tabled", world.runs, Reporter())["lineage"]
+    lineage = show_run("tabled", world.runs, Reporter()).as_json()["lineage"]
     assert [one["run"] for one in lineage] == [run.label, parent.label]
     assert (lineage[1]["workflow"], lineage[1]["base"], lineage[1]["weights"]) == ("pretrain", "small_cnn", "none")
     assert [one.label for one in ancestors(StoredRun(run), Reporter())] == [parent.label]
@@ -140,7 +141,7 @@ def test_a_parent_that_is_gone_ends_the_lineage(tabled: Any, tmp_path: Path) -> 
     listener = Listener()
     assert list(ancestors(StoredRun(find_run("tabled/lonely", tmp_path / "runs")), listener)) == []
     assert "digits-source/deleted, which tabled/lonely was trained from, is gone" in listener.messages[0]
-    lineage = show_run("tabled/lonely", tmp_path / "runs", Reporter())["lineage"]
+    lineage = show_run("tabled/lonely", tmp_path / "runs", Reporter()).as_json()["lineage"]
     assert [one["status"] for one in lineage] == ["completed", "gone"]
 
 
@@ -175,7 +176,7 @@ def test_compare_leaves_out_an_image_that_was_another_file_for_the_other_run(tab
     first = next(iter(recorded(run, "test").values()))
     manifest = other / "dataset.csv"
     manifest.write_text(manifest.read_text().replace(first, "0" * 64))
-    result = compare_runs(CompareRequest((str(run.path), str(other)), world.runs), Reporter())
+    result = compare_runs(CompareRequest((str(run.path), str(other)), world.runs), Reporter()).as_json()
     assert result["comparisons"][0]["examples"] == 177
 
 
@@ -185,7 +186,7 @@ def test_list_tells_the_last_decision_about_an_experiment(tabled: Any, cli: Call
     decisions.append(world.runs / "tabled", Decision("first", "there was none", "20260101-000000-abcdef"))
     decisions.append(world.runs / "tabled", last)
     try:
-        found = list_runs(world.runs)
+        found = list_runs(world.runs).as_json()
         code, told = cli("runs", "list")
     finally:
         (world.runs / "tabled" / "decisions.jsonl").unlink()

@@ -1,1 +1,1 @@
-"""What a person or a script sees."""
+"""Command line: commands, their output on stdout and stderr, and exit codes."""

@@ -1,9 +1,8 @@
-"""The program: its commands, and what holds for all of them."""
+"""The program and its commands."""
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 from typing import Annotated, Any
@@ -21,6 +20,8 @@ from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
 from transfercli.cli.commands.train import finetune, pretrain
+from transfercli.cli.runner import json_line
+from transfercli.workflows.result import versioned
 
 app = typer.Typer(
     name="transfercli",
@@ -62,7 +63,7 @@ app.command()(promote)
 
 
 def main() -> None:
-    """Run the program on `sys.argv`; always leaves through `sys.exit`."""
+    """Run the program on `sys.argv`; always end with `sys.exit`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
@@ -73,13 +74,16 @@ def main() -> None:
     try:
         sys.exit(app(prog_name="transfercli", standalone_mode=False))
     except Exception as error:
-        if not hasattr(error, "format_message"):  # Typer's own usage errors have it, wherever their class lives
+        if not hasattr(error, "format_message"):  # Typer's usage errors have it; their class is not public
             raise
         sys.exit(_usage(error))
 
 
 def _open_standard_files() -> None:
-    """Nothing, where a shell closed one (`>&-`): the next file opened would get its number, and be read as stdin."""
+    """Open stdin, stdout and stderr on the null device if a shell closed them (`>&-`).
+
+    Otherwise the next file that is opened would get the number of a standard file, and be read as stdin.
+    """
     while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(handle, True)  # child processes expect the three as well
     os.close(handle)
@@ -88,9 +92,9 @@ def _open_standard_files() -> None:
 
 
 def _usage(error: Any) -> int:
-    """A usage error on stderr, as JSON too where that was asked for; exit code 2."""
+    """Print a usage error on stderr, with `--json` also as JSON on stdout; return exit code 2."""
     context = getattr(error, "ctx", None)
-    message = error.format_message().replace("Value error, ", "")  # what stands between Typer and the enum it asks
+    message = error.format_message().replace("Value error, ", "")  # the prefix of pydantic
     if type(error).__name__ == "NoArgsIsHelpError":
         print(message, file=sys.stderr)
         return 2
@@ -98,5 +102,5 @@ def _usage(error: Any) -> int:
     print(f"error: {message}\n  hint: {command} --help lists what is allowed", file=sys.stderr)
     if "--json" in sys.argv:
         hint = f"{command} --help lists what is allowed"
-        print(json.dumps({"error": {"code": 2, "kind": "usage", "message": message, "hint": hint}}))
+        print(json_line(versioned({"error": {"code": 2, "kind": "usage", "message": message, "hint": hint}})))
     return 2

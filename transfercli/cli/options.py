@@ -1,4 +1,4 @@
-"""Options that commands share, spelled once."""
+"""Options and arguments that commands share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Run = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="a run folder, EXPERIMENT, EXPERIMENT/RUN_ID or EXPERIMENT@champion",
+        help="a run folder, EXPERIMENT (its latest completed run), EXPERIMENT/RUN_ID or EXPERIMENT@champion",
         show_default=False,
         autocompletion=completion.runs,
     ),
@@ -27,6 +27,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="override one key, such as training.epochs=5; repeatable"),
 ]
+Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="wait for the experiment's lock")]
 Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on stdout")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors on stderr")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="more detail on stderr")]

@@ -1,8 +1,8 @@
-"""SIGINT and SIGTERM: asked once, a command stops where nothing is lost; asked twice, at once.
+"""SIGINT and SIGTERM: the first stops a command at a safe point, the second at once.
 
-A handler in Python runs when the interpreter gets to it, which may be a long training step away. So a thread watches:
-the kernel wakes it at once, whatever the command is doing. A command that finds no place to stop within `GRACE_SECONDS`
-is ended like one that is killed, which loses no whole epoch, after what is known of it has been noted and told.
+A Python handler runs only when the interpreter gets to it, which may be a long training step later. So a thread waits
+for signals: the kernel wakes it at once. A command that reaches no safe point within `GRACE_SECONDS` is ended like one
+that is killed, which loses no whole epoch. Before that its record is updated and the message is printed.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from types import FrameType
 from transfercli.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE_SECONDS = 12.0  # of the twenty that a stop may take
-ENDED = 0  # written to the watching thread where the command has ended; no signal has this number
+GRACE_SECONDS = 12.0  # of the 20 s that a stop may take
+ENDED = 0  # written to the watching thread when the command has ended; no signal has this number
 
 
 class StopRequest:
-    """Whether a signal asked the command to stop.
+    """A request to stop, made by a signal.
 
-    farewell: tells of a stop that could not wait, right before the process ends; called from another thread.
+    farewell: prints the message of a stop without a safe point, right before the process ends; called from another
+    thread.
     """
 
     def __init__(self, farewell: Callable[[Interrupted], None] | None = None) -> None:
@@ -35,13 +36,13 @@ class StopRequest:
         self.describe: Callable[[int], Interrupted] = Interrupted
 
     def check(self) -> None:
-        """Raise `Interrupted` if asked to stop."""
+        """Raise `Interrupted` if a signal was received."""
         if self.signum:
             raise Interrupted(self.signum)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """In the main thread: from a signal on, `check` raises."""
+        """Handle signals in the main thread: after one, `check` raises."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         watcher = threading.Thread(target=self._watch, args=(reader,), daemon=True, name="signals")
@@ -60,7 +61,7 @@ class StopRequest:
             os.close(reader)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
-        """Only a note: raising here could land inside a library's callback, where exceptions vanish."""
+        """Note the signal; an exception raised here could be lost in a library's callback."""
         self.signum = self.signum or signum
 
     def _watch(self, reader: int) -> None:
@@ -92,6 +93,6 @@ class StopRequest:
 
 
 def _say(text: str) -> None:
-    """Tell it now and unbuffered: the next safe point may be an import of Keras away."""
+    """Print at once and unbuffered: the next safe point may come only after the import of Keras."""
     with suppress(OSError):
         os.write(2, f"\n{text}\n".encode())

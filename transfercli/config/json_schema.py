@@ -13,6 +13,7 @@ EXTENDS = {
     "minLength": 1,
     "description": "another config, relative to this file; its values apply to keys that this file does not set",
 }
+FORMAT = {"const": 1, "description": "the format of this file, as `config show --json` writes it; may be left out"}
 
 
 def json_schema() -> dict[str, Any]:
@@ -27,7 +28,7 @@ def json_schema() -> dict[str, Any]:
         for key, section in (("data", "DataConfig"), ("model", "ModelConfig"))
     }
     required = schema.pop("required")
-    schema["properties"] = {"extends": EXTENDS, **schema["properties"]}
+    schema["properties"] = {"extends": EXTENDS, "format": FORMAT, **schema["properties"]}
     return {
         "$schema": DIALECT,
         "$id": SCHEMA_ID,

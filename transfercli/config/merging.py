@@ -11,7 +11,9 @@ from typing import Any
 from transfercli.config.locations import Document, KeyPath, Mark, Place, Problem, UnreadableError
 from transfercli.config.paths import PATH_KEYS
 from transfercli.config.strict_yaml import MAX_BYTES, MAX_DEPTH, parse
+from transfercli.text import clipped
 
+FORMAT = 1  # of `config show --json`, whose output is a config again
 MAX_CHAIN = 8  # files that extend one another
 MAX_RECORD = 16 * 2**20  # bytes of run.json that are read
 # A mapping with one of these keys replaces an inherited one as a whole: {path: F} over {run: R} is {path: F}.
@@ -22,6 +24,7 @@ def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
     """Return a file merged with the files that it extends. Raises `UnreadableError` if the file cannot be read."""
     source = source or str(path)
     document = parse(_bytes(path, source), source)
+    _drop_format(document)
     parent = document.value.pop("extends", None)
     place = document.places.pop(("extends",), None)
     if place is None:
@@ -37,6 +40,18 @@ def read(path: Path, source: str = "", chain: tuple[str, ...] = ()) -> Document:
         return document
     _rebase(base, _between(path, path.parent / parent))
     return merge(base, document)
+
+
+def _drop_format(document: Document) -> None:
+    """Take a top-level `format: 1` out; any other value is a problem."""
+    value = document.value.pop("format", FORMAT)
+    place = document.places.pop(("format",), None)
+    if place is None:
+        return
+    if type(value) is not int or value != FORMAT:
+        _forget(document.places, ("format",))
+        message = f"must be {FORMAT}, the format of these files, received {clipped(value)}"
+        document.problems.append(Problem(place.key, message, ("format",)))
 
 
 def is_of_run(path: Path) -> bool:

@@ -34,6 +34,7 @@ all defaults filled in, and `transfercli config validate FILE…` checks files w
   `--set training.optimizer.learning_rate=1e-4`, `--set model.weights.run=digits-source`. A list is replaced as a whole.
 - `extends: other.yaml` inherits all values of another file that this one does not set: mappings are merged, lists and
   single values replaced. The path is relative to the file with the `extends` key.
+- A file may have `format: 1`, as in the output of `config show --json`, which is a config again.
 - Relative paths (`data.train`, `data.validation`, `data.test`, `model.weights.path`, `compute.cache_dir`) are relative
   to the file that holds them; with `--set`, to CONFIG. CONFIG can also be the `config.yaml` of a run: its paths are
   relative to the folder of the config that the run was started with. A RUN (`model.weights.run`, `model.base.run`) is

@@ -63,10 +63,10 @@ class Reference:
 class ExportRejected(GateError):
     """An artefact differs too much from the run, and was removed.
 
-    artefacts: the results of all formats; result: the result of the command, set by its workflow
+    artefacts: the results of all formats; result: the typed result of the command, set by its workflow
     """
 
-    result: dict[str, Any] | None = None
+    result: Any = None
 
     def __init__(self, message: str, artefacts: list[dict[str, Any]]) -> None:
         super().__init__(message, "allow more with --max-drop, or choose another format or quantisation")

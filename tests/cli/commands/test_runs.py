@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from transfercli.cli.commands.runs import _some, curve, tree
+from transfercli.workflows.runs.runs import Generation
 
 
 def test_a_curve_leaves_out_epochs_without_a_value() -> None:
@@ -10,8 +11,8 @@ def test_a_curve_leaves_out_epochs_without_a_value() -> None:
     assert curve([None]) == "-"
 
 
-def _generation(run: str, weights: object, status: str = "completed") -> dict:
-    return {"run": run, "status": status, "workflow": "finetune", "base": "small_cnn", "weights": weights}
+def _generation(run: str, weights: object) -> Generation:
+    return Generation(run, "completed", "finetune", "small_cnn", weights)
 
 
 def test_a_lineage_is_a_tree_down_to_the_first_weights() -> None:
@@ -23,8 +24,7 @@ def test_a_lineage_is_a_tree_down_to_the_first_weights() -> None:
     ]
     assert tree([_generation("a/1", "none")])[-1] == "└─ random weights"
     assert tree([_generation("a/1", {"path": "theirs/w.safetensors"})])[-1] == "└─ weights of w.safetensors"
-    gone = {"run": "a/1", "status": "gone", "workflow": None, "base": None, "weights": None}
-    assert tree([child, gone])[-1] == "└─ a/1 (gone)"
+    assert tree([child, Generation("a/1", "gone")])[-1] == "└─ a/1 (gone)"
 
 
 def test_a_path_with_an_end_of_line_stays_one_name() -> None:

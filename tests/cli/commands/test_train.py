@@ -5,18 +5,12 @@ from __future__ import annotations
 import pytest
 
 from transfercli.cli.commands import train
+from transfercli.workflows.train.results import CostEstimate, PhaseCost
 
 
 def test_the_estimate_of_a_dry_run_says_what_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    result = {"status": "dry-run", "images": {"train": 5}, "classes": ["a", "b"], "parameters": 7}
-    phase = {"kind": "train", "unfreeze": "none", "epochs": 8, "learning_rate": 1e-5, "features": 3.0, "train": 65.0}
-    costs = {
-        "phases": [phase],
-        "seconds": {"train": 65.0, "features": 3.0},
-        "cache_bytes": 5_000_000,
-        "run_bytes": 10**6,
-    }
-    train._show(result | costs | {"peak_memory_bytes": None})
+    phase = PhaseCost("train", "none", 8, 1e-5, train=65.0, features=3.0, cache_bytes=5_000_000)
+    train.show_estimate(CostEstimate({"train": 5}, ("a", "b"), 7, (phase,), run_bytes=10**6, peak_memory_bytes=None))
     told = " ".join(capsys.readouterr().out.split())
     assert "would train for about 1:05 min, its compilation included" in told
     assert "the run on disk, at most 1.0 MB" in told

@@ -16,7 +16,7 @@ from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_ru
 
 def test_a_run_compared_with_itself_differs_in_nothing(source) -> None:
     world, _ = source
-    result = compare_runs(CompareRequest(("digits-source", "digits-source"), world.runs), Reporter())
+    result = compare_runs(CompareRequest(("digits-source", "digits-source"), world.runs), Reporter()).as_json()
     (one,) = result["comparisons"]
     assert (one["examples"], one["fixed"], one["config"]) == (178, [], [])
     assert one["only_known"] == {"champion": [], "challenger": []}
@@ -36,7 +36,8 @@ def test_a_run_of_fewer_classes_is_not_taken_for_better_without_a_word(source, t
     with written.open("w", newline="") as file:
         csv.writer(file).writerows(kept)
     listener = Listener()
-    (one,) = compare_runs(CompareRequest((str(trained), str(other)), world.runs), listener)["comparisons"]
+    compared = compare_runs(CompareRequest((str(trained), str(other)), world.runs), listener)
+    (one,) = compared.as_json()["comparisons"]
     assert one["only_known"] == {"champion": ["4"], "challenger": []}
     assert (
         f"only {trained.parent.name}/{trained.name} knows '4': it has more classes to mistake than the other"

@@ -50,7 +50,8 @@ def world(trained: World, tmp_path: Path) -> World:
 def compared(world: World, reporter: Reporter | None = None) -> tuple[dict[str, Any], str]:
     """The one comparison, and the page."""
     page = world.folder / "page.html"
-    result = compare_runs(CompareRequest(("one", "two"), world.runs, report=page), reporter or Reporter())
+    request = CompareRequest(("one", "two"), world.runs, report=page)
+    result = compare_runs(request, reporter or Reporter()).as_json()
     assert result["report"] == str(page)
     return result["comparisons"][0], page.read_text()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +22,24 @@ def fill(folder: Path, images: int) -> None:
 def test_entries_and_bytes_are_counted_by_kind_and_in_all(tmp_path: Path) -> None:
     fill(tmp_path / "cache", 3)
     found = show_caches(tmp_path / "cache")
-    assert found["folder"] == str(tmp_path / "cache")
-    assert found["entries"] == found["caches"]["images"]["entries"] == 3
-    assert found["caches"]["features"] == {"bytes": 0, "entries": 0}
-    assert found["bytes"] >= 3 * 8 * 8 * 3
-    assert found["limit"] == 50e9
+    assert found.folder == tmp_path / "cache"
+    assert found.entries == found.caches["images"].entries == 3
+    assert asdict(found.caches["features"]) == {"bytes": 0, "entries": 0}
+    assert found.bytes >= 3 * 8 * 8 * 3
+    assert found.limit == 50e9
 
 
 def test_a_cleared_cache_reports_what_was_freed(tmp_path: Path) -> None:
     fill(tmp_path / "cache", 3)
     before = show_caches(tmp_path / "cache")
     done = clear_caches(tmp_path / "cache")
-    assert (done["entries"], done["in_use"]) == (0, 0)
-    assert done["freed"] == before["bytes"] - done["bytes"] > 0
+    assert done.cleared is not None
+    assert (done.entries, done.cleared.in_use) == (0, 0)
+    assert done.cleared.freed == before.bytes - done.bytes > 0
 
 
 def test_without_a_folder_it_is_the_cache_of_the_runs(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("TRANSFERCLI_CACHE", str(tmp_path / "own"))
     fill(tmp_path / "own", 2)
     assert show_caches(None) == show_caches(tmp_path / "own")
-    assert show_caches(None)["entries"] == 2
+    assert show_caches(None).entries == 2

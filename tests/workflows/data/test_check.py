@@ -14,10 +14,9 @@ import yaml
 from PIL import Image
 
 from tests.digits import all_digits, write_folders
-from transfercli.data.quality.check import Report
 from transfercli.errors import DataError, UsageError
 from transfercli.reporting import Reporter
-from transfercli.workflows.data.check import CheckRequest, check_data
+from transfercli.workflows.data.check import CheckRequest, CheckResult, check_data
 from transfercli.workflows.train.job import load_resolved
 from transfercli.workflows.train.train import read_data
 
@@ -56,9 +55,9 @@ class Place:
         return path
 
     def check(self, **data: Any) -> dict[str, Any]:
-        return self.both(**data)[0]
+        return self.result(**data).as_json()
 
-    def both(self, **data: Any) -> tuple[dict[str, Any], Report]:
+    def result(self, **data: Any) -> CheckResult:
         return check_data(CheckRequest(self.config(**data), self.folder / "runs"), Reporter())
 
 
@@ -205,7 +204,8 @@ def test_what_training_refuses_is_not_usable_for_the_same_reason(spoil: Any, pla
     from transfercli.workflows.train.job import TrainRequest, decide
 
     spoil(place)
-    found, report = place.both()
+    result = place.result()
+    found, report = result.as_json(), result.report
     assert found["usable"] is False
     assert set(found) >= KEYS
     job = decide(TrainRequest("finetune", place.config(), place.folder / "runs"))

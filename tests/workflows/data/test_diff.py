@@ -23,7 +23,7 @@ def diff(
     world, _ = source
     overrides = (f"data.train={data}",) if data else ()
     request = DiffRequest(world.folder / "digits-source.yaml", run, world.runs, overrides)
-    return diff_data(request, reporter or Reporter())
+    return diff_data(request, reporter or Reporter()).as_json()
 
 
 @pytest.fixture

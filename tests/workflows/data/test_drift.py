@@ -26,7 +26,7 @@ def measured(
     source: Any, folder: Path, maximum: float | None = None, reporter: Reporter | None = None
 ) -> dict[str, Any]:
     world, _ = source
-    return data_drift(DriftRequest("digits-source", folder, world.runs, maximum), reporter or Reporter())
+    return data_drift(DriftRequest("digits-source", folder, world.runs, maximum), reporter or Reporter()).as_json()
 
 
 def test_images_like_those_of_the_training_have_not_drifted(source: Any, recent: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_split_is_measured_whatever_its_classes(source: Any, digits_folder: Pa
     reading = StoredRun(run).reading
     split = load_folder_split(digits_folder / "digits-target", "test", tuple("56789"), reading)
     assert isinstance(split, Split)
-    assert measure_drift(StoredRun(run), split, maximum=None)["drifted"] is True
+    assert measure_drift(StoredRun(run), split, maximum=None).drifted is True
 
 
 def test_few_images_are_told_and_none_is_an_error(source: Any, recent: Path, tmp_path: Path) -> None:
@@ -81,15 +81,15 @@ def test_an_image_goes_through_the_base_once_and_the_second_drift_costs_only_new
     first.unlink()
     run = RunFolder(Path(source[1]["run"]))
     asked = passes_counted(monkeypatch)
-    before = measure_drift(StoredRun(run), recent, maximum=None)
+    before = measure_drift(StoredRun(run), recent, maximum=None).as_json()
     assert before["cache"]["features"]["misses"] == sum(asked) <= 178 + 88  # the held-out ones: as other tests left it
     asked.clear()
-    again = measure_drift(StoredRun(run), recent, maximum=None)
+    again = measure_drift(StoredRun(run), recent, maximum=None).as_json()
     assert again["cache"]["features"] == {"hits": 178 + 88, "misses": 0}
     assert asked == []
     assert {**again, "cache": None} == {**before, "cache": None}
     first.write_bytes(kept)
-    assert measure_drift(StoredRun(run), recent, maximum=None)["cache"]["features"]["misses"] == 1
+    assert measure_drift(StoredRun(run), recent, maximum=None).cached["misses"] == 1
 
 
 def test_on_the_command_line_a_score_above_the_gate_prints_the_result_and_exits_5(source: Any, recent: Path) -> None:

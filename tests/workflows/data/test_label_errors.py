@@ -29,7 +29,7 @@ def doubtful(world: Any, source: Any) -> tuple[Path, Path, dict[str, str]]:
 
 
 def check(config: Path, runs: Path, **more: Any) -> dict[str, Any]:
-    return check_data(CheckRequest(config, runs, **more), Reporter())[0]
+    return check_data(CheckRequest(config, runs, **more), Reporter()).as_json()
 
 
 def test_images_in_the_wrong_folder_are_listed_with_the_right_class(doubtful: Any, tmp_path: Path) -> None:

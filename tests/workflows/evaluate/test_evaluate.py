@@ -29,7 +29,7 @@ def run(source):
 
 def test_evaluating_the_validation_split_gives_the_accuracy_of_training(run) -> None:
     world, _folder, trained = run
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, "validation"), Reporter())
+    result = evaluate_run(EvaluateRequest("digits-source", world.runs, "validation"), Reporter()).as_json()
     assert result["metrics"]["accuracy"] == trained["metrics"]["val_accuracy"]
     assert result["calibration"]["log_loss_before"] == pytest.approx(trained["metrics"]["val_loss"], rel=1e-5)
     assert result["metrics"]["log_loss"] == pytest.approx(result["calibration"]["log_loss_after"], rel=1e-4)
@@ -39,7 +39,7 @@ def test_evaluating_the_validation_split_gives_the_accuracy_of_training(run) -> 
 def test_the_test_split_gets_its_files_and_gates(run) -> None:
     world, folder, _ = run
     request = EvaluateRequest("digits-source", world.runs, minimums=("accuracy=0.999", "recall[3]=0.1"))
-    result, _evaluation = evaluate_run(request, Reporter())
+    result = evaluate_run(request, Reporter()).as_json()
     assert result["split"] == "test"
     assert result["examples"] == 178
     assert [gate["passed"] for gate in result["gates"]] == [result["metrics"]["accuracy"] >= 0.999, True]
@@ -57,7 +57,8 @@ def test_the_test_split_gets_its_files_and_gates(run) -> None:
 def test_other_images_are_matched_by_class_name_and_unknown_classes_stop(run, digits_folder: Path, tmp_path) -> None:
     world, _, _ = run
     shutil.copytree(digits_folder / "digits" / "test" / "3", tmp_path / "new" / "3")
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "new"), Reporter())
+    request = EvaluateRequest("digits-source", world.runs, data=tmp_path / "new")
+    result = evaluate_run(request, Reporter()).as_json()
     assert [row["support"] for row in result["per_class"]] == [0, 0, 0, result["examples"], 0]
     with pytest.raises(DataError, match="5"):
         evaluate_run(EvaluateRequest("digits-source", world.runs, data=digits_folder / "digits-target"), Reporter())
@@ -72,7 +73,8 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
             place.mkdir(parents=True, exist_ok=True)
             shutil.copy(digits_folder / "digits-source" / row["path"], place / f"{side}-{number}.png")
     listener = Listener()
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs, data=tmp_path / "mixed"), listener)
+    request = EvaluateRequest("digits-source", world.runs, data=tmp_path / "mixed")
+    result = evaluate_run(request, listener).as_json()
     assert result["known"] == {"train": 5, "validation": 3}
     page = " ".join((folder / "evaluation" / "test-mixed" / "report.html").read_text().split())
     assert "<b>test</b> split, from <b>mixed</b>, 5 classes" in page
@@ -82,7 +84,7 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
         "the run chose its best epoch on 3 of these 12 images: the metrics are too optimistic",
     ]
     listener = Listener()
-    result, _ = evaluate_run(EvaluateRequest("digits-source", world.runs), listener)
+    result = evaluate_run(EvaluateRequest("digits-source", world.runs), listener).as_json()
     assert (listener.warnings, result["known"]) == ([], {})
 
 

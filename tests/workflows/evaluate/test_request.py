@@ -31,7 +31,7 @@ def other(digits_folder: Path, tmp_path: Path) -> Path:
 
 def evaluated(run: Path, data: Path, *minimums: str) -> dict:
     request = EvaluateRequest("digits-source", run.parent.parent, data=data, minimums=minimums)
-    return evaluate_run(request, Reporter())[0]
+    return evaluate_run(request, Reporter()).as_json()
 
 
 def test_other_images_leave_the_evaluation_of_the_run_s_own_as_it_is(run: Path, other: Path) -> None:

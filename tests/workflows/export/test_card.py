@@ -20,6 +20,7 @@ from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.export.card import evaluations_of, first_weights, licence_id, write_card
 from transfercli.workflows.export.export import ExportCall, export_run
+from transfercli.workflows.runs.runs import Generation
 from transfercli.workflows.stored_run import StoredRun
 
 
@@ -35,7 +36,7 @@ def carded(source: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, 
     for split in ("validation", "test"):
         evaluate_run(EvaluateRequest(str(run.path), world.runs, split), Reporter())
     export_run(ExportCall(str(run.path), world.runs, ("keras",)), Reporter())
-    result = export_run(ExportCall(str(run.path), world.runs, ("safetensors",)), Reporter())
+    result = export_run(ExportCall(str(run.path), world.runs, ("safetensors",)), Reporter()).as_json()
     assert result["card"] == str(run.exports / "README.md")
     return world, run, (run.exports / "README.md").read_text()
 
@@ -214,7 +215,10 @@ def test_the_card_of_another_run_stays_beside_its_artefacts(carded: Any, again: 
     ],
 )
 def test_the_licence_is_that_of_the_first_weights(base: Any, weights: Any, words: str, licence: str) -> None:
-    family = [{"run": "b/2", "weights": {"run": "a/1"}, "base": "vgg16"}, {"base": base, "weights": weights}]
+    family = [
+        Generation("b/2", "completed", base="vgg16", weights={"run": "a/1"}),
+        Generation("a/1", "completed", base=base, weights=weights),
+    ]
     assert first_weights(family) == words
     assert licence_id(family) == licence
 

@@ -24,7 +24,7 @@ from transfercli.workflows.stored_run import StoredRun
 def test_int8_is_made_with_training_images_and_proved(source: Any, tmp_path: Path) -> None:
     world, result = source
     call = ExportCall(result["run"], world.runs, ("onnx",), "int8", tmp_path)
-    (artefact,) = export_run(call, Reporter())["artefacts"]
+    (artefact,) = export_run(call, Reporter()).artefacts
     assert artefact["accuracy_original"] - artefact["accuracy_exported"] <= max(0.01, 2 / artefact["examples"])
     told = json.loads((tmp_path / "onnx" / "export.json").read_text())
     assert told["quantize"] == "int8"
@@ -40,7 +40,7 @@ def test_an_artefact_that_loses_more_than_is_allowed_is_gone(source: Any, tmp_pa
     with pytest.raises(ExportRejected, match="--max-drop allows -1") as caught:
         export_run(call, Reporter())
     assert caught.value.result is not None
-    assert caught.value.result["artefacts"][0]["format"] == "openvino"
+    assert caught.value.result.artefacts[0]["format"] == "openvino"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -98,7 +98,7 @@ def run(source):
 def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
     world, folder, _ = run
     result = export_run(ExportCall("digits-source", world.runs, ("saved_model", "keras")), Reporter())
-    for artefact in result["artefacts"]:
+    for artefact in result.artefacts:
         assert artefact["max_abs_diff"] < 1e-5
         assert artefact["label_agreement"] == 1
         place = folder / "exports" / artefact["format"]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.export.kinds import KINDS
 from tests.workflows.predict.predicted import said
-from transfercli.cli.commands.predict import WRITERS, Lines
+from transfercli.cli.commands.predict import WRITERS
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.workflows.predict import predict as workflow
@@ -146,9 +146,7 @@ def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_pow
 def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> None:
     world, folder, files = run
     out = io.StringIO()
-    WRITERS[Lines.csv](
-        predict_images(PredictCall(str(folder), world.runs, (files[0], "no,.png"), top=2), Reporter()), out
-    )
+    WRITERS["csv"](predict_images(PredictCall(str(folder), world.runs, (files[0], "no,.png"), top=2), Reporter()), out)
     header, first, second = out.getvalue().splitlines()
     assert header == "path,label,probability,abstained,error,label_2,probability_2"
     assert first.startswith(f"{files[0]},0,")
@@ -158,7 +156,7 @@ def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> Non
 def test_a_line_is_one_json_object(run: Any) -> None:
     world, folder, files = run
     out = io.StringIO()
-    WRITERS[Lines.jsonl](predict_images(PredictCall(str(folder), world.runs, (files[0],)), Reporter()), out)
+    WRITERS["jsonl"](predict_images(PredictCall(str(folder), world.runs, (files[0],)), Reporter()), out)
     assert json.loads(out.getvalue())["label"] == "0"
 
 

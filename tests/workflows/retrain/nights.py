@@ -33,9 +33,9 @@ class Nights:
         from transfercli.workflows.retrain.retrain import Rejected, RetrainRequest, retrain
 
         try:
-            return retrain(RetrainRequest(self.config, self.runs, **more), self.reporter)
+            return retrain(RetrainRequest(self.config, self.runs, **more), self.reporter).as_json()
         except Rejected as rejected:
-            return rejected.result
+            return rejected.result.as_json()
 
     @property
     def experiment(self) -> Path:

@@ -4,6 +4,8 @@ import select
 import signal
 import sys
 import tracemalloc
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,23 +13,25 @@ from tests.listener import Listener
 from transfercli.reporting import Reporter
 from transfercli.workflows.retrain import notify
 from transfercli.workflows.retrain.notify import run_hook, write_summary
+from transfercli.workflows.retrain.results import RetrainResult
 
-RESULT = {
-    "decision": "promoted",
-    "reason": "significantly better",
-    "champion": "runs/exp/b",
-    "challenger": "runs/exp/b",
-    "comparison": {
-        "metric": "accuracy",
-        "champion": 0.8,
-        "challenger": 0.9,
-        "gain": 0.1,
-        "interval": [0.02, 0.17],
-        "images": 200,
-    },
-    "gates": [{"metric": "recall[a|b]", "op": ">=", "bound": 0.5, "value": 0.75, "passed": True}],
-    "changes": {"added": 3, "removed": 0, "new_classes": ["<b>cat</b>"]},
+COMPARISON = {
+    "metric": "accuracy",
+    "champion": 0.8,
+    "challenger": 0.9,
+    "gain": 0.1,
+    "interval": [0.02, 0.17],
+    "images": 200,
 }
+RESULT = RetrainResult(
+    "promoted",
+    "significantly better",
+    champion=Path("runs/exp/b"),
+    challenger=Path("runs/exp/b"),
+    comparison=COMPARISON,
+    gates=[{"metric": "recall[a|b]", "op": ">=", "bound": 0.5, "value": 0.75, "passed": True}],
+    changes={"added": 3, "removed": 0, "new_classes": ["<b>cat</b>"]},
+)
 
 
 def python(code):
@@ -38,7 +42,7 @@ def test_a_hook_gets_the_decision_on_its_stdin(tmp_path):
     listener, place = Listener(), tmp_path / "got.json"
     code = f"import sys; open({str(place)!r}, 'w').write(sys.stdin.read())"
     run_hook(python(code), RESULT, listener, allowed=True)
-    assert json.loads(place.read_text()) == RESULT
+    assert json.loads(place.read_text()) == {"format": 1} | RESULT.as_json()
     assert listener.warnings == []
 
 
@@ -116,7 +120,7 @@ def test_a_hook_that_writes_a_lot_takes_no_memory(stream):
 
 def test_a_hook_need_not_read_a_long_decision():
     listener = Listener()
-    run_hook(["true"], {**RESULT, "reason": "x" * 2**20}, listener, allowed=True)
+    run_hook(["true"], replace(RESULT, reason="x" * 2**20), listener, allowed=True)
     assert listener.warnings == []
 
 
@@ -138,8 +142,8 @@ def test_names_in_a_summary_stay_text(tmp_path):
     assert r"recall\[a\|b\]" in text
 
 
-@pytest.mark.parametrize("comparison", [{}, RESULT["comparison"]])
+@pytest.mark.parametrize("comparison", [{}, COMPARISON])
 def test_a_summary_that_cannot_be_written_is_a_warning(tmp_path, comparison):
     listener = Listener()
-    write_summary(tmp_path / "no" / "s.md", "exp", {**RESULT, "comparison": comparison}, listener)
+    write_summary(tmp_path / "no" / "s.md", "exp", replace(RESULT, comparison=comparison), listener)
     assert "summary" in listener.warnings[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,8 +82,8 @@ def test_a_lost_class_is_reported_and_kept_night_after_night(nights: Nights) -> 
 
     def recall(run: str) -> float:
         """Of the images that were lost."""
-        found, _ = evaluate_run(EvaluateRequest(run, nights.runs, data=lost.parent), Reporter())
-        return float(found["metrics"]["accuracy"])
+        result = evaluate_run(EvaluateRequest(run, nights.runs, data=lost.parent), Reporter())
+        return float(result.evaluation.metrics["accuracy"])
 
     nights.night()
     lost = nights.images.parent / "lost" / "7"
@@ -239,7 +240,8 @@ def test_the_drift_that_started_a_training_stays_in_its_result_and_in_the_log(
     write_config(nights, source[1]["run"], retrain={"when": "drifted"}, evaluation={"gates": gates})
     nights.add("5", 40, 60)
     found = {"drifted": True, "score": 0.5, "tests": {}}
-    monkeypatch.setattr(drift, "measure_drift", lambda *_, **__: {"run": str(nights.runs), **found})
+    measured = SimpleNamespace(as_json=lambda: {"run": str(nights.runs), **found})
+    monkeypatch.setattr(drift, "measure_drift", lambda *_, **__: measured)
     result = nights.night()
     assert result["decision"] in outcome
     assert result["drift"] == found

@@ -47,7 +47,7 @@ def names(paths: list[str]) -> list[str]:
 
 
 def pruned(runs: Path, *experiments: str, **rule: Any) -> dict[str, Any]:
-    return prune(PruneRequest(runs, experiments, **rule), Reporter())
+    return prune(PruneRequest(runs, experiments, **rule), Reporter()).as_json()
 
 
 def test_the_newest_and_the_young_stay(runs: Path) -> None:

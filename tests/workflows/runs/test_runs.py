@@ -17,9 +17,9 @@ from transfercli.workflows.runs.runs import list_runs, show_run
 def test_a_run_is_listed_and_shown_with_its_curves_and_lineage(source) -> None:
     world, trained = source
     evaluate_run(EvaluateRequest("digits-source", world.runs), Reporter())
-    (row,) = list_runs(world.runs, "digits-source")["runs"]  # other tests add experiments of their own
+    (row,) = list_runs(world.runs, "digits-source").as_json()["runs"]  # other tests add experiments of their own
     assert (row["status"], row["links"]) == ("completed", ["latest"])
-    shown = show_run("digits-source", world.runs, Reporter())
+    shown = show_run("digits-source", world.runs, Reporter()).as_json()
     assert shown["test_accuracy"] == shown["evaluations"]["test"]["accuracy"]
     assert len(shown["curves"]["val_loss"]) == 4
     assert [one["run"] for one in shown["lineage"]] == [f"digits-source/{Path(trained['run']).name}"]
@@ -33,8 +33,8 @@ def test_a_damaged_record_is_listed_as_damaged(tmp_path: Path) -> None:
     run = tmp_path / "e" / "r"
     run.mkdir(parents=True)
     (run / "run.json").write_text("{")
-    (row,) = list_runs(tmp_path)["runs"]
-    assert row["status"] == "damaged"
+    (row,) = list_runs(tmp_path).runs
+    assert row.status == "damaged"
 
 
 def whole_record(run: Path, **facts: object) -> None:
@@ -69,15 +69,15 @@ STRANGE: dict[str, Callable[[Path], object]] = {
 def test_what_is_no_number_is_an_error_that_names_the_file_and_the_list_goes_on(name: str, tmp_path: Path) -> None:
     run = tmp_path / "e" / "r"
     whole_record(run)
-    assert show_run("e/r", tmp_path, Reporter())["status"] == "failed"
+    assert show_run("e/r", tmp_path, Reporter()).row.status == "failed"
     STRANGE[name](run)
     with pytest.raises(ArtefactError, match=r"metrics.json|run.json"):
         show_run("e/r", tmp_path, Reporter())
-    assert [row["run_id"] for row in list_runs(tmp_path)["runs"]] == ["r"]
+    assert [row.run_id for row in list_runs(tmp_path).runs] == ["r"]
 
 
 def test_a_curve_has_gaps_where_a_line_has_no_number(tmp_path: Path) -> None:
     run = tmp_path / "e" / "r"
     whole_record(run)
     (run / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": "x"}\n')
-    assert show_run("e/r", tmp_path, Reporter())["curves"]["loss"] == [0.5, None]
+    assert show_run("e/r", tmp_path, Reporter()).curves["loss"] == [0.5, None]

@@ -40,7 +40,7 @@ def test_a_linear_probe_is_one_line_with_epoch_0_and_can_be_evaluated(heir: Any)
     assert (line["epoch"], line["phase"], result["best_epoch"]) == (0, 1, 0)
     assert result["cache"]["features"] == {"hits": 0, "misses": 719}
     assert result["seconds"]["features"] > 0
-    evaluated, _ = evaluate_run(EvaluateRequest(result["run"], world.runs), Reporter())
+    evaluated = evaluate_run(EvaluateRequest(result["run"], world.runs), Reporter()).as_json()
     assert evaluated["metrics"]["accuracy"] > 0.85
 
 

@@ -34,7 +34,7 @@ def test_an_evaluation_is_a_part_of_its_own(source: Any) -> None:
     from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 
     world, result = source
-    found, _ = evaluate_run(EvaluateRequest(result["run"], world.runs, "validation"), Reporter())
+    found = evaluate_run(EvaluateRequest(result["run"], world.runs, "validation"), Reporter()).as_json()
     run = RunFolder(world.folder / result["run"])
     ((step, accuracy),) = values_of(run, "evaluation-validation", "evaluation_accuracy")
     assert (step, accuracy) == (result["best_epoch"], pytest.approx(found["metrics"]["accuracy"], rel=1e-5))

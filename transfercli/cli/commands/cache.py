@@ -3,64 +3,67 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from transfercli.cli.options import Json, Quiet, Verbose
-from transfercli.cli.runner import run_command
+from transfercli.cli.command import reports
 from transfercli.cli.ui.tables import print_pairs
+from transfercli.reporting import Reporter
 from transfercli.text import byte_size
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What the caches hold; they can always be emptied.")
+if TYPE_CHECKING:
+    from transfercli.data.cache.maintenance import Usage
+    from transfercli.workflows.data.cache import CacheContents
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Show or empty the caches; they can be emptied at any time."
+)
 
 Folder = Annotated[
     Path | None,
-    typer.Option("--dir", metavar="DIR", help="the cache folder, where a config sets compute.cache_dir"),
+    typer.Option("--dir", metavar="DIR", help="the cache folder, if a config sets compute.cache_dir"),
 ]
 
 
-@app.command()
-def show(folder: Folder = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """What images and features are kept, where.
-
-    How many there are, and how much room they take.
-    """
-
-    def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.data.cache import show_caches
-
-        return show_caches(folder)
-
-    run_command(work, _show, as_json=json, quiet=quiet, verbose=verbose)
-
-
-@app.command()
-def clear(folder: Folder = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Free everything that no running process uses.
-
-    What is needed again is computed from the images again.
-    """
-
-    def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.data.cache import clear_caches
-
-        return clear_caches(folder)
-
-    run_command(work, _show, as_json=json, quiet=quiet, verbose=verbose)
-
-
-def _show(result: dict[str, Any]) -> None:
+def _show(result: CacheContents) -> None:
+    cleared = result.cleared
     print_pairs(
         [
-            ("folder", result["folder"]),
-            ("freed", byte_size(result["freed"]) if "freed" in result else None),
-            ("in use", byte_size(result["in_use"]) if result.get("in_use") else None),
-            ("holds", f"{byte_size(result['bytes'])} of at most {byte_size(result['limit'])}"),
-            *((kind, _held(one)) for kind, one in result["caches"].items()),
+            ("folder", result.folder),
+            ("freed", byte_size(cleared.freed) if cleared else None),
+            ("in use", byte_size(cleared.in_use) if cleared and cleared.in_use else None),
+            ("holds", f"{byte_size(result.bytes)} of at most {byte_size(result.limit)}"),
+            *((kind, _held(usage)) for kind, usage in result.caches.items()),
         ]
     )
 
 
-def _held(cache: dict[str, int]) -> str:
-    return f"{cache['entries']:,} in {byte_size(cache['bytes'])}"
+def _held(usage: Usage) -> str:
+    return f"{usage.entries:,} in {byte_size(usage.bytes)}"
+
+
+@app.command()
+@reports(_show)
+def show(reporter: Reporter, folder: Folder = None) -> CacheContents:
+    """Show the number of cached images and features, and their size.
+
+    Example: transfercli cache show
+    """
+    from transfercli.workflows.data.cache import show_caches
+
+    return show_caches(folder)
+
+
+@app.command()
+@reports(_show)
+def clear(reporter: Reporter, folder: Folder = None) -> CacheContents:
+    """Remove all cached data that no running process uses.
+
+    Data that is needed again is computed from the images again.
+
+    Example: transfercli cache clear
+    """
+    from transfercli.workflows.data.cache import clear_caches
+
+    return clear_caches(folder)

@@ -1,29 +1,35 @@
-"""`transfercli data check | diff | drift`: look at the images before, and after, training on them."""
+"""`transfercli data check | diff | drift`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from transfercli.cli.options import RUNS, ConfigFile, Json, Overrides, Quiet, Run, Runs, Verbose
-from transfercli.cli.runner import run_command
+from transfercli.cli.command import reports
+from transfercli.cli.options import RUNS, ConfigFile, Overrides, Run, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import DataError, GateError
+from transfercli.reporting import Reporter
 from transfercli.text import printable
 
+if TYPE_CHECKING:
+    from transfercli.data.quality.check import Report
+    from transfercli.workflows.data.check import CheckResult
+    from transfercli.workflows.data.diff import DiffResult
+    from transfercli.workflows.data.drift import DriftResult
+
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Check images, and tell what changed or drifted in them."
+    no_args_is_help=True, rich_markup_mode=None, help="Check images, and compare them with those of a run."
 )
 
 SHOWN = 10
-DOUBTFUL = ("path", "label", "suggested", "confidence")  # keys of a likely mislabelled image, columns of their table
-# Tests of `data drift`, and which of their numbers is shown.
+# Tests of `data drift`, each with the number that is shown.
 TESTS = (("classifier", "accuracy"), ("mmd", "value"), ("class_mix", "total_variation"), ("confidence", "statistic"))
 
-Report = Annotated[
+ReportFolder = Annotated[
     Path | None,
     typer.Option("--report", metavar="DIR", help="write an offline page, a contact sheet a class and a CSV there"),
 ]
@@ -31,179 +37,188 @@ Mislabelled = Annotated[
     bool,
     typer.Option(
         "--mislabelled/--no-mislabelled",
-        help="where the experiment has a completed run: predict all images crosswise and list doubtful labels",
+        help="if the experiment has a completed run: list labels that its features make doubtful",
     ),
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="recent images, at any depth", show_default=False)]
+Maximum = Annotated[
+    float | None, typer.Option("--max", metavar="X", min=0, max=1, help="exit 5 if the score is above it")
 ]
 
 
 class DataRefused(DataError):
-    """Carries the normal result of the check."""
+    """Data that training would refuse; carries the result of the check."""
 
-    def __init__(self, result: dict[str, Any], hint: str | None) -> None:
-        more = len(result["refusals"]) - 1
-        also = f" (and {more} more reason{'s' * (more > 1)})" if more else ""
-        super().__init__(f"training would refuse: {result['refusals'][0]}{also}", hint)
+    def __init__(self, result: CheckResult) -> None:
+        first, *others = result.report.refusals
+        also = f" (and {len(others)} more reason{'s' * (len(others) > 1)})" if others else ""
+        super().__init__(f"training would refuse: {first}{also}", result.report.hints[0] or None)
         self.result = result
 
 
 class Drifted(GateError):
-    """Carries the normal result of the comparison."""
+    """A drift score above the maximum; carries the result."""
 
-    def __init__(self, result: dict[str, Any]) -> None:
-        super().__init__(f"the images have drifted: the score is {result['score']:.4f}, wanted <= {result['max']:g}")
+    def __init__(self, result: DriftResult) -> None:
+        super().__init__(f"the images have drifted: the score is {result.score:.4f}, wanted <= {result.maximum:g}")
         self.result = result
 
 
-@app.command()
-def check(
-    config: ConfigFile,
-    overrides: Overrides = None,
-    runs: Runs = RUNS,
-    report: Report = None,
-    mislabelled: Mislabelled = True,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Read all images and report what is wrong with them.
-
-    Exit 4 where training would refuse.
-    """
-
-    def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.data.check import CheckRequest, check_data
-
-        request = CheckRequest(config, runs, tuple(overrides or ()), report, mislabelled)
-        result, found = check_data(request, console)
-        if not found.usable:
-            raise DataRefused(result, found.hints[0] or None)
-        return result
-
-    run_command(work, _show_check, as_json=json, quiet=quiet, verbose=verbose)
-
-
-@app.command()
-def diff(
-    config: ConfigFile,
-    run: Run,
-    overrides: Overrides = None,
-    runs: Runs = RUNS,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """What changed since a run trained.
-
-    Images added, removed, changed and relabelled; classes new and lost.
-    """
-
-    def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.data.diff import DiffRequest, diff_data
-
-        return diff_data(DiffRequest(config, run, runs, tuple(overrides or ())), console)
-
-    run_command(work, _show_diff, as_json=json, quiet=quiet, verbose=verbose)
-
-
-@app.command()
-def drift(
-    run: Run,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="recent images, at any depth", show_default=False)],
-    maximum: Annotated[
-        float | None, typer.Option("--max", min=0, max=1, help="exit 5 where the score, from 0 to 1, is above it")
-    ] = None,
-    runs: Runs = RUNS,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """How far images without labels are from a run's.
-
-    In features, predictions and confidence; exit 5 where the score is above --max.
-    """
-
-    def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.data.drift import DriftRequest, data_drift
-
-        result = data_drift(DriftRequest(run, folder, runs, maximum), console)
-        if not result["passed"]:
-            raise Drifted(result)
-        return result
-
-    run_command(work, _show_drift, as_json=json, quiet=quiet, verbose=verbose)
-
-
-def _show_check(result: dict[str, Any]) -> None:
-    shape = result["sizes"].get("median", ())
-    pairs = [
-        ("usable", "yes" if result["usable"] else "NO: training would refuse"),
-        ("images", f"{result['images']} in {len(result['classes'])} classes"),
-        ("splits", ", ".join(f"{count} {side}" for side, count in result["splits"].items()) or None),
-        ("typical size", "x".join(map(str, shape)) or None),
-        ("largest to smallest class", f"{result['imbalance']:.1f} to 1" if result["imbalance"] else None),
-        ("likely mislabelled", len(result["mislabelled"]) if result["mislabelled_run"] else None),
-        ("report", result.get("report")),
-    ]
-    print_pairs(pairs)
-    sides, balance = list(result["splits"]), result["balance"]
+def _show_check(result: CheckResult) -> None:
+    report, classes, splits = result.report, result.report.classes(), result.report.splits()
+    doubtful, imbalance = report.mislabelled, report.imbalance()
+    print_pairs(
+        [
+            ("usable", "yes" if report.usable else "NO: training would refuse"),
+            ("images", f"{len(report.images)} in {len(classes)} classes"),
+            ("splits", ", ".join(f"{count} {split}" for split, count in splits.items()) or None),
+            ("typical size", "x".join(map(str, result.typical_size or ())) or None),
+            ("largest to smallest class", f"{imbalance:.1f} to 1" if imbalance else None),
+            ("likely mislabelled", len(doubtful.suspects) if doubtful.run else None),
+            ("report", result.page),
+        ]
+    )
     print()
     print_table(
-        ("class", "images", *sides),
-        [(label, count, *(balance[label].get(s, 0) for s in sides)) for label, count in result["classes"].items()],
+        ("class", "images", *splits),
+        [(label, count, *(report.counts[label].get(s, 0) for s in splits)) for label, count in classes.items()],
     )
-    for reason in result["refusals"]:
+    for reason in report.refusals:
         print(f"\ntraining would refuse: {printable(reason)}")
-    for side, labels in result["missing_classes"].items():
-        _some(f"classes without {side} images", ("class",), [(label,) for label in labels])
-    problems = [(p["path"], p["problem"], "used" if p["used"] else "left out") for p in result["problems"]]
+    for split, labels in report.missing.items():
+        _some(f"classes without {split} images", ("class",), [(label,) for label in labels])
+    problems = [(entry.path, entry.problem, "used" if entry.used else "left out") for entry in report.problems]
     _some("problems", ("path", "problem", "outcome"), problems)
-    for kind in ("duplicates", "near_duplicates"):
-        for part in ("", "_across_splits", "_with_other_labels"):
-            _some(f"{kind}{part}".replace("_", " "), ("path", "looks like"), result[f"{kind}{part}"])
-    unusual = [(one["path"], one["width"], one["height"]) for one in result["unusual_sizes"]]
+    _show_duplicates(report)
+    unusual = [(report.images[row].path, report.images[row].width, report.images[row].height) for row in report.unusual]
     _some("unusual sizes", ("path", "width", "height"), unusual)
-    doubtful = [tuple(one[key] for key in DOUBTFUL) for one in result["mislabelled"]]
-    _some(f"likely mislabelled, by the features of {result['mislabelled_run']}", DOUBTFUL, doubtful)
-    if result["mislabelled_note"]:
-        print(f"\nlikely mislabelled: not looked for: {printable(result['mislabelled_note'])}")
+    _show_mislabelled(report)
 
 
-def _show_diff(result: dict[str, Any]) -> None:
-    lists = ("added", "removed", "changed", "relabelled", "moved", "renamed", "new_classes", "lost_classes")
-    counts = [(name.replace("_", " "), len(result[name]) or None) for name in lists]
-    print_pairs([("unchanged", "yes" if result["unchanged"] else "no"), ("same", result["same"]), *counts])
-    for name in ("added", "removed", "changed"):
-        _some(name, ("path",), [(path,) for path in result[name]])
-    earlier = result["earlier_labels"]
-    _some("relabelled", ("path", "was"), [(path, earlier[path]) for path in result["relabelled"]])
-    _some("moved to another side", ("path",), [(path,) for path in result["moved"]])
-    _some("renamed", ("was", "is"), result["renamed"])
-    for name in ("new_classes", "lost_classes"):
-        _some(name.replace("_", " "), ("class",), [(label,) for label in result[name]])
+def _show_duplicates(report: Report) -> None:
+    for name, pairs in (("duplicates", report.duplicates), ("near duplicates", report.near)):
+        header = ("path", "looks like")
+        _some(name, header, report.paths(pairs))
+        _some(f"{name} across splits", header, report.paths(report.across_splits(pairs)))
+        _some(f"{name} with other labels", header, report.paths(report.across_labels(pairs)))
 
 
-def _show_drift(result: dict[str, Any]) -> None:
-    tests, sides = result["tests"], result["reference"]
-    bound = "" if result["max"] is None else f", wanted <= {result['max']:g}{'' if result['passed'] else ': NOT MET'}"
-    pairs = [
-        ("run", result["run"]),
-        ("images", f"{result['images']}, {result['compared']} of them compared"),
-        ("drifted", "yes" if result["drifted"] else "no"),
-        ("score", f"{result['score']:.4f}{bound}"),
-        *((f"{what} against", f"{side['images']} {side['split']} images") for what, side in sides.items()),
+def _show_mislabelled(report: Report) -> None:
+    mislabelled = report.mislabelled
+    rows = [
+        (report.images[suspect.row].path, report.images[suspect.row].label, suspect.suggested, suspect.confidence)
+        for suspect in mislabelled.suspects
     ]
-    print_pairs(pairs)
-    print()
-    print_table(
-        ("test", "measure", "value", "p"), [(name, of, tests[name][of], tests[name]["p_value"]) for name, of in TESTS]
+    title = f"likely mislabelled, by the features of {mislabelled.run}"
+    _some(title, ("path", "label", "suggested", "confidence"), rows)
+    if mislabelled.note:
+        print(f"\nlikely mislabelled: not looked for: {printable(mislabelled.note)}")
+
+
+def _show_diff(result: DiffResult) -> None:
+    difference = result.difference
+    counts: dict[str, list[Any]] = {
+        "added": difference.added,
+        "removed": difference.removed,
+        "changed": difference.changed,
+        "relabelled": difference.relabelled,
+        "moved": difference.moved,
+        "renamed": difference.renamed,
+        "new classes": difference.new_classes,
+        "lost classes": difference.lost_classes,
+    }
+    pairs = [(name, len(items) or None) for name, items in counts.items()]
+    print_pairs([("unchanged", "yes" if difference.unchanged else "no"), ("same", difference.same), *pairs])
+    for name in ("added", "removed", "changed"):
+        _some(name, ("path",), [(path,) for path in counts[name]])
+    earlier = difference.earlier_labels
+    _some("relabelled", ("path", "was"), [(path, earlier[path]) for path in difference.relabelled])
+    _some("moved to another split", ("path",), [(path,) for path in difference.moved])
+    _some("renamed", ("was", "is"), difference.renamed)
+    for name in ("new classes", "lost classes"):
+        _some(name, ("class",), [(label,) for label in counts[name]])
+
+
+def _show_drift(result: DriftResult) -> None:
+    references = (("features", result.features), ("predictions", result.predictions))
+    outcome = "" if result.passed else ": NOT MET"
+    bound = "" if result.maximum is None else f", wanted <= {result.maximum:g}{outcome}"
+    print_pairs(
+        [
+            ("run", result.run),
+            ("images", f"{result.images}, {result.compared} of them compared"),
+            ("drifted", "yes" if result.drifted else "no"),
+            ("score", f"{result.score:.4f}{bound}"),
+            *((f"{name} against", f"{images.images} {images.split} images") for name, images in references),
+        ]
     )
+    print()
+    rows = [(name, measure, result.tests[name][measure], result.tests[name]["p_value"]) for name, measure in TESTS]
+    print_table(("test", "measure", "value", "p"), rows)
 
 
 def _some(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A few of them under a title that counts all; nothing where there are none."""
+    """Print the first rows under a title with the number of all; nothing if there are none."""
     if not rows:
         return
     print(f"\n{title}: {len(rows)}")
     print_table(header, rows[:SHOWN])
     if len(rows) > SHOWN:
         print(f"… and {len(rows) - SHOWN} more; --json lists all")
+
+
+@app.command()
+@reports(_show_check)
+def check(
+    reporter: Reporter,
+    config: ConfigFile,
+    overrides: Overrides = None,
+    runs: Runs = RUNS,
+    report: ReportFolder = None,
+    mislabelled: Mislabelled = True,
+) -> CheckResult:
+    """Check all images of a config and report problems.
+
+    Exit 4 if training would refuse the data.
+
+    Example: transfercli data check flowers.yaml --report checked
+    """
+    from transfercli.workflows.data.check import CheckRequest, check_data
+
+    result = check_data(CheckRequest(config, runs, tuple(overrides or ()), report, mislabelled), reporter)
+    if not result.report.usable:
+        raise DataRefused(result)
+    return result
+
+
+@app.command()
+@reports(_show_diff)
+def diff(
+    reporter: Reporter, config: ConfigFile, run: Run, overrides: Overrides = None, runs: Runs = RUNS
+) -> DiffResult:
+    """Show how the images changed since a run.
+
+    Lists images added, removed, changed and relabelled, and classes new and lost.
+
+    Example: transfercli data diff flowers.yaml flowers@champion
+    """
+    from transfercli.workflows.data.diff import DiffRequest, diff_data
+
+    return diff_data(DiffRequest(config, run, runs, tuple(overrides or ())), reporter)
+
+
+@app.command()
+@reports(_show_drift)
+def drift(reporter: Reporter, run: Run, folder: Folder, maximum: Maximum = None, runs: Runs = RUNS) -> DriftResult:
+    """Measure how far unlabelled images are from those of a run.
+
+    Compares features, predictions and confidence. The score is 0 to 1; exit 5 if it is above --max.
+
+    Example: transfercli data drift flowers@champion camera/today --max 0.3
+    """
+    from transfercli.workflows.data.drift import DriftRequest, data_drift
+
+    result = data_drift(DriftRequest(run, folder, runs, maximum), reporter)
+    if not result.passed:
+        raise Drifted(result)
+    return result

@@ -2,86 +2,77 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from transfercli.cli import completion
-from transfercli.cli.options import RUNS, Json, Quiet, Run, Runs, Verbose
-from transfercli.cli.runner import run_command
+from transfercli.cli.choices import Quantize, table_option
+from transfercli.cli.command import reports
+from transfercli.cli.options import RUNS, Run, Runs
 from transfercli.cli.ui.tables import print_pairs
+from transfercli.reporting import Reporter
+
+if TYPE_CHECKING:
+    from transfercli.workflows.export.export import ExportResult
+
+Formats = Annotated[
+    list[str] | None,
+    table_option(
+        "--format",
+        "format",
+        metavar="F",
+        help="saved_model, keras, safetensors, onnx, litert or openvino; repeatable; else the config's",
+    ),
+]
+QuantizeOption = Annotated[
+    Quantize, typer.Option("--quantize", help="smaller numbers: onnx and litert both, openvino float16")
+]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="instead of the run's exports folder")]
+MaxDrop = Annotated[
+    float | None, typer.Option("--max-drop", metavar="X", min=0, help="largest loss of accuracy allowed")
+]
 
 
-class Quantize(StrEnum):
-    none = "none"
-    float16 = "float16"
-    int8 = "int8"
+def _show(result: ExportResult) -> None:
+    print_pairs([("run", result.run)])
+    for artefact in result.artefacts:
+        print()
+        print_pairs(_pairs(artefact))
+    if result.card:
+        print()
+        print_pairs([("model card", result.card)])
 
 
+def _pairs(artefact: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    original, exported = artefact["accuracy_original"], artefact["accuracy_exported"]
+    yield "format", artefact["format"]
+    yield "path", artefact["path"]
+    yield "size", f"{artefact['bytes'] / 1e6:.1f} MB"
+    difference = f"{artefact['max_abs_diff']:.2g} from pixels, {artefact['max_abs_diff_bytes']:.2g} from files"
+    yield "largest difference", difference
+    yield "same label", f"{artefact['label_agreement']:.2%} of {artefact['examples']} validation images"
+    yield "accuracy", f"{exported:.4f} (run {original:.4f}, drop {original - exported:.4f})"
+    yield "latency", ", ".join(f"{ms:g} ms at {name.replace('_', ' ')}" for name, ms in artefact["latency_ms"].items())
+
+
+@reports(_show)
 def export(
+    reporter: Reporter,
     run: Run,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            metavar="F",
-            help="saved_model, keras, safetensors, onnx, litert or openvino; repeatable; else the config's",
-            autocompletion=completion.table_names("format"),
-        ),
-    ] = None,
-    quantize: Annotated[
-        Quantize, typer.Option("--quantize", help="smaller numbers: onnx and litert both, openvino float16")
-    ] = Quantize.none,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="instead of the run's exports folder")
-    ] = None,
-    max_drop: Annotated[
-        float | None, typer.Option("--max-drop", metavar="X", min=0, help="largest loss of accuracy allowed")
-    ] = None,
+    formats: Formats = None,
+    quantize: QuantizeOption = "none",
+    out: Out = None,
+    max_drop: MaxDrop = None,
     runs: Runs = RUNS,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Write portable artefacts, each proved equal to the run.
+) -> ExportResult:
+    """Export a run to portable formats, and prove each equal to it.
 
-    An artefact is loaded again by its own runtime and compared with the run before success is reported.
+    Each artefact is loaded again by its own runtime and compared with the run before success is reported.
+
+    Example: transfercli export flowers --format onnx --quantize float16
     """
+    from transfercli.workflows.export.export import ExportCall, export_run
 
-    def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.export.export import ExportCall, export_run
-
-        call = ExportCall(run, runs, tuple(formats or ()), quantize.value, out, max_drop)
-        return export_run(call, console)
-
-    run_command(work, _show, as_json=json, quiet=quiet, verbose=verbose)
-
-
-def _show(result: dict[str, Any]) -> None:
-    print_pairs([("run", result["run"])])
-    for artefact in result["artefacts"]:
-        print()
-        drop = artefact["accuracy_original"] - artefact["accuracy_exported"]
-        latency = ", ".join(f"{ms:g} ms at {name.replace('_', ' ')}" for name, ms in artefact["latency_ms"].items())
-        print_pairs(
-            [
-                ("format", artefact["format"]),
-                ("path", artefact["path"]),
-                ("size", f"{artefact['bytes'] / 1e6:.1f} MB"),
-                (
-                    "largest difference",
-                    f"{artefact['max_abs_diff']:.2g} from pixels, {artefact['max_abs_diff_bytes']:.2g} from files",
-                ),
-                ("same label", f"{artefact['label_agreement']:.2%} of {artefact['examples']} validation images"),
-                (
-                    "accuracy",
-                    f"{artefact['accuracy_exported']:.4f} (run {artefact['accuracy_original']:.4f}, drop {drop:.4f})",
-                ),
-                ("latency", latency),
-            ]
-        )
-    if result["card"]:
-        print()
-        print_pairs([("model card", result["card"])])
+    return export_run(ExportCall(run, runs, tuple(formats or ()), quantize, out, max_drop), reporter)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json as json_text
-import os
-import sys
 from collections.abc import Iterator
-from enum import StrEnum
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -15,119 +12,95 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from transfercli.cli import completion
-from transfercli.cli.options import RUNS, Json, Quiet, Runs, Verbose
-from transfercli.cli.runner import error_object, run_command
+from transfercli.cli.choices import Lines
+from transfercli.cli.command import streams
+from transfercli.cli.options import RUNS, Json, Runs
+from transfercli.cli.runner import error_object, json_line
 from transfercli.errors import DataError, UsageError
+from transfercli.reporting import Reporter
+from transfercli.workflows.result import versioned
 
 if TYPE_CHECKING:
-    from transfercli.workflows.predict.predict import Prediction, Predictions
+    from transfercli.workflows.predict.predict import Prediction, PredictionList, Predictions
 
-
-class Lines(StrEnum):
-    jsonl = "jsonl"
-    csv = "csv"
-
-
-def predict(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            help="a run folder, EXPERIMENT, EXPERIMENT/RUN_ID, EXPERIMENT@champion, or an exported artefact",
-            show_default=False,
-            autocompletion=completion.runs,
-        ),
-    ],
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATH...", help="image files, folders, patterns, or - for a list on stdin", show_default=False
-        ),
-    ] = None,
-    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="classes told of each image")] = 5,
-    lines: Annotated[Lines, typer.Option("--format", help="one JSON object a line, or CSV with a header")] = (
-        Lines.jsonl
+RunOrArtefact = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="a run folder, EXPERIMENT, EXPERIMENT/RUN_ID, EXPERIMENT@champion, or an exported artefact",
+        show_default=False,
+        autocompletion=completion.runs,
     ),
-    abstain: Annotated[
-        bool, typer.Option("--abstain", help="mark what the run is not sure of, or has seen nothing like")
-    ] = False,
-    watch: Annotated[
-        Path | None,
-        typer.Option(
-            "--watch",
-            metavar="DIR",
-            help="a drop folder: answer its images, then each that comes into it, until stopped",
-        ),
-    ] = None,
-    runs: Runs = RUNS,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Labels and probabilities for images, one line each.
+]
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PATH...", help="image files, folders, patterns, or - for a list on stdin", show_default=False
+    ),
+]
+Top = Annotated[int, typer.Option("--top", metavar="K", min=1, help="number of classes per image")]
+LinesOption = Annotated[Lines, typer.Option("--format", help="one JSON object a line, or CSV with a header")]
+Abstain = Annotated[
+    bool, typer.Option("--abstain", help="mark images that the run is unsure of, or that are unlike its own")
+]
+Watch = Annotated[
+    Path | None,
+    typer.Option("--watch", metavar="DIR", help="a drop folder: predict its images, then each new one, until stopped"),
+]
 
-    Files, folders, patterns, a list or a drop folder, answered as they come; exit 4 where all failed.
-    """
-    out = sys.stdout  # while a command works, `sys.stdout` is stderr: libraries may print
 
-    def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.predict.predict import PredictCall, predict_images
+@dataclass(frozen=True)
+class PredictionStream:
+    """Predictions that are computed as they are read, and the format of their lines."""
 
-        if not paths and watch is None:
-            raise UsageError(
-                "predict needs images; received none", "name files or folders, - for a list, or --watch DIR"
-            )
-        if json and watch is not None:
-            raise UsageError(
-                "--json prints one object at the end, and --watch has none", "without --json: a line an image"
-            )
-        predictions = predict_images(PredictCall(run, runs, tuple(paths or ()), top, abstain, watch), console)
-        if json:
-            return _whole(predictions)
+    predictions: Predictions
+    lines: Lines
+
+    def as_json(self) -> dict[str, Any]:
+        """Read the stream to its end. Raises `NothingRead` if no image could be read."""
+        from transfercli.workflows.predict.predict import PredictionList
+
+        answers: list[Prediction] = []
         try:
-            WRITERS[lines](predictions, out)
-        except BrokenPipeError:  # the reader has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-        return {}
+            for answer in self.predictions.answers:
+                answers.append(answer)  # noqa: PERF402 - the answers before an error are kept
+        except DataError as error:
+            raise NothingRead(error, PredictionList(answers)) from error
+        return PredictionList(answers).as_json()
 
-    # On a terminal the lines themselves are the progress, and a bar would stand between them.
-    quiet = quiet or (out.isatty() and not json)
-    run_command(work, lambda _: None, as_json=json, quiet=quiet, verbose=verbose)
+    def write(self, out: TextIO) -> None:
+        WRITERS[self.lines](self.predictions, out)
+
+
+@dataclass(frozen=True)
+class Unread:
+    """The error that ended a stream, and its predictions, each with the reason why its image could not be read."""
+
+    error: DataError
+    answers: PredictionList
+
+    def as_json(self) -> dict[str, Any]:
+        return error_object(self.error) | self.answers.as_json()
 
 
 class NothingRead(DataError):
-    """All images failed; carries the answer that says why each did."""
+    """No image could be read; carries the predictions."""
 
-    def __init__(self, error: DataError, found: list[Prediction]) -> None:
+    def __init__(self, error: DataError, answers: PredictionList) -> None:
         super().__init__(error.message, error.hint)
-        self.result = error_object(error) | _counted(found)
-
-
-def _whole(predictions: Predictions) -> dict[str, Any]:
-    found: list[Prediction] = []
-    try:
-        for one in predictions.answers:
-            found.append(one)  # noqa: PERF402 - what was answered before an error is wanted too
-    except DataError as error:
-        raise NothingRead(error, found) from error
-    return _counted(found)
-
-
-def _counted(found: list[Prediction]) -> dict[str, Any]:
-    failed = sum(bool(one.error) for one in found)
-    return {"images": len(found), "failed": failed, "predictions": [one.as_json() for one in found]}
+        self.result = Unread(error, answers)
 
 
 def _write_jsonl(predictions: Predictions, out: TextIO) -> None:
-    for one in predictions.answers:
-        out.write(json_text.dumps(one.as_json(), allow_nan=False) + "\n")
+    for answer in predictions.answers:
+        out.write(json_line(versioned(answer.as_json())) + "\n")
         out.flush()
 
 
 def _write_csv(predictions: Predictions, out: TextIO) -> None:
-    """One row an image; from the second class on, a column each for label and probability.
+    """Write one row per image; from the second class on, a column each for label and probability.
 
-    Names stand as the file system has them, also where their bytes are no text: whoever reads the rows finds the files.
+    Names are written as the file system has them, even if their bytes are not text, so that a reader finds the files.
     """
     if isinstance(out, TextIOWrapper):
         out.reconfigure(encoding="utf-8", errors="surrogateescape")
@@ -140,13 +113,41 @@ def _write_csv(predictions: Predictions, out: TextIO) -> None:
 
 
 def _rows(predictions: Predictions) -> Iterator[list[Any]]:
-    for one in predictions.answers:
-        if one.error:
-            yield [one.path, "", "", "", one.error, *[""] * (2 * predictions.columns - 2)]
+    for answer in predictions.answers:
+        if answer.error:
+            yield [answer.path, "", "", "", answer.error, *[""] * (2 * predictions.columns - 2)]
         else:
-            (label, probability), *others = one.top
-            said = "true" if one.abstained else "false"
-            yield [one.path, label, probability, said, "", *(value for pair in others for value in pair)]
+            (label, probability), *others = answer.top
+            abstained = "true" if answer.abstained else "false"
+            yield [answer.path, label, probability, abstained, "", *(value for pair in others for value in pair)]
 
 
-WRITERS = {Lines.jsonl: _write_jsonl, Lines.csv: _write_csv}
+WRITERS = {"jsonl": _write_jsonl, "csv": _write_csv}
+
+
+@streams(PredictionStream.write)
+def predict(
+    reporter: Reporter,
+    run: RunOrArtefact,
+    paths: Paths = None,
+    top: Top = 5,
+    lines: LinesOption = "jsonl",
+    abstain: Abstain = False,
+    watch: Watch = None,
+    runs: Runs = RUNS,
+    json: Json = False,
+) -> PredictionStream:
+    """Predict labels and probabilities of images, one line each.
+
+    Takes files, folders, patterns, a list or a drop folder. Exit 4 if no image could be read.
+
+    Example: transfercli predict flowers@champion photos --top 3
+    """
+    from transfercli.workflows.predict.predict import PredictCall, predict_images
+
+    if not paths and watch is None:
+        raise UsageError("predict needs images; received none", "name files or folders, - for a list, or --watch DIR")
+    if json and watch is not None:
+        raise UsageError("--json prints one object at the end, and --watch has none", "without --json: a line an image")
+    predictions = predict_images(PredictCall(run, runs, tuple(paths or ()), top, abstain, watch), reporter)
+    return PredictionStream(predictions, lines)

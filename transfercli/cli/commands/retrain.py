@@ -3,92 +3,94 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from transfercli.cli import completion
-from transfercli.cli.commands.train import Wait
-from transfercli.cli.options import RUNS, ConfigFile, Json, Overrides, Quiet, Runs, Verbose
-from transfercli.cli.runner import run_command
+from transfercli.cli.command import reports
+from transfercli.cli.options import RUNS, ConfigFile, Overrides, Runs, Wait
 from transfercli.cli.ui.tables import print_pairs
+from transfercli.reporting import Reporter
+
+if TYPE_CHECKING:
+    from transfercli.workflows.retrain.promote import PromoteResult
+    from transfercli.workflows.retrain.results import RetrainResult
+
+Summary = Annotated[
+    Path | None, typer.Option("--summary", metavar="FILE", help="append the decision as Markdown, for a CI job")
+]
+Hooks = Annotated[bool, typer.Option("--allow-hooks", help="run the program that retrain.on_decision names")]
+Challenger = Annotated[
+    str | None,
+    typer.Argument(metavar="RUN", help="a completed run", show_default=False, autocompletion=completion.runs),
+]
+Previous = Annotated[
+    str | None,
+    typer.Option(
+        "--previous",
+        metavar="EXPERIMENT",
+        help="go back to the champion before",
+        autocompletion=completion.experiments,
+    ),
+]
 
 
+def _show_decision(result: RetrainResult) -> None:
+    pairs: list[tuple[str, Any]] = [
+        ("time", result.time),
+        ("decision", result.decision),
+        ("reason", result.reason),
+        ("champion", result.champion),
+        ("challenger", result.challenger),
+        *((f"gate {gate['metric']}", _gate(gate)) for gate in result.gates or ()),
+    ]
+    changes = [
+        f"{value if isinstance(value, int) else ', '.join(value)} {name}" for name, value in result.real_changes()
+    ]
+    print_pairs([*pairs, ("images", "; ".join(changes) or None)])
+
+
+def _gate(gate: dict[str, Any]) -> str:
+    value = "not defined" if gate["value"] is None else f"{gate['value']:.4f}"
+    return f"{value}, wanted {gate['op']} {gate['bound']:g}{'' if gate['passed'] else ': NOT MET'}"
+
+
+def _show_promoted(result: PromoteResult) -> None:
+    print_pairs([("experiment", result.experiment), ("champion", result.champion), ("previous", result.previous)])
+
+
+@reports(_show_decision)
 def retrain(
+    reporter: Reporter,
     config: ConfigFile,
     overrides: Overrides = None,
     runs: Runs = RUNS,
     wait: Wait = 0.0,
-    summary: Annotated[
-        Path | None, typer.Option("--summary", metavar="FILE", help="append the decision as Markdown, for a CI job")
-    ] = None,
-    hooks: Annotated[
-        bool, typer.Option("--allow-hooks", help="run the program that retrain.on_decision names")
-    ] = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Train where something changed, promote what is better.
+    summary: Summary = None,
+    hooks: Hooks = False,
+) -> RetrainResult:
+    """Train again if something changed, and promote a better model.
 
-    Exit 5 where the challenger is rejected.
+    Exit 5 if the challenger is rejected.
+
+    Example: transfercli retrain flowers.yaml
     """
+    from transfercli.workflows.retrain.retrain import RetrainRequest
+    from transfercli.workflows.retrain.retrain import retrain as run_retrain
 
-    def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.retrain.retrain import RetrainRequest
-        from transfercli.workflows.retrain.retrain import retrain as run_retrain
-
-        return run_retrain(RetrainRequest(config, runs, tuple(overrides or ()), wait, summary, hooks), console)
-
-    run_command(work, _show, as_json=json, quiet=quiet, verbose=verbose)
+    return run_retrain(RetrainRequest(config, runs, tuple(overrides or ()), wait, summary, hooks), reporter)
 
 
+@reports(_show_promoted)
 def promote(
-    run: Annotated[
-        str | None,
-        typer.Argument(metavar="RUN", help="a completed run", show_default=False, autocompletion=completion.runs),
-    ] = None,
-    previous: Annotated[
-        str | None,
-        typer.Option(
-            "--previous",
-            metavar="EXPERIMENT",
-            help="go back to the champion before",
-            autocompletion=completion.experiments,
-        ),
-    ] = None,
-    runs: Runs = RUNS,
-    wait: Wait = 0.0,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Make a run the champion of its experiment by hand, or go back."""
+    reporter: Reporter, run: Challenger = None, previous: Previous = None, runs: Runs = RUNS, wait: Wait = 0.0
+) -> PromoteResult:
+    """Make a run the champion of its experiment, or go back.
 
-    def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.retrain.promote import PromoteRequest
-        from transfercli.workflows.retrain.promote import promote as run_promote
+    Example: transfercli promote flowers/20260731-020000-1a2b3c
+    """
+    from transfercli.workflows.retrain.promote import PromoteRequest
+    from transfercli.workflows.retrain.promote import promote as run_promote
 
-        return run_promote(PromoteRequest(run, previous, runs, wait), console)
-
-    names = ("experiment", "champion", "previous")
-    run_command(
-        work,
-        lambda result: print_pairs((name, result[name]) for name in names),
-        as_json=json,
-        quiet=quiet,
-        verbose=verbose,
-    )
-
-
-def _show(result: dict[str, Any]) -> None:
-    pairs = [(name, result[name]) for name in ("time", "decision", "reason", "champion", "challenger")]
-    for gate in result.get("gates", []):
-        value = "not defined" if gate["value"] is None else f"{gate['value']:.4f}"
-        told = f"{value}, wanted {gate['op']} {gate['bound']:g}" + ("" if gate["passed"] else ": NOT MET")
-        pairs.append((f"gate {gate['metric']}", told))
-    changed = {key: value for key, value in result.get("changes", {}).items() if value}
-    if changed:
-        said = (f"{v if isinstance(v, int) else ', '.join(v)} {k.replace('_', ' ')}" for k, v in changed.items())
-        pairs.append(("images", "; ".join(said)))
-    print_pairs(pairs)
+    return run_promote(PromoteRequest(run, previous, runs, wait), reporter)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from transfercli.cli import completion
+from transfercli.cli.command import reports
 from transfercli.cli.commands.runs import curves_of
-from transfercli.cli.options import RUNS, Json, Overrides, Quiet, Runs, Verbose
-from transfercli.cli.runner import run_command
+from transfercli.cli.options import RUNS, Overrides, Runs, Wait
 from transfercli.cli.ui.tables import print_pairs, print_table
+from transfercli.reporting import Reporter
 from transfercli.text import byte_size, duration
+
+if TYPE_CHECKING:
+    from transfercli.workflows.train.results import CostEstimate, TrainResult
 
 Config = Annotated[
     Path | None,
@@ -21,97 +25,108 @@ Config = Annotated[
 ]
 RunId = Annotated[
     str | None,
-    typer.Option("--run-id", metavar="ID", help="name the run; started again, it goes on or prints its result"),
+    typer.Option("--run-id", metavar="ID", help="name the run; the same id again resumes it, or prints its result"),
 ]
 Resume = Annotated[
     str | None,
     typer.Option("--resume", metavar="RUN", help="go on with an interrupted run", autocompletion=completion.runs),
 ]
-Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="wait for the experiment's lock")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="everything up to the first step, and what it would cost")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="stop before the first step, and estimate the cost")]
 
 
-def pretrain(
-    config: Config = None,
-    overrides: Overrides = None,
-    runs: Runs = RUNS,
-    run_id: RunId = None,
-    resume: Resume = None,
-    wait: Wait = 0.0,
-    dry_run: DryRun = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Train a base on a source data set, from scratch or from weights."""
-    _train("pretrain", locals())
+def _show(result: TrainResult | CostEstimate) -> None:
+    from transfercli.workflows.train.results import CostEstimate
+
+    if isinstance(result, CostEstimate):
+        show_estimate(result)
+    else:
+        _show_run(result)
 
 
-def finetune(
-    config: Config = None,
-    overrides: Overrides = None,
-    runs: Runs = RUNS,
-    run_id: RunId = None,
-    resume: Resume = None,
-    wait: Wait = 0.0,
-    dry_run: DryRun = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Train a classifier on a target data set from a base."""
-    _train("finetune", locals())
-
-
-def _train(command: Any, given: dict[str, Any]) -> None:
-    def work(console: Any) -> dict[str, Any]:
-        from transfercli.workflows.train.train import TrainRequest, train
-
-        names = ("config", "runs", "run_id", "resume", "wait", "dry_run")
-        request = TrainRequest(command, overrides=tuple(given["overrides"] or ()), **{n: given[n] for n in names})
-        return train(request, console)
-
-    run_command(work, _show, as_json=given["json"], quiet=given["quiet"], verbose=given["verbose"])
-
-
-def _show(result: dict[str, Any]) -> None:
-    if result["status"] == "dry-run":
-        seconds = result["seconds"]
-        print_pairs(
-            [
-                ("images", ", ".join(f"{count} {name}" for name, count in result["images"].items())),
-                ("classes", ", ".join(result["classes"])),
-                ("parameters", f"{result['parameters']:,}"),
-                ("features take about", duration(seconds["features"])),
-                ("and on disk", byte_size(result["cache_bytes"])),
-                ("the run on disk, at most", byte_size(result["run_bytes"])),
-                ("would train for about", f"{duration(seconds['train'])}, its compilation included"),
-                ("memory at its peak", byte_size(result["peak_memory_bytes"]) if result["peak_memory_bytes"] else None),
-                ("not counted", "starting the program and Keras, and reading the images"),
-            ]
-        )
-        print_table(
-            ("kind", "unfreeze", "epochs", "learning rate", "features", "train"),
-            [
-                (
-                    *(phase[name] for name in ("kind", "unfreeze", "epochs")),
-                    f"{phase['learning_rate']:g}",
-                    *(duration(phase[stage]) for stage in ("features", "train")),
-                )
-                for phase in result["phases"]
-            ],
-        )
-        return
-    metrics = result["metrics"]
+def show_estimate(estimate: CostEstimate) -> None:
+    """Print the cost of a training and of each of its phases."""
+    memory = estimate.peak_memory_bytes
     print_pairs(
         [
-            ("run", result["run"]),
-            ("status", result["status"]),
-            ("best epoch", result["best_epoch"]),
-            ("val accuracy", f"{metrics['val_accuracy']:.4f}"),
-            ("val loss", f"{metrics['val_loss']:.4f}"),
-            *curves_of(Path(result["run"])),
-            ("time", duration(result["seconds"]["total"])),
-            ("next", f"transfercli evaluate {shlex.quote(result['run'])}"),
+            ("images", ", ".join(f"{count} {name}" for name, count in estimate.images.items())),
+            ("classes", ", ".join(estimate.classes)),
+            ("parameters", f"{estimate.parameters:,}"),
+            ("features take about", duration(estimate.feature_seconds)),
+            ("and on disk", byte_size(estimate.cache_bytes)),
+            ("the run on disk, at most", byte_size(estimate.run_bytes)),
+            ("would train for about", f"{duration(estimate.train_seconds)}, its compilation included"),
+            ("memory at its peak", byte_size(memory) if memory else None),
+            ("not counted", "starting the program and Keras, and reading the images"),
         ]
     )
+    print_table(
+        ("kind", "unfreeze", "epochs", "learning rate", "features", "train"),
+        [
+            (
+                phase.kind,
+                phase.unfreeze,
+                phase.epochs,
+                f"{phase.learning_rate:g}",
+                duration(phase.features),
+                duration(phase.train),
+            )
+            for phase in estimate.phases
+        ],
+    )
+
+
+def _show_run(result: TrainResult) -> None:
+    print_pairs(
+        [
+            ("run", result.run),
+            ("status", result.status),
+            ("best epoch", result.best_epoch),
+            ("val accuracy", f"{result.metrics['val_accuracy']:.4f}"),
+            ("val loss", f"{result.metrics['val_loss']:.4f}"),
+            *curves_of(result.run),
+            ("time", duration(result.seconds["total"] or 0.0)),
+            ("next", f"transfercli evaluate {shlex.quote(str(result.run))}"),
+        ]
+    )
+
+
+@reports(_show)
+def pretrain(
+    reporter: Reporter,
+    config: Config = None,
+    overrides: Overrides = None,
+    runs: Runs = RUNS,
+    run_id: RunId = None,
+    resume: Resume = None,
+    wait: Wait = 0.0,
+    dry_run: DryRun = False,
+) -> TrainResult | CostEstimate:
+    """Train a base on a source data set, from scratch or from weights.
+
+    Example: transfercli pretrain flowers.yaml --set training.epochs=50
+    """
+    from transfercli.workflows.train.train import TrainRequest, train
+
+    request = TrainRequest("pretrain", config, runs, tuple(overrides or ()), run_id, resume, wait, dry_run)
+    return train(request, reporter)
+
+
+@reports(_show)
+def finetune(
+    reporter: Reporter,
+    config: Config = None,
+    overrides: Overrides = None,
+    runs: Runs = RUNS,
+    run_id: RunId = None,
+    resume: Resume = None,
+    wait: Wait = 0.0,
+    dry_run: DryRun = False,
+) -> TrainResult | CostEstimate:
+    """Train a classifier on a target data set, starting from a base.
+
+    Example: transfercli finetune flowers.yaml --dry-run
+    """
+    from transfercli.workflows.train.train import TrainRequest, train
+
+    request = TrainRequest("finetune", config, runs, tuple(overrides or ()), run_id, resume, wait, dry_run)
+    return train(request, reporter)

@@ -1,4 +1,4 @@
-"""What a person sees on stderr while a command works, and the copy of it in the run's log."""
+"""Progress and messages on stderr while a command works, and their copy in the run's log."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Console(Reporter):
         self._say(f"warning: {text}", show=True)
 
     def error(self, text: str) -> None:
-        """Shown whatever becomes of its copy: this is how a full disk is told."""
+        """Show an error, even if its copy in the log cannot be written, as on a full disk."""
         with suppress(TransferError, OSError):
             self._say(text, show=True)
 
@@ -59,7 +59,7 @@ class Console(Reporter):
             self.show_progress(stage, done, total, unit)
 
     def epoch(self, record: dict[str, Any], total: int) -> None:
-        """A line an epoch, as wide as the terminal at most; the log has all of it."""
+        """Show one line per epoch, at most as wide as the terminal; the log has the whole line."""
         left = 0.0
         if 1 <= record["epoch"] <= total:
             self._seconds.append(record["seconds"])
@@ -77,7 +77,7 @@ class Console(Reporter):
             self._append(line)
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
     # -- how it is shown
 
@@ -87,21 +87,21 @@ class Console(Reporter):
             self._say(f"{stage}: {done:,} of {total:,} {unit}" if total else f"{stage}: {done:,} {unit}", show=True)
 
     def width(self) -> int | None:
-        """Characters of a line of the terminal; None where it is none, and lines may have any length."""
+        """Return the characters per line of the terminal, or None without a terminal: any length."""
         return None
 
     def show_line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     def _say(self, text: str, show: bool, shown: str | None = None) -> None:
-        """shown: what the terminal gets, where that is shorter than the line of the log."""
+        """Show a line and log it. shown: a shorter line for the terminal."""
         if show:
             self._shown_at = self.clock()
             self.show_line(printable(text if shown is None else shown))
             self._append(printable(text))
 
     def _append(self, text: str) -> None:
-        """A line of the log; it tells nothing of the machine, so absolute paths are cut to their last part."""
+        """Append a line to the log; absolute paths are cut to their last part, since a log is shared."""
         if self.log is None:
             self._waiting.append(text)
             return
@@ -109,7 +109,7 @@ class Console(Reporter):
 
 
 class LiveConsole(Console):
-    """A terminal: the same lines, above a live bar with speed and time left."""
+    """Lines on a terminal, above a live bar with speed and time left."""
 
     def __init__(self, stop: StopRequest, quiet: bool = False, verbose: bool = False) -> None:
         super().__init__(stop, quiet, verbose)
@@ -154,5 +154,5 @@ class LiveConsole(Console):
 
 
 def console_for(stop: StopRequest, quiet: bool, verbose: bool) -> Console:
-    """Live on a terminal, plain elsewhere."""
+    """Return a live console on a terminal, else a plain one."""
     return (LiveConsole if sys.stderr.isatty() and not quiet else Console)(stop, quiet, verbose)

@@ -1,4 +1,4 @@
-"""The line of an epoch, in parts, so that a narrow terminal can go without some of them."""
+"""The line of an epoch, in parts, so that a narrow terminal can omit some of them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ GAP = "  "
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """need: the parts with the smallest go first where a line is too long; None stays whatever the room."""
+    """A part of a line. need: in a line that is too long the smallest go first; None always stays."""
 
     text: str
     need: int | None = None
 
 
 def epoch_parts(record: dict[str, Any], total: int, left: float) -> list[Part]:
-    """The parts of a line of `metrics.jsonl`.
+    """Return the parts of a line of `metrics.jsonl`.
 
-    What is solved for and not trained has no number, no rate and nothing left to wait for. total: epochs of the plan;
-    left: estimated seconds of those to come.
+    A phase that is solved, not trained, has no epoch number, no learning rate and no time left. total: epochs of the
+    plan; left: estimated seconds of the remaining epochs.
     """
     number, seconds = record["epoch"], duration(record["seconds"])
     trained = 1 <= number <= total
@@ -45,13 +45,13 @@ def epoch_parts(record: dict[str, Any], total: int, left: float) -> list[Part]:
 
 
 def worst_class(recall: dict[str, float]) -> str:
-    """The class of which the smallest share was found, unless every image of every class was."""
+    """Return the class with the lowest recall, or "" if every recall is 1."""
     share, label = min(((share, label) for label, share in recall.items()), default=(1.0, ""))
     return f"worst class {shortened(repr(label), CLASS_LENGTH)} {share:.2f}" if share < 1 else ""
 
 
 def line_of(parts: Sequence[Part], width: int | None = None) -> str:
-    """The parts side by side; of a `width` in characters, without those that are needed least until they fit."""
+    """Return the parts in one line; omit the least needed until it fits `width` characters."""
     kept = list(parts)
     droppable = sorted((part for part in parts if part.need is not None), key=lambda part: part.need or 0)
     for part in droppable:

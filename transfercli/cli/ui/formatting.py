@@ -1,4 +1,4 @@
-"""Text from elsewhere (file and class names, messages) made safe for a terminal and a log."""
+"""Numbers drawn with characters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], most: int = 40) -> str:
-    """A bar a value, from the lowest to the highest; of more than `most`, as many evenly taken, the last among them."""
+    """Return one bar per value, scaled from the lowest to the highest; at most `most`, evenly chosen with the last."""
     if not values:
         return ""
     steps = max(1, min(most, len(values)) - 1)

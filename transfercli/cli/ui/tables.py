@@ -11,12 +11,12 @@ from typing import Any
 from transfercli.text import printable, squeezed
 
 GAP = "  "
-LEAST = 8  # characters that a narrow terminal leaves of a text
+LEAST = 8  # characters of a text that stay on a narrow terminal
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """name: as the caller wrote it; header: the lines it is shown in."""
+    """A column of a table. name: as the caller wrote it; header: the same in one or more lines."""
 
     name: str
     header: list[str]
@@ -32,12 +32,12 @@ class Column:
 
     @property
     def least(self) -> int:
-        """As narrow as it may be made: a number is never cut."""
+        """The smallest width allowed: numbers are never cut."""
         return max(map(len, self.cells), default=0) if self.is_number else min(self.width, LEAST)
 
 
 def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
-    """`name  value` lines, aligned."""
+    """Print aligned `name  value` lines; a value of None has no line."""
     rows = [(name, printable(str(value))) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
@@ -48,11 +48,11 @@ def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable: Sequence[str] = ()) -> None:
-    """Columns as wide as their longest cell; numbers to the right.
+    """Print columns as wide as their longest cell, numbers aligned to the right.
 
-    On a terminal that is too narrow for it, long column names stand on several lines; then the columns that
-    `droppable` names go, one after the other; then the longest texts lose their middle. Numbers stay whole, and so
-    does the first column: it names the row, and is there to be copied.
+    If a terminal is too narrow, long column names are broken into lines; then the columns in `droppable` are left out,
+    one after the other; then the longest texts lose their middle. Numbers stay whole, and so does the first column: it
+    names the row, and people copy it.
     """
     columns = [
         Column(name, [_cell(name)], [_cell(value) for value in cells])
@@ -75,7 +75,7 @@ def _fitted(columns: list[Column], room: int, droppable: Sequence[str]) -> list[
             columns = [column for column in columns if column.name != name]
     widths = [column.width for column in columns]
     while sum(widths) + len(GAP) * (len(widths) - 1) > room:
-        wide = [place for place, column in enumerate(columns) if place and widths[place] > column.least]
+        wide = [index for index, column in enumerate(columns) if index and widths[index] > column.least]
         if not wide:
             break
         widths[max(wide, key=widths.__getitem__)] -= 1
@@ -92,10 +92,10 @@ def _narrowed(column: Column, width: int) -> Column:
 
 
 def _lines(column: Column, height: int) -> list[str]:
-    """What is printed of a column: its name in `height` lines, a rule, its cells; all of one width."""
+    """Return the lines of a column, all of one width: its name in `height` lines, a rule, and its cells."""
     above = [""] * (height - len(column.header))
-    place, width = ">" if column.is_number else "<", column.width
-    return [f"{text:{place}{width}}" for text in (*above, *column.header, "-" * width, *column.cells)]
+    alignment, width = ">" if column.is_number else "<", column.width
+    return [f"{text:{alignment}{width}}" for text in (*above, *column.header, "-" * width, *column.cells)]
 
 
 def _cell(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_output_file
 from transfercli.text import first_of
-from transfercli.workflows.compare.comparison import CompareRequest, Held
+from transfercli.workflows.compare.comparison import CompareRequest, CompareResult, Held
 from transfercli.workflows.compare.page import write_comparison_page
 from transfercli.workflows.evaluate.evaluate import evaluate_run
 from transfercli.workflows.evaluate.provenance import is_stale, recorded
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from transfercli.evaluation.predictions import Predictions
 
 
-def compare_runs(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
-    """{"split", "runs", "comparisons": [one object for each run but the first], "report": the page's path or None}.
+def compare_runs(request: CompareRequest, reporter: Reporter) -> CompareResult:
+    """Compare each run with the first.
 
     A run that was not evaluated on the split, or whose model, calibration or images are others since, is evaluated
     first. An image whose file was another one for the other run is left out. Raises `DataError` where two have no image
@@ -39,12 +39,7 @@ def compare_runs(request: CompareRequest, reporter: Reporter) -> dict[str, Any]:
     ]
     if request.report is not None:
         write_comparison_page(request.report, held, request)
-    return {
-        "split": request.split,
-        "runs": [str(run.path) for run in found],
-        "comparisons": [one.as_json() for one in held],
-        "report": None if request.report is None else str(request.report),
-    }
+    return CompareResult(request.split, tuple(run.path for run in found), tuple(held), request.report)
 
 
 def config_differences(one: StoredRun, other: StoredRun) -> list[dict[str, Any]]:

@@ -54,3 +54,27 @@ class Held:
             "seconds": self.seconds,
             "only_known": self.only_known,
         }
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    """The result of `runs compare`.
+
+    Attributes:
+        runs: run folders; the first is the one that each of the others is compared with.
+        comparisons: one for each run but the first.
+        report: the path of the page, or None.
+    """
+
+    split: str
+    runs: tuple[Path, ...]
+    comparisons: tuple[Held, ...]
+    report: Path | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "split": self.split,
+            "runs": [str(run) for run in self.runs],
+            "comparisons": [held.as_json() for held in self.comparisons],
+            "report": None if self.report is None else str(self.report),
+        }

@@ -41,8 +41,24 @@ class CheckRequest:
     mislabelled: bool = True
 
 
-def check_data(request: CheckRequest, reporter: Reporter) -> tuple[dict[str, Any], check.Report]:
-    """The contract's result of `data check`, and the report it was made from. That training would refuse is in it."""
+@dataclass(frozen=True)
+class CheckResult:
+    """The report on a data set. page: the path of its HTML page, or None if none was written."""
+
+    report: check.Report
+    page: Path | None = None
+
+    @property
+    def typical_size(self) -> list[int] | None:
+        """[median width, median height] in pixels; None without a usable image."""
+        return check.sizes(self.report.images).get("median")
+
+    def as_json(self) -> dict[str, Any]:
+        return self.report.as_result() | ({"report": str(self.page)} if self.page else {})
+
+
+def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
+    """Read the data of a config and report on it. The reasons why training would refuse it are in the report."""
     if request.report is not None:
         check_output_folder(request.report, "--report")
     config = load_resolved(request.config, request.overrides, "finetune", request.runs).config
@@ -58,12 +74,11 @@ def check_data(request: CheckRequest, reporter: Reporter) -> tuple[dict[str, Any
     report = check.build_report(found, _sides(examined), looks, _oddities(findings, reporter), refusals)
     if request.mislabelled and report.usable and findings:
         report = replace(report, mislabelled=mislabelled(report, findings, config, request.runs, reporter))
-    result = report.as_result()
-    if request.report is not None:
-        from transfercli.evaluation.report.data_page import write_page
+    if request.report is None:
+        return CheckResult(report)
+    from transfercli.evaluation.report.data_page import write_page
 
-        result["report"] = str(write_page(request.report, report, images, config.name, reporter))
-    return result, report
+    return CheckResult(report, write_page(request.report, report, images, config.name, reporter))
 
 
 def examine(config: ExperimentConfig, experiment: Path, reporter: Reporter) -> Examination:

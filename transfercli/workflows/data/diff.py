@@ -9,7 +9,7 @@ from typing import Any
 
 from transfercli.data.dataset import Record
 from transfercli.data.load import Examination
-from transfercli.data.quality.diff import compare
+from transfercli.data.quality.diff import Difference, compare
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import examine
 from transfercli.workflows.stored_run import StoredRun
@@ -26,8 +26,18 @@ class DiffRequest:
     overrides: tuple[str, ...] = ()
 
 
-def diff_data(request: DiffRequest, reporter: Reporter) -> dict[str, Any]:
-    """The contract's result of `data diff`.
+@dataclass(frozen=True)
+class DiffResult:
+    """The changes of a data set since a run."""
+
+    difference: Difference
+
+    def as_json(self) -> dict[str, Any]:
+        return self.difference.as_result()
+
+
+def diff_data(request: DiffRequest, reporter: Reporter) -> DiffResult:
+    """Compare the images of a config with those that a run recorded.
 
     Raises DataError where the images of the config cannot even be listed; where a training would refuse them for
     another reason, that is a warning.
@@ -40,7 +50,7 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> dict[str, Any]:
         raise examined.refusals[0]
     for refusal in examined.refusals:
         reporter.warning(f"training would refuse this data: {refusal.message}")
-    return compare(run.images, _records(examined)).as_result()
+    return DiffResult(compare(run.images, _records(examined)))
 
 
 def _records(examined: Examination) -> list[Record]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,15 +40,65 @@ class DriftRequest:
     maximum: float | None = None
 
 
-def data_drift(request: DriftRequest, reporter: Reporter) -> dict[str, Any]:
-    """The result of `data drift`, passed or not."""
+@dataclass(frozen=True)
+class Reference:
+    """The run's images that recent images are compared with. split: its name; images: how many."""
+
+    split: str
+    images: int
+
+
+@dataclass(frozen=True)
+class DriftResult:
+    """The distance of images from those of a run.
+
+    Attributes:
+        run: the run folder.
+        images: number of recent images; compared: of those that were compared.
+        drifted, score, tests: as `evaluation.statistics.shift_tests.drift` gives them.
+        maximum: the largest score allowed, or None.
+        features, predictions: the images whose features, or predictions, those of the recent ones were compared with.
+        cached: hits and misses of the feature cache.
+    """
+
+    run: Path
+    images: int
+    compared: int
+    drifted: bool
+    score: float
+    tests: dict[str, dict[str, Any]]
+    maximum: float | None
+    features: Reference
+    predictions: Reference
+    cached: dict[str, int]
+
+    @property
+    def passed(self) -> bool:
+        return self.maximum is None or self.score <= self.maximum
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run": str(self.run),
+            "images": self.images,
+            "compared": self.compared,
+            "drifted": self.drifted,
+            "score": self.score,
+            "tests": self.tests,
+            "max": self.maximum,
+            "passed": self.passed,
+            "reference": {"features": asdict(self.features), "predictions": asdict(self.predictions)},
+            "cache": {"features": self.cached},
+        }
+
+
+def data_drift(request: DriftRequest, reporter: Reporter) -> DriftResult:
+    """Measure the drift of the images in a folder; a score above the maximum is in the result and does not raise."""
     run = StoredRun.find(request.run, request.runs, reporter)
     return measure_drift(run, request.folder, maximum=request.maximum)
 
 
-def measure_drift(run: StoredRun, recent: Path | Split, *, maximum: float | None) -> dict[str, Any]:
-    """{"run", "images", "compared", "drifted", "score", "tests", "max", "passed", "reference",
-    "cache"}.
+def measure_drift(run: StoredRun, recent: Path | Split, *, maximum: float | None) -> DriftResult:
+    """Measure the drift of recent images.
 
     Features are compared with those of the training images where the base was frozen. To a base that was trained, what
     it has learnt looks unlike all else, so the images held out from it stand in; and a head is surer of what it has
@@ -69,19 +119,16 @@ def measure_drift(run: StoredRun, recent: Path | Split, *, maximum: float | None
     if learnt is not held_out:
         old = ModelOutputs(sight.features(learnt), old.probabilities)
     found = detect_shift(old, new, run.config.seed)
-    return {
-        "run": str(run.path),
-        "images": images,
-        "compared": len(split),
+    return DriftResult(
+        run=run.path,
+        images=images,
+        compared=len(split),
         **found,
-        "max": maximum,
-        "passed": maximum is None or found["score"] <= maximum,
-        "reference": {
-            "features": {"split": learnt.name, "images": len(learnt)},
-            "predictions": {"split": held_out.name, "images": len(held_out)},
-        },
-        "cache": {"features": sight.counts()},
-    }
+        maximum=maximum,
+        features=Reference(learnt.name, len(learnt)),
+        predictions=Reference(held_out.name, len(held_out)),
+        cached=sight.counts(),
+    )
 
 
 def drift_since(run: StoredRun, dataset: Dataset) -> dict[str, Any] | None:
@@ -94,9 +141,9 @@ def drift_since(run: StoredRun, dataset: Dataset) -> dict[str, Any] | None:
     if not came:
         return None
     split = load_recorded_split(came, dataset.root, NEW, dataset.labels, run.reading)
-    found = measure_drift(run, split, maximum=None)
-    del found["run"]
-    return found
+    measured = measure_drift(run, split, maximum=None).as_json()
+    del measured["run"]
+    return measured
 
 
 def base_trained(phases: Sequence[Mapping[str, Any]]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,26 @@ if TYPE_CHECKING:
     from transfercli.evaluation.slices import Slice
 
 
-def evaluate_run(request: EvaluateRequest, reporter: Reporter) -> tuple[dict[str, Any], Evaluation]:
-    """The contract's result of `evaluate`, and what it was made from. Gates that fail are in it; they do not raise."""
+@dataclass(frozen=True)
+class EvaluateResult:
+    """The evaluation of a run on one split. folder: its files, in the run."""
+
+    run: Path
+    split: str
+    evaluation: Evaluation
+    folder: Path
+
+    @property
+    def report(self) -> Path:
+        """The path of the HTML page."""
+        return self.folder / "report.html"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"run": str(self.run), "split": self.split, **self.evaluation.as_result()}
+
+
+def evaluate_run(request: EvaluateRequest, reporter: Reporter) -> EvaluateResult:
+    """Evaluate a run, and write the files of the evaluation. Gates that are not met are in the result; none raises."""
     from transfercli.evaluation import gates
 
     run = StoredRun.find(request.run, request.runs, reporter)
@@ -38,7 +56,7 @@ def evaluate_run(request: EvaluateRequest, reporter: Reporter) -> tuple[dict[str
         checked = gates.resolve(run.config.evaluation.gates, request.minimums, run.labels)
     split = run.other_images(request.data, request.split) if request.data else run.split(request.split)
     evaluation, _ = evaluate_split(run, split, checked, request, reporter)
-    return {"run": str(run.path), "split": request.split, **evaluation.as_result()}, evaluation
+    return EvaluateResult(run.path, request.split, evaluation, evaluation_folder(run.folder, request))
 
 
 def evaluate_split(

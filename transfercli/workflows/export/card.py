@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transfercli.config.loader import dump
 from transfercli.errors import ArtefactError
@@ -18,7 +19,7 @@ from transfercli.models.bases import BASES
 from transfercli.redaction import hide_paths_in_yaml
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.provenance import is_stale
-from transfercli.workflows.runs.runs import lineage
+from transfercli.workflows.runs.runs import Generation, lineage
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -81,20 +82,20 @@ def facts_of(run: StoredRun, spec: ExportSpec, artefacts: Sequence[ArtefactFacts
         config_yaml=hide_paths_in_yaml(dump(config)).strip(),
         counts=counts_of(run, spec.labels),
         evaluations=evaluations_of(run.folder),
-        lineage=family,
+        lineage=[asdict(generation) for generation in family],
         artefacts=artefacts,
     )
 
 
-def licence_id(family: Sequence[dict[str, Any]]) -> str:
+def licence_id(family: Sequence[Generation]) -> str:
     """The Hub's name of the licence of the first weights; `unknown` unless they are published ones of Keras."""
     first = family[-1]
-    return BASES[first["base"]].licence_id if first["weights"] == "imagenet" else UNKNOWN
+    return BASES[str(first.base)].licence_id if first.weights == "imagenet" else UNKNOWN
 
 
-def first_weights(family: Sequence[dict[str, Any]]) -> str:
+def first_weights(family: Sequence[Generation]) -> str:
     """What the run, or the first of its ancestors, began with, in words."""
-    first = family[-1]["weights"]
+    first = family[-1].weights
     if isinstance(first, dict):
         return f"the file {Path(first['path']).name}" if "path" in first else f"the run {first['run']}"
     return {"none": "random weights", "imagenet": f"{first} weights of Keras", None: "weights that are gone"}[first]

@@ -42,8 +42,29 @@ class ExportCall:
     max_drop: float | None = None
 
 
-def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
-    """The contract's result of `export`, and its `card`; `ExportRejected`, which carries both, where one lost much."""
+@dataclass(frozen=True)
+class ExportResult:
+    """Exported artefacts of a run.
+
+    Attributes:
+        run: the run folder.
+        artefacts: format, path, size, parity, accuracy and latency of each, as its export.json has them.
+        card: the path of the model card, or None if it was not written.
+    """
+
+    run: Path
+    artefacts: list[dict[str, Any]]
+    card: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"run": str(self.run), "artefacts": self.artefacts, "card": self.card}
+
+
+def export_run(call: ExportCall, reporter: Reporter) -> ExportResult:
+    """Export a run and write its model card.
+
+    Raises `ExportRejected`, which carries the result, if an artefact lost too much accuracy.
+    """
     from transfercli.export.exporter import ExportRejected, ExportRequest, check_output_folders, export_formats
     from transfercli.export.formats.registry import check_formats
     from transfercli.export.spec import ExportSpec
@@ -74,10 +95,9 @@ def export_run(call: ExportCall, reporter: Reporter) -> dict[str, Any]:
             reporter,
         )
     except ExportRejected as rejected:
-        card = write_card(run, spec, out)
-        rejected.result = {"run": str(run.path), "artefacts": rejected.artefacts, "card": card}
+        rejected.result = ExportResult(run.path, rejected.artefacts, write_card(run, spec, out))
         raise
-    return {"run": str(run.path), "artefacts": artefacts, "card": write_card(run, spec, out)}
+    return ExportResult(run.path, artefacts, write_card(run, spec, out))
 
 
 def reference(run: StoredRun, split: Split) -> Reference:

@@ -6,7 +6,7 @@ waits in memory does not grow with the number of images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,29 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """columns: how many classes each answer tells. answers: one an image; raises at its end where all have failed."""
+    """A stream of predictions.
+
+    Attributes:
+        columns: number of classes per image.
+        answers: one per image, computed as they are read; raises `DataError` at its end if no image could be read.
+    """
 
     columns: int
     answers: Iterator[Prediction]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionList:
+    """All predictions of a stream that has ended."""
+
+    predictions: Sequence[Prediction]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "images": len(self.predictions),
+            "failed": sum(bool(prediction.error) for prediction in self.predictions),
+            "predictions": [prediction.as_json() for prediction in self.predictions],
+        }
 
 
 def predict_images(call: PredictCall, reporter: Reporter) -> Predictions:

@@ -10,17 +10,19 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from transfercli.export.card.markdown import escaped
 from transfercli.reporting import Reporter
+from transfercli.workflows.result import document
+from transfercli.workflows.retrain.results import RetrainResult
 
 HOOK_SECONDS = 60.0
 LAST_WORDS_SECONDS = 1.0  # for stderr to end after the hook, which a child of its own may hold open
 TOLD = 200  # bytes of what a hook wrote that are worth a line
 
 
-def run_hook(command: list[str], result: dict[str, Any], reporter: Reporter, *, allowed: bool) -> None:
+def run_hook(command: list[str], result: RetrainResult, reporter: Reporter, *, allowed: bool) -> None:
     """Start a program with the decision as JSON on its stdin, no shell between; whatever becomes of it does no harm."""
     if not command:
         return
@@ -29,7 +31,7 @@ def run_hook(command: list[str], result: dict[str, Any], reporter: Reporter, *, 
         return
     name = Path(command[0]).name
     try:
-        code, said = _ended(command, json.dumps(result))
+        code, said = _ended(command, json.dumps(document(result)))
     except subprocess.TimeoutExpired:
         reporter.warning(f"on_decision: {name} took more than {HOOK_SECONDS:.0f} s and was stopped")
     except (OSError, ValueError) as error:
@@ -71,7 +73,7 @@ def _keep_end(stream: IO[bytes], tail: bytearray) -> None:
             tail[:] = (tail + chunk)[-TOLD:]
 
 
-def write_summary(path: Path | None, name: str, result: dict[str, Any], reporter: Reporter) -> None:
+def write_summary(path: Path | None, name: str, result: RetrainResult, reporter: Reporter) -> None:
     """Append Markdown to `path`, as a CI job's summary wants it; a place that cannot be written is a warning."""
     if path is None:
         return
@@ -82,12 +84,12 @@ def write_summary(path: Path | None, name: str, result: dict[str, Any], reporter
         reporter.warning(f"the summary cannot be written: {error}")
 
 
-def summary_lines(name: str, result: dict[str, Any]) -> Iterator[str]:
+def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
     """A heading, the reason, and a table of what was compared and which gates were held."""
-    yield f"## {escaped(name)}: {result['decision']}"
+    yield f"## {escaped(name)}: {result.decision}"
     yield ""
-    yield escaped(result["reason"])
-    comparison = result["comparison"]
+    yield escaped(result.reason)
+    comparison = result.comparison
     if comparison:
         yield ""
         yield f"| {escaped(comparison['metric'])} | champion | challenger | gain | interval |"
@@ -97,21 +99,20 @@ def summary_lines(name: str, result: dict[str, Any]) -> Iterator[str]:
             f" | {_number(comparison['challenger'])} | {_number(comparison['gain'], '+')}"
             f" | {' to '.join(_number(end, '+') for end in comparison['interval'] or ())} |"
         )
-    gates = result.get("gates", [])
-    if gates:
+    if result.gates:
         yield ""
         yield "| gate | wanted | value | |"
         yield "| --- | --- | ---: | --- |"
-        for gate in gates:
+        for gate in result.gates:
             value = _number(gate["value"])
             passed = "passed" if gate["passed"] else "**not met**"
             yield f"| {escaped(gate['metric'])} | {gate['op']} {gate['bound']:g} | {value} | {passed} |"
-    changed = {key: value for key, value in result.get("changes", {}).items() if value}
-    if changed:
+    changes = dict(result.real_changes())
+    if changes:
         yield ""
         yield "Images: " + "; ".join(
-            f"{key.replace('_', ' ')} {escaped(', '.join(value) if isinstance(value, list) else str(value))}"
-            for key, value in changed.items()
+            f"{name} {escaped(', '.join(value) if isinstance(value, list) else str(value))}"
+            for name, value in changes.items()
         )
 
 

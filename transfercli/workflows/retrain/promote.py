@@ -26,8 +26,24 @@ class PromoteRequest:
     wait: float = 0.0
 
 
-def promote(request: PromoteRequest, reporter: Reporter) -> dict[str, Any]:
-    """`{"experiment", "champion", "previous"}`, runs as paths; a run that is champion already stays so."""
+@dataclass(frozen=True)
+class PromoteResult:
+    """The champion of an experiment and the one before, as run folders. previous: None if there was no champion."""
+
+    experiment: str
+    champion: Path
+    previous: Path | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "experiment": self.experiment,
+            "champion": str(self.champion),
+            "previous": str(self.previous) if self.previous else None,
+        }
+
+
+def promote(request: PromoteRequest, reporter: Reporter) -> PromoteResult:
+    """Make a run the champion of its experiment; a run that is champion already stays so."""
     if (request.run is None) == (request.previous is None):
         raise UsageError("promote takes a RUN, or --previous EXPERIMENT", "name one of the two")
     named = _named(request)
@@ -42,11 +58,7 @@ def promote(request: PromoteRequest, reporter: Reporter) -> dict[str, Any]:
             )
         else:
             reporter.info(f"{run.label} is the champion already")
-    return {
-        "experiment": experiment.name,
-        "champion": str(run.path),
-        "previous": str(present.path) if present else None,
-    }
+    return PromoteResult(experiment.name, run.path, present.path if present else None)
 
 
 def _named(request: PromoteRequest) -> RunFolder | None:

@@ -20,6 +20,7 @@ from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.retrain.comparison import hold_contest
 from transfercli.workflows.retrain.notify import run_hook, write_summary
+from transfercli.workflows.retrain.results import RetrainResult
 from transfercli.workflows.retrain.subject import WARNED, Subject, Withheld, challenger_id, failure_logged, subject_of
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.job import TrainRequest, decide, load_resolved
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from transfercli.config.loader import LoadedConfig
     from transfercli.config.schema import ExperimentConfig
     from transfercli.data.dataset import Dataset
-
-Result = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ class RetrainRequest:
 class Rejected(GateError):
     """The challenger was not good enough; carries the normal result."""
 
-    def __init__(self, result: Result) -> None:
-        super().__init__(f"the challenger is rejected, the champion stays: {result['reason']}")
+    def __init__(self, result: RetrainResult) -> None:
+        super().__init__(f"the challenger is rejected, the champion stays: {result.reason}")
         self.result = result
 
 
@@ -93,8 +92,10 @@ class Night:
         return Decision(word, reason, champion, fingerprint=self.subject.fingerprint, facts=facts)
 
 
-def retrain(request: RetrainRequest, reporter: Reporter) -> Result:
-    """The contract's result of `retrain`; raises `Rejected`, which carries it, where the challenger is not good enough.
+def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
+    """Train a challenger if there is a reason to, and decide which run is the champion.
+
+    Raises `Rejected`, which carries the result, if the challenger is not good enough.
 
     Every call that holds the lock leaves a line in the log of decisions, also one that ends in an error.
     """
@@ -113,7 +114,7 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> Result:
             champions.promote_run(experiment, decision)
         else:
             decisions.append(experiment, decision)
-    result = result_of(experiment, decision)
+    result = RetrainResult.of(experiment, decision)
     reporter.info(f"{decision.decision}: {decision.reason}")
     run_hook(loaded.config.retrain.on_decision, result, reporter, allowed=request.hooks)
     write_summary(request.summary, loaded.config.name, result, reporter)
@@ -251,17 +252,3 @@ def export_failure(challenger: RunFolder, night: Night, reporter: Reporter) -> s
     except GateError as error:
         return error.message
     return ""
-
-
-def result_of(experiment: Path, decision: Decision) -> Result:
-    """The contract's keys, then what goes beyond; runs as paths."""
-    facts = decision.facts
-    return {
-        "time": decision.time,
-        "decision": decision.decision,
-        "champion": str(experiment / decision.champion) if decision.champion else None,
-        "challenger": str(experiment / decision.challenger) if decision.challenger else None,
-        "comparison": facts.get("comparison", {}),
-        "reason": decision.reason,
-        **{name: facts[name] for name in ("gates", "test", "changes", "drift", "latency") if name in facts},
-    }

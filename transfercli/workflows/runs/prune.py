@@ -34,8 +34,34 @@ class PruneRequest:
     dry_run: bool = False
 
 
-def prune(request: PruneRequest, reporter: Reporter) -> dict[str, Any]:
-    """{"removed": [run], "kept": [{"run", "why"}], "bytes", "dry_run"}.
+@dataclass(frozen=True)
+class Kept:
+    """A run that stays, and the reason."""
+
+    run: Path
+    why: str
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """Run folders that were removed, or would be in a dry run, and those that stay. bytes: size of the first."""
+
+    removed: tuple[Path, ...]
+    kept: tuple[Kept, ...]
+    bytes: int
+    dry_run: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "removed": [str(run) for run in self.removed],
+            "kept": [{"run": str(kept.run), "why": kept.why} for kept in self.kept],
+            "bytes": self.bytes,
+            "dry_run": self.dry_run,
+        }
+
+
+def prune(request: PruneRequest, reporter: Reporter) -> PruneResult:
+    """Remove the runs that no rule keeps and that nothing needs.
 
     The lock of every experiment that may lose runs is held meanwhile, so none of its runs can be going on. One that
     another process holds is passed over with all its runs, or is a `BusyError` where it was named. A dry run takes no
@@ -58,7 +84,7 @@ def prune(request: PruneRequest, reporter: Reporter) -> dict[str, Any]:
                 reporter.progress("prune", number, len(removed), "runs")
                 _remove(run)
     reporter.info(f"{counted(len(removed), 'run')} {'would be ' * request.dry_run}removed, {len(kept)} kept")
-    return {"removed": [str(run.path) for run in removed], "kept": kept, "bytes": size, "dry_run": request.dry_run}
+    return PruneResult(tuple(run.path for run in removed), tuple(kept), size, request.dry_run)
 
 
 def _experiments(request: PruneRequest) -> list[Path]:
@@ -80,7 +106,7 @@ def _locked(experiment: Path, request: PruneRequest, locks: ExitStack) -> bool:
     return True
 
 
-def _decided(request: PruneRequest, unlocked: set[str]) -> tuple[list[RunFolder], list[dict[str, str]]]:
+def _decided(request: PruneRequest, unlocked: set[str]) -> tuple[list[RunFolder], list[Kept]]:
     """The runs that go, and those that stay, with why; unlocked: experiments in which a run may be going on."""
     rule = RetentionRule(request.last or 0, request.days or 0.0, datetime.now(UTC))
     named = [run for run in all_runs(request.runs) if not request.experiments or run.experiment in request.experiments]
@@ -88,7 +114,7 @@ def _decided(request: PruneRequest, unlocked: set[str]) -> tuple[list[RunFolder]
     why = {run.label: GOING_ON for run in going if not request.dry_run or status_of(run) == "running"}
     why |= recent_runs(named, rule) | protected_runs(request.runs)
     removed = [run for run in named if run.label not in why]
-    return removed, [{"run": str(run.path), "why": why[run.label]} for run in named if run.label in why]
+    return removed, [Kept(run.path, why[run.label]) for run in named if run.label in why]
 
 
 def _remove(run: RunFolder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from transfercli.errors import ArtefactError, TransferError
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.runs import decisions
+from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lookup import all_runs
 from transfercli.runs.record import RunRecord
@@ -22,86 +23,189 @@ LINKS = ("latest", "champion")
 CURVES = ("loss", "val_loss", "accuracy", "val_accuracy")
 
 
-def list_runs(runs: Path, experiment: str | None = None) -> dict[str, Any]:
-    """{"runs": [one object a run], "decisions": {experiment: the last one about its champion}}.
+@dataclass(frozen=True)
+class RunRow:
+    """One run in a list.
 
-    Of a run whose record is damaged, only where it is and that it is damaged. Among the decisions are the experiments
-    that `retrain` or `promote` decided about.
+    Attributes:
+        run: the run folder.
+        status: running, completed, failed, interrupted, or damaged; then all that its record holds is None.
+        val_accuracy, test_accuracy: of the best epoch; the second is None if the run was not evaluated.
+        links: those of `LINKS` that name the run.
+        parent: the label of the run that the weights came from.
     """
-    found = [run for run in all_runs(runs) if experiment in (None, run.experiment)]
-    if experiment and not found:
+
+    run: Path
+    experiment: str
+    run_id: str
+    status: str
+    links: tuple[str, ...]
+    created: str | None = None
+    workflow: str | None = None
+    val_accuracy: float | None = None
+    total_seconds: float | None = None
+    test_accuracy: float | None = None
+    parent: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run": str(self.run),
+            "experiment": self.experiment,
+            "run_id": self.run_id,
+            "status": self.status,
+            "created": self.created,
+            "workflow": self.workflow,
+            "val_accuracy": self.val_accuracy,
+            "total_seconds": self.total_seconds,
+            "test_accuracy": self.test_accuracy,
+            "links": list(self.links),
+            "parent": self.parent,
+        }
+
+
+@dataclass(frozen=True)
+class RunList:
+    """The result of `runs list`. decisions: the last one about the champion of each experiment that has any."""
+
+    runs: tuple[RunRow, ...]
+    decisions: dict[str, Decision]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "runs": [row.as_json() for row in self.runs],
+            "decisions": {experiment: asdict(decision) for experiment, decision in self.decisions.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A run in a lineage.
+
+    Attributes:
+        run: EXPERIMENT/RUN_ID.
+        status: as in its record, gone or damaged.
+        weights: what it began with, as its config has it: `imagenet`, `none`, {"run": …} or {"path": …}.
+    """
+
+    run: str
+    status: str
+    workflow: str | None = None
+    base: str | None = None
+    weights: Any = None
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a run. path: relative to the run folder, with `/`. bytes: its size."""
+
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """The result of `runs show`.
+
+    Attributes:
+        metrics: of the best epoch; seconds: per stage of the command. Empty if the record has none yet.
+        curves: a value per epoch of each of `CURVES`; None where a line has no number.
+        evaluations: metrics per folder of `evaluation/`.
+        lineage: the run, its parent, and so on.
+    """
+
+    row: RunRow
+    command: str
+    failure: str | None
+    best_epoch: int | None
+    metrics: dict[str, float | None]
+    seconds: dict[str, float | None]
+    curves: dict[str, list[float | None]]
+    evaluations: dict[str, dict[str, float | None]]
+    lineage: tuple[Generation, ...]
+    files: tuple[StoredFile, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **self.row.as_json(),
+            "command": self.command,
+            "failure": self.failure,
+            "best_epoch": self.best_epoch,
+            "metrics": self.metrics or None,
+            "seconds": self.seconds or None,
+            "curves": self.curves,
+            "evaluations": self.evaluations,
+            "lineage": [asdict(generation) for generation in self.lineage],
+            "files": [asdict(file) for file in self.files],
+        }
+
+
+def list_runs(runs: Path, experiment: str | None = None) -> RunList:
+    """List every run under `runs`, or those of one experiment. Raises `ArtefactError` if that has none."""
+    folders = [run for run in all_runs(runs) if experiment in (None, run.experiment)]
+    if experiment and not folders:
         there = ", ".join(dict.fromkeys(run.experiment for run in all_runs(runs))) or "none"
         raise ArtefactError(f"no experiment {experiment!r} with runs under {runs}", f"experiments there: {there}")
-    return {"runs": [_row(run) for run in found], "decisions": _last_decisions(found)}
+    logs = {run.experiment: decisions.read(run.path.parent) for run in folders}
+    return RunList(tuple(map(_row, folders)), {experiment: log[-1] for experiment, log in logs.items() if log})
 
 
-def _last_decisions(found: list[RunFolder]) -> dict[str, dict[str, Any]]:
-    logs = {run.experiment: decisions.read(run.path.parent) for run in found}
-    return {experiment: asdict(log[-1]) for experiment, log in logs.items() if log}
-
-
-def show_run(text: str, runs: Path, reporter: Reporter) -> dict[str, Any]:
-    """Status, metrics, curves, evaluations, lineage back to the first base, and files of one run."""
+def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
+    """Read the status, metrics, curves, evaluations, lineage back to the first base, and files of one run."""
     from transfercli.training import history
 
     stored = StoredRun.find(text, runs, reporter)
     run, record = stored.folder, stored.record
     lines = history.read(run.metrics)
-    return {
-        **_row(run),
-        "command": record.command,
-        "failure": record.failure,
-        "best_epoch": record.best_epoch,
-        "metrics": record.metrics or None,
-        "seconds": record.seconds or None,
-        "curves": {name: [_number(line.get(name)) for line in lines] for name in CURVES},
-        "evaluations": {place.name: _evaluated(place) for place in _evaluations(run)},
-        "lineage": lineage(stored),
-        "files": [
-            {"path": file.relative_to(run.path).as_posix(), "bytes": file.stat().st_size}
-            for file in sorted(run.path.rglob("*"))
-            if file.is_file() and not file.is_symlink()
-        ],
-    }
+    files = [file for file in sorted(run.path.rglob("*")) if file.is_file() and not file.is_symlink()]
+    return RunDetails(
+        row=_row(run),
+        command=record.command,
+        failure=record.failure,
+        best_epoch=record.best_epoch,
+        metrics=record.metrics,
+        seconds=record.seconds,
+        curves={name: [_number(line.get(name)) for line in lines] for name in CURVES},
+        evaluations={folder.name: _evaluated(folder) for folder in _evaluations(run)},
+        lineage=lineage(stored),
+        files=tuple(StoredFile(file.relative_to(run.path).as_posix(), file.stat().st_size) for file in files),
+    )
 
 
-def lineage(run: StoredRun) -> list[dict[str, Any]]:
-    """The run and those whose weights it began with, back to the first; one that is gone or damaged ends the line."""
-    found = [_generation(run.label, run)]
+def lineage(run: StoredRun) -> tuple[Generation, ...]:
+    """Return the run and its ancestors, back to the first; one that is gone or damaged ends the line."""
+    generations_of_run = [_generation(run.label, run)]
     with suppress(ArtefactError):
-        found.extend(_generation(name, parent) for name, parent in generations(run))
-    return found
+        generations_of_run.extend(_generation(name, parent) for name, parent in generations(run))
+    return tuple(generations_of_run)
 
 
-def _generation(name: str, run: StoredRun | None) -> dict[str, Any]:
-    """weights: what it began with, as its config has it: `imagenet`, `none`, {"run": …} or {"path": …}."""
-    told: dict[str, Any] = {"run": name, "status": "gone", "workflow": None, "base": None, "weights": None}
-    if run is not None:
-        told["status"] = "damaged"
-        with suppress(TransferError):
-            model = run.config.model_dump(mode="json")["model"]
-            told |= {"status": run.record.status, "workflow": run.record.workflow}
-            told |= {"base": model["base"], "weights": model["weights"]}
-    return told
+def _generation(name: str, run: StoredRun | None) -> Generation:
+    if run is None:
+        return Generation(name, "gone")
+    with suppress(TransferError):
+        model = run.config.model_dump(mode="json")["model"]
+        return Generation(name, run.record.status, run.record.workflow, model["base"], model["weights"])
+    return Generation(name, "damaged")
 
 
-def _row(run: RunFolder) -> dict[str, Any]:
-    row: dict[str, Any] = {"run": str(run.path), "experiment": run.experiment, "run_id": run.run_id}
-    try:
-        record = RunRecord.read(run)
-        metrics, seconds = record.metrics, record.seconds
-        row |= {"status": record.status, "created": record.created, "workflow": record.workflow}
-        row |= {"val_accuracy": metrics.get("val_accuracy"), "total_seconds": seconds.get("total")}
-        place = run.evaluation("test")
-        row["test_accuracy"] = _evaluated(place)["accuracy"] if _is_evaluated(place) else None
-    except ArtefactError:
-        row |= {"status": "damaged", "created": None, "workflow": None}
-        row |= dict.fromkeys(("val_accuracy", "total_seconds", "test_accuracy"))
+def _row(run: RunFolder) -> RunRow:
     parent = run.path.parent
-    row["links"] = [
+    links = tuple(
         name for name in LINKS if (parent / name).is_symlink() and str((parent / name).readlink()) == run.run_id
-    ]
-    row["parent"] = record.parent if row["status"] != "damaged" else None
+    )
+    row = RunRow(run.path, run.experiment, run.run_id, "damaged", links)
+    with suppress(ArtefactError):
+        record, folder = RunRecord.read(run), run.evaluation("test")
+        row = replace(
+            row,
+            status=record.status,
+            created=record.created,
+            workflow=record.workflow,
+            val_accuracy=record.metrics.get("val_accuracy"),
+            total_seconds=record.seconds.get("total"),
+            test_accuracy=_evaluated(folder)["accuracy"] if _is_evaluated(folder) else None,
+            parent=record.parent,
+        )
     return row
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.load import load_dataset
@@ -13,12 +13,13 @@ from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, update_latest_link
+from transfercli.runs.folder import update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.workflows.new_model import check_weights, find_parent, labels_for, new_classifier
 from transfercli.workflows.train.disk_space import bytes_of_run, leave_room
 from transfercli.workflows.train.job import Job, TrainRequest, decide
+from transfercli.workflows.train.results import CostEstimate, PhaseCost, TrainResult
 from transfercli.workflows.train.run_start import begin_run, told_how_to_go_on
 from transfercli.workflows.train.setup import Setup, set_up, warn_of_frozen_noise
 from transfercli.workflows.train.stopwatch import Stopwatch
@@ -28,11 +29,9 @@ from transfercli.workflows.train.training_data import data_request, draw_batch
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
 
-Result = dict[str, Any]
 
-
-def train(request: TrainRequest, reporter: Reporter) -> Result:
-    """Train, or go on training, what the config describes; the contract's result of `pretrain` and `finetune`.
+def train(request: TrainRequest, reporter: Reporter) -> TrainResult | CostEstimate:
+    """Train, or go on training, what the config describes; with `dry_run` only estimate the cost.
 
     Nothing is written before the config and the data are known to be good.
     """
@@ -42,7 +41,9 @@ def train(request: TrainRequest, reporter: Reporter) -> Result:
         return train_job(job, reporter, trial=request.dry_run)
 
 
-def train_job(job: Job, reporter: Reporter, *, dataset: Dataset | None = None, trial: bool = False) -> Result:
+def train_job(
+    job: Job, reporter: Reporter, *, dataset: Dataset | None = None, trial: bool = False
+) -> TrainResult | CostEstimate:
     """The same for a job that is decided, while its experiment's lock is held.
 
     dataset: of the job, where it has been read already; trial: only estimate.
@@ -86,28 +87,16 @@ def train_job(job: Job, reporter: Reporter, *, dataset: Dataset | None = None, t
 # -- the stages
 
 
-def finished_result(job: Job) -> Result | None:
-    """The result of a run that is complete already, else None."""
+def finished_result(job: Job) -> TrainResult | None:
+    """Return the result of a run that is complete already, else None."""
     if not job.run.record.exists() or status_of(job.run) != "completed":
         return None
-    return result_of(job.run)
+    return TrainResult.read(job.run)
 
 
 def recorded_parent(job: Job) -> str | None:
     """The run whose weights a run that goes on has started from."""
     return record.RunRecord.read(job.run).parent if job.run.record.exists() else None
-
-
-def result_of(run: RunFolder) -> Result:
-    stored = record.RunRecord.read(run)
-    return {
-        "run": str(run.path),
-        "status": stored.status,
-        "best_epoch": stored.best_epoch,
-        "metrics": stored.metrics,
-        "seconds": stored.seconds,
-        "cache": stored.cache,
-    }
 
 
 def read_data(job: Job, reporter: Reporter) -> Dataset:
@@ -135,7 +124,7 @@ def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
     trainer.run()
 
 
-def finish(job: Job, setup: Setup, watch: Stopwatch) -> Result:
+def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
     from transfercli.evaluation.report.plots import history_png
     from transfercli.training import history
 
@@ -154,30 +143,25 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> Result:
         cache=setup.cache_counts(),
     )
     update_latest_link(job.run)
-    return result_of(job.run)
+    return TrainResult.read(job.run)
 
 
-def estimate(setup: Setup) -> Result:
-    """`--dry-run`: what each phase will cost, from timed steps; no run is begun."""
+def estimate(setup: Setup) -> CostEstimate:
+    """Return what each phase will cost, from timed steps; no run is begun."""
     from transfercli.training.estimate import peak_memory, phase_costs
     from transfercli.transfer.dry_run import DryRunBuilder
 
     builder = setup.builder
     assert isinstance(builder, DryRunBuilder)
     trained = phase_costs(setup.trainer)
-    costs = [
-        {**cost.as_json(), "features": round(features.seconds, 1), "cache_bytes": features.bytes}
-        for cost, features in zip(trained, builder.costs, strict=False)
-    ]
-    return {
-        "run": None,
-        "status": "dry-run",
-        "images": {name: len(split) for name, split in setup.dataset.splits.items()},
-        "classes": list(setup.classifier.labels),
-        "parameters": setup.classifier.model.count_params(),
-        "phases": costs,
-        "seconds": {stage: round(sum(cost[stage] for cost in costs), 1) for stage in ("features", "train")},
-        "cache_bytes": sum(cost["cache_bytes"] for cost in costs),
-        "run_bytes": bytes_of_run(setup),
-        "peak_memory_bytes": peak_memory(),
-    }
+    return CostEstimate(
+        images={name: len(split) for name, split in setup.dataset.splits.items()},
+        classes=tuple(setup.classifier.labels),
+        parameters=setup.classifier.model.count_params(),
+        phases=tuple(
+            PhaseCost(**cost.as_json(), features=round(features.seconds, 1), cache_bytes=features.bytes)
+            for cost, features in zip(trained, builder.costs, strict=False)
+        ),
+        run_bytes=bytes_of_run(setup),
+        peak_memory_bytes=peak_memory(),
+    )

@@ -1,4 +1,4 @@
-"""A quick look at somebody's images, for `config init`: names, counts and headers; no image is decoded."""
+"""Survey of a data set for `config init`: names, counts and headers; no image is decoded."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ EXPECTED = (
 
 
 def survey(data: str, folder: Path) -> Survey:
-    """What `data` holds, named as a config in `folder` has to name it.
+    """Return the classes and sizes of `data`, and its path relative to `folder`, the folder of the config.
 
-    Raises DataError where it does not exist, is no data set or holds no classes.
+    Raises `DataError` if it does not exist, is not a data set or has no classes.
     """
     from transfercli.data.sources.tables import is_table
 
@@ -39,8 +39,8 @@ def survey(data: str, folder: Path) -> Survey:
 def _folder(path: Path, named: str) -> Survey:
     from transfercli.data.sources.folders import check_filled, empty_classes, folder_items, split_folders, sub_folders
 
-    sides = split_folders(path)
-    train = sides.get("train", path)
+    folders = split_folders(path)
+    train = folders.get("train", path)
     files = folder_items(train, path, "train")
     check_filled(empty_classes(train, files))
     items = [item for item in files if not item.problem]
@@ -59,11 +59,11 @@ def _folder(path: Path, named: str) -> Survey:
         )
     counts = dict(sorted(Counter(item.label for item in items).items()))
     size, grey = _headers([item.file for item in items])
-    return Survey(named, counts, size, tuple(side for side in sides if side != "train"), grey)
+    return Survey(named, counts, size, tuple(split for split in folders if split != "train"), grey)
 
 
 def _headers(files: list[str]) -> tuple[tuple[int, int] | None, bool]:
-    """The typical (height, width) of some of the files, spread over all of them, and whether all are grey."""
+    """Return the median (height, width) of evenly chosen files, and True if all of them are grey."""
     from PIL import Image
 
     sizes, modes = [], set()
@@ -73,7 +73,7 @@ def _headers(files: list[str]) -> tuple[tuple[int, int] | None, bool]:
                 sizes.append((image.height, image.width))
                 modes.add(image.mode)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue  # `data check` tells of broken images; here they only cannot be measured
+            continue  # `data check` reports broken images; here they are left out
     if not sizes:
         return None, False
     heights, widths = zip(*sizes, strict=True)

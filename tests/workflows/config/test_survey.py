@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.digits import write_folders
-from transfercli.cli.commands.survey import survey
 from transfercli.config.starter import Survey
 from transfercli.errors import DataError, TransferError
+from transfercli.workflows.config.survey import survey
 
 
 def draw(folder: Path, counts: dict[str, int], size: tuple[int, int] = (200, 300), mode: str = "RGB") -> Path:

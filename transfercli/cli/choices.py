@@ -1,0 +1,51 @@
+"""Choices of options and arguments: fixed ones, and the names of a table's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import typer
+
+from transfercli.cli import completion
+from transfercli.config import registries
+from transfercli.text import did_you_mean
+
+# Fixed choices are types: Typer checks them and lists them in --help.
+Split = Literal["validation", "test"]
+Workflow = Literal["finetune", "pretrain"]
+GateOn = Literal["point", "lower"]
+Quantize = Literal["none", "float16", "int8"]
+Lines = Literal["jsonl", "csv"]
+
+
+def table_option(flag: str, table: str, *, help: str, metavar: str | None = None) -> Any:
+    """Return an option whose value is the name of a row of a table in `config.registries`, for `Annotated`."""
+    return typer.Option(
+        flag,
+        metavar=metavar,
+        help=help,
+        callback=one_of(lambda: registries.names(table)),
+        autocompletion=completion.table_names(table),
+    )
+
+
+def one_of(names: Callable[[], Iterable[str]]) -> Callable[[Any], Any]:
+    """Return an option's callback that accepts one of `names`, or a list of them.
+
+    The names are read when the value is checked, since the modules of some tables take long to import.
+    """
+
+    def checked(value: Any) -> Any:
+        for text in (value,) if isinstance(value, str) else value or ():
+            if text not in (allowed := tuple(names())):
+                raise typer.BadParameter(_refusal(text, allowed))
+        return value
+
+    return checked
+
+
+def _refusal(text: str, allowed: tuple[str, ...]) -> str:
+    """Return the message that Typer has for a fixed choice, with the nearest name."""
+    refusal, nearest = f"{text!r} is not one of {', '.join(map(repr, allowed))}", did_you_mean(text, allowed)
+    return f"{refusal}; {nearest}" if nearest else f"{refusal}."

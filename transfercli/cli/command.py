@@ -1,0 +1,118 @@
+"""Decorators that make a command of a function: the shared options, the work, and the printing of its result."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import FunctionType, SimpleNamespace
+from typing import Any, Concatenate, ParamSpec, Protocol, TextIO, TypeVar, cast, get_type_hints
+
+from transfercli.cli.options import Json, Quiet, Verbose
+from transfercli.cli.runner import run_command
+from transfercli.reporting import Reporter
+from transfercli.workflows.result import Result
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Result)
+Work = Callable[Concatenate[Reporter, P], R]
+Command = Callable[..., None]
+SHARED = {"json": Json, "quiet": Quiet, "verbose": Verbose}
+
+
+class Run(Protocol):
+    """The run of a command with the values of its own parameters and of the shared options."""
+
+    def __call__(self, own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None: ...
+
+
+def reports(show: Callable[[R], None]) -> Callable[[Work[P, R]], Command]:
+    """Make a command of a function that takes a reporter and the command's own parameters, and returns its result.
+
+    The command also has `--json`, `--quiet` and `--verbose`. It prints `show(result)`, or the result as one JSON
+    object, and exits with the code of the outcome. A function that declares one of the three options gets its value.
+    """
+
+    def decorate(work: Work[P, R]) -> Command:
+        def run(own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None:
+            run_command(partial(work, **own), show, as_json=json, quiet=quiet, verbose=verbose)
+
+        return _command(work, run)
+
+    return decorate
+
+
+def streams(write: Callable[[R, TextIO], None]) -> Callable[[Work[P, R]], Command]:
+    """Make a command whose result is written to stdout line by line while the work goes on; otherwise as `reports`.
+
+    On a terminal the lines show the progress, so there is no bar. With `--json` the whole result is one object.
+    """
+
+    def decorate(work: Work[P, R]) -> Command:
+        def run(own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None:
+            out = sys.stdout  # while a command works, `sys.stdout` is stderr: libraries may print
+            begin = partial(work, **own)
+            whole = partial(_collected, begin) if json else partial(_written, begin, write, out)
+            run_command(whole, _nothing, as_json=json, quiet=quiet or (out.isatty() and not json), verbose=verbose)
+
+        return _command(work, run)
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The complete JSON object of a result that comes in parts."""
+
+    content: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        return self.content
+
+
+def _collected(begin: Callable[[Reporter], Result], reporter: Reporter) -> Collected:
+    return Collected(begin(reporter).as_json())
+
+
+def _written(
+    begin: Callable[[Reporter], R], write: Callable[[R, TextIO], None], out: TextIO, reporter: Reporter
+) -> Collected:
+    result = begin(reporter)
+    try:
+        write(result, out)
+    except BrokenPipeError:  # the reader needs no more lines
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    return Collected({})
+
+
+def _nothing(result: Result) -> None:
+    """Print nothing: the lines are written already."""
+
+
+def _command(work: Callable[..., Any], run: Run) -> Command:
+    """Return a function with the name, help and parameters of `work`, without its reporter and with the shared options.
+
+    The annotation of the result is not evaluated: its module is imported only when the command runs.
+    """
+    _reporter, *own = inspect.signature(work).parameters.values()
+    source = cast(FunctionType, work)
+    texts = SimpleNamespace(__annotations__={parameter.name: parameter.annotation for parameter in own})
+    hints = get_type_hints(texts, source.__globals__, include_extras=True)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [parameter.replace(annotation=hints[parameter.name], kind=kind) for parameter in own]
+    parameters += [
+        inspect.Parameter(name, kind, default=False, annotation=hint)
+        for name, hint in SHARED.items()
+        if name not in hints
+    ]
+
+    def command(**given: Any) -> None:
+        run({name: given[name] for name in hints}, **{name: given[name] for name in SHARED})
+
+    command.__name__, command.__doc__, command.__module__ = source.__name__, source.__doc__, source.__module__
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return command

@@ -1,0 +1,1 @@
+"""Configs: the recipes behind `config`."""

@@ -1,0 +1,107 @@
+"""`config init`: a commented starter config for a data set, or a shipped example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transfercli.config import registries
+from transfercli.config.editor import editor_line
+from transfercli.config.examples import Example, example, examples
+from transfercli.config.starter import UNKNOWN, Survey, starter
+from transfercli.data.sources.keras_datasets import dataset_of, is_keras
+from transfercli.errors import DataError, UsageError
+from transfercli.io.atomic import write_errors, write_text
+from transfercli.text import did_you_mean
+from transfercli.workflows.config.survey import survey
+
+
+@dataclass(frozen=True)
+class StarterConfig:
+    """A starter config. path: of the file that was written, or None. text: YAML."""
+
+    path: Path | None
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"path": None if self.path is None else str(self.path), "config": self.text}
+
+
+@dataclass(frozen=True)
+class ExampleList:
+    """The example configs that come with the program."""
+
+    examples: tuple[Example, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "examples": [
+                {"name": entry.name, "command": entry.command, "description": entry.description}
+                for entry in self.examples
+            ]
+        }
+
+
+def init_config(base: str | None, data: str | None, output: Path | None) -> StarterConfig:
+    """Return the starter config for `data`, and write it to `output` unless that is None.
+
+    Raises `UsageError` if `output` exists or `base` is unknown, `DataError` if `data` cannot be used.
+    """
+    names = registries.names("base")
+    if base is not None and base not in names:
+        hint = f"{did_you_mean(base, names, written=str)} allowed: {', '.join(names)}".lstrip()
+        raise UsageError(f"--base {base!r} is not a known base", hint)
+    check_new(output)
+    if data and is_keras(data):
+        dataset_of(data)
+    images = survey(data, output.parent if output else Path()) if data else UNKNOWN
+    _check_enough(images)
+    return _written(starter(images, base, str(output) if output else None), output)
+
+
+def init_example(name: str, output: Path | None) -> StarterConfig:
+    """Return a shipped example, and write it to `output` unless that is None.
+
+    Raises `UsageError` if `output` exists or `name` is unknown.
+    """
+    check_new(output)
+    return _written(example(name).text_for(output), output)
+
+
+def list_examples() -> ExampleList:
+    """Return the shipped examples, by name."""
+    return ExampleList(tuple(examples()))
+
+
+def check_new(output: Path | None) -> None:
+    """Raise `UsageError` if there is a file at `output` already."""
+    if output is not None and output.exists():
+        raise UsageError(
+            f"{output} exists already and is left as it is", "name another file with -o, or remove that one"
+        )
+
+
+def write(output: Path, text: str) -> None:
+    """Write a text file, and the folders above it."""
+    with write_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(output, text)
+
+
+def _written(text: str, output: Path | None) -> StarterConfig:
+    text = editor_line(output.parent if output else Path()) + text
+    if output is not None:
+        write(output, text)
+    return StarterConfig(output, text)
+
+
+def _check_enough(images: Survey) -> None:
+    """Check that a class has two images for training, and one for each split that is still to be made."""
+    least = max(2, 1 + len({"validation", "test"} - {*images.splits}))
+    few = [f"{label!r} has {count}" for label, count in images.counts.items() if count < least]
+    if few:
+        raise DataError(
+            f"--data {images.data!r}: class {', '.join(few[:5])} of the at least {least} images that training needs",
+            "add images, or take the class out",
+        )

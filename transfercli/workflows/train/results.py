@@ -1,0 +1,113 @@
+"""Results of `pretrain` and `finetune`: a trained run, or the cost estimate of `--dry-run`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.record import RunRecord
+
+if TYPE_CHECKING:
+    from transfercli.training.phases import Unfreeze
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A run and its results, as its record has them.
+
+    Attributes:
+        run: the run folder.
+        metrics: metrics of the best epoch.
+        seconds: seconds per stage of the command.
+        cache: hits and misses of the image and feature caches.
+    """
+
+    run: Path
+    status: str
+    best_epoch: int | None
+    metrics: dict[str, float | None]
+    seconds: dict[str, float | None]
+    cache: dict[str, Any]
+
+    @classmethod
+    def read(cls, run: RunFolder) -> TrainResult:
+        """Read the result of a run from its record. Raises `ArtefactError` if the record is damaged."""
+        stored = RunRecord.read(run)
+        return cls(run.path, stored.status, stored.best_epoch, stored.metrics, stored.seconds, stored.cache)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run": str(self.run),
+            "status": self.status,
+            "best_epoch": self.best_epoch,
+            "metrics": self.metrics,
+            "seconds": self.seconds,
+            "cache": self.cache,
+        }
+
+
+@dataclass(frozen=True)
+class PhaseCost:
+    """The estimated cost of one phase.
+
+    Attributes:
+        kind, unfreeze, epochs, learning_rate: of the phase.
+        train: seconds, compilation included.
+        features: seconds that the features of the frozen layers take.
+        cache_bytes: size of these features on disk.
+    """
+
+    kind: str
+    unfreeze: Unfreeze
+    epochs: int
+    learning_rate: float
+    train: float
+    features: float
+    cache_bytes: int
+
+
+@dataclass(frozen=True)
+class CostEstimate:
+    """The result of `--dry-run`: the estimated cost of a training that was not begun.
+
+    Attributes:
+        images: number of images per split.
+        parameters: number of parameters of the model.
+        run_bytes: the largest size of the run folder.
+        peak_memory_bytes: of this process; None if the system does not report it.
+    """
+
+    images: dict[str, int]
+    classes: tuple[str, ...]
+    parameters: int
+    phases: tuple[PhaseCost, ...]
+    run_bytes: int
+    peak_memory_bytes: int | None
+
+    @property
+    def feature_seconds(self) -> float:
+        return round(sum(phase.features for phase in self.phases), 1)
+
+    @property
+    def train_seconds(self) -> float:
+        return round(sum(phase.train for phase in self.phases), 1)
+
+    @property
+    def cache_bytes(self) -> int:
+        return sum(phase.cache_bytes for phase in self.phases)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run": None,
+            "status": "dry-run",
+            "images": self.images,
+            "classes": list(self.classes),
+            "parameters": self.parameters,
+            "phases": [asdict(phase) for phase in self.phases],
+            "seconds": {"features": self.feature_seconds, "train": self.train_seconds},
+            "cache_bytes": self.cache_bytes,
+            "run_bytes": self.run_bytes,
+            "peak_memory_bytes": self.peak_memory_bytes,
+        }
