@@ -9,18 +9,22 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, get_args
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from transfercli.cli.choices import one_of, table_option
+from transfercli.cli.choices import GateOn, Lines, Quantize, Workflow, one_of, table_option
 from transfercli.cli.command import reports, streams
+from transfercli.cli.commands.predict import WRITERS
 from transfercli.cli.options import Json
 from transfercli.errors import DataError
+from transfercli.evaluation.gates import GATE_ON
+from transfercli.export.formats.registry import FORMATS
 from transfercli.reporting import Reporter
 from transfercli.workflows.result import Foreign
+from transfercli.workflows.train.job import Command
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Times = Annotated[int, typer.Option("--times", min=1)]
@@ -183,3 +187,10 @@ def test_a_choice_is_looked_up_only_when_a_value_is_given() -> None:
     assert chosen(option, "--format", "a")[0] == 0
     assert looked
     assert "'xyz' is not one of 'a', 'b'." in chosen(option, "--format", "xyz")[1]
+
+
+def test_fixed_choices_are_those_of_the_modules_that_use_them() -> None:
+    assert get_args(GateOn) == GATE_ON
+    assert set(get_args(Quantize)) == {kind for row in FORMATS.values() for kind in row.quantize}
+    assert get_args(Lines) == tuple(WRITERS)
+    assert set(get_args(Workflow)) == set(get_args(Command))
