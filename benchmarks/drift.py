@@ -68,11 +68,12 @@ class DriftCase:
 def measure_drift_costs(case: DriftCase) -> dict[str, float]:
     """Measure one repeat of `data drift`: seconds, cache misses and ratios."""
     from transfercli.workflows.data.drift import measure_drift
+    from transfercli.workflows.stored_run import StoredRun
 
     result: dict[str, Any] = {}
 
     def call() -> None:
-        result.update(measure_drift(case.run, case.recent, maximum=None, reporter=Reporter()))
+        result.update(measure_drift(StoredRun(case.run), case.recent, maximum=None))
 
     case.reset_cache()
     files = sorted(case.recent.iterdir())
