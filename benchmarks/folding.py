@@ -135,7 +135,7 @@ def classifier(base: Any, side: int, optimizer: OptimizerConfig, l2: float = 0.0
 
 
 def measure_steps(side: int, pairs: int, optimizer: OptimizerConfig, python: str | None) -> dict[str, Any]:
-    """Measure training steps: plain, folded, without BatchNorm, and in PyTorch if `python` is args."""
+    """Measure training steps: plain, folded, without BatchNorm, and in PyTorch if `python` is given."""
     base = BASES[BASE].build((side, side, 3))
     x, y = random_images(BATCH, side), np.arange(BATCH) % CLASSES
     builders: dict[str, Callable[[keras.Model], Any]] = {
