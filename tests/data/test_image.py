@@ -20,7 +20,7 @@ from transfercli.data.image import Geometry
 def test_the_picture_fills_the_pixels_unless_it_is_padded(
     resize: str, original: tuple[int, int], inside: tuple[int, int, int, int]
 ) -> None:
-    assert Geometry(16, 32, resize).inside(*original) == inside
+    assert Geometry(16, 32, resize).content_box(*original) == inside
 
 
 def test_each_geometry_has_a_cache_of_its_own() -> None:

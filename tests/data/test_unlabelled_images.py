@@ -28,7 +28,7 @@ def test_images_at_any_depth_become_a_split_of_one_class_in_the_order_of_their_p
 def test_a_place_without_images_is_a_data_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.png").touch()
-    for name, message in (("gone", "does not exist"), ("empty", "has no images"), ("file.png", "is no folder")):
+    for name, message in (("gone", "does not exist"), ("empty", "has no images"), ("file.png", "is not a folder")):
         with pytest.raises(DataError, match=message):
             list_unlabelled(tmp_path / name)
 

@@ -44,9 +44,8 @@ def test_labels_stand_in_onnx_and_openvino_where_their_tools_look(exported):
 
 
 def test_unknown_format_names_the_nearest():
-    with pytest.raises(UsageError, match="'savedmodel' is not a known format") as caught:
+    with pytest.raises(UsageError, match="did you mean 'saved_model'"):
         check_formats(("savedmodel",))
-    assert caught.value.hint == "did you mean 'saved_model'?"
 
 
 @pytest.mark.parametrize("name", ["saved_model", "keras", "safetensors"])
