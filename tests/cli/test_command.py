@@ -20,7 +20,7 @@ from transfercli.cli.command import reports, streams
 from transfercli.cli.options import Json
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
-from transfercli.workflows.result import Foreign
+from transfercli.workflows.result import ExternalFormat
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Times = Annotated[int, typer.Option("--times", min=1)]
@@ -34,7 +34,7 @@ class Greeting:
         return {"text": self.text}
 
 
-class Schema(Greeting, Foreign):
+class Schema(Greeting, ExternalFormat):
     """A result in a format of its own."""
 
 

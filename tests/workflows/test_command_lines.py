@@ -18,7 +18,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.train.job import TrainRequest, decide
+from transfercli.workflows.train.job import TrainRequest, resolve_job
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_a_run_that_lies_elsewhere_is_named_by_its_path(run: Path, other: Path) 
 def test_a_training_is_recorded_with_its_runs_folder_but_no_absolute_path(world, monkeypatch, runs, said) -> None:
     monkeypatch.chdir(world.folder)
     world.config("t", "digits")
-    job = decide(TrainRequest("finetune", Path("t.yaml"), Path(runs), ("seed=1",)))
-    assert shlex.split(job.spelled) == shlex.split(f"transfercli finetune t.yaml --set seed=1{said}")
+    job = resolve_job(TrainRequest("finetune", Path("t.yaml"), Path(runs), ("seed=1",)))
+    assert shlex.split(job.command_line) == shlex.split(f"transfercli finetune t.yaml --set seed=1{said}")
 
 
 def test_a_starter_s_launch_line_can_be_pasted() -> None:

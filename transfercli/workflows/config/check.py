@@ -17,7 +17,7 @@ from transfercli.data.sources.listing import splits_inside
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.workflows.config.init import check_new, write
-from transfercli.workflows.result import Foreign
+from transfercli.workflows.result import ExternalFormat
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ResolvedConfig:
 
 
 @dataclass(frozen=True)
-class ConfigSchema(Foreign):
+class ConfigSchema(ExternalFormat):
     """The JSON Schema of a config, draft 2020-12, in which the value of a keyword `format` must be text."""
 
     content: dict[str, Any]
