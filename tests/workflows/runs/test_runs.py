@@ -60,9 +60,7 @@ def test_a_run_of_fewer_classes_is_not_taken_for_better_without_a_word(source, t
     compared = compare_runs(CompareRequest((str(trained), str(other)), world.runs), reporter)
     (one,) = compared.as_json()["comparisons"]
     assert one["only_known"] == {"champion": ["4"], "challenger": []}
-    assert (
-        f"only {trained.parent.name}/{trained.name} knows '4': it has more classes to mistake than the other" in heard
-    )
+    assert f"only {trained.parent.name}/{trained.name} has '4': it can confuse more classes than the other run" in heard
 
 
 def test_a_damaged_record_is_listed_as_damaged(tmp_path: Path) -> None:
