@@ -13,7 +13,7 @@ import pytest
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
-from transfercli.workflows.export.export import ExportCall, export_run
+from transfercli.workflows.export.export import ExportRunRequest, export_run
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_damaged_checkpoint_is_not_evaluated(run, tmp_path: Path) -> None:
 
 def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
     world, folder, _ = run
-    result = export_run(ExportCall("digits-source", world.runs, ("saved_model", "keras")), Reporter())
+    result = export_run(ExportRunRequest("digits-source", world.runs, ("saved_model", "keras")), Reporter())
     for artefact in result.artefacts:
         assert artefact["max_abs_diff"] < 1e-5
         assert artefact["label_agreement"] == 1
@@ -121,4 +121,4 @@ def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
 def test_an_unknown_format_is_a_usage_error_before_any_work(run) -> None:
     world, _, _ = run
     with pytest.raises(UsageError, match="saved_model"):
-        export_run(ExportCall("digits-source", world.runs, ("saved_modle",)), Reporter())
+        export_run(ExportRunRequest("digits-source", world.runs, ("saved_modle",)), Reporter())

@@ -17,11 +17,11 @@ from tests.export.kinds import KINDS
 from transfercli.cli.commands.predict import WRITERS
 from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.reporting import Reporter
-from transfercli.workflows.export.export import ExportCall, export_run
+from transfercli.workflows.export.export import ExportRunRequest, export_run
 from transfercli.workflows.predict import predict as workflow
 from transfercli.workflows.predict import predictors
-from transfercli.workflows.predict.predict import PredictCall, Prediction, predict_images
-from transfercli.workflows.predict.predictors import Said
+from transfercli.workflows.predict.predict import Prediction, PredictRequest, predict_images
+from transfercli.workflows.predict.predictors import ModelOutput
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +37,12 @@ def exported(run: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """(folder, {format: path as the result tells it}) of a SavedModel and an ONNX file of the run."""
     world, folder, _ = run
     out = tmp_path_factory.mktemp("exported")
-    made = export_run(ExportCall(str(folder), world.runs, ("onnx", "saved_model"), out=out), Reporter()).artefacts
+    made = export_run(ExportRunRequest(str(folder), world.runs, ("onnx", "saved_model"), out=out), Reporter()).artefacts
     return out, {one["format"]: one["path"] for one in made}
 
 
 def said(world: Any, name: Any, paths: list[str], **options: Any) -> list[Prediction]:
-    return list(predict_images(PredictCall(str(name), world.runs, tuple(paths), **options), Reporter()).answers)
+    return list(predict_images(PredictRequest(str(name), world.runs, tuple(paths), **options), Reporter()).answers)
 
 
 def test_answers_are_what_evaluate_says_of_the_same_images(run: Any) -> None:
@@ -80,9 +80,9 @@ def test_what_cannot_be_read_is_told_in_its_place(run: Any, tmp_path: Path) -> N
 
 def test_where_all_fail_every_one_is_told_before_the_error(run: Any, tmp_path: Path) -> None:
     world, folder, _ = run
-    answers = predict_images(PredictCall(str(folder), world.runs, ("no.png", str(tmp_path))), Reporter()).answers
+    answers = predict_images(PredictRequest(str(folder), world.runs, ("no.png", str(tmp_path))), Reporter()).answers
     assert [next(answers).error, next(answers).error] == ["does not exist", "no image in this folder"]
-    with pytest.raises(DataError, match="not one of 2 images could be read"):
+    with pytest.raises(DataError, match="none of 2 images could be read"):
         next(answers)
 
 
@@ -140,7 +140,7 @@ def test_a_lone_artefact_has_its_card_with_it_and_one_without_is_refused(
     model = onnx.load(lone)
     del model.metadata_props[:]
     onnx.save(model, lone)
-    with pytest.raises(ArtefactError, match="has no card"):
+    with pytest.raises(ArtefactError, match="has no transfercli metadata"):
         said(world, lone, files[:1])
     lone.write_bytes(b"no model")
     with pytest.raises(ArtefactError, match="cannot be loaded"):
@@ -169,14 +169,14 @@ def test_an_export_json_of_something_else_does_not_name_the_classes(run: Any, ex
     told["labels"].reverse()
     shutil.copyfile(exported[0] / "onnx" / "model.onnx", tmp_path / "model.onnx")
     (tmp_path / "export.json").write_text(json.dumps(told))
-    with pytest.raises(ArtefactError, match=r"not what the export\.json beside it tells of"):
+    with pytest.raises(ArtefactError, match=r"does not match export\.json in the same folder"):
         said(world, tmp_path, files[:1])
     (tmp_path / "export.json").write_text(json.dumps(told | {"format": "litert"}))
     assert said(world, tmp_path / "model.onnx", files[:1]) == said(world, exported[0] / "onnx", files[:1])
 
 
 @pytest.mark.parametrize(
-    "answer, message", [([[0.5, 0.5]], "for 2 classes"), ([[np.nan, 0, 0, 0, 0]], "numbers that are not finite")]
+    "answer, message", [([[0.5, 0.5]], "returns 2 classes"), ([[np.nan, 0, 0, 0, 0]], "numbers that are not finite")]
 )
 def test_what_a_damaged_network_says_is_an_error(
     run: Any, exported: Any, monkeypatch: Any, answer: Any, message: str
@@ -202,14 +202,14 @@ def test_a_missing_runtime_is_a_usage_error_with_the_install_line(run: Any, tmp_
 
 def test_with_abstain_what_is_doubted_is_marked_and_still_told(run: Any, monkeypatch: Any) -> None:
     world, folder, files = run
-    source = predictors.find_source(str(folder), world.runs, Reporter())
+    source = predictors.find_model(str(folder), world.runs, Reporter())
 
     def load() -> Any:
-        return lambda images: Said(
+        return lambda images: ModelOutput(
             np.tile([0.5, 0.2, 0.1, 0.1, 0.1], (len(images), 1)), np.arange(len(images)) % 2 == 0
         )
 
-    monkeypatch.setattr(workflow, "find_source", lambda *_: replace(source, load=load))
+    monkeypatch.setattr(workflow, "find_model", lambda *_: replace(source, load=load))
     found = said(world, folder, files[:5], abstain=True)
     assert [one.abstained for one in found] == [True, True, False, True, False]  # the first is answered alone
     assert {one.top[0] for one in found} == {("0", 0.5)}
@@ -220,17 +220,17 @@ def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_pow
     run: Any, monkeypatch: Any
 ) -> None:
     world, folder, files = run
-    source = predictors.find_source(str(folder), world.runs, Reporter())
+    source = predictors.find_model(str(folder), world.runs, Reporter())
     shapes: list[tuple[int, ...]] = []
 
     def load() -> Any:
-        def answer(images: np.ndarray) -> Said:
+        def answer(images: np.ndarray) -> ModelOutput:
             shapes.append(images.shape)
-            return Said(np.full((len(images), 5), 0.2), np.zeros(len(images), bool))
+            return ModelOutput(np.full((len(images), 5), 0.2), np.zeros(len(images), bool))
 
         return answer
 
-    monkeypatch.setattr(workflow, "find_source", lambda *_: replace(source, load=load))
+    monkeypatch.setattr(workflow, "find_model", lambda *_: replace(source, load=load))
     monkeypatch.setattr(workflow, "BATCH", 8)
     monkeypatch.setattr("transfercli.data.decoding.stream.POLL_SECONDS", 30)
     assert len(said(world, folder, files[:20])) == 20
@@ -240,7 +240,9 @@ def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_pow
 def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> None:
     world, folder, files = run
     out = io.StringIO()
-    WRITERS["csv"](predict_images(PredictCall(str(folder), world.runs, (files[0], "no,.png"), top=2), Reporter()), out)
+    WRITERS["csv"](
+        predict_images(PredictRequest(str(folder), world.runs, (files[0], "no,.png"), top=2), Reporter()), out
+    )
     header, first, second = out.getvalue().splitlines()
     assert header == "path,label,probability,abstained,error,label_2,probability_2"
     assert first.startswith(f"{files[0]},0,")
@@ -250,7 +252,7 @@ def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> Non
 def test_a_line_is_one_json_object(run: Any) -> None:
     world, folder, files = run
     out = io.StringIO()
-    WRITERS["jsonl"](predict_images(PredictCall(str(folder), world.runs, (files[0],)), Reporter()), out)
+    WRITERS["jsonl"](predict_images(PredictRequest(str(folder), world.runs, (files[0],)), Reporter()), out)
     assert json.loads(out.getvalue())["label"] == "0"
 
 

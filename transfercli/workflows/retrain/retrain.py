@@ -245,10 +245,10 @@ def changes(night: Night) -> dict[str, Any]:
 
 def export_failure(challenger: RunFolder, night: Night, reporter: Reporter) -> str:
     """Export in the config's formats; why one was not equal to the run, or ""."""
-    from transfercli.workflows.export.export import ExportCall, export_run
+    from transfercli.workflows.export.export import ExportRunRequest, export_run
 
     try:
-        export_run(ExportCall(str(challenger.path), night.request.runs), reporter)
+        export_run(ExportRunRequest(str(challenger.path), night.request.runs), reporter)
     except GateError as error:
         return error.message
     return ""
