@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from transfercli.cli.commands.evaluate import confused
-from transfercli.cli.commands.runs import _some, curve, tree
+from transfercli.cli.commands.runs import _first_paths, curve, tree
 from transfercli.cli.ui.formatting import sparkline
 from transfercli.workflows.runs.runs import Generation
 
@@ -54,5 +54,5 @@ def test_the_most_frequent_mistakes_come_first_and_right_images_are_none() -> No
 
 
 def test_a_path_with_an_end_of_line_stays_one_name() -> None:
-    assert _some(["a\nb.png", "c.png"]) == "2: a\\nb.png, c.png"
-    assert _some([]) == "0"
+    assert _first_paths(["a\nb.png", "c.png"]) == "2: a\\nb.png, c.png"
+    assert _first_paths([]) == "0"
