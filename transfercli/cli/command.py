@@ -33,7 +33,7 @@ def reports(show: Callable[[R], None]) -> Callable[[Work[P, R]], Command]:
     """Turn a function that takes a reporter and the command's own parameters, and returns a result, into a command.
 
     The command also has `--json`, `--quiet` and `--verbose`. It prints `show(result)`, or the result as one JSON
-    object, and exits with the exit code. A function that declares one of the three options gets its value.
+    object, and raises `SystemExit` with the exit code after an error. A function that declares one of the three options gets its value.
     """
 
     def decorate(work: Work[P, R]) -> Command:
@@ -46,7 +46,7 @@ def reports(show: Callable[[R], None]) -> Callable[[Work[P, R]], Command]:
 
 
 def streams(write: Callable[[R, TextIO], None]) -> Callable[[Work[P, R]], Command]:
-    """Like `reports`, but write the result to stdout line by line while it is computed.
+    """Turn a function into a command as `reports` does, but write its result line by line while it is computed.
 
     On a terminal the lines already show the progress, so there is no progress bar. With `--json` the result is printed
     at the end, as one object.

@@ -77,7 +77,7 @@ def run_command(
             finally:
                 console.close()  # before stdout is restored, since a live display restores the stdout of its start
     except Exception as error:
-        _exit_with(_expected(error), console, output, stop)
+        _exit_with(_as_out_of_space(error), console, output, stop)
     _print(partial(output.write, result))
 
 
@@ -93,7 +93,7 @@ def _print_forced_stop(stop: Interrupted, *, as_json: bool) -> None:
         os.write(1, f"{json_line(versioned(error_object(stop)))}\n".encode())
 
 
-def _expected(error: Exception) -> Exception:
+def _as_out_of_space(error: Exception) -> Exception:
     """Return an `OutOfSpaceError` for an error that means that memory or disk space ran out, else the error itself."""
     write_failed = isinstance(error, OSError) and error.errno in WRITE_ERRNOS
     if isinstance(error, TransferError) or not (write_failed or is_out_of_space(error)):
@@ -123,7 +123,7 @@ def _exit_with(error: Exception, console: Console, output: Output[Any], stop: St
     code = exit_code(error)
     result = getattr(error, "result", None)
     if code == 1:
-        console.error(_bug(error, console))
+        console.error(_report_bug(error, console))
     else:
         console.error(message_of(error))
     if result is not None:
@@ -159,7 +159,7 @@ def error_object(error: Exception) -> dict[str, Any]:
     return {"error": {"code": exit_code(error), "kind": kind, "message": message, "hint": hint}}
 
 
-def _bug(error: Exception, console: Console) -> str:
+def _report_bug(error: Exception, console: Console) -> str:
     """Return one line for stderr, and write the traceback to the run's log, with paths relative to the package."""
     lines = traceback.format_exception(error)
     text = hide_paths(_without_paths("".join(lines)))

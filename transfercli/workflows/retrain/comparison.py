@@ -43,7 +43,7 @@ class ChallengerResult:
 def compare_on_test_images(champion: StoredRun | None, challenger: StoredRun, reporter: Reporter) -> ChallengerResult:
     """Evaluate both on the test images of the challenger's data, and check the challenger's gates.
 
-    Raises `DataError` if there is no test image that neither was trained on.
+    Raises `DataError` if each test image was used to train one of them.
     """
     from transfercli.evaluation.gates import from_config
     from transfercli.evaluation.statistics.paired import align_predictions

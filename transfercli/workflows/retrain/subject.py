@@ -55,7 +55,7 @@ class Subject:
 
     @property
     def fingerprint(self) -> str:
-        """One hash of all."""
+        """SHA-256 of all attributes."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
 
 
@@ -66,6 +66,7 @@ def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
 
 
 def _weights(config: ExperimentConfig, runs: Path) -> str:
+    """Return the SHA-256 of a weight file, the label of a parent run, `imagenet` or `none`."""
     from transfercli.io.checksum import file_sha256
     from transfercli.models.weights.files import verified_weight_file
 
@@ -81,7 +82,7 @@ def challenger_id(
 ) -> str:
     """Return the id of an undecided run of the same subject and start, else a new id.
 
-    So the next `retrain` resumes the run of one that was killed, from its last whole epoch. A damaged run is set aside
+    So the next `retrain` resumes the run of one that was killed, from its last complete epoch. A damaged run is set aside
     permanently, by a line in the log of decisions: otherwise it would make every later `retrain` fail.
 
     start: config overrides that set the initial weights; log: all earlier decisions.
@@ -94,7 +95,7 @@ def challenger_id(
         damage = damage_of(RunFolder(experiment / run_id), reporter)
         if not damage:
             return run_id
-        reporter.warning(f"{experiment.name}/{run_id} is unfinished and damaged, so it is set aside: {damage}")
+        reporter.warning(f"{experiment.name}/{run_id} is damaged, so it is set aside: {damage}")
         decisions.append(experiment, _failed(experiment, f"set aside: {damage}", run_id))
     return unused_run_id(experiment, suffix, datetime.now(UTC))
 
@@ -110,7 +111,10 @@ def unused_run_id(experiment: Path, suffix: str, now: datetime) -> str:
 
 
 def damage_of(run: RunFolder, reporter: Reporter) -> str:
-    """Return the reason if a file of a run is damaged so that it cannot be resumed or compared, else ""."""
+    """Return the reason if a run is damaged and cannot be resumed or compared, else "".
+
+    A run that has not finished an epoch yet is not damaged.
+    """
     from transfercli.training.checkpoints import Checkpoints
 
     stored, checkpoints = StoredRun(run), Checkpoints(run.checkpoints)
