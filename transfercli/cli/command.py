@@ -33,7 +33,8 @@ def reports(show: Callable[[R], None]) -> Callable[[Work[P, R]], Command]:
     """Turn a function that takes a reporter and the command's own parameters, and returns a result, into a command.
 
     The command also has `--json`, `--quiet` and `--verbose`. It prints `show(result)`, or the result as one JSON
-    object, and raises `SystemExit` with the exit code after an error. A function that declares one of the three options gets its value.
+    object; after an error it raises `SystemExit` with the exit code. A function that declares one of the three options
+    gets its value.
     """
 
     def decorate(work: Work[P, R]) -> Command:

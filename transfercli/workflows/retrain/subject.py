@@ -82,8 +82,8 @@ def challenger_id(
 ) -> str:
     """Return the id of an undecided run of the same subject and start, else a new id.
 
-    So the next `retrain` resumes the run of one that was killed, from its last complete epoch. A damaged run is set aside
-    permanently, by a line in the log of decisions: otherwise it would make every later `retrain` fail.
+    So the next `retrain` resumes the run of one that was killed, from its last complete epoch. A damaged run is set
+    aside permanently, by a line in the log of decisions: otherwise it would make every later `retrain` fail.
 
     start: config overrides that set the initial weights; log: all earlier decisions.
     """
