@@ -53,7 +53,9 @@ def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source:
     assert extractor.cache is not None
     extractor.cache.root = recent / "no folder" / "x"
     (recent / "no folder").write_bytes(b"")
-    split = load_folder_split(source[0].samples / "digits-source" / "test", "test", sight.run.labels, sight.run.reading)
-    assert sight.features(split).shape[0] == len(split)
-    assert sight.cache_counts() == {"hits": 0, "misses": 0}
+    split = load_folder_split(
+        source[0].samples / "digits-source" / "test", "test", extractor.run.labels, extractor.run.reading
+    )
+    assert extractor.features(split).shape[0] == len(split)
+    assert extractor.cache_counts() == {"hits": 0, "misses": 0}
     assert any("cannot be used" in text for text in reporter.warnings)
