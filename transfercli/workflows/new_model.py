@@ -18,8 +18,8 @@ from transfercli.config.schema import (
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run, is_label
+from transfercli.workflows.resolved_config import architecture, image_size
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.structure import architecture, image_size
 
 if TYPE_CHECKING:
     from transfercli.models.classifier import Classifier

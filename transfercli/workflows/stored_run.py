@@ -21,7 +21,7 @@ from transfercli.runs.folder import RunFolder, has_checkpoint
 from transfercli.runs.lookup import find_run_and_warn
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.command_lines import command_line
-from transfercli.workflows.structure import geometry_of
+from transfercli.workflows.resolved_config import geometry_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,7 +121,7 @@ class StoredRun:
         self._prepare_backend()
         from transfercli.models.classifier import build_classifier
         from transfercli.models.tensor_names import assign_tensors
-        from transfercli.workflows.structure import architecture
+        from transfercli.workflows.resolved_config import architecture
 
         if (status := self.record.status) != "completed":
             self.reporter.warning(

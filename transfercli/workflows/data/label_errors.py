@@ -13,8 +13,8 @@ from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.data.image_features import ImageFeatures
+from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.structure import geometry_of
 
 
 def mislabelled(

@@ -36,7 +36,7 @@ def corruption_robustness(run: StoredRun, split: Split, plain: Predictions) -> d
     """Return the `score.corruption_summary` of one pass for each corruption and severity."""
     from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
     from transfercli.evaluation.robustness.score import corruption_summary, score_corruption
-    from transfercli.workflows.structure import image_size
+    from transfercli.workflows.resolved_config import image_size
 
     seed, size = run.config.seed, image_size(run.config)
     variants = [(corruption, severity) for corruption in CORRUPTIONS.values() for severity in SEVERITIES]

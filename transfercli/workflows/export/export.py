@@ -18,8 +18,8 @@ from transfercli.rows import ArrayRows
 from transfercli.runs import record
 from transfercli.runs.environment import versions
 from transfercli.workflows.export.card import write_card
+from transfercli.workflows.resolved_config import image_size
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.structure import image_size
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split

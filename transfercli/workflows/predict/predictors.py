@@ -18,8 +18,8 @@ from transfercli.export.verify.checksums import verify_checksums
 from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
+from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.structure import geometry_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from transfercli.data.manifest import read_assignments
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import splits_file
-from transfercli.workflows.structure import image_size
+from transfercli.workflows.resolved_config import image_size
 
 if TYPE_CHECKING:
     from transfercli.data.batching.batches import Batches

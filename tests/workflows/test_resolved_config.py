@@ -9,7 +9,7 @@ import pytest
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError
-from transfercli.workflows.structure import architecture, batchnorm_trains, geometry_of, image_size
+from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of, image_size
 
 
 def config(size: Any = 32, weights: Any = "none", **data: Any) -> ExperimentConfig:

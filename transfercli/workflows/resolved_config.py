@@ -1,4 +1,4 @@
-"""Architecture of a network and geometry of its images, read from a resolved config."""
+"""Values that follow from a resolved config: image size, geometry and architecture."""
 
 from __future__ import annotations
 
