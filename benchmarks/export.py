@@ -23,7 +23,7 @@ from benchmarks.workbench import prepare_backend
 from transfercli.export.exporter import ExportRejected
 from transfercli.export.formats.registry import FORMATS
 from transfercli.reporting import Reporter
-from transfercli.workflows.export.export import ExportCall, export_run
+from transfercli.workflows.export.export import ExportRunRequest, export_run
 from transfercli.workflows.train.job import TrainRequest
 from transfercli.workflows.train.train import train
 
@@ -82,7 +82,7 @@ def export_all(run: str, work: Path, base: str) -> list[dict[str, Any]]:
     results = []
     for name, export_format in FORMATS.items():
         for quantize in export_format.quantize:
-            call = ExportCall(run, work / "runs", (name,), quantize, work / "out" / base / quantize)
+            call = ExportRunRequest(run, work / "runs", (name,), quantize, work / "out" / base / quantize)
             try:
                 (result,) = export_run(call, Reporter()).artefacts
             except ExportRejected as error:

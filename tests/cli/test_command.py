@@ -23,7 +23,7 @@ from transfercli.errors import DataError
 from transfercli.evaluation.gates import GATE_ON
 from transfercli.export.formats.registry import FORMATS
 from transfercli.reporting import Reporter
-from transfercli.workflows.result import Foreign
+from transfercli.workflows.result import ExternalFormat
 from transfercli.workflows.train.job import Command
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
@@ -38,7 +38,7 @@ class Greeting:
         return {"text": self.text}
 
 
-class Schema(Greeting, Foreign):
+class Schema(Greeting, ExternalFormat):
     """A result in a format of its own."""
 
 

@@ -24,7 +24,7 @@ from transfercli.runs.lookup import find_run
 from transfercli.workflows.compare.compare import compare_runs
 from transfercli.workflows.compare.comparison import CompareRequest
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
-from transfercli.workflows.evaluate.provenance import recorded
+from transfercli.workflows.evaluate.provenance import recorded_hashes
 from transfercli.workflows.lineage import ancestors
 from transfercli.workflows.runs.runs import list_runs, show_run
 from transfercli.workflows.stored_run import StoredRun
@@ -140,7 +140,7 @@ def test_a_parent_that_is_gone_ends_the_lineage(tabled: Any, tmp_path: Path) -> 
     record.write_text(json.dumps(json.loads(record.read_text()) | {"parent": "digits-source/deleted"}))
     listener = Listener()
     assert list(ancestors(StoredRun(find_run("tabled/lonely", tmp_path / "runs")), listener)) == []
-    assert "digits-source/deleted, which tabled/lonely was trained from, is gone" in listener.messages[0]
+    assert "digits-source/deleted, the parent of tabled/lonely, does not exist any more" in listener.messages[0]
     lineage = show_run("tabled/lonely", tmp_path / "runs", Reporter()).as_json()["lineage"]
     assert [one["status"] for one in lineage] == ["completed", "gone"]
 
@@ -163,7 +163,7 @@ def test_compare_evaluates_anew_what_is_not_of_the_present_model_or_images(table
         listener = Listener()
         compare_runs(request, listener)
         run.calibration.write_text(calibration)
-        assert f"{run.label} was not evaluated on test as it is now: evaluating it" in listener.messages
+        assert f"{run.label} has no up-to-date evaluation on test: evaluating it" in listener.messages
         assert not [text for text in listener.messages if text.startswith("digits-source")]
 
 
@@ -173,7 +173,7 @@ def test_compare_leaves_out_an_image_that_was_another_file_for_the_other_run(tab
     other = world.folder / "other" / "tabled" / "other"
     shutil.copytree(run.path, other, symlinks=True)
     shutil.rmtree(other / "evaluation", ignore_errors=True)
-    first = next(iter(recorded(run, "test").values()))
+    first = next(iter(recorded_hashes(run, "test").values()))
     manifest = other / "dataset.csv"
     manifest.write_text(manifest.read_text().replace(first, "0" * 64))
     result = compare_runs(CompareRequest((str(run.path), str(other)), world.runs), Reporter()).as_json()

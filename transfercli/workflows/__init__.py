@@ -1,1 +1,1 @@
-"""Each command as one recipe."""
+"""Workflows of the commands: one function per command, one sub-package per group."""

@@ -1,4 +1,4 @@
-"""Command lines that somebody can start again, told without the absolute paths of this machine."""
+"""Command lines for run.json, reports and hints, without the absolute paths of this machine."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from transfercli.redaction import HIDDEN
 from transfercli.runs.folder import DEFAULT_RUNS, RunFolder
 
 
-def spelled(command: str, *words: str) -> str:
-    """`transfercli COMMAND WORD…`, quoted for a shell."""
-    return shlex.join(["transfercli", command, *words])
+def command_line(command: str, *arguments: str) -> str:
+    """Return `transfercli COMMAND ARGUMENT…`, quoted for a shell."""
+    return shlex.join(["transfercli", command, *arguments])
 
 
-def told(path: Path) -> str:
-    """A path as it was given; of an absolute one only the last part: run.json and reports travel."""
+def shown_path(path: Path) -> str:
+    """Return a relative path as it is, and of an absolute path only the last part: run.json and reports are shared."""
     return f"{HIDDEN}{path.name}" if path.is_absolute() else str(path)
 
 
 def runs_option(runs: Path) -> list[str]:
-    return [] if runs == DEFAULT_RUNS else ["--runs", told(runs)]
+    return [] if runs == DEFAULT_RUNS else ["--runs", shown_path(runs)]
 
 
-def run_words(run: RunFolder, runs: Path) -> list[str]:
-    """What names `run` on a command line: its label where `runs` holds it, else its path."""
+def run_arguments(run: RunFolder, runs: Path) -> list[str]:
+    """Return the arguments that name `run`: its label and `--runs` if it is in the folder `runs`, else its path."""
     if os.path.realpath(runs / run.label) == os.path.realpath(run.path):
         return [run.label, *runs_option(runs)]
-    return [told(run.path)]
+    return [shown_path(run.path)]

@@ -1,4 +1,4 @@
-"""Where a run's weights come from: its parents, as their records name them, back to the first."""
+"""Lineage of a run: its parents as their records name them, back to the first, and the images they learnt from."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ from transfercli.workflows.stored_run import StoredRun
 
 
 def generations(run: StoredRun) -> Iterator[tuple[str, StoredRun | None]]:
-    """The parent of a run, its parent, and so on, each by the name in its child's record.
+    """Yield the parent of a run, its parent, and so on, each with its name in the child's record.
 
-    One that is gone is None and ends the line, as does one that was there before. Raises `ArtefactError` at a run whose
-    record is damaged.
+    A parent that does not exist is None and ends the line; a run that was yielded before ends it too. Raises
+    `ArtefactError` if the record of a run is damaged.
     """
-    seen = {os.path.realpath(run.path)}
+    visited = {os.path.realpath(run.path)}
     while (name := run.record.parent) is not None:
         parent = _parent(run, name)
-        if parent is not None and os.path.realpath(parent.path) in seen:
+        if parent is not None and os.path.realpath(parent.path) in visited:
             return
         yield name, parent
         if parent is None:
             return
-        seen.add(os.path.realpath(parent.path))
+        visited.add(os.path.realpath(parent.path))
         run = parent
 
 
 def ancestors(run: StoredRun, reporter: Reporter) -> Iterator[StoredRun]:
-    """All that `generations` finds; one that is gone is warned of."""
+    """Yield the existing runs of `generations`; warn if a parent does not exist."""
     child = run.label
     for name, parent in generations(run):
         if parent is None:
-            reporter.warning(f"{name}, which {child} was trained from, is gone: what it learnt from is not known")
+            reporter.warning(
+                f"{name}, the parent of {child}, does not exist any more: its training images are not known"
+            )
             return
         yield parent
         child = parent.label
@@ -45,21 +47,21 @@ def ancestors(run: StoredRun, reporter: Reporter) -> Iterator[StoredRun]:
 
 def _parent(run: StoredRun, name: str) -> StoredRun | None:
     try:
-        return find_parent(run.config, _runs(run), name).run
+        return find_parent(run.config, _runs_folder(run), name).run
     except ArtefactError:
         return None
 
 
-def _runs(run: StoredRun) -> Path:
+def _runs_folder(run: StoredRun) -> Path:
     return Path(os.path.realpath(run.path)).parent.parent
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What a family of runs has learnt from, by content.
+class LearntImages:
+    """Images that a group of runs and their ancestors learnt from, by content.
 
-    files: SHA-256 of files. pixels_of: of each file that one of the family saw, the SHA-256 of its pixels. pixels:
-    those of `files`.
+    files: SHA-256 of the files. pixels_of: SHA-256 of a file -> SHA-256 of its pixels, for every file that one of the
+    runs read. pixels: SHA-256 of the pixels of `files`.
     """
 
     files: frozenset[str]
@@ -67,20 +69,22 @@ class Learnt:
     pixels: frozenset[str]
 
     def has(self, sha256: str) -> bool:
-        """Whether a file, or another one with its pixels, was learnt from."""
+        """Return True if the file, or another file with the same pixels, was learnt from."""
         return sha256 in self.files or self.has_copy(sha256)
 
     def has_copy(self, sha256: str) -> bool:
-        """Whether a file with other bytes and the same pixels was: the image, saved anew."""
+        """Return True if only another file with the same pixels was learnt from, such as the image saved again."""
         return sha256 not in self.files and self.pixels_of.get(sha256) in self.pixels
 
 
-def learnt_from(*runs: StoredRun, reporter: Reporter) -> Learnt:
-    """Every image that the runs, or one of their ancestors, trained on or chose an epoch by.
+def learnt_from(*runs: StoredRun, reporter: Reporter) -> LearntImages:
+    """Return the training and validation images of the runs and of their ancestors.
 
-    A run that was begun before there was a pixels.csv is known by its files, and by what others know of their pixels.
+    For a run without a pixels.csv, which is older than that file, the pixels come from the pixels.csv of other runs.
     """
-    family = {os.path.realpath(run.path): run for one in runs for run in (one, *ancestors(one, reporter))}.values()
-    files = frozenset(image.sha256 for run in family for image in run.images if image.split in ("train", "validation"))
-    pixels_of = {file: pixels for run in family for file, pixels in read_pixels(run.folder.pixels).items()}
-    return Learnt(files, pixels_of, frozenset(pixels_of[file] for file in files if file in pixels_of))
+    family = {os.path.realpath(run.path): run for child in runs for run in (child, *ancestors(child, reporter))}
+    files = frozenset(
+        image.sha256 for run in family.values() for image in run.images if image.split in ("train", "validation")
+    )
+    pixels_of = {file: pixels for run in family.values() for file, pixels in read_pixels(run.folder.pixels).items()}
+    return LearntImages(files, pixels_of, frozenset(pixels_of[file] for file in files if file in pixels_of))

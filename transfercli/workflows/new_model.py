@@ -1,4 +1,4 @@
-"""A new classifier: its structure, its labels and its weights, as a config gives them."""
+"""New classifiers: structure, labels and initial weights that a config describes."""
 
 from __future__ import annotations
 
@@ -28,36 +28,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parent:
-    """The run that a new model's weights come from, if any, and its class names."""
+    """The run that a new model takes its weights from, or None, and its class names."""
 
     run: StoredRun | None = None
     labels: tuple[str, ...] = ()
 
 
-def with_structure(config: ExperimentConfig, runs: Path) -> ExperimentConfig:
-    """Structure transfer: fill `model.base: {run: …}` in with that run's architecture, where nothing else is said."""
+def with_parent_structure(config: ExperimentConfig, runs: Path) -> ExperimentConfig:
+    """Return the config with `model.base: {run: …}` replaced by that run's architecture; keys that are set stay."""
     if not isinstance(config.model.base, RunReference):
         return config
     earlier = StoredRun(find_run(config.model.base.run, runs)).config
     model, data = config.model, config.data
-    taken: dict[str, Any] = {"base": earlier.model.base}
+    structure: dict[str, Any] = {"base": earlier.model.base}
     if "head" not in model.model_fields_set:
-        taken["head"] = HeadConfig(**{**earlier.model.head.model_dump(), "init": "new"})
-    shape = {
-        k: getattr(earlier.data, k) for k in ("image_size", "channels", "resize") if k not in data.model_fields_set
-    }
+        structure["head"] = HeadConfig(**{**earlier.model.head.model_dump(), "init": "new"})
+    keys = [key for key in ("image_size", "channels", "resize") if key not in data.model_fields_set]
+    image_format = {key: getattr(earlier.data, key) for key in keys}
     return config.model_copy(
         update={
-            "model": model.model_copy(update=taken),
-            "data": data.model_copy(update=shape),
+            "model": model.model_copy(update=structure),
+            "data": data.model_copy(update=image_format),
         }
     )
 
 
 def find_parent(config: ExperimentConfig, runs: Path, recorded: str | None = None) -> Parent:
-    """The parent run of `model.weights: {run: …}`, checked to be there; raises `ArtefactError`.
+    """Return the parent run of `model.weights: {run: …}`. Raises `ArtefactError` if it does not exist.
 
-    recorded: the parent in the record of a run that goes on; `EXPERIMENT` may name a newer run by now.
+    recorded: the parent in the record of a run that is resumed; `EXPERIMENT` may name a newer run by now.
     """
     weights = config.model.weights
     if not isinstance(weights, RunWeights):
@@ -70,27 +69,27 @@ def find_parent(config: ExperimentConfig, runs: Path, recorded: str | None = Non
 
 
 def check_weights(config: ExperimentConfig, reporter: Reporter) -> None:
-    """A weight file that will be refused is refused before the images are read and Keras starts."""
+    """Check a weight file before the images are read and Keras is imported."""
     from transfercli.models.weights.files import check_weight_file
 
     if isinstance(config.model.weights, FileWeights):
         check_weight_file(config.model.weights, reporter)
 
 
-def labels_for(config: ExperimentConfig, parent: Parent, found: Sequence[str]) -> tuple[str, ...]:
-    """The class map of a new run: the data's own, or the parent's kept or extended.
+def labels_for(config: ExperimentConfig, parent: Parent, data_labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes of a new run: those of the data, or those of the parent, kept or extended.
 
-    Raises `DataError` with a plan where the head is kept and the data has classes it does not know.
+    Raises `DataError` if `head.init` is keep and the data has classes that the parent does not have.
     """
     if config.model.head.init == "new":
-        return tuple(found)
-    unknown = [label for label in found if label not in parent.labels]
+        return tuple(data_labels)
+    unknown = [label for label in data_labels if label not in parent.labels]
     if not unknown:
         return parent.labels
     if config.model.head.init == "keep":
         raise DataError(
-            f"the data has classes that the kept head does not know: {', '.join(unknown)};"
-            f" it knows {', '.join(parent.labels)}",
+            f"the data has classes that the kept head does not have: {', '.join(unknown)};"
+            f" its classes are {', '.join(parent.labels)}",
             "set model.head.init to extend to add them, to new for a fresh head, or rename the folders",
         )
     return parent.labels + tuple(sorted(unknown))
@@ -99,9 +98,9 @@ def labels_for(config: ExperimentConfig, parent: Parent, found: Sequence[str]) -
 def new_classifier(
     config: ExperimentConfig, parent: Parent, labels: tuple[str, ...], reporter: Reporter
 ) -> tuple[Classifier, Transplant | None]:
-    """A classifier with the weights that `model.weights` names, and the report of what was copied.
+    """Return a classifier with the weights of `model.weights`, and the report of the copied tensors.
 
-    Raises `WeightsError` where pretrained weights cannot be had, `ArtefactError` where they are damaged or do not fit.
+    Raises `WeightsError` if pretrained weights are not available, `ArtefactError` if they are damaged or do not fit.
     """
     import keras
 
@@ -121,13 +120,13 @@ def new_classifier(
         report = transplant(classifier, file_tensors(weights, classifier.base, reporter))
     else:
         report = transplant(classifier, imagenet_tensors(classifier.name, image_size(config)))
-    reporter.info(f"weights from {_named(config, parent)}: {report.summary()}")
+    reporter.info(f"weights from {_weights_name(config, parent)}: {report.summary()}")
     for line in report.lines:
         reporter.debug(f"  {line.action:6} {line.tensor}: {line.reason}")
     return classifier, report
 
 
-def _named(config: ExperimentConfig, parent: Parent) -> str:
+def _weights_name(config: ExperimentConfig, parent: Parent) -> str:
     weights = config.model.weights
     if parent.run:
         return parent.run.label

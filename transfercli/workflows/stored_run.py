@@ -1,4 +1,4 @@
-"""A stored run: one handle on everything that a run folder holds, read when it is needed."""
+"""Stored runs: one handle on all parts of a run folder, each read when it is first used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, has_checkpoint
 from transfercli.runs.lookup import find_run_and_warn
 from transfercli.runs.record import RunRecord
-from transfercli.workflows.command_lines import spelled
+from transfercli.workflows.command_lines import command_line
 from transfercli.workflows.structure import geometry_of
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 class StoredRun:
-    """A run in its folder. Each part is read when it is first used, and kept.
+    """A run in its folder. Each part is read when it is first used, and kept in memory.
 
-    A part that is missing or damaged raises `ArtefactError`. Nothing that is read can run: the classifier is rebuilt
-    from the validated config, and its weights are plain tensors.
+    A missing or damaged part raises `ArtefactError`. No code is loaded from the folder: the classifier is rebuilt from
+    the validated config, and its weights are plain tensors.
     """
 
     def __init__(self, folder: RunFolder, reporter: Reporter | None = None) -> None:
@@ -43,12 +43,12 @@ class StoredRun:
 
     @classmethod
     def find(cls, text: str, runs: Path, reporter: Reporter) -> StoredRun:
-        """Return the run that a user's RUN names; warn if an experiment's champion is another run."""
+        """Return the run that a user's RUN names; warn if the champion of its experiment is another run."""
         return cls(find_run_and_warn(text, runs, reporter), reporter)
 
     @property
     def label(self) -> str:
-        """EXPERIMENT/RUN_ID."""
+        """The name of the run: EXPERIMENT/RUN_ID."""
         return self.folder.label
 
     @property
@@ -69,7 +69,7 @@ class StoredRun:
         except ConfigError as error:
             raise ArtefactError(f"the config of {self.label} is damaged: {error.message}", "restore the run") from error
         if not isinstance(loaded.config.model.base, str) or loaded.config.data.image_size is None:
-            reason = "it names no base or no image size"
+            reason = "model.base or data.image_size is missing"
             raise ArtefactError(f"the config of {self.label} is damaged: {reason}", "restore the run")
         return loaded
 
@@ -87,12 +87,12 @@ class StoredRun:
 
     @cached_property
     def images(self) -> list[Record]:
-        """The images of `dataset.csv`."""
+        """The records of `dataset.csv`."""
         return read_manifest(self.folder.dataset)
 
     @cached_property
     def stored_trust(self) -> Trust | None:
-        """Calibration and abstention, or None for a run from before they were stored."""
+        """Calibration and abstention thresholds, or None for a run from before they were stored."""
         return read_trust(self.folder.calibration)
 
     @property
@@ -102,11 +102,11 @@ class StoredRun:
     # -- model
 
     def read_checkpoint(self) -> Checkpoint:
-        """Return the best checkpoint. Raises `ArtefactError` that says how to resume if no epoch was finished."""
+        """Return the best checkpoint. Raises `ArtefactError` with the command that resumes if no epoch was finished."""
         from transfercli.training.checkpoints import Checkpoints
 
         if not has_checkpoint(self.folder) and self.record.status != "completed":
-            resume = spelled(self.record.workflow or "finetune", "--resume", str(self.path))
+            resume = command_line(self.record.workflow or "finetune", "--resume", str(self.path))
             raise ArtefactError(
                 f"{self.label} is {self.record.status} and finished no epoch, so there is no model yet",
                 f"resume it: {resume}",
@@ -115,7 +115,7 @@ class StoredRun:
 
     @cached_property
     def classifier(self) -> Classifier:
-        """The classifier of the best checkpoint, whose predictor is calibrated."""
+        """The classifier of the best checkpoint, with a calibrated predictor."""
         checkpoint = self.read_checkpoint()
         check_head(checkpoint.model, self.config.model.head, len(self.labels))
         self._prepare_backend()
@@ -125,7 +125,7 @@ class StoredRun:
 
         if (status := self.record.status) != "completed":
             self.reporter.warning(
-                f"{self.label} is {status}: this is its best epoch so far, and will be out of date once it goes on"
+                f"{self.label} is {status}: this is its best epoch so far, and another epoch may replace it"
             )
         classifier = build_classifier(architecture(self.config, self.labels), temperature=self.trust.temperature)
         assign_tensors(classifier, checkpoint.model)
@@ -143,19 +143,22 @@ class StoredRun:
         return self.trust.assess(logits).probabilities.astype("float32")
 
     def probabilities(self, split: Split, stage: str = "evaluate", reporter: Reporter | None = None) -> np.ndarray:
-        """Return calibrated probabilities float32 [N, C], in the order of the run's own labels."""
+        """Return calibrated probabilities float32 [N, C], in the order of the run's labels."""
         return self.calibrate(self.logits(split, stage, reporter))
 
     # -- images
 
     @property
     def reading(self) -> Reading:
-        """How the run's images are read."""
+        """Settings for reading the run's images."""
         geometry = geometry_of(self.config)
         return Reading(geometry, self.config.data.max_bad_fraction, self.config.compute, self.reporter)
 
     def split(self, name: str) -> Split:
-        """Return a split of the run's own images, at the size that its model takes."""
+        """Return a split of the run's own images, at the input size of its model.
+
+        Raises `DataError` if the run has no images of that split.
+        """
         self.prepare_data()
         if not any(image.split == name for image in self.images):
             present = ", ".join(sorted({image.split for image in self.images if image.split}))
@@ -165,11 +168,11 @@ class StoredRun:
         return load_recorded_split(self.images, self.config.data.train, name, self.labels, self.reading)
 
     def other_images(self, folder: Path, split: str) -> Split:
-        """Return the images of a folder or table, under the run's labels."""
+        """Return the images of a folder or table as a split whose targets index the run's labels."""
         return load_folder_split(folder, split, self.labels, self.reading)
 
     def prepare_data(self) -> None:
-        """Set the backend up before Keras is imported for one of its data sets."""
+        """Set up the backend before Keras is imported, if the images are a `keras:` data set."""
         if is_keras(self.config.data.train):
             self._prepare_backend()
 
@@ -180,15 +183,18 @@ class StoredRun:
 
 
 def check_head(tensors: Mapping[str, np.ndarray], head: HeadConfig, classes: int) -> None:
-    """Refuse a head of another size than its weights before it is built: it may be larger than memory."""
+    """Check that the stored weights have the head's sizes, before a head larger than memory is built.
+
+    Raises `ArtefactError` if a size differs.
+    """
     units = [*head.hidden, 1 if head.output == "sigmoid" else classes]
     names = [*(f"hidden{number}" for number in range(1, len(units))), "logits"]
-    for name, wanted in zip(names, units, strict=True):
+    for name, expected in zip(names, units, strict=True):
         kernel = tensors.get(f"head/{name}/kernel")
         stored = kernel.shape[-1] if kernel is not None and kernel.ndim else 0
-        if stored != wanted:
+        if stored != expected:
             raise ArtefactError(
                 f"the checkpoint does not fit the model: its layer {name} has {stored} units,"
-                f" the config wants {wanted}",
+                f" the config needs {expected}",
                 "restore the run",
             )

@@ -1,4 +1,4 @@
-"""The structure of a network and of its images, as a resolved config gives them."""
+"""Architecture of a network and geometry of its images, read from a resolved config."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from transfercli.models.architecture import Architecture
 
 
 def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architecture:
+    """Return the architecture of the classifier of a resolved config."""
     from transfercli.models.architecture import Architecture
 
     return Architecture(
@@ -22,12 +23,12 @@ def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architect
 
 
 def batchnorm_trains(model: ModelConfig) -> bool:
-    """BatchNorm learns its statistics where layers of the base start fresh on purpose, and stays still elsewhere."""
+    """Return True if BatchNorm updates its statistics: the config starts layers of the base from random weights."""
     return model.weights == "none" or (isinstance(model.weights, RunWeights) and model.weights.until is not None)
 
 
 def image_size(config: ExperimentConfig) -> tuple[int, int]:
-    """Return (height, width) in pixels of a resolved config."""
+    """Return (height, width) in pixels. Raises `ArtefactError` if the config is not resolved."""
     size = config.data.image_size
     if size is None:
         raise ArtefactError("data.image_size is not resolved")
@@ -35,5 +36,5 @@ def image_size(config: ExperimentConfig) -> tuple[int, int]:
 
 
 def geometry_of(config: ExperimentConfig) -> Geometry:
-    """Return the size of the images of a resolved config, and how they are resized."""
+    """Return the image size and the resize mode of a resolved config."""
     return Geometry(*image_size(config), config.data.resize)

@@ -76,11 +76,11 @@ def test_show_says_which_fractions_are_not_used(write: Write, tmp_path: Path) ->
     write(b"", "images/train/cat/1.png")
     write(b"", "images/test/cat/2.png")
     found = run("show", write(MINIMAL))
-    assert found.stderr == "data.test: the fraction is not used, images has test images itself\n"
+    assert found.stderr == "data.test: the fraction is not used, images has its own test images\n"
     assert yaml.safe_load(found.stdout)["data"]["test"] == 0.15
     write("path,label,split\n1.png,cat,validation\n", "list.csv")
     table = run("show", write(MINIMAL), "--set", "data.train=list.csv")
-    assert table.stderr == "data.validation: the fraction is not used, list.csv has validation images itself\n"
+    assert table.stderr == "data.validation: the fraction is not used, list.csv has its own validation images\n"
     for quiet in (["data.test=null"], ["data.test=other"], ["data.train=nowhere"], ["data.train=images/train"]):
         assert run("show", write(MINIMAL), "--set", *quiet).stderr == ""
 

@@ -75,7 +75,7 @@ def test_all_failed_is_exit_4_with_every_reason_and_one_object_with_json(artefac
         {"format": 1, "path": "no.png", "error": "does not exist"},
         {"format": 1, "path": "neither.png", "error": "does not exist"},
     ]
-    assert "not one of 2 images could be read" in err
+    assert "none of 2 images could be read" in err
     code, out, _ = ended(artefact, "no.png", "--json")
     assert code == 4
     told = json.loads(out)

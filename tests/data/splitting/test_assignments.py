@@ -16,7 +16,10 @@ def test_rows_come_back_sorted_whatever_their_order() -> None:
 
 @pytest.mark.parametrize(
     "rows, message",
-    [([("a", "holdout")], "'holdout' is not one of train"), ([("a", "train"), ("a", "test")], "is assigned to both train and test")],
+    [
+        ([("a", "holdout")], "'holdout' is not one of train"),
+        ([("a", "train"), ("a", "test")], "is assigned to both train and test"),
+    ],
 )
 def test_unknown_and_contradicting_rows_are_refused(rows: list[tuple[str, str]], message: str) -> None:
     with pytest.raises(ValueError, match=message):

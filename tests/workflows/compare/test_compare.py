@@ -40,6 +40,6 @@ def test_a_run_of_fewer_classes_is_not_taken_for_better_without_a_word(source, t
     (one,) = compared.as_json()["comparisons"]
     assert one["only_known"] == {"champion": ["4"], "challenger": []}
     assert (
-        f"only {trained.parent.name}/{trained.name} knows '4': it has more classes to mistake than the other"
+        f"only {trained.parent.name}/{trained.name} has '4': it can confuse more classes than the other run"
         in listener.warnings
     )

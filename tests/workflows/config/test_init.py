@@ -36,7 +36,7 @@ def test_a_class_that_training_would_refuse_gets_no_starter(tmp_path: Path, coun
     for side in sides:
         images(root / side, cat=1, dog=1)
     output = tmp_path / "c.yaml"
-    with pytest.raises(DataError, match=f"'dog' has {count} of the at least {needed} images"):
+    with pytest.raises(DataError, match=f"'dog' has {count} images; training needs at least {needed} per class"):
         init_config(None, str(root), output)
     assert not output.exists()
 

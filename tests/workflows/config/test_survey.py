@@ -41,7 +41,7 @@ def test_what_is_no_data_set_gets_no_starter_but_hears_what_is_one(tmp_path: Pat
     draw(tmp_path / "all" / "flowers", {"rose": 2, "tulip": 2})
     draw(tmp_path / "all" / "birds", {"owl": 2})
     for data, said in (
-        (tmp_path / "all" / "birds" / "owl" / "0000.png", "is a file of another kind"),
+        (tmp_path / "all" / "birds" / "owl" / "0000.png", "is neither a folder nor a .csv or .jsonl table"),
         (tmp_path / "all", r"none of its sub-folders \(birds, flowers\) has images itself"),
     ):
         with pytest.raises(DataError, match=said) as caught:

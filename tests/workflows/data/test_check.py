@@ -201,14 +201,14 @@ SPOILT = [
 
 @pytest.mark.parametrize("spoil", SPOILT)
 def test_what_training_refuses_is_not_usable_for_the_same_reason(spoil: Any, place: Place) -> None:
-    from transfercli.workflows.train.job import TrainRequest, decide
+    from transfercli.workflows.train.job import TrainRequest, resolve_job
 
     spoil(place)
     result = place.result()
     found, report = result.as_json(), result.report
     assert found["usable"] is False
     assert set(found) >= KEYS
-    job = decide(TrainRequest("finetune", place.config(), place.folder / "runs"))
+    job = resolve_job(TrainRequest("finetune", place.config(), place.folder / "runs"))
     with pytest.raises(DataError) as caught:
         read_data(job, Reporter())
     assert found["refusals"][0] == caught.value.message
@@ -235,9 +235,9 @@ def test_an_empty_class_folder_hides_nothing_of_the_others(place: Place) -> None
 def test_the_sides_are_those_that_a_training_would_use(place: Place) -> None:
     from transfercli.data.manifest import write_assignments
     from transfercli.data.splitting.assignments import Assignments
-    from transfercli.workflows.train.job import TrainRequest, decide
+    from transfercli.workflows.train.job import TrainRequest, resolve_job
 
-    dataset = read_data(decide(TrainRequest("finetune", place.config(), place.folder / "runs")), Reporter())
+    dataset = read_data(resolve_job(TrainRequest("finetune", place.config(), place.folder / "runs")), Reporter())
     (place.folder / "runs" / "c").mkdir(parents=True)
     sides = dataset.assignments.splits
     first = sorted(pixels for pixels, side in sides.items() if side == "train")[:2]

@@ -9,7 +9,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.training.checkpoints import MANIFEST
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
-from transfercli.workflows.evaluate.provenance import is_stale, made_from, recorded
+from transfercli.workflows.evaluate.provenance import fingerprints_of, is_stale, recorded_hashes
 
 
 def test_an_evaluation_is_as_fresh_with_them_as_without(source) -> None:
@@ -33,8 +33,8 @@ def test_an_evaluation_is_stale_once_the_model_its_calibration_or_its_images_dif
         path.write_bytes(whole + b"\n")
         assert is_stale(run, "validation")
         path.write_bytes(whole)
-    images = recorded(run, "validation")
+    images = recorded_hashes(run, "validation")
     sha256 = next(iter(images.values()))
     run.dataset.write_text(run.dataset.read_text().replace(sha256, "0" * 64))
     assert is_stale(run, "validation")
-    assert made_from(run, images.items())["model"] == made_from(run, [])["model"]
+    assert fingerprints_of(run, images.items())["model"] == fingerprints_of(run, [])["model"]

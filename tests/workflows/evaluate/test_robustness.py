@@ -19,7 +19,7 @@ from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
 from transfercli.evaluation.robustness.tta import views
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.evaluate.robustness import augmented, corrupted
+from transfercli.workflows.evaluate.robustness import corruption_robustness, tta_comparison
 from transfercli.workflows.stored_run import StoredRun
 
 
@@ -132,17 +132,17 @@ def test_images_are_changed_a_batch_at_a_time_in_passes_told_as_one(place: Path,
     split = replace(split, images=Few(split.images, trained.config.data.batch_size))
     plain = Predictions(split.paths, trained.labels, split.targets, trained.probabilities(split))
     listener = Listener()
-    first = corrupted(StoredRun(trained.folder, listener), split, plain)
+    first = corruption_robustness(StoredRun(trained.folder, listener), split, plain)
     assert [step[:3] for step in listener.steps] == [
         ("corrupt", done + 60 * n, 1800) for n in range(30) for done in (32, 60)
     ]
-    assert corrupted(trained, split, plain) == first
+    assert corruption_robustness(trained, split, plain) == first
     mirroring = trained.config.model_copy(
         update={"augmentation": trained.config.augmentation.model_copy(update={"preset": "light"})}
     )
     listener = Listener()
     mirrored = StoredRun(trained.folder, listener)
     mirrored.loaded = replace(trained.loaded, config=mirroring)
-    found = augmented(mirrored, split, plain)
+    found = tta_comparison(mirrored, split, plain)
     assert (found["views"], found["mirrored"]) == (12, True)
     assert listener.steps[-1][:3] == ("tta", 660, 660)

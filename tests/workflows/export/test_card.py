@@ -18,8 +18,8 @@ from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
-from transfercli.workflows.export.card import evaluations_of, first_weights, licence_id, write_card
-from transfercli.workflows.export.export import ExportCall, export_run
+from transfercli.workflows.export.card import current_evaluations, first_weights, licence_id, write_card
+from transfercli.workflows.export.export import ExportRunRequest, export_run
 from transfercli.workflows.runs.runs import Generation
 from transfercli.workflows.stored_run import StoredRun
 
@@ -35,8 +35,8 @@ def carded(source: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, 
         shutil.rmtree(results, ignore_errors=True)
     for split in ("validation", "test"):
         evaluate_run(EvaluateRequest(str(run.path), world.runs, split), Reporter())
-    export_run(ExportCall(str(run.path), world.runs, ("keras",)), Reporter())
-    result = export_run(ExportCall(str(run.path), world.runs, ("safetensors",)), Reporter()).as_json()
+    export_run(ExportRunRequest(str(run.path), world.runs, ("keras",)), Reporter())
+    result = export_run(ExportRunRequest(str(run.path), world.runs, ("safetensors",)), Reporter()).as_json()
     assert result["card"] == str(run.exports / "README.md")
     return world, run, (run.exports / "README.md").read_text()
 
@@ -144,10 +144,10 @@ def test_images_that_the_run_learnt_from_come_last(carded: Any) -> None:
     before = metrics.read_text()
     metrics.write_text(json.dumps(told(run, "test") | {"known": {"train": 3}}))
     try:
-        assert list(evaluations_of(run)) == ["validation", "test"]
+        assert list(current_evaluations(run)) == ["validation", "test"]
     finally:
         metrics.write_text(before)
-    assert list(evaluations_of(run)) == ["test", "validation"]
+    assert list(current_evaluations(run)) == ["test", "validation"]
 
 
 def test_a_readme_of_somebody_else_stays(again: Any, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_readme_of_somebody_else_stays(again: Any, tmp_path: Path) -> None:
     listener = Listener()
     assert again(listener) is None
     assert readme.read_text() == "# mine\n"
-    assert [text for text in listener.warnings if "README.md is not this program's, and stays" in text]
+    assert [text for text in listener.warnings if "README.md was not written by transfercli and stays" in text]
     readme.unlink()
     readme.mkdir()
     assert again(Listener()) is None
@@ -211,7 +211,7 @@ def test_the_card_of_another_run_stays_beside_its_artefacts(carded: Any, again: 
         ("small_cnn", "none", "random weights", "unknown"),
         ("vgg16", {"path": "/home/ann/w.safetensors", "sha256": None}, "the file w.safetensors", "unknown"),
         ("vgg16", {"run": "a/1", "until": None}, "the run a/1", "unknown"),
-        (None, None, "weights that are gone", "unknown"),
+        (None, None, "weights of a deleted run", "unknown"),
     ],
 )
 def test_the_licence_is_that_of_the_first_weights(base: Any, weights: Any, words: str, licence: str) -> None:

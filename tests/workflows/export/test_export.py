@@ -17,13 +17,13 @@ from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.export import export as workflow
-from transfercli.workflows.export.export import ExportCall, export_run, licence, reference
+from transfercli.workflows.export.export import ExportRunRequest, export_run, licence, reference_of
 from transfercli.workflows.stored_run import StoredRun
 
 
 def test_int8_is_made_with_training_images_and_proved(source: Any, tmp_path: Path) -> None:
     world, result = source
-    call = ExportCall(result["run"], world.runs, ("onnx",), "int8", tmp_path)
+    call = ExportRunRequest(result["run"], world.runs, ("onnx",), "int8", tmp_path)
     (artefact,) = export_run(call, Reporter()).artefacts
     assert artefact["accuracy_original"] - artefact["accuracy_exported"] <= max(0.01, 2 / artefact["examples"])
     told = json.loads((tmp_path / "onnx" / "export.json").read_text())
@@ -36,7 +36,7 @@ def test_int8_is_made_with_training_images_and_proved(source: Any, tmp_path: Pat
 
 def test_an_artefact_that_loses_more_than_is_allowed_is_gone(source: Any, tmp_path: Path) -> None:
     world, result = source
-    call = ExportCall(result["run"], world.runs, ("openvino",), "float16", tmp_path, max_drop=-1.0)
+    call = ExportRunRequest(result["run"], world.runs, ("openvino",), "float16", tmp_path, max_drop=-1.0)
     with pytest.raises(ExportRejected, match="--max-drop allows -1") as caught:
         export_run(call, Reporter())
     assert caught.value.result is not None
@@ -51,7 +51,7 @@ def test_a_missing_extra_is_told_before_any_image_is_read(source: Any, monkeypat
     monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "openvino" else object())
     monkeypatch.setattr("transfercli.workflows.stored_run.StoredRun.split", lambda *_: pytest.fail("images were read"))
     with pytest.raises(UsageError, match="--format openvino needs openvino") as caught:
-        export_run(ExportCall(result["run"], world.runs, ("onnx", "openvino")), Reporter())
+        export_run(ExportRunRequest(result["run"], world.runs, ("onnx", "openvino")), Reporter())
     assert caught.value.hint == "pip install 'transfercli[openvino]'"
 
 
@@ -66,7 +66,7 @@ def test_what_tensorflow_does_not_decode_is_known_by_its_content(
     monkeypatch.setattr(workflow, "image_files", lambda _, paths: (file,) * len(paths))
     reporter = Listener()
     stored = StoredRun(run, reporter)
-    files = reference(stored, stored.split("validation")).files
+    files = reference_of(stored, stored.split("validation")).files
     assert bool(files) == proved
     assert any("does not decode TIFF" in line for line in reporter.warnings) != proved
 
@@ -97,7 +97,7 @@ def run(source):
 
 def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
     world, folder, _ = run
-    result = export_run(ExportCall("digits-source", world.runs, ("saved_model", "keras")), Reporter())
+    result = export_run(ExportRunRequest("digits-source", world.runs, ("saved_model", "keras")), Reporter())
     for artefact in result.artefacts:
         assert artefact["max_abs_diff"] < 1e-5
         assert artefact["label_agreement"] == 1
@@ -109,4 +109,4 @@ def test_both_formats_are_proved_equal_on_the_validation_images(run) -> None:
 def test_an_unknown_format_is_a_usage_error_before_any_work(run) -> None:
     world, _, _ = run
     with pytest.raises(UsageError, match="saved_model"):
-        export_run(ExportCall("digits-source", world.runs, ("saved_modle",)), Reporter())
+        export_run(ExportRunRequest("digits-source", world.runs, ("saved_modle",)), Reporter())

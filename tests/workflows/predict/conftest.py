@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from transfercli.reporting import Reporter
-from transfercli.workflows.export.export import ExportCall, export_run
+from transfercli.workflows.export.export import ExportRunRequest, export_run
 
 
 @pytest.fixture(scope="session")
@@ -24,5 +24,5 @@ def exported(run: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """(folder, {format: path as the result tells it}) of a SavedModel and an ONNX file of the run."""
     world, folder, _ = run
     out = tmp_path_factory.mktemp("exported")
-    made = export_run(ExportCall(str(folder), world.runs, ("onnx", "saved_model"), out=out), Reporter()).artefacts
+    made = export_run(ExportRunRequest(str(folder), world.runs, ("onnx", "saved_model"), out=out), Reporter()).artefacts
     return out, {one["format"]: one["path"] for one in made}

@@ -19,8 +19,8 @@ from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.workflows.predict import predict as workflow
 from transfercli.workflows.predict import predictors
-from transfercli.workflows.predict.predict import PredictCall, predict_images
-from transfercli.workflows.predict.predictors import Said
+from transfercli.workflows.predict.predict import PredictRequest, predict_images
+from transfercli.workflows.predict.predictors import ModelOutput
 
 
 def test_answers_are_what_evaluate_says_of_the_same_images(run: Any) -> None:
@@ -58,9 +58,9 @@ def test_what_cannot_be_read_is_told_in_its_place(run: Any, tmp_path: Path) -> N
 
 def test_where_all_fail_every_one_is_told_before_the_error(run: Any, tmp_path: Path) -> None:
     world, folder, _ = run
-    answers = predict_images(PredictCall(str(folder), world.runs, ("no.png", str(tmp_path))), Reporter()).answers
+    answers = predict_images(PredictRequest(str(folder), world.runs, ("no.png", str(tmp_path))), Reporter()).answers
     assert [next(answers).error, next(answers).error] == ["does not exist", "no image in this folder"]
-    with pytest.raises(DataError, match="not one of 2 images could be read"):
+    with pytest.raises(DataError, match="none of 2 images could be read"):
         next(answers)
 
 
@@ -108,14 +108,14 @@ def test_every_kind_of_file_has_one_label_through_predict_the_run_and_the_bytes(
 
 def test_with_abstain_what_is_doubted_is_marked_and_still_told(run: Any, monkeypatch: Any) -> None:
     world, folder, files = run
-    source = predictors.find_source(str(folder), world.runs, Reporter())
+    source = predictors.find_model(str(folder), world.runs, Reporter())
 
     def load() -> Any:
-        return lambda images: Said(
+        return lambda images: ModelOutput(
             np.tile([0.5, 0.2, 0.1, 0.1, 0.1], (len(images), 1)), np.arange(len(images)) % 2 == 0
         )
 
-    monkeypatch.setattr(workflow, "find_source", lambda *_: replace(source, load=load))
+    monkeypatch.setattr(workflow, "find_model", lambda *_: replace(source, load=load))
     found = said(world, folder, files[:5], abstain=True)
     assert [one.abstained for one in found] == [True, True, False, True, False]  # the first is answered alone
     assert {one.top[0] for one in found} == {("0", 0.5)}
@@ -126,17 +126,17 @@ def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_pow
     run: Any, monkeypatch: Any
 ) -> None:
     world, folder, files = run
-    source = predictors.find_source(str(folder), world.runs, Reporter())
+    source = predictors.find_model(str(folder), world.runs, Reporter())
     shapes: list[tuple[int, ...]] = []
 
     def load() -> Any:
-        def answer(images: np.ndarray) -> Said:
+        def answer(images: np.ndarray) -> ModelOutput:
             shapes.append(images.shape)
-            return Said(np.full((len(images), 5), 0.2), np.zeros(len(images), bool))
+            return ModelOutput(np.full((len(images), 5), 0.2), np.zeros(len(images), bool))
 
         return answer
 
-    monkeypatch.setattr(workflow, "find_source", lambda *_: replace(source, load=load))
+    monkeypatch.setattr(workflow, "find_model", lambda *_: replace(source, load=load))
     monkeypatch.setattr(workflow, "BATCH", 8)
     monkeypatch.setattr("transfercli.data.decoding.stream.POLL_SECONDS", 30)
     assert len(said(world, folder, files[:20])) == 20
@@ -146,7 +146,9 @@ def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_pow
 def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> None:
     world, folder, files = run
     out = io.StringIO()
-    WRITERS["csv"](predict_images(PredictCall(str(folder), world.runs, (files[0], "no,.png"), top=2), Reporter()), out)
+    WRITERS["csv"](
+        predict_images(PredictRequest(str(folder), world.runs, (files[0], "no,.png"), top=2), Reporter()), out
+    )
     header, first, second = out.getvalue().splitlines()
     assert header == "path,label,probability,abstained,error,label_2,probability_2"
     assert first.startswith(f"{files[0]},0,")
@@ -156,7 +158,7 @@ def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> Non
 def test_a_line_is_one_json_object(run: Any) -> None:
     world, folder, files = run
     out = io.StringIO()
-    WRITERS["jsonl"](predict_images(PredictCall(str(folder), world.runs, (files[0],)), Reporter()), out)
+    WRITERS["jsonl"](predict_images(PredictRequest(str(folder), world.runs, (files[0],)), Reporter()), out)
     assert json.loads(out.getvalue())["label"] == "0"
 
 

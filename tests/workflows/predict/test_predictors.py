@@ -28,7 +28,7 @@ def test_a_lone_artefact_has_its_card_with_it_and_one_without_is_refused(
     model = onnx.load(lone)
     del model.metadata_props[:]
     onnx.save(model, lone)
-    with pytest.raises(ArtefactError, match="has no card"):
+    with pytest.raises(ArtefactError, match="has no transfercli metadata"):
         said(world, lone, files[:1])
     lone.write_bytes(b"no model")
     with pytest.raises(ArtefactError, match="cannot be loaded"):
@@ -57,14 +57,14 @@ def test_an_export_json_of_something_else_does_not_name_the_classes(run: Any, ex
     told["labels"].reverse()
     shutil.copyfile(exported[0] / "onnx" / "model.onnx", tmp_path / "model.onnx")
     (tmp_path / "export.json").write_text(json.dumps(told))
-    with pytest.raises(ArtefactError, match=r"not what the export\.json beside it tells of"):
+    with pytest.raises(ArtefactError, match=r"does not match export\.json in the same folder"):
         said(world, tmp_path, files[:1])
     (tmp_path / "export.json").write_text(json.dumps(told | {"format": "litert"}))
     assert said(world, tmp_path / "model.onnx", files[:1]) == said(world, exported[0] / "onnx", files[:1])
 
 
 @pytest.mark.parametrize(
-    "answer, message", [([[0.5, 0.5]], "for 2 classes"), ([[np.nan, 0, 0, 0, 0]], "numbers that are not finite")]
+    "answer, message", [([[0.5, 0.5]], "returns 2 classes"), ([[np.nan, 0, 0, 0, 0]], "numbers that are not finite")]
 )
 def test_what_a_damaged_network_says_is_an_error(
     run: Any, exported: Any, monkeypatch: Any, answer: Any, message: str

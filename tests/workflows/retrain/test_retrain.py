@@ -256,14 +256,14 @@ def test_an_experiment_that_is_a_link_gives_its_run_and_its_lineage(nights: Nigh
     write_config(nights, earlier["run"], model={"base": "small_cnn", "weights": weights})
     first = nights.night()
     assert first["decision"] == "first"
-    assert not any("is gone" in text for text in nights.reporter.warnings)
+    assert not any("does not exist any more" in text for text in nights.reporter.warnings)
     from transfercli.workflows.lineage import learnt_from
 
     base = {one.sha256 for one in read_manifest(Path(earlier["run"]) / "dataset.csv") if one.split == "train"}
     assert base <= learnt_from(StoredRun(find_run(first["champion"], nights.runs)), reporter=nights.reporter).files
     nights.add("5", 40, 60)
     assert nights.night()["decision"] in ("promoted", "kept")
-    assert not any("is gone" in text for text in nights.reporter.warnings)
+    assert not any("does not exist any more" in text for text in nights.reporter.warnings)
 
 
 KINDS: dict[str, dict[str, Any]] = {

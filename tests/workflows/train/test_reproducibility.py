@@ -19,7 +19,7 @@ def test_a_run_records_what_its_bits_depend_on_and_warns_where_it_goes_on_with_s
     }
     assert facts["versions"].keys() >= {"keras", "tensorflow", "numpy", "python", "transfercli"}
     assert facts["rerun"] == {"identical": False, "because": ["compute.deterministic is false"]}
-    assert "a rerun may end with other bits: compute.deterministic is false" in listener.infos
+    assert "a rerun may not end with the same bits: compute.deterministic is false" in listener.infos
     facts["status"] = "interrupted"
     facts["versions"]["keras"] = "3.0.0"
     facts["machine"]["threads"] += 1

@@ -33,14 +33,14 @@ CAT_3_DOG_1 = np.array([0, 0, 0, 1], "int32")
 def test_a_probe_weighs_classes_as_training_weighs_and_draws_them(
     training: dict[str, Any], ratio: float | None
 ) -> None:
-    from transfercli.workflows.train.setup import training_for
+    from transfercli.workflows.train.setup import training_inputs
 
     config = ExperimentConfig(
         name="n", data={"train": "d"}, model={"base": "small_cnn", "weights": "none"}, training=training
     )
     split = Split("", tuple("abcd"), CAT_3_DOG_1, LABELS, ArrayRows(np.zeros((4, 8, 8, 3), "uint8")), tuple("abcd"))
     dataset: Any = SimpleNamespace(splits={"train": split, "validation": split})
-    weights = training_for(config, dataset, LABELS, Reporter()).class_weights
+    weights = training_inputs(config, dataset, LABELS, Reporter()).class_weights
     assert weights is None if ratio is None else weights[1] / weights[0] == pytest.approx(ratio)
 
 
@@ -76,7 +76,7 @@ def test_seconds_that_a_strategy_measures_for_are_counted_as_its_features(monkey
 
     monkeypatch.setattr(setup, "plan_for", plan_for)
     monkeypatch.setattr(setup, "feature_cache", lambda *_: None)
-    monkeypatch.setattr(setup, "training_for", lambda *_: None)
+    monkeypatch.setattr(setup, "training_inputs", lambda *_: None)
     anything = MagicMock()
     with pytest.raises(Planned):
         setup.set_up(anything, anything, anything, watch, Reporter())  # type: ignore[arg-type]

@@ -52,7 +52,7 @@ def test_without_mlflow_a_named_store_ends_the_call_before_anything_is_done(
 
 
 class Noting:
-    """A sink that notes how a training went."""
+    """A tracker that keeps the epochs and the final status."""
 
     def __init__(self) -> None:
         self.heard: list[Any] = []
@@ -75,11 +75,11 @@ def test_whatever_ends_a_training_is_told(
     from transfercli.workflows.train import tracking
 
     noting, kept = Noting(), []
-    monkeypatch.setattr(tracking, "_sinks", lambda *_: [noting])
+    monkeypatch.setattr(tracking, "_trackers", lambda *_: [noting])
     setup = SimpleNamespace(trainer=SimpleNamespace(keep=lambda *given: kept.append(given)))
 
     def train() -> None:
-        with tracking.tracked(None, setup, Reporter()):  # type: ignore[arg-type]
+        with tracking.track_training(None, setup, Reporter()):  # type: ignore[arg-type]
             setup.trainer.keep(SimpleNamespace(line={"epoch": 1}), None, True)
             if error is not None:
                 raise error

@@ -73,6 +73,6 @@ def export(
 
     Example: transfercli export flowers --format onnx --quantize float16
     """
-    from transfercli.workflows.export.export import ExportCall, export_run
+    from transfercli.workflows.export.export import ExportRunRequest, export_run
 
-    return export_run(ExportCall(run, runs, tuple(formats or ()), quantize, out, max_drop), reporter)
+    return export_run(ExportRunRequest(run, runs, tuple(formats or ()), quantize, out, max_drop), reporter)

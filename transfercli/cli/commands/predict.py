@@ -143,11 +143,11 @@ def predict(
 
     Example: transfercli predict flowers@champion photos --top 3
     """
-    from transfercli.workflows.predict.predict import PredictCall, predict_images
+    from transfercli.workflows.predict.predict import PredictRequest, predict_images
 
     if not paths and watch is None:
         raise UsageError("predict needs images; received none", "name files or folders, - for a list, or --watch DIR")
     if json and watch is not None:
         raise UsageError("--json prints one object at the end, and --watch has none", "without --json: a line an image")
-    predictions = predict_images(PredictCall(run, runs, tuple(paths or ()), top, abstain, watch), reporter)
+    predictions = predict_images(PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch), reporter)
     return PredictionStream(predictions, lines)

@@ -21,7 +21,7 @@ from transfercli.text import byte_size, duration, first_of
 
 if TYPE_CHECKING:
     from transfercli.runs.decisions import Decision
-    from transfercli.workflows.compare.comparison import CompareResult, Held
+    from transfercli.workflows.compare.comparison import CompareResult, PairComparison
     from transfercli.workflows.runs.runs import Generation, RunDetails, RunList
 
 SHOWN_IMAGES = 5
@@ -134,8 +134,8 @@ def _show_comparisons(result: CompareResult) -> None:
         print_pairs([("report", result.report)])
 
 
-def _show_comparison(held: Held, split: str) -> None:
-    compared = held.compared
+def _show_comparison(held: PairComparison, split: str) -> None:
+    compared = held.comparison
     print_pairs(
         [
             ("first", held.champion.path),

@@ -1,1 +1,1 @@
-"""Comparison of runs: the recipe behind `runs compare`."""
+"""Comparison of runs: the workflow of `runs compare`."""

@@ -1,4 +1,4 @@
-"""A comparison of two runs on the same images: the request, and how one run compares with the first."""
+"""Comparisons of runs on the same images: the request, and the result of each run against the first."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """names: runs as typed, the first is what the others are compared with; metric: the one that decides.
+    """Options of `runs compare`.
 
-    report: where a page with the images that tell them apart goes, or None.
+    names: runs as typed; the others are compared with the first. metric: the one that decides. report: path of a page
+    with the images that only one of two runs predicts right, or None.
     """
 
     names: tuple[str, ...]
@@ -29,18 +30,18 @@ class CompareRequest:
 
 
 @dataclass(frozen=True)
-class Held:
-    """A run held against the champion.
+class PairComparison:
+    """A run compared with the champion.
 
-    before, after: what either says of the same images, in the same order; config, seconds: how the two differ.
-    only_known: the classes that but one of the two knows, {"champion": […], "challenger": […]}.
+    before, after: predictions of champion and challenger for the same images, in the same order. config, seconds:
+    differences of the two. only_known: classes that only one of them has, {"champion": […], "challenger": […]}.
     """
 
     champion: StoredRun
     challenger: StoredRun
     before: Predictions
     after: Predictions
-    compared: Comparison
+    comparison: Comparison
     config: list[dict[str, Any]]
     seconds: dict[str, dict[str, float | None]]
     only_known: dict[str, list[str]]
@@ -49,7 +50,7 @@ class Held:
         return {
             "champion": str(self.champion.path),
             "challenger": str(self.challenger.path),
-            **self.compared.as_json(),
+            **self.comparison.as_json(),
             "config": self.config,
             "seconds": self.seconds,
             "only_known": self.only_known,
@@ -61,20 +62,20 @@ class CompareResult:
     """The result of `runs compare`.
 
     Attributes:
-        runs: run folders; the first is the one that each of the others is compared with.
-        comparisons: one for each run but the first.
+        runs: run folders; the others are compared with the first.
+        comparisons: one for each run except the first.
         report: the path of the page, or None.
     """
 
     split: str
     runs: tuple[Path, ...]
-    comparisons: tuple[Held, ...]
+    comparisons: tuple[PairComparison, ...]
     report: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
             "split": self.split,
             "runs": [str(run) for run in self.runs],
-            "comparisons": [held.as_json() for held in self.comparisons],
+            "comparisons": [comparison.as_json() for comparison in self.comparisons],
             "report": None if self.report is None else str(self.report),
         }

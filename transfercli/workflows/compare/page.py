@@ -1,4 +1,4 @@
-"""What `runs compare --report FILE` writes: the images that tell two runs apart are read again, those and no others."""
+"""The page of `runs compare --report FILE`, with the images that only one of two runs predicts right."""
 
 from __future__ import annotations
 
@@ -8,51 +8,51 @@ from typing import TYPE_CHECKING
 
 from transfercli.data.recorded_images import Remaining, read_remaining
 from transfercli.io import atomic
-from transfercli.workflows.command_lines import run_words, runs_option, spelled, told
+from transfercli.workflows.command_lines import command_line, run_arguments, runs_option, shown_path
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.evaluation.report.compare_page import RunComparison
-    from transfercli.workflows.compare.comparison import CompareRequest, Held
+    from transfercli.workflows.compare.comparison import CompareRequest, PairComparison
 
 
-def write_comparison_page(path: Path, held: Sequence[Held], request: CompareRequest) -> None:
-    """Write the page of all comparisons at once, whole or not at all."""
+def write_comparison_page(path: Path, pairs: Sequence[PairComparison], request: CompareRequest) -> None:
+    """Write the page of all comparisons; the file is written atomically."""
     from transfercli.evaluation.report.compare_page import gallery_size, render_comparisons
 
-    most = gallery_size(len(held))
-    comparisons = [_run_comparison(one, request.split, most) for one in held]
-    page = render_comparisons(comparisons, request.split, _spelled(held, request))
+    max_images = gallery_size(len(pairs))
+    comparisons = [_run_comparison(pair, request.split, max_images) for pair in pairs]
+    page = render_comparisons(comparisons, request.split, _compare_command(pairs, request))
     atomic.write_bytes(path, page.encode("utf-8", "replace"))
 
 
-def _run_comparison(held: Held, split: str, most: int) -> RunComparison:
+def _run_comparison(pair: PairComparison, split: str, max_images: int) -> RunComparison:
     from transfercli.evaluation.examples import changes
     from transfercli.evaluation.report.compare_page import RunComparison
 
-    fixed, broken = changes(held.before, held.after, most)
-    runs = (held.champion, held.challenger)
-    pictures, lost = pictures_of(runs, split, [one.challenger.path for one in (*fixed, *broken)])
+    fixed, broken = changes(pair.before, pair.after, max_images)
+    runs = (pair.champion, pair.challenger)
+    pictures, lost = pictures_of(runs, split, [change.challenger.path for change in (*fixed, *broken)])
     return RunComparison(
-        champion=held.champion.label,
-        challenger=held.challenger.label,
-        compared=held.compared,
-        before=held.before,
-        after=held.after,
+        champion=pair.champion.label,
+        challenger=pair.challenger.label,
+        compared=pair.comparison,
+        before=pair.before,
+        after=pair.after,
         fixed=fixed,
         broken=broken,
         pictures=pictures,
         missing=lost,
-        config=held.config,
-        seconds=held.seconds,
-        only_known=held.only_known,
+        config=pair.config,
+        seconds=pair.seconds,
+        only_known=pair.only_known,
     )
 
 
 def pictures_of(runs: Iterable[StoredRun], split: str, paths: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return `data:` URLs of the images at `paths`, and the reasons why others have none, both by path.
 
-    An image is read by the first of the runs that finds its file unchanged.
+    An image is read with the first of the runs whose recorded file is unchanged.
     """
     from transfercli.evaluation.report.thumbnails import image_data_url
 
@@ -66,15 +66,16 @@ def pictures_of(runs: Iterable[StoredRun], split: str, paths: Sequence[str]) -> 
 
 
 def _remaining(run: StoredRun, split: str, paths: Sequence[str]) -> Remaining:
-    wanted = set(paths)
-    records = [image for image in run.images if image.split == split and image.path in wanted]
+    requested = set(paths)
+    records = [image for image in run.images if image.split == split and image.path in requested]
     if records:
         run.prepare_data()
     return read_remaining(records, run.config.data.train, run.reading)
 
 
-def _spelled(held: Sequence[Held], request: CompareRequest) -> str:
-    runs = [held[0].champion, *(one.challenger for one in held)]
-    words = [run_words(run.folder, request.runs)[0] for run in runs] + runs_option(request.runs)
-    words += ["--split", request.split, "--metric", request.metric]
-    return spelled("runs", "compare", *words, "--report", told(request.report or Path()))
+def _compare_command(pairs: Sequence[PairComparison], request: CompareRequest) -> str:
+    """Return the command line of a comparison, without absolute paths."""
+    runs = [pairs[0].champion, *(pair.challenger for pair in pairs)]
+    arguments = [run_arguments(run.folder, request.runs)[0] for run in runs] + runs_option(request.runs)
+    arguments += ["--split", request.split, "--metric", request.metric]
+    return command_line("runs", "compare", *arguments, "--report", shown_path(request.report or Path()))

@@ -1,1 +1,1 @@
-"""Configs: the recipes behind `config`."""
+"""Configs: the workflows of `config`."""

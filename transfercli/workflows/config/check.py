@@ -1,4 +1,4 @@
-"""`config validate`, `show` and `schema`: a config checked, resolved and described, without any training."""
+"""Workflows of `config validate`, `show` and `schema`: checks, resolved values and the JSON Schema of configs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from transfercli.data.sources.listing import splits_inside
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.workflows.config.init import check_new, write
-from transfercli.workflows.result import Foreign
+from transfercli.workflows.result import ExternalFormat
 
 
 @dataclass(frozen=True)
 class ValidConfigs:
-    """Config files that have no error."""
+    """Config files without errors."""
 
     paths: tuple[Path, ...]
 
@@ -32,7 +32,7 @@ class ValidConfigs:
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """A config with all defaults, and with what follows from the command."""
+    """A config with all defaults, including those of the command."""
 
     config: ExperimentConfig
 
@@ -44,8 +44,8 @@ class ResolvedConfig:
 
 
 @dataclass(frozen=True)
-class ConfigSchema(Foreign):
-    """The JSON Schema of a config, draft 2020-12, in which the value of a keyword `format` must be text."""
+class ConfigSchema(ExternalFormat):
+    """The JSON Schema of a config, draft 2020-12. There the keyword `format` must have a text value."""
 
     content: dict[str, Any]
 
@@ -64,23 +64,23 @@ class SchemaFile:
 
 
 def validate_configs(paths: Sequence[Path], reporter: Reporter) -> ValidConfigs:
-    """Check config files. Raises `ConfigError` with every error of every file, and reports the files without one."""
+    """Check config files. Raises `ConfigError` with the errors of all files; files without errors are reported then."""
     errors = {path: problems(path) for path in paths}
     if any(errors.values()):
-        for path in (path for path, wrong in errors.items() if not wrong):
+        for path in (path for path, file_problems in errors.items() if not file_problems):
             reporter.info(f"{path}: ok")
-        raise config_error([problem for wrong in errors.values() for problem in wrong])
+        raise config_error([problem for file_problems in errors.values() for problem in file_problems])
     return ValidConfigs(tuple(paths))
 
 
 def show_config(
     path: Path, overrides: Sequence[str], command: Literal["finetune", "pretrain"], reporter: Reporter
 ) -> ResolvedConfig:
-    """Resolve a config for `command`; report fractions of splits that the data set makes idle."""
+    """Resolve a config for `command`; report split fractions without effect, as the data set has these splits."""
     resolved = resolve(load(path, overrides).config, command)
     with suppress(DataError, OSError):  # the data need not be here to show a config
         for split in splits_inside(resolved.data):
-            reporter.info(f"data.{split}: the fraction is not used, {resolved.data.train} has {split} images itself")
+            reporter.info(f"data.{split}: the fraction is not used, {resolved.data.train} has its own {split} images")
     return ResolvedConfig(resolved)
 
 

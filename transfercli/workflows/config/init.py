@@ -1,4 +1,4 @@
-"""`config init`: a commented starter config for a data set, or a shipped example."""
+"""Workflow of `config init`: a commented starter config for a data set, or a shipped example."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ExampleList:
 
 
 def init_config(base: str | None, data: str | None, output: Path | None) -> StarterConfig:
-    """Return the starter config for `data`, and write it to `output` unless that is None.
+    """Return the starter config for `data`, and write it to `output` if that is not None.
 
     Raises `UsageError` if `output` exists or `base` is unknown, `DataError` if `data` cannot be used.
     """
@@ -56,17 +56,17 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> Star
     if data and is_keras(data):
         dataset_of(data)
     images = survey(data, output.parent if output else Path()) if data else UNKNOWN
-    _check_enough(images)
-    return _written(starter(images, base, str(output) if output else None), output)
+    _check_enough_images(images)
+    return _write_starter(starter(images, base, str(output) if output else None), output)
 
 
 def init_example(name: str, output: Path | None) -> StarterConfig:
-    """Return a shipped example, and write it to `output` unless that is None.
+    """Return a shipped example, and write it to `output` if that is not None.
 
     Raises `UsageError` if `output` exists or `name` is unknown.
     """
     check_new(output)
-    return _written(example(name).text_for(output), output)
+    return _write_starter(example(name).text_for(output), output)
 
 
 def list_examples() -> ExampleList:
@@ -75,33 +75,35 @@ def list_examples() -> ExampleList:
 
 
 def check_new(output: Path | None) -> None:
-    """Raise `UsageError` if there is a file at `output` already."""
+    """Raise `UsageError` if `output` exists."""
     if output is not None and output.exists():
-        raise UsageError(
-            f"{output} exists already and is left as it is", "name another file with -o, or remove that one"
-        )
+        raise UsageError(f"{output} exists already and is not changed", "name another file with -o, or remove that one")
 
 
 def write(output: Path, text: str) -> None:
-    """Write a text file, and the folders above it."""
+    """Write a text file, and create its folder."""
     with write_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, text)
 
 
-def _written(text: str, output: Path | None) -> StarterConfig:
+def _write_starter(text: str, output: Path | None) -> StarterConfig:
+    """Add the editor line, and write the file if `output` is not None."""
     text = editor_line(output.parent if output else Path()) + text
     if output is not None:
         write(output, text)
     return StarterConfig(output, text)
 
 
-def _check_enough(images: Survey) -> None:
-    """Check that a class has two images for training, and one for each split that is still to be made."""
+def _check_enough_images(images: Survey) -> None:
+    """Check that each class has two training images, and one for each split that is still to be made.
+
+    Raises `DataError` if a class has fewer.
+    """
     least = max(2, 1 + len({"validation", "test"} - {*images.splits}))
     few = [f"{label!r} has {count}" for label, count in images.counts.items() if count < least]
     if few:
         raise DataError(
-            f"--data {images.data!r}: class {', '.join(few[:5])} of the at least {least} images that training needs",
-            "add images, or take the class out",
+            f"--data {images.data!r}: class {', '.join(few[:5])} images; training needs at least {least} per class",
+            "add images, or remove the class",
         )

@@ -1,4 +1,4 @@
-"""Survey of a data set for `config init`: names, counts and headers; no image is decoded."""
+"""Survey of a data set for `config init`: file names, counts and image headers, without decoding an image."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from statistics import median
 from transfercli.config.starter import Survey
 from transfercli.errors import DataError
 
-HEADERS = 50
-EXPECTED = (
-    "give a folder with one sub-folder a class, or with train/ and test/ of such, a .csv or .jsonl table, or keras:NAME"
+MAX_HEADERS = 50
+DATA_HINT = (
+    "name a folder with one sub-folder per class, or with train/ and test/ that contain such folders, a .csv or .jsonl"
+    " table, or keras:NAME"
 )
 
 
@@ -27,16 +28,16 @@ def survey(data: str, folder: Path) -> Survey:
         return Survey(data, {}, None, ("test",))
     path = Path(data)
     if not path.exists():
-        raise DataError(f"--data {data!r} does not exist", EXPECTED)
-    named = data if path.is_absolute() else Path(os.path.relpath(path, folder)).as_posix()
+        raise DataError(f"--data {data!r} does not exist", DATA_HINT)
+    shown = data if path.is_absolute() else Path(os.path.relpath(path, folder)).as_posix()
     if path.is_dir():
-        return _folder(path, named)
+        return _survey_folder(path, shown)
     if not is_table(path):
-        raise DataError(f"--data {data!r} is a file of another kind", EXPECTED)
-    return Survey(named, {})
+        raise DataError(f"--data {data!r} is neither a folder nor a .csv or .jsonl table", DATA_HINT)
+    return Survey(shown, {})
 
 
-def _folder(path: Path, named: str) -> Survey:
+def _survey_folder(path: Path, shown: str) -> Survey:
     from transfercli.data.sources.folders import check_filled, empty_classes, folder_items, split_folders, sub_folders
 
     folders = split_folders(path)
@@ -45,35 +46,35 @@ def _folder(path: Path, named: str) -> Survey:
     check_filled(empty_classes(train, files))
     items = [item for item in files if not item.problem]
     if not items:
-        raise DataError(f"--data {named!r} holds no images in its class folders", EXPECTED)
+        raise DataError(f"--data {shown!r} holds no images in its class folders", DATA_HINT)
     if all(Path(item.file).parent != train / item.label for item in items):
         raise DataError(
-            f"--data {named!r}: none of its sub-folders ({', '.join(sub_folders(train)[:5])}) has images itself, only"
-            " in folders further down; they do not look like classes",
-            "name the folder whose sub-folders are the classes, or, if these are, write data.train yourself",
+            f"--data {shown!r}: none of its sub-folders ({', '.join(sub_folders(train)[:5])}) has images itself, only"
+            " in folders below; they do not look like classes",
+            "name the folder whose sub-folders are the classes; if these are the classes, write data.train yourself",
         )
     if len({item.label for item in items}) < 2:
         raise DataError(
-            f"--data {named!r} holds one class, {items[0].label!r}",
-            "a classifier needs two class folders or more side by side",
+            f"--data {shown!r} holds one class, {items[0].label!r}",
+            "a classifier needs at least two class folders",
         )
     counts = dict(sorted(Counter(item.label for item in items).items()))
-    size, grey = _headers([item.file for item in items])
-    return Survey(named, counts, size, tuple(split for split in folders if split != "train"), grey)
+    size, grey = _read_headers([item.file for item in items])
+    return Survey(shown, counts, size, tuple(split for split in folders if split != "train"), grey)
 
 
-def _headers(files: list[str]) -> tuple[tuple[int, int] | None, bool]:
-    """Return the median (height, width) of evenly chosen files, and True if all of them are grey."""
+def _read_headers(files: list[str]) -> tuple[tuple[int, int] | None, bool]:
+    """Return the median (height, width) of evenly spaced files, and True if all of them are grey."""
     from PIL import Image
 
     sizes, modes = [], set()
-    for file in files[:: max(1, len(files) // HEADERS)]:
+    for file in files[:: max(1, len(files) // MAX_HEADERS)]:
         try:
             with Image.open(file) as image:
                 sizes.append((image.height, image.width))
                 modes.add(image.mode)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue  # `data check` reports broken images; here they are left out
+            continue  # `data check` reports broken images; here they are skipped
     if not sizes:
         return None, False
     heights, widths = zip(*sizes, strict=True)

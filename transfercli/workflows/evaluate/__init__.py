@@ -1,1 +1,1 @@
-"""Evaluation: the recipe behind `evaluate`."""
+"""Evaluation: the workflow of `evaluate`."""

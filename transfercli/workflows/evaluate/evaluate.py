@@ -1,4 +1,4 @@
-"""`evaluate`: predict a split with the whole model in float32, measure, hold against the gates, write the report."""
+"""Workflow of `evaluate`: predictions of a split in float32, metrics, gates and the report."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from transfercli.data.sources.table_columns import read_columns, table_columns
 from transfercli.data.sources.tables import is_table
 from transfercli.reporting import Reporter
 from transfercli.text import counted
-from transfercli.workflows.evaluate.provenance import made_from
-from transfercli.workflows.evaluate.request import EvaluateRequest, absolute_name, asked_again, evaluation_folder
-from transfercli.workflows.evaluate.robustness import beside
+from transfercli.workflows.evaluate.provenance import fingerprints_of
+from transfercli.workflows.evaluate.request import EvaluateRequest, evaluate_command, evaluation_folder, folder_name
+from transfercli.workflows.evaluate.robustness import robustness_and_tta
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.tracking import track_evaluation
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateResult:
-    """The evaluation of a run on one split. folder: its files, in the run."""
+    """The evaluation of a run on one split. folder: of its files, inside the run folder."""
 
     run: Path
     split: str
@@ -48,21 +48,21 @@ class EvaluateResult:
 
 
 def evaluate_run(request: EvaluateRequest, reporter: Reporter) -> EvaluateResult:
-    """Evaluate a run, and write the files of the evaluation. Gates that are not met are in the result; none raises."""
+    """Evaluate a run and write the files of the evaluation. A failed gate raises no error; the result contains it."""
     from transfercli.evaluation import gates
 
     run = StoredRun.find(request.run, request.runs, reporter)
     with run.loaded.placing():
-        checked = gates.resolve(run.config.evaluation.gates, request.minimums, run.labels)
+        active_gates = gates.resolve(run.config.evaluation.gates, request.minimums, run.labels)
     split = run.other_images(request.data, request.split) if request.data else run.split(request.split)
-    evaluation, _ = evaluate_split(run, split, checked, request, reporter)
+    evaluation, _ = evaluate_split(run, split, active_gates, request, reporter)
     return EvaluateResult(run.path, request.split, evaluation, evaluation_folder(run.folder, request))
 
 
 def evaluate_split(
     run: StoredRun, split: Split, gates: Sequence[Gate], request: EvaluateRequest, reporter: Reporter
 ) -> tuple[Evaluation, Predictions]:
-    """Predict, measure and write the files; the targets of the split are indices of the run's labels."""
+    """Predict a split, whose targets are indices of the run's labels, compute the metrics and write the files."""
     classifier = run.classifier  # sets the backend up, so it comes before every import of Keras
     from transfercli.evaluation.confidence.trust import confidence_metrics
     from transfercli.evaluation.explain.attribution import explain
@@ -87,47 +87,48 @@ def evaluate_split(
         evaluation,
         trust=confidence_metrics(assessment, logits, split.targets, run.stored_trust),
         known=known,
-        **beside(run, split, predictions, request),
+        **robustness_and_tta(run, split, predictions, request),
     )
-    why = explain(classifier, predictions, split.images.read, config.data.batch_size, reporter)
-    context = replace(report_context(run, split, request), explained=why)
-    place = evaluation_folder(run.folder, request)
-    write_evaluation(place, evaluation, predictions, context)
-    track_evaluation(run, place, evaluation, reporter)
+    heatmaps = explain(classifier, predictions, split.images.read, config.data.batch_size, reporter)
+    context = replace(report_context(run, split, request), explained=heatmaps)
+    folder = evaluation_folder(run.folder, request)
+    write_evaluation(folder, evaluation, predictions, context)
+    track_evaluation(run, folder, evaluation, reporter)
     return evaluation, predictions
 
 
 def known_images(split: Split, records: Sequence[Record], reporter: Reporter) -> dict[str, int]:
-    """How many images, by the hash of their files, the run was trained or its epochs were chosen on; warns of them."""
-    found = {}
-    for side, effect in KNOWN_BY.items():
-        known = {record.sha256 for record in records if record.split == side}
+    """Return {split: number of images} of the images, by file hash, that the run learnt from; warn if there are any."""
+    counts = {}
+    for name, effect in KNOWN_BY.items():
+        known = {record.sha256 for record in records if record.split == name}
         if count := sum(sha256 in known for sha256 in split.sha256s):
             reporter.warning(
                 f"the run {effect} on {count} of these {counted(len(split), 'image')}: the metrics are too optimistic"
             )
-            found[side] = count
-    return found
+            counts[name] = count
+    return counts
 
 
 def read_slices(run: StoredRun, split: Split, other: Path | None) -> dict[str, Slice]:
-    """The slices of the config; a column that `other` images have not is left out, and told."""
+    """Return the slices of the config; leave out table columns, with a warning, that `other` images do not have."""
     from transfercli.evaluation.slices import compute_slices, table_slices
 
     names = run.config.evaluation.slices
-    asked = table_slices(names)
+    in_table = table_slices(names)
     rows = read_columns(run.folder.slices) if other is None else {}
-    if asked and other is not None and is_table(other):
-        place = other.expanduser().absolute()
-        rows = table_columns([place], base_folder(str(place)), asked)
-    if asked and not rows:
-        run.reporter.warning(f"no slices by {', '.join(asked)}: these images have no table with such a column")
-        names = [name for name in names if name not in asked]
-    columns = {name: [rows.get(path, {}).get(name, "") for path in split.paths] for name in asked}
+    if in_table and other is not None and is_table(other):
+        path = other.expanduser().absolute()
+        rows = table_columns([path], base_folder(str(path)), in_table)
+    if in_table and not rows:
+        run.reporter.warning(f"no slices by {', '.join(in_table)}: these images have no table with such a column")
+        names = [name for name in names if name not in in_table]
+    columns = {name: [rows.get(image, {}).get(name, "") for image in split.paths] for name in in_table}
     return compute_slices(names, split.images.read, split.sizes, columns)
 
 
 def report_context(run: StoredRun, split: Split, request: EvaluateRequest) -> ReportContext:
+    """Return the content of the report besides the evaluation."""
     from transfercli.evaluation.report.report import ReportContext
     from transfercli.training import history
 
@@ -140,12 +141,12 @@ def report_context(run: StoredRun, split: Split, request: EvaluateRequest) -> Re
         versions=record.versions,
         history=history.read(folder.metrics),
         thumbnails=split.images.read,
-        reproduce=[record.command, asked_again(folder, request)],
+        reproduce=[record.command, evaluate_command(folder, request)],
         data={
             "fingerprint": record.fingerprint,
-            **{f"{k} images": v for k, v in record.image_counts.items()},
+            **{f"{name} images": count for name, count in record.image_counts.items()},
         },
-        other=absolute_name(request.data) if request.data else "",
+        other=folder_name(request.data) if request.data else "",
         best_epoch=record.best_epoch,
-        made_from=made_from(folder, zip(split.paths, split.sha256s, strict=True)),
+        made_from=fingerprints_of(folder, zip(split.paths, split.sha256s, strict=True)),
     )

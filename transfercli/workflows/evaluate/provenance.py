@@ -1,4 +1,4 @@
-"""What an evaluation was made from, so that it is known when it no longer speaks of the run as it is."""
+"""Fingerprints of the model and images of an evaluation, which show that it is out of date."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from transfercli.runs.folder import RunFolder
 from transfercli.training.checkpoints import MANIFEST
 
 
-def made_from(run: RunFolder, images: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """{"model", "images"}: fingerprints of the best checkpoint with its calibration, and of (path, SHA-256) pairs."""
-    return {"model": _model(run), "images": _images(images)}
+def fingerprints_of(run: RunFolder, images: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return {"model", "images"}: SHA-256 of the best checkpoint and its calibration, and of (path, SHA-256) pairs."""
+    return {"model": _model_fingerprint(run), "images": _images_fingerprint(images)}
 
 
 def is_stale(run: RunFolder, split: str) -> bool:
-    """Whether `evaluation/SPLIT` has to be made anew, or made at all: the model, its calibration or the images differ.
+    """Return True if `evaluation/SPLIT` is missing, or the model, its calibration or the images changed since.
 
-    Of a split that the run has no images of, those of an `evaluate --data DIR`, the model alone can be checked.
+    If the run has no images of the split (they came from `evaluate --data DIR`), only the model is checked.
     """
-    place = run.evaluation(split)
-    if not all((place / name).is_file() for name in ("metrics.json", "predictions.csv")):
+    folder = run.evaluation(split)
+    if not all((folder / name).is_file() for name in ("metrics.json", "predictions.csv")):
         return True
-    metrics = read_json(place / "metrics.json")
-    told = metrics.get("made_from") if isinstance(metrics, dict) else None
-    if not isinstance(told, dict) or told.get("model") != _model(run):
+    metrics = read_json(folder / "metrics.json")
+    fingerprints = metrics.get("made_from") if isinstance(metrics, dict) else None
+    if not isinstance(fingerprints, dict) or fingerprints.get("model") != _model_fingerprint(run):
         return True
-    own = recorded(run, split)
-    return bool(own) and told.get("images") != _images(own.items())
+    hashes = recorded_hashes(run, split)
+    return bool(hashes) and fingerprints.get("images") != _images_fingerprint(hashes.items())
 
 
-def recorded(run: RunFolder, split: str) -> dict[str, str]:
-    """{path: SHA-256} of the run's own images of a split."""
-    return {one.path: one.sha256 for one in read_manifest(run.dataset) if one.split == split}
+def recorded_hashes(run: RunFolder, split: str) -> dict[str, str]:
+    """Return {path: SHA-256} of the run's own images of a split."""
+    return {record.path: record.sha256 for record in read_manifest(run.dataset) if record.split == split}
 
 
-def _model(run: RunFolder) -> str:
-    # The checkpoint's manifest has the hash of each of its files, which loading verifies.
-    parts = (run.checkpoints / "best" / MANIFEST, run.calibration)
-    return hashlib.sha256(b"".join(_bytes(path) for path in parts)).hexdigest()
+def _model_fingerprint(run: RunFolder) -> str:
+    # The manifest of the checkpoint holds the hash of each of its files; loading the checkpoint verifies them.
+    files = (run.checkpoints / "best" / MANIFEST, run.calibration)
+    return hashlib.sha256(b"".join(_read_if_present(path) for path in files)).hexdigest()
 
 
-def _bytes(path: Path) -> bytes:
+def _read_if_present(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def _images(images: Iterable[tuple[str, str]]) -> str:
+def _images_fingerprint(images: Iterable[tuple[str, str]]) -> str:
     lines = sorted(f"{sha256} {path}\n" for path, sha256 in images)
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

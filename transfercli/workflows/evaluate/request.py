@@ -1,4 +1,4 @@
-"""What an evaluation is asked for: the command line that asks for it again, and the folder its files go to."""
+"""Requests of `evaluate`: the options, the command line that repeats the evaluation, and the folder of its files."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pathlib import Path
 
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.record import RunRecord
-from transfercli.workflows.command_lines import run_words, spelled, told
+from transfercli.workflows.command_lines import command_line, run_arguments, shown_path
 
-NAME_LENGTH = 64  # of a folder's name in the name of its evaluation
+NAME_LENGTH = 64  # of the name of other images in the name of their evaluation folder
 
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """run: as typed; data: other images; minimums: gates of the command line, which come before the config's.
+    """Options of `evaluate`.
 
-    corrupt, tta: what is tried beside the plain evaluation, which it does not change.
+    run: as typed. data: a folder or table of other images, or None. minimums: gates of the command line, which override
+    those of the config. corrupt, tta: additional passes, which do not change the plain evaluation.
     """
 
     run: str
@@ -31,27 +32,28 @@ class EvaluateRequest:
     tta: bool = False
 
 
-def asked_again(run: RunFolder, request: EvaluateRequest) -> str:
-    """The command line, without absolute paths."""
-    words = [*run_words(run, request.runs), "--split", request.split]
-    words += ["--data", told(request.data)] if request.data else []
-    words += [word for gate in request.minimums for word in ("--min", gate)]
-    words += ["--gate-on", request.gate_on] if request.gate_on != "point" else []
-    words += [f"--{name}" for name in ("corrupt", "tta") if getattr(request, name)]
-    return spelled("evaluate", *words)
+def evaluate_command(run: RunFolder, request: EvaluateRequest) -> str:
+    """Return the command line that repeats an evaluation, without absolute paths."""
+    arguments = [*run_arguments(run, request.runs), "--split", request.split]
+    arguments += ["--data", shown_path(request.data)] if request.data else []
+    arguments += [part for gate in request.minimums for part in ("--min", gate)]
+    arguments += ["--gate-on", request.gate_on] if request.gate_on != "point" else []
+    arguments += [f"--{name}" for name in ("corrupt", "tta") if getattr(request, name)]
+    return command_line("evaluate", *arguments)
 
 
-def absolute_name(path: Path) -> str:
-    """The name of a folder, also where it is given as `.` or `..`."""
+def folder_name(path: Path) -> str:
+    """Return the name of a folder, even if it is given as `.` or `..`."""
     return Path(os.path.normpath(path.expanduser().absolute())).name
 
 
 def evaluation_folder(run: RunFolder, request: EvaluateRequest) -> Path:
-    """Where the files go. Other images never replace what the run's own images of the same split gave.
+    """Return the folder of an evaluation: `evaluation/SPLIT`.
 
-    `evaluation/SPLIT`; with `--data`, where the run has own images of that split, `evaluation/SPLIT-FOLDER`.
+    With `--data` it is `evaluation/SPLIT-NAME` if the run has images of that split itself, so that other images do not
+    replace their results.
     """
     if request.data is None or request.split not in RunRecord.read(run).image_counts:
         return run.evaluation(request.split)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", absolute_name(request.data)).strip("-.")[:NAME_LENGTH] or "data"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder_name(request.data)).strip("-.")[:NAME_LENGTH] or "data"
     return run.evaluation(f"{request.split}-{name}")

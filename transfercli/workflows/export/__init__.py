@@ -1,1 +1,1 @@
-"""Export: the recipe behind `export`, and the model card."""
+"""Export: the workflow of `export`, and the model card."""

@@ -1,4 +1,4 @@
-"""The model card beside exported artefacts: what the run's files say, gathered."""
+"""Model card of a run in the folder of its exported artefacts, from the files of the run."""
 
 from __future__ import annotations
 
@@ -25,48 +25,52 @@ from transfercli.workflows.stored_run import StoredRun
 if TYPE_CHECKING:
     from transfercli.export.spec import ExportSpec
 
-DECIDES = ("test", "validation")  # the evaluation that a card begins with: the first there is
-UNKNOWN = "unknown"  # the Hub's word for a licence that nobody told
+MAIN_SPLITS = ("test", "validation")  # the card begins with the first of these that was evaluated
+UNKNOWN = "unknown"  # the Hub's identifier of a licence that is not known
 
 
 def write_card(run: StoredRun, spec: ExportSpec, out: Path) -> str | None:
-    """Write `README.md` beside the artefacts in `out`, and return its path; None where it is not written.
+    """Write `README.md` to the folder `out` of the artefacts, and return its path, or None if it is not written.
 
-    That is where no artefact of this run stands there, where somebody else's README.md does, and, with a warning, where
-    a file of the run is damaged: the artefacts are no worse for that. A card that an earlier export of the run left is
-    gone then; one of another run, whose artefacts stand there, stays.
+    It is not written if `out` has no artefact of this run, or, with a warning, if another program wrote the README.md
+    there or a file of the run is damaged: the artefacts stay valid. A card of an earlier export of this run is then
+    removed; a card of another run stays.
     """
     from transfercli.export.card.card import FILE, MARK, model_card
 
-    place = out / FILE
-    earlier = place.read_text(encoding="utf-8", errors="replace") if place.is_file() else ""
-    if place.exists() and MARK not in earlier:
-        run.reporter.warning(f"{place} is not this program's, and stays: there is no model card")
+    path = out / FILE
+    earlier = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    if path.exists() and MARK not in earlier:
+        run.reporter.warning(f"{path} was not written by transfercli and stays: no model card is written")
         return None
     try:
         if artefacts := artefacts_in(out, run.folder):
-            atomic.write_text(place, model_card(facts_of(run, spec, artefacts)))
-            return str(place)
+            atomic.write_text(path, model_card(card_facts(run, spec, artefacts)))
+            return str(path)
     except ArtefactError as error:
-        run.reporter.warning(f"there is no model card: {error.message}")
+        run.reporter.warning(f"no model card is written: {error.message}")
     if run.folder.run_id in earlier:
-        place.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
     return None
 
 
 def artefacts_in(out: Path, run: RunFolder) -> list[ArtefactFacts]:
-    """Each artefact of this run that stands in `out`, in the order of the table of formats."""
-    places = {name: place for name in FORMATS if (place := out / name / EXPORTED).is_file()}
-    found = {name: validated(ArtefactFacts, read_json(place), place) for name, place in places.items()}
-    for name, one in found.items():
-        if one.format != name:
-            raise ArtefactError(f"{places[name]} is damaged: it is of the format {one.format!r}", "export it again")
-    return [one for one in found.values() if one.run == run.label]
+    """Return the artefacts of this run in `out`, in the order of the table of formats.
+
+    Raises `ArtefactError` if an export.json is damaged.
+    """
+    files = {name: path for name in FORMATS if (path := out / name / EXPORTED).is_file()}
+    artefacts = {name: validated(ArtefactFacts, read_json(path), path) for name, path in files.items()}
+    for name, artefact in artefacts.items():
+        if artefact.format != name:
+            raise ArtefactError(f"{files[name]} is damaged: its format is {artefact.format!r}", "export it again")
+    return [artefact for artefact in artefacts.values() if artefact.run == run.label]
 
 
-def facts_of(run: StoredRun, spec: ExportSpec, artefacts: Sequence[ArtefactFacts]) -> CardFacts:
+def card_facts(run: StoredRun, spec: ExportSpec, artefacts: Sequence[ArtefactFacts]) -> CardFacts:
+    """Return the content of the card."""
     config = run.config
-    base, family = str(config.model.base), lineage(run)
+    base, generations = str(config.model.base), lineage(run)
     return CardFacts(
         experiment=run.folder.experiment,
         run_id=run.folder.run_id,
@@ -74,48 +78,48 @@ def facts_of(run: StoredRun, spec: ExportSpec, artefacts: Sequence[ArtefactFacts
         base=base,
         source=BASES[base].source,
         licence=spec.origin["weights_licence"],
-        licence_id=licence_id(family),
-        first_weights=first_weights(family),
+        licence_id=licence_id(generations),
+        first_weights=first_weights(generations),
         strategy=str(config.transfer.strategy),
         shown=config.evaluation.metrics,
         record=validated(RunFacts, run.record.content, run.record.path),
         config_yaml=hide_paths_in_yaml(dump(config)).strip(),
-        counts=counts_of(run, spec.labels),
-        evaluations=evaluations_of(run.folder),
-        lineage=[asdict(generation) for generation in family],
+        counts=image_counts(run, spec.labels),
+        evaluations=current_evaluations(run.folder),
+        lineage=[asdict(generation) for generation in generations],
         artefacts=artefacts,
     )
 
 
-def licence_id(family: Sequence[Generation]) -> str:
-    """The Hub's name of the licence of the first weights; `unknown` unless they are published ones of Keras."""
-    first = family[-1]
+def licence_id(generations: Sequence[Generation]) -> str:
+    """Return the Hub's identifier of the licence of the first weights; `unknown` unless Keras published them."""
+    first = generations[-1]
     return BASES[str(first.base)].licence_id if first.weights == "imagenet" else UNKNOWN
 
 
-def first_weights(family: Sequence[Generation]) -> str:
-    """What the run, or the first of its ancestors, began with, in words."""
-    first = family[-1].weights
+def first_weights(generations: Sequence[Generation]) -> str:
+    """Return a description of the initial weights of the run, or of the first of its ancestors."""
+    first = generations[-1].weights
     if isinstance(first, dict):
         return f"the file {Path(first['path']).name}" if "path" in first else f"the run {first['run']}"
-    return {"none": "random weights", "imagenet": f"{first} weights of Keras", None: "weights that are gone"}[first]
+    return {"none": "random weights", "imagenet": f"{first} weights of Keras", None: "weights of a deleted run"}[first]
 
 
-def counts_of(run: StoredRun, labels: Sequence[str]) -> dict[str, dict[str, int]]:
-    """{label: {split: images}} of the images that were used."""
-    counts = Counter((one.label, one.split) for one in run.images if one.split)
+def image_counts(run: StoredRun, labels: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return {label: {split: number of images}} of the usable images."""
+    counts = Counter((image.label, image.split) for image in run.images if image.split)
     splits = sorted({split for _, split in counts})
     return {label: {split: counts[label, split] for split in splits} for label in labels}
 
 
-def evaluations_of(run: RunFolder) -> dict[str, EvaluationFacts]:
-    """By the folder below evaluation/, those that speak of the model as it is, the most telling first.
+def current_evaluations(run: RunFolder) -> dict[str, EvaluationFacts]:
+    """Return the evaluations that are up to date, by the name of their folder: test, validation, then the others.
 
-    Those of images that the run learnt from come last, whatever their name.
+    Evaluations of images that the run learnt from come last, whatever their name.
     """
-    places = sorted(run.evaluations.iterdir()) if run.evaluations.is_dir() else []
-    names = [place.name for place in places if not is_stale(run, place.name)]
-    names.sort(key=lambda name: (DECIDES.index(name) if name in DECIDES else len(DECIDES), name))
+    folders = sorted(run.evaluations.iterdir()) if run.evaluations.is_dir() else []
+    names = [folder.name for folder in folders if not is_stale(run, folder.name)]
+    names.sort(key=lambda name: (MAIN_SPLITS.index(name) if name in MAIN_SPLITS else len(MAIN_SPLITS), name))
     files = {name: run.evaluation(name) / "metrics.json" for name in names}
-    found = {name: validated(EvaluationFacts, read_json(file), file) for name, file in files.items()}
-    return dict(sorted(found.items(), key=lambda one: bool(one[1].known)))
+    evaluations = {name: validated(EvaluationFacts, read_json(file), file) for name, file in files.items()}
+    return dict(sorted(evaluations.items(), key=lambda item: bool(item[1].known)))

@@ -1,4 +1,4 @@
-"""`export`: write portable artefacts of a run, and prove each equal to it on its own validation images."""
+"""Workflow of `export`: portable artefacts of a run, each checked against the run on its validation images."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.export.exporter import Reference
 
-PROOF_IMAGES = 500
-SAMPLE_IMAGES = 200  # that a quantiser learns ranges from
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how a file begins that this program reads and TensorFlow does not
+PARITY_IMAGES = 500
+SAMPLE_IMAGES = 200  # from which a quantiser measures value ranges
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # first bytes of TIFF files, which TensorFlow does not decode
 
 
 @dataclass(frozen=True)
-class ExportCall:
-    """formats: none takes the config's; out: None takes the run's own exports folder."""
+class ExportRunRequest:
+    """Options of `export`. formats: empty for those of the config. out: None for the exports folder of the run."""
 
     run: str
     runs: Path
@@ -60,7 +60,7 @@ class ExportResult:
         return {"run": str(self.run), "artefacts": self.artefacts, "card": self.card}
 
 
-def export_run(call: ExportCall, reporter: Reporter) -> ExportResult:
+def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
     """Export a run and write its model card.
 
     Raises `ExportRejected`, which carries the result, if an artefact lost too much accuracy.
@@ -69,13 +69,13 @@ def export_run(call: ExportCall, reporter: Reporter) -> ExportResult:
     from transfercli.export.formats.registry import check_formats
     from transfercli.export.spec import ExportSpec
 
-    run = StoredRun.find(call.run, call.runs, reporter)
+    run = StoredRun.find(request.run, request.runs, reporter)
     config = run.config
-    formats = call.formats or tuple(config.export.formats)
-    check_formats(formats, call.quantize)
-    check_output_folders(out := call.out or run.folder.exports, formats)
+    formats = request.formats or tuple(config.export.formats)
+    check_formats(formats, request.quantize)
+    check_output_folders(out := request.out or run.folder.exports, formats)
     split = run.split("validation")
-    samples = quantiser_samples(run) if call.quantize == "int8" else None
+    samples = quantiser_samples(run) if request.quantize == "int8" else None
     classifier, trust = run.classifier, run.trust
     from transfercli.models.inference_model import build_inference_model
 
@@ -89,8 +89,8 @@ def export_run(call: ExportCall, reporter: Reporter) -> ExportResult:
         artefacts = export_formats(
             build_inference_model(classifier, trust.temperature),
             spec,
-            reference(run, split),
-            ExportRequest(formats, out, call.quantize, call.max_drop, samples),
+            reference_of(run, split),
+            ExportRequest(formats, out, request.quantize, request.max_drop, samples),
             {"created": record.utc_now(), "versions": versions()},
             reporter,
         )
@@ -100,51 +100,51 @@ def export_run(call: ExportCall, reporter: Reporter) -> ExportResult:
     return ExportResult(run.path, artefacts, write_card(run, spec, out))
 
 
-def reference(run: StoredRun, split: Split) -> Reference:
-    """Up to 500 validation images, evenly taken, as pixels and as files, and what the run says of them."""
+def reference_of(run: StoredRun, split: Split) -> Reference:
+    """Return up to 500 evenly spaced images as pixels and as files, and the run's probabilities for them."""
     from transfercli.export.exporter import Reference
 
-    chosen = _evenly(len(split), PROOF_IMAGES)
-    pixels = split.images.read(chosen)
-    answers = run.probabilities(replace(split, images=ArrayRows(pixels)), "predict")
-    files = image_files(run, [split.paths[index] for index in chosen])
-    if any(_begins(file) in TIFF for file in files):
-        run.reporter.warning("serve_bytes does not decode TIFF: the proof uses PNG files of the same pixels")
+    indices = _evenly_spaced(len(split), PARITY_IMAGES)
+    pixels = split.images.read(indices)
+    probabilities = run.probabilities(replace(split, images=ArrayRows(pixels)), "predict")
+    files = image_files(run, [split.paths[index] for index in indices])
+    if any(_first_bytes(file) in TIFF_MAGIC for file in files):
+        run.reporter.warning("serve_bytes does not decode TIFF: the parity check uses PNG files of the same pixels")
         files = ()
-    return Reference(pixels, files, answers, split.targets[chosen])
+    return Reference(pixels, files, probabilities, split.targets[indices])
 
 
-def _begins(file: Path) -> bytes:
-    """Its first bytes: a name may say what the file is not."""
-    with file.open("rb") as opened:
-        return opened.read(len(TIFF[0]))
+def _first_bytes(file: Path) -> bytes:
+    """Return the first bytes of a file: its name may have the wrong suffix."""
+    with file.open("rb") as stream:
+        return stream.read(len(TIFF_MAGIC[0]))
 
 
-def _evenly(total: int, most: int) -> np.ndarray:
-    """At most so many of the numbers 0 to `total` - 1, evenly spaced."""
-    return np.unique(np.linspace(0, total - 1, min(most, total)).astype(int))
+def _evenly_spaced(total: int, limit: int) -> np.ndarray:
+    """Return at most `limit` evenly spaced numbers from 0 to `total` - 1."""
+    return np.unique(np.linspace(0, total - 1, min(limit, total)).astype(int))
 
 
 def quantiser_samples(run: StoredRun) -> np.ndarray:
-    """uint8 [M, H, W, 3]: up to 200 training images, evenly taken."""
+    """Return up to 200 evenly spaced training images, uint8 [M, H, W, 3]."""
     split = run.split("train")
-    return split.images.read(_evenly(len(split), SAMPLE_IMAGES))
+    return split.images.read(_evenly_spaced(len(split), SAMPLE_IMAGES))
 
 
 def licence(run: StoredRun) -> str:
-    """Under which terms the weights stand that the run started from, in words."""
+    """Return a description of the licence of the weights that the run started from."""
     weights = run.config.model.weights
     if weights == "none":
-        return "trained from random weights: no licence but that of the images"
+        return "trained from random weights: only the licence of the images applies"
     if isinstance(weights, FileWeights):
-        return f"started from the file {Path(weights.path).name}: its licence holds on"
+        return f"started from the file {Path(weights.path).name}: its licence still applies"
     if isinstance(weights, RunWeights):
-        return f"started from the run {run.record.parent or weights.run}: its licence holds on"
+        return f"started from the run {run.record.parent or weights.run}: its licence still applies"
     return BASES[str(run.config.model.base)].licence
 
 
 def image_files(run: StoredRun, paths: list[str]) -> tuple[Path, ...]:
-    """The files of recorded paths; none for a `keras:` data set, whose images never were files."""
+    """Return the files of recorded paths; empty for a `keras:` data set, whose images are not files."""
     root = run.config.data.train
     if is_keras(root):
         return ()

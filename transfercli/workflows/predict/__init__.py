@@ -1,1 +1,1 @@
-"""Prediction: the recipe behind `predict`."""
+"""Prediction: the workflow of `predict`."""

@@ -1,7 +1,7 @@
-"""`predict`: labels and probabilities for images, one answer an image, in the order they are named.
+"""Workflow of `predict`: labels and probabilities, one prediction per image, in the order of the inputs.
 
-A stream from end to end: names are read as they come, workers decode ahead, the network answers in batches, and what
-waits in memory does not grow with the number of images.
+Images are streamed: names are read as they arrive, workers decode ahead, the network predicts batches, and the memory
+does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from transfercli.errors import DataError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.text import counted
-from transfercli.workflows.predict.predictors import Answer, Source, find_source
+from transfercli.workflows.predict.predictors import LoadableModel, PredictBatch, find_model
 
-BATCH = 32  # images a call of the network
+BATCH = 32  # images per forward pass
 STDIN = 0
 DEFAULT_TOP = 5
 
 
 @dataclass(frozen=True)
-class PredictCall:
-    """run: a run as typed, or an exported artefact. paths: files, folders, patterns, `-`. top: classes an image.
+class PredictRequest:
+    """Options of `predict`.
 
-    watch: a drop folder, whose images are answered after those, and then as they come, for ever.
+    run: a run as typed, or the path of an exported artefact. paths: files, folders, patterns, `-`. top: number of
+    classes per image. watch: a folder whose images are predicted after `paths`, and then without end as files arrive.
     """
 
     run: str
@@ -45,7 +46,7 @@ class PredictCall:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What is said of one image. top: labels and probabilities, the most probable first; error: why there are none."""
+    """The prediction of an image. top: (label, probability) pairs, most probable first; error: why there are none."""
 
     path: str
     top: tuple[tuple[str, float], ...] = ()
@@ -53,7 +54,7 @@ class Prediction:
     error: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's object."""
+        """Return the JSON object of one line of output."""
         if self.error:
             return {"path": self.path, "error": self.error}
         label, probability = self.top[0]
@@ -72,7 +73,7 @@ class Predictions:
 
     Attributes:
         columns: number of classes per image.
-        answers: one per image, computed as they are read; raises `DataError` at its end if no image could be read.
+        answers: one per image, computed as they are read. Raises `DataError` at its end if no image could be read.
     """
 
     columns: int
@@ -93,23 +94,25 @@ class PredictionList:
         }
 
 
-def predict_images(call: PredictCall, reporter: Reporter) -> Predictions:
-    """Raises `ArtefactError` where there is no such model, `DataError` where there is no such drop folder.
+def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
+    """Return a stream of predictions; the network is loaded when the first one is read.
 
-    The network itself is loaded with the first answer.
+    Raises `ArtefactError` if the run or artefact does not exist, `DataError` if the folder to watch does not exist.
     """
-    if call.watch is not None and not call.watch.is_dir():
-        raise DataError(f"--watch must name a folder; {call.watch} is none", "create it first")
-    source = find_source(call.run, call.runs, reporter)
-    return Predictions(min(call.top, len(source.labels)), _all_answers(source, call, reporter))
+    if request.watch is not None and not request.watch.is_dir():
+        raise DataError(f"--watch must name a folder; {request.watch} is not one", "create it first")
+    model = find_model(request.run, request.runs, reporter)
+    return Predictions(min(request.top, len(model.labels)), _stream(model, request, reporter))
 
 
-def _all_answers(source: Source, call: PredictCall, reporter: Reporter) -> Iterator[Prediction]:
+def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -> Iterator[Prediction]:
     failed = done = 0
-    with Decoder(source.geometry, min(source.threads or usable_cores(), usable_cores())) as decoder:
-        feed = InputQueue(_names(call))
-        answer = source.load()  # the workers start meanwhile
-        for prediction in _answers(decode_in_order(feed, decoder, 3 * BATCH), answer, source.labels, call):
+    with Decoder(model.geometry, min(model.threads or usable_cores(), usable_cores())) as decoder:
+        inputs = InputQueue(_input_images(request))
+        predict_batch = model.load()  # the worker processes start at the same time
+        for prediction in _predictions(
+            decode_in_order(inputs, decoder, 3 * BATCH), predict_batch, model.labels, request
+        ):
             if prediction is None:
                 reporter.progress("predict", done, 0)
                 continue
@@ -117,63 +120,68 @@ def _all_answers(source: Source, call: PredictCall, reporter: Reporter) -> Itera
             done, failed = done + 1, failed + bool(prediction.error)
             reporter.progress("predict", done, 0)
         if decoder.trouble:
-            reporter.warning(f"no worker processes ({decoder.trouble}): images were read one after the other")
+            reporter.warning(f"no worker processes ({decoder.trouble}): images were decoded one by one in this process")
     if failed and failed == done:
-        raise DataError(f"not one of {counted(done, 'image')} could be read", "each line says why")
+        raise DataError(f"none of {counted(done, 'image')} could be read", "the reason is in the line of each image")
     if failed:
-        reporter.warning(f"{failed} of {counted(done, 'image')} could not be read; their lines say why")
+        reporter.warning(f"{failed} of {counted(done, 'image')} could not be read; the reason is in their lines")
 
 
-def _names(call: PredictCall) -> Iterator[InputImage]:
-    yield from expand_inputs(call.paths, lambda: read_names(STDIN))
-    if call.watch is not None:
-        yield from watch_folder(call.watch)
+def _input_images(request: PredictRequest) -> Iterator[InputImage]:
+    yield from expand_inputs(request.paths, lambda: read_names(STDIN))
+    if request.watch is not None:
+        yield from watch_folder(request.watch)
 
 
-def _answers(
-    outcomes: Iterator[Outcome | None], answer: Answer, labels: tuple[str, ...], call: PredictCall
+def _predictions(
+    outcomes: Iterator[Outcome | None], predict_batch: PredictBatch, labels: tuple[str, ...], request: PredictRequest
 ) -> Iterator[Prediction | None]:
-    """In the order of `outcomes`. The first image is answered alone, so that the first line comes early."""
-    waiting: list[Outcome] = []
-    full = 1
+    """Yield predictions in the order of `outcomes`, and None if an outcome is None and nothing is pending.
+
+    The first image is predicted alone, so that the first line is printed early.
+    """
+    pending: list[Outcome] = []
+    batch_size = 1
     for outcome in outcomes:
         if outcome is not None:
-            waiting.append(outcome)
-        if waiting and (outcome is None or len(waiting) >= full):
-            yield from _batch(waiting, answer, labels, call)
-            waiting, full = [], BATCH
+            pending.append(outcome)
+        if pending and (outcome is None or len(pending) >= batch_size):
+            yield from _predict_pending(pending, predict_batch, labels, request)
+            pending, batch_size = [], BATCH
         elif outcome is None:
             yield None
-    yield from _batch(waiting, answer, labels, call)
+    yield from _predict_pending(pending, predict_batch, labels, request)
 
 
-def _batch(waiting: list[Outcome], answer: Answer, labels: tuple[str, ...], call: PredictCall) -> Iterator[Prediction]:
-    pixels = [decoded.pixels for _, decoded in waiting if decoded.pixels is not None]
-    said = iter(_tops(answer, np.stack(pixels), labels, call) if pixels else ())
-    for named, decoded in waiting:
+def _predict_pending(
+    pending: list[Outcome], predict_batch: PredictBatch, labels: tuple[str, ...], request: PredictRequest
+) -> Iterator[Prediction]:
+    pixels = [decoded.pixels for _, decoded in pending if decoded.pixels is not None]
+    results = iter(_top_classes(predict_batch, np.stack(pixels), labels, request) if pixels else ())
+    for image, decoded in pending:
         if decoded.pixels is None:
-            yield Prediction(named.path, error=decoded.problem)
+            yield Prediction(image.path, error=decoded.problem)
         else:
-            top, abstained = next(said)
-            yield Prediction(named.path, top, abstained)
+            top, abstained = next(results)
+            yield Prediction(image.path, top, abstained)
 
 
-def _tops(
-    answer: Answer, images: np.ndarray, labels: tuple[str, ...], call: PredictCall
+def _top_classes(
+    predict_batch: PredictBatch, images: np.ndarray, labels: tuple[str, ...], request: PredictRequest
 ) -> Iterator[tuple[tuple[tuple[str, float], ...], bool]]:
-    """Most probable classes of each of `images`, uint8 [n, H, W, 3], and whether the model is not to be believed."""
-    said = answer(_padded(images))
-    for row, doubted in zip(said.probabilities[: len(images)], said.doubted[: len(images)], strict=True):
-        # Stable, so that of equal probabilities the first class is told first, as argmax has it.
-        best = np.argsort(-row, kind="stable")[: call.top]
-        yield tuple((labels[i], _shortest(row[i])) for i in best), bool(call.abstain and doubted)
+    """Yield the most probable classes of each image, uint8 [n, H, W, 3], and True if the model abstains."""
+    output = predict_batch(_padded(images))
+    for row, abstained in zip(output.probabilities[: len(images)], output.abstained[: len(images)], strict=True):
+        # A stable sort puts the first class first among equal probabilities, as argmax does.
+        best = np.argsort(-row, kind="stable")[: request.top]
+        yield tuple((labels[i], _shortest_float(row[i])) for i in best), bool(request.abstain and abstained)
 
 
 def _padded(images: np.ndarray) -> np.ndarray:
-    """As many images as the next power of two: few shapes, so that little is compiled for the last, smaller batches."""
+    """Repeat images up to the next power of two: fewer batch shapes, and so fewer compilations."""
     return np.resize(images, (1 << (len(images) - 1).bit_length(), *images.shape[1:]))
 
 
-def _shortest(value: float) -> float:
-    """Written with the fewest digits that give the same float32 again, which is what a network computes."""
+def _shortest_float(value: float) -> float:
+    """Return the float with the fewest digits that is the same float32, the type that a network computes."""
     return float(str(np.float32(value)))

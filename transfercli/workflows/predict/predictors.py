@@ -1,4 +1,4 @@
-"""What `predict` asks: a run's classifier, or an exported artefact in its own runtime."""
+"""Models of `predict`: the classifier of a run, or an exported artefact in its own runtime."""
 
 from __future__ import annotations
 
@@ -23,123 +23,131 @@ from transfercli.workflows.structure import geometry_of
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """probabilities: float [N, C], calibrated. doubted: bool [N], whether the model is not to be believed."""
+class ModelOutput:
+    """Output for a batch. probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains."""
 
     probabilities: np.ndarray
-    doubted: np.ndarray
+    abstained: np.ndarray
 
 
-Answer = Callable[[np.ndarray], Said]  # for uint8 images [N, H, W, 3]
+PredictBatch = Callable[[np.ndarray], ModelOutput]  # takes uint8 images [N, H, W, 3]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Something that answers.
+class LoadableModel:
+    """A model that is not loaded yet.
 
-    geometry: of the images it takes. threads: how many cores it may use, None for all. load: slow, imports its runtime.
+    geometry: of its input images. load: imports the runtime and loads the model, which is slow. threads: number of
+    cores that decoding may use, or None for all.
     """
 
     labels: tuple[str, ...]
     geometry: Geometry
-    load: Callable[[], Answer]
+    load: Callable[[], PredictBatch]
     threads: int | None = None
 
 
-def find_source(name: str, runs: Path, reporter: Reporter) -> Source:
-    """The run or artefact that `name` names; raises `ArtefactError` that lists what is there instead."""
-    found = _artefact(Path(name))
-    return _from_artefact(*found) if found else _from_run(StoredRun.find(name, runs, reporter))
+def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
+    """Return the run or artefact that `name` names. Raises `ArtefactError` with the existing runs if there is none."""
+    artefact = _find_artefact(Path(name))
+    return _from_artefact(*artefact) if artefact else _from_run(StoredRun.find(name, runs, reporter))
 
 
-def _from_run(run: StoredRun) -> Source:
-    def load() -> Answer:
+def _from_run(run: StoredRun) -> LoadableModel:
+    def load() -> PredictBatch:
         model, trust = run.classifier.model, run.trust
 
-        def answer(images: np.ndarray) -> Said:
+        def predict_batch(images: np.ndarray) -> ModelOutput:
             assessment = trust.assess(np.asarray(model.predict_on_batch(images)))
-            return Said(assessment.probabilities, assessment.abstained)
+            return ModelOutput(assessment.probabilities, assessment.abstained)
 
-        return answer
+        return predict_batch
 
-    return Source(run.labels, geometry_of(run.config), load, run.config.compute.threads)
+    return LoadableModel(run.labels, geometry_of(run.config), load, run.config.compute.threads)
 
 
 # -- exported artefacts
 
 
-def _artefact(place: Path) -> tuple[Format, Path] | None:
-    """The format and the path to load of what an export wrote: its folder, or the artefact by itself."""
+def _find_artefact(path: Path) -> tuple[Format, Path] | None:
+    """Return the format and the path to load of an artefact, or None. path: its folder, or the artefact itself.
+
+    Raises `ArtefactError` if its export.json has an unknown format.
+    """
     try:
-        if (place / EXPORTED).is_file() and not (place / "run.json").exists():
-            name = read_json(place / EXPORTED).get("format")
+        if (path / EXPORTED).is_file() and not (path / "run.json").exists():
+            name = read_json(path / EXPORTED).get("format")
             row = FORMATS.get(name) if isinstance(name, str) else None
             if row is None:
-                raise ArtefactError(f"{place / EXPORTED} names the format {name!r}; known are {', '.join(FORMATS)}")
-            return row, place / row.entry
-        if (place / "saved_model.pb").is_file():
-            return FORMATS["saved_model"], place
-        if place.is_file():
-            rows = [row for row in FORMATS.values() if row.entry and Path(row.entry).suffix == place.suffix.lower()]
-            return (rows[0], place) if rows else None
+                raise ArtefactError(
+                    f"{path / EXPORTED} has the unknown format {name!r}; known formats: {', '.join(FORMATS)}"
+                )
+            return row, path / row.entry
+        if (path / "saved_model.pb").is_file():
+            return FORMATS["saved_model"], path
+        if path.is_file():
+            rows = [row for row in FORMATS.values() if row.entry and Path(row.entry).suffix == path.suffix.lower()]
+            return (rows[0], path) if rows else None
     except (OSError, ValueError, AttributeError):
         return None
     return None
 
 
-def _from_artefact(row: Format, path: Path) -> Source:
+def _from_artefact(row: Format, path: Path) -> LoadableModel:
     check_installed(row, row.runtime, f"{path}, in the format {row.name},")
-    spec = _spec_beside(row, path)
+    spec = _spec_of_export_json(row, path)
     if spec is None:
-        answer, spec = _loaded(row, path, None)
-        return Source(spec.labels, spec.geometry, lambda: answer)
-    return Source(spec.labels, spec.geometry, lambda: _loaded(row, path, spec)[0])
+        predict_batch, spec = _load_artefact(row, path, None)
+        return LoadableModel(spec.labels, spec.geometry, lambda: predict_batch)
+    return LoadableModel(spec.labels, spec.geometry, lambda: _load_artefact(row, path, spec)[0])
 
 
-def _spec_beside(row: Format, path: Path) -> ExportSpec | None:
-    """The card of the export.json beside an artefact, whose files are as it says; None where none tells of this one."""
+def _spec_of_export_json(row: Format, path: Path) -> ExportSpec | None:
+    """Return the spec in the export.json of an artefact's folder, or None if that file describes another artefact.
+
+    Raises `ArtefactError` if the checksum of a file differs.
+    """
     folder = path if not row.entry else path.parent
     if not (folder / EXPORTED).is_file():
         return None
     exported = read_json(folder / EXPORTED)
-    told = isinstance(exported, dict) and exported.get("format") == row.name
-    if not told or path != folder / row.entry:
+    same_format = isinstance(exported, dict) and exported.get("format") == row.name
+    if not same_format or path != folder / row.entry:
         return None
     verify_checksums(folder, exported)
     return parse_card(json.dumps(exported))
 
 
-def _loaded(row: Format, path: Path, beside: ExportSpec | None) -> tuple[Answer, ExportSpec]:
-    """Loaded by its runtime, in a process of its own: it may come from anywhere.
+def _load_artefact(row: Format, path: Path, expected: ExportSpec | None) -> tuple[PredictBatch, ExportSpec]:
+    """Return a loaded artefact and its spec. Its runtime is in another process, as the file is not trusted.
 
-    It knows how sure it is, and not the energy of an image: that takes the run's logits.
+    It abstains by confidence only: the energy of an image needs the logits of the run. Raises `ArtefactError` if the
+    artefact has no spec, or another one than `expected`.
     """
     artefact = read_sandboxed(row.name, path)
-    spec = artefact.spec or beside
+    spec = artefact.spec or expected
     if spec is None:
         raise ArtefactError(
-            f"{path} has no card: it was not written by this program's export", "name the folder with its export.json"
+            f"{path} has no transfercli metadata: another program wrote it", "name the folder with its export.json"
         )
-    if beside not in (None, spec):
-        raise ArtefactError(
-            f"{path} is not what the {EXPORTED} beside it tells of", "keep each artefact's folder whole"
-        )
+    if expected not in (None, spec):
+        raise ArtefactError(f"{path} does not match {EXPORTED} in the same folder", "export the run again")
     confidence = math.inf if spec.confidence is None else spec.confidence
 
-    def answer(images: np.ndarray) -> Said:
+    def predict_batch(images: np.ndarray) -> ModelOutput:
         probabilities = artefact.from_tensors(images)
-        _check(probabilities, spec, path)
-        return Said(probabilities, probabilities.max(axis=1) < confidence)
+        _check_probabilities(probabilities, spec, path)
+        return ModelOutput(probabilities, probabilities.max(axis=1) < confidence)
 
-    return answer, spec
+    return predict_batch, spec
 
 
-def _check(probabilities: np.ndarray, spec: ExportSpec, path: Path) -> None:
-    """Raise `ArtefactError` for what a damaged network says."""
+def _check_probabilities(probabilities: np.ndarray, spec: ExportSpec, path: Path) -> None:
+    """Raise `ArtefactError` if the output has another number of classes or values that are not finite."""
     if probabilities.shape[1] != len(spec.labels):
         raise ArtefactError(
-            f"{path} answers for {probabilities.shape[1]} classes, and its card names {len(spec.labels)}",
+            f"{path} returns {probabilities.shape[1]} classes, but its metadata names {len(spec.labels)}",
             "export the run again",
         )
     if not np.isfinite(probabilities).all():
-        raise ArtefactError(f"{path} answers with numbers that are not finite", "it is damaged: export the run again")
+        raise ArtefactError(f"{path} returns numbers that are not finite", "it is damaged: export the run again")

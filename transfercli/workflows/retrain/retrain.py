@@ -23,8 +23,8 @@ from transfercli.workflows.retrain.notify import run_hook, write_summary
 from transfercli.workflows.retrain.results import RetrainResult
 from transfercli.workflows.retrain.subject import WARNED, Subject, Withheld, challenger_id, failure_logged, subject_of
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.train.job import TrainRequest, decide, load_resolved
-from transfercli.workflows.train.run_start import AGAIN
+from transfercli.workflows.train.job import TrainRequest, load_resolved, resolve_job
+from transfercli.workflows.train.run_start import RESTART_HINT
 from transfercli.workflows.train.tracking import check_tracking
 from transfercli.workflows.train.train import prepare_backend, train_job
 from transfercli.workflows.train.training_data import data_request
@@ -199,10 +199,10 @@ def train_challenger(night: Night, reporter: Reporter) -> RunFolder:
     start = warm_start(night, reporter)
     run_id = challenger_id(night.experiment, night.subject, start, night.decided, reporter)
     overrides = (*night.request.overrides, *start)
-    job = decide(TrainRequest("finetune", night.request.config, night.request.runs, overrides, run_id))
+    job = resolve_job(TrainRequest("finetune", night.request.config, night.request.runs, overrides, run_id))
     train_job(job, reporter, dataset=night.dataset)
     reporter.describe_forced_stop(
-        lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", AGAIN)
+        lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", RESTART_HINT)
     )
     return job.run
 
@@ -245,10 +245,10 @@ def changes(night: Night) -> dict[str, Any]:
 
 def export_failure(challenger: RunFolder, night: Night, reporter: Reporter) -> str:
     """Export in the config's formats; why one was not equal to the run, or ""."""
-    from transfercli.workflows.export.export import ExportCall, export_run
+    from transfercli.workflows.export.export import ExportRunRequest, export_run
 
     try:
-        export_run(ExportCall(str(challenger.path), night.request.runs), reporter)
+        export_run(ExportRunRequest(str(challenger.path), night.request.runs), reporter)
     except GateError as error:
         return error.message
     return ""

@@ -26,7 +26,7 @@ from transfercli.runs.folder import RunFolder, new_run_id
 from transfercli.runs.record import status_of
 from transfercli.workflows.new_model import find_parent
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.train.run_start import AGAIN
+from transfercli.workflows.train.run_start import RESTART_HINT
 from transfercli.workflows.train.training_data import fingerprint
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def failure_logged(experiment: Path) -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        raise Interrupted(stop.signum, stop.message, AGAIN) from None
+        raise Interrupted(stop.signum, stop.message, RESTART_HINT) from None
     except Exception as error:
         with suppress(TransferError, OSError):
             decisions.append(experiment, _failed(experiment, _told(error)))

@@ -1,1 +1,1 @@
-"""Training: the recipe behind `pretrain` and `finetune`."""
+"""Training: the workflow of `pretrain` and `finetune`."""

@@ -1,4 +1,4 @@
-"""Whether the disk has room for what a training will write, asked before it trains."""
+"""Disk space that a run needs, checked before it trains."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.job import Job
     from transfercli.workflows.train.setup import Setup
 
-ITEM = 4  # bytes: weights and what optimizers keep are float32
-BESIDE_TENSORS = 4_000_000  # log, history and pictures
-AN_IMAGE = 380  # bytes of a line of dataset.csv, of pixels.csv and of splits.csv
+VALUE_BYTES = 4  # weights and optimizer state are float32
+OTHER_FILES_BYTES = 4_000_000  # log, history and pictures
+IMAGE_BYTES = 380  # one row each in dataset.csv, pixels.csv and splits.csv
 
 
-def bytes_of_run(setup: Setup) -> int:
-    """The most that the run's folder may hold at once."""
+def max_run_bytes(setup: Setup) -> int:
+    """Return the largest size of the run folder in bytes."""
     from transfercli.models.tensor_names import named_variables
     from transfercli.training.checkpoints import MAX_FOLDERS
     from transfercli.training.optim.optimizers import slots_per_weight
 
-    sizes = {name: math.prod(one.shape) * ITEM for name, one in named_variables(setup.classifier).items()}
-    once = sum(sizes[name] for name in setup.checkpoints.frozen)
-    an_epoch = (sum(sizes.values()) - once) * (1 + slots_per_weight(setup.plan.training.optimizer))
+    sizes = {name: math.prod(array.shape) * VALUE_BYTES for name, array in named_variables(setup.classifier).items()}
+    frozen = sum(sizes[name] for name in setup.checkpoints.frozen)
+    per_epoch = (sum(sizes.values()) - frozen) * (1 + slots_per_weight(setup.plan.training.optimizer))
     epochs = setup.plan.epochs + sum(phase.kind != "train" for phase in setup.plan.phases)
-    lists = AN_IMAGE * len(setup.dataset.records)
-    return once + an_epoch * min(MAX_FOLDERS, epochs) + BESIDE_TENSORS + lists
+    tables = IMAGE_BYTES * len(setup.dataset.records)
+    return frozen + per_epoch * min(MAX_FOLDERS, epochs) + OTHER_FILES_BYTES + tables
 
 
-def leave_room(job: Job, setup: Setup) -> None:
-    """Keep the feature cache from taking what the run needs; `DiskError` where that is not free as it is.
+def reserve_run_space(job: Job, setup: Setup) -> None:
+    """Reserve the space of the run folder, so that the feature cache does not use it.
 
-    What a run that goes on has written already is not needed again.
+    A resumed run needs less by the size of its checkpoints. Raises `DiskError` if there is not enough free space.
     """
-    needed = max(0, bytes_of_run(setup) - setup.checkpoints.size())
-    place = next(folder for folder in (job.run.path, *job.run.path.parents) if folder.is_dir())
-    free = shutil.disk_usage(place).free
+    needed = max(0, max_run_bytes(setup) - setup.checkpoints.size())
+    folder = next(path for path in (job.run.path, *job.run.path.parents) if path.is_dir())
+    free = shutil.disk_usage(folder).free
     if needed > free:
         raise DiskError(
-            f"no room for {job.run.label}: it may need {_megabytes(needed)}, and {_megabytes(free)} are free;"
+            f"not enough disk space for {job.run.label}: it may need {_megabytes(needed)}, {_megabytes(free)} are free;"
             " nothing was written",
             "free disk space, or name a folder on a larger disk with --runs",
         )
-    if setup.features and _same_disk(setup.features.root, place):
+    if setup.features and _same_disk(setup.features.root, folder):
         setup.features.reserved_bytes = needed
 
 
-def _same_disk(one: Path, other: Path) -> bool:
+def _same_disk(first: Path, second: Path) -> bool:
     try:
-        return one.stat().st_dev == other.stat().st_dev
-    except OSError:  # a cache that cannot be used takes nothing
+        return first.stat().st_dev == second.stat().st_dev
+    except OSError:  # a cache that cannot be used needs no space
         return False
 
 

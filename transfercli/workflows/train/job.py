@@ -1,4 +1,4 @@
-"""What a call of `pretrain` or `finetune` comes to: its resolved config and its run folder, new or gone on with."""
+"""Jobs of `pretrain` and `finetune`: a request resolved to a config and a run folder, new or resumed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
 from transfercli.runs.lookup import find_run_to_resume
 from transfercli.runs.untrusted import check_run_folder
-from transfercli.workflows.command_lines import runs_option, spelled, told
-from transfercli.workflows.new_model import with_structure
+from transfercli.workflows.command_lines import command_line, runs_option, shown_path
+from transfercli.workflows.new_model import with_parent_structure
 from transfercli.workflows.stored_run import StoredRun
 
 Command = Literal["pretrain", "finetune"]
@@ -23,7 +23,7 @@ Command = Literal["pretrain", "finetune"]
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What the command line asks for. config may be None where `resume` names a run."""
+    """Options of `pretrain` and `finetune`. config: a file, or None if `resume` names a run."""
 
     command: Command
     config: Path | None
@@ -37,17 +37,18 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class Job:
-    """One training, decided: its resolved config and its run folder.
+    """A training to do: its resolved config and its run folder.
 
-    loaded: the resolved config and where its keys stand, in the file of this call or in the run's own copy.
-    overruled: a warning about a key that is idle, or "".
+    loaded: the resolved config and the line of each key, in the requested file or in the run's copy.
+    command_line: the command as typed, without absolute paths, for run.json and the report.
+    overruled: a warning about a key without effect, or "".
     """
 
     command: Command
     loaded: LoadedConfig
     run: RunFolder
     runs: Path
-    spelled: str
+    command_line: str
     overruled: str = ""
 
     @property
@@ -55,82 +56,91 @@ class Job:
         return self.loaded.config
 
     @property
-    def resume_line(self) -> str:
-        return spelled(self.command, "--runs", str(self.runs), "--resume", self.run.label)
+    def resume_command(self) -> str:
+        return command_line(self.command, "--runs", str(self.runs), "--resume", self.run.label)
 
 
-def decide(request: TrainRequest) -> Job:
-    """The config and the run folder of this call; a config that differs from the run's own is a `ConfigError`."""
+def resolve_job(request: TrainRequest) -> Job:
+    """Resolve a pretrain or finetune request to a config and a run folder, new or resumed.
+
+    Raises `ConfigError` if the config has errors or differs from that of the existing run, `UsageError` if the request
+    has neither a config nor a run.
+    """
     if request.resume:
         return _job_of_run(request, find_run_to_resume(request.resume, request.runs))
     if request.config is None:
         raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
-    given = load(request.config, request.overrides)
-    loaded = _resolved(given, request.command, request.runs)
-    _check_published(loaded)
+    unresolved = load(request.config, request.overrides)
+    loaded = _resolved(unresolved, request.command, request.runs)
+    _check_published_weights(loaded)
     run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
-    job = Job(request.command, loaded, run, request.runs, _spelled(request), given.overruled)
+    job = Job(request.command, loaded, run, request.runs, _command_line(request), unresolved.overruled)
     if run.record.exists():
         check_run_folder(run.path)
-        _check_same(job)
+        _check_same_config(job)
     return job
 
 
-def _check_published(loaded: LoadedConfig) -> None:
-    """What only the command decides: `finetune` starts from imagenet where nothing is said, `pretrain` from scratch."""
+def _check_published_weights(loaded: LoadedConfig) -> None:
+    """Check for published weights once the command has set the default: imagenet for `finetune`, none for `pretrain`.
+
+    Raises `ConfigError` if the base has no published weights.
+    """
     model = loaded.config.model
     if model.weights == "imagenet" and (reason := missing_weights_reason(model.base)):
         with loaded.placing():
-            raise ConfigError(f"model.weights: {reason}", "say where the weights come from, or use pretrain")
+            raise ConfigError(f"model.weights: {reason}", "set model.weights to a file or a run, or use pretrain")
 
 
 def load_resolved(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> LoadedConfig:
-    """The resolved config, with the places of its keys."""
+    """Return the resolved config and the line of each of its keys."""
     return _resolved(load(path, overrides), command, runs)
 
 
 def _resolved(loaded: LoadedConfig, command: Command, runs: Path) -> LoadedConfig:
-    return replace(loaded, config=resolve(with_structure(loaded.config, runs), command))
+    return replace(loaded, config=resolve(with_parent_structure(loaded.config, runs), command))
 
 
 def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
-    """`--resume RUN`: everything comes from the run; a CONFIG given as well must say the same."""
+    """Return the job of `--resume RUN`: all settings come from the run, and a CONFIG must be the same as the run's."""
     if request.run_id or (request.overrides and request.config is None):
-        raise UsageError("--resume takes everything from the run", "leave --run-id out, and --set without a CONFIG")
+        raise UsageError(
+            "--resume takes all settings from the run", "leave out --run-id, and --set unless CONFIG is given"
+        )
     if run.path.is_symlink() or not run.path.name:  # `latest`, or `.` inside the run
         run = RunFolder(Path(os.path.realpath(run.path)))
     stored = StoredRun(run)
     workflow = stored.record.workflow or request.command
     if workflow not in get_args(Command):
-        raise ArtefactError(f"{run.record} is damaged: it says {workflow[:80]!r} for workflow", "restore the run")
+        raise ArtefactError(f"{run.record} is damaged: its workflow is {workflow[:80]!r}", "restore the run")
     command = cast(Command, workflow)
-    job = Job(command, stored.loaded, run, run.path.parent.parent, _spelled(request))
+    job = Job(command, stored.loaded, run, run.path.parent.parent, _command_line(request))
     if request.config is not None:
-        _check_same(replace(job, loaded=load_resolved(request.config, request.overrides, command, request.runs)))
+        _check_same_config(replace(job, loaded=load_resolved(request.config, request.overrides, command, request.runs)))
     return job
 
 
-def _check_same(job: Job) -> None:
-    ours, theirs = dump(job.config), _text_of(job.run)
-    if ours != theirs:
-        old, new = set(theirs.splitlines()), set(ours.splitlines())
-        changed = "; ".join(line.strip() for line in ours.splitlines() if line not in old) or "; ".join(old - new)
+def _check_same_config(job: Job) -> None:
+    requested, recorded = dump(job.config), _config_text(job.run)
+    if requested != recorded:
+        old, new = set(recorded.splitlines()), set(requested.splitlines())
+        changed = "; ".join(line.strip() for line in requested.splitlines() if line not in old) or "; ".join(old - new)
         raise ConfigError(
-            f"run {job.run.label} was started with another config; this one says: {changed}",
+            f"run {job.run.label} was started with another config; this config has: {changed}",
             "use another --run-id, or the config the run was started with",
         )
 
 
-def _text_of(run: RunFolder) -> str:
+def _config_text(run: RunFolder) -> str:
     try:
         return run.config.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise ArtefactError(f"the config of {run.label} cannot be read: {error}", "restore the run") from error
 
 
-def _spelled(request: TrainRequest) -> str:
-    """The command as typed, but for absolute paths, for run.json and the report."""
-    words = [told(request.config)] if request.config else []
-    words += [word for text in request.overrides for word in ("--set", text)]
-    words += ["--run-id", request.run_id] if request.run_id else []
-    return spelled(request.command, *words, *runs_option(request.runs))
+def _command_line(request: TrainRequest) -> str:
+    """Return the command as typed, without absolute paths."""
+    arguments = [shown_path(request.config)] if request.config else []
+    arguments += [part for override in request.overrides for part in ("--set", override)]
+    arguments += ["--run-id", request.run_id] if request.run_id else []
+    return command_line(request.command, *arguments, *runs_option(request.runs))

@@ -1,4 +1,4 @@
-"""Whether a run that is started again, or goes on elsewhere, can end with the same bits (`rerun` in run.json)."""
+"""Bitwise reproducibility of a run that is repeated or resumed elsewhere (`rerun` in run.json)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.job import Job
 
 
-def facts_of_rerun(config: ExperimentConfig, reporter: Reporter) -> dict[str, Any]:
-    """For the record of a new run: what its bits depend on, and why the same config may give others, which is told."""
-    reasons = unrepeatable(config)
+def reproducibility_facts(config: ExperimentConfig, reporter: Reporter) -> dict[str, Any]:
+    """Return versions, machine and reproducibility for the record of a new run; report why a rerun may differ."""
+    reasons = nondeterminism_reasons(config)
     for reason in reasons:
-        reporter.info(f"a rerun may end with other bits: {reason}")
-    return {"versions": versions(), "machine": _machine(config.compute), "rerun": _verdict(reasons)}
+        reporter.info(f"a rerun may not end with the same bits: {reason}")
+    return {"versions": versions(), "machine": _machine(config.compute), "rerun": _rerun(reasons)}
 
 
-def unrepeatable(config: ExperimentConfig) -> list[str]:
-    """Why not even the same machine repeats a training to the bit; empty where it does."""
+def nondeterminism_reasons(config: ExperimentConfig) -> list[str]:
+    """Return why two trainings on the same machine may differ in their bits; empty if they do not."""
     from transfercli.transfer.strategies import needs_measuring
 
     reasons = []
@@ -30,27 +30,27 @@ def unrepeatable(config: ExperimentConfig) -> list[str]:
         reasons.append("compute.deterministic is false")
     if needs_measuring(config):
         reasons.append(
-            "transfer.strategy auto plans by the clock (the recorded phases, set as transfer.phases, do not)"
+            "transfer.strategy auto depends on measured times (set transfer.phases to the recorded phases to repeat it)"
         )
     return reasons
 
 
-def tell_differences(job: Job, reporter: Reporter) -> None:
-    """Before a run goes on: warn of what is not as it was when the run began, and note it."""
+def warn_of_environment_changes(job: Job, reporter: Reporter) -> None:
+    """Warn if versions or machine changed since a run began that is now resumed, and record the changes."""
     stored = record.RunRecord.read(job.run)
-    found = differences(stored.versions, versions())
-    found += differences(stored.machine, _machine(job.config.compute))
-    if not found:
+    changes = differences(stored.versions, versions())
+    changes += differences(stored.machine, _machine(job.config.compute))
+    if not changes:
         return
     reporter.warning(
-        f"{job.run.label} goes on, but its result may differ in the last bits from one that was never stopped:"
-        f" {'; '.join(found)}"
+        f"{job.run.label} is resumed, but its result may differ in the last bits from that of an uninterrupted run:"
+        f" {'; '.join(changes)}"
     )
     reasons = stored.rerun_reasons
-    record.update(job.run, rerun=_verdict([*reasons, *(one for one in found if one not in reasons)]))
+    record.update(job.run, rerun=_rerun([*reasons, *(change for change in changes if change not in reasons)]))
 
 
-def _verdict(reasons: list[str]) -> dict[str, Any]:
+def _rerun(reasons: list[str]) -> dict[str, Any]:
     return {"identical": not reasons, "because": reasons}
 
 

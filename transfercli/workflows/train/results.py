@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A run and its results, as its record has them.
+    """A run and its results, from its record.
 
     Attributes:
         run: the run folder.
@@ -70,7 +70,7 @@ class PhaseCost:
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """The result of `--dry-run`: the estimated cost of a training that was not begun.
+    """The result of `--dry-run`: the estimated cost of a training that is not started.
 
     Attributes:
         images: number of images per split.

@@ -1,4 +1,4 @@
-"""What a run folder holds before the first epoch, and what a run that is stopped says."""
+"""Start of a run: its first files, and the messages of a run that is stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from transfercli.runs import record
 from transfercli.runs.folder import has_checkpoint, remove_results, splits_file
 from transfercli.runs.record import status_of
 from transfercli.workflows.new_model import Parent
-from transfercli.workflows.train.reproducibility import facts_of_rerun, tell_differences
+from transfercli.workflows.train.reproducibility import reproducibility_facts, warn_of_environment_changes
 from transfercli.workflows.train.training_data import fingerprint
 
 if TYPE_CHECKING:
@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 
 
 def begin_run(job: Job, setup: Setup, parent: Parent, report: Transplant | None, reporter: Reporter) -> None:
-    """Write what the run is before it trains; a run that goes on has it already and keeps it."""
+    """Write config, labels, data set and record of a new run before it trains; check and keep those of a resumed run.
+
+    Raises `DataError` if the data of a resumed run changed.
+    """
     run, dataset = job.run, setup.dataset
     fresh = not run.record.exists()
     for folder in (run.path.parent, run.path, run.checkpoints):
         atomic.remove_temporaries(folder)
     if fresh:
-        atomic.make_folder(run.path)  # it is there where a kill came before the record
+        atomic.make_folder(run.path)  # may exist already: a run can be killed before its record is written
         atomic.write_text(run.config, dump(job.config))
         atomic.write_json(run.labels, list(setup.classifier.labels))
         write_manifest(run.dataset, dataset.records)
@@ -45,11 +48,11 @@ def begin_run(job: Job, setup: Setup, parent: Parent, report: Transplant | None,
         _create_record(job, setup, parent, reporter)
     elif record.RunRecord.read(run).fingerprint != fingerprint(dataset):
         raise DataError(
-            f"the data changed since {run.label} started, so it cannot go on to the same result",
-            "start a new run, or put the images back",
+            f"the data changed since {run.label} started, so it cannot be resumed with the same result",
+            "start a new run, or restore the images",
         )
     else:
-        tell_differences(job, reporter)
+        warn_of_environment_changes(job, reporter)
         remove_results(run)
 
 
@@ -59,7 +62,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, reporter: Reporter) -
     dataset = setup.dataset
     facts = {
         "workflow": job.command,
-        "command": job.spelled,
+        "command": job.command_line,
         "config_folder": record.relative_config_folder(job.run, job.loaded.folder),
         "parent": parent.run.label if parent.run else None,
         "seed": job.config.seed,
@@ -69,37 +72,37 @@ def _create_record(job: Job, setup: Setup, parent: Parent, reporter: Reporter) -
         "phases": [asdict(phase) for phase in setup.plan.phases],
         "data": {"fingerprint": fingerprint(dataset), "images": {k: len(v) for k, v in dataset.splits.items()}},
         "cache": setup.cache_counts(),
-        **facts_of_rerun(job.config, reporter),
+        **reproducibility_facts(job.config, reporter),
     }
     record.create(job.run, facts)
 
 
 @contextmanager
-def told_how_to_go_on(job: Job, reporter: Reporter) -> Iterator[None]:
-    """A stop on request, and a disk that is full or fails, say what is kept and how to go on."""
-    reporter.describe_forced_stop(lambda signum: _stopped(job, signum))
+def resume_hints(job: Job, reporter: Reporter) -> Iterator[None]:
+    """Add to an `Interrupted` or `DiskError` raised inside the kept epochs and the command that resumes the run."""
+    reporter.describe_forced_stop(lambda signum: _interruption(job, signum))
     try:
         yield
     except Interrupted as stop:
-        raise _stopped(job, stop.signum) from None
+        raise _interruption(job, stop.signum) from None
     except DiskError as error:
         if not job.run.record.exists():
             raise
-        hint = f"{error.hint}; go on with: {job.resume_line}"
-        raise DiskError(f"{error.message}; {job.run.label} {_kept(job)}", hint) from error
+        hint = f"{error.hint}; resume with: {job.resume_command}"
+        raise DiskError(f"{error.message}; {job.run.label} {_kept_epochs(job)}", hint) from error
 
 
-AGAIN = "start the same command again"
+RESTART_HINT = "start the same command again"
 
 
-def _stopped(job: Job, signum: int) -> Interrupted:
-    """What is told of a stop; the record of a run that was begun says so, too."""
+def _interruption(job: Job, signum: int) -> Interrupted:
+    """Return the error of a stopped run, and set the status of a running one to interrupted."""
     if not job.run.record.exists():
-        return Interrupted(signum, "stopped before training began; images read so far stay in the cache", AGAIN)
+        return Interrupted(signum, "stopped before training began; images read so far stay in the cache", RESTART_HINT)
     if status_of(job.run) == "running":
         record.mark_interrupted(job.run)
-    return Interrupted(signum, f"stopped; {job.run.label} {_kept(job)}", job.resume_line)
+    return Interrupted(signum, f"stopped; {job.run.label} {_kept_epochs(job)}", job.resume_command)
 
 
-def _kept(job: Job) -> str:
+def _kept_epochs(job: Job) -> str:
     return "is kept up to its last whole epoch" if has_checkpoint(job.run) else "had finished no epoch yet"

@@ -1,4 +1,4 @@
-"""From a job, its data and its classifier to a training that is ready to start."""
+"""Setup of a training: plan, trainer, checkpoints and caches for a job, its data and its classifier."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.structure import batchnorm_trains, geometry_of
-from transfercli.workflows.train.training_data import class_weights, relabelled, sampled_weights, tell_classes
+from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything that trains. features: None where the cache is off."""
+    """All parts of a training. features: None if the cache is off."""
 
     dataset: Dataset
     classifier: Classifier
@@ -44,7 +44,7 @@ class Setup:
     features: FeatureCache | None
 
     def cache_counts(self) -> dict[str, dict[str, int]]:
-        """Hits and misses so far, as the contract has them."""
+        """Return hits and misses so far: {"images", "features"} -> {"hits", "misses"}."""
         images, features = self.dataset.cache, self.features
         return {
             "images": {"hits": images.hits, "misses": images.misses},
@@ -53,11 +53,11 @@ class Setup:
 
 
 def set_up(
-    job: Job, dataset: Dataset, classifier: Classifier, watch: Stopwatch, reporter: Reporter, *, trial: bool = False
+    job: Job, dataset: Dataset, classifier: Classifier, watch: Stopwatch, reporter: Reporter, *, dry_run: bool = False
 ) -> Setup:
-    """Choose the phases, and wire data, cache, checkpoints and history to a trainer; nothing is written.
+    """Return the setup of a job: phases, caches, checkpoints and history, connected to a trainer. Writes nothing.
 
-    trial: phases are set up on a single batch, to be timed.
+    dry_run: phases are set up on a single batch, to measure their time.
     """
     from transfercli.evaluation.confidence.trust import fit_trust, write_trust
     from transfercli.models.tensor_names import read_tensors
@@ -69,16 +69,18 @@ def set_up(
     from transfercli.transfer.stages import PhaseBuilder
 
     features = feature_cache(job.config, reporter)
-    kind = DryRunBuilder if trial else PhaseBuilder
-    builder = kind(classifier, training_for(job.config, dataset, classifier.labels, reporter), features, reporter)
-    with watch("features"):  # what `auto` measures is part of what it takes, and its first step is the features'
+    builder_class = DryRunBuilder if dry_run else PhaseBuilder
+    builder = builder_class(
+        classifier, training_inputs(job.config, dataset, classifier.labels, reporter), features, reporter
+    )
+    with watch("features"):  # `auto` measures here, and most of that time computes features
         plan = plan_for(job, builder, reporter)
     if any(phase.kind == "blend" for phase in plan.phases):
         builder.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, constant_tensors(classifier, plan))
 
     def keep(progress: Progress, checkpoint: Checkpoint, is_best: bool) -> None:
-        if is_best:  # before the checkpoint: a kill between the two repeats the epoch, and this with it
+        if is_best:  # before the checkpoint: after a kill between the two, the epoch is repeated, and this too
             abstain = job.config.evaluation.abstain
             write_trust(job.run.calibration, fit_trust(trainer.validated, targets, abstain))
         checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
@@ -98,9 +100,9 @@ def _timed(builder: PhaseBuilder, watch: Stopwatch) -> SetUpPhase:
 
 
 def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> Plan:
-    """The phases of the config's strategy on this base, or those that the run that goes on has recorded.
+    """Return the plan: the phases of the config's strategy, or the recorded ones of a resumed run.
 
-    A name that is no layer of the base is a `ConfigError`.
+    Raises `ConfigError` if a phase names a layer that the base does not have.
     """
     from transfercli.models.freezing import trainable_from
     from transfercli.training.backend import step_precision
@@ -124,12 +126,12 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> Plan:
         except ConfigError as error:
             key = f"transfer.phases[{number}]" if config.transfer.phases else "transfer"
             raise ConfigError(f"{key}.{error.message}", error.hint) from error
-    precision, learns = step_precision(config.compute), batchnorm_trains(config.model)
-    return Plan(tuple(phases), config.training, config.seed, precision, learns)
+    precision, updates_batchnorm = step_precision(config.compute), batchnorm_trains(config.model)
+    return Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm)
 
 
 def feature_cache(config: ExperimentConfig, reporter: Reporter) -> FeatureCache | None:
-    """Return the cache of features that a config asks for, or None if it is off."""
+    """Return the feature cache of a config, or None if it is off."""
     from transfercli.transfer.features.features import FeatureCache
 
     compute = config.compute
@@ -139,22 +141,22 @@ def feature_cache(config: ExperimentConfig, reporter: Reporter) -> FeatureCache 
     return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter)
 
 
-def training_for(
+def training_inputs(
     config: ExperimentConfig, dataset: Dataset, labels: tuple[str, ...], reporter: Reporter
 ) -> TrainingInputs:
-    """What all phases have in common, with the class weights and the order of batches that the config asks for."""
+    """Return the inputs that all phases share: splits, batches, augmentation, class weights and precision."""
     from transfercli.data.batching.augment import build
     from transfercli.data.batching.batches import SAMPLINGS
     from transfercli.training.backend import feature_precision
     from transfercli.transfer.training_inputs import TrainingInputs
 
-    training, validation = (relabelled(dataset.splits[side], labels) for side in ("train", "validation"))
+    training, validation = (with_labels(dataset.splits[name], labels) for name in ("train", "validation"))
     weights = class_weights(config.training.class_weights, training)
-    tell_classes(training, weights, config.training.sampling, reporter)
+    report_class_counts(training, weights, config.training.sampling, reporter)
 
     def make_batches(source: Rows, augment: Augment | None) -> Batches:
-        kind, size = SAMPLINGS[config.training.sampling], config.data.batch_size
-        return kind(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
+        batches_class, size = SAMPLINGS[config.training.sampling], config.data.batch_size
+        return batches_class(source, training.targets, size, seed=config.seed, augment=augment, class_weights=weights)
 
     return TrainingInputs(
         training,
@@ -170,18 +172,18 @@ def training_for(
     )
 
 
-def warn_of_frozen_noise(setup: Setup, report: Transplant | None, reporter: Reporter) -> None:
-    """A frozen layer with random weights is nearly always a mistake; say so, and let it be."""
+def warn_of_random_frozen_layers(setup: Setup, report: Transplant | None, reporter: Reporter) -> None:
+    """Warn of frozen layers with random weights: they are nearly always a mistake, but allowed."""
     from transfercli.training.frozen import trained_layers
 
     trained = trained_layers(setup.classifier, setup.plan)
     if report is None:
         if not trained:
-            reporter.warning("the base has random weights and no phase trains it: its features know nothing")
+            reporter.warning("the base has random weights and no phase trains it: its features are random")
         return
-    noise = [layer for layer in report.fresh_layers if layer not in trained]
-    if noise:
+    random_layers = [layer for layer in report.fresh_layers if layer not in trained]
+    if random_layers:
         reporter.warning(
-            f"{', '.join(noise)}: not copied, and no phase trains what stays random there"
-            " (unfreeze it, match the source's channels and sizes, or copy more with model.weights.until)"
+            f"{', '.join(random_layers)}: not copied, and no phase trains the random weights"
+            " (unfreeze them, match the source's channels and sizes, or copy more with model.weights.until)"
         )

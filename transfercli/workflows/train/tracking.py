@@ -1,4 +1,4 @@
-"""Who else is told of a training and its evaluations: TensorBoard's event files in the run, and an MLflow store."""
+"""Experiment tracking of trainings and evaluations: TensorBoard event files in the run, and an MLflow store."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.setup import Setup
 
 
-class Sink(Protocol):
-    """One who is told."""
+class Tracker(Protocol):
+    """A receiver of the epochs of a training and of its final status."""
 
     def epoch(self, line: Mapping[str, Any]) -> None: ...
 
@@ -30,7 +30,7 @@ class Sink(Protocol):
 
 
 def check_tracking(config: ExperimentConfig) -> None:
-    """Before any work: `UsageError` where a store is named and MLflow is missing."""
+    """Check the tracking section. Raises `UsageError` if it names an MLflow store and MLflow is not installed."""
     from transfercli.training.tracking.mlflow_store import check_installed
 
     if config.tracking.mlflow is not None:
@@ -38,17 +38,17 @@ def check_tracking(config: ExperimentConfig) -> None:
 
 
 @contextmanager
-def tracked(job: Job, setup: Setup, reporter: Reporter) -> Iterator[None]:
-    """Inside the block, every epoch that is kept is told; at its end, how the training ended."""
-    sinks = _sinks(job, setup, reporter)
+def track_training(job: Job, setup: Setup, reporter: Reporter) -> Iterator[None]:
+    """Send every epoch that is kept inside the block to the trackers, and at its end the status of the training."""
+    trackers = _trackers(job, setup, reporter)
     keep: Keep = setup.trainer.keep
 
-    def keep_and_tell(progress: Progress, checkpoint: Any, is_best: bool) -> None:
+    def keep_and_track(progress: Progress, checkpoint: Any, is_best: bool) -> None:
         keep(progress, checkpoint, is_best)
-        for sink in sinks:
-            sink.epoch(progress.line)
+        for tracker in trackers:
+            tracker.epoch(progress.line)
 
-    setup.trainer.keep = keep_and_tell
+    setup.trainer.keep = keep_and_track
     status = "FAILED"
     try:
         yield
@@ -57,24 +57,24 @@ def tracked(job: Job, setup: Setup, reporter: Reporter) -> Iterator[None]:
         status = "KILLED"
         raise
     finally:
-        for sink in sinks:
-            sink.end(status)
+        for tracker in trackers:
+            tracker.end(status)
 
 
-def _sinks(job: Job, setup: Setup, reporter: Reporter) -> list[Sink]:
+def _trackers(job: Job, setup: Setup, reporter: Reporter) -> list[Tracker]:
     from transfercli.training.tracking.tensorboard import TensorBoard
 
-    sinks: list[Sink] = [TensorBoard(job.run, setup.classifier)] if job.config.tracking.tensorboard else []
-    if (store := _store(job.run, job.config, reporter)) is not None:
+    trackers: list[Tracker] = [TensorBoard(job.run, setup.classifier)] if job.config.tracking.tensorboard else []
+    if (store := _mlflow_run(job.run, job.config, reporter)) is not None:
         stored = RunRecord.read(job.run)
         tags = {"workflow": job.command, "git_commit": stored.git_commit, "parent": stored.parent}
         store.begin(job.config.model_dump(mode="json"), {key: str(value) for key, value in tags.items() if value})
-        sinks.append(store)
-    return sinks
+        trackers.append(store)
+    return trackers
 
 
-def _store(run: RunFolder, config: ExperimentConfig, reporter: Reporter) -> Any:
-    """The run in the MLflow store that the config names; None where it names none."""
+def _mlflow_run(run: RunFolder, config: ExperimentConfig, reporter: Reporter) -> Any:
+    """Return the run in the MLflow store that the config names, or None if it names none."""
     from transfercli.training.tracking.mlflow_store import MlflowRun, check_installed, store_address
 
     if config.tracking.mlflow is None:
@@ -83,19 +83,24 @@ def _store(run: RunFolder, config: ExperimentConfig, reporter: Reporter) -> Any:
     return MlflowRun(store_address(config.tracking.mlflow), run, reporter)
 
 
-def track_evaluation(run: StoredRun, place: Path, evaluation: Evaluation, reporter: Reporter) -> None:
-    """Tell of an evaluation whose files are in `place`. It is done: what cannot be told is a warning."""
+def track_evaluation(run: StoredRun, folder: Path, evaluation: Evaluation, reporter: Reporter) -> None:
+    """Send an evaluation whose files are in `folder` to the trackers.
+
+    If MLflow is missing, that is only a warning: the evaluation itself is complete.
+    """
     from transfercli.training.tracking.tensorboard import write_evaluation
 
     config, step = run.config, run.record.best_epoch or 0
-    matrix = place / "confusion_matrix.png"
+    matrix = folder / "confusion_matrix.png"
     if config.tracking.tensorboard:
-        write_evaluation(run.folder, place.name, evaluation.metrics, matrix.read_bytes(), step)
+        write_evaluation(run.folder, folder.name, evaluation.metrics, matrix.read_bytes(), step)
     try:
-        store = _store(run.folder, config, reporter)
+        store = _mlflow_run(run.folder, config, reporter)
     except UsageError as error:
         reporter.warning(f"{error.message}; {error.hint}")
         return
     if store is not None:
-        store.metrics({f"{place.name}_{name}": value for name, value in evaluation.metrics.items()}, step)
-        store.files([place / name for name in ("report.html", "metrics.json", matrix.name)], f"evaluation/{place.name}")
+        store.metrics({f"{folder.name}_{name}": value for name, value in evaluation.metrics.items()}, step)
+        store.files(
+            [folder / name for name in ("report.html", "metrics.json", matrix.name)], f"evaluation/{folder.name}"
+        )

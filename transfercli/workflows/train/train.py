@@ -1,4 +1,4 @@
-"""`pretrain` and `finetune`: one recipe; they differ in the defaults that the config's resolution fills in."""
+"""Workflow of `pretrain` and `finetune`, which differ only in the defaults of the resolved config."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from transfercli.runs.folder import update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.workflows.new_model import check_weights, find_parent, labels_for, new_classifier
-from transfercli.workflows.train.disk_space import bytes_of_run, leave_room
-from transfercli.workflows.train.job import Job, TrainRequest, decide
+from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
+from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 from transfercli.workflows.train.results import CostEstimate, PhaseCost, TrainResult
-from transfercli.workflows.train.run_start import begin_run, told_how_to_go_on
-from transfercli.workflows.train.setup import Setup, set_up, warn_of_frozen_noise
+from transfercli.workflows.train.run_start import begin_run, resume_hints
+from transfercli.workflows.train.setup import Setup, set_up, warn_of_random_frozen_layers
 from transfercli.workflows.train.stopwatch import Stopwatch
-from transfercli.workflows.train.tracking import check_tracking, tracked
+from transfercli.workflows.train.tracking import check_tracking, track_training
 from transfercli.workflows.train.training_data import data_request, draw_batch
 
 if TYPE_CHECKING:
@@ -31,28 +31,28 @@ if TYPE_CHECKING:
 
 
 def train(request: TrainRequest, reporter: Reporter) -> TrainResult | CostEstimate:
-    """Train, or go on training, what the config describes; with `dry_run` only estimate the cost.
+    """Train a new run or resume one; with `dry_run` only estimate the cost.
 
-    Nothing is written before the config and the data are known to be good.
+    Nothing is written before the config and the data are checked.
     """
-    job = decide(request)
+    job = resolve_job(request)
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
     with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
-        return train_job(job, reporter, trial=request.dry_run)
+        return train_job(job, reporter, dry_run=request.dry_run)
 
 
 def train_job(
-    job: Job, reporter: Reporter, *, dataset: Dataset | None = None, trial: bool = False
+    job: Job, reporter: Reporter, *, dataset: Dataset | None = None, dry_run: bool = False
 ) -> TrainResult | CostEstimate:
-    """The same for a job that is decided, while its experiment's lock is held.
+    """Train the run of a job; the caller holds the lock of its experiment.
 
-    dataset: of the job, where it has been read already; trial: only estimate.
+    dataset: that of the job, if it has been read already. dry_run: only estimate the cost.
     """
     watch = Stopwatch()
     check_tracking(job.config)
     if job.overruled:
         reporter.warning(job.overruled)
-    with told_how_to_go_on(job, reporter):
+    with resume_hints(job, reporter):
         finished = finished_result(job)
         if finished is not None:
             reporter.info(f"{job.run.label} is complete already; this is its result")
@@ -60,31 +60,31 @@ def train_job(
         parent = find_parent(job.config, job.runs, recorded_parent(job))
         check_weights(job.config, reporter)
         if is_keras(job.config.data.train):
-            prepare_backend(job.config)  # before its data sets are imported from Keras
+            prepare_backend(job.config)  # before Keras is imported for its data sets
         with watch("ingest"):
             dataset = dataset or read_data(job, reporter)
         labels = labels_for(job.config, parent, dataset.labels)
-        from_config(job.config.evaluation.gates, labels)  # known now, not when it is trained and evaluated
-        sliced = table_slices(job.config.evaluation.slices)
-        columns = config_columns(job.config.data, sliced)
+        from_config(job.config.evaluation.gates, labels)  # an error is raised now, not after the training
+        slice_names = table_slices(job.config.evaluation.slices)
+        columns = config_columns(job.config.data, slice_names)
         prepare_backend(job.config)
         classifier, report = new_classifier(job.config, parent, labels, reporter)
-        setup = set_up(job, dataset, classifier, watch, reporter, trial=trial)
-        warn_of_frozen_noise(setup, report, reporter)
-        leave_room(job, setup)
-        if trial:
+        setup = set_up(job, dataset, classifier, watch, reporter, dry_run=dry_run)
+        warn_of_random_frozen_layers(setup, report, reporter)
+        reserve_run_space(job, setup)
+        if dry_run:
             return estimate(setup)
         begin_run(job, setup, parent, report, reporter)
         if columns:
-            write_columns(job.run.slices, columns, sliced)
-        with record.recording_status(job.run), tracked(job, setup, reporter):
+            write_columns(job.run.slices, columns, slice_names)
+        with record.recording_status(job.run), track_training(job, setup, reporter):
             draw_batch(job.run.batch, setup.builder.on_images().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
                 train_epochs(job, setup, reporter)
             return finish(job, setup, watch)
 
 
-# -- the stages
+# -- steps
 
 
 def finished_result(job: Job) -> TrainResult | None:
@@ -95,7 +95,7 @@ def finished_result(job: Job) -> TrainResult | None:
 
 
 def recorded_parent(job: Job) -> str | None:
-    """The run whose weights a run that goes on has started from."""
+    """Return the recorded parent of a run that is resumed, or None."""
     return record.RunRecord.read(job.run).parent if job.run.record.exists() else None
 
 
@@ -110,7 +110,7 @@ def prepare_backend(config: ExperimentConfig) -> None:
 
 
 def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
-    """Train to the end of the plan, from the last whole epoch where there is one."""
+    """Train to the end of the plan, after the last complete epoch if there is one."""
     from transfercli.training import history
 
     checkpoints, trainer = setup.checkpoints, setup.trainer
@@ -118,13 +118,14 @@ def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
         last, best = checkpoints.newest(reporter)
         history.rewind(job.run.metrics, last.progress["line"])
         trainer.resume(last, best)
-        reporter.info(f"going on after epoch {last.progress['epoch']} of {setup.plan.epochs}")
+        reporter.info(f"resuming after epoch {last.progress['epoch']} of {setup.plan.epochs}")
     else:
         history.rewind(job.run.metrics, None)
     trainer.run()
 
 
 def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
+    """Draw the training curves, complete the record, and return the result."""
     from transfercli.evaluation.report.plots import history_png
     from transfercli.training import history
 
@@ -147,21 +148,21 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
 
 
 def estimate(setup: Setup) -> CostEstimate:
-    """Return what each phase will cost, from timed steps; no run is begun."""
+    """Return the estimated cost of each phase, from timed steps; no run is started."""
     from transfercli.training.estimate import peak_memory, phase_costs
     from transfercli.transfer.dry_run import DryRunBuilder
 
     builder = setup.builder
     assert isinstance(builder, DryRunBuilder)
-    trained = phase_costs(setup.trainer)
+    training_costs = phase_costs(setup.trainer)
     return CostEstimate(
         images={name: len(split) for name, split in setup.dataset.splits.items()},
         classes=tuple(setup.classifier.labels),
         parameters=setup.classifier.model.count_params(),
         phases=tuple(
             PhaseCost(**cost.as_json(), features=round(features.seconds, 1), cache_bytes=features.bytes)
-            for cost, features in zip(trained, builder.costs, strict=False)
+            for cost, features in zip(training_costs, builder.costs, strict=False)
         ),
-        run_bytes=bytes_of_run(setup),
+        run_bytes=max_run_bytes(setup),
         peak_memory_bytes=peak_memory(),
     )

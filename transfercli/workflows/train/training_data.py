@@ -1,4 +1,4 @@
-"""Small steps between a data set and a training that concern both."""
+"""Training inputs derived from a data set: class indices, class weights, the first batch, a fingerprint."""
 
 from __future__ import annotations
 
@@ -22,48 +22,49 @@ from transfercli.workflows.structure import image_size
 if TYPE_CHECKING:
     from transfercli.data.batching.batches import Batches
 
-TOLD = 20  # classes whose numbers fit on a line or two
+MAX_CLASSES_SHOWN = 20  # their counts fit on two lines
 
 
 def data_request(config: ExperimentConfig, experiment: Path) -> DataRequest:
-    """What a training with this config reads; `experiment` is the folder of its runs, which knows the sides so far."""
+    """Return the data request of a config. experiment: folder of its runs, whose splits.csv keeps earlier splits."""
     assignments = read_assignments(splits_file(experiment))
     return DataRequest(config.data, image_size(config), config.compute, assignments, config.seed)
 
 
-def relabelled(split: Split, labels: tuple[str, ...]) -> Split:
-    """The same images with targets that index `labels`, by name; every class of the split must be among them."""
+def with_labels(split: Split, labels: tuple[str, ...]) -> Split:
+    """Return the split with targets that are indices of `labels`, which must contain every class of the split."""
     if split.labels == labels:
         return split
-    places = np.array([labels.index(label) for label in split.labels], "int32")
-    return replace(split, targets=places[split.targets], labels=labels)
+    indices = np.array([labels.index(label) for label in split.labels], "int32")
+    return replace(split, targets=indices[split.targets], labels=labels)
 
 
-def class_weights(wanted: Literal["balanced"] | Mapping[str, float] | None, split: Split) -> np.ndarray | None:
-    """float32 [C] weights of a training split's classes, or None.
+def class_weights(setting: Literal["balanced"] | Mapping[str, float] | None, split: Split) -> np.ndarray | None:
+    """Return float32 [C] weights of the classes of a training split, or None if `setting` is None.
 
-    balanced: n / (C n_c) over the C classes with images (King & Zeng 2001, as scikit-learn has it).
+    balanced: n / (C n_c) over the C classes with images (King & Zeng 2001, as in scikit-learn). Raises `ConfigError` if
+    a mapping does not have exactly the classes of the split.
     """
-    if wanted is None:
+    if setting is None:
         return None
     counts = np.bincount(split.targets, minlength=len(split.labels))
-    if wanted == "balanced":
+    if setting == "balanced":
         present = counts > 0
         return np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 1.0).astype("float32")
-    if set(wanted) != set(split.labels):
-        missing, unknown = sorted(set(split.labels) - set(wanted)), sorted(set(wanted) - set(split.labels))
-        wrong = [f"no weight for {missing}"] * bool(missing) + [f"no class named {unknown}"] * bool(unknown)
+    if set(setting) != set(split.labels):
+        missing, unknown = sorted(set(split.labels) - set(setting)), sorted(set(setting) - set(split.labels))
+        errors = [f"no weight for {missing}"] * bool(missing) + [f"no class named {unknown}"] * bool(unknown)
         raise ConfigError(
-            f"training.class_weights: {', and '.join(wrong)}",
-            f"give one weight for each of {', '.join(split.labels)}, or say balanced",
+            f"training.class_weights: {', and '.join(errors)}",
+            f"give one weight for each of {', '.join(split.labels)}, or set it to balanced",
         )
-    return np.array([wanted[label] for label in split.labels], "float32")
+    return np.array([setting[label] for label in split.labels], "float32")
 
 
 def sampled_weights(weights: np.ndarray | None, sampling: str, split: Split) -> np.ndarray | None:
-    """float32 [C], what each class comes to once it is drawn as often as `sampling` says.
+    """Return float32 [C] class weights with the same effect as `class_weights` and `sampling` together, or None.
 
-    For a probe, which sees each image once: a class that is drawn more often weighs more there.
+    For a probe, which uses each image once: a class that would be sampled more often gets a larger weight instead.
     """
     if sampling != "balanced":
         return weights
@@ -71,25 +72,25 @@ def sampled_weights(weights: np.ndarray | None, sampling: str, split: Split) -> 
     return equal if weights is None else weights * equal
 
 
-def tell_classes(split: Split, weights: np.ndarray | None, sampling: str, reporter: Reporter) -> None:
-    """Say once how many images each class trains on, and what they weigh; where there are many, the extremes."""
+def report_class_counts(split: Split, weights: np.ndarray | None, sampling: str, reporter: Reporter) -> None:
+    """Report the number of training images and the weight of each class; of many classes only the extremes."""
     counts = split.counts()
-    said = [
+    entries = [
         f"{label!r} {count}" + ("" if weights is None else f" (weight {weights[index]:.3g})")
         for index, (label, count) in enumerate(counts.items())
     ]
-    if len(said) > TOLD:
-        order = sorted(range(len(said)), key=lambda index: (-list(counts.values())[index], index))
-        half = TOLD // 2
-        kept = [said[index] for index in order[:half]], [said[index] for index in order[-half:]]
-        said = [*kept[0], f"… {len(order) - 2 * half} more …", *kept[1]]
-    reporter.info(f"training images: {', '.join(said)}" + ("; classes are drawn equally" * (sampling == "balanced")))
+    if len(entries) > MAX_CLASSES_SHOWN:
+        order = sorted(range(len(entries)), key=lambda index: (-list(counts.values())[index], index))
+        half = MAX_CLASSES_SHOWN // 2
+        most, fewest = [entries[index] for index in order[:half]], [entries[index] for index in order[-half:]]
+        entries = [*most, f"… {len(order) - 2 * half} more …", *fewest]
+    reporter.info(f"training images: {', '.join(entries)}" + ("; classes are drawn equally" * (sampling == "balanced")))
     if weights is not None and sampling == "balanced":
         reporter.warning("sampling: balanced and class_weights both favour rare classes; one of them is enough")
 
 
 def draw_batch(path: Path, batches: Batches, labels: tuple[str, ...], *, grey: bool) -> None:
-    """Draw the first batch of the first epoch, unless a run that goes on has it already."""
+    """Write a picture of the first batch of the first epoch, unless a resumed run has it already."""
     from transfercli.evaluation.report.batch_picture import batch_png
 
     if not path.exists():
@@ -99,8 +100,8 @@ def draw_batch(path: Path, batches: Batches, labels: tuple[str, ...], *, grey: b
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """SHA-256 of what was learnt from: each usable image's content, label and side, whatever its name."""
+    """Return the SHA-256 of the content, label and split of every usable image; file names do not count."""
     digest = hashlib.sha256()
-    for row in sorted((r.sha256, r.label, r.split) for r in dataset.records if r.split):
-        digest.update("\0".join(row).encode("utf-8", "surrogateescape") + b"\n")
+    for key in sorted((record.sha256, record.label, record.split) for record in dataset.records if record.split):
+        digest.update("\0".join(key).encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()
