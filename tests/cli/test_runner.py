@@ -36,7 +36,7 @@ def test_no_room_is_exit_8_wherever_it_happens(error: Exception, capsys: pytest.
     captured = capsys.readouterr()
     told = json.loads(captured.out)["error"]
     assert (told["code"], told["kind"]) == (8, "room")
-    assert "what was written before is whole" in told["message"]
+    assert "files written before are complete" in told["message"]
     assert "bug" not in captured.err
 
 

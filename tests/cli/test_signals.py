@@ -54,7 +54,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
     with started(1000.0) as process:
         assert process.stderr is not None
         process.send_signal(signal.SIGTERM)
-        while b"once more stops at once" not in process.stderr.readline():
+        while b"a second signal stops at once" not in process.stderr.readline():
             pass
         process.send_signal(signal.SIGTERM)
         told = process.stderr.read().decode()
@@ -66,7 +66,7 @@ def test_a_signal_is_noted_at_once_and_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     handles = len(os.listdir("/proc/self/fd"))
     stop = StopRequest()
-    with stop.listening():
+    with stop.handling_signals():
         stop.check()
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(Interrupted) as stopped:

@@ -1,4 +1,4 @@
-"""The program and its commands."""
+"""Entry point of the program, with all commands."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},  # of every command below, too
+    context_settings={"help_option_names": ["-h", "--help"]},  # inherited by all commands
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(transfercli.__version__)
         raise typer.Exit
 
@@ -42,7 +42,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
     pass
@@ -63,44 +63,44 @@ app.command()(promote)
 
 
 def main() -> None:
-    """Run the program on `sys.argv`; always end with `sys.exit`."""
+    """Run the program with `sys.argv`; always raise `SystemExit`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     _open_standard_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a class name must not break a terminal that is not UTF-8
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 must not fail on a class name
     try:
         sys.exit(app(prog_name="transfercli", standalone_mode=False))
     except Exception as error:
         if not hasattr(error, "format_message"):  # Typer's usage errors have it; their class is not public
             raise
-        sys.exit(_usage(error))
+        sys.exit(_print_usage_error(error))
 
 
 def _open_standard_files() -> None:
     """Open stdin, stdout and stderr on the null device if a shell closed them (`>&-`).
 
-    Otherwise the next file that is opened would get the number of a standard file, and be read as stdin.
+    Otherwise the next file that is opened would get the descriptor of a standard file, and be read as stdin.
     """
-    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(handle, True)  # child processes expect the three as well
-    os.close(handle)
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - as long as the program
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)  # child processes expect all three, too
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - open until the program ends
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
-def _usage(error: Any) -> int:
+def _print_usage_error(error: Any) -> int:
     """Print a usage error on stderr, with `--json` also as JSON on stdout; return exit code 2."""
     context = getattr(error, "ctx", None)
-    message = error.format_message().replace("Value error, ", "")  # the prefix of pydantic
+    message = error.format_message().replace("Value error, ", "")  # the prefix that pydantic adds
     if type(error).__name__ == "NoArgsIsHelpError":
         print(message, file=sys.stderr)
         return 2
     command = context.command_path if context else "transfercli"
-    print(f"error: {message}\n  hint: {command} --help lists what is allowed", file=sys.stderr)
+    hint = f"{command} --help lists what is allowed"
+    print(f"error: {message}\n  hint: {hint}", file=sys.stderr)
     if "--json" in sys.argv:
-        hint = f"{command} --help lists what is allowed"
         print(json_line(versioned({"error": {"code": 2, "kind": "usage", "message": message, "hint": hint}})))
     return 2

@@ -1,4 +1,4 @@
-"""Choices of options and arguments: fixed ones, and the names of a table's rows."""
+"""Choices of options and arguments: fixed ones, and names of the rows of a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transfercli.cli import completion
 from transfercli.config import registries
 from transfercli.text import did_you_mean
 
-# Fixed choices are types: Typer checks them and lists them in --help.
+# Fixed choices are types, which Typer checks and lists in --help.
 Split = Literal["validation", "test"]
 Workflow = Literal["finetune", "pretrain"]
 GateOn = Literal["point", "lower"]
@@ -31,21 +31,21 @@ def table_option(flag: str, table: str, *, help: str, metavar: str | None = None
 
 
 def one_of(names: Callable[[], Iterable[str]]) -> Callable[[Any], Any]:
-    """Return an option's callback that accepts one of `names`, or a list of them.
+    """Return a callback for an option whose value must be one of `names`, or a list of them.
 
     The names are read when the value is checked, since the modules of some tables take long to import.
     """
 
-    def checked(value: Any) -> Any:
+    def check(value: Any) -> Any:
         for text in (value,) if isinstance(value, str) else value or ():
             if text not in (allowed := tuple(names())):
-                raise typer.BadParameter(_refusal(text, allowed))
+                raise typer.BadParameter(_message(text, allowed))
         return value
 
-    return checked
+    return check
 
 
-def _refusal(text: str, allowed: tuple[str, ...]) -> str:
-    """Return the message that Typer has for a fixed choice, with the nearest name."""
-    refusal, nearest = f"{text!r} is not one of {', '.join(map(repr, allowed))}", did_you_mean(text, allowed)
-    return f"{refusal}; {nearest}" if nearest else f"{refusal}."
+def _message(text: str, allowed: tuple[str, ...]) -> str:
+    """Return the same error message as Typer for a fixed choice, with the nearest name added."""
+    message, nearest = f"{text!r} is not one of {', '.join(map(repr, allowed))}", did_you_mean(text, allowed)
+    return f"{message}; {nearest}" if nearest else f"{message}."

@@ -1,4 +1,4 @@
-"""Decorators that make a command of a function: the shared options, the work, and the printing of its result."""
+"""Decorators that turn a function into a command: they add the shared options and print the result."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ SHARED = {"json": Json, "quiet": Quiet, "verbose": Verbose}
 
 
 class Run(Protocol):
-    """The run of a command with the values of its own parameters and of the shared options."""
+    """Function that runs a command with the values of its own parameters and of the shared options."""
 
     def __call__(self, own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None: ...
 
 
 def reports(show: Callable[[R], None]) -> Callable[[Work[P, R]], Command]:
-    """Make a command of a function that takes a reporter and the command's own parameters, and returns its result.
+    """Turn a function that takes a reporter and the command's own parameters, and returns a result, into a command.
 
     The command also has `--json`, `--quiet` and `--verbose`. It prints `show(result)`, or the result as one JSON
-    object, and exits with the code of the outcome. A function that declares one of the three options gets its value.
+    object; after an error it raises `SystemExit` with the exit code. A function that declares one of the three options
+    gets its value.
     """
 
     def decorate(work: Work[P, R]) -> Command:
@@ -46,17 +47,19 @@ def reports(show: Callable[[R], None]) -> Callable[[Work[P, R]], Command]:
 
 
 def streams(write: Callable[[R, TextIO], None]) -> Callable[[Work[P, R]], Command]:
-    """Make a command whose result is written to stdout line by line while the work goes on; otherwise as `reports`.
+    """Turn a function into a command as `reports` does, but write its result line by line while it is computed.
 
-    On a terminal the lines show the progress, so there is no bar. With `--json` the whole result is one object.
+    On a terminal the lines already show the progress, so there is no progress bar. With `--json` the result is printed
+    at the end, as one object.
     """
 
     def decorate(work: Work[P, R]) -> Command:
         def run(own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None:
-            out = sys.stdout  # while a command works, `sys.stdout` is stderr: libraries may print
-            begin = partial(work, **own)
-            whole = partial(_collected, begin) if json else partial(_written, begin, write, out)
-            run_command(whole, _nothing, as_json=json, quiet=quiet or (out.isatty() and not json), verbose=verbose)
+            out = sys.stdout  # during the work `sys.stdout` is stderr, since libraries may print
+            start = partial(work, **own)
+            complete = partial(_collect, start) if json else partial(_write_lines, start, write, out)
+            quiet = quiet or (out.isatty() and not json)
+            run_command(complete, _print_nothing, as_json=json, quiet=quiet, verbose=verbose)
 
         return _command(work, run)
 
@@ -65,7 +68,7 @@ def streams(write: Callable[[R, TextIO], None]) -> Callable[[Work[P, R]], Comman
 
 @dataclass(frozen=True)
 class Collected:
-    """The complete JSON object of a result that comes in parts."""
+    """Complete JSON object of a result that is computed in parts."""
 
     content: dict[str, Any]
 
@@ -73,34 +76,34 @@ class Collected:
         return self.content
 
 
-def _collected(begin: Callable[[Reporter], Result], reporter: Reporter) -> Collected:
-    return Collected(begin(reporter).as_json())
+def _collect(start: Callable[[Reporter], Result], reporter: Reporter) -> Collected:
+    return Collected(start(reporter).as_json())
 
 
-def _written(
-    begin: Callable[[Reporter], R], write: Callable[[R, TextIO], None], out: TextIO, reporter: Reporter
+def _write_lines(
+    start: Callable[[Reporter], R], write: Callable[[R, TextIO], None], out: TextIO, reporter: Reporter
 ) -> Collected:
-    result = begin(reporter)
+    result = start(reporter)
     try:
         write(result, out)
-    except BrokenPipeError:  # the reader needs no more lines
+    except BrokenPipeError:  # the reader closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
     return Collected({})
 
 
-def _nothing(result: Result) -> None:
-    """Print nothing: the lines are written already."""
+def _print_nothing(result: Result) -> None:
+    """Print nothing, since the lines are already written."""
 
 
 def _command(work: Callable[..., Any], run: Run) -> Command:
     """Return a function with the name, help and parameters of `work`, without its reporter and with the shared options.
 
-    The annotation of the result is not evaluated: its module is imported only when the command runs.
+    The annotation of the result is not evaluated, since its module is imported only when the command runs.
     """
     _reporter, *own = inspect.signature(work).parameters.values()
     source = cast(FunctionType, work)
-    texts = SimpleNamespace(__annotations__={parameter.name: parameter.annotation for parameter in own})
-    hints = get_type_hints(texts, source.__globals__, include_extras=True)
+    declared = SimpleNamespace(__annotations__={parameter.name: parameter.annotation for parameter in own})
+    hints = get_type_hints(declared, source.__globals__, include_extras=True)
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters = [parameter.replace(annotation=hints[parameter.name], kind=kind) for parameter in own]
     parameters += [
@@ -109,8 +112,8 @@ def _command(work: Callable[..., Any], run: Run) -> Command:
         if name not in hints
     ]
 
-    def command(**given: Any) -> None:
-        run({name: given[name] for name in hints}, **{name: given[name] for name in SHARED})
+    def command(**values: Any) -> None:
+        run({name: values[name] for name in hints}, **{name: values[name] for name in SHARED})
 
     command.__name__, command.__doc__, command.__module__ = source.__name__, source.__doc__, source.__module__
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

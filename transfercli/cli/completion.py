@@ -1,7 +1,7 @@
-"""Candidates for shell completion, each offered when its argument is completed.
+"""Candidates for shell completion of options and arguments.
 
-The shell starts the program anew for every press of the key: candidates come from folder names and from the tables
-that the config uses, without Keras. Paths are left to the shell, which completes them better.
+The shell starts the program at every press of the key, so candidates come from folder names and from the tables of the
+config, without an import of Keras. Paths are completed by the shell itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Options and arguments that commands share."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import typer
 from transfercli.cli import completion
 from transfercli.runs.folder import DEFAULT_RUNS
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="a YAML file: one experiment", show_default=False)]
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="a YAML file that describes one experiment", show_default=False)
+]
 Run = Annotated[
     str,
     typer.Argument(
@@ -20,16 +22,14 @@ Run = Annotated[
         autocompletion=completion.runs,
     ),
 ]
-Runs = Annotated[
-    Path, typer.Option("--runs", metavar="DIR", envvar="TRANSFERCLI_RUNS", help="folder that holds the runs")
-]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", envvar="TRANSFERCLI_RUNS", help="folder of all runs")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="override one key, such as training.epochs=5; repeatable"),
 ]
-Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="wait for the experiment's lock")]
+Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="time to wait for the experiment's lock")]
 Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on stdout")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="only warnings and errors on stderr")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="more detail on stderr")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="print only warnings and errors on stderr")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="print more detail on stderr")]
 
 RUNS = DEFAULT_RUNS

@@ -1,4 +1,4 @@
-"""Generator of `docs/reference/cli.md`: `python -m transfercli.cli.reference_docs [FILE]`, else to stdout."""
+"""Generator of `docs/reference/cli.md`: `python -m transfercli.cli.reference_docs [FILE]`; without FILE to stdout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transfercli.cli.app import app
 
 WIDTH = 120
 COMMON = ("--json", "--quiet", "--verbose", "--help")  # described once, at the top
-TYPE = re.compile(r" <(str|path|list\[\w+\])>")  # of an argument; the text beside it says more
+TYPE = re.compile(r" <(str|path|list\[\w+\])>")  # type of an argument; its description is clearer
 
 OPENING = """\
 # The command line
@@ -55,7 +55,7 @@ def reference() -> str:
 
 
 def _commands(group: Any, context: typer.Context) -> Iterator[tuple[Any, typer.Context]]:
-    """Yield every command below `group` with its context, groups without their own entry."""
+    """Yield every command below `group`, but not the groups, with its context."""
     for name, command in group.commands.items():
         inner = typer.Context(command, info_name=f"{context.info_name} {name}".strip())
         if hasattr(command, "commands"):

@@ -1,4 +1,4 @@
-"""The run of a command: its work, its output, and its exit code."""
+"""Execution of a command: work, output, errors and exit code."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ R = TypeVar("R", bound=Result)
 
 @dataclass(frozen=True)
 class Output(Generic[R]):
-    """The form in which a result is printed on stdout.
+    """Format of a result on stdout.
 
-    show: prints it for a person. as_json: print one JSON object instead.
+    show: prints it for a person; as_json: True to print one JSON object instead.
     """
 
     show: Callable[[R], None]
@@ -61,22 +61,23 @@ def run_command(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Do a command's work, print its result on stdout and exit with its code.
+    """Do a command's work and print its result on stdout; on an error print it and raise `SystemExit` with its code.
 
-    work: gets the reporter; may raise. show: prints the result for a person. An error that carries a `result`, such as
-    a `GateError`, is printed like a success, and then exits with its code.
+    If an error has a `result`, such as a `GateError`, that is printed, too, like the result of a success.
+
+    work: takes the reporter and returns the result, or raises; show: prints the result for a person.
     """
-    stop = StopRequest(partial(_farewell, as_json=as_json))
+    stop = StopRequest(partial(_print_forced_stop, as_json=as_json))
     console = console_for(stop, quiet, verbose)
     output = Output(show, as_json)
     try:
-        with stop.listening(), redirect_stdout(sys.stderr):  # libraries may print; stdout is the result's alone
+        with stop.handling_signals(), redirect_stdout(sys.stderr):  # libraries may print; stdout is for the result
             try:
                 result = work(console)
             finally:
-                console.close()  # before stdout is put back: a live display puts back the one that it found
+                console.close()  # before stdout is restored, since a live display restores the stdout of its start
     except Exception as error:
-        _leave(_expected(error), console, output, stop)
+        _exit_with(_as_out_of_space(error), console, output, stop)
     _print(partial(output.write, result))
 
 
@@ -85,22 +86,22 @@ def json_line(content: Mapping[str, Any]) -> str:
     return json.dumps(content, allow_nan=False)
 
 
-def _farewell(stop: Interrupted, *, as_json: bool) -> None:
-    """Print the message of a forced stop; unbuffered, since the process ends right after it, in another thread."""
+def _print_forced_stop(stop: Interrupted, *, as_json: bool) -> None:
+    """Print the message of a forced stop, unbuffered, since another thread ends the process right after it."""
     os.write(2, f"{message_of(stop)}\n".encode("utf-8", "backslashreplace"))
     if as_json:
         os.write(1, f"{json_line(versioned(error_object(stop)))}\n".encode())
 
 
-def _expected(error: Exception) -> Exception:
-    """Return the error, or an `OutOfSpaceError` if memory or disk ran out, which may happen anywhere."""
-    failing = isinstance(error, OSError) and error.errno in WRITE_ERRNOS
-    if isinstance(error, TransferError) or not (failing or is_out_of_space(error)):
+def _as_out_of_space(error: Exception) -> Exception:
+    """Return an `OutOfSpaceError` for an error that means that memory or disk space ran out, else the error itself."""
+    write_failed = isinstance(error, OSError) and error.errno in WRITE_ERRNOS
+    if isinstance(error, TransferError) or not (write_failed or is_out_of_space(error)):
         return error
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return OutOfSpaceError(
-        f"out of memory or disk: {line[:200]}; what was written before is whole",
-        "free some, or lower data.batch_size or data.image_size; an interrupted training goes on with --resume",
+        f"out of memory or disk space: {line[:200]}; files written before are complete",
+        "free some, or lower data.batch_size or data.image_size; an interrupted training can be resumed with --resume",
     )
 
 
@@ -108,7 +109,7 @@ def _print(write: Callable[[], None]) -> None:
     try:
         write()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader needs no more
+    except BrokenPipeError:  # the reader closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except OSError as error:
         print(f"error: the result cannot be written: {error.strerror}", file=sys.stderr)
@@ -116,13 +117,13 @@ def _print(write: Callable[[], None]) -> None:
         sys.exit(EXIT_CODES["room"])
 
 
-def _leave(error: Exception, console: Console, output: Output[Any], stop: StopRequest) -> NoReturn:
+def _exit_with(error: Exception, console: Console, output: Output[Any], stop: StopRequest) -> NoReturn:
     if stop.signum and not isinstance(error, Interrupted):
-        error = Interrupted(stop.signum)  # a child process or library got the signal too
+        error = Interrupted(stop.signum)  # a child process or a library failed because it received the signal, too
     code = exit_code(error)
     result = getattr(error, "result", None)
     if code == 1:
-        console.error(_bug(error, console))
+        console.error(_report_bug(error, console))
     else:
         console.error(message_of(error))
     if result is not None:
@@ -133,6 +134,7 @@ def _leave(error: Exception, console: Console, output: Output[Any], stop: StopRe
 
 
 def exit_code(error: Exception) -> int:
+    """Return the exit code for an error: 128 + number for a signal, else that of its kind; 1 for a bug."""
     if isinstance(error, Interrupted):
         return 128 + error.signum
     if isinstance(error, TransferError):
@@ -141,7 +143,7 @@ def exit_code(error: Exception) -> int:
 
 
 def message_of(error: Exception) -> str:
-    """Return one message: the error and its fix."""
+    """Return the message of an error, with its hint on a second line."""
     if not isinstance(error, TransferError):
         return f"error: {error or type(error).__name__}"
     word = "stopped" if isinstance(error, Interrupted) else "error"
@@ -150,14 +152,15 @@ def message_of(error: Exception) -> str:
 
 
 def error_object(error: Exception) -> dict[str, Any]:
+    """Return the JSON object of an error."""
     kind = error.kind if isinstance(error, TransferError) else "bug"
     message = error.message if isinstance(error, TransferError) else f"{type(error).__name__}: {error}"
     hint = error.hint if isinstance(error, TransferError) else None
     return {"error": {"code": exit_code(error), "kind": kind, "message": message, "hint": hint}}
 
 
-def _bug(error: Exception, console: Console) -> str:
-    """Return one line for stderr; write the traceback to the run's log, with its paths cut at the package."""
+def _report_bug(error: Exception, console: Console) -> str:
+    """Return one line for stderr, and write the traceback to the run's log, with paths relative to the package."""
     lines = traceback.format_exception(error)
     text = hide_paths(_without_paths("".join(lines)))
     if console.log is not None:
@@ -174,7 +177,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _without_paths(text: str) -> str:
-    """Return the text with file names from the package's or site-packages' folder on: a log is shared."""
+    """Return the text with file names relative to the folders of packages, since a log may be shared."""
     package = Path(transfercli.__file__).parent.parent
     for folder in sorted({str(package), *sys.path} - {""}, key=len, reverse=True):
         text = text.replace(folder.rstrip("/") + "/", "")

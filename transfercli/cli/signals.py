@@ -1,8 +1,8 @@
 """SIGINT and SIGTERM: the first stops a command at a safe point, the second at once.
 
-A Python handler runs only when the interpreter gets to it, which may be a long training step later. So a thread waits
-for signals: the kernel wakes it at once. A command that reaches no safe point within `GRACE_SECONDS` is ended like one
-that is killed, which loses no whole epoch. Before that its record is updated and the message is printed.
+Python runs a signal handler only after the current training step, which may take long. So a thread waits for signals,
+and the kernel wakes it at once. If the command reaches no safe point within `GRACE_SECONDS`, the process ends as if it
+were killed, which loses no complete epoch. Before that the run's record is updated and a message is printed.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from types import FrameType
 from transfercli.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE_SECONDS = 12.0  # of the 20 s that a stop may take
-ENDED = 0  # written to the watching thread when the command has ended; no signal has this number
+GRACE_SECONDS = 12.0  # part of the 20 s that a stop may take
+ENDED = 0  # tells the thread that the command has ended; no signal has this number
 
 
 class StopRequest:
-    """A request to stop, made by a signal.
+    """Request to stop, made by a signal.
 
-    farewell: prints the message of a stop without a safe point, right before the process ends; called from another
-    thread.
+    print_forced_stop: prints the message of a stop without a safe point, right before the process ends; called from
+    another thread.
     """
 
-    def __init__(self, farewell: Callable[[Interrupted], None] | None = None) -> None:
+    def __init__(self, print_forced_stop: Callable[[Interrupted], None] | None = None) -> None:
         self.signum = 0
-        self.farewell = farewell
+        self.print_forced_stop = print_forced_stop
         self.describe: Callable[[int], Interrupted] = Interrupted
 
     def check(self) -> None:
@@ -41,58 +41,59 @@ class StopRequest:
             raise Interrupted(self.signum)
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Handle signals in the main thread: after one, `check` raises."""
+    def handling_signals(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM: after one of them `check` raises. Must be called in the main thread."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         watcher = threading.Thread(target=self._watch, args=(reader,), daemon=True, name="signals")
-        before = {number: signal.signal(number, self._note) for number in SIGNALS}
-        earlier = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        former_handlers = {number: signal.signal(number, self._record) for number in SIGNALS}
+        former_wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         watcher.start()
         try:
             yield
         finally:
-            signal.set_wakeup_fd(earlier)
-            for number, handler in before.items():
+            signal.set_wakeup_fd(former_wakeup)
+            for number, handler in former_handlers.items():
                 signal.signal(number, handler)
             os.write(writer, bytes([ENDED]))
             watcher.join()
             os.close(writer)
             os.close(reader)
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
-        """Note the signal; an exception raised here could be lost in a library's callback."""
+    def _record(self, signum: int, frame: FrameType | None) -> None:
+        """Store the signal's number; an exception raised here could be lost in a callback of a library."""
         self.signum = self.signum or signum
 
     def _watch(self, reader: int) -> None:
+        """Read the numbers of signals from a pipe; end the process at the second one, or after the grace time."""
         deadline: float | None = None
         with selectors.DefaultSelector() as selector:
             selector.register(reader, selectors.EVENT_READ)
             while True:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                if not selector.select(left):
-                    self._force()
+                seconds_left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if not selector.select(seconds_left):
+                    self._end_process()
                 number = os.read(reader, 1)[0]
                 if number == ENDED:
                     return
                 if number not in SIGNALS:
                     continue
                 if deadline is not None:
-                    _say("stopped at once; whole epochs are kept, and the run's id resumes it")
-                    os._exit(128 + number)  # every file on disk is whole at every moment, so this loses nothing
+                    _print_now("stopped at once; complete epochs are kept, and the run can be resumed by its id")
+                    os._exit(128 + number)  # files on disk are complete at any time, so nothing is lost
                 self.signum = self.signum or number
                 deadline = time.monotonic() + GRACE_SECONDS
-                _say("stopping where nothing is lost, in a few seconds; once more stops at once")
+                _print_now("stopping at the next safe point, in a few seconds; a second signal stops at once")
 
-    def _force(self) -> None:
+    def _end_process(self) -> None:
         try:
-            if self.farewell:
-                self.farewell(self.describe(self.signum))
+            if self.print_forced_stop:
+                self.print_forced_stop(self.describe(self.signum))
         finally:
             os._exit(128 + self.signum)
 
 
-def _say(text: str) -> None:
-    """Print at once and unbuffered: the next safe point may come only after the import of Keras."""
+def _print_now(text: str) -> None:
+    """Print unbuffered: the next safe point may come only after the import of Keras."""
     with suppress(OSError):
         os.write(2, f"\n{text}\n".encode())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transfercli.cli.commands.runs import _some, curve, tree
+from transfercli.cli.commands.runs import _first_paths, curve, tree
 from transfercli.workflows.runs.runs import Generation
 
 
@@ -28,5 +28,5 @@ def test_a_lineage_is_a_tree_down_to_the_first_weights() -> None:
 
 
 def test_a_path_with_an_end_of_line_stays_one_name() -> None:
-    assert _some(["a\nb.png", "c.png"]) == "2: a\\nb.png, c.png"
-    assert _some([]) == "0"
+    assert _first_paths(["a\nb.png", "c.png"]) == "2: a\\nb.png, c.png"
+    assert _first_paths([]) == "0"

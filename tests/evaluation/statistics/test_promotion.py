@@ -67,7 +67,7 @@ def test_without_a_champion_the_first_that_meets_its_gates_is_one():
 
 @pytest.mark.parametrize("against", [None, compared(0.01, 0.05, 0.09)])
 def test_a_gate_that_is_not_met_rejects_whatever_was_gained(against):
-    verdict = decide_promotion(against, ["accuracy is 0.85, wanted >= 0.9"], 0.0)
+    verdict = decide_promotion(against, ["accuracy is 0.85, required >= 0.9"], 0.0)
     assert verdict.decision == "rejected"
     assert "accuracy is 0.85" in verdict.reason
 

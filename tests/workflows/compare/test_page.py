@@ -107,6 +107,6 @@ def test_the_command_writes_the_page_and_says_where(trained: World, tmp_path: Pa
     shown = run("one", "two", "one", "--report", str(page)).stdout
     assert shown.splitlines()[-1] == f"report  {page}"
     told = [line.split(maxsplit=1)[1] for line in shown.splitlines() if line.startswith("verdict ")]
-    assert told[1] == "no difference in accuracy that these images can show"
+    assert told[1] == "these images show no difference in accuracy"
     assert json.loads(run("one", "two", "--json").stdout)["report"] is None
     assert run("one", "two", "--report", str(tmp_path)).exit_code == 2

@@ -106,7 +106,7 @@ def test_on_the_command_line_a_score_above_the_gate_prints_the_result_and_exits_
     assert missed.exit_code == 5
     result = json.loads(missed.stdout)
     assert (result["passed"], result["drifted"]) == (False, True)
-    assert "wanted <= 0.3" in missed.stderr
+    assert "required <= 0.3" in missed.stderr
     shown = drift("--max", "0.3")
     assert shown.exit_code == 5
     assert "NOT MET" in shown.stdout

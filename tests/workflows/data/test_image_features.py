@@ -12,7 +12,7 @@ from tests.listener import Listener
 from tests.workflows.data.changes import passes_counted
 from transfercli.data.load import load_folder_split
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.data.image_features import Sight
+from transfercli.workflows.data.image_features import ImageFeatures
 from transfercli.workflows.stored_run import StoredRun
 
 
@@ -32,9 +32,9 @@ def test_what_the_cache_holds_is_what_the_whole_model_and_the_averaged_map_are(
     reading = trained.reading
     split = load_folder_split(world.samples / "digits-target" / "test", "test", trained.labels, reading)
     asked = passes_counted(monkeypatch)
-    sight = Sight(trained)
-    found = sight.all_of(split)
-    assert (sight.counts(), sum(asked)) == ({"hits": 0, "misses": 0}, len(split))  # the cache is off
+    extractor = ImageFeatures(trained)
+    found = extractor.outputs(split)
+    assert (extractor.cache_counts(), sum(asked)) == ({"hits": 0, "misses": 0}, len(split))  # the cache is off
     np.testing.assert_allclose(found.probabilities, trained.probabilities(split), atol=1e-6)
     classifier = trained.classifier
     inner = keras.Model(classifier.base.input, classifier.base.output)
@@ -49,11 +49,13 @@ def scale_of(classifier: Any) -> float:
 
 def test_a_cache_that_cannot_be_used_is_told_and_features_stay_in_memory(source: Any, recent: Path) -> None:
     run, reporter = RunFolder(Path(source[1]["run"])), Listener()
-    sight = Sight(StoredRun(run, reporter))
-    assert sight.cache is not None
-    sight.cache.root = recent / "no folder" / "x"
+    extractor = ImageFeatures(StoredRun(run, reporter))
+    assert extractor.cache is not None
+    extractor.cache.root = recent / "no folder" / "x"
     (recent / "no folder").write_bytes(b"")
-    split = load_folder_split(source[0].samples / "digits-source" / "test", "test", sight.run.labels, sight.run.reading)
-    assert sight.features(split).shape[0] == len(split)
-    assert sight.counts() == {"hits": 0, "misses": 0}
+    split = load_folder_split(
+        source[0].samples / "digits-source" / "test", "test", extractor.run.labels, extractor.run.reading
+    )
+    assert extractor.features(split).shape[0] == len(split)
+    assert extractor.cache_counts() == {"hits": 0, "misses": 0}
     assert any("cannot be used" in text for text in reporter.warnings)

@@ -63,7 +63,7 @@ def test_it_can_be_left_out_and_then_no_run_is_loaded(doubtful: Any, monkeypatch
 def test_a_run_on_images_of_another_size_is_not_asked(doubtful: Any) -> None:
     found = check(*doubtful[:2], overrides=("data.image_size=40",))
     assert found["mislabelled_run"] is None
-    assert "looks at images of 32x32 pixels (stretch), and the config reads 40x40" in found["mislabelled_note"]
+    assert "takes images of 32x32 pixels (stretch), and the config reads 40x40" in found["mislabelled_note"]
 
 
 def test_a_damaged_run_does_not_stop_the_check(doubtful: Any, tmp_path: Path) -> None:

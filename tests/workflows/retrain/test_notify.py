@@ -93,7 +93,7 @@ def test_what_a_hook_started_is_ended_with_it(monkeypatch, tmp_path):
 
 
 def test_what_a_hook_leaves_behind_keeps_nobody_waiting(monkeypatch, tmp_path):
-    monkeypatch.setattr(notify, "LAST_WORDS_SECONDS", 0.0)
+    monkeypatch.setattr(notify, "STDERR_SECONDS", 0.0)
     begun, listener = tmp_path / "begun", Listener()
     run_hook(["sh", "-c", f"sleep 300 & echo $! > {begun}"], RESULT, listener, allowed=True)
     os.kill(int(begun.read_text()), signal.SIGKILL)

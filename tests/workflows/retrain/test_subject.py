@@ -35,7 +35,7 @@ def test_a_night_that_is_stopped_is_gone_on_with_by_the_next(nights: Nights, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "hold_contest", dies)
+        patched.setattr(module, "compare_on_test_images", dies)
         with pytest.raises(KeyboardInterrupt):
             nights.night()
     (begun,) = [
@@ -63,7 +63,7 @@ def test_what_a_kill_left_is_not_gone_on_with_from_another_champion(
     promote(PromoteRequest(second["challenger"], None, nights.runs), Reporter())
     nights.add("5", 50, 60)
     with monkeypatch.context() as patched:
-        patched.setattr(module, "hold_contest", dies)
+        patched.setattr(module, "compare_on_test_images", dies)
         with pytest.raises(KeyboardInterrupt):
             nights.night()
     promote(PromoteRequest(None, "nightly", nights.runs), Reporter())
@@ -90,7 +90,7 @@ def test_what_a_kill_left_damaged_is_set_aside_and_the_night_goes_on(
     from transfercli.workflows.retrain import retrain as module
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "hold_contest", fails_with(KeyboardInterrupt()))
+        patched.setattr(module, "compare_on_test_images", fails_with(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             nights.night()
     (begun,) = [path.parent for path in nights.experiment.glob("2*/run.json")]
@@ -108,11 +108,11 @@ def test_what_a_kill_left_damaged_is_set_aside_and_the_night_goes_on(
 
 
 def test_a_challenger_never_takes_the_folder_of_one_that_was_set_aside_in_the_same_second(tmp_path: Path) -> None:
-    from transfercli.workflows.retrain.subject import unused_id
+    from transfercli.workflows.retrain.subject import unused_run_id
 
     now = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
     ids = []
     for _ in range(3):
-        ids.append(unused_id(tmp_path, "abcdef", now))
+        ids.append(unused_run_id(tmp_path, "abcdef", now))
         (tmp_path / ids[-1]).mkdir()
     assert ids == ["20260131-235959-abcdef", "20260201-000000-abcdef", "20260201-000001-abcdef"]

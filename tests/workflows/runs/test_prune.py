@@ -97,7 +97,7 @@ def test_an_experiment_that_is_busy_is_passed_over_unless_it_was_named(runs: Pat
     with experiment_lock(runs / "e"):
         result = pruned(runs, last=1)
     assert names(result["removed"]) == ["base/old"]
-    assert {one["why"] for one in result["kept"] if "/e/" in one["run"]} == {module.GOING_ON, "one of the last 1"}
+    assert {one["why"] for one in result["kept"] if "/e/" in one["run"]} == {module.RUNNING, "one of the last 1"}
 
 
 def test_a_dry_run_keeps_what_says_that_it_is_running(runs: Path) -> None:

@@ -1,4 +1,4 @@
-"""`transfercli cache show | clear`."""
+"""Commands `transfercli cache show` and `cache clear`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from transfercli.workflows.data.cache import CacheContents
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Show or empty the caches; they can be emptied at any time."
+    no_args_is_help=True, rich_markup_mode=None, help="Show or clear the caches; they can be cleared at any time."
 )
 
 Folder = Annotated[
     Path | None,
-    typer.Option("--dir", metavar="DIR", help="the cache folder, if a config sets compute.cache_dir"),
+    typer.Option("--dir", metavar="DIR", help="the cache folder, if the config sets compute.cache_dir"),
 ]
 
 
@@ -33,13 +33,13 @@ def _show(result: CacheContents) -> None:
             ("folder", result.folder),
             ("freed", byte_size(cleared.freed) if cleared else None),
             ("in use", byte_size(cleared.in_use) if cleared and cleared.in_use else None),
-            ("holds", f"{byte_size(result.bytes)} of at most {byte_size(result.limit)}"),
-            *((kind, _held(usage)) for kind, usage in result.caches.items()),
+            ("size", f"{byte_size(result.bytes)} of at most {byte_size(result.limit)}"),
+            *((kind, _size(usage)) for kind, usage in result.caches.items()),
         ]
     )
 
 
-def _held(usage: Usage) -> str:
+def _size(usage: Usage) -> str:
     return f"{usage.entries:,} in {byte_size(usage.bytes)}"
 
 
@@ -60,7 +60,7 @@ def show(reporter: Reporter, folder: Folder = None) -> CacheContents:
 def clear(reporter: Reporter, folder: Folder = None) -> CacheContents:
     """Remove all cached data that no running process uses.
 
-    Data that is needed again is computed from the images again.
+    Data that is needed later is computed from the images again.
 
     Example: transfercli cache clear
     """

@@ -1,4 +1,4 @@
-"""`transfercli config init | validate | show | schema`."""
+"""Commands `transfercli config init`, `config validate`, `config show` and `config schema`."""
 
 from __future__ import annotations
 
@@ -26,27 +26,30 @@ app = typer.Typer(
 )
 
 Files = Annotated[
-    list[Path], typer.Argument(metavar="CONFIG...", help="YAML files, one experiment each", show_default=False)
+    list[Path],
+    typer.Argument(metavar="CONFIG...", help="YAML files that describe one experiment each", show_default=False),
 ]
 Base = Annotated[
-    str | None, table_option("--base", "base", metavar="B", help="a base by name; without it one is chosen")
+    str | None, table_option("--base", "base", metavar="B", help="name of the base; without it one is chosen")
 ]
 Data = Annotated[
     str | None,
-    typer.Option("--data", metavar="DATA", help="your images, as in data.train: a folder, a table, keras:NAME"),
+    typer.Option("--data", metavar="DATA", help="your images, as in data.train: a folder, a table or keras:NAME"),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="a new file; else stdout")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="write to a new file; without it to stdout")
+]
 SchemaOutput = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="write it there; without it to stdout")
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="write to this file; without it to stdout")
 ]
 ExampleName = Annotated[
     str | None,
     typer.Option(
-        "--example", metavar="NAME", help="a shipped example instead", autocompletion=completion.example_names
+        "--example", metavar="NAME", help="write a shipped example instead", autocompletion=completion.example_names
     ),
 ]
-ListExamples = Annotated[bool, typer.Option("--list-examples", help="list the shipped examples, and write nothing")]
-For = Annotated[Workflow, typer.Option("--for", help="the command whose defaults are filled in")]
+ListExamples = Annotated[bool, typer.Option("--list-examples", help="list the shipped examples and write nothing")]
+For = Annotated[Workflow, typer.Option("--for", help="the command whose defaults are used")]
 
 
 def _show_init(result: StarterConfig | ExampleList) -> None:

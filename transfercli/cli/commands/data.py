@@ -1,4 +1,4 @@
-"""`transfercli data check | diff | drift`."""
+"""Commands `transfercli data check`, `data diff` and `data drift`."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Check images, and compare them with those of a run."
 )
 
-SHOWN = 10
-# Tests of `data drift`, each with the number that is shown.
+SHOWN_ROWS = 10
+# Tests of `data drift`, each with the measure that is shown.
 TESTS = (("classifier", "accuracy"), ("mmd", "value"), ("class_mix", "total_variation"), ("confidence", "statistic"))
 
 ReportFolder = Annotated[
     Path | None,
-    typer.Option("--report", metavar="DIR", help="write an offline page, a contact sheet a class and a CSV there"),
+    typer.Option("--report", metavar="DIR", help="write an HTML page, a contact sheet per class and a CSV there"),
 ]
 Mislabelled = Annotated[
     bool,
     typer.Option(
         "--mislabelled/--no-mislabelled",
-        help="if the experiment has a completed run: list labels that its features make doubtful",
+        help="list likely label errors, by the features of a completed run of the experiment",
     ),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="recent images, at any depth", show_default=False)]
 Maximum = Annotated[
-    float | None, typer.Option("--max", metavar="X", min=0, max=1, help="exit 5 if the score is above it")
+    float | None, typer.Option("--max", metavar="X", min=0, max=1, help="largest score allowed; exit 5 if it is higher")
 ]
 
 
 class DataRefused(DataError):
-    """Data that training would refuse; carries the result of the check."""
+    """Error for data that training would refuse; carries the result of the check."""
 
     def __init__(self, result: CheckResult) -> None:
         first, *others = result.report.refusals
-        also = f" (and {len(others)} more reason{'s' * (len(others) > 1)})" if others else ""
-        super().__init__(f"training would refuse: {first}{also}", result.report.hints[0] or None)
+        more = f" (and {len(others)} more reason{'s' * (len(others) > 1)})" if others else ""
+        super().__init__(f"training would refuse: {first}{more}", result.report.hints[0] or None)
         self.result = result
 
 
 class Drifted(GateError):
-    """A drift score above the maximum; carries the result."""
+    """Error for a drift score above the maximum; carries the result."""
 
     def __init__(self, result: DriftResult) -> None:
-        super().__init__(f"the images have drifted: the score is {result.score:.4f}, wanted <= {result.maximum:g}")
+        super().__init__(f"the images have drifted: the score is {result.score:.4f}, required <= {result.maximum:g}")
         self.result = result
 
 
@@ -81,26 +81,26 @@ def _show_check(result: CheckResult) -> None:
     print()
     print_table(
         ("class", "images", *splits),
-        [(label, count, *(report.counts[label].get(s, 0) for s in splits)) for label, count in classes.items()],
+        [(label, count, *(report.counts[label].get(split, 0) for split in splits)) for label, count in classes.items()],
     )
     for reason in report.refusals:
         print(f"\ntraining would refuse: {printable(reason)}")
     for split, labels in report.missing.items():
-        _some(f"classes without {split} images", ("class",), [(label,) for label in labels])
+        _print_first(f"classes without {split} images", ("class",), [(label,) for label in labels])
     problems = [(entry.path, entry.problem, "used" if entry.used else "left out") for entry in report.problems]
-    _some("problems", ("path", "problem", "outcome"), problems)
+    _print_first("problems", ("path", "problem", "outcome"), problems)
     _show_duplicates(report)
     unusual = [(report.images[row].path, report.images[row].width, report.images[row].height) for row in report.unusual]
-    _some("unusual sizes", ("path", "width", "height"), unusual)
+    _print_first("unusual sizes", ("path", "width", "height"), unusual)
     _show_mislabelled(report)
 
 
 def _show_duplicates(report: Report) -> None:
     for name, pairs in (("duplicates", report.duplicates), ("near duplicates", report.near)):
         header = ("path", "looks like")
-        _some(name, header, report.paths(pairs))
-        _some(f"{name} across splits", header, report.paths(report.across_splits(pairs)))
-        _some(f"{name} with other labels", header, report.paths(report.across_labels(pairs)))
+        _print_first(name, header, report.paths(pairs))
+        _print_first(f"{name} across splits", header, report.paths(report.across_splits(pairs)))
+        _print_first(f"{name} with other labels", header, report.paths(report.across_labels(pairs)))
 
 
 def _show_mislabelled(report: Report) -> None:
@@ -110,9 +110,9 @@ def _show_mislabelled(report: Report) -> None:
         for suspect in mislabelled.suspects
     ]
     title = f"likely mislabelled, by the features of {mislabelled.run}"
-    _some(title, ("path", "label", "suggested", "confidence"), rows)
+    _print_first(title, ("path", "label", "suggested", "confidence"), rows)
     if mislabelled.note:
-        print(f"\nlikely mislabelled: not looked for: {printable(mislabelled.note)}")
+        print(f"\nlikely mislabelled: not searched for: {printable(mislabelled.note)}")
 
 
 def _show_diff(result: DiffResult) -> None:
@@ -130,26 +130,26 @@ def _show_diff(result: DiffResult) -> None:
     pairs = [(name, len(items) or None) for name, items in counts.items()]
     print_pairs([("unchanged", "yes" if difference.unchanged else "no"), ("same", difference.same), *pairs])
     for name in ("added", "removed", "changed"):
-        _some(name, ("path",), [(path,) for path in counts[name]])
+        _print_first(name, ("path",), [(path,) for path in counts[name]])
     earlier = difference.earlier_labels
-    _some("relabelled", ("path", "was"), [(path, earlier[path]) for path in difference.relabelled])
-    _some("moved to another split", ("path",), [(path,) for path in difference.moved])
-    _some("renamed", ("was", "is"), difference.renamed)
+    _print_first("relabelled", ("path", "former label"), [(path, earlier[path]) for path in difference.relabelled])
+    _print_first("moved to another split", ("path",), [(path,) for path in difference.moved])
+    _print_first("renamed", ("former path", "path"), difference.renamed)
     for name in ("new classes", "lost classes"):
-        _some(name, ("class",), [(label,) for label in counts[name]])
+        _print_first(name, ("class",), [(label,) for label in counts[name]])
 
 
 def _show_drift(result: DriftResult) -> None:
     references = (("features", result.features), ("predictions", result.predictions))
     outcome = "" if result.passed else ": NOT MET"
-    bound = "" if result.maximum is None else f", wanted <= {result.maximum:g}{outcome}"
+    bound = "" if result.maximum is None else f", required <= {result.maximum:g}{outcome}"
     print_pairs(
         [
             ("run", result.run),
             ("images", f"{result.images}, {result.compared} of them compared"),
             ("drifted", "yes" if result.drifted else "no"),
             ("score", f"{result.score:.4f}{bound}"),
-            *((f"{name} against", f"{images.images} {images.split} images") for name, images in references),
+            *((f"{name} compared with", f"{images.images} {images.split} images") for name, images in references),
         ]
     )
     print()
@@ -157,14 +157,14 @@ def _show_drift(result: DriftResult) -> None:
     print_table(("test", "measure", "value", "p"), rows)
 
 
-def _some(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print the first rows under a title with the number of all; nothing if there are none."""
+def _print_first(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a title with the number of rows, and the first `SHOWN_ROWS` of them; nothing if there are none."""
     if not rows:
         return
     print(f"\n{title}: {len(rows)}")
-    print_table(header, rows[:SHOWN])
-    if len(rows) > SHOWN:
-        print(f"… and {len(rows) - SHOWN} more; --json lists all")
+    print_table(header, rows[:SHOWN_ROWS])
+    if len(rows) > SHOWN_ROWS:
+        print(f"… and {len(rows) - SHOWN_ROWS} more; --json lists all")
 
 
 @app.command()
@@ -198,7 +198,7 @@ def diff(
 ) -> DiffResult:
     """Show how the images changed since a run.
 
-    Lists images added, removed, changed and relabelled, and classes new and lost.
+    Lists added, removed, changed and relabelled images, and new and lost classes.
 
     Example: transfercli data diff flowers.yaml flowers@champion
     """
@@ -212,7 +212,7 @@ def diff(
 def drift(reporter: Reporter, run: Run, folder: Folder, maximum: Maximum = None, runs: Runs = RUNS) -> DriftResult:
     """Measure how far unlabelled images are from those of a run.
 
-    Compares features, predictions and confidence. The score is 0 to 1; exit 5 if it is above --max.
+    Compares features, predictions and confidence. The score is from 0 to 1. Exit 5 if it is above --max.
 
     Example: transfercli data drift flowers@champion camera/today --max 0.3
     """

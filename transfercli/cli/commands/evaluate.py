@@ -1,4 +1,4 @@
-"""`transfercli evaluate`."""
+"""Command `transfercli evaluate`."""
 
 from __future__ import annotations
 
@@ -24,34 +24,37 @@ if TYPE_CHECKING:
     from transfercli.evaluation.result import Evaluation
     from transfercli.workflows.evaluate.evaluate import EvaluateResult
 
-SHOWN_MATRIX = 12  # classes up to which the whole matrix fits a terminal
+SHOWN_MATRIX = 12  # largest number of classes whose confusion matrix fits a terminal
 ALWAYS_SHOWN = ("accuracy", "macro_f1", "log_loss", "ece")
 
-Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="other images, one sub-folder a class")]
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="a folder of other images, one sub-folder per class")
+]
 SplitOption = Annotated[Split, typer.Option("--split", help="the split of the run's own images")]
 Minimum = Annotated[
     list[str] | None,
     typer.Option("--min", metavar="METRIC=VALUE", help="a gate, such as accuracy=0.9 or ece<=0.05; repeatable"),
 ]
 GateOnOption = Annotated[
-    GateOn, typer.Option("--gate-on", help="compare gates with the value, or the worse end of its 95% interval")
+    GateOn, typer.Option("--gate-on", help="compare gates with the value, or with the worse end of its 95% interval")
 ]
 Corrupt = Annotated[
-    bool, typer.Option("--corrupt", help="also with noise, blur, brightness, contrast, JPEG, rotation: 30 passes")
+    bool,
+    typer.Option("--corrupt", help="also under noise, blur, brightness, contrast, JPEG and rotation, in 30 passes"),
 ]
 Tta = Annotated[
-    bool, typer.Option("--tta", help="also averaged over crops, and flips if training had them: 5 or 11 passes")
+    bool, typer.Option("--tta", help="also averaged over crops, and flips if training had them, in 5 or 11 passes")
 ]
 
 
 class GateFailed(GateError):
-    """A gate of an evaluation that was not met; carries the result."""
+    """Error for a gate that is not met; carries the result."""
 
     def __init__(self, result: EvaluateResult) -> None:
         gates = result.evaluation.gates
         failed = [gate for gate in gates if not gate["passed"]]
         reasons = "; ".join(
-            f"{g['metric']} is {_number(g['value'])}, wanted {g['op']} {g['bound']:g}{_missed_by(g)}" for g in failed
+            f"{g['metric']} is {_number(g['value'])}, required {g['op']} {g['bound']:g}{_missed_by(g)}" for g in failed
         )
         super().__init__(f"{len(failed)} of {len(gates)} gates not met: {reasons}")
         self.result = result
@@ -91,7 +94,7 @@ def _show_classes(evaluation: Evaluation) -> None:
         print_table(("true class", *labels), rows)
     elif pairs := confused(labels, evaluation.confusion):
         print("\nmost confused")
-        print_table(("true class", "taken for", "images"), pairs)
+        print_table(("true class", "predicted", "images"), pairs)
 
 
 def _show_slices(slices: Sequence[dict[str, Any]]) -> None:
@@ -99,7 +102,7 @@ def _show_slices(slices: Sequence[dict[str, Any]]) -> None:
         return
     print()
     print_table(
-        ("slice", "part", "images", "accuracy", "macro f1"),
+        ("slice", "value", "images", "accuracy", "macro f1"),
         [
             (row["slice"], row["value"], row["examples"], row["metrics"]["accuracy"], row["metrics"]["macro_f1"])
             for row in slices
@@ -112,7 +115,7 @@ def _show_gates(gates: Sequence[dict[str, Any]]) -> None:
         return
     print()
     print_table(
-        ("gate", "wanted", "value", "outcome"),
+        ("gate", "required", "value", "outcome"),
         [
             (
                 gate["metric"],
@@ -126,7 +129,7 @@ def _show_gates(gates: Sequence[dict[str, Any]]) -> None:
 
 
 def confused(labels: Iterable[str], matrix: np.ndarray | list[list[int]]) -> list[tuple[str, str, int]]:
-    """Return (true class, predicted class, images), the most frequent mistakes first."""
+    """Return (true class, predicted class, number of images), the most frequent mistakes first."""
     import numpy as np
 
     from transfercli.evaluation.examples import most_confused
@@ -141,14 +144,14 @@ def _show_trust(trust: dict[str, Any]) -> None:
         ece, loss = (
             f"{calibration[f'{name}_before']:.4f} -> {calibration[f'{name}_after']:.4f}" for name in ("ece", "log_loss")
         )
-        print(f"\ntemperature {calibration['temperature']:.3f}: error of calibration {ece}, log loss {loss}")
+        print(f"\ntemperature {calibration['temperature']:.3f}: calibration error {ece}, log loss {loss}")
     if abstention:
-        (name, wanted) = next(iter(abstention["target"].items()))
+        name, target = next(iter(abstention["target"].items()))
         threshold = abstention["threshold"]
         rule = "always" if threshold is None else f"below a confidence of {threshold:.3f}"
         print(
-            f"abstains {rule}, chosen on validation for {name} {wanted:g}: here it keeps {abstention['coverage']:.1%}"
-            f" of the images, accuracy {_number(abstention['accuracy'])}"
+            f"abstains {rule}, chosen on validation for {name} {target:g}: on this split it answers for"
+            f" {abstention['coverage']:.1%} of the images, with accuracy {_number(abstention['accuracy'])}"
         )
 
 

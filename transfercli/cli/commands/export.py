@@ -1,4 +1,4 @@
-"""`transfercli export`."""
+"""Command `transfercli export`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ Formats = Annotated[
         "--format",
         "format",
         metavar="F",
-        help="saved_model, keras, safetensors, onnx, litert or openvino; repeatable; else the config's",
+        help="saved_model, keras, safetensors, onnx, litert or openvino; repeatable; without it the config's",
     ),
 ]
 QuantizeOption = Annotated[
-    Quantize, typer.Option("--quantize", help="smaller numbers: onnx and litert both, openvino float16")
+    Quantize, typer.Option("--quantize", help="store weights in fewer bits: onnx and litert both, openvino float16")
 ]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="instead of the run's exports folder")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="folder to write to, instead of the run's exports folder")
+]
 MaxDrop = Annotated[
     float | None, typer.Option("--max-drop", metavar="X", min=0, help="largest loss of accuracy allowed")
 ]
@@ -67,7 +69,7 @@ def export(
     max_drop: MaxDrop = None,
     runs: Runs = RUNS,
 ) -> ExportResult:
-    """Export a run to portable formats, and prove each equal to it.
+    """Export a run to portable formats, and verify each of them.
 
     Each artefact is loaded again by its own runtime and compared with the run before success is reported.
 

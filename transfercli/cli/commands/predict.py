@@ -1,4 +1,4 @@
-"""`transfercli predict`."""
+"""Command `transfercli predict`."""
 
 from __future__ import annotations
 
@@ -35,23 +35,25 @@ RunOrArtefact = Annotated[
 Paths = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="PATH...", help="image files, folders, patterns, or - for a list on stdin", show_default=False
+        metavar="PATH...",
+        help="image files, folders or patterns, or - for a list of paths on stdin",
+        show_default=False,
     ),
 ]
 Top = Annotated[int, typer.Option("--top", metavar="K", min=1, help="number of classes per image")]
-LinesOption = Annotated[Lines, typer.Option("--format", help="one JSON object a line, or CSV with a header")]
+LinesOption = Annotated[Lines, typer.Option("--format", help="one JSON object per line, or CSV with a header")]
 Abstain = Annotated[
-    bool, typer.Option("--abstain", help="mark images that the run is unsure of, or that are unlike its own")
+    bool, typer.Option("--abstain", help="mark images with a low confidence, or unlike the training images")
 ]
 Watch = Annotated[
     Path | None,
-    typer.Option("--watch", metavar="DIR", help="a drop folder: predict its images, then each new one, until stopped"),
+    typer.Option("--watch", metavar="DIR", help="predict the images of a folder, then each new one, until stopped"),
 ]
 
 
 @dataclass(frozen=True)
 class PredictionStream:
-    """Predictions that are computed as they are read, and the format of their lines."""
+    """Predictions that are computed while they are read, and the format of their lines."""
 
     predictions: Predictions
     lines: Lines
@@ -63,7 +65,7 @@ class PredictionStream:
         answers: list[Prediction] = []
         try:
             for answer in self.predictions.answers:
-                answers.append(answer)  # noqa: PERF402 - the answers before an error are kept
+                answers.append(answer)  # noqa: PERF402 - those before an error are kept
         except DataError as error:
             raise NothingRead(error, PredictionList(answers)) from error
         return PredictionList(answers).as_json()
@@ -73,8 +75,8 @@ class PredictionStream:
 
 
 @dataclass(frozen=True)
-class Unread:
-    """The error that ended a stream, and its predictions, each with the reason why its image could not be read."""
+class UnreadImages:
+    """Result if no image could be read: the error, and for each image the reason."""
 
     error: DataError
     answers: PredictionList
@@ -84,11 +86,11 @@ class Unread:
 
 
 class NothingRead(DataError):
-    """No image could be read; carries the predictions."""
+    """Error if no image could be read; carries the reason for each image."""
 
     def __init__(self, error: DataError, answers: PredictionList) -> None:
         super().__init__(error.message, error.hint)
-        self.result = Unread(error, answers)
+        self.result = UnreadImages(error, answers)
 
 
 def _write_jsonl(predictions: Predictions, out: TextIO) -> None:
@@ -100,7 +102,8 @@ def _write_jsonl(predictions: Predictions, out: TextIO) -> None:
 def _write_csv(predictions: Predictions, out: TextIO) -> None:
     """Write one row per image; from the second class on, a column each for label and probability.
 
-    Names are written as the file system has them, even if their bytes are not text, so that a reader finds the files.
+    File names are written as the bytes of the file system, even if they are not UTF-8:
+    a reader finds the files by them.
     """
     if isinstance(out, TextIOWrapper):
         out.reconfigure(encoding="utf-8", errors="surrogateescape")
@@ -139,15 +142,15 @@ def predict(
 ) -> PredictionStream:
     """Predict labels and probabilities of images, one line each.
 
-    Takes files, folders, patterns, a list or a drop folder. Exit 4 if no image could be read.
+    Takes files, folders, patterns, a list on stdin, or a folder to watch. Exit 4 if no image could be read.
 
     Example: transfercli predict flowers@champion photos --top 3
     """
     from transfercli.workflows.predict.predict import PredictRequest, predict_images
 
     if not paths and watch is None:
-        raise UsageError("predict needs images; received none", "name files or folders, - for a list, or --watch DIR")
+        raise UsageError("predict needs images; received none", "name files or folders, - for stdin, or --watch DIR")
     if json and watch is not None:
-        raise UsageError("--json prints one object at the end, and --watch has none", "without --json: a line an image")
+        raise UsageError("--json prints one object at the end, but --watch has no end", "leave --json out")
     predictions = predict_images(PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch), reporter)
     return PredictionStream(predictions, lines)

@@ -1,4 +1,4 @@
-"""`transfercli runs prune`."""
+"""Command `transfercli runs prune`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Experiments = Annotated[
     ),
 ]
 KeepLast = Annotated[
-    int | None, typer.Option("--keep-last", metavar="N", min=0, help="keep the N newest runs of an experiment")
+    int | None, typer.Option("--keep-last", metavar="N", min=0, help="keep the N newest runs of each experiment")
 ]
 KeepDays = Annotated[
-    float | None, typer.Option("--keep-days", metavar="D", min=0, help="keep runs begun in the last D days")
+    float | None, typer.Option("--keep-days", metavar="D", min=0, help="keep runs created in the last D days")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="show what would be removed, and remove nothing")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="show the runs that would be removed, and remove nothing")]
 
 
 def _show(result: PruneResult) -> None:
@@ -59,7 +59,7 @@ def prune(
 ) -> PruneResult:
     """Remove old runs, but never a champion.
 
-    The previous champion, the runs whose weights a champion came from, and a run that is going on stay too.
+    Also keeps the previous champion, the runs whose weights a champion came from, and running runs.
 
     Example: transfercli runs prune --keep-last 10 --keep-days 30 --dry-run
     """

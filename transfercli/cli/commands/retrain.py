@@ -1,4 +1,4 @@
-"""`transfercli retrain` and `transfercli promote`."""
+"""Commands `transfercli retrain` and `transfercli promote`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from transfercli.workflows.retrain.results import RetrainResult
 
 Summary = Annotated[
-    Path | None, typer.Option("--summary", metavar="FILE", help="append the decision as Markdown, for a CI job")
+    Path | None,
+    typer.Option("--summary", metavar="FILE", help="append the decision as Markdown, for the summary of a CI job"),
 ]
 Hooks = Annotated[bool, typer.Option("--allow-hooks", help="run the program that retrain.on_decision names")]
 Challenger = Annotated[
@@ -30,7 +31,7 @@ Previous = Annotated[
     typer.Option(
         "--previous",
         metavar="EXPERIMENT",
-        help="go back to the champion before",
+        help="restore the previous champion",
         autocompletion=completion.experiments,
     ),
 ]
@@ -53,7 +54,7 @@ def _show_decision(result: RetrainResult) -> None:
 
 def _gate(gate: dict[str, Any]) -> str:
     value = "not defined" if gate["value"] is None else f"{gate['value']:.4f}"
-    return f"{value}, wanted {gate['op']} {gate['bound']:g}{'' if gate['passed'] else ': NOT MET'}"
+    return f"{value}, required {gate['op']} {gate['bound']:g}{'' if gate['passed'] else ': NOT MET'}"
 
 
 def _show_promoted(result: PromoteResult) -> None:
@@ -86,7 +87,7 @@ def retrain(
 def promote(
     reporter: Reporter, run: Challenger = None, previous: Previous = None, runs: Runs = RUNS, wait: Wait = 0.0
 ) -> PromoteResult:
-    """Make a run the champion of its experiment, or go back.
+    """Make a run the champion, or restore the previous champion.
 
     Example: transfercli promote flowers/20260731-020000-1a2b3c
     """

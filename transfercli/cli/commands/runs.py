@@ -1,4 +1,4 @@
-"""`transfercli runs list | show | compare | prune`."""
+"""Commands `transfercli runs list`, `runs show` and `runs compare`; `runs prune` is in `prune.py`."""
 
 from __future__ import annotations
 
@@ -25,27 +25,31 @@ if TYPE_CHECKING:
     from transfercli.workflows.runs.runs import Generation, RunDetails, RunList
 
 SHOWN_IMAGES = 5
-# The verdict of a comparison on the other run, in a sentence; either may be the champion, or neither.
+# Verdict of a comparison about the other run, as a sentence; neither run needs to be the champion.
 VERDICTS = {
     "better": "the other is better by {metric}",
     "worse": "the other is worse by {metric}",
-    "no difference": "no difference in {metric} that these images can show",
+    "no difference": "these images show no difference in {metric}",
 }
 app = typer.Typer(help="List, show, compare and prune runs.", no_args_is_help=True)
 
 Experiment = Annotated[
     str | None,
-    typer.Argument(metavar="[EXPERIMENT]", help="list only its runs", autocompletion=completion.experiments),
+    typer.Argument(
+        metavar="[EXPERIMENT]", help="list only the runs of this experiment", autocompletion=completion.experiments
+    ),
 ]
 Names = Annotated[
     list[str],
-    typer.Argument(metavar="RUN RUN…", help="the others are compared with the first", autocompletion=completion.runs),
+    typer.Argument(
+        metavar="RUN RUN…", help="two runs or more; each is compared with the first", autocompletion=completion.runs
+    ),
 ]
-SplitOption = Annotated[Split, typer.Option("--split", help="the images to compare on")]
-Metric = Annotated[str, table_option("--metric", "metric", help="the metric that decides, such as macro_f1")]
+SplitOption = Annotated[Split, typer.Option("--split", help="the split to compare on")]
+Metric = Annotated[str, table_option("--metric", "metric", help="the metric of the verdict, such as macro_f1")]
 Report = Annotated[
     Path | None,
-    typer.Option("--report", metavar="FILE", help="write an offline HTML page with the images fixed and broken"),
+    typer.Option("--report", metavar="FILE", help="write an offline HTML page with the fixed and broken images"),
 ]
 
 
@@ -67,7 +71,7 @@ def _show_list(result: RunList) -> None:
             )
             for row in result.runs
         ],
-        droppable=("created", "time"),  # the id has the time too
+        droppable=("created", "time"),  # the id contains the time
     )
     if result.decisions:
         print()
@@ -99,7 +103,7 @@ def _show_run(result: RunDetails) -> None:
 
 
 def tree(lineage: Sequence[Generation]) -> list[str]:
-    """Return a line per generation, each below and to the right of its child; the last line is the first weights."""
+    """Return a line per generation, each indented below its child; the last line is the initial weights."""
     lines = [
         f"{run.run} ({', '.join(word for word in (run.status, run.workflow, run.base) if word)})" for run in lineage
     ]
@@ -111,13 +115,13 @@ def tree(lineage: Sequence[Generation]) -> list[str]:
 
 
 def curve(values: list[float | None]) -> str:
-    """Return a sparkline between its first and its last value."""
+    """Return a sparkline between the first and the last value; "-" if there is no value."""
     known = [value for value in values if value is not None]
     return f"{known[0]:.4f} {sparkline(known)} {known[-1]:.4f}" if known else "-"
 
 
 def curves_of(run: Path) -> list[tuple[str, str]]:
-    """Return (name, curve) pairs of a run that trained for more than one epoch."""
+    """Return (name, curve) pairs of a run; none if it trained for one epoch or less."""
     from transfercli.runs.folder import RunFolder
     from transfercli.training import history
 
@@ -142,12 +146,12 @@ def _show_comparison(held: PairComparison, split: str) -> None:
             ("other", held.challenger.path),
             ("verdict", VERDICTS[compared.outcome(compared.metric)].format(metric=compared.metric)),
             ("images", f"{compared.examples} of {split}"),
-            ("fixed", _some(compared.fixed)),
-            ("broken", _some(compared.broken)),
+            ("fixed", _first_paths(compared.fixed)),
+            ("broken", _first_paths(compared.broken)),
             ("McNemar's test", f"p = {compared.p_value:.4g}"),
             *(
-                (f"seconds: {stage}", f"{_plain(spent['champion'])} -> {_plain(spent['challenger'])}")
-                for stage, spent in held.seconds.items()
+                (f"seconds: {stage}", f"{_seconds(seconds['champion'])} -> {_seconds(seconds['challenger'])}")
+                for stage, seconds in held.seconds.items()
             ),
         ]
     )
@@ -155,8 +159,8 @@ def _show_comparison(held: PairComparison, split: str) -> None:
     print_table(
         ("metric", "first", "other", "difference", "95% interval", "detectable"),
         [
-            (name, of.champion, of.challenger, of.difference, _interval(of.interval), of.detectable)
-            for name, of in compared.metrics.items()
+            (name, row.champion, row.challenger, row.difference, _interval(row.interval), row.detectable)
+            for name, row in compared.metrics.items()
             if not name.startswith(("precision[", "f1["))
         ],
         droppable=("detectable",),
@@ -167,17 +171,17 @@ def _show_comparison(held: PairComparison, split: str) -> None:
         print_table(("config", "first", "other"), rows)
 
 
-def _some(paths: Sequence[str]) -> str:
-    # A name may hold an end of line; it stays one name.
-    named = first_of(paths, SHOWN_IMAGES, written=lambda path: path.replace("\n", "\\n"))
-    return f"{len(paths)}" + (f": {named}" if paths else "")
+def _first_paths(paths: Sequence[str]) -> str:
+    # A file name that contains a line break must stay on one line.
+    text = first_of(paths, SHOWN_IMAGES, written=lambda path: path.replace("\n", "\\n"))
+    return f"{len(paths)}" + (f": {text}" if paths else "")
 
 
 def _interval(interval: Sequence[float] | None) -> str:
     return "-" if interval is None else f"{interval[0]:+.4f} to {interval[1]:+.4f}"
 
 
-def _plain(value: float | None) -> str:
+def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 

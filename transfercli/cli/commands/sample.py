@@ -1,4 +1,4 @@
-"""`transfercli sample`."""
+"""Command `transfercli sample`."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def sample(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="digits, digits-source (0-4) or digits-target (5-9)", callback=one_of(_names)
+            metavar="NAME", help="digits, digits-source (0 to 4) or digits-target (5 to 9)", callback=one_of(_names)
         ),
     ],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a new folder")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="new folder for the images")],
 ) -> SampleResult:
     """Write a folder of real images to try the program on.
 

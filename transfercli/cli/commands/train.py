@@ -1,4 +1,4 @@
-"""`transfercli pretrain` and `transfercli finetune`."""
+"""Commands `transfercli pretrain` and `transfercli finetune`."""
 
 from __future__ import annotations
 
@@ -21,17 +21,21 @@ if TYPE_CHECKING:
 
 Config = Annotated[
     Path | None,
-    typer.Argument(metavar="CONFIG", help="a YAML file: one experiment (not needed with --resume)", show_default=False),
+    typer.Argument(
+        metavar="CONFIG",
+        help="a YAML file that describes one experiment (not needed with --resume)",
+        show_default=False,
+    ),
 ]
 RunId = Annotated[
     str | None,
-    typer.Option("--run-id", metavar="ID", help="name the run; the same id again resumes it, or prints its result"),
+    typer.Option("--run-id", metavar="ID", help="id of the run; if it exists, resume it or print its result"),
 ]
 Resume = Annotated[
     str | None,
-    typer.Option("--resume", metavar="RUN", help="go on with an interrupted run", autocompletion=completion.runs),
+    typer.Option("--resume", metavar="RUN", help="resume an interrupted run", autocompletion=completion.runs),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="stop before the first step, and estimate the cost")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="estimate the cost and stop before the first training step")]
 
 
 def _show(result: TrainResult | CostEstimate) -> None:
@@ -51,12 +55,12 @@ def show_estimate(estimate: CostEstimate) -> None:
             ("images", ", ".join(f"{count} {name}" for name, count in estimate.images.items())),
             ("classes", ", ".join(estimate.classes)),
             ("parameters", f"{estimate.parameters:,}"),
-            ("features take about", duration(estimate.feature_seconds)),
-            ("and on disk", byte_size(estimate.cache_bytes)),
-            ("the run on disk, at most", byte_size(estimate.run_bytes)),
-            ("would train for about", f"{duration(estimate.train_seconds)}, its compilation included"),
-            ("memory at its peak", byte_size(memory) if memory else None),
-            ("not counted", "starting the program and Keras, and reading the images"),
+            ("time for features, about", duration(estimate.feature_seconds)),
+            ("features on disk", byte_size(estimate.cache_bytes)),
+            ("run on disk, at most", byte_size(estimate.run_bytes)),
+            ("time for training, about", f"{duration(estimate.train_seconds)}, compilation included"),
+            ("peak memory", byte_size(memory) if memory else None),
+            ("not counted", "start of the program and Keras, and reading the images"),
         ]
     )
     print_table(

@@ -17,13 +17,13 @@ from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
 from transfercli.text import printable
 
-SILENCE_SECONDS = 60.0  # then a line of progress: some CI systems end a job that prints nothing for ten minutes
+SILENCE_SECONDS = 60.0  # between lines of progress; some CI systems end a job that prints nothing for ten minutes
 
 
 class Console(Reporter):
-    """Plain lines: for logs, pipes and cron.
+    """Reporter that prints plain lines, for logs, pipes and cron.
 
-    clock: returns seconds that only grow; a test gives its own.
+    clock: monotonic clock in seconds; replaced in tests.
     """
 
     def __init__(
@@ -34,24 +34,24 @@ class Console(Reporter):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stop, self.quiet, self.verbose, self.clock = stop, quiet, verbose, clock
-        self._shown_at = clock()
+        self._printed_at = clock()
         self.log: Path | None = None
-        self._waiting: list[str] = []
-        self._seconds: list[float] = []
+        self._unlogged: list[str] = []
+        self._epoch_seconds: list[float] = []
 
     def info(self, text: str) -> None:
-        self._say(text, show=not self.quiet)
+        self._report(text, show=not self.quiet)
 
     def debug(self, text: str) -> None:
-        self._say(text, show=self.verbose)
+        self._report(text, show=self.verbose)
 
     def warning(self, text: str) -> None:
-        self._say(f"warning: {text}", show=True)
+        self._report(f"warning: {text}", show=True)
 
     def error(self, text: str) -> None:
-        """Show an error, even if its copy in the log cannot be written, as on a full disk."""
+        """Show an error, also if it cannot be written to the log, for example on a full disk."""
         with suppress(TransferError, OSError):
-            self._say(text, show=True)
+            self._report(text, show=True)
 
     def progress(self, stage: str, done: int, total: int, unit: str = "images") -> None:
         self.stop.check()
@@ -59,57 +59,57 @@ class Console(Reporter):
             self.show_progress(stage, done, total, unit)
 
     def epoch(self, record: dict[str, Any], total: int) -> None:
-        """Show one line per epoch, at most as wide as the terminal; the log has the whole line."""
+        """Show one line per epoch, at most as wide as the terminal; the log gets the complete line."""
         left = 0.0
         if 1 <= record["epoch"] <= total:
-            self._seconds.append(record["seconds"])
-            left = sum(self._seconds) / len(self._seconds) * (total - record["epoch"])
+            self._epoch_seconds.append(record["seconds"])
+            left = sum(self._epoch_seconds) / len(self._epoch_seconds) * (total - record["epoch"])
         parts = epoch_parts(record, total, left)
-        self._say(line_of(parts), show=not self.quiet, shown=line_of(parts, self.width()))
+        self._report(line_of(parts), show=not self.quiet, shown=line_of(parts, self.width()))
 
     def describe_forced_stop(self, describe: Callable[[int], Interrupted]) -> None:
         self.stop.describe = describe
 
     def attach_log(self, path: Path) -> None:
         self.log = path
-        waiting, self._waiting = self._waiting, []
-        for line in waiting:
+        unlogged, self._unlogged = self._unlogged, []
+        for line in unlogged:
             self._append(line)
 
     def close(self) -> None:
         """Restore the terminal."""
 
-    # -- how it is shown
+    # -- display
 
     def show_progress(self, stage: str, done: int, total: int, unit: str) -> None:
-        """Print a line if nothing was printed for a minute; without a terminal, shorter stages need none."""
-        if self.clock() - self._shown_at >= SILENCE_SECONDS:
-            self._say(f"{stage}: {done:,} of {total:,} {unit}" if total else f"{stage}: {done:,} {unit}", show=True)
+        """Print a line if nothing was printed for `SILENCE_SECONDS`."""
+        if self.clock() - self._printed_at >= SILENCE_SECONDS:
+            self._report(f"{stage}: {done:,} of {total:,} {unit}" if total else f"{stage}: {done:,} {unit}", show=True)
 
     def width(self) -> int | None:
-        """Return the characters per line of the terminal, or None without a terminal: any length."""
+        """Return the width of the terminal in characters; None without a terminal, where lines may have any length."""
         return None
 
     def show_line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    def _say(self, text: str, show: bool, shown: str | None = None) -> None:
-        """Show a line and log it. shown: a shorter line for the terminal."""
+    def _report(self, text: str, show: bool, shown: str | None = None) -> None:
+        """Show a line and log it; neither if `show` is False. shown: a shorter line for the terminal."""
         if show:
-            self._shown_at = self.clock()
+            self._printed_at = self.clock()
             self.show_line(printable(text if shown is None else shown))
             self._append(printable(text))
 
     def _append(self, text: str) -> None:
-        """Append a line to the log; absolute paths are cut to their last part, since a log is shared."""
+        """Append a line to the log; absolute paths are cut to their last part, since a log may be shared."""
         if self.log is None:
-            self._waiting.append(text)
+            self._unlogged.append(text)
             return
         append_line(self.log, hide_paths(text), durable=False)
 
 
 class LiveConsole(Console):
-    """Lines on a terminal, above a live bar with speed and time left."""
+    """Reporter for a terminal: lines above a progress bar with speed and remaining time."""
 
     def __init__(self, stop: StopRequest, quiet: bool = False, verbose: bool = False) -> None:
         super().__init__(stop, quiet, verbose)
@@ -154,5 +154,5 @@ class LiveConsole(Console):
 
 
 def console_for(stop: StopRequest, quiet: bool, verbose: bool) -> Console:
-    """Return a live console on a terminal, else a plain one."""
+    """Return a `LiveConsole` if stderr is a terminal and not quiet, else a `Console`."""
     return (LiveConsole if sys.stderr.isatty() and not quiet else Console)(stop, quiet, verbose)

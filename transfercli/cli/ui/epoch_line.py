@@ -1,4 +1,4 @@
-"""The line of an epoch, in parts, so that a narrow terminal can omit some of them."""
+"""Progress line of an epoch, in parts, some of which are omitted on a narrow terminal."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ GAP = "  "
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a line. need: in a line that is too long the smallest go first; None always stays."""
+    """Part of a line. priority: in a line that is too long, parts with the lowest are omitted first; None: never."""
 
     text: str
-    need: int | None = None
+    priority: int | None = None
 
 
 def epoch_parts(record: dict[str, Any], total: int, left: float) -> list[Part]:
     """Return the parts of a line of `metrics.jsonl`.
 
-    A phase that is solved, not trained, has no epoch number, no learning rate and no time left. total: epochs of the
-    plan; left: estimated seconds of the remaining epochs.
+    A phase that is solved, not trained, has no epoch number, no learning rate and no remaining time. total: number of
+    all epochs; left: estimated seconds of the remaining epochs.
     """
     number, seconds = record["epoch"], duration(record["seconds"])
     trained = 1 <= number <= total
     parts = [
         Part(f"epoch {number}/{total}" if trained else "blend" if number else "probe"),
-        Part(f"loss {record['loss']:.4f}  accuracy {record['accuracy']:.4f}", need=4),
-        Part(f"val_loss {record['val_loss']:.4f}", need=6),
+        Part(f"loss {record['loss']:.4f}  accuracy {record['accuracy']:.4f}", priority=4),
+        Part(f"val_loss {record['val_loss']:.4f}", priority=6),
         Part(f"val_accuracy {record['val_accuracy']:.4f}"),
-        Part(worst_class(record.get("val_recall", {})), need=3),
+        Part(worst_class(record.get("val_recall", {})), priority=3),
     ]
     if trained:
         parts += [
-            Part(f"lr {record['learning_rate']:.2g}", need=2),
-            Part(f"{record['images_per_second']:.0f} images/s", need=1),
+            Part(f"lr {record['learning_rate']:.2g}", priority=2),
+            Part(f"{record['images_per_second']:.0f} images/s", priority=1),
         ]
-    parts.append(Part(f"{seconds}, {duration(left)} left" if trained else seconds, need=5))
+    parts.append(Part(f"{seconds}, {duration(left)} left" if trained else seconds, priority=5))
     return [part for part in parts if part.text]
 
 
 def worst_class(recall: dict[str, float]) -> str:
     """Return the class with the lowest recall, or "" if every recall is 1."""
-    share, label = min(((share, label) for label, share in recall.items()), default=(1.0, ""))
-    return f"worst class {shortened(repr(label), CLASS_LENGTH)} {share:.2f}" if share < 1 else ""
+    lowest, label = min(((value, label) for label, value in recall.items()), default=(1.0, ""))
+    return f"worst class {shortened(repr(label), CLASS_LENGTH)} {lowest:.2f}" if lowest < 1 else ""
 
 
 def line_of(parts: Sequence[Part], width: int | None = None) -> str:
-    """Return the parts in one line; omit the least needed until it fits `width` characters."""
+    """Return the parts in one line; omit those with the lowest priority until it fits `width` characters."""
     kept = list(parts)
-    droppable = sorted((part for part in parts if part.need is not None), key=lambda part: part.need or 0)
+    droppable = sorted((part for part in parts if part.priority is not None), key=lambda part: part.priority or 0)
     for part in droppable:
         if width is None or len(_joined(kept)) <= width:
             break

@@ -1,4 +1,4 @@
-"""Numbers drawn with characters."""
+"""Sparklines: numbers drawn with characters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], most: int = 40) -> str:
-    """Return one bar per value, scaled from the lowest to the highest; at most `most`, evenly chosen with the last."""
+    """Return one bar per value, scaled from the lowest to the highest; of more than `most` values an even selection."""
     if not values:
         return ""
     steps = max(1, min(most, len(values)) - 1)

@@ -1,4 +1,4 @@
-"""Short tables of the results of `evaluate --corrupt` and `--tta`."""
+"""Tables of the results of `evaluate --corrupt` and `evaluate --tta`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transfercli.text import counted
 
 
 def show_robustness(result: Mapping[str, Any] | None) -> None:
-    """Print a row per corruption: accuracy by severity, and the mean error; nothing for None."""
+    """Print a row per corruption: accuracy by severity, error, share of changed predictions; nothing for None."""
     if result is None:
         return
     by_name = {name: [row for row in result["corruptions"] if row["corruption"] == name] for name in result["errors"]}

@@ -1,4 +1,4 @@
-"""Results as short tables for a person; stdout only."""
+"""Tables of results for a person, on stdout."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from transfercli.text import printable, squeezed
 
 GAP = "  "
-LEAST = 8  # characters of a text that stay on a narrow terminal
+MIN_WIDTH = 8  # characters of a text that are kept on a narrow terminal
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table. name: as the caller wrote it; header: the same in one or more lines."""
+    """Column of a table. name: as given by the caller; header: the name in one or more lines."""
 
     name: str
     header: list[str]
@@ -31,9 +31,9 @@ class Column:
         return all(_is_number(cell) for cell in self.cells)
 
     @property
-    def least(self) -> int:
-        """The smallest width allowed: numbers are never cut."""
-        return max(map(len, self.cells), default=0) if self.is_number else min(self.width, LEAST)
+    def min_width(self) -> int:
+        """Smallest width allowed; numbers are never cut."""
+        return max(map(len, self.cells), default=0) if self.is_number else min(self.width, MIN_WIDTH)
 
 
 def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
@@ -50,9 +50,9 @@ def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
 def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable: Sequence[str] = ()) -> None:
     """Print columns as wide as their longest cell, numbers aligned to the right.
 
-    If a terminal is too narrow, long column names are broken into lines; then the columns in `droppable` are left out,
-    one after the other; then the longest texts lose their middle. Numbers stay whole, and so does the first column: it
-    names the row, and people copy it.
+    On a terminal that is too narrow, long names of columns are broken into lines; then the columns in `droppable` are
+    omitted, one after the other; then the longest texts lose their middle. Numbers are never cut, nor is the first
+    column, which names the row and is copied by users.
     """
     columns = [
         Column(name, [_cell(name)], [_cell(value) for value in cells])
@@ -66,19 +66,20 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable:
         print(GAP.join(cells).rstrip())
 
 
-def _fitted(columns: list[Column], room: int, droppable: Sequence[str]) -> list[Column]:
-    if _width(columns) <= room:
+def _fitted(columns: list[Column], available: int, droppable: Sequence[str]) -> list[Column]:
+    """Return the columns that fit `available` characters per line, as `print_table` describes."""
+    if _width(columns) <= available:
         return columns
     columns = [replace(column, header=column.header[0].split()) if column.is_number else column for column in columns]
     for name in droppable:
-        if _width(columns) > room:
+        if _width(columns) > available:
             columns = [column for column in columns if column.name != name]
     widths = [column.width for column in columns]
-    while sum(widths) + len(GAP) * (len(widths) - 1) > room:
-        wide = [index for index, column in enumerate(columns) if index and widths[index] > column.least]
-        if not wide:
+    while sum(widths) + len(GAP) * (len(widths) - 1) > available:
+        reducible = [index for index, column in enumerate(columns) if index and widths[index] > column.min_width]
+        if not reducible:
             break
-        widths[max(wide, key=widths.__getitem__)] -= 1
+        widths[max(reducible, key=widths.__getitem__)] -= 1
     return [_narrowed(column, width) for column, width in zip(columns, widths, strict=True)]
 
 
@@ -93,9 +94,9 @@ def _narrowed(column: Column, width: int) -> Column:
 
 def _lines(column: Column, height: int) -> list[str]:
     """Return the lines of a column, all of one width: its name in `height` lines, a rule, and its cells."""
-    above = [""] * (height - len(column.header))
+    padding = [""] * (height - len(column.header))
     alignment, width = ">" if column.is_number else "<", column.width
-    return [f"{text:{alignment}{width}}" for text in (*above, *column.header, "-" * width, *column.cells)]
+    return [f"{text:{alignment}{width}}" for text in (*padding, *column.header, "-" * width, *column.cells)]
 
 
 def _cell(value: Any) -> str:

@@ -1,1 +1,1 @@
-"""Data sets: the recipes behind `data` and `cache`."""
+"""Workflows of the commands `data`, `cache` and `sample`."""

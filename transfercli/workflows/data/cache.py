@@ -1,4 +1,4 @@
-"""`cache show` and `cache clear`."""
+"""Workflow of `cache show` and `cache clear`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from transfercli.data.cache.segments import KINDS
 
 @dataclass(frozen=True)
 class CacheContents:
-    """The result of `cache show`; with `cleared` that of `cache clear`, and then the contents are what is left.
+    """Result of `cache show`, and with `cleared` of `cache clear`: the contents of the caches after the command.
 
     Attributes:
         caches: size and number of rows of each kind of cache.
-        limit: bytes that all of them may take.
+        limit: largest size of all caches together, in bytes.
+        cleared: bytes that were freed, and bytes in use that were not; None for `cache show`.
     """
 
     folder: Path
@@ -28,11 +29,12 @@ class CacheContents:
 
     @property
     def bytes(self) -> int:
+        """Size of all caches."""
         return sum(usage.bytes for usage in self.caches.values())
 
     @property
     def entries(self) -> int:
-        """Number of rows."""
+        """Number of rows of all caches."""
         return sum(usage.entries for usage in self.caches.values())
 
     def as_json(self) -> dict[str, Any]:
@@ -47,13 +49,13 @@ class CacheContents:
 
 
 def show_caches(folder: Path | None) -> CacheContents:
-    """Return the contents of the caches in `folder`, or in the one of runs whose config names no folder."""
+    """Return the contents of the caches in `folder`; None stands for the default of `compute.cache_dir`."""
     compute = ComputeConfig()
     root = folder.absolute() if folder else cache_root(compute)
     return CacheContents(root, {kind: usage(root, kind) for kind in KINDS}, int(compute.cache_max_gb * 1e9))
 
 
 def clear_caches(folder: Path | None) -> CacheContents:
-    """Empty the caches; return what is left and what was removed, in bytes."""
+    """Remove cached data that no process uses; return the remaining contents and the number of bytes freed."""
     cleared = clear(folder.absolute() if folder else cache_root(ComputeConfig()))
     return replace(show_caches(folder), cleared=cleared)

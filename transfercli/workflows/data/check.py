@@ -1,4 +1,4 @@
-"""`data check`: read everything as a training would, and tell all that is wrong with it."""
+"""Workflow of `data check`: read a data set as a training would, and report all of its problems."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ from transfercli.workflows.train.training_data import data_request
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """report: a folder for the page, its contact sheets and the table of problems, or None.
+    """Arguments of `data check`.
 
-    mislabelled: look for likely mislabelled images, where the experiment has a completed run and training would begin.
+    Attributes:
+        report: folder for the HTML page, its contact sheets and the table of problems, or None.
+        mislabelled: also search for label errors if the experiment has a completed run and training could begin.
     """
 
     config: Path
@@ -43,14 +45,14 @@ class CheckRequest:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The report on a data set. page: the path of its HTML page, or None if none was written."""
+    """Report on a data set. page: path of its HTML page, or None if no page was written."""
 
     report: check.Report
     page: Path | None = None
 
     @property
     def typical_size(self) -> list[int] | None:
-        """[median width, median height] in pixels; None without a usable image."""
+        """[median width, median height] in pixels; None if no image is usable."""
         return check.sizes(self.report.images).get("median")
 
     def as_json(self) -> dict[str, Any]:
@@ -58,20 +60,25 @@ class CheckResult:
 
 
 def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
-    """Read the data of a config and report on it. The reasons why training would refuse it are in the report."""
+    """Read the data of a config and report on it.
+
+    Errors that a training would raise are part of the report. Raises `UsageError` if the report cannot be written to
+    `request.report`.
+    """
     if request.report is not None:
         check_output_folder(request.report, "--report")
     config = load_resolved(request.config, request.overrides, "finetune", request.runs).config
     examined = examine(config, request.runs / config.name, reporter)
     findings = examined.findings
     usable = findings.usable if findings else []
-    images = findings.ingest.images([o.entry for o in usable], [o.redo for o in usable]) if findings else None
-    looks = _looks(images, findings, reporter)
-    refusals = [
-        (error.message, error.hint) for error in [*examined.refusals, *_head_refusals(config, request.runs, examined)]
-    ]
-    found = findings.files if findings else []
-    report = check.build_report(found, _sides(examined), looks, _oddities(findings, reporter), refusals)
+    images = (
+        findings.ingest.images([file.entry for file in usable], [file.redo for file in usable]) if findings else None
+    )
+    fingerprints = _fingerprints(images, findings, reporter)
+    errors = [*examined.refusals, *_unknown_classes(config, request.runs, examined)]
+    refusals = [(error.message, error.hint) for error in errors]
+    files = findings.files if findings else []
+    report = check.build_report(files, _splits(examined), fingerprints, _oddities(findings, reporter), refusals)
     if request.mislabelled and report.usable and findings:
         report = replace(report, mislabelled=mislabelled(report, findings, config, request.runs, reporter))
     if request.report is None:
@@ -82,22 +89,24 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
 
 
 def examine(config: ExperimentConfig, experiment: Path, reporter: Reporter) -> Examination:
-    """Everything that a training with this config would read, whether it would go on or refuse."""
+    """Read all data that a training with this config would read, and collect the errors that it would raise."""
     if is_keras(config.data.train):
         from transfercli.training.backend import prepare
 
-        prepare(config.compute, config.seed)  # before its data sets are imported from Keras
+        prepare(config.compute, config.seed)  # before Keras is imported for its data sets
     return examine_dataset(data_request(config, experiment), reporter)
 
 
-def _looks(images: Rows | None, findings: Findings | None, reporter: Reporter) -> Fingerprints:
+def _fingerprints(images: Rows | None, findings: Findings | None, reporter: Reporter) -> Fingerprints:
+    """Return a fingerprint per usable image, for the search for near duplicates."""
     if images is None or findings is None:
         return np.zeros(0, FINGERPRINT)
-    entries, geometry = [one.entry for one in findings.usable], findings.reading.geometry
+    entries, geometry = [file.entry for file in findings.usable], findings.reading.geometry
     return load_fingerprints(images, entries, geometry, findings.ingest.cache_folder, reporter)
 
 
-def _sides(examined: Examination) -> list[str]:
+def _splits(examined: Examination) -> list[str]:
+    """Return the split of every usable image; "" if the images could not be assigned to splits."""
     if examined.findings is None:
         return []
     if examined.dataset is None:
@@ -106,21 +115,23 @@ def _sides(examined: Examination) -> list[str]:
 
 
 def _oddities(findings: Findings | None, reporter: Reporter) -> list[list[str]]:
+    """Return the oddities of the file header of every usable image, such as several frames."""
     if findings is None:
         return []
     usable = findings.usable
-    heads = load_headers([(one.file, one.entry.sha256) for one in usable], findings.ingest.cache_folder, reporter)
-    return [oddities(one.file, head) for one, head in zip(usable, heads, strict=True)]
+    hashes = [(file.file, file.entry.sha256) for file in usable]
+    headers = load_headers(hashes, findings.ingest.cache_folder, reporter)
+    return [oddities(file.file, header) for file, header in zip(usable, headers, strict=True)]
 
 
-def _head_refusals(config: ExperimentConfig, runs: Path, examined: Examination) -> list[DataError]:
-    """A kept head refuses classes that it does not know."""
+def _unknown_classes(config: ExperimentConfig, runs: Path, examined: Examination) -> list[DataError]:
+    """Return the error that training would raise if a kept head has no output for some classes; [] if there is none."""
     if examined.findings is None:
         return []
     try:
         labels_for(config, find_parent(config, runs), examined.findings.labels)
     except DataError as error:
         return [error]
-    except ArtefactError:  # the parent run is not here; that says nothing about the data
+    except ArtefactError:  # the parent run is missing, which is not a problem of the data
         pass
     return []

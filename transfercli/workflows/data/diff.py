@@ -1,4 +1,4 @@
-"""`data diff`: the images of a config, read as a training would read them, beside those that a run recorded."""
+"""Workflow of `data diff`: compare the images of a config with those that a run recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from transfercli.workflows.train.job import load_resolved
 
 @dataclass(frozen=True)
 class DiffRequest:
-    """run: as typed."""
+    """Arguments of `data diff`. run: RUN of the command line."""
 
     config: Path
     run: str
@@ -28,7 +28,7 @@ class DiffRequest:
 
 @dataclass(frozen=True)
 class DiffResult:
-    """The changes of a data set since a run."""
+    """Changes of a data set since a run."""
 
     difference: Difference
 
@@ -39,8 +39,8 @@ class DiffResult:
 def diff_data(request: DiffRequest, reporter: Reporter) -> DiffResult:
     """Compare the images of a config with those that a run recorded.
 
-    Raises DataError where the images of the config cannot even be listed; where a training would refuse them for
-    another reason, that is a warning.
+    Raises `DataError` if the images of the config cannot be listed. Other errors that a training would raise are
+    reported as warnings.
     """
     run = StoredRun.find(request.run, request.runs, reporter)
     config = load_resolved(request.config, request.overrides, "finetune", request.runs).config
@@ -54,6 +54,7 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> DiffResult:
 
 
 def _records(examined: Examination) -> list[Record]:
+    """Return a record per image; its split is "" if the images could not be assigned to splits."""
     if examined.dataset is not None:
         return list(examined.dataset.records)
-    return [one.record("") for one in examined.findings.files] if examined.findings else []
+    return [file.record("") for file in examined.findings.files] if examined.findings else []

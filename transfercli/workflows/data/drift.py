@@ -1,4 +1,4 @@
-"""`data drift`: how far images without labels are from those that a run learnt from."""
+"""Workflow of `data drift`: measure the distribution shift between a run's images and recent images without labels."""
 
 from __future__ import annotations
 
@@ -19,20 +19,26 @@ from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, ModelOutpu
 from transfercli.reporting import Reporter
 from transfercli.rows import SelectedRows
 from transfercli.text import counted
-from transfercli.workflows.data.image_features import Sight
+from transfercli.workflows.data.image_features import ImageFeatures
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
 
-FEW = 10
-NEW = "new"  # the side of images that came since a run
+FEW_IMAGES = 10  # with fewer, only a large drift is detected
+NEW_SPLIT = "new"  # of the images that were added since a run
 HELD_OUT = ("test", "validation")
 
 
 @dataclass(frozen=True)
 class DriftRequest:
-    """run: as typed; folder: of recent images, at any depth; maximum: of the score."""
+    """Arguments of `data drift`.
+
+    Attributes:
+        run: RUN of the command line.
+        folder: folder of recent images, at any depth.
+        maximum: largest score allowed, or None.
+    """
 
     run: str
     folder: Path
@@ -42,7 +48,7 @@ class DriftRequest:
 
 @dataclass(frozen=True)
 class Reference:
-    """The run's images that recent images are compared with. split: its name; images: how many."""
+    """Images of the run that recent images are compared with. split: its name; images: their number."""
 
     split: str
     images: int
@@ -50,14 +56,16 @@ class Reference:
 
 @dataclass(frozen=True)
 class DriftResult:
-    """The distance of images from those of a run.
+    """Result of `data drift`.
 
     Attributes:
         run: the run folder.
-        images: number of recent images; compared: of those that were compared.
-        drifted, score, tests: as `evaluation.statistics.shift_tests.drift` gives them.
-        maximum: the largest score allowed, or None.
-        features, predictions: the images whose features, or predictions, those of the recent ones were compared with.
+        images: number of recent images.
+        compared: number of recent images that were compared: all, or a random sample of them.
+        drifted, score, tests: as `evaluation.statistics.shift_tests.detect_shift` returns them.
+        maximum: largest score allowed, or None.
+        features: images of the run whose features were the reference.
+        predictions: images of the run whose predictions were the reference.
         cached: hits and misses of the feature cache.
     """
 
@@ -74,6 +82,7 @@ class DriftResult:
 
     @property
     def passed(self) -> bool:
+        """True if the score is not above the maximum."""
         return self.maximum is None or self.score <= self.maximum
 
     def as_json(self) -> dict[str, Any]:
@@ -92,7 +101,7 @@ class DriftResult:
 
 
 def data_drift(request: DriftRequest, reporter: Reporter) -> DriftResult:
-    """Measure the drift of the images in a folder; a score above the maximum is in the result and does not raise."""
+    """Measure the drift of the images in a folder; a score above the maximum is part of the result, not an error."""
     run = StoredRun.find(request.run, request.runs, reporter)
     return measure_drift(run, request.folder, maximum=request.maximum)
 
@@ -100,67 +109,72 @@ def data_drift(request: DriftRequest, reporter: Reporter) -> DriftResult:
 def measure_drift(run: StoredRun, recent: Path | Split, *, maximum: float | None) -> DriftResult:
     """Measure the drift of recent images.
 
-    Features are compared with those of the training images where the base was frozen. To a base that was trained, what
-    it has learnt looks unlike all else, so the images held out from it stand in; and a head is surer of what it has
-    learnt, so predictions are always compared with those for held-out images: test, or validation where those are few.
+    If the base was frozen, features are compared with those of the training images. The features that a trained base
+    computes for its own training images differ from those of all other images, so held-out images are the reference
+    then. A head is more confident on its training images, so predictions are always compared with those of held-out
+    images: the test images, or the validation images if there are too few.
 
     Args:
-        recent: a folder of images, or a split already read as the run's model looks at them; its labels are not used.
+        recent: a folder of images, or a split that was read at the size that the run's model takes; its labels are
+            not used.
+        maximum: largest score allowed, or None.
 
-    Raises DataError where the folder has no image, or the run's own are gone.
+    Raises `DataError` if the folder has no image, or if the files of the run's own images are missing.
     """
-    split, images = _recent(run, recent)
-    if len(split) < FEW:
-        run.reporter.warning(f"only {counted(len(split), 'image')}: only a plain drift shows in fewer than {FEW}")
+    split, images = _load_recent(run, recent)
+    if len(split) < FEW_IMAGES:
+        run.reporter.warning(
+            f"only {counted(len(split), 'image')}: with fewer than {FEW_IMAGES}, only a large drift is detected"
+        )
     held_out = _held_out(run)
-    learnt = held_out if base_trained(run.record.phases) else _recorded(run, "train")
-    sight = Sight(run)
-    old, new = sight.all_of(held_out), sight.all_of(split)
-    if learnt is not held_out:
-        old = ModelOutputs(sight.features(learnt), old.probabilities)
-    found = detect_shift(old, new, run.config.seed)
+    reference = held_out if base_trained(run.record.phases) else _load_recorded(run, "train")
+    extractor = ImageFeatures(run)
+    old, new = extractor.outputs(held_out), extractor.outputs(split)
+    if reference is not held_out:
+        old = ModelOutputs(extractor.features(reference), old.probabilities)
+    shift = detect_shift(old, new, run.config.seed)
     return DriftResult(
         run=run.path,
         images=images,
         compared=len(split),
-        **found,
+        **shift,
         maximum=maximum,
-        features=Reference(learnt.name, len(learnt)),
+        features=Reference(reference.name, len(reference)),
         predictions=Reference(held_out.name, len(held_out)),
-        cached=sight.counts(),
+        cached=extractor.cache_counts(),
     )
 
 
 def drift_since(run: StoredRun, dataset: Dataset) -> dict[str, Any] | None:
-    """The drift of the images, on any side, that a run did not have, by their content; None where none has come.
+    """Return the drift of the images, in any split, whose content a run did not have; None if there are none.
 
-    It names no path, as it is logged.
+    The result is logged, so it has no path.
     """
-    known = {one.sha256 for one in run.images}
-    came = [replace(one, split=NEW) for one in dataset.records if one.split and one.sha256 not in known]
-    if not came:
+    known = {image.sha256 for image in run.images}
+    new = [replace(image, split=NEW_SPLIT) for image in dataset.records if image.split and image.sha256 not in known]
+    if not new:
         return None
-    split = load_recorded_split(came, dataset.root, NEW, dataset.labels, run.reading)
-    measured = measure_drift(run, split, maximum=None).as_json()
-    del measured["run"]
-    return measured
+    split = load_recorded_split(new, dataset.root, NEW_SPLIT, dataset.labels, run.reading)
+    result = measure_drift(run, split, maximum=None).as_json()
+    del result["run"]
+    return result
 
 
 def base_trained(phases: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether one of a run's recorded phases changed the base."""
+    """Return True if one of a run's recorded phases trained a part of the base."""
     return any(phase["unfreeze"] not in ("none", 0) for phase in phases)
 
 
-def _recent(run: StoredRun, recent: Path | Split) -> tuple[Split, int]:
-    """The images to look at, and how many there were to choose from."""
+def _load_recent(run: StoredRun, recent: Path | Split) -> tuple[Split, int]:
+    """Return at most `MAX_IMAGES` recent images, chosen at random, and the number of all."""
     if isinstance(recent, Split):
-        return _some_of(recent, run.config.seed), len(recent)
+        return _sample(recent, run.config.seed), len(recent)
     items = list_unlabelled(recent)
     chosen = [items[row] for row in sample_indices(len(items), MAX_IMAGES, run.config.seed)]
     return load_unlabelled(chosen, run.reading), len(items)
 
 
-def _some_of(split: Split, seed: int) -> Split:
+def _sample(split: Split, seed: int) -> Split:
     rows = sample_indices(len(split), MAX_IMAGES, seed)
     return replace(
         split,
@@ -173,23 +187,28 @@ def _some_of(split: Split, seed: int) -> Split:
 
 
 def _held_out(run: StoredRun) -> Split:
-    sides = {side: sum(one.split == side and not one.problem for one in run.images) for side in HELD_OUT}
-    enough = [side for side in HELD_OUT if sides[side] >= FEW]
-    return _recorded(run, enough[0] if enough else max(HELD_OUT, key=sides.__getitem__))
+    """Return the first split of `HELD_OUT` with `FEW_IMAGES` or more, else the larger one."""
+    counts = {name: sum(image.split == name and not image.problem for image in run.images) for name in HELD_OUT}
+    large_enough = [name for name in HELD_OUT if counts[name] >= FEW_IMAGES]
+    return _load_recorded(run, large_enough[0] if large_enough else max(HELD_OUT, key=counts.__getitem__))
 
 
-def _recorded(run: StoredRun, side: str) -> Split:
-    """At most `MOST` images of one side of the run; those whose files are gone since are passed over, and told."""
-    root, wanted = run.config.data.train, [one for one in run.images if one.split == side and not one.problem]
+def _load_recorded(run: StoredRun, name: str) -> Split:
+    """Return at most `MAX_IMAGES` images of a split of the run, chosen at random; warn of files that are missing."""
+    root = run.config.data.train
+    usable = [image for image in run.images if image.split == name and not image.problem]
     if not keras_datasets.is_keras(root):
         base = base_folder(root)
-        there = [one for one in wanted if os.path.isfile(absolute(one.path, base))]  # noqa: PTH113 - as check_exists
-        if len(there) < len(wanted):
-            run.reporter.warning(
-                f"{len(wanted) - len(there)} of the run's {counted(len(wanted), f'{side} image')} are gone"
-            )
-        wanted = there
-    if not wanted:
-        raise DataError(f"the run's {side} images are gone: there is nothing to compare with", "put them back")
-    chosen = [wanted[row] for row in sample_indices(len(wanted), MAX_IMAGES, run.config.seed)]
-    return load_recorded_split(chosen, root, side, run.labels, run.reading)
+        present = [
+            image
+            for image in usable
+            if os.path.isfile(absolute(image.path, base))  # noqa: PTH113 - False for an impossible file name
+        ]
+        if len(present) < len(usable):
+            missing = len(usable) - len(present)
+            run.reporter.warning(f"{missing} of the run's {counted(len(usable), f'{name} image')} are missing")
+        usable = present
+    if not usable:
+        raise DataError(f"all {name} images of the run are missing: there is nothing to compare with", "restore them")
+    chosen = [usable[row] for row in sample_indices(len(usable), MAX_IMAGES, run.config.seed)]
+    return load_recorded_split(chosen, root, name, run.labels, run.reading)

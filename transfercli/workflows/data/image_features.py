@@ -1,4 +1,4 @@
-"""What a run's network sees in images: features behind its base, from the cache, and what its head says of them."""
+"""Features and predictions of a run's network for images, with the feature cache."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from transfercli.rows import Rows
 
 
-class Sight:
-    """The base of a run, in float32: an image goes through it once, also if the head is asked about it, too.
+class ImageFeatures:
+    """Feature extractor: the base of a run, in float32. Each image passes through the base once.
 
-    Rows stand in the feature cache of the run's config, where a training in float32 on the same frozen base put its
-    own, and the next look at the same images finds them. Where the cache is off, or of no use, they stay in memory.
+    Features are stored in the feature cache of the run's config. A float32 training on the same frozen base uses the
+    same entries, so its features are not computed again. If the cache is off or cannot be used, they stay in memory.
     """
 
     def __init__(self, run: StoredRun) -> None:
@@ -33,31 +33,32 @@ class Sight:
         self.cache = feature_cache(run.config, run.reporter)
 
     def features(self, split: Split) -> np.ndarray:
-        """float32 [N, d]."""
-        return self._averaged(self._pooled(split))
+        """Return features float32 [N, d]: one value per channel of the base."""
+        return self._channel_means(self._pooled(split))
 
-    def all_of(self, split: Split) -> ModelOutputs:
-        """Features, and the calibrated probabilities float32 [N, C] that the head makes of the same."""
+    def outputs(self, split: Split) -> ModelOutputs:
+        """Return features float32 [N, d] and calibrated probabilities float32 [N, C] of the same forward pass."""
         from transfercli.models.forward import forward
 
         pooled = self._pooled(split)
         logits = forward(self.cut.top, pooled, self.run.config.data.batch_size, self.reporter, "evaluate")
-        return ModelOutputs(self._averaged(pooled), self.run.calibrate(logits))
+        return ModelOutputs(self._channel_means(pooled), self.run.calibrate(logits))
 
-    def counts(self) -> dict[str, int]:
-        """Rows that were found in the cache, and rows that were computed and kept; both 0 where it is off."""
+    def cache_counts(self) -> dict[str, int]:
+        """Return the hits and misses of the feature cache; both are 0 if it is off."""
         return {"hits": self.cache.hits, "misses": self.cache.misses} if self.cache else {"hits": 0, "misses": 0}
 
     def _pooled(self, split: Split) -> Rows:
+        """Return the output of the head's pooling layer, as rows."""
         from transfercli.transfer.features.features import features_of
 
-        return features_of(split, self.prefix, self.cache, self.reporter, self._give_up)
+        return features_of(split, self.prefix, self.cache, self.reporter, self._disable_cache)
 
-    def _averaged(self, pooled: Rows) -> np.ndarray:
+    def _channel_means(self, pooled: Rows) -> np.ndarray:
         from transfercli.models.pooled import channel_means
 
         return channel_means(self.run.classifier, pooled.read(np.arange(len(pooled))))
 
-    def _give_up(self, trouble: str) -> None:
-        self.reporter.warning(f"{trouble}; features stay in memory")
+    def _disable_cache(self, reason: str) -> None:
+        self.reporter.warning(f"{reason}; features stay in memory")
         self.cache = None

@@ -1,4 +1,4 @@
-"""The part of `data check` that needs a trained model: images whose labels the experiment's latest run doubts."""
+"""Label errors in `data check`, searched for with the features of the experiment's latest completed run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transfercli.data.validation import Findings, split_of
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
-from transfercli.workflows.data.image_features import Sight
+from transfercli.workflows.data.image_features import ImageFeatures
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.structure import geometry_of
 
@@ -20,30 +20,30 @@ from transfercli.workflows.structure import geometry_of
 def mislabelled(
     report: Report, findings: Findings, config: ExperimentConfig, runs: Path, reporter: Reporter
 ) -> Mislabelled:
-    """What the base of the experiment's latest completed run sees in the images, which are the rows of `report.images`.
+    """Return the likely label errors among `report.images`.
 
-    Where there is no such run, or it looks at images of another size, the reason is told instead.
+    If there is no completed run, or its images have another size, the result holds the reason instead.
     """
     try:
         run = StoredRun(find_run(config.name, runs), reporter)
-        if why_not := _unlike(run, config):
-            return Mislabelled(note=why_not)
-        features_of = Sight(run)
+        if mismatch := _size_mismatch(run, config):
+            return Mislabelled(note=mismatch)
+        extractor = ImageFeatures(run)
     except ArtefactError as error:
         return Mislabelled(note=f"{error.message}; data check lists them once a run is complete")
     reporter.info(f"looking for mislabelled images with the features of {run.label}")
-    images = split_of("", findings.usable, tuple(sorted({one.label for one in report.images})), findings.ingest)
-    features = features_of.features(images)
-    found = find_mislabelled(report.images, features, report.near, findings.listing.groups, reporter)
-    return Mislabelled(found, run.label)
+    images = split_of("", findings.usable, tuple(sorted({image.label for image in report.images})), findings.ingest)
+    features = extractor.features(images)
+    suspects = find_mislabelled(report.images, features, report.near, findings.listing.groups, reporter)
+    return Mislabelled(suspects, run.label)
 
 
-def _unlike(run: StoredRun, config: ExperimentConfig) -> str:
-    """Why the run's base cannot look at the images as they were read for `config`."""
-    was, now = (geometry_of(run.config), geometry_of(config))
-    if was == now:
+def _size_mismatch(run: StoredRun, config: ExperimentConfig) -> str:
+    """Return the difference in image size between the run and `config`; "" if there is none."""
+    trained, current = geometry_of(run.config), geometry_of(config)
+    if trained == current:
         return ""
-    return f"{run.label} looks at images of {_shape(was)}, and the config reads {_shape(now)}: train again"
+    return f"{run.label} takes images of {_shape(trained)}, and the config reads {_shape(current)}: train again"
 
 
 def _shape(geometry: Geometry) -> str:

@@ -1,4 +1,4 @@
-"""`sample`: write an embedded image folder."""
+"""Workflow of `sample`: write an embedded image folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transfercli.data.samples import write_sample
 
 @dataclass(frozen=True)
 class SampleResult:
-    """A sample on disk. images: number of images per split."""
+    """Sample on disk. images: number of images per split."""
 
     sample: str
     path: Path

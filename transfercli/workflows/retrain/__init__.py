@@ -1,1 +1,1 @@
-"""Scheduled retraining: the recipes behind `retrain` and `promote`."""
+"""Workflows of the commands `retrain` and `promote`."""

@@ -1,4 +1,4 @@
-"""Champion and challenger on the same test images, none of which either of them has ever learnt from."""
+"""Comparison of champion and challenger on the same test images, without those that either was trained on."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Held:
-    """What a contest brought out.
+class ChallengerResult:
+    """Result of the evaluation of a challenger and of its comparison with the champion.
 
-    comparison: None without a champion; failed: each gate that the challenger misses, told; facts: for the log.
+    Attributes:
+        comparison: None without a champion.
+        failed: a description of each gate that the challenger does not meet.
+        facts: values for the log of decisions.
     """
 
     comparison: Comparison | None
@@ -37,89 +40,97 @@ class Held:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def hold_contest(champion: StoredRun | None, challenger: StoredRun, reporter: Reporter) -> Held:
-    """Score both on the test images of the challenger's data, and hold the challenger to its gates.
+def compare_on_test_images(champion: StoredRun | None, challenger: StoredRun, reporter: Reporter) -> ChallengerResult:
+    """Evaluate both on the test images of the challenger's data, and check the challenger's gates.
 
-    Raises `DataError` where no honest test image is left.
+    Raises `DataError` if each test image was used to train one of them.
     """
     from transfercli.evaluation.gates import from_config
     from transfercli.evaluation.statistics.paired import align_predictions
     from transfercli.evaluation.statistics.promotion import compare_for_promotion, comparison_record
 
-    records, left_out = locked_test(champion, challenger, reporter)
+    records, left_out = honest_test_images(champion, challenger, reporter)
     rule = challenger.config.retrain.promote
     gates = from_config(challenger.config.evaluation.gates, challenger.labels)
     request = EvaluateRequest(challenger.label, challenger.path.parent.parent)
     split = test_split(challenger, challenger, records, challenger.labels)
     evaluation, predictions = evaluate_split(challenger, split, gates, request, reporter)
     facts: dict[str, Any] = {"gates": evaluation.gates, "test": {"images": len(records), "left_out": left_out}}
-    failed = [*missed_gates(evaluation), *missed_floor(evaluation, rule.per_class_floor)]
+    failed = [*failed_gates(evaluation), *failed_recalls(evaluation, rule.per_class_floor)]
     if champion is None:
-        return Held(None, failed, facts)
-    known = challenger.labels + tuple(label for label in champion.labels if label not in challenger.labels)
-    theirs = predict(champion, test_split(champion, challenger, records, known))
-    found = compare_for_promotion(
-        *align_predictions(theirs, predictions), rule.metric, rule.confidence, challenger.config.seed
-    )
-    facts["comparison"] = comparison_record(found)
+        return ChallengerResult(None, failed, facts)
+    labels = challenger.labels + tuple(label for label in champion.labels if label not in challenger.labels)
+    champion_predictions = predict(champion, test_split(champion, challenger, records, labels))
+    aligned = align_predictions(champion_predictions, predictions)
+    compared = compare_for_promotion(*aligned, rule.metric, rule.confidence, challenger.config.seed)
+    facts["comparison"] = comparison_record(compared)
     if rule.max_latency_ratio is not None:
-        facts["latency"] = latency = slowness(champion, challenger)
-        failed += missed_latency(latency["ratio"], rule.max_latency_ratio)
-    return Held(found, failed, facts)
+        facts["latency"] = latency = compare_latencies(champion, challenger)
+        failed += failed_latency(latency["ratio"], rule.max_latency_ratio)
+    return ChallengerResult(compared, failed, facts)
 
 
-def locked_test(champion: StoredRun | None, challenger: StoredRun, reporter: Reporter) -> tuple[list[Record], int]:
-    """The challenger's test images that no ancestor of either has learnt from, and how many others there are."""
-    tested = [one for one in challenger.images if one.split == "test" and not one.problem]
+def honest_test_images(
+    champion: StoredRun | None, challenger: StoredRun, reporter: Reporter
+) -> tuple[list[Record], int]:
+    """Return the challenger's test images that neither model learnt from, and the number of the other test images.
+
+    A model learnt from an image if the run or one of its ancestors trained on it, or chose an epoch by it. Raises
+    `DataError` if no image is left.
+    """
+    images = [image for image in challenger.images if image.split == "test" and not image.problem]
     learnt = learnt_from(challenger, *([champion] if champion else []), reporter=reporter)
-    honest = [one for one in tested if not learnt.has(one.sha256)]
+    honest = [image for image in images if not learnt.has(image.sha256)]
     if not honest:
-        reason = "the models have learnt from each of them" if tested else "there are none"
+        reason = "champion or challenger learnt from each of them" if images else "there are none"
         raise DataError(f"no test image to compare models on: {reason}", "set data.test, or add images to it")
-    left_out = len(tested) - len(honest)
+    left_out = len(images) - len(honest)
     if left_out:
-        anew = sum(learnt.has_copy(one.sha256) for one in tested)
-        copies = f" ({anew} in another file with the same pixels)" if anew else ""
-        told = f"{counted(left_out, 'test image')} left out: one of the two, or an ancestor, learnt from them{copies}"
-        reporter.warning(told)
+        copies = sum(learnt.has_copy(image.sha256) for image in images)
+        in_other_files = f" ({copies} in another file with the same pixels)" if copies else ""
+        reporter.warning(
+            f"{counted(left_out, 'test image')} left out: the champion, the challenger or one of their ancestors"
+            f" learnt from them{in_other_files}"
+        )
     return honest, left_out
 
 
 def test_split(model: StoredRun, data: StoredRun, records: Sequence[Record], labels: tuple[str, ...]) -> Split:
-    """The test images of one run as another run's model wants to see them; targets index `labels`."""
+    """Return test images of the run `data`, read at the size that `model` takes; targets index `labels`."""
     return load_recorded_split(records, data.config.data.train, "test", labels, model.reading)
 
 
 def predict(run: StoredRun, split: Split) -> Predictions:
-    """What a model says of images whose targets may be classes that it does not know; labels are the split's."""
+    """Return predictions float64 [N, C] over the split's C classes; a class that the run does not have gets 0."""
     from transfercli.evaluation.predictions import Predictions
 
-    found = run.probabilities(split)
-    wide = np.zeros((len(split), len(split.labels)))
-    wide[:, [split.labels.index(label) for label in run.labels]] = found
-    return Predictions(split.paths, split.labels, split.targets, wide)
+    probabilities = np.zeros((len(split), len(split.labels)))
+    probabilities[:, [split.labels.index(label) for label in run.labels]] = run.probabilities(split)
+    return Predictions(split.paths, split.labels, split.targets, probabilities)
 
 
-def missed_gates(evaluation: Evaluation) -> Iterator[str]:
+def failed_gates(evaluation: Evaluation) -> Iterator[str]:
+    """Yield a description of each gate that is not met."""
     for gate in evaluation.gates:
         if not gate["passed"]:
             value = "not defined" if gate["value"] is None else f"{gate['value']:.4f}"
-            yield f"{gate['metric']} is {value}, wanted {gate['op']} {gate['bound']:g}"
+            yield f"{gate['metric']} is {value}, required {gate['op']} {gate['bound']:g}"
 
 
-def missed_floor(evaluation: Evaluation, floor: float | None) -> Iterator[str]:
-    """Classes with test images whose recall is below `retrain.promote.per_class_floor`."""
+def failed_recalls(evaluation: Evaluation, floor: float | None) -> Iterator[str]:
+    """Yield a description of each class with test images whose recall is below `per_class_floor`."""
     for row in evaluation.per_class:
         if floor is not None and row["support"] and row["recall"] < floor:
-            yield f"recall[{row['label']}] is {row['recall']:.4f}, wanted >= {floor:g} (per_class_floor)"
+            yield f"recall[{row['label']}] is {row['recall']:.4f}, required >= {floor:g} (per_class_floor)"
 
 
-def slowness(champion: StoredRun, challenger: StoredRun) -> dict[str, float]:
-    """Milliseconds an image, and the challenger's in times of the champion's."""
+def compare_latencies(champion: StoredRun, challenger: StoredRun) -> dict[str, float]:
+    """Return the milliseconds per image of both, and the ratio challenger / champion."""
     old, new = latencies(champion, challenger)
     return {"champion_ms": round(old, 3), "challenger_ms": round(new, 3), "ratio": round(new / old, 3)}
 
 
-def missed_latency(ratio: float, most: float) -> Iterator[str]:
-    if ratio > most:
-        yield f"an image takes {ratio:g} times what it takes the champion, wanted <= {most:g} (max_latency_ratio)"
+def failed_latency(ratio: float, maximum: float) -> Iterator[str]:
+    """Yield a description if the ratio of latencies is above `max_latency_ratio`."""
+    if ratio > maximum:
+        yield f"the latency is {ratio:g} times the champion's, required <= {maximum:g} (max_latency_ratio)"

@@ -1,4 +1,4 @@
-"""What one image takes a model, beside another model on the same machine at the same time."""
+"""Latency of models for one image, measured side by side on the same machine."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transfercli.workflows.stored_run import StoredRun
 
-REPEATS = 25
+ROUNDS = 25
 
 
 def latencies(*models: StoredRun) -> list[float]:
-    """Milliseconds of a batch of one, the median of `REPEATS` interleaved rounds after one that compiles."""
+    """Return the milliseconds per batch of one image of each model: the median of `ROUNDS`, after one that compiles.
+
+    In each round every model is measured once, so that a change in the load of the machine concerns all of them.
+    """
     steps = [_step(model) for model in models]
     for step in steps:
         step()
-    rounds = [[_timed(step) for step in steps] for _ in range(REPEATS)]
+    rounds = [[_timed(step) for step in steps] for _ in range(ROUNDS)]
     return [statistics.median(times) for times in zip(*rounds, strict=True)]
 
 
 def _step(model: StoredRun) -> Callable[[], object]:
+    """Return a function that predicts one black image."""
     import numpy as np
 
     predictor = model.classifier.predictor
@@ -31,6 +35,7 @@ def _step(model: StoredRun) -> Callable[[], object]:
 
 
 def _timed(step: Callable[[], object]) -> float:
+    """Return the milliseconds that `step` takes."""
     started = time.perf_counter()
     step()
     return 1000 * (time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""Who else hears of a decision: a program of the user's, and a file for a CI job's summary."""
+"""Notification of a decision: a program of the user, and a Markdown summary for a CI job."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from transfercli.workflows.result import document
 from transfercli.workflows.retrain.results import RetrainResult
 
 HOOK_SECONDS = 60.0
-LAST_WORDS_SECONDS = 1.0  # for stderr to end after the hook, which a child of its own may hold open
-TOLD = 200  # bytes of what a hook wrote that are worth a line
+STDERR_SECONDS = 1.0  # to read stderr to its end after the hook; a child process may hold it open
+STDERR_BYTES = 200  # last bytes of stderr that a warning shows
 
 
 def run_hook(command: list[str], result: RetrainResult, reporter: Reporter, *, allowed: bool) -> None:
-    """Start a program with the decision as JSON on its stdin, no shell between; whatever becomes of it does no harm."""
+    """Start a program, without a shell, with the decision as JSON on its stdin; a failure is only a warning."""
     if not command:
         return
     if not allowed:
@@ -31,27 +31,28 @@ def run_hook(command: list[str], result: RetrainResult, reporter: Reporter, *, a
         return
     name = Path(command[0]).name
     try:
-        code, said = _ended(command, json.dumps(document(result)))
+        code, message = _run(command, json.dumps(document(result)))
     except subprocess.TimeoutExpired:
         reporter.warning(f"on_decision: {name} took more than {HOOK_SECONDS:.0f} s and was stopped")
     except (OSError, ValueError) as error:
         reporter.warning(f"on_decision: {name} cannot be run: {error}")
     else:
         if code:
-            reporter.warning(f"on_decision: {name} ended with {code}: {said or 'no message'}")
+            reporter.warning(f"on_decision: {name} ended with exit code {code}: {message or 'no message'}")
 
 
-def _ended(command: list[str], told: str) -> tuple[int, str]:
-    """A program's exit code and the end of what it wrote to stderr, in bounded time and memory, whatever it writes.
+def _run(command: list[str], text: str) -> tuple[int, str]:
+    """Run a program with `text` on its stdin; return its exit code and the end of its stderr.
 
-    A file is its stdin, as nobody may read it. It leads a group, which is ended with it where its time is over; what
-    it leaves behind on purpose goes on.
+    Time and memory are bounded, whatever the program writes. Its stdin is a file, since a pipe blocks the writer if the
+    program does not read it. On a timeout the program's process group is killed, and `TimeoutExpired` raised; child
+    processes that outlive a program that ended in time keep running.
     """
-    with tempfile.TemporaryFile() as asked:
-        asked.write(told.encode())
-        asked.seek(0)
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(text.encode())
+        stdin.seek(0)
         process = subprocess.Popen(
-            command, stdin=asked, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+            command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
         )
     assert process.stderr is not None
     tail = bytearray()
@@ -63,18 +64,19 @@ def _ended(command: list[str], told: str) -> tuple[int, str]:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
-    reader.join(LAST_WORDS_SECONDS)
+    reader.join(STDERR_SECONDS)
     return code, tail.decode("utf-8", "replace").strip()
 
 
 def _keep_end(stream: IO[bytes], tail: bytearray) -> None:
+    """Read a stream to its end; keep its last bytes in `tail`."""
     with stream:
         while chunk := os.read(stream.fileno(), 65536):
-            tail[:] = (tail + chunk)[-TOLD:]
+            tail[:] = (tail + chunk)[-STDERR_BYTES:]
 
 
 def write_summary(path: Path | None, name: str, result: RetrainResult, reporter: Reporter) -> None:
-    """Append Markdown to `path`, as a CI job's summary wants it; a place that cannot be written is a warning."""
+    """Append the decision as Markdown to `path`, such as a CI job's summary; a failed write is only a warning."""
     if path is None:
         return
     try:
@@ -85,7 +87,7 @@ def write_summary(path: Path | None, name: str, result: RetrainResult, reporter:
 
 
 def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
-    """A heading, the reason, and a table of what was compared and which gates were held."""
+    """Yield lines of Markdown: a heading, the reason, and tables of the comparison and of the gates."""
     yield f"## {escaped(name)}: {result.decision}"
     yield ""
     yield escaped(result.reason)
@@ -101,7 +103,7 @@ def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
         )
     if result.gates:
         yield ""
-        yield "| gate | wanted | value | |"
+        yield "| gate | required | value | |"
         yield "| --- | --- | ---: | --- |"
         for gate in result.gates:
             value = _number(gate["value"])

@@ -1,4 +1,4 @@
-"""`promote`: make a run the champion of its experiment by hand, or go back to the champion before."""
+"""Workflow of `promote`: make a run the champion of its experiment by hand, or restore the previous champion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from transfercli.runs.lookup import find_run, is_experiment
 
 @dataclass(frozen=True)
 class PromoteRequest:
-    """run: as typed, or None; previous: the experiment whose champion is to go back, or None."""
+    """Arguments of `promote`, exactly one of the first two.
+
+    Attributes:
+        run: RUN of the command line, or None.
+        previous: experiment whose previous champion is restored, or None.
+        wait: seconds to wait for the experiment's lock.
+    """
 
     run: str | None
     previous: str | None
@@ -28,7 +34,7 @@ class PromoteRequest:
 
 @dataclass(frozen=True)
 class PromoteResult:
-    """The champion of an experiment and the one before, as run folders. previous: None if there was no champion."""
+    """Run folders of an experiment's champion and of the champion before the command, None if there was none."""
 
     experiment: str
     champion: Path
@@ -43,29 +49,34 @@ class PromoteResult:
 
 
 def promote(request: PromoteRequest, reporter: Reporter) -> PromoteResult:
-    """Make a run the champion of its experiment; a run that is champion already stays so."""
+    """Make a run the champion of its experiment; change nothing if it is the champion already.
+
+    Raises `UsageError` unless exactly one of run and previous is given, `ArtefactError` if the run is missing or not
+    completed, and `BusyError` if another process holds the lock.
+    """
     if (request.run is None) == (request.previous is None):
-        raise UsageError("promote takes a RUN, or --previous EXPERIMENT", "name one of the two")
-    named = _named(request)
-    experiment = named.path.parent if named else request.runs / str(request.previous)
+        raise UsageError("promote needs either a RUN or --previous EXPERIMENT", "name one of the two")
+    named_run = _named_run(request)
+    experiment = named_run.path.parent if named_run else request.runs / str(request.previous)
     with experiment_lock(experiment, request.wait):
-        present = champions.apply_last_promotion(experiment)
-        run = champions.require_completed(named or champions.previous_champion(experiment))
-        if present is None or present.run_id != run.run_id:
-            how, why = ("by hand", "promoted by hand") if named else ("rolled back", "went back to the champion before")
-            champions.promote_run(
-                experiment, Decision(how, why, run.run_id, facts={"previous": present and present.run_id})
+        former = champions.apply_last_promotion(experiment)
+        run = champions.require_completed(named_run or champions.previous_champion(experiment))
+        if former is None or former.run_id != run.run_id:
+            word, reason = (
+                ("by hand", "promoted by hand") if named_run else ("rolled back", "restored the previous champion")
             )
+            facts = {"previous": former and former.run_id}
+            champions.promote_run(experiment, Decision(word, reason, run.run_id, facts=facts))
         else:
             reporter.info(f"{run.label} is the champion already")
-    return PromoteResult(experiment.name, run.path, present.path if present else None)
+    return PromoteResult(experiment.name, run.path, former.path if former else None)
 
 
-def _named(request: PromoteRequest) -> RunFolder | None:
-    """The run's own folder, not a link to it; None where the champion before is wanted."""
+def _named_run(request: PromoteRequest) -> RunFolder | None:
+    """Return the folder of the run that was named, with links resolved; None for `--previous`."""
     if request.run is not None:
-        found = find_run(request.run, request.runs)
-        return RunFolder(found.path.parent / Path(os.path.realpath(found.path)).name)
+        run = find_run(request.run, request.runs)
+        return RunFolder(run.path.parent / Path(os.path.realpath(run.path)).name)
     if not is_experiment(str(request.previous), request.runs):
         raise ArtefactError(f"there is no experiment {request.previous!r} under {request.runs}", "see runs list")
     return None

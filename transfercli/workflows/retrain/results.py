@@ -19,10 +19,15 @@ class RetrainResult:
     Attributes:
         decision: unchanged, first, promoted, kept or rejected.
         champion: the run folder of the champion from now on, or None.
-        challenger: the run folder of what was trained, or None.
+        challenger: the run folder of the run that was trained, or None.
         comparison: of the two on the same test images; empty if they were not compared.
-        gates: results of the challenger's gates; test: numbers of test images; changes: how the images differ from the
-            champion's; drift, latency: of the images that came, and of one image. None if not measured.
+        gates: results of the challenger's gates.
+        test: numbers of test images, used and left out.
+        changes: differences between the images and those of the champion.
+        drift: of the images that were added since the champion.
+        latency: of both models, in milliseconds per image, and their ratio.
+
+    The last five are None if they were not measured.
     """
 
     decision: str
@@ -52,7 +57,7 @@ class RetrainResult:
         )
 
     def real_changes(self) -> Iterator[tuple[str, int | list[str]]]:
-        """Yield the kinds of changes that there are: a number of images, or names of classes."""
+        """Yield (kind, number of images or names of classes) of the changes that are not empty."""
         for name, value in (self.changes or {}).items():
             if value:
                 yield name.replace("_", " "), value

@@ -1,4 +1,7 @@
-"""`retrain`: what a cron line calls every night. Safe at any time, any number of times, and never worse than before."""
+"""Workflow of `retrain`, for scheduled jobs: train a challenger if something changed, and choose the champion.
+
+It may be called at any time and any number of times. A significantly worse model never becomes the champion.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,17 @@ from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTIONS, Decision
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
-from transfercli.workflows.retrain.comparison import hold_contest
+from transfercli.workflows.retrain.comparison import compare_on_test_images
 from transfercli.workflows.retrain.notify import run_hook, write_summary
 from transfercli.workflows.retrain.results import RetrainResult
-from transfercli.workflows.retrain.subject import WARNED, Subject, Withheld, challenger_id, failure_logged, subject_of
+from transfercli.workflows.retrain.subject import (
+    WARNINGS_HASH,
+    DeferredWarnings,
+    Subject,
+    challenger_id,
+    failure_logged,
+    subject_of,
+)
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.job import TrainRequest, load_resolved, resolve_job
 from transfercli.workflows.train.run_start import RESTART_HINT
@@ -37,7 +47,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RetrainRequest:
-    """summary: where Markdown for a person goes; hooks: whether `retrain.on_decision` may be run."""
+    """Arguments of `retrain`.
+
+    Attributes:
+        wait: seconds to wait for the experiment's lock.
+        summary: file to append the decision to, as Markdown, or None.
+        hooks: True if the program in `retrain.on_decision` may be run.
+    """
 
     config: Path
     runs: Path
@@ -48,19 +64,24 @@ class RetrainRequest:
 
 
 class Rejected(GateError):
-    """The challenger was not good enough; carries the normal result."""
+    """Error for a challenger that was rejected; carries the normal result."""
 
     def __init__(self, result: RetrainResult) -> None:
-        super().__init__(f"the challenger is rejected, the champion stays: {result.reason}")
+        super().__init__(f"the challenger is rejected, and the champion stays: {result.reason}")
         self.result = result
 
 
 @dataclass(frozen=True)
-class Night:
-    """One call, under the lock.
+class RetrainState:
+    """State of one `retrain` command while it holds the experiment's lock.
 
-    champion: None before the first. dataset: the images as they are now; notes: what was warned of as they were read.
-    drift: of those that came since the champion; None where it does not count, or none has come.
+    Attributes:
+        champion: None if the experiment has no champion.
+        dataset: the current images.
+        subject: hashes of the current images, config, code and weights.
+        log: all earlier decisions, oldest first.
+        warnings: warnings of the reading of the images, not shown yet.
+        drift: of the images that were added since the champion; None if it is not needed, or if there are none.
     """
 
     request: RetrainRequest
@@ -69,8 +90,8 @@ class Night:
     champion: StoredRun | None
     dataset: Dataset
     subject: Subject
-    decided: list[Decision]
-    notes: Withheld
+    log: list[Decision]
+    warnings: DeferredWarnings
     drift: dict[str, Any] | None = None
 
     @property
@@ -78,38 +99,43 @@ class Night:
         return self.loaded.config
 
     @property
-    def drift_counts(self) -> bool:
+    def needs_drift(self) -> bool:
+        """True if a challenger is trained only after a drift of the images."""
         return self.config.retrain.when == "drifted" and self.champion is not None
 
     @property
-    def last(self) -> Decision | None:
-        return decisions.last_retrain_decision(self.decided)
+    def last_decision(self) -> Decision | None:
+        """The last decision of a `retrain` without an error, or None."""
+        return decisions.last_retrain_decision(self.log)
 
     def decision(self, word: str, reason: str, **facts: Any) -> Decision:
+        """Return a decision that keeps the champion. word: its kind; facts: values for the log."""
         champion = self.champion.folder.run_id if self.champion else None
         measured = {"drift": self.drift} if self.drift else {}
-        facts = {"subject": vars(self.subject), WARNED: self.notes.warned, **measured, **facts}
+        facts = {"subject": vars(self.subject), WARNINGS_HASH: self.warnings.hash, **measured, **facts}
         return Decision(word, reason, champion, fingerprint=self.subject.fingerprint, facts=facts)
 
 
 def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
     """Train a challenger if there is a reason to, and decide which run is the champion.
 
-    Raises `Rejected`, which carries the result, if the challenger is not good enough.
+    Every call that gets the lock adds a line to the log of decisions, also if it ends in an error, unless it is
+    interrupted.
 
-    Every call that holds the lock leaves a line in the log of decisions, also one that ends in an error.
+    Raises `Rejected`, which carries the result, if the challenger is rejected: it is significantly worse, or a gate, a
+    recall, the latency or an export fails. Raises `DataError` if there are no test images.
     """
     loaded = load_resolved(request.config, request.overrides, "finetune", request.runs)
     check_tracking(loaded.config)
     experiment = request.runs / loaded.config.name
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
     with loaded.placing(), experiment_lock(experiment, request.wait, waiting), failure_logged(experiment):
-        night = begin(request, loaded, experiment, reporter)
-        decision = unchanged(night)
-        night.notes.release(night.decided, anyway=decision is None)
+        state = load_state(request, loaded, experiment, reporter)
+        decision = decide_if_unchanged(state)
+        state.warnings.release(state.log, show=decision is None)
         if decision is None:
-            night = with_drift(night)
-            decision = not_drifted(night) or contest(night, reporter)
+            state = add_drift(state)
+            decision = decide_if_not_drifted(state) or train_and_compare(state, reporter)
         if decision.decision in PROMOTIONS:
             champions.promote_run(experiment, decision)
         else:
@@ -123,132 +149,136 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
     return result
 
 
-# -- the stages
+# -- steps
 
 
-def begin(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, reporter: Reporter) -> Night:
-    """Carry out what the last night decided, and read the images."""
-    settled = champions.apply_last_promotion(experiment)
-    champion = StoredRun(settled, reporter) if settled else None
+def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, reporter: Reporter) -> RetrainState:
+    """Apply a logged promotion that a killed command left undone, then read the champion and the images."""
+    champion_folder = champions.apply_last_promotion(experiment)
+    champion = StoredRun(champion_folder, reporter) if champion_folder else None
     if is_keras(loaded.config.data.train):
-        prepare_backend(loaded.config)  # before its data sets are imported from Keras
-    notes = Withheld(reporter)
+        prepare_backend(loaded.config)  # before Keras is imported for its data sets
+    warnings = DeferredWarnings(reporter)
     try:
-        dataset = load_dataset(data_request(loaded.config, experiment), notes)
+        dataset = load_dataset(data_request(loaded.config, experiment), warnings)
     except Exception:
-        notes.release((), anyway=True)
+        warnings.release((), show=True)
         raise
     if "test" not in dataset.splits:
         raise DataError("retrain compares models on test images, and the data has none", "set data.test")
     subject = subject_of(loaded, dataset, request.runs)
-    return Night(request, loaded, experiment, champion, dataset, subject, decisions.read(experiment), notes)
+    return RetrainState(request, loaded, experiment, champion, dataset, subject, decisions.read(experiment), warnings)
 
 
-def unchanged(night: Night) -> Decision | None:
-    """The decision where this was decided about before; None where it was not."""
-    when, last = night.config.retrain.when, night.last
-    if night.champion is None and (last is None or last.champion):  # there never was one, or it is gone
+def decide_if_unchanged(state: RetrainState) -> Decision | None:
+    """Return the decision "unchanged" if the last decision was about the same subject, else None."""
+    when, last = state.config.retrain.when, state.last_decision
+    if state.champion is None and (last is None or last.champion):  # there was no champion yet, or it was removed
         return None
-    if when != "always" and last is not None and last.fingerprint == night.subject.fingerprint:
-        return night.decision("unchanged", f"the same images, config, code and weights as {_tried(night)}")
+    if when != "always" and last is not None and last.fingerprint == state.subject.fingerprint:
+        return state.decision("unchanged", f"the same images, config, code and weights as {_last_attempt(state)}")
     return None
 
 
-def _tried(night: Night) -> str:
-    """When the same was last tried, and what came of it; a night on which nothing changed tried nothing."""
-    last = next((one for one in reversed(night.decided) if one.challenger), night.decided[-1])
+def _last_attempt(state: RetrainState) -> str:
+    """Return the date and outcome of the last decision with a challenger, in words; else the date of the last one."""
+    last = next((decision for decision in reversed(state.log) if decision.challenger), state.log[-1])
     return f"on {last.time[:10]}" + (f", when the challenger was {last.decision}" if last.challenger else "")
 
 
-def with_drift(night: Night) -> Night:
-    """The same night, which knows how far the images that came are from the champion's, where that counts."""
+def add_drift(state: RetrainState) -> RetrainState:
+    """Return the state with the drift of the images that were added since the champion, if it is needed."""
     from transfercli.workflows.data.drift import drift_since
 
-    if night.champion is None or not night.drift_counts:
-        return night
-    return replace(night, drift=drift_since(night.champion, night.dataset))
+    if state.champion is None or not state.needs_drift:
+        return state
+    return replace(state, drift=drift_since(state.champion, state.dataset))
 
 
-def not_drifted(night: Night) -> Decision | None:
-    """The decision where only drift counts, and there is none; None where a challenger is to be trained."""
-    if not night.drift_counts:
+def decide_if_not_drifted(state: RetrainState) -> Decision | None:
+    """Return the decision "unchanged" if only a drift starts a training and there is none, else None."""
+    if not state.needs_drift:
         return None
-    if night.drift is None:
-        return night.decision("unchanged", "no image has come since the champion was trained")
-    if not night.drift["drifted"]:
-        return night.decision("unchanged", "the images that came have not drifted from those it was trained on")
+    if state.drift is None:
+        return state.decision("unchanged", "no image was added since the champion was trained")
+    if not state.drift["drifted"]:
+        return state.decision("unchanged", "the images that were added since have not drifted from the champion's")
     return None
 
 
-def contest(night: Night, reporter: Reporter) -> Decision:
-    """Train a challenger, hold it against the champion, and say who goes on; exports come before the crown."""
-    check_formats(tuple(night.config.export.formats))  # known now, not when it is trained and compared
-    challenger = train_challenger(night, reporter)
-    held = hold_contest(night.champion, StoredRun(challenger, reporter), reporter)
-    verdict = decide_promotion(held.comparison, held.failed, night.config.retrain.promote.min_gain)
-    facts = {"changes": changes(night), **held.facts}
-    if verdict.decision in PROMOTIONS and (lost := export_failure(challenger, night, reporter)):
-        verdict = Verdict("rejected", lost)
-    decision = night.decision(verdict.decision, verdict.reason, **facts)
-    crowned: dict[str, Any] = {"champion": challenger.run_id} if verdict.decision in PROMOTIONS else {}
-    return replace(decision, challenger=challenger.run_id, **crowned)
+def train_and_compare(state: RetrainState, reporter: Reporter) -> Decision:
+    """Train a challenger, compare it with the champion, and decide; a promoted run is exported before its promotion."""
+    check_formats(tuple(state.config.export.formats))  # an unknown format is an error before training, not after it
+    challenger = train_challenger(state, reporter)
+    result = compare_on_test_images(state.champion, StoredRun(challenger, reporter), reporter)
+    verdict = decide_promotion(result.comparison, result.failed, state.config.retrain.promote.min_gain)
+    facts = {"changes": image_changes(state), **result.facts}
+    if verdict.decision in PROMOTIONS and (failure := export_failure(challenger, state, reporter)):
+        verdict = Verdict("rejected", failure)
+    decision = state.decision(verdict.decision, verdict.reason, **facts)
+    promoted: dict[str, Any] = {"champion": challenger.run_id} if verdict.decision in PROMOTIONS else {}
+    return replace(decision, challenger=challenger.run_id, **promoted)
 
 
-def train_challenger(night: Night, reporter: Reporter) -> RunFolder:
-    """A finished run: warm-started from the champion where both are built alike, else from what the config names."""
-    start = warm_start(night, reporter)
-    run_id = challenger_id(night.experiment, night.subject, start, night.decided, reporter)
-    overrides = (*night.request.overrides, *start)
-    job = resolve_job(TrainRequest("finetune", night.request.config, night.request.runs, overrides, run_id))
-    train_job(job, reporter, dataset=night.dataset)
+def train_challenger(state: RetrainState, reporter: Reporter) -> RunFolder:
+    """Train a run to its end, from the champion's weights if the architectures match, else from `model.weights`."""
+    start = warm_start(state, reporter)
+    run_id = challenger_id(state.experiment, state.subject, start, state.log, reporter)
+    overrides = (*state.request.overrides, *start)
+    job = resolve_job(TrainRequest("finetune", state.request.config, state.request.runs, overrides, run_id))
+    train_job(job, reporter, dataset=state.dataset)
     reporter.describe_forced_stop(
         lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", RESTART_HINT)
     )
     return job.run
 
 
-def warm_start(night: Night, reporter: Reporter) -> tuple[str, ...]:
-    """What is set so that training starts from the champion; nothing where it cannot, or is not to."""
-    config, champion = night.config, night.champion
+def warm_start(state: RetrainState, reporter: Reporter) -> tuple[str, ...]:
+    """Return the config overrides for a start from the champion's weights; none for a start from `model.weights`."""
+    config, champion = state.config, state.champion
     if champion is None or config.retrain.start == "base":
         return ()
-    ours, theirs = (_structure(one) for one in (config, champion.config))
-    unlike = [name for name in ours if ours[name] != theirs[name]]
-    if unlike:
-        reporter.warning(f"the champion has another {' and '.join(unlike)}: the challenger starts from model.weights")
+    challenger_structure, champion_structure = _structure(config), _structure(champion.config)
+    different = [name for name, value in challenger_structure.items() if value != champion_structure[name]]
+    if different:
+        reporter.warning(
+            f"the champion has another {' and '.join(different)}: the challenger starts from model.weights"
+        )
         return ()
     weights = f"model.weights={{run: {champion.label}}}"
-    solved = config.transfer.strategy in ("linear_probe", "auto") and not changes(night).get("lost_classes")
+    solved = config.transfer.strategy in ("linear_probe", "auto") and not image_changes(state).get("lost_classes")
     return (weights,) if solved else (weights, "model.head.init=extend")
 
 
 def _structure(config: ExperimentConfig) -> dict[str, Any]:
+    """Return the config values that the shapes of the weights depend on."""
     head = config.model.head.model_dump(exclude={"init", "dropout"})
     return {"base": config.model.base, "data.channels": config.data.channels, "head": head}
 
 
-def changes(night: Night) -> dict[str, Any]:
-    """How the images differ from those of the champion: numbers, and classes by name.
+def image_changes(state: RetrainState) -> dict[str, Any]:
+    """Return the differences between the images and those of the champion: numbers, and names of classes.
 
-    The champion's classes are those that its head knows: one that was lost and kept long ago is lost tonight, too.
+    A class is lost if the champion's head has it and the data does not, even if the champion's data did not have it.
     """
-    if night.champion is None:
+    if state.champion is None:
         return {}
-    found = compare(night.champion.images, night.dataset.records)
-    counts = {name: len(getattr(found, name)) for name in ("added", "removed", "changed", "relabelled")}
-    known, present = night.champion.labels, night.dataset.labels
-    new, lost = (
-        [label for label in some if label not in others] for some, others in ((present, known), (known, present))
-    )
-    return {**counts, "new_classes": new, "lost_classes": lost}
+    difference = compare(state.champion.images, state.dataset.records)
+    counts = {name: len(getattr(difference, name)) for name in ("added", "removed", "changed", "relabelled")}
+    before, now = state.champion.labels, state.dataset.labels
+    return {
+        **counts,
+        "new_classes": [label for label in now if label not in before],
+        "lost_classes": [label for label in before if label not in now],
+    }
 
 
-def export_failure(challenger: RunFolder, night: Night, reporter: Reporter) -> str:
-    """Export in the config's formats; why one was not equal to the run, or ""."""
+def export_failure(challenger: RunFolder, state: RetrainState, reporter: Reporter) -> str:
+    """Export in the config's formats; return the reason if an artefact does not match the run, else ""."""
     from transfercli.workflows.export.export import ExportRunRequest, export_run
 
     try:
-        export_run(ExportRunRequest(str(challenger.path), night.request.runs), reporter)
+        export_run(ExportRunRequest(str(challenger.path), state.request.runs), reporter)
     except GateError as error:
         return error.message
     return ""

@@ -1,6 +1,6 @@
-"""What a scheduled retraining is about: the images, the config, the code, and the weights it would start from.
+"""Subject of a `retrain` decision: hashes of the images, the config, the code and the initial weights.
 
-And what is left of one that came to no end: a line in the log, or how to go on.
+Also the id by which a `retrain` resumes the run of an earlier one, and the log entry of one that failed.
 """
 
 from __future__ import annotations
@@ -33,16 +33,19 @@ if TYPE_CHECKING:
     from transfercli.config.loader import LoadedConfig
     from transfercli.data.dataset import Dataset
 
-WARNED = "warned"  # of a decision's facts: the hash of what was warned of while its images were read
-SHORT = 6  # hexadecimal digits that end the id of a challenger
+WARNINGS_HASH = "warned"  # key of a decision's facts: the hash of the warnings of the reading of its images
+SUFFIX_LENGTH = 6  # hexadecimal digits at the end of a challenger's id
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Hashes of what a decision follows from; the same subject would be decided in the same way again.
+    """Hashes of everything that a decision depends on; the same subject leads to the same decision.
 
-    data: contents, labels and sides of all images; config: the resolved one; code: this program's version;
-    weights: of what the base starts from where nothing is warm-started.
+    Attributes:
+        data: hash of the contents, labels and splits of all images.
+        config: hash of the resolved config.
+        code: version of this program.
+        weights: hash or name of the weights that the base starts from without a champion.
     """
 
     data: str
@@ -52,15 +55,18 @@ class Subject:
 
     @property
     def fingerprint(self) -> str:
+        """SHA-256 of all attributes."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
 
 
 def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
-    text = hashlib.sha256(dump(loaded.config).encode()).hexdigest()
-    return Subject(fingerprint(dataset), text, transfercli.__version__, _weights(loaded.config, runs))
+    """Return the subject of a decision about these images. Raises `WeightsError` if a weight file is missing."""
+    config_hash = hashlib.sha256(dump(loaded.config).encode()).hexdigest()
+    return Subject(fingerprint(dataset), config_hash, transfercli.__version__, _weights(loaded.config, runs))
 
 
 def _weights(config: ExperimentConfig, runs: Path) -> str:
+    """Return the SHA-256 of a weight file, the label of a parent run, `imagenet` or `none`."""
     from transfercli.io.checksum import file_sha256
     from transfercli.models.weights.files import verified_weight_file
 
@@ -72,30 +78,32 @@ def _weights(config: ExperimentConfig, runs: Path) -> str:
 
 
 def challenger_id(
-    experiment: Path, subject: Subject, start: Sequence[str], decided: list[Decision], reporter: Reporter
+    experiment: Path, subject: Subject, start: Sequence[str], log: list[Decision], reporter: Reporter
 ) -> str:
-    """The id of the run for a subject and a start: of one that was begun and not decided about, or a new one.
+    """Return the id of an undecided run of the same subject and start, else a new id.
 
-    So a night that was killed is gone on with by the next, from its last whole epoch. A run that is damaged is set
-    aside for good by a line in the log, as it would fail every night to come.
+    So the next `retrain` resumes the run of one that was killed, from its last complete epoch. A damaged run is set
+    aside permanently, by a line in the log of decisions: otherwise it would make every later `retrain` fail.
+
+    start: config overrides that set the initial weights; log: all earlier decisions.
     """
-    both = hashlib.sha256(" ".join([subject.fingerprint, *start]).encode()).hexdigest()
-    short, over = both[:SHORT], {decision.challenger for decision in decided}
-    begun = [path.name for path in sorted(experiment.glob(f"*-{short}")) if RunFolder(path).record.is_file()]
-    left = [name for name in begun if name not in over]
-    for name in reversed(left):
-        damage = damage_of(RunFolder(experiment / name), reporter)
+    digest = hashlib.sha256(" ".join([subject.fingerprint, *start]).encode()).hexdigest()
+    suffix, decided = digest[:SUFFIX_LENGTH], {decision.challenger for decision in log}
+    run_ids = [path.name for path in sorted(experiment.glob(f"*-{suffix}")) if RunFolder(path).record.is_file()]
+    undecided = [run_id for run_id in run_ids if run_id not in decided]
+    for run_id in reversed(undecided):
+        damage = damage_of(RunFolder(experiment / run_id), reporter)
         if not damage:
-            return name
-        reporter.warning(f"{experiment.name}/{name} was begun and is damaged, so it is set aside: {damage}")
-        decisions.append(experiment, _failed(experiment, f"set aside: {damage}", name))
-    return unused_id(experiment, short, datetime.now(UTC))
+            return run_id
+        reporter.warning(f"{experiment.name}/{run_id} is damaged, so it is set aside: {damage}")
+        decisions.append(experiment, _failed(experiment, f"set aside: {damage}", run_id))
+    return unused_run_id(experiment, suffix, datetime.now(UTC))
 
 
-def unused_id(experiment: Path, suffix: str, now: datetime) -> str:
-    """A run id that ends with `suffix` and has no folder yet, of this second or of the next that is free.
+def unused_run_id(experiment: Path, suffix: str, now: datetime) -> str:
+    """Return a run id that ends with `suffix` and has no folder yet, with the time `now` or the next free second.
 
-    What was set aside a moment ago has the same suffix, and would have the same second.
+    A run that was set aside in the same second has the same suffix.
     """
     while (experiment / (run_id := new_run_id(now, suffix))).exists():
         now += timedelta(seconds=1)
@@ -103,12 +111,15 @@ def unused_id(experiment: Path, suffix: str, now: datetime) -> str:
 
 
 def damage_of(run: RunFolder, reporter: Reporter) -> str:
-    """Why a run can neither go on nor be compared; "" where it can, or has not finished an epoch yet."""
+    """Return the reason if a run is damaged and cannot be resumed or compared, else "".
+
+    A run that has not finished an epoch yet is not damaged.
+    """
     from transfercli.training.checkpoints import Checkpoints
 
     stored, checkpoints = StoredRun(run), Checkpoints(run.checkpoints)
     try:
-        stored.loaded, stored.labels, stored.images  # noqa: B018 - each is read, and checked
+        stored.loaded, stored.labels, stored.images  # noqa: B018 - reading checks each of them
         if status_of(run) == "completed":
             checkpoints.load("best")
         elif checkpoints.exists():
@@ -118,8 +129,8 @@ def damage_of(run: RunFolder, reporter: Reporter) -> str:
     return ""
 
 
-class Withheld(Forwarding):
-    """Passes on what is told while images are read, but for warnings: those of yesterday are no news tonight."""
+class DeferredWarnings(Forwarding):
+    """Reporter that holds warnings back until it is known if an earlier `retrain` showed the same ones."""
 
     def __init__(self, reporter: Reporter) -> None:
         super().__init__(reporter)
@@ -129,37 +140,44 @@ class Withheld(Forwarding):
         self.texts.append(text)
 
     @property
-    def warned(self) -> str:
-        """Of what all that was said."""
+    def hash(self) -> str:
+        """SHA-256 of all warnings."""
         return hashlib.sha256("\n".join(self.texts).encode("utf-8", "surrogateescape")).hexdigest()
 
-    def release(self, decided: Sequence[Decision], *, anyway: bool) -> None:
-        """Warn of it all, or for the log alone where it is what the last night warned of, unless `anyway`."""
-        before = next((one.facts[WARNED] for one in reversed(decided) if WARNED in one.facts), None)
-        tell = self.reporter.warning if anyway or before != self.warned else self.reporter.debug
+    def release(self, log: Sequence[Decision], *, show: bool) -> None:
+        """Report all warnings: as `debug` lines if the last logged decision had the same ones and `show` is False."""
+        earlier = next(
+            (decision.facts[WARNINGS_HASH] for decision in reversed(log) if WARNINGS_HASH in decision.facts), None
+        )
+        report = self.reporter.warning if show or earlier != self.hash else self.reporter.debug
         for text in self.texts:
-            tell(text)
+            report(text)
 
 
 @contextmanager
 def failure_logged(experiment: Path) -> Iterator[None]:
-    """An error decides nothing, but the log says that there was a night; a stop on request is gone on with."""
+    """Log an error as the decision "failed", and raise it again.
+
+    `Interrupted` is not logged; its hint is replaced by that of `retrain`, to start the same command again.
+    """
     try:
         yield
     except Interrupted as stop:
         raise Interrupted(stop.signum, stop.message, RESTART_HINT) from None
     except Exception as error:
         with suppress(TransferError, OSError):
-            decisions.append(experiment, _failed(experiment, _told(error)))
+            decisions.append(experiment, _failed(experiment, _reason(error)))
         raise
 
 
 def _failed(experiment: Path, reason: str, challenger: str | None = None) -> Decision:
+    """Return the decision "failed", which keeps the champion."""
     champion = champions.champion_of(experiment)
     return Decision("failed", reason, champion.run_id if champion else None, challenger)
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """Return the kind of an error and its message, without absolute paths."""
     if isinstance(error, TransferError):
         return hide_paths(f"{error.kind}: {error.message}")
     return hide_paths(f"{'room' if is_out_of_space(error) else 'bug'}: {type(error).__name__}: {error}")

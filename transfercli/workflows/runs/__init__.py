@@ -1,1 +1,1 @@
-"""The life of runs: the recipes behind `runs`."""
+"""Workflows of the commands `runs list`, `runs show` and `runs prune`."""

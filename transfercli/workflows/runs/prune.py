@@ -1,4 +1,4 @@
-"""`runs prune`: old runs go, and what anything still needs stays."""
+"""Workflow of `runs prune`: remove old runs, except those that are still needed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,20 @@ from transfercli.runs.record import status_of
 from transfercli.runs.retention import RetentionRule, folder_size, protected_runs, recent_runs
 from transfercli.text import counted
 
-GOING_ON = "it, or another run of its experiment, is going on"
-GOING = ".pruned-"  # begins the name of a run that is being removed; no run can be called so
+RUNNING = "it, or another run of its experiment, is running"
+REMOVAL_PREFIX = ".pruned-"  # of the name of a run that is being removed; no run id begins with a dot
 
 
 @dataclass(frozen=True)
 class PruneRequest:
-    """last, days: what stays, at least one of them named; experiments: all where none is named."""
+    """Arguments of `runs prune`; at least one of `last` and `days` is needed.
+
+    Attributes:
+        experiments: experiments to prune; empty stands for all.
+        last: number of newest runs to keep per experiment.
+        days: age in days below which runs are kept.
+        dry_run: True to remove nothing.
+    """
 
     runs: Path
     experiments: tuple[str, ...] = ()
@@ -35,8 +42,8 @@ class PruneRequest:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A run that stays, and the reason."""
+class KeptRun:
+    """Run that is kept, and the reason."""
 
     run: Path
     why: str
@@ -44,10 +51,16 @@ class Kept:
 
 @dataclass(frozen=True)
 class PruneResult:
-    """Run folders that were removed, or would be in a dry run, and those that stay. bytes: size of the first."""
+    """Result of `runs prune`.
+
+    Attributes:
+        removed: run folders that were removed, or in a dry run would be.
+        kept: runs that are kept.
+        bytes: size of the removed runs.
+    """
 
     removed: tuple[Path, ...]
-    kept: tuple[Kept, ...]
+    kept: tuple[KeptRun, ...]
     bytes: int
     dry_run: bool
 
@@ -63,9 +76,12 @@ class PruneResult:
 def prune(request: PruneRequest, reporter: Reporter) -> PruneResult:
     """Remove the runs that no rule keeps and that nothing needs.
 
-    The lock of every experiment that may lose runs is held meanwhile, so none of its runs can be going on. One that
-    another process holds is passed over with all its runs, or is a `BusyError` where it was named. A dry run takes no
-    lock, as a start beside it would find it held: there a run that says it is running counts as going on.
+    The locks of the experiments are held meanwhile, so none of their runs can be running. If another process holds the
+    lock of an experiment, all its runs are kept. A dry run takes no lock, since another command that starts meanwhile
+    would be refused; it keeps the runs whose recorded status is running.
+
+    Raises `UsageError` without a limit, `ArtefactError` if there is no such experiment, and `BusyError` if another
+    process holds the lock of an experiment that was named.
     """
     if request.last is None and request.days is None:
         raise UsageError("runs prune needs --keep-last, --keep-days or both", "such as --keep-last 10 --keep-days 30")
@@ -74,29 +90,33 @@ def prune(request: PruneRequest, reporter: Reporter) -> PruneResult:
             raise ArtefactError(f"there is no experiment {name!r} under {request.runs}", "see runs list")
     experiments = _experiments(request)
     with ExitStack() as locks:
-        held = [] if request.dry_run else [one for one in experiments if _locked(one, request, locks)]
+        held = [] if request.dry_run else [path for path in experiments if _take_lock(path, request, locks)]
         for experiment in held:
-            _sweep(experiment)
-        removed, kept = _decided(request, {one.name for one in experiments} - {one.name for one in held})
+            _remove_leftovers(experiment)
+        not_held = {path.name for path in experiments} - {path.name for path in held}
+        removed, kept = _select(request, not_held)
         size = sum(folder_size(run.path) for run in removed)
         if not request.dry_run:
-            for number, run in enumerate(removed):
-                reporter.progress("prune", number, len(removed), "runs")
+            for done, run in enumerate(removed):
+                reporter.progress("prune", done, len(removed), "runs")
                 _remove(run)
     reporter.info(f"{counted(len(removed), 'run')} {'would be ' * request.dry_run}removed, {len(kept)} kept")
     return PruneResult(tuple(run.path for run in removed), tuple(kept), size, request.dry_run)
 
 
 def _experiments(request: PruneRequest) -> list[Path]:
+    """Return the folders of the experiments that were named, else of all."""
     if request.experiments:
         return [request.runs / name for name in dict.fromkeys(request.experiments)]
-    return sorted(
-        {run.path.parent for run in all_runs(request.runs)} | {path.parent for path in request.runs.glob(f"*/{GOING}*")}
-    )
+    leftovers = request.runs.glob(f"*/{REMOVAL_PREFIX}*")
+    return sorted({run.path.parent for run in all_runs(request.runs)} | {path.parent for path in leftovers})
 
 
-def _locked(experiment: Path, request: PruneRequest, locks: ExitStack) -> bool:
-    """Hold its lock from now on; False where another process does, and nobody named the experiment."""
+def _take_lock(experiment: Path, request: PruneRequest, locks: ExitStack) -> bool:
+    """Take the lock of an experiment until `locks` is closed; return False if another process holds it.
+
+    Raises `BusyError` instead if the experiment was named.
+    """
     try:
         locks.enter_context(experiment_lock(experiment))
     except BusyError:
@@ -106,26 +126,26 @@ def _locked(experiment: Path, request: PruneRequest, locks: ExitStack) -> bool:
     return True
 
 
-def _decided(request: PruneRequest, unlocked: set[str]) -> tuple[list[RunFolder], list[Kept]]:
-    """The runs that go, and those that stay, with why; unlocked: experiments in which a run may be going on."""
+def _select(request: PruneRequest, not_held: set[str]) -> tuple[list[RunFolder], list[KeptRun]]:
+    """Return the runs to remove and those to keep. not_held: experiments whose lock is not held."""
     rule = RetentionRule(request.last or 0, request.days or 0.0, datetime.now(UTC))
-    named = [run for run in all_runs(request.runs) if not request.experiments or run.experiment in request.experiments]
-    going = [run for run in named if run.experiment in unlocked]
-    why = {run.label: GOING_ON for run in going if not request.dry_run or status_of(run) == "running"}
-    why |= recent_runs(named, rule) | protected_runs(request.runs)
-    removed = [run for run in named if run.label not in why]
-    return removed, [Kept(run.path, why[run.label]) for run in named if run.label in why]
+    runs = [run for run in all_runs(request.runs) if not request.experiments or run.experiment in request.experiments]
+    unlocked = [run for run in runs if run.experiment in not_held]
+    reasons = {run.label: RUNNING for run in unlocked if not request.dry_run or status_of(run) == "running"}
+    reasons |= recent_runs(runs, rule) | protected_runs(request.runs)
+    removed = [run for run in runs if run.label not in reasons]
+    return removed, [KeptRun(run.path, reasons[run.label]) for run in runs if run.label in reasons]
 
 
 def _remove(run: RunFolder) -> None:
-    """Take the run's name away at once, then its files: a kill in between leaves no half of a run."""
-    going = run.path.with_name(GOING + run.path.name)
-    run.path.rename(going)
-    atomic.fsync_folder(going.parent)
-    shutil.rmtree(going)
+    """Rename a run, then delete its files: a kill in between leaves no incomplete run under its own name."""
+    renamed = run.path.with_name(REMOVAL_PREFIX + run.path.name)
+    run.path.rename(renamed)
+    atomic.fsync_folder(renamed.parent)
+    shutil.rmtree(renamed)
 
 
-def _sweep(experiment: Path) -> None:
-    """Remove what a killed prune left."""
-    for leftover in experiment.glob(f"{GOING}*"):
+def _remove_leftovers(experiment: Path) -> None:
+    """Remove the renamed runs that a killed `runs prune` left."""
+    for leftover in experiment.glob(f"{REMOVAL_PREFIX}*"):
         shutil.rmtree(leftover)

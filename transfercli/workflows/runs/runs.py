@@ -1,4 +1,4 @@
-"""`runs list` and `runs show`: what stands in the run folders, read and put together; nothing is computed."""
+"""Workflows of `runs list` and `runs show`: read the files of runs; no model is loaded."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ CURVES = ("loss", "val_loss", "accuracy", "val_accuracy")
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run in a list.
+    """Row of `runs list`.
 
     Attributes:
         run: the run folder.
-        status: running, completed, failed, interrupted, or damaged; then all that its record holds is None.
-        val_accuracy, test_accuracy: of the best epoch; the second is None if the run was not evaluated.
-        links: those of `LINKS` that name the run.
-        parent: the label of the run that the weights came from.
+        status: running, completed, failed, interrupted or damaged; if it is damaged, all values of its record are None.
+        links: links of `LINKS` that point to the run.
+        val_accuracy: of the best epoch.
+        total_seconds: duration of the command.
+        test_accuracy: None if the run was not evaluated.
+        parent: label of the run that the weights came from, or None.
     """
 
     run: Path
@@ -65,7 +67,7 @@ class RunRow:
 
 @dataclass(frozen=True)
 class RunList:
-    """The result of `runs list`. decisions: the last one about the champion of each experiment that has any."""
+    """Result of `runs list`. decisions: last decision about the champion of each experiment that has one."""
 
     runs: tuple[RunRow, ...]
     decisions: dict[str, Decision]
@@ -79,12 +81,12 @@ class RunList:
 
 @dataclass(frozen=True)
 class Generation:
-    """A run in a lineage.
+    """Run in a lineage.
 
     Attributes:
         run: EXPERIMENT/RUN_ID.
-        status: as in its record, gone or damaged.
-        weights: what it began with, as its config has it: `imagenet`, `none`, {"run": …} or {"path": …}.
+        status: status of its record, gone (the folder is missing) or damaged.
+        weights: initial weights as in its config: `imagenet`, `none`, {"run": …} or {"path": …}.
     """
 
     run: str
@@ -96,7 +98,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of a run. path: relative to the run folder, with `/`. bytes: its size."""
+    """File of a run. path: relative to the run folder, with `/`. bytes: its size."""
 
     path: str
     bytes: int
@@ -104,11 +106,13 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class RunDetails:
-    """The result of `runs show`.
+    """Result of `runs show`.
 
     Attributes:
-        metrics: of the best epoch; seconds: per stage of the command. Empty if the record has none yet.
-        curves: a value per epoch of each of `CURVES`; None where a line has no number.
+        failure: name of the error that ended the run, or None.
+        metrics: of the best epoch; empty if the record has none yet.
+        seconds: duration of each step of the command; empty if the record has none yet.
+        curves: value per epoch of each of `CURVES`; None if a line has no number.
         evaluations: metrics per folder of `evaluation/`.
         lineage: the run, its parent, and so on.
     """
@@ -143,14 +147,17 @@ def list_runs(runs: Path, experiment: str | None = None) -> RunList:
     """List every run under `runs`, or those of one experiment. Raises `ArtefactError` if that has none."""
     folders = [run for run in all_runs(runs) if experiment in (None, run.experiment)]
     if experiment and not folders:
-        there = ", ".join(dict.fromkeys(run.experiment for run in all_runs(runs))) or "none"
-        raise ArtefactError(f"no experiment {experiment!r} with runs under {runs}", f"experiments there: {there}")
+        existing = ", ".join(dict.fromkeys(run.experiment for run in all_runs(runs))) or "none"
+        raise ArtefactError(f"no experiment {experiment!r} with runs under {runs}", f"experiments there: {existing}")
     logs = {run.experiment: decisions.read(run.path.parent) for run in folders}
     return RunList(tuple(map(_row, folders)), {experiment: log[-1] for experiment, log in logs.items() if log})
 
 
 def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
-    """Read the status, metrics, curves, evaluations, lineage back to the first base, and files of one run."""
+    """Return the status, metrics, curves, evaluations, lineage and files of a run.
+
+    Raises `ArtefactError` if the run is missing or a file that is read is damaged.
+    """
     from transfercli.training import history
 
     stored = StoredRun.find(text, runs, reporter)
@@ -165,14 +172,14 @@ def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
         metrics=record.metrics,
         seconds=record.seconds,
         curves={name: [_number(line.get(name)) for line in lines] for name in CURVES},
-        evaluations={folder.name: _evaluated(folder) for folder in _evaluations(run)},
+        evaluations={folder.name: _evaluation_metrics(folder) for folder in _evaluations(run)},
         lineage=lineage(stored),
         files=tuple(StoredFile(file.relative_to(run.path).as_posix(), file.stat().st_size) for file in files),
     )
 
 
 def lineage(run: StoredRun) -> tuple[Generation, ...]:
-    """Return the run and its ancestors, back to the first; one that is gone or damaged ends the line."""
+    """Return the run and its ancestors, back to the first or to one that is missing or damaged."""
     generations_of_run = [_generation(run.label, run)]
     with suppress(ArtefactError):
         generations_of_run.extend(_generation(name, parent) for name, parent in generations(run))
@@ -203,28 +210,26 @@ def _row(run: RunFolder) -> RunRow:
             workflow=record.workflow,
             val_accuracy=record.metrics.get("val_accuracy"),
             total_seconds=record.seconds.get("total"),
-            test_accuracy=_evaluated(folder)["accuracy"] if _is_evaluated(folder) else None,
+            test_accuracy=_evaluation_metrics(folder)["accuracy"] if _is_evaluation(folder) else None,
             parent=record.parent,
         )
     return row
 
 
-def _evaluated(place: Path) -> dict[str, float | None]:
-    """The metrics of an evaluation; `ArtefactError` where its metrics.json is damaged."""
-    metrics = numbers_of(read_json(place / "metrics.json"), "metrics", place / "metrics.json")
-    return {"accuracy": None} | metrics
+def _evaluation_metrics(folder: Path) -> dict[str, float | None]:
+    """Return the metrics of an evaluation. Raises `ArtefactError` if its metrics.json is damaged."""
+    file = folder / "metrics.json"
+    return {"accuracy": None} | numbers_of(read_json(file), "metrics", file)
 
 
-def _is_evaluated(place: Path) -> bool:
-    return (place / "metrics.json").is_file()
+def _is_evaluation(folder: Path) -> bool:
+    return (folder / "metrics.json").is_file()
 
 
 def _evaluations(run: RunFolder) -> list[Path]:
-    return (
-        [place for place in sorted(run.evaluations.iterdir()) if _is_evaluated(place)]
-        if run.evaluations.is_dir()
-        else []
-    )
+    if not run.evaluations.is_dir():
+        return []
+    return [folder for folder in sorted(run.evaluations.iterdir()) if _is_evaluation(folder)]
 
 
 def _number(value: Any) -> float | None:
