@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from transfercli.workflows.result import FORMAT, Foreign, document, versioned
+from transfercli.workflows.result import FORMAT, ExternalFormat, document, versioned
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Counted:
         return {"images": self.images}
 
 
-class Schema(Counted, Foreign):
+class Schema(Counted, ExternalFormat):
     """A result in a format of its own."""
 
 
