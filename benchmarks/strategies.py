@@ -118,7 +118,7 @@ def test_accuracy(run: RunFolder, unfrozen: list[Any], cache: Path) -> float:
     from transfercli.models.surgery import cut_below
     from transfercli.transfer.features.features import FeatureCache
     from transfercli.transfer.features.prefix import Prefix
-    from transfercli.transfer.stages import upper_model
+    from transfercli.transfer.phase_builder import upper_model
 
     stored = StoredRun(run)
     split = stored.split("test")

@@ -28,7 +28,7 @@ def pixels(size: int) -> np.ndarray:
 @pytest.mark.parametrize("base", BASES)
 def test_what_is_below_and_above_a_cut_is_the_whole_classifier(base: str) -> None:
     from transfercli.models.surgery import cut_below
-    from transfercli.transfer.stages import upper_model
+    from transfercli.transfer.phase_builder import upper_model
 
     classifier, images = built(base), pixels(SIZES[base])
     whole = classifier.model.predict_on_batch(images)
@@ -78,7 +78,7 @@ def test_training_above_a_cut_trains_the_classifier() -> None:
 
     from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
-    from transfercli.transfer.stages import upper_model
+    from transfercli.transfer.phase_builder import upper_model
 
     classifier, images = built("small_cnn"), pixels(32)
     freeze_below(classifier, "conv3")

@@ -18,7 +18,7 @@ from typing import Any
 
 IMPORTED = (
     *("keras", "tensorflow", "matplotlib.figure", "transfercli.cli.app", "transfercli.workflows.train.train"),
-    *("transfercli.training.trainer", "transfercli.transfer.stages", "transfercli.transfer.dry_run"),
+    *("transfercli.training.trainer", "transfercli.transfer.phase_builder", "transfercli.transfer.dry_run"),
     *(
         "transfercli.evaluation.report.plots",
         "transfercli.evaluation.report.batch_picture",

@@ -41,7 +41,7 @@ class World:
         from transfercli.data.batching.batches import Batches
         from transfercli.reporting import Reporter
         from transfercli.transfer.features.features import FeatureCache
-        from transfercli.transfer.stages import PhaseBuilder
+        from transfercli.transfer.phase_builder import PhaseBuilder
         from transfercli.transfer.training_inputs import TrainingInputs
 
         training, validation = self.split(0, 90), self.split(90, 120)

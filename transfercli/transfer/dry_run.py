@@ -13,7 +13,7 @@ from transfercli.rows import ArrayRows, Indices, Rows, SelectedRows, Transformed
 from transfercli.training.phases import Phase, PhaseSetup
 from transfercli.transfer.features.prefix import BATCH, Prefix
 from transfercli.transfer.features.views import Views, all_views
-from transfercli.transfer.stages import PhaseBuilder
+from transfercli.transfer.phase_builder import PhaseBuilder
 
 
 @dataclass

@@ -10,7 +10,7 @@ from transfercli.config.types import seconds_of
 from transfercli.models.surgery import cut_below, multiplications
 from transfercli.transfer.auto import SLOWDOWN, Measurements
 from transfercli.transfer.features.prefix import BATCH
-from transfercli.transfer.stages import PhaseBuilder
+from transfercli.transfer.phase_builder import PhaseBuilder
 
 
 def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transfercli.training.progress import Plan, Progress
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.features.features import FeatureCache
-    from transfercli.transfer.stages import PhaseBuilder
+    from transfercli.transfer.phase_builder import PhaseBuilder
     from transfercli.transfer.training_inputs import TrainingInputs
     from transfercli.transfer.transplant import Transplant
     from transfercli.workflows.train.job import Job
@@ -66,7 +66,7 @@ def set_up(
     from transfercli.training.frozen import constant_tensors
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.dry_run import DryRunBuilder
-    from transfercli.transfer.stages import PhaseBuilder
+    from transfercli.transfer.phase_builder import PhaseBuilder
 
     features = feature_cache(job.config, reporter)
     builder_class = DryRunBuilder if dry_run else PhaseBuilder

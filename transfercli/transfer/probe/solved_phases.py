@@ -25,7 +25,7 @@ from transfercli.transfer.training_inputs import TrainingInputs
 
 
 class Builder(Protocol):
-    """The part of `PhaseBuilder` (`transfer/stages.py`) that solved phases use."""
+    """The part of `PhaseBuilder` (`transfer/phase_builder.py`) that solved phases use."""
 
     classifier: Classifier
     inputs: TrainingInputs

@@ -19,7 +19,7 @@ from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
 from transfercli.transfer.features.prefix import Prefix, checked_prefix
 from transfercli.transfer.features.views import Views, views_of, views_per_image
-from transfercli.transfer.probe.stage import SOLVERS
+from transfercli.transfer.probe.solved_phases import SOLVERS
 from transfercli.transfer.training_inputs import TrainingInputs
 
 
