@@ -1,0 +1,46 @@
+"""Configs checked, resolved and described."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.listener import Listener
+from transfercli.config.editor import SCHEMA_FILE
+from transfercli.errors import ConfigError, UsageError
+from transfercli.workflows.config.check import config_schema, show_config, validate_configs, write_schema
+
+GOOD = "name: flowers\ndata: {train: images}\nmodel: {base: small_cnn}\n"
+
+
+def test_every_error_of_every_file_is_raised_and_files_without_one_are_reported(write: Callable[..., Path]) -> None:
+    good, bad, worse = write(GOOD, "a.yaml"), write(GOOD + "seed: -1\n", "b.yaml"), write("name: x\n", "c.yaml")
+    listener = Listener()
+    with pytest.raises(ConfigError) as caught:
+        validate_configs([good, bad, worse], listener)
+    assert listener.infos == [f"{good}: ok"]
+    for location in (f"{bad}:4: seed", f"{worse}:1: data.train", f"{worse}:1: model.base"):
+        assert location in caught.value.message
+    assert validate_configs([good], listener).as_json() == {"configs": [{"path": str(good), "ok": True}]}
+
+
+def test_a_resolved_config_has_what_follows_from_the_command(write: Callable[..., Path]) -> None:
+    path, listener = write(GOOD), Listener()
+    assert show_config(path, (), "pretrain", listener).as_json()["transfer"]["strategy"] == "scratch"
+    finetuned = show_config(path, ("model.weights=none", "training.epochs=3"), "finetune", listener)
+    assert (finetuned.config.training.epochs, finetuned.config.transfer.strategy) == (3, "feature_extraction")
+    assert "strategy: feature_extraction" in finetuned.as_yaml()
+
+
+def test_a_schema_is_written_over_an_earlier_one_and_over_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / SCHEMA_FILE
+    for _ in range(2):
+        assert write_schema(path).as_json() == {"path": str(path)}
+    assert json.loads(path.read_text()) == config_schema().as_json()
+    path.write_text("mine")
+    with pytest.raises(UsageError):
+        write_schema(path)
+    assert path.read_text() == "mine"
