@@ -15,7 +15,7 @@ from tests.workflows.conftest import World
 from transfercli.cli.app import main
 
 Warnings = Callable[..., int]
-WARNING = "warning: digits-source means its latest completed run, newer, and the champion is "
+WARNING = "warning: digits-source means its latest completed run, newer, but its champion is "
 
 
 @pytest.fixture(scope="module")
