@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from tests.listener import Listener
 from transfercli.errors import DataError
@@ -72,14 +72,18 @@ def evaluated(tabled: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def cli(tabled: Any) -> Callable[..., tuple[int, str]]:
+def cli(
+    tabled: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
     """Runs the program on the same runs; exit code and stdout."""
 
     def run(*words: str) -> tuple[int, str]:
-        from transfercli.cli.app import app
+        from transfercli.cli.app import main
 
-        done = CliRunner().invoke(app, [*words, "--runs", str(tabled[0].runs), "--quiet"])
-        return done.exit_code, done.stdout
+        monkeypatch.setattr(sys, "argv", ["transfercli", *words, "--runs", str(tabled[0].runs), "--quiet"])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code or 0), capsys.readouterr().out
 
     return run
 
