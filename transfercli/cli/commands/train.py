@@ -33,7 +33,12 @@ RunId = Annotated[
 ]
 Resume = Annotated[
     str | None,
-    typer.Option("--resume", metavar="RUN", help="resume an interrupted run", autocompletion=completion.runs),
+    typer.Option(
+        "--resume",
+        metavar="RUN",
+        help="resume an interrupted run; EXPERIMENT is its newest unfinished one",
+        autocompletion=completion.runs,
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="estimate the cost and stop before the first training step")]
 
