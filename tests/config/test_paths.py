@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from transfercli.config.paths import ConfigPath, absolute_path, base_of, resolve_paths
+from transfercli.config.paths import ConfigPath, absolute_path, base_of, normalised_path, resolve_paths
 from transfercli.config.schema import ComputeConfig, DataConfig, ExperimentConfig
 
 
@@ -18,8 +20,20 @@ def test_a_path_is_relative_to_the_folder_of_its_config_and_keeps_its_text(
 ) -> None:
     resolved = ConfigPath(text, tmp_path / "configs")
     assert resolved == text
-    assert absolute_path(resolved) == tmp_path / path
+    assert normalised_path(resolved) == tmp_path / path
     assert base_of(resolved) == tmp_path / "configs"
+
+
+def test_a_link_on_the_way_of_a_cache_or_weight_file_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "inner")
+    assert absolute_path(ConfigPath("link/../cache", tmp_path)).resolve() == tmp_path.resolve() / "disk" / "cache"
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_knows_its_folder_too(tmp_path: Path, copied: Callable[[ConfigPath], ConfigPath]) -> None:
+    path = copied(ConfigPath("images", tmp_path))
+    assert (path, path.path, path.folder) == ("images", tmp_path / "images", tmp_path)
 
 
 def test_a_home_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_every_base_is_cut_at_a_map_from_which_the_same_answer_follows(base: str
         ("resnet18", 32, "conv3_block2_out", (4, 4, 128)),
     ],
 )
-def test_the_map_is_the_last_before_pooling_that_has_is_at_least_4_by_4(base, side, layer, shape) -> None:
+def test_the_map_is_the_last_before_pooling_that_is_at_least_4_by_4(base, side, layer, shape) -> None:
     from transfercli.models.grad_cam_cut import cut_for_grad_cam
 
     cut = cut_for_grad_cam(built(base, side))

@@ -33,14 +33,14 @@ def test_of_twenty_processes_that_ask_at_once_one_gets_the_lock_twenty_times(tmp
         go, verdicts, stay = os.pipe(), os.pipe(), os.pipe()
         children = [_contender(tmp_path / "flowers", go, verdicts, stay) for _ in range(STARTS)]
         os.close(go[1])  # all of them read the end of the pipe
-        heard = b""
-        while len(heard) < STARTS:
-            heard += os.read(verdicts[0], STARTS)
+        messages = b""
+        while len(messages) < STARTS:
+            messages += os.read(verdicts[0], STARTS)
         for end in (stay[1], stay[0], go[0], *verdicts):
             os.close(end)
         for pid in children:
             os.waitpid(pid, 0)
-        assert sorted(heard) == sorted(b"w" + b"b" * (STARTS - 1))
+        assert sorted(messages) == sorted(b"w" + b"b" * (STARTS - 1))
 
 
 def _contender(experiment: Path, go: tuple[int, int], verdicts: tuple[int, int], stay: tuple[int, int]) -> int:

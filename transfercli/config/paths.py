@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-# Keys whose text is a path; data.* may also be `keras:NAME`, which no code opens as a file.
+# Keys whose text is a path; data.* may also be `keras:NAME`, which is not opened as a file.
 PATH_KEYS: tuple[tuple[str, ...], ...] = (
     ("data", "train"),
     ("data", "validation"),
@@ -17,7 +17,7 @@ PATH_KEYS: tuple[tuple[str, ...], ...] = (
     ("model", "weights", "path"),
     ("compute", "cache_dir"),
 )
-STORE = ("tracking", "mlflow")  # a folder or an address; an inherited one stays as it is
+STORE = ("tracking", "mlflow")  # a folder or an address; an inherited value is not rewritten
 
 Section = TypeVar("Section", bound="BaseModel")
 
@@ -26,7 +26,7 @@ class ConfigPath(str):
     """The text of a path in a config, and the absolute path it means; equal to the plain text.
 
     Attributes:
-        path: absolute and normalised, but links are not followed, so relative names keep their spelling.
+        path: absolute; links are not followed.
         folder: the folder that the text is relative to.
     """
 
@@ -36,13 +36,22 @@ class ConfigPath(str):
     def __new__(cls, text: str, folder: Path) -> ConfigPath:
         self = super().__new__(cls, text)
         self.folder = folder
-        self.path = Path(os.path.normpath(folder.absolute() / Path(text).expanduser()))
+        self.path = folder.absolute() / Path(text).expanduser()
         return self
+
+    def __getnewargs__(self) -> tuple[str, Path]:  # type: ignore[override]
+        """Return the arguments with which copies are made."""
+        return str(self), self.folder
 
 
 def absolute_path(text: str) -> Path:
     """Return the absolute path of a config's value. Plain text, from no file, starts in the working folder."""
     return text.path if isinstance(text, ConfigPath) else ConfigPath(text, Path()).path
+
+
+def normalised_path(text: str) -> Path:
+    """Return the absolute path without `..`, as names relative to a data folder need it; links are not followed."""
+    return Path(os.path.normpath(absolute_path(text)))
 
 
 def base_of(text: str) -> Path:

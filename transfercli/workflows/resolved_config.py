@@ -10,8 +10,6 @@ from transfercli.models.architecture import Architecture
 
 def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architecture:
     """Return the architecture of the classifier of a resolved config."""
-    from transfercli.models.architecture import Architecture
-
     return Architecture(
         base=str(config.model.base),
         image_size=image_size(config),

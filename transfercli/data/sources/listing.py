@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from transfercli.config.paths import absolute_path
+from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folders import (
@@ -55,7 +55,7 @@ class Listing:
 
 def base_folder(root: str) -> Path:
     """Return the folder that recorded paths are relative to; `root` is `data.train` of a config."""
-    path = absolute_path(root)
+    path = normalised_path(root)
     return path.parent if is_table(path) else path
 
 
@@ -91,7 +91,7 @@ def list_images(config: DataConfig, reporter: Reporter) -> Listing:
 
 def splits_inside(config: DataConfig) -> list[str]:
     """Return the splits that `data.train` contains, so that the config's fraction for them is not used."""
-    path = absolute_path(config.train)
+    path = normalised_path(config.train)
     if keras_datasets.is_keras(config.train):
         inside = {"test"}
     elif is_table(path):
@@ -125,7 +125,7 @@ def _source(config: DataConfig) -> Listing:
     given = config.train
     if keras_datasets.is_keras(given):
         return Listing([], keras_datasets.load(given))
-    path, base = absolute_path(given), base_folder(given)
+    path, base = normalised_path(given), base_folder(given)
     check_exists(path, "data.train", given)
     if is_table(path):
         return Listing(table_items(path, base, config.group))
@@ -146,7 +146,7 @@ def _held_out(config: DataConfig, split: str) -> list[Item]:
         raise DataError(
             f"data.{split}: {given!r}: only data.train can be a keras: data set", "it contains its own test images"
         )
-    path = absolute_path(given)
+    path = normalised_path(given)
     check_exists(path, f"data.{split}", given)
     return list_split(path, split, base, config.group)
 

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from transfercli.config.paths import absolute_path
+from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import HELD_OUT, base_folder
@@ -26,7 +26,7 @@ def config_columns(config: DataConfig, names: Sequence[str]) -> Columns:
     if not names:
         return {}
     given = [config.train, *(value for split in HELD_OUT if isinstance(value := getattr(config, split), str))]
-    tables = [absolute_path(source) for source in given if not is_keras(source)]
+    tables = [normalised_path(source) for source in given if not is_keras(source)]
     return table_columns([path for path in tables if is_table(path)], base_folder(config.train), names)
 
 

@@ -192,7 +192,9 @@ def add_drift(state: RetrainState) -> RetrainState:
 
     if state.champion is None or not state.needs_drift:
         return state
-    return replace(state, drift=drift_since(state.champion, state.dataset))
+    # A handle of its own: the champion's network is freed before the challenger trains.
+    champion = StoredRun(state.champion.folder, state.champion.reporter)
+    return replace(state, drift=drift_since(champion, state.dataset))
 
 
 def decide_if_not_drifted(state: RetrainState) -> Decision | None:
