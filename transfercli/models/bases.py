@@ -26,6 +26,9 @@ class Base:
     stages: a regular expression; its first group, matched in a layer's name, is the name of that layer's stage.
     ends_stage: a matching layer is the last of its stage (an Inception module's concatenation), not the first.
     has_imagenet: Keras publishes ImageNet weights for it; licence: the licence of these weights.
+    any_size_imagenet: Keras loads them at every image size, not only at `size`.
+    variance_factor: factor of each channel's variance of the base's Normalization layer in these weights
+    (`models/normalization.py`); empty if they are right as they are.
     """
 
     builder: str
@@ -35,6 +38,8 @@ class Base:
     minimum: int = 32
     ends_stage: bool = False
     has_imagenet: bool = True
+    any_size_imagenet: bool = True
+    variance_factor: tuple[float, ...] = ()
     source: str = "keras.applications"
     licence: str = "ImageNet weights of keras.applications (Apache-2.0)"
 
@@ -67,6 +72,8 @@ _CONVNEXT_LICENCE = "ImageNet weights of facebookresearch/ConvNeXt (MIT)"
 _NETWORKS = "transfercli.models.networks"
 _BLOCK_STAGES = r"^(block\d+)"
 _CONV_STAGES = r"^(conv\d)"
+_NASNET_STAGES = r"^((?:normal|reduction)_concat_\w+)$"
+_IMAGENET_STD = (0.229, 0.224, 0.225)  # of red, green and blue, for pixels of 0 to 1
 _EFFICIENTNET_SIZES = {"B0": 224, "B1": 240, "B2": 260, "B3": 300, "B4": 380, "B5": 456, "B6": 528, "B7": 600}
 _EFFICIENTNET_V2_SIZES = {"B0": 224, "B1": 240, "B2": 260, "B3": 300, "S": 384, "M": 480, "L": 480}
 
@@ -90,15 +97,17 @@ BASES: dict[str, Base] = {
     **{
         k: v
         for b, size in _EFFICIENTNET_SIZES.items()
-        for k, v in _keras_bases(f"EfficientNet{b}", size, "included", _BLOCK_STAGES).items()
+        for k, v in _keras_bases(
+            f"EfficientNet{b}", size, "included", _BLOCK_STAGES, variance_factor=_IMAGENET_STD
+        ).items()
     },
     **{
         k: v
         for b, size in _EFFICIENTNET_V2_SIZES.items()
         for k, v in _keras_bases(f"EfficientNetV2{b}", size, "included", _BLOCK_STAGES).items()
     },
-    **_keras_bases("NASNetMobile", 224, "symmetric", r"^((?:normal|reduction)_concat_\w+)$", ends_stage=True),
-    **_keras_bases("NASNetLarge", 331, "symmetric", r"^((?:normal|reduction)_concat_\w+)$", ends_stage=True),
+    **_keras_bases("NASNetMobile", 224, "symmetric", _NASNET_STAGES, ends_stage=True, any_size_imagenet=False),
+    **_keras_bases("NASNetLarge", 331, "symmetric", _NASNET_STAGES, ends_stage=True, any_size_imagenet=False),
     **_keras_bases(
         "ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge",
         224,

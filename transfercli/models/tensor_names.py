@@ -4,32 +4,72 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterable, Set
+from typing import Any
 
 import keras
 import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
+from transfercli.models.normalization import finalise_classifier
 
 
 def named_variables(classifier: Classifier) -> dict[str, keras.Variable]:
     """Return name -> variable, sorted by name; names do not depend on other models built in the process."""
     named: dict[str, keras.Variable] = {}
     for part, model in (("base", classifier.base), ("head", classifier.head)):
-        stable = stable_layer_names(model)
+        names = weight_names(part, model)
         for layer in model.layers:
             for variable in layer.weights:
-                name = weight_name(part, stable[layer.name], variable)
+                name = names[id(variable)]
                 if name in named:
                     raise ValueError(f"two weights share the name {name!r}")
                 named[name] = variable
     return dict(sorted(named.items()))
 
 
-def weight_name(part: str, layer: str, variable: keras.Variable) -> str:
-    """Return `base/conv1/kernel`: the part, the layer's stable name, and the variable's path inside the layer."""
-    return f"{part}/{layer}/{variable.path.partition('/')[2] or variable.name}"
+def weight_names(part: str, model: keras.Model) -> dict[int, str]:
+    """Return `id(variable)` -> name of each weight of a model, such as `base/conv1/kernel`.
+
+    A name is the part, the layer's stable name, and the variable's path inside the layer. Variables without a name of
+    their own (the scales of ConvNeXt) are numbered within the model, as in a fresh process.
+    """
+    stable = stable_layer_names(model)
+    names = {
+        id(variable): f"{part}/{stable[layer.name]}/{variable.path.partition('/')[2] or variable.name}"
+        for layer in model.layers
+        for variable in layer.weights
+    }
+    numbered = _numbers_within(names.values())
+    return {key: numbered.get(name, name) for key, name in names.items()}
+
+
+def with_stable_numbers(tensors: dict[str, Any], names: Set[str]) -> dict[str, Any]:
+    """Return the tensors with the numbers of the model's `names`, if another numbering stored them.
+
+    Earlier versions stored the numbers of the process, which had built other networks before.
+    """
+    numbered = _numbers_within(tensors)
+    if numbered.keys() <= names:
+        return tensors
+    return {numbered.get(name, name): value for name, value in tensors.items()}
+
+
+def _numbers_within(names: Iterable[str]) -> dict[str, str]:
+    """Return name -> name with the number it has within `names`, for `…/variable`, `…/variable_1` and so on.
+
+    Keras numbers variables without a name over the whole process, in the order in which they are made.
+    """
+    numbers = {name: int(match[1] or 0) for name in names if (match := _UNNAMED.fullmatch(name))}
+    ordered = sorted(numbers, key=numbers.__getitem__)
+    return {
+        name: name.rpartition("/")[0] + (f"/variable_{rank}" if rank else "/variable")
+        for rank, name in enumerate(ordered)
+    }
+
+
+_UNNAMED = re.compile(r".*/variable(?:_(\d+))?")
 
 
 def stable_layer_names(model: keras.Model) -> dict[str, str]:
@@ -40,13 +80,19 @@ def stable_layer_names(model: keras.Model) -> dict[str, str]:
     counts: Counter[str] = Counter()
     names = {}
     for layer in model.layers:
-        kind = _snake_case(type(layer).__name__)
-        if not re.fullmatch(rf"{re.escape(kind)}(_\d+)?", layer.name):
+        kind = automatic_kind(layer)
+        if kind is None:
             names[layer.name] = layer.name
             continue
         names[layer.name] = f"{kind}_{counts[kind]}" if counts[kind] else kind
         counts[kind] += 1
     return names
+
+
+def automatic_kind(layer: keras.layers.Layer) -> str | None:
+    """Return `conv2d` for a layer that Keras named `conv2d` or `conv2d_98` itself, None for any other name."""
+    kind = _snake_case(type(layer).__name__)
+    return kind if re.fullmatch(rf"{re.escape(kind)}(_\d+)?", layer.name) else None
 
 
 def _snake_case(name: str) -> str:
@@ -65,6 +111,7 @@ def read_tensors(classifier: Classifier, names: Set[str] | None = None) -> dict[
 def assign_tensors(classifier: Classifier, tensors: dict[str, np.ndarray]) -> None:
     """Assign a value to every weight. Raises `ArtefactError` if a name, shape or dtype differs from the model's."""
     variables = named_variables(classifier)
+    tensors = with_stable_numbers(tensors, variables.keys())
     missing, extra = variables.keys() - tensors.keys(), tensors.keys() - variables.keys()
     if missing or extra:
         raise ArtefactError(
@@ -79,3 +126,4 @@ def assign_tensors(classifier: Classifier, tensors: dict[str, np.ndarray]) -> No
                 f" the model has {variable.dtype}{list(variable.shape)}"
             )
         variable.assign(value)
+    finalise_classifier(classifier)

@@ -9,7 +9,8 @@ import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
-from transfercli.models.tensor_names import named_variables
+from transfercli.models.normalization import finalise_classifier
+from transfercli.models.tensor_names import named_variables, with_stable_numbers
 
 Tensors = dict[str, np.ndarray]
 HeadInit = Literal["new", "keep", "extend"]
@@ -74,6 +75,7 @@ def transplant(
     fresh_layers = _layers_above(classifier, until)
     lines = []
     variables = named_variables(classifier)
+    donor = with_stable_numbers(donor, variables.keys())
     for name, variable in variables.items():
         part, layer, _ = name.split("/", 2)
         if layer in fresh_layers or (part == "head" and head == "new"):
@@ -87,6 +89,7 @@ def transplant(
         else:
             variable.assign(value.astype("float32"))
             lines.append(TensorResult(name, "copied", reason))
+    finalise_classifier(classifier)
     lines += [
         TensorResult(name, "unused", "the model has no such tensor") for name in sorted(donor.keys() - variables.keys())
     ]

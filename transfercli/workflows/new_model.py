@@ -117,7 +117,7 @@ def new_classifier(
         donor = parent.run.read_checkpoint().model
         report = transplant(classifier, donor, until=weights.until, head=head, donor_labels=parent.labels)
     elif isinstance(weights, FileWeights):
-        report = transplant(classifier, file_tensors(weights, classifier.base, reporter))
+        report = transplant(classifier, file_tensors(weights, classifier.name, classifier.base, reporter))
     else:
         report = transplant(classifier, imagenet_tensors(classifier.name, image_size(config)))
     reporter.info(f"weights from {_weights_name(config, parent)}: {report.summary()}")

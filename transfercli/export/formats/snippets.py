@@ -29,7 +29,7 @@ from safetensors.numpy import load_file
 
 model = keras.models.model_from_json(Path("safetensors/model.json").read_text())
 tensors = load_file("safetensors/model.safetensors")
-for variable in model.variables:
+for variable in model.weights:
     variable.assign(tensors[variable.path])
 predict = model.predict_on_batch
 """

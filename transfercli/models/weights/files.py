@@ -5,17 +5,21 @@ This module does not import Keras, so a file that cannot be used is refused befo
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import safetensors
+
 from transfercli.config.paths import absolute_path
 from transfercli.config.schema import FileWeights
 from transfercli.errors import ArtefactError, OutOfSpaceError, WeightsError
 from transfercli.io.checksum import file_sha256
 from transfercli.io.subprocesses import ProcessResult, run_python
+from transfercli.models.weights.h5_reader import ORDER
 from transfercli.models.weights.safetensors_reader import Tensors, check_safetensors, read_safetensors
 from transfercli.reporting import Reporter
 
@@ -32,6 +36,8 @@ class FileKind:
 
 
 HDF5 = FileKind("an HDF5 file", lambda head: head.startswith(b"\x89HDF\r\n\x1a\n"))
+# Keras reads the layers of such a file by their order: the names in the published files are of older versions.
+LEGACY_HDF5 = FileKind("an HDF5 file with a list of its layers (_notop.h5)", HDF5.matches)
 SAFETENSORS = FileKind("a safetensors file", lambda head: head[8:9] == b"{")
 # Formats that may contain code, or files to be written anywhere: the error names the format; the file is not read.
 REFUSED = (
@@ -62,7 +68,9 @@ def check_weight_file(config: FileWeights, reporter: Reporter) -> None:
 
 
 def read_weight_file(config: FileWeights, reporter: Reporter) -> tuple[FileKind, Tensors]:
-    """Return the format of a weight file (`SAFETENSORS` or `HDF5`) and its tensors, by their names in the file.
+    """Return the format of a weight file and its tensors, by their names in the file.
+
+    The format is `SAFETENSORS`, `HDF5`, or `LEGACY_HDF5` with the tensors in the order of the file.
 
     Raises `WeightsError` if the file is missing, `ArtefactError` if its hash differs or it contains anything but plain
     tensors, `OutOfSpaceError` if these do not fit into memory.
@@ -76,7 +84,10 @@ def read_weight_file(config: FileWeights, reporter: Reporter) -> tuple[FileKind,
     with tempfile.TemporaryDirectory(prefix="transfercli-weights-") as scratch:
         output = Path(scratch, "tensors.safetensors")
         _convert_in_child(path, output, reporter)
-        return HDF5, read_safetensors(output)
+        tensors = read_safetensors(output)
+        with safetensors.safe_open(output, "numpy") as file:
+            order = (file.metadata() or {}).get(ORDER)
+        return (LEGACY_HDF5, {name: tensors[name] for name in json.loads(order)}) if order else (HDF5, tensors)
 
 
 def verified_weight_file(config: FileWeights) -> Path:

@@ -4,12 +4,14 @@ usage: python -m transfercli.models.weights.h5_reader FILE [OUT.safetensors]
 
 An HDF5 file may contain links to other files, external or virtual storage, filters that load plugins, and sizes that
 fill memory. Only plain numeric data sets whose bytes are in the file itself are read. A damaged file can crash this
-process without harm to the program. Tensors are written as `LAYER/INDEX`, in Keras's order of a layer's weights;
-without OUT the file is only checked. Exit status 1 with one line on stderr means that the file was refused.
+process without harm to the program. Tensors are written as `LAYER/INDEX`, in Keras's order of a layer's weights, and
+the order of a `_notop.h5` file's tensors in the metadata; without OUT the file is only checked. Exit status 1 with one
+line on stderr means that the file was refused.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import resource
@@ -29,6 +31,7 @@ MAX_DIMENSIONS = 8
 MAX_ATTRIBUTE = 2**20
 LIBRARY_BYTES = 2**30  # address space of Python, NumPy and HDF5 themselves
 CPU_SECONDS = 120
+ORDER = "order"
 OPEN_FILES = 64
 # NumPy kinds of plain numbers; references, text, opaque bytes, enumerations and compounds have others.
 PLAIN_KINDS = "fiu"
@@ -50,10 +53,11 @@ def main(source: str, out: str | None = None) -> None:
     try:
         with h5py.File(source, "r") as file:
             tensors = dict(_tensors(file, size, read=out is not None))
+            is_legacy = bool(_legacy(file))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused(f"not a readable HDF5 file ({type(error).__name__})") from error
     if out is not None:
-        safetensors.numpy.save_file(tensors, out)
+        safetensors.numpy.save_file(tensors, out, {ORDER: json.dumps(list(tensors))} if is_legacy else None)
 
 
 def limit_resources(size: int) -> None:
@@ -80,12 +84,14 @@ def limit_resources(size: int) -> None:
 
 def _tensors(file: Any, size: int, *, read: bool) -> Iterator[tuple[str, Any]]:
     """Yield (LAYER/INDEX, array, or None unless `read`) of each checked tensor in a file of `size` bytes."""
+    import numpy as np
+
     left = min(size, MAX_BYTES)
     for count, (name, dataset) in enumerate(_legacy(file) or _Keras3().walk(file), start=1):
         left -= _check_plain(name, dataset)
         if count > MAX_TENSORS or left < 0:
             raise Refused(f"more than {MAX_TENSORS} tensors, or more bytes of them than the file has")
-        yield name, dataset[()] if read else None
+        yield name, np.asarray(dataset[()]) if read else None  # a number without dimensions is a NumPy scalar
 
 
 def _legacy(file: Any) -> list[tuple[str, Any]]:

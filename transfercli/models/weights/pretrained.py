@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import keras
+import numpy as np
 
 from transfercli.config.schema import FileWeights
 from transfercli.errors import WeightsError
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
 from transfercli.models.keras_internals import inner_layers
-from transfercli.models.tensor_names import stable_layer_names, weight_name
-from transfercli.models.weights.files import SAFETENSORS, read_weight_file
+from transfercli.models.normalization import with_corrected_variance
+from transfercli.models.tensor_names import automatic_kind, stable_layer_names, weight_names
+from transfercli.models.weights.files import LEGACY_HDF5, SAFETENSORS, read_weight_file
 from transfercli.models.weights.safetensors_reader import Tensors
 from transfercli.reporting import Reporter
 
@@ -24,13 +28,14 @@ def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
 
     Raises `WeightsError` if there are none; its message names the missing file and the folder to put it in.
     """
-    if not BASES[name].has_imagenet:
+    row = BASES[name]
+    if not row.has_imagenet:
         raise WeightsError(
             f"model.weights: imagenet, but Keras publishes no ImageNet weights for {name}",
             "set model.weights to none, to {run: RUN} for the base of an earlier run, or to {path: FILE, sha256: HEX}",
         )
     try:
-        base = build_base(name, image_size, 3, "imagenet")
+        base = build_base(name, image_size if row.any_size_imagenet else (row.size, row.size), 3, "imagenet")
     except Exception as error:  # Keras raises a bare Exception if a download fails
         address = re.search(r"https?://[^\s:]+(?::\d+)?[^\s:]*", str(error))
         if address is None:
@@ -43,7 +48,7 @@ def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
             " folder); or start from {run: RUN} or {path: FILE}, or train small_cnn from random weights:"
             " config init --base small_cnn",
         ) from error
-    return base_tensors(base)
+    return with_corrected_variance(name, base_tensors(base), by_keras=True)
 
 
 def _keras_cache(file: str) -> str:
@@ -54,18 +59,22 @@ def _keras_cache(file: str) -> str:
 
 def base_tensors(base: keras.Model) -> Tensors:
     """Return the weights of a base without its top, as `base/LAYER/WEIGHT`."""
-    stable = stable_layer_names(base)
+    names = weight_names("base", base)
     return {
-        weight_name("base", stable[layer.name], variable): keras.ops.convert_to_numpy(variable)
-        for layer in base.layers
-        for variable in layer.weights
+        names[id(variable)]: keras.ops.convert_to_numpy(variable) for layer in base.layers for variable in layer.weights
     }
 
 
-def file_tensors(config: FileWeights, base: keras.Model, reporter: Reporter) -> Tensors:
-    """Return the tensors of a weight file under the names of `base`; raises as `read_weight_file` does."""
+def file_tensors(config: FileWeights, name: str, base: keras.Model, reporter: Reporter) -> Tensors:
+    """Return the tensors of a weight file under the names of `base`, a network of the row `name` of `BASES`.
+
+    Raises as `read_weight_file` does.
+    """
     kind, tensors = read_weight_file(config, reporter)
-    return _with_base_prefix(tensors) if kind is SAFETENSORS else _by_layer(tensors, base)
+    if kind is SAFETENSORS:
+        return with_corrected_variance(name, _with_base_prefix(tensors), by_keras=False)
+    named = (_in_order(tensors, base) if kind is LEGACY_HDF5 else None) or _by_layer(tensors, base)
+    return with_corrected_variance(name, named, by_keras=True)
 
 
 def _with_base_prefix(tensors: Tensors) -> Tensors:
@@ -73,22 +82,66 @@ def _with_base_prefix(tensors: Tensors) -> Tensors:
     return {name if name.startswith(("base/", "head/")) else f"base/{name}": value for name, value in tensors.items()}
 
 
+def _in_order(tensors: Tensors, base: keras.Model) -> Tensors | None:
+    """Rename `LAYER/INDEX` of a Keras file by the order of its layers; None unless all layers and shapes fit."""
+    names = weight_names("base", base)
+    stored: dict[str, list[np.ndarray]] = {}
+    for key, value in tensors.items():
+        stored.setdefault(key.rpartition("/")[0], []).append(value)
+    weights = [layer.weights for layer in base.layers if layer.weights]
+    if [[value.shape for value in values] for values in stored.values()] != [
+        [tuple(variable.shape) for variable in variables] for variables in weights
+    ]:
+        return None
+    pairs = zip(chain(*weights), chain(*stored.values()), strict=True)
+    return {names[id(variable)]: value for variable, value in pairs}
+
+
 def _by_layer(tensors: Tensors, base: keras.Model) -> Tensors:
     """Rename `LAYER/INDEX` of a Keras file to the names of `base`; unknown layers become `base/LAYER/INDEX`."""
     named: Tensors = {}
     used: set[str] = set()
-    stable = stable_layer_names(base)
+    names, in_file = weight_names("base", base), _names_in_file(tensors, base)
     for top in base.layers:
         for layer in (top, *inner_layers(top)):
-            keys = [key for key in (layer.name, stable.get(layer.name)) if key and f"{key}/0" in tensors]
-            if not keys or not layer.weights:
+            stored = in_file.get(layer.name)
+            if stored is None:
                 continue
             for index, variable in enumerate(layer.weights):
-                key = f"{keys[0]}/{index}"
+                key = f"{stored}/{index}"
                 if key in tensors:
-                    named[weight_name("base", stable[top.name], variable)] = tensors[key]
+                    named[names[id(variable)]] = tensors[key]
                     used.add(key)
             if layer is top:
                 break
     named.update({f"base/{key}": value for key, value in tensors.items() if key not in used})
     return named
+
+
+def _names_in_file(tensors: Tensors, base: keras.Model) -> dict[str, str]:
+    """Return layer name in `base` -> name in a Keras file, for the layers with weights that the file has.
+
+    Layers that Keras named itself (`conv2d_98`) have the numbers of the process that built them. If the file has as
+    many of a kind as the base, they are matched by the order of these numbers.
+    """
+    layers = [layer for layer in inner_layers(base) if layer.weights]
+    stored = {key.rpartition("/")[0] for key in tensors if key.endswith("/0")}
+    stable = stable_layer_names(base)
+    names = {
+        layer.name: key
+        for layer in layers
+        for key in (stable.get(layer.name), layer.name)  # the layer's own name last: it is preferred
+        if key in stored
+    }
+    for kind in {kind for layer in layers if (kind := automatic_kind(layer))}:
+        own = _numbered([layer.name for layer in layers if automatic_kind(layer) == kind], kind)
+        others = _numbered(stored, kind)
+        if len(own) == len(others):
+            names |= dict(zip(own, others, strict=True))
+    return names
+
+
+def _numbered(names: Iterable[str], kind: str) -> list[str]:
+    """Return the names `kind`, `kind_1`, `kind_2` … among `names`, in the order of their numbers."""
+    matches = [match for name in names if (match := re.fullmatch(rf"{re.escape(kind)}(?:_(\d+))?", name))]
+    return [match[0] for match in sorted(matches, key=lambda match: int(match[1] or 0))]
