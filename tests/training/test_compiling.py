@@ -18,7 +18,7 @@ def test_the_state_of_an_optimizer_is_restored_by_name(digits) -> None:
 
     trained, fresh = (trainer(digits, [Phase("all", 1, 1e-2)]) for _ in range(2))
     trained.run()
-    model = trained.stage.model
+    model = trained.setup.model
     state = optimizer_tensors(model)
     assert list(state) == sorted(state)
     other = fresh.begin_phase().model

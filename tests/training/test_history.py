@@ -34,7 +34,7 @@ def test_a_line_that_a_kill_cut_short_is_left_out(path: Path) -> None:
 def test_a_line_without_an_epoch_is_an_artefact_error(path: Path, line: str) -> None:
     with path.open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(ArtefactError, match="a line of no epoch"):
+    with pytest.raises(ArtefactError, match="a line that is not an epoch"):
         history.read(path)
 
 
