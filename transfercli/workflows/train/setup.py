@@ -63,6 +63,7 @@ def set_up(
     from transfercli.models.tensor_names import read_tensors
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
+    from transfercli.training.checks import warn_of_plan
     from transfercli.training.frozen import constant_tensors
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.dry_run import DryRunBuilder
@@ -73,6 +74,8 @@ def set_up(
     builder = kind(classifier, training_for(job.config, dataset, classifier.labels, reporter), features, reporter)
     with watch("features"):  # what `auto` measures is part of what it takes, and its first step is the features'
         plan = plan_for(job, builder, reporter)
+    images = {name: len(split) for name, split in dataset.splits.items()}
+    warn_of_plan(plan, job.config.data.batch_size, images, reporter)
     if any(phase.kind == "blend" for phase in plan.phases):
         builder.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, constant_tensors(classifier, plan))
