@@ -211,12 +211,15 @@ class OptimizerConfig(Section):
         None, description="largest norm of the gradient over all variables; null: no limit"
     )
     accumulate: Annotated[Whole, Field(ge=1, le=65536)] = Field(
-        1, description="batches whose gradients are averaged for one update: large batches in little memory"
+        1,
+        description="batches whose gradients are averaged for one update: large batches in little memory; an epoch ends"
+        " with an update of the batches that are left",
     )
     ema: Fraction | None = Field(
         None,
-        description="momentum of a moving average of the weights, which is validated and saved instead of them; null:"
-        " no average",
+        description="decay of a moving average of the weights, which is validated and saved instead of them; after t"
+        " updates at most (1 + t) / (10 + t), so that short trainings do not keep their first weights; null: no"
+        " average",
     )
 
 
@@ -224,7 +227,9 @@ class ScheduleConfig(Section):
     """Learning-rate schedule over a phase."""
 
     name: Annotated[str, RowName("schedule")] = Field("constant", description="shape of the learning rate over a phase")
-    warmup_epochs: NonNegative = Field(0.0, description="epochs of linear warm-up at the start of a phase")
+    warmup_epochs: NonNegative = Field(
+        0.0, description="epochs of linear warm-up at the start of a phase; no more than the training has"
+    )
     step_epochs: Positive = Field(10.0, description="step: epochs between two reductions")
     gamma: Annotated[Number, Field(gt=0, le=1)] = Field(
         0.1, description="step: factor of each reduction; exponential: factor at the end of the phase"

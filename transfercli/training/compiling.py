@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 
 from transfercli.config.schema import TrainingConfig
 from transfercli.models.classifier import Classifier
 from transfercli.models.freezing import stage_depths
+from transfercli.training.optim.accumulation import UpdateGroups
 from transfercli.training.optim.ema import PREFIX, restore_training_weights
 from transfercli.training.optim.losses import build_accuracy, build_loss
 from transfercli.training.optim.optimizers import build_optimizer, regularize, scale_learning_rates
 from transfercli.training.optim.schedules import build_schedule
 from transfercli.training.phases import Phase, PhaseSetup
 
+Schedule = Callable[[Any], Any]  # number of updates so far -> learning rate of the next
 
-def compile_phase(setup: PhaseSetup, phase: Phase, training: TrainingConfig, classifier: Classifier) -> None:
-    """Compile the phase's model: penalties, optimizer, schedule, loss and accuracy of the variables that train."""
+
+def update_groups(setup: PhaseSetup, training: TrainingConfig) -> UpdateGroups:
+    """Return the division of an epoch's batches into updates."""
+    return UpdateGroups(len(setup.batches.targets), setup.batches.batch_size, training.optimizer.accumulate)
+
+
+def compile_phase(setup: PhaseSetup, phase: Phase, training: TrainingConfig, classifier: Classifier) -> Schedule:
+    """Compile the phase's model: penalties, optimizer, schedule, loss and accuracy of the variables that train.
+
+    Return its schedule.
+    """
     model, units, soft = setup.model, setup.model.output.shape[-1], setup.batches.soft
     regularize(model, training.regularization)
-    updates = -(-len(setup.batches) // training.optimizer.accumulate)
-    schedule = build_schedule(training.schedule, phase.learning_rate, phase.epochs, updates)
+    groups = update_groups(setup, training)
+    schedule = build_schedule(training.schedule, phase.learning_rate, phase.epochs, groups.updates)
     model.compile(
-        build_optimizer(training.optimizer, schedule),
+        build_optimizer(training.optimizer, schedule, groups),
         loss=build_loss(units, training.regularization.label_smoothing, training.loss, soft=soft),
         metrics=[build_accuracy(units, soft=soft)],
         jit_compile=keras.backend.backend() == "jax",
@@ -32,6 +46,7 @@ def compile_phase(setup: PhaseSetup, phase: Phase, training: TrainingConfig, cla
         scale_learning_rates(
             model.optimizer, [phase.decay**n for n in stage_depths(classifier, model.trainable_variables)]
         )
+    return schedule
 
 
 def optimizer_tensors(model: keras.Model) -> dict[str, np.ndarray]:

@@ -27,11 +27,17 @@ from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.training.backend import input_pipeline
 from transfercli.training.checkpoints import Checkpoint
-from transfercli.training.compiling import compile_phase, optimizer_tensors, restore_optimizer
+from transfercli.training.compiling import (
+    Schedule,
+    compile_phase,
+    optimizer_tensors,
+    restore_optimizer,
+    update_groups,
+)
 from transfercli.training.frozen import constant_tensors
 from transfercli.training.memory import out_of_memory_error
 from transfercli.training.optim.batchnorm import fit_momentum, momenta_of
-from transfercli.training.optim.ema import TrainingWeights, restore_training_weights
+from transfercli.training.optim.ema import State, assign_average, restore_training_weights
 from transfercli.training.phases import Phase, PhaseSetup, SetUpPhase
 from transfercli.training.progress import Line, Plan, Progress
 
@@ -64,7 +70,8 @@ class Trainer:
         self._best: dict[str, np.ndarray] | None = None
         self._constant: dict[str, np.ndarray] | None = None
         self._pipeline: Any = None
-        self._weights = TrainingWeights()
+        self._schedule: Schedule | None = None
+        self._training_weights: State = {}
         self._momenta = momenta_of(classifier.base)
 
     def resume(self, last: Checkpoint, best: Checkpoint) -> None:
@@ -109,7 +116,7 @@ class Trainer:
     def begin_phase(self) -> PhaseSetup:
         """Freeze layers, set up and compile the current phase."""
         phase = self._phase
-        self._weights = TrainingWeights()
+        self._training_weights = {}
         freeze_below(self.classifier, phase.unfreeze)
         self._setup = setup = self.set_up_phase(phase)
         if setup.solve is not None:
@@ -117,14 +124,23 @@ class Trainer:
         self._pipeline = input_pipeline(setup.batches)
         if self.plan.batchnorm_trains:
             fit_momentum(self._momenta, len(setup.batches), phase.epochs)
-        compile_phase(setup, phase, self.plan.training, self.classifier)
+        self._schedule = compile_phase(setup, phase, self.plan.training, self.classifier)
         trained = sum(math.prod(v.shape) for v in setup.model.trainable_variables)
         self.reporter.info(
             f"phase {self.progress.phase} of {len(self.plan.phases)}: unfreeze {phase.unfreeze},"
             f" {counted(phase.epochs, 'epoch')}, learning rate {phase.learning_rate:g},"
-            f" {trained:,} of {self.classifier.model.count_params():,} parameters train"
+            f" {trained:,} of {self.classifier.model.count_params():,} parameters train{self._effective_batch(setup)}"
         )
         return setup
+
+    def _effective_batch(self, setup: PhaseSetup) -> str:
+        """Return the number of images of an update, in words; "" if every batch is an update."""
+        groups = update_groups(setup, self.plan.training)
+        if groups.accumulate == 1:
+            return ""
+        return (
+            f", {counted(groups.images_per_update, 'image')} per update, {counted(groups.updates, 'update')} per epoch"
+        )
 
     # -- epochs
 
@@ -142,28 +158,28 @@ class Trainer:
         validation, model = self._validate(setup), self._tensors()
         line: Line = {"phase": progress.phase, "epoch": epoch, **fitted, **validation}
         _check_finite(line)
-        line["learning_rate"] = 0.0 if setup.solve else _number(setup.model.optimizer.learning_rate)
+        line["learning_rate"] = 0.0 if setup.solve else self._last_rate(setup.model.optimizer)
         line["seconds"] = round(time.perf_counter() - started, 3)
         line["images_per_second"] = round(len(setup.batches.targets) / fit_seconds, 1)
         line["val_recall"] = line.pop("val_recall")  # keys that are not in the contract come last
         is_best = progress.count(line, self.plan.monitor)
         if is_best:
             self._best = model
-        state = ({} if setup.solve else optimizer_tensors(setup.model)) | self._weights.state
+        state = ({} if setup.solve else optimizer_tensors(setup.model)) | self._training_weights
         self.keep(progress, Checkpoint(model, state, asdict(progress)), is_best)
         self.reporter.epoch(line, self.plan.epochs)
 
     def _fit(self, epoch: int) -> dict[str, float]:
         """Train one epoch by gradients; return its loss and accuracy on the training images."""
         model, batches = self.setup.model, self.setup.batches
-        restore_training_weights(model, self._weights.state)
+        restore_training_weights(model, self._training_weights)
         reseed(self.classifier.model, (self.plan.seed, epoch))
         batches.set_epoch(epoch)
 
         def report(step: int, logs: Any) -> None:
             self.reporter.progress(f"epoch {epoch}", step + 1, len(batches), "steps")
 
-        callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=report), self._weights]
+        callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=report)]
         try:
             with computing_in(self.plan.precision, model):
                 history = model.fit(self._pipeline, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
@@ -172,7 +188,13 @@ class Trainer:
                 step = partial(_train_step, model, batches)
                 raise out_of_memory_error(f"in epoch {epoch}", batches.batch_size, step) from error
             raise
+        self._training_weights = assign_average(model)
         return {name: float(history.history[name][0]) for name in ("loss", "accuracy")}
+
+    def _last_rate(self, optimizer: keras.optimizers.Optimizer) -> float:
+        """Return the learning rate of the last update."""
+        assert self._schedule is not None, "no phase is compiled"
+        return _number(self._schedule(optimizer.iterations - 1))
 
     def _solve(self, solve: Callable[[], None]) -> dict[str, float]:
         """Solve the phase; return its log loss and accuracy on the training images."""

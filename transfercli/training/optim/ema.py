@@ -1,8 +1,7 @@
 """Exponential moving average (EMA) of the weights, which is validated and kept instead of the training weights.
 
-With `use_ema` an optimizer computes the average (Polyak & Juditsky 1992), and `fit` assigns it to the model when it
-ends, here after every epoch. So the training weights are saved before that, and restored before the next epoch. A new
-phase starts from the average.
+The optimizer computes the average after every update (Polyak & Juditsky 1992). After an epoch the average replaces the
+training weights, which are restored before the next epoch. A new phase starts from the average.
 """
 
 from __future__ import annotations
@@ -17,17 +16,24 @@ PREFIX = "raw/"
 State = dict[str, np.ndarray]
 
 
-class TrainingWeights(keras.callbacks.Callback):
-    """Callback that saves the training weights before their average replaces them. state: empty without an average."""
+def decay_after(updates: Any, limit: float) -> Any:
+    """Return the decay of the average in the update after `updates` updates: min(limit, (1 + t) / (10 + t)).
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.state: State = {}
+    This is the warm-up of TensorFlow's `ExponentialMovingAverage`: with a constant decay of 0.9999, the average of a
+    training of some thousand updates would be the initial weights. The first update sets the average: 0.
+    """
+    t = keras.ops.cast(updates, "float32")
+    return keras.ops.where(t > 0, keras.ops.minimum((1 + t) / (10 + t), limit), 0.0)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self.model.optimizer.use_ema:
-            variables = enumerate(self.model.trainable_variables)
-            self.state = {f"{PREFIX}{i:05d}": keras.ops.convert_to_numpy(variable) for i, variable in variables}
+
+def assign_average(model: keras.Model) -> State:
+    """Assign the optimizer's average to the weights; return the training weights, or nothing without an average."""
+    state: State = {}
+    for i, average in enumerate(getattr(model.optimizer, "average", ())):
+        variable = model.trainable_variables[i]
+        state[f"{PREFIX}{i:05d}"] = keras.ops.convert_to_numpy(variable).copy()
+        variable.assign(keras.ops.convert_to_numpy(average))
+    return state
 
 
 def restore_training_weights(model: keras.Model, state: State) -> None:

@@ -10,28 +10,34 @@ from transfercli.config.schema import OptimizerConfig, RegularizationConfig
 if TYPE_CHECKING:
     import keras
 
+    from transfercli.training.optim.accumulation import UpdateGroups
 
-def _keras(name: str, *options: str, no_decay: float | None = None) -> Callable[[OptimizerConfig, Any], Any]:
+Row = Callable[[OptimizerConfig, Any, "UpdateGroups"], Any]
+
+
+def _keras(name: str, *options: str, no_decay: float | None = None) -> Row:
     """Return a row: a function that builds `keras.optimizers.NAME`.
 
     options: keys of the config that it takes; no_decay: its value of `weight_decay` if there is none.
     """
 
-    def build(config: OptimizerConfig, learning_rate: Any) -> Any:
+    def build(config: OptimizerConfig, learning_rate: Any, groups: UpdateGroups) -> Any:
         import keras
+
+        from transfercli.training.optim.accumulation import counting_updates
 
         arguments = {option: getattr(config, option) for option in options}
         arguments["weight_decay"] = config.weight_decay or no_decay
         arguments["global_clipnorm"] = config.clip_norm
-        arguments["gradient_accumulation_steps"] = config.accumulate if config.accumulate > 1 else None
-        if config.ema:
-            arguments |= {"use_ema": True, "ema_momentum": config.ema, "ema_overwrite_frequency": None}
-        return getattr(keras.optimizers, name)(learning_rate=learning_rate, **arguments)
+        kind = getattr(keras.optimizers, name)
+        if groups.per_update > 1 or config.ema:
+            return counting_updates(kind)(groups, config.ema, learning_rate=learning_rate, **arguments)
+        return kind(learning_rate=learning_rate, **arguments)
 
     return build
 
 
-OPTIMIZERS: dict[str, Callable[[OptimizerConfig, Any], Any]] = {
+OPTIMIZERS: dict[str, Row] = {
     "sgd": _keras("SGD", "momentum"),
     "rmsprop": _keras("RMSprop"),
     "adam": _keras("Adam"),
@@ -39,15 +45,22 @@ OPTIMIZERS: dict[str, Callable[[OptimizerConfig, Any], Any]] = {
 }
 
 
-def build_optimizer(config: OptimizerConfig, learning_rate: Any) -> keras.optimizers.Optimizer:
-    """Build the optimizer of a phase; `learning_rate` is a number or a `LearningRateSchedule`.
+def build_optimizer(
+    config: OptimizerConfig, learning_rate: Any, groups: UpdateGroups | None = None
+) -> keras.optimizers.Optimizer:
+    """Build the optimizer of a phase; its `iterations` count updates.
+
+    learning_rate: a number or a `LearningRateSchedule`. groups: division of an epoch into updates; None: an epoch of
+    one update.
 
     Weight decay is decoupled from the gradient in every row (Loshchilov & Hutter 2019) and does not apply to biases and
     normalisation, as is usual.
     """
     from transfercli.models.keras_internals import skip_gradient_sum
+    from transfercli.training.optim.accumulation import UpdateGroups
 
-    optimizer = OPTIMIZERS[config.name](config, learning_rate)
+    groups = groups or UpdateGroups(config.accumulate, 1, config.accumulate)
+    optimizer = OPTIMIZERS[config.name](config, learning_rate, groups)
     skip_gradient_sum(optimizer)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

@@ -127,7 +127,8 @@ def _check_same_config(job: Job) -> None:
         changed = "; ".join(line.strip() for line in requested.splitlines() if line not in old) or "; ".join(old - new)
         raise ConfigError(
             f"run {job.run.label} was started with another config; this config has: {changed}",
-            "use another --run-id, or the config the run was started with",
+            "use the config the run was started with, or start a new run with another --run-id; to train its weights"
+            f" further, give the new run model.weights: {{run: {job.run.label}}} and model.head.init: keep",
         )
 
 

@@ -63,6 +63,7 @@ def set_up(
     from transfercli.models.tensor_names import read_tensors
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
+    from transfercli.training.checks import warn_of_plan
     from transfercli.training.frozen import constant_tensors
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.dry_run import DryRunBuilder
@@ -75,6 +76,8 @@ def set_up(
     )
     with watch("features"):  # `auto` measures here, and most of that time computes features
         plan = plan_for(job, builder, reporter)
+    images = {name: len(split) for name, split in dataset.splits.items()}
+    warn_of_plan(plan, job.config.data.batch_size, images, reporter)
     if any(phase.kind == "blend" for phase in plan.phases):
         builder.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, constant_tensors(classifier, plan))

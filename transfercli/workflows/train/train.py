@@ -112,6 +112,7 @@ def prepare_backend(config: ExperimentConfig) -> None:
 def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
     """Train to the end of the plan, after the last complete epoch if there is one."""
     from transfercli.training import history
+    from transfercli.training.checks import warn_of_result
 
     checkpoints, trainer = setup.checkpoints, setup.trainer
     if checkpoints.exists():
@@ -121,7 +122,8 @@ def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
         reporter.info(f"resuming after epoch {last.progress['epoch']} of {setup.plan.epochs}")
     else:
         history.rewind(job.run.metrics, None)
-    trainer.run()
+    progress, classes = trainer.run(), len(setup.classifier.labels)
+    warn_of_result(setup.plan, history.read(job.run.metrics), progress.best_epoch, classes, reporter)
 
 
 def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
