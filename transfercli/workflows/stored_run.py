@@ -64,6 +64,7 @@ class StoredRun:
     @cached_property
     def loaded(self) -> LoadedConfig:
         """The resolved config, its paths, and the line of each key in the run's `config.yaml`."""
+        _ = self.record  # checked first: it holds the folder that the paths of the config start in
         try:
             loaded = load(self.folder.config)
         except ConfigError as error:
