@@ -46,7 +46,7 @@ def test_an_ancestor_that_is_gone_ends_the_line_with_a_warning(tmp_path: Path) -
     listener = Listener()
     assert list(ancestors(young, listener)) == []
     assert list(generations(young)) == [("gone/1", None)]
-    assert "gone/1, which young/1 was trained from, is gone" in listener.warnings[0]
+    assert "gone/1, the parent of young/1, does not exist any more" in listener.warnings[0]
 
 
 def test_runs_that_name_each_other_as_parents_end_the_line(tmp_path: Path) -> None:

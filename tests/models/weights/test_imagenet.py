@@ -31,6 +31,10 @@ def patches(count: int, side: int, seed: int) -> np.ndarray:
     return colours.repeat(length, axis=1).repeat(length, axis=2)[:, :side, :side]
 
 
+# Of the scale and the shift of normalisation, by whether the network has BatchNorm.
+RANGES = {True: {"gamma": (0.3, 0.6), "beta": (1.5, 2.5)}, False: {"gamma": (0.5, 1.5), "beta": (-0.5, 0.5)}}
+
+
 def randomise(model: Any, seed: int = 0) -> None:
     """Give every weight a random value that is not that of a fresh network, statistics and scales included.
 
@@ -52,7 +56,8 @@ def randomise(model: Any, seed: int = 0) -> None:
         elif kind == "bias":
             variable.assign(random.normal(0, 0.1, shape).astype("float32"))
         elif kind in ("gamma", "beta"):
-            variable.assign(random.uniform(*((0.3, 0.6) if kind == "gamma" else (1.5, 2.5)), shape).astype("float32"))
+            low, high = RANGES[bool(norms)][kind]
+            variable.assign(random.uniform(low, high, shape).astype("float32"))
         else:  # variances, a layer's scale, the mean of normalisation
             variable.assign(random.uniform(0.3, 1.2, shape).astype("float32"))
     momenta = [layer.momentum for layer in norms]

@@ -18,7 +18,7 @@ def test_a_disk_without_room_is_told_before_training_with_what_is_needed_and_fre
     needed = world.train("pretrain", config, dry_run=True)["run_bytes"]
     real = shutil.disk_usage
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Disk(10**9, 10**9 - needed + 1, needed - 1))
-    with pytest.raises(DiskError, match=r"it may need \d+ MB, and \d+ MB are free; nothing was written") as told:
+    with pytest.raises(DiskError, match=r"it may need \d+ MB, \d+ MB are free; nothing was written") as told:
         world.train("pretrain", config, run_id="night")
     assert "--runs" in str(told.value.hint)
     assert not (world.runs / "small" / "night").exists()

@@ -81,6 +81,7 @@ def train_job(
             draw_batch(job.run.batch, setup.builder.on_images().batches, labels, grey=job.config.data.channels == 1)
             with watch("train"):
                 train_epochs(job, setup, reporter)
+            check_result(job, setup, reporter)
             return finish(job, setup, watch)
 
 
@@ -112,7 +113,6 @@ def prepare_backend(config: ExperimentConfig) -> None:
 def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
     """Train to the end of the plan, after the last complete epoch if there is one."""
     from transfercli.training import history
-    from transfercli.training.checks import warn_of_result
 
     checkpoints, trainer = setup.checkpoints, setup.trainer
     if checkpoints.exists():
@@ -122,8 +122,16 @@ def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
         reporter.info(f"resuming after epoch {last.progress['epoch']} of {setup.plan.epochs}")
     else:
         history.rewind(job.run.metrics, None)
-    progress, classes = trainer.run(), len(setup.classifier.labels)
-    warn_of_result(setup.plan, history.read(job.run.metrics), progress.best_epoch, classes, reporter)
+    trainer.run()
+
+
+def check_result(job: Job, setup: Setup, reporter: Reporter) -> None:
+    """Warn of a finished training that diverged or learned nothing; the warning names the key to change."""
+    from transfercli.training import history
+    from transfercli.training.checks import warn_of_result
+
+    best_epoch, classes = setup.trainer.progress.best_epoch, len(setup.classifier.labels)
+    warn_of_result(setup.plan, history.read(job.run.metrics), best_epoch, classes, reporter)
 
 
 def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
