@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.training.trainers import same, trainer
 from transfercli.config.schema import OptimizerConfig
 from transfercli.training.phases import Phase
@@ -25,3 +27,14 @@ def test_the_state_of_an_optimizer_is_restored_by_name(digits) -> None:
     assert not same(optimizer_tensors(other), state)
     restore_optimizer(other, state)
     assert same(optimizer_tensors(other), state)
+
+
+def test_the_state_of_an_optimizer_with_other_variables_is_an_artefact_error(digits) -> None:
+    from transfercli.errors import ArtefactError
+    from transfercli.training.compiling import optimizer_tensors, restore_optimizer
+
+    model = trainer(digits, [Phase("all", 1, 1e-2)]).begin_phase().model
+    state = optimizer_tensors(model)
+    state.pop(max(state))
+    with pytest.raises(ArtefactError, match="has other variables"):
+        restore_optimizer(model, state)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from transfercli.config.schema import TrainingConfig
+from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
 from transfercli.models.freezing import stage_depths
 from transfercli.training.optim.accumulation import UpdateGroups
@@ -58,9 +59,15 @@ def optimizer_tensors(model: keras.Model) -> dict[str, np.ndarray]:
 def restore_optimizer(model: keras.Model, state: dict[str, np.ndarray]) -> None:
     """Assign what `optimizer_tensors` returned to a model compiled for the same phase.
 
-    With a moving average, also restore the training weights that `state` contains (see `ema.py`).
+    With a moving average, also restore the training weights that `state` contains (see `ema.py`). Raises
+    `ArtefactError` if the optimizer of this version has other variables.
     """
-    names = sorted(name for name in state if not name.startswith(PREFIX))
-    for name, variable in zip(names, model.optimizer.variables, strict=True):
+    names, variables = sorted(name for name in state if not name.startswith(PREFIX)), model.optimizer.variables
+    if [state[name].shape for name in names] != [tuple(variable.shape) for variable in variables]:
+        raise ArtefactError(
+            "the checkpoint's optimizer has other variables than that of this version of the program",
+            "train again with a new --run-id, or resume the run with the version that started it",
+        )
+    for name, variable in zip(names, variables, strict=True):
         variable.assign(state[name])
     restore_training_weights(model, state)
