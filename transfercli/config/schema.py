@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from transfercli.config.types import (
     Allowed,
+    Background,
     Budget,
     Channels,
     Flag,
@@ -104,6 +105,12 @@ class DataConfig(Section):
         "stretch",
         description="resizing of an image with another aspect ratio: stretch distorts it, crop keeps the centre, pad"
         " adds black bars",
+    )
+    background: Background = Field(
+        "white",
+        validate_default=True,
+        description="colour that transparent pixels are laid on: a CSS name or #rrggbb; none drops the opacity and keeps"
+        " the colours stored under it, which are mostly black",
     )
     batch_size: Annotated[Whole, Field(ge=1, le=65536)] = Field(32, description="images per training step")
     max_bad_fraction: Share = Field(

@@ -54,6 +54,18 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _background(value: Any) -> Any:
+    """Return a colour as `#rrggbb`, and `none` unchanged."""
+    from PIL import ImageColor
+
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if text == "none" or HEX_COLOUR.fullmatch(text):
+        return text
+    if text not in ImageColor.colormap:
+        raise ValueError("is not a colour")
+    return "#{:02x}{:02x}{:02x}".format(*ImageColor.getrgb(text))
+
+
 def _image_size(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -122,6 +134,12 @@ Channels = Annotated[Literal[3, 1], BeforeValidator(_whole)]
 Unfreeze = Annotated[
     Annotated[Whole, Field(ge=0)] | Text,
     Allowed("none, all, the name of a stage or layer, or a number of layers from the top"),
+]
+HEX_COLOUR = re.compile("#[0-9a-f]{6}")
+Background = Annotated[
+    str,
+    BeforeValidator(_background),
+    Allowed('the CSS name of a colour, such as white, "#rrggbb" in quotes (without them, # starts a comment), or none'),
 ]
 BUDGET = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*x\s*")
 Budget = Annotated[

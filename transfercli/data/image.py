@@ -8,20 +8,27 @@ import numpy as np
 
 VERSION = 1  # of the decoder; increase it if decoded pixels change (see decoding/decode.py)
 RESIZES = ("stretch", "crop", "pad")
+NO_BACKGROUND = "none"  # the opacity is dropped, so that transparent pixels show the colours stored for them
+TRANSPARENT = "transparent"  # note on an image: some of its pixels are not opaque
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Size and resize mode of cached pixels, uint8 [height, width, 3]."""
+    """Size, resize mode and background of cached pixels, uint8 [height, width, 3].
+
+    background: the colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`.
+    """
 
     height: int
     width: int
     resize: str = "stretch"
+    background: str = NO_BACKGROUND
 
     @property
     def name(self) -> str:
         """Name in the cache, with the decoder's version."""
-        return f"{self.height}x{self.width}-{self.resize}-v{VERSION}"
+        background = "" if self.background == NO_BACKGROUND else f"-on-{self.background.lstrip('#')}"
+        return f"{self.height}x{self.width}-{self.resize}{background}-v{VERSION}"
 
     @property
     def space(self) -> str:
@@ -52,6 +59,7 @@ class Decoded:
         width, height: size in pixels of the upright original.
         size, mtime_ns: size in bytes and modification time of the file when it was read; -1 if unknown.
         problem: why the file is not usable, or "".
+        notes: words on what the decoder did, separated by spaces: `TRANSPARENT`.
         pixels: uint8 [height, width, 3] of the geometry, or None if there is a problem.
     """
 
@@ -62,6 +70,7 @@ class Decoded:
     size: int = -1
     mtime_ns: int = -1
     problem: str = ""
+    notes: str = ""
     pixels: np.ndarray | None = None
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.data.image import RESIZES, Geometry
+from transfercli.config.types import HEX_COLOUR
+from transfercli.data.image import NO_BACKGROUND, RESIZES, Geometry
 from transfercli.errors import ArtefactError
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class ExportSpec:
 
     labels: class names in index order. image_size: (height, width) in pixels. resize: stretch, crop or pad.
     temperature: divisor of the logits, applied inside the artefact. confidence: threshold below which to abstain; None:
-    always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`.
+    always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`. background: colour
+    `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`.
     """
 
     labels: tuple[str, ...]
@@ -38,10 +40,11 @@ class ExportSpec:
     temperature: float = 1.0
     confidence: float | None = 0.0
     origin: Mapping[str, str] = field(default_factory=dict)
+    background: str = NO_BACKGROUND
 
     @property
     def geometry(self) -> Geometry:
-        return Geometry(*self.image_size, self.resize)
+        return Geometry(*self.image_size, self.resize, self.background)
 
     def card(self) -> dict[str, Any]:
         """Return the card as JSON values; it is the same for the same export."""
@@ -57,6 +60,7 @@ class ExportSpec:
                 "layout": "NHWC",
                 "scaling": "inside the artefact",
                 "resize": self.resize,
+                "background": self.background,
             },
             "temperature": self.temperature,
             "abstain": {"confidence": self.confidence},
@@ -90,7 +94,14 @@ def parse_card(text: str | bytes) -> ExportSpec:
         geometry = card["input"]
         size = (geometry["height"], geometry["width"])
         confidence = card["abstain"]["confidence"]
-        spec = ExportSpec(tuple(card["labels"]), size, geometry["resize"], float(card["temperature"]), confidence)
+        spec = ExportSpec(
+            tuple(card["labels"]),
+            size,
+            geometry["resize"],
+            float(card["temperature"]),
+            confidence,
+            background=geometry.get("background", NO_BACKGROUND),  # older artefacts drop the opacity
+        )
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtefactError(f"the artefact's card is damaged: {error}", "export the run again") from error
@@ -104,6 +115,8 @@ def _check(spec: ExportSpec) -> None:
         raise ValueError(f"the input size is {list(spec.image_size)}; each side must be from 1 to {MAX_SIDE}")
     if spec.resize not in RESIZES:
         raise ValueError(f"resize is {spec.resize!r}; allowed are {', '.join(RESIZES)}")
+    if spec.background != NO_BACKGROUND and not HEX_COLOUR.fullmatch(spec.background):
+        raise ValueError(f"background is {spec.background!r}; allowed are #rrggbb and {NO_BACKGROUND}")
     if not (math.isfinite(spec.temperature) and spec.temperature > 0):
         raise ValueError(f"temperature is {spec.temperature}")
     if spec.confidence is not None and not (type(spec.confidence) in (int, float) and 0 <= spec.confidence <= 1):

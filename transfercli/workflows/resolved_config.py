@@ -34,5 +34,5 @@ def image_size(config: ExperimentConfig) -> tuple[int, int]:
 
 
 def geometry_of(config: ExperimentConfig) -> Geometry:
-    """Return the image size and the resize mode of a resolved config."""
-    return Geometry(*image_size(config), config.data.resize)
+    """Return the image size, the resize mode and the background of a resolved config."""
+    return Geometry(*image_size(config), config.data.resize, config.data.background)

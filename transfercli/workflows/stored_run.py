@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfercli.config.loader import LoadedConfig, load
 from transfercli.config.schema import ExperimentConfig, HeadConfig
+from transfercli.data.image import NO_BACKGROUND
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
@@ -72,7 +74,7 @@ class StoredRun:
         if not isinstance(loaded.config.model.base, str) or loaded.config.data.image_size is None:
             reason = "model.base or data.image_size is missing"
             raise ArtefactError(f"the config of {self.label} is damaged: {reason}", "restore the run")
-        return loaded
+        return _with_background(loaded)
 
     @property
     def config(self) -> ExperimentConfig:
@@ -181,6 +183,15 @@ class StoredRun:
         from transfercli.training.backend import prepare
 
         prepare(self.config.compute, self.config.seed)
+
+
+def _with_background(loaded: LoadedConfig) -> LoadedConfig:
+    """Return the config of a run; one from before `data.background` learnt from images whose opacity was dropped."""
+    config = loaded.config
+    if "background" in config.data.model_fields_set:
+        return loaded
+    data = config.data.model_copy(update={"background": NO_BACKGROUND})
+    return replace(loaded, config=config.model_copy(update={"data": data}))
 
 
 def check_head(tensors: Mapping[str, np.ndarray], head: HeadConfig, classes: int) -> None:

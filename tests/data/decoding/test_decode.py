@@ -184,12 +184,6 @@ def test_sixteen_bit_grey_keeps_its_high_byte(tmp_path: Path) -> None:
         assert np.array_equal(pixels(tmp_path, GREY16, kind), expected(high))
 
 
-def test_transparency_is_dropped_as_tensorflow_drops_it(tmp_path: Path) -> None:
-    image = PHOTO.convert("RGBA")
-    image.putalpha(Image.linear_gradient("L").resize(image.size))
-    assert np.array_equal(pixels(tmp_path, image, "PNG"), expected(PHOTO))
-
-
 def test_the_first_frame_counts(tmp_path: Path) -> None:
     found = decoded(tmp_path, gif_animation())
     assert found.pixels is not None

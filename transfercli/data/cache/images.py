@@ -60,7 +60,9 @@ def pixel_space(geometry: Geometry) -> Space:
 
 def entry_of(decoded: Decoded) -> Entry:
     """Return the index entry of a decoded file, without its location."""
-    return Entry(decoded.sha256, decoded.pixel_hash, decoded.width, decoded.height, decoded.problem)
+    return Entry(
+        decoded.sha256, decoded.pixel_hash, decoded.width, decoded.height, decoded.problem, notes=decoded.notes
+    )
 
 
 def cache_root(compute: ComputeConfig) -> Path:

@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS entries (
     space TEXT, key TEXT, pixel_hash TEXT, width INTEGER, height INTEGER, problem TEXT,
     segment TEXT, place INTEGER, checksum INTEGER, PRIMARY KEY (space, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS entries_of_segment ON entries (segment);
+CREATE TABLE IF NOT EXISTS notes (space TEXT, key TEXT, notes TEXT, PRIMARY KEY (space, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heads (sha256 TEXT PRIMARY KEY, format TEXT, pictures TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS looks (
     space TEXT, key TEXT, version INTEGER, look BLOB, PRIMARY KEY (space, key)) WITHOUT ROWID;
@@ -46,6 +47,7 @@ class Entry:
         segment: name of the segment that holds the row; "" if there is a problem.
         row: number of the row in the segment.
         checksum: CRC-32 of the row's bytes.
+        notes: words on what the decoder did (`Decoded.notes`).
     """
 
     key: str
@@ -56,6 +58,7 @@ class Entry:
     segment: str = ""
     row: int = 0
     checksum: int = 0
+    notes: str = ""
 
     @property
     def sha256(self) -> str:
@@ -117,8 +120,8 @@ class Index:
     def entries(self, space: str, keys: Sequence[str]) -> dict[str, Entry]:
         """Return the entry of each known key."""
         query = (
-            "SELECT key, pixel_hash, width, height, problem, segment, place, checksum FROM entries "
-            "WHERE space = ? AND key IN ({})"
+            "SELECT key, pixel_hash, width, height, problem, segment, place, checksum, coalesce(notes, '') "
+            "FROM entries LEFT JOIN notes USING (space, key) WHERE space = ? AND key IN ({})"
         )
         return {key: Entry(key, *rest) for key, *rest in self._rows(query, (space,), keys)}
 
@@ -139,6 +142,8 @@ class Index:
             if name:
                 self.connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?)", (name, space, size, time.time()))
             self.connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            notes = [(space, entry.key, entry.notes) for entry in entries if entry.notes]
+            self.connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", notes)
             self.connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", encoded)
 
     def headers(self, sha256s: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -178,7 +183,8 @@ class Index:
         """Delete a segment with its rows and fingerprints; its file can then be deleted."""
         rows = "SELECT space, key FROM entries WHERE segment = ?"
         with self._transaction():
-            self.connection.execute(f"DELETE FROM looks WHERE (space, key) IN ({rows})", (name,))
+            for table in ("looks", "notes"):
+                self.connection.execute(f"DELETE FROM {table} WHERE (space, key) IN ({rows})", (name,))
             self.connection.execute("DELETE FROM entries WHERE segment = ?", (name,))
             self.connection.execute("DELETE FROM segments WHERE name = ?", (name,))
 
@@ -192,7 +198,10 @@ class Index:
         """Delete entries of files and contents without pixels, and free the disk space."""
         with self._transaction():
             self.connection.execute("DELETE FROM entries WHERE segment NOT IN (SELECT name FROM segments)")
-            self.connection.execute("DELETE FROM looks WHERE (space, key) NOT IN (SELECT space, key FROM entries)")
+            for table in ("looks", "notes"):
+                self.connection.execute(
+                    f"DELETE FROM {table} WHERE (space, key) NOT IN (SELECT space, key FROM entries)"
+                )
             for table in ("files", "heads"):
                 self.connection.execute(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT key FROM entries)")
         with contextlib.suppress(sqlite3.OperationalError):  # another process is reading; the space is reused later

@@ -4,7 +4,7 @@ Decisions that determine the pixels (`VERSION` must increase if one of them chan
 
 - The resize filter is Pillow's BILINEAR, a triangle filter widened for reduction. TensorFlow's `resize(antialias=True)`
   computes the same to a grey level, so that an exported artefact that starts from bytes agrees.
-- Transparency is dropped, not composited, as in Keras, torchvision and TensorFlow's decoders, for the same reason.
+- Transparent pixels are laid on the geometry's background before the picture is resized (transparency.py).
 - 16-bit grey keeps its high byte. Floating-point and 32-bit pixels have no agreed range and are refused.
 - The first frame of animations and multi-page files is used.
 - A JPEG whose shorter side has at least 1,024 pixels is decoded at the largest DCT reduction that leaves 512 pixels; if
@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-from transfercli.data.image import Decoded, Geometry
+from transfercli.data.decoding.transparency import lay_on, scale_colour_key
+from transfercli.data.image import TRANSPARENT, Decoded, Geometry
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
@@ -99,18 +100,21 @@ def _decode(content: bytes, geometry: Geometry, result: Decoded) -> Decoded:
     try:
         image.draft(None, (REDUCED_SIDE, REDUCED_SIDE))  # no effect on other formats
         reduced = image.size != size
-        rgb, swapped = _rgb(image)
+        rgb, swapped, transparent = _rgb(image, geometry.background)
         pixel_hash = _pixel_hash(rgb)
         if reduced and min(rgb.size) < needed:
             again = _open(content)
             again.draft(None, (needed, needed))
-            rgb, swapped = _rgb(again)
+            rgb, swapped, transparent = _rgb(again, geometry.background)
     except _UnusableError:
         raise
     except Exception as error:  # decoders of six formats raise OSError, ValueError, SyntaxError, struct.error, ...
         raise _UnusableError(_reason(error)) from error
     width, height = size[::-1] if swapped else size
-    return replace(result, pixel_hash=pixel_hash, width=width, height=height, pixels=_resized(rgb, geometry))
+    notes = TRANSPARENT if transparent else ""
+    return replace(
+        result, pixel_hash=pixel_hash, width=width, height=height, notes=notes, pixels=_resized(rgb, geometry)
+    )
 
 
 def _open(content: bytes) -> Image.Image:
@@ -136,16 +140,17 @@ def _open(content: bytes) -> Image.Image:
     return image
 
 
-def _rgb(image: Image.Image) -> tuple[Image.Image, bool]:
-    """Decode to upright 8-bit RGB; also return True if that swapped width and height."""
+def _rgb(image: Image.Image, background: str) -> tuple[Image.Image, bool, bool]:
+    """Decode to upright 8-bit RGB; also return True if that swapped width and height, and True if it is transparent."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        scale_colour_key(image)
         image.load()
         # Read after loading: Pillow rotates a TIFF while loading and then removes its orientation.
         orientation = _orientation(image)
-        rgb = _to_rgb(image)
+        rgb, transparent = lay_on(_eight_bits(image), background)
     method = _TRANSPOSE.get(orientation)
-    return (rgb if method is None else rgb.transpose(method)), orientation in {5, 6, 7, 8}
+    return (rgb if method is None else rgb.transpose(method)), orientation in {5, 6, 7, 8}, transparent
 
 
 def _orientation(image: Image.Image) -> int:
@@ -167,17 +172,19 @@ _TRANSPOSE = {
 }
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return an image with samples of 8 bits, in any mode."""
     if image.mode == "F":
         raise _UnusableError("floating-point pixels have no agreed range: save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
             raise _UnusableError("32-bit pixels have no agreed range: save it with 8 or 16 bits")
-        return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
-    return image.convert("RGB")
+        grey, key = Image.fromarray((levels >> 8).astype(np.uint8)), image.info.get("transparency")
+        if isinstance(key, int):  # one of 65,536 levels is transparent
+            grey.putalpha(Image.fromarray((levels != key).astype(np.uint8) * 255))
+        return grey
+    return image
 
 
 def _pixel_hash(rgb: Image.Image) -> str:

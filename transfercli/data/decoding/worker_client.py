@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,7 +34,7 @@ def worker_settings(geometry: Geometry, index: Path | None = None, nice: int = 0
         nice: increment of the worker's niceness (lower priority).
     """
     return {
-        "geometry": [geometry.height, geometry.width, geometry.resize],
+        "geometry": [*astuple(geometry)],
         "index": str(index) if index else "",
         "space": geometry.space,
         "parent": os.getpid(),

@@ -74,6 +74,7 @@ def run_in_child(
             files=np.array([os.fspath(file.absolute()) for file in files], dtype=np.str_),
             image_size=np.array(inputs.spec.image_size),
             resize=np.array(inputs.spec.resize),
+            background=np.array(inputs.spec.background),
         )
         arguments: list[str | Path] = [
             "-m",
@@ -132,7 +133,8 @@ def _run(name: str, artefact: Path, request: Path, response: Path) -> None:
     with np.load(request, allow_pickle=False) as inputs:
         images = inputs["images"]
         files = [Path(file) for file in inputs["files"].tolist()]
-        spec = ExportSpec((), tuple(inputs["image_size"].tolist()), str(inputs["resize"]))
+        size, background = tuple(inputs["image_size"].tolist()), str(inputs["background"])
+        spec = ExportSpec((), size, str(inputs["resize"]), background=background)
     started = time.perf_counter()
     loaded = FORMATS[name].read(artefact)
     outputs: dict[str, Any] = {"load_seconds": np.array(time.perf_counter() - started)}
@@ -152,12 +154,10 @@ def _run(name: str, artefact: Path, request: Path, response: Path) -> None:
 def _decode(files: list[Path], spec: ExportSpec) -> np.ndarray:
     """Return the pixels of files, uint8 [N, H, W, 3], decoded as in `predict`, for formats that take tensors only."""
     from transfercli.data.decoding.decode import decode_file
-    from transfercli.data.image import Geometry
 
-    geometry = Geometry(*spec.image_size, spec.resize)
     pixels = []
     for file in files:
-        decoded = decode_file(str(file), geometry)
+        decoded = decode_file(str(file), spec.geometry)
         if decoded.pixels is None:
             raise ValueError(f"{file.name}: {decoded.problem}")
         pixels.append(decoded.pixels)

@@ -18,7 +18,7 @@ from transfercli.rows import ArrayRows
 from transfercli.runs import record
 from transfercli.runs.environment import versions
 from transfercli.workflows.export.card import write_card
-from transfercli.workflows.resolved_config import image_size
+from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -84,7 +84,16 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         "data_fingerprint": run.record.fingerprint,
         "weights_licence": licence(run),
     }
-    spec = ExportSpec(run.labels, image_size(config), config.data.resize, trust.temperature, trust.confidence, origin)
+    geometry = geometry_of(config)
+    spec = ExportSpec(
+        run.labels,
+        (geometry.height, geometry.width),
+        geometry.resize,
+        trust.temperature,
+        trust.confidence,
+        origin,
+        geometry.background,
+    )
     try:
         artefacts = export_formats(
             build_inference_model(classifier, trust.temperature),
