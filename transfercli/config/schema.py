@@ -112,6 +112,19 @@ class DataConfig(Section):
         description="colour that transparent pixels are laid on: a CSS name or #rrggbb; none drops the opacity and keeps"
         " the colours stored under it, which are mostly black",
     )
+    levels: Literal["tags", "stretch"] = Field(
+        "tags",
+        description="brightness of 16-bit samples: by the tags of the file, or stretch to the bits that its samples use"
+        " (8, 10, 12 or 14)",
+    )
+    profiles: Literal["convert", "ignore"] = Field(
+        "convert", description="colour profiles in image files: convert the colours to sRGB, or ignore the profile"
+    )
+    max_megapixels: Annotated[Number, Field(gt=0, le=10_000)] = Field(
+        50.0,
+        description="largest image that is decoded, in millions of pixels; larger JPEGs are read at 1/2, 1/4 or 1/8 of"
+        " their size, other formats are refused",
+    )
     batch_size: Annotated[Whole, Field(ge=1, le=65536)] = Field(32, description="images per training step")
     max_bad_fraction: Share = Field(
         0.01, description="largest fraction of unreadable images accepted; they are listed and left out"

@@ -3,32 +3,63 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-VERSION = 1  # of the decoder; increase it if decoded pixels change (see decoding/decode.py)
+from transfercli.data.decoder_versions import decoder_digest
+
+if TYPE_CHECKING:
+    from transfercli.config.schema import DataConfig
+
+VERSION = 2  # of the decoder; increase it if decoded pixels change (see decoding/decode.py)
 RESIZES = ("stretch", "crop", "pad")
 NO_BACKGROUND = "none"  # the opacity is dropped, so that transparent pixels show the colours stored for them
+TAGS, STRETCH = "tags", "stretch"
+CONVERT, IGNORE = "convert", "ignore"
+LEVELS, PROFILES = (TAGS, STRETCH), (CONVERT, IGNORE)
+MAX_MEGAPIXELS = 50.0
 TRANSPARENT = "transparent"  # note on an image: some of its pixels are not opaque
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Size, resize mode and background of cached pixels, uint8 [height, width, 3].
+    """Recipe of cached pixels, uint8 [height, width, 3]: their size, and the decisions on how a file is read.
 
-    background: the colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`.
+    Attributes:
+        resize: stretch, crop or pad.
+        background: the colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`.
+        levels: range of samples of more than 8 bits: `tags` of the file, or `stretch` by the bits in use.
+        profiles: embedded colour profiles: `convert` the colours to sRGB, or `ignore` them.
+        max_megapixels: largest size of decoded pixels before they are resized, in millions.
     """
 
     height: int
     width: int
     resize: str = "stretch"
     background: str = NO_BACKGROUND
+    levels: str = TAGS
+    profiles: str = CONVERT
+    max_megapixels: float = MAX_MEGAPIXELS
+
+    @classmethod
+    def of(cls, data: DataConfig, image_size: tuple[int, int]) -> Geometry:
+        """Return the recipe of a config, for images of (height, width) pixels."""
+        return cls(*image_size, data.resize, data.background, data.levels, data.profiles, data.max_megapixels)
 
     @property
     def name(self) -> str:
-        """Name in the cache, with the decoder's version."""
-        background = "" if self.background == NO_BACKGROUND else f"-on-{self.background.lstrip('#')}"
-        return f"{self.height}x{self.width}-{self.resize}{background}-v{VERSION}"
+        """Name in the cache, with the versions of this decoder and of the libraries it uses."""
+        parts = [f"{self.height}x{self.width}", self.resize]
+        if self.background != NO_BACKGROUND:
+            parts.append(f"on-{self.background.lstrip('#')}")
+        if self.levels != TAGS:
+            parts.append(f"levels-{self.levels}")
+        if self.profiles != CONVERT:
+            parts.append(f"profiles-{self.profiles}")
+        if self.max_megapixels != MAX_MEGAPIXELS:
+            parts.append(f"max-{self.max_megapixels:.10g}")
+        return "-".join([*parts, f"v{VERSION}", decoder_digest()])
 
     @property
     def space(self) -> str:
@@ -55,11 +86,12 @@ class Decoded:
 
     Attributes:
         sha256: SHA-256 of the file's bytes; "" if they could not be read.
-        pixel_hash: SHA-256 of the size and the RGB bytes, upright and before resizing.
+        pixel_hash: SHA-256 of the size and the RGB bytes, upright, before colours are converted and resized: it stays
+            the same if the conversion changes, and with it the split of the image.
         width, height: size in pixels of the upright original.
         size, mtime_ns: size in bytes and modification time of the file when it was read; -1 if unknown.
         problem: why the file is not usable, or "".
-        notes: words on what the decoder did, separated by spaces: `TRANSPARENT`.
+        notes: words on what the decoder did, separated by spaces: `TRANSPARENT`, and those of image_notes.py.
         pixels: uint8 [height, width, 3] of the geometry, or None if there is a problem.
     """
 

@@ -60,7 +60,7 @@ class DataRequest:
 
     def reading(self, reporter: Reporter) -> Reading:
         """Return the settings for reading the images."""
-        geometry = Geometry(*self.image_size, self.config.resize, self.config.background)
+        geometry = Geometry.of(self.config, self.image_size)
         return Reading(geometry, self.config.max_bad_fraction, self.compute, reporter)
 
 

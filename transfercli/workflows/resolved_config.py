@@ -34,5 +34,5 @@ def image_size(config: ExperimentConfig) -> tuple[int, int]:
 
 
 def geometry_of(config: ExperimentConfig) -> Geometry:
-    """Return the image size, the resize mode and the background of a resolved config."""
-    return Geometry(*image_size(config), config.data.resize, config.data.background)
+    """Return the recipe of the pixels of a resolved config."""
+    return Geometry.of(config.data, image_size(config))

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from transfercli.data.quality.file_headers import EXTENSIONS, format_of, oddities, read_header
+from transfercli.data.file_formats import EXTENSIONS, format_of
+from transfercli.data.quality.file_headers import oddities, read_header
 
 PICTURE = Image.radial_gradient("L").resize((24, 20)).convert("RGB")
 OTHER = Image.linear_gradient("L").resize((24, 20)).convert("RGB")
+
+
+WRITABLE = sorted(EXTENSIONS.keys() - {"HEIF"})  # Pillow writes no HEIF
 
 
 def odd(file: str) -> list[str]:
@@ -24,7 +28,7 @@ def saved(folder: Path, name: str, kind: str, **options: Any) -> str:
     return str(folder / name)
 
 
-@pytest.mark.parametrize("kind", sorted(EXTENSIONS))
+@pytest.mark.parametrize("kind", WRITABLE)
 def test_a_still_picture_under_its_own_name_is_not_odd(kind: str, tmp_path: Path) -> None:
     for extension in EXTENSIONS[kind]:
         file = saved(tmp_path, f"x{extension.upper()}", kind)
@@ -32,7 +36,7 @@ def test_a_still_picture_under_its_own_name_is_not_odd(kind: str, tmp_path: Path
         assert format_of(Path(file).read_bytes()[:64]) == kind
 
 
-@pytest.mark.parametrize("kind", sorted(EXTENSIONS))
+@pytest.mark.parametrize("kind", WRITABLE)
 def test_another_format_than_the_name_says_is_told(kind: str, tmp_path: Path) -> None:
     extension = ".png" if kind != "PNG" else ".jpg"
     assert odd(saved(tmp_path, f"x{extension}", kind)) == [f"wrong extension: '{extension}', but the file is {kind}"]

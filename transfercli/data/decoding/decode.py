@@ -5,40 +5,42 @@ Decisions that determine the pixels (`VERSION` must increase if one of them chan
 - The resize filter is Pillow's BILINEAR, a triangle filter widened for reduction. TensorFlow's `resize(antialias=True)`
   computes the same to a grey level, so that an exported artefact that starts from bytes agrees.
 - Transparent pixels are laid on the geometry's background before the picture is resized (transparency.py).
-- 16-bit grey keeps its high byte. Floating-point and 32-bit pixels have no agreed range and are refused.
+- 16-bit samples keep their high byte; other samples are scaled by the tags of the file (levels.py).
+- Colours of an embedded profile are converted to sRGB (colour_profiles.py), before the background is laid under them.
 - The first frame of animations and multi-page files is used.
 - A JPEG whose shorter side has at least 1,024 pixels is decoded at the largest DCT reduction that leaves 512 pixels; if
   the target size needs more, it is decoded again. The hashed pixels depend on the file only, not on the target size, so
-  that an image keeps its split when `image_size` changes.
+  that an image keeps its split when `image_size` changes. Only a JPEG that is still above `max_megapixels` at this
+  reduction depends on that limit, too.
+- A PNG with damaged ancillary chunks is decoded without them (png_chunks.py).
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageOps
 
+from transfercli.data.decoding.colour_profiles import to_srgb
+from transfercli.data.decoding.errors import UnusableError
+from transfercli.data.decoding.levels import deep_colours, eight_bits, is_deep
+from transfercli.data.decoding.opening import REDUCED_SIDE, open_image, reason_of, reduce
+from transfercli.data.decoding.png_chunks import without_extras
 from transfercli.data.decoding.transparency import lay_on, scale_colour_key
-from transfercli.data.image import TRANSPARENT, Decoded, Geometry
+from transfercli.data.image import CONVERT, TRANSPARENT, Decoded, Geometry
+from transfercli.data.image_notes import DAMAGED_EXTRAS, REDUCED
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
-MAX_PIXELS = 50_000_000
 MAX_BYTES = 512 * 1024 * 1024
-REDUCED_SIDE = 512  # smallest length in pixels of the shorter side of a reduced JPEG
 
 _EXIF_ORIENTATION = 0x0112
-
-
-class _UnusableError(Exception):
-    """Raised if a file cannot be used; the message is shown to the user."""
 
 
 def decode_file(path: str, geometry: Geometry, known: Callable[[str], bool] | None = None) -> Decoded:
@@ -55,7 +57,7 @@ def decode_file(path: str, geometry: Geometry, known: Callable[[str], bool] | No
         if known is not None and known(result.sha256):
             return result
         return _decode(content, geometry, result)
-    except _UnusableError as reason:
+    except UnusableError as reason:
         return replace(result, problem=str(reason))
     except MemoryError:
         return Decoded(problem="needs more memory than there is")  # no hash, so that it is tried again next time
@@ -78,79 +80,101 @@ def _read(path: str) -> tuple[bytes, os.stat_result]:
     try:
         info = Path(path).stat()
         if not stat.S_ISREG(info.st_mode):  # opening a pipe would block
-            raise _UnusableError("not a regular file")
+            raise UnusableError("not a regular file")
         if info.st_size == 0:
-            raise _UnusableError("zero bytes")
+            raise UnusableError("zero bytes")
         if info.st_size > MAX_BYTES:
-            raise _UnusableError(f"too large: {info.st_size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
+            raise UnusableError(f"too large: {info.st_size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
         # The times are from before reading: a file that changes meanwhile is read again next time.
         with Path(path).open("rb") as file:
             return file.read(MAX_BYTES), info
     except FileNotFoundError as error:
-        raise _UnusableError("a broken link" if Path(path).is_symlink() else "does not exist") from error
+        raise UnusableError("a broken link" if Path(path).is_symlink() else "does not exist") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise _UnusableError(f"unreadable: {reason.lower()}") from error
+        raise UnusableError(f"unreadable: {reason.lower()}") from error
 
 
 def _decode(content: bytes, geometry: Geometry, result: Decoded) -> Decoded:
-    image = _open(content)
-    size = image.size
-    needed = 2 * max(geometry.height, geometry.width)
+    """Decode an image; a PNG that cannot be decoded is tried again without the damaged data beside its pixels."""
     try:
-        image.draft(None, (REDUCED_SIDE, REDUCED_SIDE))  # no effect on other formats
-        reduced = image.size != size
-        rgb, swapped, transparent = _rgb(image, geometry.background)
-        pixel_hash = _pixel_hash(rgb)
-        if reduced and min(rgb.size) < needed:
-            again = _open(content)
-            again.draft(None, (needed, needed))
-            rgb, swapped, transparent = _rgb(again, geometry.background)
-    except _UnusableError:
+        return _decode_version(content, geometry, result)
+    except UnusableError:
+        for version in without_extras(content):
+            try:
+                decoded = _decode_version(version, geometry, result)
+            except UnusableError:
+                continue
+            return replace(decoded, notes=f"{decoded.notes} {DAMAGED_EXTRAS}".strip())
         raise
-    except Exception as error:  # decoders of six formats raise OSError, ValueError, SyntaxError, struct.error, ...
-        raise _UnusableError(_reason(error)) from error
-    width, height = size[::-1] if swapped else size
-    notes = TRANSPARENT if transparent else ""
+
+
+def _decode_version(content: bytes, geometry: Geometry, result: Decoded) -> Decoded:
+    def opened(least: int) -> Image.Image:
+        image = open_image(content, geometry.max_megapixels)
+        reduce(image, least, geometry.max_megapixels)
+        return image
+
+    image = open_image(content, geometry.max_megapixels)
+    size, needed = image.size, 2 * max(geometry.height, geometry.width)
+    try:
+        reduce(image, REDUCED_SIDE, geometry.max_megapixels)
+        is_reduced = image.size != size
+        picture = _upright(image, partial(opened, REDUCED_SIDE), geometry)
+        pixel_hash = _pixel_hash(picture.stored)
+        if is_reduced and min(picture.rgb.size) < needed:
+            picture = _upright(opened(needed), partial(opened, needed), geometry)
+    except UnusableError:
+        raise
+    except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error, ...
+        raise UnusableError(reason_of(error)) from error
+    width, height = size[::-1] if picture.swapped else size
+    notes = picture.notes + [REDUCED] * (width * height > geometry.max_megapixels * 1e6)
+    pixels = _resized(picture.rgb, geometry)
     return replace(
-        result, pixel_hash=pixel_hash, width=width, height=height, notes=notes, pixels=_resized(rgb, geometry)
+        result, pixel_hash=pixel_hash, width=width, height=height, notes=" ".join(notes), pixels=pixels
     )
 
 
-def _open(content: bytes) -> Image.Image:
-    """Open an image and check its format and size by the header, without decoding."""
-    if not content.strip(b"\0"):
-        raise _UnusableError("unreadable: only zero bytes")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
-            width, height = image.size
-    except Image.DecompressionBombError as error:
-        raise _UnusableError(f"too large: more than {MAX_PIXELS // 1_000_000} megapixels") from error
-    except Image.UnidentifiedImageError as error:
-        raise _UnusableError(f"not an image of an allowed format ({', '.join(FORMATS)})") from error
-    except Exception as error:
-        raise _UnusableError(_reason(error)) from error
-    if width * height > MAX_PIXELS:
-        limit = f"at most {MAX_PIXELS // 1_000_000} are read"
-        raise _UnusableError(f"too large: {width}x{height} is {width * height / 1e6:.1f} megapixels, {limit}")
-    if width < 1 or height < 1:
-        raise _UnusableError(f"empty: {width}x{height} pixels")
-    return image
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """Upright picture of 8 bits.
+
+    Attributes:
+        rgb: its pixels. stored: the same before a colour profile is applied.
+        swapped: True if turning it upright swapped width and height.
+        notes: words for `Decoded.notes`.
+    """
+
+    rgb: Image.Image
+    stored: Image.Image
+    swapped: bool
+    notes: list[str]
 
 
-def _rgb(image: Image.Image, background: str) -> tuple[Image.Image, bool, bool]:
-    """Decode to upright 8-bit RGB; also return True if that swapped width and height, and True if it is transparent."""
+def _upright(image: Image.Image, reopen: Callable[[], Image.Image], geometry: Geometry) -> _Picture:
+    """Decode an opened image to upright 8-bit RGB."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scale_colour_key(image)
+        deep = is_deep(image)
         image.load()
         # Read after loading: Pillow rotates a TIFF while loading and then removes its orientation.
         orientation = _orientation(image)
-        rgb, transparent = lay_on(_eight_bits(image), background)
+        samples, depth = deep_colours(image, reopen, geometry.levels) if deep else eight_bits(image, geometry.levels)
+        stored, transparent = lay_on(samples, geometry.background)
+        colours, profile = to_srgb(samples) if geometry.profiles == CONVERT else (samples, "")
+        rgb = stored if colours is samples else lay_on(colours, geometry.background)[0]
+    notes = [note for note in (TRANSPARENT * transparent, depth, profile) if note]
+    turned = _turned(stored, orientation)
+    upright = turned if rgb is stored else _turned(rgb, orientation)
+    return _Picture(upright, turned, orientation in {5, 6, 7, 8}, notes)
+
+
+def _turned(rgb: Image.Image, orientation: int) -> Image.Image:
+    """Return a picture upright."""
     method = _TRANSPOSE.get(orientation)
-    return (rgb if method is None else rgb.transpose(method)), orientation in {5, 6, 7, 8}, transparent
+    return rgb if method is None else rgb.transpose(method)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -172,21 +196,6 @@ _TRANSPOSE = {
 }
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return an image with samples of 8 bits, in any mode."""
-    if image.mode == "F":
-        raise _UnusableError("floating-point pixels have no agreed range: save it with 8 or 16 bits")
-    if image.mode.startswith("I"):
-        levels = np.asarray(image).astype(np.int64)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise _UnusableError("32-bit pixels have no agreed range: save it with 8 or 16 bits")
-        grey, key = Image.fromarray((levels >> 8).astype(np.uint8)), image.info.get("transparency")
-        if isinstance(key, int):  # one of 65,536 levels is transparent
-            grey.putalpha(Image.fromarray((levels != key).astype(np.uint8) * 255))
-        return grey
-    return image
-
-
 def _pixel_hash(rgb: Image.Image) -> str:
     """Return the SHA-256 of the size and the RGB bytes."""
     digest = hashlib.sha256(f"{rgb.width}x{rgb.height}:".encode())
@@ -206,15 +215,3 @@ def _resized(rgb: Image.Image, geometry: Geometry) -> np.ndarray:
     else:
         image = rgb if rgb.size == size else rgb.resize(size, triangle)
     return np.array(image)
-
-
-def _reason(error: Exception) -> str:
-    """Return a decoder's error as a short text."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if isinstance(error, Image.DecompressionBombError):
-        return f"too large: {text}"
-    return f"truncated: {text}" if "truncated" in text.lower() or isinstance(error, EOFError) else f"unreadable: {text}"
-
-
-# A truncated file is unusable, also if another library has set this option of Pillow.
-ImageFile.LOAD_TRUNCATED_IMAGES = False

@@ -7,25 +7,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAD_BYTES = 4096
-
-# Format -> its file extensions.
-EXTENSIONS: dict[str, frozenset[str]] = {
-    "JPEG": frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}),
-    "PNG": frozenset({".png"}),
-    "BMP": frozenset({".bmp", ".dib"}),
-    "GIF": frozenset({".gif"}),
-    "WEBP": frozenset({".webp"}),
-    "TIFF": frozenset({".tif", ".tiff"}),
-}
-SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"BM", "BMP"),
-    (b"GIF8", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-)
+from transfercli.data.file_formats import EXTENSIONS, HEAD_BYTES, format_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +15,7 @@ class FileHeader:
     """Format and number of pictures by a file's content.
 
     Attributes:
-        format: a key of `EXTENSIONS`, or "" for other formats.
+        format: a key of `file_formats.EXTENSIONS`, or "" for other formats.
         pictures: number of pictures in words; "" for one.
     """
 
@@ -55,13 +37,6 @@ def _first_bytes(file: str) -> bytes:
             return opened.read(HEAD_BYTES)
     except (OSError, ValueError):
         return b""
-
-
-def format_of(head: bytes) -> str:
-    """Return the format by its signature, or ""."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    return next((name for signature, name in SIGNATURES if head.startswith(signature)), "")
 
 
 def oddities(file: str, header: FileHeader) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from transfercli.data.decoding.decode import REDUCED_SIDE
+from transfercli.data.decoding.opening import REDUCED_SIDE
 from transfercli.export.spec import ExportSpec
 from transfercli.export.tf_graph.exif import upright
 from transfercli.export.tf_graph.resample import resample
