@@ -41,7 +41,7 @@ _BRANDS = {
 _GENERAL_BRANDS = frozenset({b"mif1", b"msf1", b"miaf"})  # the codec is among the compatible brands
 # First bytes of files that are often found under the name of an image, in words.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "a Git LFS pointer in place of the file: run `git lfs pull`"),
+    (b"version https://git-lfs", "a Git LFS pointer in place of the file (git lfs pull fetches it)"),
     (b"\xff\x0a", "a JPEG XL file"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL file"),
     (b"\0\0\0\x0cjP  ", "a JPEG 2000 file"),

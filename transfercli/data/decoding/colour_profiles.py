@@ -41,8 +41,11 @@ def to_srgb(image: Image.Image) -> tuple[Image.Image, str]:
 
 def _converted(image: Image.Image, mode: str, transform: ImageCms.ImageCmsTransform) -> Image.Image:
     """Return the image as RGB, or as RGBA if it has transparent pixels."""
-    opacity = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    colours = image.convert("LA" if image.mode == "La" else "RGBA").convert(mode) if opacity else image.convert(mode)
+    opacity = None
+    if image.has_transparency_data:
+        image = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+        opacity = image.getchannel("A")
+    colours = image if image.mode == mode else image.convert(mode)
     result = ImageCms.applyTransform(colours, transform)
     assert result is not None  # it is None only if the transform replaces the pixels in place
     if opacity:

@@ -131,9 +131,7 @@ def _decode_version(content: bytes, geometry: Geometry, result: Decoded) -> Deco
     width, height = size[::-1] if picture.swapped else size
     notes = picture.notes + [REDUCED] * (width * height > geometry.max_megapixels * 1e6)
     pixels = _resized(picture.rgb, geometry)
-    return replace(
-        result, pixel_hash=pixel_hash, width=width, height=height, notes=" ".join(notes), pixels=pixels
-    )
+    return replace(result, pixel_hash=pixel_hash, width=width, height=height, notes=" ".join(notes), pixels=pixels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ _MIN_SAMPLE_VALUE, _MAX_SAMPLE_VALUE, _S_MIN_SAMPLE_VALUE, _S_MAX_SAMPLE_VALUE =
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _KINDS = {_UNSIGNED: "unsigned", _SIGNED: "signed", _FLOAT: "floating-point"}
 _OTHER_ORDER = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
-_SPLIT = ("RGB", "RGBA")  # modes whose two bytes of a sample can be read one after the other
+_SPLIT = ("RGB;16", "RGBA;16")  # layouts of which Pillow can read the high and the low bytes
 
 
 def eight_bits(image: Image.Image, levels: str) -> tuple[Image.Image, str]:
@@ -88,9 +88,12 @@ def deep_colours(high: Image.Image, reopen: Callable[[], Image.Image], levels: s
     note = depth_note(used, 16, stretched=levels == STRETCH)
     if levels != STRETCH:
         return high, note
-    if high.mode not in _SPLIT:
-        raise UnusableError(f"16-bit samples ({high.mode}) that use {used} bits cannot be stretched: save it as RGB")
-    samples = np.asarray(high).astype(np.uint16) << 8 | np.asarray(_low_bytes(reopen()))
+    again = reopen()
+    if not _layout(again).startswith(_SPLIT):
+        raise UnusableError(
+            f"16-bit samples ({_layout(again).partition(';')[0]}) that use {used} bits cannot be stretched: save it as RGB"
+        )
+    samples = np.asarray(high).astype(np.uint16) << 8 | np.asarray(_low_bytes(again))
     result = Image.fromarray((samples[..., :3] >> (used - 8)).astype(np.uint8))
     if high.has_transparency_data:
         result.putalpha(high.convert("RGBA").getchannel("A"))
@@ -167,7 +170,9 @@ def _of_declared_range(samples: np.ndarray, tags: Mapping[int, Any], kind: float
 def _is_usual(low: float, high: float) -> bool:
     """Return True for the range 0 to 1, -1 to 1, and for ranges of whole numbers that are a number of bits wide."""
     width = high - low
-    return (low, high) in ((0, 1), (-1, 1)) or (low.is_integer() and width.is_integer() and math.log2(width + 1) % 1 == 0)
+    return (low, high) in ((0, 1), (-1, 1)) or (
+        low.is_integer() and width.is_integer() and math.log2(width + 1) % 1 == 0
+    )
 
 
 def _scaled(samples: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -63,7 +63,7 @@ def _open(content: bytes) -> Image.Image:
     name = format_of(head)
     if not name:
         kind, allowed = describe(head), f"not an image of an allowed format ({', '.join(FORMATS)})"
-        raise UnusableError(f"{kind}, {allowed}" if kind else allowed)
+        raise UnusableError(f"{allowed}: it is {kind}" if kind else allowed)
     if name == "HEIF":
         _register_heif()
     try:
