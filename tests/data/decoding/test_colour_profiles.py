@@ -45,7 +45,7 @@ def by_arithmetic(colours: np.ndarray, colorants: tuple[tuple[float, ...], ...])
 LOSSLESS: list[tuple[str, dict[str, Any]]] = [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})]
 
 
-@pytest.mark.parametrize(("kind", "options"), LOSSLESS)
+@pytest.mark.parametrize("kind, options", LOSSLESS)
 @pytest.mark.parametrize("profile", [P3, ADOBE], ids=["Display P3", "Adobe RGB"])
 def test_colours_of_a_profile_become_srgb_as_littlecms_converts_them(
     kind: str, options: dict[str, Any], profile: bytes, tmp_path: Path

@@ -163,7 +163,7 @@ def test_a_range_that_is_the_picture_s_own_or_does_not_hold_its_samples_is_refus
     assert problem(values, 0, np.inf).startswith("floating-point samples of 32 bits have no agreed range")
 
 
-@pytest.mark.parametrize(("used", "bits"), [(12, 12), (11, 12), (8, 8), (5, 8), (14, 14), (10, 10)])
+@pytest.mark.parametrize("used, bits", [(12, 12), (11, 12), (8, 8), (5, 8), (14, 14), (10, 10)])
 def test_samples_that_use_few_bits_are_noted_and_can_be_stretched(used: int, bits: int, tmp_path: Path) -> None:
     samples = (RNG.integers(0, 1 << used, GREY.shape)).astype(np.uint16)
     samples[0, 0] = (1 << used) - 1

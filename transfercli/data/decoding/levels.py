@@ -90,9 +90,8 @@ def deep_colours(high: Image.Image, reopen: Callable[[], Image.Image], levels: s
         return high, note
     again = reopen()
     if not _layout(again).startswith(_SPLIT):
-        raise UnusableError(
-            f"16-bit samples ({_layout(again).partition(';')[0]}) that use {used} bits cannot be stretched: save it as RGB"
-        )
+        channels = _layout(again).partition(";")[0]
+        raise UnusableError(f"16-bit samples ({channels}) that use {used} bits cannot be stretched: save it as RGB")
     samples = np.asarray(high).astype(np.uint16) << 8 | np.asarray(_low_bytes(again))
     result = Image.fromarray((samples[..., :3] >> (used - 8)).astype(np.uint8))
     if high.has_transparency_data:
