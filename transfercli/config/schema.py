@@ -109,8 +109,8 @@ class DataConfig(Section):
     background: Background = Field(
         "white",
         validate_default=True,
-        description="colour that transparent pixels are laid on: a CSS name or #rrggbb; none drops the opacity and keeps"
-        " the colours stored under it, which are mostly black",
+        description='colour that transparent pixels are laid on: a CSS name or "#rrggbb"; none drops the opacity and'
+        " keeps the colours stored under it, which are mostly black",
     )
     batch_size: Annotated[Whole, Field(ge=1, le=65536)] = Field(32, description="images per training step")
     max_bad_fraction: Share = Field(

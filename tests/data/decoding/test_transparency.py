@@ -89,10 +89,10 @@ def test_without_a_background_the_stored_colours_are_read(kind: str, tmp_path: P
 
 
 # Bits a sample, PNG colour type, channels, and the factor from a sample to 8 bits.
-KEYS = [(1, 0, 1, 255), (2, 0, 1, 85), (4, 0, 1, 17), (8, 0, 1, 1), (16, 0, 1, 1 / 256), (8, 2, 3, 1), (16, 2, 3, 1 / 256)]
+KEYS = [(1, 0, 1, 255), (2, 0, 1, 85), (4, 0, 1, 17), (8, 0, 1, 1), (16, 0, 1, 2**-8), (8, 2, 3, 1), (16, 2, 3, 2**-8)]
 
 
-@pytest.mark.parametrize(("depth", "colour", "channels", "factor"), KEYS)
+@pytest.mark.parametrize("depth, colour, channels, factor", KEYS)
 def test_the_transparent_colour_of_a_png_is_found_at_any_depth(
     depth: int, colour: int, channels: int, factor: float, tmp_path: Path
 ) -> None:
@@ -109,9 +109,10 @@ def test_transparent_palette_entries_show_the_background(tmp_path: Path) -> None
     palette = Image.fromarray(np.arange(4, dtype=np.uint8).reshape(1, 4), "P")
     palette.putpalette([9, 9, 9, 50, 60, 70, 1, 2, 3, 4, 5, 6])
     half = encoded(palette, "PNG", transparency=bytes([0, 128]))
-    assert read(tmp_path, half, "#ffffff", (1, 4)).pixels.tolist() == [[[255] * 3, [152, 157, 162], [1, 2, 3], [4, 5, 6]]]
-    gif = encoded(palette, "GIF", transparency=1)
-    assert read(tmp_path, gif, "#ffffff", (1, 4)).pixels.tolist() == [[[9] * 3, [255] * 3, [1, 2, 3], [4, 5, 6]]]
+    (row,) = read(tmp_path, half, "#ffffff", (1, 4)).pixels.tolist()
+    assert row == [[255] * 3, [152, 157, 162], [1, 2, 3], [4, 5, 6]]
+    (row,) = read(tmp_path, encoded(palette, "GIF", transparency=1), "#ffffff", (1, 4)).pixels.tolist()
+    assert row == [[9] * 3, [255] * 3, [1, 2, 3], [4, 5, 6]]
 
 
 def tiff(rgba: np.ndarray, extra_samples: int) -> bytes:
