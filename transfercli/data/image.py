@@ -9,7 +9,9 @@ import numpy as np
 VERSION = 1  # of the decoder; increase it if decoded pixels change (see decoding/decode.py)
 RESIZES = ("stretch", "crop", "pad")
 NO_BACKGROUND = "none"  # the opacity is dropped, so that transparent pixels show the colours stored for them
-TRANSPARENT = "transparent"  # note on an image: some of its pixels are not opaque
+# Notes on an image: some of its pixels are not opaque; and then it is of one colour on the background.
+TRANSPARENT, FLAT = "transparent", "flat"
+FLAT_LEVELS = 2  # largest range of every channel of an image of one colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Decoded:
         width, height: size in pixels of the upright original.
         size, mtime_ns: size in bytes and modification time of the file when it was read; -1 if unknown.
         problem: why the file is not usable, or "".
-        notes: words on what the decoder did, separated by spaces: `TRANSPARENT`.
+        notes: words on what the decoder did, separated by spaces: `TRANSPARENT`, `FLAT`.
         pixels: uint8 [height, width, 3] of the geometry, or None if there is a problem.
     """
 

@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
 from transfercli.data.decoding.transparency import lay_on, scale_colour_key
-from transfercli.data.image import TRANSPARENT, Decoded, Geometry
+from transfercli.data.image import FLAT, FLAT_LEVELS, TRANSPARENT, Decoded, Geometry
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
@@ -111,10 +111,16 @@ def _decode(content: bytes, geometry: Geometry, result: Decoded) -> Decoded:
     except Exception as error:  # decoders of six formats raise OSError, ValueError, SyntaxError, struct.error, ...
         raise _UnusableError(_reason(error)) from error
     width, height = size[::-1] if swapped else size
-    notes = TRANSPARENT if transparent else ""
+    notes = _notes(rgb) if transparent else ""
     return replace(
         result, pixel_hash=pixel_hash, width=width, height=height, notes=notes, pixels=_resized(rgb, geometry)
     )
+
+
+def _notes(rgb: Image.Image) -> str:
+    """Return the notes on a transparent image that was laid on its background."""
+    ranges = np.ptp(np.array(rgb.getextrema()), axis=1)
+    return f"{TRANSPARENT} {FLAT}" if ranges.max() <= FLAT_LEVELS else TRANSPARENT
 
 
 def _open(content: bytes) -> Image.Image:
