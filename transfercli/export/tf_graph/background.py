@@ -61,7 +61,7 @@ def _is_opaque_png(content: Any) -> Any:
     return tf.cond(
         _starts_with(content, b"\x89PNG") & (depth < 8),
         lambda: find_bytes(tf.io.decode_raw(content, tf.uint8), b"tRNS") < 0,
-        lambda: False,
+        lambda: tf.constant(False),
     )
 
 
