@@ -109,8 +109,8 @@ class DataConfig(Section):
     background: Background = Field(
         "white",
         validate_default=True,
-        description="colour that transparent pixels are laid on: a CSS name or #rrggbb; none drops the opacity and keeps"
-        " the colours stored under it, which are mostly black",
+        description='colour that transparent pixels are laid on: a CSS name or "#rrggbb"; none drops the opacity and'
+        " keeps the colours stored under it, which are mostly black",
     )
     levels: Literal["tags", "stretch"] = Field(
         "tags",

@@ -19,7 +19,9 @@ TAGS, STRETCH = "tags", "stretch"
 CONVERT, IGNORE = "convert", "ignore"
 LEVELS, PROFILES = (TAGS, STRETCH), (CONVERT, IGNORE)
 MAX_MEGAPIXELS = 50.0
-TRANSPARENT = "transparent"  # note on an image: some of its pixels are not opaque
+# Notes on an image: some of its pixels are not opaque; and then it is of one colour on the background.
+TRANSPARENT, FLAT = "transparent", "flat"
+FLAT_LEVELS = 2  # largest range of every channel of an image of one colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Decoded:
         width, height: size in pixels of the upright original.
         size, mtime_ns: size in bytes and modification time of the file when it was read; -1 if unknown.
         problem: why the file is not usable, or "".
-        notes: words on what the decoder did, separated by spaces: `TRANSPARENT`, and those of image_notes.py.
+        notes: words on what the decoder did, separated by spaces: `TRANSPARENT`, `FLAT`, and those of image_notes.py.
         pixels: uint8 [height, width, 3] of the geometry, or None if there is a problem.
     """
 

@@ -20,6 +20,7 @@ from transfercli.data.sources.listing import Listing, base_folder, check_classes
 from transfercli.data.splitting.assignments import SPLITS, Assignments
 from transfercli.data.splitting.copy_groups import Sample
 from transfercli.data.splitting.splits import Folds, SplitResult, assign
+from transfercli.data.transparent_images import report_transparency
 from transfercli.data.validation import (
     RULES,
     Findings,
@@ -58,6 +59,10 @@ class DataRequest:
     assignments: Assignments = field(default_factory=Assignments)
     seed: int = 0
 
+    @property
+    def chose_background(self) -> bool:
+        return "background" in self.config.model_fields_set
+
     def reading(self, reporter: Reporter) -> Reading:
         """Return the settings for reading the images."""
         geometry = Geometry.of(self.config, self.image_size)
@@ -69,6 +74,7 @@ def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     listing = list_images(request.config, reporter)
     check_classes(listing)
     findings = read_images(listing, request.reading(reporter))
+    report_transparency(findings, chosen=request.chose_background)
     for rule in RULES:
         rule(findings)
     warn_of_several_labels(findings)
@@ -99,6 +105,7 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     _attempt(partial(check_classes, listing), refusals)
     classes_valid = not refusals
     findings = read_images(listing, request.reading(reporter))
+    report_transparency(findings, chosen=request.chose_background)
     for rule in RULES:
         _attempt(partial(rule, findings), refusals)
     dataset = _attempt(partial(_assign_splits, request, findings), refusals) if classes_valid else None

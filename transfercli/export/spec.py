@@ -30,8 +30,8 @@ class ExportSpec:
 
     labels: class names in index order. image_size: (height, width) in pixels. resize: stretch, crop or pad.
     temperature: divisor of the logits, applied inside the artefact. confidence: threshold below which to abstain; None:
-    always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`. background: colour
-    `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`.
+    always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`.
+    background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`.
     """
 
     labels: tuple[str, ...]

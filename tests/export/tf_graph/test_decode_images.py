@@ -11,7 +11,7 @@ from transfercli.data.decoding.decode import decode_file
 from transfercli.data.image import Geometry
 from transfercli.export.spec import ExportSpec
 
-SIZE = (48, 32)
+SIZE, BACKGROUND = (48, 32), "#12a0ff"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def decode():
 
     from transfercli.export.tf_graph.decode_images import decode_batch
 
-    spec = ExportSpec((), SIZE, "stretch")
+    spec = ExportSpec((), SIZE, "stretch", background=BACKGROUND)
     return tf.function(lambda encoded: decode_batch(encoded, spec), input_signature=[tf.TensorSpec([None], tf.string)])
 
 
@@ -37,7 +37,7 @@ def test_the_graph_sees_the_pixels_that_the_program_sees(kind, photo, decode, tm
     extension, write, allowed = KINDS[kind]
     file = tmp_path / f"image.{extension}"
     write(photo, file)
-    expected = decode_file(str(file), Geometry(*SIZE)).pixels
+    expected = decode_file(str(file), Geometry(*SIZE, "stretch", BACKGROUND)).pixels
     assert expected is not None
     try:
         found = decode(tf.constant([file.read_bytes()])).numpy()[0]

@@ -35,7 +35,7 @@ from transfercli.data.decoding.levels import deep_colours, eight_bits, is_deep
 from transfercli.data.decoding.opening import REDUCED_SIDE, open_image, reason_of, reduce
 from transfercli.data.decoding.png_chunks import without_extras
 from transfercli.data.decoding.transparency import lay_on, scale_colour_key
-from transfercli.data.image import CONVERT, TRANSPARENT, Decoded, Geometry
+from transfercli.data.image import CONVERT, FLAT, FLAT_LEVELS, TRANSPARENT, Decoded, Geometry
 from transfercli.data.image_notes import DAMAGED_EXTRAS, REDUCED
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -163,7 +163,8 @@ def _upright(image: Image.Image, reopen: Callable[[], Image.Image], geometry: Ge
         stored, transparent = lay_on(samples, geometry.background)
         colours, profile = to_srgb(samples) if geometry.profiles == CONVERT else (samples, "")
         rgb = stored if colours is samples else lay_on(colours, geometry.background)[0]
-    notes = [note for note in (TRANSPARENT * transparent, depth, profile) if note]
+    flat = transparent and np.ptp(np.array(rgb.getextrema()), axis=1).max() <= FLAT_LEVELS
+    notes = [note for note in (TRANSPARENT * transparent, FLAT * bool(flat), depth, profile) if note]
     turned = _turned(stored, orientation)
     upright = turned if rgb is stored else _turned(rgb, orientation)
     return _Picture(upright, turned, orientation in {5, 6, 7, 8}, notes)

@@ -19,7 +19,7 @@ def scale_colour_key(image: Image.Image) -> None:
 
     A colour of 3 x 16 bits keeps its high bytes, as the pixels do, so that it also matches colours next to it.
     """
-    key, tiles = image.info.get("transparency"), image.tile
+    key, tiles = image.info.get("transparency"), getattr(image, "tile", None)
     layout = tiles[0].args if tiles else None
     if isinstance(key, int) and layout in _GREY_SCALES:
         image.info["transparency"] = key * _GREY_SCALES[str(layout)]

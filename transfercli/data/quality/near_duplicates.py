@@ -14,13 +14,12 @@ from itertools import combinations, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.image import Geometry
+from transfercli.data.image import FLAT_LEVELS, Geometry
 
 MAX_BITS = 4  # in which the hashes of near duplicates may differ
 BANDS = 6
 NEIGHBOURS = 64  # comparisons per image of a bucket; bounds the time if thousands of images are alike
 SAME_THUMBNAIL = 0.985  # smallest correlation of the thumbnails of near duplicates
-FLAT = 2  # levels; an image is blank if no channel has a larger range
 
 _HASHED, _LOW, _THUMBNAIL = 32, 8, 16
 
@@ -43,7 +42,7 @@ def fingerprints_of(images: Sequence[np.ndarray]) -> Fingerprints:
     small = np.stack([np.asarray(image.resize((_HASHED, _HASHED), box)) for image in grey])
     fingerprints["hash"] = perceptual_hash(small)
     fingerprints["thumbnail"] = [np.asarray(image.resize((_THUMBNAIL, _THUMBNAIL), box)) for image in grey]
-    fingerprints["blank"] = [np.ptp(image.reshape(-1, 3), axis=0).max() <= FLAT for image in images]
+    fingerprints["blank"] = [np.ptp(image.reshape(-1, 3), axis=0).max() <= FLAT_LEVELS for image in images]
     return fingerprints
 
 

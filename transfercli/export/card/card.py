@@ -14,7 +14,7 @@ from transfercli.data.dataset import KNOWN_BY
 from transfercli.export.card.facts import CardFacts, EvaluationFacts
 from transfercli.export.card.markdown import code, escaped, one_line
 from transfercli.export.formats.registry import FORMATS
-from transfercli.export.formats.snippets import RESIZING
+from transfercli.export.formats.snippets import RESIZING, reading
 from transfercli.text import first_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def model_card(facts: CardFacts) -> str:
         main=next(iter(facts.evaluations.items()), None),
         limits=list(limits(facts)),
         formats=FORMATS,
+        reading=reading(facts.spec.background),
         resizing=RESIZING[facts.spec.resize],
         splits=SPLITS,
         most_classes=MOST_CLASSES,

@@ -6,6 +6,8 @@ tests run them.
 
 from __future__ import annotations
 
+from transfercli.data.image import NO_BACKGROUND
+
 SAVED_MODEL = """\
 import tensorflow as tf
 
@@ -66,6 +68,24 @@ model = core.compile_model("openvino/model.xml", "CPU", {"INFERENCE_PRECISION_HI
 def predict(images):
     return model({"images": images})[0]
 """
+
+_OPAQUE = """\
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+"""
+_ON_BACKGROUND = """\
+    picture = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
+    image = Image.new("RGB", picture.size, "{background}")
+    image.paste(picture, mask=picture)
+"""
+
+
+def reading(background: str) -> str:
+    """Return Pillow code that reads the file `path` as an upright RGB `image`, its transparent pixels on a background.
+
+    background: `#rrggbb` or `NO_BACKGROUND`.
+    """
+    return _OPAQUE if background == NO_BACKGROUND else _ON_BACKGROUND.format(background=background)
+
 
 # Pillow code that resizes an upright RGB image to `size`, (width, height), for each value of the run's `data.resize`.
 RESIZING = {

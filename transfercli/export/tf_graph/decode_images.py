@@ -11,7 +11,9 @@ from typing import Any
 import tensorflow as tf
 
 from transfercli.data.decoding.opening import REDUCED_SIDE
+from transfercli.data.image import NO_BACKGROUND
 from transfercli.export.spec import ExportSpec
+from transfercli.export.tf_graph.background import decode_on_background
 from transfercli.export.tf_graph.exif import upright
 from transfercli.export.tf_graph.resample import resample
 
@@ -29,12 +31,18 @@ def decode_batch(encoded: Any, spec: ExportSpec) -> Any:
         image = tf.cond(
             tf.io.is_jpeg(content),
             lambda: upright(_decode_jpeg(content, 2 * max(height, width)), content),
-            lambda: tf.io.decode_image(content, channels=3, expand_animations=False),
+            lambda: _decode_others(content, spec.background),
         )
         image.set_shape((None, None, 3))
         return tf.ensure_shape(_RESIZE[spec.resize](image, height, width), (height, width, 3))
 
     return tf.map_fn(decode, encoded, fn_output_signature=tf.TensorSpec((height, width, 3), tf.uint8))
+
+
+def _decode_others(content: Any, background: str) -> Any:
+    if background == NO_BACKGROUND:
+        return tf.io.decode_image(content, channels=3, expand_animations=False)
+    return decode_on_background(content, background)
 
 
 def _decode_jpeg(content: Any, needed: int) -> Any:

@@ -30,7 +30,7 @@ def orientation(content: Any) -> Any:
     head = tf.io.decode_raw(tf.strings.substr(content, 0, HEAD), tf.uint8)
     values = []
     for mark, little_endian in _LITTLE_ENDIAN.items():
-        offset = _find(head, b"Exif\0\0" + mark)
+        offset = find_bytes(head, b"Exif\0\0" + mark)
         values.append(tf.cond(offset >= 0, lambda o=offset, e=little_endian: _read(head[o + 6 :], e), lambda: 1))
     return tf.reduce_max(values)
 
@@ -55,7 +55,7 @@ def _number(data: Any, little_endian: bool) -> Any:
     return tf.reduce_sum(data * tf.constant(powers if little_endian else powers[::-1]), axis=-1)
 
 
-def _find(data: Any, mark: bytes) -> Any:
+def find_bytes(data: Any, mark: bytes) -> Any:
     """Return the index of the first occurrence of `mark` in uint8 [n], int32 []; -1 if there is none."""
     starts = tf.size(data) - len(mark) + 1
     matches = tf.ones([tf.maximum(starts, 0)], tf.bool)
