@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from transfercli.config.schema import ComputeConfig, DataConfig
+from transfercli.data.cache.recheck import Recheck
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
@@ -50,6 +51,7 @@ class DataRequest:
         image_size: height and width in pixels.
         assignments: splits and folds that earlier runs of the experiment assigned.
         seed: seed of `data.split: stratified`.
+        recheck: sample of unchanged files that are read again; None: no file is.
     """
 
     config: DataConfig
@@ -57,11 +59,12 @@ class DataRequest:
     compute: ComputeConfig
     assignments: Assignments = field(default_factory=Assignments)
     seed: int = 0
+    recheck: Recheck | None = None
 
     def reading(self, reporter: Reporter) -> Reading:
         """Return the settings for reading the images."""
         geometry = Geometry(*self.image_size, self.config.resize)
-        return Reading(geometry, self.config.max_bad_fraction, self.compute, reporter)
+        return Reading(geometry, self.config.max_bad_fraction, self.compute, reporter, self.recheck)
 
 
 def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-from transfercli.data.image import Decoded, Geometry
+from transfercli.data.image import Decoded, FileState, Geometry
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
@@ -50,7 +50,7 @@ def decode_file(path: str, geometry: Geometry, known: Callable[[str], bool] | No
     result = Decoded()
     try:
         content, info = _read(path)
-        result = Decoded(hashlib.sha256(content).hexdigest(), size=info.st_size, mtime_ns=info.st_mtime_ns)
+        result = Decoded(hashlib.sha256(content).hexdigest(), state=FileState.of(info))
         if known is not None and known(result.sha256):
             return result
         return _decode(content, geometry, result)
