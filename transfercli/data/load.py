@@ -194,7 +194,7 @@ def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Re
     given, path = str(path), path.expanduser().absolute()
     check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))
-    listing = Listing(list_split(path, split, base))
+    listing = Listing(list_split(path, split, base, reading.reporter))
     check_known(listing.labels_of(split), labels, "images", "the run", _EXTEND_HINT)
     findings = read_images(listing, reading)
     check_bad(findings)

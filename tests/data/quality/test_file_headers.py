@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from transfercli.data.quality.file_headers import EXTENSIONS, format_of, oddities, read_header
+from transfercli.data.file_signatures import format_of
+from transfercli.data.quality.file_headers import EXTENSIONS, oddities, read_header
 
 PICTURE = Image.radial_gradient("L").resize((24, 20)).convert("RGB")
 OTHER = Image.linear_gradient("L").resize((24, 20)).convert("RGB")

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
+from transfercli.data.file_signatures import HEAD_BYTES, stand_in
 from transfercli.data.image import Decoded, FileState, Geometry
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
@@ -125,7 +126,8 @@ def _open(content: bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise _UnusableError(f"too large: more than {MAX_PIXELS // 1_000_000} megapixels") from error
     except Image.UnidentifiedImageError as error:
-        raise _UnusableError(f"not an image of an allowed format ({', '.join(FORMATS)})") from error
+        reason = stand_in(content[:HEAD_BYTES]) or f"not an image of an allowed format ({', '.join(FORMATS)})"
+        raise _UnusableError(reason) from error
     except Exception as error:
         raise _UnusableError(_reason(error)) from error
     if width * height > MAX_PIXELS:

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAD_BYTES = 4096
+from transfercli.data.file_signatures import first_bytes, format_of
 
 # Format -> its file extensions.
 EXTENSIONS: dict[str, frozenset[str]] = {
@@ -18,14 +18,6 @@ EXTENSIONS: dict[str, frozenset[str]] = {
     "WEBP": frozenset({".webp"}),
     "TIFF": frozenset({".tif", ".tiff"}),
 }
-SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"BM", "BMP"),
-    (b"GIF8", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +35,9 @@ class FileHeader:
 
 def read_header(file: str) -> FileHeader:
     """Read the first 4 KiB of a file; GIF and TIFF files are read whole to count their frames, without decoding."""
-    head = _first_bytes(file)
+    head = first_bytes(file)
     name = format_of(head)
     return FileHeader(name, _COUNTERS[name](file, head) if name in _COUNTERS else "")
-
-
-def _first_bytes(file: str) -> bytes:
-    """Return the first bytes of a file; b"" if it cannot be read."""
-    try:
-        with Path(file).open("rb") as opened:
-            return opened.read(HEAD_BYTES)
-    except (OSError, ValueError):
-        return b""
-
-
-def format_of(head: bytes) -> str:
-    """Return the format by its signature, or ""."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    return next((name for signature, name in SIGNATURES if head.startswith(signature)), "")
 
 
 def oddities(file: str, header: FileHeader) -> list[str]:
