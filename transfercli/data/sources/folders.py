@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from transfercli.config.paths import is_address
 from transfercli.data.file_signatures import first_bytes, format_of, other_image_format
 from transfercli.data.sources.labels import normalised_label
 from transfercli.errors import DataError
@@ -100,6 +101,8 @@ SHELL_PATH_HINT = "relative paths on the command line are relative to the curren
 def check_exists(path: Path, key: str, given: str, hint: str = CONFIG_PATH_HINT) -> None:
     """Raise `DataError` if a path does not exist; `key` and `given` are the config key and its value."""
     if not os.path.exists(path):  # noqa: PTH110 - False, without an error, for an impossible file name
+        if is_address(given):
+            hint = "only files of this machine are read: copy or mount them, and give that folder"
         raise DataError(f"{key}: {given!r} does not exist (looked for {str(path)!r})", hint)
 
 
