@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from string import Formatter
 from typing import Any
 
 from transfercli.config import registries
 from transfercli.config.error_messages import format_value, mark_of, value_at
 from transfercli.config.locations import Document, KeyPath, Problem
+from transfercli.config.paths import PATH_KEYS, is_address
 from transfercli.config.schema import DataConfig
 from transfercli.config.types import bound_of, is_gate
 from transfercli.text import did_you_mean
@@ -20,6 +22,14 @@ UNAVAILABLE: tuple[tuple[KeyPath, tuple[str, ...] | None, str], ...] = (
     (("compute", "distribution"), ("data_parallel",), "none"),
 )
 FOLD_KEYS = {"folds": "the number of folds", "fold": "the fold that validates, from 1"}
+# Scheme of an address -> the usual command that copies from there.
+COPY_COMMANDS = {
+    "s3": "copy the files here (aws s3 sync)",
+    "gs": "copy the files here (gcloud storage rsync)",
+    "hf": "copy the files here (hf download)",
+    "http": "download the files",
+    "https": "download the files",
+}
 LINEAR_HEADS = ("linear_probe", "auto")
 PER_CLASS = re.compile(r"(recall|precision|f1)\[.+\]")
 
@@ -38,6 +48,17 @@ def _not_yet(data: Any) -> KeyProblems:
         value = value_at(path, data)
         if isinstance(value, str) and (refused is None or value in refused):
             yield path, f"{format_value(value)} is not available in this version; allowed: {allowed}"
+
+
+def _local_files(data: Any) -> KeyProblems:
+    for path in PATH_KEYS:
+        value = value_at(path, data)
+        if isinstance(value, str) and is_address(value):
+            scheme, _, rest = value.partition("://")
+            mend = f"give the path alone: /{rest.lstrip('/')}"
+            if scheme.lower() != "file":
+                mend = f"{COPY_COMMANDS.get(scheme.lower(), 'copy the files here')}, or mount them, and give that folder"
+            yield path, f"{format_value(value)} is an address; only files of this machine are read; {mend}"
 
 
 def _phases_alone(data: Any) -> KeyProblems:
@@ -59,6 +80,27 @@ def _folds(data: Any) -> KeyProblems:
     default = DataConfig.model_fields["validation"].default  # a run's config.yaml holds defaults, too
     if folds is not None and validation not in (None, default):
         yield ("data", "validation"), "cannot be combined with folds, of which one validates; remove one of the two"
+
+
+def _one_group(data: Any) -> KeyProblems:
+    if value_at(("data", "group"), data) is not None and value_at(("data", "columns", "group"), data) is not None:
+        yield ("data", "columns", "group"), "cannot be combined with data.group, which can name the column as well"
+
+
+def _path_template(data: Any) -> KeyProblems:
+    template = value_at(("data", "path_template"), data)
+    if not isinstance(template, str):
+        return
+    try:
+        names = [name for _, name, spec, conversion in Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        yield ("data", "path_template"), f"is no template, received {format_value(template)} ({error})"
+        return
+    if not names or "" in names:
+        yield (
+            ("data", "path_template"),
+            f"needs a column in braces, received {format_value(template)}; allowed: text such as images/{{id}}.jpg",
+        )
 
 
 def _linear_head(data: Any) -> KeyProblems:
@@ -146,8 +188,11 @@ def _large_enough(data: Any) -> KeyProblems:
 
 RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _not_yet,
+    _local_files,
     _phases_alone,
     _folds,
+    _one_group,
+    _path_template,
     _linear_head,
     _head_from_run,
     _published_weights,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from transfercli.config.locations import Document, KeyPath, Mark, Place, Problem, UnreadableError
-from transfercli.config.paths import PATH_KEYS
+from transfercli.config.paths import PATH_KEYS, is_address
 from transfercli.config.strict_yaml import MAX_BYTES, MAX_DEPTH, parse
 from transfercli.text import clipped
 
@@ -138,7 +138,7 @@ def _rebase(document: Document, folder: str) -> None:
         for part in above:
             mapping = mapping.get(part) if isinstance(mapping, dict) else None
         value = mapping.get(key) if isinstance(mapping, dict) else None
-        if isinstance(value, str) and value and folder != "." and not value.startswith(("keras:", "/", "~")):
+        if isinstance(value, str) and value and folder != "." and not (value.startswith(("keras:", "/", "~")) or is_address(value)):
             mapping[key] = posixpath.normpath(posixpath.join(folder, value))
 
 

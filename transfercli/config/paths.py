@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,8 @@ PATH_KEYS: tuple[tuple[str, ...], ...] = (
     ("compute", "cache_dir"),
 )
 STORE = ("tracking", "mlflow")  # a folder or an address; an inherited value is not rewritten
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 Section = TypeVar("Section", bound="BaseModel")
 
@@ -52,6 +55,11 @@ def absolute_path(text: str) -> Path:
 def normalised_path(text: str) -> Path:
     """Return the absolute path without `..`, as names relative to a data folder need it; links are not followed."""
     return Path(os.path.normpath(absolute_path(text)))
+
+
+def is_address(text: str) -> bool:
+    """Return True for an address such as `s3://bucket/images`; files are read from this machine only."""
+    return _ADDRESS.match(text) is not None
 
 
 def base_of(text: str) -> Path:

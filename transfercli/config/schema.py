@@ -67,6 +67,31 @@ class FileWeights(Section):
     )
 
 
+class ColumnsConfig(Section):
+    """Names of a table's columns."""
+
+    path: Text = Field("path", description="path of the image, relative to the table's folder")
+    label: Text = Field("label", description="class of the image")
+    split: Text = Field("split", description="train, validation, test or empty; the column may be missing")
+    group: Text | None = Field(
+        None, description="images with the same value stay in one split, as with data.group; null: no such column"
+    )
+    id: Text = Field("id", description="the value of {id} in data.path_template")
+
+
+class ExpectConfig(Section):
+    """Images that must be there; fewer are an error of the data."""
+
+    min_images: Annotated[Whole, Field(ge=1)] | None = Field(
+        None, description="smallest number of usable images, in all splits together; null: not checked"
+    )
+    classes: Annotated[list[Text], Field(min_length=1)] | Annotated[Whole, Field(ge=2)] | None = Field(
+        None,
+        description="classes that must have usable images: their names (others may be there, too), or their number at"
+        " least; null: not checked",
+    )
+
+
 class DataConfig(Section):
     """Images, splits and image size."""
 
@@ -95,6 +120,16 @@ class DataConfig(Section):
         None,
         description="images of the same group stay in one split: a column of the table, or a regular expression on the"
         " path (its first group, or the whole match); null: no groups",
+    )
+    columns: ColumnsConfig = Field(default_factory=ColumnsConfig)
+    path_template: Text | None = Field(
+        None,
+        description="path of an image, relative to the table's folder, made of its columns: images/{id}.jpg; null: the"
+        " column path has it",
+    )
+    expect: ExpectConfig | None = Field(
+        None,
+        description="images that must be there; set, it also ends the warnings of retrain about lost images; null: any",
     )
     image_size: ImageSize | None = Field(
         None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 HEAD_BYTES = 4096
 
 # Format that is read -> its file extensions. The names are Pillow's.
@@ -20,7 +22,6 @@ FORMATS = tuple(EXTENSIONS)
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"BM", "BMP"),
     (b"GIF8", "GIF"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
@@ -39,39 +40,61 @@ _BRANDS = {
     b"hevx": "HEIF",
 }
 _GENERAL_BRANDS = frozenset({b"mif1", b"msf1", b"miaf"})  # the codec is among the compatible brands
-# First bytes of files that are often found under the name of an image, in words.
-_OTHERS: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "a Git LFS pointer in place of the file (git lfs pull fetches it)"),
+_BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
+# First bytes of images that are not read, in words.
+_OTHER_IMAGES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x0a", "a JPEG XL file"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL file"),
     (b"\0\0\0\x0cjP  ", "a JPEG 2000 file"),
     (b"\xff\x4f\xff\x51", "a JPEG 2000 file"),
     (b"8BPS", "a Photoshop file"),
+    (b"\x76\x2f\x31\x01", "an OpenEXR file"),
+    (b"SIMPLE  =", "a FITS file"),
+    (b"qoif", "a QOI file"),
+    (b"FUJIFILMCCD-RAW", "a raw file of a camera"),
+    (b"IIU\0", "a raw file of a camera"),
+    (b"IIRO", "a raw file of a camera"),
+)
+# First bytes of other files that are often found under the name of an image, in words.
+_OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"\0\0\1\0", "an ICO file"),
     (b"%PDF", "a PDF file"),
     (b"%!PS", "a PostScript file"),
     (b"PK\3\4", "a ZIP file"),
     (b"\x1f\x8b", "a gzip file"),
-    (b"\x76\x2f\x31\x01", "an OpenEXR file"),
     (b"\x89HDF", "an HDF5 file"),
-    (b"SIMPLE  =", "a FITS file"),
     (b"\x93NUMPY", "a NumPy file"),
-    (b"qoif", "a QOI file"),
-    (b"FUJIFILMCCD-RAW", "a raw file of a camera"),
-    (b"IIU\0", "a raw file of a camera"),
-    (b"IIRO", "a raw file of a camera"),
     (b"<svg", "an SVG drawing"),
-    (b"<!doctype html", "an HTML page"),
-    (b"<html", "an HTML page"),
     (b"{", "a JSON file"),
 )
+# First bytes of files that stand in for an image that is elsewhere, in words.
+_STAND_INS: tuple[tuple[bytes, str], ...] = (
+    (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the image: run `git lfs pull`"),
+    (b"/annex/objects/", "a git-annex pointer, not the image: run `git annex get`"),
+    (b"<!doctype html", "a web page, not an image: the download failed"),
+    (b"<html", "a web page, not an image: the download failed"),
+)
 _TEXT = frozenset(range(32, 127)) | {9, 10, 13}
+
+
+def first_bytes(file: str) -> bytes:
+    """Return the first 4 KiB of a file; b"" if it cannot be read or is not a regular file."""
+    path = Path(file)
+    try:
+        if not path.is_file():  # opening a pipe would block
+            return b""
+        with path.open("rb") as opened:
+            return opened.read(HEAD_BYTES)
+    except (OSError, ValueError):
+        return b""
 
 
 def format_of(head: bytes) -> str:
     """Return the format by the first bytes, a key of `EXTENSIONS`, or "" for others."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
+        return "BMP"
     if head[4:8] == b"ftyp":
         return _iso_media_format(head)
     return next((name for signature, name in _SIGNATURES if head.startswith(signature)), "")
@@ -86,10 +109,19 @@ def _iso_media_format(head: bytes) -> str:
     return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), "")
 
 
+def stand_in(head: bytes) -> str:
+    """Return words for a file that stands in for an image, such as a Git LFS pointer, or ""."""
+    return _named(_STAND_INS, head)
+
+
+def other_image(head: bytes) -> str:
+    """Return an image format that is not read, in words such as `a JPEG XL file`, or ""."""
+    return _named(_OTHER_IMAGES, head)
+
+
 def describe(head: bytes) -> str:
-    """Return the kind of a file that is not read, in words, such as `a JPEG XL file`; "" if it is not known."""
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
-    name = next((name for signature, name in _OTHERS if start.startswith(signature.lower())), "")
+    """Return the kind of a file that is not read, in words; "" if it is not known."""
+    start, name = _text_start(head), other_image(head) or _named(_OTHERS, head)
     if head[:4] == b"RIFF":
         return f"a RIFF file ({_ascii(head[8:12])})"
     if head[4:8] == b"ftyp":
@@ -101,6 +133,16 @@ def describe(head: bytes) -> str:
     if start.startswith(b"<?xml"):
         return "an SVG drawing" if b"<svg" in head.lower() else "an XML file"
     return name or ("a text file" if head and _TEXT.issuperset(head) else "")
+
+
+def _named(signatures: tuple[tuple[bytes, str], ...], head: bytes) -> str:
+    start = _text_start(head)
+    return next((words for signature, words in signatures if start.startswith(signature.lower())), "")
+
+
+def _text_start(head: bytes) -> bytes:
+    """Return the first bytes in lower case, without a byte order mark and white space."""
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
 
 
 def _ascii(brand: bytes) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -82,6 +83,29 @@ class Geometry:
         return self.height, self.width, 3
 
 
+class FileState(NamedTuple):
+    """State of a file by its metadata; an equal state means an unchanged file, as in the index of git.
+
+    Size and modification time alone do not: `mv a b` and unpacked archives keep them. A rename changes the inode under
+    a name, and the kernel sets the time of the status change, which no program can set back.
+
+    Attributes:
+        size: in bytes; -1 if unknown.
+        mtime_ns, ctime_ns: times of the last change of the content and of the status, in nanoseconds.
+        inode: the lowest 63 bits of the inode number, so that SQLite can store it.
+    """
+
+    size: int = -1
+    mtime_ns: int = -1
+    ctime_ns: int = -1
+    inode: int = -1
+
+    @classmethod
+    def of(cls, info: os.stat_result) -> FileState:
+        """Return the state of a file."""
+        return cls(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino & (1 << 63) - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """Result of decoding one file.
@@ -91,7 +115,7 @@ class Decoded:
         pixel_hash: SHA-256 of the size and the RGB bytes, upright, before colours are converted and resized: it stays
             the same if the conversion changes, and with it the split of the image.
         width, height: size in pixels of the upright original.
-        size, mtime_ns: size in bytes and modification time of the file when it was read; -1 if unknown.
+        state: state of the file just before it was read.
         problem: why the file is not usable, or "".
         notes: words on what the decoder did, separated by spaces: `TRANSPARENT`, `FLAT`, and those of image_notes.py.
         pixels: uint8 [height, width, 3] of the geometry, or None if there is a problem.
@@ -101,8 +125,7 @@ class Decoded:
     pixel_hash: str = ""
     width: int = 0
     height: int = 0
-    size: int = -1
-    mtime_ns: int = -1
+    state: FileState = FileState()
     problem: str = ""
     notes: str = ""
     pixels: np.ndarray | None = None

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from transfercli.config.schema import ComputeConfig
 from transfercli.data.cache.images import DiskCache, Store, cache_root, pixel_space
 from transfercli.data.cache.in_memory import MemoryCache
-from transfercli.data.cache.index import Entry, FileState
+from transfercli.data.cache.index import Entry
+from transfercli.data.cache.recheck import Recheck
 from transfercli.data.cache.stored_images import stored_images
 from transfercli.data.dataset import CacheCounts
 from transfercli.data.decoding.decode import array_sha256, decode_file, resize_array
 from transfercli.data.decoding.pool import decode_files
 from transfercli.data.decoding.worker_client import WorkersUnavailableError
-from transfercli.data.image import Decoded, Geometry
+from transfercli.data.image import Decoded, FileState, Geometry
 from transfercli.data.sources.folders import Item
 from transfercli.data.sources.keras_datasets import Arrays
 from transfercli.errors import ConfigError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
+from transfercli.text import counted
 
 # Estimated cost of decoding in one process (28x28 PNGs; 12-megapixel JPEGs). Starting workers takes about half a
 # second, so a pass that is estimated to take less than SMALL_PASS_SECONDS runs in this process.
 SECONDS_A_FILE = 3e-4
 SECONDS_A_BYTE = 2e-8
 SMALL_PASS_SECONDS = 1.0
+_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,14 @@ class Reading:
 
     Attributes:
         max_bad_fraction: largest fraction of unreadable images accepted.
+        recheck: sample of the unchanged files that are read again all the same; None: no file is.
     """
 
     geometry: Geometry
     max_bad_fraction: float
     compute: ComputeConfig
     reporter: Reporter
+    recheck: Recheck | None = None
 
 
 class Ingest:
@@ -54,6 +59,7 @@ class Ingest:
 
     def __init__(self, reading: Reading, total: int) -> None:
         self.geometry, self.compute, self.reporter = reading.geometry, reading.compute, reading.reporter
+        self.recheck = reading.recheck
         self.store = _open_store(reading, total)
         self.total, self.done = total, 0
         self.hits, self.misses = 0, 0
@@ -82,22 +88,31 @@ class Ingest:
 
     def files(self, items: Sequence[Item]) -> list[Entry]:
         """Read all files and return one entry per file, with its problem if there is one."""
-        entries: list[Entry | None] = [Entry("", problem=item.problem) if item.problem else None for item in items]
-        to_read = [position for position, entry in enumerate(entries) if entry is None]
-        states = {position: state for position in to_read if (state := _state(items[position].file))}
-        for position, entry in zip(states, self._lookup([*states.values()]), strict=True):
-            entries[position] = entry
-        waiting = [position for position, entry in enumerate(entries) if entry is None]
-        for entry in entries:
-            if entry is not None:
-                self._count(not entry.problem, hit=True)
-        self.store.make_room(len(waiting) * self.store.space.row_bytes)
-        size = sum(states[position][1] for position in waiting if position in states)
-        for index, decoded in self._decode([items[position].file for position in waiting], size):
-            position = waiting[index]
-            entries[position] = self._keep(items[position].file, decoded)
+        refused = {item.file: Entry("", problem=item.problem) for item in items if item.problem}
+        states = {item.file: _state(item.file) for item in items if not item.problem}
+        known = self._lookup({file: state for file, state in states.items() if state})
+        sample = self.recheck.sample(known) if self.recheck else frozenset()
+        unread = {file: entry for file, entry in known.items() if file not in sample}
+        self.store.make_room((len(states) - len(known)) * self.store.space.row_bytes)
+        for entry in (*refused.values(), *unread.values()):
+            self._count(not entry.problem, hit=True)
+        read = self._read({file: state for file, state in states.items() if file not in unread})
+        differing = [file for file in sorted(sample) if read[file].sha256 not in ("", known[file].sha256)]
+        if differing:
+            self.reporter.warning(_differing_text(differing, len(sample)))
+            self.done, self.hits = self.done - len(unread), self.hits - sum(not e.problem for e in unread.values())
+            read |= self._read({file: states[file] for file in unread})
+            unread = {}
+        found = {**refused, **unread, **read}
+        self.done += len(items) - len(found)  # files that are listed for two splits are read once
         self._report()
-        return [entry for entry in entries if entry is not None]
+        return [found[item.file] for item in items]
+
+    def _read(self, states: Mapping[str, FileState | None]) -> dict[str, Entry]:
+        """Read files, given with their states, and return the entry of each."""
+        files = [*states]
+        size = sum(state.size for state in states.values() if state)
+        return {files[index]: self._keep(files[index], decoded) for index, decoded in self._decode(files, size)}
 
     def arrays(self, arrays: Arrays) -> list[Entry]:
         """Add images that are in memory and return one entry per image."""
@@ -112,11 +127,11 @@ class Ingest:
         self._report()
         return entries
 
-    def _lookup(self, files: Sequence[FileState]) -> list[Entry | None]:
-        """Return the entry of each file that is unchanged since it was read, without opening it; else None."""
-        hashes = self.store.known(files)
+    def _lookup(self, states: Mapping[str, FileState]) -> dict[str, Entry]:
+        """Return the entry of each file that is unchanged since it was read, without opening it."""
+        hashes = self.store.known([*states.items()])
         entries = self.store.entries([sha256 for sha256 in set(hashes) if sha256])
-        return [entries.get(sha256) if sha256 else None for sha256 in hashes]
+        return {file: entries[sha256] for file, sha256 in zip(states, hashes, strict=True) if sha256 in entries}
 
     def _decode(self, files: list[str], size: int) -> Iterator[tuple[int, Decoded]]:
         """Yield (index into `files`, result); `size` is the total size of the files in bytes."""
@@ -160,12 +175,21 @@ class Ingest:
 
 
 def _state(file: str) -> FileState | None:
-    """Return path, size and modification time of a file; None if it does not exist or the name is impossible."""
+    """Return the state of a file; None if it does not exist or the name is impossible."""
     try:
-        info = os.stat(file)  # noqa: PTH116 - building a Path for each of many files takes longer than the call
+        return FileState.of(os.stat(file))  # noqa: PTH116 - building a Path for many files takes longer than the call
     except (OSError, ValueError):
         return None
-    return file, info.st_size, info.st_mtime_ns
+
+
+def _differing_text(differing: Sequence[str], count: int) -> str:
+    """Return the warning about files that changed without a change of their state, out of `count`."""
+    first = ", ".join(repr(file) for file in differing[:_LISTED])
+    return (
+        f"{len(differing)} of {counted(count, 'unchanged file')} drawn to be read again had other bytes than the cache"
+        f" recorded for the same size, times and inode: {first}; all files are read again (check the disk and the file"
+        " system)"
+    )
 
 
 def _open_store(reading: Reading, total: int) -> Store:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from transfercli.config.schema import ComputeConfig, DataConfig
+from transfercli.data.cache.recheck import Recheck
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
 from transfercli.data.ingest import Reading
@@ -51,6 +52,7 @@ class DataRequest:
         image_size: height and width in pixels.
         assignments: splits and folds that earlier runs of the experiment assigned.
         seed: seed of `data.split: stratified`.
+        recheck: sample of unchanged files that are read again; None: no file is.
     """
 
     config: DataConfig
@@ -58,6 +60,7 @@ class DataRequest:
     compute: ComputeConfig
     assignments: Assignments = field(default_factory=Assignments)
     seed: int = 0
+    recheck: Recheck | None = None
 
     @property
     def chose_background(self) -> bool:
@@ -66,7 +69,7 @@ class DataRequest:
     def reading(self, reporter: Reporter) -> Reading:
         """Return the settings for reading the images."""
         geometry = Geometry.of(self.config, self.image_size)
-        return Reading(geometry, self.config.max_bad_fraction, self.compute, reporter)
+        return Reading(geometry, self.config.max_bad_fraction, self.compute, reporter, self.recheck)
 
 
 def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
@@ -198,7 +201,7 @@ def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Re
     given, path = str(path), path.expanduser().absolute()
     check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))
-    listing = Listing(list_split(path, split, base))
+    listing = Listing(list_split(path, split, base, reading.reporter))
     check_known(listing.labels_of(split), labels, "images", "the run", _EXTEND_HINT)
     findings = read_images(listing, reading)
     check_bad(findings)

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from transfercli.data.dataset import Split
 from transfercli.data.ingest import Reading
-from transfercli.data.sources.folders import IMAGE_EXTENSIONS, SHELL_PATH_HINT, Item, check_exists, relative, walk
+from transfercli.data.sources.folders import (
+    IMAGE_EXTENSIONS,
+    SHELL_PATH_HINT,
+    Item,
+    check_exists,
+    listed_file,
+    relative,
+    walk,
+)
 from transfercli.data.sources.listing import Listing
 from transfercli.data.validation import check_bad, read_images, split_of
 from transfercli.errors import DataError
@@ -20,7 +28,7 @@ def list_unlabelled(folder: Path) -> list[Item]:
     check_exists(root, "DIR", str(folder), SHELL_PATH_HINT)
     if not root.is_dir():
         raise DataError(f"{str(folder)!r} is not a folder", "name a folder that holds images, at any depth")
-    files = sorted(file for file in walk(root) if Path(file).suffix.lower() in IMAGE_EXTENSIONS)
+    files = sorted(file for file in walk(root) if listed_file(file) == ("", True))
     if not files:
         raise DataError(f"{str(folder)!r} has no images", f"file types read: {', '.join(sorted(IMAGE_EXTENSIONS))}")
     return [Item(file, relative(file, root), UNKNOWN, UNKNOWN) for file in files]

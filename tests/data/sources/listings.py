@@ -17,8 +17,8 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).touch()
 
 
-def listed(folder: Path, train: str = "images", **data: object) -> Listing:
-    listing = list_images(resolve_paths(DataConfig(train=train, **data), folder, ("data",)), Reporter())
+def listed(folder: Path, train: str = "images", *, reporter: Reporter | None = None, **data: object) -> Listing:
+    listing = list_images(resolve_paths(DataConfig(train=train, **data), folder, ("data",)), reporter or Reporter())
     check_classes(listing)
     return listing
 

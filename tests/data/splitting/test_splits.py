@@ -85,10 +85,16 @@ def test_an_earlier_assignment_wins_over_the_hash_and_over_other_fractions() -> 
     assert found.splits[:5] == [opposite[s.pixels] for s in samples[:5]]
 
 
-@pytest.mark.parametrize("carved, count", [(HALVES, 2), ({"validation": 0.2}, 1), ({}, 1)])
+@pytest.mark.parametrize("carved, count", [(HALVES, 2), ({"validation": 0.2}, 1)])
 def test_a_class_with_too_few_images_is_named_with_its_count(carved: dict[str, float], count: int) -> None:
     with pytest.raises(DataError, match=rf"'class1' has {count} different usable image"):
         assign(of_classes([9, count]), carved, {})
+
+
+def test_one_image_of_a_class_is_enough_if_there_is_nothing_to_split() -> None:
+    held_out = [Sample(pixels(900 + n), f"class{n}", split) for n in range(2) for split in ("validation", "test")]
+    found = assign([*of_classes([1, 1]), *held_out], {}, {})
+    assert found.splits == ["train", "train", "validation", "test", "validation", "test"]
 
 
 def test_copies_of_one_image_are_not_several_images() -> None:

@@ -101,7 +101,7 @@ def init(
         return workflow.list_examples()
     if example is not None:
         return workflow.init_example(example, output)
-    return workflow.init_config(base, data, output)
+    return workflow.init_config(base, data, output, reporter)
 
 
 @app.command()

@@ -12,9 +12,9 @@ import platformdirs
 
 from transfercli.config.paths import absolute_path
 from transfercli.config.schema import ComputeConfig
-from transfercli.data.cache.index import Entry, FileState
+from transfercli.data.cache.index import Entry
 from transfercli.data.cache.segments import Segments, Space
-from transfercli.data.image import Decoded, Geometry
+from transfercli.data.image import Decoded, FileState, Geometry
 
 
 class Store(Protocol):
@@ -23,7 +23,7 @@ class Store(Protocol):
     space: Space
     trouble: str  # why added images may be unavailable to other processes, or ""
 
-    def known(self, files: Sequence[FileState]) -> list[str | None]: ...
+    def known(self, files: Sequence[tuple[str, FileState]]) -> list[str | None]: ...
     def entries(self, keys: Sequence[str]) -> dict[str, Entry]: ...
     def entry(self, key: str) -> Entry | None: ...
     def add(self, decoded: Decoded) -> Entry: ...
@@ -40,7 +40,7 @@ class DiskCache(Segments):
     def __init__(self, root: Path, geometry: Geometry, max_bytes: int) -> None:
         super().__init__(root, pixel_space(geometry), max_bytes)
 
-    def known(self, files: Sequence[FileState]) -> list[str | None]:
+    def known(self, files: Sequence[tuple[str, FileState]]) -> list[str | None]:
         """Return the SHA-256 of each file that is unchanged since it was read, else None."""
         return self.index.sha256s_of(files)
 
@@ -50,7 +50,7 @@ class DiskCache(Segments):
 
     def remember(self, file: str, decoded: Decoded) -> None:
         """Record the file's state, so that it is not opened again while unchanged."""
-        self._files.append((file, decoded.size, decoded.mtime_ns, decoded.sha256))
+        self._files.append((file, decoded.state, decoded.sha256))
 
 
 def pixel_space(geometry: Geometry) -> Space:

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from transfercli.data.cache.images import entry_of, pixel_space
-from transfercli.data.cache.index import Entry, FileState
+from transfercli.data.cache.index import Entry
 from transfercli.data.cache.segments import checksum
-from transfercli.data.image import Decoded, Geometry
+from transfercli.data.image import Decoded, FileState, Geometry
 from transfercli.io.atomic import write_errors
 
 
@@ -33,7 +33,7 @@ class MemoryCache:
         except OSError:
             self._file = io.BytesIO()
 
-    def known(self, files: Sequence[FileState]) -> list[str | None]:
+    def known(self, files: Sequence[tuple[str, FileState]]) -> list[str | None]:
         return [None] * len(files)
 
     def entries(self, keys: Sequence[str]) -> dict[str, Entry]:

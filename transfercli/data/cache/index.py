@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transfercli.data.image import FileState
+
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID;
+DROP TABLE IF EXISTS files;
+CREATE TABLE IF NOT EXISTS file_states (
+    path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER, sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, space TEXT, bytes INTEGER, used REAL);
 CREATE TABLE IF NOT EXISTS entries (
     space TEXT, key TEXT, pixel_hash TEXT, width INTEGER, height INTEGER, problem TEXT,
@@ -32,8 +36,7 @@ INDEX = "index.sqlite"
 _LOCK_SECONDS = 60
 _KEYS_PER_QUERY = 500  # one query per key is several times slower
 
-FileState = tuple[str, int, int]  # path, size, mtime_ns
-FileRow = tuple[str, int, int, str]  # and the SHA-256 of the content
+FileRow = tuple[str, FileState, str]  # path, state, SHA-256 of the content
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +113,11 @@ class Index:
     def close(self) -> None:
         self.connection.close()
 
-    def sha256s_of(self, files: Sequence[FileState]) -> list[str | None]:
+    def sha256s_of(self, files: Sequence[tuple[str, FileState]]) -> list[str | None]:
         """Return the SHA-256 of each file that is unchanged since it was read, else None."""
-        query = "SELECT path, size, mtime_ns, sha256 FROM files WHERE path IN ({})"
-        states = [(os.fsencode(path), size, mtime_ns) for path, size, mtime_ns in files]
-        known = {row[:3]: row[3] for row in self._rows(query, (), [path for path, _, _ in states])}
+        query = "SELECT path, size, mtime_ns, ctime_ns, inode, sha256 FROM file_states WHERE path IN ({})"
+        states = [(os.fsencode(path), *state) for path, state in files]
+        known = {row[:-1]: row[-1] for row in self._rows(query, (), [state[0] for state in states])}
         return [known.get(state) for state in states]
 
     def entries(self, space: str, keys: Sequence[str]) -> dict[str, Entry]:
@@ -131,20 +134,20 @@ class Index:
         Args:
             segment: name and size in bytes of a segment under its final name; the name is "" if there are only
                 problems.
-            files: (path, size in bytes, mtime_ns, sha256).
+            files: (path, state, sha256).
         """
         name, size = segment
         rows = [
             (space, e.key, e.pixel_hash, e.width, e.height, e.problem, e.segment, e.row, e.checksum) for e in entries
         ]
-        encoded = [(os.fsencode(path), size, mtime, sha256) for path, size, mtime, sha256 in files]
+        encoded = [(os.fsencode(path), *state, sha256) for path, state, sha256 in files]
         with self._transaction():
             if name:
                 self.connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?)", (name, space, size, time.time()))
             self.connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             notes = [(space, entry.key, entry.notes) for entry in entries if entry.notes]
             self.connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", notes)
-            self.connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", encoded)
+            self.connection.executemany("INSERT OR REPLACE INTO file_states VALUES (?, ?, ?, ?, ?, ?)", encoded)
 
     def headers(self, sha256s: Sequence[str]) -> dict[str, tuple[str, str]]:
         """Return SHA-256 -> (format, number of pictures in words) of each known content."""
@@ -202,7 +205,7 @@ class Index:
                 self.connection.execute(
                     f"DELETE FROM {table} WHERE (space, key) NOT IN (SELECT space, key FROM entries)"
                 )
-            for table in ("files", "heads"):
+            for table in ("file_states", "heads"):
                 self.connection.execute(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT key FROM entries)")
         with contextlib.suppress(sqlite3.OperationalError):  # another process is reading; the space is reused later
             self.connection.execute("VACUUM")

@@ -35,7 +35,7 @@ from transfercli.data.decoding.levels import deep_colours, eight_bits, is_deep
 from transfercli.data.decoding.opening import REDUCED_SIDE, open_image, reason_of, reduce
 from transfercli.data.decoding.png_chunks import without_extras
 from transfercli.data.decoding.transparency import lay_on, scale_colour_key
-from transfercli.data.image import CONVERT, FLAT, FLAT_LEVELS, TRANSPARENT, Decoded, Geometry
+from transfercli.data.image import CONVERT, FLAT, FLAT_LEVELS, TRANSPARENT, Decoded, FileState, Geometry
 from transfercli.data.image_notes import DAMAGED_EXTRAS, REDUCED
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -53,7 +53,7 @@ def decode_file(path: str, geometry: Geometry, known: Callable[[str], bool] | No
     result = Decoded()
     try:
         content, info = _read(path)
-        result = Decoded(hashlib.sha256(content).hexdigest(), size=info.st_size, mtime_ns=info.st_mtime_ns)
+        result = Decoded(hashlib.sha256(content).hexdigest(), state=FileState.of(info))
         if known is not None and known(result.sha256):
             return result
         return _decode(content, geometry, result)

@@ -13,7 +13,7 @@ import warnings
 from PIL import Image, ImageFile, PngImagePlugin
 
 from transfercli.data.decoding.errors import UnusableError
-from transfercli.data.file_formats import FORMATS, HEAD_BYTES, describe, format_of
+from transfercli.data.file_formats import FORMATS, HEAD_BYTES, describe, format_of, stand_in
 
 REDUCED_SIDE = 512  # smallest length in pixels of the shorter side of a reduced JPEG
 REDUCTIONS = (8, 4, 2, 1)  # scale divisors that a JPEG decoder supports in its inverse DCT
@@ -61,6 +61,8 @@ def reason_of(error: Exception) -> str:
 def _open(content: bytes) -> Image.Image:
     head = content[:HEAD_BYTES]
     name = format_of(head)
+    if words := stand_in(head):
+        raise UnusableError(words)
     if not name:
         kind, allowed = describe(head), f"not an image of an allowed format ({', '.join(FORMATS)})"
         raise UnusableError(f"{allowed}: it is {kind}" if kind else allowed)

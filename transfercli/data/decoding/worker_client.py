@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from transfercli.data.image import Decoded, Geometry
+from transfercli.data.image import Decoded, FileState, Geometry
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from transfercli.data.decoding.worker import main; main()"
@@ -155,6 +155,7 @@ def _line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
 
 def _receive(process: subprocess.Popen[bytes], geometry: Geometry) -> Decoded:
     header = _line(process)
+    header["state"] = FileState(*header["state"])
     if not header.pop("has_pixels"):
         return Decoded(**header)
     size = int(np.prod(geometry.shape))

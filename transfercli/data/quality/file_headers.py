@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from transfercli.data.file_formats import EXTENSIONS, HEAD_BYTES, format_of
+from transfercli.data.file_formats import EXTENSIONS, first_bytes, format_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,9 @@ class FileHeader:
 
 def read_header(file: str) -> FileHeader:
     """Read the first 4 KiB of a file; GIF and TIFF files are read whole to count their frames, without decoding."""
-    head = _first_bytes(file)
+    head = first_bytes(file)
     name = format_of(head)
     return FileHeader(name, _COUNTERS[name](file, head) if name in _COUNTERS else "")
-
-
-def _first_bytes(file: str) -> bytes:
-    """Return the first bytes of a file; b"" if it cannot be read."""
-    try:
-        with Path(file).open("rb") as opened:
-            return opened.read(HEAD_BYTES)
-    except (OSError, ValueError):
-        return b""
 
 
 def oddities(file: str, header: FileHeader) -> list[str]:

@@ -1,7 +1,7 @@
-"""Image folders: one sub-folder per class, either directly or inside train/, validation/ and test/.
+"""Folders with one sub-folder per class: their files, without those that belong to the system.
 
-Files are listed by name only; no image is opened. Lists are sorted by name, so that the order does not depend on the
-file system.
+Files are listed by name. Of files without the extension of an image the first bytes are read, because downloads have
+names such as `0123` or `0123.jpg?w=640`. Lists are sorted by name, so that the order does not depend on the file system.
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from transfercli.config.paths import is_address
+from transfercli.data.file_formats import EXTENSIONS, first_bytes, format_of, other_image
+from transfercli.data.sources.labels import normalised_label
 from transfercli.errors import DataError
 from transfercli.text import counted
 
-IMAGE_EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
-)
+IMAGE_EXTENSIONS = frozenset[str]().union(*EXTENSIONS.values())
 # Image formats that are not read; such files count as unusable images, other files such as notes.txt do not.
 OTHER_IMAGES = frozenset(
-    {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".ppm", ".pgm", ".ico", ".dng", ".cr2", ".nef", ".arw"}
+    {".jp2", ".jxl", ".svg", ".psd", ".ppm", ".pgm", ".ico", ".dng", ".cr2", ".nef", ".arw"}
+    # Raw photographs and microscope slides that are TIFF files with a small preview as their first picture.
+    | {".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq", ".erf", ".kdc", ".dcr", ".svs", ".ndpi", ".scn"}
 )
-JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-SPLIT_FOLDERS = {
-    "train": "train",
-    "validation": "validation",
-    "val": "validation",
-    "valid": "validation",
-    "test": "test",
-}
+# Files and folders of operating systems, storage devices and photo programs, in lower case.
+JUNK = frozenset(
+    {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "network trash folder", "temporary items"}  # Windows, macOS
+    | {"$recycle.bin", "recycler", "system volume information", "found.000", "lost+found", "lost.dir"}  # disks
+    | {"@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"}  # Synology, QNAP
+    | {"__pycache__"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Item:
         split: the split that the source gives; `train` images may be assigned to another one later.
         problem: why the file is not opened, or "".
         group: value of the table's `data.group` column, or "".
+        is_image: False for files that are no images, such as text files; they have a problem.
     """
 
     file: str
@@ -50,11 +53,7 @@ class Item:
     split: str = "train"
     problem: str = ""
     group: str = ""
-
-    @property
-    def is_image(self) -> bool:
-        """True if the file counts as an image; False for others, such as text files."""
-        return not self.problem or Path(self.file).suffix.lower() in OTHER_IMAGES
+    is_image: bool = True
 
 
 def relative(file: str, base: Path) -> str:
@@ -93,28 +92,6 @@ def _unlisted(folder: Path, error: OSError) -> DataError:
     return DataError(f"the folder {str(folder)!r} cannot be listed: {error.strerror}", "check its permissions")
 
 
-def split_folders(folder: Path) -> dict[str, Path]:
-    """Return `{split: folder}` if the folder is divided into train/validation/test, else {}.
-
-    A class may be named `train` (beside `plane`): such a folder is a split only if it has sub-folders, and if it is the
-    only folder or there is a second split.
-    """
-    splits: dict[str, Path] = {}
-    names = sub_folders(folder)
-    for name in names:
-        split = SPLIT_FOLDERS.get(name.lower())
-        if split is None:
-            continue
-        if split in splits:
-            raise DataError(
-                f"{str(folder)!r} has two folders for {split}: {splits[split].name!r} and {name!r}", "keep one of them"
-            )
-        splits[split] = folder / name
-    if "train" not in splits or not sub_folders(splits["train"]) or (len(splits) == 1 and len(names) > 1):
-        return {}
-    return splits
-
-
 CONFIG_PATH_HINT = "relative paths are relative to the config file's folder"
 SHELL_PATH_HINT = "relative paths on the command line are relative to the current folder"
 
@@ -122,6 +99,8 @@ SHELL_PATH_HINT = "relative paths on the command line are relative to the curren
 def check_exists(path: Path, key: str, given: str, hint: str = CONFIG_PATH_HINT) -> None:
     """Raise `DataError` if a path does not exist; `key` and `given` are the config key and its value."""
     if not os.path.exists(path):  # noqa: PTH110 - False, without an error, for an impossible file name
+        if is_address(given):
+            hint = "only files of this machine are read: copy or mount them, and give that folder"
         raise DataError(f"{key}: {given!r} does not exist (looked for {str(path)!r})", hint)
 
 
@@ -139,14 +118,14 @@ def folder_items(folder: Path, base: Path, split: str) -> list[Item]:
     items = []
     for label in labels:
         _check_label(label, folder)
-        items += [_item(file, base, label, split) for file in sorted(walk(folder / label))]
+        items += [_item(file, base, normalised_label(label), split) for file in sorted(walk(folder / label))]
     return items
 
 
 def empty_classes(folder: Path, items: Iterable[Item]) -> dict[str, str]:
     """Return the class folders without an image in `items`, each with a short text on its contents."""
     filled = {item.label for item in items if item.is_image}
-    return {label: _contents(folder / label) for label in sub_folders(folder) if label not in filled}
+    return {name: _contents(folder / name) for name in sub_folders(folder) if normalised_label(name) not in filled}
 
 
 def check_filled(empty: Mapping[str, str]) -> None:
@@ -159,7 +138,9 @@ def check_filled(empty: Mapping[str, str]) -> None:
 
 
 def _check_label(label: str, folder: Path) -> None:
-    """Raise `DataError` if a class name is not valid Unicode."""
+    """Raise `DataError` if a class name is not valid Unicode, or only spaces."""
+    if not normalised_label(label):
+        raise DataError(f"a class folder in {str(folder)!r} has only spaces as its name: {label!r}", "rename it")
     try:
         label.encode()
     except UnicodeEncodeError as error:
@@ -170,9 +151,28 @@ def _check_label(label: str, folder: Path) -> None:
 
 
 def _item(file: str, base: Path, label: str, split: str) -> Item:
+    problem, is_image = listed_file(file)
+    return Item(file, relative(file, base), label, split, problem, is_image=is_image)
+
+
+def listed_file(file: str) -> tuple[str, bool]:
+    """Return why a file in a folder is not read, or "", and True if it counts as an image.
+
+    The name decides if it has the extension of an image, else the content.
+    """
     extension = Path(file).suffix.lower()
-    problem = "" if extension in IMAGE_EXTENSIONS else f"not read: extension {extension!r}"
-    return Item(file, relative(file, base), label, split, problem)
+    if extension in IMAGE_EXTENSIONS:
+        return "", True
+    if extension in OTHER_IMAGES:
+        return f"not read: extension {extension!r}", True
+    head = first_bytes(file)
+    if format_of(head):
+        return "", True
+    if other := other_image(head):
+        return f"not read: {other}", True
+    if Path(file.partition("?")[0]).suffix.lower() in IMAGE_EXTENSIONS:  # the name of a download, with a query
+        return "", True
+    return f"not read: extension {extension!r}", False
 
 
 def walk(folder: Path) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from transfercli.data.image import InputImage
-from transfercli.data.sources.folders import IMAGE_EXTENSIONS, OTHER_IMAGES, walk
+from transfercli.data.sources.folders import listed_file, walk
 from transfercli.errors import DataError
 
 STDIN = "-"
@@ -22,7 +22,7 @@ _MAX_QUEUED = 1024  # names in the queue
 def expand_inputs(paths: Iterable[str], listed: Callable[[], Iterator[str]]) -> Iterator[InputImage]:
     """Yield every image that `paths` name, in their order; inside a folder sorted by name.
 
-    A file is included whatever its name; in a folder, only files with an image extension are. A path or pattern without
+    A file is included whatever its name; in a folder, only files with the extension or the content of an image are. A path or pattern without
     an image is yielded with a problem.
 
     Args:
@@ -57,14 +57,10 @@ def _expand(path: str) -> Iterator[InputImage]:
     empty = True
     try:
         for file in walk(Path(path)):
-            extension = Path(file).suffix.lower()
-            if extension in IMAGE_EXTENSIONS:
-                yield InputImage(file)
-            elif extension in OTHER_IMAGES:
-                yield InputImage(file, f"not read: extension {extension!r}")
-            else:
-                continue
-            empty = False
+            problem, is_image = listed_file(file)
+            if is_image:
+                yield InputImage(file, problem)
+                empty = False
     except DataError as error:
         yield InputImage(path, error.message)
         return

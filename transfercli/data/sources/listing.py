@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 
 from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig
 from transfercli.data.sources import keras_datasets
-from transfercli.data.sources.folders import (
-    Item,
-    check_exists,
-    check_filled,
-    empty_classes,
-    folder_items,
-    split_folders,
-)
+from transfercli.data.sources.folder_source import divided_folder, folder_of_classes, labelled_splits
+from transfercli.data.sources.folders import Item, check_exists, check_filled
 from transfercli.data.sources.groups import find_groups
+from transfercli.data.sources.labels import look_alikes, shown
+from transfercli.data.sources.layout import split_folders
 from transfercli.data.sources.tables import is_table, table_items
 from transfercli.errors import ConfigError, DataError
 from transfercli.reporting import Reporter
@@ -66,7 +61,7 @@ def list_images(config: DataConfig, reporter: Reporter) -> Listing:
     (folders inside, a split column, the test images of a `keras:` set); the fraction. With `test: null`, test images of
     the source are not used. Raises `ConfigError` if the fractions leave nothing to train on.
     """
-    source, fractions = _source(config), {}
+    source, fractions = _source(config, reporter), {}
     items, arrays = source.items, source.arrays
     if config.folds:
         _check_no_validation(items, config)
@@ -77,7 +72,7 @@ def list_images(config: DataConfig, reporter: Reporter) -> Listing:
             items = [item for item in items if item.split != split]
             arrays = [part for part in arrays if part.split != split]
         if isinstance(value, str):
-            items += _held_out(config, split)
+            items += _held_out(config, split, reporter)
         elif value is not None and not inside:
             fractions[split] = float(value)
         elif inside and split in config.model_fields_set and value is not None:
@@ -85,6 +80,7 @@ def list_images(config: DataConfig, reporter: Reporter) -> Listing:
     if sum(fractions.values()) >= 1:
         given = " and ".join(f"data.{split}: {fraction:g}" for split, fraction in fractions.items())
         raise ConfigError(f"{given} leave no image to train on", "allowed: fractions that add up to less than 1")
+    _warn_of_look_alikes(items, reporter)
     groups = find_groups(config.group, items, arrays, reporter) if config.group else {}
     return Listing(sorted(items, key=lambda item: (item.name, item.split)), arrays, fractions, groups, source.empty)
 
@@ -97,11 +93,11 @@ def splits_inside(config: DataConfig) -> list[str]:
     elif is_table(path):
         inside = {item.split for item in table_items(path, path.parent)}
     else:
-        inside = set(split_folders(path))
+        inside = set(labelled_splits(path))
     return [split for split in HELD_OUT if split in inside and isinstance(getattr(config, split), float)]
 
 
-def list_split(path: Path, split: str, base: Path, group: str | None = None) -> list[Item]:
+def list_split(path: Path, split: str, base: Path, reporter: Reporter, group: str | None = None) -> list[Item]:
     """Return the images of one split at `path`: a folder of classes, a folder with `split` inside, or a table.
 
     Raises `DataError` if there are none.
@@ -117,10 +113,10 @@ def list_split(path: Path, split: str, base: Path, group: str | None = None) -> 
     folders = split_folders(path)
     if folders and split not in folders:
         raise DataError(f"{str(path)!r} has no folder for {split}: found {', '.join(sorted(folders))}")
-    return folder_items(folders.get(split, path), base, split)
+    return folder_of_classes(folders.get(split, path), base, split, reporter, grouped=group is not None)
 
 
-def _source(config: DataConfig) -> Listing:
+def _source(config: DataConfig, reporter: Reporter) -> Listing:
     """Return the images of `data.train`, of all splits."""
     given = config.train
     if keras_datasets.is_keras(given):
@@ -134,12 +130,21 @@ def _source(config: DataConfig) -> Listing:
             f"data.train: {given!r} is a file of another kind",
             "give an image folder, a .csv or .jsonl file with the columns path,label, or keras:NAME",
         )
-    folders = split_folders(path) or {"train": path}
-    items = {split: folder_items(split_folder, base, split) for split, split_folder in folders.items()}
-    return Listing([*chain(*items.values())], empty=empty_classes(folders["train"], items["train"]))
+    unwanted = [split for split in HELD_OUT if not isinstance(getattr(config, split), float)]
+    items, empty = divided_folder(path, base, unwanted, reporter, grouped=config.group is not None)
+    return Listing(items, empty=empty)
 
 
-def _held_out(config: DataConfig, split: str) -> list[Item]:
+def _warn_of_look_alikes(items: Sequence[Item], reporter: Reporter) -> None:
+    labels = {item.label for item in items if item.is_image}
+    for group in look_alikes(labels):
+        reporter.warning(
+            f"the classes {' and '.join(shown(label, group) for label in group)} differ in case, spaces or look-alike"
+            " letters only: if they are one class, give them one name"
+        )
+
+
+def _held_out(config: DataConfig, split: str, reporter: Reporter) -> list[Item]:
     """Return the images of `data.validation` or `data.test`, given as a path."""
     given, base = getattr(config, split), base_folder(config.train)
     if keras_datasets.is_keras(given):
@@ -148,7 +153,28 @@ def _held_out(config: DataConfig, split: str) -> list[Item]:
         )
     path = normalised_path(given)
     check_exists(path, f"data.{split}", given)
-    return list_split(path, split, base, config.group)
+    _check_is_other_folder(config, split, path)
+    return list_split(path, split, base, reporter, config.group)
+
+
+def _check_is_other_folder(config: DataConfig, split: str, path: Path) -> None:
+    """Raise `DataError` if a folder of held-out images is the training folder, or a class folder or deeper in it."""
+    train = normalised_path(config.train)
+    if keras_datasets.is_keras(config.train) or not (train.is_dir() and path.is_dir()):
+        return
+    folder, training = path.resolve(), (split_folders(train).get("train") or train).resolve()
+    given = f"data.{split}: {getattr(config, split)!r}"
+    if folder == training:
+        raise DataError(
+            f"{given} is the folder of the training images: every training image would be a {split} image",
+            f"give another folder, or a fraction such as data.{split}: 0.15",
+        )
+    if training in folder.parents:
+        label = folder.relative_to(training).parts[0]
+        raise DataError(
+            f"{given} lies in the folder of the training images, where its images count as class {label!r}",
+            f"move it out of {config.train!r}, beside the training images",
+        )
 
 
 def _check_no_validation(items: Iterable[Item], config: DataConfig) -> None:
@@ -179,17 +205,14 @@ def check_known(
 
     images, reference: what has the labels and the known classes, for the message; `hint`: the fix.
     """
-    unknown = sorted(set(labels) - set(known))
+    unknown, known = sorted(set(labels) - set(known)), sorted(known)
     if unknown:
         raise DataError(
-            f"the {images} have {_named('class', unknown)}, unknown to {reference}: known are {_list(sorted(known))}",
+            f"the {images} have the class{'es' * (len(unknown) > 1)} {_list(unknown, known)}, unknown to {reference}:"
+            f" known are {_list(known, unknown)}",
             f"{hint}; classes are matched by name",
         )
 
 
-def _named(noun: str, names: Sequence[str]) -> str:
-    return f"the {noun}{'es' * (len(names) > 1)} {_list(names)}"
-
-
-def _list(names: Sequence[str], most: int = 10) -> str:
-    return first_of(names, most, written=repr)
+def _list(names: Sequence[str], others: Sequence[str], most: int = 10) -> str:
+    return first_of(names, most, written=lambda name: shown(name, others))

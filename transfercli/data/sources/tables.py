@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from transfercli.data.sources.folders import SPLIT_FOLDERS, Item, absolute, relative
+from transfercli.data.sources.folders import Item, absolute, relative
+from transfercli.data.sources.labels import normalised_label
+from transfercli.data.sources.layout import SPLIT_NAMES
 from transfercli.errors import DataError
 
 SUFFIXES = (".csv", ".jsonl")
@@ -107,14 +109,14 @@ def _checked(row: dict[str, Any], path: Path, line: int) -> tuple[str, str, str]
     for column in COLUMNS:
         value = row.get(column)
         value = "" if value is None else str(value) if type(value) is int else value
-        if not isinstance(value, str) or (not value and column != "split"):
+        if not isinstance(value, str) or (not value.strip() and column != "split"):
             raise DataError(f"{path.name}:{line}: {column} must be text, received {row.get(column)!r}")
         _check_encodable(value, column, path, line)
         values.append(value)
-    split = SPLIT_FOLDERS.get(values[2].strip().lower() or "train")
+    split = SPLIT_NAMES.get(values[2].strip().lower() or "train")
     if split is None:
         raise DataError(f"{path.name}:{line}: split {values[2]!r} is not one of train, validation, test or empty")
-    return values[0], values[1], split
+    return values[0], normalised_label(values[1]), split
 
 
 def _text(row: dict[str, Any], column: str | None, path: Path, line: int) -> str:

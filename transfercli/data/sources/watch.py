@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from transfercli.data.image import InputImage
-from transfercli.data.sources.folders import IMAGE_EXTENSIONS, walk
+from transfercli.data.sources.folders import listed_file, walk
 
 POLL_SECONDS = 1.0
 
@@ -34,19 +34,19 @@ def watch_folder(
         for path, state in current.items():
             if previous.get(path) == state != yielded.get(path):
                 yielded[path] = state
-                yield InputImage(path)
+                if listed_file(path) == ("", True):
+                    yield InputImage(path)
         previous = current
         sleep(seconds)
 
 
 def _states(folder: Path) -> dict[str, State]:
-    """Return inode, size and modification time of each image, without opening it."""
+    """Return inode, size and modification time of each file, without opening it."""
     states = {}
     for path in walk(folder):
-        if Path(path).suffix.lower() in IMAGE_EXTENSIONS:
-            try:
-                info = os.stat(path)  # noqa: PTH116 - called for every file at every scan
-            except OSError:  # removed meanwhile, or a broken link
-                continue
-            states[path] = (info.st_ino, info.st_size, info.st_mtime_ns)
+        try:
+            info = os.stat(path)  # noqa: PTH116 - called for every file at every scan
+        except OSError:  # removed meanwhile, or a broken link
+            continue
+        states[path] = (info.st_ino, info.st_size, info.st_mtime_ns)
     return states

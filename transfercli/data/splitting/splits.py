@@ -185,7 +185,7 @@ def _fill_empty_subsets(allocation: Allocation, subsets: Sequence[str], folds: F
 
 
 def _check_enough(label: str, different: int, subsets: Sequence[str], folds: Folds | None) -> None:
-    least = max(2, len(subsets))
+    least = len(subsets)
     if different < least:
         splits = [subset for subset in subsets if subset in SPLITS]
         names = [f"{folds.count} folds", *splits] if folds else splits

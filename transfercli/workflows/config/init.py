@@ -13,6 +13,7 @@ from transfercli.config.starter import UNKNOWN, Survey, starter
 from transfercli.data.sources.keras_datasets import dataset_of, is_keras
 from transfercli.errors import DataError, UsageError
 from transfercli.io.atomic import write_errors, write_text
+from transfercli.reporting import Reporter
 from transfercli.text import did_you_mean
 from transfercli.workflows.config.survey import survey
 
@@ -43,7 +44,7 @@ class ExampleList:
         }
 
 
-def init_config(base: str | None, data: str | None, output: Path | None) -> StarterConfig:
+def init_config(base: str | None, data: str | None, output: Path | None, reporter: Reporter) -> StarterConfig:
     """Return the starter config for `data`, and write it to `output` if that is not None.
 
     Raises `UsageError` if `output` exists or `base` is unknown, `DataError` if `data` cannot be used.
@@ -55,7 +56,7 @@ def init_config(base: str | None, data: str | None, output: Path | None) -> Star
     check_new(output)
     if data and is_keras(data):
         dataset_of(data)
-    images = survey(data, output.parent if output else Path()) if data else UNKNOWN
+    images = survey(data, output.parent if output else Path(), reporter) if data else UNKNOWN
     _check_enough_images(images)
     return _write_starter(starter(images, base, str(output) if output else None), output)
 
@@ -96,11 +97,11 @@ def _write_starter(text: str, output: Path | None) -> StarterConfig:
 
 
 def _check_enough_images(images: Survey) -> None:
-    """Check that each class has two training images, and one for each split that is still to be made.
+    """Check that each class has a training image, and one for each split that is still to be made.
 
     Raises `DataError` if a class has fewer.
     """
-    least = max(2, 1 + len({"validation", "test"} - {*images.splits}))
+    least = 1 + len({"validation", "test"} - {*images.splits})
     few = [f"{label!r} has {count}" for label, count in images.counts.items() if count < least]
     if few:
         raise DataError(

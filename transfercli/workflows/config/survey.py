@@ -9,6 +9,7 @@ from statistics import median
 
 from transfercli.config.starter import Survey
 from transfercli.errors import DataError
+from transfercli.reporting import Reporter
 
 MAX_HEADERS = 50
 DATA_HINT = (
@@ -17,7 +18,7 @@ DATA_HINT = (
 )
 
 
-def survey(data: str, folder: Path) -> Survey:
+def survey(data: str, folder: Path, reporter: Reporter) -> Survey:
     """Return the classes and sizes of `data`, and its path relative to `folder`, the folder of the config.
 
     Raises `DataError` if it does not exist, is not a data set or has no classes.
@@ -31,28 +32,23 @@ def survey(data: str, folder: Path) -> Survey:
         raise DataError(f"--data {data!r} does not exist", DATA_HINT)
     shown = data if path.is_absolute() else Path(os.path.relpath(path, folder)).as_posix()
     if path.is_dir():
-        return _survey_folder(path, shown)
+        return _survey_folder(path, shown, reporter)
     if not is_table(path):
         raise DataError(f"--data {data!r} is neither a folder nor a .csv or .jsonl table", DATA_HINT)
     return Survey(shown, {})
 
 
-def _survey_folder(path: Path, shown: str) -> Survey:
-    from transfercli.data.sources.folders import check_filled, empty_classes, folder_items, split_folders, sub_folders
+def _survey_folder(path: Path, shown: str, reporter: Reporter) -> Survey:
+    from transfercli.data.sources.folder_source import folder_of_classes, labelled_splits
+    from transfercli.data.sources.folders import check_filled, empty_classes
+    from transfercli.data.sources.layout import split_folders
 
-    folders = split_folders(path)
-    train = folders.get("train", path)
-    files = folder_items(train, path, "train")
+    train = split_folders(path).get("train", path)
+    files = folder_of_classes(train, path, "train", reporter, grouped=False)
     check_filled(empty_classes(train, files))
     items = [item for item in files if not item.problem]
     if not items:
         raise DataError(f"--data {shown!r} holds no images in its class folders", DATA_HINT)
-    if all(Path(item.file).parent != train / item.label for item in items):
-        raise DataError(
-            f"--data {shown!r}: none of its sub-folders ({', '.join(sub_folders(train)[:5])}) has images itself, only"
-            " in folders below; they do not look like classes",
-            "name the folder whose sub-folders are the classes; if these are the classes, write data.train yourself",
-        )
     if len({item.label for item in items}) < 2:
         raise DataError(
             f"--data {shown!r} holds one class, {items[0].label!r}",
@@ -60,7 +56,7 @@ def _survey_folder(path: Path, shown: str) -> Survey:
         )
     counts = dict(sorted(Counter(item.label for item in items).items()))
     size, grey = _read_headers([item.file for item in items])
-    return Survey(shown, counts, size, tuple(split for split in folders if split != "train"), grey)
+    return Survey(shown, counts, size, tuple(split for split in labelled_splits(path) if split != "train"), grey)
 
 
 def _read_headers(files: list[str]) -> tuple[tuple[int, int] | None, bool]:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transfercli.data.cache.recheck import Recheck
 from transfercli.data.load import load_dataset
 from transfercli.data.quality.diff import compare
 from transfercli.data.sources.keras_datasets import is_keras
@@ -158,16 +159,17 @@ def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, 
     champion = StoredRun(champion_folder, reporter) if champion_folder else None
     if is_keras(loaded.config.data.train):
         prepare_backend(loaded.config)  # before Keras is imported for its data sets
-    warnings = DeferredWarnings(reporter)
+    warnings, log = DeferredWarnings(reporter), decisions.read(experiment)
     try:
-        dataset = load_dataset(data_request(loaded.config, experiment), warnings)
+        images = replace(data_request(loaded.config, experiment), recheck=Recheck(loaded.config.seed, len(log)))
+        dataset = load_dataset(images, warnings)
     except Exception:
         warnings.release((), show=True)
         raise
     if "test" not in dataset.splits:
         raise DataError("retrain compares models on test images, and the data has none", "set data.test")
     subject = subject_of(loaded, dataset, request.runs)
-    return RetrainState(request, loaded, experiment, champion, dataset, subject, decisions.read(experiment), warnings)
+    return RetrainState(request, loaded, experiment, champion, dataset, subject, log, warnings)
 
 
 def decide_if_unchanged(state: RetrainState) -> Decision | None:
