@@ -49,6 +49,33 @@ def test_a_phase_is_over_at_its_last_epoch_or_after_epochs_without_gain() -> Non
     assert (progress.phase, progress.in_phase, progress.waited, progress.best_epoch) == (3, 0, 0, 1)
 
 
+def test_an_improvement_below_min_delta_is_waited_out_but_still_the_best_epoch() -> None:
+    progress = Progress()
+    least = plan(early_stopping={"min_delta": 0.1}).min_delta
+    assert [
+        progress.count(line(epoch, loss), "val_loss", least) for epoch, loss in enumerate((1.0, 0.95, 0.92), 1)
+    ] == [True] * 3
+    assert (progress.best_epoch, progress.waited) == (3, 2)
+    progress.count(line(4, 0.85), "val_loss", least)
+    assert progress.waited == 0
+
+
+def test_the_best_epoch_of_every_monitor_but_a_loss_is_the_highest() -> None:
+    for monitor in ("val_macro_f1", "val_balanced_accuracy"):
+        progress = Progress()
+        assert [progress.count({"epoch": n, monitor: value}, monitor) for n, value in ((1, 0.5), (2, 0.6))] == [
+            True
+        ] * 2
+
+
+def test_a_plateau_is_counted_in_epochs_without_a_lowest_loss_and_anew_after_each() -> None:
+    progress = Progress()
+    losses = [1.0, 0.9, 0.95, 0.91, 0.92, 0.93, 0.8, 0.8]
+    assert [progress.on_plateau(loss, 2) for loss in losses] == [False, False, False, True, False, True, False, False]
+    progress.next_phase()
+    assert (progress.level, progress.lowest_loss) == (0, None)
+
+
 def test_the_counters_of_a_checkpoint_come_back_and_damaged_ones_are_refused() -> None:
     progress = Progress()
     progress.count(line(1, 0.5), "val_loss")

@@ -15,7 +15,6 @@ from transfercli.config.schema import (
 )
 from transfercli.errors import ConfigError
 from transfercli.training.phases import PROBE, Phase
-from transfercli.training.trainer import validation_metrics
 
 
 @pytest.mark.parametrize("optimizer", [{}, {"ema": 0.9, "accumulate": 3, "clip_norm": 1.0, "name": "sgd"}])
@@ -119,16 +118,28 @@ def test_bfloat16_steps_train_float32_variables(digits) -> None:
     assert not same(tensors(job), tensors(exact))
 
 
-def test_recall_is_told_for_each_class_that_has_validation_images() -> None:
-    logits = np.array([[3, 0, 0, 0], [0, 3, 0, 0], [0, 3, 0, 0], [0, 0, 0, 3]], "float32")
-    told = validation_metrics(logits, np.array([0, 0, 1, 1], "int32"), ("cat", "dog", "emu", "fox"))
-    assert told["val_recall"] == {"cat": 0.5, "dog": 0.5}
-    assert told["val_accuracy"] == 0.5
-    assert list(told["val_recall"]) == ["cat", "dog"]
+def test_a_plateau_lowers_the_rate_and_a_resumed_run_ends_with_the_same_bits(digits) -> None:
+    from transfercli.training.checkpoints import Checkpoint
 
+    kept: list[Checkpoint] = []
+    lines = []
 
-def test_recall_of_one_sigmoid_unit_names_both_classes() -> None:
-    logits = np.array([[2.0], [-2.0], [-2.0], [2.0]], "float32")
-    told = validation_metrics(logits, np.array([1, 0, 0, 0], "int32"), ("no", "yes"))
-    assert told["val_recall"] == {"no": pytest.approx(2 / 3, abs=1e-4), "yes": 1.0}
-    assert told["val_loss"] == pytest.approx((3 * np.log1p(np.exp(-2)) + np.log1p(np.exp(2))) / 4)
+    def keep(progress, checkpoint, is_best) -> None:
+        kept.append(checkpoint)
+        lines.append(dict(progress.line))
+
+    options = {"schedule": {"name": "plateau", "patience": 1, "gamma": 0.5}, "optimizer": {"name": "sgd"}}
+    job = trainer(digits, [Phase("all", 5, 3.0)], keep=keep, **options)
+    job.run()
+    losses, expected, lowest = [line["val_loss"] for line in lines], [3.0], float("inf")
+    for loss in losses[:-1]:
+        expected.append(expected[-1] * (1 if loss < lowest else 0.5))
+        lowest = min(lowest, loss)
+    assert expected[-1] < 3.0
+    assert [line["learning_rate"] for line in lines] == pytest.approx(expected)
+    reduced = next(i for i, rate in enumerate(expected) if rate < 3.0) - 1  # the epoch after which it is lowered
+    again = trainer(digits, [Phase("all", 5, 3.0)], **options)
+    again.resume(kept[reduced], kept[reduced])
+    again.run()
+    assert same(tensors(again), tensors(job))
+    assert again.progress.line["learning_rate"] == lines[-1]["learning_rate"]

@@ -287,7 +287,10 @@ class ScheduleConfig(Section):
     )
     step_epochs: Positive = Field(10.0, description="step: epochs between two reductions")
     gamma: Annotated[Number, Field(gt=0, le=1)] = Field(
-        0.1, description="step: factor of each reduction; exponential: factor at the end of the phase"
+        0.1, description="step, plateau: factor of each reduction; exponential: factor at the end of the phase"
+    )
+    patience: Annotated[Whole, Field(ge=1)] = Field(
+        3, description="plateau: epochs without a lower validation loss after which the rate is reduced"
     )
 
 
@@ -313,9 +316,10 @@ class LossConfig(Section):
 class EarlyStoppingConfig(Section):
     """Early end of a phase without improvement."""
 
-    monitor: Literal["val_loss", "val_accuracy", "loss", "accuracy"] = Field(
-        "val_loss", description="metric that must improve"
+    monitor: Literal["val_loss", "val_accuracy", "val_macro_f1", "val_balanced_accuracy", "loss", "accuracy"] = Field(
+        "val_loss", description="metric that must improve, and by which the best epoch is chosen"
     )
+    min_delta: NonNegative = Field(0.0, description="an improvement by no more than this does not count")
     patience: Annotated[Whole, Field(ge=1)] = Field(
         5, description="epochs without improvement after which the phase ends"
     )

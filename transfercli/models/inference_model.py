@@ -1,6 +1,12 @@
 """Inference model: a classifier whose BatchNorm is folded into weights, without layers that only training needs.
 
-Its outputs equal those of the classifier up to rounding (see `batchnorm_folding.py` for the algebra).
+Its outputs equal those of the classifier up to rounding (see `batchnorm_folding.py` for the algebra). Two kinds of
+layers become others that every export format can represent:
+
+- Normalization computes with tensors that are no weights, which converters take for inputs of the network. As a
+  Rescaling layer it has them in its config.
+- A Conv2D with a group for each channel is compiled by XLA in TensorFlow, into a function that no converter can read
+  and that SavedModel can only run with XLA. A DepthwiseConv2D with the same kernel computes the same.
 """
 
 from __future__ import annotations
@@ -46,6 +52,11 @@ def build_inference_model(classifier: Classifier, temperature: float = 1.0) -> k
 def _replacements(model: keras.Model) -> dict[str, Call]:
     """Return layer name -> the function to call instead of it."""
     replaced: dict[str, Call] = {layer.name: _identity for layer in model.layers if isinstance(layer, TRAINING_ONLY)}
+    for layer in model.layers:
+        if isinstance(layer, layers.Normalization):
+            replaced[layer.name] = _as_rescaling(layer)
+        elif type(layer) is layers.Conv2D and layer.groups > 1 and layer.groups == layer.input.shape[-1]:
+            replaced[layer.name] = _as_depthwise(layer)
     for linear, norm in foldable(model):
         replaced |= {linear.name: _folded(linear, norm), norm.name: _identity}
     return replaced
@@ -53,6 +64,34 @@ def _replacements(model: keras.Model) -> dict[str, Call]:
 
 def _identity(x: Any, **_: Any) -> Any:
     return x
+
+
+def _as_rescaling(layer: layers.Normalization) -> Any:
+    """Return a layer that computes the same from numbers in its config."""
+    deviation = np.maximum(np.sqrt(_array(layer.variance)), keras.backend.epsilon())
+    scale = 1 / deviation.ravel()
+    offset = -_array(layer.mean).ravel() * scale
+    return layers.Rescaling(scale.tolist(), offset.tolist(), name=layer.name, dtype=layer.dtype_policy)
+
+
+def _as_depthwise(layer: layers.Conv2D) -> Any:
+    """Return a layer that convolves every channel by itself, with the kernels of a Conv2D of as many groups."""
+    depthwise = layers.DepthwiseConv2D(
+        layer.kernel_size,
+        layer.strides,
+        layer.padding,
+        depth_multiplier=layer.filters // layer.groups,
+        dilation_rate=layer.dilation_rate,
+        activation=layer.activation,
+        use_bias=layer.use_bias,
+        name=layer.name,
+        dtype=layer.dtype_policy,
+    )
+    depthwise.build(layer.input.shape)
+    height, width, _, _ = layer.kernel.shape
+    kernel = _array(layer.kernel).reshape(height, width, layer.groups, -1)
+    depthwise.set_weights([kernel, *([_array(layer.bias)] if layer.use_bias else [])])
+    return depthwise
 
 
 def _folded(linear: Any, norm: layers.BatchNormalization) -> Any:

@@ -13,7 +13,7 @@ from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.training.optim.accumulation import UpdateGroups
-from transfercli.training.optim.schedules import build_schedule
+from transfercli.training.optim.schedules import PLATEAU, build_schedule
 from transfercli.training.phases import Phase
 from transfercli.training.progress import Line, Plan
 
@@ -71,7 +71,7 @@ def _warmup(plan: Plan, phases: Mapping[int, Phase]) -> Iterator[str]:
 def _schedule(plan: Plan, phases: Mapping[int, Phase], groups: UpdateGroups) -> Iterator[str]:
     """Yield a warning if the learning rate after the warm-up is the same in all updates of every phase."""
     config = plan.training.schedule
-    if config.name == "constant":
+    if config.name in ("constant", PLATEAU):
         return
     for phase in phases.values():
         total = phase.epochs * groups.updates

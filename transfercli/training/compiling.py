@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,10 +15,8 @@ from transfercli.training.optim.accumulation import UpdateGroups
 from transfercli.training.optim.ema import PREFIX, restore_training_weights
 from transfercli.training.optim.losses import build_accuracy, build_loss
 from transfercli.training.optim.optimizers import build_optimizer, regularize, scale_learning_rates
-from transfercli.training.optim.schedules import build_schedule
+from transfercli.training.optim.schedules import PLATEAU, build_schedule
 from transfercli.training.phases import Phase, PhaseSetup
-
-Schedule = Callable[[Any], Any]  # number of updates so far -> learning rate of the next
 
 
 def update_groups(setup: PhaseSetup, training: TrainingConfig) -> UpdateGroups:
@@ -27,10 +24,10 @@ def update_groups(setup: PhaseSetup, training: TrainingConfig) -> UpdateGroups:
     return UpdateGroups(len(setup.batches.targets), setup.batches.batch_size, training.optimizer.accumulate)
 
 
-def compile_phase(setup: PhaseSetup, phase: Phase, training: TrainingConfig, classifier: Classifier) -> Schedule:
+def compile_phase(setup: PhaseSetup, phase: Phase, training: TrainingConfig, classifier: Classifier) -> Any:
     """Compile the phase's model: penalties, optimizer, schedule, loss and accuracy of the variables that train.
 
-    Return its schedule.
+    Return its `PhaseSchedule`: number of updates so far -> learning rate of the next.
     """
     model, units, soft = setup.model, setup.model.output.shape[-1], setup.batches.soft
     regularize(model, training.regularization)
@@ -43,6 +40,8 @@ def compile_phase(setup: PhaseSetup, phase: Phase, training: TrainingConfig, cla
         jit_compile=keras.backend.backend() == "jax",
     )
     model.optimizer.build(model.trainable_variables)
+    if training.schedule.name == PLATEAU:
+        schedule.reduction = model.optimizer.add_variable((), "ones", name="reduction")
     if phase.decay != 1:
         scale_learning_rates(
             model.optimizer, [phase.decay**n for n in stage_depths(classifier, model.trainable_variables)]

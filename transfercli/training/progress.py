@@ -34,12 +34,18 @@ class Plan:
         """Key of an epoch's line by which the best epoch is chosen."""
         return self.training.early_stopping.monitor if self.training.early_stopping else "val_loss"
 
+    @property
+    def min_delta(self) -> float:
+        """Least improvement of the monitored metric that early stopping counts."""
+        return self.training.early_stopping.min_delta if self.training.early_stopping else 0.0
+
 
 @dataclass
 class Progress:
     """The trainer's counters after an epoch; epochs and phases count from 1.
 
-    in_phase: epochs of this phase so far. waited: epochs since the last improvement in this phase.
+    in_phase: epochs of this phase so far. waited: epochs since the last improvement in this phase, and phase_best the
+    value then. level: epochs since the validation loss was lowest, lowest_loss, or since the rate was lowered.
     """
 
     phase: int = 1
@@ -49,6 +55,8 @@ class Progress:
     best_value: float | None = None
     waited: int = 0
     phase_best: float | None = None
+    level: int = 0
+    lowest_loss: float | None = None
     line: Line = field(default_factory=dict)
 
     def is_over(self, plan: Plan) -> bool:
@@ -61,12 +69,27 @@ class Progress:
         """Count on to the next phase."""
         self.phase += 1
         self.in_phase, self.waited, self.phase_best = 0, 0, None
+        self.level, self.lowest_loss = 0, None
 
-    def count(self, line: Line, monitor: str) -> bool:
-        """Count an epoch by its line; return True if it is the best so far."""
-        value = line[monitor] if monitor.endswith("accuracy") else -line[monitor]
+    def on_plateau(self, loss: float, patience: int) -> bool:
+        """Count an epoch by its validation loss; return True, and count anew, if none of `patience` was the lowest."""
+        if self.lowest_loss is None or loss < self.lowest_loss:
+            self.level, self.lowest_loss = 0, loss
+        else:
+            self.level += 1
+        if self.level < patience:
+            return False
+        self.level = 0
+        return True
+
+    def count(self, line: Line, monitor: str, min_delta: float = 0.0) -> bool:
+        """Count an epoch by its line; return True if it is the best so far.
+
+        min_delta: an epoch that improves the phase's best by no more than this does not count as an improvement there.
+        """
+        value = -line[monitor] if monitor.endswith("loss") else line[monitor]
         self.epoch, self.in_phase, self.line = line["epoch"], self.in_phase + 1, line
-        if self.phase_best is None or value > self.phase_best:
+        if self.phase_best is None or value > self.phase_best + min_delta:
             self.phase_best, self.waited = value, 0
         else:
             self.waited += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -20,28 +20,25 @@ import numpy as np
 from transfercli.data.batching.batches import Batches
 from transfercli.errors import ConfigError, is_out_of_space
 from transfercli.models.classifier import Classifier
-from transfercli.models.forward import computing_in, forward, probabilities
+from transfercli.models.forward import computing_in, forward
 from transfercli.models.freezing import freeze_below
 from transfercli.models.tensor_names import assign_tensors, named_variables, read_tensors
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.training.backend import input_pipeline
 from transfercli.training.checkpoints import Checkpoint
-from transfercli.training.compiling import (
-    Schedule,
-    compile_phase,
-    optimizer_tensors,
-    restore_optimizer,
-    update_groups,
-)
+from transfercli.training.compiling import compile_phase, optimizer_tensors, restore_optimizer, update_groups
 from transfercli.training.frozen import constant_tensors
 from transfercli.training.memory import out_of_memory_error
 from transfercli.training.optim.batchnorm import fit_momentum, momenta_of
 from transfercli.training.optim.ema import State, assign_average, restore_training_weights
+from transfercli.training.optim.schedules import PLATEAU
 from transfercli.training.phases import Phase, PhaseSetup, SetUpPhase
 from transfercli.training.progress import Line, Plan, Progress
+from transfercli.training.validation import validation_metrics
 
 Keep = Callable[[Progress, Checkpoint, bool], None]
+LAST = ("val_macro_f1", "val_balanced_accuracy", "val_recall")  # keys of an epoch that are not in the contract
 
 
 class Trainer:
@@ -70,7 +67,7 @@ class Trainer:
         self._best: dict[str, np.ndarray] | None = None
         self._constant: dict[str, np.ndarray] | None = None
         self._pipeline: Any = None
-        self._schedule: Schedule | None = None
+        self._schedule: Any = None  # of the current phase
         self._training_weights: State = {}
         self._momenta = momenta_of(classifier.base)
 
@@ -161,10 +158,12 @@ class Trainer:
         line["learning_rate"] = 0.0 if setup.solve else self._last_rate(setup.model.optimizer)
         line["seconds"] = round(time.perf_counter() - started, 3)
         line["images_per_second"] = round(len(setup.batches.targets) / fit_seconds, 1)
-        line["val_recall"] = line.pop("val_recall")  # keys that are not in the contract come last
-        is_best = progress.count(line, self.plan.monitor)
+        for key in LAST:
+            line[key] = line.pop(key)
+        is_best = progress.count(line, self.plan.monitor, self.plan.min_delta)
         if is_best:
             self._best = model
+        self._lower_rate_on_plateau(validation["val_loss"])
         state = ({} if setup.solve else optimizer_tensors(setup.model)) | self._training_weights
         self.keep(progress, Checkpoint(model, state, asdict(progress)), is_best)
         self.reporter.epoch(line, self.plan.epochs)
@@ -193,8 +192,20 @@ class Trainer:
 
     def _last_rate(self, optimizer: keras.optimizers.Optimizer) -> float:
         """Return the learning rate of the last update."""
-        assert self._schedule is not None, "no phase is compiled"
         return _number(self._schedule(optimizer.iterations - 1))
+
+    def _lower_rate_on_plateau(self, loss: float) -> None:
+        """Lower the learning rate of the next epochs if the schedule is `plateau` and the loss has not fallen."""
+        config = self.plan.training.schedule
+        if config.name != PLATEAU or self._phase.kind != "train":
+            return
+        if self.progress.on_plateau(loss, config.patience) and not self.progress.is_over(self.plan):
+            reduction = self._schedule.reduction
+            reduction.assign(reduction * config.gamma)
+            self.reporter.info(
+                f"no lower validation loss for {counted(config.patience, 'epoch')}:"
+                f" the learning rate is multiplied by {config.gamma:g}"
+            )
 
     def _solve(self, solve: Callable[[], None]) -> dict[str, float]:
         """Solve the phase; return its log loss and accuracy on the training images."""
@@ -243,21 +254,3 @@ def reseed(model: keras.Model, key: tuple[int, ...]) -> None:
     for number, variable in enumerate(seeds):
         state = np.random.SeedSequence([*key, number]).generate_state(2, "uint32")
         variable.assign(state.astype(str(variable.dtype)))
-
-
-def validation_metrics(logits: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
-    """Return the metrics of float logits [N, C] or [N, 1] for targets int [N], indices into `labels`.
-
-    `val_loss` is the mean log loss in nats, `val_accuracy` the fraction of correct images, and `val_recall` this
-    fraction within each class: {label: fraction}, in index order, without classes that have no image.
-    """
-    p = probabilities(logits)
-    likelihood = np.maximum(p[np.arange(len(targets)), targets], np.finfo("float64").tiny)
-    correct = p.argmax(axis=1) == targets
-    images = np.bincount(targets, minlength=len(labels))
-    hits = np.bincount(targets[correct], minlength=len(labels))
-    return {
-        "val_loss": float(-np.log(likelihood).mean()),
-        "val_accuracy": float(correct.mean()),
-        "val_recall": {label: round(int(hits[i]) / int(images[i]), 4) for i, label in enumerate(labels) if images[i]},
-    }

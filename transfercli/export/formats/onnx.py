@@ -58,11 +58,28 @@ def _convert(predictor: Any) -> Any:
         patch_tf2onnx()
     import tf2onnx
 
-    model, _ = tf2onnx.convert.from_function(as_tf_function(predictor), [signature(predictor)], opset=OPSET)
+    model, _ = tf2onnx.convert.from_function(
+        as_tf_function(predictor),
+        [signature(predictor)],
+        opset=OPSET,
+        custom_op_handlers={"Erfc": (_write_erfc, [])},
+    )
     # tf2onnx numbers its names over the whole process; fixed names make the file reproducible.
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     return model
+
+
+def _write_erfc(context: Any, node: Any, name: str, args: Any) -> Any:
+    """Write 1 - Erf(x) for TensorFlow's Erfc, which the exact GELU contains and ONNX lacks."""
+    shapes, dtypes = node.output_shapes, node.output_dtypes
+    (x,), (output,) = node.input, node.output
+    context.remove_node(node.name)
+    one = context.make_const(f"{name}/one", np.array(1, np.float32))
+    erf = context.make_node("Erf", [x], shapes=shapes, dtypes=dtypes)
+    return context.make_node(
+        "Sub", [one.output[0], erf.output[0]], outputs=[output], name=name, shapes=shapes, dtypes=dtypes
+    )
 
 
 def _float32(model: Any, job: WriteJob) -> Any:

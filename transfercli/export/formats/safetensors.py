@@ -13,7 +13,7 @@ import numpy as np
 import safetensors.numpy
 
 from transfercli.errors import ArtefactError
-from transfercli.export.formats.saved_model_check import check_config, class_entries
+from transfercli.export.formats.saved_model_check import check_config
 from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
 from transfercli.io.bounded import read_json
 from transfercli.models.weights.safetensors_reader import read_safetensors
@@ -22,23 +22,16 @@ CONFIG = "model.json"
 
 
 def write_safetensors(job: WriteJob) -> None:
-    """Write `model.safetensors`, with tensors named LAYER/WEIGHT, and the Keras config, `model.json`.
-
-    The statistics of Normalization layers are in the config: a layer computes with tensors that it derives from its
-    weights, and assigning these does not update them.
-    """
+    """Write `model.safetensors`, with tensors named LAYER/WEIGHT, and the Keras config, `model.json`."""
     import keras
 
-    config = json.loads(job.predictor.to_json())
-    in_config = {id(variable) for layer in _put_statistics(config, job.predictor) for variable in layer.weights}
     tensors = {
         # `asarray`, because `ascontiguousarray` makes a vector of a number
         name: np.asarray(keras.ops.convert_to_numpy(variable), order="C")
         for name, variable in _named(job.predictor).items()
-        if id(variable) not in in_config
     }
     safetensors.numpy.save_file(dict(sorted(tensors.items())), job.path, {CARD: card_text(job.spec)})
-    job.path.with_name(CONFIG).write_text(json.dumps(config, sort_keys=True))
+    job.path.with_name(CONFIG).write_text(json.dumps(json.loads(job.predictor.to_json()), sort_keys=True))
 
 
 def read_safetensors_model(path: Path) -> Any:
@@ -69,26 +62,6 @@ def read_safetensors_model(path: Path) -> Any:
         card = (file.metadata() or {}).get(CARD)
     spec = parse_card(card) if card else None
     return Artefact(model.predict_on_batch, labels=spec.labels if spec else None, spec=spec)
-
-
-def _put_statistics(config: Any, model: Any) -> list[Any]:
-    """Put the statistics of the model's Normalization layers into its config; return these layers."""
-    import keras
-
-    from transfercli.models.keras_internals import inner_layers
-
-    layers = {
-        layer.name: layer
-        for layer in inner_layers(model)
-        if isinstance(layer, keras.layers.Normalization) and layer.weights
-    }
-    for entry in class_entries(config):
-        layer = layers.get(entry["config"].get("name")) if entry["class_name"] == "Normalization" else None
-        if layer is not None:
-            for key, value in (("mean", layer.mean), ("variance", layer.variance)):
-                array = keras.ops.convert_to_numpy(value).reshape(layer.adapt_mean.shape)
-                entry["config"][key] = array.tolist()
-    return list(layers.values())
 
 
 def _named(model: Any) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def check_keras_file(path: Path) -> None:
 
 def check_config(config: Any, path: Path) -> None:
     """Raise `ArtefactError` unless every class in a Keras config is one of Keras' own without code."""
-    for entry in class_entries(config):
+    for entry in _class_entries(config):
         module, name = entry.get("module"), entry["class_name"]
         own = module is None or (isinstance(module, str) and module.split(".")[0] in ("keras", "builtins"))
         has_code = name in CODE_CLASSES or name == "function"
@@ -53,16 +53,16 @@ def check_config(config: Any, path: Path) -> None:
             raise ArtefactError(f"{path.name} names {module}.{name}, and only Keras' own layers are allowed", TRUST)
 
 
-def class_entries(value: Any) -> Iterator[dict[str, Any]]:
+def _class_entries(value: Any) -> Iterator[dict[str, Any]]:
     """Yield every entry of a Keras config that names a class."""
     if isinstance(value, dict):
         if "class_name" in value:
             yield value
         for inner in value.values():
-            yield from class_entries(inner)
+            yield from _class_entries(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from class_entries(inner)
+            yield from _class_entries(inner)
 
 
 def check_saved_model(folder: Path) -> None:

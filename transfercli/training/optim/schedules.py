@@ -1,7 +1,8 @@
 """Table of learning-rate schedules: each row gives the factor on the peak rate as a function of the step.
 
 Each row is plain arithmetic on tensors or numbers, so it runs inside a compiled step on any backend, and its value
-depends only on the step: a resumed run continues on the same curve.
+depends only on the step: a resumed run continues on the same curve. The rate of `plateau` also depends on the
+validation losses so far, by a factor that is one of the optimizer's variables, so that checkpoints contain it.
 """
 
 from __future__ import annotations
@@ -64,12 +65,14 @@ def _inverse_sqrt(phase: PhaseSteps, config: ScheduleConfig, step: Any) -> Any:
     return ops.sqrt(first / (step + first))
 
 
+PLATEAU = "plateau"
 SCHEDULES: dict[str, Factor] = {
     "constant": _constant,
     "cosine": _cosine,
     "step": _step,
     "exponential": _exponential,
     "inverse_sqrt": _inverse_sqrt,
+    PLATEAU: _constant,
 }
 
 
@@ -83,13 +86,19 @@ def build_schedule(config: ScheduleConfig, peak: float, epochs: int, steps_per_e
     factor = SCHEDULES[config.name]
 
     class PhaseSchedule(keras.optimizers.schedules.LearningRateSchedule):
-        """Learning rate of a phase: warm-up, then the row's factor; steps count from 0 in each phase."""
+        """Learning rate of a phase: warm-up, then the row's factor; steps count from 0 in each phase.
+
+        reduction: variable of the optimizer, a further factor on the rate; None unless the schedule is `plateau`.
+        """
+
+        reduction: Any = None
 
         def __call__(self, step: Any) -> Any:
             step = ops.cast(step, "float32")
             rate = peak * factor(phase, config, ops.maximum(step - phase.warmup, 0.0))
             ramp = peak * (step + 1.0) / (phase.warmup + 1.0)
-            return ops.cast(ops.where(step < phase.warmup, ramp, rate), "float32")
+            rate = ops.where(step < phase.warmup, ramp, rate)
+            return ops.cast(rate if self.reduction is None else rate * self.reduction, "float32")
 
         def get_config(self) -> dict[str, Any]:
             return {"peak": peak, "schedule": config.name}

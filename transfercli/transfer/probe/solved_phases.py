@@ -16,7 +16,7 @@ from transfercli.models.tensor_names import assign_tensors, read_tensors
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.training.phases import Phase, PhaseSetup
-from transfercli.training.trainer import validation_metrics
+from transfercli.training.validation import validation_metrics
 from transfercli.transfer.features.prefix import Prefix
 from transfercli.transfer.features.views import Views
 from transfercli.transfer.probe.blend import choose_blend
