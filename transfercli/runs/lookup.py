@@ -80,7 +80,7 @@ def find_run_to_resume(text: str, runs: Path) -> RunFolder:
 
 
 def _no_completed_run(experiment: Path, runs: Path) -> ArtefactError:
-    """Return the error for an experiment without a completed run; its hint is the line that goes on, if there is one."""
+    """Return the error for an experiment without a completed run, with the line that resumes the newest one."""
     available = ", ".join(f"{run.path.name} ({present_status(run)})" for run in runs_of(experiment)) or "none"
     hint = None
     if unfinished := newest_unfinished(experiment):
