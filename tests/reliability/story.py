@@ -15,7 +15,8 @@ import numpy as np
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.folder import RunFolder, update_latest_link
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.listing import update_latest_link
 from transfercli.training import history
 from transfercli.training.checkpoints import Checkpoint, Checkpoints
 from transfercli.training.progress import Progress

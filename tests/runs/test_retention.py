@@ -22,7 +22,7 @@ def record(run: Path, **facts: object) -> RunFolder:
 def test_champion_latest_and_their_ancestors_are_needed_and_the_reason_is_named(experiment: Path) -> None:
     record(experiment / "b", parent="exp/a")
     record(experiment / "c", parent="other/x")
-    record(experiment.parent / "other" / "x")
+    record(experiment.parent / "other" / "x", status="failed")
     crown(experiment, "b", "first")
     (experiment / "latest").symlink_to("c")
     assert protected_runs(experiment.parent) == {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from typing import Annotated, Any
@@ -20,7 +19,9 @@ from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
 from transfercli.cli.commands.train import finetune, pretrain
-from transfercli.cli.runner import json_line
+from transfercli.cli.runner import exit_code, json_line, message_of
+from transfercli.cli.streams import prepare_standard_files
+from transfercli.errors import TransferError
 from transfercli.workflows.result import versioned
 
 app = typer.Typer(
@@ -67,28 +68,26 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
-    _open_standard_files()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 must not fail on a class name
+    prepare_standard_files()
     try:
-        sys.exit(app(prog_name="transfercli", standalone_mode=False))
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a help text is gone
+        code = 0
+    except TransferError as error:  # a help text cannot be written
+        print(message_of(error), file=sys.stderr)
+        code = exit_code(error)
+    sys.exit(code)
+
+
+def _run() -> Any:
+    """Run a command and return the exit code. A command that does work raises `SystemExit` itself if it fails."""
+    try:
+        return app(prog_name="transfercli", standalone_mode=False)
     except Exception as error:
         if not hasattr(error, "format_message"):  # Typer's usage errors have it; their class is not public
             raise
-        sys.exit(_print_usage_error(error))
-
-
-def _open_standard_files() -> None:
-    """Open stdin, stdout and stderr on the null device if a shell closed them (`>&-`).
-
-    Otherwise the next file that is opened would get the descriptor of a standard file, and be read as stdin.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(descriptor, True)  # child processes expect all three, too
-    os.close(descriptor)
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - open until the program ends
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+        return _print_usage_error(error)
 
 
 def _print_usage_error(error: Any) -> int:

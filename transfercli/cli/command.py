@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, SimpleNamespace
@@ -84,10 +84,8 @@ def _write_lines(
     start: Callable[[Reporter], R], write: Callable[[R, TextIO], None], out: TextIO, reporter: Reporter
 ) -> Collected:
     result = start(reporter)
-    try:
+    with suppress(BrokenPipeError):  # the reader is gone
         write(result, out)
-    except BrokenPipeError:  # the reader closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
     return Collected({})
 
 

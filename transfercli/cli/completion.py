@@ -57,7 +57,7 @@ def _runs_folder(ctx: typer.Context) -> Path:
 
 def _runs_of_experiments(ctx: typer.Context) -> dict[str, list[str]]:
     """Return the run ids of every experiment; {} if the folder cannot be read."""
-    from transfercli.runs.lookup import all_runs
+    from transfercli.runs.listing import all_runs
 
     run_ids: dict[str, list[str]] = {}
     with suppress(OSError):

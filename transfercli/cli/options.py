@@ -17,7 +17,7 @@ Run = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="a run folder, EXPERIMENT (its latest completed run), EXPERIMENT/RUN_ID or EXPERIMENT@champion",
+        help="a run folder, EXPERIMENT (its latest completed run), EXPERIMENT@champion or EXPERIMENT/RUN_ID",
         show_default=False,
         autocompletion=completion.runs,
     ),

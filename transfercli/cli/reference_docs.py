@@ -27,10 +27,10 @@ This page is generated from the program (`python -m transfercli.cli.reference_do
 
 - **CONFIG** is a YAML file that describes one experiment. [config.md](config.md) lists its keys.
 - **RUN** is the path of a run folder, or one of the following, looked up under the folder that `--runs` names:
-  - `EXPERIMENT`: the latest completed run of the experiment. If the champion is another run, a warning names it.
+  - `EXPERIMENT`: the run of the experiment that was completed last. If the champion is another run, a warning names it.
   - `EXPERIMENT/RUN_ID`: this run.
   - `EXPERIMENT@champion`: the run that `retrain` or `promote` made the champion. Name this one in services and jobs.
-  - `EXPERIMENT@latest`: the run that was completed last.
+  - `EXPERIMENT@latest`: the same as `EXPERIMENT`, without that warning.
 
 ## Options of every command
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import transfercli
 from transfercli.cli.signals import StopRequest
+from transfercli.cli.streams import write_now
 from transfercli.cli.ui.console import Console, console_for
 from transfercli.errors import WRITE_ERRNOS, Interrupted, OutOfSpaceError, TransferError, is_out_of_space
 from transfercli.io.atomic import append_line
@@ -88,9 +88,9 @@ def json_line(content: Mapping[str, Any]) -> str:
 
 def _print_forced_stop(stop: Interrupted, *, as_json: bool) -> None:
     """Print the message of a forced stop, unbuffered, since another thread ends the process right after it."""
-    os.write(2, f"{message_of(stop)}\n".encode("utf-8", "backslashreplace"))
+    write_now(2, f"{message_of(stop)}\n")
     if as_json:
-        os.write(1, f"{json_line(versioned(error_object(stop)))}\n".encode())
+        write_now(1, f"{json_line(versioned(error_object(stop)))}\n")
 
 
 def _as_out_of_space(error: Exception) -> Exception:
@@ -109,12 +109,11 @@ def _print(write: Callable[[], None]) -> None:
     try:
         write()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    except OSError as error:
-        print(f"error: the result cannot be written: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(EXIT_CODES["room"])
+    except BrokenPipeError:  # the reader is gone
+        return
+    except TransferError as error:
+        print(message_of(error), file=sys.stderr)
+        sys.exit(exit_code(error))
 
 
 def _exit_with(error: Exception, console: Console, output: Output[Any], stop: StopRequest) -> NoReturn:

@@ -13,9 +13,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
+from transfercli.cli.streams import write_now
 from transfercli.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -79,11 +80,12 @@ class StopRequest:
                 if number not in SIGNALS:
                     continue
                 if deadline is not None:
-                    _print_now("stopped at once; complete epochs are kept, and the run can be resumed by its id")
+                    write_now(2, "\nstopped at once; complete epochs are kept, and the run can be resumed by its id\n")
                     os._exit(128 + number)  # files on disk are complete at any time, so nothing is lost
                 self.signum = self.signum or number
                 deadline = time.monotonic() + GRACE_SECONDS
-                _print_now("stopping at the next safe point, in a few seconds; a second signal stops at once")
+                # Unbuffered: the next safe point may come only after the import of Keras.
+                write_now(2, "\nstopping at the next safe point, in a few seconds; a second signal stops at once\n")
 
     def _end_process(self) -> None:
         try:
@@ -91,9 +93,3 @@ class StopRequest:
                 self.print_forced_stop(self.describe(self.signum))
         finally:
             os._exit(128 + self.signum)
-
-
-def _print_now(text: str) -> None:
-    """Print unbuffered: the next safe point may come only after the import of Keras."""
-    with suppress(OSError):
-        os.write(2, f"\n{text}\n".encode())

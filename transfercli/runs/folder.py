@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from transfercli.errors import UsageError
-from transfercli.io import atomic
 
 DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -138,11 +137,6 @@ def decisions_file(experiment: Path) -> Path:
 def lock_file(experiment: Path) -> Path:
     """Return the path of the file that a writer of the experiment locks."""
     return experiment / ".lock"
-
-
-def update_latest_link(run: RunFolder) -> None:
-    """Point the link `latest` of the run's experiment to this run, atomically."""
-    atomic.replace_symlink(run.path.parent / "latest", run.path.name)
 
 
 def has_checkpoint(run: RunFolder) -> bool:

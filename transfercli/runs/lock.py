@@ -68,7 +68,7 @@ def _acquire(experiment: Path, deadline: float, on_wait: Callable[[], None]) -> 
     while True:
         handle = _open_lock_file(experiment)
         try:
-            locked = _try_lock(handle)
+            locked = _try_lock(handle) or _retry_lock(handle)
             if locked and _is_lock_file(handle, experiment):
                 return handle
             start = "" if locked else _holder_start(handle)
@@ -101,6 +101,34 @@ def _try_lock(handle: int) -> bool:
             "use --runs with a folder on a file system that supports locks",
         ) from error
     return True
+
+
+def _retry_lock(handle: int) -> bool:
+    """Try again a moment later: `held_since` of another process may have had the lock when the first try failed."""
+    time.sleep(_READ_DELAYS[0])
+    return _try_lock(handle)
+
+
+def held_since(experiment: Path) -> int | None:
+    """Return the time at which the holder took the experiment's lock, in ns since 1970; None if the lock is free.
+
+    The time is that of the file system, so it compares with the times of files in the experiment. A file system without
+    locks counts as held since ever.
+    """
+    try:
+        handle = os.open(lock_file(experiment), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.fstat(handle).st_mtime_ns
+    except OSError:
+        return 0
+    else:
+        return None
+    finally:
+        os.close(handle)
 
 
 def _holder_start(handle: int) -> str:

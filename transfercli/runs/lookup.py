@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from transfercli.errors import ArtefactError
-from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.runs.champions import champion_of
 from transfercli.runs.folder import RUN_ID, RunFolder
-from transfercli.runs.record import status_of
-from transfercli.runs.untrusted import check_run_folder, is_sibling_name
+from transfercli.runs.listing import (
+    LATEST,
+    is_run_folder,
+    latest_completed,
+    linked_name,
+    newest_unfinished,
+    present_status,
+    resume_command,
+    runs_of,
+)
+from transfercli.runs.untrusted import check_run_folder
 from transfercli.text import nearest
 
 
@@ -42,7 +50,9 @@ def _resolve(text: str, runs: Path) -> RunFolder:
     """Return the run for a text without a check of its folder's content."""
     folders = [Path(text), *([runs / text] if is_label(text.rstrip("/")) else [])]
     for folder in folders:
-        if _is_run_folder(folder):
+        if folder.name == LATEST and folder.is_symlink() and (latest := latest_completed(folder.parent)):
+            return latest
+        if is_run_folder(folder):
             return RunFolder(folder)
     name, _, link = text.partition("@")
     experiment = runs / name.rstrip("/")
@@ -50,83 +60,74 @@ def _resolve(text: str, runs: Path) -> RunFolder:
         raise ArtefactError(f"{text!r} does not name a run: after '@' only champion or latest is allowed")
     if not _is_name(name.rstrip("/")) or not experiment.is_dir():
         raise ArtefactError(f"no run {text!r} under {runs}", _available_runs(name, runs))
-    if link:
-        return _linked_run(experiment, link)
-    completed = [run for run in _runs_of(experiment) if status_of(run) == "completed"]
-    if not completed:
-        available = ", ".join(f"{run.path.name} ({status_of(run)})" for run in _runs_of(experiment)) or "none"
-        raise ArtefactError(f"experiment {name!r} has no completed run under {runs}", f"runs there: {available}")
-    return max(completed, key=_creation_order)
+    if link == "champion":
+        return _champion(experiment)
+    if latest := latest_completed(experiment):
+        return latest
+    raise _no_completed_run(experiment, runs)
 
 
 def find_run_to_resume(text: str, runs: Path) -> RunFolder:
     """Return the run for `--resume`: as `find_run`, but for EXPERIMENT its newest run that is not completed, if any."""
     experiment = runs / text
-    if not _is_name(text) or _is_run_folder(Path(text)) or not experiment.is_dir():
+    if not _is_name(text) or is_run_folder(Path(text)) or not experiment.is_dir():
         return find_run(text, runs)
-    unfinished = [run for run in _runs_of(experiment) if status_of(run) != "completed"]
-    if not unfinished:
+    newest = newest_unfinished(experiment)
+    if newest is None:
         return find_run(text, runs)
-    newest = max(unfinished, key=_creation_order)
     check_run_folder(newest.path)
     return newest
 
 
-def _creation_order(run: RunFolder) -> tuple[str, str]:
-    """Return a sort key: the recorded time of creation, then the folder's name."""
-    content = read_json(run.record)
-    return str(content.get("created", "") if isinstance(content, dict) else ""), run.path.name
+def _no_completed_run(experiment: Path, runs: Path) -> ArtefactError:
+    """Return the error for an experiment without a completed run, with the line that resumes the newest one."""
+    available = ", ".join(f"{run.path.name} ({present_status(run)})" for run in runs_of(experiment)) or "none"
+    hint = None
+    if unfinished := newest_unfinished(experiment):
+        running = present_status(unfinished) == "running"
+        advice = "wait for it" if running else f"go on with {resume_command(unfinished, runs)}"
+        hint = f"{advice}; transfercli runs show {unfinished.label} shows it"
+    return ArtefactError(
+        f"experiment {experiment.name!r} has no completed run under {runs}; runs there: {available}", hint
+    )
 
 
-def _is_run_folder(folder: Path) -> bool:
-    try:
-        return (folder / "run.json").is_file()
-    except (OSError, ValueError):  # the text is not a possible file name
-        return False
-
-
-def _linked_run(experiment: Path, name: str) -> RunFolder:
-    """Return the run that the experiment's link `champion` or `latest` points to."""
-    link = experiment / name
-    if not link.is_symlink() or not is_sibling_name(str(link.readlink())) or not _is_run_folder(link):
+def _champion(experiment: Path) -> RunFolder:
+    champion = champion_of(experiment)
+    if champion is None:
         raise ArtefactError(
-            f"experiment {experiment.name!r} has no {name}", f"use {experiment.name} for its latest completed run"
+            f"experiment {experiment.name!r} has no champion", f"use {experiment.name} for its latest completed run"
         )
-    return RunFolder(experiment / link.readlink())
-
-
-def all_runs(runs: Path) -> list[RunFolder]:
-    """Return every run under `runs`, of any status: by experiment, then by folder name."""
-    folders = sorted(path for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else []
-    return [run for folder in folders for run in _runs_of(folder)]
-
-
-def _runs_of(experiment: Path) -> list[RunFolder]:
-    folders = (path for path in experiment.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != ".")
-    return [RunFolder(path) for path in sorted(folders) if _is_run_folder(path)]
+    return champion
 
 
 def _available_runs(name: str, runs: Path) -> str:
     """Return a hint: the runs of the experiment in `name`, or the experiments if there is none of that name."""
     folders = sorted(runs.iterdir()) if runs.is_dir() else []
-    experiments = tuple(path.name for path in folders if path.is_dir() and _runs_of(path))
+    experiments = tuple(path.name for path in folders if path.is_dir() and runs_of(path))
     if not experiments:
         return f"{runs} holds no runs yet: train one with pretrain or finetune, or pass --runs"
     experiment = name.split("/")[0]
     if experiment in experiments:
-        run_ids = ", ".join(run.path.name for run in _runs_of(runs / experiment)) or "none"
+        run_ids = ", ".join(run.path.name for run in runs_of(runs / experiment)) or "none"
         return f"runs of {experiment}: {run_ids}"
     near = nearest(experiment, experiments)
     return (f"did you mean {near!r}? " if near else "") + f"experiments there: {', '.join(experiments)}"
 
 
 def find_run_and_warn(text: str, runs: Path, reporter: Reporter) -> RunFolder:
-    """Return the run as `find_run` does; warn if EXPERIMENT is given and its latest completed run is not its champion.
+    """Return the run as `find_run` does; warn if EXPERIMENT is given and may mean another run than the user expects.
 
-    After `retrain` rejected a challenger, EXPERIMENT alone means that challenger, which a user may not expect.
+    After `retrain` rejected a challenger, EXPERIMENT alone means that challenger. If the record of the run that the
+    link `latest` points to is damaged, EXPERIMENT means an earlier run.
     """
     run, name = find_run(text, runs), text.rstrip("/")
-    champion = champion_of(runs / name) if is_experiment(name, runs) else None
+    if not is_experiment(name, runs):
+        return run
+    linked = RunFolder(runs / name / linked_name(runs / name))
+    if linked.record.exists() and present_status(linked) == "damaged":
+        reporter.warning(f"the record of {linked.label}, the latest run, is damaged: {name} means {run.run_id}")
+    champion = champion_of(runs / name)
     if champion is not None and champion.run_id != run.run_id:
         reporter.warning(
             f"{name} means its latest completed run, {run.run_id}, but its champion is {champion.run_id}:"

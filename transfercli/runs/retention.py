@@ -9,14 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from transfercli.errors import ArtefactError
-from transfercli.io.bounded import read_json
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTIONS
 from transfercli.runs.folder import RunFolder
-from transfercli.runs.lookup import all_runs
+from transfercli.runs.listing import all_runs, latest_completed, recorded
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def recent_runs(runs: Sequence[RunFolder], rule: RetentionRule) -> dict[str, str
 def creation_time(run: RunFolder) -> datetime:
     """Return the time of creation, UTC: as recorded, or the modification time of the folder if none is recorded."""
     try:
-        created = datetime.fromisoformat(str(_recorded(run).get("created")))
+        created = datetime.fromisoformat(str(recorded(run).get("created")))
     except ValueError:
         created = datetime.fromtimestamp(run.path.stat().st_mtime, UTC)
     return created if created.tzinfo else created.replace(tzinfo=UTC)
@@ -83,28 +81,19 @@ def _protected_by_experiment(experiment: Path) -> Iterator[tuple[str, str]]:
     earlier = [run_id for run_id in promoted if run_id != promoted[-1]]
     if earlier:
         yield f"{name}/{earlier[-1]}", "previous champion"
-    if (latest := experiment / "latest").is_symlink():
-        yield f"{name}/{latest.readlink()}", "latest"
+    if latest := latest_completed(experiment):
+        yield f"{name}/{latest.run_id}", "latest"
 
 
 def _ancestors(label: str, by_label: dict[str, RunFolder]) -> Iterator[str]:
     """Yield the labels of the runs that the run's weights came from, nearest first."""
     visited = {label}
     while label in by_label:
-        parent = _recorded(by_label[label]).get("parent")
+        parent = recorded(by_label[label]).get("parent")
         if not isinstance(parent, str) or parent in visited:
             return
         visited.add(label := parent)
         yield label
-
-
-def _recorded(run: RunFolder) -> dict[str, Any]:
-    """Return the content of the run's record; empty if it is missing or damaged."""
-    try:
-        content = read_json(run.record)
-    except ArtefactError:
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def folder_size(folder: Path) -> int:

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -150,7 +150,7 @@ def startup_messages_hidden() -> Iterator[None]:
     """
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as captured:
+    with _capture_file() as captured:
         os.dup2(captured.fileno(), 2)
         try:
             yield
@@ -160,4 +160,12 @@ def startup_messages_hidden() -> Iterator[None]:
             captured.seek(0)
             for line in captured:
                 if not _STARTUP_MESSAGES.match(line):
-                    os.write(2, line)
+                    with suppress(OSError):  # nobody reads stderr any more
+                        os.write(2, line)
+
+
+def _capture_file() -> IO[bytes]:
+    """Return an empty file, in memory if the system can: there may be no temporary folder."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("messages"), "w+b")
+    return tempfile.TemporaryFile()

@@ -20,6 +20,7 @@ from transfercli.evaluation.confidence.trust import Trust, read_trust
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, has_checkpoint
+from transfercli.runs.listing import present_status
 from transfercli.runs.lookup import find_run_and_warn
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.command_lines import command_line
@@ -56,6 +57,12 @@ class StoredRun:
     @property
     def path(self) -> Path:
         return self.folder.path
+
+    @property
+    def status(self) -> str:
+        """running, completed, failed or interrupted, as of now."""
+        _ = self.record  # checked first
+        return present_status(self.folder)
 
     # -- files
 
@@ -108,10 +115,10 @@ class StoredRun:
         """Return the best checkpoint. Raises `ArtefactError` with the command that resumes if no epoch was finished."""
         from transfercli.training.checkpoints import Checkpoints
 
-        if not has_checkpoint(self.folder) and self.record.status != "completed":
+        if not has_checkpoint(self.folder) and self.status != "completed":
             resume = command_line(self.record.workflow or "finetune", "--resume", str(self.path))
             raise ArtefactError(
-                f"{self.label} is {self.record.status} and finished no epoch, so there is no model yet",
+                f"{self.label} is {self.status} and finished no epoch, so there is no model yet",
                 f"resume it: {resume}",
             )
         return Checkpoints(self.folder.checkpoints).load("best")
@@ -126,7 +133,7 @@ class StoredRun:
         from transfercli.models.tensor_names import assign_tensors
         from transfercli.workflows.resolved_config import architecture
 
-        if (status := self.record.status) != "completed":
+        if (status := self.status) != "completed":
             self.reporter.warning(
                 f"{self.label} is {status}: this is its best epoch so far, and another epoch may replace it"
             )

@@ -14,8 +14,8 @@ from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs import champions
 from transfercli.runs.decisions import Decision
+from transfercli.runs.listing import all_runs
 from transfercli.runs.lock import experiment_lock
-from transfercli.runs.lookup import all_runs
 from transfercli.workflows.runs import prune as module
 from transfercli.workflows.runs.prune import PruneRequest, prune
 

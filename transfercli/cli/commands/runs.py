@@ -73,6 +73,12 @@ def _show_list(result: RunList) -> None:
         ],
         droppable=("created", "time"),  # the id contains the time
     )
+    unfinished = {
+        row.experiment: f"{row.run_id} was interrupted; go on: {row.resume}" for row in result.runs if row.resume
+    }
+    if unfinished:
+        print()
+        print_pairs(unfinished.items())
     if result.decisions:
         print()
         print_pairs((experiment, _decision(last)) for experiment, last in result.decisions.items())
@@ -89,6 +95,7 @@ def _show_run(result: RunDetails) -> None:
         [
             ("run", row.run),
             ("status", f"{row.status} ({links})" if links else row.status),
+            ("go on", row.resume),
             ("command", result.command),
             ("created", row.created),
             ("best epoch", result.best_epoch),

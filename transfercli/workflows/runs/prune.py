@@ -13,9 +13,9 @@ from transfercli.errors import ArtefactError, BusyError, UsageError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
+from transfercli.runs.listing import all_runs, present_status
 from transfercli.runs.lock import experiment_lock
-from transfercli.runs.lookup import all_runs, is_experiment
-from transfercli.runs.record import status_of
+from transfercli.runs.lookup import is_experiment
 from transfercli.runs.retention import RetentionRule, folder_size, protected_runs, recent_runs
 from transfercli.text import counted
 
@@ -78,7 +78,7 @@ def prune(request: PruneRequest, reporter: Reporter) -> PruneResult:
 
     The locks of the experiments are held meanwhile, so none of their runs can be running. If another process holds the
     lock of an experiment, all its runs are kept. A dry run takes no lock, since another command that starts meanwhile
-    would be refused; it keeps the runs whose recorded status is running.
+    would be refused; it keeps the runs that are running.
 
     Raises `UsageError` without a limit, `ArtefactError` if there is no such experiment, and `BusyError` if another
     process holds the lock of an experiment that was named.
@@ -131,7 +131,7 @@ def _select(request: PruneRequest, not_held: set[str]) -> tuple[list[RunFolder],
     rule = RetentionRule(request.last or 0, request.days or 0.0, datetime.now(UTC))
     runs = [run for run in all_runs(request.runs) if not request.experiments or run.experiment in request.experiments]
     unlocked = [run for run in runs if run.experiment in not_held]
-    reasons = {run.label: RUNNING for run in unlocked if not request.dry_run or status_of(run) == "running"}
+    reasons = {run.label: RUNNING for run in unlocked if not request.dry_run or present_status(run) == "running"}
     reasons |= recent_runs(runs, rule) | protected_runs(request.runs)
     removed = [run for run in runs if run.label not in reasons]
     return removed, [KeptRun(run.path, reasons[run.label]) for run in runs if run.label in reasons]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,15 +12,15 @@ from transfercli.errors import ArtefactError, TransferError
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.runs import decisions
+from transfercli.runs.champions import champion_of
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder
-from transfercli.runs.lookup import all_runs
+from transfercli.runs.listing import all_runs, latest_completed, present_status, resume_command
 from transfercli.runs.record import RunRecord
 from transfercli.runs.untrusted import is_number, numbers_of
 from transfercli.workflows.lineage import generations
 from transfercli.workflows.stored_run import StoredRun
 
-LINKS = ("latest", "champion")
 CURVES = ("loss", "val_loss", "accuracy", "val_accuracy")
 
 
@@ -30,11 +31,12 @@ class RunRow:
     Attributes:
         run: the run folder.
         status: running, completed, failed, interrupted or damaged; if it is damaged, all values of its record are None.
-        links: links of `LINKS` that point to the run.
+        links: names after `EXPERIMENT@` that mean the run: latest, champion.
         val_accuracy: of the best epoch.
         total_seconds: duration of the command.
         test_accuracy: None if the run was not evaluated.
         parent: label of the run that the weights came from, or None.
+        resume: command line that goes on with the run if it is interrupted, or None.
     """
 
     run: Path
@@ -48,6 +50,7 @@ class RunRow:
     total_seconds: float | None = None
     test_accuracy: float | None = None
     parent: str | None = None
+    resume: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -62,6 +65,7 @@ class RunRow:
             "test_accuracy": self.test_accuracy,
             "links": list(self.links),
             "parent": self.parent,
+            "resume": self.resume,
         }
 
 
@@ -150,7 +154,9 @@ def list_runs(runs: Path, experiment: str | None = None) -> RunList:
         existing = ", ".join(dict.fromkeys(run.experiment for run in all_runs(runs))) or "none"
         raise ArtefactError(f"no experiment {experiment!r} with runs under {runs}", f"experiments there: {existing}")
     logs = {run.experiment: decisions.read(run.path.parent) for run in folders}
-    return RunList(tuple(map(_row, folders)), {experiment: log[-1] for experiment, log in logs.items() if log})
+    links = {run.experiment: _links(run.path.parent) for run in folders}
+    rows = tuple(_row(run, links[run.experiment]) for run in folders)
+    return RunList(rows, {experiment: log[-1] for experiment, log in logs.items() if log})
 
 
 def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
@@ -165,7 +171,7 @@ def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
     lines = history.read(run.metrics)
     files = [file for file in sorted(run.path.rglob("*")) if file.is_file() and not file.is_symlink()]
     return RunDetails(
-        row=_row(run),
+        row=_row(run, _links(run.path.parent)),
         command=record.command,
         failure=record.failure,
         best_epoch=record.best_epoch,
@@ -191,27 +197,31 @@ def _generation(name: str, run: StoredRun | None) -> Generation:
         return Generation(name, "gone")
     with suppress(TransferError):
         model = run.config.model_dump(mode="json")["model"]
-        return Generation(name, run.record.status, run.record.workflow, model["base"], model["weights"])
+        return Generation(name, run.status, run.record.workflow, model["base"], model["weights"])
     return Generation(name, "damaged")
 
 
-def _row(run: RunFolder) -> RunRow:
-    parent = run.path.parent
-    links = tuple(
-        name for name in LINKS if (parent / name).is_symlink() and str((parent / name).readlink()) == run.run_id
-    )
-    row = RunRow(run.path, run.experiment, run.run_id, "damaged", links)
+def _links(experiment: Path) -> dict[str, str]:
+    """Return the names that mean a run of the experiment after `EXPERIMENT@`, with the id of the run."""
+    named = {"latest": latest_completed(experiment), "champion": champion_of(experiment)}
+    return {name: run.run_id for name, run in named.items() if run is not None}
+
+
+def _row(run: RunFolder, links: Mapping[str, str]) -> RunRow:
+    names = tuple(name for name, run_id in links.items() if run_id == run.run_id)
+    row = RunRow(run.path, run.experiment, run.run_id, "damaged", names)
     with suppress(ArtefactError):
-        record, folder = RunRecord.read(run), run.evaluation("test")
+        record, folder, status = RunRecord.read(run), run.evaluation("test"), present_status(run)
         row = replace(
             row,
-            status=record.status,
+            status=status,
             created=record.created,
             workflow=record.workflow,
             val_accuracy=record.metrics.get("val_accuracy"),
             total_seconds=record.seconds.get("total"),
             test_accuracy=_evaluation_metrics(folder)["accuracy"] if _is_evaluation(folder) else None,
             parent=record.parent,
+            resume=resume_command(run, run.path.parent.parent) if status == "interrupted" else None,
         )
     return row
 

@@ -12,6 +12,7 @@ from transfercli.config.loader import LoadedConfig, dump, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
+from transfercli.runs.listing import resume_command
 from transfercli.runs.lookup import find_run_to_resume
 from transfercli.runs.untrusted import check_run_folder
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
@@ -57,7 +58,7 @@ class Job:
 
     @property
     def resume_command(self) -> str:
-        return command_line(self.command, "--runs", str(self.runs), "--resume", self.run.label)
+        return resume_command(self.run, self.runs, self.command)
 
 
 def resolve_job(request: TrainRequest) -> Job:

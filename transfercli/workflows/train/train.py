@@ -13,7 +13,7 @@ from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.folder import update_latest_link
+from transfercli.runs.listing import next_completion, update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.workflows.new_model import check_weights, find_parent, labels_for, new_classifier
@@ -147,6 +147,7 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
         job.run,
         status="completed",
         finished=record.utc_now(),
+        completion=next_completion(job.run.path.parent),
         best_epoch=best["epoch"],
         epochs=lines[-1]["epoch"],
         metrics=metrics,

@@ -1,0 +1,136 @@
+"""Runs of experiments: all of them, the status that each has now, and the latest completed one.
+
+`latest_completed` is the only definition of "latest": EXPERIMENT, EXPERIMENT@latest and the link `latest` follow it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from transfercli.errors import ArtefactError
+from transfercli.io import atomic
+from transfercli.io.bounded import read_json
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.lock import held_since
+from transfercli.runs.record import status_of
+from transfercli.runs.untrusted import is_sibling_name
+
+LATEST = "latest"  # name of the link
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Return True if a folder holds a record; False also for a text that cannot be a file name."""
+    try:
+        return (folder / "run.json").is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def runs_of(experiment: Path) -> list[RunFolder]:
+    """Return every run of an experiment, of any status, by folder name."""
+    folders = (path for path in experiment.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != ".")
+    return [RunFolder(path) for path in sorted(folders) if is_run_folder(path)]
+
+
+def all_runs(runs: Path) -> list[RunFolder]:
+    """Return every run under `runs`, of any status: by experiment, then by folder name."""
+    folders = sorted(path for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else []
+    return [run for folder in folders for run in runs_of(folder)]
+
+
+def creation_order(run: RunFolder) -> tuple[str, str]:
+    """Return a sort key: the recorded time of creation, then the folder's name."""
+    return str(recorded(run).get("created", "")), run.path.name
+
+
+# -- latest
+
+
+def latest_completed(experiment: Path) -> RunFolder | None:
+    """Return the run of an experiment that was completed last, None if there is none.
+
+    The record's `completion` decides, which grows by one with every run that is completed, whatever the clock says and
+    whenever the run was created. Among runs without it, which are older, the link decides if its run is completed, then
+    the recorded time. A run whose record is damaged is left out.
+    """
+    linked = linked_name(experiment)
+
+    def order(run: RunFolder) -> tuple[Any, ...]:
+        finished = str(recorded(run).get("finished", ""))
+        return _completion(run), run.path.name == linked, finished, *creation_order(run)
+
+    return max(_completed_runs(experiment), key=order, default=None)
+
+
+def next_completion(experiment: Path) -> int:
+    """Return the `completion` of a run that is completed now; the lock must be held."""
+    return 1 + max((_completion(run) for run in _completed_runs(experiment)), default=0)
+
+
+def update_latest_link(run: RunFolder) -> None:
+    """Point the link `latest` of the run's experiment to this run, atomically."""
+    atomic.replace_symlink(run.path.parent / LATEST, run.path.name)
+
+
+def _completed_runs(experiment: Path) -> Iterator[RunFolder]:
+    return (run for run in runs_of(experiment) if recorded(run).get("status") == "completed")
+
+
+def linked_name(experiment: Path) -> str:
+    """Return the name of the run that the link points to; "" without a link, or if it leads to another folder."""
+    link = experiment / LATEST
+    target = str(link.readlink()) if link.is_symlink() else ""
+    return target if is_sibling_name(target) else ""
+
+
+def _completion(run: RunFolder) -> int:
+    number = recorded(run).get("completion")
+    return number if isinstance(number, int) else 0
+
+
+def recorded(run: RunFolder) -> dict[str, Any]:
+    """Return the content of the run's record; empty if it is missing or damaged."""
+    try:
+        content = read_json(run.record)
+    except ArtefactError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+# -- status
+
+
+def present_status(run: RunFolder) -> str:
+    """Return running, completed, failed, interrupted, or damaged if the record has no status.
+
+    A process that was killed leaves the record at `running`. The run is interrupted then: the lock of its experiment is
+    free, or its holder took it after the record was written.
+    """
+    try:
+        status = status_of(run)
+    except ArtefactError:
+        return "damaged"
+    return "interrupted" if status == "running" and not _is_running(run) else status
+
+
+def _is_running(run: RunFolder) -> bool:
+    since = held_since(run.path.parent)
+    try:
+        return since is not None and run.record.stat().st_mtime_ns >= since
+    except OSError:  # removed meanwhile
+        return False
+
+
+def newest_unfinished(experiment: Path) -> RunFolder | None:
+    """Return the newest run of an experiment that can be resumed; None if there is none."""
+    runs = (run for run in runs_of(experiment) if present_status(run) in ("interrupted", "failed", "running"))
+    return max(runs, key=creation_order, default=None)
+
+
+def resume_command(run: RunFolder, runs: Path, workflow: str | None = None) -> str:
+    """Return the command line that resumes a run. workflow: as recorded if it is None."""
+    workflow = workflow or str(recorded(run).get("workflow") or "finetune")
+    return shlex.join(["transfercli", workflow, "--runs", str(runs), "--resume", run.label])
