@@ -82,7 +82,10 @@ class PredictionStream:
         return PredictionList(answers).as_json()
 
     def write(self, out: TextIO) -> None:
-        WRITERS[self.lines or ("table" if out.isatty() else "jsonl")](self.predictions, out)
+        if self.lines is None and out.isatty():
+            write_table(self.predictions.answers, self.predictions.labels, self.predictions.columns, out)
+        else:
+            WRITERS[self.lines or "jsonl"](self.predictions, out)
 
 
 @dataclass(frozen=True)
@@ -136,11 +139,7 @@ def _rows(predictions: Predictions) -> Iterator[list[Any]]:
             yield [answer.path, label, probability, abstained, "", *(value for pair in others for value in pair)]
 
 
-def _write_table(predictions: Predictions, out: TextIO) -> None:
-    write_table(predictions.answers, predictions.labels, predictions.columns, out)
-
-
-WRITERS = {"jsonl": _write_jsonl, "csv": _write_csv, "table": _write_table}
+WRITERS = {"jsonl": _write_jsonl, "csv": _write_csv}
 
 
 @streams(PredictionStream.write)
