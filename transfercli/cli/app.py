@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import transfercli
+from transfercli.cli.commands import bases as bases_commands
 from transfercli.cli.commands import cache as cache_commands
 from transfercli.cli.commands import config as config_commands
 from transfercli.cli.commands import data as data_commands
@@ -50,6 +51,7 @@ def _options(
 
 app.command()(sample)
 app.add_typer(config_commands.app, name="config")
+app.add_typer(bases_commands.app, name="bases")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(cache_commands.app, name="cache")
 app.command()(pretrain)
