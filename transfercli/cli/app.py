@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,8 +21,7 @@ from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
 from transfercli.cli.commands.train import finetune, pretrain
-from transfercli.cli.runner import json_line
-from transfercli.workflows.result import versioned
+from transfercli.cli.usage import print_usage_error
 
 app = typer.Typer(
     name="transfercli",
@@ -78,7 +77,7 @@ def main() -> None:
     except Exception as error:
         if not hasattr(error, "format_message"):  # Typer's usage errors have it; their class is not public
             raise
-        sys.exit(_print_usage_error(error))
+        sys.exit(print_usage_error(error, typer.main.get_command(app)))
 
 
 def _open_standard_files() -> None:
@@ -91,18 +90,3 @@ def _open_standard_files() -> None:
     os.close(descriptor)
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - open until the program ends
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
-
-
-def _print_usage_error(error: Any) -> int:
-    """Print a usage error on stderr, with `--json` also as JSON on stdout; return exit code 2."""
-    context = getattr(error, "ctx", None)
-    message = error.format_message().replace("Value error, ", "")  # the prefix that pydantic adds
-    if type(error).__name__ == "NoArgsIsHelpError":
-        print(message, file=sys.stderr)
-        return 2
-    command = context.command_path if context else "transfercli"
-    hint = f"{command} --help lists what is allowed"
-    print(f"error: {message}\n  hint: {hint}", file=sys.stderr)
-    if "--json" in sys.argv:
-        print(json_line(versioned({"error": {"code": 2, "kind": "usage", "message": message, "hint": hint}})))
-    return 2

@@ -194,6 +194,12 @@ def unknown_key(key: str, section: Any) -> str:
     return f"is not a known key; allowed: {', '.join(fields)}{guess and '; '}{guess}"
 
 
+def key_named(name: str) -> str | None:
+    """Return the path of the key of this name in any section, or of the key that other programs name so, or None."""
+    plain = name.lower().replace("-", "_")
+    return _elsewhere(plain) or key_aliases.key_of(plain)
+
+
 @functools.cache
 def _elsewhere(key: str, section: Any = ExperimentConfig, above: str = "") -> str | None:
     """Return the path of a key of this name in any section, or None."""

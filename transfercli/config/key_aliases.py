@@ -50,8 +50,12 @@ _KEYS = {alias: key for key, names in NAMES_ELSEWHERE.items() for alias in names
 _REASONS = {alias: reason for names, reason in WITHOUT_KEY.items() for alias in names.split()}
 
 
+def key_of(name: str) -> str | None:
+    """Return the key that other programs give this name, or None."""
+    return _KEYS.get(name)
+
+
 def meaning(name: str) -> str:
     """Return `did you mean KEY?`, or the reason why there is no such key; "" for a name that is not known elsewhere."""
-    if name in _KEYS:
-        return f"did you mean {_KEYS[name]}?"
-    return _REASONS.get(name, "")
+    key = key_of(name)
+    return f"did you mean {key}?" if key else _REASONS.get(name, "")
