@@ -168,3 +168,12 @@ def test_the_image_size_is_the_bases_own_unless_given(loaded: Loaded) -> None:
 def test_resolving_twice_changes_nothing(loaded: Loaded) -> None:
     once = resolve(loaded(MINIMAL).config, "pretrain")
     assert resolve(once, "finetune") == once
+
+
+def test_rules_hold_for_names_as_other_programs_write_them(refusal) -> None:
+    (line,) = refusal("name: x\ndata: {train: a, image_size: 32}\nmodel: {base: Inception_V3}\n")
+    assert "is too small for inceptionv3" in line
+    lines = refusal(
+        "name: x\ndata: {train: a}\nmodel: {base: vgg16, head: {hidden: [8]}}\ntransfer: {strategy: Linear-Probe}\n"
+    )
+    assert any("the strategy linear_probe needs a head without hidden layers" in line for line in lines)

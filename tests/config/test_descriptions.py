@@ -40,6 +40,6 @@ def test_the_choices_of_a_union_are_those_of_its_members() -> None:
 def test_a_long_table_is_cut_and_the_command_that_lists_it_is_named() -> None:
     text = allowed(hints(ModelConfig)["base"])
     assert len(names("base")) > 12
-    assert "(transfercli config schema lists them)" in text
+    assert "(transfercli bases list lists them)" in text
     assert names("base")[0] in text
     assert names("base")[-1] not in text

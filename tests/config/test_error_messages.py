@@ -30,7 +30,7 @@ WRONG = [
     ("training: {optimizer: {learning_rate: 0}}", "training.optimizer.learning_rate: is out of range, received 0"),
     ("training: {optimizer: {learning_rate: .nan}}", "training.optimizer.learning_rate: must be a finite number"),
     ("training: {optimizer: {name: adm}}", 'received "adm"; allowed: sgd, rmsprop, adam, adamw; did you mean adam?'),
-    ("training: {optimizer: {name: ADAM}}", "did you mean adam?"),
+    ("training: {optimizer: {name: ADAMM}}", "did you mean adam?"),
     ("training: {schedule: {name: cosin}}", "did you mean cosine?"),
     ("training: {schedule: {warmup_epochs: -1}}", "training.schedule.warmup_epochs: is out of range, received -1"),
     ("training: {class_weights: balance}", "allowed: balanced or a mapping from text to a number above 0 or null"),
@@ -60,7 +60,7 @@ WRONG = [
     ("evaluation: {gates: {accuracy: '=>0.9'}}", 'evaluation.gates.accuracy: is not allowed here, received "=>0.9"'),
     ("evaluation: {gates: {accuracy: true}}", "evaluation.gates.accuracy: is not allowed here, received true"),
     ("export: {formats: saved_model}", "export.formats: is the wrong kind of value"),
-    ("export: {formats: [savedmodel]}", "did you mean saved_model?"),
+    ("export: {formats: [savedmodle]}", "did you mean saved_model?"),
     ("retrain: {promote: {confidence: 1}}", "retrain.promote.confidence: is out of range, received 1"),
     ("nam: x", "nam: is not a known key; allowed: name, seed, data"),
 ]  # fmt: skip
@@ -106,7 +106,7 @@ def test_a_wrong_data_key_is_one_message_with_its_line(refusal: Refusal, entry: 
 
 WRONG_MODEL = [
     ("base: resnet5", "base: is not one of the choices, received"),
-    ("base: ResNet50", "did you mean resnet50?"),
+    ("base: google/efficientnet-b0", "did you mean efficientnetb0?"),
     ("base: 5", "base: is not one of the choices, received 5"),
     ("base: {rn: x}", "base.rn: is not a known key; allowed: run; did you mean run?"),
     (

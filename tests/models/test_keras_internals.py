@@ -1,5 +1,7 @@
 """What is relied upon of Keras's private side; each test names what would break with a version that changed it."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from transfercli.models.keras_internals import (
     has_inner_layers,
     inner_layers,
     producer_of,
+    reported_downloads,
     skip_gradient_sum,
     variable_index,
     without_autocast,
@@ -92,3 +95,16 @@ def test_an_optimizer_of_one_device_leaves_no_graph_behind_and_learns_the_same()
         ends.append(model.get_weights())
     assert registered[0] > registered[1] == 0
     assert all(np.array_equal(one, other) for one, other in zip(*ends, strict=True))
+
+
+def test_a_download_is_reported_and_not_printed(tmp_path, capfd):
+    source = tmp_path / "source.bin"
+    source.write_bytes(b"x" * 20_000)
+    reports = []
+    with reported_downloads(lambda *report: reports.append(report)):
+        path = keras.utils.get_file("copy.bin", source.as_uri(), cache_dir=str(tmp_path))
+    assert reports[0] == (source.as_uri(), 0, 0)
+    assert reports[-1][1] >= reports[-1][2] == 20_000
+    assert Path(path).read_bytes() == source.read_bytes()
+    assert keras.config.is_interactive_logging_enabled()
+    assert capfd.readouterr() == ("", "")

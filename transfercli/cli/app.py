@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import transfercli
+from transfercli.cli.commands import bases as bases_commands
 from transfercli.cli.commands import cache as cache_commands
 from transfercli.cli.commands import config as config_commands
 from transfercli.cli.commands import data as data_commands
@@ -19,10 +20,10 @@ from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
 from transfercli.cli.commands.train import finetune, pretrain
-from transfercli.cli.runner import exit_code, json_line, message_of
+from transfercli.cli.runner import exit_code, message_of
 from transfercli.cli.streams import prepare_standard_files
+from transfercli.cli.usage import print_usage_error
 from transfercli.errors import TransferError
-from transfercli.workflows.result import versioned
 
 app = typer.Typer(
     name="transfercli",
@@ -51,6 +52,7 @@ def _options(
 
 app.command()(sample)
 app.add_typer(config_commands.app, name="config")
+app.add_typer(bases_commands.app, name="bases")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(cache_commands.app, name="cache")
 app.command()(pretrain)
@@ -87,19 +89,4 @@ def _run() -> Any:
     except Exception as error:
         if not hasattr(error, "format_message"):  # Typer's usage errors have it; their class is not public
             raise
-        return _print_usage_error(error)
-
-
-def _print_usage_error(error: Any) -> int:
-    """Print a usage error on stderr, with `--json` also as JSON on stdout; return exit code 2."""
-    context = getattr(error, "ctx", None)
-    message = error.format_message().replace("Value error, ", "")  # the prefix that pydantic adds
-    if type(error).__name__ == "NoArgsIsHelpError":
-        print(message, file=sys.stderr)
-        return 2
-    command = context.command_path if context else "transfercli"
-    hint = f"{command} --help lists what is allowed"
-    print(f"error: {message}\n  hint: {hint}", file=sys.stderr)
-    if "--json" in sys.argv:
-        print(json_line(versioned({"error": {"code": 2, "kind": "usage", "message": message, "hint": hint}})))
-    return 2
+        return print_usage_error(error, typer.main.get_command(app))

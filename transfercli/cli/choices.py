@@ -25,22 +25,30 @@ def table_option(flag: str, table: str, *, help: str, metavar: str | None = None
         flag,
         metavar=metavar,
         help=help,
-        callback=one_of(lambda: registries.names(table)),
+        callback=one_of(lambda: registries.names(table), lambda text: registries.row_name(table, text)),
         autocompletion=completion.table_names(table),
     )
 
 
-def one_of(names: Callable[[], Iterable[str]]) -> Callable[[Any], Any]:
+def one_of(names: Callable[[], Iterable[str]], find: Callable[[str], str | None] | None = None) -> Callable[[Any], Any]:
     """Return a callback for an option whose value must be one of `names`, or a list of them.
 
     The names are read when the value is checked, since the modules of some tables take long to import.
+
+    find: returns the name that a text means, or None; without it the text must be the name itself.
     """
 
     def check(value: Any) -> Any:
-        for text in (value,) if isinstance(value, str) else value or ():
-            if text not in (allowed := tuple(names())):
-                raise typer.BadParameter(_message(text, allowed))
-        return value
+        if value is None:
+            return None
+        return named(value) if isinstance(value, str) else [named(text) for text in value]
+
+    def named(text: str) -> str:
+        allowed = tuple(names())
+        name = find(text) if find else text
+        if name not in allowed:
+            raise typer.BadParameter(_message(text, allowed))
+        return name
 
     return check
 

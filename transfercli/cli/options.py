@@ -23,9 +23,25 @@ Run = Annotated[
     ),
 ]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", envvar="TRANSFERCLI_RUNS", help="folder of all runs")]
+
+
+def _check_overrides(texts: list[str] | None) -> list[str] | None:
+    """Refuse what is no override at all as a usage error; keys and values are checked with the config."""
+    for text in texts or ():
+        name, equals, _ = text.partition("=")
+        if not equals or not all(name.strip().split(".")):
+            raise typer.BadParameter(f"{text!r} must look like KEY=VALUE, such as training.epochs=5")
+    return texts
+
+
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="override one key, such as training.epochs=5; repeatable"),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="override one key, such as training.epochs=5; repeatable",
+        callback=_check_overrides,
+    ),
 ]
 Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="time to wait for the experiment's lock")]
 Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on stdout")]

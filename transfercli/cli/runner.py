@@ -16,6 +16,7 @@ import transfercli
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.streams import write_now
 from transfercli.cli.ui.console import Console, console_for
+from transfercli.cli.ui.library_warnings import counted_warnings
 from transfercli.errors import WRITE_ERRNOS, Interrupted, OutOfSpaceError, TransferError, is_out_of_space
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths
@@ -71,7 +72,8 @@ def run_command(
     console = console_for(stop, quiet, verbose)
     output = Output(show, as_json)
     try:
-        with stop.handling_signals(), redirect_stdout(sys.stderr):  # libraries may print; stdout is for the result
+        # Libraries may print and warn; stdout is for the result.
+        with stop.handling_signals(), counted_warnings(console, verbose=verbose), redirect_stdout(sys.stderr):
             try:
                 result = work(console)
             finally:

@@ -36,11 +36,18 @@ PER_CLASS = re.compile(r"(recall|precision|f1)\[.+\]")
 
 def check(document: Document) -> list[Problem]:
     """Return the problems that the rules find in a config."""
-    return [
-        Problem(mark_of(path, document.places), message, path)
-        for rule in RULES
-        for path, message in rule(document.value)
-    ]
+    data = _with_row_names(document.value)
+    return [Problem(mark_of(path, document.places), message, path) for rule in RULES for path, message in rule(data)]
+
+
+def _with_row_names(data: Any) -> Any:
+    """Return a copy in which `model.base` and `transfer.strategy`, which the rules look up, have their table's name."""
+    for section, key, table in (("model", "base", "base"), ("transfer", "strategy", "strategy")):
+        value = value_at((section, key), data)
+        name = registries.row_name(table, value) if isinstance(value, str) else None
+        if name:
+            data = {**data, section: {**data[section], key: name}}
+    return data
 
 
 def _not_yet(data: Any) -> KeyProblems:

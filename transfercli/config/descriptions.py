@@ -19,6 +19,7 @@ from transfercli.config.types import Allowed, RowName
 from transfercli.text import first_of
 
 MAX_LISTED = 12  # names of a table in one text
+SCHEMA_COMMAND = "transfercli config schema"
 BOUNDS = (
     (annotated_types.Gt, "gt", "above {}"),
     (annotated_types.Ge, "ge", "of at least {}"),
@@ -100,7 +101,7 @@ def allowed(hint: Any) -> str:
         return text
     row = row_of(hint)
     if row:
-        return _listed(registries.names(row.table))
+        return _listed(registries.names(row.table), listed_by(row.table))
     inner = unannotated(hint)
     origin = typing.get_origin(inner)
     if origin in (Union, types.UnionType):
@@ -114,6 +115,11 @@ def allowed(hint: Any) -> str:
     if is_section(inner):
         return f"a mapping with the keys {', '.join(inner.model_fields)}"
     return TYPE_NAMES.get(inner, "text") + _bounds(hint)
+
+
+def listed_by(table: str) -> str:
+    """Return the command that lists the rows of a table."""
+    return registries.LISTED_BY.get(table, SCHEMA_COMMAND)
 
 
 def _bounds(hint: Any) -> str:
@@ -132,7 +138,7 @@ def _plain(number: float) -> str:
     return "2147483648" if number == 2**31 else f"{number:g}"
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def _listed(names: tuple[str, ...], command: str = SCHEMA_COMMAND) -> str:
     if len(names) <= MAX_LISTED:
         return ", ".join(names)
-    return f"{first_of(names, MAX_LISTED - 4)} (transfercli config schema lists them)"
+    return f"{first_of(names, MAX_LISTED - 4)} ({command} lists them)"

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from transfercli.config import descriptions, strict_yaml
+from transfercli.config import descriptions, key_aliases, strict_yaml
 from transfercli.config.locations import KeyPath, Mark, Place, Problem
 from transfercli.config.schema import ExperimentConfig
 from transfercli.text import nearest
@@ -184,11 +184,20 @@ def _other_kind(value: str, hint: Any) -> str | None:
 
 
 def unknown_key(key: str, section: Any) -> str:
-    """Return a message with the nearest key of `section`, or the section that has this key."""
+    """Return a message with the key that is meant: of this name in another section, of another program, or nearest."""
     fields = tuple(section.model_fields)
-    near = nearest(key, fields) or _elsewhere(key)
-    guess = f"; did you mean {near}?" if near else ""
-    return f"is not a known key; allowed: {', '.join(fields)}{guess}"
+    plain = key.lower().replace("-", "_")
+    elsewhere = _elsewhere(plain)
+    near = elsewhere or nearest(key, fields)
+    guess = "" if elsewhere else key_aliases.meaning(plain)
+    guess = guess or (f"did you mean {near}?" if near else "")
+    return f"is not a known key; allowed: {', '.join(fields)}{guess and '; '}{guess}"
+
+
+def key_named(name: str) -> str | None:
+    """Return the path of the key of this name in any section, or of the key that other programs name so, or None."""
+    plain = name.lower().replace("-", "_")
+    return _elsewhere(plain) or key_aliases.key_of(plain)
 
 
 @functools.cache

@@ -123,7 +123,7 @@ def _allowed(hint: Any) -> str:
     )
     text = descriptions.allowed(hint)
     if row and len(registries.names(row.table)) > descriptions.MAX_LISTED:
-        text = text.replace("transfercli config schema lists them", "listed below")
+        text = text.replace(f"{descriptions.listed_by(row.table)} lists them", "listed below")
     return text
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+# Command that lists the rows of a table; used if there are too many for a message.
+LISTED_BY = {"base": "transfercli bases list"}
 TABLES = {
     "base": ("transfercli.models.bases", "BASES"),
     "strategy": ("transfercli.transfer.strategies", "STRATEGIES"),
@@ -32,3 +34,20 @@ def rows(table: str) -> Any:
 def names(table: str) -> tuple[str, ...]:
     """Return the row names of a table, in its order."""
     return tuple(rows(table))
+
+
+def row_name(table: str, text: str) -> str | None:
+    """Return the row that a text names, or None.
+
+    Other programs write the same names with capitals, dashes or underscores, such as `EfficientNetB0`,
+    `efficientnet_b0` and `resnet-50`: only letters and digits count, unless the text is a name as it stands.
+    """
+    allowed = names(table)
+    if text in allowed:
+        return text
+    same = [name for name in allowed if _letters(name) == _letters(text)]
+    return same[0] if len(same) == 1 else None
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())

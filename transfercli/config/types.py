@@ -28,10 +28,11 @@ class RowName:
     table: str
 
     def check(self, value: str) -> str:
-        """Return the value. Raises `ValueError` if the table has no such row."""
-        if value not in registries.names(self.table):
+        """Return the name of the row, in the table's spelling. Raises `ValueError` if the table has no such row."""
+        name = registries.row_name(self.table, value)
+        if name is None:
             raise ValueError(f"is not a known {self.table}")
-        return value
+        return name
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         return core_schema.no_info_after_validator_function(self.check, handler(source))

@@ -6,9 +6,12 @@ Importing this module is cheap: a row names its builder, and Keras is imported w
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from transfercli.models.published_weights import PUBLISHED_WEIGHTS, PublishedWeights
 
 if TYPE_CHECKING:
     import keras
@@ -25,7 +28,8 @@ class Base:
     preprocessing: a row of `models/preprocessing.py`.
     stages: a regular expression; its first group, matched in a layer's name, is the name of that layer's stage.
     ends_stage: a matching layer is the last of its stage (an Inception module's concatenation), not the first.
-    has_imagenet: Keras publishes ImageNet weights for it; licence: the licence of these weights.
+    parameters: number of weights for colour images; family: name of the group of networks.
+    published: the ImageNet weights that Keras downloads; licence: the licence of these weights.
     any_size_imagenet: Keras loads them at every image size, not only at `size`.
     variance_factor: factor of each channel's variance of the base's Normalization layer in these weights
     (`models/normalization.py`); empty if they are right as they are.
@@ -35,13 +39,19 @@ class Base:
     size: int
     preprocessing: str
     stages: str
+    parameters: int
+    family: str
     minimum: int = 32
     ends_stage: bool = False
-    has_imagenet: bool = True
+    published: PublishedWeights | None = None
     any_size_imagenet: bool = True
     variance_factor: tuple[float, ...] = ()
     source: str = "keras.applications"
     licence: str = "ImageNet weights of keras.applications (Apache-2.0)"
+
+    @property
+    def has_imagenet(self) -> bool:
+        return self.published is not None
 
     @property
     def licence_id(self) -> str:
@@ -52,14 +62,31 @@ class Base:
         """Build the network for images of `shape` (height, width, channels), with random or ImageNet weights."""
         module, function = self.builder.split(":")
         builder: Any = getattr(import_module(module), function)
-        return builder(weights=weights, include_top=False, input_shape=shape)
+        with warnings.catch_warnings():
+            # The MobileNets warn of every image size that their weights were not trained on; any size is allowed here.
+            warnings.filterwarnings("ignore", "`input_shape` is undefined")
+            return builder(weights=weights, include_top=False, input_shape=shape)
 
 
-def _keras_bases(names: str, size: int, preprocessing: str, stages: str, **fields: Any) -> dict[str, Base]:
-    """Return rows for builders of `keras.applications`; the key of a row is its builder's name in lower case."""
+def _keras_bases(
+    family: str, parameters: dict[str, int], size: int, preprocessing: str, stages: str, **fields: Any
+) -> dict[str, Base]:
+    """Return rows for builders of `keras.applications`; the key of a row is its builder's name in lower case.
+
+    parameters: name of a builder -> number of weights of its network.
+    """
     return {
-        name.lower(): Base(f"keras.applications:{name}", size, preprocessing, stages, **fields)
-        for name in names.split()
+        name.lower(): Base(
+            f"keras.applications:{name}",
+            size,
+            preprocessing,
+            stages,
+            count,
+            family,
+            published=PUBLISHED_WEIGHTS[name.lower()],
+            **fields,
+        )
+        for name, count in parameters.items()
     }
 
 
@@ -74,42 +101,117 @@ _BLOCK_STAGES = r"^(block\d+)"
 _CONV_STAGES = r"^(conv\d)"
 _NASNET_STAGES = r"^((?:normal|reduction)_concat_\w+)$"
 _IMAGENET_STD = (0.229, 0.224, 0.225)  # of red, green and blue, for pixels of 0 to 1
-_EFFICIENTNET_SIZES = {"B0": 224, "B1": 240, "B2": 260, "B3": 300, "B4": 380, "B5": 456, "B6": 528, "B7": 600}
-_EFFICIENTNET_V2_SIZES = {"B0": 224, "B1": 240, "B2": 260, "B3": 300, "S": 384, "M": 480, "L": 480}
+# Name of the builder: image size in pixels, number of weights.
+_EFFICIENTNETS = {
+    "EfficientNetB0": (224, 4_049_571),
+    "EfficientNetB1": (240, 6_575_239),
+    "EfficientNetB2": (260, 7_768_569),
+    "EfficientNetB3": (300, 10_783_535),
+    "EfficientNetB4": (380, 17_673_823),
+    "EfficientNetB5": (456, 28_513_527),
+    "EfficientNetB6": (528, 40_960_143),
+    "EfficientNetB7": (600, 64_097_687),
+}
+_EFFICIENTNETS_V2 = {
+    "EfficientNetV2B0": (224, 5_919_312),
+    "EfficientNetV2B1": (240, 6_931_124),
+    "EfficientNetV2B2": (260, 8_769_374),
+    "EfficientNetV2B3": (300, 12_930_622),
+    "EfficientNetV2S": (384, 20_331_360),
+    "EfficientNetV2M": (480, 53_150_388),
+    "EfficientNetV2L": (480, 117_746_848),
+}
 
 BASES: dict[str, Base] = {
-    **_keras_bases("VGG16", 224, "caffe", _BLOCK_STAGES, licence=_VGG_LICENCE),
-    **_keras_bases("ResNet50", 224, "caffe", _CONV_STAGES, licence=_RESNET_LICENCE),
-    "resnet18": Base(f"{_NETWORKS}:resnet18", 224, "torch", _CONV_STAGES, has_imagenet=False, source="He et al. 2016"),
-    "small_cnn": Base(
-        f"{_NETWORKS}:small_cnn", 32, "unit", _CONV_STAGES, minimum=18, has_imagenet=False, source="CIFAR-10 tutorials"
+    **_keras_bases("VGG", {"VGG16": 14_714_688}, 224, "caffe", _BLOCK_STAGES, licence=_VGG_LICENCE),
+    **_keras_bases("ResNet", {"ResNet50": 23_587_712}, 224, "caffe", _CONV_STAGES, licence=_RESNET_LICENCE),
+    "resnet18": Base(
+        f"{_NETWORKS}:resnet18", 224, "torch", _CONV_STAGES, 11_186_112, "ResNet", source="He et al. 2016"
     ),
-    **_keras_bases("VGG19", 224, "caffe", _BLOCK_STAGES, licence=_VGG_LICENCE),
-    **_keras_bases("ResNet101 ResNet152", 224, "caffe", _CONV_STAGES, licence=_RESNET_LICENCE),
-    **_keras_bases("ResNet50V2 ResNet101V2 ResNet152V2", 224, "symmetric", _CONV_STAGES),
-    **_keras_bases("DenseNet121 DenseNet169 DenseNet201", 224, "torch", _CONV_STAGES, licence=_DENSENET_LICENCE),
-    **_keras_bases("InceptionV3", 299, "symmetric", r"^(mixed\d+)$", minimum=75, ends_stage=True),
-    **_keras_bases("InceptionResNetV2", 299, "symmetric", r"^(mixed_\w+)$", minimum=75, ends_stage=True),
-    **_keras_bases("Xception", 299, "symmetric", _BLOCK_STAGES, minimum=71, licence=_XCEPTION_LICENCE),
-    **_keras_bases("MobileNet", 224, "symmetric", r"^(conv_dw_\d+)$"),
-    **_keras_bases("MobileNetV2", 224, "symmetric", r"^(block_\d+)"),
-    **_keras_bases("MobileNetV3Small MobileNetV3Large", 224, "included", r"^(expanded_conv(?:_\d+)?)_"),
+    "small_cnn": Base(
+        f"{_NETWORKS}:small_cnn", 32, "unit", _CONV_STAGES, 56_320, "small CNN", minimum=18, source="CIFAR-10 tutorials"
+    ),
+    **_keras_bases("VGG", {"VGG19": 20_024_384}, 224, "caffe", _BLOCK_STAGES, licence=_VGG_LICENCE),
+    **_keras_bases(
+        "ResNet",
+        {"ResNet101": 42_658_176, "ResNet152": 58_370_944},
+        224,
+        "caffe",
+        _CONV_STAGES,
+        licence=_RESNET_LICENCE,
+    ),
+    **_keras_bases(
+        "ResNetV2",
+        {"ResNet50V2": 23_564_800, "ResNet101V2": 42_626_560, "ResNet152V2": 58_331_648},
+        224,
+        "symmetric",
+        _CONV_STAGES,
+    ),
+    **_keras_bases(
+        "DenseNet",
+        {"DenseNet121": 7_037_504, "DenseNet169": 12_642_880, "DenseNet201": 18_321_984},
+        224,
+        "torch",
+        _CONV_STAGES,
+        licence=_DENSENET_LICENCE,
+    ),
+    **_keras_bases(
+        "Inception", {"InceptionV3": 21_802_784}, 299, "symmetric", r"^(mixed\d+)$", minimum=75, ends_stage=True
+    ),
+    **_keras_bases(
+        "Inception", {"InceptionResNetV2": 54_336_736}, 299, "symmetric", r"^(mixed_\w+)$", minimum=75, ends_stage=True
+    ),
+    **_keras_bases(
+        "Xception", {"Xception": 20_861_480}, 299, "symmetric", _BLOCK_STAGES, minimum=71, licence=_XCEPTION_LICENCE
+    ),
+    **_keras_bases("MobileNet", {"MobileNet": 3_228_864}, 224, "symmetric", r"^(conv_dw_\d+)$"),
+    **_keras_bases("MobileNetV2", {"MobileNetV2": 2_257_984}, 224, "symmetric", r"^(block_\d+)"),
+    **_keras_bases(
+        "MobileNetV3",
+        {"MobileNetV3Small": 939_120, "MobileNetV3Large": 2_996_352},
+        224,
+        "included",
+        r"^(expanded_conv(?:_\d+)?)_",
+    ),
     **{
-        k: v
-        for b, size in _EFFICIENTNET_SIZES.items()
-        for k, v in _keras_bases(
-            f"EfficientNet{b}", size, "included", _BLOCK_STAGES, variance_factor=_IMAGENET_STD
+        key: row
+        for name, (size, count) in _EFFICIENTNETS.items()
+        for key, row in _keras_bases(
+            "EfficientNet", {name: count}, size, "included", _BLOCK_STAGES, variance_factor=_IMAGENET_STD
         ).items()
     },
     **{
-        k: v
-        for b, size in _EFFICIENTNET_V2_SIZES.items()
-        for k, v in _keras_bases(f"EfficientNetV2{b}", size, "included", _BLOCK_STAGES).items()
+        key: row
+        for name, (size, count) in _EFFICIENTNETS_V2.items()
+        for key, row in _keras_bases("EfficientNetV2", {name: count}, size, "included", _BLOCK_STAGES).items()
     },
-    **_keras_bases("NASNetMobile", 224, "symmetric", _NASNET_STAGES, ends_stage=True, any_size_imagenet=False),
-    **_keras_bases("NASNetLarge", 331, "symmetric", _NASNET_STAGES, ends_stage=True, any_size_imagenet=False),
     **_keras_bases(
-        "ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge",
+        "NASNet",
+        {"NASNetMobile": 4_269_716},
+        224,
+        "symmetric",
+        _NASNET_STAGES,
+        ends_stage=True,
+        any_size_imagenet=False,
+    ),
+    **_keras_bases(
+        "NASNet",
+        {"NASNetLarge": 84_916_818},
+        331,
+        "symmetric",
+        _NASNET_STAGES,
+        ends_stage=True,
+        any_size_imagenet=False,
+    ),
+    **_keras_bases(
+        "ConvNeXt",
+        {
+            "ConvNeXtTiny": 27_820_128,
+            "ConvNeXtSmall": 49_454_688,
+            "ConvNeXtBase": 87_566_464,
+            "ConvNeXtLarge": 196_230_336,
+            "ConvNeXtXLarge": 348_147_968,
+        },
         224,
         "included",
         r"_(stage_\d)_",

@@ -5,12 +5,13 @@ Keras 3 has no public interface for any of them. `tests/models/test_keras_intern
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import keras
 from keras.src.backend import AutocastScope
+from keras.src.utils import file_utils
 
 
 def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
@@ -51,6 +52,28 @@ def without_autocast() -> AbstractContextManager[None]:
     """Return a context in which variables are read in their own dtype, whatever the dtype policy."""
     scope: AbstractContextManager[None] = AutocastScope(None)
     return scope
+
+
+@contextmanager
+def reported_downloads(report: Callable[[str, int, int], None]) -> Iterator[None]:
+    """Let Keras report its downloads to a function instead of printing them.
+
+    report: called with the address, the number of bytes so far, and that of the whole file, 0 if it is unknown.
+    """
+    retrieve, interactive = file_utils.urlretrieve, keras.config.is_interactive_logging_enabled()
+
+    def reporting(address: str, target: str, _hook: Any) -> Any:
+        report(address, 0, 0)
+        return retrieve(address, target, lambda blocks, size, total: report(address, blocks * size, max(total, 0)))
+
+    file_utils.urlretrieve = reporting
+    keras.config.disable_interactive_logging()
+    try:
+        yield
+    finally:
+        file_utils.urlretrieve = retrieve
+        if interactive:
+            keras.config.enable_interactive_logging()
 
 
 def variable_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:

@@ -69,11 +69,31 @@ def find_parent(config: ExperimentConfig, runs: Path, recorded: str | None = Non
 
 
 def check_weights(config: ExperimentConfig, reporter: Reporter) -> None:
-    """Check a weight file before the images are read and Keras is imported."""
+    """Look for the weights of a new model before the images are read; published weights are downloaded now.
+
+    Raises `WeightsError` if they are not available, `ArtefactError` if a weight file is damaged.
+    """
     from transfercli.models.weights.files import check_weight_file
 
     if isinstance(config.model.weights, FileWeights):
         check_weight_file(config.model.weights, reporter)
+    elif needs_download(config):
+        from transfercli.training.backend import prepare
+
+        prepare(config.compute, config.seed)  # before Keras is imported
+        from transfercli.models.weights.pretrained import imagenet_tensors
+
+        imagenet_tensors(str(config.model.base), image_size(config), reporter)
+
+
+def needs_download(config: ExperimentConfig) -> bool:
+    """Return True if a new model starts from ImageNet weights that are not in Keras's cache."""
+    from transfercli.models.bases import BASES
+
+    if config.model.weights != "imagenet":
+        return False
+    published = BASES[str(config.model.base)].published
+    return published is None or published.path_for(image_size(config)) is None
 
 
 def labels_for(config: ExperimentConfig, parent: Parent, data_labels: Sequence[str]) -> tuple[str, ...]:
@@ -96,9 +116,11 @@ def labels_for(config: ExperimentConfig, parent: Parent, data_labels: Sequence[s
 
 
 def new_classifier(
-    config: ExperimentConfig, parent: Parent, labels: tuple[str, ...], reporter: Reporter
+    config: ExperimentConfig, parent: Parent, labels: tuple[str, ...], reporter: Reporter, *, random: bool = False
 ) -> tuple[Classifier, Transplant | None]:
     """Return a classifier with the weights of `model.weights`, and the report of the copied tensors.
+
+    random: keep the random initial weights, and return no report.
 
     Raises `WeightsError` if pretrained weights are not available, `ArtefactError` if they are damaged or do not fit.
     """
@@ -111,7 +133,7 @@ def new_classifier(
     weights, head = config.model.weights, config.model.head.init
     keras.utils.set_random_seed(config.seed)
     classifier = build_classifier(architecture(config, labels))
-    if weights == "none":
+    if weights == "none" or random:
         return classifier, None
     if isinstance(weights, RunWeights) and parent.run:
         donor = parent.run.read_checkpoint().model
@@ -119,7 +141,7 @@ def new_classifier(
     elif isinstance(weights, FileWeights):
         report = transplant(classifier, file_tensors(weights, classifier.name, classifier.base, reporter))
     else:
-        report = transplant(classifier, imagenet_tensors(classifier.name, image_size(config)))
+        report = transplant(classifier, imagenet_tensors(classifier.name, image_size(config), reporter))
     reporter.info(f"weights from {_weights_name(config, parent)}: {report.summary()}")
     for line in report.lines:
         reporter.debug(f"  {line.action:6} {line.tensor}: {line.reason}")

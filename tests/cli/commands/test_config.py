@@ -175,3 +175,24 @@ def test_no_config_command_loads_a_framework(write: Write) -> None:
 
 def test_help_loads_no_schema() -> None:
     assert not modules_after("config", "--help").intersection({*HEAVY, "transfercli.config.schema", "yaml", "numpy"})
+
+
+def test_validate_takes_overrides_and_warns_of_what_is_not_there(write: Write, tmp_path: Path) -> None:
+    path = write(MINIMAL)
+    found = run("validate", path, "--set", "training.epochs=0")
+    assert found.exit_code == 3
+    assert "training.epochs: is out of range, received 0" in found.stderr
+    found = run("validate", path, "--json", "--runs", tmp_path / "runs", "--set", "model.weights={run: nobody}")
+    assert found.exit_code == 0
+    assert json.loads(found.stdout)["configs"][0]["missing"] == ["data.train", "model.weights.run"]
+    assert f"warning: {path}:2: data.train: images is not there" in found.stderr
+    assert "model.weights.run: the run nobody is not there" in found.stderr
+    (tmp_path / "images").mkdir()
+    assert run("validate", path).stderr == ""
+
+
+@pytest.mark.parametrize("text", ["training.epochs", "=3", "a..b=3", "training.epochs:5"])
+def test_what_is_no_override_at_all_is_a_usage_error(write: Write, text: str) -> None:
+    found = run("show", write(MINIMAL), "--set", text)
+    assert found.exit_code == 2
+    assert "must look like KEY=VALUE" in found.output.replace("\n", " ")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +148,55 @@ def test_names_that_are_no_text_come_back_as_they_are(artefact: Path, digits_fol
     process = started(artefact, tmp_path, "--format", "csv", "--top", "1")
     out, _ = process.communicate(timeout=120)
     assert out.splitlines()[1].split(b",")[0] == name
+
+
+def on_terminal(artefact: Path, *arguments: object, stdout: int | None = None) -> tuple[int, str, bytes]:
+    """Return the exit code, what a terminal of 80 columns shows, and what the pipe `stdout` received."""
+    terminal, inner = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
+    command = [sys.executable, "-m", "transfercli", "predict", str(artefact), *map(str, arguments)]
+    process = subprocess.Popen(
+        command, stdin=inner, stdout=inner if stdout is None else stdout, stderr=inner, env=environment
+    )
+    os.close(inner)
+    with process:
+        piped = process.stdout.read() if process.stdout else b""
+        shown = b""
+        with suppress(OSError):  # Linux reports the end of a terminal as an error
+            while content := os.read(terminal, 65536):
+                shown += content
+    os.close(terminal)
+    return process.returncode, shown.decode().replace("\r\n", "\n"), piped
+
+
+def test_a_person_at_a_terminal_gets_a_table_and_a_pipe_gets_json_lines(artefact: Path, digits_folder: Path) -> None:
+    folder = digits_folder / "digits" / "test" / "0"
+    code, shown, _ = on_terminal(artefact, folder, "no.png")
+    header, rule, first, *_ = lines = shown.splitlines()
+    assert code == 0
+    assert header.split() == ["label", "probability", "then", "image"]
+    assert set(rule) == {"-", " "}
+    assert re.fullmatch(r"(dark|light) +0\.\d{4} +(dark|light) 0\.\d{4} +\S+\.png", first)
+    assert {len(line) - len(line.rsplit(maxsplit=1)[-1]) for line in lines[2:5]} == {header.index("image")}
+    assert "-  " in shown
+    assert "no.png (not read: does not exist)" in shown
+    images = len(list(folder.glob("*.png"))) + 1
+    assert f"\n{images} images: " in shown
+    assert "not read: 1\n" in shown
+    code, shown, piped = on_terminal(artefact, folder, stdout=subprocess.PIPE)
+    assert (code, len(piped.splitlines())) == (0, images - 1)
+    assert all(json.loads(line)["label"] for line in piped.splitlines())
+    assert '"label"' in on_terminal(artefact, folder, "--format", "jsonl")[1]
+
+
+def test_strict_is_exit_4_after_the_results_if_any_image_failed(artefact: Path, digits_folder: Path) -> None:
+    file = next((digits_folder / "digits" / "test" / "0").glob("*.png"))
+    code, out, err = ended(artefact, file, "no.png", "--strict")
+    assert (code, len(out.splitlines())) == (4, 2)
+    assert "error: 1 of 2 images could not be read" in err
+    code, out, _ = ended(artefact, file, "no.png", "--strict", "--json")
+    result = json.loads(out)
+    assert (code, result["error"]["code"], result["images"], result["failed"]) == (4, 4, 2, 1)
+    assert result["predictions"][0]["label"] in ("dark", "light")
+    assert ended(artefact, file, "--strict")[0] == 0
+    assert ended(artefact, "--strict", "--watch", file.parent)[0] == 2

@@ -142,7 +142,7 @@ def test_features_equal_those_of_keras_applications_with_the_same_file(
     for source in ("imagenet", "path"):
         scramble(classifier.base)
         if source == "imagenet":
-            report = transplant(classifier, imagenet_tensors(name, (side, side)))
+            report = transplant(classifier, imagenet_tensors(name, (side, side), Reporter()))
         else:
             tensors = file_tensors(FileWeights(path=str(file)), name, classifier.base, Reporter())
             report = transplant(classifier, tensors)

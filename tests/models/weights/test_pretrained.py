@@ -9,6 +9,7 @@ import safetensors.numpy
 
 from tests.models.weights.reading import read
 from transfercli.errors import WeightsError
+from transfercli.reporting import Reporter
 
 
 def write_keras(base, path: Path) -> None:
@@ -39,7 +40,7 @@ def test_imagenet_without_a_network_names_the_file_to_fetch(monkeypatch: pytest.
 
     monkeypatch.setattr(pretrained, "build_base", fail)
     with pytest.raises(WeightsError, match=r"vgg16_notop\.h5") as caught:
-        pretrained.imagenet_tensors("vgg16", (32, 32))
+        pretrained.imagenet_tensors("vgg16", (32, 32), Reporter())
     assert "vgg16_notop.h5" in str(caught.value.hint)
 
 
@@ -47,7 +48,7 @@ def test_imagenet_for_a_base_without_published_weights_says_so() -> None:
     from transfercli.models.weights.pretrained import imagenet_tensors
 
     with pytest.raises(WeightsError, match="no ImageNet weights for small_cnn"):
-        imagenet_tensors("small_cnn", (32, 32))
+        imagenet_tensors("small_cnn", (32, 32), Reporter())
 
 
 def unnamed_layers():

@@ -20,11 +20,13 @@ def test_every_error_of_every_file_is_raised_and_files_without_one_are_reported(
     good, bad, worse = write(GOOD, "a.yaml"), write(GOOD + "seed: -1\n", "b.yaml"), write("name: x\n", "c.yaml")
     listener = Listener()
     with pytest.raises(ConfigError) as caught:
-        validate_configs([good, bad, worse], listener)
+        validate_configs([good, bad, worse], (), Path(), listener)
     assert listener.infos == [f"{good}: ok"]
     for location in (f"{bad}:4: seed", f"{worse}:1: data.train", f"{worse}:1: model.base"):
         assert location in caught.value.message
-    assert validate_configs([good], listener).as_json() == {"configs": [{"path": str(good), "ok": True}]}
+    assert validate_configs([good], (), Path(), listener).as_json() == {
+        "configs": [{"path": str(good), "ok": True, "missing": ["data.train"]}]
+    }
 
 
 def test_a_resolved_config_has_what_follows_from_the_command(write: Callable[..., Path]) -> None:

@@ -56,8 +56,12 @@ def test_what_cannot_be_read_is_told_in_its_place(run: Any, tmp_path: Path) -> N
     assert told["abstained"] is False
 
 
-def test_where_all_fail_every_one_is_told_before_the_error(run: Any, tmp_path: Path) -> None:
+def test_where_all_fail_every_one_is_told_before_the_error_and_no_network_is_loaded(
+    run: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
     world, folder, _ = run
+    source = predictors.find_model(str(folder), world.runs, Reporter())
+    monkeypatch.setattr(workflow, "find_model", lambda *_: replace(source, load=pytest.fail))
     answers = predict_images(PredictRequest(str(folder), world.runs, ("no.png", str(tmp_path))), Reporter()).answers
     assert [next(answers).error, next(answers).error] == ["does not exist", "no image in this folder"]
     with pytest.raises(DataError, match="none of 2 images could be read"):

@@ -152,6 +152,28 @@ def test_a_dry_run_estimates_and_writes_nothing(world) -> None:
     assert not world.runs.exists()
 
 
+def test_imagenet_weights_that_are_missing_stop_a_training_before_the_images_are_read_but_no_dry_run(
+    world, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from urllib.error import URLError
+
+    from keras.src.utils import file_utils
+
+    def no_network(*_: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(file_utils, "urlretrieve", no_network)
+    config = world.config("published", "digits", model={"base": "mobilenetv2", "weights": "imagenet"})
+    listener = Listener()
+    assert world.train("finetune", config, listener, dry_run=True)["status"] == "dry-run"
+    assert any("are not downloaded for it" in line for line in listener.messages)
+    assert not any("random" in line for line in listener.messages)
+    monkeypatch.setattr("transfercli.workflows.train.train.read_data", pytest.fail)
+    with pytest.raises(WeightsError, match=r"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1\.0_224_no_top\.h5"):
+        world.train("finetune", config)
+    assert not world.runs.exists() or not list(world.runs.rglob("run.json"))
+
+
 def test_a_dry_run_counts_the_features_that_are_still_to_be_computed(source) -> None:
     world, earlier = source
     model = {"weights": {"run": str(Path(earlier["run"]).resolve())}}

@@ -11,7 +11,7 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.choices import Workflow, table_option
 from transfercli.cli.command import reports
-from transfercli.cli.options import ConfigFile, Overrides
+from transfercli.cli.options import RUNS, ConfigFile, Overrides, Runs
 from transfercli.cli.ui.tables import print_table
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
@@ -62,7 +62,7 @@ def _show_init(result: StarterConfig | ExampleList) -> None:
 
 
 def _show_validate(result: ValidConfigs) -> None:
-    for path in result.paths:
+    for path in result.missing:
         print(printable(f"{path}: ok"))
 
 
@@ -106,16 +106,16 @@ def init(
 
 @app.command()
 @reports(_show_validate)
-def validate(reporter: Reporter, configs: Files) -> ValidConfigs:
+def validate(reporter: Reporter, configs: Files, overrides: Overrides = None, runs: Runs = RUNS) -> ValidConfigs:
     """Check configs without training.
 
-    All errors of all files are reported at once.
+    All errors of all files are reported at once. Images, weights and runs that are not there are warnings.
 
     Example: transfercli config validate flowers.yaml
     """
     from transfercli.workflows.config.check import validate_configs
 
-    return validate_configs(configs, reporter)
+    return validate_configs(configs, overrides or (), runs, reporter)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from transfercli.cli.choices import Lines
 from transfercli.cli.command import streams
 from transfercli.cli.options import RUNS, Json, Runs
 from transfercli.cli.runner import error_object, json_line
+from transfercli.cli.ui.prediction_table import write_table
 from transfercli.errors import DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.result import versioned
@@ -41,10 +42,17 @@ Paths = Annotated[
     ),
 ]
 Top = Annotated[int, typer.Option("--top", metavar="K", min=1, help="number of classes per image")]
-LinesOption = Annotated[Lines, typer.Option("--format", help="one JSON object per line, or CSV with a header")]
+LinesOption = Annotated[
+    Lines | None,
+    typer.Option(
+        "--format",
+        help="a JSON object per line, or CSV with a header; without it JSON, on a terminal a table",
+    ),
+]
 Abstain = Annotated[
     bool, typer.Option("--abstain", help="mark images with a low confidence, or unlike the training images")
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="exit 4 if any image could not be read, not only if all")]
 Watch = Annotated[
     Path | None,
     typer.Option("--watch", metavar="DIR", help="predict the images of a folder, then each new one, until stopped"),
@@ -53,13 +61,16 @@ Watch = Annotated[
 
 @dataclass(frozen=True)
 class PredictionStream:
-    """Predictions that are computed while they are read, and the format of their lines."""
+    """Predictions that are computed while they are read.
+
+    lines: the format of their lines; None: a table on a terminal, else JSON.
+    """
 
     predictions: Predictions
-    lines: Lines
+    lines: Lines | None
 
     def as_json(self) -> dict[str, Any]:
-        """Read the stream to its end. Raises `NothingRead` if no image could be read."""
+        """Read the stream to its end. Raises `Unread` if the stream ends with an error."""
         from transfercli.workflows.predict.predict import PredictionList
 
         answers: list[Prediction] = []
@@ -67,16 +78,19 @@ class PredictionStream:
             for answer in self.predictions.answers:
                 answers.append(answer)  # noqa: PERF402 - those before an error are kept
         except DataError as error:
-            raise NothingRead(error, PredictionList(answers)) from error
+            raise Unread(error, PredictionList(answers)) from error
         return PredictionList(answers).as_json()
 
     def write(self, out: TextIO) -> None:
-        WRITERS[self.lines](self.predictions, out)
+        if self.lines is None and out.isatty():
+            write_table(self.predictions.answers, self.predictions.labels, self.predictions.columns, out)
+        else:
+            WRITERS[self.lines or "jsonl"](self.predictions, out)
 
 
 @dataclass(frozen=True)
 class UnreadImages:
-    """Result if no image could be read: the error, and for each image the reason."""
+    """Result if too many images could not be read: the error, the predictions, and the reason for each unread image."""
 
     error: DataError
     answers: PredictionList
@@ -85,8 +99,8 @@ class UnreadImages:
         return error_object(self.error) | self.answers.as_json()
 
 
-class NothingRead(DataError):
-    """Error if no image could be read; carries the reason for each image."""
+class Unread(DataError):
+    """Error if no image, or with `--strict` not every image, could be read; carries the predictions and reasons."""
 
     def __init__(self, error: DataError, answers: PredictionList) -> None:
         super().__init__(error.message, error.hint)
@@ -134,15 +148,17 @@ def predict(
     run: RunOrArtefact,
     paths: Paths = None,
     top: Top = 5,
-    lines: LinesOption = "jsonl",
+    lines: LinesOption = None,
     abstain: Abstain = False,
+    strict: Strict = False,
     watch: Watch = None,
     runs: Runs = RUNS,
     json: Json = False,
 ) -> PredictionStream:
     """Predict labels and probabilities of images, one line each.
 
-    Takes files, folders, patterns, a list on stdin, or a folder to watch. Exit 4 if no image could be read.
+    Takes files, folders, patterns, a list on stdin, or a folder to watch. Exit 4 if no image could be read, with
+    --strict if any could not.
 
     Example: transfercli predict flowers@champion photos --top 3
     """
@@ -152,5 +168,8 @@ def predict(
         raise UsageError("predict needs images; received none", "name files or folders, - for stdin, or --watch DIR")
     if json and watch is not None:
         raise UsageError("--json prints one object at the end, but --watch has no end", "leave --json out")
-    predictions = predict_images(PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch), reporter)
+    if strict and watch is not None:
+        raise UsageError("--strict decides the exit code at the end, but --watch has no end", "leave --strict out")
+    request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict)
+    predictions = predict_images(request, reporter)
     return PredictionStream(predictions, lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,18 +16,19 @@ from transfercli.config.schema import FileWeights
 from transfercli.errors import WeightsError
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
-from transfercli.models.keras_internals import inner_layers
+from transfercli.models.keras_internals import inner_layers, reported_downloads
 from transfercli.models.normalization import with_corrected_variance
+from transfercli.models.published_weights import keras_home
 from transfercli.models.tensor_names import automatic_kind, stable_layer_names, weight_names
 from transfercli.models.weights.files import LEGACY_HDF5, SAFETENSORS, read_weight_file
 from transfercli.models.weights.safetensors_reader import Tensors
 from transfercli.reporting import Reporter
 
 
-def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
+def imagenet_tensors(name: str, image_size: tuple[int, int], reporter: Reporter) -> Tensors:
     """Return the ImageNet weights of a base as `base/LAYER/WEIGHT`, through Keras's verified download and cache.
 
-    Raises `WeightsError` if there are none; its message names the missing file and the folder to put it in.
+    Raises `WeightsError` if there are none, or if the file is damaged; its message names the file and its folder.
     """
     row = BASES[name]
     if not row.has_imagenet:
@@ -34,10 +36,18 @@ def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
             f"model.weights: imagenet, but Keras publishes no ImageNet weights for {name}",
             "set model.weights to none, to {run: RUN} for the base of an earlier run, or to {path: FILE, sha256: HEX}",
         )
+    size = image_size if row.any_size_imagenet else (row.size, row.size)
     try:
-        base = build_base(name, image_size if row.any_size_imagenet else (row.size, row.size), 3, "imagenet")
+        with reported_downloads(partial(_report_download, reporter)):
+            base = build_base(name, size, 3, "imagenet")
     except Exception as error:  # Keras raises a bare Exception if a download fails
         address = re.search(r"https?://[^\s:]+(?::\d+)?[^\s:]*", str(error))
+        stored = row.published.path_for(size) if row.published else None
+        if address is None and stored and isinstance(error, (ValueError, OSError)):
+            raise WeightsError(
+                f"the ImageNet weights of {name} in Keras's cache ({_keras_cache(stored.name)}) are damaged: {error}",
+                "remove the file, so that it is downloaded again, or replace it",
+            ) from error
         if address is None:
             raise
         file = Path(urlsplit(address.group()).path).name
@@ -51,10 +61,16 @@ def imagenet_tensors(name: str, image_size: tuple[int, int]) -> Tensors:
     return with_corrected_variance(name, base_tensors(base), by_keras=True)
 
 
+def _report_download(reporter: Reporter, address: str, received: int, size: int) -> None:
+    file, megabyte = Path(urlsplit(address).path).name, 10**6
+    if not received:
+        reporter.info(f"downloading {file} from {urlsplit(address).netloc} to {_keras_cache(file)}")
+    reporter.progress(f"downloading {file}", min(received, size or received) // megabyte, size // megabyte, "MB")
+
+
 def _keras_cache(file: str) -> str:
     """Return the path of a weight file in Keras's cache, with `~` for the home folder."""
-    home = Path(keras.config.keras_home()) if hasattr(keras.config, "keras_home") else Path("~/.keras")
-    return str(home / "models" / file).replace(str(Path.home()), "~")
+    return str(keras_home() / "models" / file).replace(str(Path.home()), "~")
 
 
 def base_tensors(base: keras.Model) -> Tensors:

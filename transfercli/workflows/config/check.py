@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +12,25 @@ from typing import Any, Literal
 from transfercli.config.editor import is_schema
 from transfercli.config.json_schema import json_schema
 from transfercli.config.loader import config_error, dump, load, problems, resolve
-from transfercli.config.schema import ExperimentConfig
+from transfercli.config.paths import absolute_path
+from transfercli.config.schema import ExperimentConfig, FileWeights
+from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import splits_inside
-from transfercli.errors import DataError
+from transfercli.errors import DataError, TransferError
 from transfercli.reporting import Reporter
+from transfercli.runs.lookup import find_run
 from transfercli.workflows.config.init import check_new, write
 from transfercli.workflows.result import ExternalFormat
 
 
 @dataclass(frozen=True)
 class ValidConfigs:
-    """Config files without errors."""
+    """Config files without errors, each with what it names that is not there: images, weights or runs."""
 
-    paths: tuple[Path, ...]
+    missing: dict[Path, list[str]]
 
     def as_json(self) -> dict[str, Any]:
-        return {"configs": [{"path": str(path), "ok": True} for path in self.paths]}
+        return {"configs": [{"path": str(path), "ok": True, "missing": keys} for path, keys in self.missing.items()]}
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,44 @@ class SchemaFile:
         return {"path": str(self.path)}
 
 
-def validate_configs(paths: Sequence[Path], reporter: Reporter) -> ValidConfigs:
-    """Check config files. Raises `ConfigError` with the errors of all files; files without errors are reported then."""
-    errors = {path: problems(path) for path in paths}
+def validate_configs(paths: Sequence[Path], overrides: Sequence[str], runs: Path, reporter: Reporter) -> ValidConfigs:
+    """Check config files, each with the same overrides.
+
+    A config may be written before its images are there, or on another machine: what it names and is missing is a
+    warning. Raises `ConfigError` with the errors of all files; files without errors are reported then.
+    """
+    errors = {path: problems(path, overrides) for path in paths}
     if any(errors.values()):
         for path in (path for path, file_problems in errors.items() if not file_problems):
             reporter.info(f"{path}: ok")
         raise config_error([problem for file_problems in errors.values() for problem in file_problems])
-    return ValidConfigs(tuple(paths))
+    missing: dict[Path, list[str]] = {}
+    for path in paths:
+        loaded = load(path, overrides)
+        missing[path] = []
+        for key, text in _missing(loaded.config, runs):
+            missing[path].append(key)
+            reporter.warning(f"{loaded.where(key)}: {key}: {text} is not there (yet); a training would stop")
+    return ValidConfigs(missing)
+
+
+def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
+    """Yield the key and the text of each path and run that a config names and that does not exist."""
+    for key in ("train", "validation", "test"):
+        source = getattr(config.data, key)
+        if isinstance(source, str) and not is_keras(source) and not absolute_path(source).exists():
+            yield f"data.{key}", source
+    weights, base = config.model.weights, config.model.base
+    if isinstance(weights, FileWeights) and not absolute_path(weights.path).exists():
+        yield "model.weights.path", weights.path
+    for key, reference in (("model.weights.run", weights), ("model.base.run", base)):
+        run = getattr(reference, "run", None)
+        if run is None:
+            continue
+        try:
+            find_run(run, runs)
+        except TransferError:
+            yield key, f"the run {run}"
 
 
 def show_config(

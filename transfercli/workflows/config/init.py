@@ -49,16 +49,23 @@ def init_config(base: str | None, data: str | None, output: Path | None, reporte
 
     Raises `UsageError` if `output` exists or `base` is unknown, `DataError` if `data` cannot be used.
     """
-    names = registries.names("base")
-    if base is not None and base not in names:
-        hint = f"{did_you_mean(base, names, written=str)} allowed: {', '.join(names)}".lstrip()
-        raise UsageError(f"--base {base!r} is not a known base", hint)
+    if base is not None:
+        base = _known_base(base)
     check_new(output)
     if data and is_keras(data):
         dataset_of(data)
     images = survey(data, output.parent if output else Path(), reporter) if data else UNKNOWN
     _check_enough_images(images)
     return _write_starter(starter(images, base, str(output) if output else None), output)
+
+
+def _known_base(text: str) -> str:
+    name = registries.row_name("base", text)
+    if name is None:
+        names = registries.names("base")
+        hint = f"{did_you_mean(text, names, written=str)} allowed: {', '.join(names)}".lstrip()
+        raise UsageError(f"--base {text!r} is not a known base", hint)
+    return name
 
 
 def init_example(name: str, output: Path | None) -> StarterConfig:

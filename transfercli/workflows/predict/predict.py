@@ -6,6 +6,7 @@ does not grow with the number of images.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class PredictRequest:
 
     run: a run as typed, or the path of an exported artefact. paths: files, folders, patterns, `-`. top: number of
     classes per image. watch: a folder whose images are predicted after `paths`, and then without end as files arrive.
+    strict: an image that cannot be read is an error at the end.
     """
 
     run: str
@@ -42,6 +44,7 @@ class PredictRequest:
     top: int = DEFAULT_TOP
     abstain: bool = False
     watch: Path | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,13 @@ class Predictions:
     """A stream of predictions.
 
     Attributes:
+        labels: all classes of the model.
         columns: number of classes per image.
-        answers: one per image, computed as they are read. Raises `DataError` at its end if no image could be read.
+        answers: one per image, computed as they are read. Raises `DataError` at its end if no image could be read, or
+            with `strict` if one could not.
     """
 
+    labels: tuple[str, ...]
     columns: int
     answers: Iterator[Prediction]
 
@@ -95,24 +101,22 @@ class PredictionList:
 
 
 def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
-    """Return a stream of predictions; the network is loaded when the first one is read.
+    """Return a stream of predictions; the network is loaded when the first image has been decoded.
 
     Raises `ArtefactError` if the run or artefact does not exist, `DataError` if the folder to watch does not exist.
     """
     if request.watch is not None and not request.watch.is_dir():
         raise DataError(f"--watch must name a folder; {request.watch} is not one", "create it first")
     model = find_model(request.run, request.runs, reporter)
-    return Predictions(min(request.top, len(model.labels)), _stream(model, request, reporter))
+    return Predictions(model.labels, min(request.top, len(model.labels)), _stream(model, request, reporter))
 
 
 def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -> Iterator[Prediction]:
     failed = done = 0
     with Decoder(model.geometry, min(model.threads or usable_cores(), usable_cores())) as decoder:
         inputs = InputQueue(_input_images(request))
-        predict_batch = model.load()  # the worker processes start at the same time
-        for prediction in _predictions(
-            decode_in_order(inputs, decoder, 3 * BATCH), predict_batch, model.labels, request
-        ):
+        outcomes = decode_in_order(inputs, decoder, 3 * BATCH)  # more are decoded while the network is loaded
+        for prediction in _predictions(outcomes, _loaded_when_used(model), model.labels, request):
             if prediction is None:
                 reporter.progress("predict", done, 0)
                 continue
@@ -124,7 +128,16 @@ def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -
     if failed and failed == done:
         raise DataError(f"none of {counted(done, 'image')} could be read", "the reason is in the line of each image")
     if failed:
-        reporter.warning(f"{failed} of {counted(done, 'image')} could not be read; the reason is in their lines")
+        unread = f"{failed} of {counted(done, 'image')} could not be read"
+        if request.strict:
+            raise DataError(unread, "the reason is in the line of each; without --strict this is a warning")
+        reporter.warning(f"{unread}; the reason is in the line of each")
+
+
+def _loaded_when_used(model: LoadableModel) -> PredictBatch:
+    """Return the function of a model that loads it at its first call: a misspelled path must not wait for that."""
+    load = functools.cache(model.load)
+    return lambda images: load()(images)
 
 
 def _input_images(request: PredictRequest) -> Iterator[InputImage]:

@@ -16,7 +16,7 @@ from transfercli.runs import record
 from transfercli.runs.listing import next_completion, update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
-from transfercli.workflows.new_model import check_weights, find_parent, labels_for, new_classifier
+from transfercli.workflows.new_model import check_weights, find_parent, labels_for, needs_download, new_classifier
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 from transfercli.workflows.train.results import CostEstimate, PhaseCost, TrainResult
@@ -58,7 +58,11 @@ def train_job(
             reporter.info(f"{job.run.label} is complete already; this is its result")
             return finished
         parent = find_parent(job.config, job.runs, recorded_parent(job))
-        check_weights(job.config, reporter)
+        without_weights = dry_run and needs_download(job.config)  # a cost does not depend on the values of weights
+        if without_weights:
+            reporter.info("dry run: the ImageNet weights are not in Keras's cache and are not downloaded for it")
+        else:
+            check_weights(job.config, reporter)
         if is_keras(job.config.data.train):
             prepare_backend(job.config)  # before Keras is imported for its data sets
         with watch("ingest"):
@@ -68,9 +72,10 @@ def train_job(
         slice_names = table_slices(job.config.evaluation.slices)
         columns = config_columns(job.config.data, slice_names)
         prepare_backend(job.config)
-        classifier, report = new_classifier(job.config, parent, labels, reporter)
+        classifier, report = new_classifier(job.config, parent, labels, reporter, random=without_weights)
         setup = set_up(job, dataset, classifier, watch, reporter, dry_run=dry_run)
-        warn_of_random_frozen_layers(setup, report, reporter)
+        if not without_weights:
+            warn_of_random_frozen_layers(setup, report, reporter)
         reserve_run_space(job, setup)
         if dry_run:
             return estimate(setup)

@@ -1,0 +1,92 @@
+"""Table of predictions for a person at a terminal, written row by row while the predictions are computed."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from transfercli.text import counted, first_of, printable, shortened
+
+if TYPE_CHECKING:
+    from transfercli.workflows.predict.predict import Prediction
+
+GAP = "  "
+LABEL_WIDTHS = (9, 24)  # smallest and largest width of the first column, in characters
+OTHERS_WIDTHS = (10, 40)
+NUMBER_WIDTH = 6  # of a probability with four digits
+PROBABILITY = "probability"
+PATH_WIDTH = 36  # room that stays for paths; a longer path is never cut, since users copy it
+MOST_CLASSES = 5  # in the summary
+
+
+def write_table(answers: Iterable[Prediction], labels: Sequence[str], top: int, out: TextIO) -> None:
+    """Write a row for each image, and a summary below the last row.
+
+    Widths are chosen before the first prediction is known: columns get narrower on a narrow terminal, and the path,
+    which may be of any length, is last.
+
+    Args:
+        labels: all classes that a prediction may have.
+        top: number of classes per image; those after the first share a column.
+    """
+    longest = max(len(printable(label)) for label in labels)
+    widths = [_within(LABEL_WIDTHS, longest), len(PROBABILITY)]
+    if top > 1:
+        room = shutil.get_terminal_size().columns - sum(widths) - PATH_WIDTH - 3 * len(GAP)
+        needed = (top - 1) * (longest + 1 + NUMBER_WIDTH + len(", "))
+        widths.append(_within(OTHERS_WIDTHS, min(room, needed)))
+    header = ("label", PROBABILITY, "then", "image") if top > 1 else ("label", PROBABILITY, "image")
+    out.write(_row(header, widths) + "\n" + _row(["-" * width for width in (*widths, len("image"))], widths) + "\n")
+    out.flush()
+    counts: Counter[str] = Counter()
+    failed = 0
+    try:
+        for answer in answers:
+            out.write(_row(_cells(answer, widths), widths) + "\n")
+            out.flush()
+            counts[answer.top[0][0] if answer.top else ""] += 1
+            failed += bool(answer.error)
+    finally:  # also if the last prediction is followed by an error
+        _write_summary(counts, failed, out)
+
+
+def _within(bounds: tuple[int, int], width: int) -> int:
+    low, high = bounds
+    return min(max(low, width), high)
+
+
+def _cells(answer: Prediction, widths: Sequence[int]) -> list[str]:
+    path = printable(answer.path).replace("\n", "\\n")
+    if answer.error:
+        return [*["-"] * len(widths), f"{path} (not read: {printable(answer.error)})"]
+    (label, probability), *others = answer.top
+    unsure = "unsure: " if answer.abstained else ""
+    return [f"{unsure}{printable(label)}", f"{probability:.4f}", *(_fitting(others, w) for w in widths[2:]), path]
+
+
+def _fitting(others: Sequence[tuple[str, float]], width: int) -> str:
+    """Return as many of the further classes as fit, the first one shortened if need be."""
+    pairs = [f"{printable(label)} {value:.4f}" for label, value in others]
+    while len(pairs) > 1 and len(", ".join(pairs)) > width:
+        pairs.pop()
+    if pairs and len(pairs[0]) > width:
+        label, _, value = pairs[0].rpartition(" ")
+        pairs[0] = f"{shortened(label, width - len(value) - 1)} {value}"
+    return ", ".join(pairs)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    fixed = [f"{shortened(cell, width):<{width}}" for cell, width in zip(cells, widths, strict=False)]
+    return GAP.join((*fixed, *cells[len(widths) :]))
+
+
+def _write_summary(counts: Counter[str], failed: int, out: TextIO) -> None:
+    images = sum(counts.values())
+    if images < 2:
+        return
+    classes = [f"{printable(label)}: {count}" for label, count in counts.most_common() if label]
+    parts = [first_of(classes, MOST_CLASSES)] * bool(classes) + [f"not read: {failed}"] * bool(failed)
+    out.write(f"\n{counted(images, 'image')}: {', '.join(parts)}\n")
+    out.write("next: add --format csv > predictions.csv to keep them in a file\n")

@@ -1,0 +1,1 @@
+"""Bases: the workflow of `bases list`."""
