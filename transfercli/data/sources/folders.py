@@ -12,16 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from transfercli.data.file_formats import EXTENSIONS
 from transfercli.errors import DataError
 from transfercli.text import counted
 
-IMAGE_EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
-)
+IMAGE_EXTENSIONS = frozenset[str]().union(*EXTENSIONS.values())
 # Image formats that are not read; such files count as unusable images, other files such as notes.txt do not.
-OTHER_IMAGES = frozenset(
-    {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".ppm", ".pgm", ".ico", ".dng", ".cr2", ".nef", ".arw"}
-)
+OTHER_IMAGES = frozenset({".jp2", ".jxl", ".svg", ".psd", ".ppm", ".pgm", ".ico", ".dng", ".cr2", ".nef", ".arw"})
 JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 SPLIT_FOLDERS = {
     "train": "train",
