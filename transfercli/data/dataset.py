@@ -57,6 +57,7 @@ class Split:
         images: uint8 [H, W, 3] each, always RGB: conversion to grey is a layer of the model.
         sha256s: SHA-256 of each file's bytes.
         sizes: (width, height) of each file in pixels, after EXIF orientation; empty if unknown.
+        notes: the decoder's notes on each image (`Decoded.notes`); empty if unknown.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Split:
     images: Rows
     sha256s: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -87,6 +89,7 @@ class Dataset:
         splits: `train` and `validation`, and `test` if there are test images.
         assignments: splits and folds of earlier runs and of this one, for the experiment's `splits.csv`.
         pixels: SHA-256 of a file -> SHA-256 of its decoded pixels, for every usable image.
+        notes: kind of the decoder's notes -> number of usable images.
     """
 
     root: str
@@ -96,6 +99,7 @@ class Dataset:
     cache: CacheCounts = field(default_factory=CacheCounts)
     assignments: Assignments = field(default_factory=Assignments)
     pixels: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def bad(self) -> list[Record]:

@@ -19,7 +19,7 @@ NO_BACKGROUND = "none"  # the opacity is dropped, so that transparent pixels sho
 TAGS, STRETCH = "tags", "stretch"
 CONVERT, IGNORE = "convert", "ignore"
 LEVELS, PROFILES = (TAGS, STRETCH), (CONVERT, IGNORE)
-MAX_MEGAPIXELS = 50.0
+MAX_MEGAPIXELS, MOST_MEGAPIXELS = 50.0, 10_000.0  # default and upper bound of the limit
 # Notes on an image: some of its pixels are not opaque; and then it is of one colour on the background.
 TRANSPARENT, FLAT = "transparent", "flat"
 FLAT_LEVELS = 2  # largest range of every channel of an image of one colour

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.cache.recheck import Recheck
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
+from transfercli.data.image_notes import OF_TRAINING, count_notes, report_notes
 from transfercli.data.ingest import Reading
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists
@@ -78,6 +79,7 @@ def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     check_classes(listing)
     findings = read_images(listing, request.reading(reporter))
     report_transparency(findings, chosen=request.chose_background)
+    _report_notes(findings, request.config.model_fields_set)
     for rule in RULES:
         rule(findings)
     warn_of_several_labels(findings)
@@ -109,6 +111,7 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     classes_valid = not refusals
     findings = read_images(listing, request.reading(reporter))
     report_transparency(findings, chosen=request.chose_background)
+    _report_notes(findings, request.config.model_fields_set)
     for rule in RULES:
         _attempt(partial(rule, findings), refusals)
     dataset = _attempt(partial(_assign_splits, request, findings), refusals) if classes_valid else None
@@ -143,7 +146,8 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     records = tuple(file.record(split_by_id.get(id(file), "")) for file in findings.files)
     assignments = request.assignments.extended(result.assignments)
     pixels = {file.entry.sha256: file.entry.pixel_hash for file in usable}
-    return Dataset(config.train, records, labels, splits, findings.ingest.counts, assignments, pixels)
+    notes = dict(count_notes(file.entry.notes for file in usable))
+    return Dataset(config.train, records, labels, splits, findings.ingest.counts, assignments, pixels, notes)
 
 
 def load_recorded_split(
@@ -205,9 +209,14 @@ def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Re
     check_known(listing.labels_of(split), labels, "images", "the run", _EXTEND_HINT)
     findings = read_images(listing, reading)
     check_bad(findings)
+    _report_notes(findings, OF_TRAINING)
     if not findings.usable:
         raise DataError(f"{str(path)!r} has no usable image")
     return split_of(split, findings.usable, tuple(labels), findings.ingest)
+
+
+def _report_notes(findings: Findings, chosen: Collection[str]) -> None:
+    report_notes(count_notes(file.entry.notes for file in findings.usable), chosen, findings.reading.reporter)
 
 
 def _recorded_rows(parts: Sequence[keras_datasets.Arrays], records: Sequence[Record]) -> keras_datasets.Arrays:

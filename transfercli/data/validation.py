@@ -99,6 +99,7 @@ def split_of(
         ingest.images([file.entry for file in members], [file.redo for file in members]),
         tuple(file.entry.sha256 for file in members),
         tuple((file.entry.width, file.entry.height) for file in members),
+        tuple(file.entry.notes for file in members),
     )
 
 

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfercli.config.types import HEX_COLOUR
-from transfercli.data.image import NO_BACKGROUND, RESIZES, Geometry
+from transfercli.data.image import (
+    CONVERT,
+    IGNORE,
+    LEVELS,
+    MAX_MEGAPIXELS,
+    MOST_MEGAPIXELS,
+    NO_BACKGROUND,
+    PROFILES,
+    RESIZES,
+    TAGS,
+    Geometry,
+)
 from transfercli.errors import ArtefactError
 
 if TYPE_CHECKING:
@@ -31,7 +42,8 @@ class ExportSpec:
     labels: class names in index order. image_size: (height, width) in pixels. resize: stretch, crop or pad.
     temperature: divisor of the logits, applied inside the artefact. confidence: threshold below which to abstain; None:
     always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`.
-    background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`.
+    background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels, profiles,
+    max_megapixels: how files are read, as in `Geometry`.
     """
 
     labels: tuple[str, ...]
@@ -41,10 +53,14 @@ class ExportSpec:
     confidence: float | None = 0.0
     origin: Mapping[str, str] = field(default_factory=dict)
     background: str = NO_BACKGROUND
+    levels: str = TAGS
+    profiles: str = CONVERT
+    max_megapixels: float = MAX_MEGAPIXELS
 
     @property
     def geometry(self) -> Geometry:
-        return Geometry(*self.image_size, self.resize, self.background)
+        height, width = self.image_size
+        return Geometry(height, width, self.resize, self.background, self.levels, self.profiles, self.max_megapixels)
 
     def card(self) -> dict[str, Any]:
         """Return the card as JSON values; it is the same for the same export."""
@@ -61,6 +77,9 @@ class ExportSpec:
                 "scaling": "inside the artefact",
                 "resize": self.resize,
                 "background": self.background,
+                "levels": self.levels,
+                "profiles": self.profiles,
+                "max_megapixels": self.max_megapixels,
             },
             "temperature": self.temperature,
             "abstain": {"confidence": self.confidence},
@@ -100,7 +119,11 @@ def parse_card(text: str | bytes) -> ExportSpec:
             geometry["resize"],
             float(card["temperature"]),
             confidence,
-            background=geometry.get("background", NO_BACKGROUND),  # older artefacts drop the opacity
+            # The defaults are what the decoder did before these keys: it dropped the opacity and the profiles.
+            background=geometry.get("background", NO_BACKGROUND),
+            levels=geometry.get("levels", TAGS),
+            profiles=geometry.get("profiles", IGNORE),
+            max_megapixels=float(geometry.get("max_megapixels", MAX_MEGAPIXELS)),
         )
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -117,6 +140,10 @@ def _check(spec: ExportSpec) -> None:
         raise ValueError(f"resize is {spec.resize!r}; allowed are {', '.join(RESIZES)}")
     if spec.background != NO_BACKGROUND and not HEX_COLOUR.fullmatch(spec.background):
         raise ValueError(f"background is {spec.background!r}; allowed are #rrggbb and {NO_BACKGROUND}")
+    if spec.levels not in LEVELS or spec.profiles not in PROFILES:
+        raise ValueError(f"levels are {spec.levels!r} and profiles {spec.profiles!r}")
+    if not 0 < spec.max_megapixels <= MOST_MEGAPIXELS:
+        raise ValueError(f"max_megapixels is {spec.max_megapixels}")
     if not (math.isfinite(spec.temperature) and spec.temperature > 0):
         raise ValueError(f"temperature is {spec.temperature}")
     if spec.confidence is not None and not (type(spec.confidence) in (int, float) and 0 <= spec.confidence <= 1):

@@ -14,7 +14,8 @@ from typing import Any
 import transfercli
 
 RECORDED_PACKAGES = (
-    *("keras", "tensorflow", "jax", "numpy", "scipy", "pillow", "scikit-learn", "safetensors", "pydantic"),
+    *("keras", "tensorflow", "jax", "numpy", "scipy", "pillow", "pillow-heif", "scikit-learn", "safetensors"),
+    "pydantic",
 )
 # Instruction sets by which numeric libraries choose their kernels.
 INSTRUCTION_SETS = re.compile(r"sse4_[12]|avx\w*|fma|f16c|amx\w*|neon|asimd\w*|sve\w*|bf16|i8mm")

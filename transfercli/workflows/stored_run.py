@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from transfercli.config.loader import LoadedConfig, load
 from transfercli.config.schema import ExperimentConfig, HeadConfig
-from transfercli.data.image import NO_BACKGROUND
+from transfercli.data.image import IGNORE, NO_BACKGROUND
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
@@ -81,7 +81,7 @@ class StoredRun:
         if not isinstance(loaded.config.model.base, str) or loaded.config.data.image_size is None:
             reason = "model.base or data.image_size is missing"
             raise ArtefactError(f"the config of {self.label} is damaged: {reason}", "restore the run")
-        return _with_background(loaded)
+        return _with_earlier_reading(loaded)
 
     @property
     def config(self) -> ExperimentConfig:
@@ -192,12 +192,17 @@ class StoredRun:
         prepare(self.config.compute, self.config.seed)
 
 
-def _with_background(loaded: LoadedConfig) -> LoadedConfig:
-    """Return the config of a run; one from before `data.background` learnt from images whose opacity was dropped."""
+# What the decoder did before these keys of the section `data`, and so what earlier runs learnt from.
+_EARLIER_READING = {"background": NO_BACKGROUND, "profiles": IGNORE}
+
+
+def _with_earlier_reading(loaded: LoadedConfig) -> LoadedConfig:
+    """Return the config of a run, whose images are read as they were when it was trained."""
     config = loaded.config
-    if "background" in config.data.model_fields_set:
+    missing = {key: value for key, value in _EARLIER_READING.items() if key not in config.data.model_fields_set}
+    if not missing:
         return loaded
-    data = config.data.model_copy(update={"background": NO_BACKGROUND})
+    data = config.data.model_copy(update=missing)
     return replace(loaded, config=config.model_copy(update={"data": data}))
 
 

@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from transfercli.data.decoding.colour_profiles import to_srgb
 from transfercli.data.decoding.errors import UnusableError
@@ -110,7 +110,7 @@ def _decode(content: bytes, geometry: Geometry, result: Decoded) -> Decoded:
 
 
 def _decode_version(content: bytes, geometry: Geometry, result: Decoded) -> Decoded:
-    def opened(least: int) -> Image.Image:
+    def opened(least: int) -> ImageFile.ImageFile:
         image = open_image(content, geometry.max_megapixels)
         reduce(image, least, geometry.max_megapixels)
         return image
@@ -150,7 +150,7 @@ class _Picture:
     notes: list[str]
 
 
-def _upright(image: Image.Image, reopen: Callable[[], Image.Image], geometry: Geometry) -> _Picture:
+def _upright(image: Image.Image, reopen: Callable[[], ImageFile.ImageFile], geometry: Geometry) -> _Picture:
     """Decode an opened image to upright 8-bit RGB."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
 
 from transfercli.data.decoding.errors import UnusableError
@@ -70,7 +70,7 @@ def is_deep(image: Image.Image) -> bool:
     return ";16" in _layout(image) and not image.mode.startswith(("I", "F"))
 
 
-def deep_colours(high: Image.Image, reopen: Callable[[], Image.Image], levels: str) -> tuple[Image.Image, str]:
+def deep_colours(high: Image.Image, reopen: Callable[[], ImageFile.ImageFile], levels: str) -> tuple[Image.Image, str]:
     """Return an image of 16-bit colours with samples of 8 bits, and a note if it uses fewer bits.
 
     Raises `UnusableError` if it has to be stretched and Pillow cannot read the low bytes.
@@ -101,7 +101,7 @@ def deep_colours(high: Image.Image, reopen: Callable[[], Image.Image], levels: s
     return result, note
 
 
-def _low_bytes(image: Image.Image) -> Image.Image:
+def _low_bytes(image: ImageFile.ImageFile) -> ImageFile.ImageFile:
     """Load an image of 16-bit colours with the low byte of each sample."""
     layout = _layout(image)
     swapped = layout[:-1] + _OTHER_ORDER[layout[-1]]  # Pillow then takes the other byte for the high one

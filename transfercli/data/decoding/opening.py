@@ -23,7 +23,7 @@ MAX_PNG_EXTRAS = 16 * 1024 * 1024  # bytes of an unpacked text or colour profile
 _START_OF_SCAN, _STANDALONE = 0xDA, frozenset({0x01, 0xFF, *range(0xD0, 0xD9)})
 
 
-def open_image(content: bytes, max_megapixels: float) -> Image.Image:
+def open_image(content: bytes, max_megapixels: float) -> ImageFile.ImageFile:
     """Open an image by its header, without decoding.
 
     Raises `UnusableError` if its format is not read, its header is damaged, or it would exceed `max_megapixels`.
@@ -58,7 +58,7 @@ def reason_of(error: Exception) -> str:
     return f"truncated: {text}" if "truncated" in text.lower() or isinstance(error, EOFError) else f"unreadable: {text}"
 
 
-def _open(content: bytes) -> Image.Image:
+def _open(content: bytes) -> ImageFile.ImageFile:
     head = content[:HEAD_BYTES]
     name = format_of(head)
     if words := stand_in(head):

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfercli.data.dataset import KNOWN_BY
+from transfercli.data.image import STRETCH
+from transfercli.data.image_notes import CONVERTED
 from transfercli.export.card.facts import CardFacts, EvaluationFacts
 from transfercli.export.card.markdown import code, escaped, one_line
 from transfercli.export.formats.registry import FORMATS
@@ -119,8 +121,24 @@ def limits(facts: CardFacts) -> Iterator[str]:
     others = {name: evaluation for name, evaluation in facts.evaluations.items() if name != SELECTION_SPLIT}
     for name, evaluation in (others or facts.evaluations).items():
         yield from _evaluation_limits(escaped(name), evaluation)
+    yield from _reading_limits(facts)
     if facts.spec.confidence is None:
         yield "No confidence reached the target on the validation images, so with abstention it answers nothing."
+
+
+def _reading_limits(facts: CardFacts) -> Iterator[str]:
+    """Yield the differences between `transfercli predict` and other ways to read an image that matter for its data."""
+    notes = facts.record.data.notes
+    if count := notes.get(CONVERTED, 0):
+        yield (
+            f"{count} of its images had a colour profile other than sRGB. `transfercli predict` converts the colours; "
+            "`serve_bytes` and the code above do not: convert the files first."
+        )
+    if facts.spec.levels == STRETCH:
+        yield (
+            "16-bit samples are stretched to the bits that they use (`data.levels: stretch`) by `transfercli predict`. "
+            "The code above does not stretch them, and `serve_bytes` refuses PNG files of 16 bits."
+        )
 
 
 def _evaluation_limits(name: str, evaluation: EvaluationFacts) -> Iterator[str]:

@@ -111,6 +111,7 @@ class PhaseFacts:
 class DataFacts:
     fingerprint: str
     images: dict[str, int]
+    notes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

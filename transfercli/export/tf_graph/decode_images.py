@@ -2,6 +2,8 @@
 
 Preprocessing that is missing or slightly different is the most frequent cause of exported models that predict
 differently. JPEGs are turned upright by their EXIF orientation (`exif.py`); that of PNG and WebP files is ignored.
+Embedded colour profiles are ignored, too: TensorFlow has no reader for them. With `data.levels: stretch`, PNG files of
+16 bits a sample are refused, because a stretched picture would be another one.
 """
 
 from __future__ import annotations
@@ -11,13 +13,18 @@ from typing import Any
 import tensorflow as tf
 
 from transfercli.data.decoding.opening import REDUCED_SIDE
-from transfercli.data.image import NO_BACKGROUND
+from transfercli.data.decoding.png_chunks import SIGNATURE
+from transfercli.data.image import NO_BACKGROUND, STRETCH
 from transfercli.export.spec import ExportSpec
 from transfercli.export.tf_graph.background import decode_on_background
 from transfercli.export.tf_graph.exif import upright
 from transfercli.export.tf_graph.resample import resample
 
 _REDUCTIONS = (1, 2, 4, 8)  # scale divisors that a JPEG decoder supports in its inverse DCT
+_PNG_DEPTH = 24  # position of the bits of a sample in a PNG
+_REFUSED = (
+    "the model stretches 16-bit samples (data.levels), which serve_bytes cannot: send a file of 8 bits, or pixels"
+)
 
 
 def decode_batch(encoded: Any, spec: ExportSpec) -> Any:
@@ -31,7 +38,7 @@ def decode_batch(encoded: Any, spec: ExportSpec) -> Any:
         image = tf.cond(
             tf.io.is_jpeg(content),
             lambda: upright(_decode_jpeg(content, 2 * max(height, width)), content),
-            lambda: _decode_others(content, spec.background),
+            lambda: _decode_others(_not_deep(content) if spec.levels == STRETCH else content, spec.background),
         )
         image.set_shape((None, None, 3))
         return tf.ensure_shape(_RESIZE[spec.resize](image, height, width), (height, width, 3))
@@ -43,6 +50,15 @@ def _decode_others(content: Any, background: str) -> Any:
     if background == NO_BACKGROUND:
         return tf.io.decode_image(content, channels=3, expand_animations=False)
     return decode_on_background(content, background)
+
+
+def _not_deep(content: Any) -> Any:
+    """Return an encoded image; running it raises `InvalidArgumentError` for a PNG of 16 bits a sample."""
+    start = tf.strings.substr(tf.strings.join([content, bytes(_PNG_DEPTH + 1)]), 0, _PNG_DEPTH + 1)
+    is_png = tf.equal(tf.strings.substr(start, 0, len(SIGNATURE)), SIGNATURE)
+    is_deep = is_png & tf.equal(tf.strings.substr(start, _PNG_DEPTH, 1), b"\x10")
+    with tf.control_dependencies([tf.debugging.Assert(~is_deep, [_REFUSED])]):
+        return tf.identity(content)
 
 
 def _decode_jpeg(content: Any, needed: int) -> Any:

@@ -6,18 +6,20 @@ are read without pickle.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError, OutOfSpaceError
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import ExportSpec
@@ -72,9 +74,7 @@ def run_in_child(
             request,
             images=inputs.images,
             files=np.array([os.fspath(file.absolute()) for file in files], dtype=np.str_),
-            image_size=np.array(inputs.spec.image_size),
-            resize=np.array(inputs.spec.resize),
-            background=np.array(inputs.spec.background),
+            geometry=np.array(json.dumps(astuple(inputs.spec.geometry))),
         )
         arguments: list[str | Path] = [
             "-m",
@@ -133,8 +133,7 @@ def _run(name: str, artefact: Path, request: Path, response: Path) -> None:
     with np.load(request, allow_pickle=False) as inputs:
         images = inputs["images"]
         files = [Path(file) for file in inputs["files"].tolist()]
-        size, background = tuple(inputs["image_size"].tolist()), str(inputs["background"])
-        spec = ExportSpec((), size, str(inputs["resize"]), background=background)
+        geometry = Geometry(*json.loads(str(inputs["geometry"])))
     started = time.perf_counter()
     loaded = FORMATS[name].read(artefact)
     outputs: dict[str, Any] = {"load_seconds": np.array(time.perf_counter() - started)}
@@ -143,7 +142,7 @@ def _run(name: str, artefact: Path, request: Path, response: Path) -> None:
         encoded = loaded.from_encoded
         predict = lambda a, b: encoded([file.read_bytes() for file in files[a:b]])  # noqa: E731
     else:
-        predict = lambda a, b: loaded.from_tensors(_decode(files[a:b], spec))  # noqa: E731
+        predict = lambda a, b: loaded.from_tensors(_decode(files[a:b], geometry))  # noqa: E731
     outputs["probabilities_bytes"] = _batched(predict, len(files))
     outputs["latency_ms"] = np.array([_latency(loaded.from_tensors, images, size) for size in BATCHES])
     if loaded.labels is not None:
@@ -151,13 +150,13 @@ def _run(name: str, artefact: Path, request: Path, response: Path) -> None:
     np.savez(response, **outputs)
 
 
-def _decode(files: list[Path], spec: ExportSpec) -> np.ndarray:
+def _decode(files: list[Path], geometry: Geometry) -> np.ndarray:
     """Return the pixels of files, uint8 [N, H, W, 3], decoded as in `predict`, for formats that take tensors only."""
     from transfercli.data.decoding.decode import decode_file
 
     pixels = []
     for file in files:
-        decoded = decode_file(str(file), spec.geometry)
+        decoded = decode_file(str(file), geometry)
         if decoded.pixels is None:
             raise ValueError(f"{file.name}: {decoded.problem}")
         pixels.append(decoded.pixels)

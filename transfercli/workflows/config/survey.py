@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from pathlib import Path
 from statistics import median
@@ -66,7 +67,7 @@ def _read_headers(files: list[str]) -> tuple[tuple[int, int] | None, bool]:
     sizes, modes = [], set()
     for file in files[:: max(1, len(files) // MAX_HEADERS)]:
         try:
-            with Image.open(file) as image:
+            with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
                 sizes.append((image.height, image.width))
                 modes.add(image.mode)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
+from transfercli.data import image_notes
 from transfercli.data.file_header_store import load_headers
 from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.quality import check
@@ -115,13 +116,16 @@ def _splits(examined: Examination) -> list[str]:
 
 
 def _oddities(findings: Findings | None, reporter: Reporter) -> list[list[str]]:
-    """Return the oddities of the file header of every usable image, such as several frames."""
+    """Return the oddities of every usable image: of its file header, such as several frames, and of its decoding."""
     if findings is None:
         return []
     usable = findings.usable
     hashes = [(file.file, file.entry.sha256) for file in usable]
     headers = load_headers(hashes, findings.ingest.cache_folder, reporter)
-    return [oddities(file.file, header) for file, header in zip(usable, headers, strict=True)]
+    return [
+        [*oddities(file.file, header), *image_notes.oddities(file.entry.notes)]
+        for file, header in zip(usable, headers, strict=True)
+    ]
 
 
 def _unknown_classes(config: ExperimentConfig, runs: Path, examined: Examination) -> list[DataError]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transfercli.config.schema import FileWeights, RunWeights
+from transfercli.data.file_formats import HEAD_BYTES, format_of
+from transfercli.data.image_notes import CONVERTED, STRETCHED, count_notes
 from transfercli.data.sources.folders import absolute
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
@@ -17,6 +20,7 @@ from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
 from transfercli.runs import record
 from transfercli.runs.environment import versions
+from transfercli.text import counted
 from transfercli.workflows.export.card import write_card
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 PARITY_IMAGES = 500
 SAMPLE_IMAGES = 200  # from which a quantiser measures value ranges
-TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # first bytes of TIFF files, which TensorFlow does not decode
+SERVED_FORMATS = frozenset({"JPEG", "PNG", "GIF", "BMP", "WEBP"})  # decoded by TensorFlow
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,9 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         trust.confidence,
         origin,
         geometry.background,
+        geometry.levels,
+        geometry.profiles,
+        geometry.max_megapixels,
     )
     try:
         artefacts = export_formats(
@@ -117,16 +124,29 @@ def reference_of(run: StoredRun, split: Split) -> Reference:
     pixels = split.images.read(indices)
     probabilities = run.probabilities(replace(split, images=ArrayRows(pixels)), "predict")
     files = image_files(run, [split.paths[index] for index in indices])
-    if any(_first_bytes(file) in TIFF_MAGIC for file in files):
-        run.reporter.warning("serve_bytes does not decode TIFF: the parity check uses PNG files of the same pixels")
+    if reason := _reason_for_png(files, [split.notes[index] for index in indices]):
+        run.reporter.warning(f"{reason}: the parity check uses PNG files of the same pixels")
         files = ()
     return Reference(pixels, files, probabilities, split.targets[indices])
 
 
-def _first_bytes(file: Path) -> bytes:
-    """Return the first bytes of a file: its name may have the wrong suffix."""
+def _reason_for_png(files: Sequence[Path], notes: Sequence[str]) -> str:
+    """Return why serve_bytes would not read files as the run does; "" if it would."""
+    others = sorted({name for file in files if (name := _format(file)) not in SERVED_FORMATS})
+    if others:
+        return f"serve_bytes does not decode {' and '.join(others)}"
+    counts = count_notes(notes)
+    if profiles := files and counts[CONVERTED]:
+        return f"serve_bytes ignores colour profiles, which {counted(profiles, 'image')} of the check have"
+    if files and counts[STRETCHED]:
+        return "serve_bytes does not stretch 16-bit samples (data.levels)"
+    return ""
+
+
+def _format(file: Path) -> str:
+    """Return the format of a file by its first bytes: its name may have the wrong suffix."""
     with file.open("rb") as stream:
-        return stream.read(len(TIFF_MAGIC[0]))
+        return format_of(stream.read(HEAD_BYTES))
 
 
 def _evenly_spaced(total: int, limit: int) -> np.ndarray:

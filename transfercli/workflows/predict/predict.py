@@ -7,6 +7,7 @@ does not grow with the number of images.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from transfercli.data.decoding.stream import Decoder, Outcome, decode_in_order
 from transfercli.data.image import InputImage
+from transfercli.data.image_notes import OF_TRAINING, count_notes, report_notes
 from transfercli.data.sources.inputs import InputQueue, expand_inputs, read_names
 from transfercli.data.sources.watch import watch_folder
 from transfercli.errors import DataError
@@ -113,9 +115,11 @@ def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
 
 def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -> Iterator[Prediction]:
     failed = done = 0
+    notes: Counter[str] = Counter()
     with Decoder(model.geometry, min(model.threads or usable_cores(), usable_cores())) as decoder:
         inputs = InputQueue(_input_images(request))
-        outcomes = decode_in_order(inputs, decoder, 3 * BATCH)  # more are decoded while the network is loaded
+        # More are decoded while the network is loaded.
+        outcomes = _counted(decode_in_order(inputs, decoder, 3 * BATCH), notes)
         for prediction in _predictions(outcomes, _loaded_when_used(model), model.labels, request):
             if prediction is None:
                 reporter.progress("predict", done, 0)
@@ -125,6 +129,7 @@ def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -
             reporter.progress("predict", done, 0)
         if decoder.trouble:
             reporter.warning(f"no worker processes ({decoder.trouble}): images were decoded one by one in this process")
+    report_notes(notes, OF_TRAINING, reporter)
     if failed and failed == done:
         raise DataError(f"none of {counted(done, 'image')} could be read", "the reason is in the line of each image")
     if failed:
@@ -138,6 +143,14 @@ def _loaded_when_used(model: LoadableModel) -> PredictBatch:
     """Return the function of a model that loads it at its first call: a misspelled path must not wait for that."""
     load = functools.cache(model.load)
     return lambda images: load()(images)
+
+
+def _counted(outcomes: Iterator[Outcome | None], notes: Counter[str]) -> Iterator[Outcome | None]:
+    """Yield all outcomes, and count the decoder's notes on them."""
+    for outcome in outcomes:
+        if outcome is not None:
+            notes.update(count_notes([outcome[1].notes]))
+        yield outcome
 
 
 def _input_images(request: PredictRequest) -> Iterator[InputImage]:

@@ -70,7 +70,11 @@ def _create_record(job: Job, setup: Setup, parent: Parent, reporter: Reporter) -
         "backend": keras.backend.backend(),
         "precision": setup.plan.precision,
         "phases": [asdict(phase) for phase in setup.plan.phases],
-        "data": {"fingerprint": fingerprint(dataset), "images": {k: len(v) for k, v in dataset.splits.items()}},
+        "data": {
+            "fingerprint": fingerprint(dataset),
+            "images": {k: len(v) for k, v in dataset.splits.items()},
+            "notes": dict(dataset.notes),
+        },
         "cache": setup.cache_counts(),
         **reproducibility_facts(job.config, reporter),
     }
