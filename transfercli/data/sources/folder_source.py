@@ -40,8 +40,8 @@ def divided_folder(
         else:
             count, name = counted(_image_count(folder), "image"), folder.relative_to(path).as_posix()
             reporter.warning(
-                f"the folder {name!r} is not used: {count} without class folders cannot be {split} images, so a fraction"
-                f" of the training images is set aside (set data.{split} to choose; predict labels such images)"
+                f"the folder {name!r} is not used: {count} without class folders cannot be {split} images, so a"
+                f" fraction of the training images is set aside (data.{split} chooses; predict labels such images)"
             )
     if folders:
         _warn_of_unused(path, [*folders.values()], reporter)
