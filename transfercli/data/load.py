@@ -29,6 +29,7 @@ from transfercli.data.validation import (
     Findings,
     IngestedFile,
     check_bad,
+    check_expected,
     first_problems,
     read_images,
     split_of,
@@ -79,6 +80,7 @@ def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     findings = read_images(listing, request.reading(reporter))
     for rule in RULES:
         rule(findings)
+    check_expected(request.config.expect, findings)
     warn_of_several_labels(findings)
     return _assign_splits(request, findings)
 
@@ -110,6 +112,7 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     findings = read_images(listing, request.reading(reporter))
     for rule in RULES:
         _attempt(partial(rule, findings), refusals)
+    _attempt(partial(check_expected, request.config.expect, findings), refusals)
     dataset = _attempt(partial(_assign_splits, request, findings), refusals) if classes_valid else None
     return Examination(findings, dataset, refusals)
 
