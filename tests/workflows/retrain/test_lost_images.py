@@ -31,7 +31,7 @@ def test_a_lost_class_is_a_warning_every_night_until_it_is_back_or_expected(
         assert result["lost"] == {"classes": ["7"], "images": 40, "before": 120}
         [warning] = [text for text in nights.reporter.warnings if "gone" in text]
         assert "1 of 3 classes ('7') and 40 of 120 images are gone" in warning
-        assert 'data.expect: {min_images: 80, classes: ["5", "6"]}' in warning
+        assert "data.expect: {min_images: 80, classes: ['5', '6']}" in warning
     assert nights.words == ["kept", "kept", "unchanged", "unchanged"]
     write_config(nights, source[1]["run"], data=DATA | {"expect": {"min_images": 80, "classes": ["5", "6"]}})
     nights.reporter.warnings.clear()
