@@ -64,7 +64,9 @@ def _local_files(data: Any) -> KeyProblems:
             scheme, _, rest = value.partition("://")
             mend = f"give the path alone: /{rest.lstrip('/')}"
             if scheme.lower() != "file":
-                mend = f"{COPY_COMMANDS.get(scheme.lower(), 'copy the files here')}, or mount them, and give that folder"
+                mend = (
+                    f"{COPY_COMMANDS.get(scheme.lower(), 'copy the files here')}, or mount them, and give that folder"
+                )
             yield path, f"{format_value(value)} is an address; only files of this machine are read; {mend}"
 
 

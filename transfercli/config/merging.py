@@ -138,7 +138,12 @@ def _rebase(document: Document, folder: str) -> None:
         for part in above:
             mapping = mapping.get(part) if isinstance(mapping, dict) else None
         value = mapping.get(key) if isinstance(mapping, dict) else None
-        if isinstance(value, str) and value and folder != "." and not (value.startswith(("keras:", "/", "~")) or is_address(value)):
+        if (
+            isinstance(value, str)
+            and value
+            and folder != "."
+            and not (value.startswith(("keras:", "/", "~")) or is_address(value))
+        ):
             mapping[key] = posixpath.normpath(posixpath.join(folder, value))
 
 

@@ -106,6 +106,9 @@ class FileState(NamedTuple):
         return cls(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino & (1 << 63) - 1)
 
 
+UNKNOWN_STATE = FileState()
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """Result of decoding one file.
@@ -125,7 +128,7 @@ class Decoded:
     pixel_hash: str = ""
     width: int = 0
     height: int = 0
-    state: FileState = FileState()
+    state: FileState = UNKNOWN_STATE
     problem: str = ""
     notes: str = ""
     pixels: np.ndarray | None = None

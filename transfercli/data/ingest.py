@@ -99,7 +99,8 @@ class Ingest:
         read = self._read({file: state for file, state in states.items() if file not in unread})
         differing = [file for file in sorted(sample) if read[file].sha256 not in ("", known[file].sha256)]
         if differing:
-            self.reporter.warning(_differing_text(differing, len(sample)))
+            names = {item.file: item.name for item in items}
+            self.reporter.warning(_differing_text([names[file] for file in differing], len(sample)))
             self.done, self.hits = self.done - len(unread), self.hits - sum(not e.problem for e in unread.values())
             read |= self._read({file: states[file] for file in unread})
             unread = {}

@@ -19,8 +19,11 @@ from transfercli.data.ingest import Reading
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists
 from transfercli.data.sources.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
+from transfercli.data.sources.lost_paths import check_found
+from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.splitting.assignments import SPLITS, Assignments
 from transfercli.data.splitting.copy_groups import Sample
+from transfercli.data.splitting.share_warnings import warn_of_overruled, warn_of_shares
 from transfercli.data.splitting.splits import Folds, SplitResult, assign
 from transfercli.data.transparent_images import report_transparency
 from transfercli.data.validation import (
@@ -28,6 +31,7 @@ from transfercli.data.validation import (
     Findings,
     IngestedFile,
     check_bad,
+    check_expected,
     first_problems,
     read_images,
     split_of,
@@ -39,6 +43,7 @@ from transfercli.text import counted
 
 T = TypeVar("T")
 _LISTED = 5
+_ANY_TABLE = TableFormat()
 _EXTEND_HINT = (
     "rename or remove it, or fine-tune with model.weights: {run: RUN} and model.head.init: extend, which adds classes "
     "to those of the run"
@@ -76,12 +81,14 @@ class DataRequest:
 def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     """Read all images of a config. Raises `DataError` if the data cannot be used."""
     listing = list_images(request.config, reporter)
+    check_found(listing.items, base_folder(request.config.train))
     check_classes(listing)
     findings = read_images(listing, request.reading(reporter))
     report_transparency(findings, chosen=request.chose_background)
     _report_notes(findings, request.config.model_fields_set)
     for rule in RULES:
         rule(findings)
+    check_expected(request.config.expect, findings)
     warn_of_several_labels(findings)
     return _assign_splits(request, findings)
 
@@ -107,6 +114,7 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     listing = _attempt(partial(list_images, request.config, reporter), refusals)
     if listing is None:
         return Examination(refusals=refusals)
+    _attempt(partial(check_found, listing.items, base_folder(request.config.train)), refusals)
     _attempt(partial(check_classes, listing), refusals)
     classes_valid = not refusals
     findings = read_images(listing, request.reading(reporter))
@@ -114,6 +122,7 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     _report_notes(findings, request.config.model_fields_set)
     for rule in RULES:
         _attempt(partial(rule, findings), refusals)
+    _attempt(partial(check_expected, request.config.expect, findings), refusals)
     dataset = _attempt(partial(_assign_splits, request, findings), refusals) if classes_valid else None
     return Examination(findings, dataset, refusals)
 
@@ -137,6 +146,8 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     earlier = request.assignments.known(config.folds or 0)
     result = assign(samples, listing.fractions, earlier, folds=folds, seed=seed)
     _warn_of_moved(usable, result, findings.reading.reporter)
+    warn_of_overruled(result.overruled, findings.reading.reporter)
+    warn_of_shares(samples, result, listing.fractions, findings.reading.reporter)
     split_by_id = {id(file): split for file, split in zip(usable, result.splits, strict=True)}
     splits = {
         split: split_of(split, members, labels, findings.ingest)
@@ -197,15 +208,19 @@ def read_recorded(records: Sequence[Record], root: str, reading: Reading) -> Fin
     return read_images(listing, reading)
 
 
-def load_folder_split(path: Path, split: str, labels: Sequence[str], reading: Reading) -> Split:
+def load_folder_split(
+    path: Path, split: str, labels: Sequence[str], reading: Reading, table: TableFormat = _ANY_TABLE
+) -> Split:
     """Read other images for a trained model: a folder of classes, a folder with `split` inside, or a table.
 
-    Classes are matched by name, and may be missing. Raises `DataError` for a class that is not in `labels`.
+    Classes are matched by name, and may be missing. table: columns, if it is a table. Raises `DataError` for a class
+    that is not in `labels`.
     """
     given, path = str(path), path.expanduser().absolute()
     check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))
-    listing = Listing(list_split(path, split, base, reading.reporter))
+    listing = Listing(list_split(path, split, base, table, reading.reporter))
+    check_found(listing.items, base)
     check_known(listing.labels_of(split), labels, "images", "the run", _EXTEND_HINT)
     findings = read_images(listing, reading)
     check_bad(findings)

@@ -9,16 +9,19 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from transfercli.config.schema import ExpectConfig
 from transfercli.data.cache.index import Entry
 from transfercli.data.dataset import Record, Split
 from transfercli.data.decoding.decode import decode_file, resize_array
 from transfercli.data.image import Decoded
 from transfercli.data.ingest import Ingest, Reading
+from transfercli.data.sources.labels import normalised_label
 from transfercli.data.sources.listing import Listing
 from transfercli.errors import DataError
-from transfercli.text import counted
+from transfercli.text import counted, first_of
 
 _LISTED = 5
+_GONE = "bring the images back (is a disk not mounted?), or change data.expect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,27 @@ def check_usable(findings: Findings) -> None:
     for split in sorted({file.split for file in files} - {file.split for file in usable}):
         bad = [file for file in files if file.split == split]
         raise DataError(f"none of the {split} images can be used: {first_problems(bad)}")
+
+
+def check_expected(expected: ExpectConfig | None, findings: Findings) -> None:
+    """Raise `DataError` if images or classes that `data.expect` names are not there."""
+    if expected is None:
+        return
+    count, present = len(findings.usable), {file.label for file in findings.usable}
+    if expected.min_images is not None and count < expected.min_images:
+        raise DataError(f"data.expect.min_images is {expected.min_images}, but there are {count} usable images", _GONE)
+    if isinstance(expected.classes, int) and len(present) < expected.classes:
+        raise DataError(
+            f"data.expect.classes is {expected.classes}, but there are {len(present)} classes with usable images", _GONE
+        )
+    named = expected.classes if isinstance(expected.classes, list) else []
+    lost = [label for label in named if normalised_label(label) not in present]
+    if lost:
+        raise DataError(
+            f"data.expect.classes: {len(lost)} of {len(named)} classes have no usable image:"
+            f" {first_of(lost, _LISTED, written=repr)}",
+            _GONE,
+        )
 
 
 def warn_of_several_labels(findings: Findings) -> None:

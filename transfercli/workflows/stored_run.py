@@ -15,6 +15,7 @@ from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
 from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.data.sources.table_format import TableFormat
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.evaluation.confidence.trust import Trust, read_trust
 from transfercli.io.bounded import read_json
@@ -179,7 +180,7 @@ class StoredRun:
 
     def other_images(self, folder: Path, split: str) -> Split:
         """Return the images of a folder or table as a split whose targets index the run's labels."""
-        return load_folder_split(folder, split, self.labels, self.reading)
+        return load_folder_split(folder, split, self.labels, self.reading, TableFormat.of(self.config.data))
 
     def prepare_data(self) -> None:
         """Set up the backend before Keras is imported, if the images are a `keras:` data set."""

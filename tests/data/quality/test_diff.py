@@ -30,6 +30,22 @@ def test_bytes_moved_to_another_class_folder_are_relabelled_and_neither_added_no
     assert (found.added, found.removed, found.lost_classes) == ([], [], ["cat"])
 
 
+def test_two_images_that_change_places_are_relabelled_or_renamed_and_not_changed() -> None:
+    found = compare(ALL, (replace(CAT, sha256="b2"), replace(DOG, sha256="a1"), OWL))
+    assert (found.relabelled, found.changed, found.renamed) == (["cat/1.png", "dog/2.png"], [], [])
+    assert found.earlier_labels == {"cat/1.png": "dog", "dog/2.png": "cat"}
+    assert not found.unchanged
+    two = replace(CAT, path="cat/2.png", sha256="a2")
+    within = compare((CAT, two), (replace(CAT, sha256="a2"), replace(two, sha256="a1")))
+    assert within.unchanged
+    assert within.renamed == [["cat/2.png", "cat/1.png"], ["cat/1.png", "cat/2.png"]]
+
+
+def test_an_image_that_overwrites_another_is_relabelled_and_the_other_one_changed() -> None:
+    found = compare(ALL, (replace(DOG, sha256="a1"), OWL))
+    assert (found.relabelled, found.changed, found.removed) == (["dog/2.png"], ["dog/2.png"], [])
+
+
 def test_another_label_for_the_same_path_is_relabelled() -> None:
     found = compare(ALL, (replace(CAT, label="lynx"), DOG, OWL))
     assert (found.relabelled, found.changed, found.moved) == (["cat/1.png"], [], [])

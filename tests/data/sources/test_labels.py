@@ -30,12 +30,14 @@ def test_the_labels_of_a_table_are_stripped_and_composed(tmp_path: Path) -> None
     touch(tmp_path, "1.jpg", "2.jpg", "3.jpg", "4.jpg")
     assert [item.label for item in listed(tmp_path, "list.csv").items] == ["dog", "dog", COMPOSED, COMPOSED]
     (tmp_path / "list.csv").write_text("path,label\n1.jpg,  \n")
-    with pytest.raises(DataError, match="list.csv:2: label must be text"):
+    with pytest.raises(DataError, match=r"list.csv:2: label must be text"):
         listed(tmp_path, "list.csv")
 
 
 def test_splits_in_two_forms_of_unicode_have_the_same_classes(tmp_path: Path) -> None:
-    touch(tmp_path / "images", f"train/{COMPOSED}/1.jpg", "train/red/1.jpg", f"test/{DECOMPOSED}/1.jpg", "test/red/1.jpg")
+    touch(
+        tmp_path / "images", f"train/{COMPOSED}/1.jpg", "train/red/1.jpg", f"test/{DECOMPOSED}/1.jpg", "test/red/1.jpg"
+    )
     assert len(listed(tmp_path).items) == 4
 
 

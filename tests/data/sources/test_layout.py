@@ -109,7 +109,7 @@ def test_held_out_images_that_are_training_images_are_named_for_what_they_are(sp
     for same in ("images", "link"):
         with pytest.raises(DataError, match=f"every training image would be a {split} image"):
             listed(tmp_path, **{split: same})
-    with pytest.raises(DataError, match="lies in the folder of the training images, where .* count as class 'val'"):
+    with pytest.raises(DataError, match=r"lies in the folder of the training images, where .* count as class 'val'"):
         listed(tmp_path, **{split: "images/val"})
 
 

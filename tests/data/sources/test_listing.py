@@ -8,6 +8,7 @@ import pytest
 
 from tests.data.sources.listings import listed, names, touch
 from transfercli.data.sources.listing import list_split
+from transfercli.data.sources.table_format import TableFormat
 from transfercli.errors import ConfigError, DataError
 from transfercli.reporting import Reporter
 
@@ -77,7 +78,10 @@ def test_one_side_is_found_in_a_folder_of_classes_a_folder_of_sides_and_a_table(
     touch(tmp_path, "flat/a/1.jpg", "sides/train/a/1.jpg", "sides/test/a/2.jpg")
     (tmp_path / "list.csv").write_text("path,label,split\n3.jpg,a,train\n4.jpg,a,test\n")
     (tmp_path / "plain.csv").write_text("path,label\n5.jpg,a\n")
-    found = {name: list_split(tmp_path / name, "test", tmp_path, Reporter()) for name in ("flat", "sides", "list.csv", "plain.csv")}
+    found = {
+        name: list_split(tmp_path / name, "test", tmp_path, TableFormat(), Reporter())
+        for name in ("flat", "sides", "list.csv", "plain.csv")
+    }
     assert {name: [(i.name, i.split) for i in items] for name, items in found.items()} == {
         "flat": [("flat/a/1.jpg", "test")],
         "sides": [("sides/test/a/2.jpg", "test")],
@@ -85,6 +89,6 @@ def test_one_side_is_found_in_a_folder_of_classes_a_folder_of_sides_and_a_table(
         "plain.csv": [("5.jpg", "test")],
     }
     with pytest.raises(DataError, match="no folder for validation: found test, train"):
-        list_split(tmp_path / "sides", "validation", tmp_path, Reporter())
+        list_split(tmp_path / "sides", "validation", tmp_path, TableFormat(), Reporter())
     with pytest.raises(DataError, match="no rows whose split is validation"):
-        list_split(tmp_path / "list.csv", "validation", tmp_path, Reporter())
+        list_split(tmp_path / "list.csv", "validation", tmp_path, TableFormat(), Reporter())

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.sources.listings import listed, names
+from tests.data.sources.listings import listed, names, touch
+from tests.listener import Listener
+from transfercli.data.sources.lost_paths import check_found
 from transfercli.errors import DataError
 
 WRITERS: dict[str, Callable[[list[dict[str, str]]], str]] = {
@@ -66,3 +68,105 @@ def test_a_table_that_cannot_be_used_is_told_with_its_line(name: str, content: s
     with pytest.raises(DataError) as caught:
         listed(tmp_path, name)
     assert said in caught.value.message
+
+
+def table_of(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_of_spreadsheets_are_read(encoding: str, separator: str, tmp_path: Path) -> None:
+    rows = [("path", "label"), ("a é.jpg", "cät"), ("b.jpg", "dog")]
+    text = "".join(separator.join(row) + "\r\n" for row in rows)
+    codec = encoding.removesuffix("-bom")
+    table_of(tmp_path, "list.csv", ("\ufeff" if codec != encoding else "") + text, codec)
+    assert [(item.name, item.label) for item in listed(tmp_path, "list.csv").items] == [
+        ("a é.jpg", "cät"),
+        ("b.jpg", "dog"),
+    ]
+
+
+def test_a_table_of_zero_bytes_is_named_for_what_it_is(tmp_path: Path) -> None:
+    table_of(tmp_path, "list.csv", "path,label\n1.jpg,a\n", "utf-16-le")
+    with pytest.raises(DataError, match="UTF-16 without a byte order mark"):
+        listed(tmp_path, "list.csv")
+
+
+def test_columns_have_the_names_that_the_config_gives(tmp_path: Path) -> None:
+    table_of(tmp_path, "list.csv", "image_id,breed,fold,owner\n1,pug,train,x\n2,pug,dev,x\n3,husky,,y\n4,pug,,z\n")
+    columns = {"id": "image_id", "label": "breed", "split": "fold", "group": "owner"}
+    found = listed(tmp_path, "list.csv", columns=columns, path_template="images/{label}/{id}.jpg")
+    assert [(item.name, item.label, item.split) for item in found.items] == [
+        ("images/husky/3.jpg", "husky", "train"),
+        ("images/pug/1.jpg", "pug", "train"),
+        ("images/pug/2.jpg", "pug", "validation"),
+        ("images/pug/4.jpg", "pug", "train"),
+    ]
+    assert found.groups["images/pug/1.jpg"] == found.groups["images/pug/2.jpg"] == "x"
+    by_name = listed(tmp_path, "list.csv", columns=columns, path_template="{owner}/{image_id}.png")
+    assert by_name.items[0].name == "x/1.png"
+
+
+@pytest.mark.parametrize(
+    "header, row, said, hint",
+    [
+        ("image_id,breed", "1,pug", "expected path, label", "data.columns: {path: image_id, label: breed}"),
+        ("path,breed", "1,pug", "expected path, label", "data.columns: {label: breed}"),
+        ("path,cat,dog", "1.jpg,0,1", "the columns cat, dog look like one column per class", "into one column 'label'"),
+    ],
+)
+def test_other_columns_are_named_with_the_key_that_mends_it(
+    header: str, row: str, said: str, hint: str, tmp_path: Path
+) -> None:
+    table_of(tmp_path, "list.csv", f"{header}\n{row}\n")
+    with pytest.raises(DataError) as caught:
+        listed(tmp_path, "list.csv")
+    assert said in caught.value.message
+    assert hint in str(caught.value.hint)
+
+
+def test_a_template_that_a_row_cannot_fill_names_the_row(tmp_path: Path) -> None:
+    table_of(tmp_path, "list.csv", "id,label\n1,a\n,b\n")
+    with pytest.raises(DataError, match=r"list.csv:3: data.path_template '\{id\}.jpg' needs a value of 'id'"):
+        listed(tmp_path, "list.csv", path_template="{id}.jpg")
+
+
+def test_several_labels_in_one_value_are_a_warning(tmp_path: Path) -> None:
+    table_of(tmp_path, "list.csv", 'path,label\n1.jpg,red\n2.jpg,"red,blurry"\n3.jpg,red wine\n')
+    reporter = Listener()
+    assert len(listed(tmp_path, "list.csv", reporter=reporter).items) == 3
+    [warning] = reporter.warnings
+    assert "'red,blurry': such labels look like several labels of one image, but each is a class of its own" in warning
+
+
+@pytest.mark.parametrize(
+    "path, hint",
+    [
+        ("images\\cat\\1.jpg", "write / between folders: a backslash is part of a name here"),
+        ("C:\\data\\1.jpg", "write / between folders"),
+        ("https://example.org/1.jpg", "only files of this machine are read"),
+        ("1", "set data.path_template: 'images/{label}/{path}.jpg'"),
+        ("cat/1.jpg", "set data.path_template: 'images/{path}'"),
+        ("top", "set data.path_template: '{path}.png'"),
+        ("7.jpg", "paths in a table are relative to its folder"),
+    ],
+)
+def test_paths_that_lead_nowhere_are_named_with_the_place_and_what_may_mend_it(
+    path: str, hint: str, tmp_path: Path
+) -> None:
+    touch(tmp_path, "images/cat/1.jpg", "top.png")
+    table_of(tmp_path, "list.csv", f'path,label\n"{path}",cat\n"{path}{path}",dog\n')
+    with pytest.raises(DataError) as caught:
+        check_found(listed(tmp_path, "list.csv").items, tmp_path)
+    assert "none of the 2 paths of train images leads to a file" in caught.value.message
+    assert f"at '{tmp_path}/" in caught.value.message
+    assert hint in str(caught.value.hint)
+
+
+def test_one_path_that_leads_to_a_file_is_enough(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg")
+    table_of(tmp_path, "list.csv", "path,label\n1.jpg,cat\n2.jpg,dog\n")
+    check_found(listed(tmp_path, "list.csv").items, tmp_path)

@@ -63,7 +63,9 @@ def test_images_below_the_classes_are_counted_for_them_with_a_warning(tmp_path: 
 def test_broken_images_are_counted_and_not_measured(tmp_path: Path) -> None:
     draw(tmp_path / "d", {"a": 2, "b": 2})
     (tmp_path / "d" / "a" / "broken.png").write_bytes(b"not an image")
-    assert survey(str(tmp_path / "d"), tmp_path, Reporter()) == Survey(str(tmp_path / "d"), {"a": 3, "b": 2}, (200, 300))
+    assert survey(str(tmp_path / "d"), tmp_path, Reporter()) == Survey(
+        str(tmp_path / "d"), {"a": 3, "b": 2}, (200, 300)
+    )
 
 
 def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Recheck: unchanged files whose bytes a scheduled job reads again, a different sample every night.
 
-The cache recognises an unchanged file by its state (`FileState`). A file system that does not keep the time of a change,
-a restored disk image or a damaged disk can break that; a file that was wrong once would then be trusted for ever.
+The cache recognises an unchanged file by its state (`FileState`). A file system that does not keep the time of a
+change, a restored disk image or a damaged disk can break that; such a file would be trusted for ever.
 """
 
 from __future__ import annotations

@@ -58,10 +58,11 @@ class Difference:
 
 
 def compare(earlier: Sequence[Record], present: Sequence[Record]) -> Difference:
-    """Compare two lists of records: first by path, then the remaining ones by content.
+    """Compare two lists of records: first by path, then by content what is not the same there.
 
-    An image that became unusable or usable has changed; a record with a problem in both lists is ignored. A present
-    record whose `split` is "" has an unknown split, and has not moved.
+    So two images of different classes that change places are relabelled. An image that became unusable or usable has
+    changed; a record with a problem in both lists is ignored. A present record whose `split` is "" has an unknown
+    split, and has not moved.
     """
     before, now = _by_path(earlier), _by_path(present)
     gone = [before[path] for path in sorted(before.keys() - now.keys()) if not before[path].problem]
@@ -80,8 +81,11 @@ def compare(earlier: Sequence[Record], present: Sequence[Record]) -> Difference:
             moved.append(path)
         elif old.label == record.label:
             same += 1
-    pairs = _same_content(gone, new)
+    exchanged = [path for path in changed if not (before[path].problem or now[path].problem)]
+    pairs = _same_content([*gone, *(before[path] for path in exchanged)], [*new, *(now[path] for path in exchanged)])
     paired = {id(record) for pair in pairs for record in pair}
+    # What was at a path is elsewhere now, and what is there now was elsewhere: nothing new, and nothing lost.
+    changed = [path for path in changed if not {id(before[path]), id(now[path])} <= paired]
     relabelled |= {record.path: old.label for old, record in pairs if old.label != record.label}
     renamed = [(old, record) for old, record in pairs if old.label == record.label]
     moved += [record.path for old, record in renamed if _splits_differ(old, record)]

@@ -1,7 +1,7 @@
 """Sub-folders below the classes of an image folder: refused if they can be read in two ways, else a warning.
 
-The images below a class count for the class. That is wrong without any error if the folders above are splits or parts of
-the data set, if a class is divided into splits itself, or if its sub-folders hold masks.
+The images below a class count for the class. That is wrong, without an error, if the folders above are splits or parts
+of the data set, if a class is divided into splits itself, or if its sub-folders hold masks.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def nested_text(folder: Path, items: Sequence[Item]) -> str:
     count = sum(found.below.total() for found in classes.values())
     shown = first_of([f"{name!r} ({_listed(found)})" for name, found in classes.items()], _LISTED)
     text = (
-        f"{counted(count, 'image')} in sub-folders of {counted(len(classes), 'class folder')} count for the class above:"
-        f" {shown}"
+        f"{counted(count, 'image')} in sub-folders of {counted(len(classes), 'class folder')} count for the class"
+        f" above: {shown}"
     )
     repeated = sum(len(folders) > 1 for found in classes.values() for folders in found.names.values())
     if repeated:
@@ -117,8 +117,8 @@ def _check_no_annotations(folder: Path, name: str, found: ClassFolder) -> None:
         raise DataError(
             f"the class folder {str(folder / name)!r} has the sub-folders {_listed(found)}: the images in"
             f" {annotations[0]!r} would count as pictures of class {name!r}",
-            f"move {annotations[0]!r} out of the class folders, rename it to .{annotations[0]}, or list the pictures in a"
-            " .csv with the columns path,label",
+            f"move {annotations[0]!r} out of the class folders, rename it to .{annotations[0]}, or list the pictures in"
+            " a .csv with the columns path,label",
         )
 
 
@@ -136,6 +136,6 @@ def _check_not_parts(folder: Path, classes: dict[str, ClassFolder]) -> None:
             f"the folders {first_of(list(classes), _LISTED, written=repr)} in {str(folder)!r} hold no images themselves"
             f" and have the same sub-folders ({first_of(sorted(common), _LISTED)}): either of the two could be the"
             " classes",
-            f"if the sub-folders are the classes, rename the folders to train, validation and test, or set data.train and"
-            f" data.test to them; if the folders are the classes, {_GROUP_HINT}",
+            "if the sub-folders are the classes, rename the folders to train, validation and test, or set data.train"
+            f" and data.test to them; if the folders are the classes, {_GROUP_HINT}",
         )

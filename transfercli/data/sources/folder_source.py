@@ -1,4 +1,4 @@
-"""Image folder as the source of a data set: its splits and classes, with a warning about everything that is left out."""
+"""Image folder as the source of a data set: its splits and classes, with warnings about what is left out."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def divided_folder(
         if split in labelled:
             items += folder_of_classes(folder, base, split, reporter, grouped=grouped)
         else:
+            count, name = counted(_image_count(folder), "image"), folder.relative_to(path).as_posix()
             reporter.warning(
-                f"{str(folder)!r} is not used: {counted(_image_count(folder), 'image')} without class folders cannot be {split} images, so"
-                f" a fraction of the training images is set aside (set data.{split} to choose; `predict` labels such"
-                " images)"
+                f"the folder {name!r} is not used: {count} without class folders cannot be {split} images, so a"
+                f" fraction of the training images is set aside (data.{split} chooses; predict labels such images)"
             )
     if folders:
         _warn_of_unused(path, [*folders.values()], reporter)
@@ -68,8 +68,8 @@ def folder_of_classes(folder: Path, base: Path, split: str, reporter: Reporter, 
     names = [name for name in sub_folders(folder) if name != normalised_label(name)]
     if names:
         reporter.warning(
-            f"{counted(len(names), 'class folder')} with spaces around the name or letters in a decomposed Unicode form,"
-            f" such as {names[0]!r}, which is class {normalised_label(names[0])!r}"
+            f"{counted(len(names), 'class folder')} with spaces around the name or letters in a decomposed Unicode"
+            f" form, such as {names[0]!r}, which is class {normalised_label(names[0])!r}"
         )
     return items
 
@@ -85,7 +85,7 @@ def _warn_of_unused(root: Path, used: Sequence[Path], reporter: Reporter) -> Non
     for name in sub_folders(root):
         if name not in names and (count := _image_count(root / name)):
             reporter.warning(
-                f"{str(root / name)!r} is not used: {counted(count, 'image')} beside the folders of the splits"
+                f"the folder {name!r} is not used: {counted(count, 'image')} beside the folders of the splits"
             )
 
 

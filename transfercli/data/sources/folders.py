@@ -1,7 +1,8 @@
 """Folders with one sub-folder per class: their files, without those that belong to the system.
 
 Files are listed by name. Of files without the extension of an image the first bytes are read, because downloads have
-names such as `0123` or `0123.jpg?w=640`. Lists are sorted by name, so that the order does not depend on the file system.
+names such as `0123` or `0123.jpg?w=640`. Lists are sorted by name, so that the order does not depend on the file
+system.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ _MAX_QUEUED = 1024  # names in the queue
 def expand_inputs(paths: Iterable[str], listed: Callable[[], Iterator[str]]) -> Iterator[InputImage]:
     """Yield every image that `paths` name, in their order; inside a folder sorted by name.
 
-    A file is included whatever its name; in a folder, only files with the extension or the content of an image are. A path or pattern without
+    A file is included whatever its name; in a folder, only files with the extension or the content of an image are.
+    A path or pattern without
     an image is yielded with a problem.
 
     Args:

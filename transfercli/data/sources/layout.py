@@ -1,7 +1,8 @@
 """Folders of the splits inside an image folder, recognised by their names.
 
 The spellings are those of common data sets: `train`, `Training`, `training_set`, `seg_train`, each beside its
-counterpart. `eval` is the test split, as in Hugging Face's `datasets`, or the validation split if there is a test folder.
+counterpart. `eval` is the test split, as in Hugging Face's `datasets`, or the validation split if there is a test
+folder.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ SPLIT_NAMES = {
 _EVALUATION = "evaluation"
 _FOLDER_NAMES = SPLIT_NAMES | {"eval": _EVALUATION, "evaluation": _EVALUATION}
 # Words that stand beside the name of a split and mean nothing: training_set, TestImages.
-_FILLERS = frozenset({"set", "data", "dataset", "images", "image", "imgs", "img", "pictures", "photos", "split", "samples"})
+_FILLERS = frozenset(
+    {"set", "data", "dataset", "images", "image", "imgs", "img", "pictures", "photos", "split", "samples"}
+)
 _LISTED = 4
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[^\W\d_]+")
 
@@ -67,8 +70,8 @@ def _check_is_class(folder: Path, names: Sequence[str]) -> None:
         raise DataError(
             f"{str(folder)!r} has the sub-folders {first_of(below, _LISTED)} and no images: it could be the training"
             f" images, or a class beside {first_of(others, _LISTED, written=repr)}",
-            f"set data.train to {str(folder)!r} if its sub-folders are the classes; if it is a class, put its images into"
-            " the folder itself",
+            f"set data.train to {str(folder)!r} if its sub-folders are the classes; if it is a class, put its images"
+            " into the folder itself",
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from transfercli.data.sources.folders import Item, check_exists, check_filled
 from transfercli.data.sources.groups import find_groups
 from transfercli.data.sources.labels import look_alikes, shown
 from transfercli.data.sources.layout import split_folders
+from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import is_table, table_items
 from transfercli.errors import ConfigError, DataError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
 
 HELD_OUT = ("validation", "test")
+_SEPARATORS = re.compile(r"\s*[,;|]\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,11 @@ def list_images(config: DataConfig, reporter: Reporter) -> Listing:
     if sum(fractions.values()) >= 1:
         given = " and ".join(f"data.{split}: {fraction:g}" for split, fraction in fractions.items())
         raise ConfigError(f"{given} leave no image to train on", "allowed: fractions that add up to less than 1")
-    _warn_of_look_alikes(items, reporter)
-    groups = find_groups(config.group, items, arrays, reporter) if config.group else {}
+    labels = {item.label for item in items if item.is_image}
+    _warn_of_look_alikes(labels, reporter)
+    _warn_of_joined_labels(labels, reporter)
+    group = TableFormat.of(config).group
+    groups = find_groups(group, items, arrays, reporter) if group else {}
     return Listing(sorted(items, key=lambda item: (item.name, item.split)), arrays, fractions, groups, source.empty)
 
 
@@ -91,19 +97,20 @@ def splits_inside(config: DataConfig) -> list[str]:
     if keras_datasets.is_keras(config.train):
         inside = {"test"}
     elif is_table(path):
-        inside = {item.split for item in table_items(path, path.parent)}
+        inside = {item.split for item in table_items(path, path.parent, TableFormat.of(config))}
     else:
         inside = set(labelled_splits(path))
     return [split for split in HELD_OUT if split in inside and isinstance(getattr(config, split), float)]
 
 
-def list_split(path: Path, split: str, base: Path, reporter: Reporter, group: str | None = None) -> list[Item]:
+def list_split(path: Path, split: str, base: Path, table: TableFormat, reporter: Reporter) -> list[Item]:
     """Return the images of one split at `path`: a folder of classes, a folder with `split` inside, or a table.
 
-    Raises `DataError` if there are none.
+    table: format of a table; its group also says that classes may have sub-folders. Raises `DataError` if there are no
+    images of that split.
     """
     if is_table(path):
-        items = table_items(path, base, group)
+        items = table_items(path, base, table)
         chosen = [item for item in items if item.split == split]
         if not chosen and any(item.split != "train" for item in items):
             raise DataError(f"{path.name} has no rows whose split is {split}")
@@ -113,7 +120,7 @@ def list_split(path: Path, split: str, base: Path, reporter: Reporter, group: st
     folders = split_folders(path)
     if folders and split not in folders:
         raise DataError(f"{str(path)!r} has no folder for {split}: found {', '.join(sorted(folders))}")
-    return folder_of_classes(folders.get(split, path), base, split, reporter, grouped=group is not None)
+    return folder_of_classes(folders.get(split, path), base, split, reporter, grouped=table.group is not None)
 
 
 def _source(config: DataConfig, reporter: Reporter) -> Listing:
@@ -124,23 +131,36 @@ def _source(config: DataConfig, reporter: Reporter) -> Listing:
     path, base = normalised_path(given), base_folder(given)
     check_exists(path, "data.train", given)
     if is_table(path):
-        return Listing(table_items(path, base, config.group))
+        return Listing(table_items(path, base, TableFormat.of(config)))
     if not path.is_dir():
         raise DataError(
             f"data.train: {given!r} is a file of another kind",
             "give an image folder, a .csv or .jsonl file with the columns path,label, or keras:NAME",
         )
     unwanted = [split for split in HELD_OUT if not isinstance(getattr(config, split), float)]
-    items, empty = divided_folder(path, base, unwanted, reporter, grouped=config.group is not None)
+    items, empty = divided_folder(path, base, unwanted, reporter, grouped=TableFormat.of(config).group is not None)
     return Listing(items, empty=empty)
 
 
-def _warn_of_look_alikes(items: Sequence[Item], reporter: Reporter) -> None:
-    labels = {item.label for item in items if item.is_image}
+def _warn_of_look_alikes(labels: Collection[str], reporter: Reporter) -> None:
     for group in look_alikes(labels):
         reporter.warning(
             f"the classes {' and '.join(shown(label, group) for label in group)} differ in case, spaces or look-alike"
             " letters only: if they are one class, give them one name"
+        )
+
+
+def _warn_of_joined_labels(labels: Collection[str], reporter: Reporter) -> None:
+    """Warn of labels such as `red,blurry` beside `red`: several labels of one image are not supported."""
+    joined = [
+        label
+        for label in sorted(labels)
+        if len(parts := _SEPARATORS.split(label)) > 1 and any(part in labels for part in parts)
+    ]
+    if joined:
+        reporter.warning(
+            f"{first_of(joined, 3, written=repr)}: such labels look like several labels of one image, but each is a"
+            " class of its own; an image has one label"
         )
 
 
@@ -154,7 +174,7 @@ def _held_out(config: DataConfig, split: str, reporter: Reporter) -> list[Item]:
     path = normalised_path(given)
     check_exists(path, f"data.{split}", given)
     _check_is_other_folder(config, split, path)
-    return list_split(path, split, base, reporter, config.group)
+    return list_split(path, split, base, TableFormat.of(config), reporter)
 
 
 def _check_is_other_folder(config: DataConfig, split: str, path: Path) -> None:

@@ -10,6 +10,7 @@ from transfercli.config.paths import normalised_path
 from transfercli.config.schema import DataConfig
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import HELD_OUT, base_folder
+from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import column_values, is_table
 from transfercli.errors import ArtefactError, DataError
 from transfercli.io import atomic
@@ -27,10 +28,11 @@ def config_columns(config: DataConfig, names: Sequence[str]) -> Columns:
         return {}
     given = [config.train, *(value for split in HELD_OUT if isinstance(value := getattr(config, split), str))]
     tables = [normalised_path(source) for source in given if not is_keras(source)]
-    return table_columns([path for path in tables if is_table(path)], base_folder(config.train), names)
+    found = [path for path in tables if is_table(path)]
+    return table_columns(found, base_folder(config.train), names, TableFormat.of(config))
 
 
-def table_columns(tables: Iterable[Path], base: Path, names: Sequence[str]) -> Columns:
+def table_columns(tables: Iterable[Path], base: Path, names: Sequence[str], table: TableFormat) -> Columns:
     """Return the columns `names` of tables, by path relative to `base`.
 
     Raises `DataError` if a column is in none of the tables.
@@ -38,10 +40,10 @@ def table_columns(tables: Iterable[Path], base: Path, names: Sequence[str]) -> C
     result: Columns = {}
     known: dict[str, None] = {}
     for path in tables:
-        columns, values = column_values(path, base, names)
+        columns, values = column_values(path, base, names, table)
         known |= dict.fromkeys(columns)
         result |= values
-    missing = [name for name in names if name not in known or name == "path"]
+    missing = [name for name in names if name not in known or name == table.columns.path]
     if missing:
         present = f"the columns {', '.join(known)}" if known else "no table"
         raise DataError(

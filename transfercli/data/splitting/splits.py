@@ -2,14 +2,15 @@
 
 The split of a new image depends only on the hash of its decoded pixels, not on other images, names or order: adding
 files moves no image, and a copy gets the split of its original. Images of one group stay together, by the hash of the
-group's name. Earlier assignments take precedence. If a class would have no image in a split, the image or group with
-the lowest hash is moved there, and this assignment is permanent, too. A subset is a split or a fold.
+group's name. The source (folders, a column, other paths) takes precedence, then earlier assignments. If a class would
+have no image in a split, the image or group with the lowest hash is moved there, and this assignment is permanent, too.
+A subset is a split or a fold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transfercli.data.splitting.assignments import SPLITS, fold_count, fold_name
 from transfercli.data.splitting.copy_groups import Sample, Unit, units_of
@@ -49,6 +50,7 @@ class SplitResult:
         moved_with_group: pixel hashes of training images that are held out because the source holds out other images of
             their group.
         divided_groups: names of groups whose images earlier assignments or the source put into several splits.
+        overruled: pixel hashes whose earlier split is not that of the source -> (earlier split, present split).
     """
 
     splits: list[str]
@@ -56,6 +58,7 @@ class SplitResult:
     held_out: set[str]
     moved_with_group: frozenset[str] = frozenset()
     divided_groups: tuple[str, ...] = ()
+    overruled: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def subset_of_hash(key: str, shares: Mapping[str, float]) -> str:
@@ -92,6 +95,8 @@ def assign(
         fractions: split -> fraction of the training images to set aside, such as {"validation": 0.15}; {} for none.
         earlier: pixel hash -> split or fold, of earlier runs of the experiment. Splits if there are folds now, and
             folds of another number, only show that an image was trained on, so that it cannot become a test image.
+            A split that the source gives itself is taken from the source: an image that the source has among its
+            training images leaves it.
         folds: cross-validation, instead of a fraction for validation.
         seed: None assigns by hash; a number assigns exact shares of every class, drawn with this seed.
 
@@ -100,15 +105,15 @@ def assign(
     shares = shares_of(fractions, folds)
     explicit = _explicit(samples)
     lasting = {*SPLITS} if folds is None else {*shares, "test"}
-    known = {pixels: subset for pixels, subset in earlier.items() if subset in lasting}
-    fixed = dict(known)
-    for pixels, split in explicit.items():
-        fixed[pixels] = max(split, fixed.get(pixels, split), key=_rank)
+    pool = [sample for sample in samples if sample.split == "train"]
+    released = _released(pool, explicit, earlier)
+    known = {pixels: subset for pixels, subset in earlier.items() if subset in lasting and pixels not in released}
+    fixed = known | explicit
     units = units_of(samples)
     divided = _extend_to_groups(units, fixed)
-    pool = [sample for sample in samples if sample.split == "train"]
-    allocation = Allocation(pool, fixed, earlier.keys() - known.keys())
+    allocation = Allocation(pool, fixed, earlier.keys() - known.keys() - released)
     _assign_free(allocation, units, shares, seed)
+    _check_training_left(pool, explicit)
     _fill_empty_subsets(allocation, [*reversed(shares)], folds)
     subset_of = allocation.subset_of
     subsets = [subset_of[sample.pixels] if sample.split == "train" else sample.split for sample in samples]
@@ -118,6 +123,7 @@ def assign(
         {pixels for pixels in explicit if pixels in allocation.labels_of},
         _moved_with_group(units, explicit, known, subset_of),
         divided,
+        _overruled({*explicit, *released}, earlier, fixed | subset_of),
     )
 
 
@@ -133,6 +139,41 @@ def _explicit(samples: Iterable[Sample]) -> dict[str, str]:
         if sample.split != "train":
             split_of[sample.pixels] = max(sample.split, split_of.get(sample.pixels, sample.split), key=_rank)
     return split_of
+
+
+def _released(pool: Iterable[Sample], explicit: Mapping[str, str], earlier: Mapping[str, str]) -> set[str]:
+    """Return training images of the source whose earlier split the source gives itself, without them."""
+    given = {*explicit.values()}
+    return {sample.pixels for sample in pool if sample.pixels not in explicit and earlier.get(sample.pixels) in given}
+
+
+def _overruled(
+    given: Iterable[str], earlier: Mapping[str, str], present: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
+    """Return pixel hash -> (earlier split, present split) of images that the source put into another split."""
+    both = {pixels: (earlier[pixels], present[pixels]) for pixels in given if pixels in earlier}
+    return {pixels: (old, new) for pixels, (old, new) in both.items() if old in RANK and new in RANK and old != new}
+
+
+def _check_training_left(pool: Sequence[Sample], explicit: Mapping[str, str]) -> None:
+    """Raise `DataError` if every training image of a class is a validation or test image of the source as well."""
+    labels = sorted({sample.label for sample in pool})
+    splits: dict[str, set[str]] = {label: set() for label in labels}
+    for sample in pool:
+        splits[sample.label].add(explicit.get(sample.pixels, "train"))
+    lost = [label for label in labels if "train" not in splits[label]]
+    if not lost:
+        return
+    held_out = " and ".join(sorted({split for label in lost for split in splits[label]}, key=_rank))
+    if len(lost) == len(labels):
+        raise DataError(
+            f"every training image is a {held_out} image as well: both are the same folder, or copies",
+            f"give other images for data.{held_out.partition(' ')[0]}, or a fraction such as 0.15",
+        )
+    raise DataError(
+        f"every training image of class {lost[0]!r} is a {held_out} image as well, so that none is left to train on",
+        f"remove the copies of {lost[0]!r} from the training or the held-out images",
+    )
 
 
 def _extend_to_groups(units: Sequence[Unit], fixed: dict[str, str]) -> tuple[str, ...]:

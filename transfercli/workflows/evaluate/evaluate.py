@@ -11,6 +11,7 @@ from transfercli.config.loader import dump
 from transfercli.data.dataset import KNOWN_BY
 from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.table_columns import read_columns, table_columns
+from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import is_table
 from transfercli.reporting import Reporter
 from transfercli.text import counted
@@ -119,7 +120,7 @@ def read_slices(run: StoredRun, split: Split, other: Path | None) -> dict[str, S
     rows = read_columns(run.folder.slices) if other is None else {}
     if in_table and other is not None and is_table(other):
         path = other.expanduser().absolute()
-        rows = table_columns([path], base_folder(str(path)), in_table)
+        rows = table_columns([path], base_folder(str(path)), in_table, TableFormat.of(run.config.data))
     if in_table and not rows:
         run.reporter.warning(f"no slices by {', '.join(in_table)}: these images have no table with such a column")
         names = [name for name in names if name not in in_table]

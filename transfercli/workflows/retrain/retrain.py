@@ -23,6 +23,7 @@ from transfercli.runs.decisions import PROMOTIONS, Decision
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.retrain.comparison import compare_on_test_images
+from transfercli.workflows.retrain.lost_images import BEFORE, IMAGES, Loss, counts_before, image_counts
 from transfercli.workflows.retrain.notify import run_hook, write_summary
 from transfercli.workflows.retrain.results import RetrainResult
 from transfercli.workflows.retrain.subject import (
@@ -82,6 +83,7 @@ class RetrainState:
         subject: hashes of the current images, config, code and weights.
         log: all earlier decisions, oldest first.
         warnings: warnings of the reading of the images, not shown yet.
+        loss: images that are gone since an earlier night, if there are many and the config does not expect it.
         drift: of the images that were added since the champion; None if it is not needed, or if there are none.
     """
 
@@ -93,6 +95,7 @@ class RetrainState:
     subject: Subject
     log: list[Decision]
     warnings: DeferredWarnings
+    loss: Loss | None = None
     drift: dict[str, Any] | None = None
 
     @property
@@ -112,7 +115,10 @@ class RetrainState:
     def decision(self, word: str, reason: str, **facts: Any) -> Decision:
         """Return a decision that keeps the champion. word: its kind; facts: values for the log."""
         champion = self.champion.folder.run_id if self.champion else None
-        measured = {"drift": self.drift} if self.drift else {}
+        measured: dict[str, Any] = {IMAGES: image_counts(self.dataset.records)}
+        if self.loss:
+            measured |= {"lost": self.loss.as_json(), BEFORE: self.loss.before}
+        measured |= {"drift": self.drift} if self.drift else {}
         facts = {"subject": vars(self.subject), WARNINGS_HASH: self.warnings.hash, **measured, **facts}
         return Decision(word, reason, champion, fingerprint=self.subject.fingerprint, facts=facts)
 
@@ -169,7 +175,20 @@ def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, 
     if "test" not in dataset.splits:
         raise DataError("retrain compares models on test images, and the data has none", "set data.test")
     subject = subject_of(loaded, dataset, request.runs)
-    return RetrainState(request, loaded, experiment, champion, dataset, subject, log, warnings)
+    loss = find_loss(loaded.config, dataset, champion, log)
+    if loss:
+        reporter.warning(loss.text)
+    return RetrainState(request, loaded, experiment, champion, dataset, subject, log, warnings, loss)
+
+
+def find_loss(
+    config: ExperimentConfig, dataset: Dataset, champion: StoredRun | None, log: list[Decision]
+) -> Loss | None:
+    """Return the images that are gone since an earlier night; None if they are few, or if `data.expect` is set."""
+    if config.data.expect is not None:
+        return None
+    loss = Loss(counts_before(log, champion.images if champion else ()), image_counts(dataset.records))
+    return loss if loss.is_large else None
 
 
 def decide_if_unchanged(state: RetrainState) -> Decision | None:

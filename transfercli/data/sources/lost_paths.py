@@ -1,0 +1,55 @@
+"""Tables of which no path leads to a file: the place looked at, and the template that finds the files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from transfercli.config.paths import is_address
+from transfercli.data.sources.folders import IMAGE_EXTENSIONS, Item, sub_folders
+from transfercli.errors import DataError
+from transfercli.text import counted
+
+_MAX_FOLDERS = 50  # sub-folders in which the file is looked for
+
+
+def check_found(items: Sequence[Item], base: Path) -> None:
+    """Raise `DataError` if none of the files of a split exists, as when all paths start in another folder.
+
+    base: folder that the names of the items are relative to.
+    """
+    for split in sorted({item.split for item in items}):
+        members = [item for item in items if item.split == split]
+        if any(item.problem or os.path.lexists(item.file) for item in members):
+            continue
+        first = members[0]
+        raise DataError(
+            f"none of the {counted(len(members), 'path')} of {split} images leads to a file: {first.name!r} was looked"
+            f" for at {first.file!r}",
+            _hint(first, base),
+        )
+
+
+def _hint(item: Item, base: Path) -> str:
+    if is_address(item.name) or item.name.startswith(("http:/", "https:/", "s3:/", "gs:/")):
+        return "only files of this machine are read: copy or mount them, and give paths relative to the table's folder"
+    if "\\" in item.name:
+        return "write / between folders: a backslash is part of a name here, and a drive such as C: does not exist"
+    for template, file in _candidates(item, base):
+        if Path(file).is_file():
+            return f"{file!r} exists: set data.path_template: '{template}'"
+    return "paths in a table are relative to its folder: correct them, or set data.path_template, such as images/{path}"
+
+
+def _candidates(item: Item, base: Path) -> Iterator[tuple[str, str]]:
+    """Yield (template, file) of usual places: with an extension, in a sub-folder, in a folder of the class."""
+    try:
+        folders = ["", *sub_folders(base)[:_MAX_FOLDERS]]
+    except DataError:
+        return
+    for folder in folders:
+        for middle, shown in (("", ""), (item.label, "{label}")):
+            for extension in ("", *sorted(IMAGE_EXTENSIONS)):
+                parts = [part for part in (folder, shown, f"{{path}}{extension}") if part]
+                yield "/".join(parts), os.path.join(base, folder, middle, item.name + extension)  # noqa: PTH118
