@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
 import transfercli
+from transfercli.cli.environment import take_notices
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.streams import write_now
 from transfercli.cli.ui.console import Console, console_for
@@ -73,6 +74,8 @@ def run_command(
     try:
         with stop.handling_signals(), redirect_stdout(sys.stderr):  # libraries may print; stdout is for the result
             try:
+                for notice in take_notices():
+                    console.warning(notice)
                 result = work(console)
             finally:
                 console.close()  # before stdout is restored, since a live display restores the stdout of its start
