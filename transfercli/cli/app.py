@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
 from transfercli.cli.commands.train import finetune, pretrain
+from transfercli.cli.environment import prepare_environment, use_utf8
 from transfercli.cli.runner import exit_code, message_of
 from transfercli.cli.streams import prepare_standard_files
 from transfercli.cli.usage import print_usage_error
@@ -67,10 +67,9 @@ app.command()(promote)
 
 def main() -> None:
     """Run the program with `sys.argv`; always raise `SystemExit`."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+    use_utf8()
     prepare_standard_files()
+    prepare_environment()
     try:
         code = _run()
         sys.stdout.flush()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
 import transfercli
+from transfercli.cli.environment import take_notices
 from transfercli.cli.signals import StopRequest
 from transfercli.cli.streams import write_now
 from transfercli.cli.ui.console import Console, console_for
@@ -75,6 +76,8 @@ def run_command(
         # Libraries may print and warn; stdout is for the result.
         with stop.handling_signals(), counted_warnings(console, verbose=verbose), redirect_stdout(sys.stderr):
             try:
+                for notice in take_notices():
+                    console.warning(notice)
                 result = work(console)
             finally:
                 console.close()  # before stdout is restored, since a live display restores the stdout of its start

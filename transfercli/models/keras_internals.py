@@ -10,8 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import keras
-from keras.src.backend import AutocastScope
+from keras.src.backend import AutocastScope, config
 from keras.src.utils import file_utils
+
+
+def set_keras_home(folder: str) -> None:
+    """Set the folder in which Keras looks for weights and data sets, after KERAS_HOME was read at its import."""
+    config._KERAS_DIR = folder
 
 
 def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

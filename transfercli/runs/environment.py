@@ -22,6 +22,7 @@ INSTRUCTION_SETS = re.compile(r"sse4_[12]|avx\w*|fma|f16c|amx\w*|neon|asimd\w*|s
 # Environment variables that change the computation or the number of its threads.
 RECORDED_VARIABLES = (
     *("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "TF_XLA_FLAGS", "XLA_FLAGS"),
+    *("TF_ENABLE_AUTO_MIXED_PRECISION", "NVIDIA_TF32_OVERRIDE", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION"),
     *("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
 )
 NOT_COMPARED = frozenset({"cores"})  # results depend on `threads` instead

@@ -104,6 +104,11 @@ class RunFolder:
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
 
+    @property
+    def pending_calls(self) -> Path:
+        """Calls that the MLflow store has not taken yet."""
+        return self.path / "mlflow-pending.jsonl"
+
     def evaluation_events(self, name: str) -> Path:
         return self.tensorboard / f"evaluation-{name}"
 

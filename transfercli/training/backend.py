@@ -18,6 +18,7 @@ import numpy as np
 
 from transfercli.config.schema import ComputeConfig
 from transfercli.io.cores import usable_cores
+from transfercli.training.keras_import import import_keras
 
 if TYPE_CHECKING:
     from transfercli.data.batching.batches import Batches
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 def prepare(compute: ComputeConfig, seed: int) -> str:
     """Configure Keras's backend for one training or evaluation and return its name.
 
-    To be called before a model is built; a second call in the same process changes only the seed.
+    To be called before a model is built; a second call in the same process changes only the seed. Raises `UsageError`
+    if KERAS_BACKEND cannot be used.
     """
     if "keras" in sys.modules:
         gc.collect()  # models of an earlier training are reference cycles, which keep its image files open
     if compute.threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(compute.threads))
     with startup_messages_hidden() if "keras" not in sys.modules else nullcontext():
-        import keras
-
+        keras = import_keras()
     name = str(keras.backend.backend())
     if name == "tensorflow":
         _prepare_tensorflow(compute)

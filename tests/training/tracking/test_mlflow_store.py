@@ -11,7 +11,7 @@ import pytest
 
 from tests.listener import Listener
 from transfercli.config.paths import ConfigPath
-from transfercli.errors import ConfigError, UsageError
+from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.training.tracking import mlflow_store
@@ -23,11 +23,12 @@ class Client:
 
     def __init__(self, tracking_uri: str) -> None:
         self.address, self.calls, self.failing, self.runs = tracking_uri, [], set(), []
+        self.error: Exception | None = None
 
     def __getattr__(self, name: str) -> Any:
         def call(*args: Any, **named: Any) -> Any:
             if name in self.failing:
-                raise OSError(f"{name} is not answered\nand more")
+                raise self.error or OSError(f"{name} is not answered\nand more")
             self.calls.append((name, args, named))
             if name == "create_run":
                 return SimpleNamespace(info=SimpleNamespace(run_id="made"))
@@ -117,21 +118,68 @@ def test_a_run_that_goes_on_is_found_again(client: Client, run: RunFolder) -> No
     assert client.told("set_terminated") == [(("before",), {"status": "KILLED"})]
 
 
-def test_a_store_that_cannot_be_reached_is_a_config_error(client: Client, run: RunFolder) -> None:
-    client.failing = {"get_experiment_by_name"}
-    with pytest.raises(ConfigError, match=r"tracking\.mlflow: the store cannot be used: get_experiment_by_name is not"):
-        MlflowRun("http://x", run, Reporter())
-
-
-def test_a_store_that_fails_later_is_told_once_and_ends_nothing(client: Client, run: RunFolder) -> None:
+@pytest.mark.parametrize("failing", ["get_experiment_by_name", "log_batch"])
+def test_a_store_that_is_down_is_warned_of_once_and_gets_everything_later(
+    client: Client, run: RunFolder, failing: str
+) -> None:
     listener = Listener()
     store = MlflowRun("http://x", run, listener)
-    client.failing = {"log_batch"}
+    client.failing = {failing}
+    run.config.write_text("name: flowers\n")
+    store.begin({"seed": 0}, {"workflow": "finetune"})
     for epoch in (1, 2):
         store.epoch({"epoch": epoch, "loss": 0.5})
     store.end("FINISHED")
-    assert listener.warnings == ["MLflow failed; nothing more of this run is logged there: log_batch is not answered"]
-    assert client.told("set_terminated") == []
+    (warning,) = listener.warnings
+    assert warning.startswith(f"tracking.mlflow: the store cannot be used: {failing} is not answered; ")
+    assert client.told("set_terminated") == client.told("log_artifact") == []
+    client.failing, client.calls = set(), []
+    MlflowRun("http://x", run, listener).metrics({"test_accuracy": 0.5}, 2)
+    batches = [named for _, named in client.told("log_batch")]
+    assert batches == [
+        {"params": [("seed", "0")]},
+        {"tags": [("workflow", "finetune")]},
+        {"metrics": [("loss", 0.5, 1)]},
+        {"metrics": [("loss", 0.5, 2)]},
+        {"metrics": [("test_accuracy", 0.5, 2)]},
+    ]
+    assert client.told("set_terminated") == [(("made",), {"status": "FINISHED"})]
+    assert len(client.told("log_artifact")) == 1
+    assert len(listener.warnings) == 1
+    assert not run.pending_calls.exists()
+
+
+def test_the_end_of_a_training_sends_what_a_store_missed_meanwhile(client: Client, run: RunFolder) -> None:
+    store = MlflowRun("http://x", run, Reporter())
+    client.failing = {"log_batch"}
+    store.epoch({"epoch": 1, "loss": 0.5})
+    client.failing = set()
+    store.epoch({"epoch": 2, "loss": 0.4})
+    assert client.told("log_batch") == []  # a training does not wait for a store at every epoch
+    store.end("FINISHED")
+    assert [named["metrics"][0][2] for _, named in client.told("log_batch")] == [1, 2]
+    assert not run.pending_calls.exists()
+
+
+def test_a_call_that_the_store_refuses_is_dropped_and_blocks_no_other(client: Client, run: RunFolder) -> None:
+    class RefusedError(Exception):
+        def get_http_status_code(self) -> int:
+            return 400
+
+    listener = Listener()
+    client.failing, client.error = {"log_batch"}, RefusedError("a param has another value")
+    store = MlflowRun("http://x", run, listener)
+    store.begin({"seed": 0}, {})
+    store.end("FINISHED")
+    assert listener.warnings == ["tracking.mlflow: the store refuses begin: a param has another value"]
+    assert client.told("set_terminated") == [(("made",), {"status": "FINISHED"})]
+    assert not run.pending_calls.exists()
+
+
+def test_a_damaged_queue_ends_nothing(client: Client, run: RunFolder) -> None:
+    run.pending_calls.write_bytes(b'{"call": "metrics", "val\n[]\n\xff\n{"call": "other"}\n')
+    MlflowRun("http://x", run, Reporter()).end("FINISHED")
+    assert client.told("set_terminated") == [(("made",), {"status": "FINISHED"})]
 
 
 def test_values_that_are_not_defined_are_left_out(client: Client, run: RunFolder) -> None:

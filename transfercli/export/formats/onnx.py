@@ -24,6 +24,17 @@ QUANTISED = ("Conv", "MatMul", "Gemm", "Add", "MaxPool", "GlobalAveragePool", "A
 LABELS = "labels"
 
 
+def import_onnxruntime() -> Any:
+    """Import onnxruntime without its telemetry, which keeps events for an uploader in the user's home folder.
+
+    Documented in onnxruntime's docs/Privacy.md; on Linux since version 1.29.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
+
+
 def write_onnx(job: WriteJob) -> None:
     """Write one file, with card and labels in the model's metadata; the labels are text, one per line."""
     require_tensorflow("onnx")
@@ -36,11 +47,9 @@ def write_onnx(job: WriteJob) -> None:
 
 def read_onnx(path: Path) -> Any:
     """Load the file with onnxruntime on the CPU."""
-    import onnxruntime
-
     from transfercli.export.formats.readers import Artefact
 
-    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    session = import_onnxruntime().InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
     spec = parse_card(metadata[CARD]) if CARD in metadata else None
 
@@ -110,6 +119,8 @@ def _int8(model: Any, job: WriteJob) -> Any:
     The last layer stays in float32, because its logits are small differences of large sums.
     """
     import onnx
+
+    import_onnxruntime()
     from onnxruntime import quantization
 
     if job.samples is None:

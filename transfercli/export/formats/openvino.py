@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,22 @@ from transfercli.export.tf_graph.traced import IMAGES, as_tf_function, require_t
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which asks for an analytics server at its import.
+
+    The switch that its documentation names, `opt_in_out --opt_out`, writes a file into the user's home. OpenVINO works
+    without its package `openvino_telemetry`, too (`openvino/tools/ovc/telemetry_stub.py`), so that is hidden.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
 def write_openvino(job: WriteJob) -> None:
     """Write the model with card and labels as runtime information, the labels at the key of OpenVINO's model API."""
     require_tensorflow("openvino")
-    import openvino
-
+    openvino = import_openvino()
     model = openvino.convert_model(as_tf_function(job.predictor).get_concrete_function())
     model.set_rt_info(labels_text(job.spec.labels), ["model_info", "labels"])
     model.set_rt_info(card_text(job.spec), [CARD])
@@ -29,8 +41,7 @@ def write_openvino(job: WriteJob) -> None:
 
 def read_openvino(path: Path) -> Any:
     """Load the model with OpenVINO on the CPU, in float32."""
-    import openvino
-
+    openvino = import_openvino()
     from transfercli.export.formats.readers import Artefact
 
     core = openvino.Core()

@@ -17,6 +17,7 @@ from transfercli.export.formats.embedded_spec import read_attached_spec
 from transfercli.export.formats.keras_writer import EXTRA
 from transfercli.export.formats.saved_model_check import check_keras_file, check_saved_model
 from transfercli.export.spec import CARD_FILE, ExportSpec, parse_card
+from transfercli.training.keras_import import import_keras
 
 Tensors = Callable[[np.ndarray], np.ndarray]
 Encoded = Callable[[list[bytes]], np.ndarray]
@@ -60,10 +61,9 @@ def read_saved_model(path: Path) -> Artefact:
 
 def read_keras(path: Path) -> Artefact:
     """Load a `.keras` file with Keras in safe mode, after a check of its config."""
-    import keras
-
+    keras = import_keras()
     check_keras_file(path)
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)  # noqa: TID251 (the only call)
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
         return model.predict_on_batch(images)

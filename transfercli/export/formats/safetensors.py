@@ -17,6 +17,7 @@ from transfercli.export.formats.saved_model_check import check_config
 from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
 from transfercli.io.bounded import read_json
 from transfercli.models.weights.safetensors_reader import read_safetensors
+from transfercli.training.keras_import import import_keras
 
 CONFIG = "model.json"
 
@@ -39,15 +40,16 @@ def read_safetensors_model(path: Path) -> Any:
 
     Raises `ArtefactError` for other layers, or if names or shapes of the tensors do not match them.
     """
-    import keras
+    keras = import_keras()
 
     from transfercli.export.formats.readers import Artefact
     from transfercli.models.normalization import finalise
 
+    keras = import_keras()
     tensors = read_safetensors(path)
     config = read_json(path.with_name(CONFIG))
     check_config(config, path.with_name(CONFIG))
-    model = keras.models.model_from_json(json.dumps(config))  # noqa: TID251 (checked, and in a child process)
+    model = keras.models.model_from_json(json.dumps(config))
     variables = _named(model)
     names = _stable_names(list(tensors))  # an earlier version stored the numbers of its process
     tensors = {names[name]: value for name, value in tensors.items()}

@@ -16,6 +16,7 @@ from transfercli.runs import record
 from transfercli.runs.listing import next_completion, update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
+from transfercli.training.keras_import import check_backend
 from transfercli.workflows.new_model import check_weights, find_parent, labels_for, needs_download, new_classifier
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
@@ -50,6 +51,7 @@ def train_job(
     """
     watch = Stopwatch()
     check_tracking(job.config)
+    check_backend()
     if job.overruled:
         reporter.warning(job.overruled)
     with resume_hints(job, reporter):

@@ -1,0 +1,65 @@
+"""Import of Keras with its own defaults, whatever the user's `keras.json` and environment say.
+
+That file and some variables change the number format, the order of an image's axes and even the number of epochs of
+every program that uses Keras. A run depends on its config only, so they are not read; nor is the file written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from transfercli.errors import UsageError
+
+# Values of KERAS_BACKEND and the extra that installs each.
+BACKENDS = {"tensorflow": "", "jax": "[jax]"}
+# As a folder it can neither exist nor be made, so that Keras neither reads nor writes a keras.json in it.
+NO_FOLDER = f"{os.devnull}/keras"
+# Variables that change or limit a training; Keras reads them when it is imported.
+IGNORED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
+
+
+def check_backend() -> None:
+    """Raise `UsageError` if KERAS_BACKEND names no backend that this program supports, or one that is missing."""
+    name = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if name not in BACKENDS:
+        raise UsageError(
+            f"KERAS_BACKEND is {name!r}; this program works with {' and '.join(BACKENDS)}",
+            "unset the variable, or set it to one of them",
+        )
+    if find_spec(name) is None:
+        raise UsageError(
+            f"KERAS_BACKEND is {name!r}, but {name} is not installed",
+            f"pip install 'transfercli{BACKENDS[name]}', or unset the variable",
+        )
+
+
+def import_keras() -> ModuleType:
+    """Import Keras. Raises `UsageError` if its backend cannot be used."""
+    check_backend()
+    if "keras" in sys.modules:
+        return sys.modules["keras"]
+    home = os.environ.get("KERAS_HOME") or str(Path("~/.keras").expanduser())
+    with _defaults():
+        import keras
+    from transfercli.models.keras_internals import set_keras_home
+
+    set_keras_home(home)
+    return keras
+
+
+@contextmanager
+def _defaults() -> Iterator[None]:
+    """Hide `keras.json` and the variables of `IGNORED` from Keras."""
+    hidden = {name: os.environ.pop(name) for name in ("KERAS_HOME", *IGNORED) if name in os.environ}
+    os.environ["KERAS_HOME"] = NO_FOLDER
+    try:
+        yield
+    finally:
+        del os.environ["KERAS_HOME"]
+        os.environ.update(hidden)
