@@ -12,6 +12,7 @@ from transfercli.cli import completion
 from transfercli.cli.choices import Split, table_option
 from transfercli.cli.command import reports
 from transfercli.cli.commands.prune import prune
+from transfercli.cli.next_steps import after_comparison, after_runs_list, after_runs_show
 from transfercli.cli.options import RUNS, Run, Runs
 from transfercli.cli.ui.formatting import sparkline
 from transfercli.cli.ui.tables import print_pairs, print_table
@@ -186,7 +187,7 @@ def _seconds(value: float | None) -> str:
 
 
 @app.command("list")
-@reports(_show_list)
+@reports(_show_list, after_runs_list)
 def list_(reporter: Reporter, experiment: Experiment = None, runs: Runs = RUNS) -> RunList:
     """List all runs by experiment, the oldest first.
 
@@ -198,7 +199,7 @@ def list_(reporter: Reporter, experiment: Experiment = None, runs: Runs = RUNS) 
 
 
 @app.command()
-@reports(_show_run)
+@reports(_show_run, after_runs_show)
 def show(reporter: Reporter, run: Run, runs: Runs = RUNS) -> RunDetails:
     """Show the status, metrics, curves, lineage and files of a run.
 
@@ -210,7 +211,7 @@ def show(reporter: Reporter, run: Run, runs: Runs = RUNS) -> RunDetails:
 
 
 @app.command()
-@reports(_show_comparisons)
+@reports(_show_comparisons, after_comparison)
 def compare(
     reporter: Reporter,
     names: Names,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.command import reports
 from transfercli.cli.commands.runs import curves_of
+from transfercli.cli.next_steps import after_training
 from transfercli.cli.options import RUNS, Overrides, Runs, Wait
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.reporting import Reporter
@@ -99,7 +101,7 @@ def _show_run(result: TrainResult) -> None:
     )
 
 
-@reports(_show)
+@reports(_show, partial(after_training, "pretrain"))
 def pretrain(
     reporter: Reporter,
     config: Config = None,
@@ -120,7 +122,7 @@ def pretrain(
     return train(request, reporter)
 
 
-@reports(_show)
+@reports(_show, partial(after_training, "finetune"))
 def finetune(
     reporter: Reporter,
     config: Config = None,
