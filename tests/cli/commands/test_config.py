@@ -33,10 +33,8 @@ def run(*arguments: object) -> Any:
 def test_validate_says_ok_for_every_file(write: Write) -> None:
     files = [write(MINIMAL, "a.yaml"), write(FULL, "b.yaml")]
     found = run("validate", *files)
-    assert (found.exit_code, found.stdout) == (
-        0,
-        f"{files[0]}: ok\n{files[1]}: ok\n\nnext: transfercli data check {files[0]}\n",
-    )
+    assert found.exit_code == 0
+    assert found.stdout == f"{files[0]}: ok\n{files[1]}: ok\n\nnext: transfercli data check {files[0]}\n"
 
 
 def test_validate_reports_every_error_of_every_file(write: Write) -> None:
@@ -83,9 +81,7 @@ def test_show_says_which_fractions_are_not_used(write: Write, tmp_path: Path) ->
     assert yaml.safe_load(found.stdout)["data"]["test"] == 0.15
     write("path,label,split\n1.png,cat,validation\n", "list.csv")
     table = run("show", write(MINIMAL), "--set", "data.train=list.csv")
-    assert table.stderr.startswith(
-        "data.validation: the fraction is not used, list.csv has its own validation images\n"
-    )
+    assert "data.validation: the fraction is not used, list.csv has its own validation images\n" in table.stderr
     for quiet in (["data.test=null"], ["data.test=other"], ["data.train=nowhere"], ["data.train=images/train"]):
         assert run("show", write(MINIMAL), "--set", *quiet).stderr.startswith("\nnext: ")
 

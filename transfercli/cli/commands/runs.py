@@ -92,7 +92,7 @@ def _show_run(result: RunDetails) -> None:
             ("status", f"{row.status} ({links})" if links else row.status),
             ("command", result.command),
             ("created", row.created),
-            ("best epoch", result.best_epoch),
+            ("best epoch", best_epoch_text(result.best_epoch)),
             *((name.replace("_", " "), f"{value:.4f}") for name, value in result.metrics.items()),
             *((f"{name} curve", curve(values)) for name, values in result.curves.items() if len(values) > 1),
             *((f"{split} accuracy", f"{m['accuracy']:.4f}") for split, m in result.evaluations.items()),
@@ -119,6 +119,11 @@ def curve(values: list[float | None]) -> str:
     """Return a sparkline between the first and the last value; "-" if there is no value."""
     known = [value for value in values if value is not None]
     return f"{known[0]:.4f} {sparkline(known)} {known[-1]:.4f}" if known else "-"
+
+
+def best_epoch_text(best: int | None) -> str | None:
+    """Return the number of the best epoch; the probe that is solved before the first epoch has none."""
+    return "probe (no epochs)" if best == 0 else None if best is None else str(best)
 
 
 def curves_of(run: Path) -> list[tuple[str, str]]:

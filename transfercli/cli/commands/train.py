@@ -11,7 +11,7 @@ import typer
 
 from transfercli.cli import completion
 from transfercli.cli.command import reports
-from transfercli.cli.commands.runs import curves_of
+from transfercli.cli.commands.runs import best_epoch_text, curves_of
 from transfercli.cli.next_steps import after_training
 from transfercli.cli.options import RUNS, Overrides, Runs, Wait
 from transfercli.cli.ui.tables import print_pairs, print_table
@@ -91,7 +91,7 @@ def _show_run(result: TrainResult) -> None:
         [
             ("run", result.run),
             ("status", result.status),
-            ("best epoch", result.best_epoch),
+            ("best epoch", best_epoch_text(result.best_epoch)),
             ("val accuracy", f"{result.metrics['val_accuracy']:.4f}"),
             ("val loss", f"{result.metrics['val_loss']:.4f}"),
             *curves_of(result.run),
