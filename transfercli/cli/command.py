@@ -11,6 +11,7 @@ from functools import partial
 from types import FunctionType, SimpleNamespace
 from typing import Any, Concatenate, ParamSpec, Protocol, TextIO, TypeVar, cast, get_type_hints
 
+from transfercli.cli.next_steps import NextStep, print_next
 from transfercli.cli.options import Json, Quiet, Verbose
 from transfercli.cli.runner import run_command
 from transfercli.reporting import Reporter
@@ -29,17 +30,32 @@ class Run(Protocol):
     def __call__(self, own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None: ...
 
 
-def reports(show: Callable[[R], None]) -> Callable[[Work[P, R]], Command]:
+def reports(
+    show: Callable[[R], None], then: NextStep | None = None, *, prints_file: Callable[[R], bool] = lambda _: False
+) -> Callable[[Work[P, R]], Command]:
     """Turn a function that takes a reporter and the command's own parameters, and returns a result, into a command.
 
     The command also has `--json`, `--quiet` and `--verbose`. It prints `show(result)`, or the result as one JSON
     object; after an error it raises `SystemExit` with the exit code. A function that declares one of the three options
     gets its value.
+
+    then: returns the command that usually follows. It is shown below the result, but is not part of the JSON; if
+    `prints_file(result)`, stdout is the content of a file, and it is shown on stderr.
     """
 
     def decorate(work: Work[P, R]) -> Command:
         def run(own: Mapping[str, Any], *, json: bool, quiet: bool, verbose: bool) -> None:
-            run_command(partial(work, **own), show, as_json=json, quiet=quiet, verbose=verbose)
+            def show_with_next(result: R) -> None:
+                show(result)
+                if not then:
+                    return
+                if not prints_file(result):
+                    print_next(then(own, result))
+                elif not quiet:
+                    sys.stdout.flush()
+                    print_next(then(own, result), sys.stderr)
+
+            run_command(partial(work, **own), show_with_next, as_json=json, quiet=quiet, verbose=verbose)
 
         return _command(work, run)
 

@@ -116,7 +116,10 @@ class Trainer:
         self._training_weights = {}
         freeze_below(self.classifier, phase.unfreeze)
         self._setup = setup = self.set_up_phase(phase)
+        number = f"phase {self.progress.phase} of {len(self.plan.phases)}"
         if setup.solve is not None:
+            if len(self.plan.phases) > 1:
+                self.reporter.info(f"{number}: {phase.kind}, without epochs")
             return setup
         self._pipeline = input_pipeline(setup.batches)
         if self.plan.batchnorm_trains:
@@ -124,7 +127,7 @@ class Trainer:
         self._schedule = compile_phase(setup, phase, self.plan.training, self.classifier)
         trained = sum(math.prod(v.shape) for v in setup.model.trainable_variables)
         self.reporter.info(
-            f"phase {self.progress.phase} of {len(self.plan.phases)}: unfreeze {phase.unfreeze},"
+            f"{number}: unfreeze {phase.unfreeze},"
             f" {counted(phase.epochs, 'epoch')}, learning rate {phase.learning_rate:g},"
             f" {trained:,} of {self.classifier.model.count_params():,} parameters train{self._effective_batch(setup)}"
         )
@@ -176,7 +179,7 @@ class Trainer:
         batches.set_epoch(epoch)
 
         def report(step: int, logs: Any) -> None:
-            self.reporter.progress(f"epoch {epoch}", step + 1, len(batches), "steps")
+            self.reporter.progress(f"epoch {epoch}", step + 1, len(batches), f"steps, loss {logs['loss']:.4f}")
 
         callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=report)]
         try:

@@ -34,7 +34,8 @@ def test_promote_names_the_champion_and_the_one_before(runs: Path) -> None:
     assert (second["champion"], second["previous"]) == (str(runs / "exp" / "b"), str(runs / "exp" / "a"))
     back = call(runs, "promote", "--previous", "exp")
     assert back.exit_code == 0
-    assert [line.split()[0] for line in back.stdout.splitlines()] == ["experiment", "champion", "previous"]
+    names = [line.split()[0] for line in back.stdout.splitlines() if line]
+    assert names == ["experiment", "champion", "previous", "next:"]
     assert (runs / "exp" / "champion").resolve().name == "a"
 
 

@@ -39,7 +39,7 @@ def test_an_epoch_fits_the_terminal_without_what_is_needed_least_and_the_log_has
     line = {"epoch": 3, "learning_rate": 1e-3, "seconds": 3.0, "images_per_second": 900.0}
     line |= dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), 0.5) | {"val_recall": {"cat": 0.25}}
     told = {}
-    for columns in (200, 120, 80, 30):
+    for columns in (200, 120, 80, 50, 30):
         monkeypatch.setenv("COLUMNS", str(columns))
         console = LiveConsole(StopRequest())
         console.attach_log(tmp_path / f"{columns}.txt")
@@ -47,10 +47,11 @@ def test_an_epoch_fits_the_terminal_without_what_is_needed_least_and_the_log_has
         told[columns] = capsys.readouterr().err.splitlines()
     whole = (
         "epoch 3/8  loss 0.5000  accuracy 0.5000  val_loss 0.5000  val_accuracy 0.5000  worst class 'cat' 0.25"
-        "  lr 0.001  900 images/s  3.0 s, 15 s left"
+        "  lr 0.001  900 images/s  3.0 s  15 s left"
     )
     assert told[200] == [whole]
     assert told[120] == [whole.replace("  lr 0.001  900 images/s", "")]
-    assert told[80] == ["epoch 3/8  val_loss 0.5000  val_accuracy 0.5000  3.0 s, 15 s left"]
+    assert told[80] == ["epoch 3/8  loss 0.5000  val_loss 0.5000  val_accuracy 0.5000  15 s left"]
+    assert told[50] == ["epoch 3/8  loss 0.5000  val_accuracy 0.5000"]
     assert told[30] == ["epoch 3/8  val_accuracy 0.5000"]
     assert {path.read_text() for path in tmp_path.iterdir()} == {whole + "\n"}

@@ -78,7 +78,7 @@ def test_a_large_picture_warns_in_one_line_of_a_command(tmp_path: Path) -> None:
         for number in range(6):
             side = 10_000 if number < 2 else 10
             Image.new("1", (side, side), number % 2).save(tmp_path / "images" / label / f"{number}.png")
-    command = [sys.executable, "-m", "transfercli", "config", "init", "--data", str(tmp_path / "images")]
+    command = [sys.executable, "-m", "transfercli", "config", "init", "--data", str(tmp_path / "images"), "--quiet"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 0

@@ -9,6 +9,7 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.choices import one_of
 from transfercli.cli.command import reports
+from transfercli.cli.next_steps import after_bases
 from transfercli.cli.ui.tables import print_table
 from transfercli.config import registries
 from transfercli.reporting import Reporter
@@ -58,12 +59,11 @@ def _show(result: BaseList) -> None:
         "\nImageNet %: published top-1 accuracy with these weights (--json has the source of each)"
         "\nfile: here (in Keras's cache), download (a training does it), none (no weights are published)"
         f"\ntrains here: what {byte_size(result.memory)} of memory hold; a large batch needs more (--dry-run counts it)"
-        "\nnext: transfercli config init --base BASE --data DATA -o FILE"
     )
 
 
 @app.command("list")
-@reports(_show)
+@reports(_show, after_bases)
 def list_(reporter: Reporter, names: Names = None, measure: Measure = False) -> BaseList:
     """List all bases with their size, accuracy, licence, and what fits this machine.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from transfercli.cli.command import reports
+from transfercli.cli.next_steps import after_cache_show
 from transfercli.cli.ui.tables import print_pairs
 from transfercli.reporting import Reporter
 from transfercli.text import byte_size
@@ -44,7 +45,7 @@ def _size(usage: Usage) -> str:
 
 
 @app.command()
-@reports(_show)
+@reports(_show, after_cache_show)
 def show(reporter: Reporter, folder: Folder = None) -> CacheContents:
     """Show the number of cached images and features, and their size.
 
@@ -56,7 +57,7 @@ def show(reporter: Reporter, folder: Folder = None) -> CacheContents:
 
 
 @app.command()
-@reports(_show)
+@reports(_show, after_cache_show)
 def clear(reporter: Reporter, folder: Folder = None) -> CacheContents:
     """Remove all cached data that no running process uses.
 

@@ -11,6 +11,7 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.choices import Workflow, table_option
 from transfercli.cli.command import reports
+from transfercli.cli.next_steps import after_config_show, after_init, after_schema, after_validate
 from transfercli.cli.options import RUNS, ConfigFile, Overrides, Runs
 from transfercli.cli.ui.tables import print_table
 from transfercli.errors import UsageError
@@ -77,7 +78,7 @@ def _show_schema(result: ConfigSchema | SchemaFile) -> None:
 
 
 @app.command()
-@reports(_show_init)
+@reports(_show_init, after_init, prints_file=lambda result: getattr(result, "path", result) is None)
 def init(
     reporter: Reporter,
     base: Base = None,
@@ -105,7 +106,7 @@ def init(
 
 
 @app.command()
-@reports(_show_validate)
+@reports(_show_validate, after_validate)
 def validate(reporter: Reporter, configs: Files, overrides: Overrides = None, runs: Runs = RUNS) -> ValidConfigs:
     """Check configs without training.
 
@@ -119,7 +120,7 @@ def validate(reporter: Reporter, configs: Files, overrides: Overrides = None, ru
 
 
 @app.command()
-@reports(_show_config)
+@reports(_show_config, after_config_show, prints_file=lambda _: True)
 def show(
     reporter: Reporter, config: ConfigFile, overrides: Overrides = None, command: For = "finetune"
 ) -> ResolvedConfig:
@@ -133,7 +134,7 @@ def show(
 
 
 @app.command()
-@reports(_show_schema)
+@reports(_show_schema, after_schema, prints_file=lambda result: not hasattr(result, "path"))
 def schema(reporter: Reporter, output: SchemaOutput = None) -> ConfigSchema | SchemaFile:
     """Print the JSON Schema of configs, for editors.
 

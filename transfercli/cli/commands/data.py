@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from transfercli.cli.command import reports
+from transfercli.cli.next_steps import after_check, after_diff, after_drift
 from transfercli.cli.options import RUNS, ConfigFile, Overrides, Run, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import DataError, GateError
@@ -168,7 +169,7 @@ def _print_first(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]
 
 
 @app.command()
-@reports(_show_check)
+@reports(_show_check, after_check)
 def check(
     reporter: Reporter,
     config: ConfigFile,
@@ -192,7 +193,7 @@ def check(
 
 
 @app.command()
-@reports(_show_diff)
+@reports(_show_diff, after_diff)
 def diff(
     reporter: Reporter, config: ConfigFile, run: Run, overrides: Overrides = None, runs: Runs = RUNS
 ) -> DiffResult:
@@ -208,7 +209,7 @@ def diff(
 
 
 @app.command()
-@reports(_show_drift)
+@reports(_show_drift, after_drift)
 def drift(reporter: Reporter, run: Run, folder: Folder, maximum: Maximum = None, runs: Runs = RUNS) -> DriftResult:
     """Measure how far unlabelled images are from those of a run.
 

@@ -11,6 +11,7 @@ import typer
 from transfercli.cli.choices import GateOn, Split
 from transfercli.cli.command import reports
 from transfercli.cli.commands.runs import curves_of
+from transfercli.cli.next_steps import after_evaluation
 from transfercli.cli.options import RUNS, Run, Runs
 from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
 from transfercli.cli.ui.tables import print_pairs, print_table
@@ -169,7 +170,7 @@ def _number(value: float | None) -> str:
     return "not defined" if value is None else f"{value:.4f}"
 
 
-@reports(_show)
+@reports(_show, after_evaluation)
 def evaluate(
     reporter: Reporter,
     run: Run,

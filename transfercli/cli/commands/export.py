@@ -10,6 +10,7 @@ import typer
 
 from transfercli.cli.choices import Quantize, table_option
 from transfercli.cli.command import reports
+from transfercli.cli.next_steps import after_export
 from transfercli.cli.options import RUNS, Run, Runs
 from transfercli.cli.ui.tables import print_pairs
 from transfercli.reporting import Reporter
@@ -59,7 +60,7 @@ def _pairs(artefact: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "latency", ", ".join(f"{ms:g} ms at {name.replace('_', ' ')}" for name, ms in artefact["latency_ms"].items())
 
 
-@reports(_show)
+@reports(_show, after_export)
 def export(
     reporter: Reporter,
     run: Run,

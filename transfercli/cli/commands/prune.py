@@ -9,6 +9,7 @@ import typer
 
 from transfercli.cli import completion
 from transfercli.cli.command import reports
+from transfercli.cli.next_steps import after_prune
 from transfercli.cli.options import RUNS, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.reporting import Reporter
@@ -48,7 +49,7 @@ def _label(run: Path) -> str:
     return f"{run.parent.name}/{run.name}"
 
 
-@reports(_show)
+@reports(_show, after_prune)
 def prune(
     reporter: Reporter,
     experiments: Experiments = None,

@@ -9,6 +9,7 @@ import typer
 
 from transfercli.cli import completion
 from transfercli.cli.command import reports
+from transfercli.cli.next_steps import after_promotion, after_retrain
 from transfercli.cli.options import RUNS, ConfigFile, Overrides, Runs, Wait
 from transfercli.cli.ui.tables import print_pairs
 from transfercli.reporting import Reporter
@@ -61,7 +62,7 @@ def _show_promoted(result: PromoteResult) -> None:
     print_pairs([("experiment", result.experiment), ("champion", result.champion), ("previous", result.previous)])
 
 
-@reports(_show_decision)
+@reports(_show_decision, after_retrain)
 def retrain(
     reporter: Reporter,
     config: ConfigFile,
@@ -83,7 +84,7 @@ def retrain(
     return run_retrain(RetrainRequest(config, runs, tuple(overrides or ()), wait, summary, hooks), reporter)
 
 
-@reports(_show_promoted)
+@reports(_show_promoted, after_promotion)
 def promote(
     reporter: Reporter, run: Challenger = None, previous: Previous = None, runs: Runs = RUNS, wait: Wait = 0.0
 ) -> PromoteResult:

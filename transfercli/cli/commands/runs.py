@@ -12,6 +12,7 @@ from transfercli.cli import completion
 from transfercli.cli.choices import Split, table_option
 from transfercli.cli.command import reports
 from transfercli.cli.commands.prune import prune
+from transfercli.cli.next_steps import after_comparison, after_runs_list, after_runs_show
 from transfercli.cli.options import RUNS, Run, Runs
 from transfercli.cli.ui.formatting import sparkline
 from transfercli.cli.ui.tables import print_pairs, print_table
@@ -98,7 +99,7 @@ def _show_run(result: RunDetails) -> None:
             ("go on", row.resume),
             ("command", result.command),
             ("created", row.created),
-            ("best epoch", result.best_epoch),
+            ("best epoch", best_epoch_text(result.best_epoch)),
             *((name.replace("_", " "), f"{value:.4f}") for name, value in result.metrics.items()),
             *((f"{name} curve", curve(values)) for name, values in result.curves.items() if len(values) > 1),
             *((f"{split} accuracy", f"{m['accuracy']:.4f}") for split, m in result.evaluations.items()),
@@ -125,6 +126,11 @@ def curve(values: list[float | None]) -> str:
     """Return a sparkline between the first and the last value; "-" if there is no value."""
     known = [value for value in values if value is not None]
     return f"{known[0]:.4f} {sparkline(known)} {known[-1]:.4f}" if known else "-"
+
+
+def best_epoch_text(best: int | None) -> str | None:
+    """Return the number of the best epoch; the probe that is solved before the first epoch has none."""
+    return "probe (no epochs)" if best == 0 else None if best is None else str(best)
 
 
 def curves_of(run: Path) -> list[tuple[str, str]]:
@@ -193,7 +199,7 @@ def _seconds(value: float | None) -> str:
 
 
 @app.command("list")
-@reports(_show_list)
+@reports(_show_list, after_runs_list)
 def list_(reporter: Reporter, experiment: Experiment = None, runs: Runs = RUNS) -> RunList:
     """List all runs by experiment, the oldest first.
 
@@ -205,7 +211,7 @@ def list_(reporter: Reporter, experiment: Experiment = None, runs: Runs = RUNS) 
 
 
 @app.command()
-@reports(_show_run)
+@reports(_show_run, after_runs_show)
 def show(reporter: Reporter, run: Run, runs: Runs = RUNS) -> RunDetails:
     """Show the status, metrics, curves, lineage and files of a run.
 
@@ -217,7 +223,7 @@ def show(reporter: Reporter, run: Run, runs: Runs = RUNS) -> RunDetails:
 
 
 @app.command()
-@reports(_show_comparisons)
+@reports(_show_comparisons, after_comparison)
 def compare(
     reporter: Reporter,
     names: Names,

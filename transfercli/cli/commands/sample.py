@@ -10,6 +10,7 @@ import typer
 
 from transfercli.cli.choices import one_of
 from transfercli.cli.command import reports
+from transfercli.cli.next_steps import after_sample
 from transfercli.cli.ui.tables import print_pairs
 from transfercli.reporting import Reporter
 
@@ -28,7 +29,7 @@ def _show(result: SampleResult) -> None:
     print_pairs([("sample", result.sample), ("path", result.path), ("images", counts)])
 
 
-@reports(_show)
+@reports(_show, after_sample)
 def sample(
     reporter: Reporter,
     name: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,8 @@ import typer
 
 from transfercli.cli import completion
 from transfercli.cli.command import reports
-from transfercli.cli.commands.runs import curves_of
+from transfercli.cli.commands.runs import best_epoch_text, curves_of
+from transfercli.cli.next_steps import after_training
 from transfercli.cli.options import RUNS, Overrides, Runs, Wait
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.reporting import Reporter
@@ -89,7 +91,7 @@ def _show_run(result: TrainResult) -> None:
         [
             ("run", result.run),
             ("status", result.status),
-            ("best epoch", result.best_epoch),
+            ("best epoch", best_epoch_text(result.best_epoch)),
             ("val accuracy", f"{result.metrics['val_accuracy']:.4f}"),
             ("val loss", f"{result.metrics['val_loss']:.4f}"),
             *curves_of(result.run),
@@ -99,7 +101,7 @@ def _show_run(result: TrainResult) -> None:
     )
 
 
-@reports(_show)
+@reports(_show, partial(after_training, "pretrain"))
 def pretrain(
     reporter: Reporter,
     config: Config = None,
@@ -120,7 +122,7 @@ def pretrain(
     return train(request, reporter)
 
 
-@reports(_show)
+@reports(_show, partial(after_training, "finetune"))
 def finetune(
     reporter: Reporter,
     config: Config = None,

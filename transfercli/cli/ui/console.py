@@ -17,6 +17,7 @@ from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
 from transfercli.text import printable
 
+WIDE = 100  # characters; a narrower terminal gets a shorter bar, so that its numbers fit
 SILENCE_SECONDS = 60.0  # between lines of progress; some CI systems end a job that prints nothing for ten minutes
 
 
@@ -119,7 +120,7 @@ class LiveConsole(Console):
         self._rich = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=32),
+            BarColumn(bar_width=32 if self._rich.width >= WIDE else 10),
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}", markup=False),
             TextColumn("{task.fields[rate]}", markup=False),
@@ -139,7 +140,8 @@ class LiveConsole(Console):
             self._task = self._bar.add_task(stage, total=total or None, unit=unit, rate="")
             self._stage = stage
         speed = self._bar.tasks[-1].speed
-        self._bar.update(self._task, completed=done, total=total or None, rate=f"{speed:,.0f}/s" if speed else "")
+        rate = f"{speed:,.0f}/s" if speed else ""
+        self._bar.update(self._task, completed=done, total=total or None, unit=unit, rate=rate)
 
     def width(self) -> int | None:
         return self._rich.width

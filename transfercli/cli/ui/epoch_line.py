@@ -30,17 +30,20 @@ def epoch_parts(record: dict[str, Any], total: int, left: float) -> list[Part]:
     trained = 1 <= number <= total
     parts = [
         Part(f"epoch {number}/{total}" if trained else "blend" if number else "probe"),
-        Part(f"loss {record['loss']:.4f}  accuracy {record['accuracy']:.4f}", priority=4),
-        Part(f"val_loss {record['val_loss']:.4f}", priority=6),
+        Part(f"loss {record['loss']:.4f}", priority=8),
+        Part(f"accuracy {record['accuracy']:.4f}", priority=5),
+        Part(f"val_loss {record['val_loss']:.4f}", priority=7),
         Part(f"val_accuracy {record['val_accuracy']:.4f}"),
-        Part(worst_class(record.get("val_recall", {})), priority=3),
+        Part(worst_class(record.get("val_recall", {})), priority=4),
     ]
     if trained:
         parts += [
             Part(f"lr {record['learning_rate']:.2g}", priority=2),
             Part(f"{record['images_per_second']:.0f} images/s", priority=1),
         ]
-    parts.append(Part(f"{seconds}, {duration(left)} left" if trained else seconds, priority=5))
+    parts.append(Part(seconds, priority=3))
+    if trained and number < total:
+        parts.append(Part(f"{duration(left)} left", priority=6))
     return [part for part in parts if part.text]
 
 

@@ -1,0 +1,147 @@
+"""The command that usually follows, for each command: it is shown to a person below the result."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from transfercli.runs.folder import DEFAULT_RUNS
+
+Words = Sequence[object]
+# Takes the values of the command's own parameters and its result; returns the words of a command, or None.
+NextStep = Callable[[Mapping[str, Any], Any], Words | None]
+
+
+def print_next(words: Words | None, out: TextIO | None = None) -> None:
+    """Print `next: transfercli …` below a result; nothing for None. Words in capitals stand for the user's own."""
+    if words:
+        print(f"\nnext: {shlex.join(('transfercli', *map(str, words)))}", file=out or sys.stdout)
+
+
+def _runs(own: Mapping[str, Any]) -> list[object]:
+    return [] if own.get("runs") in (None, DEFAULT_RUNS) else ["--runs", own["runs"]]
+
+
+def _overrides(own: Mapping[str, Any]) -> list[object]:
+    return [word for text in own.get("overrides") or () for word in ("--set", text)]
+
+
+def after_sample(own: Mapping[str, Any], result: Any) -> Words:
+    return ("config", "init", "--data", result.path, "-o", f"{result.path.name}.yaml")
+
+
+def after_init(own: Mapping[str, Any], result: Any) -> Words:
+    if hasattr(result, "examples"):
+        return ("config", "init", "--example", result.examples[0].name, "-o", "FILE.yaml")
+    if result.path is None:
+        given = [(f"--{name}", own[name]) for name in ("base", "data", "example") if own[name] is not None]
+        return ("config", "init", *(word for pair in given for word in pair), "-o", "FILE.yaml")
+    launch = result.text.partition("\n")[0]  # `# Launch: transfercli pretrain FILE` in an example
+    return ("pretrain" if " pretrain " in launch else "finetune", result.path, "--dry-run")
+
+
+def after_validate(own: Mapping[str, Any], result: Any) -> Words:
+    return ("data", "check", next(iter(result.missing)), *_overrides(own), *_runs(own))
+
+
+def after_config_show(own: Mapping[str, Any], result: Any) -> Words:
+    return (own["command"], own["config"], *_overrides(own), "--dry-run")
+
+
+def after_schema(own: Mapping[str, Any], result: Any) -> Words:
+    if own["output"] is None:
+        return ("config", "schema", "-o", "transfercli.schema.json")
+    return ("config", "validate", "FILE.yaml")
+
+
+def after_check(own: Mapping[str, Any], result: Any) -> Words | None:
+    if result.report.usable:
+        return ("finetune", own["config"], *_overrides(own), *_runs(own), "--dry-run")
+    if own["report"] is None:
+        return ("data", "check", own["config"], *_overrides(own), *_runs(own), "--report", "DIR")
+    return None
+
+
+def after_diff(own: Mapping[str, Any], result: Any) -> Words:
+    if result.difference.unchanged:
+        return ("runs", "show", own["run"], *_runs(own))
+    return ("retrain", own["config"], *_overrides(own), *_runs(own))
+
+
+def after_drift(own: Mapping[str, Any], result: Any) -> Words:
+    return ("predict", own["run"], own["folder"], *_runs(own), *["--abstain"] * result.drifted)
+
+
+def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words | None:
+    """Return the training without `--dry-run`; a trained run names its evaluation in its own table."""
+    if not own["dry_run"] or result.as_json()["run"] is not None:
+        return None
+    options = [("--run-id", own["run_id"]), ("--resume", own["resume"])]
+    named = [word for option, value in options if value is not None for word in (option, value)]
+    config = [] if own["config"] is None else [own["config"]]
+    return (workflow, *config, *named, *_overrides(own), *_runs(own))
+
+
+def after_evaluation(own: Mapping[str, Any], result: Any) -> Words:
+    if result.evaluation.passed:
+        return ("predict", result.run, "PATH")
+    return ("runs", "show", result.run)
+
+
+def after_export(own: Mapping[str, Any], result: Any) -> Words | None:
+    return ("predict", result.artefacts[0]["path"], "PATH") if result.artefacts else None
+
+
+def after_runs_list(own: Mapping[str, Any], result: Any) -> Words:
+    completed = [row for row in result.runs if row.status == "completed"]
+    if not result.runs:
+        return ("config", "init", "--data", "DATA", "-o", "FILE.yaml")
+    row = (completed or result.runs)[-1]
+    return ("runs", "show", f"{row.experiment}/{row.run_id}", *_runs(own))
+
+
+def after_runs_show(own: Mapping[str, Any], result: Any) -> Words | None:
+    row = result.row
+    if row.status != "completed":
+        return None
+    return ("predict", row.run, "PATH") if "test" in result.evaluations else ("evaluate", row.run)
+
+
+def after_comparison(own: Mapping[str, Any], result: Any) -> Words:
+    better = [pair for pair in result.comparisons if pair.comparison.outcome(pair.comparison.metric) == "better"]
+    if better:
+        return ("promote", better[-1].challenger.path)
+    return ("runs", "show", result.runs[0])
+
+
+def after_prune(own: Mapping[str, Any], result: Any) -> Words:
+    if not result.dry_run:
+        return ("runs", "list", *_runs(own))
+    limits = [("--keep-last", own["last"]), ("--keep-days", own["days"])]
+    given = [word for option, value in limits if value is not None for word in (option, value)]
+    return ("runs", "prune", *(own["experiments"] or ()), *given, *_runs(own))
+
+
+def after_retrain(own: Mapping[str, Any], result: Any) -> Words | None:
+    if result.decision == "rejected" and result.champion and result.challenger:
+        return ("runs", "compare", result.champion, result.challenger)
+    if not result.champion:
+        return None
+    return ("predict", f"{Path(result.champion).parent.name}@champion", "PATH", *_runs(own))
+
+
+def after_promotion(own: Mapping[str, Any], result: Any) -> Words:
+    return ("predict", f"{result.experiment}@champion", "PATH", *_runs(own))
+
+
+def after_cache_show(own: Mapping[str, Any], result: Any) -> Words:
+    folder = [] if own["folder"] is None else ["--dir", own["folder"]]
+    return ("cache", "show" if result.cleared else "clear", *folder)
+
+
+def after_bases(own: Mapping[str, Any], result: Any) -> Words:
+    base = result.bases[0].name if len(result.bases) == 1 else "BASE"
+    return ("config", "init", "--base", base, "--data", "DATA", "-o", "FILE.yaml")
