@@ -159,8 +159,9 @@ def test_multi_picture_files_of_cameras_are_read_as_jpegs(tmp_path: Path) -> Non
 def test_a_large_image_writes_nothing_to_stderr(tmp_path: Path) -> None:
     Image.new("L", (10_000, 9_500), 7).save(tmp_path / "x.png")
     code = (
-        "import sys; from transfercli.data.decoding.decode import decode_file; from transfercli.data.image import Geometry;"
-        "found = decode_file(sys.argv[1], Geometry(8, 8, max_megapixels=100)); print(found.problem, found.pixels.mean())"
+        "import sys; from transfercli.data.decoding.decode import decode_file as decode;"
+        "from transfercli.data.image import Geometry;"
+        "found = decode(sys.argv[1], Geometry(8, 8, max_megapixels=100)); print(found.problem, found.pixels.mean())"
     )
     command = [sys.executable, "-W", "always", "-c", code, str(tmp_path / "x.png")]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -87,7 +87,9 @@ def _jpeg_segments(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
 
 
 def _webp(content: bytes) -> Iterator[bytes]:
-    """Yield a WebP of its pixels and its opacity alone, if these are whole."""
+    """Yield a WebP of its pixels and its opacity alone, if these are whole and the file was not cut."""
+    if 8 + int.from_bytes(content[4:8], "little") > len(content):
+        return
     parts, at = list[bytes](), 12
     while at + 8 <= len(content):
         name, length = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
