@@ -46,6 +46,6 @@ def test_a_policy_that_the_config_chose_is_no_warning() -> None:
 def test_the_problems_of_an_image_are_said_in_words() -> None:
     assert oddities(f"{CONVERTED} {REDUCED}") == []
     assert oddities(f"transparent {DARK}") == [
-        "dark: the samples use 12 of 16 bits (4,096 of 65,536 levels); data.levels: stretch takes the range from them"
+        "levels: the samples use 12 of 16 bits (4,096 of 65,536 levels); data.levels: stretch takes the range from them"
     ]
     assert len(oddities(f"{BAD_PROFILE} {DAMAGED_EXTRAS}")) == 2

@@ -52,7 +52,7 @@ def _parts(note: str) -> tuple[str, str]:
 def _few_levels(detail: str) -> str:
     used, declared = map(int, detail.split("/"))
     return (
-        f"dark: the samples use {used} of {declared} bits ({1 << used:,} of {1 << declared:,} levels); "
+        f"levels: the samples use {used} of {declared} bits ({1 << used:,} of {1 << declared:,} levels); "
         "data.levels: stretch takes the range from them"
     )
 
