@@ -77,14 +77,14 @@ _STAND_INS: tuple[tuple[bytes, str], ...] = (
 _TEXT = frozenset(range(32, 127)) | {9, 10, 13}
 
 
-def first_bytes(file: str) -> bytes:
-    """Return the first 4 KiB of a file; b"" if it cannot be read or is not a regular file."""
+def first_bytes(file: str, most: int = HEAD_BYTES) -> bytes:
+    """Return the first bytes of a file, all if `most` is -1; b"" if it cannot be read or is not a regular file."""
     path = Path(file)
     try:
         if not path.is_file():  # opening a pipe would block
             return b""
         with path.open("rb") as opened:
-            return opened.read(HEAD_BYTES)
+            return opened.read(most)
     except (OSError, ValueError):
         return b""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 
 from transfercli.data.cache.index import open_index
@@ -35,5 +36,5 @@ def load_headers(files: Sequence[tuple[str, str]], cache: Path | None, reporter:
                 reporter.progress("headers", number, len(files), "files")
         if index and new:
             with suppress(sqlite3.Error):
-                index.add_headers([(sha256, header.format, header.pictures) for sha256, header in new.items()])
+                index.add_headers([(sha256, *astuple(header)) for sha256, header in new.items()])
     return headers

@@ -52,7 +52,7 @@ def _parts(note: str) -> tuple[str, str]:
 def _few_levels(detail: str) -> str:
     used, declared = map(int, detail.split("/"))
     return (
-        f"dark: the samples use {used} of {declared} bits ({1 << used:,} of {1 << declared:,} levels); "
+        f"levels: the samples use {used} of {declared} bits ({1 << used:,} of {1 << declared:,} levels); "
         "data.levels: stretch takes the range from them"
     )
 
@@ -64,10 +64,7 @@ _ODDITIES = {
 }
 # Kind of note -> its text, and the key of the section `data` that decides on it.
 _SUMMARIES = {
-    CONVERTED: (
-        "with a colour profile other than sRGB: converted to sRGB (data.profiles: ignore keeps them)",
-        "profiles",
-    ),
+    CONVERTED: ("with a colour profile other than sRGB: the colours are converted (data.profiles)", "profiles"),
     BAD_PROFILE: ("with a colour profile that is damaged or for other channels: the profile is ignored", ""),
     REDUCED: ("above data.max_megapixels: these JPEGs are read at 1/2, 1/4 or 1/8 of their size", "max_megapixels"),
     DAMAGED_EXTRAS: ("with damaged data beside the pixels: it is left out", ""),

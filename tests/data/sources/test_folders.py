@@ -45,12 +45,12 @@ def test_recorded_names_lead_back_to_the_files_through_links(tmp_path: Path) -> 
 def test_hidden_files_are_ignored_and_other_kinds_reported(tmp_path: Path) -> None:
     touch(tmp_path / "images", "a/1.jpg", "b/1.jpg", "a/.DS_Store", "a/._1.jpg", "a/Thumbs.db", "a/.git/1.jpg")
     touch(
-        tmp_path / "images", ".cache/1.jpg", "__MACOSX/1.jpg", "a/notes.txt", "a/live.JXL", "a/nothing", "LICENSE.txt"
+        tmp_path / "images", ".cache/1.jpg", "__MACOSX/1.jpg", "a/notes.txt", "a/live.PSD", "a/nothing", "LICENSE.txt"
     )
     found = listed(tmp_path)
     assert names(found) == ["a/1.jpg", "b/1.jpg"]
     assert {item.name: item.is_image for item in found.items if item.problem} == {
-        "a/live.JXL": True,
+        "a/live.PSD": True,
         "a/nothing": False,
         "a/notes.txt": False,
     }

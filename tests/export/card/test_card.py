@@ -105,6 +105,14 @@ def test_limits_name_small_absent_and_weak_classes_and_slices() -> None:
     assert "with abstention it answers nothing" in told[1]
 
 
+def test_limits_say_what_other_readers_of_the_images_do_differently() -> None:
+    told = RECORD | {"data": RECORD["data"] | {"notes": {"profile": 7}}}
+    noted = facts(record=validated(RunFacts, told, Path("run.json")))
+    assert any(one.startswith("7 of its images had a colour profile other than sRGB.") for one in limits(noted))
+    stretched = facts(spec=ExportSpec(("a", "b"), (24, 32), levels="stretch"))
+    assert any("`serve_bytes` refuses PNG files of 16 bits" in one for one in limits(stretched))
+
+
 def test_limits_hide_no_class_behind_others_as_weak_and_end() -> None:
     def found(recalls: list[float]) -> list[str]:
         rows = [

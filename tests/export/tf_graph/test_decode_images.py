@@ -89,3 +89,24 @@ def test_bytes_become_the_pixels_that_training_saw(resize, tmp_path):
     # Which axis Pillow resizes first depends on its version and the shape: then whole grey levels may fall otherwise.
     assert difference.max() <= 1
     assert difference.reshape(len(SIZES), -1)[[0, 1, 3, 4]].max() == 0
+
+
+def test_a_model_that_stretches_refuses_deep_pngs_in_bytes(tmp_path):
+    import tensorflow as tf
+
+    from transfercli.export.tf_graph.decode_images import decode_batch
+
+    def decode(content, levels):
+        spec = ExportSpec((), (8, 9), levels=levels)
+        call = tf.function(lambda encoded: decode_batch(encoded, spec))
+        return call(tf.constant([content])).numpy()[0]
+
+    file = tmp_path / "x.png"
+    Image.fromarray((np.arange(72).reshape(8, 9) * 900).astype(np.uint16)).save(file)
+    assert decode(file.read_bytes(), "tags").max() == 71 * 900 >> 8
+    with pytest.raises(tf.errors.InvalidArgumentError, match="which serve_bytes cannot"):
+        decode(file.read_bytes(), "stretch")
+    for kind in ("png", "jpg", "bmp"):
+        file = tmp_path / f"y.{kind}"
+        _photo(8, 9).save(file)
+        assert np.array_equal(decode(file.read_bytes(), "stretch"), decode(file.read_bytes(), "tags"))

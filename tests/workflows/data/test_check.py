@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
+from tests.data.decoding.profiles import DISPLAY_P3, rgb_profile
 from tests.digits import all_digits, write_folders
+from tests.listener import Listener
 from transfercli.errors import DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import CheckRequest, CheckResult, check_data
@@ -101,6 +104,38 @@ def test_every_bad_or_odd_file_is_told_with_its_reason_and_whether_it_is_used(pl
         assert told[f"cat/{name}"]["used"] is used
     assert found["images"] == 44
     assert found["usable"] is True
+
+
+def test_how_files_are_read_is_said_with_counts(place: Place) -> None:
+    dark = Image.fromarray(np.asarray(digit(300)).astype(np.uint16) * 16)
+    bright = Image.fromarray(np.asarray(digit(301)).astype(np.uint16) * 256)
+    damaged = encoded(digit(303), icc_profile=b"rubbish" * 30)
+    files = {
+        "dark.png": encoded(dark),
+        "bright.png": encoded(bright),
+        "profile.png": encoded(digit(302).convert("RGB"), icc_profile=rgb_profile(DISPLAY_P3)),
+        "damaged.png": damaged,
+        "photo.jpg": encoded(digit(304), "AVIF"),
+    }
+    for name, content in files.items():
+        (place.images / "cat" / name).write_bytes(content)
+    heard = Listener()
+    found = check_data(CheckRequest(place.config(), place.folder / "runs"), heard).as_json()
+    kinds = {(one["path"], one["problem"].partition(":")[0]) for one in found["problems"]}
+    assert {("cat/dark.png", "levels"), ("cat/damaged.png", "colour profile"), ("cat/photo.jpg", "wrong extension")} <= kinds
+    assert not any(path in ("cat/bright.png", "cat/profile.png") for path, _ in kinds)
+    assert any("12 of 16 bits (4,096 of 65,536 levels)" in one["problem"] for one in found["problems"])
+    assert "'.jpg', but the file is AVIF" in str(found["problems"])
+    assert [text.split(":")[0] for text in heard.warnings] == [
+        "1 image with a colour profile other than sRGB",
+        "1 image with a colour profile that is damaged or for other channels",
+        "1 image with 16-bit samples that use few of the 65,536 levels, and so are dark",
+    ]
+    again = Listener()
+    config = place.config(levels="stretch", profiles="ignore")
+    check_data(CheckRequest(config, place.folder / "runs"), again)
+    assert again.warnings == []
+    assert any("stretched" in text for text in again.infos)
 
 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])

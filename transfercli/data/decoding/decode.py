@@ -12,7 +12,7 @@ Decisions that determine the pixels (`VERSION` must increase if one of them chan
   the target size needs more, it is decoded again. The hashed pixels depend on the file only, not on the target size, so
   that an image keeps its split when `image_size` changes. Only a JPEG that is still above `max_megapixels` at this
   reduction depends on that limit, too.
-- A PNG with damaged ancillary chunks is decoded without them (png_chunks.py).
+- A PNG, JPEG or WebP that is refused for damaged data beside its pixels is decoded without it (without_extras.py).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from transfercli.data.decoding.colour_profiles import to_srgb
 from transfercli.data.decoding.errors import UnusableError
 from transfercli.data.decoding.levels import deep_colours, eight_bits, is_deep
 from transfercli.data.decoding.opening import REDUCED_SIDE, open_image, reason_of, reduce
-from transfercli.data.decoding.png_chunks import without_extras
 from transfercli.data.decoding.transparency import lay_on, scale_colour_key
+from transfercli.data.decoding.without_extras import without_extras
 from transfercli.data.image import CONVERT, FLAT, FLAT_LEVELS, TRANSPARENT, Decoded, FileState, Geometry
 from transfercli.data.image_notes import DAMAGED_EXTRAS, REDUCED
 
@@ -96,7 +96,7 @@ def _read(path: str) -> tuple[bytes, os.stat_result]:
 
 
 def _decode(content: bytes, geometry: Geometry, result: Decoded) -> Decoded:
-    """Decode an image; a PNG that cannot be decoded is tried again without the damaged data beside its pixels."""
+    """Decode an image; one that cannot be decoded is tried again without the data beside its pixels."""
     try:
         return _decode_version(content, geometry, result)
     except UnusableError:

@@ -31,6 +31,8 @@ def open_image(content: bytes, max_megapixels: float) -> ImageFile.ImageFile:
     if not content.strip(b"\0"):
         raise UnusableError("unreadable: only zero bytes")
     image = _open(content)
+    if not isinstance(image.info.get("xmp", b""), (bytes, str)):  # Pillow searches it for an orientation
+        del image.info["xmp"]
     width, height = image.size
     if width < 1 or height < 1:
         raise UnusableError(f"empty: {width}x{height} pixels")

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.data.image import FLAT
 from transfercli.data.quality.near_duplicates import Fingerprints, near_duplicates
+from transfercli.data.transparent_images import Transparency
 from transfercli.data.validation import IngestedFile
 
 _SPLITS = ("train", "validation", "test")
@@ -84,6 +86,7 @@ class Report:
         counts: class -> split -> number of images; without splits if training would stop before assigning them.
         missing: split -> classes without an image in it.
         unusual: rows whose size is far from the median.
+        transparency: number of images with transparent pixels, and their background.
     """
 
     images: Sequence[CheckedImage]
@@ -97,6 +100,7 @@ class Report:
     missing: dict[str, list[str]] = field(default_factory=dict)
     unusual: Sequence[int] = ()
     mislabelled: Mislabelled = Mislabelled()
+    transparency: Transparency = field(default_factory=Transparency)
 
     @property
     def usable(self) -> bool:
@@ -154,6 +158,7 @@ class Report:
                 {"path": image.path, "width": image.width, "height": image.height}
                 for image in (self.images[row] for row in self.unusual)
             ],
+            "transparency": asdict(self.transparency),
             "refusals": list(self.refusals),
             "mislabelled": [
                 {
@@ -252,7 +257,9 @@ def _oddities(file: IngestedFile, texts: Sequence[str], blank: bool) -> list[str
     """Return the oddities from the header, and those of size and pixels."""
     entry = file.entry
     tiny = [f"tiny: {entry.width}x{entry.height} pixels"] if min(entry.width, entry.height) < TINY_SIDE else []
-    return [*texts, *tiny, *(["blank: one colour only"] if blank else [])]
+    flat = FLAT in entry.notes.split()
+    colour = ["blank: one colour only" + ", its transparent pixels on data.background" * flat] if blank or flat else []
+    return [*texts, *tiny, *colour]
 
 
 def _counts(images: Sequence[CheckedImage], labels: Sequence[str]) -> dict[str, dict[str, int]]:

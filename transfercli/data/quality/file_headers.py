@@ -1,4 +1,4 @@
-"""File headers: the format by the first bytes, and the number of pictures in a file."""
+"""File headers: the format by the first bytes, the number of pictures in a file, and damage that its segments show."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transfercli.data.file_formats import EXTENSIONS, first_bytes, format_of
+from transfercli.data.quality.jpeg_scans import damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,22 +18,25 @@ class FileHeader:
     Attributes:
         format: a key of `file_formats.EXTENSIONS`, or "" for other formats.
         pictures: number of pictures in words; "" for one.
+        damage: damage of the image data of a JPEG, or "".
     """
 
     format: str = ""
     pictures: str = ""
+    damage: str = ""
 
 
 def read_header(file: str) -> FileHeader:
-    """Read the first 4 KiB of a file; GIF and TIFF files are read whole to count their frames, without decoding."""
+    """Read the first 4 KiB of a file; JPEG, GIF and TIFF files are read whole, without decoding."""
     head = first_bytes(file)
     name = format_of(head)
-    return FileHeader(name, _COUNTERS[name](file, head) if name in _COUNTERS else "")
+    pictures = _COUNTERS[name](file, head) if name in _COUNTERS else ""
+    return FileHeader(name, pictures, damage(first_bytes(file, -1)) if name == "JPEG" else "")
 
 
 def oddities(file: str, header: FileHeader) -> list[str]:
-    """Return oddities of a readable image file: `wrong extension: …` and `animated: …`, or nothing."""
-    extension, texts = Path(file).suffix.lower(), []
+    """Return oddities of a readable image file: `damaged: …`, `wrong extension: …` and `animated: …`, or nothing."""
+    extension, texts = Path(file).suffix.lower(), [header.damage] if header.damage else []
     if header.format and extension not in EXTENSIONS[header.format]:
         texts.append(f"wrong extension: {extension!r}, but the file is {header.format}")
     return [*texts, f"animated: {header.pictures}, the first is used"] if header.pictures else texts

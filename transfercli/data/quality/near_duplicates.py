@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.data.image import FLAT_LEVELS, Geometry
+from transfercli.data.quality.picture_quality import MEASURES, measure
 
 MAX_BITS = 4  # in which the hashes of near duplicates may differ
 BANDS = 6
@@ -26,10 +27,12 @@ _HASHED, _LOW, _THUMBNAIL = 32, 8, 16
 UInt64 = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]
 
-# Fingerprint of an image: its hash, a grey thumbnail, and True if it is blank, so that its hash is noise.
+# Fingerprint of an image: its hash, a grey thumbnail, True if it is blank, so that its hash is noise, and its quality.
 # Fingerprints are cached: increase the version if they are computed in another way.
-VERSION = 1
-FINGERPRINT = np.dtype([("hash", "<u8"), ("thumbnail", "u1", (_THUMBNAIL, _THUMBNAIL)), ("blank", "?")])
+VERSION = 2
+FINGERPRINT = np.dtype(
+    [("hash", "<u8"), ("thumbnail", "u1", (_THUMBNAIL, _THUMBNAIL)), ("blank", "?"), ("measures", MEASURES)]
+)
 Fingerprints = npt.NDArray[np.void]  # of dtype FINGERPRINT, [N]
 
 
@@ -43,6 +46,7 @@ def fingerprints_of(images: Sequence[np.ndarray]) -> Fingerprints:
     fingerprints["hash"] = perceptual_hash(small)
     fingerprints["thumbnail"] = [np.asarray(image.resize((_THUMBNAIL, _THUMBNAIL), box)) for image in grey]
     fingerprints["blank"] = [np.ptp(image.reshape(-1, 3), axis=0).max() <= FLAT_LEVELS for image in images]
+    fingerprints["measures"] = [measure(image) for image in images]
     return fingerprints
 
 

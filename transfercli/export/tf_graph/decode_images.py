@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from transfercli.data.decoding.opening import REDUCED_SIDE
-from transfercli.data.decoding.png_chunks import SIGNATURE
+from transfercli.data.decoding.without_extras import PNG_SIGNATURE
 from transfercli.data.image import NO_BACKGROUND, STRETCH
 from transfercli.export.spec import ExportSpec
 from transfercli.export.tf_graph.background import decode_on_background
@@ -55,7 +55,7 @@ def _decode_others(content: Any, background: str) -> Any:
 def _not_deep(content: Any) -> Any:
     """Return an encoded image; running it raises `InvalidArgumentError` for a PNG of 16 bits a sample."""
     start = tf.strings.substr(tf.strings.join([content, bytes(_PNG_DEPTH + 1)]), 0, _PNG_DEPTH + 1)
-    is_png = tf.equal(tf.strings.substr(start, 0, len(SIGNATURE)), SIGNATURE)
+    is_png = tf.equal(tf.strings.substr(start, 0, len(PNG_SIGNATURE)), PNG_SIGNATURE)
     is_deep = is_png & tf.equal(tf.strings.substr(start, _PNG_DEPTH, 1), b"\x10")
     with tf.control_dependencies([tf.debugging.Assert(~is_deep, [_REFUSED])]):
         return tf.identity(content)

@@ -13,10 +13,13 @@ from transfercli.data import image_notes
 from transfercli.data.file_header_store import load_headers
 from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.quality import check
-from transfercli.data.quality.file_headers import oddities
+from transfercli.data.quality.file_headers import oddities, read_bytes
+from transfercli.data.quality.jpeg_scans import missing_rows
 from transfercli.data.quality.near_duplicates import FINGERPRINT, Fingerprints
+from transfercli.data.quality.picture_quality import Measures, defects
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.thumbnail_store import load_fingerprints
+from transfercli.data.transparent_images import transparency
 from transfercli.data.validation import Findings
 from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
@@ -79,7 +82,10 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     errors = [*examined.refusals, *_unknown_classes(config, request.runs, examined)]
     refusals = [(error.message, error.hint) for error in errors]
     files = findings.files if findings else []
-    report = check.build_report(files, _splits(examined), fingerprints, _oddities(findings, reporter), refusals)
+    odd = _oddities(findings, fingerprints["measures"], reporter)
+    report = check.build_report(files, _splits(examined), fingerprints, odd, refusals)
+    if findings:
+        report = replace(report, transparency=transparency(findings))
     if request.mislabelled and report.usable and findings:
         report = replace(report, mislabelled=mislabelled(report, findings, config, request.runs, reporter))
     if request.report is None:
@@ -115,17 +121,21 @@ def _splits(examined: Examination) -> list[str]:
     return [record.split for record in examined.dataset.records if not record.problem]
 
 
-def _oddities(findings: Findings | None, reporter: Reporter) -> list[list[str]]:
-    """Return the oddities of every usable image: of its file header, such as several frames, and of its decoding."""
+def _oddities(findings: Findings | None, measures: Measures, reporter: Reporter) -> list[list[str]]:
+    """Return the oddities of every usable image: of its file, such as several frames, and of its picture."""
     if findings is None:
         return []
     usable = findings.usable
     hashes = [(file.file, file.entry.sha256) for file in usable]
     headers = load_headers(hashes, findings.ingest.cache_folder, reporter)
-    return [
-        [*oddities(file.file, header), *image_notes.oddities(file.entry.notes)]
-        for file, header in zip(usable, headers, strict=True)
-    ]
+    found = []
+    for file, header, measure, defect in zip(usable, headers, measures, defects(measures), strict=True):
+        cut = []
+        if header.format == "JPEG" and not header.damage and measure["grey_edge"]:
+            missing = missing_rows(read_bytes(file.file))
+            cut = [f"cut: the image data of {missing:.0%} of its rows are missing"] if missing else []
+        found.append([*oddities(file.file, header), *image_notes.oddities(file.entry.notes), *cut, *defect])
+    return found
 
 
 def _unknown_classes(config: ExperimentConfig, runs: Path, examined: Examination) -> list[DataError]:
