@@ -10,7 +10,7 @@ import pytest
 from tests.data.splitting.samples import HALVES, of_classes, pixels
 from tests.listener import Listener
 from transfercli.data.splitting.copy_groups import Sample
-from transfercli.data.splitting.share_warnings import warn_of_overruled, warn_of_shares
+from transfercli.data.splitting.share_warnings import warn_of_overruled, warn_of_shared_images, warn_of_shares
 from transfercli.data.splitting.splits import Folds, assign
 from transfercli.errors import DataError
 
@@ -73,6 +73,14 @@ def test_training_images_that_are_all_held_out_are_named_for_what_they_are(split
     copies = [Sample(s.pixels, s.label, split) for s in samples if s.label == "class0"]
     with pytest.raises(DataError, match=f"every training image of class 'class0' is a {split} image as well"):
         assign([*samples, *copies], {}, {})
+
+
+def test_images_for_validation_and_for_test_are_a_warning() -> None:
+    samples, reporter = of_classes([6, 6]), Listener()
+    warn_of_shared_images([*samples, Sample(pixels(900), "class0", "validation")], reporter)
+    assert reporter.warnings == []
+    warn_of_shared_images([Sample(pixels(900), "class0", split) for split in ("validation", "test")], reporter)
+    assert "1 image both for validation and for test" in reporter.warnings[0]
 
 
 def test_shares_far_from_those_of_the_config_are_a_warning() -> None:
