@@ -6,6 +6,7 @@ of the data set, if a class is divided into splits itself, or if its sub-folders
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -42,8 +43,8 @@ class ClassFolder:
     names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
-def class_items(folder: Path, base: Path, split: str, *, grouped: bool = False) -> list[Item]:
-    """Return the files of a folder with one sub-folder per class, as `folder_items` does.
+def class_items(folder: Path, base: Path, split: str, *, grouped: bool = False) -> tuple[list[Item], str]:
+    """Return the files of a folder with one sub-folder per class, and a warning about images below the classes, or "".
 
     grouped: True if the config groups images, so that it is known that the upper folders are the classes.
 
@@ -58,12 +59,11 @@ def class_items(folder: Path, base: Path, split: str, *, grouped: bool = False) 
         _check_no_annotations(folder, name, found)
     if not grouped:
         _check_not_parts(folder, classes)
-    return items
+    return items, _nested_text({name: found for name, found in classes.items() if found.below})
 
 
-def nested_text(folder: Path, items: Sequence[Item]) -> str:
-    """Return a warning about images in sub-folders of classes, or "" if there are none."""
-    classes = {name: found for name, found in _class_folders(folder, items).items() if found.below}
+def _nested_text(classes: Mapping[str, ClassFolder]) -> str:
+    """Return a warning about the images in sub-folders of these class folders, or "" if there are none."""
     if not classes:
         return ""
     count = sum(found.below.total() for found in classes.values())
@@ -84,16 +84,17 @@ def nested_text(folder: Path, items: Sequence[Item]) -> str:
 def _class_folders(folder: Path, items: Sequence[Item]) -> dict[str, ClassFolder]:
     """Return the contents of each class folder, by its name."""
     classes: defaultdict[str, ClassFolder] = defaultdict(ClassFolder)
+    start = len(os.path.join(folder, ""))  # noqa: PTH118 - names are text here: a Path for each of many files is slow
     for item in items:
         if not item.is_image:
             continue
-        name, *below, file = Path(item.file).relative_to(folder).parts
-        if below:
-            classes[name].below[below[0]] += 1
-            classes[name].names[Path(file).stem].add(below[0])
+        name, *below, file = item.file[start:].split(os.sep)  # noqa: PTH206
+        place = below[0] if below else ""
+        classes[name].names[file.rpartition(".")[0] or file].add(place)
+        if place:
+            classes[name].below[place] += 1
         else:
             classes[name].direct += 1
-            classes[name].names[Path(file).stem].add("")
     return dict(classes)
 
 
