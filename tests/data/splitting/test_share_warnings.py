@@ -51,6 +51,15 @@ def test_a_split_that_the_data_does_not_give_is_kept_from_earlier_runs() -> None
             assert split in ("train", "validation")
 
 
+def test_an_image_that_leaves_the_validation_folder_chose_epochs_and_is_never_a_test_image() -> None:
+    samples = of_classes([30, 30])
+    named = [Sample(pixels(8000 + n), f"class{n}", "validation") for n in range(2)]
+    earlier = {sample.pixels: "validation" for sample in samples[:20]}
+    found = assign([*samples, *named], {"test": 0.5}, earlier)
+    assert {*found.splits[:20]} == {"train"}
+    assert "test" in found.splits[20:]
+
+
 def test_images_that_are_gone_keep_the_split_of_earlier_runs() -> None:
     samples = by_hand()
     earlier = {pixels(9000): "test"} | {sample.pixels: "train" for sample in samples}
