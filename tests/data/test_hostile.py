@@ -27,7 +27,7 @@ from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.decoding.decode import decode_file
 from transfercli.data.image import Geometry
 from transfercli.data.load import DataRequest, Examination, examine_dataset
-from transfercli.data.sources.folders import IMAGE_EXTENSIONS, is_hidden
+from transfercli.data.sources.folders import IMAGE_EXTENSIONS, OTHER_IMAGES, is_hidden
 from transfercli.reporting import Reporter
 
 MEMORY_BYTES = 3 * 1024**3  # of address space, each process; an image of 50 megapixels needs 150 MB a copy
@@ -343,11 +343,11 @@ def check_tree(tree: Any) -> None:
         for one in found.findings.files:
             path = folder / "images" / one.name
             again = decode_file(str(path), Geometry(8, 8))
-            if path.suffix.lower() in IMAGE_EXTENSIONS:
+            if path.suffix.lower() in IMAGE_EXTENSIONS or not one.entry.problem.startswith("not read: "):
                 assert one.entry.problem == again.problem
                 assert one.entry.sha256 == again.sha256
             else:
-                assert one.entry.problem.startswith("not read: extension")
+                assert again.problem or path.suffix.lower() in OTHER_IMAGES
         used = {path for split in (found.dataset.splits if found.dataset else {}).values() for path in split.paths}
         assert used <= {one.name for one in found.findings.usable}
         if found.dataset and not found.refusals:

@@ -23,7 +23,7 @@ from transfercli.data.sources.lost_paths import check_found
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.splitting.assignments import SPLITS, Assignments
 from transfercli.data.splitting.copy_groups import Sample
-from transfercli.data.splitting.share_warnings import warn_of_overruled, warn_of_shares
+from transfercli.data.splitting.share_warnings import warn_of_overruled, warn_of_shared_images, warn_of_shares
 from transfercli.data.splitting.splits import Folds, SplitResult, assign
 from transfercli.data.transparent_images import report_transparency
 from transfercli.data.validation import (
@@ -147,6 +147,7 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     result = assign(samples, listing.fractions, earlier, folds=folds, seed=seed)
     _warn_of_moved(usable, result, findings.reading.reporter)
     warn_of_overruled(result.overruled, findings.reading.reporter)
+    warn_of_shared_images(samples, findings.reading.reporter)
     warn_of_shares(samples, result, listing.fractions, findings.reading.reporter)
     split_by_id = {id(file): split for file, split in zip(usable, result.splits, strict=True)}
     splits = {

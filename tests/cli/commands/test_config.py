@@ -56,6 +56,12 @@ def test_validate_reports_every_error_of_every_file(write: Write) -> None:
     assert f"{files[0]}: ok" not in found.stderr
 
 
+def test_validate_refuses_an_address_as_a_path_and_says_what_to_do(write: Write) -> None:
+    found = run("validate", write(MINIMAL.replace("images", "s3://bucket/images")), "--json")
+    assert found.exit_code == 3
+    assert "only files of this machine are read; copy the files here (aws s3 sync), or mount them" in found.output
+
+
 def test_validate_prints_exactly_one_json_object(write: Write) -> None:
     good = run("validate", write(MINIMAL), "--json")
     assert json.loads(good.stdout)["configs"][0]["ok"] is True

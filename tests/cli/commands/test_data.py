@@ -47,6 +47,20 @@ def test_check_exits_4_with_its_normal_result_where_training_would_refuse(place:
     assert json.loads(gone.stdout)["images"] == 0
 
 
+def test_check_reads_splits_under_other_names_and_refuses_what_can_be_read_in_two_ways(place: Path) -> None:
+    data = place / "data"
+    (data / "train").rename(data / "Training")
+    (data / "test").rename(data / "Testing")
+    (data / "Training" / "lost+found").mkdir()
+    found = json.loads(transfercli("data", "check", "t.yaml", "--json", folder=place).stdout)
+    assert ([*found["classes"]], found["splits"]["test"], found["usable"]) == (["5", "6", "7", "8", "9"], 177, True)
+    (data / "Training").rename(data / "hospital")
+    (data / "Testing").rename(data / "clinic")
+    done = transfercli("data", "check", "t.yaml", folder=place, check=4)
+    assert "the folders 'clinic', 'hospital'" in done.stderr
+    assert "have the same sub-folders (5, 6, 7, 8 and 1 more)" in done.stderr
+
+
 def test_long_lists_are_cut_and_say_what_lists_all(place: Path) -> None:
     for n in range(12):
         (place / "data" / "train" / "5" / f"{n}.png").write_bytes(b"")

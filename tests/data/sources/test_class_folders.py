@@ -22,6 +22,8 @@ def below(folder: Path, classes: tuple[str, ...], subs: tuple[str, ...], count: 
         (("Training", "Validation"), "would be split at random"),
         (("images", "masks"), "'masks' would count as pictures of class 'COVID'"),
         (("images", "Ground_Truth"), "would count as pictures"),
+        (("images", "lung_masks"), "'lung_masks' would count as pictures"),
+        (("full", "thumbnails"), "'thumbnails' would count as pictures"),
         (("red", "green"), "hold no images themselves and have the same sub-folders"),
         (("red", "green", "blue"), "either of the two could be the classes"),
     ],
@@ -48,6 +50,23 @@ def test_masks_beside_the_images_of_a_class_are_refused_and_a_class_may_be_calle
         listed(tmp_path)
 
 
+@pytest.mark.parametrize("subs", [("cat", "dog"), ("train", "test")])
+def test_a_single_folder_around_the_data_set_is_named_as_the_place_to_give(
+    subs: tuple[str, ...], tmp_path: Path
+) -> None:
+    below(tmp_path / "images", ("PetImages",), subs)
+    with pytest.raises(DataError, match="has one class folder, 'PetImages', which holds the folders") as caught:
+        listed(tmp_path)
+    assert caught.value.hint == f"set data.train to '{tmp_path / 'images' / 'PetImages'}'"
+
+
+def test_a_file_name_in_a_class_folder_and_below_it_is_counted(tmp_path: Path) -> None:
+    touch(tmp_path / "images", "cat/1.jpg", "cat/small/1.jpg", "cat/small/2.jpg", "dog/1.jpg")
+    reporter = Listener()
+    listed(tmp_path, reporter=reporter)
+    assert "1 file name in more than one folder of a class" in reporter.warnings[0]
+
+
 def test_a_group_says_that_the_upper_folders_are_the_classes(tmp_path: Path) -> None:
     below(tmp_path / "images", ("ill", "well"), ("camera1", "camera2"))
     found = listed(tmp_path, group="^([^/]+/[^/]+)/")
@@ -64,7 +83,7 @@ def test_days_and_a_single_sub_folder_are_no_classes_and_a_warning_lists_them(
     [warning] = reporter.warnings
     assert f"{4 * len(subs)} images in sub-folders of 2 class folders count for the class above" in warning
     assert f"'cat' ({', '.join(subs)})" in warning
-    assert ("4 file names in more than one sub-folder" in warning) == (len(subs) > 1)
+    assert ("4 file names in more than one folder of a class" in warning) == (len(subs) > 1)
 
 
 def test_folders_of_storage_devices_and_systems_are_no_classes_and_hold_no_images(tmp_path: Path) -> None:

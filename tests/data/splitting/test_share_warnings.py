@@ -10,7 +10,7 @@ import pytest
 from tests.data.splitting.samples import HALVES, of_classes, pixels
 from tests.listener import Listener
 from transfercli.data.splitting.copy_groups import Sample
-from transfercli.data.splitting.share_warnings import warn_of_overruled, warn_of_shares
+from transfercli.data.splitting.share_warnings import warn_of_overruled, warn_of_shared_images, warn_of_shares
 from transfercli.data.splitting.splits import Folds, assign
 from transfercli.errors import DataError
 
@@ -51,6 +51,15 @@ def test_a_split_that_the_data_does_not_give_is_kept_from_earlier_runs() -> None
             assert split in ("train", "validation")
 
 
+def test_an_image_that_leaves_the_validation_folder_chose_epochs_and_is_never_a_test_image() -> None:
+    samples = of_classes([30, 30])
+    named = [Sample(pixels(8000 + n), f"class{n}", "validation") for n in range(2)]
+    earlier = {sample.pixels: "validation" for sample in samples[:20]}
+    found = assign([*samples, *named], {"test": 0.5}, earlier)
+    assert {*found.splits[:20]} == {"train"}
+    assert "test" in found.splits[20:]
+
+
 def test_images_that_are_gone_keep_the_split_of_earlier_runs() -> None:
     samples = by_hand()
     earlier = {pixels(9000): "test"} | {sample.pixels: "train" for sample in samples}
@@ -73,6 +82,14 @@ def test_training_images_that_are_all_held_out_are_named_for_what_they_are(split
     copies = [Sample(s.pixels, s.label, split) for s in samples if s.label == "class0"]
     with pytest.raises(DataError, match=f"every training image of class 'class0' is a {split} image as well"):
         assign([*samples, *copies], {}, {})
+
+
+def test_images_for_validation_and_for_test_are_a_warning() -> None:
+    samples, reporter = of_classes([6, 6]), Listener()
+    warn_of_shared_images([*samples, Sample(pixels(900), "class0", "validation")], reporter)
+    assert reporter.warnings == []
+    warn_of_shared_images([Sample(pixels(900), "class0", split) for split in ("validation", "test")], reporter)
+    assert "1 image both for validation and for test" in reporter.warnings[0]
 
 
 def test_shares_far_from_those_of_the_config_are_a_warning() -> None:

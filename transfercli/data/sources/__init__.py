@@ -1,1 +1,1 @@
-"""Image sources: folders, tables, Keras data sets and file patterns, listed by name without opening an image."""
+"""Image sources: folders, tables, Keras data sets and file patterns, listed by name without decoding an image."""

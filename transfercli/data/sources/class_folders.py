@@ -6,9 +6,10 @@ of the data set, if a class is divided into splits itself, or if its sub-folders
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,11 +18,11 @@ from transfercli.data.sources.layout import is_held_out_name, is_train_name
 from transfercli.errors import DataError
 from transfercli.text import counted, first_of
 
-# Folders that hold something else than the pictures of a class.
-ANNOTATIONS = frozenset(
-    {"mask", "masks", "annotation", "annotations", "label", "labels", "segmentation", "segmentations", "heatmaps"}
-    | {"groundtruth", "ground_truth", "gt", "bbox", "bboxes"}
-)
+# Folders that hold something else than the pictures of a class, or the same in small: names, and words of names.
+ANNOTATIONS = frozenset({"label", "labels", "segmentation", "segmentations", "ground truth", "gt", "bbox", "bboxes"})
+ANNOTATION_WORDS = frozenset({"mask", "masks", "annotation", "annotations", "groundtruth", "heatmaps"})
+THUMBNAIL_WORDS = frozenset({"thumb", "thumbs", "thumbnail", "thumbnails"})
+_WORD = re.compile(r"[^\W_]+")
 _DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
 _LISTED = 4
 _GROUP_HINT = "set data.group: '^([^/]+/[^/]+)/', which keeps the images of a sub-folder in one split"
@@ -34,7 +35,7 @@ class ClassFolder:
     Attributes:
         direct: number of images in the folder itself.
         below: sub-folder -> number of images at any depth.
-        names: file name without extension -> the sub-folders that have such a file.
+        names: file name without extension -> the sub-folders that have such a file; "" for the folder itself.
     """
 
     direct: int = 0
@@ -42,8 +43,8 @@ class ClassFolder:
     names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
-def class_items(folder: Path, base: Path, split: str, *, grouped: bool = False) -> list[Item]:
-    """Return the files of a folder with one sub-folder per class, as `folder_items` does.
+def class_items(folder: Path, base: Path, split: str, *, grouped: bool = False) -> tuple[list[Item], str]:
+    """Return the files of a folder with one sub-folder per class, and a warning about images below the classes, or "".
 
     grouped: True if the config groups images, so that it is known that the upper folders are the classes.
 
@@ -51,17 +52,18 @@ def class_items(folder: Path, base: Path, split: str, *, grouped: bool = False) 
     """
     items = folder_items(folder, base, split)
     classes = _class_folders(folder, items)
+    if split == "train":
+        _check_not_wrapper(folder, classes)
     for name, found in classes.items():
         _check_not_divided(folder, name, found)
         _check_no_annotations(folder, name, found)
     if not grouped:
         _check_not_parts(folder, classes)
-    return items
+    return items, _nested_text({name: found for name, found in classes.items() if found.below})
 
 
-def nested_text(folder: Path, items: Sequence[Item]) -> str:
-    """Return a warning about images in sub-folders of classes, or "" if there are none."""
-    classes = {name: found for name, found in _class_folders(folder, items).items() if found.below}
+def _nested_text(classes: Mapping[str, ClassFolder]) -> str:
+    """Return a warning about the images in sub-folders of these class folders, or "" if there are none."""
     if not classes:
         return ""
     count = sum(found.below.total() for found in classes.values())
@@ -73,7 +75,7 @@ def nested_text(folder: Path, items: Sequence[Item]) -> str:
     repeated = sum(len(folders) > 1 for found in classes.values() for folders in found.names.values())
     if repeated:
         text += (
-            f"; {counted(repeated, 'file name')} in more than one sub-folder of a class: if they show the same thing,"
+            f"; {counted(repeated, 'file name')} in more than one folder of a class: if these show the same thing,"
             " data.group keeps them in one split"
         )
     return text
@@ -82,13 +84,15 @@ def nested_text(folder: Path, items: Sequence[Item]) -> str:
 def _class_folders(folder: Path, items: Sequence[Item]) -> dict[str, ClassFolder]:
     """Return the contents of each class folder, by its name."""
     classes: defaultdict[str, ClassFolder] = defaultdict(ClassFolder)
+    start = len(os.path.join(folder, ""))  # noqa: PTH118 - names are text here: a Path for each of many files is slow
     for item in items:
         if not item.is_image:
             continue
-        name, *below, file = Path(item.file).relative_to(folder).parts
-        if below:
-            classes[name].below[below[0]] += 1
-            classes[name].names[Path(file).stem].add(below[0])
+        name, *below, file = item.file[start:].split(os.sep)  # noqa: PTH206
+        place = below[0] if below else ""
+        classes[name].names[file.rpartition(".")[0] or file].add(place)
+        if place:
+            classes[name].below[place] += 1
         else:
             classes[name].direct += 1
     return dict(classes)
@@ -96,6 +100,18 @@ def _class_folders(folder: Path, items: Sequence[Item]) -> dict[str, ClassFolder
 
 def _listed(found: ClassFolder) -> str:
     return first_of(sorted(found.below), _LISTED)
+
+
+def _check_not_wrapper(folder: Path, classes: Mapping[str, ClassFolder]) -> None:
+    """Raise `DataError` if the only folder holds no images itself, but folders of images, as in an archive."""
+    if len(classes) != 1:
+        return
+    [(name, found)] = classes.items()
+    if not found.direct and len(found.below) > 1:
+        raise DataError(
+            f"{str(folder)!r} has one class folder, {name!r}, which holds the folders {_listed(found)}",
+            f"set data.train to {str(folder / name)!r}",
+        )
 
 
 def _check_not_divided(folder: Path, name: str, found: ClassFolder) -> None:
@@ -111,8 +127,8 @@ def _check_not_divided(folder: Path, name: str, found: ClassFolder) -> None:
 
 
 def _check_no_annotations(folder: Path, name: str, found: ClassFolder) -> None:
-    """Raise `DataError` if a class has a sub-folder of masks or the like beside its pictures."""
-    annotations = [below for below in found.below if below.lower() in ANNOTATIONS]
+    """Raise `DataError` if a class has a sub-folder of masks, thumbnails or the like beside its pictures."""
+    annotations = [below for below in found.below if _is_annotation(below)]
     if annotations and (found.direct or len(found.below) > len(annotations)):
         raise DataError(
             f"the class folder {str(folder / name)!r} has the sub-folders {_listed(found)}: the images in"
@@ -122,7 +138,12 @@ def _check_no_annotations(folder: Path, name: str, found: ClassFolder) -> None:
         )
 
 
-def _check_not_parts(folder: Path, classes: dict[str, ClassFolder]) -> None:
+def _is_annotation(name: str) -> bool:
+    words = _WORD.findall(name.lower())
+    return " ".join(words) in ANNOTATIONS or not (ANNOTATION_WORDS | THUMBNAIL_WORDS).isdisjoint(words)
+
+
+def _check_not_parts(folder: Path, classes: Mapping[str, ClassFolder]) -> None:
     """Raise `DataError` if the folders hold no images themselves and have the same sub-folders.
 
     They look like splits or parts of the data set, and their sub-folders like the classes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from transfercli.data.sources.class_folders import class_items, nested_text
+from transfercli.data.sources.class_folders import class_items
 from transfercli.data.sources.folders import Item, empty_classes, listed_file, sub_folders, walk
 from transfercli.data.sources.labels import normalised_label
 from transfercli.data.sources.layout import is_split_name, split_folders
@@ -62,9 +62,9 @@ def folder_of_classes(folder: Path, base: Path, split: str, reporter: Reporter, 
 
     grouped: True if the config groups images. Raises `DataError` if the classes cannot be recognised.
     """
-    items = class_items(folder, base, split, grouped=grouped)
-    if text := nested_text(folder, items):
-        reporter.warning(text)
+    items, nested = class_items(folder, base, split, grouped=grouped)
+    if nested:
+        reporter.warning(nested)
     names = [name for name in sub_folders(folder) if name != normalised_label(name)]
     if names:
         reporter.warning(

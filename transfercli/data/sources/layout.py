@@ -22,6 +22,7 @@ SPLIT_NAMES = {
     "validation": "validation",
     "val": "validation",
     "valid": "validation",
+    "validate": "validation",
     "dev": "validation",
     "test": "test",
     "testing": "test",

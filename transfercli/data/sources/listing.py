@@ -1,4 +1,4 @@
-"""Files of a config by name, and the fractions for splits that the source does not give; no file is opened."""
+"""Files of a config by name, and the fractions for splits that the source does not give; no image is decoded."""
 
 from __future__ import annotations
 

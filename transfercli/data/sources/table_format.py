@@ -96,10 +96,9 @@ def columns_error(path: Path, columns: Sequence[str], first: Mapping[str, Any], 
 
     first: the first row of values.
     """
-    expected = " and ".join(table.required) if table.template else ", ".join(table.required)
     message = (
-        f"{path.name} has the columns {', '.join(columns) or '(none)'}; expected {expected} and optionally"
-        f" {table.columns.split}, each once"
+        f"{path.name} has the columns {', '.join(columns) or '(none)'}; expected {', '.join(table.required)} and"
+        f" optionally {table.columns.split}, each once"
     )
     flags = [
         name for name in columns if name != table.columns.path and str(first.get(name)) in ("0", "1", "0.0", "1.0")
@@ -109,8 +108,9 @@ def columns_error(path: Path, columns: Sequence[str], first: Mapping[str, Any], 
             f"{message}; the columns {', '.join(flags)} look like one column per class",
             f"write the name of each image's class into one column {table.columns.label!r}",
         )
-    missing = [role for role in ("path", "label") if getattr(table.columns, role) not in columns]
-    spare = [name for name in columns if name and name not in (table.columns.path, table.columns.label)]
+    roles = {"path": table.columns.path, "label": table.columns.label}
+    missing = [role for role, name in roles.items() if name in table.required and name not in columns]
+    spare = [name for name in columns if name and name not in roles.values()]
     if len(columns) > 1 and len(spare) >= len(missing) > 0:
         named = ", ".join(f"{role}: {name}" for role, name in zip(missing, spare, strict=False))
         return DataError(message, f"name the columns in the config, such as data.columns: {{{named}}}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from transfercli.data.splitting.copy_groups import Sample
@@ -23,6 +23,19 @@ def warn_of_overruled(overruled: Mapping[str, tuple[str, str]], reporter: Report
         reporter.warning(
             f"{counted(len(overruled), 'image')} in another split than in earlier runs of this experiment, because the"
             f" data says so: {shown}; earlier runs are compared on images that none of them learnt from"
+        )
+
+
+def warn_of_shared_images(samples: Sequence[Sample], reporter: Reporter) -> None:
+    """Warn of images that the source has both for validation and for test."""
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        splits[sample.pixels].add(sample.split)
+    count = sum({"validation", "test"} <= found for found in splits.values())
+    if count:
+        reporter.warning(
+            f"{counted(count, 'image')} both for validation and for test: the best epoch is chosen by test images, so"
+            " that test metrics are too optimistic"
         )
 
 

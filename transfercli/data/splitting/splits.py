@@ -111,7 +111,7 @@ def assign(
     fixed = known | explicit
     units = units_of(samples)
     divided = _extend_to_groups(units, fixed)
-    allocation = Allocation(pool, fixed, earlier.keys() - known.keys() - released)
+    allocation = Allocation(pool, fixed, earlier.keys() - known.keys())
     _assign_free(allocation, units, shares, seed)
     _check_training_left(pool, explicit)
     _fill_empty_subsets(allocation, [*reversed(shares)], folds)

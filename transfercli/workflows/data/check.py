@@ -10,10 +10,11 @@ import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data import image_notes
+from transfercli.data.file_formats import first_bytes
 from transfercli.data.file_header_store import load_headers
 from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.quality import check
-from transfercli.data.quality.file_headers import oddities, read_bytes
+from transfercli.data.quality.file_headers import oddities
 from transfercli.data.quality.jpeg_scans import missing_rows
 from transfercli.data.quality.near_duplicates import FINGERPRINT, Fingerprints
 from transfercli.data.quality.picture_quality import Measures, defects
@@ -132,7 +133,7 @@ def _oddities(findings: Findings | None, measures: Measures, reporter: Reporter)
     for file, header, measure, defect in zip(usable, headers, measures, defects(measures), strict=True):
         cut = []
         if header.format == "JPEG" and not header.damage and measure["grey_edge"]:
-            missing = missing_rows(read_bytes(file.file))
+            missing = missing_rows(first_bytes(file.file, -1))
             cut = [f"cut: the image data of {missing:.0%} of its rows are missing"] if missing else []
         found.append([*oddities(file.file, header), *image_notes.oddities(file.entry.notes), *cut, *defect])
     return found
