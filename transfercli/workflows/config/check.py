@@ -14,7 +14,7 @@ from transfercli.config.json_schema import json_schema
 from transfercli.config.loader import config_error, dump, load, problems, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.sources.listing import splits_inside
-from transfercli.errors import DataError
+from transfercli.errors import ConfigError, DataError
 from transfercli.reporting import Reporter
 from transfercli.workflows.config.init import check_new, write
 from transfercli.workflows.result import ExternalFormat
@@ -70,7 +70,20 @@ def validate_configs(paths: Sequence[Path], reporter: Reporter) -> ValidConfigs:
         for path in (path for path, file_problems in errors.items() if not file_problems):
             reporter.info(f"{path}: ok")
         raise config_error([problem for file_problems in errors.values() for problem in file_problems])
+    for path in paths:
+        _warn_of_training(path, reporter)
     return ValidConfigs(tuple(paths))
+
+
+def _warn_of_training(path: Path, reporter: Reporter) -> None:
+    """Warn of values that a training refuses, but that are no errors, because runs of earlier versions have them."""
+    from transfercli.training.optim.schedules import check_warmup
+
+    training = resolve(load(path, ()).config, "finetune").training
+    try:
+        check_warmup(training)
+    except ConfigError as error:
+        reporter.warning(f"{path}: {error.message}: pretrain and finetune refuse that; {error.hint}")
 
 
 def show_config(
