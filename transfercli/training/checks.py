@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.training.optim.accumulation import UpdateGroups
-from transfercli.training.optim.schedules import PLATEAU, build_schedule
+from transfercli.training.optim.schedules import PLATEAU, build_schedule, check_warmup
 from transfercli.training.phases import Phase
 from transfercli.training.progress import Line, Plan
 
@@ -30,7 +29,7 @@ def warn_of_plan(plan: Plan, batch_size: int, images: Mapping[str, int], reporte
     groups = UpdateGroups(images["train"], batch_size, plan.training.optimizer.accumulate)
     phases = {number: phase for number, phase in enumerate(plan.phases, start=1) if phase.kind == "train"}
     if phases:
-        _check_warmup(plan)
+        check_warmup(plan.training)
         for text in (*_accumulation(groups), *_warmup(plan, phases), *_schedule(plan, phases, groups)):
             reporter.warning(text)
     for text in _few_images(images):
@@ -43,16 +42,6 @@ def _accumulation(groups: UpdateGroups) -> Iterator[str]:
             f"training.optimizer.accumulate is {groups.accumulate}, but an epoch has"
             f" {groups.batches} batch{'es' * (groups.batches != 1)}: every epoch is a single update of"
             f" {counted(groups.images, 'image')}; lower accumulate or data.batch_size"
-        )
-
-
-def _check_warmup(plan: Plan) -> None:
-    warmup, epochs = plan.training.schedule.warmup_epochs, plan.training.epochs
-    if warmup > epochs:
-        raise ConfigError(
-            f"training.schedule.warmup_epochs: is longer than the training, received {warmup:g}; allowed: less than"
-            f" {epochs}, its epochs",
-            "lower warmup_epochs, or raise training.epochs or those of transfer.phases",
         )
 
 

@@ -65,6 +65,17 @@ def test_one_image_and_one_class_are_enough(images: int) -> None:
     json.dumps(found, allow_nan=False)
 
 
+def test_the_log_loss_of_the_calibration_is_the_metric_also_after_a_training_that_diverged() -> None:
+    from sklearn.metrics import log_loss
+
+    logits, targets = np.array([[0.0, 1e9], [1e9, 0.0], [2.0, 1.0]]), np.array([0, 0, 1])
+    found = confidence_metrics(Trust(2.0).assess(logits), logits, targets, Trust(2.0))["calibration"]
+    for when, temperature in (("before", 1.0), ("after", 2.0)):
+        expected = log_loss(targets, calibrated(logits, temperature))
+        assert found[f"log_loss_{when}"] == pytest.approx(expected, rel=1e-9)
+    assert found["log_loss_after"] < 13
+
+
 def test_a_run_without_one_is_neither_calibrated_nor_doubted(tmp_path: Path) -> None:
     assert read_trust(tmp_path / "calibration.json") is None
     logits = np.random.default_rng(0).normal(size=(5, 3))

@@ -136,3 +136,9 @@ def test_a_pixel_is_as_hot_as_the_squares_that_covered_it() -> None:
     assert heat[0, 0] == 1  # covered by the first square alone
     assert not heat[20:, 15:].any()
     assert not attribution.occlusion_map(-drops, (60, 40)).any()
+
+
+def test_activations_and_gradients_of_a_network_that_diverged_do_not_overflow() -> None:
+    maps = np.array([[[[1e30], [5e29]], [[0], [0]]]], np.float32)
+    with np.errstate(all="raise"):
+        assert attribution.grad_cam(maps, np.full_like(maps, 1e30)).tolist() == [[[1, 0.5], [0, 0]]]

@@ -28,3 +28,8 @@ def test_a_coarse_heat_is_spread_over_the_image() -> None:
 def test_the_hottest_place_is_one_and_an_even_heat_stays() -> None:
     heats = normalised(np.array([[[0, 4], [2, 0]], [[0, 0], [0, 0]]], np.float32))
     assert heats.tolist() == [[[0, 1], [0.5, 0]], [[0, 0], [0, 0]]]
+
+
+def test_a_heat_that_is_not_finite_counts_as_none() -> None:
+    heats = normalised(np.array([[[np.inf, 4], [np.nan, 2]]], np.float32))
+    assert heats.tolist() == [[[0, 1], [0, 0.5]]]

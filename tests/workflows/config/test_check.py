@@ -29,6 +29,13 @@ def test_every_error_of_every_file_is_raised_and_files_without_one_are_reported(
     }
 
 
+def test_a_warm_up_that_a_training_refuses_is_a_warning(write: Callable[..., Path]) -> None:
+    path, listener = write(GOOD + "training: {epochs: 3, schedule: {name: cosine, warmup_epochs: 50}}\n"), Listener()
+    assert validate_configs([path], listener).paths == (path,)
+    (warning,) = listener.warnings
+    assert "training.schedule.warmup_epochs: is longer than the training, received 50" in warning
+
+
 def test_a_resolved_config_has_what_follows_from_the_command(write: Callable[..., Path]) -> None:
     path, listener = write(GOOD), Listener()
     assert show_config(path, (), "pretrain", listener).as_json()["transfer"]["strategy"] == "scratch"

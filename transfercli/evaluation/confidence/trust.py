@@ -18,9 +18,10 @@ import numpy.typing as npt
 from transfercli.config.schema import AbstainConfig
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.confidence.selective import THRESHOLD_RULES, CoverageCurve, coverage_curve
-from transfercli.evaluation.confidence.temperature import calibrated, class_logits, fit_temperature, log_loss
+from transfercli.evaluation.confidence.temperature import calibrated, class_logits, fit_temperature
 from transfercli.evaluation.metrics.calibration import expected_calibration_error
 from transfercli.evaluation.metrics.confusion import Array, Targets
+from transfercli.evaluation.metrics.registry import log_losses
 from transfercli.evaluation.statistics.intervals import wilson
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
@@ -111,8 +112,9 @@ def confidence_metrics(
     if trust is None:
         return result | {"out_of_distribution": None}
     values, right = class_logits(logits), assessment.probabilities.argmax(axis=1) == targets
-    errors = [_ece(calibrated(values, t), targets) for t in (1.0, trust.temperature)]
-    losses = [log_loss(values, targets, t) for t in (1.0, trust.temperature)]
+    before_and_after = [calibrated(values, t) for t in (1.0, trust.temperature)]
+    errors = [_ece(probabilities, targets) for probabilities in before_and_after]
+    losses = [float(log_losses(targets, probabilities).mean()) for probabilities in before_and_after]
     result["calibration"] = {
         "temperature": trust.temperature,
         **{f"ece_{when}": value for when, value in zip(("before", "after"), errors, strict=True)},

@@ -72,7 +72,8 @@ def grad_cam(maps: Floats, gradients: Floats) -> Floats:
     weight of a channel is the mean of its gradient over all positions; negative sums are set to 0. The largest value of
     each map is 1, unless all are 0.
     """
-    weights = gradients.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
+    # Products of large activations and gradients, as of a network that diverged, overflow in float32.
+    weights = gradients.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
     heats = np.maximum((maps * weights).sum(axis=-1), 0)
     return normalised(heats)
 
@@ -116,7 +117,8 @@ def occlusion_drops(
 
     logits = class_logits(forward(classifier.model, occluded_copies(image), batch_size, reporter, "occlude"))
     log_odds = logits[:, target] - logsumexp(np.delete(logits, target, axis=1), axis=1)
-    return (log_odds[-1] - log_odds[:-1]).reshape(STEPS, STEPS).astype(np.float32)
+    drops = (log_odds[-1] - log_odds[:-1]).reshape(STEPS, STEPS)
+    return np.where(np.isfinite(drops), drops, 0).astype(np.float32)
 
 
 def occlusion_map(drops: Floats, size: tuple[int, ...]) -> Floats:

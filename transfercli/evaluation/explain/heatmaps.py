@@ -28,7 +28,11 @@ class Explanation:
 
 
 def normalised(heats: Floats) -> Floats:
-    """Return heats [N, h, w], each divided by its largest value if that is above 0."""
+    """Return heats [N, h, w], each divided by its largest value if that is above 0.
+
+    A value that is not finite counts as 0: the activations of a network that diverged can be infinite.
+    """
+    heats = np.where(np.isfinite(heats), heats, 0)
     largest = heats.max(axis=(1, 2), keepdims=True)
     return (heats / np.where(largest > 0, largest, 1)).astype(np.float32)
 

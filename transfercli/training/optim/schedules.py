@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from transfercli.config.schema import ScheduleConfig
+from transfercli.config.schema import ScheduleConfig, TrainingConfig
+from transfercli.errors import ConfigError
 
 Factor = Callable[["PhaseSteps", ScheduleConfig, Any], Any]  # of a step after the warm-up, counted from 0
 
@@ -104,3 +105,17 @@ def build_schedule(config: ScheduleConfig, peak: float, epochs: int, steps_per_e
             return {"peak": peak, "schedule": config.name}
 
     return PhaseSchedule()
+
+
+def check_warmup(training: TrainingConfig) -> None:
+    """Raise `ConfigError` if the warm-up is longer than the whole training.
+
+    This is no rule of the schema: runs of earlier versions, which accepted it, must stay readable.
+    """
+    warmup, epochs = training.schedule.warmup_epochs, training.epochs
+    if warmup > epochs:
+        raise ConfigError(
+            f"training.schedule.warmup_epochs: is longer than the training, received {warmup:g}; allowed: less than"
+            f" {epochs}, its epochs",
+            "lower warmup_epochs, or raise training.epochs or those of transfer.phases",
+        )

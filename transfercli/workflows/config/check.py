@@ -16,7 +16,7 @@ from transfercli.config.paths import absolute_path
 from transfercli.config.schema import ExperimentConfig, FileWeights
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import splits_inside
-from transfercli.errors import DataError, TransferError
+from transfercli.errors import ConfigError, DataError, TransferError
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.config.init import check_new, write
@@ -84,6 +84,7 @@ def validate_configs(paths: Sequence[Path], overrides: Sequence[str], runs: Path
         for key, text in _missing(loaded.config, runs):
             missing[path].append(key)
             reporter.warning(f"{loaded.where(key)}: {key}: {text} is not there (yet); a training would stop")
+        _warn_of_training(path, loaded.config, reporter)
     return ValidConfigs(missing)
 
 
@@ -104,6 +105,17 @@ def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
             find_run(run, runs)
         except TransferError:
             yield key, f"the run {run}"
+
+
+def _warn_of_training(path: Path, config: ExperimentConfig, reporter: Reporter) -> None:
+    """Warn of values that a training refuses, but that are no errors, because runs of earlier versions have them."""
+    from transfercli.training.optim.schedules import check_warmup
+
+    training = resolve(config, "finetune").training
+    try:
+        check_warmup(training)
+    except ConfigError as error:
+        reporter.warning(f"{path}: {error.message}: pretrain and finetune refuse that; {error.hint}")
 
 
 def show_config(
