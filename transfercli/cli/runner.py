@@ -20,6 +20,7 @@ from transfercli.cli.ui.console import Console, console_for
 from transfercli.errors import WRITE_ERRNOS, Interrupted, OutOfSpaceError, TransferError, is_out_of_space
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths
+from transfercli.text import without_colours
 from transfercli.workflows.result import Result, document, versioned
 
 EXIT_CODES = {
@@ -147,10 +148,11 @@ def exit_code(error: Exception) -> int:
 def message_of(error: Exception) -> str:
     """Return the message of an error, with its hint on a second line."""
     if not isinstance(error, TransferError):
-        return f"error: {error or type(error).__name__}"
+        return without_colours(f"error: {error or type(error).__name__}")
     word = "stopped" if isinstance(error, Interrupted) else "error"
     text = f"{word}: {error.message}" if not error.message.startswith(word) else error.message
-    return f"{text}\n  {'resume' if word == 'stopped' else 'hint'}: {error.hint}" if error.hint else text
+    text += f"\n  {'resume' if word == 'stopped' else 'hint'}: {error.hint}" if error.hint else ""
+    return without_colours(text)
 
 
 def error_object(error: Exception) -> dict[str, Any]:
@@ -158,13 +160,13 @@ def error_object(error: Exception) -> dict[str, Any]:
     kind = error.kind if isinstance(error, TransferError) else "bug"
     message = error.message if isinstance(error, TransferError) else f"{type(error).__name__}: {error}"
     hint = error.hint if isinstance(error, TransferError) else None
-    return {"error": {"code": exit_code(error), "kind": kind, "message": message, "hint": hint}}
+    return {"error": {"code": exit_code(error), "kind": kind, "message": without_colours(message), "hint": hint}}
 
 
 def _report_bug(error: Exception, console: Console) -> str:
     """Return one line for stderr, and write the traceback to the run's log, with paths relative to the package."""
     lines = traceback.format_exception(error)
-    text = hide_paths(_without_paths("".join(lines)))
+    text = hide_paths(_without_paths(without_colours("".join(lines))))
     if console.log is not None:
         with suppress(TransferError, OSError):
             append_line(console.log, text.rstrip("\n"))
@@ -175,7 +177,7 @@ def _report_bug(error: Exception, console: Console) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    return without_colours(f"{type(error).__name__}: {error}").splitlines()[0]
 
 
 def _without_paths(text: str) -> str:
