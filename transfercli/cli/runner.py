@@ -81,7 +81,7 @@ def run_command(
             finally:
                 console.close()  # before stdout is restored, since a live display restores the stdout of its start
     except Exception as error:
-        _exit_with(_as_out_of_space(error), console, output, stop)
+        _exit_with(_as_out_of_space(error, console), console, output, stop)
     _print(partial(output.write, result))
 
 
@@ -97,7 +97,7 @@ def _print_forced_stop(stop: Interrupted, *, as_json: bool) -> None:
         write_now(1, f"{json_line(versioned(error_object(stop)))}\n")
 
 
-def _as_out_of_space(error: Exception) -> Exception:
+def _as_out_of_space(error: Exception, console: Console) -> Exception:
     """Return an `OutOfSpaceError` for an error that means that memory or disk space ran out, else the error itself."""
     write_failed = isinstance(error, OSError) and error.errno in WRITE_ERRNOS
     if isinstance(error, TransferError) or not (write_failed or is_out_of_space(error)):
@@ -105,7 +105,9 @@ def _as_out_of_space(error: Exception) -> Exception:
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return OutOfSpaceError(
         f"out of memory or disk space: {line[:200]}; files written before are complete",
-        "free some, or lower data.batch_size or data.image_size; an interrupted training can be resumed with --resume",
+        "free some, or lower data.batch_size or data.image_size; an interrupted training can be resumed with --resume"
+        if console.log is not None  # only a training has one
+        else "free some, then start the same command again",
     )
 
 

@@ -38,12 +38,14 @@ class Reading:
 
     Attributes:
         max_bad_fraction: largest fraction of unreadable images accepted.
+        max_bad_name: key or option that sets it, for messages.
     """
 
     geometry: Geometry
     max_bad_fraction: float
     compute: ComputeConfig
     reporter: Reporter
+    max_bad_name: str = "data.max_bad_fraction"
 
 
 class Ingest:

@@ -281,7 +281,7 @@ def image_changes(state: RetrainState) -> dict[str, Any]:
 
 
 def export_failure(challenger: RunFolder, state: RetrainState, reporter: Reporter) -> str:
-    """Export in the config's formats; return the reason if that fails, or if an artefact does not match the run, else "".
+    """Export in the config's formats; return the reason if that fails or an artefact does not match, else "".
 
     A failure is a decision about this challenger: another night with the same data would fail again. Only a stop and a
     lack of space are not, since they are not the challenger's.
