@@ -100,12 +100,14 @@ def test_files_go_to_another_folder_if_the_run_is_read_only(run, tmp_path: Path,
     with pytest.raises(UsageError, match="cannot be written to") as caught:
         evaluate_run(replace(request, out=None), Reporter())
     assert "--out DIR" in str(caught.value.hint)
-    result = evaluate_run(request, Reporter())
+    result = evaluate_run(replace(request, spreadsheet=True), Reporter())
     assert result.folder == tmp_path / "new" / "out"
     assert "--out" in result.report.read_text()
     assert {path.name for path in result.folder.iterdir()} == {
-        *("metrics.json", "predictions.csv", "confusion_matrix.png", "report.html"),
+        *("metrics.json", "predictions.csv", "confusion_matrix.png", "report.html", "predictions-spreadsheet.csv"),
     }
+    plain, special = (result.folder / f"predictions{name}.csv" for name in ("", "-spreadsheet"))
+    assert special.read_text("utf-8-sig") == plain.read_text()
     assert sorted(path for path in folder.rglob("*") if path.is_file()) == before
 
 

@@ -51,6 +51,11 @@ Out = Annotated[
     typer.Option("--out", metavar="DIR", help="write the files there, not into the run, which may be read-only"),
 ]
 
+Spreadsheet = Annotated[
+    bool,
+    typer.Option("--spreadsheet", help="also write predictions-spreadsheet.csv, for spreadsheet programs"),
+]
+
 
 class GateFailed(GateError):
     """Error for a gate that is not met; carries the result."""
@@ -186,6 +191,7 @@ def evaluate(
     tta: Tta = False,
     max_bad: MaxBad = None,
     out: Out = None,
+    spreadsheet: Spreadsheet = False,
     runs: Runs = RUNS,
 ) -> EvaluateResult:
     """Evaluate a run: metrics, a report and gates.
@@ -197,7 +203,9 @@ def evaluate(
     from transfercli.workflows.evaluate.evaluate import evaluate_run
     from transfercli.workflows.evaluate.request import EvaluateRequest
 
-    request = EvaluateRequest(run, runs, split, data, tuple(minimum or ()), gate_on, corrupt, tta, out, max_bad)
+    request = EvaluateRequest(
+        run, runs, split, data, tuple(minimum or ()), gate_on, corrupt, tta, out, max_bad, spreadsheet
+    )
     result = evaluate_run(request, reporter)
     if not result.evaluation.passed:
         raise GateFailed(result)

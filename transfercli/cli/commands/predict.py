@@ -17,6 +17,7 @@ from transfercli.cli.command import streams
 from transfercli.cli.options import RUNS, Json, Runs
 from transfercli.cli.runner import error_object, json_line
 from transfercli.errors import DataError, UsageError
+from transfercli.io.spreadsheet import SpreadsheetWriter
 from transfercli.reporting import Reporter
 from transfercli.workflows.result import versioned
 
@@ -50,6 +51,11 @@ Watch = Annotated[
     typer.Option("--watch", metavar="DIR", help="predict the images of a folder, then each new one, until stopped"),
 ]
 
+Spreadsheet = Annotated[
+    bool,
+    typer.Option("--spreadsheet", help="with --format csv: for spreadsheet programs, with a BOM and without formulas"),
+]
+
 
 @dataclass(frozen=True)
 class PredictionStream:
@@ -57,6 +63,7 @@ class PredictionStream:
 
     predictions: Predictions
     lines: Lines
+    spreadsheet: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Read the stream to its end. Raises `NothingRead` if no image could be read."""
@@ -71,7 +78,10 @@ class PredictionStream:
         return PredictionList(answers).as_json()
 
     def write(self, out: TextIO) -> None:
-        WRITERS[self.lines](self.predictions, out)
+        if self.spreadsheet:
+            _write_spreadsheet(self.predictions, out)
+        else:
+            WRITERS[self.lines](self.predictions, out)
 
 
 @dataclass(frozen=True)
@@ -107,8 +117,18 @@ def _write_csv(predictions: Predictions, out: TextIO) -> None:
     """
     if isinstance(out, TextIOWrapper):
         out.reconfigure(encoding="utf-8", errors="surrogateescape")
+    _write_rows(predictions, csv.writer(out, lineterminator="\n"), out)
+
+
+def _write_spreadsheet(predictions: Predictions, out: TextIO) -> None:
+    """Write the same table as UTF-8 with a byte order mark, and without formulas."""
+    if isinstance(out, TextIOWrapper):
+        out.reconfigure(encoding="utf-8", errors="backslashreplace")
+    _write_rows(predictions, SpreadsheetWriter(out), out)
+
+
+def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
     more = [f"{name}_{rank}" for rank in range(2, predictions.columns + 1) for name in ("label", "probability")]
-    writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["path", "label", "probability", "abstained", "error", *more])
     for row in _rows(predictions):
         writer.writerow(row)
@@ -137,6 +157,7 @@ def predict(
     lines: LinesOption = "jsonl",
     abstain: Abstain = False,
     watch: Watch = None,
+    spreadsheet: Spreadsheet = False,
     runs: Runs = RUNS,
     json: Json = False,
 ) -> PredictionStream:
@@ -152,5 +173,7 @@ def predict(
         raise UsageError("predict needs images; received none", "name files or folders, - for stdin, or --watch DIR")
     if json and watch is not None:
         raise UsageError("--json prints one object at the end, but --watch has no end", "leave --json out")
+    if spreadsheet and (lines != "csv" or json):
+        raise UsageError("--spreadsheet is for CSV only", "add --format csv, and leave --json out")
     predictions = predict_images(PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch), reporter)
-    return PredictionStream(predictions, lines)
+    return PredictionStream(predictions, lines, spreadsheet)

@@ -18,7 +18,13 @@ from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_output_folder
 from transfercli.text import counted
 from transfercli.workflows.evaluate.provenance import fingerprints_of
-from transfercli.workflows.evaluate.request import EvaluateRequest, evaluate_command, evaluation_folder, folder_name
+from transfercli.workflows.evaluate.request import (
+    SPREADSHEET,
+    EvaluateRequest,
+    evaluate_command,
+    evaluation_folder,
+    folder_name,
+)
 from transfercli.workflows.evaluate.robustness import robustness_and_tta
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.tracking import track_evaluation
@@ -106,6 +112,9 @@ def evaluate_split(
     context = replace(report_context(run, split, request), explained=heatmaps)
     folder = evaluation_folder(run.folder, request)
     write_evaluation(folder, evaluation, predictions, context)
+    (folder / SPREADSHEET).unlink(missing_ok=True)  # of an earlier evaluation
+    if request.spreadsheet:
+        predictions.write_spreadsheet(folder / SPREADSHEET)
     if request.out is None:
         track_evaluation(run, folder, evaluation, reporter)
     return evaluation, predictions

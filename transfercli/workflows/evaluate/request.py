@@ -11,6 +11,7 @@ from transfercli.runs.folder import RunFolder
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.command_lines import command_line, run_arguments, shown_path
 
+SPREADSHEET = "predictions-spreadsheet.csv"
 NAME_LENGTH = 64  # of the name of other images in the name of their evaluation folder
 
 
@@ -21,6 +22,7 @@ class EvaluateRequest:
     run: as typed. data: a folder or table of other images, or None. minimums: gates of the command line, which override
     those of the config. corrupt, tta: additional passes, which do not change the plain evaluation. out: folder for the
     files, or None for the run. max_bad: largest fraction of unreadable images accepted, or None for the config's.
+    spreadsheet: also write `SPREADSHEET`.
     """
 
     run: str
@@ -33,6 +35,7 @@ class EvaluateRequest:
     tta: bool = False
     out: Path | None = None
     max_bad: float | None = None
+    spreadsheet: bool = False
 
 
 def evaluate_command(run: RunFolder, request: EvaluateRequest) -> str:
@@ -41,7 +44,7 @@ def evaluate_command(run: RunFolder, request: EvaluateRequest) -> str:
     arguments += ["--data", shown_path(request.data)] if request.data else []
     arguments += [part for gate in request.minimums for part in ("--min", gate)]
     arguments += ["--gate-on", request.gate_on] if request.gate_on != "point" else []
-    arguments += [f"--{name}" for name in ("corrupt", "tta") if getattr(request, name)]
+    arguments += [f"--{name}" for name in ("corrupt", "tta", "spreadsheet") if getattr(request, name)]
     arguments += ["--max-bad", f"{request.max_bad:g}"] if request.max_bad is not None else []
     arguments += ["--out", shown_path(request.out)] if request.out else []
     return command_line("evaluate", *arguments)
