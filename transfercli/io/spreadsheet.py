@@ -16,7 +16,7 @@ class SpreadsheetWriter:
 
     def __init__(self, file: TextIO) -> None:
         file.write(BYTE_ORDER_MARK)
-        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer = csv.writer(file)  # lines end with CR LF (RFC 4180), so that both are quoted in a cell
 
     def writerow(self, row: Sequence[Any]) -> None:
         self._writer.writerow([_safe(value) for value in row])
