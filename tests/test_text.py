@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transfercli.text import counted, duration, printable, squeezed
+from transfercli.text import counted, duration, printable, squeezed, without_colours
 
 
 def test_control_characters_of_a_name_do_not_reach_the_terminal() -> None:
@@ -28,3 +28,7 @@ def test_a_squeezed_text_keeps_both_ends(most: int) -> None:
     assert "abcdefgh".endswith(tail)
     assert 0 <= len(head) - len(tail) <= 1
     assert squeezed("abc", 3) == "abc"
+
+
+def test_colours_of_a_library_are_left_out() -> None:
+    assert without_colours("\x1b[1mDense\x1b[0m: \x1b[38;5;9mno\x1b[K [1m]") == "Dense: no [1m]"

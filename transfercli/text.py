@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -50,6 +51,14 @@ def printable(text: str) -> str:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]")
+
+
+def without_colours(text: str) -> str:
+    """Return text without the ANSI codes that libraries put into their error messages."""
+    return _COLOURS.sub("", text)
 
 
 def shortened(text: str, most: int) -> str:

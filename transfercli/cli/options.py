@@ -44,6 +44,12 @@ Overrides = Annotated[
     ),
 ]
 Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="time to wait for the experiment's lock")]
+MaxBad = Annotated[
+    float | None,
+    typer.Option(
+        "--max-bad", metavar="X", min=0, max=1, help="largest fraction of unreadable images; default: the run's config"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="print exactly one JSON object on stdout")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print only warnings and errors on stderr")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="print more detail on stderr")]

@@ -21,6 +21,7 @@ from transfercli.cli.ui.library_warnings import counted_warnings
 from transfercli.errors import WRITE_ERRNOS, Interrupted, OutOfSpaceError, TransferError, is_out_of_space
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths
+from transfercli.text import without_colours
 from transfercli.workflows.result import Result, document, versioned
 
 EXIT_CODES = {
@@ -82,7 +83,7 @@ def run_command(
             finally:
                 console.close()  # before stdout is restored, since a live display restores the stdout of its start
     except Exception as error:
-        _exit_with(_as_out_of_space(error), console, output, stop)
+        _exit_with(_as_out_of_space(error, console), console, output, stop)
     _print(partial(output.write, result))
 
 
@@ -98,7 +99,7 @@ def _print_forced_stop(stop: Interrupted, *, as_json: bool) -> None:
         write_now(1, f"{json_line(versioned(error_object(stop)))}\n")
 
 
-def _as_out_of_space(error: Exception) -> Exception:
+def _as_out_of_space(error: Exception, console: Console) -> Exception:
     """Return an `OutOfSpaceError` for an error that means that memory or disk space ran out, else the error itself."""
     write_failed = isinstance(error, OSError) and error.errno in WRITE_ERRNOS
     if isinstance(error, TransferError) or not (write_failed or is_out_of_space(error)):
@@ -106,7 +107,9 @@ def _as_out_of_space(error: Exception) -> Exception:
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return OutOfSpaceError(
         f"out of memory or disk space: {line[:200]}; files written before are complete",
-        "free some, or lower data.batch_size or data.image_size; an interrupted training can be resumed with --resume",
+        "free some, or lower data.batch_size or data.image_size; an interrupted training can be resumed with --resume"
+        if console.log is not None  # only a training has one
+        else "free some, then start the same command again",
     )
 
 
@@ -149,10 +152,11 @@ def exit_code(error: Exception) -> int:
 def message_of(error: Exception) -> str:
     """Return the message of an error, with its hint on a second line."""
     if not isinstance(error, TransferError):
-        return f"error: {error or type(error).__name__}"
+        return without_colours(f"error: {error or type(error).__name__}")
     word = "stopped" if isinstance(error, Interrupted) else "error"
     text = f"{word}: {error.message}" if not error.message.startswith(word) else error.message
-    return f"{text}\n  {'resume' if word == 'stopped' else 'hint'}: {error.hint}" if error.hint else text
+    text += f"\n  {'resume' if word == 'stopped' else 'hint'}: {error.hint}" if error.hint else ""
+    return without_colours(text)
 
 
 def error_object(error: Exception) -> dict[str, Any]:
@@ -160,13 +164,13 @@ def error_object(error: Exception) -> dict[str, Any]:
     kind = error.kind if isinstance(error, TransferError) else "bug"
     message = error.message if isinstance(error, TransferError) else f"{type(error).__name__}: {error}"
     hint = error.hint if isinstance(error, TransferError) else None
-    return {"error": {"code": exit_code(error), "kind": kind, "message": message, "hint": hint}}
+    return {"error": {"code": exit_code(error), "kind": kind, "message": without_colours(message), "hint": hint}}
 
 
 def _report_bug(error: Exception, console: Console) -> str:
     """Return one line for stderr, and write the traceback to the run's log, with paths relative to the package."""
     lines = traceback.format_exception(error)
-    text = hide_paths(_without_paths("".join(lines)))
+    text = hide_paths(_without_paths(without_colours("".join(lines))))
     if console.log is not None:
         with suppress(TransferError, OSError):
             append_line(console.log, text.rstrip("\n"))
@@ -177,7 +181,7 @@ def _report_bug(error: Exception, console: Console) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    return without_colours(f"{type(error).__name__}: {error}").splitlines()[0]
 
 
 def _without_paths(text: str) -> str:

@@ -42,6 +42,7 @@ class Reading:
     Attributes:
         max_bad_fraction: largest fraction of unreadable images accepted.
         recheck: sample of the unchanged files that are read again all the same; None: no file is.
+        max_bad_name: key or option that sets it, for messages.
     """
 
     geometry: Geometry
@@ -49,6 +50,7 @@ class Reading:
     compute: ComputeConfig
     reporter: Reporter
     recheck: Recheck | None = None
+    max_bad_name: str = "data.max_bad_fraction"
 
 
 class Ingest:

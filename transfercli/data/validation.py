@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -17,7 +17,7 @@ from transfercli.data.image import Decoded
 from transfercli.data.ingest import Ingest, Reading
 from transfercli.data.sources.labels import normalised_label
 from transfercli.data.sources.listing import Listing
-from transfercli.errors import DataError
+from transfercli.errors import DataError, DiskError
 from transfercli.text import counted, first_of
 
 _LISTED = 5
@@ -71,7 +71,21 @@ class Findings:
 
 
 def read_images(listing: Listing, reading: Reading) -> Findings:
-    """Read, check and decode all listed files and arrays in one pass."""
+    """Read, check and decode all listed files and arrays in one pass.
+
+    If the disk of the image cache is full, the pass starts again without it, unless `compute.cache` is `require`.
+    """
+    try:
+        return _read_images(listing, reading)
+    except DiskError as error:
+        if reading.compute.cache != "auto":
+            raise
+        reading.reporter.warning(f"{error.message}; images are decoded for this run only")
+    compute = reading.compute.model_copy(update={"cache": "off"})
+    return _read_images(listing, replace(reading, compute=compute))
+
+
+def _read_images(listing: Listing, reading: Reading) -> Findings:
     geometry, files = reading.geometry, list[IngestedFile]()
     with Ingest(reading, len(listing)) as ingest:
         for item, entry in zip(listing.items, ingest.files(listing.items), strict=True):
@@ -119,8 +133,8 @@ def check_bad(findings: Findings) -> None:
     message = f"{len(bad)} of {counted(len(images), 'image')} cannot be used: {first_problems(bad)}"
     if len(bad) > reading.max_bad_fraction * len(images):
         raise DataError(
-            f"{message}; data.max_bad_fraction allows {reading.max_bad_fraction:g} of them",
-            "repair or remove these files, or raise data.max_bad_fraction",
+            f"{message}; {reading.max_bad_name} allows {reading.max_bad_fraction:g} of them",
+            f"repair or remove these files, or raise {reading.max_bad_name}",
         )
     reading.reporter.warning(f"{message}; they are left out")
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from transfercli.errors import ArtefactError
 from transfercli.io import atomic
+from transfercli.io.spreadsheet import SpreadsheetWriter
 
 COLUMNS = ("path", "label", "predicted", "probability")
 CLASS_PREFIX = "p:"
@@ -81,6 +82,15 @@ class Predictions:
     def write_csv(self, path: Path) -> None:
         """Write `predictions.csv` atomically."""
         atomic.write_with(path, self._write_rows)
+
+    def write_spreadsheet(self, path: Path) -> None:
+        """Write the same table for spreadsheet programs, atomically: with a byte order mark, and without formulas."""
+
+        def write(temporary: Path) -> None:
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                self._write_to(SpreadsheetWriter(file))
+
+        atomic.write_with(path, write)
 
     def _write_rows(self, path: Path) -> None:
         # Python holds a file name that is not UTF-8 with surrogates; "surrogateescape" writes its original bytes.

@@ -44,6 +44,7 @@ class StoredRun:
 
     def __init__(self, folder: RunFolder, reporter: Reporter | None = None) -> None:
         self.folder, self.reporter = folder, reporter or Reporter()
+        self.max_bad: float | None = None  # of the command line
 
     @classmethod
     def find(cls, text: str, runs: Path, reporter: Reporter) -> StoredRun:
@@ -162,8 +163,15 @@ class StoredRun:
     @property
     def reading(self) -> Reading:
         """Settings for reading the run's images."""
-        geometry = geometry_of(self.config)
-        return Reading(geometry, self.config.data.max_bad_fraction, self.config.compute, self.reporter)
+        config = self.config
+        reading = Reading(geometry_of(config), config.data.max_bad_fraction, config.compute, self.reporter)
+        if self.max_bad is None:
+            return reading
+        return replace(reading, max_bad_fraction=self.max_bad, max_bad_name="--max-bad")
+
+    def accept_bad(self, fraction: float | None) -> None:
+        """Set the largest fraction of unreadable images accepted, as `--max-bad` does; None stands for the config's."""
+        self.max_bad = self.config.data.max_bad_fraction if fraction is None else fraction
 
     def split(self, name: str) -> Split:
         """Return a split of the run's own images, at the input size of its model.

@@ -200,3 +200,23 @@ def test_strict_is_exit_4_after_the_results_if_any_image_failed(artefact: Path, 
     assert result["predictions"][0]["label"] in ("dark", "light")
     assert ended(artefact, file, "--strict")[0] == 0
     assert ended(artefact, "--strict", "--watch", file.parent)[0] == 2
+
+
+def test_csv_for_spreadsheets_has_a_mark_and_no_formula_and_plain_csv_is_as_ever(
+    artefact: Path, digits_folder: Path, tmp_path: Path
+) -> None:
+    image = tmp_path / "=1+2.png"
+    shutil.copy(next((digits_folder / "digits" / "test" / "0").glob("*.png")), image)
+    command = [sys.executable, "-m", "transfercli", "predict", str(artefact), image.name, "--format", "csv"]
+    plain, special = (
+        subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, check=True).stdout.decode()
+        for more in ((), ("--spreadsheet",))
+    )
+    assert plain.splitlines()[1].startswith("=1+2.png,")
+    assert special == "\ufeff" + plain.replace("=1+2.png", "'=1+2.png")
+
+
+def test_a_table_for_spreadsheets_is_csv(artefact: Path) -> None:
+    code, _, err = ended(artefact, "x.png", "--spreadsheet")
+    assert code == 2
+    assert "--format csv" in err

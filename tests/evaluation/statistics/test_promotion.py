@@ -40,6 +40,32 @@ def test_a_gain_must_be_sure_and_large_enough_and_a_loss_sure(low, gain, high, m
 
 
 @pytest.mark.parametrize(
+    "champion_right, challenger_right, decision",
+    [
+        ((0, 1, 2, 3), (0, 1), "rejected"),
+        ((0, 1), (0, 1, 2, 3), "promoted"),
+        ((0, 1), (0, 1), "kept"),
+        ((0, 1), (2, 3), "kept"),
+        ((), (0, 1, 2, 3), "promoted"),
+    ],
+)
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "macro_f1"])
+def test_models_that_differ_on_whole_classes_are_told_apart(champion_right, challenger_right, decision, metric):
+    targets = np.repeat(np.arange(CLASSES), 6)
+    models = (predictions(targets, np.isin(targets, right)) for right in (champion_right, challenger_right))
+    result = compare_for_promotion(*models, metric, 0.95, seed=0)
+    verdict = decide_promotion(result, [], 0.0)
+    assert verdict.decision == decision
+    assert ("the same in every resample" in verdict.reason) == (decision != "kept")
+
+
+def test_two_images_are_too_few_to_tell_models_apart_even_if_every_resample_agrees():
+    targets = np.array([0, 1, 2, 3])
+    models = (predictions(targets, np.isin(targets, right)) for right in ((0, 1), (0, 1, 2, 3)))
+    assert decide_promotion(compare_for_promotion(*models, "accuracy", 0.95, seed=0), [], 0.0).decision == "kept"
+
+
+@pytest.mark.parametrize(
     "low, high, by_chance, decision",
     [
         (0.01, 0.09, 0.05, "promoted"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,16 @@ def test_images_like_those_of_the_training_have_not_drifted(source: Any, recent:
     assert result["reference"]["features"] == {"split": "test", "images": 178}  # the base was trained, too
     assert result["reference"]["predictions"] == {"split": "test", "images": 178}
     json.dumps(result, allow_nan=False)
+
+
+def test_junk_in_a_folder_is_accepted_up_to_a_share(source: Any, recent: Path) -> None:
+    world, _ = source
+    for number in range(3):
+        (recent / f"junk{number}.png").write_text("junk")
+    request = DriftRequest("digits-source", recent, world.runs)
+    with pytest.raises(DataError, match="--max-bad allows"):
+        data_drift(request, Reporter())
+    assert data_drift(replace(request, max_bad=0.1), Reporter()).as_json()["compared"] == 89
 
 
 @pytest.mark.parametrize("how", [ImageOps.invert, lambda image: image.filter(ImageFilter.GaussianBlur(1.5))])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from tests.listener import Listener
 from transfercli.data.dataset import Record
 from transfercli.data.manifest import write_manifest
 from transfercli.data.sources import keras_datasets
-from transfercli.errors import ArtefactError, DataError
+from transfercli.errors import ArtefactError, DataError, UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
@@ -86,6 +89,53 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
     listener = Listener()
     result = evaluate_run(EvaluateRequest("digits-source", world.runs), listener).as_json()
     assert (listener.warnings, result["known"]) == ([], {})
+
+
+def test_files_go_to_another_folder_if_the_run_is_read_only(run, tmp_path: Path, monkeypatch) -> None:
+    world, folder, _ = run
+    before = sorted(path for path in folder.rglob("*") if path.is_file())
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, *given: Path(path) != folder and real(path, *given))
+    request = EvaluateRequest("digits-source", world.runs, out=tmp_path / "new" / "out")
+    with pytest.raises(UsageError, match="cannot be written to") as caught:
+        evaluate_run(replace(request, out=None), Reporter())
+    assert "--out DIR" in str(caught.value.hint)
+    result = evaluate_run(replace(request, spreadsheet=True), Reporter())
+    assert result.folder == tmp_path / "new" / "out"
+    assert "--out" in result.report.read_text()
+    assert {path.name for path in result.folder.iterdir()} == {
+        *("metrics.json", "predictions.csv", "confusion_matrix.png", "report.html", "predictions-spreadsheet.csv"),
+    }
+    plain, special = (result.folder / f"predictions{name}.csv" for name in ("", "-spreadsheet"))
+    assert special.read_text("utf-8-sig") == plain.read_text()
+    assert sorted(path for path in folder.rglob("*") if path.is_file()) == before
+
+
+def test_the_share_of_unreadable_images_is_an_option(run, digits_folder: Path, tmp_path: Path) -> None:
+    world, _, _ = run
+    images = tmp_path / "3"
+    shutil.copytree(digits_folder / "digits" / "test" / "3", images)
+    (images / "junk.png").write_text("junk")
+    request = EvaluateRequest("digits-source", world.runs, data=tmp_path, out=tmp_path / "out")
+    with pytest.raises(DataError, match=r"--max-bad allows 0\.01 of them") as caught:
+        evaluate_run(request, Reporter())
+    assert caught.value.hint == "repair or remove these files, or raise --max-bad"
+    listener = Listener()
+    result = evaluate_run(replace(request, max_bad=0.5), listener).as_json()
+    assert result["examples"] == len(list(images.iterdir())) - 1
+    assert any("they are left out" in warning for warning in listener.warnings)
+
+
+def test_a_full_disk_behind_the_cache_is_a_warning(run, digits_folder: Path, tmp_path: Path, monkeypatch) -> None:
+    world, _, _ = run
+    shutil.copytree(digits_folder / "digits" / "test" / "3", tmp_path / "images" / "3")
+    monkeypatch.setenv("TRANSFERCLI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(total=10**9, used=10**9, free=1000))
+    listener = Listener()
+    request = EvaluateRequest("digits-source", world.runs, data=tmp_path / "images", out=tmp_path / "out")
+    assert evaluate_run(request, listener).as_json()["examples"] > 0
+    (warning,) = [text for text in listener.warnings if "cache" in text]
+    assert warning.endswith("images are decoded for this run only")
 
 
 @pytest.mark.parametrize("name", ["gone", "x" * 300])

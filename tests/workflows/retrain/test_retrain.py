@@ -12,9 +12,10 @@ import pytest
 
 from tests.workflows.retrain.nights import Nights, fails_with, write_config, write_table
 from transfercli.data.manifest import read_manifest
-from transfercli.errors import BusyError, DataError, DiskError, UsageError, WeightsError
+from transfercli.errors import ArtefactError, BusyError, DataError, DiskError, Interrupted, UsageError, WeightsError
 from transfercli.reporting import Reporter
 from transfercli.runs import decisions
+from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.stored_run import StoredRun
@@ -183,6 +184,42 @@ def test_an_export_that_is_not_equal_rejects_before_the_champion_is_switched(
     result = nights.night()
     assert (result["decision"], result["champion"]) == ("rejected", None)
     assert "saved_model" in result["reason"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ArtefactError("onnx: \x1b[1mno such operation\x1b[0m"),
+        RuntimeError("\x1b[31mno\x1b[0m /home/ann/x"),
+        KeyError("k"),
+    ],
+    ids=str,
+)
+def test_whatever_an_export_raises_rejects_the_challenger_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from transfercli.workflows.export import export
+    from transfercli.workflows.retrain import retrain as module
+
+    monkeypatch.setattr(export, "export_run", fails_with(error))
+    state = SimpleNamespace(request=SimpleNamespace(runs=tmp_path))
+    reason = module.export_failure(RunFolder(tmp_path), state, Reporter())  # type: ignore[arg-type]
+    assert reason.startswith("the export failed: ")
+    assert "\x1b" not in reason
+    assert "/home" not in reason
+
+
+@pytest.mark.parametrize("error", [MemoryError(), DiskError("full"), Interrupted(15)], ids=repr)
+def test_a_lack_of_space_and_a_stop_say_nothing_about_the_challenger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from transfercli.workflows.export import export
+    from transfercli.workflows.retrain import retrain as module
+
+    monkeypatch.setattr(export, "export_run", fails_with(error))
+    state = SimpleNamespace(request=SimpleNamespace(runs=tmp_path))
+    with pytest.raises(type(error)):
+        module.export_failure(RunFolder(tmp_path), state, Reporter())  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -28,8 +28,9 @@ def test_a_disk_without_room_is_told_before_training_with_what_is_needed_and_fre
     assert held <= needed
 
 
-def test_a_cache_without_room_is_told_before_an_image_is_decoded(world, monkeypatch, tmp_path: Path) -> None:
-    config = world.config("small", "digits-target", compute={"cache_dir": str(tmp_path / "cache")})
+def test_a_required_cache_without_room_is_told_before_an_image_is_decoded(world, monkeypatch, tmp_path: Path) -> None:
+    compute = {"cache_dir": str(tmp_path / "cache"), "cache": "require"}
+    config = world.config("small", "digits-target", compute=compute)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Disk(10**9, 10**9, 1000))
     with pytest.raises(DiskError, match=r"the cache needs \d+ MB for images/.*, and 0 MB are free"):
         world.train("pretrain", config)

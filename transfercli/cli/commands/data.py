@@ -10,7 +10,7 @@ import typer
 
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_check, after_diff, after_drift
-from transfercli.cli.options import RUNS, ConfigFile, Overrides, Run, Runs
+from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Run, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import DataError, GateError
 from transfercli.reporting import Reporter
@@ -210,7 +210,14 @@ def diff(
 
 @app.command()
 @reports(_show_drift, after_drift)
-def drift(reporter: Reporter, run: Run, folder: Folder, maximum: Maximum = None, runs: Runs = RUNS) -> DriftResult:
+def drift(
+    reporter: Reporter,
+    run: Run,
+    folder: Folder,
+    maximum: Maximum = None,
+    max_bad: MaxBad = None,
+    runs: Runs = RUNS,
+) -> DriftResult:
     """Measure how far unlabelled images are from those of a run.
 
     Compares features, predictions and confidence. The score is from 0 to 1. Exit 5 if it is above --max.
@@ -219,7 +226,7 @@ def drift(reporter: Reporter, run: Run, folder: Folder, maximum: Maximum = None,
     """
     from transfercli.workflows.data.drift import DriftRequest, data_drift
 
-    result = data_drift(DriftRequest(run, folder, runs, maximum), reporter)
+    result = data_drift(DriftRequest(run, folder, runs, maximum, max_bad), reporter)
     if not result.passed:
         raise Drifted(result)
     return result

@@ -12,7 +12,7 @@ from transfercli.cli.choices import GateOn, Split
 from transfercli.cli.command import reports
 from transfercli.cli.commands.runs import curves_of
 from transfercli.cli.next_steps import after_evaluation
-from transfercli.cli.options import RUNS, Run, Runs
+from transfercli.cli.options import RUNS, MaxBad, Run, Runs
 from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import GateError
@@ -45,6 +45,16 @@ Corrupt = Annotated[
 ]
 Tta = Annotated[
     bool, typer.Option("--tta", help="also averaged over crops, and flips if training had them, in 5 or 11 passes")
+]
+
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="write the files there, not into the run, which may be read-only"),
+]
+
+Spreadsheet = Annotated[
+    bool,
+    typer.Option("--spreadsheet", help="also write predictions-spreadsheet.csv, for spreadsheet programs"),
 ]
 
 
@@ -180,6 +190,9 @@ def evaluate(
     gate_on: GateOnOption = "point",
     corrupt: Corrupt = False,
     tta: Tta = False,
+    max_bad: MaxBad = None,
+    out: Out = None,
+    spreadsheet: Spreadsheet = False,
     runs: Runs = RUNS,
 ) -> EvaluateResult:
     """Evaluate a run: metrics, a report and gates.
@@ -191,7 +204,9 @@ def evaluate(
     from transfercli.workflows.evaluate.evaluate import evaluate_run
     from transfercli.workflows.evaluate.request import EvaluateRequest
 
-    request = EvaluateRequest(run, runs, split, data, tuple(minimum or ()), gate_on, corrupt, tta)
+    request = EvaluateRequest(
+        run, runs, split, data, tuple(minimum or ()), gate_on, corrupt, tta, out, max_bad, spreadsheet
+    )
     result = evaluate_run(request, reporter)
     if not result.evaluation.passed:
         raise GateFailed(result)

@@ -18,6 +18,7 @@ from transfercli.cli.options import RUNS, Json, Runs
 from transfercli.cli.runner import error_object, json_line
 from transfercli.cli.ui.prediction_table import write_table
 from transfercli.errors import DataError, UsageError
+from transfercli.io.spreadsheet import SpreadsheetWriter
 from transfercli.reporting import Reporter
 from transfercli.workflows.result import versioned
 
@@ -58,6 +59,11 @@ Watch = Annotated[
     typer.Option("--watch", metavar="DIR", help="predict the images of a folder, then each new one, until stopped"),
 ]
 
+Spreadsheet = Annotated[
+    bool,
+    typer.Option("--spreadsheet", help="with --format csv: for spreadsheet programs, with a BOM and without formulas"),
+]
+
 
 @dataclass(frozen=True)
 class PredictionStream:
@@ -68,6 +74,7 @@ class PredictionStream:
 
     predictions: Predictions
     lines: Lines | None
+    spreadsheet: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Read the stream to its end. Raises `Unread` if the stream ends with an error."""
@@ -82,7 +89,9 @@ class PredictionStream:
         return PredictionList(answers).as_json()
 
     def write(self, out: TextIO) -> None:
-        if self.lines is None and out.isatty():
+        if self.spreadsheet:
+            _write_spreadsheet(self.predictions, out)
+        elif self.lines is None and out.isatty():
             write_table(self.predictions.answers, self.predictions.labels, self.predictions.columns, out)
         else:
             WRITERS[self.lines or "jsonl"](self.predictions, out)
@@ -121,8 +130,18 @@ def _write_csv(predictions: Predictions, out: TextIO) -> None:
     """
     if isinstance(out, TextIOWrapper):
         out.reconfigure(encoding="utf-8", errors="surrogateescape")
+    _write_rows(predictions, csv.writer(out, lineterminator="\n"), out)
+
+
+def _write_spreadsheet(predictions: Predictions, out: TextIO) -> None:
+    """Write the same table as UTF-8 with a byte order mark, and without formulas."""
+    if isinstance(out, TextIOWrapper):
+        out.reconfigure(encoding="utf-8", errors="backslashreplace")
+    _write_rows(predictions, SpreadsheetWriter(out), out)
+
+
+def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
     more = [f"{name}_{rank}" for rank in range(2, predictions.columns + 1) for name in ("label", "probability")]
-    writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["path", "label", "probability", "abstained", "error", *more])
     for row in _rows(predictions):
         writer.writerow(row)
@@ -152,6 +171,7 @@ def predict(
     abstain: Abstain = False,
     strict: Strict = False,
     watch: Watch = None,
+    spreadsheet: Spreadsheet = False,
     runs: Runs = RUNS,
     json: Json = False,
 ) -> PredictionStream:
@@ -170,6 +190,8 @@ def predict(
         raise UsageError("--json prints one object at the end, but --watch has no end", "leave --json out")
     if strict and watch is not None:
         raise UsageError("--strict decides the exit code at the end, but --watch has no end", "leave --strict out")
+    if spreadsheet and (lines != "csv" or json):
+        raise UsageError("--spreadsheet is for CSV only", "add --format csv, and leave --json out")
     request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict)
     predictions = predict_images(request, reporter)
-    return PredictionStream(predictions, lines)
+    return PredictionStream(predictions, lines, spreadsheet)

@@ -26,7 +26,8 @@ POWER_QUANTILE = 0.8416212335729143  # the normal quantile of 80% power
 class Difference:
     """The difference of a metric, challenger - champion, with its interval from the paired bootstrap.
 
-    A value is None if it is not defined. interval: also None if the models do not differ in any resample.
+    A value is None if it is not defined. interval: also None if the
+    difference is the same in all resamples.
     detectable: the true difference that this number of images shows with 80% power.
     """
 
@@ -79,9 +80,11 @@ class Comparison:
         """Return `better` or `worse` if the interval of the challenger's gain in `metric` excludes 0.
 
         For the decisive metric the permutation test must confirm it, because the interval alone is too narrow if
-        classes have few images.
+        classes have few images. Alone it decides if there is no interval: if the models differ in the same way on every
+        image of a class, all resamples, which are stratified by class, have the same gain.
         """
-        low, high = self._gain_interval(metric) or (0.0, 0.0)
+        gain = (self.gain() or 0.0) if metric == self.metric else 0.0
+        low, high = self._gain_interval(metric) or (gain, gain)
         outcome: Outcome = "better" if low > 0 else "worse" if high < 0 else "no difference"
         if metric == self.metric and outcome != "no difference" and not self.confirmed_by_swaps(outcome):
             return "no difference"

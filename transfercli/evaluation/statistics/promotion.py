@@ -38,15 +38,16 @@ def decide_promotion(compared: Comparison | None, failed: Sequence[str], min_gai
     if compared is None:
         return Verdict("first", "there was no champion")
     gain, interval, decisive = compared.gain(), compared.gain_interval(), compared.decisive
-    if gain is None or interval is None:
+    if gain is None or (interval is None and gain == 0):
         return Verdict(
             "kept",
             f"{compared.metric} of the two models differs in no resample of {compared.examples} test images",
         )
-    low, high = interval
+    low, high = interval or (gain, gain)
+    bounds = f"{low:+.4f} to {high:+.4f}" if interval else "the same in every resample"
     numbers = (
         f"{compared.metric} {decisive.challenger:.4f} against {decisive.champion:.4f} on {compared.examples} test"
-        f" images, gain {gain:+.4f} ({low:+.4f} to {high:+.4f})"
+        f" images, gain {gain:+.4f} ({bounds})"
     )
     outcome = compared.outcome(compared.metric)
     if outcome == "no difference" and (low > 0 or high < 0):

@@ -38,12 +38,14 @@ class DriftRequest:
         run: RUN of the command line.
         folder: folder of recent images, at any depth.
         maximum: largest score allowed, or None.
+        max_bad: largest fraction of unreadable images accepted; None for that of the run's config.
     """
 
     run: str
     folder: Path
     runs: Path
     maximum: float | None = None
+    max_bad: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class DriftResult:
 def data_drift(request: DriftRequest, reporter: Reporter) -> DriftResult:
     """Measure the drift of the images in a folder; a score above the maximum is part of the result, not an error."""
     run = StoredRun.find(request.run, request.runs, reporter)
+    run.accept_bad(request.max_bad)
     return measure_drift(run, request.folder, maximum=request.maximum)
 
 

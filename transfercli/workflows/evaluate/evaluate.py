@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +14,18 @@ from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.table_columns import read_columns, table_columns
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import is_table
+from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
+from transfercli.runs.output_paths import check_output_folder
 from transfercli.text import counted
 from transfercli.workflows.evaluate.provenance import fingerprints_of
-from transfercli.workflows.evaluate.request import EvaluateRequest, evaluate_command, evaluation_folder, folder_name
+from transfercli.workflows.evaluate.request import (
+    SPREADSHEET,
+    EvaluateRequest,
+    evaluate_command,
+    evaluation_folder,
+    folder_name,
+)
 from transfercli.workflows.evaluate.robustness import robustness_and_tta
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.tracking import track_evaluation
@@ -53,11 +62,21 @@ def evaluate_run(request: EvaluateRequest, reporter: Reporter) -> EvaluateResult
     from transfercli.evaluation import gates
 
     run = StoredRun.find(request.run, request.runs, reporter)
+    check_can_be_written(run, request)
+    run.accept_bad(request.max_bad)
     with run.loaded.placing():
         active_gates = gates.resolve(run.config.evaluation.gates, request.minimums, run.labels)
     split = run.other_images(request.data, request.split) if request.data else run.split(request.split)
     evaluation, _ = evaluate_split(run, split, active_gates, request, reporter)
     return EvaluateResult(run.path, request.split, evaluation, evaluation_folder(run.folder, request))
+
+
+def check_can_be_written(run: StoredRun, request: EvaluateRequest) -> None:
+    """Raise `UsageError` before any work if the files of the evaluation cannot be written."""
+    if request.out is not None:
+        check_output_folder(request.out, "--out")
+    elif not os.access(run.path, os.W_OK | os.X_OK):
+        raise UsageError(f"the run {run.label} cannot be written to", "--out DIR writes the files to another folder")
 
 
 def evaluate_split(
@@ -94,7 +113,11 @@ def evaluate_split(
     context = replace(report_context(run, split, request), explained=heatmaps)
     folder = evaluation_folder(run.folder, request)
     write_evaluation(folder, evaluation, predictions, context)
-    track_evaluation(run, folder, evaluation, reporter)
+    (folder / SPREADSHEET).unlink(missing_ok=True)  # of an earlier evaluation
+    if request.spreadsheet:
+        predictions.write_spreadsheet(folder / SPREADSHEET)
+    if request.out is None:
+        track_evaluation(run, folder, evaluation, reporter)
     return evaluation, predictions
 
 

@@ -11,6 +11,7 @@ from transfercli.runs.folder import RunFolder
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.command_lines import command_line, run_arguments, shown_path
 
+SPREADSHEET = "predictions-spreadsheet.csv"
 NAME_LENGTH = 64  # of the name of other images in the name of their evaluation folder
 
 
@@ -19,7 +20,9 @@ class EvaluateRequest:
     """Options of `evaluate`.
 
     run: as typed. data: a folder or table of other images, or None. minimums: gates of the command line, which override
-    those of the config. corrupt, tta: additional passes, which do not change the plain evaluation.
+    those of the config. corrupt, tta: additional passes, which do not change the plain evaluation. out: folder for the
+    files, or None for the run. max_bad: largest fraction of unreadable images accepted, or None for the config's.
+    spreadsheet: also write `SPREADSHEET`.
     """
 
     run: str
@@ -30,6 +33,9 @@ class EvaluateRequest:
     gate_on: str = "point"
     corrupt: bool = False
     tta: bool = False
+    out: Path | None = None
+    max_bad: float | None = None
+    spreadsheet: bool = False
 
 
 def evaluate_command(run: RunFolder, request: EvaluateRequest) -> str:
@@ -38,7 +44,9 @@ def evaluate_command(run: RunFolder, request: EvaluateRequest) -> str:
     arguments += ["--data", shown_path(request.data)] if request.data else []
     arguments += [part for gate in request.minimums for part in ("--min", gate)]
     arguments += ["--gate-on", request.gate_on] if request.gate_on != "point" else []
-    arguments += [f"--{name}" for name in ("corrupt", "tta") if getattr(request, name)]
+    arguments += [f"--{name}" for name in ("corrupt", "tta", "spreadsheet") if getattr(request, name)]
+    arguments += ["--max-bad", f"{request.max_bad:g}"] if request.max_bad is not None else []
+    arguments += ["--out", shown_path(request.out)] if request.out else []
     return command_line("evaluate", *arguments)
 
 
@@ -48,11 +56,13 @@ def folder_name(path: Path) -> str:
 
 
 def evaluation_folder(run: RunFolder, request: EvaluateRequest) -> Path:
-    """Return the folder of an evaluation: `evaluation/SPLIT`.
+    """Return the folder of an evaluation: that of `--out`, else `evaluation/SPLIT`.
 
     With `--data` it is `evaluation/SPLIT-NAME` if the run has images of that split itself, so that other images do not
     replace their results.
     """
+    if request.out is not None:
+        return request.out
     if request.data is None or request.split not in RunRecord.read(run).image_counts:
         return run.evaluation(request.split)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder_name(request.data)).strip("-.")[:NAME_LENGTH] or "data"

@@ -5,6 +5,8 @@ It may be called at any time and any number of times. A significantly worse mode
 
 from __future__ import annotations
 
+import traceback
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,9 +16,11 @@ from transfercli.data.cache.recheck import Recheck
 from transfercli.data.load import load_dataset
 from transfercli.data.quality.diff import compare
 from transfercli.data.sources.keras_datasets import is_keras
-from transfercli.errors import DataError, GateError, Interrupted
+from transfercli.errors import DataError, GateError, Interrupted, OutOfSpaceError, TransferError, is_out_of_space
 from transfercli.evaluation.statistics.promotion import Verdict, decide_promotion
 from transfercli.export.formats.registry import check_formats
+from transfercli.io.atomic import append_line
+from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTIONS, Decision
@@ -32,6 +36,7 @@ from transfercli.workflows.retrain.subject import (
     Subject,
     challenger_id,
     failure_logged,
+    reason_of,
     subject_of,
 )
 from transfercli.workflows.stored_run import StoredRun
@@ -297,11 +302,23 @@ def image_changes(state: RetrainState) -> dict[str, Any]:
 
 
 def export_failure(challenger: RunFolder, state: RetrainState, reporter: Reporter) -> str:
-    """Export in the config's formats; return the reason if an artefact does not match the run, else ""."""
+    """Export in the config's formats; return the reason if that fails or an artefact does not match, else "".
+
+    A failure is a decision about this challenger: another night with the same data would fail again. Only a stop and a
+    lack of space are not, since they are not the challenger's.
+    """
     from transfercli.workflows.export.export import ExportRunRequest, export_run
 
     try:
         export_run(ExportRunRequest(str(challenger.path), state.request.runs), reporter)
     except GateError as error:
         return error.message
+    except (Interrupted, OutOfSpaceError):
+        raise
+    except Exception as error:
+        if is_out_of_space(error):
+            raise
+        with suppress(TransferError, OSError):
+            append_line(challenger.log, hide_paths("".join(traceback.format_exception(error)).rstrip()))
+        return f"the export failed: {reason_of(error)}"
     return ""

@@ -24,6 +24,7 @@ from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder, new_run_id
 from transfercli.runs.record import status_of
+from transfercli.text import without_colours
 from transfercli.workflows.new_model import find_parent
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.run_start import RESTART_HINT
@@ -166,7 +167,7 @@ def failure_logged(experiment: Path) -> Iterator[None]:
         raise Interrupted(stop.signum, stop.message, RESTART_HINT) from None
     except Exception as error:
         with suppress(TransferError, OSError):
-            decisions.append(experiment, _failed(experiment, _reason(error)))
+            decisions.append(experiment, _failed(experiment, reason_of(error)))
         raise
 
 
@@ -176,8 +177,10 @@ def _failed(experiment: Path, reason: str, challenger: str | None = None) -> Dec
     return Decision("failed", reason, champion.run_id if champion else None, challenger)
 
 
-def _reason(error: Exception) -> str:
-    """Return the kind of an error and its message, without absolute paths."""
+def reason_of(error: Exception) -> str:
+    """Return the kind of an error and its message, without absolute paths and colours."""
     if isinstance(error, TransferError):
-        return hide_paths(f"{error.kind}: {error.message}")
-    return hide_paths(f"{'room' if is_out_of_space(error) else 'bug'}: {type(error).__name__}: {error}")
+        text = f"{error.kind}: {error.message}"
+    else:
+        text = f"{'room' if is_out_of_space(error) else 'bug'}: {type(error).__name__}: {error}"
+    return hide_paths(without_colours(text))
