@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from transfercli.config.schema import ExperimentConfig
@@ -39,9 +40,12 @@ def mislabelled(
 
 
 def _size_mismatch(run: StoredRun, config: ExperimentConfig) -> str:
-    """Return the difference in image size between the run and `config`; "" if there is none."""
+    """Return the difference in image size between the run and `config`; "" if there is none.
+
+    Another background is accepted, as it changes transparent images only.
+    """
     trained, current = geometry_of(run.config), geometry_of(config)
-    if trained == current:
+    if replace(trained, background=current.background) == current:
         return ""
     return f"{run.label} takes images of {_shape(trained)}, and the config reads {_shape(current)}: train again"
 
