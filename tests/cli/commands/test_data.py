@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 CONFIG = "name: t\ndata: {train: data, image_size: 32}\nmodel: {base: small_cnn, weights: none}\n"
 
@@ -47,12 +49,29 @@ def test_check_exits_4_with_its_normal_result_where_training_would_refuse(place:
     assert json.loads(gone.stdout)["images"] == 0
 
 
-def test_long_lists_are_cut_and_say_what_lists_all(place: Path) -> None:
+def test_equal_problems_are_one_row_and_long_lists_are_cut(place: Path) -> None:
     for n in range(12):
         (place / "data" / "train" / "5" / f"{n}.png").write_bytes(b"")
+        Image.effect_noise((300 + n, 300), 50).save(place / "data" / "train" / "6" / f"{n}.png")
     done = transfercli("data", "check", "t.yaml", folder=place, check=4)
     assert "problems: 12\n" in done.stdout
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("zero bytes")]
+    assert row.split()[2:] == ["12", "left", "out", "train/5/0.png,", "train/5/1.png,", "train/5/10.png,", "…"]
+    assert "unusual sizes: 12\n" in done.stdout
     assert "… and 2 more; --json lists all" in done.stdout
+
+
+def test_copies_with_other_labels_are_a_doubt_and_not_a_plain_yes(place: Path) -> None:
+    train = place / "data" / "train"
+    for n, copy in enumerate(sorted((train / "5").iterdir())[:3]):
+        shutil.copy(copy, train / "6" / f"copy-{n}.png")
+    found = json.loads(transfercli("data", "check", "t.yaml", "--json", folder=place).stdout)
+    assert (found["usable"], found["verdict"]) == (True, "doubtful")
+    assert found["doubts"] == ["6 images with the same pixels as an image of another class"]
+    shown = transfercli("data", "check", "t.yaml", folder=place).stdout
+    assert "yes, but with doubts" in shown
+    assert f"doubt: {found['doubts'][0]}" in shown
+    assert "groups of duplicates with other labels: 3\n" in shown
 
 
 def test_hostile_names_reach_no_terminal(place: Path) -> None:

@@ -16,7 +16,7 @@ from transfercli.reporting import Reporter
 from transfercli.text import printable
 
 if TYPE_CHECKING:
-    from transfercli.data.quality.check import Report
+    from transfercli.data.quality.check import Problem, Report
     from transfercli.workflows.data.check import CheckResult
     from transfercli.workflows.data.diff import DiffResult
     from transfercli.workflows.data.drift import DriftResult
@@ -25,7 +25,8 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Check images, and compare them with those of a run."
 )
 
-SHOWN_ROWS = 10
+SHOWN_ROWS, SHOWN_PATHS = 10, 3
+VERDICTS = {"usable": "yes", "doubtful": "yes, but with doubts", "refused": "NO: training would refuse"}
 # Tests of `data drift`, each with the measure that is shown.
 TESTS = (("classifier", "accuracy"), ("mmd", "value"), ("class_mix", "total_variation"), ("confidence", "statistic"))
 
@@ -66,18 +67,21 @@ class Drifted(GateError):
 
 def _show_check(result: CheckResult) -> None:
     report, classes, splits = result.report, result.report.classes(), result.report.splits()
-    doubtful, imbalance = report.mislabelled, report.imbalance()
+    doubtful, imbalance, transparency = report.mislabelled, report.imbalance(), report.transparency
     print_pairs(
         [
-            ("usable", "yes" if report.usable else "NO: training would refuse"),
+            ("usable", VERDICTS[report.verdict]),
             ("images", f"{len(report.images)} in {len(classes)} classes"),
             ("splits", ", ".join(f"{count} {split}" for split, count in splits.items()) or None),
             ("typical size", "x".join(map(str, result.typical_size or ())) or None),
             ("largest to smallest class", f"{imbalance:.1f} to 1" if imbalance else None),
             ("likely mislabelled", len(doubtful.suspects) if doubtful.run else None),
+            ("transparent images", f"{transparency.images}, {transparency.policy}" if transparency.images else None),
             ("report", result.page),
         ]
     )
+    for doubt in report.doubts():
+        print(f"\ndoubt: {doubt}")
     print()
     print_table(
         ("class", "images", *splits),
@@ -87,20 +91,39 @@ def _show_check(result: CheckResult) -> None:
         print(f"\ntraining would refuse: {printable(reason)}")
     for split, labels in report.missing.items():
         _print_first(f"classes without {split} images", ("class",), [(label,) for label in labels])
-    problems = [(entry.path, entry.problem, "used" if entry.used else "left out") for entry in report.problems]
-    _print_first("problems", ("path", "problem", "outcome"), problems)
+    _show_problems(report)
     _show_duplicates(report)
     unusual = [(report.images[row].path, report.images[row].width, report.images[row].height) for row in report.unusual]
     _print_first("unusual sizes", ("path", "width", "height"), unusual)
     _show_mislabelled(report)
 
 
+def _show_problems(report: Report) -> None:
+    """Print one row a kind of problem, with its first files."""
+    rows = [
+        (group.kind, len(group.problems), "used" if group.used else "left out", _first_paths(group.problems))
+        for group in report.problem_groups()
+    ]
+    if rows:
+        print(f"\nproblems: {len(report.problems)}")
+        print_table(("problem", "files", "outcome", "first files"), rows)
+
+
+def _first_paths(problems: Sequence[Problem]) -> str:
+    paths = [problem.path for problem in problems[:SHOWN_PATHS]]
+    return ", ".join([*paths, "…"] if len(problems) > SHOWN_PATHS else paths)
+
+
 def _show_duplicates(report: Report) -> None:
+    """Print one row a group of copies, with its first two images; groups that harm are named."""
     for name, pairs in (("duplicates", report.duplicates), ("near duplicates", report.near)):
-        header = ("path", "looks like")
-        _print_first(name, header, report.paths(pairs))
-        _print_first(f"{name} across splits", header, report.paths(report.across_splits(pairs)))
-        _print_first(f"{name} with other labels", header, report.paths(report.across_labels(pairs)))
+        for title, shown in (
+            (name, pairs),
+            (f"{name} across splits", report.across_splits(pairs)),
+            (f"{name} with other labels", report.across_labels(pairs)),
+        ):
+            rows = [(len(group), *(report.images[row].path for row in group[:2])) for group in report.groups(shown)]
+            _print_first(f"groups of {title}", ("images", "path", "looks like"), rows)
 
 
 def _show_mislabelled(report: Report) -> None:

@@ -14,10 +14,13 @@ from transfercli.data.image import FLAT
 from transfercli.data.quality.near_duplicates import Fingerprints, near_duplicates
 from transfercli.data.transparent_images import Transparency
 from transfercli.data.validation import IngestedFile
+from transfercli.text import counted
 
 _SPLITS = ("train", "validation", "test")
 TINY_SIDE = 8  # pixels; an image with a shorter side is reported
 UNUSUAL = 4.0  # an image is reported if its width or height differs from the median by a larger factor
+
+DAMAGED = ("cut", "damaged")  # kinds of problems of files that decode without an error
 
 Pair = tuple[int, int]
 
@@ -49,6 +52,15 @@ class Problem:
     path: str
     problem: str
     used: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemGroup:
+    """Files with the same kind of problem, in the listing's order; `used` is True if they are trained on."""
+
+    kind: str
+    used: bool
+    problems: Sequence[Problem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +119,48 @@ class Report:
         """True if training could begin."""
         return not self.refusals
 
+    @property
+    def verdict(self) -> str:
+        """`refused` if training would refuse the data, `doubtful` if there are doubts, else `usable`."""
+        if self.refusals:
+            return "refused"
+        return "doubtful" if self.doubts() else "usable"
+
+    def doubts(self) -> list[str]:
+        """Return the findings that training accepts, but that make its result wrong or its scores too good."""
+        copies, near = (_members(self.across_labels(pairs)) for pairs in (self.duplicates, self.near))
+        split = _members(self.across_splits(self.duplicates))
+        damaged = sum(len(group.problems) for group in self.problem_groups() if group.kind in DAMAGED and group.used)
+        findings = (
+            (len(copies), "with the same pixels as an image of another class"),
+            (len(near), "nearly the same as an image of another class"),
+            (len(split), "with the same pixels as an image of another split"),
+            (damaged, "damaged, but decoded without an error"),
+            (self.transparency.flat, "of one colour, the transparent pixels on data.background"),
+        )
+        return [f"{counted(number, 'image')} {text}" for number, text in findings if number]
+
+    def problem_groups(self) -> list[ProblemGroup]:
+        """Return the problems by kind, the text before the colon; those of files left out first, then by size."""
+        groups: defaultdict[tuple[str, bool], list[Problem]] = defaultdict(list)
+        for problem in self.problems:
+            groups[problem.problem.partition(":")[0], problem.used].append(problem)
+        found = [ProblemGroup(kind, used, problems) for (kind, used), problems in groups.items()]
+        return sorted(found, key=lambda group: (group.used, -len(group.problems), group.kind))
+
+    def groups(self, pairs: Sequence[Pair]) -> list[list[int]]:
+        """Return the rows that pairs connect, as groups of at least two, in the order of their first pair."""
+        from scipy.cluster.hierarchy import DisjointSet
+
+        sets = DisjointSet(dict.fromkeys(row for pair in pairs for row in pair))
+        for a, b in pairs:
+            sets.merge(a, b)
+        first = dict.fromkeys(sets[a] for a, _ in pairs)
+        members: defaultdict[int, list[int]] = defaultdict(list)
+        for row in sorted(sets):
+            members[sets[row]].append(row)
+        return [members[root] for root in first]
+
     def classes(self) -> dict[str, int]:
         """Return the number of images per class."""
         numbers = Counter(image.label for image in self.images)
@@ -145,6 +199,12 @@ class Report:
             "problems": [asdict(problem) for problem in self.problems],
             "duplicates": self.paths(self.duplicates),
             "usable": self.usable,
+            "verdict": self.verdict,
+            "doubts": self.doubts(),
+            "problem_groups": [
+                {"problem": group.kind, "files": len(group.problems), "used": group.used}
+                for group in self.problem_groups()
+            ],
             "duplicates_across_splits": self.paths(self.across_splits(self.duplicates)),
             "duplicates_with_other_labels": self.paths(self.across_labels(self.duplicates)),
             "near_duplicates": self.paths(self.near),
@@ -246,6 +306,11 @@ def sizes(images: Sequence[CheckedImage]) -> dict[str, list[int]]:
     by_area = sorted((image.width * image.height, image.width, image.height) for image in images)
     middle = [round(median(image.width for image in images)), round(median(image.height for image in images))]
     return {"smallest": list(by_area[0][1:]), "median": middle, "largest": list(by_area[-1][1:])}
+
+
+def _members(pairs: Sequence[Pair]) -> set[int]:
+    """Return the rows in pairs."""
+    return {row for pair in pairs for row in pair}
 
 
 def _checked_image(file: IngestedFile, split: str, explicit: bool) -> CheckedImage:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from itertools import pairwise
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from transfercli.data.quality.check import CheckedImage, Pair, Report, Suspect, sizes
+from transfercli.data.quality.check import CheckedImage, Report, Suspect, sizes
 from transfercli.evaluation.report.contact_sheets import contact_sheet, encode_jpeg, encode_png, evenly_spaced
 from transfercli.evaluation.report.html import jinja_environment
 from transfercli.evaluation.report.plots import clipped
@@ -25,7 +26,8 @@ from transfercli.rows import Rows
 
 PAGE, TABLE, SHEETS = "index.html", "problems.csv", "sheets"
 EMBEDDED = 60  # classes whose contact sheet is in the page itself; the others are linked
-ROWS, PAIRS, SUSPECTS = 500, 24, 60  # entries of each list on the page; the CSV has all
+ROWS, GROUPS, MEMBERS, SUSPECTS = 500, 24, 8, 60  # entries of each list on the page; the CSV has all
+OPEN = 20  # a longer list of files with the same problem is closed at first
 NAME_LENGTH = 1000
 FORMULA = ("=", "+", "-", "@")
 
@@ -54,13 +56,13 @@ def write_page(folder: Path, report: Report, images: Rows | None, title: str, re
             sizes=sizes(report.images),
             imbalance=report.imbalance(),
             refusals=list(zip(report.refusals, report.hints, strict=True)),
-            problems=report.problems[:ROWS],
+            problem_groups=report.problem_groups(),
             unusual=[report.images[row] for row in report.unusual[:ROWS]],
             galleries=_galleries(report, images) if images is not None else [],
             doubtful=_doubtful(report, images) if images is not None else [],
             sheets=sheets,
             table=TABLE,
-            shown={"rows": ROWS, "pairs": PAIRS, "suspects": SUSPECTS},
+            shown={"rows": ROWS, "open": OPEN, "groups": GROUPS, "suspects": SUSPECTS},
         )
     )
     write_text(folder / PAGE, page)
@@ -82,7 +84,7 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
         yield "problem", problem.path, "", f"{problem.problem} ({'used' if problem.used else 'left out'})"
     for kind, pairs in (("duplicate", report.duplicates), ("near duplicate", report.near)):
         for pair in pairs:
-            yield kind, *(report.images[row].path for row in pair), _differences(report, pair)
+            yield kind, *(report.images[row].path for row in pair), _harm(report, pair)
     for suspect in report.mislabelled.suspects:
         image = report.images[suspect.row]
         detail = f"labelled {image.label}; {suspect.confidence:.1%} sure"
@@ -95,27 +97,30 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
             yield "missing class", "", label, f"no image in {split}"
 
 
-def _differences(report: Report, pair: Pair) -> str:
-    """Return the harm that a pair of duplicates does: other labels, across splits, or ""."""
-    labels = ["other labels"] if report.across_labels([pair]) else []
-    return "; ".join([*labels, *(["across splits"] if report.across_splits([pair]) else [])])
+def _harm(report: Report, group: Sequence[int]) -> str:
+    """Return the harm that a group of duplicates does: other labels, across splits, or ""."""
+    pairs = list(pairwise(group))
+    labels = ["other labels"] if report.across_labels(pairs) else []
+    return "; ".join([*labels, *(["across splits"] if report.across_splits(pairs) else [])])
 
 
 def _galleries(report: Report, images: Rows) -> list[dict[str, Any]]:
-    """Return the galleries of exact and near duplicates, harmful pairs first."""
+    """Return the galleries of exact and near duplicates, harmful groups first."""
     galleries = []
     for title, pairs in (("The same pixels", report.duplicates), ("Nearly the same", report.near)):
-        harmful = [*report.across_labels(pairs), *report.across_splits(pairs)]
-        ordered = list(dict.fromkeys([*harmful, *pairs]))
-        if ordered:
+        groups = [(group, _harm(report, group)) for group in report.groups(pairs)]
+        if groups:
+            groups.sort(key=lambda found: not found[1])
             shown = [
                 {
-                    "images": [(report.images[row], _picture(images, row)) for row in pair],
-                    "why": _differences(report, pair),
+                    "images": [(report.images[row], _picture(images, row)) for row in group[:MEMBERS]],
+                    "more": max(0, len(group) - MEMBERS),
+                    "why": why,
                 }
-                for pair in ordered[:PAIRS]
+                for group, why in groups[:GROUPS]
             ]
-            galleries.append({"title": title, "count": len(ordered), "harmful": len(set(harmful)), "pairs": shown})
+            harmful = sum(bool(why) for _, why in groups)
+            galleries.append({"title": title, "count": len(groups), "harmful": harmful, "groups": shown})
     return galleries
 
 
@@ -137,7 +142,7 @@ def _write_sheets(folder: Path, report: Report, images: Rows, reporter: Reporter
         if not len(rows):
             continue
         picked = evenly_spaced(rows)
-        sheet = contact_sheet(images, picked)
+        sheet = contact_sheet(images, picked, [PurePath(report.images[row].path).name for row in picked])
         name = sheet_name(number, label)
         write_bytes(folder / SHEETS / name, encode_png(sheet))
         embedded = data_url("image/jpeg", encode_jpeg(sheet)) if number < EMBEDDED else ""
