@@ -20,6 +20,10 @@ from transfercli.export.spec import ExportSpec, card_text, parse_card
         {"abstain": {"confidence": 2}},
         {"input": {"height": -1, "width": 2, "resize": "stretch"}},
         {"input": {"height": 1, "width": 2, "resize": "smart"}},
+        {"input": {"height": 1, "width": 2, "resize": "pad", "levels": "all"}},
+        {"input": {"height": 1, "width": 2, "resize": "pad", "profiles": ["convert"]}},
+        {"input": {"height": 1, "width": 2, "resize": "pad", "max_megapixels": 1e9}},
+        {"input": {"height": 1, "width": 2, "resize": "pad", "max_megapixels": "many"}},
         {"input": 3},
     ],
 )
