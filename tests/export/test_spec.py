@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from transfercli.data.image import NO_BACKGROUND
 from transfercli.errors import ArtefactError
 from transfercli.export.spec import ExportSpec, card_text, parse_card
 
@@ -24,11 +25,20 @@ from transfercli.export.spec import ExportSpec, card_text, parse_card
         {"input": {"height": 1, "width": 2, "resize": "pad", "profiles": ["convert"]}},
         {"input": {"height": 1, "width": 2, "resize": "pad", "max_megapixels": 1e9}},
         {"input": {"height": 1, "width": 2, "resize": "pad", "max_megapixels": "many"}},
+        {"input": {"height": 1, "width": 2, "resize": "crop", "background": "white"}},
+        {"input": {"height": 1, "width": 2, "resize": "crop", "background": 7}},
         {"input": 3},
     ],
 )
 def test_a_damaged_card_is_refused(changed):
-    spec = ExportSpec(("a", "b"), (8, 9), "crop", 2.0, None)
+    spec = ExportSpec(("a", "b"), (8, 9), "crop", 2.0, None, background="#12a0ff")
     assert parse_card(card_text(spec)) == spec
     with pytest.raises(ArtefactError, match="card is damaged"):
         parse_card(json.dumps(spec.card() | changed))
+
+
+def test_a_card_from_before_backgrounds_drops_the_opacity():
+    card = ExportSpec(("a", "b"), (8, 9), background="#ffffff").card()
+    del card["input"]["background"]
+    spec = parse_card(json.dumps(card))
+    assert spec.background == spec.geometry.background == NO_BACKGROUND

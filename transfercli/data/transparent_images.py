@@ -25,7 +25,7 @@ class Transparency:
 
     @property
     def policy(self) -> str:
-        """What is done with the opacity."""
+        """Treatment of the opacity, in words."""
         if self.background == NO_BACKGROUND:
             return "read without their opacity"
         return f"laid on the background {self.background}"

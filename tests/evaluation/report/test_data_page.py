@@ -88,6 +88,31 @@ def test_why_nobody_looked_for_mislabelled_images_is_told_without_absolute_paths
     assert "Not checked: no run 'c' under …/runs." in page.text
 
 
+def test_equal_problems_and_copies_are_groups(tmp_path: Path) -> None:
+    problems = [Problem(f"cat/{n}", "zero bytes", False) for n in range(30)]
+    problems += [Problem(f"dog/{n}", f"cut: the image data of {n}% of its rows are missing", True) for n in range(3)]
+    copies = [(0, 1), (0, 2), (3, 4)]
+    page, _ = written(tmp_path, report_of(["cat"] * 6, problems=problems, duplicates=copies))
+    assert page.text.count("zero bytes") == 1
+    assert "zero bytes, 30 files, left out" in page.text
+    assert page.text.count("rows are missing") == 3
+    assert "The same pixels: 2 groups" in page.text
+    (group,) = [attrs for tag, attrs in page.tags if tag == "details" and "open" in attrs]
+    assert group is not None  # the longer list is closed
+
+
+def test_data_whose_labels_conflict_is_no_plain_pass(tmp_path: Path) -> None:
+    def verdict(report: Report) -> str | None:
+        page, _ = written(tmp_path, report)
+        return next(attrs["class"] for tag, attrs in page.tags if attrs.get("id") == "verdict")
+
+    assert verdict(report_of(["cat", "cat"], duplicates=[(0, 1)])) == "verdict passed"
+    assert verdict(report_of(["cat", "dog"], duplicates=[(0, 1)])) == "verdict doubtful"
+    assert verdict(report_of(["cat", "dog"], near=[(0, 1)])) == "verdict doubtful"
+    refused = report_of(["cat", "dog"], duplicates=[(0, 1)], refusals=["no"], hints=[""])
+    assert verdict(refused) == "verdict failed"
+
+
 def test_hostile_names_are_text_and_leave_the_folder_alone(tmp_path: Path) -> None:
     labels = [label for label in HOSTILE for _ in range(2)]
     report = report_of(

@@ -188,6 +188,67 @@ def test_a_class_that_a_side_lacks_and_a_size_unlike_the_others_are_told(place: 
     assert found["balance"]["cat"]["test"] == 0
 
 
+def test_a_jpeg_that_was_cut_and_closed_is_found_on_whatever_side_it_is_grey(place: Place) -> None:
+    photo = digit(300).resize((320, 320), Image.Resampling.BICUBIC)
+    for orientation in (1, 6, 3):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        content = encoded(photo, "JPEG", exif=exif)
+        (place.images / "cat" / f"sound{orientation}.jpg").write_bytes(content)
+        (place.images / "cat" / f"cut{orientation}.jpg").write_bytes(content[: 2 * len(content) // 3] + b"\xff\xd9")
+    grey_below = Image.new("L", (320, 320), 128)
+    grey_below.paste(photo.crop((0, 0, 320, 200)))
+    (place.images / "cat" / "letterbox.jpg").write_bytes(encoded(grey_below, "JPEG"))
+    found = place.check()
+    cut = {one["path"] for one in found["problems"] if one["problem"].startswith("cut: the image data of ")}
+    assert cut == {f"cat/cut{orientation}.jpg" for orientation in (1, 6, 3)}
+    assert "3 images damaged, but decoded without an error" in found["doubts"]
+
+
+def test_transparent_images_are_counted_and_those_of_one_colour_on_the_background(place: Place) -> None:
+    for name, ink in (("black", 0), ("white", 255)):
+        for n in range(3):
+            picture = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
+            picture.paste((ink, ink, ink, 255), (3, 3, 9 + 5 * n, 12 + 4 * n))
+            (place.images / "dog" / f"{name}{n}.png").write_bytes(encoded(picture))
+    found = place.check()
+    assert found["transparency"] == {"images": 6, "flat": 3, "background": "#ffffff"}
+    assert len(found["duplicates"]) == 2  # the white ones; the black ones differ
+    assert {one["path"] for one in found["problems"]} == {f"dog/white{n}.png" for n in range(3)}
+    again = place.check()  # from the cache
+    assert again["transparency"] == found["transparency"]
+    grey = place.check(background="grey")
+    assert grey["transparency"] == {"images": 6, "flat": 0, "background": "#808080"}
+    assert (grey["duplicates"], grey["problems"]) == ([], [])
+    dropped = place.check(background="none")["transparency"]
+    assert (dropped["images"], dropped["background"]) == (6, "none")
+
+
+def test_training_says_how_many_images_are_transparent(place: Place) -> None:
+    from transfercli.workflows.train.job import TrainRequest, resolve_job
+
+    picture = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
+    picture.paste((0, 0, 0, 255), (3, 3, 20, 12))
+    (place.images / "dog" / "transparent.png").write_bytes(encoded(picture))
+    told: list[str] = []
+
+    class Recorder(Reporter):
+        def warning(self, message: str) -> None:
+            told.append(message)
+
+    def read(**data: Any) -> list[str]:
+        told.clear()
+        read_data(resolve_job(TrainRequest("finetune", place.config(**data), place.folder / "runs")), Recorder())
+        return [message for message in told if "transparent" in message]
+
+    assert read() == [
+        "1 image with transparent pixels, laid on the background #ffffff; data.background names another colour"
+    ]
+    assert read(background="white") == []
+    (flat,) = read(background="black")
+    assert "1 of them is of one colour then: set data.background" in flat
+
+
 def spoil_many(place: Place) -> None:
     for n in range(5):
         (place.images / "cat" / f"bad{n}.png").write_bytes(b"no image")

@@ -50,7 +50,8 @@ def _edge_response(levels: npt.NDArray[np.float32]) -> float:
     if inner.size == 0:
         return 0.0
     laplacian = np.abs(4 * inner - levels[:-2, 1:-1] - levels[2:, 1:-1] - levels[1:-1, :-2] - levels[1:-1, 2:])
-    return float(np.sort(laplacian, axis=None)[-max(1, int(EDGES * inner.size)) :].mean())
+    strongest = max(1, int(EDGES * inner.size))
+    return float(np.partition(laplacian, -strongest, axis=None)[-strongest:].mean())
 
 
 def _has_grey_edge(image: np.ndarray) -> bool:
