@@ -1,6 +1,7 @@
 """Speed and memory of ingest, compared with bare Pillow loops on the same cores.
 
-Usage: python benchmarks/ingest.py OUT.json [--parts photos,large,batches,second_run,memory] [--repeats 3] [--cores N]
+Usage: python benchmarks/ingest.py OUT.json [--parts photos,large,profiles,batches,second_run,memory] [--repeats 3]
+                                   [--cores N]
                                    [--images DIR] [--photos 2000] [--large 200] [--files 20000] [--batches 200]
                                    [--memory 2000,20000,70000]
 
@@ -10,6 +11,7 @@ Generates images: --photos JPEGs of 1 to 12 megapixels, --large JPEGs of 12 mega
 
 - photos: seconds of ingest / seconds of a bare loop that decodes (with DCT scaling) and resizes, in as many processes;
 - large: seconds of a loop without DCT scaling / seconds of ingest;
+- profiles: seconds to decode a file with the profile of another colour space / without one, in one process;
 - batches: seconds to decode batches from their files / seconds to read them from the cache;
 - second run: seconds to load all --files again, unchanged, including the folder walk and the splits;
 - memory (Linux, once): peak resident bytes of new processes that ingest --memory small PNGs, and the bytes that each
@@ -42,6 +44,8 @@ from PIL import Image
 
 from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.dataset import Dataset
+from transfercli.data.decoding.decode import decode_file
+from transfercli.data.image import Geometry
 from transfercli.data.load import DataRequest, load_dataset
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
@@ -178,6 +182,32 @@ def measure_large(args: argparse.Namespace, work: Path) -> dict[str, Any]:
     return compared(loop, ingest_cost(folder, work, args.cores), "full_loop", "ingest") | {"wanted": ">= 2"}
 
 
+def measure_profiles(args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Compare decoding with a profile (Display P3, and sRGB itself) with decoding without one, in this process."""
+    from tests.data.decoding.profiles import DISPLAY_P3, SRGB, rgb_profile
+
+    profiles = {"none": None, "srgb": rgb_profile(SRGB), "p3": rgb_profile(DISPLAY_P3)}
+    ratios = {}
+    for kind, megapixels in (("JPEG", MEGAPIXELS[1]), ("JPEG", MEGAPIXELS[0]), ("PNG", MEGAPIXELS[0])):
+        with Image.open(io.BytesIO(photo(0, megapixels))) as image:
+            files = {name: work / f"{name}.{kind.lower()}" for name in profiles}
+            for name, file in files.items():
+                image.save(file, kind, quality=88, icc_profile=profiles[name])
+        seconds = {name: _cpu_of_decoding(file) for name, file in files.items()}
+        ratios |= {f"{kind} {megapixels:g} MP, {name}": seconds[name] / seconds["none"] for name in ("srgb", "p3")}
+    return ratios
+
+
+def _cpu_of_decoding(file: Path, times: int = 20) -> float:
+    """Return the median processor seconds to decode a file."""
+    costs = []
+    for _ in range(times):
+        started = time.process_time()
+        assert not decode_file(str(file), Geometry(SIZE, SIZE)).problem
+        costs.append(time.process_time() - started)
+    return statistics.median(costs)
+
+
 def compared(cost: Cost, reference: Cost, name: str, reference_name: str) -> dict[str, Any]:
     """Return both costs under their names, and their ratios."""
     result = {"ratio": cost.wall / reference.wall, "cpu_ratio": cost.cpu / reference.cpu}
@@ -231,6 +261,7 @@ def peak_memory(folder: Path, work: Path, cores: int) -> int:
 PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "photos": measure_photos,
     "large": measure_large,
+    "profiles": measure_profiles,
     "batches": measure_batches,
     "second_run": measure_second_run,
     "memory": measure_memory,

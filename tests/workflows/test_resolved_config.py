@@ -21,7 +21,9 @@ def config(size: Any = 32, weights: Any = "none", **data: Any) -> ExperimentConf
 def test_one_number_is_both_sides_of_an_image_and_a_list_is_height_and_width() -> None:
     assert image_size(config(32)) == (32, 32)
     assert image_size(config([24, 40])) == (24, 40)
-    assert geometry_of(config([24, 40], resize="pad")) == Geometry(24, 40, "pad")
+    read = {"background": "#336699", "levels": "stretch", "profiles": "ignore", "max_megapixels": 60}
+    found = geometry_of(config([24, 40], resize="pad", **read))
+    assert found == Geometry(24, 40, "pad", *read.values())
 
 
 def test_an_image_size_that_is_open_is_an_artefact_error() -> None:

@@ -196,6 +196,12 @@ def test_colours_of_sixteen_bits_are_stretched_without_losing_levels(channels: i
     assert np.array_equal(bright.pixels, samples[..., :3] >> (bits - 8))
 
 
+def test_a_drawing_in_the_opacity_alone_is_not_dark(tmp_path: Path) -> None:
+    samples = np.zeros((*GREY.shape, 4), np.uint16)
+    samples[..., 3] = GREY.astype(np.uint16) * 257
+    assert [read(tmp_path, png(samples), levels).notes for levels in (TAGS, STRETCH)] == ["transparent flat"] * 2
+
+
 def test_grey_with_opacity_of_sixteen_bits_cannot_be_stretched_and_says_so(tmp_path: Path) -> None:
     samples = np.stack([GREY.astype(np.uint16) * 16, np.full(GREY.shape, 65535, np.uint16)], axis=-1)
     assert read(tmp_path, png(samples)).notes == "levels:12/16"

@@ -32,7 +32,7 @@ from PIL import Image, ImageFile, ImageOps
 from transfercli.data.decoding.colour_profiles import to_srgb
 from transfercli.data.decoding.errors import UnusableError
 from transfercli.data.decoding.levels import deep_colours, eight_bits, is_deep
-from transfercli.data.decoding.opening import REDUCED_SIDE, open_image, reason_of, reduce
+from transfercli.data.decoding.opening import REDUCED_SIDE, open_image, reason_of, reduce_jpeg
 from transfercli.data.decoding.transparency import lay_on, scale_colour_key
 from transfercli.data.decoding.without_extras import without_extras
 from transfercli.data.image import CONVERT, FLAT, FLAT_LEVELS, TRANSPARENT, Decoded, FileState, Geometry
@@ -112,13 +112,13 @@ def _decode(content: bytes, geometry: Geometry, result: Decoded) -> Decoded:
 def _decode_version(content: bytes, geometry: Geometry, result: Decoded) -> Decoded:
     def opened(least: int) -> ImageFile.ImageFile:
         image = open_image(content, geometry.max_megapixels)
-        reduce(image, least, geometry.max_megapixels)
+        reduce_jpeg(image, least, geometry.max_megapixels)
         return image
 
     image = open_image(content, geometry.max_megapixels)
     size, needed = image.size, 2 * max(geometry.height, geometry.width)
     try:
-        reduce(image, REDUCED_SIDE, geometry.max_megapixels)
+        reduce_jpeg(image, REDUCED_SIDE, geometry.max_megapixels)
         is_reduced = image.size != size
         picture = _upright(image, partial(opened, REDUCED_SIDE), geometry)
         pixel_hash = _pixel_hash(picture.stored)

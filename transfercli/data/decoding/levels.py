@@ -7,8 +7,8 @@ file is refused. TIFF 6.0 calls these tags statistics, so they narrow the range 
 number of bits, such as 4,095; a picture's own extremes would give every picture its own contrast. PNG's sBIT chunk is
 no range: its samples are already scaled to the full depth (PNG specification, 13.12).
 
-Many cameras store 12 bits in files that declare 16. Such images come out dark; `STRETCH` takes the range from the
-samples: the smallest of `DEPTHS` that holds the brightest one, for every image by itself.
+Many cameras store 12 bits in files that declare 16. Such images come out dark; `data.levels: stretch` takes the
+range from the samples: the smallest of `DEPTHS` that holds the brightest one, for every image by itself.
 """
 
 from __future__ import annotations
@@ -60,14 +60,12 @@ def eight_bits(image: Image.Image, levels: str) -> tuple[Image.Image, str]:
     result, key = Image.fromarray(grey), image.info.get("transparency")
     if isinstance(key, int):  # one of 65,536 levels is transparent
         result.putalpha(Image.fromarray((samples != key).astype(np.uint8) * 255))
-    if "icc_profile" in image.info:
-        result.info["icc_profile"] = image.info["icc_profile"]
-    return result, note
+    return _with_profile_of(image, result), note
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Return True for an image that is not loaded yet and has colour samples of 16 bits, of which Pillow keeps 8."""
-    return ";16" in _layout(image) and not image.mode.startswith(("I", "F"))
+    """Return True for an image that is not loaded yet and has RGB samples of 16 bits, of which Pillow keeps 8."""
+    return ";16" in _layout(image) and image.mode in ("RGB", "RGBA")
 
 
 def deep_colours(high: Image.Image, reopen: Callable[[], ImageFile.ImageFile], levels: str) -> tuple[Image.Image, str]:
@@ -80,25 +78,31 @@ def deep_colours(high: Image.Image, reopen: Callable[[], ImageFile.ImageFile], l
         reopen: opens the same image again.
         levels: `tags` or `stretch`.
     """
-    colours = [band for band in high.getbands() if band not in "Aa"]
-    brightest = max(int(np.asarray(high.getchannel(band)).max()) for band in colours)
-    used = _depth_in_use(brightest << 8)
+    high_bytes = np.asarray(high).astype(np.uint16)[..., :3] << 8
+    used, stretched = _depth_in_use(int(high_bytes.max())), levels == STRETCH
     if used == 16:
         return high, ""
-    note = depth_note(used, 16, stretched=levels == STRETCH)
-    if levels != STRETCH:
-        return high, note
     again = reopen()
-    if not _layout(again).startswith(_SPLIT):
-        channels = _layout(again).partition(";")[0]
-        raise UnusableError(f"16-bit samples ({channels}) that use {used} bits cannot be stretched: save it as RGB")
-    samples = np.asarray(high).astype(np.uint16) << 8 | np.asarray(_low_bytes(again))
-    result = Image.fromarray((samples[..., :3] >> (used - 8)).astype(np.uint8))
+    layout = _layout(again)
+    if not layout.startswith(_SPLIT):
+        if stretched:
+            channels = layout.partition(";")[0]
+            raise UnusableError(f"16-bit samples ({channels}) that use {used} bits cannot be stretched: save it as RGB")
+        return high, depth_note(used, 16, stretched=False)
+    samples = high_bytes | np.asarray(_low_bytes(again))[..., :3]
+    note = depth_note(used, 16, stretched=stretched) if samples.any() else ""
+    if not stretched:
+        return high, note
+    result = Image.fromarray((samples >> (used - 8)).astype(np.uint8))
     if high.has_transparency_data:
         result.putalpha(high.convert("RGBA").getchannel("A"))
-    if "icc_profile" in high.info:
-        result.info["icc_profile"] = high.info["icc_profile"]
-    return result, note
+    return _with_profile_of(high, result), note
+
+
+def _with_profile_of(image: Image.Image, result: Image.Image) -> Image.Image:
+    if "icc_profile" in image.info:
+        result.info["icc_profile"] = image.info["icc_profile"]
+    return result
 
 
 def _low_bytes(image: ImageFile.ImageFile) -> ImageFile.ImageFile:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import io
 import warnings
+from functools import cache
 
-from PIL import Image, ImageFile, PngImagePlugin
+from PIL import AvifImagePlugin, Image, ImageFile, PngImagePlugin
 
 from transfercli.data.decoding.errors import UnusableError
 from transfercli.data.file_formats import FORMATS, HEAD_BYTES, describe, format_of, stand_in
@@ -40,7 +41,7 @@ def open_image(content: bytes, max_megapixels: float) -> ImageFile.ImageFile:
     return image
 
 
-def reduce(image: Image.Image, least: int, max_megapixels: float) -> None:
+def reduce_jpeg(image: Image.Image, least: int, max_megapixels: float) -> None:
     """Let a JPEG be decoded at the largest reduction whose shorter side has at least `least` pixels.
 
     It is reduced further if the pixels would exceed `max_megapixels`. Other formats stay as they are.
@@ -82,6 +83,7 @@ def _open(content: bytes) -> ImageFile.ImageFile:
         raise UnusableError(f"{kind}: a {name} file, but {text}") from error
 
 
+@cache
 def _register_heif() -> None:
     try:
         from pillow_heif import register_heif_opener
@@ -95,7 +97,7 @@ def _check_size(image: Image.Image, content: bytes, max_megapixels: float) -> No
     width, height = image.size
     limit, is_jpeg = max_megapixels * 1e6, image.format in ("JPEG", "MPO")
     if is_jpeg and width * height > max(limit, MAX_COEFFICIENTS) and _has_several_scans(image, content):
-        limit, how = MAX_COEFFICIENTS, "as a progressive JPEG it cannot be read at a smaller scale"
+        limit, how = max(limit, MAX_COEFFICIENTS), "as a progressive JPEG it cannot be read at a smaller scale"
     elif _reduced_pixels(image, REDUCTIONS[0] if is_jpeg else 1) > limit:
         how = "also at 1/8 of its size" if is_jpeg else "only JPEGs can be read at a smaller scale"
     else:
@@ -132,3 +134,4 @@ ImageFile.LOAD_TRUNCATED_IMAGES = False
 # `max_megapixels` is the limit. Pillow's own, fixed one raises an error for JPEGs that are decoded at a smaller scale.
 Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_PNG_EXTRAS
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each of the worker processes decodes a file
