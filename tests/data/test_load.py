@@ -10,10 +10,17 @@ import pytest
 from PIL import Image
 
 from tests.data.pixels import everything
-from transfercli.config.paths import ConfigPath
+from transfercli.config.paths import ConfigPath, resolve_paths
+from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.dataset import Dataset
 from transfercli.data.ingest import Reading
-from transfercli.data.load import load_folder_split, load_recorded_split
+from transfercli.data.load import (
+    DataRequest,
+    examine_dataset,
+    load_dataset,
+    load_folder_split,
+    load_recorded_split,
+)
 from transfercli.errors import DataError
 
 Load = Callable[..., Dataset]
@@ -204,3 +211,12 @@ def test_folds_beside_validation_images_of_the_source_are_refused(tmp_path: Path
     grow(tmp_path / "images" / "val", {"cat": 3, "dog": 3}, first=400)
     with pytest.raises(DataError, match=r"contains 6 validation images, such as 'val/cat/0400.png'"):
         load(tmp_path, folds=3, fold=1)
+
+
+def test_a_table_that_leads_nowhere_is_refused_with_that_reason_alone(tmp_path: Path, reporter: Any) -> None:
+    (tmp_path / "list.csv").write_text("path,label\na/1.png,cat\na/2.png,dog\n")
+    config = resolve_paths(DataConfig(train="list.csv"), tmp_path, ("data",))
+    request = DataRequest(config, (16, 16), ComputeConfig())
+    with pytest.raises(DataError, match="none of the 2 paths of train images leads to a file"):
+        load_dataset(request, reporter)
+    assert ["none of the 2 paths" in str(error) for error in examine_dataset(request, reporter).refusals] == [True]

@@ -80,8 +80,7 @@ class DataRequest:
 
 def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     """Read all images of a config. Raises `DataError` if the data cannot be used."""
-    listing = list_images(request.config, reporter)
-    check_found(listing.items, base_folder(request.config.train))
+    listing = _list_found(request.config, reporter)
     check_classes(listing)
     findings = read_images(listing, request.reading(reporter))
     report_transparency(findings, chosen=request.chose_background)
@@ -111,10 +110,9 @@ class Examination:
 def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     """Run the steps and checks of `load_dataset`; collect the errors instead of stopping at the first."""
     refusals: list[DataError] = []
-    listing = _attempt(partial(list_images, request.config, reporter), refusals)
+    listing = _attempt(partial(_list_found, request.config, reporter), refusals)
     if listing is None:
         return Examination(refusals=refusals)
-    _attempt(partial(check_found, listing.items, base_folder(request.config.train)), refusals)
     _attempt(partial(check_classes, listing), refusals)
     classes_valid = not refusals
     findings = read_images(listing, request.reading(reporter))
@@ -125,6 +123,13 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     _attempt(partial(check_expected, request.config.expect, findings), refusals)
     dataset = _attempt(partial(_assign_splits, request, findings), refusals) if classes_valid else None
     return Examination(findings, dataset, refusals)
+
+
+def _list_found(config: DataConfig, reporter: Reporter) -> Listing:
+    """Return the images of all splits. Raises `DataError` if none of the files of a split exists."""
+    listing = list_images(config, reporter)
+    check_found(listing.items, base_folder(config.train))
+    return listing
 
 
 def _attempt(step: Callable[[], T], refusals: list[DataError]) -> T | None:

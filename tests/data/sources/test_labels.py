@@ -38,7 +38,9 @@ def test_splits_in_two_forms_of_unicode_have_the_same_classes(tmp_path: Path) ->
     touch(
         tmp_path / "images", f"train/{COMPOSED}/1.jpg", "train/red/1.jpg", f"test/{DECOMPOSED}/1.jpg", "test/red/1.jpg"
     )
-    assert len(listed(tmp_path).items) == 4
+    reporter = Listener()
+    assert len(listed(tmp_path, reporter=reporter).items) == 4
+    assert f"'{DECOMPOSED}' (U+0063 U+0061 U+0066 U+0065 U+0301), which is class '{COMPOSED}'" in reporter.warnings[0]
 
 
 @pytest.mark.parametrize(

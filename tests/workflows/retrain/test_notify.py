@@ -135,6 +135,12 @@ def test_a_summary_is_added_to_what_the_file_holds(tmp_path):
     assert "removed" not in text
 
 
+def test_lost_images_stand_in_the_summary(tmp_path):
+    lost = {"classes": ["ro*se"], "images": 60, "before": 180}
+    write_summary(tmp_path / "s.md", "exp", replace(RESULT, lost=lost), Reporter())
+    assert "**Gone since an earlier night:** 60 of 180 images; classes ro\\*se\n" in (tmp_path / "s.md").read_text()
+
+
 def test_names_in_a_summary_stay_text(tmp_path):
     write_summary(tmp_path / "s.md", "exp", RESULT, Reporter())
     text = (tmp_path / "s.md").read_text()

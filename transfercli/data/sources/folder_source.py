@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transfercli.data.sources.class_folders import class_items
 from transfercli.data.sources.folders import Item, empty_classes, listed_file, sub_folders, walk
-from transfercli.data.sources.labels import normalised_label
+from transfercli.data.sources.labels import normalised_label, shown
 from transfercli.data.sources.layout import is_split_name, split_folders
 from transfercli.reporting import Reporter
 from transfercli.text import counted
@@ -67,9 +67,11 @@ def folder_of_classes(folder: Path, base: Path, split: str, reporter: Reporter, 
         reporter.warning(nested)
     names = [name for name in sub_folders(folder) if name != normalised_label(name)]
     if names:
+        label = normalised_label(names[0])
+        first = repr(names[0]) if names[0].strip() == label else shown(names[0], [label])
         reporter.warning(
             f"{counted(len(names), 'class folder')} with spaces around the name or letters in a decomposed Unicode"
-            f" form, such as {names[0]!r}, which is class {normalised_label(names[0])!r}"
+            f" form, such as {first}, which is class {label!r}"
         )
     return items
 

@@ -54,9 +54,9 @@ class TableFormat:
         try:
             return self.template.format_map(values)
         except (KeyError, IndexError, AttributeError, ValueError) as error:
+            reason = f"needs a value of {error}" if isinstance(error, KeyError) else f"cannot be filled ({error})"
             raise DataError(
-                f"{place}: data.path_template {self.template!r} needs a value of {error}, and the row has"
-                f" {', '.join(values)}",
+                f"{place}: data.path_template {self.template!r} {reason}; the row has {', '.join(values)}",
                 "name a column of the table in braces; {id} is the column data.columns.id",
             ) from error
 

@@ -76,7 +76,8 @@ def _csv_rows(path: Path, file: IO[str], table: TableFormat) -> Iterator[tuple[i
     file.seek(0)
     reader = csv.DictReader(file, strict=True, delimiter=separator)
     columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-    if not {*table.required} <= {*columns} or any(columns.count(name) > 1 for name in table.required):
+    used = (*table.required, table.columns.split)
+    if not {*table.required} <= {*columns} or any(columns.count(name) > 1 for name in used):
         raise columns_error(path, columns, next(reader, {}), table)
     for row in reader:
         if any(row.pop(None, ())):  # the key under which DictReader stores surplus values

@@ -22,7 +22,7 @@ def warn_of_overruled(overruled: Mapping[str, tuple[str, str]], reporter: Report
         shown = ", ".join(f"{count} from {old} to {new}" for (old, new), count in sorted(moves.items()))
         reporter.warning(
             f"{counted(len(overruled), 'image')} in another split than in earlier runs of this experiment, because the"
-            f" data says so: {shown}; earlier runs are compared on images that none of them learnt from"
+            f" data says so: {shown}; earlier runs were tested on other images"
         )
 
 

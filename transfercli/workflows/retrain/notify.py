@@ -116,6 +116,13 @@ def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
             f"{name} {escaped(', '.join(value) if isinstance(value, list) else str(value))}"
             for name, value in changes.items()
         )
+    if result.lost:
+        classes = ", ".join(result.lost["classes"])
+        yield ""
+        yield (
+            f"**Gone since an earlier night:** {result.lost['images']} of {result.lost['before']} images"
+            + (f"; classes {escaped(classes)}" if classes else "")
+        )
 
 
 def _number(value: float | None, sign: str = "") -> str:
