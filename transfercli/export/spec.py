@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CARD = "transfercli"  # the card's key in a format's own metadata
 CARD_FILE = f"{CARD}.json"
 EXPORTED = "export.json"  # in the folder of an artefact: the result of its export
+OWN_KEYS = ("labels", "input", "temperature", "abstain")  # of a card; all others are its origin
 MAX_SIDE, MAX_CLASSES = 8192, 100_000
 
 
@@ -90,7 +91,9 @@ def parse_card(text: str | bytes) -> ExportSpec:
         geometry = card["input"]
         size = (geometry["height"], geometry["width"])
         confidence = card["abstain"]["confidence"]
-        spec = ExportSpec(tuple(card["labels"]), size, geometry["resize"], float(card["temperature"]), confidence)
+        origin = {key: value for key, value in card.items() if key not in OWN_KEYS and isinstance(value, str)}
+        temperature = float(card["temperature"])
+        spec = ExportSpec(tuple(card["labels"]), size, geometry["resize"], temperature, confidence, origin)
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtefactError(f"the artefact's card is damaged: {error}", "export the run again") from error

@@ -10,7 +10,7 @@ import numpy as np
 
 from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
-from transfercli.export.tf_graph.traced import IMAGES, as_tf_function, require_tensorflow
+from transfercli.export.tf_graph.traced import IMAGES, as_tf_function
 
 # Without this hint, processors with bfloat16 use it, and probabilities differ by about 1%.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -18,7 +18,6 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 def write_openvino(job: WriteJob) -> None:
     """Write the model with card and labels as runtime information, the labels at the key of OpenVINO's model API."""
-    require_tensorflow("openvino")
     import openvino
 
     model = openvino.convert_model(as_tf_function(job.predictor).get_concrete_function())
