@@ -155,7 +155,7 @@ def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> 
 def test_folds_solved_one_after_another_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets = examples(4)
     together = probe(features, targets, 4)
-    monkeypatch.setattr("transfercli.transfer.probe.probe.MAX_LOGITS", 2 * 4 * len(features))
+    monkeypatch.setattr("transfercli.transfer.probe.probe.MAX_PARAMETERS", 2 * 4 * 65)
     apart = probe(features, targets, 4)
     assert apart.strength == together.strength
     assert np.allclose(apart.path, together.path, atol=1e-4)

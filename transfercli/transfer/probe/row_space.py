@@ -86,6 +86,7 @@ def _reduce(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([vectors * lengths, ones], 1).astype(np.float32), vectors / lengths
 
 
-def _columns(matrix: np.ndarray) -> list[np.ndarray]:
-    """Return the matrix in blocks of columns, float64."""
-    return [matrix[:, start : start + BLOCK].astype(np.float64) for start in range(0, matrix.shape[1], BLOCK)]
+def _columns(matrix: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the matrix in blocks of columns, float64."""
+    for start in range(0, matrix.shape[1], BLOCK):
+        yield matrix[:, start : start + BLOCK].astype(np.float64)
