@@ -18,6 +18,7 @@ from transfercli.transfer.probe.probe import (
     keep_absent_classes,
     sigmoid_unit,
     solve,
+    solve_seconds,
     stratified_folds,
 )
 from transfercli.transfer.probe.row_space import coordinates
@@ -168,6 +169,11 @@ def test_features_that_are_not_finite_are_refused_with_their_count(bad: float) -
     with pytest.raises(DataError, match="features of 2 of 90 images") as caught:
         probe(features, targets, 3)
     assert "float32" in (caught.value.hint or "")
+
+
+def test_the_estimate_of_the_solution_grows_with_the_images_and_classes() -> None:
+    assert solve_seconds(40_000, 64, 10) > solve_seconds(2_000, 64, 10) > 0
+    assert solve_seconds(2_000, 64, 400) > solve_seconds(2_000, 64, 2)
 
 
 def test_a_single_class_is_refused() -> None:

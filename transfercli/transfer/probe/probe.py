@@ -7,6 +7,7 @@ the cross-validation about five times cheaper (`benchmarks/probe.py`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.transfer.probe.logistic import Problem, fit
-from transfercli.transfer.probe.row_space import blocks, coordinates
+from transfercli.transfer.probe.row_space import WIDE, blocks, coordinates
 
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-2, 7))  # 0.1 to 1000, from a strong to a weak penalty
 MIDDLE = STRENGTHS[len(STRENGTHS) // 2]
@@ -25,6 +26,8 @@ FOLDS = 5
 PATH_TOLERANCE, TOLERANCE = 3e-4, 3e-11
 STOP_ERRORS = 3.0  # no weaker penalty is tried once the held-out loss is this many standard errors above the best
 ABSENT = float(np.log(1e-6))  # the bias of a class without images
+TIMED_ROWS = 2048
+PASSES = 120  # of a solution with all folds at once: 80 to 180 were counted (benchmarks/probe.py)
 MAX_PARAMETERS = 2**21  # of folds solved together; limits the memory of their steps and gradients
 
 
@@ -79,6 +82,27 @@ def solve(
     # programs run too. Blocks of rows are computed on several cores instead.
     with threadpool_limits(1, "blas"):
         return _solve(features, targets, classes, class_weights, seed, reporter)
+
+
+def solve_seconds(images: int, width: int, classes: int) -> float:
+    """Return the estimated seconds of `solve`, from the time of one pass over random rows on this machine.
+
+    `coordinates` reduces the width to the number of images if there are many more features.
+    """
+    from threadpoolctl import threadpool_limits
+
+    if width >= WIDE * images:
+        width = images
+    rng, count = np.random.default_rng(0), min(images, TIMED_ROWS)
+    rows = rng.standard_normal((count, width + 1), dtype=np.float32)
+    folds = int(np.clip(MAX_PARAMETERS // (classes * (width + 1)), 1, FOLDS))
+    problem = Problem(rows, np.arange(count) % classes, np.ones((folds, count)), classes)
+    theta = np.zeros((classes, folds, width + 1))
+    with threadpool_limits(1, "blas"):
+        started = time.perf_counter()
+        problem.loss_and_gradient(theta)
+        seconds = time.perf_counter() - started
+    return PASSES * seconds * (FOLDS / folds) * (images / count)
 
 
 def _solve(
