@@ -112,3 +112,23 @@ def test_a_disk_that_fills_up_is_no_room_also_for_what_still_waits_to_be_written
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [path.name for path in cache_folder.glob("images/*/*")] == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the resident memory is read from /proc")
+def test_released_rows_leave_the_memory_and_are_read_again(tmp_path: Path) -> None:
+    store = segments_module.Segments(tmp_path, segments_module.Space("features/made", (2048,), "float32"), 10**9)
+    rows = np.random.default_rng(0).random((4000, 2048), np.float32)
+    for number, row in enumerate(rows):
+        store.append(segments_module.Entry(f"{number}:0"), row)
+    store.finish_segment()
+    mapped = store.rows(store.entry("0:0").segment)
+    assert np.array_equal(mapped, rows)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before = resident()
+    store.release()
+    assert before - resident() > 0.9 * rows.nbytes
+    assert np.array_equal(mapped, rows)
+    store.close()

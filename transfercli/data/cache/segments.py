@@ -71,7 +71,7 @@ class Segments:
         self.trouble = ""
         self._used: set[str] = set()
         self._sound: dict[str, bool] = {}
-        self._maps: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._maps: OrderedDict[str, tuple[mmap.mmap, np.ndarray]] = OrderedDict()
         self._fresh: dict[str, Entry] = {}  # added by this process, not in the index yet
         self._files: list[FileRow] = []
         self._segment: BinaryIO | None = None
@@ -204,14 +204,20 @@ class Segments:
         """Return a mapped segment, [n, *shape]. Raises `OSError` or `ValueError` if it is missing or truncated."""
         if segment in self._maps:
             self._maps.move_to_end(segment)
-            return self._maps[segment]
+            return self._maps[segment][1]
         with self._path(segment).open("rb") as file:
             lock_file(file)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._maps[segment] = np.frombuffer(mapped, self.space.dtype).reshape(-1, *self.space.shape)
+        rows = np.frombuffer(mapped, self.space.dtype).reshape(-1, *self.space.shape)
+        self._maps[segment] = mapped, rows
         while len(self._maps) > OPEN_SEGMENTS:
             self._maps.popitem(last=False)
-        return self._maps[segment]
+        return rows
+
+    def release(self) -> None:
+        """Remove the pages of mapped segments from this process's memory; a later read maps them again."""
+        for mapped, _ in self._maps.values():
+            mapped.madvise(mmap.MADV_DONTNEED)
 
     def damaged(self, segment: str) -> None:
         """Remove a damaged segment from the index, so that its rows are created again next time."""

@@ -22,7 +22,7 @@ from transfercli.data.cache.rows import StoredRows
 from transfercli.data.cache.segments import Segments, make_private_folder
 from transfercli.data.dataset import Split
 from transfercli.reporting import Reporter
-from transfercli.rows import ArrayRows, Indices, Rows
+from transfercli.rows import ArrayRows, Indices, Rows, release
 from transfercli.transfer.features.prefix import BATCH, Prefix, compute_features
 from transfercli.transfer.features.views import Views, all_views, views_per_image
 
@@ -53,6 +53,10 @@ class EpochFeatures:
     def read(self, indices: Indices) -> np.ndarray:
         """Return the rows at `indices` (int64 [n]) as float32 [n, *shape]."""
         return self.rows.read(indices * self.views + self._view).astype("float32", copy=False)
+
+    def release(self) -> None:
+        """Let the rows leave this process's memory, as `transfercli.rows.release`."""
+        release(self.rows)
 
 
 @dataclass

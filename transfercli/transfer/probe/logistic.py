@@ -28,6 +28,7 @@ ROUNDING = 1e-6  # of float32, relative to the trace
 BLOCK = 4096  # most rows of a block
 BLOCK_LOGITS = 2**19  # most logits of a block
 PARTS = 4  # of a pass, computed at the same time; a constant, so that sums do not depend on the number of cores
+HESSIAN_BLOCK = 512  # rows copied at a time
 DENSE = 4096  # most coordinates P for which a P x P matrix is factorised
 
 Metric = Callable[[np.ndarray], np.ndarray]  # from gradients [C, K, P] to steps of the same shape
@@ -184,8 +185,9 @@ class _Descent:
 
         def columns(panel: np.ndarray) -> np.ndarray:
             products = np.zeros((width, len(panel)), np.float32)
-            for start in range(0, len(rows), BLOCK):
-                scaled = rows[start : start + BLOCK] * row_scales[start : start + BLOCK, None]
+            for start in range(0, len(rows), HESSIAN_BLOCK):
+                block = slice(start, start + HESSIAN_BLOCK)
+                scaled = rows[block] * row_scales[block, None]
                 products += scaled.T @ scaled[:, panel[0] : panel[-1] + 1]
             return products
 
