@@ -132,3 +132,24 @@ def test_released_rows_leave_the_memory_and_are_read_again(tmp_path: Path) -> No
     assert before - resident() > 0.9 * rows.nbytes
     assert np.array_equal(mapped, rows)
     store.close()
+
+
+def test_features_of_runs_that_are_gone_are_evicted_before_older_ones_of_runs_that_exist(tmp_path: Path) -> None:
+    stores, run = {}, tmp_path / "runs" / "kept"
+    run.mkdir(parents=True)
+    for name, user in (("old", run), ("gone", tmp_path / "runs" / "pruned"), ("unknown", None)):
+        space = segments_module.Space(f"features/{name}", (100,), "uint8")
+        store = stores[name] = segments_module.Segments(tmp_path / "cache", space, 400)
+        store.append(segments_module.Entry("0:0"), np.zeros(100, np.uint8))
+        store.close()
+        if user:
+            store = segments_module.Segments(tmp_path / "cache", space, 400)
+            store.index.add_user(space.name, user)
+            store.close()
+    new = segments_module.Segments(tmp_path / "cache", segments_module.Space("features/new", (100,), "uint8"), 400)
+    left = lambda: {space.removeprefix("features/") for _, space, _ in new.index.segments()}  # noqa: E731
+    new.make_room(200)
+    assert left() == {"old", "unknown"}
+    new.make_room(300)
+    assert left() == {"unknown"}
+    new.close()

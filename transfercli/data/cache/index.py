@@ -26,6 +26,7 @@ CREATE INDEX IF NOT EXISTS entries_of_segment ON entries (segment);
 CREATE TABLE IF NOT EXISTS heads (sha256 TEXT PRIMARY KEY, format TEXT, pictures TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS looks (
     space TEXT, key TEXT, version INTEGER, look BLOB, PRIMARY KEY (space, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS users (space TEXT, run BLOB, PRIMARY KEY (space, run)) WITHOUT ROWID;
 """
 INDEX = "index.sqlite"
 _LOCK_SECONDS = 60
@@ -168,6 +169,18 @@ class Index:
         """Return (name, space, bytes) of each segment, the least recently used first."""
         return self.connection.execute("SELECT name, space, bytes FROM segments ORDER BY used, name").fetchall()
 
+    def add_user(self, space: str, run: Path) -> None:
+        """Note that the run in a folder uses a space."""
+        with self._transaction():
+            self.connection.execute("INSERT OR IGNORE INTO users VALUES (?, ?)", (space, os.fsencode(run)))
+
+    def abandoned(self) -> set[str]:
+        """Return the spaces that runs have used whose folders are all gone: no run has their weights any more."""
+        exists: dict[str, bool] = {}
+        for space, run in self.connection.execute("SELECT space, run FROM users").fetchall():
+            exists[space] = exists.get(space, False) or Path(os.fsdecode(run)).exists()
+        return {space for space, any_exists in exists.items() if not any_exists}
+
     def touch(self, names: Iterable[str]) -> None:
         """Set the time of last use of segments to now."""
         now = time.time()
@@ -181,6 +194,7 @@ class Index:
             self.connection.execute(f"DELETE FROM looks WHERE (space, key) IN ({rows})", (name,))
             self.connection.execute("DELETE FROM entries WHERE segment = ?", (name,))
             self.connection.execute("DELETE FROM segments WHERE name = ?", (name,))
+            self.connection.execute("DELETE FROM users WHERE space NOT IN (SELECT space FROM segments)")
 
     def count(self, kind: str) -> int:
         """Return the number of rows in all spaces of a kind."""

@@ -5,8 +5,8 @@ CACHE/KIND/SPACE/NAME.rows       a segment: rows of one shape and dtype, without
 
 A segment is written under a temporary name, fsynced, renamed and then added to the index, so that several processes can
 write to the cache at the same time and a crash leaves no partial segment in it. Whole segments of all kinds are
-evicted, least recently used first. A process locks every file that it writes or maps, so that `cache clear` detects
-files in use; the kernel releases the lock when the process ends.
+evicted: first those whose runs are gone, then the least recently used. A process locks every file that it writes or
+maps, so that `cache clear` detects files in use; the kernel releases the lock when the process ends.
 """
 
 from __future__ import annotations
@@ -154,11 +154,13 @@ class Segments:
         return not self.trouble
 
     def make_room(self, wanted: int) -> None:
-        """Evict segments that this process does not use, least recently used first, until `wanted` more bytes fit.
+        """Evict segments that this process does not use, until `wanted` more bytes fit.
 
+        Features of runs that no longer exist go first, then the least recently used segments.
         Raises `DiskError` if the disk has less free space.
         """
-        segments = self.index.segments()
+        abandoned = self.index.abandoned()
+        segments = sorted(self.index.segments(), key=lambda segment: segment[1] not in abandoned)
         total = sum(size for _, _, size in segments) + wanted
         for name, space, size in segments:
             if total <= self.max_bytes:
