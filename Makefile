@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-slow test-browser test-mlflow lint format demo bench docs lock audit sbom clean
+.PHONY: help venv test test-slow test-jax test-browser test-mlflow lint format demo bench docs lock audit sbom clean
 
 help:  ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ test: venv  ## run the tests (all but the slow ones)
 
 test-slow: venv  ## run the slow tests
 	"$(BIN)/python" -m pytest -q -m "slow and not browser and not mlflow" $(PYTEST_ARGS)
+
+test-jax:  ## run the fast tests of what computes on JAX in place of TensorFlow, in an environment of their own
+	$(PYTHON) -m venv build/jax
+	build/jax/bin/python -m pip install --quiet -e '.[jax,onnx,litert,openvino,dev]'
+	KERAS_BACKEND=jax JAX_PLATFORMS=cpu build/jax/bin/python -m pytest -q -m "not slow and not browser and not mlflow" \
+	  -n $(WORKERS) --dist loadfile tests/training tests/transfer tests/models tests/evaluation tests/workflows $(PYTEST_ARGS)
 
 test-browser: venv  ## run the tests of the report in a browser; needs Chromium (CHROMIUM=/path/to/it)
 	"$(BIN)/python" -m pip install --quiet --no-build-isolation -e '.[browser]'

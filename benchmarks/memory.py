@@ -1,11 +1,11 @@
 """Memory of training on cached features: the increase above a process that has trained on few features.
 
-Usage: python -m benchmarks.memory OUT.json [--images 60000] [--width 2048]
+Usage: python -m benchmarks.memory OUT.json [--images 60000] [--width 2048] [--classes 5] [--strengths 9] [--only probe]
 
 Fills a feature store with random features. Then, each in a new process, it trains a head with 256 hidden units on them
-for 2 epochs (gradients), and solves a linear head (probe). Prints, and writes to OUT.json, the increase of the peak of
-resident memory (VmHWM, which counts the pages of the mapped store that are in memory) above the resident memory after
-all imports and a small training. Linux only.
+for 2 epochs (gradients), and solves a linear head (probe) with the first --strengths strengths of regularization.
+Prints, and writes to OUT.json, the increase of the peak of resident memory (VmHWM, which counts the pages of the mapped
+store that are in memory) above the resident memory after all imports and a small training. Linux only.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from transfercli.data.cache.index import Entry
 from transfercli.data.cache.rows import StoredRows
 from transfercli.data.cache.segments import Segments, Space
 from transfercli.reporting import Reporter
+from transfercli.transfer.probe import probe
 
-CLASSES, HIDDEN, BATCH = 5, 256, 32
+HIDDEN, BATCH = 256, 32
 WARM_UP_IMAGES = 512  # of the small training
 
 
-def fill(root: Path, images: int, width: int) -> list[Entry]:
+def fill(root: Path, images: int, width: int, classes: int) -> list[Entry]:
     """Store random features float32 [width] of `images` images, with class means that differ; return the entries."""
     store, rng = Segments(root, space(width), 10**12), np.random.default_rng(0)
-    class_means = rng.standard_normal((CLASSES, width), np.float32)
+    class_means = rng.standard_normal((classes, width), np.float32)
     for image in range(images):
-        row = class_means[image % CLASSES] + 8 * rng.standard_normal(width, np.float32)
+        row = class_means[image % classes] + 8 * rng.standard_normal(width, np.float32)
         store.append(Entry(f"{image}:0"), np.maximum(row, 0))
     store.close()
     reopened = Segments(root, space(width), 10**12)
@@ -58,14 +59,14 @@ def read_features(root: Path, entries: Iterable[Entry], width: int) -> Any:
     return EpochFeatures(StoredRows(Segments(root, space(width), 10**12), list(entries), recompute))
 
 
-def train_head(features: Any, targets: np.ndarray, width: int) -> None:
+def train_head(features: Any, targets: np.ndarray, width: int, classes: int) -> None:
     """Train a head with a hidden layer for two epochs."""
     import keras
 
     from transfercli.data.batching.batches import Batches
     from transfercli.training.backend import input_pipeline
 
-    layers = keras.layers.Dense(HIDDEN, activation="relu"), keras.layers.Dense(CLASSES)
+    layers = keras.layers.Dense(HIDDEN, activation="relu"), keras.layers.Dense(classes)
     model = keras.Sequential([keras.Input((width,)), *layers])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     batches = Batches(features, targets, BATCH, seed=0)
@@ -75,14 +76,12 @@ def train_head(features: Any, targets: np.ndarray, width: int) -> None:
         model.fit(rows, epochs=1, shuffle=False, verbose=0)
 
 
-def solve_probe(features: Any, targets: np.ndarray, width: int) -> None:
+def solve_probe(features: Any, targets: np.ndarray, width: int, classes: int) -> None:
     """Solve a linear head."""
-    from transfercli.transfer.probe.probe import solve
-
-    solve(features, targets, CLASSES, class_weights=None, seed=0, reporter=Reporter())
+    probe.solve(features, targets, classes, class_weights=None, seed=0, reporter=Reporter())
 
 
-TRAININGS: dict[str, Callable[[Any, np.ndarray, int], None]] = {"gradients": train_head, "probe": solve_probe}
+TRAININGS: dict[str, Callable[[Any, np.ndarray, int, int], None]] = {"gradients": train_head, "probe": solve_probe}
 
 
 def resident_bytes(field: str) -> int:
@@ -91,17 +90,18 @@ def resident_bytes(field: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
 
 
-def print_memory(name: str, root: Path, images: int, width: int) -> None:
+def print_memory(name: str, root: Path, images: int, width: int, classes: int) -> None:
     """Train on few and then on all features, and print the memory of this process as JSON."""
     from benchmarks.workbench import prepare_backend
 
     prepare_backend()
     store = Segments(root, space(width), 10**12)
     entries = [entry for image in range(images) if (entry := store.entry(f"{image}:0"))]
-    targets = np.arange(images, dtype=np.int32) % CLASSES
-    TRAININGS[name](read_features(root, entries[:WARM_UP_IMAGES], width), targets[:WARM_UP_IMAGES], width)
+    targets = np.arange(images, dtype=np.int32) % classes
+    few = targets[:WARM_UP_IMAGES]
+    TRAININGS[name](read_features(root, entries[:WARM_UP_IMAGES], width), few, width, int(few.max()) + 1)
     before = resident_bytes("VmRSS")
-    TRAININGS[name](read_features(root, entries, width), targets, width)
+    TRAININGS[name](read_features(root, entries, width), targets, width, classes)
     peak = resident_bytes("VmHWM")
     print(json.dumps({"process": before, "peak": peak, "above": peak - before}))
 
@@ -111,15 +111,19 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--width", type=int, default=2048)
+    parser.add_argument("--classes", type=int, default=5)
+    parser.add_argument("--strengths", type=int, default=9)
+    parser.add_argument("--only", choices=TRAININGS)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        return print_memory(args.child[0], Path(args.child[1]), args.images, args.width)
-    results: dict[str, Any] = {"images": args.images, "width": args.width}
+        probe.STRENGTHS = probe.STRENGTHS[: args.strengths]
+        return print_memory(args.child[0], Path(args.child[1]), args.images, args.width, args.classes)
+    results: dict[str, Any] = {"images": args.images, "width": args.width, "classes": args.classes}
     with tempfile.TemporaryDirectory() as root:
-        fill(Path(root), args.images, args.width)
-        for name in TRAININGS:
-            sizes = ["--images", str(args.images), "--width", str(args.width)]
+        fill(Path(root), args.images, args.width, args.classes)
+        for name in [args.only] if args.only else TRAININGS:
+            sizes = [f"--{key}={getattr(args, key)}" for key in ("images", "width", "classes", "strengths")]
             command = [sys.executable, "-m", "benchmarks.memory", str(args.out), *sizes, "--child", name, root]
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             results[name] = json.loads(output.splitlines()[-1])

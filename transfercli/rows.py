@@ -29,6 +29,12 @@ class Rows(Protocol):
         ...
 
 
+def release(rows: Rows) -> None:
+    """Let rows that are mapped from files leave this process's memory after they were read; others stay as they are."""
+    if hasattr(rows, "release"):
+        rows.release()
+
+
 @dataclass(frozen=True, eq=False)
 class ArrayRows:
     """Rows of an `array` [N, *shape] in memory or memory-mapped."""

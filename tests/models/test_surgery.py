@@ -8,8 +8,14 @@ import pytest
 from transfercli.config.schema import HeadConfig
 
 SIZES = {"small_cnn": 32, "vgg16": 32, "resnet18": 32, "resnet50": 32, "densenet121": 32, "mobilenetv2": 32}
-SIZES |= {"inceptionv3": 75, "efficientnetb0": 32, "convnexttiny": 32}
-HEAVY = ("densenet121", "inceptionv3", "efficientnetb0", "convnexttiny")  # their graphs take long to build
+SIZES |= {"inceptionv3": 75, "efficientnetb0": 32, "convnexttiny": 32, "nasnetmobile": 32}
+HEAVY = (
+    "densenet121",
+    "inceptionv3",
+    "efficientnetb0",
+    "convnexttiny",
+    "nasnetmobile",
+)  # to build
 BASES = [pytest.param(base, marks=[pytest.mark.slow] * (base in HEAVY)) for base in SIZES]
 
 
@@ -90,6 +96,50 @@ def test_training_above_a_cut_trains_the_classifier() -> None:
     after = classifier.model.predict_on_batch(images)
     assert not np.allclose(before, after, atol=1e-4)
     assert np.allclose(upper.predict_on_batch(cut.prefix.predict_on_batch(images)), after, atol=1e-5)
+
+
+def cells_that_read_two_before():
+    """Return a classifier whose base is built as a NASNet is: no single tensor separates its cells."""
+    import keras
+    from keras import layers
+
+    from transfercli.models.architecture import Architecture
+    from transfercli.models.classifier import build_classifier
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((32, 32, 3), name="image")
+    before = layers.Conv2D(8, 3, 2, activation="relu", name="stem")(image)
+    last = layers.Conv2D(8, 3, padding="same", activation="relu", name="conv1")(before)
+    for number in range(2, 6):
+        joined = layers.Add(name=f"add{number}")([before, last])
+        before, last = last, layers.Conv2D(8, 3, padding="same", activation="relu", name=f"conv{number}")(joined)
+    base = keras.Model(image, last, name="cells")
+    return build_classifier(Architecture("small_cnn", (32, 32), 3, HeadConfig(), ("a", "b", "c")), base)
+
+
+def test_two_tensors_pass_a_cut_and_training_on_them_gives_the_same_weights() -> None:
+    import keras
+
+    from transfercli.models.freezing import freeze_below
+    from transfercli.models.surgery import cut_below
+    from transfercli.transfer.phase_builder import upper_model
+
+    images, targets, trained = pixels(32), np.array([0, 1]), []
+    for cached in (False, True):
+        classifier = cells_that_read_two_before()
+        freeze_below(classifier, "conv4")
+        cut = cut_below(classifier, "conv4")
+        assert (cut.last_layer, cut.feature_shape) == ("add4", (1, 2 * 15 * 15 * 8))
+        model = upper_model(cut) if cached else classifier.model
+        inputs = cut.prefix.predict_on_batch(images) if cached else images
+        model.compile(keras.optimizers.SGD(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        for _ in range(3):
+            model.train_on_batch(inputs, targets)
+        trained.append(classifier.model.get_weights())
+    start = cells_that_read_two_before().model.get_weights()
+    assert any(not np.array_equal(before, after) for before, after in zip(start, trained[0], strict=True))
+    for uncached, cached in zip(*trained, strict=True):
+        np.testing.assert_allclose(cached, uncached, atol=1e-7)
 
 
 def test_multiplications_are_those_of_the_convolutions() -> None:

@@ -19,6 +19,7 @@ MEASURED = Measurements(
     compile_seconds=2.0,
     shares=SHARES,
     slowdown=1.0,
+    solve_seconds=0.0,
     budget=100.0,
 )
 
@@ -42,6 +43,14 @@ def test_more_images_of_a_class_may_train_deeper_where_the_budget_lets_them(imag
 def test_a_smaller_budget_trains_less_deep_before_it_trains_too_short() -> None:
     assert stages(MEASURED)[1] == "conv4"
     assert stages(replace(MEASURED, budget=40.0))[1] == "conv5"
+
+
+def test_the_time_of_the_solution_is_in_the_budget_for_the_probe_and_again_for_the_blend() -> None:
+    slow = replace(MEASURED, solve_seconds=20.0)
+    assert slow.probe_seconds == MEASURED.probe_seconds + 20
+    epochs = epochs_within_budget(slow, "conv5")
+    assert 0 < epochs == epochs_within_budget(replace(MEASURED, budget=100.0 - 20 - 20 / 0.8), "conv5")
+    assert phases_within_budget(replace(slow, budget=50.0), 20, 1e-3) == [PROBE]
 
 
 def test_epochs_that_were_planned_fit_into_the_budget() -> None:

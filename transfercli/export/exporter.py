@@ -16,6 +16,7 @@ from transfercli.export.formats.registry import FORMATS, PARITY, Format, check_f
 from transfercli.export.spec import EXPORTED, ExportSpec, WriteJob
 from transfercli.export.verify.checksums import CHECKSUMS, checksums_of
 from transfercli.export.verify.parity import ParityInput, ParityOutput, run_in_child
+from transfercli.export.writing import write
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
@@ -137,7 +138,8 @@ class _Job:
         try:
             with atomic.replaced_folder(self.folder) as temporary:
                 artefact = temporary / self.row.entry
-                self.row.write(WriteJob(predictor, self.spec, artefact, self.request.quantize, self.request.samples))
+                job = WriteJob(predictor, self.spec, artefact, self.request.quantize, self.request.samples)
+                write(self.row.name, job, reporter)
                 size = folder_bytes(temporary)
                 inputs = ParityInput(self.reference.images, self.reference.files, self.spec)
                 outputs = run_in_child(self.row.name, artefact, inputs, reporter)

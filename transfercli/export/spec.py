@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CARD = "transfercli"  # the card's key in a format's own metadata
 CARD_FILE = f"{CARD}.json"
 EXPORTED = "export.json"  # in the folder of an artefact: the result of its export
+OWN_KEYS = ("labels", "input", "temperature", "abstain")  # of a card; all others are its origin
 MAX_SIDE, MAX_CLASSES = 8192, 100_000
 
 
@@ -113,12 +114,14 @@ def parse_card(text: str | bytes) -> ExportSpec:
         geometry = card["input"]
         size = (geometry["height"], geometry["width"])
         confidence = card["abstain"]["confidence"]
+        origin = {key: value for key, value in card.items() if key not in OWN_KEYS and isinstance(value, str)}
         spec = ExportSpec(
             tuple(card["labels"]),
             size,
             geometry["resize"],
             float(card["temperature"]),
             confidence,
+            origin,
             # The defaults are what the decoder did before these keys: it dropped the opacity and the profiles.
             background=geometry.get("background", NO_BACKGROUND),
             levels=geometry.get("levels", TAGS),

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +36,18 @@ class ProcessResult:
 
 
 def run_python(
-    arguments: Sequence[str | Path], scratch: Path, *, timeout: float, tick: Callable[[], None]
+    arguments: Sequence[str | Path],
+    scratch: Path,
+    *,
+    timeout: float,
+    tick: Callable[[], None],
+    environment: Mapping[str, str] | None = None,
 ) -> ProcessResult:
     """Run `python arguments…` in the folder `scratch` and return its result.
 
-    `tick` is called several times a second and may raise to stop. The child imports this package, and no module from
-    the user's folder; its stdout is discarded. Raises `TimeoutError` if it takes longer than `timeout` seconds. The
-    child has always ended when this function returns or raises.
+    `tick` is called several times a second and may raise to stop. environment: variables to set for the child. The
+    child imports this package, and no module from the user's folder; its stdout is discarded. Raises `TimeoutError` if
+    it takes longer than `timeout` seconds. The child has always ended when this function returns or raises.
     """
     package = os.fspath(Path(transfercli.__file__).parent.parent)
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
@@ -54,7 +59,7 @@ def run_python(
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             cwd=scratch,
-            env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": path},
+            env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **(environment or {}), "PYTHONPATH": path},
             process_group=0,  # Ctrl-C reaches only the parent, which stops at the next `tick`
         )
         deadline = time.monotonic() + timeout

@@ -65,7 +65,7 @@ def cut_for_grad_cam(classifier: Classifier) -> GradCamCut:
 
 def _maps(base: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
     """Yield (layer, map) from the top down: maps at which the base can be cut, without outputs of pooling."""
-    for tensor in (base.output, *(point.tensor for point in reversed(cut_points(base)))):
+    for tensor in (base.output, *(point.tensors[0] for point in reversed(cut_points(base)))):
         operation = producer_of(tensor)
         if len(tensor.shape) == 4 and not isinstance(operation, POOLED):
             yield operation.name, tensor

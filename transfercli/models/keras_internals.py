@@ -47,9 +47,11 @@ def graph_arguments(model: keras.Model) -> dict[str, Any]:
 def call_with_replacements(model: keras.Model, inputs: Any, replaced: Mapping[str, Callable[..., Any]]) -> Any:
     """Call a functional model's operations in order on `inputs`, with some of them replaced.
 
-    replaced: operation name -> the function to call instead. Symbolic inputs give a new graph of the same layers.
+    inputs: a tensor, or a list of one for each input of the model; symbolic ones give a new graph of the same layers.
+    replaced: operation name -> the function to call instead.
     """
-    outputs = model._run_through_graph([inputs], lambda operation: replaced.get(operation.name, operation))
+    tensors = inputs if isinstance(inputs, list) else [inputs]
+    outputs = model._run_through_graph(tensors, lambda operation: replaced.get(operation.name, operation))
     return outputs[0] if isinstance(outputs, list) else outputs
 
 

@@ -1,4 +1,8 @@
-"""Cut of a classifier in two: a frozen prefix, images to features, and the part that trains on the features."""
+"""Cut of a classifier in two: a frozen prefix, images to features, and the part that trains on the features.
+
+At most cuts one tensor passes. Every cell of a NASNet reads the two cells before it, so that two pass at any cut of it;
+they are carried in one array of features, one behind the other.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,19 @@ import math
 from dataclasses import dataclass
 
 import keras
+from keras import ops
 
 from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
 from transfercli.models.freezing import trainable_from
-from transfercli.models.keras_internals import graph_nodes, has_inner_layers, inner_layers, producer_of
+from transfercli.models.keras_internals import (
+    call_with_replacements,
+    graph_nodes,
+    has_inner_layers,
+    inner_layers,
+    producer_of,
+)
 from transfercli.models.preprocessing import preprocess
 
 
@@ -38,35 +49,74 @@ class Cut:
         return tuple(self.prefix.output.shape[1:])
 
 
+# A second tensor is carried if the prefix then grows by more than this share of the base's multiplications: more than
+# a residual block, whose inner cuts would double the features to save little.
+WORTH_TWO_TENSORS = 0.1
+
+
 @dataclass(frozen=True)
 class CutPoint:
-    """Tensor of a base from which alone everything above it is computed.
+    """Tensors of a base from which alone everything above them is computed.
 
-    index, name: of the layer, or bare operation, whose output it is; the index counts the base's operations.
+    index, name: of the layer, or bare operation, after which they are known; the index counts the base's operations.
     """
 
     index: int
     name: str
-    tensor: keras.KerasTensor
+    tensors: tuple[keras.KerasTensor, ...]
 
 
 def cut_below(classifier: Classifier, unfreeze: int | str) -> Cut | None:
     """Cut after the last layer that is frozen under `unfreeze`; return None if there is no cut point below it.
 
-    Inside a branch (a residual block), cut at the next cut point below it.
+    Inside a branch (a residual block), cut at the next cut point below it, unless two tensors at a cut above it save
+    much more.
     """
     base = classifier.base
     trained = {name for name in trainable_from(classifier, unfreeze) if base.get_layer(name).weights}
     first = next((i for i, operation in enumerate(base.operations) if operation.name in trained), None)
     if first is None:
         return cut_after_base(classifier)
-    points = [point for point in cut_points(base) if 0 < point.index < first]
-    if not points:
+    point = _last_cut_point(base, first)
+    if point is None:
         return None
-    point = points[-1]
-    body = keras.Model(point.tensor, base.output, name="body")
+    body = keras.Model(list(point.tensors), base.output, name="body")
+    features = point.tensors[0]
+    if len(point.tensors) > 1:
+        features = _packed(point.tensors)
+        packed = keras.Input(features.shape[1:], name="packed")
+        output = call_with_replacements(body, _unpacked(packed, point.tensors), {})
+        body = keras.Model(packed, output, name="body")
     key = f"{classifier.name}, {point.index + 1} operations"
-    return Cut(point.name, key, prefix_to(classifier, point.tensor), body, classifier.head)
+    return Cut(point.name, key, prefix_to(classifier, features), body, classifier.head)
+
+
+def _last_cut_point(base: keras.Model, below: int) -> CutPoint | None:
+    """Return the cut point to use below operation number `below`, or None."""
+    points = [point for point in cut_points(base, most_tensors=2) if 0 < point.index < below]
+    single = [point for point in points if len(point.tensors) == 1][-1:]
+    if points[-1:] == single:
+        return single[0] if single else None
+    start = single[0].index + 1 if single else 0
+    gained = sum(_multiplications_of(operation) for operation in base.operations[start : points[-1].index + 1])
+    if gained > WORTH_TWO_TENSORS * multiplications(base):
+        return points[-1]
+    return single[0] if single else None
+
+
+def _packed(tensors: tuple[keras.KerasTensor, ...]) -> keras.KerasTensor:
+    """Return the values of tensors [N, …] as one, [N, 1, L]; its first side makes it a map, which may be bfloat16."""
+    return ops.concatenate([ops.reshape(tensor, (-1, 1, math.prod(tensor.shape[1:]))) for tensor in tensors], axis=-1)
+
+
+def _unpacked(packed: keras.KerasTensor, tensors: tuple[keras.KerasTensor, ...]) -> list[keras.KerasTensor]:
+    """Return the parts of `packed` in the shapes of `tensors`."""
+    parts, start = [], 0
+    for tensor in tensors:
+        stop = start + math.prod(tensor.shape[1:])
+        parts.append(ops.reshape(packed[:, 0, start:stop], (-1, *tensor.shape[1:])))
+        start = stop
+    return parts
 
 
 def cut_after_base(classifier: Classifier) -> Cut:
@@ -87,11 +137,11 @@ def prefix_to(classifier: Classifier, features: keras.KerasTensor) -> keras.Mode
     return keras.Model(image, frozen(pixels), name="prefix")
 
 
-def cut_points(base: keras.Model) -> list[CutPoint]:
-    """Return the tensors at which a base can be cut in two, from the input to the top, without its output.
+def cut_points(base: keras.Model, most_tensors: int = 1) -> list[CutPoint]:
+    """Return the points at which a base can be cut in two, from the input to the top, without its output.
 
-    Above a cut point no other tensor from below it is needed. So a tensor inside a residual block is not one: the
-    shortcut bypasses it.
+    Above a cut point no other tensors from below it are needed than its own, at most `most_tensors`. With one, there is
+    no point inside a residual block: the shortcut bypasses it.
     """
     nodes = graph_nodes(base)
     index = {operation.name: i for i, operation in enumerate(base.operations)}
@@ -101,12 +151,13 @@ def cut_points(base: keras.Model) -> list[CutPoint]:
         for tensor in node.input_tensors:
             below = index[producer_of(tensor).name]
             last_reader[below] = max(last_reader.get(below, -1), index[node.operation.name])
-    points, reach = [], -1
+    points: list[CutPoint] = []
+    needed: list[int] = []  # operations up to this one whose outputs are read above it
     for i, operation in enumerate(base.operations):
-        bypassed = reach > i  # an operation above reads an output from below this one
-        reach = max(reach, last_reader.get(i, -1))
-        if not bypassed and i in last_reader:
-            points.append(CutPoint(i, operation.name, output[operation.name]))
+        needed = [j for j in (*needed, i) if last_reader.get(j, -1) > i]
+        if i in needed and len(needed) <= most_tensors:
+            tensors = tuple(output[base.operations[j].name] for j in needed)
+            points.append(CutPoint(i, operation.name, tensors))
     return points
 
 
@@ -115,11 +166,13 @@ def multiplications(model: keras.Model) -> float:
 
     Nested models are included.
     """
-    total = 0.0
-    for layer in inner_layers(model):
-        kernels = [v for v in layer.weights if "kernel" in v.name and len(v.shape) > 1]
-        if isinstance(layer, keras.Model) or not kernels or has_inner_layers(layer):
-            continue
-        positions = math.prod(layer.output.shape[1:-1]) if len(layer.output.shape) > 2 else 1
-        total += positions * sum(math.prod(v.shape) for v in kernels)
-    return total
+    return sum(_multiplications_of(layer) for layer in inner_layers(model))
+
+
+def _multiplications_of(layer: keras.Operation) -> float:
+    """Return the multiplications of one layer; 0 for a bare operation, and for a layer that contains others."""
+    kernels = [v for v in getattr(layer, "weights", ()) if "kernel" in v.name and len(v.shape) > 1]
+    if isinstance(layer, keras.Model) or not kernels or has_inner_layers(layer):
+        return 0.0
+    positions = math.prod(layer.output.shape[1:-1]) if len(layer.output.shape) > 2 else 1
+    return float(positions * sum(math.prod(v.shape) for v in kernels))

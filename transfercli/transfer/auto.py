@@ -30,7 +30,8 @@ class Measurements:
     batch_seconds: of the base's forward pass, in the precision of features; start_seconds: of the first one, with
     compilation and the check of the precision; compile_seconds: of one compilation.
     shares: stage -> the fraction of a forward pass spent in it and above, from the input to the top.
-    slowdown: time of a float32 pass over a pass in the precision of features. budget: seconds, including the probe.
+    slowdown: time of a float32 pass over a pass in the precision of features. solve_seconds: of the probe's solution,
+    which is computed again for a blend. budget: seconds, including the probe.
     """
 
     images_per_class: float
@@ -40,6 +41,7 @@ class Measurements:
     compile_seconds: float
     shares: Mapping[str, float]
     slowdown: float
+    solve_seconds: float
     budget: float
 
     @property
@@ -49,8 +51,8 @@ class Measurements:
 
     @property
     def probe_seconds(self) -> float:
-        """Seconds of a probe: the first batch and one pass."""
-        return self.start_seconds + self.pass_seconds
+        """Seconds of a probe: the first batch, one pass, and the solution."""
+        return self.start_seconds + self.pass_seconds + self.solve_seconds
 
 
 def epochs_within_budget(measured: Measurements, stage: str) -> int:
@@ -58,7 +60,8 @@ def epochs_within_budget(measured: Measurements, stage: str) -> int:
     share = measured.shares[stage]
     compiling = (STEP_PASSES + 1) * share * measured.compile_seconds  # of the training step and of validation
     features = measured.compile_seconds + (1 - share) * measured.pass_seconds
-    remaining = SAFETY * (measured.budget - measured.probe_seconds) - features - compiling
+    blend = measured.solve_seconds
+    remaining = SAFETY * (measured.budget - measured.probe_seconds) - features - compiling - blend
     epoch = measured.pass_seconds * share * measured.slowdown * STEP_PASSES
     return max(0, int(remaining / epoch)) if epoch > 0 else 0
 

@@ -1,4 +1,4 @@
-"""Measurements for `auto`: number of images, time of a batch on this machine, work in each stage."""
+"""Measurements for `auto`: number of images, times on this machine, work in each stage."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from transfercli.models.surgery import cut_below, multiplications
 from transfercli.transfer.auto import SLOWDOWN, Measurements
 from transfercli.transfer.features.prefix import BATCH
 from transfercli.transfer.phase_builder import PhaseBuilder
+from transfercli.transfer.probe.probe import solve_seconds
 
 
 def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
-    """Time two batches through the frozen base, the first with compilation; budget: value of `transfer.budget`."""
+    """Time two batches through the frozen base, the first with compilation, and a pass of the probe's solver.
+
+    budget: value of `transfer.budget`.
+    """
     inputs, classifier, base_cut = builder.inputs, builder.classifier, builder.cut_after_base()
     times = [time.perf_counter()]
     prefix, batch = builder.prefix_of(base_cut), np.arange(min(BATCH, len(inputs.training)))
@@ -26,14 +30,18 @@ def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
     start_seconds = checked + first
     total = multiplications(base_cut.prefix)
     cuts = {stage: cut_below(classifier, stage) for stage in classifier.stages}
+    images, classes = len(inputs.training), len(np.unique(inputs.training.targets))
+    width = int(np.prod(base_cut.feature_shape))
+    solving = solve_seconds(images, width, classes)
     batches = -(-(len(inputs.training) + len(inputs.validation)) // BATCH)
     return Measurements(
-        images_per_class=len(inputs.training) / len(np.unique(inputs.training.targets)),
+        images_per_class=images / classes,
         batches=batches,
         batch_seconds=batch_seconds,
         start_seconds=start_seconds,
         compile_seconds=checked / 2 + max(0.0, first - batch_seconds),  # the check of the precision compiles for both
         shares={name: 1 - multiplications(cut.prefix) / total if cut else 1.0 for name, cut in cuts.items()},
         slowdown=1.0 if prefix.precision == "float32" else SLOWDOWN,
-        budget=seconds_of(budget, start_seconds + batches * batch_seconds),
+        solve_seconds=solving,
+        budget=seconds_of(budget, start_seconds + batches * batch_seconds + solving),
     )

@@ -112,3 +112,44 @@ def test_a_disk_that_fills_up_is_no_room_also_for_what_still_waits_to_be_written
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [path.name for path in cache_folder.glob("images/*/*")] == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the resident memory is read from /proc")
+def test_released_rows_leave_the_memory_and_are_read_again(tmp_path: Path) -> None:
+    store = segments_module.Segments(tmp_path, segments_module.Space("features/made", (2048,), "float32"), 10**9)
+    rows = np.random.default_rng(0).random((4000, 2048), np.float32)
+    for number, row in enumerate(rows):
+        store.append(segments_module.Entry(f"{number}:0"), row)
+    store.finish_segment()
+    mapped = store.rows(store.entry("0:0").segment)
+    assert np.array_equal(mapped, rows)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before = resident()
+    store.release()
+    assert before - resident() > 0.9 * rows.nbytes
+    assert np.array_equal(mapped, rows)
+    store.close()
+
+
+def test_features_of_runs_that_are_gone_are_evicted_before_older_ones_of_runs_that_exist(tmp_path: Path) -> None:
+    stores, run = {}, tmp_path / "runs" / "kept"
+    run.mkdir(parents=True)
+    for name, user in (("old", run), ("gone", tmp_path / "runs" / "pruned"), ("unknown", None)):
+        space = segments_module.Space(f"features/{name}", (100,), "uint8")
+        store = stores[name] = segments_module.Segments(tmp_path / "cache", space, 400)
+        store.append(segments_module.Entry("0:0"), np.zeros(100, np.uint8))
+        store.close()
+        if user:
+            store = segments_module.Segments(tmp_path / "cache", space, 400)
+            store.index.add_user(space.name, user)
+            store.close()
+    new = segments_module.Segments(tmp_path / "cache", segments_module.Space("features/new", (100,), "uint8"), 400)
+    left = lambda: {space.removeprefix("features/") for _, space, _ in new.index.segments()}  # noqa: E731
+    new.make_room(200)
+    assert left() == {"old", "unknown"}
+    new.make_room(300)
+    assert left() == {"unknown"}
+    new.close()

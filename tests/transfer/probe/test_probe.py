@@ -18,6 +18,7 @@ from transfercli.transfer.probe.probe import (
     keep_absent_classes,
     sigmoid_unit,
     solve,
+    solve_seconds,
     stratified_folds,
 )
 from transfercli.transfer.probe.row_space import coordinates
@@ -155,7 +156,7 @@ def test_a_class_with_a_single_image_takes_the_middle_strength_and_says_so() -> 
 def test_folds_solved_one_after_another_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets = examples(4)
     together = probe(features, targets, 4)
-    monkeypatch.setattr("transfercli.transfer.probe.probe.MAX_LOGITS", 2 * 4 * len(features))
+    monkeypatch.setattr("transfercli.transfer.probe.probe.MAX_PARAMETERS", 2 * 4 * 65)
     apart = probe(features, targets, 4)
     assert apart.strength == together.strength
     assert np.allclose(apart.path, together.path, atol=1e-4)
@@ -168,6 +169,11 @@ def test_features_that_are_not_finite_are_refused_with_their_count(bad: float) -
     with pytest.raises(DataError, match="features of 2 of 90 images") as caught:
         probe(features, targets, 3)
     assert "float32" in (caught.value.hint or "")
+
+
+def test_the_estimate_of_the_solution_grows_with_the_images_and_classes() -> None:
+    assert solve_seconds(40_000, 64, 10) > solve_seconds(2_000, 64, 10) > 0
+    assert solve_seconds(2_000, 64, 400) > solve_seconds(2_000, 64, 2)
 
 
 def test_a_single_class_is_refused() -> None:

@@ -42,3 +42,15 @@ def test_a_feature_that_never_varies_gets_no_weight_however_large_it_is() -> Non
     assert not with_it.kernel[-1].any()
     assert with_it.strength == without.strength
     assert np.allclose(with_it.kernel[:-1], without.kernel, atol=1e-4)
+
+
+def test_what_was_read_of_a_mapped_file_leaves_the_memory() -> None:
+    class Mapped(ArrayRows):
+        released = 0
+
+        def release(self) -> None:
+            Mapped.released += 1
+
+    features, _ = examples()
+    coordinates(Mapped(features))
+    assert Mapped.released

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS headers (
 DROP TABLE IF EXISTS heads; -- the headers of earlier versions, without damage
 CREATE TABLE IF NOT EXISTS looks (
     space TEXT, key TEXT, version INTEGER, look BLOB, PRIMARY KEY (space, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS users (space TEXT, run BLOB, PRIMARY KEY (space, run)) WITHOUT ROWID;
 """
 INDEX = "index.sqlite"
 _LOCK_SECONDS = 60
@@ -178,6 +179,18 @@ class Index:
         """Return (name, space, bytes) of each segment, the least recently used first."""
         return self.connection.execute("SELECT name, space, bytes FROM segments ORDER BY used, name").fetchall()
 
+    def add_user(self, space: str, run: Path) -> None:
+        """Note that the run in a folder uses a space."""
+        with self._transaction():
+            self.connection.execute("INSERT OR IGNORE INTO users VALUES (?, ?)", (space, os.fsencode(run)))
+
+    def abandoned(self) -> set[str]:
+        """Return the spaces that runs have used whose folders are all gone: no run has their weights any more."""
+        exists: dict[str, bool] = {}
+        for space, run in self.connection.execute("SELECT space, run FROM users").fetchall():
+            exists[space] = exists.get(space, False) or Path(os.fsdecode(run)).exists()
+        return {space for space, any_exists in exists.items() if not any_exists}
+
     def touch(self, names: Iterable[str]) -> None:
         """Set the time of last use of segments to now."""
         now = time.time()
@@ -192,6 +205,7 @@ class Index:
                 self.connection.execute(f"DELETE FROM {table} WHERE (space, key) IN ({rows})", (name,))
             self.connection.execute("DELETE FROM entries WHERE segment = ?", (name,))
             self.connection.execute("DELETE FROM segments WHERE name = ?", (name,))
+            self.connection.execute("DELETE FROM users WHERE space NOT IN (SELECT space FROM segments)")
 
     def count(self, kind: str) -> int:
         """Return the number of rows in all spaces of a kind."""

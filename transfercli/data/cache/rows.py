@@ -20,6 +20,7 @@ class RowStore(Protocol):
     def space(self) -> Space: ...
     def rows(self, segment: str) -> np.ndarray: ...
     def damaged(self, segment: str) -> None: ...
+    def release(self) -> None: ...
 
 
 class StoredRows:
@@ -58,6 +59,10 @@ class StoredRows:
             slots = np.flatnonzero(segments == segment)
             self._read_segment(self._segments[segment], indices[slots], slots, out)
         return out
+
+    def release(self) -> None:
+        """Remove the rows that were read from this process's memory; they can be read again."""
+        self._store.release()
 
     def _read_segment(self, segment: str, indices: np.ndarray, slots: np.ndarray, out: np.ndarray) -> None:
         try:

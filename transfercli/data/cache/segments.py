@@ -5,8 +5,8 @@ CACHE/KIND/SPACE/NAME.rows       a segment: rows of one shape and dtype, without
 
 A segment is written under a temporary name, fsynced, renamed and then added to the index, so that several processes can
 write to the cache at the same time and a crash leaves no partial segment in it. Whole segments of all kinds are
-evicted, least recently used first. A process locks every file that it writes or maps, so that `cache clear` detects
-files in use; the kernel releases the lock when the process ends.
+evicted: first those whose runs are gone, then the least recently used. A process locks every file that it writes or
+maps, so that `cache clear` detects files in use; the kernel releases the lock when the process ends.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Segments:
         self.trouble = ""
         self._used: set[str] = set()
         self._sound: dict[str, bool] = {}
-        self._maps: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._maps: OrderedDict[str, tuple[mmap.mmap, np.ndarray]] = OrderedDict()
         self._fresh: dict[str, Entry] = {}  # added by this process, not in the index yet
         self._files: list[FileRow] = []
         self._segment: BinaryIO | None = None
@@ -154,11 +154,13 @@ class Segments:
         return not self.trouble
 
     def make_room(self, wanted: int) -> None:
-        """Evict segments that this process does not use, least recently used first, until `wanted` more bytes fit.
+        """Evict segments that this process does not use, until `wanted` more bytes fit.
 
+        Features of runs that no longer exist go first, then the least recently used segments.
         Raises `DiskError` if the disk has less free space.
         """
-        segments = self.index.segments()
+        abandoned = self.index.abandoned()
+        segments = sorted(self.index.segments(), key=lambda segment: segment[1] not in abandoned)
         total = sum(size for _, _, size in segments) + wanted
         for name, space, size in segments:
             if total <= self.max_bytes:
@@ -204,14 +206,20 @@ class Segments:
         """Return a mapped segment, [n, *shape]. Raises `OSError` or `ValueError` if it is missing or truncated."""
         if segment in self._maps:
             self._maps.move_to_end(segment)
-            return self._maps[segment]
+            return self._maps[segment][1]
         with self._path(segment).open("rb") as file:
             lock_file(file)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._maps[segment] = np.frombuffer(mapped, self.space.dtype).reshape(-1, *self.space.shape)
+        rows = np.frombuffer(mapped, self.space.dtype).reshape(-1, *self.space.shape)
+        self._maps[segment] = mapped, rows
         while len(self._maps) > OPEN_SEGMENTS:
             self._maps.popitem(last=False)
-        return self._maps[segment]
+        return rows
+
+    def release(self) -> None:
+        """Remove the pages of mapped segments from this process's memory; a later read maps them again."""
+        for mapped, _ in self._maps.values():
+            mapped.madvise(mmap.MADV_DONTNEED)
 
     def damaged(self, segment: str) -> None:
         """Remove a damaged segment from the index, so that its rows are created again next time."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from transfercli.export.formats.embedded_spec import attach_spec
 from transfercli.export.spec import CARD_FILE, WriteJob, card_text
-from transfercli.export.tf_graph.traced import require_tensorflow
 
 EXTRA = "assets.extra"  # a folder that TensorFlow ignores, for files of other programs
 VERSION = "1"
@@ -28,7 +27,6 @@ def write_saved_model(job: WriteJob) -> None:
     `probabilities`, float32 [N, C], and `labels`, string [C]. The folder `1` holds the same files again, as TensorFlow
     Serving requires a folder for each version.
     """
-    require_tensorflow("saved_model")
     import keras
     import tensorflow as tf
 

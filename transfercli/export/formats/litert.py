@@ -14,7 +14,7 @@ import numpy as np
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.embedded_spec import attach_spec, read_attached_spec
 from transfercli.export.spec import WriteJob
-from transfercli.export.tf_graph.traced import require_tensorflow, write_bare_saved_model
+from transfercli.export.tf_graph.traced import write_bare_saved_model
 from transfercli.io.cores import usable_cores
 from transfercli.training.backend import startup_messages_hidden
 
@@ -23,7 +23,6 @@ SMALL_SHARE = 0.05  # dense layers with less than this share of the weights stay
 
 def write_litert(job: WriteJob) -> None:
     """Write one file with a free batch size; labels and card are appended as in LiteRT's metadata standard."""
-    require_tensorflow("litert")
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory(prefix="transfercli-litert-") as scratch:

@@ -16,7 +16,7 @@ import numpy as np
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
-from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, as_tf_function, require_tensorflow, signature
+from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, as_tf_function, signature
 
 OPSET = 18
 HALVED = 1024  # smallest number of values in a tensor that is stored in float16
@@ -37,7 +37,6 @@ def import_onnxruntime() -> Any:
 
 def write_onnx(job: WriteJob) -> None:
     """Write one file, with card and labels in the model's metadata; the labels are text, one per line."""
-    require_tensorflow("onnx")
     import onnx
 
     model = _QUANTISERS[job.quantize](_convert(job.predictor), job)

@@ -11,7 +11,7 @@ import numpy as np
 
 from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
-from transfercli.export.tf_graph.traced import IMAGES, as_tf_function, require_tensorflow
+from transfercli.export.tf_graph.traced import IMAGES, as_tf_function
 
 # Without this hint, processors with bfloat16 use it, and probabilities differ by about 1%.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -31,7 +31,6 @@ def import_openvino() -> Any:
 
 def write_openvino(job: WriteJob) -> None:
     """Write the model with card and labels as runtime information, the labels at the key of OpenVINO's model API."""
-    require_tensorflow("openvino")
     openvino = import_openvino()
     model = openvino.convert_model(as_tf_function(job.predictor).get_concrete_function())
     model.set_rt_info(labels_text(job.spec.labels), ["model_info", "labels"])

@@ -14,7 +14,7 @@ import safetensors.numpy
 
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.saved_model_check import check_config
-from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
+from transfercli.export.spec import CARD, ExportSpec, WriteJob, card_text, parse_card
 from transfercli.io.bounded import read_json
 from transfercli.models.weights.safetensors_reader import read_safetensors
 from transfercli.training.keras_import import import_keras
@@ -36,13 +36,20 @@ def write_safetensors(job: WriteJob) -> None:
 
 
 def read_safetensors_model(path: Path) -> Any:
-    """Rebuild the model from built-in layers and the tensors.
+    """Rebuild the model from built-in layers and the tensors."""
+    from transfercli.export.formats.readers import Artefact
+
+    model, spec = rebuild(path)
+    return Artefact(model.predict_on_batch, labels=spec.labels if spec else None, spec=spec)
+
+
+def rebuild(path: Path) -> tuple[Any, ExportSpec | None]:
+    """Return the Keras model of an artefact, and the spec of its card, if it has one.
 
     Raises `ArtefactError` for other layers, or if names or shapes of the tensors do not match them.
     """
     keras = import_keras()
 
-    from transfercli.export.formats.readers import Artefact
     from transfercli.models.normalization import finalise
 
     keras = import_keras()
@@ -62,8 +69,7 @@ def read_safetensors_model(path: Path) -> Any:
     finalise(model)
     with safetensors.safe_open(os.fspath(path), "numpy") as file:
         card = (file.metadata() or {}).get(CARD)
-    spec = parse_card(card) if card else None
-    return Artefact(model.predict_on_batch, labels=spec.labels if spec else None, spec=spec)
+    return model, parse_card(card) if card else None
 
 
 def _named(model: Any) -> dict[str, Any]:

@@ -6,20 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from transfercli.errors import UsageError
-
 IMAGES, PROBABILITIES = "images", "probabilities"
-
-
-def require_tensorflow(name: str) -> None:
-    """Raise `UsageError` if Keras runs on another backend than TensorFlow."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise UsageError(
-            f"{name} is written by TensorFlow, and Keras runs on {keras.backend.backend()} here",
-            "run export again with KERAS_BACKEND=tensorflow: a run's weights do not depend on the backend",
-        )
 
 
 def as_tf_function(predictor: Any) -> Any:

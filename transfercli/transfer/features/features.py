@@ -22,7 +22,7 @@ from transfercli.data.cache.rows import StoredRows
 from transfercli.data.cache.segments import Segments, make_private_folder
 from transfercli.data.dataset import Split
 from transfercli.reporting import Reporter
-from transfercli.rows import ArrayRows, Indices, Rows
+from transfercli.rows import ArrayRows, Indices, Rows, release
 from transfercli.transfer.features.prefix import BATCH, Prefix, compute_features
 from transfercli.transfer.features.views import Views, all_views, views_per_image
 
@@ -54,12 +54,17 @@ class EpochFeatures:
         """Return the rows at `indices` (int64 [n]) as float32 [n, *shape]."""
         return self.rows.read(indices * self.views + self._view).astype("float32", copy=False)
 
+    def release(self) -> None:
+        """Let the rows leave this process's memory, as `transfercli.rows.release`."""
+        release(self.rows)
+
 
 @dataclass
 class FeatureCache:
     """Cache of features in the folder `root`, of at most `max_bytes` together with everything else there.
 
     pixels: name of the conversion from file to pixels, with the decoder's version; features depend on it.
+    run: folder of the run that uses the cache; features of runs that are gone are evicted first.
     hits, misses: rows found and computed by this process. reserved_bytes: of the disk, needed for other files.
     """
 
@@ -67,6 +72,7 @@ class FeatureCache:
     max_bytes: int
     pixels: str
     reporter: Reporter
+    run: Path | None = None
     hits: int = 0
     misses: int = 0
     reserved_bytes: int = 0
@@ -95,6 +101,8 @@ class FeatureCache:
             entries = store.entries(keys)
             missing = _missing(entries, keys)
             store.make_room(len(missing) * store.space.row_bytes)
+            if self.run is not None:
+                store.index.add_user(store.space.name, self.run.absolute())
             stored = time.monotonic()
             for row, feature in compute_features(prefix, inputs, missing, self.reporter):
                 entries[keys[row]] = store.append(Entry(keys[row]), feature)

@@ -1,23 +1,34 @@
 """Multinomial logistic regression, for several problems on the same rows at once: the folds of a cross-validation.
 
 Passes over the rows are the main cost, so one pass serves all problems: a fold is a vector of row weights, zero for
-held-out images. Everything else is small and computed in float64.
+held-out images. A pass goes through blocks of rows, so that no array of images x classes is ever in memory, and uses
+several cores. Products are computed in float32, sums over rows and everything of the size of the parameters in float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-HISTORY = 20  # steps in the memory of L-BFGS
+from transfercli.io.cores import usable_cores
+
+HISTORY = 20  # most steps in the memory of L-BFGS
+HISTORY_BYTES = 2**28  # most memory for them
 ITERATIONS = 1000  # reached only by very badly scaled problems
 SUFFICIENT = 1e-4  # fraction of the decrease predicted by the slope that a step must achieve (Armijo 1966)
+NOISE = 1e-6  # relative error of a loss, whose logits are computed in float32
 HALVINGS = 30
 TINY = 1e-300
 ROUNDING = 1e-6  # of float32, relative to the trace
-BLOCK = 4096  # rows copied at a time
+BLOCK = 4096  # most rows of a block
+BLOCK_LOGITS = 2**19  # most logits of a block
+PARTS = 4  # of a pass, computed at the same time; a constant, so that sums do not depend on the number of cores
+HESSIAN_BLOCK = 512  # rows copied at a time
 DENSE = 4096  # most coordinates P for which a P x P matrix is factorised
 
 Metric = Callable[[np.ndarray], np.ndarray]  # from gradients [C, K, P] to steps of the same shape
@@ -37,33 +48,79 @@ class Problem:
 
     def start(self) -> np.ndarray:
         """Return zero weights, and the log class frequencies as biases; float64 [C, K, P]."""
-        totals = np.stack([self.weights[:, self.targets == index].sum(1) for index in range(self.classes)])
+        totals = np.stack([np.bincount(self.targets, each, self.classes) for each in self.weights], axis=1)
         theta = np.zeros((*totals.shape, self.rows.shape[1]))
         theta[..., -1] = np.log(totals / totals.sum(0))
         return theta
 
-    def logits(self, theta: np.ndarray) -> np.ndarray:
-        """Return the logits, float64 [C, K, N], of parameters [C, K, P]."""
-        flat = theta.reshape(-1, theta.shape[-1]).astype(np.float32)
-        return (flat @ self.rows.T).reshape(*theta.shape[:2], -1).astype(np.float64)
+    def blocks(self) -> list[slice]:
+        """Return the blocks of rows of a pass."""
+        size = int(np.clip(BLOCK_LOGITS // (self.classes * len(self.weights)), 1, BLOCK))
+        return [slice(start, start + size) for start in range(0, len(self.rows), size)]
 
-    def gradients(self, residuals: np.ndarray) -> np.ndarray:
-        """Return the gradients by the parameters, float64 [C, K, P], from those by the logits, [C, K, N]."""
-        flat = residuals.reshape(-1, residuals.shape[-1]).astype(np.float32)
-        return (flat @ self.rows).reshape(*residuals.shape[:2], -1).astype(np.float64)
+    def predict(self, theta: np.ndarray, block: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return the losses in nats, float64 [K, n], and the probabilities, float32 [C, K, n], of a block of rows."""
+        flat = theta.reshape(-1, theta.shape[-1]).astype(np.float32, copy=False)
+        logits = (flat @ self.rows[block].T).reshape(*theta.shape[:2], -1)
+        return cross_entropy(logits, self.targets[block])
 
-    def of_targets(self, values: np.ndarray) -> np.ndarray:
-        """Return the value of each row's class: [N, K] of values [C, K, N]."""
-        return values[self.targets, :, np.arange(len(self.targets))]
+    def loss_and_gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weighted sum of the losses, float64 [K], and its gradient, float64 [C, K, P]."""
+        flat, weights = theta.astype(np.float32), self.weights.astype(np.float32)
+
+        def part(blocks: list[slice]) -> tuple[np.ndarray, np.ndarray]:
+            loss, gradient = np.zeros(theta.shape[1]), np.zeros((theta.shape[0] * theta.shape[1], theta.shape[2]))
+            for block in blocks:
+                losses, residuals = self.predict(flat, block)
+                loss += (losses * self.weights[:, block]).sum(1)
+                targets = self.targets[block]
+                residuals[targets, :, np.arange(len(targets))] -= 1
+                residuals *= weights[:, block]
+                gradient += residuals.reshape(len(gradient), -1) @ self.rows[block]
+            return loss, gradient
+
+        losses, gradients = zip(*_at_once(part, self._parts()), strict=True)
+        return sum(losses), sum(gradients).reshape(theta.shape)  # type: ignore[return-value,attr-defined]
+
+    def curvatures(self, theta: np.ndarray) -> np.ndarray:
+        """Return the mean over the classes of p (1 - p) in each problem and row, float64 [K, N]."""
+        flat = theta.astype(np.float32)
+
+        def part(blocks: list[slice]) -> list[np.ndarray]:
+            probabilities = (self.predict(flat, block)[1] for block in blocks)
+            return [(1 - np.einsum("ckn,ckn->kn", p, p, dtype=np.float64)) / self.classes for p in probabilities]
+
+        found = [each for part_of in _at_once(part, self._parts()) for each in part_of]
+        return np.maximum(np.concatenate(found, axis=1), 0)
+
+    def _parts(self) -> list[list[slice]]:
+        """Return the blocks in the parts of a pass."""
+        blocks = self.blocks()
+        bounds = np.linspace(0, len(blocks), PARTS + 1).astype(int)
+        return [blocks[start:stop] for start, stop in pairwise(bounds) if stop > start]
 
 
-def cross_entropy(problem: Problem, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the losses in nats, [K, N], and the probabilities, [C, K, N], of logits [C, K, N]."""
+def _at_once(function: Callable[[Any], Any], parts: Sequence[Any]) -> Iterator[Any]:
+    """Yield the result of a function for each part, in their order, computed on as many cores as there are."""
+    if len(parts) == 1 or usable_cores() == 1:
+        yield from map(function, parts)
+        return
+    with ThreadPoolExecutor(min(len(parts), usable_cores())) as pool:
+        yield from pool.map(function, parts)
+
+
+def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the losses in nats, float64 [K, n], and the probabilities, [C, K, n], of logits [C, K, n].
+
+    targets: int [n]. The probabilities replace the logits.
+    """
     top = logits.max(0)
-    probabilities = np.exp(logits - top)
-    sums = probabilities.sum(0)
-    probabilities /= sums
-    return top + np.log(sums) - problem.of_targets(logits).T, probabilities
+    below_top = (top - logits[targets, :, np.arange(len(targets))].T).astype(np.float64)
+    logits -= top
+    probabilities = np.exp(logits, out=logits)
+    sums = probabilities.sum(0, dtype=np.float64)
+    probabilities /= sums.astype(probabilities.dtype)
+    return below_top + np.log(sums), probabilities
 
 
 def fit(problem: Problem, theta: np.ndarray, strength: float, tolerance: float, *, dense: bool = False) -> np.ndarray:
@@ -71,9 +128,8 @@ def fit(problem: Problem, theta: np.ndarray, strength: float, tolerance: float, 
 
     The loss is the weighted sum of cross-entropies + |theta without the bias|^2 / (2 strength); `strength` is
     scikit-learn's `C`. A problem is done when the predicted decrease of its next step, relative to its loss, is below
-    `tolerance`; it then stays constant. Each is minimised by L-BFGS (Liu & Nocedal 1989): logits are linear in the
-    step, so the line search needs no pass over the rows; the loss is convex, so every step that lowers it gives a
-    valid update of the memory.
+    `tolerance`; it then stays constant. Each is minimised by L-BFGS (Liu & Nocedal 1989); the loss is convex, so every
+    step that lowers it gives a valid update of the memory.
     dense: the initial inverse Hessian is that of a full matrix, not of the mean curvature: far fewer steps, each at
     twice the cost, which is faster if the tolerance is small.
     """
@@ -94,18 +150,16 @@ class _Descent:
     def __init__(self, problem: Problem, theta: np.ndarray, strength: float, dense: bool) -> None:
         self.problem, self.theta = problem, theta
         self.penalty = np.append(np.full(theta.shape[-1] - 1, 1 / strength), 0.0)
-        self.logits = problem.logits(theta)
-        losses, probabilities = cross_entropy(problem, self.logits)
-        self.inverse = (self._dense_inverse if dense else self._diagonal_inverse)(probabilities * (1 - probabilities))
-        self.loss = self._total(losses, theta)
-        self.gradient = self._gradient(probabilities, theta)
+        self.inverse = (self._dense_inverse if dense else self._diagonal_inverse)(problem.curvatures(theta))
+        self.loss, self.gradient = self._evaluate(theta)
         self.done = np.zeros(theta.shape[1], bool)
         self.memory: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.history = int(np.clip(HISTORY_BYTES // (2 * theta.nbytes), 3, HISTORY))
         self.gain = np.ones(theta.shape[1])
 
     def _diagonal_inverse(self, curvatures: np.ndarray) -> Metric:
-        """Return an initial inverse Hessian from curvatures [C, K, N]: one value for all weights, one for the bias."""
-        total = (curvatures.mean(0) * self.problem.weights).sum(1) + TINY
+        """Return an initial inverse Hessian from curvatures [K, N]: one value for all weights, one for the bias."""
+        total = (curvatures * self.problem.weights).sum(1) + TINY
         spread = np.ones(len(self.penalty))
         spread[:-1] /= max(len(spread) - 1, 1)  # rows have a mean square norm of 1, shared by their coordinates
         inverse = 1 / (np.outer(total, spread) + self.penalty)
@@ -115,11 +169,7 @@ class _Descent:
         """Return an initial inverse Hessian that neglects only differences and interactions of classes and problems."""
         from scipy.linalg import cho_factor, cho_solve
 
-        row_scales = np.sqrt((curvatures.mean(0) * self.problem.weights).mean(0)).astype(np.float32)
-        hessian = np.zeros((len(self.penalty),) * 2, np.float32)
-        for start in range(0, len(row_scales), BLOCK):
-            scaled = self.problem.rows[start : start + BLOCK] * row_scales[start : start + BLOCK, None]
-            hessian += scaled.T @ scaled
+        hessian = self._mean_hessian(np.sqrt((curvatures * self.problem.weights).mean(0)).astype(np.float32))
         hessian[np.diag_indices_from(hessian)] += self.penalty + ROUNDING * np.trace(hessian)
         factor = cho_factor(hessian, overwrite_a=True, check_finite=False)
 
@@ -129,15 +179,26 @@ class _Descent:
 
         return apply
 
-    def _total(self, losses: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """Return each problem's loss with its penalty, [K]."""
-        return (losses * self.problem.weights).sum(1) + 0.5 * (self.penalty * theta**2).sum((0, 2))
+    def _mean_hessian(self, row_scales: np.ndarray) -> np.ndarray:
+        """Return the sum of the outer products of the rows [N, P], each times its scale: float32 [P, P]."""
+        rows, width = self.problem.rows, len(self.penalty)
 
-    def _gradient(self, probabilities: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """Return the gradient [C, K, P]; overwrites `probabilities` with the residuals."""
-        probabilities[self.problem.targets, :, np.arange(len(self.problem.targets))] -= 1
-        probabilities *= self.problem.weights
-        return self.problem.gradients(probabilities) + self.penalty * theta
+        def columns(panel: np.ndarray) -> np.ndarray:
+            products = np.zeros((width, len(panel)), np.float32)
+            for start in range(0, len(rows), HESSIAN_BLOCK):
+                block = slice(start, start + HESSIAN_BLOCK)
+                scaled = rows[block] * row_scales[block, None]
+                products += scaled.T @ scaled[:, panel[0] : panel[-1] + 1]
+            return products
+
+        panels = [panel for panel in np.array_split(np.arange(width), PARTS) if len(panel)]
+        return np.concatenate(list(_at_once(columns, panels)), axis=1)
+
+    def _evaluate(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return each problem's loss with its penalty, [K], and the gradient [C, K, P]."""
+        loss, gradient = self.problem.loss_and_gradient(theta)
+        penalised = self.penalty * theta
+        return loss + 0.5 * _dots(penalised, theta), gradient + penalised
 
     def direction(self) -> np.ndarray:
         """Return minus the approximate inverse Hessian times the gradient, by the two-loop recursion (Nocedal 1980)."""
@@ -152,20 +213,23 @@ class _Descent:
         return -q
 
     def advance(self, step: np.ndarray, slope: np.ndarray) -> None:
-        """Take the step, halved until the loss falls enough, and update the memory."""
-        logits_step = self.problem.logits(step)
+        """Take the step, halved until the loss falls enough, and update the memory.
+
+        If the loss changes by less than its rounding error, the slope at the end of the step decides (the approximate
+        Wolfe condition of Hager & Zhang 2005, "A new conjugate gradient method with guaranteed descent").
+        """
         length = np.where(self.done, 0.0, 1.0)
         for _ in range(HALVINGS):
-            theta, logits = self.theta + length[:, None] * step, self.logits + length[:, None] * logits_step
-            losses, probabilities = cross_entropy(self.problem, logits)
-            loss = self._total(losses, theta)
-            insufficient = loss > self.loss + SUFFICIENT * length * slope
-            if not insufficient.any():
+            theta = self.theta + length[:, None] * step
+            loss, gradient = self._evaluate(theta)
+            lower = loss <= self.loss + SUFFICIENT * length * slope
+            level = loss <= self.loss + NOISE * np.abs(self.loss)
+            level &= _dots(gradient, step) <= (2 * SUFFICIENT - 1) * slope
+            if (lower | level).all():
                 break
-            length = np.where(insufficient, length / 2, length)
-        gradient = self._gradient(probabilities, theta)
+            length = np.where(lower | level, length, length / 2)
         self._remember(theta - self.theta, gradient - self.gradient)
-        self.theta, self.logits, self.loss, self.gradient = theta, logits, loss, gradient
+        self.theta, self.loss, self.gradient = theta, loss, gradient
 
     def _remember(self, step: np.ndarray, change: np.ndarray) -> None:
         """Add a step and its change of the gradient to the memory; problems without positive curvature are done."""
@@ -174,7 +238,7 @@ class _Descent:
         self.done |= ~curved
         safe = np.where(curved, product, 1.0)
         self.gain = np.where(curved, safe / (_dots(change, self.inverse(change)) + TINY), self.gain)
-        self.memory = [*self.memory[1 - HISTORY :], (step, change, curved / safe)]
+        self.memory = [*self.memory[1 - self.history :], (step, change, curved / safe)]
 
 
 def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:

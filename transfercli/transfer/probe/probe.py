@@ -7,6 +7,7 @@ the cross-validation about five times cheaper (`benchmarks/probe.py`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,8 +16,8 @@ import numpy as np
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
-from transfercli.transfer.probe.logistic import Problem, cross_entropy, fit
-from transfercli.transfer.probe.row_space import blocks, coordinates
+from transfercli.transfer.probe.logistic import Problem, fit
+from transfercli.transfer.probe.row_space import WIDE, blocks, coordinates
 
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-2, 7))  # 0.1 to 1000, from a strong to a weak penalty
 MIDDLE = STRENGTHS[len(STRENGTHS) // 2]
@@ -25,7 +26,9 @@ FOLDS = 5
 PATH_TOLERANCE, TOLERANCE = 3e-4, 3e-11
 STOP_ERRORS = 3.0  # no weaker penalty is tried once the held-out loss is this many standard errors above the best
 ABSENT = float(np.log(1e-6))  # the bias of a class without images
-MAX_LOGITS = 2**23  # in one array; limits the number of folds solved together
+TIMED_ROWS = 2048
+PASSES = 120  # of a solution with all folds at once: 80 to 180 were counted (benchmarks/probe.py)
+MAX_PARAMETERS = 2**21  # of folds solved together; limits the memory of their steps and gradients
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,31 @@ def solve(
     import scipy.linalg  # noqa: F401 - loads its own BLAS, which can be limited only after that
     from threadpoolctl import threadpool_limits
 
-    # One thread: matrices this narrow gain little from more, and are several times slower if other programs run too.
+    # One thread for each product: matrices this narrow gain little from more, and are several times slower if other
+    # programs run too. Blocks of rows are computed on several cores instead.
     with threadpool_limits(1, "blas"):
         return _solve(features, targets, classes, class_weights, seed, reporter)
+
+
+def solve_seconds(images: int, width: int, classes: int) -> float:
+    """Return the estimated seconds of `solve`, from the time of one pass over random rows on this machine.
+
+    `coordinates` reduces the width to the number of images if there are many more features.
+    """
+    from threadpoolctl import threadpool_limits
+
+    if width >= WIDE * images:
+        width = images
+    rng, count = np.random.default_rng(0), min(images, TIMED_ROWS)
+    rows = rng.standard_normal((count, width + 1), dtype=np.float32)
+    folds = int(np.clip(MAX_PARAMETERS // (classes * (width + 1)), 1, FOLDS))
+    problem = Problem(rows, np.arange(count) % classes, np.ones((folds, count)), classes)
+    theta = np.zeros((classes, folds, width + 1))
+    with threadpool_limits(1, "blas"):
+        started = time.perf_counter()
+        problem.loss_and_gradient(theta)
+        seconds = time.perf_counter() - started
+    return PASSES * seconds * (FOLDS / folds) * (images / count)
 
 
 def _solve(
@@ -184,7 +209,7 @@ def _path(whole: Problem, fold_of: np.ndarray, reporter: Reporter) -> Iterator[_
 def _groups(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem, np.ndarray]]:
     """Yield problems of as many folds as are solved together, and the images that each fold holds out, bool [K, N]."""
     folds = np.arange(fold_of.max() + 1)
-    together = max(1, MAX_LOGITS // (whole.classes * len(fold_of)))
+    together = max(1, MAX_PARAMETERS // (whole.classes * whole.rows.shape[1]))
     for start in range(0, len(folds), together):
         held_out = fold_of == folds[start : start + together, None]
         yield Problem(whole.rows, whole.targets, whole.weights * ~held_out, whole.classes), held_out
@@ -192,10 +217,11 @@ def _groups(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem, np.n
 
 def _score(problem: Problem, theta: np.ndarray, held_out: np.ndarray, losses: np.ndarray, hits: np.ndarray) -> None:
     """Set the loss of each held-out image, and True in `hits` if its class is predicted."""
-    fold, image = np.nonzero(held_out)
-    cross_entropies, probabilities = cross_entropy(problem, problem.logits(theta))
-    losses[image] = cross_entropies[fold, image]
-    hits[image] = probabilities[:, fold, image].argmax(0) == problem.targets[image]
+    for block in problem.blocks():
+        cross_entropies, probabilities = problem.predict(theta, block)
+        fold, image = np.nonzero(held_out[:, block])
+        losses[block][image] = cross_entropies[fold, image]
+        hits[block][image] = probabilities[:, fold, image].argmax(0) == problem.targets[block][image]
 
 
 def _choose(candidates: list[_Candidate]) -> _Candidate:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transfercli.rows import Rows
+from transfercli.rows import Rows, release
 
 WIDE = 4  # features per image from which the reduction by eigenvectors of an N x N matrix saves time
 BLOCK = 1024  # rows or columns converted to float64 at a time
@@ -44,11 +44,12 @@ class Coordinates:
 def blocks(features: Rows) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield features float32 [D] as blocks [n, D] of at most `BLOCK` rows, each with its slice.
 
-    So memory holds no second copy of all features.
+    So memory holds no second copy of all features, and what was read of a mapped file leaves it.
     """
     for start in range(0, len(features), BLOCK):
         stop = min(start + BLOCK, len(features))
         yield slice(start, stop), features.read(np.arange(start, stop))
+        release(features)
 
 
 def coordinates(features: Rows) -> Coordinates:
@@ -86,6 +87,7 @@ def _reduce(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([vectors * lengths, ones], 1).astype(np.float32), vectors / lengths
 
 
-def _columns(matrix: np.ndarray) -> list[np.ndarray]:
-    """Return the matrix in blocks of columns, float64."""
-    return [matrix[:, start : start + BLOCK].astype(np.float64) for start in range(0, matrix.shape[1], BLOCK)]
+def _columns(matrix: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the matrix in blocks of columns, float64."""
+    for start in range(0, matrix.shape[1], BLOCK):
+        yield matrix[:, start : start + BLOCK].astype(np.float64)

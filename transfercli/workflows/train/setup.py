@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfercli.data.cache.images import cache_root
@@ -69,7 +70,7 @@ def set_up(
     from transfercli.transfer.dry_run import DryRunBuilder
     from transfercli.transfer.phase_builder import PhaseBuilder
 
-    features = feature_cache(job.config, reporter)
+    features = feature_cache(job.config, reporter, job.run.path)
     builder_class = DryRunBuilder if dry_run else PhaseBuilder
     builder = builder_class(
         classifier, training_inputs(job.config, dataset, classifier.labels, reporter), features, reporter
@@ -133,15 +134,15 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> Plan:
     return Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm)
 
 
-def feature_cache(config: ExperimentConfig, reporter: Reporter) -> FeatureCache | None:
-    """Return the feature cache of a config, or None if it is off."""
+def feature_cache(config: ExperimentConfig, reporter: Reporter, run: Path | None = None) -> FeatureCache | None:
+    """Return the feature cache of a config, or None if it is off; run: the folder of the run that trains."""
     from transfercli.transfer.features.features import FeatureCache
 
     compute = config.compute
     if compute.cache == "off":
         return None
     pixels = geometry_of(config).name
-    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter)
+    return FeatureCache(cache_root(compute), int(compute.cache_max_gb * 1e9), pixels, reporter, run)
 
 
 def training_inputs(
