@@ -47,7 +47,6 @@ def read_safetensors_model(path: Path) -> Any:
 
     Raises `ArtefactError` for other layers, or if names or shapes of the tensors do not match them.
     """
-    keras = import_keras()
 
     from transfercli.export.formats.readers import Artefact
     from transfercli.models.normalization import finalise
