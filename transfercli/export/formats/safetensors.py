@@ -47,11 +47,10 @@ def read_safetensors_model(path: Path) -> Any:
 
     Raises `ArtefactError` for other layers, or if names or shapes of the tensors do not match them.
     """
-
+    keras = import_keras()
     from transfercli.export.formats.readers import Artefact
     from transfercli.models.normalization import finalise
 
-    keras = import_keras()
     tensors = read_safetensors(path)
     config = read_json(path.with_name(CONFIG))
     check_config(config, path.with_name(CONFIG))
