@@ -62,7 +62,7 @@ def test_a_folder_that_was_removed_under_the_command_is_a_usage_error(
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     with pytest.raises(SystemExit) as left:
-        run_command(lambda _: Path("x").absolute(), print, as_json=False, quiet=True, verbose=False)  # type: ignore
+        run_command(lambda _: Path("x").absolute(), print, as_json=False, quiet=True, verbose=False)
     assert left.value.code == 2
     assert "current folder was removed" in capsys.readouterr().err
 
