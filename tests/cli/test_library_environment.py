@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from transfercli.cli.environment import can_be_written
+
 PLAIN = {
     name: value
     for name, value in os.environ.items()
@@ -65,6 +67,21 @@ def test_a_home_folder_that_cannot_be_written_to_is_replaced_for_caches(tmp_path
     assert done.returncode == 0, done.stderr
     assert Path(json.loads(done.stdout)["folder"]).is_relative_to(tmp_path)
     assert NOTHING in done.stderr
+
+
+def test_a_home_folder_that_is_closed_to_the_user_cannot_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.exists
+
+    def exists(path: Path) -> bool:
+        if path.parent == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
+    assert not can_be_written(tmp_path / ".cache" / "transfercli")
 
 
 def test_a_folder_that_another_user_made_under_that_name_is_not_used(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,22 @@ def test_every_failure_has_its_code(error: Exception, code: int) -> None:
 def test_a_message_ends_with_the_way_out() -> None:
     assert message_of(TransferError("it broke", "mend it")) == "error: it broke\n  hint: mend it"
     assert message_of(Interrupted(15, "stopped; kept", "go on")) == "stopped; kept\n  resume: go on"
+
+
+def test_a_folder_that_was_removed_under_the_command_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SystemExit) as left:
+        run_command(lambda _: Path("x").absolute(), print, as_json=False, quiet=True, verbose=False)
+    assert left.value.code == 2
+    assert "current folder was removed" in capsys.readouterr().err
+
+
+def test_the_colours_of_a_library_reach_neither_json_nor_stderr() -> None:
+    error = TransferError("\x1b[1mDense\x1b[0m broke", "mend it")
+    assert message_of(error) == "error: Dense broke\n  hint: mend it"
+    assert error_object(error)["error"]["message"] == "Dense broke"
+    assert error_object(KeyError("\x1b[31mx"))["error"]["message"] == "KeyError: '\\x1b[31mx'"

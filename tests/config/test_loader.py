@@ -41,6 +41,7 @@ def test_the_hint_also_helps_where_there_is_no_file_to_mend(tmp_path: Path) -> N
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "mine.yaml")
     assert "config init" in str(caught.value.hint)
+    assert "named above" not in str(caught.value.hint)
 
 
 def test_a_folder_is_no_config(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def _set_cache_folder() -> None:
     home = _home()
     if home is None:
         reason, variable = "there is no home folder", "HOME"
-    elif not os.environ.get("XDG_CACHE_HOME") and not _can_be_written(_user_cache()):
+    elif not os.environ.get("XDG_CACHE_HOME") and not can_be_written(_user_cache()):
         reason, variable = f"the home folder {home} cannot be written to", "XDG_CACHE_HOME"
     else:
         return
@@ -85,10 +85,17 @@ def _user_cache() -> Path:
     return Path(platformdirs.user_cache_dir("transfercli"))
 
 
-def _can_be_written(folder: Path) -> bool:
+def can_be_written(folder: Path) -> bool:
     """Return True if a folder, or the nearest of its parents that exists, can be written to."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    existing = next(path for path in (folder, *folder.parents) if _exists(path))
+    return os.access(existing, os.W_OK | os.X_OK)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # its parent is closed to this user, such as /root
+        return False
 
 
 def _private_temporary_folder() -> Path:

@@ -18,7 +18,7 @@ from transfercli.cli.signals import StopRequest
 from transfercli.cli.streams import write_now
 from transfercli.cli.ui.console import Console, console_for
 from transfercli.cli.ui.library_warnings import counted_warnings
-from transfercli.errors import WRITE_ERRNOS, Interrupted, OutOfSpaceError, TransferError, is_out_of_space
+from transfercli.errors import WRITE_ERRNOS, Interrupted, OutOfSpaceError, TransferError, UsageError, is_out_of_space
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths
 from transfercli.text import without_colours
@@ -83,7 +83,7 @@ def run_command(
             finally:
                 console.close()  # before stdout is restored, since a live display restores the stdout of its start
     except Exception as error:
-        _exit_with(_as_out_of_space(error, console), console, output, stop)
+        _exit_with(_as_expected(error, console), console, output, stop)
     _print(partial(output.write, result))
 
 
@@ -97,6 +97,21 @@ def _print_forced_stop(stop: Interrupted, *, as_json: bool) -> None:
     write_now(2, f"{message_of(stop)}\n")
     if as_json:
         write_now(1, f"{json_line(versioned(error_object(stop)))}\n")
+
+
+def _as_expected(error: Exception, console: Console) -> Exception:
+    """Return a `TransferError` for an error of the machine that the program met anywhere, else the error itself."""
+    if isinstance(error, FileNotFoundError) and not _has_working_folder():
+        return UsageError("the current folder was removed or renamed meanwhile", "change to another folder, as with cd")
+    return _as_out_of_space(error, console)
+
+
+def _has_working_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _as_out_of_space(error: Exception, console: Console) -> Exception:

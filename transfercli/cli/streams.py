@@ -69,11 +69,11 @@ def prepare_standard_files() -> None:
     """Open the standard files that a shell closed, and replace stdout and stderr by files that fail as above."""
     _open_closed_files()
     if _is_standard(sys.stdout, 1):
-        buffer = io.BufferedWriter(_ResultFile(1, "w", closefd=False))
-        sys.stdout = io.TextIOWrapper(buffer, sys.stdout.encoding, line_buffering=sys.stdout.isatty())
+        results = io.BufferedWriter(_ResultFile(1, "w", closefd=False))
+        sys.stdout = io.TextIOWrapper(results, sys.stdout.encoding, line_buffering=sys.stdout.isatty())
     if _is_standard(sys.stderr, 2):
-        buffer = io.BufferedWriter(_MessageFile(2, "w", closefd=False))
-        sys.stderr = io.TextIOWrapper(buffer, sys.stderr.encoding, line_buffering=True)
+        messages = io.BufferedWriter(_MessageFile(2, "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(messages, sys.stderr.encoding, line_buffering=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 must not fail on a class name

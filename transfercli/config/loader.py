@@ -20,9 +20,9 @@ from transfercli.errors import ConfigError
 
 __all__ = ["LoadedConfig", "dump", "load", "problems", "resolve"]
 
-HINT = (
-    "correct the keys named above; `transfercli config init` writes a starter, docs/reference/config.md lists every key"
-)
+STARTER_HINT = "`transfercli config init` writes a starter, docs/reference/config.md lists every key"
+HINT = f"correct the keys named above; {STARTER_HINT}"
+UNREADABLE_HINT = f"name a file that exists and is valid YAML; {STARTER_HINT}"
 MAX_SHOWN = 50
 DEFAULT_STRATEGY = {"finetune": "feature_extraction", "pretrain": "scratch"}
 
@@ -105,7 +105,7 @@ def config_error(errors: Sequence[Problem]) -> ConfigError:
     lines = [f"{len(errors)} problems"] * (len(errors) > 1) + [str(problem) for problem in errors[:MAX_SHOWN]]
     if len(errors) > MAX_SHOWN:
         lines.append(f"… and {len(errors) - MAX_SHOWN} more")
-    return ConfigError("\n".join(lines), HINT)
+    return ConfigError("\n".join(lines), HINT if any(problem.path for problem in errors) else UNREADABLE_HINT)
 
 
 def _read(path: Path, overrides: Sequence[str]) -> tuple[ExperimentConfig | None, list[Problem], dict[KeyPath, Place]]:

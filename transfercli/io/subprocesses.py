@@ -13,6 +13,10 @@ from pathlib import Path
 import transfercli
 from transfercli.errors import child_ran_out_of_space
 
+# As a folder it can neither exist nor be made, so that Keras neither reads nor writes a keras.json in it.
+NO_KERAS_HOME = f"{os.devnull}/keras"
+# Variables that change or limit a training; Keras reads them when it is imported.
+KERAS_VARIABLES = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
 _POLL = 0.2  # seconds between two checks of the child and of a request to stop
 
 
@@ -35,6 +39,14 @@ class ProcessResult:
         return child_ran_out_of_space(self.returncode, self.stderr)
 
 
+def child_environment() -> dict[str, str]:
+    """Return the environment of a child process: this one, with this package to import, and Keras' own defaults."""
+    package = os.fspath(Path(transfercli.__file__).parent.parent)
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    inherited = {name: value for name, value in os.environ.items() if name not in KERAS_VARIABLES}
+    return {"TF_CPP_MIN_LOG_LEVEL": "3", **inherited, "PYTHONPATH": path, "KERAS_HOME": NO_KERAS_HOME}
+
+
 def run_python(
     arguments: Sequence[str | Path],
     scratch: Path,
@@ -49,8 +61,6 @@ def run_python(
     child imports this package, and no module from the user's folder; its stdout is discarded. Raises `TimeoutError` if
     it takes longer than `timeout` seconds. The child has always ended when this function returns or raises.
     """
-    package = os.fspath(Path(transfercli.__file__).parent.parent)
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     log = scratch / "stderr.txt"
     with log.open("wb") as stderr:
         child = subprocess.Popen(
@@ -59,7 +69,7 @@ def run_python(
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             cwd=scratch,
-            env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **(environment or {}), "PYTHONPATH": path},
+            env=child_environment() | dict(environment or {}),
             process_group=0,  # Ctrl-C reaches only the parent, which stops at the next `tick`
         )
         deadline = time.monotonic() + timeout

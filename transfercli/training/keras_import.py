@@ -15,13 +15,10 @@ from pathlib import Path
 from types import ModuleType
 
 from transfercli.errors import UsageError
+from transfercli.io.subprocesses import KERAS_VARIABLES, NO_KERAS_HOME
 
 # Values of KERAS_BACKEND and the extra that installs each.
 BACKENDS = {"tensorflow": "", "jax": "[jax]"}
-# As a folder it can neither exist nor be made, so that Keras neither reads nor writes a keras.json in it.
-NO_FOLDER = f"{os.devnull}/keras"
-# Variables that change or limit a training; Keras reads them when it is imported.
-IGNORED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
 
 
 def check_backend() -> None:
@@ -55,9 +52,9 @@ def import_keras() -> ModuleType:
 
 @contextmanager
 def _defaults() -> Iterator[None]:
-    """Hide `keras.json` and the variables of `IGNORED` from Keras."""
-    hidden = {name: os.environ.pop(name) for name in ("KERAS_HOME", *IGNORED) if name in os.environ}
-    os.environ["KERAS_HOME"] = NO_FOLDER
+    """Hide `keras.json` and the `KERAS_VARIABLES` from Keras."""
+    hidden = {name: os.environ.pop(name) for name in ("KERAS_HOME", *KERAS_VARIABLES) if name in os.environ}
+    os.environ["KERAS_HOME"] = NO_KERAS_HOME
     try:
         yield
     finally:

@@ -213,7 +213,7 @@ def test_csv_for_spreadsheets_has_a_mark_and_no_formula_and_plain_csv_is_as_ever
         for more in ((), ("--spreadsheet",))
     )
     assert plain.splitlines()[1].startswith("=1+2.png,")
-    assert special == "\ufeff" + plain.replace("=1+2.png", "'=1+2.png")
+    assert special == "\ufeff" + plain.replace("=1+2.png", "'=1+2.png").replace("\n", "\r\n")
 
 
 def test_a_table_for_spreadsheets_is_csv(artefact: Path) -> None:

@@ -27,7 +27,7 @@ LABELS = "labels"
 def import_onnxruntime() -> Any:
     """Import onnxruntime without its telemetry, which keeps events for an uploader in the user's home folder.
 
-    Documented in onnxruntime's docs/Privacy.md; on Linux since version 1.29.
+    ORT_DISABLE_TELEMETRY is onnxruntime's switch; it has telemetry on Linux since version 1.29.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime

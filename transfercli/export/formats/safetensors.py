@@ -49,10 +49,8 @@ def rebuild(path: Path) -> tuple[Any, ExportSpec | None]:
     Raises `ArtefactError` for other layers, or if names or shapes of the tensors do not match them.
     """
     keras = import_keras()
-
     from transfercli.models.normalization import finalise
 
-    keras = import_keras()
     tensors = read_safetensors(path)
     config = read_json(path.with_name(CONFIG))
     check_config(config, path.with_name(CONFIG))

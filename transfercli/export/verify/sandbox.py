@@ -19,11 +19,11 @@ from typing import IO, Any
 
 import numpy as np
 
-import transfercli
 from transfercli.errors import ArtefactError, OutOfSpaceError, child_ran_out_of_space, is_out_of_space
 from transfercli.export.formats.readers import Artefact
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import MAX_CLASSES, card_text, parse_card
+from transfercli.io.subprocesses import child_environment
 
 SIZES = struct.Struct("<4q")  # the shape of a batch [N, H, W, C], or of probabilities [N, C, 0, 0]
 MAX_GREETING = 64 * 2**20
@@ -51,12 +51,11 @@ class _Child:
 
     def __init__(self, name: str, path: Path) -> None:
         self.path = path
-        package = os.fspath(Path(transfercli.__file__).parent.parent)
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "transfercli.export.verify.sandbox", name, os.fspath(path.absolute())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))},
+            env=child_environment(),
             process_group=0,  # Ctrl-C reaches the parent only, which stops between two batches
         )
         self.end = weakref.finalize(self, _end, self.process)
