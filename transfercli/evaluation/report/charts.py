@@ -69,12 +69,16 @@ def strengths_chart(strengths: Sequence[Sequence[float]], chosen: float) -> Mark
     up = Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
     parts = _grid(up, ticks)
     for place, (strength, _, _) in zip(places, strengths, strict=True):
-        parts.append(_text("tick middle", across(place), HEIGHT - BOTTOM + 16, f"{strength:.3g}"))
+        parts.append(_text("tick middle", across(place), HEIGHT - BOTTOM + 16, _strength(strength)))
         if strength == chosen:
             parts.append(_line("best", across(place), TOP, across(place), HEIGHT - BOTTOM))
     parts.append(_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "strength: larger is a weaker penalty"))
     parts += curve_path("validation", [(across(x), up(y)) for x, y in zip(places, losses, strict=True)])
-    return _svg(parts, f"log loss by strength; the chosen strength is {chosen:.3g}", HEIGHT)
+    return _svg(parts, f"log loss by strength; the chosen strength is {_strength(chosen)}", HEIGHT)
+
+
+def _strength(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def reliability_chart(bins: Sequence[Bin]) -> Markup:

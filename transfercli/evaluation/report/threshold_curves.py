@@ -108,4 +108,3 @@ def _chart(
         return lines
 
     return square_chart(names, parts, label)
-
