@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import transfercli
+from transfercli.cli import completion
 from transfercli.cli.commands import bases as bases_commands
 from transfercli.cli.commands import cache as cache_commands
 from transfercli.cli.commands import config as config_commands
@@ -84,7 +85,8 @@ def main() -> None:
 def _run() -> Any:
     """Run a command and return the exit code. A command that does work raises `SystemExit` itself if it fails."""
     try:
-        return app(prog_name="transfercli", standalone_mode=False)
+        with completion.words_with_at():
+            return app(prog_name="transfercli", standalone_mode=False)
     except Exception as error:
         if not hasattr(error, "format_message"):  # Typer's usage errors have it; their class is not public
             raise

@@ -38,7 +38,8 @@ from transfercli.training.progress import Line, Plan, Progress
 from transfercli.training.validation import validation_metrics
 
 Keep = Callable[[Progress, Checkpoint, bool], None]
-LAST = ("val_macro_f1", "val_balanced_accuracy", "val_recall")  # keys of an epoch that are not in the contract
+# Keys of an epoch that are not in the contract; they come last.
+LAST = ("val_macro_f1", "val_balanced_accuracy", "val_recall", "strength", "strengths")
 
 
 class Trainer:
@@ -162,7 +163,8 @@ class Trainer:
         line["seconds"] = round(time.perf_counter() - started, 3)
         line["images_per_second"] = round(len(setup.batches.targets) / fit_seconds, 1)
         for key in LAST:
-            line[key] = line.pop(key)
+            if key in line:
+                line[key] = line.pop(key)
         is_best = progress.count(line, self.plan.monitor, self.plan.min_delta)
         if is_best:
             self._best = model
@@ -210,13 +212,13 @@ class Trainer:
                 f" the learning rate is multiplied by {config.gamma:g}"
             )
 
-    def _solve(self, solve: Callable[[], None]) -> dict[str, float]:
-        """Solve the phase; return its log loss and accuracy on the training images."""
-        solve()
+    def _solve(self, solve: Callable[[], Line]) -> Line:
+        """Solve the phase; return its log loss and accuracy on the training images, and facts of the solver."""
+        facts = solve()
         setup = self.setup
         logits = forward(setup.model, setup.batches.source, setup.batches.batch_size, self.reporter, "measure")
         metrics = validation_metrics(logits, setup.batches.targets, self.classifier.labels)
-        return {"loss": metrics["val_loss"], "accuracy": metrics["val_accuracy"]}
+        return {"loss": metrics["val_loss"], "accuracy": metrics["val_accuracy"], **facts}
 
     def _validate(self, setup: PhaseSetup) -> dict[str, Any]:
         """Return log loss, accuracy and recalls of the validation images, in float32, without regularisation."""
