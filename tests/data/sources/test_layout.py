@@ -87,6 +87,7 @@ def test_a_test_folder_without_classes_is_left_out_with_a_warning(inner: str, tm
     assert found.fractions == {"validation": 0.15, "test": 0.15}
     assert len(found.items) == 4
     assert "3 images without class folders cannot be test images" in reporter.warnings[0]
+    assert "(data.test: null sets none aside; predict labels such images)" in reporter.warnings[0]
 
 
 def test_a_test_folder_without_classes_is_nobodys_business_if_the_config_says_so(tmp_path: Path) -> None:

@@ -38,10 +38,11 @@ def divided_folder(
         if split in labelled:
             items += folder_of_classes(folder, base, split, reporter, grouped=grouped)
         else:
+            none = "data.test: null sets none aside; " if split == "test" else ""
             count, name = counted(_image_count(folder), "image"), folder.relative_to(path).as_posix()
             reporter.warning(
                 f"the folder {name!r} is not used: {count} without class folders cannot be {split} images, so a"
-                f" fraction of the training images is set aside (data.{split} chooses; predict labels such images)"
+                f" fraction of the training images is set aside ({none}predict labels such images)"
             )
     if folders:
         _warn_of_unused(path, [*folders.values()], reporter)
