@@ -149,7 +149,7 @@ class MlflowRun:
         except Exception as error:
             if not _is_refusal(error):
                 raise
-            self._reporter.warning(f"tracking.mlflow: the store refuses {call['call']}: {_first_line(error)}")
+            self._reporter.warning(f"tracking.mlflow: the store refuses {call.get('call')}: {_first_line(error)}")
 
     def _make(self, call: Call) -> None:
         from mlflow.entities import Metric, Param, RunTag
