@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -177,9 +178,26 @@ def test_a_call_that_the_store_refuses_is_dropped_and_blocks_no_other(client: Cl
 
 
 def test_a_damaged_queue_ends_nothing(client: Client, run: RunFolder) -> None:
-    run.pending_calls.write_bytes(b'{"call": "metrics", "val\n[]\n\xff\n{"call": "other"}\n')
+    calls = (
+        b'{"call": "metrics", "val',
+        b"[]",
+        b"\xff",
+        b'{"call": "other"}',
+        b"{}",
+        b'{"call": "metrics", "step": 1}',
+    )
+    run.pending_calls.write_bytes(b"\n".join(calls))
     MlflowRun("http://x", run, Reporter()).end("FINISHED")
+    assert not run.pending_calls.exists()
     assert client.told("set_terminated") == [(("made",), {"status": "FINISHED"})]
+
+
+def test_a_queue_from_a_stranger_names_no_file_outside_of_the_run(client: Client, run: RunFolder) -> None:
+    (run.path.parent / "secret").write_text("s")
+    names = ["../secret", str(run.path.parent / "secret"), "a/../../secret"]
+    run.pending_calls.write_text(json.dumps({"call": "files", "names": names, "folder": None}))
+    MlflowRun("http://x", run, Reporter()).end("FINISHED")
+    assert client.told("log_artifact") == []
 
 
 def test_values_that_are_not_defined_are_left_out(client: Client, run: RunFolder) -> None:

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from transfercli.config.paths import base_of
@@ -149,7 +149,7 @@ class MlflowRun:
         except Exception as error:
             if not _is_refusal(error):
                 raise
-            self._reporter.warning(f"tracking.mlflow: the store refuses {call['call']}: {_first_line(error)}")
+            self._reporter.warning(f"tracking.mlflow: the store refuses {call.get('call')}: {_first_line(error)}")
 
     def _make(self, call: Call) -> None:
         from mlflow.entities import Metric, Param, RunTag
@@ -164,15 +164,19 @@ class MlflowRun:
             metrics = [Metric(key, value, call["time_ms"], call["step"]) for key, value in call["values"].items()]
             self._client.log_batch(self._id, metrics=metrics)
         elif call["call"] == "files":
-            for path in (self._run.path / name for name in call["names"]):
-                if path.exists():  # an evaluation that was kept may be gone
+            for name in call["names"]:
+                path = self._run.path / name
+                inside = not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+                if inside and path.exists():  # an evaluation that was kept may be gone
                     self._client.log_artifact(self._id, str(path), call["folder"])
         elif call["call"] == "end":
             self._client.set_terminated(self._id, status=call["status"])
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Return True for an error of MLflow that another try does not mend: the request itself is not valid."""
+    """Return True for an error that another try does not mend: the call itself is not valid, here or for MLflow."""
+    if isinstance(error, KeyError | TypeError | ValueError | AttributeError):
+        return True
     status = getattr(error, "get_http_status_code", lambda: 500)()
     return status in (400, 409, 413)
 

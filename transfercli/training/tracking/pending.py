@@ -16,13 +16,13 @@ MAX_BYTES = 64 * 2**20
 
 
 class PendingCalls:
-    """Queue of calls in a file; an empty queue has none. A call that cannot be kept, as on a full disk, is dropped."""
+    """Queue of calls in a file; an empty queue has none.
+
+    A call that cannot be kept, as on a full disk, is dropped. The file may come from a stranger, with the run.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    def __bool__(self) -> bool:
-        return self.path.is_file()
 
     def add(self, call: Call) -> None:
         with suppress(TransferError, OSError):
@@ -42,7 +42,8 @@ class PendingCalls:
 
     def _lines(self) -> list[str]:
         try:
-            return self.path.read_text("utf-8", "replace").splitlines()
+            with self.path.open("rb") as file:
+                return file.read(MAX_BYTES).decode("utf-8", "replace").splitlines()
         except OSError:
             return []
 
