@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.backends import tensorflow_only
 from transfercli.models.bases import BASES
 
 
@@ -81,6 +82,7 @@ def test_a_twin_computes_what_its_base_computes_at_inference(name: str) -> None:
         assert [id(v) for v in getattr(twin, kind)] == [id(v) for v in getattr(base, kind)]
 
 
+@tensorflow_only("the gradients are computed by TensorFlow's tape")
 @pytest.mark.parametrize("name", ["resnet50", "mobilenetv2", *map(heavy, ("densenet121", "inceptionv3"))])
 def test_every_variable_has_the_same_gradient_through_the_twin(name: str) -> None:
     import keras
@@ -135,6 +137,7 @@ def every_kind():
     return model, np.random.default_rng(1).normal(size=(3, 9, 9, 4)).astype("float32")
 
 
+@tensorflow_only("the gradients are computed by TensorFlow's tape")
 def test_each_linear_layer_takes_its_batchnorm_in() -> None:
     from transfercli.models.batchnorm_folding import fold
 

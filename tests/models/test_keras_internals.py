@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.backends import tensorflow_only
 from transfercli.models.keras_internals import (
     graph_arguments,
     graph_nodes,
@@ -78,6 +79,7 @@ def test_an_optimizer_knows_the_place_of_each_variable(nested):
     assert [variable_index(optimizer, v) for v in nested.trainable_variables] == [0, 1, 2, 3]
 
 
+@tensorflow_only("it counts functions of TensorFlow")
 def test_an_optimizer_of_one_device_leaves_no_graph_behind_and_learns_the_same():
     from tensorflow.python.framework.ops import gradient_registry
 

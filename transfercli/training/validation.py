@@ -30,5 +30,7 @@ def validation_metrics(logits: np.ndarray, targets: np.ndarray, labels: Sequence
         "val_accuracy": float((predicted == targets).mean()),
         "val_macro_f1": float(f1.mean()),
         "val_balanced_accuracy": float(recall.mean()),
-        "val_recall": {labels[i]: round(float(r), 4) for i, r in zip(np.flatnonzero(present), recall, strict=True)},
+        "val_recall": {
+            labels[i]: round(float(r), 4) for i, r in zip(np.flatnonzero(present).tolist(), recall, strict=True)
+        },
     }

@@ -80,7 +80,7 @@ class Problem:
             return loss, gradient
 
         losses, gradients = zip(*_at_once(part, self._parts()), strict=True)
-        return sum(losses), sum(gradients).reshape(theta.shape)  # type: ignore[return-value,attr-defined]
+        return sum(losses), sum(gradients).reshape(theta.shape)
 
     def curvatures(self, theta: np.ndarray) -> np.ndarray:
         """Return the mean over the classes of p (1 - p) in each problem and row, float64 [K, N]."""
