@@ -58,7 +58,7 @@ def peak_memory() -> int | None:
     return int(match.group(1)) * 1024 if match else None
 
 
-def _solve_seconds(solve: Callable[[], None]) -> float:
+def _solve_seconds(solve: Callable[[], object]) -> float:
     started = time.perf_counter()
     solve()
     return time.perf_counter() - started

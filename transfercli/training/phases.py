@@ -63,14 +63,15 @@ class PhaseSetup:
 
     model: rows of `batches` and `validation` -> logits; `fit` trains it.
     feature_layer: name of the layer whose output the rows are; "" if they are images.
-    solve: for a probe or a blend: computes the weights and assigns them to the model.
+    solve: for a probe or a blend: computes the weights, assigns them to the model, and returns more keys for the line
+        of `metrics.jsonl`.
     """
 
     model: keras.Model
     batches: Batches
     validation: Rows
     feature_layer: str = ""
-    solve: Callable[[], None] | None = None
+    solve: Callable[[], dict[str, Any]] | None = None
 
 
 SetUpPhase = Callable[[Phase], PhaseSetup]

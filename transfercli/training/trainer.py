@@ -164,7 +164,9 @@ class Trainer:
         line["learning_rate"] = 0.0 if setup.solve else self._last_rate(setup.model.optimizer)
         line["seconds"] = round(time.perf_counter() - started, 3)
         line["images_per_second"] = round(len(setup.batches.targets) / fit_seconds, 1)
-        line["val_recall"] = line.pop("val_recall")  # keys that are not in the contract come last
+        for key in ("val_recall", "strength", "strengths"):  # keys that are not in the contract come last
+            if key in line:
+                line[key] = line.pop(key)
         is_best = progress.count(line, self.plan.monitor)
         if is_best:
             self._best = model
@@ -199,13 +201,13 @@ class Trainer:
         assert self._schedule is not None, "no phase is compiled"
         return _number(self._schedule(optimizer.iterations - 1))
 
-    def _solve(self, solve: Callable[[], None]) -> dict[str, float]:
-        """Solve the phase; return its log loss and accuracy on the training images."""
-        solve()
+    def _solve(self, solve: Callable[[], Line]) -> Line:
+        """Solve the phase; return its log loss and accuracy on the training images, and facts of the solver."""
+        facts = solve()
         setup = self.setup
         logits = forward(setup.model, setup.batches.source, setup.batches.batch_size, self.reporter, "measure")
         metrics = validation_metrics(logits, setup.batches.targets, self.classifier.labels)
-        return {"loss": metrics["val_loss"], "accuracy": metrics["val_accuracy"]}
+        return {"loss": metrics["val_loss"], "accuracy": metrics["val_accuracy"], **facts}
 
     def _validate(self, setup: PhaseSetup) -> dict[str, Any]:
         """Return log loss, accuracy and recalls of the validation images, in float32, without regularisation."""

@@ -23,6 +23,7 @@ CONTEXT = ReportContext(
     ],
     reproduce=("transfercli evaluate digits --data /home/zebulon/pictures",),
     data={"training images": 300},
+    model={"parameters": "1,234"},
 )
 
 

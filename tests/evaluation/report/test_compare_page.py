@@ -45,7 +45,7 @@ def test_one_challenger_has_every_section_named_and_linked(two: list[RunComparis
 
 def test_classes_that_only_one_knows_are_told_beside_the_verdict(two: list[RunComparison]) -> None:
     words = page_of(replace(two[1], only_known={"champion": [], "challenger": ["<b>", "wasp"]})).words
-    assert "Only the challenger has the classes <b>, wasp. It can predict them" in words
+    assert "Only the other run has the classes <b>, wasp. It can predict them" in words
     assert "Only the c" not in page_of(two[1]).words
 
 
@@ -73,12 +73,12 @@ def test_the_verdict_says_in_words_what_the_interval_says(two: list[RunCompariso
     found = two[1].compared
     low, high = found.decisive.interval or (0, 0)
     assert f"95% interval +{low:.4f} to +{high:.4f}" in better.words
-    assert f"right on {len(found.fixed)} images that the champion has wrong" in better.words
+    assert f"right on {len(found.fixed)} images that the first run has wrong" in better.words
     assert f"a true difference of {found.decisive.detectable:.4f} in 80% of cases" in better.words
     same = page_of(comparison(two[0].before, two[0].before, np.zeros((1000, 8, 8, 3), np.uint8))).words
     assert "no difference that these images can show" in same
     assert "The two are right on the same images." in same
-    assert "There is no image that only the challenger has right." in same
+    assert "There is no image that only the other run has right." in same
 
 
 def test_less_of_a_loss_is_better_and_drawn_on_the_right() -> None:
@@ -115,8 +115,8 @@ def test_each_image_has_its_picture_its_class_and_what_both_said(two: list[RunCo
     change = two[1].fixed[0]
     before, after = change.champion, change.challenger
     assert (
-        f"{after.truth} champion ✗ {before.predicted} , {before.confidence:.1%}"
-        f" challenger ✓ {after.predicted} , {after.confidence:.1%} {after.path}"
+        f"{after.truth} first ✗ {before.predicted} , {before.confidence:.1%}"
+        f" other ✓ {after.predicted} , {after.confidence:.1%} {after.path}"
     ) in page.words
     images = page.all("img")
     shown = [*two[1].fixed, *two[1].broken]
@@ -142,8 +142,8 @@ def test_config_cost_and_answers_are_told(two: list[RunComparison]) -> None:
         assert told in page.words
     one, other = two[1].before, two[1].after
     right = [each.predicted == each.targets for each in (one, other)]
-    assert f"Champion right {(right[0] & right[1]).sum()} {len(two[1].compared.broken)}" in page.words
-    assert f"Champion wrong {len(two[1].compared.fixed)} {(~right[0] & ~right[1]).sum()}" in page.words
+    assert f"First right {(right[0] & right[1]).sum()} {len(two[1].compared.broken)}" in page.words
+    assert f"First wrong {len(two[1].compared.fixed)} {(~right[0] & ~right[1]).sum()}" in page.words
     assert f"p = {two[1].compared.p_value:.4g}" in page.words
 
 

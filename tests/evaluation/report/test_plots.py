@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from transfercli.evaluation.report import plots
+from transfercli.io import atomic
 
 HOSTILE = ("$\\frac{", "$x_{1}$", "<b>&", "two\nlines", "日本語", "a" * 300, "", "nul\x00", "\u202eleft", "\udce9")
 LINES: list[dict[str, Any]] = [
@@ -60,7 +61,7 @@ def test_a_class_without_images_and_large_counts_are_drawn() -> None:
 
 
 def test_pictures_name_no_software_and_repeat_byte_for_byte(tmp_path: Path) -> None:
-    plots.confusion_matrix_png(tmp_path / "m.png", np.eye(3, dtype=int), ["a", "b", "c"])
+    atomic.write_bytes(tmp_path / "m.png", plots.render_confusion_matrix(np.eye(3, dtype=int), ["a", "b", "c"]))
     plots.history_png(tmp_path / "h.png", LINES)
     for name, again in (
         ("m.png", plots.render_confusion_matrix(np.eye(3, dtype=int), ["a", "b", "c"])),

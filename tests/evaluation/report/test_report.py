@@ -20,10 +20,10 @@ from transfercli.evaluation.result import evaluate
 from transfercli.evaluation.slices import Slice
 
 SECTIONS = (
-    "verdict", "metrics", "classes", "training", "confusion", "calibration", "coverage", "mistakes", "unsure", "right",
-    "labels", "slices", "robustness", "data", "config", "environment", "reproduce",
+    "verdict", "metrics", "classes", "training", "confusion", "thresholds", "calibration", "coverage", "mistakes",
+    "unsure", "right", "labels", "slices", "robustness", "data", "model", "config", "environment", "reproduce",
 )  # fmt: skip
-OPTIONAL = {"coverage", "slices", "robustness"}
+OPTIONAL = {"coverage", "slices", "robustness", "model"}
 TRUST = {
     "risk_coverage": {"coverage": [0.5, 1.0], "accuracy": [1.0, 0.9], "confidence": [0.8, 0.3], "aurc": 0.0321},
     "abstention": {
@@ -48,7 +48,7 @@ SIDES = Slice(("left", "right") * 300, ("left", "right"))
 
 
 def test_every_section_is_there_named_and_linked(predictions: Predictions) -> None:
-    bare = [section["id"] for section in page_of(predictions).all("section")]
+    bare = [section["id"] for section in page_of(predictions, replace(CONTEXT, model={})).all("section")]
     assert bare == [name for name in SECTIONS if name not in OPTIONAL]
     evaluation = replace(evaluate(predictions, slices={"side": SIDES}), trust=TRUST, robustness=corrupted(predictions))
     page = Page(render_report(evaluation, predictions, CONTEXT, b"png"))
@@ -229,3 +229,23 @@ def test_extreme_splits_have_a_report(
 def test_the_same_evaluation_gives_the_same_page(predictions: Predictions) -> None:
     pages = [render_report(evaluate(predictions), predictions, CONTEXT, b"png") for _ in range(2)]
     assert pages[0] == pages[1]
+
+
+PROBE = {"phase": 1, "epoch": 0, "loss": 0.1, "accuracy": 0.9, "val_loss": 0.2, "val_accuracy": 0.875}
+
+
+def test_a_probe_has_no_curves_but_the_strengths_that_were_tried(predictions: Predictions) -> None:
+    tried = {"strength": 10.0, "strengths": [[1.0, 0.5, 0.8], [10.0, 0.3, 0.9], [1000.0, 0.4, 0.85]]}
+    page = page_of(predictions, replace(CONTEXT, history=[PROBE | tried]))
+    assert "without epochs: log loss 0.2000 and accuracy 87.5% on the validation images" in page.words
+    labels = [svg["aria-label"] for svg in page.all("svg")]
+    assert "log loss by strength; the chosen strength is 10" in labels
+    assert not [label for label in labels if "by epoch" in label]
+    old = page_of(predictions, replace(CONTEXT, history=[PROBE]))  # of a run that did not record them
+    assert "without epochs" in old.words
+    both = page_of(predictions, replace(CONTEXT, history=[PROBE | tried, *CONTEXT.history]))
+    assert sum("by epoch" in svg["aria-label"] for svg in both.all("svg")) == 2
+
+
+def test_the_model_and_its_cost_have_a_table(predictions: Predictions) -> None:
+    assert "Model parameters 1,234" in page_of(predictions).words

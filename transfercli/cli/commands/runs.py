@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -173,8 +174,15 @@ def _show_comparison(held: PairComparison, split: str) -> None:
     )
     if held.config:
         print()
-        rows = [(change["key"], str(change["champion"]), str(change["challenger"])) for change in held.config]
+        rows = [(change["key"], _config(change["champion"]), _config(change["challenger"])) for change in held.config]
         print_table(("config", "first", "other"), rows)
+
+
+def _config(value: Any) -> str:
+    """Return a value as it stands in a config: `null`, `true`, `{run: RUN}`."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_config(entry)}' for key, entry in value.items())}}}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _first_paths(paths: Sequence[str]) -> str:

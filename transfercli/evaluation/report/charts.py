@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,27 +52,64 @@ def training_curves(lines: Sequence[Mapping[str, Any]], key: str, best: int | No
     if best in epochs:
         parts.append(_line("best", across(best), TOP, across(best), HEIGHT - BOTTOM))
     for name, series in values.items():
-        parts += _series(name, [(across(x), up(y)) for x, y in zip(epochs, series, strict=True)])
+        parts += curve_path(name, [(across(x), up(y)) for x, y in zip(epochs, series, strict=True)])
     last = [f"{name} {_last(series)}" for name, series in values.items() if _last(series)]
     return _svg(parts, f"{key} by epoch, {epochs[0]} to {epochs[-1]}; at the end: {', '.join(last)}", HEIGHT)
 
 
+def strengths_chart(strengths: Sequence[Sequence[float]], chosen: float) -> Markup:
+    """Return the chart of a probe's cross-validated log loss (up) by the strength tried (across, logarithmic).
+
+    strengths: (strength, log loss, accuracy) of each; chosen: the one to mark.
+    """
+    losses = [loss for _, loss, _ in strengths]
+    ticks = nice_ticks(0.0, max(*losses, 0.01))
+    places = [math.log10(strength) for strength, _, _ in strengths]
+    across = Axis(places[0], places[-1], LEFT + 8, WIDTH - RIGHT - 8)
+    up = Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
+    parts = _grid(up, ticks)
+    for place, (strength, _, _) in zip(places, strengths, strict=True):
+        parts.append(_text("tick middle", across(place), HEIGHT - BOTTOM + 16, _strength(strength)))
+        if strength == chosen:
+            parts.append(_line("best", across(place), TOP, across(place), HEIGHT - BOTTOM))
+    parts.append(_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "strength: larger is a weaker penalty"))
+    parts += curve_path("validation", [(across(x), up(y)) for x, y in zip(places, losses, strict=True)])
+    return _svg(parts, f"log loss by strength; the chosen strength is {_strength(chosen)}", HEIGHT)
+
+
+def _strength(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def reliability_chart(bins: Sequence[Bin]) -> Markup:
     """Return the chart of accuracy (up) by confidence (across) of each bin; on the dashed line the two are equal."""
+
+    def parts(across: Axis, up: Axis) -> list[str]:
+        points = [(across(group.confidence), up(group.confidence), up(group.accuracy)) for group in bins]
+        gaps = [_line("gap", x, diagonal, x, y) for x, diagonal, y in points]
+        return [diagonal_line(across, up), *gaps, *(_dot("validation", x, y, 4) for x, _, y in points)]
+
+    label = "reliability: accuracy by confidence, one point for each bin; the table below has its numbers"
+    return square_chart(("confidence", "accuracy"), parts, label)
+
+
+def square_chart(names: tuple[str, str], parts: Callable[[Axis, Axis], list[str]], label: str) -> Markup:
+    """Return a chart whose axes both go from 0 to 1. names: of the axes, across and up; parts: draws on them."""
     side = 300
     ticks = nice_ticks(0.0, 1.0)
     across = Axis(0, 1, LEFT, side - RIGHT)
     up = Axis(0, 1, side - BOTTOM, side - BOTTOM - (side - RIGHT - LEFT) + 6)
-    parts = _grid(up, ticks, across.end)
-    parts += [_text("tick middle", across(tick), side - BOTTOM + 16, _tick_label(tick)) for tick in ticks]
-    parts.append(_line("border", across(0), up(0), across(1), up(1)))
-    points = [(across(group.confidence), up(group.confidence), up(group.accuracy)) for group in bins]
-    parts += [_line("gap", x, diagonal, x, y) for x, diagonal, y in points]
-    parts += [_dot("validation", x, y, 4) for x, _, y in points]
-    parts.append(_text("tick middle", across(0.5), side - 4, "confidence"))
-    parts.append(_text("tick", 2, 11, "accuracy"))
-    label = "reliability: accuracy by confidence, one point for each bin; the table below has its numbers"
-    return _svg(parts, label, side, side)
+    drawn = _grid(up, ticks, across.end)
+    drawn += [_text("tick middle", across(tick), side - BOTTOM + 16, _tick_label(tick)) for tick in ticks]
+    drawn += parts(across, up)
+    drawn.append(_text("tick middle", across(0.5), side - 4, names[0]))
+    drawn.append(_text("tick", 2, 11, names[1]))
+    return _svg(drawn, label, side, side)
+
+
+def diagonal_line(across: Axis, up: Axis) -> str:
+    """Return the dashed line on which both axes have the same value."""
+    return _line("border", across(0), up(0), across(1), up(1))
 
 
 def risk_chart(curve: Mapping[str, Any], abstention: Mapping[str, Any] | None) -> Markup:
@@ -87,7 +124,7 @@ def risk_chart(curve: Mapping[str, Any], abstention: Mapping[str, Any] | None) -
     parts = _grid(up, ticks)
     parts += [_text("tick middle", across(t), HEIGHT - BOTTOM + 16, _tick_label(t)) for t in nice_ticks(0.0, 1.0)]
     parts.append(_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "coverage: share of images answered"))
-    parts += _series("validation", [(across(x), up(y)) for x, y in points])
+    parts += curve_path("validation", [(across(x), up(y)) for x, y in points])
     if abstention and abstention["coverage"]:
         x = across(abstention["coverage"])
         parts.append(_line("border", x, TOP, x, HEIGHT - BOTTOM))
@@ -113,7 +150,7 @@ def corruption_chart(rows: Sequence[Mapping[str, Any]], plain: float) -> Markup:
     for row in rows:
         low, high = row["interval"]
         parts.append(_line("interval", across(row["severity"]), up(low), across(row["severity"]), up(high)))
-    parts += _series("validation", [(across(row["severity"]), up(row["accuracy"])) for row in rows])
+    parts += curve_path("validation", [(across(row["severity"]), up(row["accuracy"])) for row in rows])
     accuracies = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
     return _svg(parts, f"accuracy at severity {severities[0]} to {severities[-1]}: {accuracies}", height, width)
 
@@ -138,7 +175,7 @@ def _epoch_ticks(across: Axis, epochs: Sequence[int]) -> list[str]:
     return [*ticks, _text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "epoch")]
 
 
-def _series(name: str, points: Sequence[tuple[float, float]]) -> list[str]:
+def curve_path(name: str, points: Sequence[tuple[float, float]]) -> list[str]:
     """Return a path with a gap at each missing value and, if there are few points, a dot at each."""
     known = [(x, y) for x, y in points if not math.isnan(y)]
     path, pen = "", "M"

@@ -17,6 +17,7 @@ from transfercli.evaluation.report.html import jinja_environment, load_script
 from transfercli.evaluation.statistics.paired import Comparison, Difference, Outcome, metric_sign
 from transfercli.redaction import hide_paths_in
 
+NAMED_KEYS = 3  # of the config, that tell a run from the first at a glance
 PICTURES = 400  # in one page, divided among its galleries
 
 
@@ -103,7 +104,8 @@ def _entry(run: RunComparison, suffix: str) -> dict[str, Any]:
         "class_scale": class_scale,
         "classes": _classes(run, class_scale),
         "agreement": _agreement(run),
-        "config": [{key: _config_text(value) for key, value in line.items()} for line in run.config],
+        "config": (config := [{key: _config_text(value) for key, value in line.items()} for line in run.config]),
+        "differs": config[:NAMED_KEYS],
     }
 
 

@@ -43,6 +43,8 @@ LABEL_LENGTH = 22
 DPI = 120
 # With more classes, names and counts are too small to read.
 MOST_NAMED = 120
+ROOMY = 0.5  # inches; a cell of this size has room for a count and a percentage
+TITLE_LENGTH = 90
 
 
 def clipped(label: str, length: int = LABEL_LENGTH) -> str:
@@ -57,21 +59,19 @@ def _printable(letter: str) -> str:
     return {"Z": " ", "C": "\ufffd"}.get(kind, letter)
 
 
-def confusion_matrix_png(path: Path, matrix: npt.NDArray[np.int64], labels: Sequence[str]) -> None:
-    """Write a PNG of int [C, C] (rows = truth), with counts in the cells and the shares of each row as colours."""
-    atomic.write_bytes(path, render_confusion_matrix(matrix, labels))
-
-
-def history_png(path: Path, lines: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> None:
+def history_png(path: Path, lines: Sequence[Mapping[str, Any]], best_epoch: int | None = None, title: str = "") -> None:
     """Write a PNG of loss and accuracy by epoch from the lines of `metrics.jsonl`, with phases and the best epoch.
 
     best_epoch: None for the epoch of the lowest validation loss
     """
-    atomic.write_bytes(path, render_history(lines, best_epoch))
+    atomic.write_bytes(path, render_history(lines, best_epoch, title))
 
 
-def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]) -> bytes:
-    """Return the confusion matrix as PNG bytes, with names and counts for up to MOST_NAMED classes."""
+def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str], title: str = "") -> bytes:
+    """Return the confusion matrix int [C, C] (rows = truth) as PNG bytes, with the shares of each row as colours.
+
+    Cells have counts, and if there is room percentages of the row, for up to MOST_NAMED classes.
+    """
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
@@ -87,6 +87,8 @@ def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         # The square root of the share, so that the rare mistakes of a class with high recall are visible.
         image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
+        if title:
+            figure.suptitle(clipped(title, TITLE_LENGTH), fontsize=10)
         axes.set_xlabel("predicted", fontsize=10)
         axes.set_ylabel("truth", fontsize=10)
         if classes <= MOST_NAMED:
@@ -99,14 +101,18 @@ def render_confusion_matrix(matrix: npt.NDArray[np.int64], labels: Sequence[str]
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         if classes <= MOST_NAMED:
-            _write_cells(axes, matrix, shares, float(np.clip(cell * 72 * 0.3, 4.2, 10.0)))
+            _write_cells(axes, matrix, shares, float(np.clip(cell * 72 * 0.3, 4.2, 10.0)), percent=cell >= ROOMY)
         return figure_png(figure)
 
 
-def _write_cells(axes: Axes, matrix: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], size: float) -> None:
+def _write_cells(
+    axes: Axes, matrix: npt.NDArray[np.int64], shares: npt.NDArray[np.float64], size: float, *, percent: bool
+) -> None:
     for row, column in zip(*np.nonzero(matrix), strict=True):
         colour = "white" if shares[row, column] > 0.4 else "#16202b"
         text = _short(int(matrix[row, column]))
+        if percent:
+            text, size = f"{text}\n{shares[row, column]:.0%}", 8.0
         axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour, clip_on=False)
 
 
@@ -120,13 +126,15 @@ def _name_classes(axes: Axes, names: list[str], size: float) -> None:
     axes.grid(which="minor", color="#d5dae0", linewidth=0.4)
 
 
-def render_history(lines: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> bytes:
+def render_history(lines: Sequence[Mapping[str, Any]], best_epoch: int | None = None, title: str = "") -> bytes:
     """Return the training curves as PNG bytes, loss on the left, accuracy on the right."""
     from matplotlib.figure import Figure
 
     best = best_validation_epoch(lines) if best_epoch is None else best_epoch
     with plot_style():
         figure = Figure(figsize=(9.6, 3.6), dpi=DPI, layout="constrained")
+        if title:
+            figure.suptitle(clipped(title, TITLE_LENGTH), fontsize=10)
         for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             _panel(axes, lines, key, best)
         return figure_png(figure)
@@ -163,10 +171,12 @@ def _panel(axes: Axes, lines: Sequence[Mapping[str, Any]], key: str, best: int |
         axes.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3)
         if name.startswith("val_") and best in epochs:
             axes.plot([best], [values[epochs.index(best)]], "o", color=colour, markersize=9, markerfacecolor="none")
-    for border in phase_borders(lines):
-        axes.axvline(border, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
+    for number, border in enumerate(borders := phase_borders(lines)):
+        label = "" if number else f"next phase, {1 + len(borders)} in all"
+        axes.axvline(border, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)), label=label)
     if best in epochs:
-        axes.axvline(best, color=VALIDATION, linewidth=0.8, alpha=0.5, label=f"best: epoch {best}")
+        label = f"best: epoch {best}" if best else "best: the probe"
+        axes.axvline(best, color=VALIDATION, linewidth=0.8, alpha=0.5, label=label)
     axes.set_title(key, loc="left", fontsize=11)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -24,6 +24,7 @@ from transfercli.evaluation.report import charts
 from transfercli.evaluation.report.html import jinja_environment, load_script
 from transfercli.evaluation.report.matrix import Matrix, matrix_of
 from transfercli.evaluation.report.robustness_page import robustness_page, sample_index
+from transfercli.evaluation.report.threshold_curves import threshold_curves
 from transfercli.evaluation.report.thumbnails import SMALL_SIDE, data_url, heatmap_pictures, thumbnails
 from transfercli.evaluation.result import Evaluation
 from transfercli.redaction import hide_paths_in_yaml
@@ -43,6 +44,7 @@ class ReportContext:
     data: additional lines of the data table, {name: value}
     other: name of the folder or file of the images, if they are not the run's own
     explained: heat maps by index of the image
+    model: additional lines of the model table, {name: value}
     best_epoch: marked in the curves; None for the epoch of the lowest validation loss
     made_from: fingerprints of the model and the images, for metrics.json only
     """
@@ -56,6 +58,7 @@ class ReportContext:
     thumbnails: Reader | None = None
     reproduce: Sequence[str] = ()
     data: Mapping[str, str | int | float] = field(default_factory=dict)
+    model: Mapping[str, str | int | float] = field(default_factory=dict)
     other: str = ""
     explained: Mapping[int, Explanation] = field(default_factory=dict)
     best_epoch: int | None = None
@@ -86,9 +89,9 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             confused=most_confused(evaluation.confusion, evaluation.labels),
             matrix=matrix,
             matrix_url=data_url("image/png", matrix_png),
-            panels={
-                key: charts.training_curves(context.history, key, context.best_epoch) for key in ("loss", "accuracy")
-            },
+            panels=_panels(context),
+            probe=_probe(context.history),
+            thresholds=threshold_curves(predictions),
             bins=bins,
             reliability=charts.reliability_chart(bins),
             overconfidence=float(predictions.confidence.mean()) - (evaluation.metrics["accuracy"] or 0.0),
@@ -109,6 +112,22 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             **_pictures(context, matrix, [*worst, *unsure, *right, *(error.case for error in label_errors)]),
         )
     )
+
+
+def _panels(context: ReportContext) -> dict[str, Any]:
+    """Return the training curves by key; none if the run has no epochs, as a single point says nothing."""
+    if all(line["epoch"] == 0 for line in context.history):
+        return {}
+    return {key: charts.training_curves(context.history, key, context.best_epoch) for key in ("loss", "accuracy")}
+
+
+def _probe(history: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the line of a probe, with the chart of its strengths if several were tried; None without a probe."""
+    line = next((line for line in history if line["epoch"] == 0), None)
+    if line is None:
+        return None
+    strengths = line.get("strengths") or ()
+    return {**line, "chart": charts.strengths_chart(strengths, line["strength"]) if len(strengths) > 1 else None}
 
 
 def _pictures(context: ReportContext, matrix: Matrix, shown: Sequence[Case]) -> dict[str, Any]:

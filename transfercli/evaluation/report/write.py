@@ -9,6 +9,7 @@ from transfercli.evaluation.report.plots import render_confusion_matrix
 from transfercli.evaluation.report.report import ReportContext, render_report
 from transfercli.evaluation.result import Evaluation
 from transfercli.io import atomic
+from transfercli.text import counted
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, predictions: Predictions, context: ReportContext) -> None:
@@ -16,7 +17,9 @@ def write_evaluation(folder: Path, evaluation: Evaluation, predictions: Predicti
 
     Everything is computed before the first file is replaced, so that a failure leaves the earlier files unchanged.
     """
-    picture = render_confusion_matrix(evaluation.confusion, evaluation.labels)
+    accuracy = f"{evaluation.metrics['accuracy'] or 0:.1%} of {counted(evaluation.examples, 'image')} right"
+    title = f"{context.experiment}/{context.run_id}, {context.split}: {accuracy}"
+    picture = render_confusion_matrix(evaluation.confusion, evaluation.labels, title)
     report = render_report(evaluation, predictions, context, picture)
     folder.mkdir(parents=True, exist_ok=True)
     predictions.write_csv(folder / "predictions.csv")

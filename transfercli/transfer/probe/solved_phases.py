@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from transfercli.training.trainer import validation_metrics
 from transfercli.transfer.features.prefix import Prefix
 from transfercli.transfer.features.views import Views
 from transfercli.transfer.probe.blend import choose_blend
-from transfercli.transfer.probe.probe import keep_absent_classes, sigmoid_unit, solve
+from transfercli.transfer.probe.probe import Probe, keep_absent_classes, sigmoid_unit, solve
 from transfercli.transfer.training_inputs import TrainingInputs
 
 
@@ -45,11 +45,16 @@ def set_up_probe(builder: Builder, phase: Phase) -> PhaseSetup:
     if builder.inputs.augment:
         builder.reporter.info("probe: on images without augmentation")
     setup = builder.on_features(builder.cut_after_base(), None)
-    return replace(setup, solve=lambda: solve_head(builder, setup.batches.source, _result_reporter(builder)))
+
+    def assign_probe() -> dict[str, Any]:
+        probe = solve_head(builder, setup.batches.source, _result_reporter(builder))
+        return {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
+
+    return replace(setup, solve=assign_probe)
 
 
-def solve_head(builder: Builder, features: Rows, reporter: Reporter) -> None:
-    """Solve for the best linear head on pooled features, and assign it to the classifier."""
+def solve_head(builder: Builder, features: Rows, reporter: Reporter) -> Probe:
+    """Solve for the best linear head on pooled features, assign it to the classifier, and return it."""
     inputs, classifier = builder.inputs, builder.classifier
     probe = solve(
         features,
@@ -61,19 +66,21 @@ def solve_head(builder: Builder, features: Rows, reporter: Reporter) -> None:
     )
     logits = classifier.head.get_layer("logits")
     logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
+    return probe
 
 
 def set_up_blend(builder: Builder, phase: Phase) -> PhaseSetup:
     """Return the set-up that blends the probe with the phase before, by the loss of the validation images."""
     setup, classifier = builder(replace(phase, kind="train")), builder.classifier
 
-    def assign_best_blend() -> None:
+    def assign_best_blend() -> dict[str, Any]:
         trained = read_tensors(classifier)
         assign_tensors(classifier, builder.start)
         prefix = builder.prefix_of(builder.cut_after_base())
         solve_head(builder, builder.features(builder.inputs.training, prefix), Reporter())
         start, loss = read_tensors(classifier), _validation_loss(builder, setup)
         choose_blend(classifier, start, trained, loss, _result_reporter(builder))
+        return {}
 
     return replace(setup, solve=assign_best_blend)
 

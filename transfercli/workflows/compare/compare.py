@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transfercli.reporting import Reporter
@@ -46,13 +46,22 @@ def compare_runs(request: CompareRequest, reporter: Reporter) -> CompareResult:
 
 def config_differences(champion: StoredRun, challenger: StoredRun) -> list[dict[str, Any]]:
     """Return [{"key", "champion", "challenger"}] for every key whose resolved values differ."""
-    values = [_flat(run.config.model_dump(mode="json")) for run in (champion, challenger)]
-    keys = dict.fromkeys([*values[0], *values[1]])
-    return [
-        {"key": key, "champion": values[0].get(key), "challenger": values[1].get(key)}
-        for key in keys
-        if values[0].get(key) != values[1].get(key)
-    ]
+    first, other = (run.config.model_dump(mode="json") for run in (champion, challenger))
+    return list(_differences(first, other))
+
+
+def _differences(first: Any, other: Any, path: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
+    """Yield the keys below `path` that differ; a mapping in place of a single value is one difference."""
+    if isinstance(first, dict) and isinstance(other, dict):
+        for name in dict.fromkeys([*first, *other]):
+            yield from _differences(first.get(name), other.get(name), (*path, str(name)))
+    elif first != other:
+        yield {"key": ".".join(path), "champion": _set_keys(first), "challenger": _set_keys(other)}
+
+
+def _set_keys(value: Any) -> Any:
+    """Return a mapping without the keys that are null, such as `{run: RUN}`; any other value as it is."""
+    return {key: entry for key, entry in value.items() if entry is not None} if isinstance(value, dict) else value
 
 
 def seconds_spent(champion: StoredRun, challenger: StoredRun) -> dict[str, dict[str, float | None]]:
@@ -120,9 +129,3 @@ def _indices_of_same_files(
     first, second = recorded_hashes(champion.folder, split), recorded_hashes(challenger.folder, split)
     changed = {path for path in first.keys() & second.keys() if first[path] != second[path]}
     return lambda paths: np.array([index for index, path in enumerate(paths) if path not in changed], np.int64)
-
-
-def _flat(value: Any, path: Sequence[str] = ()) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {".".join(path): value}
-    return {key: leaf for name, part in value.items() for key, leaf in _flat(part, (*path, str(name))).items()}

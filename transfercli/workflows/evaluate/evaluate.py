@@ -13,7 +13,7 @@ from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.table_columns import read_columns, table_columns
 from transfercli.data.sources.tables import is_table
 from transfercli.reporting import Reporter
-from transfercli.text import counted
+from transfercli.text import counted, duration
 from transfercli.workflows.evaluate.provenance import fingerprints_of
 from transfercli.workflows.evaluate.request import EvaluateRequest, evaluate_command, evaluation_folder, folder_name
 from transfercli.workflows.evaluate.robustness import robustness_and_tta
@@ -127,6 +127,20 @@ def read_slices(run: StoredRun, split: Split, other: Path | None) -> dict[str, S
     return compute_slices(names, split.images.read, split.sizes, columns)
 
 
+def model_facts(run: StoredRun) -> dict[str, str]:
+    """Return what a reader asks first about a model: its base, size, best epoch and cost."""
+    record, model = run.record, run.classifier.model
+    seconds = {name: value for name, value in record.seconds.items() if value is not None}
+    best = record.best_epoch
+    return {
+        "base": f"{run.config.model.base}, strategy {run.config.transfer.strategy or 'of its phases'}",
+        "parameters": f"{model.count_params():,}",
+        "input": f"{' x '.join(map(str, model.input_shape[1:]))} (height, width, channels)",
+        "best epoch": "probe (no epochs)" if best == 0 else "not recorded" if best is None else str(best),
+        "time of training": ", ".join(f"{name} {duration(value)}" for name, value in seconds.items()) or "not recorded",
+    }
+
+
 def report_context(run: StoredRun, split: Split, request: EvaluateRequest) -> ReportContext:
     """Return the content of the report besides the evaluation."""
     from transfercli.evaluation.report.report import ReportContext
@@ -146,6 +160,7 @@ def report_context(run: StoredRun, split: Split, request: EvaluateRequest) -> Re
             "fingerprint": record.fingerprint,
             **{f"{name} images": count for name, count in record.image_counts.items()},
         },
+        model=model_facts(run),
         other=folder_name(request.data) if request.data else "",
         best_epoch=record.best_epoch,
         made_from=fingerprints_of(folder, zip(split.paths, split.sha256s, strict=True)),

@@ -146,7 +146,7 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
 
     lines = history.read(job.run.metrics)
     best = next(line for line in lines if line["epoch"] == setup.trainer.progress.best_epoch)
-    history_png(job.run.history, lines, best["epoch"])
+    history_png(job.run.history, lines, best["epoch"], f"training of {job.run.label}")
     metrics = {key: best[key] for key in ("val_accuracy", "val_loss", "accuracy", "loss")}
     record.update(
         job.run,

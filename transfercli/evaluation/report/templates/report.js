@@ -51,3 +51,11 @@ for (const select of document.querySelectorAll("select[data-orders]")) {
   select.addEventListener("change", () => orderMatrix(table, select.value));
   select.closest("[hidden]").hidden = false;
 }
+
+function showHints() {
+  for (const box of document.querySelectorAll("[data-hint]")) {
+    document.querySelector("." + box.dataset.hint).hidden = box.scrollWidth <= box.clientWidth;
+  }
+}
+addEventListener("resize", showHints);
+showHints();
