@@ -94,8 +94,25 @@ def test_no_completion_loads_a_framework(line: str, tmp_path: Path) -> None:
     assert not HEAVY.intersection(answer.stdout.splitlines()[-1].split())
 
 
+def test_bash_gets_the_part_after_the_at_sign_where_it_splits_words(complete, runs: Path, monkeypatch) -> None:
+    monkeypatch.chdir(runs.parent)
+    (runs / "flowers" / "latest").symlink_to("r2")
+    assert complete("transfercli evaluate flowers @ ch") == ["@champion"]
+    assert complete("transfercli evaluate flowers @") == ["@champion", "@latest"]
+    assert complete("transfercli runs compare flowers @ champion fl") == [
+        "flowers",
+        "flowers@champion",
+        "flowers@latest",
+    ]
+    assert complete("transfercli runs compare flowers @ champion flowers @ l") == ["@latest"]
+
+
+def test_samples_are_completed(complete) -> None:
+    assert complete("transfercli sample digits-") == ["digits-source", "digits-target"]
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-def test_bash_itself_completes_a_command_line(tmp_path: Path) -> None:
+def test_bash_itself_completes_a_command_line(tmp_path: Path, runs: Path) -> None:
     program = tmp_path / "transfercli"
     program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m transfercli "$@"\n')
     program.chmod(0o755)
@@ -104,9 +121,14 @@ def test_bash_itself_completes_a_command_line(tmp_path: Path) -> None:
     COMP_WORDS=(transfercli config init --base vgg1) COMP_CWORD=4
     _transfercli_completion transfercli
     echo "${COMPREPLY[@]}"
+    COMP_WORDS=(transfercli evaluate flowers @ ch) COMP_CWORD=4
+    _transfercli_completion transfercli
+    echo "${COMPREPLY[@]}"
     complete -p transfercli
     """
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     command = ["bash", "--norc", "-c", script]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert answer.stdout.splitlines() == ["vgg16 vgg19", "complete -o default -F _transfercli_completion transfercli"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=runs.parent)
+    first, second, third = answer.stdout.splitlines()
+    assert (first, second) == ("vgg16 vgg19", "@champion")
+    assert third == "complete -o default -F _transfercli_completion transfercli"

@@ -46,7 +46,14 @@ def test_published_weights_keep_colour(write: Write) -> None:
 
 @pytest.mark.parametrize(
     "size, base, expected",
-    [((300, 400), "resnet50", 224), ((60, 100), "resnet50", 96), ((60, 60), "inceptionv3", 75), (None, "vgg16", 224)],
+    [
+        ((300, 400), "resnet50", 224),
+        ((600, 400), "small_cnn", 128),
+        ((60, 64), "small_cnn", 64),
+        ((60, 100), "resnet50", 96),
+        ((60, 60), "inceptionv3", 75),
+        (None, "vgg16", 224),
+    ],
 )
 def test_small_images_are_not_blown_up(size: tuple[int, int] | None, base: str, expected: int, write: Write) -> None:
     assert read(starter(Survey("d", {"a": 100, "b": 100}, size), base), write).data.image_size == expected
@@ -92,3 +99,19 @@ def test_a_starter_s_launch_line_can_be_pasted() -> None:
     from transfercli.config.starter import starter
 
     assert "# Launch: transfercli finetune 'my configs/a.yaml'\n" in starter(file="my configs/a.yaml")
+
+
+@pytest.mark.parametrize(
+    "images, size, grey, preset",
+    [(50, 300, False, "medium"), (500, 300, True, "light"), (5000, 300, False, "none"), (50, 28, True, "none")],
+)
+def test_a_network_from_scratch_gets_augmentation_by_the_number_of_images(
+    images: int, size: int, grey: bool, preset: str, write: Write
+) -> None:
+    survey = Survey("d", {"a": images, "b": images}, (size, size), grey=grey)
+    assert read(starter(survey, "small_cnn"), write).augmentation.preset == preset
+
+
+def test_a_template_without_data_says_that_it_guesses() -> None:
+    assert "guesses for photographs; with --data" in starter(UNKNOWN)
+    assert "guess" not in starter(Survey("d", {"a": 60, "b": 60}, (300, 300)))

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import transfercli
+from transfercli.cli import completion
 from transfercli.cli.commands import bases as bases_commands
 from transfercli.cli.commands import cache as cache_commands
 from transfercli.cli.commands import config as config_commands
@@ -73,7 +74,9 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 must not fail on a class name
     try:
-        sys.exit(app(prog_name="transfercli", standalone_mode=False))
+        with completion.words_with_at():
+            code = app(prog_name="transfercli", standalone_mode=False)
+        sys.exit(code)
     except Exception as error:
         if not hasattr(error, "format_message"):  # Typer's usage errors have it; their class is not public
             raise

@@ -14,7 +14,9 @@ from transfercli.config.types import NAME
 from transfercli.text import first_of
 
 SMALL_IMAGE = 48  # pixels; images whose height and width are below it get a small network
+LARGE_FROM_SCRATCH = 128  # pixels; largest size proposed for a base whose own size is smaller and which has no weights
 SIZE_STEP = 32  # pixels; proposed image sizes are multiples of it
+FEW_FROM_SCRATCH, MANY_FROM_SCRATCH = 200, 2000  # images per class
 IMBALANCE = 3.0  # images of the largest class over those of the smallest: from here, weights are balanced
 PLACEHOLDER = "path/to/images"
 
@@ -94,12 +96,13 @@ def starter(survey: Survey = UNKNOWN, base: str | None = None, file: str | None 
     base = base or ("small_cnn" if survey.size and max(survey.size) < SMALL_IMAGE else "resnet50")
     row = registries.rows("base")[base]
     plan = next(p for p in PLANS if p.applies(row.has_imagenet, survey.per_class if known else 100))
+    preset, reason = _augmentation(survey, plan) if known else (plan.augmentation, "none, light, medium or strong")
     blocks = [
         _opening(survey, known, file or "THIS_FILE"),
         f"name: {quoted(_name_of_file(file) or _name(survey.data, base))}  # the experiment: the folder under runs/",
         "seed: 0",
         _data(survey, base, known),
-        f"augmentation: {{preset: {plan.augmentation}}}  # none, light, medium or strong",
+        f"augmentation: {{preset: {preset}}}  # {reason}",
         _model(survey, base, row.has_imagenet),
         f"transfer:\n  # {plan.reason}\n  strategy: {plan.strategy}",
         _training(survey, plan),
@@ -118,6 +121,7 @@ def _opening(survey: Survey, known: bool, file: str) -> str:
         lines.append(f"{min(counts)} ({few!r}) to {max(counts)} images per class")
     else:
         lines.append("Put the path of your images under data.train: a folder with one sub-folder a class.")
+        lines.append("The values below are guesses for photographs; with --data they are chosen by your images.")
     shown = shlex.join(["transfercli", "config", "show", file])
     lines.append(f"Every key and its default: docs/reference/config.md, or {shown}")
     return "\n".join(f"# {_one_line(line)}" for line in lines)
@@ -167,6 +171,9 @@ def _image_size(survey: Survey, base: str) -> tuple[int, str]:
         return row.size, f"pixels; the size that {base} was published with"
     height, width = survey.size
     wanted = max(row.minimum, SIZE_STEP * max(1, round(max(height, width) / SIZE_STEP)))
+    if not row.has_imagenet and row.size < wanted:  # no weights tie the base to its own size
+        size = min(wanted, LARGE_FROM_SCRATCH)
+        return size, f"pixels; images are about {height}x{width} (height x width); larger is slower, smaller shows less"
     if wanted >= row.size:
         return (
             row.size,
@@ -176,6 +183,18 @@ def _image_size(survey: Survey, base: str) -> tuple[int, str]:
         wanted,
         f"pixels; images are about {height}x{width}: {row.size}, the size of {base}, would be slower and show no more",
     )
+
+
+def _augmentation(survey: Survey, plan: Plan) -> tuple[str, str]:
+    """Return the preset and its reason: the fewer images a network learns all its weights from, the stronger."""
+    if plan.strategy != "scratch":
+        return plan.augmentation, "none, light, medium or strong"
+    if survey.grey and survey.size and max(survey.size) < SMALL_IMAGE:
+        return "none", "small grey images may be digits or letters, which mirroring would change"
+    if survey.per_class >= MANY_FROM_SCRATCH:
+        return "none", "many images per class; light, medium and strong are the others"
+    preset = "medium" if survey.per_class < FEW_FROM_SCRATCH else "light"
+    return preset, f"about {survey.per_class:.0f} images per class; none, light, medium or strong"
 
 
 def _batch(images: int) -> tuple[int, str]:

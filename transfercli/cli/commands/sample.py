@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from transfercli.cli import completion
 from transfercli.cli.choices import one_of
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_sample
@@ -35,7 +36,10 @@ def sample(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="digits, digits-source (0 to 4) or digits-target (5 to 9)", callback=one_of(_names)
+            metavar="NAME",
+            help="digits, digits-source (0 to 4) or digits-target (5 to 9)",
+            callback=one_of(_names),
+            autocompletion=completion.sample_names,
         ),
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="new folder for the images")],
