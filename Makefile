@@ -38,6 +38,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 with venv and ensurepip was found; install one or say PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
 	$(PYTHON) -m venv "$(VENV)"
+	@echo "Installing the locked packages, 3 GB on disk: this takes some minutes and prints nothing until it is done"
 	"$(BIN)/python" -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
 	"$(BIN)/python" -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch "$@"

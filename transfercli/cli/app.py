@@ -8,6 +8,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.core import TyperArgument
 
 import transfercli
 from transfercli.cli import completion
@@ -32,6 +33,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},  # inherited by all commands
 )
+
+# Every argument has a name and a help text; Typer would add the Python type, as in `RUN <str>`.
+TyperArgument.display_type_rich = lambda *_, **__: None  # type: ignore[method-assign]
 
 
 def _print_version(requested: bool) -> None:

@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List the ba
 Names = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[BASE…]",
+        metavar="BASE",
         help="only these bases",
         show_default=False,
         callback=one_of(lambda: registries.names("base"), lambda text: registries.row_name("base", text)),

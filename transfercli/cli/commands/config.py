@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +15,6 @@ from transfercli.cli.choices import Workflow, table_option
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_config_show, after_init, after_schema, after_validate
 from transfercli.cli.options import RUNS, ConfigFile, Overrides, Runs
-from transfercli.cli.ui.tables import print_table
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.text import printable
@@ -28,7 +29,7 @@ app = typer.Typer(
 
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="CONFIG...", help="YAML files that describe one experiment each", show_default=False),
+    typer.Argument(metavar="CONFIG", help="YAML files that describe one experiment each", show_default=False),
 ]
 Base = Annotated[
     str | None, table_option("--base", "base", metavar="B", help="name of the base; without it one is chosen")
@@ -57,7 +58,9 @@ def _show_init(result: StarterConfig | ExampleList) -> None:
     from transfercli.workflows.config.init import ExampleList
 
     if isinstance(result, ExampleList):
-        print_table(("name", "description"), [(entry.name, entry.description) for entry in result.examples])
+        for entry in result.examples:
+            print(entry.name)
+            print(fill(entry.description, get_terminal_size().columns - 1, initial_indent="  ", subsequent_indent="  "))
     else:
         print(result.text if result.path is None else f"wrote {result.path}\n", end="")
 

@@ -36,7 +36,7 @@ RunOrArtefact = Annotated[
 Paths = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="PATH...",
+        metavar="PATH",
         help="image files, folders or patterns, or - for a list of paths on stdin",
         show_default=False,
     ),

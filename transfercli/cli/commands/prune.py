@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Experiments = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[EXPERIMENT…]",
+        metavar="EXPERIMENT",
         help="prune only these experiments",
         show_default=False,
         autocompletion=completion.experiments,

@@ -38,13 +38,13 @@ app = typer.Typer(help="List, show, compare and prune runs.", no_args_is_help=Tr
 Experiment = Annotated[
     str | None,
     typer.Argument(
-        metavar="[EXPERIMENT]", help="list only the runs of this experiment", autocompletion=completion.experiments
+        metavar="EXPERIMENT", help="list only the runs of this experiment", autocompletion=completion.experiments
     ),
 ]
 Names = Annotated[
     list[str],
     typer.Argument(
-        metavar="RUN RUN…", help="two runs or more; each is compared with the first", autocompletion=completion.runs
+        metavar="RUN", help="two runs or more; each is compared with the first", autocompletion=completion.runs
     ),
 ]
 SplitOption = Annotated[Split, typer.Option("--split", help="the split to compare on")]
@@ -94,9 +94,13 @@ def _show_run(result: RunDetails) -> None:
             ("command", result.command),
             ("created", row.created),
             ("best epoch", best_epoch_text(result.best_epoch)),
-            *((name.replace("_", " "), f"{value:.4f}") for name, value in result.metrics.items()),
-            *((f"{name} curve", curve(values)) for name, values in result.curves.items() if len(values) > 1),
-            *((f"{split} accuracy", f"{m['accuracy']:.4f}") for split, m in result.evaluations.items()),
+            *((metric_label(name), f"{value:.4f}") for name, value in result.metrics.items()),
+            *(
+                (f"{metric_label(name)} curve", curve(values))
+                for name, values in result.curves.items()
+                if len(values) > 1
+            ),
+            *((f"{split} accuracy, evaluated", f"{m['accuracy']:.4f}") for split, m in result.evaluations.items()),
             ("time", seconds or None),
             ("lineage", "\n".join(tree(result.lineage))),
             ("files", f"{len(result.files)}, {byte_size(sum(file.bytes for file in result.files))}"),
@@ -125,6 +129,12 @@ def curve(values: list[float | None]) -> str:
 def best_epoch_text(best: int | None) -> str | None:
     """Return the number of the best epoch; the probe that is solved before the first epoch has none."""
     return "probe (no epochs)" if best == 0 else None if best is None else str(best)
+
+
+def metric_label(key: str) -> str:
+    """Return the words for a key of `metrics.jsonl`: `val_loss` -> `validation loss`, `loss` -> `training loss`."""
+    images, name = ("validation", key.removeprefix("val_")) if key.startswith("val_") else ("training", key)
+    return f"{images} {name.replace('_', ' ')}"
 
 
 def curves_of(run: Path) -> list[tuple[str, str]]:

@@ -141,7 +141,7 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
         else:
             decisions.append(experiment, decision)
     result = RetrainResult.of(experiment, decision)
-    reporter.info(f"{decision.decision}: {decision.reason}")
+    reporter.debug(f"{decision.decision}: {decision.reason}")  # the result has it, too
     run_hook(loaded.config.retrain.on_decision, result, reporter, allowed=request.hooks)
     write_summary(request.summary, loaded.config.name, result, reporter)
     if decision.decision == "rejected":
