@@ -243,6 +243,9 @@ def test_a_probe_has_no_curves_but_the_strengths_that_were_tried(predictions: Pr
     assert not [label for label in labels if "by epoch" in label]
     old = page_of(predictions, replace(CONTEXT, history=[PROBE]))  # of a run that did not record them
     assert "without epochs" in old.words
+    for hostile in ({"strengths": "<b>", "strength": 1}, {"strengths": [["<b>", 1, 1]] * 2, "strength": "<b>"}, {}):
+        line = {"epoch": 0, **hostile}
+        assert "<b>" not in page_of(predictions, replace(CONTEXT, history=[line])).words
     both = page_of(predictions, replace(CONTEXT, history=[PROBE | tried, *CONTEXT.history]))
     assert sum("by epoch" in svg["aria-label"] for svg in both.all("svg")) == 2
 

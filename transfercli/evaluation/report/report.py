@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.report import charts
 from transfercli.evaluation.report.html import jinja_environment, load_script
 from transfercli.evaluation.report.matrix import Matrix, matrix_of
+from transfercli.evaluation.report.plots import plot_value
 from transfercli.evaluation.report.robustness_page import robustness_page, sample_index
 from transfercli.evaluation.report.threshold_curves import threshold_curves
 from transfercli.evaluation.report.thumbnails import SMALL_SIDE, data_url, heatmap_pictures, thumbnails
@@ -122,12 +124,27 @@ def _panels(context: ReportContext) -> dict[str, Any]:
 
 
 def _probe(history: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return the line of a probe, with the chart of its strengths if several were tried; None without a probe."""
+    """Return the validation metrics of a probe, and the chart of its strengths if several were tried; None without one.
+
+    The lines may be those of a foreign run: only numbers reach the chart.
+    """
     line = next((line for line in history if line["epoch"] == 0), None)
     if line is None:
         return None
-    strengths = line.get("strengths") or ()
-    return {**line, "chart": charts.strengths_chart(strengths, line["strength"]) if len(strengths) > 1 else None}
+    tried, chosen = line.get("strengths"), line.get("strength")
+    rows = [row for row in tried if _is_trial(row)] if isinstance(tried, list) else []
+    chart = charts.strengths_chart(rows, chosen) if len(rows) > 1 and isinstance(chosen, int | float) else None
+    return {"chart": chart, **{key: plot_value(line.get(key)) for key in ("val_loss", "val_accuracy")}}
+
+
+def _is_trial(row: Any) -> bool:
+    """Return True for [strength above 0, log loss, accuracy]."""
+    return (
+        isinstance(row, list | tuple)
+        and len(row) == 3
+        and not any(map(math.isnan, map(plot_value, row)))
+        and row[0] > 0
+    )
 
 
 def _pictures(context: ReportContext, matrix: Matrix, shown: Sequence[Case]) -> dict[str, Any]:
