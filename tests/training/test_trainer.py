@@ -101,7 +101,7 @@ def test_a_blend_starts_from_what_was_trained_also_where_the_probe_was_better(di
         [PROBE, Phase("none", 1, 10.0), Phase("none", 1, 0.0, "blend")],
         early_stopping=EarlyStoppingConfig(patience=1),
     )
-    whole, solutions = job.set_up_phase(PROBE), {"probe": lambda: None, "blend": lambda: seen.append(tensors(job))}
+    whole, solutions = job.set_up_phase(PROBE), {"probe": dict, "blend": lambda: seen.append(tensors(job)) or {}}
     job.set_up_phase = lambda phase: replace(whole, solve=solutions.get(phase.kind))
     probe = tensors(job)
     job.run()

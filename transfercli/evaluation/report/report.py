@@ -139,12 +139,9 @@ def _probe(history: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 
 def _is_trial(row: Any) -> bool:
     """Return True for [strength above 0, log loss, accuracy]."""
-    return (
-        isinstance(row, list | tuple)
-        and len(row) == 3
-        and not any(map(math.isnan, map(plot_value, row)))
-        and row[0] > 0
-    )
+    if not isinstance(row, list | tuple) or len(row) != 3:
+        return False
+    return not any(math.isnan(plot_value(value)) for value in row) and row[0] > 0
 
 
 def _pictures(context: ReportContext, matrix: Matrix, shown: Sequence[Case]) -> dict[str, Any]:
