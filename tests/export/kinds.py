@@ -34,6 +34,10 @@ def _animated(photo: Image.Image, file: Path) -> None:
     )
 
 
+def _animated_webp(photo: Image.Image, file: Path) -> None:
+    photo.save(file, save_all=True, append_images=[photo.rotate(180)])
+
+
 def _bmp_with_alpha(photo: Image.Image, file: Path) -> None:
     """As image editors write it, with a mask for each channel."""
     pixels = np.asarray(_transparent(photo))[::-1, :, [2, 1, 0, 3]]
@@ -90,6 +94,12 @@ KINDS: dict[str, tuple[str, Write, int | None]] = {
         "webp",
         lambda photo, file: _transparent(photo).save(file, lossless=True, exact=True),
         0,
+    ),
+    "animated WebP": ("webp", _animated_webp, None),
+    "animated WebP with transparency": (
+        "webp",
+        lambda photo, file: _animated_webp(_transparent(photo), file),
+        None,
     ),
     "BMP with transparency": ("bmp", _bmp_with_alpha, 0),
     "WebP": ("webp", lambda photo, file: photo.save(file), 0),

@@ -103,7 +103,7 @@ def test_every_kind_of_file_has_one_label_through_predict_the_run_and_the_bytes(
     served = tf.saved_model.load(str(exported[0] / "saved_model" / "1"))  # noqa: TID251 - written by this very test
     serve = served.signatures["serve_bytes"]
     for name, (label, probability) in found.items():
-        if not name.startswith("TIFF"):
+        if KINDS[Path(name).stem][2] is not None:  # else serve_bytes refuses the file
             answer = serve(tf.constant([(tmp_path / "1" / name).read_bytes()]))
             best = int(answer["probabilities"][0].numpy().argmax())
             assert answer["labels"][best].numpy().decode() == label, name

@@ -26,21 +26,23 @@ def decode_on_background(content: Any, background: str) -> Any:
             (_starts_with(content, b"GIF8"), lambda: _decode(_gif_on(content, colour), 3)),
             (_is_opaque_png(content), lambda: _decode(content, 3)),
             (_starts_with(content, b"\x89PNG"), lambda: lay_on(_decode(content, 4), colour)),
-            (_starts_with(content, b"RIFF"), lambda: lay_on(_decode(content, 0), colour)),
-            (_is_bmp_with_alpha(content), lambda: lay_on(_decode(content, 4), colour)),
+            (
+                _is_webp_with_alpha(content) | _is_bmp_with_alpha(content),
+                lambda: lay_on(_decode(content, 4), colour),
+            ),
         ],
         default=lambda: _decode(content, 3),
     )
 
 
 def lay_on(image: Any, colour: bytes) -> Any:
-    """Return uint8 [h, w, 3] for uint8 [h, w, 3] or [h, w, 4], whose last channel is the opacity.
+    """Return uint8 [h, w, 3] for uint8 [h, w, 4], whose last channel is the opacity.
 
     colour: red, green and blue of the background. Rounds to the nearest level, as Pillow's `paste` does.
     """
     image = tf.cast(image, tf.int32)
-    opacity = tf.pad(image, [[0, 0], [0, 0], [0, 1]], constant_values=255)[..., 3:4]
-    total = image[..., :3] * opacity + tf.constant(list(colour)) * (255 - opacity) + 128
+    colours, opacity = image[..., :3], image[..., 3:]
+    total = colours * opacity + tf.constant(list(colour)) * (255 - opacity) + 128
     return tf.cast((total + total // 256) // 256, tf.uint8)
 
 
@@ -57,7 +59,7 @@ def _is_opaque_png(content: Any) -> Any:
 
     TensorFlow gives its pixels an opacity of 1, 3 or 15 of 255, the largest number of its own bits.
     """
-    depth = tf.io.decode_raw(_bytes(content, 24), tf.uint8)[0]
+    depth = _number(content, 24)
     return tf.cond(
         _starts_with(content, b"\x89PNG") & (depth < 8),
         lambda: find_bytes(tf.io.decode_raw(content, tf.uint8), b"tRNS") < 0,
@@ -67,11 +69,28 @@ def _is_opaque_png(content: Any) -> Any:
 
 def _is_bmp_with_alpha(content: Any) -> Any:
     """Return True for a BMP whose header has an alpha mask; the fourth byte of other pixels has no meaning."""
-    has_mask = (tf.io.decode_raw(_bytes(content, 14), tf.uint8)[0] >= 56) & (_bytes(content, 30) == b"\x03")
+    has_mask = (_number(content, 14) >= 56) & (_number(content, 30) == 3)
     return _starts_with(content, b"BM") & has_mask & (_bytes(content, 66, 4) == b"\0\0\0\xff")
 
 
-def _bytes(content: Any, position: int, count: int = 1) -> Any:
+def _is_webp_with_alpha(content: Any) -> Any:
+    """Return True for a still WebP with opacity.
+
+    Animations keep three channels, for which TensorFlow refuses them: with four their pixels are wrong, and if it is
+    left the choice it corrupts its memory (2.21).
+    """
+    kind, flags, packed = _bytes(content, 12, 4), _number(content, 20), _number(content, 24)
+    extended = (kind == b"VP8X") & (tf.bitwise.bitwise_and(flags, 0b10010) == 0b10000)  # opacity, but no animation
+    lossless = (kind == b"VP8L") & (tf.bitwise.bitwise_and(packed, 0b10000) > 0)
+    return _starts_with(content, b"RIFF") & (extended | lossless)
+
+
+def _number(content: Any, position: int) -> Any:
+    """Return the byte at a position as uint8 []."""
+    return tf.io.decode_raw(_bytes(content, position, 1), tf.uint8)[0]
+
+
+def _bytes(content: Any, position: int, count: int) -> Any:
     """Return bytes of a string; zeros after its end."""
     return tf.strings.substr(tf.strings.join([content, b"\0" * (position + count)]), position, count)
 
