@@ -39,8 +39,8 @@ def after_init(own: Mapping[str, Any], result: Any) -> Words:
     if result.path is None:
         given = [(f"--{name}", own[name]) for name in ("base", "data", "example") if own[name] is not None]
         return ("config", "init", *(word for pair in given for word in pair), "-o", "FILE.yaml")
-    launch = result.text.partition("\n")[0]  # `# Launch: transfercli pretrain FILE` in an example
-    return ("pretrain" if " pretrain " in launch else "finetune", result.path, "--dry-run")
+    opening = result.text.partition("\nname:")[0]  # `# Launch: transfercli pretrain FILE` in an example
+    return ("pretrain" if "transfercli pretrain " in opening else "finetune", result.path, "--dry-run")
 
 
 def after_validate(own: Mapping[str, Any], result: Any) -> Words:

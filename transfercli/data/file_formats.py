@@ -40,7 +40,6 @@ _BRANDS = {
     b"hevx": "HEIF",
 }
 _GENERAL_BRANDS = frozenset({b"mif1", b"msf1", b"miaf"})  # the codec is among the compatible brands
-_BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
 # First bytes of images that are not read, in words.
 _OTHER_IMAGES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x0a", "a JPEG XL file"),
@@ -93,7 +92,7 @@ def format_of(head: bytes) -> str:
     """Return the format by the first bytes, a key of `EXTENSIONS`, or "" for others."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
+    if head[:2] == b"BM" and not _TEXT.issuperset(head):
         return "BMP"
     if head[4:8] == b"ftyp":
         return _iso_media_format(head)

@@ -73,11 +73,9 @@ OTHERS = {
     "a video or another media file (qt)": b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(30),
     "a RIFF file (AVI)": b"RIFF\x10\0\0\0AVI " + bytes(30),
     "an SVG drawing": b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>',
-    "an HTML page": b"\n<!DOCTYPE HTML><title>404</title>",
     "a JSON file": b'{"error": "not found"}',
     "a text file": b"moved permanently\n",
     "a DICOM file": bytes(128) + b"DICM" + bytes(30),
-    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
 }
 
 

@@ -43,7 +43,8 @@ def test_a_run_folder_holds_what_the_contract_says(source) -> None:
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
     assert set(lines[0]) == {
         *("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"),
-        *("learning_rate", "seconds", "images_per_second", "val_recall"),
+        *("learning_rate", "seconds", "images_per_second"),
+        *("val_macro_f1", "val_balanced_accuracy", "val_recall"),
     }
     assert list(lines[0]["val_recall"]) == list("01234")
     assert lines[result["best_epoch"] - 1]["val_loss"] == result["metrics"]["val_loss"]
