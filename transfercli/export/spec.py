@@ -42,8 +42,8 @@ class ExportSpec:
 
     labels: class names in index order. image_size: (height, width) in pixels. resize: stretch, crop or pad.
     temperature: divisor of the logits, applied inside the artefact. confidence: threshold below which to abstain; None:
-    always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`; specs that
-    differ in it only are equal, because `export.json` has more of them than the card inside the artefact.
+    always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`. Specs
+    that differ only in it are equal, because `export.json` has more such keys than the card inside the artefact.
     background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels, profiles,
     max_megapixels: how files are read, as in `Geometry`.
     """
