@@ -80,7 +80,7 @@ def test_an_unknown_metric_names_the_nearest() -> None:
 
 def test_an_unknown_class_names_the_nearest_where_the_classes_are_known() -> None:
     assert parse("recall[cta]=0.8").metric == "recall[cta]"
-    with pytest.raises(UsageError, match=r"'cta' is not a known class: allowed are cat, dog; did you mean 'cat'\?"):
+    with pytest.raises(UsageError, match=r"'cta' is not a known class: allowed are 'cat', 'dog'; did you mean 'cat'\?"):
         parse("recall[cta]=0.8", ("cat", "dog"))
     with pytest.raises(ConfigError, match="did you mean 'dog'"):
         from_config({"recall[dgo]": 0.8}, ("cat", "dog"))
@@ -157,3 +157,11 @@ def test_a_perfect_split_passes_on_lower_as_far_as_its_images_show(make: Callabl
     one = make([0, 1, 2] * 20, [0, 1, 2] * 20)
     assert evaluate(one, gates=resolve({}, ["macro_f1=0.9", "f1[class 1]=0.8"]), gate_on="lower").passed
     assert not evaluate(one, gates=resolve({}, ["macro_f1=0.99"]), gate_on="lower").passed
+
+
+def test_the_class_of_a_gate_is_matched_by_its_normalised_name() -> None:
+    [gate] = from_config({"recall[cafe\u0301 ]": 0.5}, ("caf\u00e9", "dog"))
+    assert gate.metric == parse("recall[caf\u00e9]=0.5", ("caf\u00e9",)).metric == "recall[caf\u00e9]"
+    assert resolve({"recall[cafe\u0301]": 0.5}, ["recall[caf\u00e9]=0.7"], ("caf\u00e9", "dog"))[0].bound == 0.7
+    with pytest.raises(ConfigError, match=r"'st\u043ep' \(U\+0073 U\+0074 U\+043E.*allowed are 'stop' \(U\+0073"):
+        from_config({"recall[st\u043ep]": 0.5}, ("stop", "go"))

@@ -97,3 +97,11 @@ def test_a_damaged_file_is_told_as_such(text: str, tmp_path: Path) -> None:
 def test_a_missing_file_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match=r"p\.csv cannot be read"):
         Predictions.read_csv(tmp_path / "p.csv")
+
+
+def test_class_names_of_an_earlier_version_are_normalised_when_they_are_read(tmp_path: Path) -> None:
+    probabilities = np.array([[0.75, 0.25], [0.5, 0.5]])
+    Predictions(("1", "2"), ("the ", "cafe\u0301"), np.array([1, 0]), probabilities).write_csv(tmp_path / "p.csv")
+    found = Predictions.read_csv(tmp_path / "p.csv")
+    assert found.labels == ("the", "caf\u00e9")
+    assert found.targets.tolist() == [1, 0]

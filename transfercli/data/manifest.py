@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from transfercli.data.dataset import Record
+from transfercli.data.sources.labels import names_of_stored
 from transfercli.data.splitting.assignments import Assignments
 from transfercli.errors import ArtefactError
 from transfercli.io.atomic import write_text
@@ -64,10 +65,16 @@ def write_manifest(path: Path, records: Iterable[Record]) -> None:
     write_text(path, _text(COLUMNS, ([getattr(record, column) for column in COLUMNS] for record in records)))
 
 
-def read_manifest(path: Path) -> list[Record]:
-    """Read dataset.csv. Raises `ArtefactError` if it is missing or damaged."""
+def read_manifest(path: Path, labels: Iterable[str] = ()) -> list[Record]:
+    """Read dataset.csv, with normalised class names. Raises `ArtefactError` if it is missing or damaged.
+
+    labels: stored classes of the run, which may be more than those of its images.
+    """
+    rows = list(_rows(path, COLUMNS))
+    names = names_of_stored([*labels, *(row["label"] for row in rows)])
     records = []
-    for row in _rows(path, COLUMNS):
+    for row in rows:
+        row["label"] = names[row["label"]]
         try:
             size = int(row.pop("width")), int(row.pop("height"))
         except ValueError as error:

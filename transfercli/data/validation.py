@@ -15,7 +15,7 @@ from transfercli.data.dataset import Record, Split
 from transfercli.data.decoding.decode import decode_file, resize_array
 from transfercli.data.image import Decoded
 from transfercli.data.ingest import Ingest, Reading
-from transfercli.data.sources.labels import normalised_label
+from transfercli.data.sources.labels import find_label, shown
 from transfercli.data.sources.listing import Listing
 from transfercli.errors import DataError, DiskError
 from transfercli.text import counted, first_of
@@ -170,11 +170,11 @@ def check_expected(expected: ExpectConfig | None, findings: Findings) -> None:
             f"data.expect.classes is {expected.classes}, but there are {len(present)} classes with usable images", _GONE
         )
     named = expected.classes if isinstance(expected.classes, list) else []
-    lost = [label for label in named if normalised_label(label) not in present]
+    lost = [label for label in named if find_label(label, present) is None]
     if lost:
         raise DataError(
             f"data.expect.classes: {len(lost)} of {len(named)} classes have no usable image:"
-            f" {first_of(lost, _LISTED, written=repr)}",
+            f" {first_of(lost, _LISTED, written=partial(shown, others=present))}",
             _GONE,
         )
 

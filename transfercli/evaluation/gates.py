@@ -6,8 +6,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from transfercli.data.sources.labels import find_label, shown
 from transfercli.errors import ConfigError, TransferError, UsageError
 from transfercli.evaluation.metrics.confusion import PER_CLASS
 from transfercli.evaluation.metrics.registry import METRICS
@@ -109,8 +111,8 @@ def _gate(metric: str, op: str, bound: str, labels: Sequence[str] | None, error:
     if name not in allowed:
         class_metrics = ", ".join(f"{row}[LABEL]" for row in PER_CLASS)
         raise error(f"{_unknown('metric', name, allowed)}; metrics of one class are {class_metrics}")
-    if label is not None and labels is not None and label not in labels:
-        raise error(_unknown("class", label, tuple(labels)))
+    if label is not None and labels is not None:
+        label = _class(label, labels, error)
     value = float(bound)
     if not math.isfinite(value):
         raise error(f"the bound of a gate must be a finite number; {metric.strip()} received {bound}")
@@ -119,6 +121,15 @@ def _gate(metric: str, op: str, bound: str, labels: Sequence[str] | None, error:
         raise error(f"the bound of a gate on {metric.strip()} must be a number {row.bounds}; received {bound}")
     better = ">=" if row.higher_is_better else "<="
     return Gate(name if label is None else f"{name}[{label}]", better if op == "=" else op, value)
+
+
+def _class(name: str, labels: Sequence[str], error: type[TransferError]) -> str:
+    label = find_label(name, labels)
+    if label is None:
+        written = partial(shown, others=[name])
+        allowed, guess = first_of(labels, 20, written=written), did_you_mean(name, labels, written=written)
+        raise error(f"{shown(name, labels)} is not a known class: allowed are {allowed}{guess and f'; {guess}'}")
+    return label
 
 
 def _unknown(kind: str, name: str, allowed: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.data.sources.labels import names_of_stored
 from transfercli.errors import ArtefactError
 from transfercli.io import atomic
 from transfercli.io.spreadsheet import SpreadsheetWriter
@@ -106,7 +107,10 @@ class Predictions:
 
     @classmethod
     def read_csv(cls, path: Path) -> Predictions:
-        """Read a file that `write_csv` wrote. Raises ArtefactError if the file is missing or damaged."""
+        """Read a file that `write_csv` wrote, with normalised class names.
+
+        Raises ArtefactError if the file is missing or damaged.
+        """
         try:
             with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
                 rows = list(csv.reader(file))
@@ -138,4 +142,6 @@ def _from_rows(path: Path, labels: tuple[str, ...], rows: list[list[str]]) -> Pr
             raise ArtefactError(
                 f"{path.name}: row {number + 2} is damaged ({type(error).__name__}: {error})", hint="run evaluate again"
             ) from error
-    return Predictions(tuple(row[0] for row in rows), labels, targets, values.astype(np.float64))
+    names = names_of_stored(labels)
+    normalised = tuple(names[label] for label in labels)
+    return Predictions(tuple(row[0] for row in rows), normalised, targets, values.astype(np.float64))

@@ -15,6 +15,7 @@ from transfercli.config.schema import (
     RunReference,
     RunWeights,
 )
+from transfercli.data.sources.labels import shown
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run, is_label
@@ -108,11 +109,15 @@ def labels_for(config: ExperimentConfig, parent: Parent, data_labels: Sequence[s
         return parent.labels
     if config.model.head.init == "keep":
         raise DataError(
-            f"the data has classes that the kept head does not have: {', '.join(unknown)};"
-            f" its classes are {', '.join(parent.labels)}",
+            f"the data has classes that the kept head does not have: {_shown(unknown, parent.labels)};"
+            f" its classes are {_shown(parent.labels, unknown)}",
             "set model.head.init to extend to add them, to new for a fresh head, or rename the folders",
         )
     return parent.labels + tuple(sorted(unknown))
+
+
+def _shown(labels: Sequence[str], others: Sequence[str]) -> str:
+    return ", ".join(shown(label, others) for label in labels)
 
 
 def new_classifier(

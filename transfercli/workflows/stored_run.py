@@ -15,6 +15,7 @@ from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
 from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.data.sources.labels import names_of_stored, normalised_label, shown
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.evaluation.confidence.trust import Trust, read_trust
@@ -91,16 +92,28 @@ class StoredRun:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """Class names in index order."""
+        """Class names in index order, normalised."""
+        names = names_of_stored(self._stored_labels)
+        kept = [label for label, name in names.items() if normalised_label(label) != name]
+        if kept:
+            self.reporter.warning(
+                f"{self.label} has classes that differ in spaces around the name or in their Unicode form only:"
+                f" {', '.join(shown(label, names) for label in kept)}; their names are used as stored, but images are"
+                " listed under the normalised name"
+            )
+        return tuple(names[label] for label in self._stored_labels)
+
+    @cached_property
+    def _stored_labels(self) -> list[str]:
         labels = read_json(self.folder.labels)
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels) or len(labels) < 2:
             raise ArtefactError(f"{self.folder.labels} is damaged: it must be a list of class names", "restore the run")
-        return tuple(labels)
+        return labels
 
     @cached_property
     def images(self) -> list[Record]:
-        """The records of `dataset.csv`."""
-        return read_manifest(self.folder.dataset)
+        """The records of `dataset.csv`, with the names in `labels`."""
+        return read_manifest(self.folder.dataset, self._stored_labels)
 
     @cached_property
     def stored_trust(self) -> Trust | None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.sources.listings import listed, touch
 from tests.listener import Listener
-from transfercli.data.sources.labels import look_alikes, normalised_label, shown
+from transfercli.data.sources.labels import find_label, look_alikes, names_of_stored, normalised_label, shown
 from transfercli.errors import DataError
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
@@ -77,3 +77,19 @@ def test_a_class_that_is_only_spaces_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="only spaces as its name"):
         listed(tmp_path)
     assert normalised_label("  a b ") == "a b"
+
+
+def test_stored_names_are_normalised_unless_two_classes_would_become_one() -> None:
+    assert names_of_stored([DECOMPOSED, "the ", "dog", "the "]) == {DECOMPOSED: COMPOSED, "the ": "the", "dog": "dog"}
+    assert names_of_stored([DECOMPOSED, COMPOSED, "the "]) == {
+        DECOMPOSED: DECOMPOSED,
+        COMPOSED: COMPOSED,
+        "the ": "the",
+    }
+    assert names_of_stored([" ", "dog"]) == {" ": " ", "dog": "dog"}
+
+
+def test_a_class_is_found_by_its_exact_name_before_the_normalised_one() -> None:
+    assert find_label(DECOMPOSED, [COMPOSED]) == find_label(f"{COMPOSED} ", [COMPOSED]) == COMPOSED
+    assert find_label(DECOMPOSED, [COMPOSED, DECOMPOSED]) == DECOMPOSED
+    assert find_label("cafe", [COMPOSED]) is None

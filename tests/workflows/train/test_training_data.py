@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,12 +34,22 @@ def test_balanced_weights_share_out_the_images_over_the_classes_that_have_some()
 @pytest.mark.parametrize(
     "wanted, said",
     [
-        ({"cat": 1.0, "dog": 2.0}, "training.class_weights: no weight for ['cow']"),
-        ({"cat": 1.0, "cow": 1.0, "dog": 2.0, "eel": 1.0}, "training.class_weights: no class named ['eel']"),
-        ({"cat": 1.0, "cow": 1.0, "eel": 1.0}, "no weight for ['dog'], and no class named ['eel']"),
+        ({"cat": 1.0, "dog": 2.0}, "training.class_weights: no weight for 'cow'"),
+        ({"cat": 1.0, "cow": 1.0, "dog": 2.0, "eel": 1.0}, "training.class_weights: no class named 'eel'"),
+        ({"cat": 1.0, "cat ": 2.0, "cow": 1.0, "dog": 1.0}, "training.class_weights: two weights for 'cat'"),
+        ({"cat": 1.0, "cow": 1.0, "eel": 1.0}, "no weight for 'dog', and no class named 'eel'"),
     ],
 )
 def test_weights_for_other_classes_are_refused_by_name(wanted: dict[str, float], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         class_weights(wanted, SPLIT)
     assert caught.value.message.endswith(said)
+
+
+def test_weights_are_matched_by_normalised_names_and_look_alikes_are_shown_by_code_points() -> None:
+    split = replace(SPLIT, labels=("caf\u00e9", "stop", "the"))
+    weights = class_weights({"cafe\u0301": 2.0, "the ": 3.0, "stop": 1.0}, split)
+    assert weights is not None
+    assert weights.tolist() == [2.0, 1.0, 3.0]
+    with pytest.raises(ConfigError, match=r"no weight for 'stop' \(U\+0073 .*no class named 'st\u043ep' \(U\+0073"):
+        class_weights({"caf\u00e9": 2.0, "the": 3.0, "st\u043ep": 1.0}, split)

@@ -7,8 +7,8 @@ stores `é` as two characters, Windows drops a space at the end of a name.
 from __future__ import annotations
 
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 
 # Cyrillic and Greek letters with the shape of a Latin one (from Unicode Technical Standard 39, confusables).
 _CYRILLIC_SMALL = str.maketrans(
@@ -27,6 +27,21 @@ _HOMOGLYPHS = _CYRILLIC_SMALL | _CYRILLIC_CAPITAL | _GREEK
 def normalised_label(name: str) -> str:
     """Return a class name without surrounding spaces, in Unicode's form NFC."""
     return unicodedata.normalize("NFC", name.strip())
+
+
+def names_of_stored(labels: Iterable[str]) -> dict[str, str]:
+    """Return stored class name -> normalised name; names that would become equal stay as they are stored.
+
+    Runs of earlier versions stored the names of folders and tables unchanged.
+    """
+    stored = dict.fromkeys(labels)
+    numbers = Counter(map(normalised_label, stored))
+    return {label: name if (name := normalised_label(label)) and numbers[name] == 1 else label for label in stored}
+
+
+def find_label(name: str, labels: Collection[str]) -> str | None:
+    """Return the class that a config or a command names: by its exact name, else by the normalised one; or None."""
+    return next((label for label in (name, normalised_label(name)) if label in labels), None)
 
 
 def look_alikes(labels: Iterable[str]) -> list[list[str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,7 @@ from transfercli.config.schema import ExperimentConfig
 from transfercli.data.dataset import Dataset, Split
 from transfercli.data.load import DataRequest
 from transfercli.data.manifest import read_assignments
+from transfercli.data.sources.labels import find_label, shown
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import splits_file
@@ -51,14 +53,30 @@ def class_weights(setting: Literal["balanced"] | Mapping[str, float] | None, spl
     if setting == "balanced":
         present = counts > 0
         return np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 1.0).astype("float32")
-    if set(setting) != set(split.labels):
-        missing, unknown = sorted(set(split.labels) - set(setting)), sorted(set(setting) - set(split.labels))
-        errors = [f"no weight for {missing}"] * bool(missing) + [f"no class named {unknown}"] * bool(unknown)
+    weights = _weights_by_class(setting, split.labels)
+    return np.array([weights[label] for label in split.labels], "float32")
+
+
+def _weights_by_class(setting: Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:
+    """Return class -> weight. Raises `ConfigError` if a class has no weight or two, or a name is no class."""
+    named = {name: find_label(name, labels) for name in setting}
+    twice = [label for label, number in Counter(named.values()).items() if label is not None and number > 1]
+    missing, unknown = sorted(set(labels) - set(named.values())), sorted(n for n, label in named.items() if not label)
+    errors = [
+        f"{problem} {', '.join(shown(name, others) for name in names)}"
+        for problem, names, others in (
+            ("no weight for", missing, unknown),
+            ("no class named", unknown, missing),
+            ("two weights for", twice, ()),
+        )
+        if names
+    ]
+    if errors:
         raise ConfigError(
             f"training.class_weights: {', and '.join(errors)}",
-            f"give one weight for each of {', '.join(split.labels)}, or set it to balanced",
+            f"give one weight for each of {', '.join(labels)}, or set it to balanced",
         )
-    return np.array([setting[label] for label in split.labels], "float32")
+    return {label: setting[name] for name, label in named.items() if label is not None}
 
 
 def sampled_weights(weights: np.ndarray | None, sampling: str, split: Split) -> np.ndarray | None:
