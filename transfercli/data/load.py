@@ -80,7 +80,8 @@ class DataRequest:
 
 def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     """Read all images of a config. Raises `DataError` if the data cannot be used."""
-    listing = _list_found(request.config, reporter)
+    listing = list_images(request.config, reporter)
+    check_found(listing.items, base_folder(request.config.train))
     check_classes(listing)
     findings = read_images(listing, request.reading(reporter))
     report_transparency(findings, chosen=request.chose_background)
@@ -110,11 +111,13 @@ class Examination:
 def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     """Run the steps and checks of `load_dataset`; collect the errors instead of stopping at the first."""
     refusals: list[DataError] = []
-    listing = _attempt(partial(_list_found, request.config, reporter), refusals)
+    listing = _attempt(partial(list_images, request.config, reporter), refusals)
     if listing is None:
         return Examination(refusals=refusals)
+    _attempt(partial(check_found, listing.items, base_folder(request.config.train)), refusals)
+    lost = len(refusals)
     _attempt(partial(check_classes, listing), refusals)
-    classes_valid = not refusals
+    classes_valid = len(refusals) == lost
     findings = read_images(listing, request.reading(reporter))
     report_transparency(findings, chosen=request.chose_background)
     _report_notes(findings, request.config.model_fields_set)
@@ -123,13 +126,6 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     _attempt(partial(check_expected, request.config.expect, findings), refusals)
     dataset = _attempt(partial(_assign_splits, request, findings), refusals) if classes_valid else None
     return Examination(findings, dataset, refusals)
-
-
-def _list_found(config: DataConfig, reporter: Reporter) -> Listing:
-    """Return the images of all splits. Raises `DataError` if none of the files of a split exists."""
-    listing = list_images(config, reporter)
-    check_found(listing.items, base_folder(config.train))
-    return listing
 
 
 def _attempt(step: Callable[[], T], refusals: list[DataError]) -> T | None:
