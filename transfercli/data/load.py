@@ -117,16 +117,17 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     if listing is None:
         return Examination(refusals=refusals)
     _attempt(partial(check_found, listing.items, base_folder(request.config.train)), refusals)
-    lost = len(refusals)
+    later = list[DataError]() if refusals else refusals  # other errors follow from the lost files
+    known = len(refusals)
     _attempt(partial(check_classes, listing), refusals)
-    classes_valid = len(refusals) == lost
+    classes_valid = len(refusals) == known
     findings = read_images(listing, request.reading(reporter))
     report_transparency(findings, chosen=request.chose_background)
     _report_notes(findings, request.config.model_fields_set)
     for rule in RULES:
-        _attempt(partial(rule, findings), refusals)
-    _attempt(partial(check_expected, request.config.expect, findings), refusals)
-    dataset = _attempt(partial(_assign_splits, request, findings), refusals) if classes_valid else None
+        _attempt(partial(rule, findings), later)
+    _attempt(partial(check_expected, request.config.expect, findings), later)
+    dataset = _attempt(partial(_assign_splits, request, findings), later) if classes_valid else None
     return Examination(findings, dataset, refusals)
 
 
