@@ -165,6 +165,28 @@ def test_other_images_are_matched_to_the_classes_by_name(tmp_path: Path, grow: A
         load_folder_split(tmp_path / "nowhere", "test", labels, reading)
 
 
+def test_other_images_may_be_in_the_same_sub_folders_of_each_class(tmp_path: Path, grow: Any, reading: Reading) -> None:
+    cameras = [f"{label}/{camera}" for label in ("cat", "dog") for camera in ("cam1", "cam2")]
+    folder = grow(tmp_path / "cameras", dict.fromkeys(cameras, 2))
+    assert load_folder_split(folder, "test", ("cat", "dog"), reading).counts() == {"cat": 4, "dog": 4}
+    parts = grow(tmp_path / "parts", dict.fromkeys(("one/cat", "one/dog", "two/cat", "two/dog"), 2))
+    with pytest.raises(DataError, match="the classes 'one', 'two', unknown to the run") as caught:
+        load_folder_split(parts, "test", ("cat", "dog"), reading)
+    assert (
+        caught.value.hint
+        == f"if the classes are its sub-folders, use --data {parts / 'one'}; classes are matched by name"
+    )
+
+
+def test_other_images_without_a_folder_of_the_split_name_the_split_that_they_have(
+    tmp_path: Path, grow: Any, reading: Reading
+) -> None:
+    folder = grow(tmp_path / "b", dict.fromkeys(("train/cat", "train/dog", "val/cat", "val/dog"), 2))
+    with pytest.raises(DataError, match="no folder for test: found train, validation") as caught:
+        load_folder_split(folder, "test", ("cat", "dog"), reading)
+    assert "--split validation" in str(caught.value.hint)
+
+
 def test_a_table_loads_like_a_folder(tmp_path: Path, grow: Any, load: Load, reading: Reading) -> None:
     folder = load(grow(tmp_path / "images", TWO).parent)
     rows = "".join(f"images/{record.path},{record.label}\n" for record in folder.records)

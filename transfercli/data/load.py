@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +18,8 @@ from transfercli.data.image import Geometry
 from transfercli.data.image_notes import OF_TRAINING, count_notes, report_notes
 from transfercli.data.ingest import Reading
 from transfercli.data.sources import keras_datasets
-from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists
+from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists, sub_folders
+from transfercli.data.sources.labels import normalised_label
 from transfercli.data.sources.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
 from transfercli.data.sources.lost_paths import check_found
 from transfercli.data.sources.table_format import TableFormat
@@ -80,7 +82,8 @@ class DataRequest:
 
 def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     """Read all images of a config. Raises `DataError` if the data cannot be used."""
-    listing = _list_found(request.config, reporter)
+    listing = list_images(request.config, reporter)
+    check_found(listing.items, base_folder(request.config.train))
     check_classes(listing)
     findings = read_images(listing, request.reading(reporter))
     report_transparency(findings, chosen=request.chose_background)
@@ -110,26 +113,22 @@ class Examination:
 def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     """Run the steps and checks of `load_dataset`; collect the errors instead of stopping at the first."""
     refusals: list[DataError] = []
-    listing = _attempt(partial(_list_found, request.config, reporter), refusals)
+    listing = _attempt(partial(list_images, request.config, reporter), refusals)
     if listing is None:
         return Examination(refusals=refusals)
+    _attempt(partial(check_found, listing.items, base_folder(request.config.train)), refusals)
+    later = list[DataError]() if refusals else refusals  # other errors follow from the lost files
+    known = len(refusals)
     _attempt(partial(check_classes, listing), refusals)
-    classes_valid = not refusals
+    classes_valid = len(refusals) == known
     findings = read_images(listing, request.reading(reporter))
     report_transparency(findings, chosen=request.chose_background)
     _report_notes(findings, request.config.model_fields_set)
     for rule in RULES:
-        _attempt(partial(rule, findings), refusals)
-    _attempt(partial(check_expected, request.config.expect, findings), refusals)
-    dataset = _attempt(partial(_assign_splits, request, findings), refusals) if classes_valid else None
+        _attempt(partial(rule, findings), later)
+    _attempt(partial(check_expected, request.config.expect, findings), later)
+    dataset = _attempt(partial(_assign_splits, request, findings), later) if classes_valid else None
     return Examination(findings, dataset, refusals)
-
-
-def _list_found(config: DataConfig, reporter: Reporter) -> Listing:
-    """Return the images of all splits. Raises `DataError` if none of the files of a split exists."""
-    listing = list_images(config, reporter)
-    check_found(listing.items, base_folder(config.train))
-    return listing
 
 
 def _attempt(step: Callable[[], T], refusals: list[DataError]) -> T | None:
@@ -225,15 +224,22 @@ def load_folder_split(
     given, path = str(path), path.expanduser().absolute()
     check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))
-    listing = Listing(list_split(path, split, base, table, reading.reporter))
+    listing = Listing(list_split(path, split, base, table, reading.reporter, classes_known=True))
     check_found(listing.items, base)
-    check_known(listing.labels_of(split), labels, "images", "the run", _EXTEND_HINT)
+    check_known(listing.labels_of(split), labels, "images", "the run", _unknown_hint(path, labels))
     findings = read_images(listing, reading)
     check_bad(findings)
     _report_notes(findings, OF_TRAINING)
     if not findings.usable:
         raise DataError(f"{str(path)!r} has no usable image")
     return split_of(split, findings.usable, tuple(labels), findings.ingest)
+
+
+def _unknown_hint(path: Path, labels: Sequence[str]) -> str:
+    """Return the hint for unknown classes at `path`: the folder to give if the classes are one level further down."""
+    parts = [path / name for name in sub_folders(path)] if path.is_dir() else []
+    inner = [part for part in parts if not {*map(normalised_label, sub_folders(part))}.isdisjoint(labels)]
+    return f"if the classes are its sub-folders, use --data {shlex.quote(str(inner[0]))}" if inner else _EXTEND_HINT
 
 
 def _report_notes(findings: Findings, chosen: Collection[str]) -> None:

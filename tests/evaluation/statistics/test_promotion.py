@@ -65,6 +65,16 @@ def test_two_images_are_too_few_to_tell_models_apart_even_if_every_resample_agre
     assert decide_promotion(compare_for_promotion(*models, "accuracy", 0.95, seed=0), [], 0.0).decision == "kept"
 
 
+@pytest.mark.parametrize("fixed, decision, p_value", [(4, "kept", "0.062"), (5, "promoted", "0.031")])
+def test_a_gain_on_one_whole_class_needs_a_significant_exact_test(fixed, decision, p_value):
+    targets = np.repeat([0, 1], fixed)
+    old, new = predictions(targets, targets == 0), predictions(targets, targets >= 0)
+    verdict = decide_promotion(compare_for_promotion(old, new, "accuracy", 0.95, seed=0), [], 0.0)
+    assert (verdict.decision, f"p-value {p_value}" in verdict.reason) == (decision, True)
+    loss = decide_promotion(compare_for_promotion(new, old, "accuracy", 0.95, seed=0), [], 0.0)
+    assert (loss.decision == "rejected", f"p-value {p_value}" in loss.reason) == (decision == "promoted", True)
+
+
 @pytest.mark.parametrize(
     "low, high, by_chance, decision",
     [

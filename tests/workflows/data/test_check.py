@@ -106,6 +106,20 @@ def test_every_bad_or_odd_file_is_told_with_its_reason_and_whether_it_is_used(pl
     assert found["usable"] is True
 
 
+def test_a_split_of_which_no_path_leads_to_a_file_leaves_the_report_whole(place: Place) -> None:
+    rows = [
+        f"images/{label}/{file.name},{label},train"
+        for label in ("cat", "dog")
+        for file in sorted((place.images / label).iterdir())
+    ]
+    lost = ["gone/1.png,cat,test", "gone/2.png,dog,test"]
+    (place.folder / "part.csv").write_text("\n".join(["path,label,split", *rows, *lost]))
+    found = place.check(train="part.csv")
+    assert (found["images"], found["classes"], found["usable"]) == (40, {"cat": 20, "dog": 20}, False)
+    assert [(row["path"], row["used"]) for row in found["problems"]] == [("gone/1.png", False), ("gone/2.png", False)]
+    assert "none of the 2 paths of test images leads to a file" in str(found["refusals"][0])
+
+
 def test_how_files_are_read_is_said_with_counts(place: Place) -> None:
     dark = Image.fromarray(np.asarray(digit(300)).astype(np.uint16) * 16)
     bright = Image.fromarray(np.asarray(digit(301)).astype(np.uint16) * 256)

@@ -46,7 +46,7 @@ class ClassFolder:
 def class_items(folder: Path, base: Path, split: str, *, grouped: bool = False) -> tuple[list[Item], list[str]]:
     """Return the files of a folder with one sub-folder per class, and warnings about classes that may be none.
 
-    grouped: True if the config groups images, so that it is known that the upper folders are the classes.
+    grouped: True if it is known that the upper folders are the classes, as when the config groups images.
 
     Raises `DataError` if there is no sub-folder, or if the classes have sub-folders that can be read in two ways.
     """

@@ -103,11 +103,17 @@ def splits_inside(config: DataConfig) -> list[str]:
     return [split for split in HELD_OUT if split in inside and isinstance(getattr(config, split), float)]
 
 
-def list_split(path: Path, split: str, base: Path, table: TableFormat, reporter: Reporter) -> list[Item]:
+def list_split(
+    path: Path, split: str, base: Path, table: TableFormat, reporter: Reporter, *, classes_known: bool = False
+) -> list[Item]:
     """Return the images of one split at `path`: a folder of classes, a folder with `split` inside, or a table.
 
-    table: format of a table; its group also says that classes may have sub-folders. Raises `DataError` if there are no
-    images of that split.
+    Args:
+        table: format of a table; its group also says that classes may have sub-folders.
+        classes_known: True if the caller compares the names of the classes with known ones, so that folders of classes
+            may have the same sub-folders.
+
+    Raises `DataError` if there are no images of that split.
     """
     if is_table(path):
         items = table_items(path, base, table)
@@ -119,8 +125,13 @@ def list_split(path: Path, split: str, base: Path, table: TableFormat, reporter:
         raise DataError(f"{str(path)!r} is neither a folder nor a .csv or .jsonl file")
     folders = split_folders(path)
     if folders and split not in folders:
-        raise DataError(f"{str(path)!r} has no folder for {split}: found {', '.join(sorted(folders))}")
-    return folder_of_classes(folders.get(split, path), base, split, reporter, grouped=table.group is not None)
+        other = next(name for name in (*HELD_OUT, "train") if name in folders)
+        raise DataError(
+            f"{str(path)!r} has no folder for {split}: found {', '.join(sorted(folders))}",
+            f"use --split {other}, or give the folder that has the classes" if classes_known else None,
+        )
+    grouped = classes_known or table.group is not None
+    return folder_of_classes(folders.get(split, path), base, split, reporter, grouped=grouped)
 
 
 def _source(config: DataConfig, reporter: Reporter) -> Listing:

@@ -50,14 +50,27 @@ class Metric:
     higher_is_better: bool = True
     bounds: Bounds = Bounds()
 
+    @property
+    def of_counts(self) -> bool:
+        """True if the metric depends on the counts of right and wrong predictions only, not on probabilities."""
+        return isinstance(self.rule, _CountRule)
+
     def function(self, targets: Targets, probabilities: Array) -> float:
         """Return the value for targets int [N] and probabilities float64 [N, C]; NaN if it is not defined."""
         return float(self.rule(Sample.unweighted(targets, probabilities))[0])
 
 
+@dataclass(frozen=True, slots=True)
+class _CountRule:
+    rule: Callable[[Counts], Array]
+
+    def __call__(self, sample: Sample) -> Array:
+        return self.rule(sample.counts)
+
+
 def from_counts(rule: Callable[[Counts], Array]) -> Callable[[Sample], Array]:
     """Return the rule of a metric that depends on counts only: `rule` takes Counts with arrays [R, C], returns [R]."""
-    return lambda sample: rule(sample.counts)
+    return _CountRule(rule)
 
 
 def mean_of_images(rule: Callable[[Targets, Array], Array]) -> Callable[[Sample], Array]:

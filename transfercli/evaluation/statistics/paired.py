@@ -26,9 +26,10 @@ POWER_QUANTILE = 0.8416212335729143  # the normal quantile of 80% power
 class Difference:
     """The difference of a metric, challenger - champion, with its interval from the paired bootstrap.
 
-    A value is None if it is not defined. interval: also None if the
-    difference is the same in all resamples.
-    detectable: the true difference that this number of images shows with 80% power.
+    Attributes:
+        champion, challenger, difference: None if they are not defined.
+        interval: None if it is not defined, or if the difference is the same in all resamples.
+        detectable: the true difference that this number of images shows with 80% power; None without an interval.
     """
 
     champion: float | None
@@ -80,15 +81,42 @@ class Comparison:
         """Return `better` or `worse` if the interval of the challenger's gain in `metric` excludes 0.
 
         For the decisive metric the permutation test must confirm it, because the interval alone is too narrow if
-        classes have few images. Alone it decides if there is no interval: if the models differ in the same way on every
-        image of a class, all resamples, which are stratified by class, have the same gain.
+        classes have few images. There is no interval if the models differ in the same way on every image of a class:
+        all resamples, which are stratified by class, have the same gain then. In this case the exact test must confirm
+        the gain or loss of a metric of counts, too.
         """
         gain = (self.gain() or 0.0) if metric == self.metric else 0.0
         low, high = self._gain_interval(metric) or (gain, gain)
         outcome: Outcome = "better" if low > 0 else "worse" if high < 0 else "no difference"
-        if metric == self.metric and outcome != "no difference" and not self.confirmed_by_swaps(outcome):
-            return "no difference"
+        if metric == self.metric and outcome != "no difference":
+            confirmed = self.confirmed_by_swaps(outcome) and self.confirmed_by_exact_test(outcome)
+            return outcome if confirmed else "no difference"
         return outcome
+
+    def exact_p_value(self, outcome: Outcome) -> float | None:
+        """Return the one-sided p-value of McNemar's exact test; None if there is an interval or it does not apply.
+
+        It applies to metrics of counts: it tests if the images of disagreement are fixed and broken equally often.
+        """
+        from scipy.stats import binomtest
+
+        row = METRICS.get(self.metric)
+        if self.decisive.interval is not None or row is None or not row.of_counts:
+            return None
+        wins, losses = len(self.fixed), len(self.broken)
+        if outcome == "worse":
+            wins, losses = losses, wins
+        return float(binomtest(wins, wins + losses, alternative="greater").pvalue) if wins + losses else 1.0
+
+    def confirmed_by_exact_test(self, outcome: Outcome) -> bool:
+        """Return True if the exact test is significant or does not apply."""
+        p_value = self.exact_p_value(outcome)
+        return p_value is None or p_value <= self.significance
+
+    @property
+    def significance(self) -> float:
+        """Largest one-sided p-value that is significant: 2.5% at a confidence of 95%."""
+        return (1 - self.confidence) / 2 + ROUNDING
 
     def swap_p_value(self, outcome: Outcome) -> float:
         """Return the share of random swaps that gain, or lose, at least as much; 0 if it is not defined."""
@@ -96,8 +124,8 @@ class Comparison:
         return 0.0 if share is None else share if outcome == "better" else 1 - share
 
     def confirmed_by_swaps(self, outcome: Outcome) -> bool:
-        """Return True if the permutation test is significant: at a confidence of 95%, a one-sided p-value of 2.5%."""
-        return self.swap_p_value(outcome) <= (1 - self.confidence) / 2 + ROUNDING
+        """Return True if the permutation test is significant."""
+        return self.swap_p_value(outcome) <= self.significance
 
     def _gain_interval(self, metric: str) -> Interval | None:
         interval, sign = self.metrics[metric].interval, metric_sign(metric)

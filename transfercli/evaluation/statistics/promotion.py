@@ -1,4 +1,4 @@
-"""The promotion rule: whether a challenger replaces the champion."""
+"""The promotion rule: the decision if a challenger replaces the champion."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.paired import Comparison, compare
+from transfercli.evaluation.statistics.paired import Comparison, Outcome, compare
 
 CLASS_METRIC = "recall"
 
@@ -44,14 +44,20 @@ def decide_promotion(compared: Comparison | None, failed: Sequence[str], min_gai
             f"{compared.metric} of the two models differs in no resample of {compared.examples} test images",
         )
     low, high = interval or (gain, gain)
+    direction: Outcome = "better" if low > 0 else "worse"
+    exact = compared.exact_p_value(direction)
     bounds = f"{low:+.4f} to {high:+.4f}" if interval else "the same in every resample"
+    if exact is not None:
+        bounds += f"; exact one-sided p-value {exact:.2g}"
     numbers = (
         f"{compared.metric} {decisive.challenger:.4f} against {decisive.champion:.4f} on {compared.examples} test"
         f" images, gain {gain:+.4f} ({bounds})"
     )
     outcome = compared.outcome(compared.metric)
+    if not compared.confirmed_by_exact_test(direction):
+        return Verdict("kept", f"no significant difference: {numbers}, above {compared.significance:.2g}")
     if outcome == "no difference" and (low > 0 or high < 0):
-        share = compared.swap_p_value("better" if low > 0 else "worse")
+        share = compared.swap_p_value(direction)
         swaps = f"{share:.1%} of random swaps of the two models' predictions give at least this difference"
         return Verdict("kept", f"no significant difference: {numbers}; {swaps}")
     if outcome == "worse":
