@@ -65,3 +65,12 @@ def test_images_of_training_and_validation_of_the_whole_family_and_their_copies_
     young = run(tmp_path, "young/1", "base/1", [("b", "validation"), ("b2", "test"), ("c", "test")])
     learnt = learnt_from(young, reporter=Listener())
     assert (learnt.has(content), learnt.has_copy(content)) == (has, has_copy)
+
+
+def test_a_copy_is_known_although_another_decoder_hashed_the_ancestors_image_otherwise(tmp_path: Path) -> None:
+    parent = run(tmp_path, "base/1", images=[("a", "train")])
+    write_pixels(parent.folder.pixels, {"a": "pixels of an earlier decoder"})
+    young = run(tmp_path, "young/1", "base/1", [("a", "test"), ("a2", "test"), ("c", "test")])
+    learnt = learnt_from(young, reporter=Listener())
+    assert [learnt.has(content) for content in ("a", "a2", "c")] == [True, True, False]
+    assert learnt.has_copy("a2")

@@ -150,10 +150,10 @@ class DataConfig(Section):
         description='colour that transparent pixels are laid on: a CSS name or "#rrggbb"; none drops the opacity and'
         " keeps the colours stored under it, which are mostly black",
     )
-    levels: Literal["tags", "stretch"] = Field(
+    levels: Literal["tags", "stretch", "earlier"] = Field(
         "tags",
         description="brightness of 16-bit samples: by the tags of the file, or stretch to the bits that its samples use"
-        " (8, 10, 12 or 14)",
+        " (8, 10, 12 or 14); earlier is for runs from before this key: the high byte, whatever the tags are",
     )
     profiles: Literal["convert", "ignore"] = Field(
         "convert", description="colour profiles in image files: convert the colours to sRGB, or ignore the profile"

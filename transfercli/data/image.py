@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 VERSION = 2  # of the decoder; increase it if decoded pixels change (see decoding/decode.py)
 RESIZES = ("stretch", "crop", "pad")
 NO_BACKGROUND = "none"  # the opacity is dropped, so that transparent pixels show the colours stored for them
-TAGS, STRETCH = "tags", "stretch"
+# EARLIER: as versions did that had no such choice, for the runs and artefacts of these versions.
+TAGS, STRETCH, EARLIER = "tags", "stretch", "earlier"
 CONVERT, IGNORE = "convert", "ignore"
-LEVELS, PROFILES = (TAGS, STRETCH), (CONVERT, IGNORE)
+LEVELS, PROFILES = (TAGS, STRETCH, EARLIER), (CONVERT, IGNORE)
 MAX_MEGAPIXELS, MOST_MEGAPIXELS = 50.0, 10_000.0  # default and upper bound of the limit
 # Notes on an image: some of its pixels are not opaque; and then it is of one colour on the background.
 TRANSPARENT, FLAT = "transparent", "flat"
@@ -32,7 +33,8 @@ class Geometry:
     Attributes:
         resize: stretch, crop or pad.
         background: the colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`.
-        levels: range of samples of more than 8 bits: `tags` of the file, or `stretch` by the bits in use.
+        levels: range of samples of more than 8 bits: `tags` of the file, `stretch` by the bits in use, or `earlier`,
+            which takes the high byte of 16 bits whatever the tags are.
         profiles: embedded colour profiles: `convert` the colours to sRGB, or `ignore` them.
         max_megapixels: largest size of decoded pixels before they are resized, in millions.
     """

@@ -14,6 +14,7 @@ import numpy as np
 from transfercli.config.types import HEX_COLOUR
 from transfercli.data.image import (
     CONVERT,
+    EARLIER,
     IGNORE,
     LEVELS,
     MAX_MEGAPIXELS,
@@ -123,9 +124,9 @@ def parse_card(text: str | bytes) -> ExportSpec:
             float(card["temperature"]),
             confidence,
             origin,
-            # The defaults are what the decoder did before these keys: it dropped the opacity and the profiles.
+            # The defaults are what the decoder did before these keys.
             background=geometry.get("background", NO_BACKGROUND),
-            levels=geometry.get("levels", TAGS),
+            levels=geometry.get("levels", EARLIER),
             profiles=geometry.get("profiles", IGNORE),
             max_megapixels=float(geometry.get("max_megapixels", MAX_MEGAPIXELS)),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +61,11 @@ class LearntImages:
     """Images that a group of runs and their ancestors learnt from, by content.
 
     files: SHA-256 of the files. pixels_of: SHA-256 of a file -> SHA-256 of its pixels, for every file that one of the
-    runs read. pixels: SHA-256 of the pixels of `files`.
+    runs read; several if versions of the decoder decoded it differently. pixels: SHA-256 of the pixels of `files`.
     """
 
     files: frozenset[str]
-    pixels_of: Mapping[str, str]
+    pixels_of: Mapping[str, Set[str]]
     pixels: frozenset[str]
 
     def has(self, sha256: str) -> bool:
@@ -74,7 +74,7 @@ class LearntImages:
 
     def has_copy(self, sha256: str) -> bool:
         """Return True if only another file with the same pixels was learnt from, such as the image saved again."""
-        return sha256 not in self.files and self.pixels_of.get(sha256) in self.pixels
+        return sha256 not in self.files and not self.pixels.isdisjoint(self.pixels_of.get(sha256, ()))
 
 
 def learnt_from(*runs: StoredRun, reporter: Reporter) -> LearntImages:
@@ -86,5 +86,8 @@ def learnt_from(*runs: StoredRun, reporter: Reporter) -> LearntImages:
     files = frozenset(
         image.sha256 for run in family.values() for image in run.images if image.split in ("train", "validation")
     )
-    pixels_of = {file: pixels for run in family.values() for file, pixels in read_pixels(run.folder.pixels).items()}
-    return LearntImages(files, pixels_of, frozenset(pixels_of[file] for file in files if file in pixels_of))
+    pixels_of: dict[str, set[str]] = {}
+    for run in family.values():
+        for file, pixels in read_pixels(run.folder.pixels).items():
+            pixels_of.setdefault(file, set()).add(pixels)
+    return LearntImages(files, pixels_of, frozenset().union(*(pixels_of.get(file, ()) for file in files)))

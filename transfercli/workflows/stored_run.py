@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from transfercli.config.loader import LoadedConfig, load
 from transfercli.config.schema import ExperimentConfig, HeadConfig
-from transfercli.data.image import IGNORE, NO_BACKGROUND
+from transfercli.data.image import EARLIER, IGNORE, NO_BACKGROUND
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest
@@ -215,7 +215,7 @@ class StoredRun:
 
 
 # What the decoder did before these keys of the section `data`, and so what earlier runs learnt from.
-_EARLIER_READING = {"background": NO_BACKGROUND, "profiles": IGNORE}
+_EARLIER_READING = {"background": NO_BACKGROUND, "levels": EARLIER, "profiles": IGNORE}
 
 
 def _with_earlier_reading(loaded: LoadedConfig) -> LoadedConfig:

@@ -23,7 +23,7 @@ from tests.data.decoding.tiffs import (
     tiff,
 )
 from transfercli.data.decoding.decode import decode_file
-from transfercli.data.image import STRETCH, TAGS, Decoded, Geometry
+from transfercli.data.image import EARLIER, STRETCH, TAGS, Decoded, Geometry
 
 RNG = np.random.default_rng(5)
 GREY = RNG.integers(0, 256, (6, 8), np.uint8)
@@ -213,3 +213,40 @@ def test_the_significant_bits_of_a_png_are_no_range(tmp_path: Path) -> None:
     chunk = struct.pack(">I", 1) + b"sBIT" + data + struct.pack(">I", zlib.crc32(b"sBIT" + data))
     samples = GREY.astype(np.uint16) * 257 & 0xFFF0  # scaled to 16 bits, as the specification asks
     assert np.array_equal(grey(read(tmp_path, png(samples[..., None], chunk))), GREY)
+
+
+WIDE = GREY.astype(np.uint16) * 257
+
+
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        (tiff(WIDE, 16), GREY),
+        (tiff(WIDE, 16, 0), GREY),
+        (tiff(TWELVE, 12), TWELVE >> 8),
+        (tiff(TWELVE, 16, 1, {MAX_SAMPLE_VALUE: (SHORT, 4095)}), TWELVE >> 8),
+        (tiff(GREY, 8, 0), 255 - GREY),
+        (tiff(GREY.view(np.int8), 8, 1, SIGNED), GREY),
+        (png(WIDE[..., None]), GREY),
+        (png(np.repeat(WIDE[..., None] >> 4, 3, axis=2)), WIDE >> 12),
+        (png(WIDE[..., None] >> 4, b"\0\0\0\2tRNS\0\0" + struct.pack(">I", zlib.crc32(b"tRNS\0\0"))), WIDE >> 12),
+    ],
+)
+def test_runs_from_before_levels_get_the_high_bytes_that_pillow_decodes(
+    content: bytes, expected: np.ndarray, tmp_path: Path
+) -> None:
+    found = read(tmp_path, content, EARLIER)
+    assert np.array_equal(grey(found), expected)
+    assert found.notes == ""
+
+
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        (tiff(GREY.astype(np.float32) / 255, 32, 1, FLOATING | {MAX_SAMPLE_VALUE: (FLOAT, 1)}), "floating-point pixels"),
+        (tiff(GREY.astype(np.uint32) << 16, 32), "32-bit pixels"),
+        (tiff(GREY.astype(np.int16) - 128, 16, 1, SIGNED), "32-bit pixels"),
+    ],
+)
+def test_runs_from_before_levels_refuse_what_they_refused(content: bytes, problem: str, tmp_path: Path) -> None:
+    assert read(tmp_path, content, EARLIER).problem.startswith(problem)

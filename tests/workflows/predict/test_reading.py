@@ -16,7 +16,9 @@ from PIL import Image, ImageCms
 from tests.data.decoding.profiles import DISPLAY_P3, grey_profile, rgb_profile
 from tests.data.decoding.tiffs import tiff
 from tests.listener import Listener
-from transfercli.data.image import IGNORE, Geometry
+from transfercli.config.dump import dump
+from transfercli.data.decoding.decode import decode_file
+from transfercli.data.image import EARLIER, IGNORE, Geometry
 from transfercli.export.spec import ExportSpec, card_text, parse_card
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.export.export import reference_of
@@ -65,16 +67,28 @@ def test_one_picture_gets_one_answer_whatever_its_samples_and_colour_space(run: 
     assert told == ["2 images with a colour profile other than sRGB: the colours are converted (data.profiles)"]
 
 
-def test_a_run_from_before_profiles_were_converted_reads_as_it_did(run: Any, tmp_path: Path) -> None:
-    _, folder, _ = run
-    assert geometry_of(StoredRun(RunFolder(folder)).config).profiles == "convert"
+def test_a_run_from_before_profiles_and_levels_reads_as_it_did(run: Any, tmp_path: Path) -> None:
+    _, folder, files = run
+    new = geometry_of(StoredRun(RunFolder(folder)).config)
+    assert (new.profiles, new.levels) == ("convert", "tags")
     earlier = tmp_path / folder.parent.name / folder.name
     shutil.copytree(folder, earlier)
     lines = (earlier / "config.yaml").read_text().splitlines(keepends=True)
-    kept = [line for line in lines if "profiles:" not in line]
-    assert len(kept) == len(lines) - 1
+    kept = [line for line in lines if "profiles:" not in line and "levels:" not in line]
+    assert len(kept) == len(lines) - 2
     (earlier / "config.yaml").write_text("".join(kept))
-    assert geometry_of(StoredRun(RunFolder(earlier)).config).profiles == IGNORE
+    stored = StoredRun(RunFolder(earlier))
+    old = geometry_of(stored.config)
+    assert (old.profiles, old.levels) == (IGNORE, EARLIER)
+    with Image.open(files[1]) as image:
+        levels = np.asarray(image.convert("L"))
+    path = tmp_path / "white-is-zero.tif"
+    path.write_bytes(tiff((255 - levels.astype(np.uint16)) * 257, 16, 0))
+    pixels = decode_file(str(path), replace(old, height=levels.shape[0], width=levels.shape[1])).pixels
+    assert pixels is not None
+    assert np.array_equal(pixels[..., 0], 255 - levels)  # not inverted: the tag was not read
+    (earlier / "config.yaml").write_text(dump(stored.config))
+    assert geometry_of(StoredRun(RunFolder(earlier)).config) == old
 
 
 def test_the_card_of_an_artefact_holds_the_whole_recipe_and_older_cards_keep_theirs() -> None:
@@ -83,7 +97,9 @@ def test_the_card_of_an_artefact_holds_the_whole_recipe_and_older_cards_keep_the
     card = json.loads(card_text(spec))
     for key in ("background", "levels", "profiles", "max_megapixels"):
         del card["input"][key]
-    assert parse_card(json.dumps(card)).geometry == Geometry(8, 9, "pad", profiles=IGNORE)
+    assert parse_card(json.dumps(card)).geometry == Geometry(8, 9, "pad", levels=EARLIER, profiles=IGNORE)
+    old = parse_card(json.dumps(card))
+    assert parse_card(card_text(old)) == old
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
 
 from transfercli.data.decoding.errors import UnusableError
-from transfercli.data.image import STRETCH
+from transfercli.data.image import EARLIER, STRETCH
 from transfercli.data.image_notes import depth_note
 
 DEPTHS = (8, 10, 12, 14)  # bits of cameras and scanners, below the 16 of the file
@@ -41,8 +41,10 @@ def eight_bits(image: Image.Image, levels: str) -> tuple[Image.Image, str]:
     Raises `UnusableError` if the range of the samples is not certain.
 
     Args:
-        levels: `tags` or `stretch`.
+        levels: `tags`, `stretch` or `earlier`.
     """
+    if levels == EARLIER:
+        return _high_bytes(image), ""
     tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
     kind = _number(tags, SAMPLEFORMAT, _UNSIGNED)
     if image.mode == "L" and kind == _SIGNED:
@@ -76,8 +78,10 @@ def deep_colours(high: Image.Image, reopen: Callable[[], ImageFile.ImageFile], l
     Args:
         high: the loaded image, with the high byte of each sample.
         reopen: opens the same image again.
-        levels: `tags` or `stretch`.
+        levels: `tags`, `stretch` or `earlier`.
     """
+    if levels == EARLIER:
+        return high, ""
     high_bytes = np.asarray(high).astype(np.uint16)[..., :3] << 8
     used, stretched = _depth_in_use(int(high_bytes.max())), levels == STRETCH
     if used == 16:
@@ -97,6 +101,21 @@ def deep_colours(high: Image.Image, reopen: Callable[[], ImageFile.ImageFile], l
     if high.has_transparency_data:
         result.putalpha(high.convert("RGBA").getchannel("A"))
     return _with_profile_of(high, result), note
+
+
+def _high_bytes(image: Image.Image) -> Image.Image:
+    """Return an image with the high byte of grey samples of 16 bits, as Pillow decodes them; no tag of a TIFF counts.
+
+    Raises `UnusableError` for floating-point samples, and for integers beyond 16 unsigned bits.
+    """
+    if image.mode == "F":
+        raise UnusableError("floating-point pixels have no agreed range: save it with 8 or 16 bits")
+    if not image.mode.startswith("I"):
+        return image
+    samples = np.asarray(image).astype(np.int64)
+    if samples.min() < 0 or samples.max() > 65535:
+        raise UnusableError("32-bit pixels have no agreed range: save it with 8 or 16 bits")
+    return _with_profile_of(image, Image.fromarray((samples >> 8).astype(np.uint8)))
 
 
 def _with_profile_of(image: Image.Image, result: Image.Image) -> Image.Image:
