@@ -214,7 +214,7 @@ def test_runs_are_listed_shown_and_compared_at_the_command_line(cli: Callable[..
     assert len([line for line in text.splitlines() if line.startswith(("digits-source/", "tabled/"))]) == 2
     _, text = cli("runs", "show", "digits-source")
     assert "└─ random weights" in text
-    assert any("val_loss curve" in line and "█" in line for line in text.splitlines())
+    assert any("validation loss curve" in line and "█" in line for line in text.splitlines())
     _, text = cli("runs", "compare", "digits-source", "tabled")
     assert "McNemar's test" in text
     assert "training.epochs" in text

@@ -42,7 +42,8 @@ class ExportSpec:
 
     labels: class names in index order. image_size: (height, width) in pixels. resize: stretch, crop or pad.
     temperature: divisor of the logits, applied inside the artefact. confidence: threshold below which to abstain; None:
-    always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`.
+    always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`. Specs
+    that differ only in it are equal, because `export.json` has more such keys than the card inside the artefact.
     background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels, profiles,
     max_megapixels: how files are read, as in `Geometry`.
     """
@@ -52,7 +53,7 @@ class ExportSpec:
     resize: str = "stretch"
     temperature: float = 1.0
     confidence: float | None = 0.0
-    origin: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict, compare=False)
     background: str = NO_BACKGROUND
     levels: str = TAGS
     profiles: str = CONVERT

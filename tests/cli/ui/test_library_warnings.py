@@ -69,8 +69,8 @@ def test_filters_of_the_user_hold(reporter: Warned, monkeypatch: pytest.MonkeyPa
             warnings.warn("now", UserWarning, stacklevel=1)
 
 
-def test_a_large_picture_warns_in_one_line_of_a_command(tmp_path: Path) -> None:
-    """Pillow warns of more than 89 megapixels as soon as it opens a file."""
+def test_a_large_picture_is_no_warning_of_a_library(tmp_path: Path) -> None:
+    """Pillow would warn of more than 89 megapixels as soon as it opens a file; `data.max_megapixels` is the limit."""
     from PIL import Image
 
     for label in ("a", "b"):
@@ -81,7 +81,4 @@ def test_a_large_picture_warns_in_one_line_of_a_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "transfercli", "config", "init", "--data", str(tmp_path / "images"), "--quiet"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert done.returncode == 0
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("warning: an image has more than 89 million pixels")
-    assert line.endswith("(4 times)")
+    assert (done.returncode, done.stderr) == (0, "")

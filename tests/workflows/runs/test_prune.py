@@ -53,7 +53,7 @@ def pruned(runs: Path, *experiments: str, **rule: Any) -> dict[str, Any]:
 def test_the_newest_and_the_young_stay(runs: Path) -> None:
     result = pruned(runs, "e", last=1, days=25)
     assert names(result["removed"]) == ["e/a", "e/b", "e/c", "e/d"]
-    assert [one["why"] for one in result["kept"]] == ["younger than 25 days", "one of the last 1"]
+    assert [one["why"] for one in result["kept"]] == ["younger than 25 days", "latest"]
     assert result["bytes"] > 4000
     assert [run.label for run in all_runs(runs)] == ["base/new", "base/old", "e/e", "e/f"]
     json.dumps(result)
@@ -67,12 +67,13 @@ def test_champions_the_one_before_ancestors_and_latest_stay(runs: Path) -> None:
     atomic.replace_symlink(runs / "e" / "latest", "c")
     result = pruned(runs, last=0)
     assert {"/".join(Path(one["run"]).parts[-2:]): one["why"] for one in result["kept"]} == {
+        "base/new": "latest",
         "base/old": "ancestor of e/d",
         "e/b": "previous champion, for promote --previous",
         "e/c": "latest",
         "e/d": "champion",
     }
-    assert names(result["removed"]) == ["base/new", "e/a", "e/e", "e/f"]
+    assert names(result["removed"]) == ["e/a", "e/e", "e/f"]
     assert champions.previous_champion(runs / "e").run_id == "b"
 
 
@@ -80,7 +81,7 @@ def test_a_champion_is_kept_without_a_log_and_a_logged_one_without_its_link(runs
     atomic.replace_symlink(runs / "base" / "champion", "old")
     crown(runs, "a")
     (runs / "e" / "champion").unlink()
-    assert names([one["run"] for one in pruned(runs, last=0)["kept"]]) == ["base/old", "e/a"]
+    assert names([one["run"] for one in pruned(runs, last=0)["kept"]]) == ["base/new", "base/old", "e/a", "e/f"]
 
 
 def test_a_dry_run_removes_nothing_and_takes_no_lock(runs: Path) -> None:
@@ -97,13 +98,15 @@ def test_an_experiment_that_is_busy_is_passed_over_unless_it_was_named(runs: Pat
     with experiment_lock(runs / "e"):
         result = pruned(runs, last=1)
     assert names(result["removed"]) == ["base/old"]
-    assert {one["why"] for one in result["kept"] if "/e/" in one["run"]} == {module.RUNNING, "one of the last 1"}
+    assert {one["why"] for one in result["kept"] if "/e/" in one["run"]} == {module.RUNNING, "latest"}
 
 
-def test_a_dry_run_keeps_what_says_that_it_is_running(runs: Path) -> None:
-    (runs / "e" / "a" / "run.json").write_text(json.dumps({"status": "running", "created": "2020-01-01T00:00:00Z"}))
-    result = pruned(runs, "e", last=1, dry_run=True)
+def test_a_dry_run_keeps_what_is_running_and_not_what_a_killed_process_left(runs: Path) -> None:
+    with experiment_lock(runs / "e"):
+        (runs / "e" / "a" / "run.json").write_text(json.dumps({"status": "running", "created": "2020-01-01T00:00:00Z"}))
+        result = pruned(runs, "e", last=1, dry_run=True)
     assert names(result["removed"]) == ["e/b", "e/c", "e/d", "e/e"]
+    assert names(pruned(runs, "e", last=1, dry_run=True)["removed"]) == ["e/a", "e/b", "e/c", "e/d", "e/e"]
 
 
 def test_what_a_killed_prune_left_is_no_run_and_goes_with_the_next(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

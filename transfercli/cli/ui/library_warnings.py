@@ -16,8 +16,6 @@ from transfercli.text import shortened
 
 SHOWN = 5  # warnings of different texts
 LENGTH = 200  # characters of one text
-# Category -> plain words, for a warning that says less, or sounds more alarming, than it means.
-PLAIN = {"DecompressionBombWarning": "an image has more than 89 million pixels, which takes long and much memory"}
 NUMBERS = re.compile(r"\d+")
 
 
@@ -53,8 +51,7 @@ def counted_warnings(reporter: Reporter, *, verbose: bool) -> Iterator[None]:
         finally:
             for key, times in counts.most_common(SHOWN):
                 number = f" ({times} times)" if times > 1 else ""
-                text = PLAIN.get(key[0]) or f"{key[0]}: {shortened(hide_paths(seen[key]), LENGTH)}"
-                reporter.warning(f"{text}{number}")
+                reporter.warning(f"{key[0]}: {shortened(hide_paths(seen[key]), LENGTH)}{number}")
             if len(counts) > SHOWN:
                 reporter.warning(f"{len(counts) - SHOWN} more kinds of warnings from libraries")
 
