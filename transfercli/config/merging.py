@@ -180,7 +180,8 @@ def _forget(places: dict[KeyPath, Place], path: KeyPath) -> None:
 def override(document: Document, text: str) -> Document:
     """Return the document with a `--set` option `a.b.c=VALUE` applied: VALUE replaces the key's value.
 
-    VALUE is parsed by the same YAML rules. Errors are added to the document's `problems`.
+    VALUE is parsed by the same YAML rules, but for a leading `#`: there it begins a colour, not a comment. Errors are
+    added to the document's `problems`.
     """
     source = f"--set {text if len(text) <= 100 else text[:99] + '…'}"
     name, equals, value = text.partition("=")
@@ -199,7 +200,7 @@ def override(document: Document, text: str) -> Document:
         document.problems.append(Problem(Mark(source), "is a list: set the whole list", blocked))
         return document
     try:
-        given = parse(value, source, mapping=False)
+        given = parse(json.dumps(value) if value.lstrip().startswith("#") else value, source, mapping=False)
     except UnreadableError as error:
         document.problems.append(Problem(Mark(source), error.problem.message, path))
         return document

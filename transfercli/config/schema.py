@@ -85,7 +85,10 @@ class ExpectConfig(Section):
     min_images: Annotated[Whole, Field(ge=1)] | None = Field(
         None, description="smallest number of usable images, in all splits together; null: not checked"
     )
-    classes: Annotated[list[Text], Field(min_length=1)] | Annotated[Whole, Field(ge=2)] | None = Field(
+    classes: Annotated[
+        Annotated[list[Text], Field(min_length=1)] | Annotated[Whole, Field(ge=2)] | None,
+        Allowed("a list of names, such as [cat, dog] or ['0', '1'] (digits in quotes), or a whole number from 2"),
+    ] = Field(
         None,
         description="classes that must have usable images: their names (others may be there, too), or their number at"
         " least; null: not checked",

@@ -33,7 +33,7 @@ class Transparency:
     @property
     def advice(self) -> str:
         if not self.flat:
-            return "data.background names another colour"
+            return "to choose another colour, set data.background"
         verb = "is" if self.flat == 1 else "are"
         return f"{self.flat} of them {verb} of one colour then: set data.background to a colour that they do not have"
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.data.sources.listings import listed, names, touch
 from tests.listener import Listener
+from transfercli.config.schema import DataConfig
+from transfercli.data.sources.listing import list_images
 from transfercli.errors import DataError
 
 
@@ -95,3 +97,12 @@ def test_folders_of_storage_devices_and_systems_are_no_classes_and_hold_no_image
     reporter = Listener()
     assert names(listed(tmp_path, reporter=reporter)) == ["cat/1.jpg", "dog/1.jpg"]
     assert reporter.warnings == []
+
+
+def test_a_class_of_masks_beside_the_others_is_a_warning(tmp_path: Path) -> None:
+    touch(tmp_path / "images", "cat/1.jpg", "dog/1.jpg", "masks/1.jpg", "masks/2.jpg")
+    reporter = Listener()
+    list_images(DataConfig(train=str(tmp_path / "images")), reporter)
+    assert reporter.warnings == [
+        "'masks' (2 images) count as a class: if these are not pictures of their own, rename the folder to .masks"
+    ]

@@ -48,7 +48,8 @@ def _show_decision(result: RetrainResult) -> None:
         *((f"gate {gate['metric']}", _gate(gate)) for gate in result.gates or ()),
     ]
     changes = [
-        f"{value if isinstance(value, int) else ', '.join(value)} {name}" for name, value in result.real_changes()
+        f"{value} {name}" if isinstance(value, int) else f"{name}: {', '.join(map(repr, value))}"
+        for name, value in result.real_changes()
     ]
     print_pairs([*pairs, ("images", "; ".join(changes) or None)])
 

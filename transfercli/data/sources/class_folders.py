@@ -43,8 +43,8 @@ class ClassFolder:
     names: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
-def class_items(folder: Path, base: Path, split: str, *, grouped: bool = False) -> tuple[list[Item], str]:
-    """Return the files of a folder with one sub-folder per class, and a warning about images below the classes, or "".
+def class_items(folder: Path, base: Path, split: str, *, grouped: bool = False) -> tuple[list[Item], list[str]]:
+    """Return the files of a folder with one sub-folder per class, and warnings about classes that may be none.
 
     grouped: True if the config groups images, so that it is known that the upper folders are the classes.
 
@@ -59,7 +59,21 @@ def class_items(folder: Path, base: Path, split: str, *, grouped: bool = False) 
         _check_no_annotations(folder, name, found)
     if not grouped:
         _check_not_parts(folder, classes)
-    return items, _nested_text({name: found for name, found in classes.items() if found.below})
+    texts = [_nested_text({name: found for name, found in classes.items() if found.below}), _annotations_text(classes)]
+    return items, [text for text in texts if text]
+
+
+def _annotations_text(classes: Mapping[str, ClassFolder]) -> str:
+    """Return a warning about classes with the name of masks, thumbnails or the like, or "" if there are none."""
+    names = [name for name in classes if _is_annotation(name)]
+    if not names:
+        return ""
+    counts = " and ".join(f"{name!r} ({counted(_images(classes[name]), 'image')})" for name in names)
+    return f"{counts} count as a class: if these are not pictures of their own, rename the folder to .{names[0]}"
+
+
+def _images(found: ClassFolder) -> int:
+    return found.direct + found.below.total()
 
 
 def _nested_text(classes: Mapping[str, ClassFolder]) -> str:

@@ -59,13 +59,13 @@ def labelled_splits(path: Path) -> dict[str, Path]:
 
 
 def folder_of_classes(folder: Path, base: Path, split: str, reporter: Reporter, *, grouped: bool) -> list[Item]:
-    """Return the files of a folder with one sub-folder per class; warn of sub-folders below and of mended names.
+    """Return the files of a folder with one sub-folder per class; warn of doubtful classes and of mended names.
 
     grouped: True if the config groups images. Raises `DataError` if the classes cannot be recognised.
     """
-    items, nested = class_items(folder, base, split, grouped=grouped)
-    if nested:
-        reporter.warning(nested)
+    items, warnings = class_items(folder, base, split, grouped=grouped)
+    for text in warnings:
+        reporter.warning(text)
     names = [name for name in sub_folders(folder) if name != normalised_label(name)]
     if names:
         label = normalised_label(names[0])
