@@ -46,4 +46,5 @@ def test_keras_is_imported_by_the_set_up_of_the_backend(source: Any, words: list
     command = [sys.executable, "-c", GUARD, *arguments, "--runs", str(world.runs), "--verbose"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(world.folder))
     assert "before the backend was set up" not in finished.stderr
+    assert "InitializeLog" not in finished.stderr, "TensorFlow's start-up messages are shown"
     assert finished.returncode == 0, finished.stderr

@@ -36,10 +36,10 @@ def prepare(compute: ComputeConfig, seed: int) -> str:
         os.environ.setdefault("OMP_NUM_THREADS", str(compute.threads))
     with startup_messages_hidden() if "keras" not in sys.modules else nullcontext():
         keras = import_keras()
-    name = str(keras.backend.backend())
-    if name == "tensorflow":
-        _prepare_tensorflow(compute)
-    keras.utils.set_random_seed(seed)
+        name = str(keras.backend.backend())
+        if name == "tensorflow":
+            _prepare_tensorflow(compute)
+        keras.utils.set_random_seed(seed)  # with any backend, it imports TensorFlow if that is installed
     return name
 
 
