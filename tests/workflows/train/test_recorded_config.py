@@ -118,7 +118,7 @@ def test_a_new_model_reads_images_as_its_parent_did_unless_its_config_says_other
 
 
 def test_what_a_run_inherited_is_no_difference_after_its_parent_changed(earlier: Any) -> None:
-    world, run = earlier
+    _, run = earlier
     values = yaml.safe_load(run.config.read_text())
     values["data"] |= {"background": "#123456", "profiles": "convert"}
     values["model"]["weights"] = {"run": "digits-source"}

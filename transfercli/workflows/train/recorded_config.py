@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from transfercli.config.loader import dump, load
@@ -53,9 +52,8 @@ def _completed(requested: AnySection, recorded: AnySection, written: AnySection)
 def _completed_value(ours: Any, theirs: Any, stored: Any) -> Any:
     if isinstance(ours, Section) and type(ours) is type(theirs) is type(stored):
         return _completed(ours, theirs, stored)
-    if isinstance(ours, Sequence) and not isinstance(ours, str) and isinstance(theirs, Sequence):
-        if len(ours) == len(theirs) == len(stored):
-            return type(ours)(map(_completed_value, ours, theirs, stored))
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs) == len(stored):
+        return list(map(_completed_value, ours, theirs, stored))
     return ours
 
 
