@@ -16,7 +16,7 @@ from transfercli.config.schema import (
     RunWeights,
 )
 from transfercli.data.sources.labels import shown
-from transfercli.errors import DataError
+from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run, is_label
 from transfercli.workflows.resolved_config import architecture, image_size
@@ -52,6 +52,44 @@ def with_parent_structure(config: ExperimentConfig, runs: Path) -> ExperimentCon
             "data": data.model_copy(update=image_format),
         }
     )
+
+
+# Keys of the section `data` on how a file is read that a new model takes from the run that its base comes from.
+INHERITED_READING = ("background", "levels", "profiles", "max_megapixels")
+
+
+def parent_named(config: ExperimentConfig) -> str | None:
+    """Return the run, as an unresolved config names it, that gives a new model its weights or else its architecture."""
+    model = config.model
+    references = (model.weights, model.base)
+    return next((one.run for one in references if isinstance(one, (RunWeights, RunReference))), None)
+
+
+def with_parent_reading(
+    config: ExperimentConfig, parent: str | None, runs: Path
+) -> tuple[ExperimentConfig, tuple[str, ...]]:
+    """Return the config with the parent's way of reading files, and a warning for each key that it sets otherwise.
+
+    A parent that is missing or damaged changes nothing here: it is an error where its weights are read.
+
+    parent: a run as the config names it, or None.
+    """
+    if parent is None:
+        return config, ()
+    try:
+        run = StoredRun(find_run(parent, runs))
+        earlier = run.config.data
+    except ArtefactError:
+        return config, ()
+    data = config.data
+    inherited = {key: getattr(earlier, key) for key in INHERITED_READING if key not in data.model_fields_set}
+    warnings = tuple(
+        f"data.{key} is {getattr(data, key)}, and {getattr(earlier, key)} in {run.label}, from which the new model"
+        " starts: its weights were learnt from images that are read in another way"
+        for key in INHERITED_READING
+        if key not in inherited and getattr(data, key) != getattr(earlier, key)
+    )
+    return config.model_copy(update={"data": data.model_copy(update=inherited)}), warnings
 
 
 def find_parent(config: ExperimentConfig, runs: Path, recorded: str | None = None) -> Parent:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import CheckRequest, check_data
@@ -64,6 +65,18 @@ def test_a_run_on_images_of_another_size_is_not_asked(doubtful: Any) -> None:
     found = check(*doubtful[:2], overrides=("data.image_size=40",))
     assert found["mislabelled_run"] is None
     assert "takes images of 32x32 pixels (stretch), and the config reads 40x40" in found["mislabelled_note"]
+
+
+def test_a_run_on_images_that_were_read_otherwise_is_not_asked_if_an_image_shows_it(doubtful: Any) -> None:
+    config, runs, _ = doubtful
+    black = ("data.background=black", "data.levels=stretch")
+    assert check(config, runs, overrides=black)["mislabelled_run"].startswith("digits-source/")
+    Image.new("LA", (8, 8), (90, 100)).save(config.parent / "images" / "train" / "0" / "see-through.png")
+    found = check(config, runs, overrides=black)
+    assert found["mislabelled_run"] is None
+    assert found["mislabelled_note"].endswith(
+        "was trained with data.background: #ffffff, and the config sets #000000: train again"
+    )
 
 
 def test_a_damaged_run_does_not_stop_the_check(doubtful: Any, tmp_path: Path) -> None:

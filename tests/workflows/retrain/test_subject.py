@@ -10,9 +10,37 @@ from typing import Any
 import pytest
 
 from tests.workflows.retrain.nights import Nights, fails_with, write_config
+from transfercli.config.loader import load, resolve
 from transfercli.errors import Interrupted
 from transfercli.reporting import Reporter
 from transfercli.runs import decisions
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.retrain.subject import config_hash
+from transfercli.workflows.stored_run import StoredRun
+
+
+def test_keys_that_are_new_since_leave_the_hash_of_a_config_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "h.yaml"
+    path.write_text(
+        "name: h\ndata: {train: images}\nmodel: {base: small_cnn, weights: none}\n"
+        "training: {early_stopping: {patience: 4}}\n"
+    )
+    overrides = ((), ("data.background=white",), ("data.background=black",), ("training.early_stopping.min_delta=1",))
+    hashes = [config_hash(resolve(load(path, keys).config, "finetune")) for keys in overrides]
+    # computed by the first version, for this file
+    assert hashes[0] == hashes[1] == "dacb372a7c6631a0ff3f4b04d920914e5ab0903d90b8c6ea9789c0ffdeb42b9c"
+    assert len({*hashes}) == 3
+
+
+def test_a_challenger_reads_images_as_the_champion_it_starts_from(nights: Nights) -> None:
+    champion = RunFolder(Path(nights.night()["champion"]))
+    lines = champion.config.read_text().splitlines(keepends=True)
+    champion.config.write_text("".join(line for line in lines if not line.startswith(("  background:", "  profiles:"))))
+    assert nights.night()["decision"] == "unchanged"
+    nights.add("5", 40, 45)
+    challenger = StoredRun(RunFolder(Path(nights.night()["challenger"])))
+    assert (challenger.config.data.background, challenger.config.data.profiles) == ("none", "ignore")
+    assert not any("data.background" in text for text in nights.reporter.warnings)
 
 
 def test_a_broken_image_is_warned_of_once_and_so_is_the_next_one(nights: Nights, source: Any) -> None:

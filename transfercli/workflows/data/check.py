@@ -28,7 +28,7 @@ from transfercli.rows import Rows
 from transfercli.runs.output_paths import check_output_folder
 from transfercli.workflows.data.label_errors import mislabelled
 from transfercli.workflows.new_model import find_parent, labels_for
-from transfercli.workflows.train.job import load_resolved
+from transfercli.workflows.train.job import load_for_new_run
 from transfercli.workflows.train.training_data import data_request
 
 
@@ -72,7 +72,7 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     """
     if request.report is not None:
         check_output_folder(request.report, "--report")
-    config = load_resolved(request.config, request.overrides, "finetune", request.runs).config
+    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs).config
     examined = examine(config, request.runs / config.name, reporter)
     findings = examined.findings
     usable = findings.usable if findings else []

@@ -13,7 +13,7 @@ from transfercli.data.quality.diff import Difference, compare
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import examine
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.train.job import load_resolved
+from transfercli.workflows.train.job import load_for_new_run
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> DiffResult:
     reported as warnings.
     """
     run = StoredRun.find(request.run, request.runs, reporter)
-    config = load_resolved(request.config, request.overrides, "finetune", request.runs).config
+    config = load_for_new_run(request.config, request.overrides, "finetune", request.runs).config
     experiment = Path(os.path.realpath(run.path)).parent
     examined = examine(config, experiment, reporter)
     if examined.findings is None:

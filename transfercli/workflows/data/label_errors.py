@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.data.image import Geometry
+from transfercli.data.image import IGNORE, TRANSPARENT, Geometry
+from transfercli.data.image_notes import CONVERTED, FEW_LEVELS, STRETCHED, count_notes
 from transfercli.data.label_errors import find_mislabelled
 from transfercli.data.quality.check import Mislabelled, Report
 from transfercli.data.validation import Findings, split_of
@@ -22,11 +23,12 @@ def mislabelled(
 ) -> Mislabelled:
     """Return the likely label errors among `report.images`.
 
-    If there is no completed run, or its images have another size, the result holds the reason instead.
+    If there is no completed run, or its images have another size or are read in another way, the result holds the
+    reason instead.
     """
     try:
         run = StoredRun(find_run(config.name, runs), reporter)
-        if mismatch := _size_mismatch(run, config):
+        if mismatch := _mismatch(run, config, findings):
             return Mislabelled(note=mismatch)
         extractor = ImageFeatures(run)
     except ArtefactError as error:
@@ -38,17 +40,26 @@ def mislabelled(
     return Mislabelled(suspects, run.label)
 
 
-def _size_mismatch(run: StoredRun, config: ExperimentConfig) -> str:
-    """Return the difference in image size or resizing between the run and `config`; "" if there is none.
+def _mismatch(run: StoredRun, config: ExperimentConfig, findings: Findings) -> str:
+    """Return the difference between the images that the run learnt from and those that `config` reads, or "".
 
-    Other keys on how files are read change few images, and these little: features of them still tell the classes apart.
+    A key on how files are read is a difference only if an image of the data is read otherwise because of it.
     """
-    trained, current = _shape(geometry_of(run.config)), _shape(geometry_of(config))
-    return (
-        ""
-        if trained == current
-        else f"{run.label} takes images of {trained}, and the config reads {current}: train again"
-    )
+    trained, current = geometry_of(run.config), geometry_of(config)
+    if _shape(trained) != _shape(current):
+        return f"{run.label} takes images of {_shape(trained)}, and the config reads {_shape(current)}: train again"
+    notes = count_notes(file.entry.notes for file in findings.usable)
+    for key, kinds in _CONCERNED.items():
+        theirs, ours = getattr(trained, key), getattr(current, key)
+        # Profiles that are ignored leave no note.
+        concerned = sum(notes[kind] for kind in kinds) or (key == "profiles" and ours == IGNORE)
+        if theirs != ours and concerned:
+            return f"{run.label} was trained with data.{key}: {theirs}, and the config sets {ours}: train again"
+    return ""
+
+
+# Key of the section `data` -> notes on the images that are read otherwise because of it.
+_CONCERNED = {"background": (TRANSPARENT,), "levels": (FEW_LEVELS, STRETCHED), "profiles": (CONVERTED,)}
 
 
 def _shape(geometry: Geometry) -> str:

@@ -26,6 +26,8 @@ from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTIONS, Decision
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
+from transfercli.workflows.new_model import with_parent_reading
+from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.retrain.comparison import compare_on_test_images
 from transfercli.workflows.retrain.lost_images import BEFORE, IMAGES, Loss, counts_before, image_counts
 from transfercli.workflows.retrain.notify import run_hook, write_summary
@@ -40,7 +42,7 @@ from transfercli.workflows.retrain.subject import (
     subject_of,
 )
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.train.job import TrainRequest, load_resolved, resolve_job
+from transfercli.workflows.train.job import TrainRequest, load_for_new_run, load_resolved, resolve_job
 from transfercli.workflows.train.run_start import RESTART_HINT
 from transfercli.workflows.train.tracking import check_tracking
 from transfercli.workflows.train.train import prepare_backend, train_job
@@ -172,7 +174,8 @@ def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, 
         prepare_backend(loaded.config)  # before Keras is imported for its data sets
     warnings, log = DeferredWarnings(reporter), decisions.read(experiment)
     try:
-        images = replace(data_request(loaded.config, experiment), recheck=Recheck(loaded.config.seed, len(log)))
+        reading = config_of_images(request, loaded.config, champion)
+        images = replace(data_request(reading, experiment), recheck=Recheck(loaded.config.seed, len(log)))
         dataset = load_dataset(images, warnings)
     except Exception:
         warnings.release((), show=True)
@@ -184,6 +187,13 @@ def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, 
     if loss:
         reporter.warning(loss.text)
     return RetrainState(request, loaded, experiment, champion, dataset, subject, log, warnings, loss)
+
+
+def config_of_images(request: RetrainRequest, config: ExperimentConfig, champion: StoredRun | None) -> ExperimentConfig:
+    """Return the config that the images are read with: as the run does that the challenger starts from."""
+    if champion is not None and config.retrain.start != "base" and not structure_differences(config, champion):
+        return with_parent_reading(config, champion.label, request.runs)[0]
+    return load_for_new_run(request.config, request.overrides, "finetune", request.runs).config
 
 
 def find_loss(
@@ -254,7 +264,9 @@ def train_challenger(state: RetrainState, reporter: Reporter) -> RunFolder:
     run_id = challenger_id(state.experiment, state.subject, start, state.log, reporter)
     overrides = (*state.request.overrides, *start)
     job = resolve_job(TrainRequest("finetune", state.request.config, state.request.runs, overrides, run_id))
-    train_job(job, reporter, dataset=state.dataset)
+    # A run that is resumed may read images in another way than a new one would.
+    same_pixels = geometry_of(job.config) == geometry_of(config_of_images(state.request, state.config, state.champion))
+    train_job(job, reporter, dataset=state.dataset if same_pixels else None)
     reporter.describe_forced_stop(
         lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", RESTART_HINT)
     )
@@ -266,9 +278,7 @@ def warm_start(state: RetrainState, reporter: Reporter) -> tuple[str, ...]:
     config, champion = state.config, state.champion
     if champion is None or config.retrain.start == "base":
         return ()
-    challenger_structure, champion_structure = _structure(config), _structure(champion.config)
-    different = [name for name, value in challenger_structure.items() if value != champion_structure[name]]
-    if different:
+    if different := structure_differences(config, champion):
         reporter.warning(
             f"the champion has another {' and '.join(different)}: the challenger starts from model.weights"
         )
@@ -276,6 +286,12 @@ def warm_start(state: RetrainState, reporter: Reporter) -> tuple[str, ...]:
     weights = f"model.weights={{run: {champion.label}}}"
     solved = config.transfer.strategy in ("linear_probe", "auto") and not image_changes(state).get("lost_classes")
     return (weights,) if solved else (weights, "model.head.init=extend")
+
+
+def structure_differences(config: ExperimentConfig, champion: StoredRun) -> list[str]:
+    """Return the keys for which the challenger cannot start from the champion's weights; empty if it can."""
+    ours, theirs = _structure(config), _structure(champion.config)
+    return [name for name, value in ours.items() if value != theirs[name]]
 
 
 def _structure(config: ExperimentConfig) -> dict[str, Any]:

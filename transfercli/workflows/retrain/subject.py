@@ -11,12 +11,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import transfercli
-from transfercli.config.loader import dump
-from transfercli.config.schema import ExperimentConfig, FileWeights
+from transfercli.config.dump import dump_values
+from transfercli.config.schema import (
+    DataConfig,
+    EarlyStoppingConfig,
+    ExperimentConfig,
+    FileWeights,
+    ScheduleConfig,
+    Section,
+)
 from transfercli.errors import ArtefactError, Interrupted, TransferError, is_out_of_space
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Forwarding, Reporter
@@ -62,8 +71,31 @@ class Subject:
 
 def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
     """Return the subject of a decision about these images. Raises `WeightsError` if a weight file is missing."""
-    config_hash = hashlib.sha256(dump(loaded.config).encode()).hexdigest()
-    return Subject(fingerprint(dataset), config_hash, transfercli.__version__, _weights(loaded.config, runs))
+    return Subject(
+        fingerprint(dataset), config_hash(loaded.config), transfercli.__version__, _weights(loaded.config, runs)
+    )
+
+
+# Keys that are new since decisions were first logged, with their defaults: only other values count as a new config.
+_LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
+    ("data",): (
+        DataConfig(train="."),
+        ("columns", "path_template", "expect", "background", "levels", "profiles", "max_megapixels"),
+    ),
+    ("training", "schedule"): (ScheduleConfig(), ("patience",)),
+    ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
+}
+
+
+def config_hash(config: ExperimentConfig) -> str:
+    """Return the SHA-256 of a resolved config; it stays the same if a later version only adds keys with defaults."""
+    values = config.model_dump()
+    for path, (defaults, keys) in _LATER_KEYS.items():
+        section, default_values = reduce(getitem, path, values), defaults.model_dump()
+        for key in keys if section else ():
+            if section[key] == default_values[key]:
+                del section[key]
+    return hashlib.sha256(dump_values(values).encode()).hexdigest()
 
 
 def _weights(config: ExperimentConfig, runs: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from transfercli.config.cross_checks import missing_weights_reason
-from transfercli.config.loader import LoadedConfig, dump, load, resolve
+from transfercli.config.loader import LoadedConfig, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
@@ -16,8 +16,9 @@ from transfercli.runs.listing import resume_command
 from transfercli.runs.lookup import find_run_to_resume
 from transfercli.runs.untrusted import check_run_folder
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
-from transfercli.workflows.new_model import with_parent_structure
+from transfercli.workflows.new_model import parent_named, with_parent_reading, with_parent_structure
 from transfercli.workflows.stored_run import StoredRun
+from transfercli.workflows.train.recorded_config import as_recorded
 
 Command = Literal["pretrain", "finetune"]
 
@@ -42,7 +43,7 @@ class Job:
 
     loaded: the resolved config and the line of each key, in the requested file or in the run's copy.
     command_line: the command as typed, without absolute paths, for run.json and the report.
-    overruled: a warning about a key without effect, or "".
+    warnings: about keys without effect, and images that are read in another way than the parent's.
     """
 
     command: Command
@@ -50,7 +51,7 @@ class Job:
     run: RunFolder
     runs: Path
     command_line: str
-    overruled: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def config(self) -> ExperimentConfig:
@@ -75,11 +76,15 @@ def resolve_job(request: TrainRequest) -> Job:
     loaded = _resolved(unresolved, request.command, request.runs)
     _check_published_weights(loaded)
     run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
-    job = Job(request.command, loaded, run, request.runs, _command_line(request), unresolved.overruled)
+    parent, warnings = parent_named(unresolved.config), (unresolved.overruled,) if unresolved.overruled else ()
     if run.record.exists():
         check_run_folder(run.path)
-        _check_same_config(job)
-    return job
+        config = as_recorded(loaded.config, parent, StoredRun(run))
+    else:
+        config, differences = with_parent_reading(loaded.config, parent, request.runs)
+        warnings += differences
+    loaded = replace(loaded, config=config)
+    return Job(request.command, loaded, run, request.runs, _command_line(request), warnings)
 
 
 def _check_published_weights(loaded: LoadedConfig) -> None:
@@ -96,6 +101,13 @@ def _check_published_weights(loaded: LoadedConfig) -> None:
 def load_resolved(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> LoadedConfig:
     """Return the resolved config and the line of each of its keys."""
     return _resolved(load(path, overrides), command, runs)
+
+
+def load_for_new_run(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> LoadedConfig:
+    """Return the resolved config of a new run, which reads images as its parent does, and the line of each key."""
+    unresolved = load(path, overrides)
+    loaded = _resolved(unresolved, command, runs)
+    return replace(loaded, config=with_parent_reading(loaded.config, parent_named(unresolved.config), runs)[0])
 
 
 def _resolved(loaded: LoadedConfig, command: Command, runs: Path) -> LoadedConfig:
@@ -117,27 +129,10 @@ def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
     command = cast(Command, workflow)
     job = Job(command, stored.loaded, run, run.path.parent.parent, _command_line(request))
     if request.config is not None:
-        _check_same_config(replace(job, loaded=load_resolved(request.config, request.overrides, command, request.runs)))
+        unresolved = load(request.config, request.overrides)
+        config = _resolved(unresolved, command, request.runs).config
+        as_recorded(config, parent_named(unresolved.config), stored)
     return job
-
-
-def _check_same_config(job: Job) -> None:
-    requested, recorded = dump(job.config), _config_text(job.run)
-    if requested != recorded:
-        old, new = set(recorded.splitlines()), set(requested.splitlines())
-        changed = "; ".join(line.strip() for line in requested.splitlines() if line not in old) or "; ".join(old - new)
-        raise ConfigError(
-            f"run {job.run.label} was started with another config; this config has: {changed}",
-            "use the config the run was started with, or start a new run with another --run-id; to train its weights"
-            f" further, give the new run model.weights: {{run: {job.run.label}}} and model.head.init: keep",
-        )
-
-
-def _config_text(run: RunFolder) -> str:
-    try:
-        return run.config.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise ArtefactError(f"the config of {run.label} cannot be read: {error}", "restore the run") from error
 
 
 def _command_line(request: TrainRequest) -> str:

@@ -52,8 +52,8 @@ def train_job(
     watch = Stopwatch()
     check_tracking(job.config)
     check_backend()
-    if job.overruled:
-        reporter.warning(job.overruled)
+    for warning in job.warnings:
+        reporter.warning(warning)
     with resume_hints(job, reporter):
         finished = finished_result(job)
         if finished is not None:
