@@ -32,8 +32,8 @@ def pair(outcome: str) -> Result:
     return Result(comparison=comparison, challenger=Result(path=BETTER))
 
 
-def row(status: str) -> Result:
-    return Result(status=status, experiment="x", run_id="1", run=RUN)
+def row(status: str, run_id: str = "1", created: str | None = None) -> Result:
+    return Result(status=status, experiment="x", run_id=run_id, run=RUN, created=created)
 
 
 # Function, values of the command's parameters, result, words.
@@ -66,6 +66,12 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ("after_export", {}, Result(artefacts=[{"path": "runs/x/1/exports/onnx"}]), "predict runs/x/1/exports/onnx PATH"),
     ("after_runs_list", {}, Result(runs=()), "config init --data DATA -o FILE.yaml"),
     ("after_runs_list", {"runs": DEFAULT_RUNS}, Result(runs=(row("completed"), row("failed"))), "runs show x/1"),
+    (
+        "after_runs_list",
+        {"runs": DEFAULT_RUNS},
+        Result(runs=(row("completed", "2", "2026-02-01"), row("completed", "3", "2026-01-01"))),
+        "runs show x/2",
+    ),
     ("after_runs_show", {}, Result(row=row("completed"), evaluations={}), "evaluate runs/x/1"),
     ("after_runs_show", {}, Result(row=row("completed"), evaluations={"test": {}}), "predict runs/x/1 PATH"),
     ("after_runs_show", {}, Result(row=row("failed"), evaluations={}), None),

@@ -108,6 +108,24 @@ def test_who_does_not_wait_is_told_at_once_and_not_of_an_earlier_holder(wait: fl
     os.close(holder)
 
 
+def test_readers_that_test_the_lock_again_and_again_do_not_make_it_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "something").touch()
+    reader = os.open(lock.lock_file(tmp_path), os.O_RDONLY | os.O_CREAT)
+    fcntl.flock(reader, fcntl.LOCK_SH)
+    tries = iter(range(3))
+
+    def released_at_the_third(_: float) -> None:
+        if next(tries) == 2:
+            fcntl.flock(reader, fcntl.LOCK_UN)
+
+    monkeypatch.setattr(lock.time, "sleep", released_at_the_third)
+    with experiment_lock(tmp_path):
+        pass
+    os.close(reader)
+
+
 def test_a_lock_that_leads_elsewhere_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     (tmp_path / "flowers").mkdir()

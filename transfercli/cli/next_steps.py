@@ -99,7 +99,7 @@ def after_runs_list(own: Mapping[str, Any], result: Any) -> Words:
     completed = [row for row in result.runs if row.status == "completed"]
     if not result.runs:
         return ("config", "init", "--data", "DATA", "-o", "FILE.yaml")
-    row = (completed or result.runs)[-1]
+    row = max(completed or result.runs, key=lambda row: row.created or "")
     return ("runs", "show", f"{row.experiment}/{row.run_id}", *_runs(own))
 
 

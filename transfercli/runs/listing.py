@@ -31,8 +31,12 @@ def is_run_folder(folder: Path) -> bool:
 
 def runs_of(experiment: Path) -> list[RunFolder]:
     """Return every run of an experiment, of any status, by folder name."""
-    folders = (path for path in experiment.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != ".")
-    return [RunFolder(path) for path in sorted(folders) if is_run_folder(path)]
+    try:
+        entries = sorted(experiment.iterdir())
+    except FileNotFoundError:  # removed meanwhile
+        return []
+    folders = (path for path in entries if path.is_dir() and not path.is_symlink() and path.name[0] != ".")
+    return [RunFolder(path) for path in folders if is_run_folder(path)]
 
 
 def all_runs(runs: Path) -> list[RunFolder]:

@@ -104,9 +104,14 @@ def _try_lock(handle: int) -> bool:
 
 
 def _retry_lock(handle: int) -> bool:
-    """Try again a moment later: `held_since` of another process may have had the lock when the first try failed."""
-    time.sleep(_READ_DELAYS[0])
-    return _try_lock(handle)
+    """Try again while the lock file names no holder: `held_since` of other processes may have the lock for a moment."""
+    for seconds in _READ_DELAYS:
+        time.sleep(seconds)
+        if _try_lock(handle):
+            return True
+        if _holder_words(handle):
+            return False
+    return False
 
 
 def held_since(experiment: Path) -> int | None:
@@ -133,12 +138,13 @@ def held_since(experiment: Path) -> int | None:
 
 def _holder_start(handle: int) -> str:
     """Return the time at which the holder got the lock, as written in its lock file."""
-    for seconds in _READ_DELAYS:
-        time.sleep(seconds)
-        words = os.pread(handle, 200, 0).decode("ascii", "replace").split()
-        if words:
-            return words[0]
-    return "an unknown time"
+    words = _holder_words(handle)
+    return words[0] if words else "an unknown time"
+
+
+def _holder_words(handle: int) -> list[str]:
+    """Return start time and process id in the lock file; empty if it names no holder."""
+    return os.pread(handle, 200, 0).decode("ascii", "replace").split()
 
 
 def _open_lock_file(experiment: Path) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -63,8 +63,16 @@ def creation_time(run: RunFolder) -> datetime:
     try:
         created = datetime.fromisoformat(str(recorded(run).get("created")))
     except ValueError:
-        created = datetime.fromtimestamp(run.path.stat().st_mtime, UTC)
+        created = datetime.fromtimestamp(_modified(run.path), UTC)
     return created if created.tzinfo else created.replace(tzinfo=UTC)
+
+
+def _modified(folder: Path) -> float:
+    """Return the modification time of a folder, in seconds since 1970; the present time if it was removed meanwhile."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _protected_by_experiment(experiment: Path) -> Iterator[tuple[str, str]]:
@@ -94,11 +102,3 @@ def _ancestors(label: str, by_label: dict[str, RunFolder]) -> Iterator[str]:
             return
         visited.add(label := parent)
         yield label
-
-
-def folder_size(folder: Path) -> int:
-    """Return the bytes of all files in a folder and its sub-folders; links are not followed."""
-    total = 0
-    for path, _, names in os.walk(folder):
-        total += sum((Path(path) / name).lstat().st_size for name in names)
-    return total

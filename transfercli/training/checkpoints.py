@@ -19,6 +19,7 @@ from typing import Any
 from transfercli.errors import ArtefactError
 from transfercli.io import atomic
 from transfercli.io.checksum import file_sha256
+from transfercli.io.file_sizes import folder_size
 from transfercli.models.weights.safetensors_reader import Tensors, read_safetensors
 from transfercli.reporting import Reporter
 from transfercli.training.progress import parsed_progress
@@ -102,7 +103,7 @@ class Checkpoints:
 
     def size(self) -> int:
         """Return the bytes of all files in the folder."""
-        return sum(path.lstat().st_size for path in self.folder.rglob("*") if path.is_file())
+        return folder_size(self.folder)
 
     def _epoch_folder(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:05d}"

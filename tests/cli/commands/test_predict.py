@@ -182,7 +182,7 @@ def test_a_person_at_a_terminal_gets_a_table_and_a_pipe_gets_json_lines(artefact
     assert "no.png (not read: does not exist)" in shown
     images = len(list(folder.glob("*.png"))) + 1
     assert f"\n{images} images: " in shown
-    assert "not read: 1\n" in shown
+    assert "not read (1)\n" in shown
     code, shown, piped = on_terminal(artefact, folder, stdout=subprocess.PIPE)
     assert (code, len(piped.splitlines())) == (0, images - 1)
     assert all(json.loads(line)["label"] for line in piped.splitlines())

@@ -100,6 +100,14 @@ def test_every_file_is_drawn_once_in_thirty_nights_and_few_files_every_night() -
     assert sorted(file for night in nights for file in night) == FILES
     assert max(map(len, nights)) < 250
     assert Recheck(3, 4).sample(FILES) == nights[4] != Recheck(4, 4).sample(FILES)
-    assert Recheck(3, 34).sample(FILES) != nights[4]
+    assert Recheck(3, 34).sample(FILES) == nights[4]
     assert Recheck(3, 11).sample(FILES[:150]) == {*FILES[:150]}
     assert Recheck(3, 0).sample([]) == frozenset()
+
+
+def test_every_file_is_drawn_in_any_thirty_nights_while_the_data_set_grows() -> None:
+    counts = [150 + 60 * night for night in range(75)]
+    nights = [Recheck(3, night).sample(FILES[:count]) for night, count in enumerate(counts)]
+    for start in range(45):
+        assert set(FILES[: counts[start]]) <= frozenset().union(*nights[start : start + 30])
+    assert max(map(len, nights)) < 300

@@ -40,6 +40,7 @@ def test_a_still_picture_under_its_own_name_is_not_odd(kind: str, tmp_path: Path
 def test_another_format_than_the_name_says_is_told(kind: str, tmp_path: Path) -> None:
     extension = ".png" if kind != "PNG" else ".jpg"
     assert odd(saved(tmp_path, f"x{extension}", kind)) == [f"wrong extension: '{extension}', but the file is {kind}"]
+    assert odd(saved(tmp_path, "without", kind)) == []
 
 
 @pytest.mark.parametrize("kind, extension", [("GIF", "gif"), ("TIFF", "tif"), ("PNG", "png"), ("WEBP", "webp")])

@@ -86,7 +86,7 @@ def _write_summary(counts: Counter[str], failed: int, out: TextIO) -> None:
     images = sum(counts.values())
     if images < 2:
         return
-    classes = [f"{printable(label)}: {count}" for label, count in counts.most_common() if label]
-    parts = [first_of(classes, MOST_CLASSES)] * bool(classes) + [f"not read: {failed}"] * bool(failed)
+    classes = [f"{printable(label)} ({count})" for label, count in counts.most_common() if label]
+    parts = [first_of(classes, MOST_CLASSES)] * bool(classes) + [f"not read ({failed})"] * bool(failed)
     out.write(f"\n{counted(images, 'image')}: {', '.join(parts)}\n")
     out.write("next: add --format csv > predictions.csv to keep them in a file\n")

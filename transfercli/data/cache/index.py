@@ -18,8 +18,8 @@ from typing import Any
 
 from transfercli.data.image import FileState
 
+# Tables of earlier versions, `files` and `heads`, stay: an older process that shares the cache may be using them.
 SCHEMA = """
-DROP TABLE IF EXISTS files;
 CREATE TABLE IF NOT EXISTS file_states (
     path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER, sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, space TEXT, bytes INTEGER, used REAL);
@@ -30,7 +30,6 @@ CREATE INDEX IF NOT EXISTS entries_of_segment ON entries (segment);
 CREATE TABLE IF NOT EXISTS notes (space TEXT, key TEXT, notes TEXT, PRIMARY KEY (space, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS headers (
     sha256 TEXT PRIMARY KEY, format TEXT, pictures TEXT, damage TEXT) WITHOUT ROWID;
-DROP TABLE IF EXISTS heads; -- the headers of earlier versions, without damage
 CREATE TABLE IF NOT EXISTS looks (
     space TEXT, key TEXT, version INTEGER, look BLOB, PRIMARY KEY (space, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS users (space TEXT, run BLOB, PRIMARY KEY (space, run)) WITHOUT ROWID;

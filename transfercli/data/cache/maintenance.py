@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from transfercli.data.cache.index import INDEX, Index
 from transfercli.data.cache.segments import segment_files, segment_path
 from transfercli.errors import UsageError
+from transfercli.io.file_sizes import folder_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ClearResult:
 def usage(root: Path, kind: str) -> Usage:
     """Return the size of one kind of cache (`KINDS`) below `root`; create nothing. Raises `UsageError` if it fails."""
     with _usage_errors(root):
-        size = _size(root / kind)
+        size = folder_size(root / kind)
         if not (root / INDEX).exists():
             return Usage(size)
         index = Index(root)
@@ -52,14 +52,17 @@ def clear(root: Path) -> ClearResult:
     with _usage_errors(root):
         if not (root / INDEX).exists() and not segment_files(root):
             return ClearResult()
-        before, index = _size(root), Index(root)
+        before, index = folder_size(root), Index(root)
         try:
             known = {name for name, _, _ in index.segments()}
             in_use = 0
             for path in segment_files(root):
                 if path.is_symlink():
                     continue
-                size = path.stat().st_size
+                try:
+                    size = path.stat().st_size
+                except FileNotFoundError:  # another process evicted it; its rows are forgotten below
+                    continue
                 with _unused(path) as unused:
                     if not unused:
                         in_use += size
@@ -73,7 +76,7 @@ def clear(root: Path) -> ClearResult:
             index.forget_orphans()
         finally:
             index.close()
-        return ClearResult(max(0, before - _size(root)), in_use)
+        return ClearResult(max(0, before - folder_size(root)), in_use)
 
 
 @contextmanager
@@ -102,15 +105,3 @@ def _usage_errors(folder: Path) -> Iterator[None]:
             f"the cache folder {str(folder)!r} cannot be used: {reason}",
             "check the owner and the permissions of the folder",
         ) from error
-
-
-def _size(folder: Path) -> int:
-    """Return the bytes of all files below a folder; links are not followed."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += (Path(parent) / name).lstat().st_size
-            except FileNotFoundError:
-                continue
-    return total

@@ -10,15 +10,18 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
-NIGHTLY = 100  # files per night, so that up to 199 files are read again every night
-MAX_NIGHTS = 30  # after this many nights every file was read again
+NIGHTLY = 100  # about the smallest number of files per night
+NIGHTS = 30  # in as many successive nights every file is read again
+_STEPS = [step for step in range(1, NIGHTS + 1) if NIGHTS % step == 0]
 
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
     """Sample of files that follows from a seed and the number of the night.
 
-    The files are divided into parts by a hash, one per night; after the last part they are divided anew.
+    Each file has a place in the cycle of `NIGHTS` nights, by a hash, and is read again in the night of its place. A
+    small data set has shorter cycles, whose length divides `NIGHTS`, so that a file never waits longer, also if the
+    number of files changes.
     """
 
     seed: int
@@ -26,10 +29,9 @@ class Recheck:
 
     def sample(self, files: Collection[str]) -> frozenset[str]:
         """Return the files to read again this night."""
-        nights = min(max(len(files) // NIGHTLY, 1), MAX_NIGHTS)
-        cycle, part = divmod(self.night, nights)
-        return frozenset(file for file in files if self._hash(cycle, file) % nights == part)
+        nights = max(step for step in _STEPS if step == 1 or step * NIGHTLY <= len(files))
+        return frozenset(file for file in files if (self._place(file) - self.night) % nights == 0)
 
-    def _hash(self, cycle: int, file: str) -> int:
-        digest = hashlib.sha256(f"{self.seed}/{cycle}/{file}".encode("utf-8", "surrogateescape")).digest()
-        return int.from_bytes(digest[:8])
+    def _place(self, file: str) -> int:
+        digest = hashlib.sha256(f"{self.seed}/{file}".encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8]) % NIGHTS

@@ -37,7 +37,7 @@ def read_header(file: str) -> FileHeader:
 def oddities(file: str, header: FileHeader) -> list[str]:
     """Return oddities of a readable image file: `damaged: …`, `wrong extension: …` and `animated: …`, or nothing."""
     extension, texts = Path(file).suffix.lower(), [header.damage] if header.damage else []
-    if header.format and extension not in EXTENSIONS[header.format]:
+    if extension and header.format and extension not in EXTENSIONS[header.format]:
         texts.append(f"wrong extension: {extension!r}, but the file is {header.format}")
     return [*texts, f"animated: {header.pictures}, the first is used"] if header.pictures else texts
 

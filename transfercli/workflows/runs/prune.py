@@ -11,12 +11,13 @@ from typing import Any
 
 from transfercli.errors import ArtefactError, BusyError, UsageError
 from transfercli.io import atomic
+from transfercli.io.file_sizes import folder_size
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import all_runs, present_status
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.lookup import is_experiment
-from transfercli.runs.retention import RetentionRule, folder_size, protected_runs, recent_runs
+from transfercli.runs.retention import RetentionRule, protected_runs, recent_runs
 from transfercli.text import counted
 
 RUNNING = "it, or another run of its experiment, is running"

@@ -10,6 +10,7 @@ from typing import Any
 
 from transfercli.errors import ArtefactError, TransferError
 from transfercli.io.bounded import read_json
+from transfercli.io.file_sizes import regular_files
 from transfercli.reporting import Reporter
 from transfercli.runs import decisions
 from transfercli.runs.champions import champion_of
@@ -169,7 +170,6 @@ def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
     stored = StoredRun.find(text, runs, reporter)
     run, record = stored.folder, stored.record
     lines = history.read(run.metrics)
-    files = [file for file in sorted(run.path.rglob("*")) if file.is_file() and not file.is_symlink()]
     return RunDetails(
         row=_row(run, _links(run.path.parent)),
         command=record.command,
@@ -180,7 +180,7 @@ def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
         curves={name: [_number(line.get(name)) for line in lines] for name in CURVES},
         evaluations={folder.name: _evaluation_metrics(folder) for folder in _evaluations(run)},
         lineage=lineage(stored),
-        files=tuple(StoredFile(file.relative_to(run.path).as_posix(), file.stat().st_size) for file in files),
+        files=tuple(StoredFile(file.relative_to(run.path).as_posix(), size) for file, size in regular_files(run.path)),
     )
 
 
