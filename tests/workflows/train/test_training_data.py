@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from transfercli.config.schema import DataConfig, ExperimentConfig, ModelConfig
 from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
-from transfercli.workflows.train.training_data import class_weights
+from transfercli.workflows.train.training_data import class_weights, data_request
 
 
 class NoImages:
@@ -41,3 +44,14 @@ def test_weights_for_other_classes_are_refused_by_name(wanted: dict[str, float],
     with pytest.raises(ConfigError) as caught:
         class_weights(wanted, SPLIT)
     assert caught.value.message.endswith(said)
+
+
+def test_the_request_for_images_names_the_files_of_earlier_runs(tmp_path: Path) -> None:
+    config = ExperimentConfig(
+        name="x", data=DataConfig(train="images", image_size=8), model=ModelConfig(base="small_cnn")
+    )
+    assert data_request(config, tmp_path / "x").pixel_files == ()
+    for name in ("a", "b"):
+        (tmp_path / "x" / name).mkdir(parents=True)
+        (tmp_path / "x" / name / "run.json").write_text("{}")
+    assert [path.parent.name for path in data_request(config, tmp_path / "x").pixel_files] == ["a", "b"]
