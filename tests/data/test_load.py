@@ -21,6 +21,8 @@ from transfercli.data.load import (
     load_folder_split,
     load_recorded_split,
 )
+from transfercli.data.manifest import write_pixels
+from transfercli.data.splitting.assignments import Assignments
 from transfercli.errors import DataError
 
 Load = Callable[..., Dataset]
@@ -93,6 +95,39 @@ def test_sides_stay_when_the_size_changes_or_files_are_renamed(tmp_path: Path, g
     assert sides_of(load(tmp_path, size=48, resize="pad")) == sides_of(first)
     (tmp_path / "images" / "cat" / "0000.png").rename(tmp_path / "images" / "cat" / "z.png")
     assert sides_of(load(tmp_path))["cat/z.png"] == sides_of(first)["cat/0000.png"]
+
+
+def test_sides_stay_when_the_background_changes(tmp_path: Path, digit: Any, load: Load) -> None:
+    for number in range(40):
+        path = tmp_path / "images" / ("cat", "dog")[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.new("RGBA", (32, 32), "black")
+        picture.putalpha(digit(number))
+        picture.save(path)
+    first = load(tmp_path)
+    assert sides_of(load(tmp_path, background="#eeeeee")) == sides_of(first)
+    assert sides_of(load(tmp_path, background="none")) == sides_of(first)
+
+
+def test_a_file_that_a_run_read_keeps_its_side_when_it_is_decoded_to_other_pixels(
+    tmp_path: Path, grow: Any, reporter: Any
+) -> None:
+    """The files of a run of a program whose decoder hashed every image otherwise, with all test images in training."""
+    base = grow(tmp_path / "images", TWO).parent
+    config = resolve_paths(DataConfig(train="images"), base, ("data",))
+    present = load_dataset(DataRequest(config, (16, 16), ComputeConfig()), reporter)
+    was = {"train": "test", "test": "train", "validation": "validation"}
+    write_pixels(tmp_path / "pixels.csv", {record.sha256: f"old {record.sha256}" for record in present.records})
+    old = Assignments.of((f"old {record.sha256}", was[record.split]) for record in present.records)
+    (tmp_path / "damaged.csv").write_text("sha256\n1\n")
+    files = (tmp_path / "damaged.csv", tmp_path / "pixels.csv", tmp_path / "missing.csv")
+    request = DataRequest(config, (16, 16), ComputeConfig(), old, pixel_files=files)
+    later = load_dataset(request, reporter)
+    assert sides_of(later) == {path: was[split] for path, split in sides_of(present).items()}
+    assert "its images are known by their pixels only" in reporter.warnings[-1]
+    assert old.splits.items() < later.assignments.splits.items()
+    again = load_dataset(DataRequest(config, (16, 16), ComputeConfig(), later.assignments), reporter)
+    assert sides_of(again) == sides_of(later)
 
 
 def test_a_copy_of_a_test_image_is_kept_out_of_training_with_a_warning(

@@ -13,7 +13,7 @@ from transfercli.data.decoder_versions import decoder_digest
 if TYPE_CHECKING:
     from transfercli.config.schema import DataConfig
 
-VERSION = 2  # of the decoder; increase it if decoded pixels change (see decoding/decode.py)
+VERSION = 3  # of the decoder; increase it if decoded pixels change (see decoding/decode.py)
 RESIZES = ("stretch", "crop", "pad")
 NO_BACKGROUND = "none"  # the opacity is dropped, so that transparent pixels show the colours stored for them
 # EARLIER: as versions did that had no such choice, for the runs and artefacts of these versions.
@@ -117,8 +117,9 @@ class Decoded:
 
     Attributes:
         sha256: SHA-256 of the file's bytes; "" if they could not be read.
-        pixel_hash: SHA-256 of the size and the RGB bytes, upright, before colours are converted and resized: it stays
-            the same if the conversion changes, and with it the split of the image.
+        pixel_hash: SHA-256 of the size and the RGB bytes (RGBA if some pixels are transparent), upright, before colours
+            are converted, laid on a background and resized: it stays the same if one of these changes, and with it the
+            split of the image.
         width, height: size in pixels of the upright original.
         state: state of the file just before it was read.
         problem: why the file is not usable, or "".

@@ -17,6 +17,7 @@ from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
 from transfercli.data.image_notes import OF_TRAINING, count_notes, report_notes
 from transfercli.data.ingest import Reading
+from transfercli.data.manifest import read_pixels
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists, sub_folders
 from transfercli.data.sources.labels import normalised_label
@@ -39,7 +40,7 @@ from transfercli.data.validation import (
     split_of,
     warn_of_several_labels,
 )
-from transfercli.errors import DataError
+from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 
@@ -59,6 +60,7 @@ class DataRequest:
     Attributes:
         image_size: height and width in pixels.
         assignments: splits and folds that earlier runs of the experiment assigned.
+        pixel_files: pixels.csv of these runs.
         seed: seed of `data.split: stratified`.
         recheck: sample of unchanged files that are read again; None: no file is.
     """
@@ -69,6 +71,7 @@ class DataRequest:
     assignments: Assignments = field(default_factory=Assignments)
     seed: int = 0
     recheck: Recheck | None = None
+    pixel_files: tuple[Path, ...] = ()
 
     @property
     def chose_background(self) -> bool:
@@ -147,7 +150,8 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     ]
     folds = Folds(config.folds, config.fold) if config.folds and config.fold else None
     seed = request.seed if config.split == "stratified" else None
-    earlier = request.assignments.known(config.folds or 0)
+    known = _known_by_content(request, usable, findings.reading.reporter)
+    earlier = known.known(config.folds or 0)
     result = assign(samples, listing.fractions, earlier, folds=folds, seed=seed)
     _warn_of_moved(usable, result, findings.reading.reporter)
     warn_of_overruled(result.overruled, findings.reading.reporter)
@@ -160,10 +164,35 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
         if (members := [file for file in usable if split_by_id[id(file)] == split])
     }
     records = tuple(file.record(split_by_id.get(id(file), "")) for file in findings.files)
-    assignments = request.assignments.extended(result.assignments)
+    assignments = known.extended(result.assignments)
     pixels = {file.entry.sha256: file.entry.pixel_hash for file in usable}
     notes = dict(count_notes(file.entry.notes for file in usable))
     return Dataset(config.train, records, labels, splits, findings.ingest.counts, assignments, pixels, notes)
+
+
+def _known_by_content(request: DataRequest, usable: Sequence[IngestedFile], reporter: Reporter) -> Assignments:
+    """Return the earlier assignments, also of files that earlier runs decoded to other pixels.
+
+    Another version of the decoder or of its libraries, or another key such as `data.levels`, changes the pixel hash of
+    the same file, which keeps its split.
+    """
+    assignments, earlier_of = request.assignments, dict[str, set[str]]()
+    hashes = {entry.sha256: entry.pixel_hash for entry in (file.entry for file in usable)}
+    new = {sha256: pixels for sha256, pixels in hashes.items() if not assignments.has(pixels)}
+    for path in request.pixel_files if new and assignments != Assignments() else ():
+        try:
+            earlier = read_pixels(path)
+        except ArtefactError as error:
+            reporter.warning(f"{path.parent.name}: {error.message}; its images are known by their pixels only")
+            continue
+        for sha256 in new.keys() & earlier.keys():
+            if assignments.has(earlier[sha256]):
+                earlier_of.setdefault(new[sha256], set()).add(earlier[sha256])
+    if earlier_of:
+        reporter.info(
+            f"{counted(len(earlier_of), 'image')} decoded to other pixels than in earlier runs: their splits stay"
+        )
+    return assignments.with_new_hashes(earlier_of)
 
 
 def load_recorded_split(

@@ -243,7 +243,10 @@ def test_runs_from_before_levels_get_the_high_bytes_that_pillow_decodes(
 @pytest.mark.parametrize(
     "content, problem",
     [
-        (tiff(GREY.astype(np.float32) / 255, 32, 1, FLOATING | {MAX_SAMPLE_VALUE: (FLOAT, 1)}), "floating-point pixels"),
+        (
+            tiff(GREY.astype(np.float32) / 255, 32, 1, FLOATING | {MAX_SAMPLE_VALUE: (FLOAT, 1)}),
+            "floating-point pixels",
+        ),
         (tiff(GREY.astype(np.uint32) << 16, 32), "32-bit pixels"),
         (tiff(GREY.astype(np.int16) - 128, 16, 1, SIGNED), "32-bit pixels"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zlib
@@ -153,8 +154,19 @@ def test_pictures_that_differ_only_in_their_opacity_are_not_copies(tmp_path: Pat
     y, x = np.mgrid[:32, :32]
     circle[(y - 16) ** 2 + (x - 16) ** 2 < 80, 3] = 255
     files = [encoded(Image.fromarray(picture), "PNG") for picture in (circle, square)]
-    assert len({read(tmp_path, file, "#ffffff").pixel_hash for file in files}) == 2
-    assert len({read(tmp_path, file, NO_BACKGROUND).pixel_hash for file in files}) == 1
+    for background in ("#ffffff", "#000000", NO_BACKGROUND):
+        assert len({read(tmp_path, file, background).pixel_hash for file in files}) == 2
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_pixel_hash_depends_on_no_background(kind: str, tmp_path: Path) -> None:
+    backgrounds = ("#ffffff", "#000000", NO_BACKGROUND)
+    (found,) = {read(tmp_path, FILES[kind][0], background).pixel_hash for background in backgrounds}
+    opaque = FILES[kind][1].copy()
+    opaque[..., 3] = 255
+    rgb = hashlib.sha256(f"{SIDE}x{SIDE}:".encode() + opaque[..., :3].tobytes()).hexdigest()
+    assert found != rgb
+    assert read(tmp_path, encoded(Image.fromarray(opaque), "PNG"), "#ffffff").pixel_hash == rgb
 
 
 def test_each_background_has_a_cache_of_its_own() -> None:

@@ -41,3 +41,12 @@ def test_a_fold_is_decided_once_and_a_split_may_change() -> None:
 def test_a_fold_knows_how_many_there_are_and_a_split_is_not_a_fold() -> None:
     assert fold_count(fold_name(2, 5)) == 5
     assert [fold_count(name) for name in ("train", "fold 2", "fold x/5")] == [0, 0, 0]
+
+
+def test_an_image_with_a_new_hash_keeps_its_split_and_all_its_folds() -> None:
+    renamed = Assignments.of(ROWS).with_new_hashes({"A": ["a"], "B": ["a", "b"], "c": ["b"], "d": ["unknown"]})
+    assert renamed.splits == {"a": "train", "b": "test", "A": "train", "B": "test", "c": "test"}
+    assert renamed.folds[5] == {"a": "fold 1/5", "b": "fold 2/5", "A": "fold 1/5", "B": "fold 2/5", "c": "fold 2/5"}
+    assert renamed.folds[10] == {"c": "fold 3/10"}
+    assert renamed.has("A")
+    assert not renamed.has("d")

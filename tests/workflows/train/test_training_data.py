@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from transfercli.config.schema import DataConfig, ExperimentConfig, ModelConfig
 from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
-from transfercli.workflows.train.training_data import class_weights
+from transfercli.workflows.train.training_data import class_weights, data_request
 
 
 class NoImages:
@@ -53,3 +55,14 @@ def test_weights_are_matched_by_normalised_names_and_look_alikes_are_shown_by_co
     assert weights.tolist() == [2.0, 1.0, 3.0]
     with pytest.raises(ConfigError, match=r"no weight for 'stop' \(U\+0073 .*no class named 'st\u043ep' \(U\+0073"):
         class_weights({"caf\u00e9": 2.0, "the": 3.0, "st\u043ep": 1.0}, split)
+
+
+def test_the_request_for_images_names_the_files_of_earlier_runs(tmp_path: Path) -> None:
+    config = ExperimentConfig(
+        name="x", data=DataConfig(train="images", image_size=8), model=ModelConfig(base="small_cnn")
+    )
+    assert data_request(config, tmp_path / "x").pixel_files == ()
+    for name in ("a", "b"):
+        (tmp_path / "x" / name).mkdir(parents=True)
+        (tmp_path / "x" / name / "run.json").write_text("{}")
+    assert [path.parent.name for path in data_request(config, tmp_path / "x").pixel_files] == ["a", "b"]

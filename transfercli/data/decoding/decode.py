@@ -33,7 +33,7 @@ from transfercli.data.decoding.colour_profiles import to_srgb
 from transfercli.data.decoding.errors import UnusableError
 from transfercli.data.decoding.levels import deep_colours, eight_bits, is_deep
 from transfercli.data.decoding.opening import REDUCED_SIDE, open_image, reason_of, reduce_jpeg
-from transfercli.data.decoding.transparency import lay_on, scale_colour_key
+from transfercli.data.decoding.transparency import lay_on, scale_colour_key, straight
 from transfercli.data.decoding.without_extras import without_extras
 from transfercli.data.image import CONVERT, FLAT, FLAT_LEVELS, TRANSPARENT, Decoded, FileState, Geometry
 from transfercli.data.image_notes import DAMAGED_EXTRAS, REDUCED
@@ -139,7 +139,8 @@ class _Picture:
     """Upright picture of 8 bits.
 
     Attributes:
-        rgb: its pixels. stored: the same before a colour profile is applied.
+        rgb: its pixels. stored: the same before a colour profile is applied and before it is laid on a background, so
+            RGBA if it has transparent pixels.
         swapped: True if turning it upright swapped width and height.
         notes: words for `Decoded.notes`.
     """
@@ -160,20 +161,19 @@ def _upright(image: Image.Image, reopen: Callable[[], ImageFile.ImageFile], geom
         # Read after loading: Pillow rotates a TIFF while loading and then removes its orientation.
         orientation = _orientation(image)
         samples, depth = deep_colours(image, reopen, geometry.levels) if deep else eight_bits(image, geometry.levels)
-        stored, transparent = lay_on(samples, geometry.background)
+        stored = straight(samples)
         colours, profile = to_srgb(samples) if geometry.profiles == CONVERT else (samples, "")
-        rgb = stored if colours is samples else lay_on(colours, geometry.background)[0]
+        rgb = lay_on(stored if colours is samples else straight(colours), geometry.background)
+    transparent = stored.mode == "RGBA"
     flat = transparent and np.ptp(np.array(rgb.getextrema()), axis=1).max() <= FLAT_LEVELS
     notes = [note for note in (TRANSPARENT * transparent, FLAT * bool(flat), depth, profile) if note]
-    turned = _turned(stored, orientation)
-    upright = turned if rgb is stored else _turned(rgb, orientation)
-    return _Picture(upright, turned, orientation in {5, 6, 7, 8}, notes)
+    return _Picture(_turned(rgb, orientation), _turned(stored, orientation), orientation in {5, 6, 7, 8}, notes)
 
 
-def _turned(rgb: Image.Image, orientation: int) -> Image.Image:
+def _turned(picture: Image.Image, orientation: int) -> Image.Image:
     """Return a picture upright."""
     method = _TRANSPOSE.get(orientation)
-    return rgb if method is None else rgb.transpose(method)
+    return picture if method is None else picture.transpose(method)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -195,10 +195,10 @@ _TRANSPOSE = {
 }
 
 
-def _pixel_hash(rgb: Image.Image) -> str:
-    """Return the SHA-256 of the size and the RGB bytes."""
-    digest = hashlib.sha256(f"{rgb.width}x{rgb.height}:".encode())
-    digest.update(np.ascontiguousarray(rgb).data)
+def _pixel_hash(picture: Image.Image) -> str:
+    """Return the SHA-256 of the size and the RGB or RGBA bytes."""
+    digest = hashlib.sha256(f"{picture.width}x{picture.height}:".encode())
+    digest.update(np.ascontiguousarray(picture).data)
     return digest.hexdigest()
 
 

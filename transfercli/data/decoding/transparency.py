@@ -27,21 +27,25 @@ def scale_colour_key(image: Image.Image) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in key)
 
 
-def lay_on(image: Image.Image, background: str) -> tuple[Image.Image, bool]:
-    """Return a loaded image as 8-bit RGB without transparency, and True if any of its pixels was transparent.
+def straight(image: Image.Image) -> Image.Image:
+    """Return a loaded image of 8 bits as RGBA with colours that are not weighted; as RGB if every pixel is opaque."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    rgba = image.convert("RGBA") if image.mode != "La" else image.convert("LA").convert("RGBA")
+    return rgba.convert("RGB") if rgba.getchannel("A").getextrema() == (255, 255) else rgba
+
+
+def lay_on(picture: Image.Image, background: str) -> Image.Image:
+    """Return the result of `straight` as RGB without transparency.
 
     The sum of colour and background, weighted by the opacity, is rounded to the nearest level.
 
     Args:
         background: `#rrggbb`, or `NO_BACKGROUND` to keep the stored colours.
     """
-    if not image.has_transparency_data:
-        return image.convert("RGB"), False
-    straight = image.convert("RGBA") if image.mode != "La" else image.convert("LA").convert("RGBA")
-    opacity = straight.getchannel("A")
-    transparent = opacity.getextrema() != (255, 255)
-    if background == NO_BACKGROUND or not transparent:
-        return image.convert("RGB") if image.mode not in ("La", "RGBa") else straight.convert("RGB"), transparent
-    canvas = Image.new("RGB", image.size, background)
-    canvas.paste(straight.convert("RGB"), mask=opacity)
-    return canvas, True
+    colours = picture.convert("RGB")
+    if picture.mode == "RGB" or background == NO_BACKGROUND:
+        return colours
+    canvas = Image.new("RGB", picture.size, background)
+    canvas.paste(colours, mask=picture.getchannel("A"))
+    return canvas

@@ -8,10 +8,11 @@ added.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 SPLITS = ("train", "validation", "test")
+RANK = {split: rank for rank, split in enumerate(SPLITS)}  # a held-out image never returns to train
 _FOLD = re.compile(r"fold [0-9]+/([0-9]+)")
 
 
@@ -24,6 +25,11 @@ def fold_count(subset: str) -> int:
     """Return the number of folds for a fold such as `fold 2/5`; 0 for a split."""
     match = _FOLD.fullmatch(subset)
     return int(match[1]) if match else 0
+
+
+def rank(subset: str) -> tuple[int, str]:
+    """Return a sort key by which test is above validation, and validation above train and folds."""
+    return RANK.get(subset, 0), subset
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,26 @@ class Assignments:
             if subset_of.setdefault(pixels, subset) != subset:
                 raise ValueError(f"{pixels[:12]}… is assigned to both {subset_of[pixels]} and {subset}")
         return cls(splits, folds)
+
+    def has(self, pixels: str) -> bool:
+        """Return True if the image has a split or a fold."""
+        return any(pixels in subset_of for subset_of in (self.splits, *self.folds.values()))
+
+    def with_new_hashes(self, earlier_of: Mapping[str, Collection[str]]) -> Assignments:
+        """Return the assignments with those of images whose pixel hash changed, under their new hash as well.
+
+        earlier_of: new pixel hash -> earlier ones; of several subsets, the highest by `rank` counts. An image that has
+        a subset under its new hash keeps it.
+        """
+
+        def extended(subset_of: Mapping[str, str]) -> dict[str, str]:
+            found = {
+                new: max((subset_of[pixels] for pixels in earlier if pixels in subset_of), key=rank, default="")
+                for new, earlier in earlier_of.items()
+            }
+            return {new: subset for new, subset in found.items() if subset} | dict(subset_of)
+
+        return Assignments(extended(self.splits), {count: extended(known) for count, known in self.folds.items()})
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield (pixel hash, subset), sorted: equal assignments give equal rows."""

@@ -12,13 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from transfercli.data.splitting.assignments import SPLITS, fold_count, fold_name
+from transfercli.data.splitting.assignments import RANK, SPLITS, fold_count, fold_name, rank
 from transfercli.data.splitting.copy_groups import Sample, Unit, units_of
 from transfercli.data.splitting.stratified import Allocation, allocate
 from transfercli.errors import DataError
 from transfercli.text import counted
-
-RANK = {split: rank for rank, split in enumerate(SPLITS)}  # a held-out image never returns to train
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +125,12 @@ def assign(
     )
 
 
-def _rank(subset: str) -> tuple[int, str]:
-    """Return a sort key by which test is above validation, and validation above train and folds."""
-    return RANK.get(subset, 0), subset
-
-
 def _explicit(samples: Iterable[Sample]) -> dict[str, str]:
     """Return pixel hash -> split for the images that the source holds out itself."""
     split_of: dict[str, str] = {}
     for sample in samples:
         if sample.split != "train":
-            split_of[sample.pixels] = max(sample.split, split_of.get(sample.pixels, sample.split), key=_rank)
+            split_of[sample.pixels] = max(sample.split, split_of.get(sample.pixels, sample.split), key=rank)
     return split_of
 
 
@@ -164,7 +157,7 @@ def _check_training_left(pool: Sequence[Sample], explicit: Mapping[str, str]) ->
     lost = [label for label in labels if "train" not in splits[label]]
     if not lost:
         return
-    held_out = " and ".join(sorted({split for label in lost for split in splits[label]}, key=_rank))
+    held_out = " and ".join(sorted({split for label in lost for split in splits[label]}, key=rank))
     if len(lost) == len(labels):
         raise DataError(
             f"every training image is a {held_out} image as well: both are the same folder, or copies",
@@ -185,7 +178,7 @@ def _extend_to_groups(units: Sequence[Unit], fixed: dict[str, str]) -> tuple[str
     for unit in units:
         subsets = {fixed[pixels] for pixels in unit.pixels if pixels in fixed}
         if subsets:
-            highest = max(subsets, key=_rank)
+            highest = max(subsets, key=rank)
             fixed.update({pixels: highest for pixels in unit.pixels if pixels not in fixed})
         if len(subsets) > 1:
             divided.append(unit.name)

@@ -19,6 +19,7 @@ from transfercli.data.sources.labels import find_label, shown
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import splits_file
+from transfercli.runs.listing import runs_of
 from transfercli.workflows.resolved_config import image_size
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ MAX_CLASSES_SHOWN = 20  # their counts fit on two lines
 def data_request(config: ExperimentConfig, experiment: Path) -> DataRequest:
     """Return the data request of a config. experiment: folder of its runs, whose splits.csv keeps earlier splits."""
     assignments = read_assignments(splits_file(experiment))
-    return DataRequest(config.data, image_size(config), config.compute, assignments, config.seed)
+    pixel_files = tuple(run.pixels for run in runs_of(experiment)) if experiment.is_dir() else ()
+    return DataRequest(
+        config.data, image_size(config), config.compute, assignments, config.seed, pixel_files=pixel_files
+    )
 
 
 def with_labels(split: Split, labels: tuple[str, ...]) -> Split:
