@@ -132,7 +132,7 @@ class DataConfig(Section):
     )
     expect: ExpectConfig | None = Field(
         None,
-        description="images that must be there; set, it also ends the warnings of retrain about lost images; null: any",
+        description="images that must be there; its keys also end the warnings of retrain about lost images; null: any",
     )
     image_size: ImageSize | None = Field(
         None,

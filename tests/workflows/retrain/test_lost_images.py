@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.workflows.retrain.nights import Nights, write_config
+from transfercli.config.schema import ExpectConfig
 from transfercli.data.dataset import Record
+from transfercli.data.manifest import write_manifest
 from transfercli.errors import DataError
 from transfercli.runs import decisions
 from transfercli.runs.decisions import Decision
+from transfercli.runs.folder import RunFolder
 from transfercli.workflows.retrain import retrain
-from transfercli.workflows.retrain.lost_images import Loss, counts_before
+from transfercli.workflows.retrain.lost_images import Loss, counts_before, find_loss, most_before
+from transfercli.workflows.stored_run import StoredRun
 
 DATA = {"train": "images", "validation": 0.2, "test": 0.3, "image_size": 32}
 
@@ -59,18 +65,74 @@ def test_fewer_images_than_expected_fail_the_night(nights: Nights, source: Any, 
 
 def test_a_tenth_of_the_images_may_go_and_more_may_not() -> None:
     before = {"a": 50, "b": 50}
-    assert not Loss(before, {"a": 45, "b": 45}).is_large
-    assert Loss(before, {"a": 50, "b": 39}).is_large
-    assert not Loss(before, {"a": 10, "b": 90}).is_large  # labels were changed, and nothing is gone
-    assert Loss(before, {"a": 0, "c": 90}).classes == ["a", "b"]
-    assert not Loss({}, before).is_large
+    assert not Loss(before, {"a": 45, "b": 45}, 100).is_large
+    assert Loss(before, {"a": 50, "b": 39}, 100).is_large
+    assert not Loss(before, {"a": 10, "b": 90}, 100).is_large  # labels were changed, and nothing is gone
+    assert Loss(before, {"a": 0, "c": 90}, 100).classes == ["a", "b"]
+    assert not Loss({}, before, 0).is_large
+
+
+def night(**facts: Any) -> Decision:
+    return Decision("unchanged", "", None, facts=facts)
+
+
+def images(**counts: int) -> list[Record]:
+    """Records of as many images of each class."""
+    return [Record(f"{label}{n}", "x", label, "train") for label, count in counts.items() for n in range(count)]
 
 
 def test_the_reference_is_the_night_before_a_loss_that_is_still_there() -> None:
-    def night(**facts: Any) -> Decision:
-        return Decision("unchanged", "", None, facts=facts)
-
     records = [Record("1", "x", "a", "train"), Record("2", "y", "a", ""), Record("3", "z", "b", "test")]
     assert counts_before([], records) == {"a": 1, "b": 1}
     assert counts_before([night(images={"a": 5}), night(), night(images="damaged")], records) == {"a": 5}
     assert counts_before([night(images={"a": 3}, images_before={"a": 9})], records) == {"a": 9}
+
+
+def test_class_names_in_the_log_of_an_earlier_version_are_normalised() -> None:
+    log = [night(images={"the ": 5, "cafe\u0301": 6})]
+    assert counts_before(log, []) == {"the": 5, "caf\u00e9": 6}
+    now = [Record(f"{label}{n}", "x", label, "train") for label in ("the", "caf\u00e9") for n in range(6)]
+    assert find_loss(None, now, log, []) is None
+
+
+def test_a_champion_of_an_earlier_version_has_the_classes_of_the_images(tmp_path: Path) -> None:
+    champion = RunFolder(tmp_path)
+    champion.labels.write_text('["the ", "cafe\u0301"]')
+    write_manifest(champion.dataset, [Record("1", "x", "the ", "train"), Record("2", "y", "cafe\u0301", "test")])
+    now = [Record("1", "x", "the", "train"), Record("2", "y", "caf\u00e9", "test")]
+    dataset = SimpleNamespace(records=now, labels=("caf\u00e9", "the"))
+    changes = retrain.image_changes(SimpleNamespace(champion=StoredRun(champion), dataset=dataset))
+    assert not any(changes.values())
+
+
+def test_small_losses_of_many_nights_add_up() -> None:
+    champion, log, warned = images(a=500, b=500), [night(images={"a": 500, "b": 500})], []
+    for number in (910, 830, 760, 950):
+        now = {"a": number - 400, "b": 400}
+        warned.append(find_loss(None, images(**now), log, champion) is not None)
+        log.append(night(images=now))
+        champion = images(**now)  # each night's challenger is promoted
+    assert warned == [False, True, True, False]
+    assert most_before(log, champion) == 1000
+    accepted = [*log, night(images={"a": 200}, images_expected=True), night(images={"a": 210})]
+    assert most_before(accepted, champion) == 210
+    assert most_before([], champion) == 950
+
+
+@pytest.mark.parametrize(
+    "expect, warned",
+    [
+        ({}, (True, True)),
+        ({"min_images": 1}, (True, False)),
+        ({"classes": 2}, (False, True)),
+        ({"min_images": 1, "classes": ["a", "b"]}, (False, False)),
+    ],
+    ids=["nothing", "a number", "classes", "both"],
+)
+def test_each_key_of_expect_ends_its_own_warning(expect: dict[str, Any], warned: tuple[bool, bool]) -> None:
+    expected, log = ExpectConfig(**expect), [night(images={"a": 40, "b": 40, "c": 2})]
+    lost_class, fewer = images(a=40, b=40), images(a=20, b=20, c=1)
+    assert tuple(find_loss(expected, now, log, ()) is not None for now in (lost_class, fewer)) == warned
+    if loss := find_loss(expected, images(a=20, b=20), log, ()):
+        assert loss.images in (2, 42)  # of the lost class, or of all
+        assert loss.as_json()["before"] == 82

@@ -1,7 +1,8 @@
 """Images that were there on an earlier night and are gone: a mount that is missing must not pass as a change.
 
 The number of images of each class stands in the log of decisions. A loss is reported every night, also when nothing is
-trained, until the images are back or the config says with `data.expect` what must be there.
+trained, until the images are back or the config says with `data.expect` what must be there: `min_images` ends the
+warnings about their number, and `classes` those about classes.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from transfercli.config.dump import quoted
+from transfercli.config.schema import ExpectConfig
 from transfercli.data.dataset import Record
+from transfercli.data.sources.labels import names_of_stored
 from transfercli.runs.decisions import Decision
 from transfercli.text import counted, first_of
 
 SHARE = 0.1  # a smaller loss of images, with all classes still there, is not reported
 IMAGES = "images"  # key of a decision's facts: class -> number of usable images
 BEFORE = "images_before"  # and as it was before a loss that is still there
+NUMBER_EXPECTED = "images_expected"  # True if the config had data.expect.min_images
 _LISTED = 5
 
 
@@ -29,10 +33,12 @@ class Loss:
     Attributes:
         before: class -> number of images before the loss.
         now: class -> number of images now.
+        most: the largest number of images of an earlier night.
     """
 
     before: Mapping[str, int]
     now: Mapping[str, int]
+    most: int
 
     @property
     def classes(self) -> list[str]:
@@ -43,17 +49,22 @@ class Loss:
     def images(self) -> int:
         """Number of images that are gone, at least those of the lost classes."""
         lost = sum(self.before[label] for label in self.classes)
-        return max(lost, sum(self.before.values()) - sum(self.now.values()))
+        return max(lost, self.most - sum(self.now.values()))
+
+    @property
+    def total(self) -> int:
+        """Number of images before the loss."""
+        return max(self.most, sum(self.before.values()))
 
     @property
     def is_large(self) -> bool:
         """True if a class or more than `SHARE` of the images is gone."""
-        return bool(self.classes) or self.images > SHARE * sum(self.before.values())
+        return bool(self.classes) or self.images > SHARE * self.most
 
     @property
     def text(self) -> str:
         """The loss and its remedies in words."""
-        parts = [f"{self.images} of {counted(sum(self.before.values()), 'image')}"]
+        parts = [f"{self.images} of {counted(self.total, 'image')}"]
         if self.classes:
             parts.insert(0, f"{len(self.classes)} of {len(self.before)} classes ({_named(self.classes)})")
         present = sorted(label for label, count in self.now.items() if count)
@@ -64,12 +75,31 @@ class Loss:
         )
 
     def as_json(self) -> dict[str, Any]:
-        return {"classes": self.classes, "images": self.images, "before": sum(self.before.values())}
+        return {"classes": self.classes, "images": self.images, "before": self.total}
 
 
 def image_counts(records: Iterable[Record]) -> dict[str, int]:
     """Return class -> number of usable images."""
     return dict(sorted(Counter(record.label for record in records if record.split and not record.problem).items()))
+
+
+def find_loss(
+    expected: ExpectConfig | None, records: Iterable[Record], log: Sequence[Decision], champion: Sequence[Record]
+) -> Loss | None:
+    """Return the images that are gone since an earlier night; None if they are few, or as `data.expect` says.
+
+    records: the current images; champion: those of the champion.
+    """
+    now = image_counts(records)
+    before = now if expected and expected.classes is not None else counts_before(log, champion)
+    most = sum(now.values()) if expects_number(expected) else most_before(log, champion)
+    loss = Loss(before, now, most)
+    return loss if loss.is_large else None
+
+
+def expects_number(expected: ExpectConfig | None) -> bool:
+    """Return True if the config says how many images there must be."""
+    return expected is not None and expected.min_images is not None
 
 
 def counts_before(log: Sequence[Decision], champion: Iterable[Record]) -> dict[str, int]:
@@ -78,10 +108,31 @@ def counts_before(log: Sequence[Decision], champion: Iterable[Record]) -> dict[s
     champion: records of the champion, for an experiment without such a night.
     """
     for decision in reversed(log):
-        counts = decision.facts.get(BEFORE) or decision.facts.get(IMAGES)
-        if isinstance(counts, dict) and all(type(count) is int for count in counts.values()):
+        if counts := _logged(decision, BEFORE) or _logged(decision, IMAGES):
             return counts
     return image_counts(champion)
+
+
+def most_before(log: Sequence[Decision], champion: Iterable[Record]) -> int:
+    """Return the largest number of images of a night, or of the champion, since the config last said the number.
+
+    Not only of the last night: many small losses in a row add up.
+    """
+    most = 0
+    for decision in reversed(log):
+        most = max(most, sum(_logged(decision, IMAGES).values()))
+        if decision.facts.get(NUMBER_EXPECTED):
+            return most
+    return max(most, sum(image_counts(champion).values()))
+
+
+def _logged(decision: Decision, key: str) -> dict[str, int]:
+    """Return class -> number of images of a decision, with normalised names; empty if it has none or is damaged."""
+    counts = decision.facts.get(key)
+    if not isinstance(counts, dict) or not all(type(count) is int for count in counts.values()):
+        return {}
+    names = names_of_stored(counts)
+    return {names[label]: count for label, count in counts.items()}
 
 
 def _named(labels: Sequence[str]) -> str:

@@ -29,7 +29,15 @@ from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.new_model import with_parent_reading
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.retrain.comparison import compare_on_test_images
-from transfercli.workflows.retrain.lost_images import BEFORE, IMAGES, Loss, counts_before, image_counts
+from transfercli.workflows.retrain.lost_images import (
+    BEFORE,
+    IMAGES,
+    NUMBER_EXPECTED,
+    Loss,
+    expects_number,
+    find_loss,
+    image_counts,
+)
 from transfercli.workflows.retrain.notify import run_hook, write_summary
 from transfercli.workflows.retrain.results import RetrainResult
 from transfercli.workflows.retrain.subject import (
@@ -123,6 +131,8 @@ class RetrainState:
         """Return a decision that keeps the champion. word: its kind; facts: values for the log."""
         champion = self.champion.folder.run_id if self.champion else None
         measured: dict[str, Any] = {IMAGES: image_counts(self.dataset.records)}
+        if expects_number(self.config.data.expect):
+            measured[NUMBER_EXPECTED] = True
         if self.loss:
             measured |= {"lost": self.loss.as_json(), BEFORE: self.loss.before}
         measured |= {"drift": self.drift} if self.drift else {}
@@ -183,7 +193,7 @@ def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, 
     if "test" not in dataset.splits:
         raise DataError("retrain compares models on test images, and the data has none", "set data.test")
     subject = subject_of(loaded, dataset, request.runs)
-    loss = find_loss(loaded.config, dataset, champion, log)
+    loss = find_loss(loaded.config.data.expect, dataset.records, log, champion.images if champion else ())
     if loss:
         reporter.warning(loss.text)
     return RetrainState(request, loaded, experiment, champion, dataset, subject, log, warnings, loss)
@@ -194,16 +204,6 @@ def config_of_images(request: RetrainRequest, config: ExperimentConfig, champion
     if champion is not None and config.retrain.start != "base" and not structure_differences(config, champion):
         return with_parent_reading(config, champion.label, request.runs)[0]
     return load_for_new_run(request.config, request.overrides, "finetune", request.runs).config
-
-
-def find_loss(
-    config: ExperimentConfig, dataset: Dataset, champion: StoredRun | None, log: list[Decision]
-) -> Loss | None:
-    """Return the images that are gone since an earlier night; None if they are few, or if `data.expect` is set."""
-    if config.data.expect is not None:
-        return None
-    loss = Loss(counts_before(log, champion.images if champion else ()), image_counts(dataset.records))
-    return loss if loss.is_large else None
 
 
 def decide_if_unchanged(state: RetrainState) -> Decision | None:
