@@ -64,3 +64,12 @@ def test_a_place_that_may_not_be_written_is_refused(
     monkeypatch.setattr("os.access", lambda _place, _mode: False)  # the tests may run as root, who may write anywhere
     with pytest.raises(UsageError, match="is not writable"):
         check(tmp_path / "x", "--report")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("check", [check_output_file, check_output_folder])
+@pytest.mark.parametrize("path", ["/proc/x", "/proc/self/fd/x", "/sys/x"])
+def test_a_place_in_the_file_systems_of_the_kernel_is_refused(check: Callable[[Path, str], None], path: str) -> None:
+    if not Path(path).parent.is_dir():
+        pytest.skip(f"there is no {Path(path).parent}")
+    with pytest.raises(UsageError, match=f"--out '{path}': '.*' is not writable"):
+        check(Path(path), "--out")

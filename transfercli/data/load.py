@@ -196,14 +196,20 @@ def _known_by_content(request: DataRequest, usable: Sequence[IngestedFile], repo
 
 
 def load_recorded_split(
-    records: Sequence[Record], root: str, split: str, labels: Sequence[str], reading: Reading
+    records: Sequence[Record],
+    root: str,
+    split: str,
+    labels: Sequence[str],
+    reading: Reading,
+    max_lost: float = 0.0,
 ) -> Split:
     """Read the images of one split of an earlier run, in the order of its dataset.csv.
 
     Args:
         root: `data.train` of the run.
+        max_lost: largest fraction of missing and unreadable files that are left out, with a warning.
 
-    Raises `DataError` if files are missing or unreadable; warns if their bytes have changed since.
+    Raises `DataError` if more files are missing or unreadable, or all; warns if their bytes have changed since.
     """
     wanted = [record for record in records if record.split == split and not record.problem]
     if not wanted:
@@ -213,11 +219,16 @@ def load_recorded_split(
     files = findings.files
     lost = [file for file in files if file.entry.problem]
     if lost:
-        raise DataError(
+        message = (
             f"{len(lost)} of the run's {counted(len(files), f'{split} image')} cannot be read below {root!r}:"
-            f" {first_problems(lost)}",
-            "restore them; `evaluate` can also use other images, with --data",
+            f" {first_problems(lost)}"
         )
+        if len(lost) > max_lost * len(files) or len(lost) == len(files):
+            allowed = f"; {reading.max_bad_name} allows {max_lost:g} of them" if max_lost else ""
+            raise DataError(message + allowed, "restore them; `evaluate` can also use other images, with --data")
+        reading.reporter.warning(f"{message}; they are left out")
+        pairs = [(file, record) for file, record in zip(files, wanted, strict=True) if not file.entry.problem]
+        files, wanted = [file for file, _ in pairs], [record for _, record in pairs]
     changed = sum(file.entry.sha256 != record.sha256 for file, record in zip(files, wanted, strict=True))
     if changed:
         reading.reporter.warning(

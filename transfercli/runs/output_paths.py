@@ -9,6 +9,9 @@ from pathlib import Path
 from transfercli.errors import UsageError
 from transfercli.io.atomic import write_errors
 
+# File systems of the kernel, in which no program can make files although access() allows it to root.
+_KERNEL_FOLDERS = tuple(map(Path, ("/proc", "/sys")))
+
 
 def check_output_file(path: Path, option: str) -> None:
     """Raise `UsageError` if a file cannot be written to `path`, or if a file would replace something else there.
@@ -37,7 +40,9 @@ def _check_writable_folder(folder: Path, option: str, argument: str) -> None:
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
         raise UsageError(f"{option} {argument!r}: {str(folder)!r} {problem}", "create it, or name another path")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    real = Path(os.path.realpath(folder))
+    in_kernel = any(real.is_relative_to(kernel) for kernel in _KERNEL_FOLDERS)
+    if in_kernel or not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(
             f"{option} {argument!r}: {str(folder)!r} is not writable",
             "name another path, or change its permissions",

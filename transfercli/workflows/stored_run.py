@@ -46,6 +46,7 @@ class StoredRun:
     def __init__(self, folder: RunFolder, reporter: Reporter | None = None) -> None:
         self.folder, self.reporter = folder, reporter or Reporter()
         self.max_bad: float | None = None  # of the command line
+        self.max_lost = 0.0  # of the run's own images, which all count unless the command line says otherwise
 
     @classmethod
     def find(cls, text: str, runs: Path, reporter: Reporter) -> StoredRun:
@@ -183,7 +184,11 @@ class StoredRun:
         return replace(reading, max_bad_fraction=self.max_bad, max_bad_name="--max-bad")
 
     def accept_bad(self, fraction: float | None) -> None:
-        """Set the largest fraction of unreadable images accepted, as `--max-bad` does; None stands for the config's."""
+        """Set the largest fraction of unreadable images accepted, as `--max-bad` does.
+
+        None stands for the config's; then none of the run's own images may be lost.
+        """
+        self.max_lost = fraction or 0.0
         self.max_bad = self.config.data.max_bad_fraction if fraction is None else fraction
 
     def split(self, name: str) -> Split:
@@ -197,7 +202,7 @@ class StoredRun:
             raise DataError(
                 f"run {self.label} has no {name} images; it has {present}", "name another --split, or --data DIR"
             )
-        return load_recorded_split(self.images, self.config.data.train, name, self.labels, self.reading)
+        return load_recorded_split(self.images, self.config.data.train, name, self.labels, self.reading, self.max_lost)
 
     def other_images(self, folder: Path, split: str) -> Split:
         """Return the images of a folder or table as a split whose targets index the run's labels."""

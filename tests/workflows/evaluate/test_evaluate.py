@@ -126,6 +126,23 @@ def test_the_share_of_unreadable_images_is_an_option(run, digits_folder: Path, t
     assert any("they are left out" in warning for warning in listener.warnings)
 
 
+def test_lost_images_of_the_run_itself_are_left_out_up_to_the_share_of_the_option(run, tmp_path: Path) -> None:
+    world, folder, _ = run
+    old = RunFolder(tmp_path / "runs" / "digits-source" / folder.name)
+    shutil.copytree(folder, old.path)
+    records = StoredRun(old).images
+    lost = next(n for n, record in enumerate(records) if record.split == "test")
+    records[lost] = replace(records[lost], path="test/0/gone.png")
+    write_manifest(old.dataset, records)
+    request = EvaluateRequest(str(old.path), world.runs, out=tmp_path / "out")
+    for max_bad, allowed in ((None, ""), (0.001, "; --max-bad allows 0.001 of them")):
+        with pytest.raises(DataError, match=f"1 of the run's 178 test images cannot be read .*gone.*{allowed}$"):
+            evaluate_run(replace(request, max_bad=max_bad), Reporter())
+    listener = Listener()
+    assert evaluate_run(replace(request, max_bad=0.1), listener).as_json()["examples"] == 177
+    assert any("gone.png" in text and text.endswith("they are left out") for text in listener.warnings)
+
+
 def test_a_full_disk_behind_the_cache_is_a_warning(run, digits_folder: Path, tmp_path: Path, monkeypatch) -> None:
     world, _, _ = run
     shutil.copytree(digits_folder / "digits" / "test" / "3", tmp_path / "images" / "3")

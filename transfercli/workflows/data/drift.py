@@ -214,4 +214,4 @@ def _load_recorded(run: StoredRun, name: str) -> Split:
     if not usable:
         raise DataError(f"all {name} images of the run are missing: there is nothing to compare with", "restore them")
     chosen = [usable[row] for row in sample_indices(len(usable), MAX_IMAGES, run.config.seed)]
-    return load_recorded_split(chosen, root, name, run.labels, run.reading)
+    return load_recorded_split(chosen, root, name, run.labels, run.reading, run.max_lost)
