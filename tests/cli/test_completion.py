@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs.records import COMPLETED
 from transfercli.cli.app import main
 from transfercli.config.registries import names
 
@@ -22,7 +24,7 @@ def runs(tmp_path: Path) -> Path:
     """Two experiments with three runs, one of them a champion, and a folder that holds no run."""
     for run in ("flowers/r1", "flowers/r2", "birds/r3"):
         (tmp_path / "runs" / run).mkdir(parents=True)
-        (tmp_path / "runs" / run / "run.json").write_text('{"status": "completed"}')
+        (tmp_path / "runs" / run / "run.json").write_text(json.dumps(COMPLETED))
     (tmp_path / "runs" / "flowers" / "champion").symlink_to("r1")
     (tmp_path / "runs" / "empty").mkdir()
     return tmp_path / "runs"

@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from tests.runs.records import COMPLETED
 from transfercli.cli.app import app
 
 
@@ -18,7 +19,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a run in `runs` and another one in `other`; neither variable is set."""
     for folder, experiment in (("runs", "here"), ("other", "there")):
         (tmp_path / folder / experiment / "r1").mkdir(parents=True)
-        (tmp_path / folder / experiment / "r1" / "run.json").write_text('{"status": "completed"}')
+        (tmp_path / folder / experiment / "r1" / "run.json").write_text(json.dumps(COMPLETED))
     monkeypatch.chdir(tmp_path)
     for name in ("TRANSFERCLI_RUNS", "TRANSFERCLI_CACHE"):
         monkeypatch.delenv(name, raising=False)

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.runs.records import COMPLETED
+
 
 @pytest.fixture
 def experiment(tmp_path):
@@ -12,5 +14,5 @@ def experiment(tmp_path):
         folder = tmp_path / "exp" / run_id
         (folder / "checkpoints" / "epoch-00001").mkdir(parents=True)
         (folder / "checkpoints" / "last").symlink_to("epoch-00001")
-        (folder / "run.json").write_text(json.dumps({"status": "completed"}))
+        (folder / "run.json").write_text(json.dumps(COMPLETED))
     return tmp_path / "exp"

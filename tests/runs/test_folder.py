@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs.records import COMPLETED
 from transfercli.data.manifest import read_assignments, read_manifest
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.io import atomic
@@ -23,7 +24,9 @@ def runs(tmp_path: Path) -> Path:
     for number, (name, status) in enumerate([("r1", "completed"), ("r2", "completed"), ("r3", "failed")]):
         folder = tmp_path / "runs" / "flowers" / name
         folder.mkdir(parents=True)
-        (folder / "run.json").write_text(json.dumps({"status": status, "created": f"2026-01-0{number + 1}"}))
+        (folder / "run.json").write_text(
+            json.dumps(COMPLETED | {"status": status, "created": f"2026-01-0{number + 1}"})
+        )
     (tmp_path / "runs" / "flowers" / "champion").symlink_to("r1")
     return tmp_path / "runs"
 
@@ -38,7 +41,7 @@ def test_a_run_is_named_by_path_experiment_id_or_link(runs: Path) -> None:
 def test_what_is_resumed_by_an_experiment_s_name_is_its_newest_run_that_is_not_complete(runs: Path) -> None:
     assert find_run_to_resume("flowers", runs).run_id == "r3"
     assert find_run_to_resume("flowers/r1", runs).run_id == "r1"
-    (runs / "flowers" / "r3" / "run.json").write_text(json.dumps({"status": "completed", "created": "2026-01-09"}))
+    (runs / "flowers" / "r3" / "run.json").write_text(json.dumps(COMPLETED | {"created": "2026-01-09"}))
     assert find_run_to_resume("flowers", runs).run_id == "r3"  # all complete: the latest, whose result is told
 
 
@@ -62,6 +65,7 @@ def test_a_name_that_no_file_can_have_is_an_artefact_error(runs: Path) -> None:
 
 def test_a_damaged_record_is_an_artefact_error(runs: Path) -> None:
     run = find_run("flowers/r1", runs)
+    run.record.write_text('{"status": "completed"}')
     with pytest.raises(ArtefactError, match="is damaged"):
         read_record(run)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.listener import Listener
+from tests.runs.records import COMPLETED
 from transfercli.errors import ArtefactError
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.listing import latest_completed, next_completion, present_status, update_latest_link
@@ -20,7 +21,7 @@ DAMAGES = ("", "{", "[]", "null", '{"status": 1', "\xff")
 
 def record(run: Path, **facts: object) -> RunFolder:
     run.mkdir(parents=True, exist_ok=True)
-    (run / "run.json").write_text(json.dumps({"status": "completed"} | facts))
+    (run / "run.json").write_text(json.dumps(COMPLETED | facts))
     return RunFolder(run)
 
 
@@ -50,6 +51,12 @@ def test_a_damaged_record_of_the_latest_run_is_warned_of(experiment: Path) -> No
     assert find_run_and_warn("flowers", experiment.parent, listener).run_id == whole.run_id
     (warning,) = listener.warnings
     assert "flowers/b" in warning
+
+
+def test_a_record_without_results_is_damaged_and_not_the_latest(experiment: Path) -> None:
+    whole, damaged = record(experiment / "a", completion=1), record(experiment / "b", completion=2, metrics=None)
+    assert (latest_completed(experiment), present_status(damaged)) == (whole, "damaged")
+    assert next_completion(experiment) == 3
 
 
 def test_latest_is_what_was_completed_last_also_if_it_was_created_first_or_the_clock_went_back(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.listener import Listener
+from tests.runs.records import COMPLETED
 from transfercli.runs.lookup import find_run, find_run_and_warn
 
 
@@ -16,7 +17,7 @@ def runs(tmp_path: Path) -> Path:
     for day in ("1", "2"):
         place = tmp_path / "flowers" / f"2026010{day}-000000-aaaaaa"
         place.mkdir(parents=True)
-        (place / "run.json").write_text(json.dumps({"status": "completed", "created": f"2026-01-0{day}"}))
+        (place / "run.json").write_text(json.dumps(COMPLETED | {"created": f"2026-01-0{day}"}))
     return tmp_path
 
 
@@ -50,6 +51,6 @@ def test_who_says_which_run_hears_nothing(runs: Path) -> None:
 def test_an_experiment_may_be_called_like_a_link_for_links_lie_below_it(tmp_path: Path, name: str) -> None:
     run = tmp_path / name / "r1"
     run.mkdir(parents=True)
-    (run / "run.json").write_text('{"status": "completed"}')
+    (run / "run.json").write_text(json.dumps(COMPLETED))
     (run.parent / "latest").symlink_to("r1")
     assert {find_run(text, tmp_path).run_id for text in (name, f"{name}/r1", f"{name}@latest")} == {"r1"}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.runs.crowns import crown
+from tests.runs.records import COMPLETED
 from transfercli.io.file_sizes import folder_size
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.retention import RetentionRule, creation_time, protected_runs, recent_runs
@@ -16,7 +17,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 def record(run: Path, **facts: object) -> RunFolder:
     run.mkdir(parents=True, exist_ok=True)
-    (run / "run.json").write_text(json.dumps({"status": "completed"} | facts))
+    (run / "run.json").write_text(json.dumps(COMPLETED | facts))
     return RunFolder(run)
 
 

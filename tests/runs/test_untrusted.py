@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs.records import COMPLETED
 from transfercli.errors import ArtefactError
 from transfercli.io.bounded import read_json
 from transfercli.runs import untrusted
@@ -16,18 +17,7 @@ from transfercli.runs.lookup import find_run, find_run_to_resume, is_label
 from transfercli.runs.record import read_record
 from transfercli.runs.untrusted import check_run_folder
 
-FACTS = {
-    "status": "completed",
-    "created": "2026-01-01",
-    "command": "transfercli finetune c.yaml",
-    "config_folder": "../../..",
-    "versions": {},
-    "data": {"fingerprint": "f", "images": {}},
-    "best_epoch": 1,
-    "metrics": {"val_accuracy": 1.0, "val_loss": 0},
-    "seconds": {"total": 1.5},
-    "cache": {},
-}
+FACTS = COMPLETED | {"created": "2026-01-01"}
 
 
 @pytest.fixture

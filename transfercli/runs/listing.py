@@ -15,7 +15,7 @@ from transfercli.io import atomic
 from transfercli.io.bounded import read_json
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import held_since
-from transfercli.runs.record import status_of
+from transfercli.runs.record import read_record, status_of
 from transfercli.runs.untrusted import is_sibling_name
 
 LATEST = "latest"  # name of the link
@@ -71,7 +71,7 @@ def latest_completed(experiment: Path) -> RunFolder | None:
 
 def next_completion(experiment: Path) -> int:
     """Return the `completion` of a run that is completed now; the lock must be held."""
-    return 1 + max((_completion(run) for run in _completed_runs(experiment)), default=0)
+    return 1 + max((_completion(run) for run in runs_of(experiment)), default=0)
 
 
 def update_latest_link(run: RunFolder) -> None:
@@ -80,7 +80,7 @@ def update_latest_link(run: RunFolder) -> None:
 
 
 def _completed_runs(experiment: Path) -> Iterator[RunFolder]:
-    return (run for run in runs_of(experiment) if recorded(run).get("status") == "completed")
+    return (run for run in runs_of(experiment) if _recorded_status(run) == "completed")
 
 
 def linked_name(experiment: Path) -> str:
@@ -108,16 +108,24 @@ def recorded(run: RunFolder) -> dict[str, Any]:
 
 
 def present_status(run: RunFolder) -> str:
-    """Return running, completed, failed, interrupted, or damaged if the record has no status.
+    """Return running, completed, failed, interrupted, or damaged (`_recorded_status`).
 
     A process that was killed leaves the record at `running`. The run is interrupted then: the lock of its experiment is
     free, or its holder took it after the record was written.
     """
+    status = _recorded_status(run)
+    return "interrupted" if status == "running" and not _is_running(run) else status
+
+
+def _recorded_status(run: RunFolder) -> str:
+    """Return the status in the record; damaged if there is none, or if the record of a completed run is not valid."""
     try:
         status = status_of(run)
+        if status == "completed":
+            read_record(run)
     except ArtefactError:
         return "damaged"
-    return "interrupted" if status == "running" and not _is_running(run) else status
+    return status
 
 
 def _is_running(run: RunFolder) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.runs.records import COMPLETED
 from transfercli.cli.app import app
 
 
@@ -20,7 +21,7 @@ def runs(tmp_path: Path) -> Path:
         folder = tmp_path / "e" / name
         folder.mkdir(parents=True)
         created = (datetime.now(UTC) - timedelta(days=age)).isoformat()
-        (folder / "run.json").write_text(json.dumps({"status": "completed", "created": created, "parent": None}))
+        (folder / "run.json").write_text(json.dumps(COMPLETED | {"created": created, "parent": None}))
     (tmp_path / "e" / "champion").symlink_to("c")
     return tmp_path
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.runs.records import COMPLETED
 from transfercli.cli.app import app
 
 
@@ -19,7 +20,7 @@ def runs(tmp_path: Path) -> Path:
         folder = tmp_path / "runs" / "exp" / run_id
         (folder / "checkpoints" / "epoch-00001").mkdir(parents=True)
         (folder / "checkpoints" / "last").symlink_to("epoch-00001")
-        (folder / "run.json").write_text(json.dumps({"status": "completed"}))
+        (folder / "run.json").write_text(json.dumps(COMPLETED))
     return tmp_path / "runs"
 
 

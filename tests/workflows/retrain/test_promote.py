@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.listener import Listener
+from tests.runs.records import COMPLETED
 from transfercli.errors import ArtefactError, BusyError, UsageError
 from transfercli.runs import champions, decisions
 from transfercli.runs.lock import experiment_lock
@@ -21,7 +22,7 @@ def runs(tmp_path: Path) -> Path:
         folder = tmp_path / "exp" / run_id
         (folder / "checkpoints" / "epoch-00001").mkdir(parents=True)
         (folder / "checkpoints" / "last").symlink_to("epoch-00001")
-        (folder / "run.json").write_text(json.dumps({"status": "completed"}))
+        (folder / "run.json").write_text(json.dumps(COMPLETED))
     (tmp_path / "exp" / "latest").symlink_to("b")
     return tmp_path
 

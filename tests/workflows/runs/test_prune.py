@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.runs.records import COMPLETED
 from transfercli.errors import ArtefactError, BusyError, UsageError
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
@@ -25,7 +26,7 @@ def make(runs: Path, label: str, age: int, parent: str | None = None) -> None:
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "model").write_bytes(b"x" * 1000)
     created = (datetime.now(UTC) - timedelta(days=age)).isoformat()
-    (folder / "run.json").write_text(json.dumps({"status": "completed", "created": created, "parent": parent}))
+    (folder / "run.json").write_text(json.dumps(COMPLETED | {"created": created, "parent": parent}))
 
 
 @pytest.fixture
