@@ -76,7 +76,8 @@ def resolve_job(request: TrainRequest) -> Job:
     loaded = _resolved(unresolved, request.command, request.runs)
     _check_published_weights(loaded)
     run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
-    parent, warnings = parent_named(unresolved.config), (unresolved.overruled,) if unresolved.overruled else ()
+    parent = parent_named(unresolved.config)
+    warnings: tuple[str, ...] = (unresolved.overruled,) if unresolved.overruled else ()
     if run.record.exists():
         check_run_folder(run.path)
         config = as_recorded(loaded.config, parent, StoredRun(run))
