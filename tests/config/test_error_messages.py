@@ -93,6 +93,11 @@ WRONG_DATA = [
     ("channels: 2", "channels: is not one of the choices, received 2; allowed: 3, 1"),
     ("channels: true", "channels: must be a whole number, received true; allowed: 3, 1"),
     ("resize: strech", "did you mean stretch?"),
+    (
+        "expect: {classes: [0, 1, 3]}",
+        "data.expect.classes: is not allowed here, received [0, 1, 3]; allowed: a list of names, such as [cat, dog] or"
+        " ['0', '1'] (digits in quotes), or a whole number from 2",
+    ),
     ("max_bad_fraction: 1.1", "max_bad_fraction: is out of range"),
 ]
 
