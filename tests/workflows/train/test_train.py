@@ -109,7 +109,7 @@ def test_structure_transfer_may_keep_the_lower_stages(heir, source) -> None:
 
 def test_a_head_can_be_kept_or_extended_and_refuses_classes_it_does_not_know(heir) -> None:
     model = {"weights": {"run": "digits-source"}, "head": {"init": "keep"}}
-    with pytest.raises(DataError, match="classes that the kept head does not have: 5, 6"):
+    with pytest.raises(DataError, match="classes that the kept head does not have: '5', '6'"):
         heir.train("finetune", heir.config("k", "digits-target", model=model))
     model["head"] = {"init": "extend"}
     result = heir.train("finetune", heir.config("e", "digits-target", model=model))
