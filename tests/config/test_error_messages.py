@@ -95,8 +95,7 @@ WRONG_DATA = [
     ("resize: strech", "did you mean stretch?"),
     (
         "expect: {classes: [0, 1, 3]}",
-        "data.expect.classes: is not allowed here, received [0, 1, 3]; allowed: a list of names, such as [cat, dog] or"
-        " ['0', '1'] (digits in quotes), or a whole number from 2",
+        "received [0, 1, 3]; allowed: a list of names, such as [cat, dog] or ['0', '1'] (digits in quotes), or a whole",
     ),
     ("max_bad_fraction: 1.1", "max_bad_fraction: is out of range"),
 ]
