@@ -56,7 +56,7 @@ def test_a_run_is_started_again_although_keys_are_new_since(earlier: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    "override", ["data.background=none", "data.profiles=ignore", "data.levels=tags", "training.schedule.patience=3"]
+    "override", ["data.background=none", "data.profiles=ignore", "data.levels=earlier", "training.schedule.patience=3"]
 )
 def test_a_new_key_may_say_what_the_run_did_without_it(earlier: Any, override: str) -> None:
     started_again(earlier, override)
@@ -67,6 +67,7 @@ def test_a_new_key_may_say_what_the_run_did_without_it(earlier: Any, override: s
     [
         ("data.background=white", "background: '#ffffff'"),
         ("data.profiles=convert", "profiles: convert"),
+        ("data.levels=tags", "levels: tags"),
         ("data.levels=stretch", "levels: stretch"),
         ("data.max_megapixels=60", "max_megapixels: 60.0"),
         ("data.columns.label=kind", "label: kind"),
