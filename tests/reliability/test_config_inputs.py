@@ -33,7 +33,7 @@ def judge(text: bytes, capsys: pytest.CaptureFixture[str]) -> None:
         path = Path(folder) / "config.yaml"
         path.write_bytes(text)
         try:
-            validate(configs=[path], json=True, quiet=False, verbose=False)
+            validate(configs=[path], overrides=None, runs=Path(folder), json=True, quiet=False, verbose=False)
         except SystemExit as left:
             code: Any = left.code
         else:

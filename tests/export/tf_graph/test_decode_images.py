@@ -71,7 +71,7 @@ def _photo(height: int, width: int) -> Image.Image:
 SIZES = [(32, 32), (60, 97), (97, 60), (7, 9), (40, 300), (512, 512), (1100, 1500), (2, 300)]
 
 
-@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("resize", ["stretch", pytest.param("crop", marks=pytest.mark.slow), "pad"])
 def test_bytes_become_the_pixels_that_training_saw(resize, tmp_path):
     import tensorflow as tf
 
