@@ -29,6 +29,7 @@ def test_another_backend_has_a_tensorflow_format_written_by_a_child(on_jax, pred
     assert np.abs(found - reference.probabilities).max() > 0  # int8
 
 
+@pytest.mark.slow
 def test_a_child_that_cannot_write_is_an_artefact_error(on_jax, predictor, spec, tmp_path):
     with pytest.raises(ArtefactError, match=r"onnx: the artefact could not be written: .*no_such_folder"):
         write("onnx", WriteJob(predictor, spec, tmp_path / "no_such_folder" / "model.onnx"), Reporter())

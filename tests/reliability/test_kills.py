@@ -39,6 +39,7 @@ def test_killed_in_each_kind_of_call_a_training_goes_on_to_the_same_bits(zygote:
     assert check_kills_at_calls(zygote, "one", [(at, kind) for kind, at in chosen.items()]) == []
 
 
+@pytest.mark.slow
 def test_stopped_and_stopped_at_once_a_training_goes_on_to_the_same_bits(zygote: Zygote) -> None:
     start(zygote, "one/whole")
     wanted = ending_of(run_of(zygote.folder, "one/whole"))

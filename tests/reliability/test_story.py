@@ -96,10 +96,10 @@ def test_killed_again_and_again_a_run_goes_on_to_the_same_tensors(tmp_path: Path
         check_goes_on(folder, ending)
 
 
-ONCE = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("full_once", "failing_once")]
+OTHERS = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("failing", "full_once", "failing_once")]
 
 
-@pytest.mark.parametrize("kind", ["full", "failing", *ONCE])
+@pytest.mark.parametrize("kind", ["full", *OTHERS])
 def test_a_disk_that_is_full_or_fails_at_any_call_costs_no_whole_epoch(tmp_path: Path, calls, ending, kind) -> None:
     refused = 0
     for at, (_, path) in enumerate(calls, start=1):

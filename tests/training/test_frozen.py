@@ -9,7 +9,10 @@ from tests.training.trainers import tensors, trainer
 from transfercli.training.phases import Phase
 
 
-@pytest.mark.parametrize("unfreeze, fresh, moves", [("all", False, False), ("none", True, False), ("all", True, True)])
+@pytest.mark.parametrize(
+    "unfreeze, fresh, moves",
+    [pytest.param("all", False, False, marks=pytest.mark.slow), ("none", True, False), ("all", True, True)],
+)
 def test_batchnorm_statistics_move_only_where_a_fresh_base_trains(digits, unfreeze, fresh, moves) -> None:
     from transfercli.training.frozen import constant_tensors
 

@@ -17,7 +17,10 @@ from transfercli.errors import ConfigError
 from transfercli.training.phases import PROBE, Phase
 
 
-@pytest.mark.parametrize("optimizer", [{}, {"ema": 0.9, "accumulate": 3, "clip_norm": 1.0, "name": "sgd"}])
+@pytest.mark.parametrize(
+    "optimizer",
+    [pytest.param({}, marks=pytest.mark.slow), {"ema": 0.9, "accumulate": 3, "clip_norm": 1.0, "name": "sgd"}],
+)
 def test_two_trainings_give_the_same_bits_and_a_third_goes_on_in_the_middle_of_a_phase(digits, optimizer) -> None:
     phases = [Phase("none", 1, 1e-2), Phase("all", 3, 1e-3)]
     common = {"optimizer": OptimizerConfig(**optimizer)}

@@ -24,6 +24,7 @@ def test_trained_on_cached_features_the_weights_are_those_of_training_without(
     assert furthest(one, other) < 1e-5
 
 
+@pytest.mark.slow
 def test_a_residual_base_with_batchnorm_trains_the_same_with_and_without(cached: Any, uncached: Any) -> None:
     phases = [Phase("conv5", 6, 1e-4)]
     one, other = cached.classifier("resnet18"), uncached.classifier("resnet18")

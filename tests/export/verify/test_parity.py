@@ -12,6 +12,7 @@ from transfercli.io import subprocesses
 from transfercli.reporting import Reporter
 
 
+@pytest.mark.slow
 def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, examples, spec, tmp_path):
     damaged = tmp_path / "model.keras"
     content = (exported.out / "keras" / "model.keras").read_bytes()

@@ -46,6 +46,7 @@ def test_a_runtime_that_ends_is_told(code: int, error: type, tmp_path: Path, mon
     assert type(caught.value) is error
 
 
+@pytest.mark.slow
 def test_what_a_runtime_cannot_load_is_told_in_its_words(tmp_path: Path) -> None:
     (tmp_path / "model.keras").write_bytes(b"no zip")
     with pytest.raises(ArtefactError, match="not a complete Keras file"):

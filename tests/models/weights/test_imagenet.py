@@ -11,7 +11,7 @@ import pytest
 
 from transfercli.models.bases import BASES
 
-QUICK = ("vgg16", "resnet50", "efficientnetb0")
+QUICK = ("vgg16", "efficientnetb0")
 PUBLISHED = [
     pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK))
     for name, row in BASES.items()

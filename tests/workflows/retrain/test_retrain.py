@@ -285,6 +285,7 @@ def test_the_drift_that_started_a_training_stays_in_its_result_and_in_the_log(
     assert decisions.read(nights.experiment)[-1].facts["drift"] == found
 
 
+@pytest.mark.slow
 def test_an_experiment_that_is_a_link_gives_its_run_and_its_lineage(nights: Nights, source: Any) -> None:
     world, earlier = source
     nights.runs.mkdir()

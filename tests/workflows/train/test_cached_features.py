@@ -52,6 +52,7 @@ def test_another_head_and_rate_compute_no_feature(heir: Any) -> None:
     assert result["cache"]["features"] == {"hits": 719, "misses": 0}
 
 
+@pytest.mark.slow
 def test_with_the_cache_off_the_same_is_learnt(heir: Any) -> None:
     world, config = heir
     exact = {"precision": "float32"}

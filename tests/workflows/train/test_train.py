@@ -175,6 +175,7 @@ def test_imagenet_weights_that_are_missing_stop_a_training_before_the_images_are
     assert not world.runs.exists() or not list(world.runs.rglob("run.json"))
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_the_features_that_are_still_to_be_computed(source) -> None:
     world, earlier = source
     model = {"weights": {"run": str(Path(earlier["run"]).resolve())}}
