@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from transfercli.config.schema import ComputeConfig, DataConfig
 from transfercli.data.cache.recheck import Recheck
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
-from transfercli.data.image_notes import OF_TRAINING, count_notes, report_notes
+from transfercli.data.image_notes import OF_TRAINING, report_notes
 from transfercli.data.ingest import Reading
 from transfercli.data.manifest import read_pixels
 from transfercli.data.sources import keras_datasets
@@ -73,10 +73,6 @@ class DataRequest:
     recheck: Recheck | None = None
     pixel_files: tuple[Path, ...] = ()
 
-    @property
-    def chose_background(self) -> bool:
-        return "background" in self.config.model_fields_set
-
     def reading(self, reporter: Reporter) -> Reading:
         """Return the settings for reading the images."""
         geometry = Geometry.of(self.config, self.image_size)
@@ -88,9 +84,7 @@ def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     listing = list_images(request.config, reporter)
     check_found(listing.items, base_folder(request.config.train))
     check_classes(listing)
-    findings = read_images(listing, request.reading(reporter))
-    report_transparency(findings, chosen=request.chose_background)
-    _report_notes(findings, request.config.model_fields_set)
+    findings = _read(request, listing, reporter)
     for rule in RULES:
         rule(findings)
     check_expected(request.config.expect, findings)
@@ -124,14 +118,20 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     known = len(refusals)
     _attempt(partial(check_classes, listing), refusals)
     classes_valid = len(refusals) == known
-    findings = read_images(listing, request.reading(reporter))
-    report_transparency(findings, chosen=request.chose_background)
-    _report_notes(findings, request.config.model_fields_set)
+    findings = _read(request, listing, reporter)
     for rule in RULES:
         _attempt(partial(rule, findings), later)
     _attempt(partial(check_expected, request.config.expect, findings), later)
     dataset = _attempt(partial(_assign_splits, request, findings), later) if classes_valid else None
     return Examination(findings, dataset, refusals)
+
+
+def _read(request: DataRequest, listing: Listing, reporter: Reporter) -> Findings:
+    """Read the listed images, and report what the decoder did to some of them."""
+    findings, chosen = read_images(listing, request.reading(reporter)), request.config.model_fields_set
+    report_transparency(findings, chosen="background" in chosen)
+    report_notes(findings.note_counts, chosen, reporter)
+    return findings
 
 
 def _attempt(step: Callable[[], T], refusals: list[DataError]) -> T | None:
@@ -166,7 +166,7 @@ def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     records = tuple(file.record(split_by_id.get(id(file), "")) for file in findings.files)
     assignments = known.extended(result.assignments)
     pixels = {file.entry.sha256: file.entry.pixel_hash for file in usable}
-    notes = dict(count_notes(file.entry.notes for file in usable))
+    notes = dict(findings.note_counts)
     return Dataset(config.train, records, labels, splits, findings.ingest.counts, assignments, pixels, notes)
 
 
@@ -269,7 +269,7 @@ def load_folder_split(
     check_known(listing.labels_of(split), labels, "images", "the run", _unknown_hint(path, labels))
     findings = read_images(listing, reading)
     check_bad(findings)
-    _report_notes(findings, OF_TRAINING)
+    report_notes(findings.note_counts, OF_TRAINING, reading.reporter)
     if not findings.usable:
         raise DataError(f"{str(path)!r} has no usable image")
     return split_of(split, findings.usable, tuple(labels), findings.ingest)
@@ -280,10 +280,6 @@ def _unknown_hint(path: Path, labels: Sequence[str]) -> str:
     parts = [path / name for name in sub_folders(path)] if path.is_dir() else []
     inner = [part for part in parts if not {*map(normalised_label, sub_folders(part))}.isdisjoint(labels)]
     return f"if the classes are its sub-folders, use --data {shlex.quote(str(inner[0]))}" if inner else _EXTEND_HINT
-
-
-def _report_notes(findings: Findings, chosen: Collection[str]) -> None:
-    report_notes(count_notes(file.entry.notes for file in findings.usable), chosen, findings.reading.reporter)
 
 
 def _recorded_rows(parts: Sequence[keras_datasets.Arrays], records: Sequence[Record]) -> keras_datasets.Arrays:

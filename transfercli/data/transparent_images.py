@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 from transfercli.data.image import FLAT, NO_BACKGROUND, TRANSPARENT
@@ -43,7 +42,7 @@ class Transparency:
 
 def transparency(findings: Findings) -> Transparency:
     """Return the transparency of the usable images."""
-    notes = Counter(note for file in findings.usable for note in file.entry.notes.split())
+    notes = findings.note_counts
     return Transparency(notes[TRANSPARENT], notes[FLAT], findings.reading.geometry.background)
 
 

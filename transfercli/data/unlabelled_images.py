@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from transfercli.data.dataset import Split
-from transfercli.data.image_notes import OF_TRAINING, count_notes, report_notes
+from transfercli.data.image_notes import OF_TRAINING, report_notes
 from transfercli.data.ingest import Reading
 from transfercli.data.sources.folders import (
     IMAGE_EXTENSIONS,
@@ -39,7 +39,7 @@ def load_unlabelled(items: list[Item], reading: Reading) -> Split:
     """Read the images; unreadable ones are left out with a warning. Raises `DataError` if there are too many."""
     findings = read_images(Listing(items), reading)
     check_bad(findings)
-    report_notes(count_notes(file.entry.notes for file in findings.usable), OF_TRAINING, reading.reporter)
+    report_notes(findings.note_counts, OF_TRAINING, reading.reporter)
     if not findings.usable:
         raise DataError("none of the images can be read")
     return split_of(UNKNOWN, findings.usable, (UNKNOWN,), findings.ingest)

@@ -14,6 +14,7 @@ from transfercli.data.cache.index import Entry
 from transfercli.data.dataset import Record, Split
 from transfercli.data.decoding.decode import decode_file, resize_array
 from transfercli.data.image import Decoded
+from transfercli.data.image_notes import count_notes
 from transfercli.data.ingest import Ingest, Reading
 from transfercli.data.sources.labels import find_label, shown
 from transfercli.data.sources.listing import Listing
@@ -63,6 +64,11 @@ class Findings:
     def usable(self) -> list[IngestedFile]:
         """Files without a problem."""
         return [file for file in self.files if not file.entry.problem]
+
+    @cached_property
+    def note_counts(self) -> Counter[str]:
+        """Number of usable images with each kind of note of the decoder."""
+        return count_notes(file.entry.notes for file in self.usable)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

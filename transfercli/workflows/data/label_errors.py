@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.image import IGNORE, TRANSPARENT, Geometry
-from transfercli.data.image_notes import CONVERTED, FEW_LEVELS, STRETCHED, count_notes
+from transfercli.data.image_notes import CONVERTED, FEW_LEVELS, STRETCHED
 from transfercli.data.label_errors import find_mislabelled
 from transfercli.data.quality.check import Mislabelled, Report
 from transfercli.data.validation import Findings, split_of
@@ -48,7 +48,7 @@ def _mismatch(run: StoredRun, config: ExperimentConfig, findings: Findings) -> s
     trained, current = geometry_of(run.config), geometry_of(config)
     if _shape(trained) != _shape(current):
         return f"{run.label} takes images of {_shape(trained)}, and the config reads {_shape(current)}: train again"
-    notes = count_notes(file.entry.notes for file in findings.usable)
+    notes = findings.note_counts
     for key, kinds in _CONCERNED.items():
         theirs, ours = getattr(trained, key), getattr(current, key)
         # Profiles that are ignored leave no note.
