@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from transfercli.errors import ArtefactError
+from transfercli.export import writing
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import WriteJob
 from transfercli.export.writing import write
@@ -38,3 +39,9 @@ def test_a_child_that_cannot_write_is_an_artefact_error(on_jax, predictor, spec,
 def test_a_format_of_keras_needs_no_child(on_jax, predictor, spec, tmp_path):
     write("keras", WriteJob(predictor, spec, tmp_path / "model.keras"), Reporter())
     assert (tmp_path / "model.keras").exists()
+
+
+def test_a_child_that_takes_too_long_is_an_artefact_error(on_jax, predictor, spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "TIMEOUT", 0.0)
+    with pytest.raises(ArtefactError, match="onnx: the artefact was not written within 0 seconds"):
+        writing.write("onnx", WriteJob(predictor, spec, tmp_path / "model.onnx"), Reporter())

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from transfercli.errors import ArtefactError, OutOfSpaceError
+from transfercli.export.child import Task, run_child
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.formats.safetensors import rebuild, write_safetensors
 from transfercli.export.spec import WriteJob
-from transfercli.io.subprocesses import run_python
 from transfercli.reporting import Reporter
 
 MODEL, SAMPLES = "model.safetensors", "samples.npy"
 TIMEOUT = 3600.0  # seconds; the conversion of the largest networks takes minutes
+WRITE = Task(
+    "write",
+    work="write the artefact",
+    late="the artefact was not written",
+    failed="the artefact could not be written",
+    hint="run export again with KERAS_BACKEND=tensorflow",
+)
 
 
 def write(name: str, job: WriteJob, reporter: Reporter) -> None:
@@ -44,24 +49,14 @@ def _write_in_child(name: str, job: WriteJob, reporter: Reporter) -> None:
         write_safetensors(WriteJob(job.predictor, job.spec, scratch / MODEL))
         if job.samples is not None:
             np.save(scratch / SAMPLES, job.samples)
-        task = f"write {name}"
-        ended = run_python(
+        run_child(
+            WRITE,
+            name,
             ["-m", "transfercli.export.writing", name, job.quantize, job.path.absolute()],
             scratch,
+            reporter,
             timeout=TIMEOUT,
-            tick=partial(reporter.progress, task, 0, 1, "artefacts"),
             environment={"KERAS_BACKEND": "tensorflow"},
-        )
-        reporter.progress(task, 1, 1, "artefacts")
-    if ended.ran_out_of_space:
-        raise OutOfSpaceError(
-            f"{name}: there was not enough memory or disk space to write the artefact",
-            "free some and run the same command again; the run itself is not affected",
-        )
-    if ended.returncode:
-        raise ArtefactError(
-            f"{name}: the artefact could not be written: {ended.last_line or f'exit status {ended.returncode}'}",
-            "run export again with KERAS_BACKEND=tensorflow; the run itself is not affected",
         )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.listener import Listener
 from transfercli.errors import ArtefactError, OutOfSpaceError
+from transfercli.export.child import run_child
 from transfercli.export.verify import parity
 from transfercli.export.verify.parity import ParityInput, run_in_child
 from transfercli.io import subprocesses
@@ -33,7 +34,7 @@ def test_damaged_artefact_is_an_error_with_the_runtime_s_own_words(exported, exa
 )
 def test_child_without_room_is_told_from_a_damaged_artefact(tmp_path, code, error):
     with pytest.raises(error, match="keras: ") as caught:
-        parity._run_child("keras", ["-c", f"import os, sys; {code}"], tmp_path, Reporter(), 60.0)
+        run_child(parity.VERIFY, "keras", ["-c", f"import os, sys; {code}"], tmp_path, Reporter(), timeout=60.0)
     assert type(caught.value) is error
 
 

@@ -13,22 +13,27 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from transfercli.data.image import Geometry
-from transfercli.errors import ArtefactError, OutOfSpaceError
+from transfercli.export.child import Task, run_child
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import ExportSpec
-from transfercli.io.subprocesses import run_python
 from transfercli.reporting import Reporter
 
 BATCHES = (1, 32)
 TIMEOUT = 900.0  # seconds for loading and predicting, so that a hung runtime does not block a cron job
 _REPEATS = 7
+VERIFY = Task(
+    "verify",
+    work="load and run the exported artefact",
+    late="the exported artefact gave no answer",
+    failed="the exported artefact could not be loaded and run",
+    hint="this message is from the runtime of the format",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ def run_in_child(
             request,
             response,
         ]
-        _run_child(name, arguments, Path(scratch), reporter, timeout)
+        run_child(VERIFY, name, arguments, Path(scratch), reporter, timeout=timeout)
         with np.load(response, allow_pickle=False) as outputs:
             return ParityOutput(
                 outputs["probabilities"],
@@ -102,30 +107,6 @@ def _write_png_files(images: np.ndarray, folder: Path) -> tuple[Path, ...]:
     for file, image in zip(files, images, strict=True):
         Image.fromarray(image).save(file)
     return files
-
-
-def _run_child(name: str, arguments: list[str | Path], scratch: Path, reporter: Reporter, timeout: float) -> None:
-    task = f"verify {name}"
-    try:
-        tick = partial(reporter.progress, task, 0, 1, "artefacts")
-        ended = run_python(arguments, scratch, timeout=timeout, tick=tick)
-    except TimeoutError:
-        raise ArtefactError(
-            f"{name}: the exported artefact gave no answer within {timeout:.0f} seconds",
-            "check the load of the machine and run the same command again",
-        ) from None
-    reporter.progress(task, 1, 1, "artefacts")
-    if ended.ran_out_of_space:
-        raise OutOfSpaceError(
-            f"{name}: there was not enough memory or disk space to load and run the exported artefact",
-            "free some and run the same command again; the run itself is not affected",
-        )
-    if ended.returncode:
-        last = ended.last_line or f"no message, exit status {ended.returncode}"
-        raise ArtefactError(
-            f"{name}: the exported artefact could not be loaded and run: {last}",
-            "this message is from the runtime of the format; the run itself is not affected",
-        )
 
 
 def _run(name: str, artefact: Path, request: Path, response: Path) -> None:
