@@ -26,6 +26,7 @@ class Record:
         split: `train`, `validation` or `test`; "" if there is a problem.
         width, height: size in pixels after EXIF orientation; 0 if unknown.
         problem: why the image is not used, or "".
+        group: name of its group by `data.group`, or "".
     """
 
     path: str
@@ -35,6 +36,7 @@ class Record:
     width: int = 0
     height: int = 0
     problem: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Split:
         sha256s: SHA-256 of each file's bytes.
         sizes: (width, height) of each file in pixels, after EXIF orientation; empty if unknown.
         notes: the decoder's notes on each image (`Decoded.notes`); empty if unknown.
+        groups: name of each image's group, "" for an image without one; empty if no image has one.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Split:
     sha256s: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...] = ()
     notes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)

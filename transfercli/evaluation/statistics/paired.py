@@ -215,7 +215,7 @@ def _with_labels(predictions: Predictions, labels: tuple[str, ...]) -> Predictio
     columns = np.array([labels.index(label) for label in predictions.labels])
     probabilities = np.zeros((len(predictions), len(labels)))
     probabilities[:, columns] = predictions.probabilities
-    return Predictions(predictions.paths, labels, columns[predictions.targets], probabilities)
+    return Predictions(predictions.paths, labels, columns[predictions.targets], probabilities, predictions.groups)
 
 
 def _differences(champion: Predictions, challenger: Predictions, confidence: float, seed: int) -> dict[str, Difference]:

@@ -106,7 +106,7 @@ def predict(run: StoredRun, split: Split) -> Predictions:
 
     probabilities = np.zeros((len(split), len(split.labels)))
     probabilities[:, [split.labels.index(label) for label in run.labels]] = run.probabilities(split)
-    return Predictions(split.paths, split.labels, split.targets, probabilities)
+    return Predictions(split.paths, split.labels, split.targets, probabilities, split.groups)
 
 
 def failed_gates(evaluation: Evaluation) -> Iterator[str]:
