@@ -1,6 +1,7 @@
 """Stratified bootstrap: the images of each class are drawn with replacement, as many as the class has.
 
-The same weights are used for every metric, every class and both models of a comparison, which makes it paired.
+Groups of images are drawn as a whole, within their class if they can be (`Clusters`). The same weights are used for
+every metric, every class and both models of a comparison, which makes it paired.
 """
 
 from __future__ import annotations
@@ -10,26 +11,32 @@ from collections.abc import Iterator
 import numpy as np
 
 from transfercli.evaluation.metrics.confusion import Array, Targets
+from transfercli.evaluation.statistics.clusters import Clusters
 
 RESAMPLES = 1000
 # Numbers in one block of weights: 16 MB an array, of which a few are in memory at a time.
 BLOCK_NUMBERS = 2_000_000
 
 
-def resample_weights(targets: Targets, number: int, rng: np.random.Generator) -> Iterator[Array]:
+def resample_weights(
+    targets: Targets, number: int, rng: np.random.Generator, clusters: Clusters | None = None
+) -> Iterator[Array]:
     """Yield blocks of weights float64 [N, r], `number` columns in all: how often each resample holds each image.
 
-    Images are the first axis, so that sums over sorted images read contiguous memory.
+    Images are the first axis, so that sums over sorted images read contiguous memory. The sums of the columns are equal
+    only without clusters, which may differ in size.
     """
-    images = len(targets)
-    by_class = np.argsort(targets, kind="stable")
-    sizes = np.bincount(targets)
-    sorted_targets = targets[by_class]
-    class_start, class_size = (values[sorted_targets][:, None] for values in (np.cumsum(sizes) - sizes, sizes))
-    block = max(1, BLOCK_NUMBERS // images)
+    strata = targets if clusters is None else clusters.strata
+    units = len(strata)
+    by_stratum = np.argsort(strata, kind="stable")
+    sizes = np.bincount(strata)
+    sorted_strata = strata[by_stratum]
+    start_of, size_of = (values[sorted_strata][:, None] for values in (np.cumsum(sizes) - sizes, sizes))
+    block = max(1, BLOCK_NUMBERS // len(targets))
     for start in range(0, number, block):
         columns = min(block, number - start)
-        drawn = by_class[class_start + rng.integers(class_size, size=(images, columns))]
+        drawn = by_stratum[start_of + rng.integers(size_of, size=(units, columns))]
         cells = drawn * columns + np.arange(columns)
-        weights = np.bincount(cells.ravel(), minlength=images * columns)
-        yield weights.reshape(images, columns).astype(np.float64)
+        counts = np.bincount(cells.ravel(), minlength=units * columns)
+        weights = counts.reshape(units, columns).astype(np.float64)
+        yield weights if clusters is None else weights[clusters.of_image]

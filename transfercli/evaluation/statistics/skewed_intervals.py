@@ -8,19 +8,24 @@ from __future__ import annotations
 import numpy as np
 
 from transfercli.evaluation.metrics.confusion import Array, Targets
+from transfercli.evaluation.statistics.clusters import Clusters, normal_quantile
 
 Interval = tuple[float, float]
 
 
-def log_mean_interval(values: Array, targets: Targets, confidence: float) -> Interval | None:
+def log_mean_interval(
+    values: Array, targets: Targets, confidence: float, clusters: Clusters | None = None
+) -> Interval | None:
     """Return Student's interval of the logarithm of a mean, for positive values float64 [N] and their classes int [N].
 
     The variance is that within classes, as every class keeps its number of images; by the delta method the variance of
     the logarithm is that divided by the squared mean. Losses are skewed to the right, and so is this interval. None if
-    the values of every class are equal.
+    the values of every class are equal. With clusters the variance is that between them, within their strata.
     """
     from scipy.special import stdtrit
 
+    if clusters is not None:
+        return _clustered_log_mean_interval(values, confidence, clusters)
     sizes = np.bincount(targets).astype(np.float64)
     means = np.bincount(targets, values) / np.maximum(sizes, 1)
     degrees = np.maximum(sizes - 1, 1)
@@ -31,6 +36,19 @@ def log_mean_interval(values: Array, targets: Targets, confidence: float) -> Int
         return None
     factor = np.exp(stdtrit(np.maximum(sizes - 1, 0).sum(), (1 + confidence) / 2) * error / mean)
     return float(mean / factor), float(mean * factor)
+
+
+def _clustered_log_mean_interval(values: Array, confidence: float, clusters: Clusters) -> Interval | None:
+    mean = float(values.mean())
+    # A cluster's share of the error of a ratio, the sum of values over the number of images (Cochran 1977, chapter 6).
+    residuals = np.bincount(clusters.of_image, values - mean)
+    sizes = np.bincount(clusters.strata)
+    residuals -= (np.bincount(clusters.strata, residuals) / np.maximum(sizes, 1))[clusters.strata]
+    error = np.sqrt((residuals**2).sum()) / len(values)
+    if error < 1e-12:
+        return None
+    factor = float(np.exp(normal_quantile(confidence, clusters) * error / mean))
+    return mean / factor, mean * factor
 
 
 def log_odds_interval(value: float, drawn: Array, normal: float) -> Interval:
