@@ -10,22 +10,24 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.evaluation.metrics.confusion import PER_CLASS, Array, Targets
-from transfercli.evaluation.metrics.registry import METRICS, log_losses, top5_hits
+from transfercli.evaluation.metrics.confusion import PER_CLASS, Array, Counts, Targets
+from transfercli.evaluation.metrics.registry import METRICS, Bounds, log_losses, top5_hits
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
 from transfercli.evaluation.statistics.clusters import (
-    Clusters,
+    cluster_indices,
+    design_effects,
     effective_images,
-    expanded_confidence,
     normal_quantile,
 )
 from transfercli.evaluation.statistics.skewed_intervals import (
     Interval,
+    bounded_interval,
     gap_sum_interval,
     log_mean_interval,
     log_odds_interval,
@@ -85,20 +87,18 @@ def intervals(
     names = [name for name in METRICS if name not in PROPORTIONS]
     if len(labels) > RANKED_CLASSES:
         names = [name for name in names if name not in RANKED or name in requested]
-    clusters = Clusters.find(groups, targets)
-    drawn = resampled(names, targets, probabilities, seed, clusters)
-    values, of_image, original = drawn.values, clusters and clusters.of_image, drawn.original
+    of_image = cluster_indices(groups)
+    drawn = resampled(names, targets, probabilities, seed, of_image)
+    values, original = drawn.values, drawn.original
     share = partial(_share_interval, of_image=of_image)
     hits = {"accuracy": original.right, "top5_accuracy": top5_hits(targets, probabilities)}
     result = {name: share(hits[name]) for name in PROPORTIONS}
-    result |= {
-        name: SKEWED[name](drawn) if name in SKEWED else percentiles(values[name], drawn.confidence) for name in names
-    }
+    result |= {name: _interval(name, drawn) for name in names}
     for index, label in enumerate(labels):
         mine = targets == index
         result[f"recall[{label}]"] = share(original.right, mine)
         for name in ("precision", "f1"):
-            result[f"{name}[{label}]"] = percentiles(values[name][:, index], drawn.confidence) if mine.any() else None
+            result[f"{name}[{label}]"] = _class_interval(name, index, drawn) if mine.any() else None
     # Not every metric is 1 without mistakes: MCC is 0 if all images are of one class.
     perfect = [name for name in names if np.allclose(values[name], 1)]
     _without_mistakes(result, original, labels, perfect, share)
@@ -119,57 +119,91 @@ class Resampled:
     """Predictions, and the metrics of 1,000 stratified resamples of them.
 
     original: every image once; values: each metric, [R], and each of PER_CLASS, [R, C]; gaps: `Sample.gaps`, [R, 15];
-    clusters: what was drawn; None for images
+    of_image: int [N], the cluster of each image, if clusters were drawn
     """
 
     original: Sample
     values: dict[str, Array]
     gaps: Array
-    clusters: Clusters | None = None
-
-    @property
-    def confidence(self) -> float:
-        """Confidence of percentiles that hold CONFIDENCE."""
-        return expanded_confidence(CONFIDENCE, self.clusters)
+    of_image: Targets | None = None
 
     @property
     def quantile(self) -> float:
-        """Normal quantile of an interval that holds CONFIDENCE."""
-        return Z if self.clusters is None else normal_quantile(CONFIDENCE, self.clusters)
+        """Normal quantile of an interval that holds CONFIDENCE.
+
+        With clusters it is larger by as much as few clusters with mistakes underestimate the variance of accuracy.
+        """
+        if self.of_image is None:
+            return Z
+        between, effect = design_effects(self.original.right, self.of_image)
+        return normal_quantile(CONFIDENCE, int(self.of_image.max()) + 1) * math.sqrt(effect / between)
 
 
 def resampled(
-    names: Iterable[str], targets: Targets, probabilities: Array, seed: int, clusters: Clusters | None = None
+    names: Iterable[str], targets: Targets, probabilities: Array, seed: int, of_image: Targets | None = None
 ) -> Resampled:
     """Compute the metrics `names` on the same 1,000 resamples."""
     blocks: dict[str, list[Array]] = {name: [] for name in (*names, *PER_CLASS)}
     gaps = []
-    for weights in resample_weights(targets, RESAMPLES, np.random.default_rng(seed), clusters):
+    for weights in resample_weights(targets, RESAMPLES, np.random.default_rng(seed), of_image):
         sample = Sample(targets, probabilities, weights)
         for name, values in blocks.items():
-            values.append(METRICS[name].rule(sample) if name in METRICS else PER_CLASS[name](sample.counts))
+            values.append(METRICS[name].rule(sample) if name in METRICS else _of_classes(name, sample.counts))
         gaps.append(sample.gaps)
     joined = {name: np.concatenate(values) for name, values in blocks.items()}
-    return Resampled(Sample.unweighted(targets, probabilities), joined, np.concatenate(gaps), clusters)
+    return Resampled(Sample.unweighted(targets, probabilities), joined, np.concatenate(gaps), of_image)
+
+
+def _of_classes(name: str, counts: Counts) -> Array:
+    """Return a metric of PER_CLASS, [R, C]; NaN for a class without images in a resample of clusters."""
+    return np.where(counts.support > 0, PER_CLASS[name](counts), np.nan)
+
+
+def _interval(name: str, drawn: Resampled) -> Interval | None:
+    if drawn.of_image is not None and name != "ece":
+        bounds = METRICS[name].bounds
+        return _clustered_interval(
+            float(METRICS[name].rule(drawn.original)[0]), drawn.values[name], bounds, drawn.quantile
+        )
+    return SKEWED[name](drawn) if name in SKEWED else percentiles(drawn.values[name])
+
+
+def _class_interval(name: str, index: int, drawn: Resampled) -> Interval | None:
+    """Return the interval of a metric of PER_CLASS of the class with this index."""
+    values = drawn.values[name][:, index]
+    if drawn.of_image is None:
+        return percentiles(values)
+    return _clustered_interval(
+        float(PER_CLASS[name](drawn.original.counts)[0, index]), values, Bounds(), drawn.quantile
+    )
+
+
+def _clustered_interval(value: float, drawn: Array, bounds: Bounds, quantile: float) -> Interval | None:
+    """Return an interval from the spread of resampled clusters: their percentiles are too narrow with few clusters."""
+    known = drawn[np.isfinite(drawn)]
+    if len(known) == 0 or np.ptp(known) < 1e-12 or not bounds.low < value < bounds.high:
+        return None
+    return bounded_interval(value, float(known.std()), bounds.low, bounds.high, quantile)
 
 
 def _of_log_loss(drawn: Resampled) -> Interval | None:
     sample = drawn.original
-    losses = log_losses(sample.targets, sample.probabilities)
-    return log_mean_interval(losses, sample.targets, CONFIDENCE, drawn.clusters)
+    return log_mean_interval(log_losses(sample.targets, sample.probabilities), sample.targets, CONFIDENCE)
 
 
 def _of_average_precision(drawn: Resampled) -> Interval | None:
     values = drawn.values["average_precision"]
-    interval = percentiles(values, drawn.confidence)
+    interval = percentiles(values)
     # The log odds of 0 and 1 are infinite; an undefined value is excluded here, too.
     if interval is None or not (values.min() > 0 and values.max() < 1):
         return interval
-    return log_odds_interval(float(METRICS["average_precision"].rule(drawn.original)[0]), values, drawn.quantile)
+    return log_odds_interval(float(METRICS["average_precision"].rule(drawn.original)[0]), values, Z)
 
 
 def _of_ece(drawn: Resampled) -> Interval | None:
-    return gap_sum_interval(drawn.original.gaps[0], drawn.gaps, drawn.confidence, drawn.quantile)
+    return gap_sum_interval(
+        drawn.original.gaps[0], drawn.gaps, 2 * NormalDist().cdf(drawn.quantile) - 1, drawn.quantile
+    )
 
 
 # Metrics whose percentile intervals cover the true value too rarely; all other rows of METRICS use percentiles.

@@ -14,7 +14,12 @@ from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
-from transfercli.evaluation.statistics.clusters import Clusters, count_clusters, expanded_confidence, normal_quantile
+from transfercli.evaluation.statistics.clusters import (
+    cluster_indices,
+    count_clusters,
+    expanded_confidence,
+    normal_quantile,
+)
 from transfercli.evaluation.statistics.exact_tests import gain_p_value, mcnemar, net_counts, sign_flip_p_value
 from transfercli.evaluation.statistics.intervals import CONFIDENCE, Interval, percentiles
 from transfercli.evaluation.statistics.permutation_test import permutation_p_value
@@ -172,10 +177,10 @@ def compare(
     if not same or not np.array_equal(champion.targets, challenger.targets) or not len(champion):
         raise DataError("the two models were not evaluated on the same images", "evaluate both on the same split")
     champion = replace(champion, groups=champion.groups or challenger.groups)
-    clusters = Clusters.find(champion.groups, champion.targets)
+    of_image = cluster_indices(champion.groups)
     fixed, broken = disagreements(champion, challenger)
     exact: tuple[float, float] | None = None
-    if clusters is not None:
+    if of_image is not None:
         challenger = replace(challenger, groups=champion.groups)
         gain, loss = ((champion, challenger), (challenger, champion))
         exact = gain_p_value(*gain, metric, seed), gain_p_value(*loss, metric, seed)
@@ -183,7 +188,7 @@ def compare(
         metric=metric,
         confidence=confidence,
         examples=len(champion),
-        metrics=_differences(champion, challenger, confidence, seed, clusters),
+        metrics=_differences(champion, challenger, confidence, seed, of_image),
         p_value=mcnemar(net_counts(champion, challenger)),
         fixed=tuple(champion.paths[index] for index in fixed),
         broken=tuple(champion.paths[index] for index in broken),
@@ -231,17 +236,20 @@ def _with_labels(predictions: Predictions, labels: tuple[str, ...]) -> Predictio
 
 
 def _differences(
-    champion: Predictions, challenger: Predictions, confidence: float, seed: int, clusters: Clusters | None
+    champion: Predictions, challenger: Predictions, confidence: float, seed: int, of_image: Targets | None
 ) -> dict[str, Difference]:
     models, labels = (champion, challenger), champion.labels
+    clusters = None if of_image is None else int(of_image.max()) + 1
     values = [_values(Sample.unweighted(model.targets, model.probabilities), labels) for model in models]
     drawn: dict[str, list[Array]] = {name: [] for name in values[0]}
-    for weights in resample_weights(champion.targets, RESAMPLES, np.random.default_rng(seed), clusters):
+    for weights in resample_weights(champion.targets, RESAMPLES, np.random.default_rng(seed), of_image):
         before, after = (_values(Sample(model.targets, model.probabilities, weights), labels) for model in models)
         for name, blocks in drawn.items():
             blocks.append(after[name] - before[name])
     return {
-        name: _difference(*(float(model[name][0]) for model in values), np.concatenate(blocks), confidence, clusters)
+        name: _difference(
+            float(values[0][name][0]), float(values[1][name][0]), np.concatenate(blocks), confidence, clusters
+        )
         for name, blocks in drawn.items()
     }
 
@@ -256,7 +264,7 @@ def _values(sample: Sample, labels: tuple[str, ...]) -> dict[str, Array]:
 
 
 def _difference(
-    champion: float, challenger: float, drawn: Array, confidence: float, clusters: Clusters | None
+    champion: float, challenger: float, drawn: Array, confidence: float, clusters: int | None
 ) -> Difference:
     known = drawn[np.isfinite(drawn)]
     spread = float(known.std()) if len(known) else 0.0

@@ -8,24 +8,19 @@ from __future__ import annotations
 import numpy as np
 
 from transfercli.evaluation.metrics.confusion import Array, Targets
-from transfercli.evaluation.statistics.clusters import Clusters, normal_quantile
 
 Interval = tuple[float, float]
 
 
-def log_mean_interval(
-    values: Array, targets: Targets, confidence: float, clusters: Clusters | None = None
-) -> Interval | None:
+def log_mean_interval(values: Array, targets: Targets, confidence: float) -> Interval | None:
     """Return Student's interval of the logarithm of a mean, for positive values float64 [N] and their classes int [N].
 
     The variance is that within classes, as every class keeps its number of images; by the delta method the variance of
     the logarithm is that divided by the squared mean. Losses are skewed to the right, and so is this interval. None if
-    the values of every class are equal. With clusters the variance is that between them, within their strata.
+    the values of every class are equal.
     """
     from scipy.special import stdtrit
 
-    if clusters is not None:
-        return _clustered_log_mean_interval(values, confidence, clusters)
     sizes = np.bincount(targets).astype(np.float64)
     means = np.bincount(targets, values) / np.maximum(sizes, 1)
     degrees = np.maximum(sizes - 1, 1)
@@ -36,19 +31,6 @@ def log_mean_interval(
         return None
     factor = np.exp(stdtrit(np.maximum(sizes - 1, 0).sum(), (1 + confidence) / 2) * error / mean)
     return float(mean / factor), float(mean * factor)
-
-
-def _clustered_log_mean_interval(values: Array, confidence: float, clusters: Clusters) -> Interval | None:
-    mean = float(values.mean())
-    # A cluster's share of the error of a ratio, the sum of values over the number of images (Cochran 1977, chapter 6).
-    residuals = np.bincount(clusters.of_image, values - mean)
-    sizes = np.bincount(clusters.strata)
-    residuals -= (np.bincount(clusters.strata, residuals) / np.maximum(sizes, 1))[clusters.strata]
-    error = np.sqrt((residuals**2).sum()) / len(values)
-    if error < 1e-12:
-        return None
-    factor = float(np.exp(normal_quantile(confidence, clusters) * error / mean))
-    return mean / factor, mean * factor
 
 
 def log_odds_interval(value: float, drawn: Array, normal: float) -> Interval:
@@ -62,6 +44,21 @@ def log_odds_interval(value: float, drawn: Array, normal: float) -> Interval:
     centre -= float(odds.mean()) - centre
     low, high = 1 / (1 + np.exp(-(centre + np.array([-1, 1]) * normal * odds.std())))
     return float(low), float(high)
+
+
+def bounded_interval(value: float, spread: float, low: float, high: float, normal: float) -> Interval:
+    """Return a normal interval of a value strictly inside its bounds, on the scale of its log odds.
+
+    spread: standard error of the value; low, high: bounds; with an infinite `high` the scale is the logarithm. By the
+    delta method the standard error of the log odds of a share p is that of the share divided by p (1 - p).
+    """
+    if np.isinf(high):
+        factor = float(np.exp(normal * spread / (value - low)))
+        return low + (value - low) / factor, low + (value - low) * factor
+    share = (value - low) / (high - low)
+    error = spread / (high - low) / (share * (1 - share))
+    ends = low + (high - low) / (1 + np.exp(-(_log_odds(np.asarray(share)) + np.array([-1, 1]) * normal * error)))
+    return float(ends[0]), float(ends[1])
 
 
 def gap_sum_interval(gaps: Array, drawn: Array, confidence: float, normal: float) -> Interval | None:
