@@ -18,6 +18,7 @@ from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.slices import Slice
+from transfercli.evaluation.statistics.clusters import count_clusters
 from transfercli.evaluation.statistics.intervals import Interval, intervals
 
 SHOWN = ("accuracy", "macro_f1")
@@ -40,6 +41,7 @@ class Evaluation:
     robustness: as returned by `score.corruption_summary`; None if not requested
     tta: as returned by `tta.tta_gain`; None if not requested
     known: for images that are not the run's own, the number it was trained or selected on, by key of KNOWN_BY
+    groups: number of independent groups of images, an image without a group counting as one; None if no image has one
     """
 
     labels: tuple[str, ...]
@@ -56,6 +58,7 @@ class Evaluation:
     robustness: dict[str, Any] | None = None
     tta: dict[str, Any] | None = None
     known: dict[str, int] = field(default_factory=dict)
+    groups: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -77,6 +80,7 @@ class Evaluation:
             "robustness": self.robustness,
             "tta": self.tta,
             "known": dict(self.known),
+            "groups": self.groups,
         }
 
 
@@ -99,7 +103,7 @@ def evaluate(
     targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
     requested = {*shown, *(gate.metric for gate in gates)}
     metrics = _metrics(predictions)
-    bounds = intervals(targets, probabilities, labels, requested, seed)
+    bounds = intervals(targets, probabilities, labels, requested, seed, predictions.groups)
     rows = _per_class(predictions)
     values = metrics | {f"{name}[{row['label']}]": row[name] for row in rows for name in PER_CLASS}
     return Evaluation(
@@ -113,6 +117,7 @@ def evaluate(
         shown=tuple(shown),
         class_metrics={label: _class_metrics(predictions, index) for index, label in enumerate(labels)},
         slices=[row for name, slice_ in (slices or {}).items() for row in _slice_rows(predictions, name, slice_, seed)],
+        groups=count_clusters(predictions.groups),
     )
 
 
@@ -139,11 +144,12 @@ def _slice_rows(predictions: Predictions, name: str, slice_: Slice, seed: int) -
     """Yield one result for each part of a slice, without intervals of single classes."""
     for value, chosen in slice_.parts():
         part = predictions.of(chosen)
-        bounds = intervals(part.targets, part.probabilities, part.labels, seed=seed)
+        bounds = intervals(part.targets, part.probabilities, part.labels, seed=seed, groups=part.groups)
         yield {
             "slice": name,
             "value": value,
             "examples": len(part),
+            "groups": count_clusters(part.groups),
             "metrics": _metrics(part),
             "intervals": {metric: list(bounds[metric]) for metric in METRICS if metric in bounds},
         }

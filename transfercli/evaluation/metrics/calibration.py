@@ -38,15 +38,19 @@ def bin_gaps(confidence: Array, right: npt.NDArray[np.bool_], weights: Array) ->
     """Return accuracy minus confidence of each bin, times the bin's share of the images, [R, 15].
 
     confidence: float64 [N] of the predicted class; right: bool [N], True if the prediction is correct; weights: float64
-    [N, R], how often each image counts; the sums of all columns must be the same whole number.
+    [N, R], how often each image counts. Bins are those of the first column; if the sum of another column differs, its
+    bins are larger in proportion.
     """
     order, starts = _groups(confidence)
     weights = weights[order]
     gaps = (right - confidence)[order][:, None] * weights
     mass, height = (_running(np.add.reduceat(values, starts, axis=0)) for values in (weights, gaps))
     edges = _edges(round(float(mass[0, -1])))
-    curves = (np.interp(edges, *curve) for curve in zip(mass, height, strict=True))
-    return np.asarray([np.diff(curve) / edges[-1] for curve in curves])
+    totals = mass[:, -1]
+    curves = (
+        np.interp(edges * (total / edges[-1]), *curve) for total, *curve in zip(totals, mass, height, strict=True)
+    )
+    return np.asarray([np.diff(curve) / total for total, curve in zip(totals, curves, strict=True)])
 
 
 def reliability(targets: Targets, probabilities: Array) -> list[Bin]:

@@ -23,7 +23,7 @@ class Sample:
 
     targets: int64 [N]
     probabilities: float64 [N, C]
-    weights: float64 [N, R], how often each image counts: whole numbers; the sums of all columns are equal
+    weights: float64 [N, R], how often each image counts: whole numbers
     """
 
     targets: Targets
