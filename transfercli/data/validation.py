@@ -123,6 +123,7 @@ def split_of(
         tuple(file.entry.sha256 for file in members),
         tuple((file.entry.width, file.entry.height) for file in members),
         tuple(file.entry.notes for file in members),
+        tuple(file.entry.pixel_hash for file in members),
     )
 
 
