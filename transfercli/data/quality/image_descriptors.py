@@ -70,6 +70,16 @@ def keys_of(sha256s: Sequence[str]) -> npt.NDArray[np.void]:
     return np.frombuffer(bytes.fromhex("".join(sha256s)), "V32")
 
 
+def select(
+    descriptors: Descriptors, sha256s: Sequence[str]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return the row of each file, int64 [N], and bool [N], False for a file without a descriptor (its row is 0)."""
+    row_of = {key.tobytes(): row for row, key in enumerate(descriptors["sha256"])}
+    rows = [row_of.get(key.tobytes(), -1) for key in keys_of(sha256s)]
+    found = np.array(rows, np.int64)
+    return np.maximum(found, 0), found >= 0
+
+
 def write_descriptors(path: Path, descriptors: Descriptors) -> None:
     """Write descriptors as a NumPy file, atomically."""
 
@@ -93,26 +103,27 @@ def read_descriptors(path: Path) -> Descriptors | None:
     return found
 
 
-def has_copy(images: Descriptors, others: Descriptors, *, same: bool = False) -> npt.NDArray[np.bool_]:
+def has_copy(
+    images: Descriptors, others: Descriptors, own_rows: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.bool_]:
     """Return bool [N]: True for each of N images that is a re-encoded or resized copy of one of `others`.
 
-    same: the images are among the others; each is compared with all but itself, known by its SHA-256.
+    own_rows: int64 [N], the row of each image among the others, if it is one of them: it is no copy of itself.
     """
     found = np.zeros(len(images), bool)
     if not len(others):
         return found
-    shapes, rows = others["shape"].astype(np.float32), max(1, _BLOCK // len(others))
-    for start in range(0, len(images), rows):
-        part = images[start : start + rows]
+    shapes, step = others["shape"].astype(np.float32), max(1, _BLOCK // len(others))
+    for start in range(0, len(images), step):
+        part = images[start : start + step]
+        rows = np.arange(len(part))
         distances = 1 - part["shape"].astype(np.float32) @ shapes.T
-        if same:
-            distances[part["sha256"][:, None] == others["sha256"][None]] = 1
+        if own_rows is not None:
+            distances[rows, own_rows[start : start + step]] = 1
         nearest = distances.argmin(axis=1)
-        colours = part["colour"].astype(np.float32) - others["colour"][nearest]
-        near = (distances[np.arange(len(part)), nearest] <= MAX_DISTANCE) & (
-            np.abs(colours).max(axis=1) <= MAX_COLOUR_DIFFERENCE
-        )
-        found[start : start + rows][near] = _far_from_the_rest(distances[near])
+        colours = np.abs(part["colour"].astype(np.float32) - others["colour"][nearest]).max(axis=1)
+        near = (distances[rows, nearest] <= MAX_DISTANCE) & (colours <= MAX_COLOUR_DIFFERENCE)
+        found[start : start + step][near] = _far_from_the_rest(distances[near])
     return found
 
 
@@ -121,8 +132,9 @@ def copies_are_sure(images: Descriptors) -> bool:
 
     In pictures of one unchanging scene, for example, many are much nearer to one other than to all others.
     """
-    sample = images[np.unique(np.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).astype(int))]
-    return not len(sample) or float(has_copy(sample, images, same=True).mean()) <= MAX_CHANCE
+    distinct = images[np.unique(images["shape"], axis=0, return_index=True)[1]]
+    rows = np.unique(np.linspace(0, len(distinct) - 1, min(_SAMPLE, len(distinct))).astype(np.int64))
+    return not len(rows) or float(has_copy(distinct[rows], distinct, rows).mean()) <= MAX_CHANCE
 
 
 def _far_from_the_rest(distances: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

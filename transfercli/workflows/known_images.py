@@ -1,0 +1,109 @@
+"""Images of an evaluation that the run or one of its ancestors learnt from, which its honest metrics leave out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from transfercli.data.dataset import KNOWN_BY
+from transfercli.data.quality.image_descriptors import Descriptors, describe, select
+from transfercli.reporting import Reporter
+from transfercli.rows import SelectedRows
+from transfercli.text import counted
+from transfercli.workflows.learnt_images import LearntImages
+from transfercli.workflows.lineage import learnt_from
+from transfercli.workflows.stored_run import StoredRun
+
+if TYPE_CHECKING:
+    from transfercli.data.dataset import Split
+    from transfercli.evaluation.result import Evaluation
+
+VALIDATION = "validation"
+
+
+@dataclass(frozen=True)
+class KnownImages:
+    """Images of a split that were learnt from.
+
+    Attributes:
+        counts: number of images by use: `train`, `validation`, `near` (a changed copy of an image that was learnt
+            from), and `alike` (perhaps such a copy, in data of images that are much alike); without zeros.
+        left_out: bool [N], True for the images that honest metrics leave out.
+        gaps: a sentence for each run whose images are not, or not fully, known.
+    """
+
+    counts: dict[str, int]
+    left_out: npt.NDArray[np.bool_]
+    gaps: tuple[str, ...] = ()
+
+
+def known_images(run: StoredRun, split: Split, reporter: Reporter, *, own: bool) -> KnownImages:
+    """Return the images of a split that the run or an ancestor trained on, or chose an epoch or a strength by.
+
+    Images of the run's own validation split are not left out if only the run itself chose by them.
+
+    own: the split is one of the run's own, not of other images.
+    """
+    by_itself = own and split.name == VALIDATION
+    learnt = learnt_from(run, reporter=reporter, exempt=[(run.label, VALIDATION)] if by_itself else ())
+    pixels = split.pixel_hashes or ("",) * len(split)
+    uses = np.array([learnt.use_of(*hashes) for hashes in zip(split.sha256s, pixels, strict=True)], "U10")
+    others = np.flatnonzero(uses == "")
+    if len(others) and len(learnt.descriptors):
+        copies, sure = learnt.changed_copies(_descriptors(run, split, others))
+        uses[others[copies]] = "near" if sure else "alike"
+    left_out = (uses != "") & (uses != "alike")
+    if by_itself:
+        uses[uses == ""] = VALIDATION
+    counts = Counter(uses.tolist())
+    names = ("train", VALIDATION, "near", "alike")
+    return KnownImages({name: counts[name] for name in names if counts[name]}, left_out, learnt.gaps)
+
+
+def report_known(evaluation: Evaluation, reporter: Reporter) -> None:
+    """Warn of images that were learnt from, with the accuracy with and without them."""
+    if known := known_in_words(evaluation.known):
+        total, honest = counted(evaluation.examples, "image"), evaluation.honest_examples
+        if honest == evaluation.examples:
+            reporter.info(f"the run or an ancestor {known} these {total}: the metrics are a little too optimistic")
+            return
+        value = evaluation.honest["accuracy"]
+        other = "none is left" if value is None else f"{value:.4f} on the other {counted(honest, 'image')}"
+        reporter.warning(
+            f"the run or an ancestor {known} these {total}: the metrics are too optimistic; accuracy is"
+            f" {evaluation.metrics['accuracy']:.4f} on all, and {other}; gates hold against the latter"
+        )
+
+
+def known_in_words(known: Mapping[str, int]) -> str:
+    """Return how many images were learnt from, such as `trained on 3 and chose an epoch or a strength by 5 of`."""
+    parts = [f"{KNOWN_BY[use]} {count}" for use, count in known.items() if use in KNOWN_BY]
+    return f"{' and '.join(parts)} of" if parts else ""
+
+
+def changed_copies(run: StoredRun, sha256s: list[str], learnt: LearntImages) -> set[str]:
+    """Return those of the run's own images, by SHA-256, that are surely changed copies of images learnt from.
+
+    Only images whose descriptors the run stored are searched.
+    """
+    if run.descriptors is None or not sha256s:
+        return set()
+    rows, found = select(run.descriptors, sha256s)
+    copies, sure = learnt.changed_copies(run.descriptors[rows[found]])
+    return set(np.array(sha256s)[found][copies].tolist()) if sure else set()
+
+
+def _descriptors(run: StoredRun, split: Split, chosen: npt.NDArray[np.int64]) -> Descriptors:
+    """Return the descriptors of the `chosen` images, those that the run stored if it has them all."""
+    sha256s = [split.sha256s[index] for index in chosen]
+    if run.descriptors is not None:
+        rows, found = select(run.descriptors, sha256s)
+        if found.all():
+            return run.descriptors[rows]
+    sizes = [split.sizes[index] for index in chosen] if split.sizes else ()
+    return describe(SelectedRows(split.images, chosen), sha256s, run.reading.geometry, sizes)
