@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.data.dataset import KNOWN_BY
+from transfercli.data.image import Geometry
 from transfercli.data.quality.image_descriptors import Descriptors, describe, select
 from transfercli.reporting import Reporter
 from transfercli.rows import SelectedRows
@@ -51,18 +52,30 @@ def known_images(run: StoredRun, split: Split, reporter: Reporter, *, own: bool)
     """
     by_itself = own and split.name == VALIDATION
     learnt = learnt_from(run, reporter=reporter, exempt=[(run.label, VALIDATION)] if by_itself else ())
-    pixels = split.pixel_hashes or ("",) * len(split)
-    uses = np.array([learnt.use_of(*hashes) for hashes in zip(split.sha256s, pixels, strict=True)], "U10")
-    others = np.flatnonzero(uses == "")
-    if len(others) and len(learnt.descriptors):
-        copies, sure = learnt.changed_copies(_descriptors(run, split, others))
-        uses[others[copies]] = "near" if sure else "alike"
+    uses = uses_of(split, learnt, run.reading.geometry, run.descriptors)
     left_out = (uses != "") & (uses != "alike")
     if by_itself:
         uses[uses == ""] = VALIDATION
     counts = Counter(uses.tolist())
     names = ("train", VALIDATION, "near", "alike")
     return KnownImages({name: counts[name] for name in names if counts[name]}, left_out, learnt.gaps)
+
+
+def uses_of(split: Split, learnt: LearntImages, geometry: Geometry, stored: Descriptors | None) -> npt.NDArray[np.str_]:
+    """Return how each image was learnt from, [N]: `train`, `validation`, `near`, `alike`, or "" if it was not.
+
+    geometry: of the split's pixels. stored: descriptors of some of its images.
+    """
+    pixels = split.pixel_hashes or ("",) * len(split)
+    uses = np.array([learnt.use_of(*hashes) for hashes in zip(split.sha256s, pixels, strict=True)], "U10")
+    others = np.flatnonzero(uses == "")
+    if len(others) and len(learnt.descriptors):
+        sha256s = [split.sha256s[index] for index in others]
+        sizes = [split.sizes[index] for index in others] if split.sizes else ()
+        images = describe(SelectedRows(split.images, others), sha256s, geometry, sizes, stored)
+        copies, sure = learnt.changed_copies(images)
+        uses[others[copies]] = "near" if sure else "alike"
+    return uses
 
 
 def report_known(evaluation: Evaluation, reporter: Reporter) -> None:
@@ -96,14 +109,3 @@ def changed_copies(run: StoredRun, sha256s: list[str], learnt: LearntImages) -> 
     rows, found = select(run.descriptors, sha256s)
     copies, sure = learnt.changed_copies(run.descriptors[rows[found]])
     return set(np.array(sha256s)[found][copies].tolist()) if sure else set()
-
-
-def _descriptors(run: StoredRun, split: Split, chosen: npt.NDArray[np.int64]) -> Descriptors:
-    """Return the descriptors of the `chosen` images, those that the run stored if it has them all."""
-    sha256s = [split.sha256s[index] for index in chosen]
-    if run.descriptors is not None:
-        rows, found = select(run.descriptors, sha256s)
-        if found.all():
-            return run.descriptors[rows]
-    sizes = [split.sizes[index] for index in chosen] if split.sizes else ()
-    return describe(SelectedRows(split.images, chosen), sha256s, run.reading.geometry, sizes)

@@ -60,9 +60,7 @@ def _runs_folder(run: StoredRun) -> Path:
     return Path(os.path.realpath(run.path)).parent.parent
 
 
-def learnt_from(
-    *runs: StoredRun, reporter: Reporter, exempt: Collection[tuple[str, str]] = ()
-) -> LearntImages:
+def learnt_from(*runs: StoredRun, reporter: Reporter, exempt: Collection[tuple[str, str]] = ()) -> LearntImages:
     """Return the training and validation images of the runs and of their ancestors.
 
     For a run without a pixels.csv, which is older than that file, the pixels come from the pixels.csv of other runs.

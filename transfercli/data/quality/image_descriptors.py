@@ -11,7 +11,7 @@ its compressed copy. A copy is therefore an image that is much nearer to one ima
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,26 +43,42 @@ Descriptors = npt.NDArray[np.void]  # of dtype DESCRIPTOR, [N]
 
 
 def describe(
-    images: Rows, sha256s: Sequence[str], geometry: Geometry, sizes: Sequence[tuple[int, int]] = ()
+    images: Rows,
+    sha256s: Sequence[str],
+    geometry: Geometry,
+    sizes: Sequence[tuple[int, int]] = (),
+    stored: Descriptors | None = None,
 ) -> Descriptors:
     """Return the descriptors of images, uint8 [H, W, 3] each.
 
     sizes: (width, height) of the originals, to leave out the padding of `resize: pad`; empty if unknown.
+    stored: descriptors that were computed before.
     """
     found = np.zeros(len(sha256s), DESCRIPTOR)
     found["sha256"] = keys_of(sha256s)
+    missing = np.arange(len(sha256s))
+    if stored is not None:
+        rows, present = select(stored, sha256s)
+        found[present], missing = stored[rows[present]], missing[~present]
     boxes = _content_boxes(geometry, sizes, len(sha256s))
-    for start in range(0, len(sha256s), _ROWS):
-        rows = np.arange(start, min(start + _ROWS, len(sha256s)))
-        pixels = images.read(rows)
-        by_box: defaultdict[tuple[int, int, int, int], list[int]] = defaultdict(list)
-        for row in rows:
-            by_box[boxes[row]].append(row)
-        for (left, top, width, height), members in by_box.items():
-            for some in _chunks(members, max(1, _VALUES // (3 * width * height))):
-                part = pixels[np.array(some) - start, top : top + height, left : left + width]
-                found["shape"][some], found["colour"][some] = _shapes_and_colours(part)
+    for start in range(0, len(missing), _ROWS):
+        _describe_rows(images, missing[start : start + _ROWS], boxes, found)
     return found
+
+
+def _describe_rows(
+    images: Rows, rows: npt.NDArray[np.int64], boxes: Sequence[tuple[int, int, int, int]], found: Descriptors
+) -> None:
+    pixels = images.read(rows)
+    members_of: defaultdict[tuple[int, int, int, int], list[int]] = defaultdict(list)
+    for member, row in enumerate(rows):
+        members_of[boxes[row]].append(member)
+    for (left, top, width, height), members in members_of.items():
+        step = max(1, _VALUES // (3 * width * height))
+        for start in range(0, len(members), step):
+            some = members[start : start + step]
+            part = pixels[some, top : top + height, left : left + width]
+            found["shape"][rows[some]], found["colour"][rows[some]] = _shapes_and_colours(part)
 
 
 def keys_of(sha256s: Sequence[str]) -> npt.NDArray[np.void]:
@@ -70,9 +86,7 @@ def keys_of(sha256s: Sequence[str]) -> npt.NDArray[np.void]:
     return np.frombuffer(bytes.fromhex("".join(sha256s)), "V32")
 
 
-def select(
-    descriptors: Descriptors, sha256s: Sequence[str]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def select(descriptors: Descriptors, sha256s: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return the row of each file, int64 [N], and bool [N], False for a file without a descriptor (its row is 0)."""
     row_of = {key.tobytes(): row for row, key in enumerate(descriptors["sha256"])}
     rows = [row_of.get(key.tobytes(), -1) for key in keys_of(sha256s)]
@@ -157,10 +171,6 @@ def _shapes_and_colours(pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.f
     return shapes, low[:, 0, 0] @ _CHROMA.T
 
 
-def _chunks(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))
-
-
 def _cosines(size: int) -> npt.NDArray[np.float32]:
     """Return float32 [8, size]: the lowest frequencies, scaled so that the length of a shape is in grey levels."""
     positions = (2 * np.arange(size) + 1) * np.pi / (2 * size)
@@ -168,9 +178,7 @@ def _cosines(size: int) -> npt.NDArray[np.float32]:
     return (waves * np.where(np.arange(FREQUENCIES), np.sqrt(2), 1)[:, None]).astype(np.float32)
 
 
-def _content_boxes(
-    geometry: Geometry, sizes: Sequence[tuple[int, int]], count: int
-) -> list[tuple[int, int, int, int]]:
+def _content_boxes(geometry: Geometry, sizes: Sequence[tuple[int, int]], count: int) -> list[tuple[int, int, int, int]]:
     """Return left, top, width and height of each picture without its padding."""
     whole = (0, 0, geometry.width, geometry.height)
     if geometry.resize != "pad" or not sizes:
