@@ -55,8 +55,8 @@ class LearntImages:
                     by_split[image.split].add(image.sha256)
         pixels_of: dict[str, set[str]] = {}
         for run in runs:
-            for file, pixels in (run.pixel_hashes or {}).items():
-                pixels_of.setdefault(file, set()).add(pixels)
+            for file, pixel_hash in (run.pixel_hashes or {}).items():
+                pixels_of.setdefault(file, set()).add(pixel_hash)
         files, trained = frozenset(by_split["train"] | by_split["validation"]), frozenset(by_split["train"])
         pixels, trained_pixels = _pixels(files, pixels_of), _pixels(trained, pixels_of)
         stored = [run.descriptors for run in runs]

@@ -157,7 +157,8 @@ def _far_from_the_rest(distances: npt.NDArray[np.float32]) -> npt.NDArray[np.boo
     first = np.ones((len(distances), MAX_COPIES + 1), np.float32)
     first[:, :count] = np.sort(np.partition(distances, count - 1, axis=1)[:, :count], axis=1)
     inner, outer = first[:, :-1], first[:, 1:]
-    return ((inner <= MAX_DISTANCE) & (inner <= MAX_RATIO * outer)).any(axis=1)
+    gaps = (inner <= MAX_DISTANCE) & (inner <= MAX_RATIO * outer)
+    return np.asarray(gaps.any(axis=1))
 
 
 def _shapes_and_colours(pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -167,8 +168,8 @@ def _shapes_and_colours(pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.f
     low = _cosines(width) @ rows.reshape(count, FREQUENCIES, width, channels)
     shapes = (low @ _LUMA).reshape(count, -1)[:, 1:]
     length = np.linalg.norm(shapes, axis=1, keepdims=True)
-    shapes = np.where(length >= MIN_CONTRAST, shapes / np.maximum(length, MIN_CONTRAST), 0)
-    return shapes, low[:, 0, 0] @ _CHROMA.T
+    shapes = shapes / np.maximum(length, MIN_CONTRAST) * (length >= MIN_CONTRAST)
+    return shapes.astype(np.float32), (low[:, 0, 0] @ _CHROMA.T).astype(np.float32)
 
 
 def _cosines(size: int) -> npt.NDArray[np.float32]:

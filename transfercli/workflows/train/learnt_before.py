@@ -1,4 +1,4 @@
-"""Images of a new run that its ancestors learnt from, and the descriptors by which later runs find copies of its own."""
+"""Images of a new run that its ancestors learnt from, and the descriptors by which later runs know its own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def images_learnt_before(job: Job, parent: Parent, dataset: Dataset, reporter: R
     if parent.run is None:
         return {}
     learnt, geometry = learnt_from(parent.run, reporter=reporter), geometry_of(job.config)
-    counts = {}
+    counts: LearntBefore = {}
     for name in HELD_OUT:
         if split := dataset.splits.get(name):
             found = Counter(use for use in uses_of(split, learnt, geometry, None).tolist() if use)
