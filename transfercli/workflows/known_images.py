@@ -43,6 +43,15 @@ class KnownImages:
     gaps: tuple[str, ...] = ()
 
 
+def exempt_split(run: StoredRun, split: str) -> list[tuple[str, str]]:
+    """Return the images, as a value for `learnt_from`, that do not count as learnt on a split of the run's own images.
+
+    These are its validation images, if it is evaluated on them: only the run itself chose an epoch or a strength by
+    them.
+    """
+    return [(run.label, VALIDATION)] if split == VALIDATION else []
+
+
 def known_images(run: StoredRun, split: Split, reporter: Reporter, *, own: bool) -> KnownImages:
     """Return the images of a split that the run or an ancestor trained on, or chose an epoch or a strength by.
 
@@ -50,11 +59,11 @@ def known_images(run: StoredRun, split: Split, reporter: Reporter, *, own: bool)
 
     own: the split is one of the run's own, not of other images.
     """
-    by_itself = own and split.name == VALIDATION
-    learnt = learnt_from(run, reporter=reporter, exempt=[(run.label, VALIDATION)] if by_itself else ())
+    exempt = exempt_split(run, split.name) if own else []
+    learnt = learnt_from(run, reporter=reporter, exempt=exempt)
     uses = uses_of(split, learnt, run.reading.geometry, run.descriptors)
     left_out = (uses != "") & (uses != "alike")
-    if by_itself:
+    if exempt:
         uses[uses == ""] = VALIDATION
     counts = Counter(uses.tolist())
     names = ("train", VALIDATION, "near", "alike")
