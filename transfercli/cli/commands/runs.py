@@ -169,7 +169,7 @@ def _show_comparison(held: PairComparison, split: str) -> None:
             ("first", held.champion.path),
             ("other", held.challenger.path),
             ("verdict", VERDICTS[compared.outcome(compared.metric)].format(metric=compared.metric)),
-            ("images", f"{compared.examples} of {split}"),
+            ("images", f"{compared.examples} of {split}" + _learnt(held.left_out)),
             ("fixed", _first_paths(compared.fixed)),
             ("broken", _first_paths(compared.broken)),
             ("McNemar's test", f"p = {compared.p_value:.4g}"),
@@ -193,6 +193,10 @@ def _show_comparison(held: PairComparison, split: str) -> None:
         print()
         rows = [(change["key"], _config(change["champion"]), _config(change["challenger"])) for change in held.config]
         print_table(("config", "first", "other"), rows)
+
+
+def _learnt(left_out: int) -> str:
+    return f", without {left_out} that one of the two or an ancestor learnt from" if left_out else ""
 
 
 def _config(value: Any) -> str:

@@ -20,6 +20,7 @@ from transfercli.training.keras_import import check_backend
 from transfercli.workflows.new_model import check_weights, find_parent, labels_for, needs_download, new_classifier
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
+from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
 from transfercli.workflows.train.results import CostEstimate, PhaseCost, TrainResult
 from transfercli.workflows.train.run_start import begin_run, resume_hints
 from transfercli.workflows.train.setup import Setup, set_up, warn_of_random_frozen_layers
@@ -74,14 +75,15 @@ def train_job(
         slice_names = table_slices(job.config.evaluation.slices)
         columns = config_columns(job.config.data, slice_names)
         prepare_backend(job.config)
+        learnt_before = images_learnt_before(job, parent, dataset, reporter)
         classifier, report = new_classifier(job.config, parent, labels, reporter, random=without_weights)
         setup = set_up(job, dataset, classifier, watch, reporter, dry_run=dry_run)
         if not without_weights:
             warn_of_random_frozen_layers(setup, report, reporter)
         reserve_run_space(job, setup)
         if dry_run:
-            return estimate(setup)
-        begin_run(job, setup, parent, report, reporter)
+            return estimate(setup, learnt_before)
+        begin_run(job, setup, parent, report, learnt_before, reporter)
         if columns:
             write_columns(job.run.slices, columns, slice_names)
         with record.recording_status(job.run), track_training(job, setup, reporter):
@@ -165,7 +167,7 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
     return TrainResult.read(job.run)
 
 
-def estimate(setup: Setup) -> CostEstimate:
+def estimate(setup: Setup, learnt_before: LearntBefore) -> CostEstimate:
     """Return the estimated cost of each phase, from timed steps; no run is started."""
     from transfercli.training.estimate import peak_memory, phase_costs
     from transfercli.transfer.dry_run import DryRunBuilder
@@ -183,4 +185,5 @@ def estimate(setup: Setup) -> CostEstimate:
         ),
         run_bytes=max_run_bytes(setup),
         peak_memory_bytes=peak_memory(),
+        learnt_before=learnt_before,
     )
