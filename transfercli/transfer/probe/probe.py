@@ -47,7 +47,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
     """Strength, its held-out log loss, standard error and accuracy, and the folds' mean parameters theta [C, P]."""
 
     strength: float
@@ -113,13 +113,14 @@ def _solve(
     weights = np.ones(len(indices)) if class_weights is None else np.asarray(class_weights, np.float64)[targets]
     space = coordinates(features)
     problem = Problem(space.rows, indices, (weights / weights.mean())[None], len(present))
-    candidates: list[_Candidate] = []
+    candidates: list[Candidate] = []
     folds = min(FOLDS, int(np.bincount(indices).min()))
     if folds < 2:
         strength, start = MIDDLE, problem.start()
         reporter.info(f"probe: a class has a single image: strength {MIDDLE:g}, without cross-validation")
     else:
-        candidates = list(_path(problem, stratified_folds(indices, folds, seed), reporter))
+        path = strength_path(problem, stratified_folds(indices, folds, seed), reporter)
+        candidates = [candidate for candidate, _ in path]
         chosen = _choose(candidates)
         strength, start = chosen.strength, chosen.theta[:, None]
         reporter.info(
@@ -180,14 +181,17 @@ def _check(features: Rows, present: np.ndarray) -> None:
         raise DataError(f"a linear probe needs images of at least 2 classes; there are {len(present)}")
 
 
-def _path(whole: Problem, fold_of: np.ndarray, reporter: Reporter) -> Iterator[_Candidate]:
+def strength_path(
+    whole: Problem, fold_of: np.ndarray, reporter: Reporter
+) -> Iterator[tuple[Candidate, list[np.ndarray]]]:
     """Yield strengths in ascending order until the held-out loss has clearly risen.
 
-    Each fold starts from its solution for the previous strength.
+    Each fold starts from its solution for the previous strength. With each strength come the parameters
+    [C, K, P] of the problems of `fold_problems`.
     """
-    groups = list(_groups(whole, fold_of))
+    groups = list(fold_problems(whole, fold_of))
     thetas = [problem.start() for problem, _ in groups]
-    best: _Candidate | None = None
+    best: Candidate | None = None
     for number, strength in enumerate(STRENGTHS):
         reporter.progress("probe", number, len(STRENGTHS), "strengths")
         losses, hits = np.empty(len(fold_of)), np.empty(len(fold_of), bool)
@@ -197,8 +201,8 @@ def _path(whole: Problem, fold_of: np.ndarray, reporter: Reporter) -> Iterator[_
         losses *= whole.weights[0]
         error = float(losses.std()) / len(losses) ** 0.5
         theta = np.concatenate(thetas, 1).mean(1)
-        candidate = _Candidate(strength, float(losses.mean()), error, float(hits.mean()), theta)
-        yield candidate
+        candidate = Candidate(strength, float(losses.mean()), error, float(hits.mean()), theta)
+        yield candidate, list(thetas)
         if best is None or candidate.loss < best.loss:
             best = candidate
         elif candidate.loss > best.loss + STOP_ERRORS * best.error:
@@ -206,7 +210,7 @@ def _path(whole: Problem, fold_of: np.ndarray, reporter: Reporter) -> Iterator[_
     reporter.progress("probe", len(STRENGTHS), len(STRENGTHS), "strengths")
 
 
-def _groups(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem, np.ndarray]]:
+def fold_problems(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem, np.ndarray]]:
     """Yield problems of as many folds as are solved together, and the images that each fold holds out, bool [K, N]."""
     folds = np.arange(fold_of.max() + 1)
     together = max(1, MAX_PARAMETERS // (whole.classes * whole.rows.shape[1]))
@@ -224,7 +228,7 @@ def _score(problem: Problem, theta: np.ndarray, held_out: np.ndarray, losses: np
         hits[block][image] = probabilities[:, fold, image].argmax(0) == problem.targets[block][image]
 
 
-def _choose(candidates: list[_Candidate]) -> _Candidate:
+def _choose(candidates: list[Candidate]) -> Candidate:
     """Return the least strength within one standard error of the best."""
     best = min(candidates, key=lambda candidate: candidate.loss)
     return next(candidate for candidate in candidates if candidate.loss <= best.loss + best.error)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.digits import all_digits
-from transfercli.data.label_errors import find_mislabelled
 from transfercli.data.quality.check import CheckedImage
 from transfercli.reporting import Reporter
+from transfercli.workflows.data.label_errors import find_mislabelled
 
 DIGITS = all_digits()
 PIXELS = DIGITS.features.astype("float32")
