@@ -24,8 +24,9 @@ DOUBTFUL = 0.5  # a label is doubted if it is more likely wrong than right
 CERTAIN = 0.999  # the highest probability that is given
 # Weight of the assumption that few labels are wrong, in images with a right label.
 RIGHT_LABELS = 50
-# Weight of the assumption that wrong labels spread evenly over the other classes, in images of a class: a constant, and
-# the number that the model is expected to get wrong. Only a model that separates two classes can see flips between them.
+# Weight of the assumption that wrong labels spread evenly over the other classes, in images of a class: a constant,
+# and the number that the model is expected to get wrong. Only a model that separates two classes can see flips between
+# them.
 EVEN_SPREAD = 3.0
 # Share of images that a model gets wrong without its probabilities showing it, over the square of its expected error.
 # Measured: benchmarks/RESULTS.md, "Likely mislabelled".
@@ -42,8 +43,8 @@ BLOCK = 2**20  # most images x classes at a time
 class LabelNoise:
     """Wrong labels among N images of C classes.
 
-    wrong: float64 [N], the probability that each label is wrong. right: float64 [N], the probability of a right label before
-    limits apply, which orders images without ties. suggested: int [N], the most probable class other than the label.
+    wrong: float64 [N], the probability that each label is wrong. right: float64 [N], the probability that it is right
+    before limits apply, which orders images without ties. suggested: int [N], the most probable class other than the label.
     suggestion: float64 [N], its probability. accuracy: the share of images whose true class the model is expected to
     predict. agreement: the share of labels that it predicts.
     """
