@@ -43,10 +43,13 @@ BLOCK = 2**20  # most images x classes at a time
 class LabelNoise:
     """Wrong labels among N images of C classes.
 
-    wrong: float64 [N], the probability that each label is wrong. right: float64 [N], the probability that it is right
-    before limits apply, which orders images without ties. suggested: int [N], the most probable class other than the label.
-    suggestion: float64 [N], its probability. accuracy: the share of images whose true class the model is expected to
-    predict. agreement: the share of labels that it predicts.
+    Attributes:
+        wrong: float64 [N], the probability that each label is wrong.
+        right: float64 [N], the probability that it is right before limits apply; it orders images without ties.
+        suggested: int [N], the most probable class other than the label.
+        suggestion: float64 [N], its probability.
+        accuracy: the share of images whose true class the model is expected to predict.
+        agreement: the share of labels that it predicts.
     """
 
     wrong: Floats

@@ -7,7 +7,7 @@ import numpy as np
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.transfer.probe.logistic import Problem, fit
-from transfercli.transfer.probe.probe import PATH_TOLERANCE, Candidate, fold_problems, strength_path
+from transfercli.transfer.probe.probe import PATH_TOLERANCE, fold_problems, strength_path
 from transfercli.transfer.probe.row_space import coordinates
 
 LEAST = 1e-37  # a probability below this is taken as this, so that logarithms are finite
@@ -32,11 +32,11 @@ class CrossValidatedProbe:
         classes = int(targets.max()) + 1
         self._whole = Problem(coordinates(features).rows, targets, np.ones((1, len(targets))), classes)
         self._fold_of = np.unique(fold_of, return_inverse=True)[1]
-        best: Candidate | None = None
+        best = np.inf
         with threadpool_limits(1, "blas"):  # as in `solve`
             for candidate, thetas in strength_path(self._whole, self._fold_of, reporter):
-                if best is None or candidate.loss < best.loss:
-                    best, self._thetas, self.strength = candidate, thetas, candidate.strength
+                if candidate.loss < best:
+                    best, self._thetas, self.strength = candidate.loss, thetas, candidate.strength
 
     def log_probabilities(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Return log probabilities, float32 [N, C], of each image by the other folds.

@@ -47,7 +47,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class _Candidate:
     """Strength, its held-out log loss, standard error and accuracy, and the folds' mean parameters theta [C, P]."""
 
     strength: float
@@ -113,7 +113,7 @@ def _solve(
     weights = np.ones(len(indices)) if class_weights is None else np.asarray(class_weights, np.float64)[targets]
     space = coordinates(features)
     problem = Problem(space.rows, indices, (weights / weights.mean())[None], len(present))
-    candidates: list[Candidate] = []
+    candidates: list[_Candidate] = []
     folds = min(FOLDS, int(np.bincount(indices).min()))
     if folds < 2:
         strength, start = MIDDLE, problem.start()
@@ -183,7 +183,7 @@ def _check(features: Rows, present: np.ndarray) -> None:
 
 def strength_path(
     whole: Problem, fold_of: np.ndarray, reporter: Reporter
-) -> Iterator[tuple[Candidate, list[np.ndarray]]]:
+) -> Iterator[tuple[_Candidate, list[np.ndarray]]]:
     """Yield strengths in ascending order until the held-out loss has clearly risen.
 
     Each fold starts from its solution for the previous strength. With each strength come the parameters
@@ -191,7 +191,7 @@ def strength_path(
     """
     groups = list(fold_problems(whole, fold_of))
     thetas = [problem.start() for problem, _ in groups]
-    best: Candidate | None = None
+    best: _Candidate | None = None
     for number, strength in enumerate(STRENGTHS):
         reporter.progress("probe", number, len(STRENGTHS), "strengths")
         losses, hits = np.empty(len(fold_of)), np.empty(len(fold_of), bool)
@@ -201,7 +201,7 @@ def strength_path(
         losses *= whole.weights[0]
         error = float(losses.std()) / len(losses) ** 0.5
         theta = np.concatenate(thetas, 1).mean(1)
-        candidate = Candidate(strength, float(losses.mean()), error, float(hits.mean()), theta)
+        candidate = _Candidate(strength, float(losses.mean()), error, float(hits.mean()), theta)
         yield candidate, list(thetas)
         if best is None or candidate.loss < best.loss:
             best = candidate
@@ -228,7 +228,7 @@ def _score(problem: Problem, theta: np.ndarray, held_out: np.ndarray, losses: np
         hits[block][image] = probabilities[:, fold, image].argmax(0) == problem.targets[block][image]
 
 
-def _choose(candidates: list[Candidate]) -> Candidate:
+def _choose(candidates: list[_Candidate]) -> _Candidate:
     """Return the least strength within one standard error of the best."""
     best = min(candidates, key=lambda candidate: candidate.loss)
     return next(candidate for candidate in candidates if candidate.loss <= best.loss + best.error)
