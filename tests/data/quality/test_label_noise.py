@@ -47,7 +47,7 @@ def test_as_many_doubts_are_false_alarms_as_expected(share: float, similar: bool
     assert noise.agreement == (logits.argmax(axis=1) == labels).mean()
     first = noise.doubted()[:20]
     assert wrong[first].all()
-    assert (noise.suggested[first] == truth[first]).mean() > 0.9
+    assert (noise.suggested[first] == truth[first]).mean() > 0.8
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
