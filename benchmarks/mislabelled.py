@@ -107,7 +107,8 @@ def before(features: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     from sklearn.linear_model import LogisticRegression
 
     folds = stratified_folds(labels, FOLDS, 0)
-    scaled = (features - features.mean(axis=0)) / features.std()
+    scaled = features - features.mean(axis=0)
+    scaled /= scaled.std()
     probabilities = np.zeros((len(labels), labels.max() + 1))
     for fold in range(FOLDS):
         train = folds != fold
