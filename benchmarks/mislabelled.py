@@ -1,9 +1,9 @@
 """Likely label errors among digits and Fashion-MNIST with flipped labels, beside confident learning and cleanlab.
 
-Usage: python benchmarks/mislabelled.py OUT.json [--fashion FOLDER --vgg16-kernels FILE] [--seeds 3] [--cost]
+Usage: python benchmarks/mislabelled.py OUT.json [--fashion FOLDER [--vgg16-kernels FILE]] [--seeds 3] [--cost]
 
 FOLDER holds `train/CLASS/*.png` of Fashion-MNIST; its features are those of VGG16 at 64 pixels with the kernels of
-FILE; benchmarks/README.md has the commands. Without a folder, scikit-learn's digits alone are measured, by their
+FILE, or the pixels without it; benchmarks/README.md has the commands. Without a folder, scikit-learn's digits alone are measured, by their
 pixels. Shares of the labels are flipped, to any other class (`random`) or to the class that a model on the true labels
 confuses most with the true one (`similar`). `weak` is a random projection of the digits to 5 numbers, on which a probe
 is right on 60%. Prints Markdown tables of means over the seeds, and writes all results to OUT.json. cleanlab is
@@ -44,15 +44,19 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return found.data.astype(np.float32), found.target
 
 
-def fashion(folder: Path, kernels: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return features float32 [N, 512] by VGG16, and classes int [N], of an image folder."""
-    import keras
+def fashion(folder: Path, kernels: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return features float32 [N, 512] by VGG16, or pixels [N, 784], and classes int [N], of an image folder."""
     from PIL import Image
 
     classes = sorted(path.name for path in (folder / "train").iterdir())
     files = [
         (file, index) for index, name in enumerate(classes) for file in sorted((folder / "train" / name).iterdir())
     ]
+    targets = np.array([index for _, index in files])
+    if kernels is None:
+        return np.stack([np.asarray(Image.open(file), np.float32).ravel() for file, _ in files]), targets
+    import keras
+
     network = keras.applications.VGG16(weights=None, include_top=False, pooling="avg", input_shape=(SIDE, SIDE, 3))
     network.load_weights(kernels)
     features = []
@@ -63,7 +67,7 @@ def fashion(folder: Path, kernels: Path) -> tuple[np.ndarray, np.ndarray]:
         ]
         pixels = keras.applications.vgg16.preprocess_input(np.stack(images))
         features.append(network.predict(pixels, batch_size=50, verbose=0))
-    return np.concatenate(features), np.array([index for _, index in files])
+    return np.concatenate(features), targets
 
 
 def similar_classes(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -221,7 +225,8 @@ def main() -> None:
         results += measure("weak", pixels @ projection, targets, arguments.seeds)
         if arguments.fashion:
             features, classes = fashion(arguments.fashion, arguments.vgg16_kernels)
-            results += measure("Fashion-MNIST, VGG16", features, classes, arguments.seeds)
+            name = "VGG16" if arguments.vgg16_kernels else "pixels"
+            results += measure(f"Fashion-MNIST, {name}", features, classes, arguments.seeds)
     arguments.out.write_text(json.dumps(results, indent=1))
 
 
