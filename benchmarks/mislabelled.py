@@ -3,12 +3,14 @@
 Usage: python benchmarks/mislabelled.py OUT.json [--fashion FOLDER [--vgg16-kernels FILE]] [--seeds 3] [--cost]
 
 FOLDER holds `train/CLASS/*.png` of Fashion-MNIST; its features are those of VGG16 at 64 pixels with the kernels of
-FILE, or the pixels without it; benchmarks/README.md has the commands. Without a folder, scikit-learn's digits alone are measured, by their
-pixels. Shares of the labels are flipped, to any other class (`random`) or to the class that a model on the true labels
-confuses most with the true one (`similar`). `weak` is a random projection of the digits to 5 numbers, on which a probe
-is right on 60%. Prints Markdown tables of means over the seeds, and writes all results to OUT.json. cleanlab is
-measured if it can be imported (`pip install --target DIR cleanlab`, and DIR in PYTHONPATH). --cost: only the seconds on
-10,000 random images of 512 features in 10 classes, before and now.
+FILE, or the pixels without it; benchmarks/README.md has the commands. Without a folder, scikit-learn's digits alone are
+measured, by their pixels. Shares of the labels are flipped, to any other class (`random`) or to the class that a model
+on the true labels confuses most with the true one (`similar`). `weak` is a random projection of the digits to 5
+numbers, on which a probe is right on 60%. Prints Markdown tables of means over the seeds, and writes all results to
+OUT.json. cleanlab is measured if it can be imported (`pip install --target DIR cleanlab`, and DIR in PYTHONPATH).
+--cost: only the seconds on 10,000 random images of 512 features in 10 classes, before and now.
+
+`now` lists every image whose label is more likely wrong than right, without the limit of `--mislabelled-share`.
 
 `before` is confident learning (as in cleanlab's `filter_by="confident_learning"`) on scikit-learn's logistic regression
 of strength 1, the earlier rule of `data check`.
@@ -165,6 +167,12 @@ def judged(result: dict[str, Any], wrong: np.ndarray) -> dict[str, float]:
     }
 
 
+def _mean(values: list[float]) -> float:
+    """Return the mean of the values that are numbers, or NaN."""
+    numbers = [value for value in values if not np.isnan(value)]
+    return float(np.mean(numbers)) if numbers else float("nan")
+
+
 def measure(name: str, features: np.ndarray, targets: np.ndarray, seeds: int) -> list[dict[str, Any]]:
     """Print a table for a data set and return its results."""
     similar, results = similar_classes(features, targets), []
@@ -180,7 +188,7 @@ def measure(name: str, features: np.ndarray, targets: np.ndarray, seeds: int) ->
             for method, result in (methods | cleanlab_methods(ours["probabilities"], labels)).items():
                 found[method].append(judged(result, wrong))
         for method, repeats in found.items():
-            means = {key: float(np.mean([one[key] for one in repeats])) for key in repeats[0]}
+            means = {key: _mean([one[key] for one in repeats]) for key in repeats[0]}
             results.append({"data": name, "kind": kind, "rate": rate, "method": method, **means})
             label = f"{rate:.0%} {kind}" if rate else "none"
             numbers = [f"{means[key]:.3f}" for key in ("p_at_k", "p_at_20")]
