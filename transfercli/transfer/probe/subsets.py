@@ -31,11 +31,11 @@ def solve_subsets(
         features: float32 [N, D].
         targets: int [N], from 0 to C - 1.
         weights: float64 [K, N], weights of the images in each subset; 0 for an image that is not in it. Only their
-            ratios matter. Every subset has images of two classes.
+            ratios matter.
         queries: float32 [M, D].
         strength: as `probe.solve` chooses it.
 
-    A class without images in a subset has probability 0.
+    A class without images in a subset has probability 0; in an empty subset all classes are equally probable.
     """
     import scipy.linalg  # noqa: F401 - loads its own BLAS, which can be limited only after that
     from threadpoolctl import threadpool_limits
@@ -46,6 +46,10 @@ def solve_subsets(
     done = 0
     for pattern in np.unique(present, axis=0):
         subsets = np.flatnonzero((present == pattern).all(axis=1))
+        if pattern.sum() < 2:
+            constant = np.tile(pattern if pattern.any() else np.full(classes, 1 / classes), (len(queries), 1))
+            yield from ((int(subset), constant.astype(np.float64)) for subset in subsets)
+            continue
         rows = np.flatnonzero(pattern[targets] & (weights[subsets] > 0).any(axis=0))
         indices = np.searchsorted(np.flatnonzero(pattern), targets[rows])
         inputs = np.ascontiguousarray(space.rows[rows])

@@ -49,9 +49,7 @@ def recorded_features(extractor: ImageFeatures, sources: Sequence[Source]) -> Re
     )
 
 
-def remaining_splits(
-    source: Source, model: StoredRun, labels: Sequence[str]
-) -> tuple[list[Split], dict[str, str]]:
+def remaining_splits(source: Source, model: StoredRun, labels: Sequence[str]) -> tuple[list[Split], dict[str, str]]:
     """Return the images of a source that still exist, at the size that a model takes, and the reasons of the others.
 
     labels: that the targets index; empty: targets are not needed, and are 0. Reasons are by SHA-256 of the file.

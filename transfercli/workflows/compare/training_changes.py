@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from transfercli.data.dataset import Record
 from transfercli.text import counted
 
 Kind = Literal["added", "removed", "changed", "relabelled", "moved in", "moved out", "others"]
-MAIN_SHARE = 0.25  # of a kind's images, from which a class or a folder is a group of its own
+# A class or folder is a group of its own if it has this share of a kind's images, and so many times its share of the
+# other training images: 40 new images of all classes are one group.
+MAIN_SHARE, TIMES_USUAL = 0.25, 2.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Group:
         label: class of the images, the earlier one if they are relabelled; None for several classes.
         new_label: present class of relabelled images; None for several classes.
         folder: source folder of the images (`source_folder`); None if it says nothing.
+        rest: True if other groups have the frequent classes or folders of this kind.
     """
 
     kind: Kind
@@ -48,23 +51,33 @@ class Group:
     label: str | None = None
     new_label: str | None = None
     folder: str | None = None
+    rest: bool = False
 
     @property
     def text(self) -> str:
         """The group in words, such as `12 relabelled images of 'boot'`."""
-        words = {"added": "new", "moved in": "", "moved out": "", "others": "other changed"}.get(self.kind, self.kind)
-        text = counted(len(self.changes), f"{words} image".strip())
+        opening, ending = _WORDS[self.kind]
+        other = "other " if self.rest else ""
+        text = counted(len(self.changes), f"{other}{opening}image")
         if self.label is not None:
             text += f" of {self.label!r}"
-        if self.kind == "relabelled" and self.new_label is not None:
-            text += f" as {self.new_label!r}" if self.label is not None else f" to {self.new_label!r}"
+        if self.new_label is not None:
+            text += f" as {self.new_label!r}"
         if self.folder is not None:
             text += f" in {self.folder!r}"
-        if self.kind == "moved in":
-            text += " moved to the training images"
-        if self.kind == "moved out":
-            text += " moved out of the training images"
-        return text
+        return text + ending
+
+
+# Kind -> the words before and after `image`.
+_WORDS: dict[Kind, tuple[str, str]] = {
+    "added": ("new ", ""),
+    "removed": ("removed ", ""),
+    "changed": ("changed ", ""),
+    "relabelled": ("relabelled ", ""),
+    "moved in": ("", " moved to the training images"),
+    "moved out": ("", " moved out of the training images"),
+    "others": ("other ", " (added, removed, changed or relabelled)"),
+}
 
 
 def training_changes(first: Sequence[Record], second: Sequence[Record]) -> tuple[list[Record], list[Change]]:
@@ -96,7 +109,8 @@ def _not_in_common(
 ) -> tuple[list[Record], list[Record], list[Record]]:
     """Return the records that only the first has, those that only the second has, and those in common."""
     waiting = Counter((record.sha256, record.label) for record in first)
-    common, after = [], []
+    common: list[Record] = []
+    after: list[Record] = []
     for record in second:
         key = (record.sha256, record.label)
         (common if waiting[key] > 0 else after).append(record)
@@ -126,22 +140,21 @@ def _paired(
     return pairs, [record for records in waiting.values() for record in records], alone
 
 
-def grouped(changes: Sequence[Change], most: int) -> list[Group]:
+def grouped(common: Sequence[Record], changes: Sequence[Change], most: int) -> list[Group]:
     """Return the changes in at most `most` groups, those of a kind together.
 
-    A kind is divided by class, else by source folder, if a few of these have most of its images; what is left of it is
-    one more group. If there are too many groups, the smallest are merged.
+    A kind is divided by class, or else by source folder, if some of these are clearly more frequent in it than among
+    the images in common and have most of its images. If there are too many groups, the smallest are merged.
     """
     kinds: defaultdict[Kind, list[Change]] = defaultdict(list)
     for change in changes:
         kinds[change.kind].append(change)
-    folders = {source_folder(change.record) for change in changes}
-    groups = [group for same_kind in kinds.values() for group in _divided(same_kind, divisible=len(folders) > 1)]
+    groups = [group for same_kind in kinds.values() for group in _divided(common, same_kind)]
     if len(groups) > most:
         groups.sort(key=lambda group: -len(group.changes))
         rest = [change for group in groups[most - 1 :] for change in group.changes]
         one_kind = {change.kind for change in rest}
-        groups = [*groups[: most - 1], _group(one_kind.pop() if len(one_kind) == 1 else "others", rest)]
+        groups = [*groups[: most - 1], Group(one_kind.pop() if len(one_kind) == 1 else "others", tuple(rest))]
     return groups
 
 
@@ -150,37 +163,54 @@ def source_folder(record: Record) -> str:
     return "/".join(part for part in record.path.split("/")[:-1] if part not in (record.label, ".."))
 
 
-def _divided(changes: Sequence[Change], *, divisible: bool) -> list[Group]:
-    """Return the groups of changes of one kind; divisible: their folders differ."""
+def _divided(common: Sequence[Record], changes: Sequence[Change]) -> list[Group]:
+    """Return the groups of changes of one kind."""
     kind = changes[0].kind
-    labels = [lambda change: change.record.label]
+    divisions = [_division(common, changes, lambda change: change.record, _label)]
     if kind == "relabelled":
-        labels.append(lambda change: change.after.label)
-    divisions = [_division(changes, label) for label in labels]
-    divisions = [division for division in divisions if division] or (
-        [_division(changes, lambda change: source_folder(change.record))] if divisible else []
-    )
-    parts = min((division for division in divisions if division), key=len, default=[list(changes)])
-    return [_group(kind, part, divisible=divisible) for part in parts]
+        divisions.append(_division(common, changes, lambda change: change.after or change.record, _label))
+    divisions = [division for division in divisions if division]
+    if not divisions:
+        by_folder = _division(common, changes, lambda change: change.record, source_folder)
+        divisions = [by_folder or ([], changes)]
+    main, rest = min(divisions, key=lambda division: len(division[0]))
+    folders = Counter(map(source_folder, common))
+    groups = [_group(kind, part, folders) for part in main]
+    return [*groups, replace(_group(kind, rest, folders), rest=bool(main))] if rest else groups
 
 
-def _division(changes: Sequence[Change], key: Callable[[Change], str]) -> list[list[Change]]:
-    """Return the changes by key, those of rare keys in one last list; empty if the rare ones are more than half."""
+def _label(record: Record) -> str:
+    return record.label
+
+
+def _division(
+    common: Sequence[Record],
+    changes: Sequence[Change],
+    image: Callable[[Change], Record],
+    key: Callable[[Record], str],
+) -> tuple[list[list[Change]], list[Change]] | None:
+    """Return the changes of each frequent key, and those of all others; None if the others are more than half."""
+    usual = Counter(map(key, common))
     parts: defaultdict[str, list[Change]] = defaultdict(list)
     for change in changes:
-        parts[key(change)].append(change)
-    main = [part for part in parts.values() if len(part) >= MAIN_SHARE * len(changes)]
-    rest = [change for part in parts.values() if part not in main for change in part]
-    if len(rest) * 2 > len(changes):
-        return []
-    return [*main, rest] if rest else main
+        parts[key(image(change))].append(change)
+    shares = {name: len(part) / len(changes) for name, part in parts.items()}
+    main = {
+        name
+        for name, share in shares.items()
+        if share >= max(MAIN_SHARE, TIMES_USUAL * usual[name] / max(len(common), 1))
+    }
+    rest = [change for name, part in parts.items() if name not in main for change in part]
+    return None if len(rest) * 2 > len(changes) else ([parts[name] for name in parts if name in main], rest)
 
 
-def _group(kind: Kind, changes: Sequence[Change], *, divisible: bool = False) -> Group:
-    """Return a group, with the class and the folder that all of its changes share."""
+def _group(kind: Kind, changes: Sequence[Change], folders: Counter[str]) -> Group:
+    """Return a group, with the classes that all of its changes share, and the folder if that is not the usual one."""
     new_label = _shared(c.after.label for c in changes if c.after) if kind == "relabelled" else None
-    folder = _shared(source_folder(change.record) for change in changes) if divisible else None
-    return Group(kind, tuple(changes), _shared(c.record.label for c in changes), new_label, folder or None)
+    folder = _shared(source_folder(change.record) for change in changes)
+    usual = folder is None or (len(folders) == 1 and folder in folders)
+    label = _shared(change.record.label for change in changes)
+    return Group(kind, tuple(changes), label, new_label, None if usual else folder or None)
 
 
 def _shared(values: Iterable[str]) -> str | None:
