@@ -166,14 +166,11 @@ def source_folder(record: Record) -> str:
 def _divided(common: Sequence[Record], changes: Sequence[Change]) -> list[Group]:
     """Return the groups of changes of one kind."""
     kind = changes[0].kind
-    divisions = [_division(common, changes, lambda change: change.record, _label)]
-    if kind == "relabelled":
-        divisions.append(_division(common, changes, lambda change: change.after or change.record, _label))
-    divisions = [division for division in divisions if division]
-    if not divisions:
-        by_folder = _division(common, changes, lambda change: change.record, source_folder)
-        divisions = [by_folder or ([], changes)]
-    main, rest = min(divisions, key=lambda division: len(division[0]))
+    earlier = _division(common, changes, lambda change: change.record, _label)
+    present = _division(common, changes, lambda change: change.after or change.record, _label)
+    by_class = [division for division in (earlier, present) if division]
+    by_folder = _division(common, changes, lambda change: change.record, source_folder)
+    main, rest = min(by_class, key=lambda division: len(division[0]), default=by_folder or ([], list(changes)))
     folders = Counter(map(source_folder, common))
     groups = [_group(kind, part, folders) for part in main]
     return [*groups, replace(_group(kind, rest, folders), rest=bool(main))] if rest else groups
