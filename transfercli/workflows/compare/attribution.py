@@ -97,7 +97,8 @@ class WhyResult:
             `unexplained` or `none`.
         network: that the heads are solved on, as in `networks.Networks`.
         lost: number of images, of each kind, that could not be read any more.
-        solves: number of heads that were solved. cached: hits and misses of the feature cache.
+        solves: number of heads that were solved. strengths: of those of the first and of the second run.
+        cached: hits and misses of the feature cache.
     """
 
     first: Path
@@ -113,7 +114,7 @@ class WhyResult:
     config: list[dict[str, Any]]
     network: str
     solves: int
-    strength: float
+    strengths: tuple[float, float]
     cached: dict[str, int]
     lost: dict[str, int] = field(default_factory=dict)
 
@@ -178,6 +179,6 @@ class WhyResult:
             "network": self.network,
             "lost": self.lost,
             "solves": self.solves,
-            "strength": self.strength,
+            "strengths": list(self.strengths),
             "cache": {"features": self.cached},
         }

@@ -22,7 +22,7 @@ from transfercli.evaluation.statistics.intervals import CONFIDENCE, Interval, pe
 from transfercli.evaluation.statistics.shapley import coalitions, shapley_values
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
-from transfercli.transfer.probe.probe import solve
+from transfercli.transfer.probe.probe import MIDDLE, STRENGTHS, solve
 from transfercli.transfer.probe.subsets import solve_subsets
 from transfercli.workflows.train.training_data import class_weights, sampled_weights
 
@@ -74,6 +74,10 @@ class Game:
     metric: str
     seed: int
 
+    def setting(self, member: np.ndarray) -> TrainingConfig:
+        """Return the training section whose class weights a coalition, bool [players], has."""
+        return self.settings[1 if self.weights is None else int(member[self.weights])]
+
     @cached_property
     def resamples(self) -> np.ndarray:
         """Weights of the test images, float64 [M, 1 + R]: the images themselves, and the resamples of a bootstrap."""
@@ -103,14 +107,15 @@ class HeadEffects:
         changes: one per player.
         total: float64 [1 + R], value of all changes minus that of none, in the resamples of the game.
         spread: 95% of the differences between two runs that differ in the draw of their training images are smaller.
-        solves: number of heads that were solved. strength: of their penalty.
+        solves: number of heads that were solved.
+        strengths: of the heads of none and of all changes.
     """
 
     changes: tuple[Effect, ...]
     total: np.ndarray
     spread: float
     solves: int
-    strength: float
+    strengths: tuple[float, float]
 
 
 def most_players(images: int, width: int, classes: int) -> int:
@@ -122,11 +127,11 @@ def measure_effects(game: Game, reporter: Reporter) -> HeadEffects:
     """Solve the heads of all coalitions, and those of other draws of the training images."""
     member = coalitions(game.players)
     present = _present(game.rows, member)
-    strength = _strength(game, present[-1], reporter)
-    reporter.info(f"solving {len(member)} heads for {game.players} changes, strength {strength:g}")
-    values = _values(game, member, present, strength, game.resamples, reporter)
+    strengths = _strengths(game, member, present, reporter)
+    reporter.info(f"solving {len(member)} heads for {game.players} changes")
+    values = _values(game, member, present, strengths, game.resamples, reporter)
     contributions = shapley_values(values, game.players)
-    effects, spread, drawn = _spreads(game, strength, reporter)
+    effects, spread, drawn = _spreads(game, strengths, reporter)
     return HeadEffects(
         changes=tuple(
             Effect(float(values_of[0]), widened(values_of, spread_of))
@@ -135,7 +140,7 @@ def measure_effects(game: Game, reporter: Reporter) -> HeadEffects:
         total=values[-1] - values[0],
         spread=spread,
         solves=len(member) + drawn,
-        strength=strength,
+        strengths=(float(strengths[0]), float(strengths[-1])),
     )
 
 
@@ -157,18 +162,52 @@ def _present(rows: TrainingRows, member: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def _strength(game: Game, present: np.ndarray, reporter: Reporter) -> float:
-    """Return the strength that the probe's cross-validation chooses on the second run's training images."""
-    chosen = np.flatnonzero(present)
-    targets = game.rows.targets[chosen]
-    return solve(
-        ArrayRows(game.rows.features[1][chosen]),
+def _ends(players: int) -> list[int]:
+    """Return the coalitions of none, of all, of each player alone, and of all but one."""
+    everyone = 2**players - 1
+    return sorted({0, everyone, *(1 << p for p in range(players)), *(everyone ^ 1 << p for p in range(players))})
+
+
+def _strengths(game: Game, member: np.ndarray, present: np.ndarray, reporter: Reporter) -> np.ndarray:
+    """Return the strength of the head of each coalition, [K].
+
+    A training chooses it by cross-validation, and mislabelled images make it choose a stronger penalty, so it is a part
+    of the effect of a change. It is chosen as in a training for the coalitions of `_ends`, and for the others each
+    change adds its mean effect on the exponent.
+    """
+    ends = _ends(game.players)
+    exact = {}
+    for number, coalition in enumerate(ends):
+        reporter.progress("strengths", number, len(ends), "heads")
+        exact[coalition] = _cross_validated(game, member[coalition], present[coalition])
+    reporter.progress("strengths", len(ends), len(ends), "heads")
+    exponent = {coalition: np.log10(strength) for coalition, strength in exact.items()}
+    last = len(member) - 1
+    steps = [
+        (exponent[1 << player] - exponent[0] + exponent[last] - exponent[last ^ 1 << player]) / 2
+        for player in range(game.players)
+    ]
+    grid = np.array(STRENGTHS)
+    estimated = np.array([exponent[0] + np.dot(each, steps) for each in member])
+    nearest = grid[np.abs(np.log10(grid)[None] - estimated[:, None]).argmin(axis=1)]
+    return np.array([exact.get(coalition, strength) for coalition, strength in enumerate(nearest)])
+
+
+def _cross_validated(game: Game, member: np.ndarray, present: np.ndarray) -> float:
+    """Return the strength that a training on the images of a coalition chooses; `MIDDLE` if it has no two classes."""
+    targets = game.rows.targets[present]
+    if len(np.unique(targets)) < 2:
+        return MIDDLE
+    network = 1 if game.network is None else int(member[game.network])
+    probe = solve(
+        ArrayRows(game.rows.features[network][present]),
         targets,
         len(game.rows.labels),
-        class_weights=_class_weights(game.settings[1], targets, game.rows.labels),
+        class_weights=_class_weights(game.setting(member), targets, game.rows.labels),
         seed=game.seed,
-        reporter=reporter,
-    ).strength
+        reporter=Reporter(),
+    )
+    return probe.strength
 
 
 def _class_weights(setting: TrainingConfig, targets: np.ndarray, labels: tuple[str, ...]) -> np.ndarray | None:
@@ -184,16 +223,14 @@ def _class_weights(setting: TrainingConfig, targets: np.ndarray, labels: tuple[s
 
 
 def _values(
-    game: Game, member: np.ndarray, present: np.ndarray, strength: float, columns: np.ndarray, reporter: Reporter
+    game: Game, member: np.ndarray, present: np.ndarray, strengths: np.ndarray, columns: np.ndarray, reporter: Reporter
 ) -> np.ndarray:
     """Return the metric of each coalition, float64 [K, R], for weights of the test images [M, R]."""
     values = np.empty((len(member), columns.shape[1]))
-    after = member[:, game.network] if game.network is not None else np.ones(len(member), bool)
+    after = member[:, game.network].astype(int) if game.network is not None else np.ones(len(member), int)
     weights = np.stack([_image_weights(game, *each) for each in zip(member, present, strict=True)])
-    for network in (0, 1):
-        chosen = np.flatnonzero(after == network)
-        if not len(chosen):
-            continue
+    for network, strength in sorted({*zip(after.tolist(), strengths.tolist(), strict=True)}):
+        chosen = np.flatnonzero((after == network) & (strengths == strength))
         features, queries = game.rows.features[network], game.queries[network]
         heads = solve_subsets(features, game.rows.targets, weights[chosen], queries, strength, reporter)
         for number, probabilities in heads:
@@ -208,27 +245,24 @@ def _with_all_classes(probabilities: np.ndarray, classes: int) -> np.ndarray:
 
 def _image_weights(game: Game, member: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Return the weights of all images in a coalition, float64 [N]."""
-    setting = game.settings[1 if game.weights is None else int(member[game.weights])]
-    by_class = _class_weights(setting, game.rows.targets[present], game.rows.labels)
+    by_class = _class_weights(game.setting(member), game.rows.targets[present], game.rows.labels)
     weights = present.astype(np.float64)
     return weights if by_class is None else weights * by_class[game.rows.targets]
 
 
-def _spreads(game: Game, strength: float, reporter: Reporter) -> tuple[np.ndarray, float, int]:
+def _spreads(game: Game, strengths: np.ndarray, reporter: Reporter) -> tuple[np.ndarray, float, int]:
     """Return the spread of each change's effect and of the metric over draws of the images, and the heads solved.
 
     A draw takes as many images of each class as both runs trained on, out of these and the validation images: what
     another seed of the split does. The effect of a change is that of making it first and of making it last.
     """
-    everyone = 2**game.players - 1
-    alone = [1 << player for player in range(game.players)]
-    wanted = sorted({0, everyone, *alone, *(everyone ^ bit for bit in alone)})
+    everyone, alone, wanted = 2**game.players - 1, [1 << p for p in range(game.players)], _ends(game.players)
     member = coalitions(game.players)[wanted]
     present = _present(game.rows, member)
     rng = np.random.default_rng(game.seed)
     drawn = np.concatenate([_drawn(game.rows, present, rng) for _ in range(DRAWS)])
     columns = np.ones((len(game.truth), 1))
-    found = _values(game, np.tile(member, (DRAWS, 1)), drawn, strength, columns, reporter)
+    found = _values(game, np.tile(member, (DRAWS, 1)), drawn, np.tile(strengths[wanted], DRAWS), columns, reporter)
     value = dict(zip(wanted, found.reshape(DRAWS, len(wanted)).T, strict=True))
     effects = [(value[bit] - value[0] + value[everyone] - value[everyone ^ bit]) / 2 for bit in alone]
     spread = float(QUANTILE * np.sqrt(2) * value[everyone].std(ddof=1))

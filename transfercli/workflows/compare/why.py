@@ -103,7 +103,7 @@ def explain_difference(request: WhyRequest, reporter: Reporter) -> WhyResult:
         config=config,
         network=material.networks.kind,
         solves=effects.solves,
-        strength=effects.strength,
+        strengths=effects.strengths,
         cached=material.cached,
         lost=material.lost,
     )
