@@ -7,8 +7,9 @@ Every repeat draws images of five classes for a run A; run B has three changes: 
 another, new images, and removed images. Prints Markdown tables, and writes all values to OUT.json:
 
 - fashion, digits: the head is solved (`linear_probe`) on a small_cnn that was trained on the five other classes;
-- fine-tuned: as fashion, but every run is trained by gradients in all layers (`full`), so the truth has the noise of
-  training, too. The parts are also given by heads on the trained base of A and of B in place of the initial one;
+- fine-tuned: as fashion, with half of the repeats, but every run is trained by gradients in all layers (`full`); the
+  truth is the mean of two seeds, and has the noise of training, too. The parts are also given by heads on the trained
+  base of A and of B in place of the initial one;
 - cost: seconds for 2,000 images, 512 features, 10 classes and 5 changes, beside those of one probe.
 
 The truth of a change is the mean of two differences between real trainings: A with this change alone minus A, and B
@@ -294,8 +295,10 @@ def main() -> None:
             work, fine_tuned = Path(folder), part == "fine-tuned"
             pool = digits_pool(work) if part == "digits" else fashion_pool(arguments.fashion, work)
             lab = Lab(work, pool, *(("full", 12) if fine_tuned else ("linear_probe", 1)))
-            sizes, trainings = SIZES["digits" if part == "digits" else "fashion"], 3 if fine_tuned else 1
-            found[part] = [measure(lab, pool, sizes, repeat, trainings) for repeat in range(arguments.repeats)]
+            sizes, trainings = SIZES["digits" if part == "digits" else "fashion"], 2 if fine_tuned else 1
+            found[part] = [
+                measure(lab, pool, sizes, repeat, trainings) for repeat in range(arguments.repeats // (1 + fine_tuned))
+            ]
         print_table(part, found[part])
         arguments.out.write_text(json.dumps(found))
 
