@@ -116,7 +116,7 @@ def after_comparison(own: Mapping[str, Any], result: Any) -> Words:
         return ("promote", better[-1].challenger.path)
     worse = [pair for pair in result.comparisons if pair.comparison.outcome(pair.comparison.metric) == "worse"]
     if worse:
-        return ("runs", "why", worse[-1].champion.path, worse[-1].challenger.path)
+        return ("runs", "why", result.runs[0], worse[-1].challenger.path)
     return ("runs", "show", result.runs[0])
 
 

@@ -126,7 +126,8 @@ def test_the_json_is_plain_and_names_runs_and_keys(result: WhyResult) -> None:
     assert told["difference"] == pytest.approx(told["b_value"] - told["a_value"])
     assert told["difference"] == pytest.approx(sum(p["contribution"] for p in told["parts"]) + told["unexplained"])
     assert {row["key"]: row["effect"] for row in told["config"]} == {"name": "none", "data.train": "images"}
-    assert (told["verdict"], told["within_noise"], told["images"]) == ("worse", False, 177)
+    assert told["within_noise"] == told["headline"].startswith("within noise: ")
+    assert told["images"] == 177
 
 
 def test_a_run_beside_itself_differs_within_noise(lab: Lab) -> None:
@@ -148,7 +149,7 @@ def test_class_weights_and_the_seed_are_told_apart_from_images(lab: Lab) -> None
 
 @pytest.mark.slow
 def test_another_network_is_a_part_of_its_own(lab: Lab) -> None:
-    lab.train("small", lab.second, data={"image_size": 16})
+    lab.train("small", lab.second, data={"image_size": 24})
     result = lab.why("a", "small")
     assert result.network == "own"
     parts = {part.kind: part for part in result.parts}
@@ -160,7 +161,7 @@ def test_another_network_is_a_part_of_its_own(lab: Lab) -> None:
 
 @pytest.mark.slow
 def test_heads_of_trained_bases_are_solved_on_the_weights_that_they_started_from(lab: Lab) -> None:
-    lab.train("tuned", lab.second, transfer={"strategy": "full"}, training={"epochs": 1})
+    lab.train("tuned", lab.second, transfer={"strategy": "scratch"})
     result = lab.why("a", "tuned")
     assert result.network == "start"
     assert result.unexplained.text.startswith("training of the base")
@@ -206,8 +207,8 @@ def test_images_that_are_gone_everywhere_are_named_or_too_many(lab: Lab) -> None
 
 
 def test_runs_without_a_test_image_that_is_new_to_both_cannot_be_explained(lab: Lab) -> None:
-    test = {path for path, _, split in lab.first if split == "test"}
-    lab.train("saw", [(path, label, "train" if path in test else split) for path, label, split in lab.first])
+    exchanged = {"train": "test", "test": "train"}
+    lab.train("saw", [(path, label, exchanged.get(split, split)) for path, label, split in lab.first])
     with pytest.raises(DataError, match="no test image"):
         lab.why("saw", "a")
     with pytest.raises(ArtefactError):

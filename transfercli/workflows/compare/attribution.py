@@ -141,6 +141,8 @@ class WhyResult:
         if self.difference is None:
             return f"{self.metric} is not defined on these images"
         opening = f"{self.metric} {self.shown(self.difference, unit=True)}"
+        if self.verdict != "no difference" and not METRICS[self.metric].higher_is_better:
+            opening += f" ({self.verdict})"
         if self.noise:
             opening = f"within noise: {opening} ({self.noise})"
         parts = [f"{part.text} {self.shown(part.contribution)}" for part in self.parts[:SHOWN_PARTS]]

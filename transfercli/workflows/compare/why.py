@@ -27,7 +27,6 @@ from transfercli.workflows.compare.recorded_features import (
     remaining_splits,
 )
 from transfercli.workflows.compare.training_changes import Change, Group, grouped, training_changes
-from transfercli.workflows.data.drift import base_trained
 from transfercli.workflows.data.image_features import ImageFeatures
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.stored_run import StoredRun
@@ -99,7 +98,7 @@ def explain_difference(request: WhyRequest, reporter: Reporter) -> WhyResult:
         verdict=compared.outcome(request.metric),
         parts=_parts(game, groups, effects, config),
         seed=Seed(first.config.seed, second.config.seed, _plain(effects.spread)),
-        unexplained=Remainder(_rest_text((first, second)), _plain(float(rest[0])), widened(rest)),
+        unexplained=Remainder(_rest_text(material), _plain(float(rest[0])), widened(rest)),
         config=config,
         network=material.networks.kind,
         solves=effects.solves,
@@ -288,11 +287,11 @@ def _parts(
     return tuple(sorted(parts, key=lambda part: -abs(part.contribution or 0.0)))
 
 
-def _rest_text(runs: Iterable[StoredRun]) -> str:
+def _rest_text(material: Material) -> str:
     """Return the likely reasons for a difference that the solved heads do not explain."""
-    phases = [phase for run in runs for phase in run.record.phases]
-    if base_trained(phases):
+    if material.networks.kind in ("start", "first"):
         return "training of the base and the rest"
+    phases = [phase for run in material.runs for phase in run.record.phases]
     if any(phase.get("kind", "train") == "train" for phase in phases):
         return "training of the head by gradients and the rest"
     return "penalty of the head and the rest"
