@@ -63,7 +63,7 @@ class Sample:
 
     @cached_property
     def gaps(self) -> Array:
-        """Calibration gaps of 15 bins of equal mass, each times its share of the images: [R, 15]."""
+        """Calibration gaps of bins of equal mass, each times its share of the images: [R, B]."""
         return bin_gaps(self.probabilities.max(axis=1), self.right, self.weights)
 
     def mean(self, values: Array) -> Array:

@@ -75,7 +75,7 @@ def intervals(
 class Resampled:
     """Predictions, and the metrics of 1,000 stratified resamples of them.
 
-    original: every image once; values: each metric, [R], and each of PER_CLASS, [R, C]; gaps: `Sample.gaps`, [R, 15]
+    original: every image once; values: each metric, [R], and each of PER_CLASS, [R, C]; gaps: `Sample.gaps`, [R, B]
     """
 
     original: Sample
