@@ -1,7 +1,7 @@
 """Calibration: confidence against accuracy, in bins of equal mass, and the expected calibration error.
 
-Bins of equal mass (Nixon et al. 2019, "Measuring Calibration in Deep Learning") hold the same number of images each, and
-their number grows with the cube root of the number of images: the gap of a bin with few images is mostly noise, and its
+Bins of equal mass (Nixon et al. 2019, "Measuring Calibration in Deep Learning") hold the same number of images each.
+Their number grows with the cube root of the number of images: the gap of a bin with few images is mostly noise, and its
 absolute value adds that noise to the error (Roelofs et al. 2022, "Mitigating Bias in Calibration Error Estimation").
 Images of equal confidence share their mean accuracy, so the order of the files changes no number.
 """
