@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,9 @@ class Scores:
     images: int
     ranks: tuple[int, ...]
     scores: tuple[float, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"images": self.images, "ranks": list(self.ranks), "scores": list(self.scores)}
 
     def threshold(self, level: float) -> float | None:
         """Return the probability from which a label is in the set; None if n < level / (1 - level).
@@ -81,7 +84,10 @@ class ConformalScores:
         return np.array([pooled if threshold is None else threshold for threshold in own])
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {
+            "pooled": self.pooled.as_json(),
+            "classes": [scores.as_json() if scores else None for scores in self.classes],
+        }
 
     @classmethod
     def from_json(cls, value: Any) -> ConformalScores:
