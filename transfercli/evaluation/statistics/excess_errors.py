@@ -40,12 +40,12 @@ def excess_p_value(new: Outcomes, earlier: Outcomes) -> float:
     seed; an image without a group is a group of its own.
     """
     comparable = np.intersect1d(new.classes, earlier.classes)
-    sides = [(side, np.isin(side.classes, comparable)) for side in (new, earlier)]
     if not len(comparable):
         return 1.0
-    if any(any(side.groups) for side in (new, earlier)):
-        return _p_value_of_groups(*(_selected(side, kept) for side, kept in sides))
-    return _exact_p_value(*(_selected(side, kept) for side, kept in sides), comparable)
+    new, earlier = (_selected(side, np.isin(side.classes, comparable)) for side in (new, earlier))
+    if any(new.groups) or any(earlier.groups):
+        return _p_value_of_groups(new, earlier)
+    return _exact_p_value(new, earlier, comparable)
 
 
 def expected_errors(new: Outcomes, earlier: Outcomes) -> tuple[float, int]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transfercli.config.schema import AlertConfig
 from transfercli.evaluation.statistics.shift_tests import SMALLEST_P_VALUE
 from transfercli.runs.decisions import Decision
 from transfercli.text import counted, first_of
 from transfercli.workflows.retrain.lost_images import Loss
+
+if TYPE_CHECKING:
+    from transfercli.config.schema import AlertConfig
 
 ALERTS = "alerts"  # key of a decision's facts
 _LISTED = 5

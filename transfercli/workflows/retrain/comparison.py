@@ -33,11 +33,15 @@ class ChallengerResult:
         comparison: None without a champion.
         failed: a description of each gate that the challenger does not meet.
         facts: values for the log of decisions.
+        records: the test images that were compared.
+        predictions: of the champion and of the challenger, of the same images; empty without a champion.
     """
 
     comparison: Comparison | None
     failed: list[str]
     facts: dict[str, Any] = field(default_factory=dict)
+    records: Sequence[Record] = ()
+    predictions: tuple[Predictions, ...] = ()
 
 
 def compare_on_test_images(champion: StoredRun | None, challenger: StoredRun, reporter: Reporter) -> ChallengerResult:
@@ -67,7 +71,7 @@ def compare_on_test_images(champion: StoredRun | None, challenger: StoredRun, re
     if rule.max_latency_ratio is not None:
         facts["latency"] = latency = compare_latencies(champion, challenger)
         failed += failed_latency(latency["ratio"], rule.max_latency_ratio)
-    return ChallengerResult(compared, failed, facts)
+    return ChallengerResult(compared, failed, facts, records, aligned)
 
 
 def honest_test_images(

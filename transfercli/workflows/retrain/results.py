@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from transfercli.errors import GateError
 from transfercli.runs.decisions import Decision
+from transfercli.text import counted
+from transfercli.workflows.retrain.alerts import logged_alerts
 
 MEASURED = ("gates", "test", "changes", "lost", "drift", "latency")
 
@@ -27,8 +30,9 @@ class RetrainResult:
         lost: images that are gone since an earlier night: names of classes, and numbers of images gone and before.
         drift: of the images that were added since the champion.
         latency: of both models, in milliseconds per image, and their ratio.
+        alerts: findings that need a person, as `alerts.Alert.as_json` returns them.
 
-    The last six are None if they were not measured.
+    The six before the last are None if they were not measured.
     """
 
     decision: str
@@ -43,6 +47,7 @@ class RetrainResult:
     lost: dict[str, Any] | None = None
     drift: dict[str, Any] | None = None
     latency: dict[str, float] | None = None
+    alerts: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def of(cls, experiment: Path, decision: Decision) -> RetrainResult:
@@ -56,6 +61,7 @@ class RetrainResult:
             decision.time,
             facts.get("comparison", {}),
             **{name: facts[name] for name in MEASURED if name in facts},
+            alerts=[alert.as_json() for alert in logged_alerts(decision)],
         )
 
     def real_changes(self) -> Iterator[tuple[str, int | list[str]]]:
@@ -74,4 +80,25 @@ class RetrainResult:
             "comparison": self.comparison,
             "reason": self.reason,
             **{name: value for name, value in measured.items() if value is not None},
+            "alerts": self.alerts,
         }
+
+
+class Rejected(GateError):
+    """Error for a challenger that was rejected; carries the normal result."""
+
+    def __init__(self, result: RetrainResult) -> None:
+        super().__init__(f"the challenger is rejected, and the champion stays: {result.reason}")
+        self.result = result
+
+
+class Alerted(GateError):
+    """Error for a night with an alert if `retrain.alert.exit` is 5; carries the normal result."""
+
+    def __init__(self, result: RetrainResult) -> None:
+        kinds = ", ".join(alert["kind"] for alert in result.alerts)
+        super().__init__(
+            f"{counted(len(result.alerts), 'alert')} ({kinds}); the decision is {result.decision!r}",
+            "retrain.alert.exit: 0 ends such a night with 0; retrain.alert.KIND: false turns a kind of alert off",
+        )
+        self.result = result
