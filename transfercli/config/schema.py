@@ -454,6 +454,11 @@ class AlertConfig(Section):
         description="new images are unlike those of the champion; true: measured in every night that trains; null: only"
         " with when: drifted, which measures it anyway; false: never",
     )
+    accepted_until: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = Field(
+        None,
+        description="day, such as 2026-11-28: alerts that were first reported until then are not reported again;"
+        " data.expect accepts images_lost",
+    )
 
 
 class RetrainConfig(Section):

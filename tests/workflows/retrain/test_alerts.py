@@ -11,7 +11,9 @@ from transfercli.config.schema import AlertConfig
 from transfercli.runs.decisions import Decision
 from transfercli.workflows.retrain.alerts import (
     Alert,
+    dated_alerts,
     drift_alert,
+    held_alerts,
     logged_alerts,
     lost_images_alert,
     reported_alerts,
@@ -88,7 +90,7 @@ def test_a_day_of_random_labels_is_found_over_all_folders() -> None:
 def test_images_that_a_challenger_learns_to_answer_have_no_wrong_labels() -> None:
     """Images of a new camera: the champion is wrong, and the challenger is right about those it has not seen."""
     new = answered(60, 30, held_out=False)
-    new += [AnsweredImage("boot", n < 10, False, "", "", "") for n in range(20)]
+    new += [AnsweredImage("boot", n < 10, False) for n in range(20)]
     assert labels_contradict(new, answered(200, 8), RUN, 0.001) is None
 
 
@@ -153,16 +155,36 @@ def test_alerts_in_a_damaged_or_newer_log_are_left_out(damaged: Any) -> None:
 
 def test_an_alert_keeps_the_day_of_its_first_report() -> None:
     found = [Alert("champion_fell", "it fell", {"run": RUN}), Alert("labels_contradict", "wrong", {"folder": "other"})]
-    first, second = reported_alerts(found, AlertConfig(), logged(FELL, LABELS), "2026-11-03T03:00Z")
+    first, second = dated_alerts(found, AlertConfig(), logged(FELL, LABELS), "2026-11-03T03:00Z")
     assert (first.since, second.since) == ("2026-11-01T03:00Z", "2026-11-03T03:00Z")
     assert first.text == "it fell (alert champion_fell, since 2026-11-01)"
+
+
+def test_labels_that_a_new_champion_learnt_stay_an_alert_until_half_of_them_are_mended() -> None:
+    listed = [[f"new/{n}.png", "boot"] for n in range(10)]
+    last = logged(Alert("labels_contradict", "wrong", {"run": RUN, "folder": "new", "listed": listed}), FELL)
+    images = {(path, label) for path, label in listed}
+    assert [alert.kind for alert in held_alerts(last, "exp/b", images)] == ["labels_contradict"]
+    assert held_alerts(last, RUN, images) == []  # it is looked for again
+    mended = {(path, "shoe" if int(path[4]) < 5 else label) for path, label in images}
+    assert held_alerts(last, "exp/b", mended) == []
+    assert held_alerts(logged(LABELS), "exp/b", images) == []  # a log without the list
+
+
+def test_an_alert_can_be_accepted_and_a_later_one_is_reported() -> None:
+    rule = AlertConfig(accepted_until="2026-11-02")
+    found = [FELL, LABELS, CLASSES, Alert("images_lost", "gone", {})]
+    accepted = logged(*dated_alerts(found, rule, logged(FELL, LABELS), "2026-11-03T03:00Z"))
+    assert [alert.kind for alert in reported_alerts(accepted)] == ["class_without_row", "images_lost"]
+    again = logged(*dated_alerts(found, rule, accepted, "2026-11-04T03:00Z"))
+    assert [alert.accepted for alert in logged_alerts(again)] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("kind", ["champion_fell", "class_without_row", "images_lost", "labels_contradict", "drift"])
 def test_every_kind_can_be_turned_off(kind: str) -> None:
     found = [Alert(kind, "", {})]
-    assert len(reported_alerts(found, AlertConfig(), None, "now")) == 1
-    assert reported_alerts(found, AlertConfig(**{kind: False}), None, "now") == []
+    assert len(dated_alerts(found, AlertConfig(), None, "now")) == 1
+    assert dated_alerts(found, AlertConfig(**{kind: False}), None, "now") == []
 
 
 def test_a_year_without_a_fault_has_next_to_no_alert() -> None:

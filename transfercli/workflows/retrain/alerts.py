@@ -5,7 +5,7 @@ An alert is logged with the decision. It is reported every night as long as it h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +40,14 @@ class Alert:
         message: the finding and its remedy in words, one line.
         figures: the values behind it.
         since: time of the decision that it was first reported with, UTC, ISO 8601.
+        accepted: True if `retrain.alert.accepted_until` covers it: it stays in the log, but is not reported.
     """
 
     kind: str
     message: str
     figures: Mapping[str, Any] = field(default_factory=dict)
     since: str = ""
+    accepted: bool = False
 
     @property
     def text(self) -> str:
@@ -58,7 +60,8 @@ class Alert:
         return self.kind == other.kind and all(self.figures.get(key) == other.figures.get(key) for key in identity)
 
     def as_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "message": self.message, "since": self.since, **self.figures}
+        accepted = {"accepted": True} if self.accepted else {}
+        return {"kind": self.kind, "message": self.message, "since": self.since, **accepted, **self.figures}
 
 
 def logged_alerts(decision: Decision | None) -> list[Alert]:
@@ -70,8 +73,10 @@ def logged_alerts(decision: Decision | None) -> list[Alert]:
 def _parsed(value: Any) -> Alert | None:
     if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("kind", "message", "since")):
         return None
-    figures = {key: item for key, item in value.items() if key not in ("kind", "message", "since")}
-    return Alert(value["kind"], value["message"], figures, value["since"]) if value["kind"] in _IDENTITY else None
+    if value["kind"] not in _IDENTITY:
+        return None
+    figures = {key: item for key, item in value.items() if key not in ("kind", "message", "since", "accepted")}
+    return Alert(value["kind"], value["message"], figures, value["since"], value.get("accepted") is True)
 
 
 def standing_alerts(last: Decision | None, champion: str | None) -> list[Alert]:
@@ -86,15 +91,41 @@ def standing_alerts(last: Decision | None, champion: str | None) -> list[Alert]:
     ]
 
 
-def reported_alerts(found: Iterable[Alert], rule: AlertConfig, earlier: Decision | None, time: str) -> list[Alert]:
+def held_alerts(last: Decision | None, champion: str, images: Set[tuple[str, str]]) -> list[Alert]:
+    """Return the alerts about labels of the last decision that the champion of now cannot judge, but that hold.
+
+    A champion that learnt from wrong labels does not contradict them any more. So the alert stays until half of the
+    images that it lists are gone or have another label.
+
+    champion: EXPERIMENT/RUN_ID; images: path and label of each image of now.
+    """
+    return [
+        alert
+        for alert in logged_alerts(last)
+        if alert.kind == "labels_contradict"
+        and alert.figures.get("run") != champion
+        and isinstance(listed := alert.figures.get("listed"), list)
+        and sum((path, label) in images for path, label in listed) > len(listed) / 2
+    ]
+
+
+def reported_alerts(decision: Decision) -> list[Alert]:
+    """Return the alerts of a decision that are not accepted."""
+    return [alert for alert in logged_alerts(decision) if not alert.accepted]
+
+
+def dated_alerts(found: Iterable[Alert], rule: AlertConfig, earlier: Decision | None, time: str) -> list[Alert]:
     """Return the alerts that the config asks for, each with the time of its first report.
 
-    earlier: the last decision; time: of this decision.
+    earlier: the last decision; time: of this decision. `data.expect` accepts lost images, `accepted_until` all others.
     """
-    known = logged_alerts(earlier)
+    known, accepted_until = logged_alerts(earlier), rule.accepted_until or ""
     wanted = [alert for alert in found if getattr(rule, alert.kind) is not False]
     since = [next((old.since for old in known if alert.is_same_as(old)), time) for alert in wanted]
-    return [replace(alert, since=first) for alert, first in zip(wanted, since, strict=True)]
+    return [
+        replace(alert, since=first, accepted=alert.kind != "images_lost" and first[:10] <= accepted_until)
+        for alert, first in zip(wanted, since, strict=True)
+    ]
 
 
 # -- kinds that need no model

@@ -11,7 +11,7 @@ from transfercli.errors import GateError
 from transfercli.runs.decisions import Decision
 from transfercli.text import counted
 from transfercli.workflows.command_lines import command_line
-from transfercli.workflows.retrain.alerts import logged_alerts
+from transfercli.workflows.retrain.alerts import reported_alerts
 
 MEASURED = ("gates", "test", "figures", "changes", "lost", "drift", "latency")
 
@@ -64,7 +64,7 @@ class RetrainResult:
             decision.time,
             facts.get("comparison", {}),
             **{name: facts[name] for name in MEASURED if name in facts},
-            alerts=[alert.as_json() for alert in logged_alerts(decision)],
+            alerts=[alert.as_json() for alert in reported_alerts(decision)],
         )
 
     def change_texts(self) -> Iterator[str]:

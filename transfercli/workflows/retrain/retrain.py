@@ -28,7 +28,7 @@ from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.new_model import with_parent_reading
 from transfercli.workflows.resolved_config import geometry_of
-from transfercli.workflows.retrain.alerts import ALERTS, logged_alerts
+from transfercli.workflows.retrain.alerts import ALERTS, reported_alerts
 from transfercli.workflows.retrain.comparison import compare_on_test_images
 from transfercli.workflows.retrain.lost_images import (
     BEFORE,
@@ -161,7 +161,7 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
             decisions.append(experiment, decision)
     result = RetrainResult.of(experiment, decision)
     reporter.debug(f"{decision.decision}: {decision.reason}")  # the result has it, too
-    for alert in logged_alerts(decision):
+    for alert in reported_alerts(decision):
         if alert.kind != "images_lost":  # `load_state` warned of these, in time for an error that they lead to
             reporter.warning(alert.text)
     run_hook(loaded.config.retrain.on_decision, result, reporter, allowed=request.hooks)

@@ -20,10 +20,11 @@ from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.retrain.alerts import (
     ALERTS,
     Alert,
+    dated_alerts,
     drift_alert,
+    held_alerts,
     logged_alerts,
     lost_images_alert,
-    reported_alerts,
     standing_alerts,
     unknown_classes_alert,
 )
@@ -81,12 +82,15 @@ def with_alerts(state: RetrainState, decision: Decision) -> Decision:
         found: list[Alert | None] = [*logged_alerts(decision)]
     else:
         found = [*standing_alerts(state.last_decision, champion.label if champion else None)]
+    if state.champion is not None and ALERTS in decision.facts:
+        images = {(image.path, image.label) for image in state.dataset.records}
+        found += held_alerts(state.last_decision, state.champion.label, images)
     if champion is not None:
         counts = image_counts(state.dataset.records)
         found.append(unknown_classes_alert(champion.label, StoredRun(champion).labels, counts))
     found.append(lost_images_alert(state.loss))
     rule = state.config.retrain.alert
-    alerts = reported_alerts(filter(None, found), rule, state.last_decision, decision.time)
+    alerts = dated_alerts(filter(None, found), rule, state.last_decision, decision.time)
     return replace(decision, facts=decision.facts | {ALERTS: [alert.as_json() for alert in alerts]})
 
 
@@ -207,9 +211,8 @@ def _answered_others(champion: StoredRun, dataset: Dataset) -> list[AnsweredImag
 
 def _answered(record: Record, root: str, champion_wrong: bool, challenger_wrong: bool | None) -> AnsweredImage:
     folder = "" if is_keras(root) else os.path.dirname(record.path)  # noqa: PTH120 - names need not be UTF-8
-    return AnsweredImage(
-        record.label, champion_wrong, challenger_wrong, record.group, folder, _day_of_change(record.path, root)
-    )
+    day = _day_of_change(record.path, root)
+    return AnsweredImage(record.label, champion_wrong, challenger_wrong, record.group, record.path, folder, day)
 
 
 def _day_of_change(path: str, root: str) -> str:

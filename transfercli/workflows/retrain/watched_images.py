@@ -18,6 +18,7 @@ from transfercli.workflows.retrain.alerts import Alert
 
 MOST_BATCHES = 50  # that are tested; the largest ones
 SMALL_BATCH = 5  # images; smaller batches are not tested, and fewer held-out images confirm nothing
+MOST_LISTED = 100  # images in an alert
 CONFIRMED = 0.05  # level of the challenger's confirmation of what the champion contradicts
 
 
@@ -29,6 +30,7 @@ class AnsweredImage:
         champion_wrong: True if the champion's answer is not the label.
         challenger_wrong: the same of the challenger; None without one, or if it learnt from the image.
         group: name of its group, or "".
+        path: of its file, relative to the data.
         folder: of its file, relative to the data; "" for the data folder itself.
         day: of the last change of its file, UTC, ISO 8601; "" if unknown.
     """
@@ -37,6 +39,7 @@ class AnsweredImage:
     champion_wrong: bool
     challenger_wrong: bool | None = None
     group: str = ""
+    path: str = ""
     folder: str = ""
     day: str = ""
 
@@ -149,6 +152,7 @@ def _contradiction(
         "p_value": p_value,
         "held_out": len(held_out),
         "held_out_contradictions": sum(map(_both_wrong, held_out)),
+        "listed": [[image.path, image.label] for image in batch if image.champion_wrong][:MOST_LISTED],
     }
     place = f"under {folders[0]!r}" if len(folders) == 1 and folders[0] else f"in {counted(len(folders), 'folder')}"
     dates = "" if not days else f", of {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else "")
