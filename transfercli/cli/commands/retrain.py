@@ -60,7 +60,9 @@ def _gate(gate: dict[str, Any]) -> str:
 
 
 def _show_promoted(result: PromoteResult) -> None:
-    print_pairs([("experiment", result.experiment), ("champion", result.champion), ("previous", result.previous)])
+    figures = (result.figures.text if result.figures else "") or None
+    pairs = [("experiment", result.experiment), ("champion", result.champion), ("previous", result.previous)]
+    print_pairs([*pairs, ("figures", figures)])
 
 
 @reports(_show_decision, after_retrain)
