@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from transfercli.config.types import (
+    AlertExit,
     Allowed,
     Background,
     Budget,
     Channels,
+    Day,
     Flag,
     FolderName,
     Fraction,
@@ -435,8 +437,8 @@ class PromoteConfig(Section):
 class AlertConfig(Section):
     """Alerts of `retrain` about the champion and the data. Changing them starts no training."""
 
-    exit: Literal[0, 5] = Field(0, description="exit code of a night with an alert that would end with 0 otherwise")
-    level: Annotated[Fraction, Field(le=0.05)] = Field(
+    exit: AlertExit = Field(0, description="exit code of a night with an alert that would end with 0 otherwise")
+    level: Annotated[Number, Field(gt=0, le=0.05)] = Field(
         0.001, description="rate of false alarms of a night, for each kind of alert that is a statistical test"
     )
     champion_fell: Flag = Field(
@@ -454,9 +456,9 @@ class AlertConfig(Section):
         description="new images are unlike those of the champion; true: measured in every night that trains; null: only"
         " with when: drifted, which measures it anyway; false: never",
     )
-    accepted_until: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = Field(
+    accepted_until: Day | None = Field(
         None,
-        description="day, such as 2026-11-28: alerts that were first reported until then are not reported again;"
+        description="alerts that were first reported on this day or before are not reported again;"
         " data.expect accepts images_lost",
     )
 
