@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +34,15 @@ class ChallengerResult:
         comparison: None without a champion.
         failed: a description of each gate that the challenger does not meet.
         facts: values for the log of decisions.
+        records: the test images that were compared.
+        predictions: of the champion and of the challenger, of the same images; empty without a champion.
     """
 
     comparison: Comparison | None
     failed: list[str]
     facts: dict[str, Any] = field(default_factory=dict)
+    records: Sequence[Record] = ()
+    predictions: tuple[Predictions, ...] = ()
 
 
 def compare_on_test_images(champion: StoredRun | None, challenger: StoredRun, reporter: Reporter) -> ChallengerResult:
@@ -58,6 +62,8 @@ def compare_on_test_images(champion: StoredRun | None, challenger: StoredRun, re
     evaluation, predictions = evaluate_split(challenger, split, gates, request, reporter)
     facts: dict[str, Any] = {"gates": evaluation.gates, "test": {"images": len(records), "left_out": left_out}}
     failed = [*failed_gates(evaluation), *failed_recalls(evaluation, rule.per_class_floor)]
+    figure = _figure(rule.metric, evaluation.metrics, evaluation.intervals)
+    facts["figures"] = figures = {"metric": rule.metric, "images": len(records), "challenger": figure}
     if champion is None:
         return ChallengerResult(None, failed, facts)
     labels = challenger.labels + tuple(label for label in champion.labels if label not in challenger.labels)
@@ -65,10 +71,25 @@ def compare_on_test_images(champion: StoredRun | None, challenger: StoredRun, re
     aligned = align_predictions(champion_predictions, predictions)
     compared = compare_for_promotion(*aligned, rule.metric, rule.confidence, challenger.config.seed)
     facts["comparison"] = comparison_record(compared)
+    figures["champion"] = champion_figure(champion_predictions, compared, challenger.config.seed)
     if rule.max_latency_ratio is not None:
         facts["latency"] = latency = compare_latencies(champion, challenger)
         failed += failed_latency(latency["ratio"], rule.max_latency_ratio)
-    return ChallengerResult(compared, failed, facts)
+    return ChallengerResult(compared, failed, facts, records, aligned)
+
+
+def champion_figure(predictions: Predictions, compared: Comparison, seed: int) -> dict[str, Any]:
+    """Return the champion's value of the decisive metric, and its 95% interval or None."""
+    from transfercli.evaluation.statistics.intervals import intervals
+
+    bounds = intervals(predictions.targets, predictions.probabilities, predictions.labels, [compared.metric], seed)
+    return _figure(compared.metric, {compared.metric: compared.decisive.champion}, bounds)
+
+
+def _figure(
+    metric: str, values: Mapping[str, float | None], bounds: Mapping[str, tuple[float, float]]
+) -> dict[str, Any]:
+    return {"value": values[metric], "interval": list(bounds[metric]) if metric in bounds else None}
 
 
 def honest_test_images(
