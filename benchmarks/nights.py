@@ -5,8 +5,8 @@ Usage: python -m benchmarks.nights [--years 400] [--images 400 --validation 400]
 The champion starts with a true accuracy of 0.88, and an equal challenger differs from it on 8% of the images. The same
 model of the errors holds for the validation images. There are two:
 
-    difficulty  An image has a difficulty d, a model an ability a, and it is right if sqrt(r) d + sqrt(1 - r) e < a, with
-                d and e standard normal, e new for every model and image. So the errors of all challengers are alike.
+    difficulty  An image has a difficulty d, a model an ability a, and it is right if sqrt(r) d + sqrt(1 - r) e < a.
+                d and e are standard normal, e new for every model and image. The errors of all challengers are alike.
     flips       A challenger is right on the images that the champion is right on, except for 4% of all images, and on
                 4% besides, drawn anew every night. So a lucky champion hands its luck on.
 
@@ -24,8 +24,8 @@ Rules:
 Columns: chance of any promotion, true accuracy of the champion at the end minus at the start, and inflation of its
 number on the deciding and on the audit images, all in points; `equal`, `worse`: every challenger is as good as the
 champion, or 1 point worse. `mixed`: true gains are normal, -0.5 points on average with a standard deviation of 1: the
-promotions of a year, and how many of them are truly worse. Power: of a challenger that is truly better, on that night, and within 7
-nights (a new challenger each night); the nights before had equal challengers.
+promotions of a year, and how many of them are truly worse. Power: of a challenger that is truly better, on that night,
+and within 7 nights (a new challenger each night); the nights before had equal challengers.
 """
 
 from __future__ import annotations
@@ -47,6 +47,18 @@ BUDGET = 1 - LIFETIME
 YEAR = 365
 GAINS = (0.01, 0.03, 0.05)
 PROBED = (1, 30, YEAR)
+COLUMNS = (
+    "equal: any in 30",
+    "inflation",
+    "in 365",
+    "inflation",
+    "audit",
+    "worse: any in 365",
+    "change",
+    "over 1 lower",
+    "mixed: promotions (worse)",
+    "change",
+)
 WEEK = 7
 
 Numbers = npt.NDArray[Any]
@@ -316,9 +328,8 @@ def tables(names: list[str], years: int, test: int, validation: int, flips: bool
     lines = [
         f"{test} test images, {validation} validation images, {years} years, {'flips' if flips else 'difficulty'}",
         "",
-        "| rule | equal: any in 30 | inflation | in 365 | inflation | audit | worse: any in 365 | change | over 1 lower"
-        " | mixed: promotions (worse) | change |",
-        "| --- |" + " ---: |" * 10,
+        f"| rule | {' | '.join(COLUMNS)} |",
+        "| --- |" + " ---: |" * len(COLUMNS),
     ]
     for name in names:
         month, one, other, third = equal[name][30], equal[name][YEAR], worse[name][YEAR], mixed[name][YEAR]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,3 +87,48 @@ def images_to_renew(spent: float, images: int, budget: float) -> int:
     spent: mean of what was spent on each of the present images.
     """
     return max(0, math.ceil(images * (2 * spent / budget - 1) - 1e-9))
+
+
+@dataclass(frozen=True, slots=True)
+class NightLimit:
+    """The level of a night, and what the test images that decide have spent.
+
+    Attributes:
+        confidence: that no night of all that use these images promotes a worse model; the budget is 1 minus this.
+        level: the largest p-value of a challenger that may be promoted tonight.
+        asked: mean number of comparisons that an image took part in, with tonight's.
+        spent: mean of the levels of an image's earlier comparisons.
+        images: number of test images that decide.
+        evidence: of the validation images.
+    """
+
+    confidence: float
+    level: float
+    asked: float
+    spent: float
+    images: int
+    evidence: Evidence = Evidence()
+
+    @property
+    def budget(self) -> float:
+        return 1 - self.confidence
+
+    def spent_after(self, promoted: bool) -> float:
+        """Return what is spent after tonight's decision; a promotion spends nothing."""
+        return self.spent if promoted else self.spent + self.level
+
+    def left_after(self, promoted: bool) -> float:
+        """Return what is left of the budget after tonight's decision."""
+        return max(0.0, self.budget - self.spent_after(promoted))
+
+    def record(self, p_value: float, promoted: bool) -> dict[str, Any]:
+        """Return the `lifetime` of a decision."""
+        return {
+            "confidence": self.confidence,
+            "asked": round(self.asked, 1),
+            "p_value": p_value,
+            "alpha": self.level,
+            "spent": self.spent_after(promoted),
+            "left": self.left_after(promoted),
+            "validation": {"images": self.evidence.units, "p_value": self.evidence.p_value},
+        }

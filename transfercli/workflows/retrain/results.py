@@ -9,7 +9,7 @@ from typing import Any
 
 from transfercli.runs.decisions import Decision
 
-MEASURED = ("gates", "test", "changes", "lost", "drift", "latency")
+MEASURED = ("gates", "test", "audit", "changes", "lost", "drift", "latency")
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,13 @@ class RetrainResult:
         comparison: of the two on the same test images; empty if they were not compared.
         gates: results of the challenger's gates.
         test: numbers of test images, used and left out.
+        audit: the champion's number on the test images that never decide, as `Audit.as_json` returns it.
         changes: differences between the images and those of the champion.
         lost: images that are gone since an earlier night: names of classes, and numbers of images gone and before.
         drift: of the images that were added since the champion.
         latency: of both models, in milliseconds per image, and their ratio.
 
-    The last six are None if they were not measured.
+    The last seven are None if they were not measured.
     """
 
     decision: str
@@ -39,6 +40,7 @@ class RetrainResult:
     comparison: Mapping[str, Any] = field(default_factory=dict)
     gates: list[dict[str, Any]] | None = None
     test: dict[str, int] | None = None
+    audit: dict[str, Any] | None = None
     changes: dict[str, Any] | None = None
     lost: dict[str, Any] | None = None
     drift: dict[str, Any] | None = None
