@@ -18,7 +18,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.decisions import Decision
 from transfercli.runs.test_ledger import LedgerImage
 from transfercli.text import counted
-from transfercli.workflows.retrain.lifetime import identified, ledger_of
+from transfercli.workflows.retrain.ledger import identified, ledger_of
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
