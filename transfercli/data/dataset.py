@@ -30,6 +30,7 @@ class Record:
         split: `train`, `validation` or `test`; "" if there is a problem.
         width, height: size in pixels after EXIF orientation; 0 if unknown.
         problem: why the image is not used, or "".
+        group: name of its group by `data.group`, or "".
     """
 
     path: str
@@ -39,6 +40,7 @@ class Record:
     width: int = 0
     height: int = 0
     problem: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Split:
         sha256s: SHA-256 of each file's bytes.
         sizes: (width, height) of each file in pixels, after EXIF orientation; empty if unknown.
         notes: the decoder's notes on each image (`Decoded.notes`); empty if unknown.
+        groups: name of each image's group, "" for an image without one; empty if no image has one.
         pixel_hashes: SHA-256 of each image's pixels (`Decoded.pixel_hash`); empty if unknown.
     """
 
@@ -73,6 +76,7 @@ class Split:
     sha256s: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...] = ()
     notes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     pixel_hashes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

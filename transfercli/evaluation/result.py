@@ -18,6 +18,7 @@ from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.slices import Slice
+from transfercli.evaluation.statistics.clusters import count_clusters
 from transfercli.evaluation.statistics.intervals import Interval, intervals
 
 SHOWN = ("accuracy", "macro_f1")
@@ -44,6 +45,7 @@ class Evaluation:
     honest_examples: the number of these images
     known: number of images by how they were learnt from, as in `KnownImages.counts`
     known_gaps: a sentence for each ancestor whose images are not, or not fully, known
+    groups: number of independent groups of images, an image without a group counting as one; None if no image has one
     """
 
     labels: tuple[str, ...]
@@ -63,6 +65,7 @@ class Evaluation:
     honest_examples: int = 0
     honest_intervals: dict[str, Interval] = field(default_factory=dict)
     known: dict[str, int] = field(default_factory=dict)
+    groups: int | None = None
     known_gaps: tuple[str, ...] = ()
 
     @property
@@ -85,6 +88,7 @@ class Evaluation:
             "robustness": self.robustness,
             "tta": self.tta,
             "known": dict(self.known),
+            "groups": self.groups,
             "honest": dict(self.honest),
             "honest_examples": self.honest_examples,
             "honest_intervals": {name: list(interval) for name, interval in self.honest_intervals.items()},
@@ -129,6 +133,7 @@ def evaluate(
         honest_intervals={name: honest.intervals[name] for name in METRICS if name in honest.intervals},
         class_metrics={label: _class_metrics(predictions, index) for index, label in enumerate(labels)},
         slices=[row for name, slice_ in (slices or {}).items() for row in _slice_rows(predictions, name, slice_, seed)],
+        groups=count_clusters(predictions.groups),
     )
 
 
@@ -147,7 +152,7 @@ class _Scores:
             row = dict.fromkeys(PER_CLASS) | {"support": 0}
             return cls(0, dict.fromkeys(METRICS), {}, [{"label": label} | row for label in predictions.labels])
         targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
-        bounds = intervals(targets, probabilities, labels, requested, seed)
+        bounds = intervals(targets, probabilities, labels, requested, seed, predictions.groups)
         return cls(len(predictions), _metrics(predictions), bounds, _per_class(predictions))
 
     @property
@@ -179,11 +184,12 @@ def _slice_rows(predictions: Predictions, name: str, slice_: Slice, seed: int) -
     """Yield one result for each part of a slice, without intervals of single classes."""
     for value, chosen in slice_.parts():
         part = predictions.of(chosen)
-        bounds = intervals(part.targets, part.probabilities, part.labels, seed=seed)
+        bounds = intervals(part.targets, part.probabilities, part.labels, seed=seed, groups=part.groups)
         yield {
             "slice": name,
             "value": value,
             "examples": len(part),
+            "groups": count_clusters(part.groups),
             "metrics": _metrics(part),
             "intervals": {metric: list(bounds[metric]) for metric in METRICS if metric in bounds},
         }

@@ -1,4 +1,4 @@
-"""Commands `transfercli runs list`, `runs show` and `runs compare`; `runs prune` is in `prune.py`."""
+"""Commands `transfercli runs list`, `runs show` and `runs compare`; `why.py` and `prune.py` have two more."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from transfercli.cli import completion
 from transfercli.cli.choices import Split, table_option
 from transfercli.cli.command import reports
 from transfercli.cli.commands.prune import prune
+from transfercli.cli.commands.why import why
 from transfercli.cli.next_steps import after_comparison, after_runs_list, after_runs_show
 from transfercli.cli.options import RUNS, Run, Runs
 from transfercli.cli.ui.formatting import sparkline
@@ -33,7 +34,7 @@ VERDICTS = {
     "worse": "the other is worse by {metric}",
     "no difference": "these images show no difference in {metric}",
 }
-app = typer.Typer(help="List, show, compare and prune runs.", no_args_is_help=True)
+app = typer.Typer(help="List, show, compare, explain and prune runs.", no_args_is_help=True)
 
 Experiment = Annotated[
     str | None,
@@ -268,4 +269,5 @@ def compare(
     return compare_runs(CompareRequest(tuple(names), runs, split, metric, report=report), reporter)
 
 
+app.command()(why)
 app.command()(prune)

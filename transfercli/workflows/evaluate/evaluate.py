@@ -94,7 +94,8 @@ def evaluate_split(
     known = known_images(run, split, reporter, own=request.data is None)
     logits = run.logits(split)
     assessment = run.trust.assess(logits)
-    predictions = Predictions(split.paths, run.labels, split.targets, assessment.probabilities.astype("float32"))
+    probabilities = assessment.probabilities.astype("float32")
+    predictions = Predictions(split.paths, run.labels, split.targets, probabilities, split.groups)
     evaluation = evaluate(
         predictions,
         shown=config.evaluation.metrics,

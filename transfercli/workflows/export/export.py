@@ -21,6 +21,7 @@ from transfercli.rows import ArrayRows
 from transfercli.runs import record
 from transfercli.runs.environment import versions
 from transfercli.text import counted
+from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.export.card import write_card
 from transfercli.workflows.known_images import known_images
 from transfercli.workflows.resolved_config import geometry_of
@@ -101,6 +102,7 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         geometry.levels,
         geometry.profiles,
         geometry.max_megapixels,
+        scores.as_json() if (scores := scores_of_run(run)) else None,
     )
     try:
         artefacts = export_formats(

@@ -18,6 +18,7 @@ from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.new_model import check_weights, find_parent, labels_for, needs_download, new_classifier
+from transfercli.workflows.train.confidence import report_confidence
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
@@ -135,12 +136,18 @@ def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
 
 
 def check_result(job: Job, setup: Setup, reporter: Reporter) -> None:
-    """Warn of a finished training that diverged or learned nothing; the warning names the key to change."""
+    """Warn of a finished training that diverged or learned nothing, and report its calibration.
+
+    A warning names the key to change.
+    """
+    from transfercli.evaluation.confidence.trust import read_trust
     from transfercli.training import history
     from transfercli.training.checks import warn_of_result
 
     best_epoch, classes = setup.trainer.progress.best_epoch, len(setup.classifier.labels)
     warn_of_result(setup.plan, history.read(job.run.metrics), best_epoch, classes, reporter)
+    if trust := read_trust(job.run.calibration):
+        report_confidence(trust, job.config.evaluation, reporter)
 
 
 def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
