@@ -26,9 +26,9 @@ CERTAIN = 0.999  # the highest probability that is given
 # Weight of the assumption that few labels are wrong, in images with a right label.
 RIGHT_LABELS = 50
 # Weight of the assumption that wrong labels spread evenly over the other classes, in images of a class: this for each
-# class, and the number that the model is expected to get wrong. Only a model that separates two classes can see flips
+# pair of classes, and the number that the model is expected to get wrong. Only a model that separates two classes can see flips
 # between them.
-EVEN_SPREAD = 0.3
+EVEN_SPREAD = 0.03
 # Share of images that a model gets wrong without its probabilities showing it, over the square of its expected error.
 # Measured: benchmarks/RESULTS.md, "Likely mislabelled".
 HIDDEN_ERRORS = 0.7
@@ -129,7 +129,7 @@ def _fit_flips(logits: Floats, targets: Integers, temperature: float) -> _Fit:
     count, classes = model.shape
     bounds = np.searchsorted(targets, np.arange(classes + 1))
     by_label = [model[start:stop] for start, stop in pairwise(bounds)]
-    weight = EVEN_SPREAD * classes + (model * (1 - model)).sum(axis=0)[:, None]
+    weight = EVEN_SPREAD * classes**2 + (model * (1 - model)).sum(axis=0)[:, None]
     even = flips = _even_flips(classes, 0.03)
     log_likelihood = 0.0
     for _ in range(ITERATIONS):
