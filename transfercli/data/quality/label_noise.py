@@ -26,8 +26,8 @@ CERTAIN = 0.999  # the highest probability that is given
 # Weight of the assumption that few labels are wrong, in images with a right label.
 RIGHT_LABELS = 50
 # Weight of the assumption that wrong labels spread evenly over the other classes, in images of a class: this for each
-# pair of classes, and the number that the model is expected to get wrong. Only a model that separates two classes can see flips
-# between them.
+# pair of classes, and the number that the model is expected to get wrong. Only a model that separates two classes can
+# see flips between them.
 EVEN_SPREAD = 0.03
 # Share of images that a model gets wrong without its probabilities showing it, over the square of its expected error.
 # Measured: benchmarks/RESULTS.md, "Likely mislabelled".
