@@ -108,7 +108,8 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             corruptions=evaluation.robustness
             and robustness_page(evaluation.robustness, context.thumbnails, sample_index(right)),
             tta=evaluation.tta,
-            known=[(KNOWN_BY[split], count) for split, count in evaluation.known.items()],
+            partly_known=evaluation.honest_examples < evaluation.examples,
+            known=[(KNOWN_BY[use], count) for use, count in evaluation.known.items() if use in KNOWN_BY],
             config=hide_paths_in_yaml(context.config_yaml),
             **_pictures(context, matrix, [*worst, *unsure, *right, *(error.case for error in label_errors.shown)]),
         )
