@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transfercli.reporting import Reporter
-from transfercli.rows import ArrayRows
+from transfercli.rows import ArrayRows, SelectedRows
 from transfercli.workflows.train.job import Job
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def part_of(split: Split, indices: np.ndarray) -> Split:
         split,
         paths=tuple(split.paths[index] for index in indices),
         targets=split.targets[indices],
-        images=ArrayRows(split.images.read(indices)) if len(indices) < len(split) else split.images,
+        images=SelectedRows(split.images, indices),
         sha256s=tuple(split.sha256s[index] for index in indices),
         sizes=tuple(split.sizes[index] for index in indices) if split.sizes else (),
         notes=tuple(split.notes[index] for index in indices) if split.notes else (),
