@@ -37,7 +37,7 @@ ALLOWED_SIBLING_IMPORTS = {
     "transfer": {"probe": {"features"}, "unknown": {"probe"}},
     "workflows": {
         "evaluate": {"train"},
-        "compare": {"evaluate"},
+        "compare": {"evaluate", "data", "train"},
         "data": {"train", "evaluate"},
         "export": {"evaluate", "runs"},
         "retrain": {"train", "evaluate", "export", "data"},

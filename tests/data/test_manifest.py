@@ -61,6 +61,13 @@ def test_the_columns_are_those_of_the_contract(tmp_path: Path) -> None:
     )
 
 
+def test_a_group_has_its_own_column_only_if_there_are_groups(tmp_path: Path) -> None:
+    records = [Record("a.png", "f" * 64, "cat", "train", 3, 2, group="anna"), Record("b.png", "e" * 64, "cat", "test")]
+    write_manifest(tmp_path / "dataset.csv", records)
+    assert (tmp_path / "dataset.csv").read_text().splitlines()[0].endswith(",problem,group")
+    assert read_manifest(tmp_path / "dataset.csv") == records
+
+
 def test_assignments_survive_the_round_trip_and_equal_ones_are_equal_bytes(tmp_path: Path) -> None:
     one = Assignments({"b" * 64: "test", "a" * 64: "train"}, {10: {"a" * 64: "fold 9/10"}, 5: {"a" * 64: "fold 2/5"}})
     write_assignments(tmp_path / "a.csv", one)

@@ -11,6 +11,7 @@ import numpy as np
 from transfercli.config.paths import ConfigPath
 from transfercli.data.dataset import Dataset
 from transfercli.data.ingest import Reading
+from transfercli.data.load import load_recorded_split
 from transfercli.data.recorded_images import CHANGED, read_remaining
 
 Load = Callable[..., Dataset]
@@ -53,3 +54,16 @@ def test_a_keras_set_that_cannot_be_had_is_told_for_each_image(
     left = read_remaining(records, "keras:unknown", reading)
     assert left.rows == {}
     assert "not a known data set" in left.lost["test/00001"]
+
+
+def test_the_group_of_an_image_is_kept_with_its_record_and_its_split(
+    tmp_path: Path, grow: Any, load: Load, reading: Reading
+) -> None:
+    root = grow(tmp_path / "images", {"cat": 12, "dog": 12}).parent
+    found = load(root, group=r"(\d)\.\w+$")
+    assert len({image.group for image in found.records}) > 3
+    for name, split in found.splits.items():
+        recorded = {image.path: image.group for image in found.records if image.split == name}
+        assert dict(zip(split.paths, split.groups, strict=True)) == recorded
+    again = load_recorded_split(found.records, str(root / "images"), "train", found.labels, reading)
+    assert again.groups == found.splits["train"].groups

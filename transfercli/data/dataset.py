@@ -10,8 +10,12 @@ import numpy as np
 from transfercli.data.splitting.assignments import Assignments
 from transfercli.rows import Rows
 
-# Use of a split by the run that is evaluated: metrics on such images are too optimistic.
-KNOWN_BY = {"train": "trained", "validation": "chose its best epoch"}
+# Use of images by the run that is evaluated or by an ancestor: metrics on such images are too optimistic.
+KNOWN_BY = {
+    "train": "trained on",
+    "validation": "chose an epoch or a strength by",
+    "near": "learnt from re-encoded or resized copies of",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Record:
         split: `train`, `validation` or `test`; "" if there is a problem.
         width, height: size in pixels after EXIF orientation; 0 if unknown.
         problem: why the image is not used, or "".
+        group: name of its group by `data.group`, or "".
     """
 
     path: str
@@ -35,6 +40,7 @@ class Record:
     width: int = 0
     height: int = 0
     problem: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Split:
         sha256s: SHA-256 of each file's bytes.
         sizes: (width, height) of each file in pixels, after EXIF orientation; empty if unknown.
         notes: the decoder's notes on each image (`Decoded.notes`); empty if unknown.
+        groups: name of each image's group, "" for an image without one; empty if no image has one.
+        pixel_hashes: SHA-256 of each image's pixels (`Decoded.pixel_hash`); empty if unknown.
     """
 
     name: str
@@ -68,6 +76,8 @@ class Split:
     sha256s: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...] = ()
     notes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    pixel_hashes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -20,6 +20,7 @@ from transfercli.data.ingest import Reading
 from transfercli.data.manifest import read_pixels
 from transfercli.data.sources import keras_datasets
 from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists, sub_folders
+from transfercli.data.sources.groups import groups_if_any
 from transfercli.data.sources.labels import normalised_label
 from transfercli.data.sources.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
 from transfercli.data.sources.lost_paths import check_found
@@ -145,9 +146,7 @@ def _attempt(step: Callable[[], T], refusals: list[DataError]) -> T | None:
 def _assign_splits(request: DataRequest, findings: Findings) -> Dataset:
     """Assign the usable images to splits. Raises `DataError` if a class has too few images."""
     config, usable, labels, listing = request.config, findings.usable, findings.labels, findings.listing
-    samples = [
-        Sample(file.entry.pixel_hash, file.label, file.split, listing.groups.get(file.name, "")) for file in usable
-    ]
+    samples = [Sample(file.entry.pixel_hash, file.label, file.split, file.group) for file in usable]
     folds = Folds(config.folds, config.fold) if config.folds and config.fold else None
     seed = request.seed if config.split == "stratified" else None
     known = _known_by_content(request, usable, findings.reading.reporter)
@@ -245,11 +244,13 @@ def read_recorded(records: Sequence[Record], root: str, reading: Reading) -> Fin
 
     Raises `DataError` if a `keras:` data set cannot be loaded or lacks a recorded image.
     """
+    groups = {record.path: record.group for record in records if record.group}
     if keras_datasets.is_keras(root):
-        listing = Listing([], [_recorded_rows(keras_datasets.load(root), records)])
+        listing = Listing([], [_recorded_rows(keras_datasets.load(root), records)], groups=groups)
     else:
         base = base_folder(root)
-        listing = Listing([Item(absolute(r.path, base), r.path, r.label, r.split) for r in records])
+        items = [Item(absolute(record.path, base), record.path, record.label, record.split) for record in records]
+        listing = Listing(items, groups=groups)
     return read_images(listing, reading)
 
 
@@ -264,7 +265,8 @@ def load_folder_split(
     given, path = str(path), path.expanduser().absolute()
     check_exists(path, "--data", given, SHELL_PATH_HINT)
     base = base_folder(str(path))
-    listing = Listing(list_split(path, split, base, table, reading.reporter, classes_known=True))
+    items = list_split(path, split, base, table, reading.reporter, classes_known=True)
+    listing = Listing(items, groups=groups_if_any(table.group, items, reading.reporter))
     check_found(listing.items, base)
     check_known(listing.labels_of(split), labels, "images", "the run", _unknown_hint(path, labels))
     findings = read_images(listing, reading)

@@ -19,6 +19,7 @@ from transfercli.errors import ArtefactError
 from transfercli.io.atomic import write_text
 
 COLUMNS = ("path", "sha256", "label", "split", "width", "height", "problem")
+GROUPED_COLUMNS = (*COLUMNS, "group")  # if an image has a group
 PIXEL_COLUMNS = ("sha256", "pixels")
 ASSIGNMENT_COLUMNS = ("pixels", "split")
 
@@ -34,12 +35,15 @@ def _cell(value: object) -> str:
     return '"' + text.replace('"', '""') + '"' if any(character in text for character in '",\r\n') else text
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Yield the rows of a CSV file. Raises `ArtefactError` if it is missing, damaged or has other columns."""
+def _rows(path: Path, columns: tuple[str, ...], *others: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV file. Raises `ArtefactError` if it is missing, damaged or has other columns.
+
+    others: further headers that are allowed.
+    """
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            if tuple(reader.fieldnames or ()) != columns:
+            if tuple(reader.fieldnames or ()) not in (columns, *others):
                 raise ArtefactError(
                     f"{path.name} has the columns {','.join(reader.fieldnames or ()) or '(none)'}; "
                     f"expected {','.join(columns)}"
@@ -61,8 +65,10 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
 
 
 def write_manifest(path: Path, records: Iterable[Record]) -> None:
-    """Write dataset.csv atomically."""
-    write_text(path, _text(COLUMNS, ([getattr(record, column) for column in COLUMNS] for record in records)))
+    """Write dataset.csv atomically; it has a column `group` if an image has a group."""
+    records = list(records)
+    columns = GROUPED_COLUMNS if any(record.group for record in records) else COLUMNS
+    write_text(path, _text(columns, ([getattr(record, column) for column in columns] for record in records)))
 
 
 def read_manifest(path: Path, labels: Iterable[str] = ()) -> list[Record]:
@@ -70,7 +76,7 @@ def read_manifest(path: Path, labels: Iterable[str] = ()) -> list[Record]:
 
     labels: stored classes of the run, which may be more than those of its images.
     """
-    rows = list(_rows(path, COLUMNS))
+    rows = list(_rows(path, COLUMNS, GROUPED_COLUMNS))
     names = names_of_stored([*labels, *(row["label"] for row in rows)])
     records = []
     for row in rows:

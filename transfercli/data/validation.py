@@ -35,6 +35,7 @@ class IngestedFile:
         is_image: False for other files in a class folder, such as text files.
         redo: decodes the file again.
         file: absolute path; "" for arrays.
+        group: name of its group by `data.group`, or "".
     """
 
     name: str
@@ -44,11 +45,12 @@ class IngestedFile:
     entry: Entry
     redo: Callable[[], Decoded]
     file: str = ""
+    group: str = ""
 
     def record(self, split: str) -> Record:
         """Return the record of the file in the split that it is assigned to."""
         entry = self.entry
-        return Record(self.name, entry.sha256, self.label, split, entry.width, entry.height, entry.problem)
+        return Record(self.name, entry.sha256, self.label, split, entry.width, entry.height, entry.problem, self.group)
 
 
 @dataclass(frozen=True)
@@ -92,16 +94,18 @@ def read_images(listing: Listing, reading: Reading) -> Findings:
 
 
 def _read_images(listing: Listing, reading: Reading) -> Findings:
-    geometry, files = reading.geometry, list[IngestedFile]()
+    geometry, groups, files = reading.geometry, listing.groups, list[IngestedFile]()
     with Ingest(reading, len(listing)) as ingest:
         for item, entry in zip(listing.items, ingest.files(listing.items), strict=True):
             redo = partial(decode_file, item.file, geometry)
-            files.append(IngestedFile(item.name, item.label, item.split, item.is_image, entry, redo, item.file))
+            about = item.name, item.label, item.split, item.is_image
+            files.append(IngestedFile(*about, entry, redo, item.file, groups.get(item.name, "")))
         for arrays in listing.arrays:
             for index, entry in enumerate(ingest.arrays(arrays)):
                 redo = partial(resize_array, arrays.images[index], geometry)
                 name, label = arrays.names[index], arrays.labels[index]
-                files.append(IngestedFile(name, label, arrays.split, True, entry, redo))
+                group = groups.get(name, "")
+                files.append(IngestedFile(name, label, arrays.split, True, entry, redo, group=group))
     return Findings(listing, reading, ingest, files)
 
 
@@ -123,6 +127,8 @@ def split_of(
         tuple(file.entry.sha256 for file in members),
         tuple((file.entry.width, file.entry.height) for file in members),
         tuple(file.entry.notes for file in members),
+        tuple(file.group for file in members) if any(file.group for file in members) else (),
+        tuple(file.entry.pixel_hash for file in members),
     )
 
 

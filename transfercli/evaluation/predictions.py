@@ -32,6 +32,8 @@ class Predictions:
     labels: C class names in index order (labels.json)
     targets: int64 [N], the true class of each image
     probabilities: float64 [N, C]; the sum of each row is about 1
+    groups: name of each image's group, "" for an image without one; empty if no image has one. predictions.csv has no
+        column for it
 
     Raises ValueError if the shapes do not match, ArtefactError if a value is not finite or negative.
     """
@@ -40,6 +42,7 @@ class Predictions:
     labels: tuple[str, ...]
     targets: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64]
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", tuple(self.paths))
@@ -78,7 +81,8 @@ class Predictions:
     def of(self, chosen: npt.NDArray[np.int64]) -> Predictions:
         """Return the predictions of the images at `chosen`, int64 [n], in that order."""
         paths = tuple(self.paths[index] for index in chosen)
-        return Predictions(paths, self.labels, self.targets[chosen], self.probabilities[chosen])
+        groups = tuple(self.groups[index] for index in chosen) if self.groups else ()
+        return Predictions(paths, self.labels, self.targets[chosen], self.probabilities[chosen], groups)
 
     def write_csv(self, path: Path) -> None:
         """Write `predictions.csv` atomically."""

@@ -52,13 +52,15 @@ class Reference:
 
     images: uint8 [N, H, W, 3], as the run's own decoder reads `files`. files: N encoded images; empty for images that
     are not files (`keras:` data sets), which are then written as PNG files. probabilities: float32 [N, C] of the run's
-    predictor on `images`. targets: int [N], indices into the labels.
+    predictor on `images`. targets: int [N], indices into the labels. known: number of images that the run trained on or
+    an ancestor learnt from.
     """
 
     images: np.ndarray
     files: tuple[Path, ...]
     probabilities: np.ndarray
     targets: np.ndarray
+    known: int = 0
 
 
 class ExportRejected(GateError):
@@ -185,6 +187,7 @@ class _Job:
             "latency_ms": {f"batch_{batch}": round(value, 3) for batch, value in outputs.latency_ms.items()},
             "load_seconds": round(outputs.load_seconds, 3),
             "examples": len(original),
+            "known": self.reference.known,
         }
 
     def _check(self, outputs: ParityOutput) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CARD = "transfercli"  # the card's key in a format's own metadata
 CARD_FILE = f"{CARD}.json"
 EXPORTED = "export.json"  # in the folder of an artefact: the result of its export
-OWN_KEYS = ("labels", "input", "temperature", "abstain")  # of a card; all others are its origin
+OWN_KEYS = ("labels", "input", "temperature", "abstain", "conformal")  # of a card; all others are its origin
 MAX_SIDE, MAX_CLASSES = 8192, 100_000
 
 
@@ -46,7 +46,8 @@ class ExportSpec:
     always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`. Specs
     that differ only in it are equal, because `export.json` has more such keys than the card inside the artefact.
     background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels, profiles,
-    max_megapixels: how files are read, as in `Geometry`.
+    max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an
+    artefact of an earlier version.
     """
 
     labels: tuple[str, ...]
@@ -59,6 +60,7 @@ class ExportSpec:
     levels: str = TAGS
     profiles: str = CONVERT
     max_megapixels: float = MAX_MEGAPIXELS
+    conformal: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def geometry(self) -> Geometry:
@@ -86,6 +88,7 @@ class ExportSpec:
             },
             "temperature": self.temperature,
             "abstain": {"confidence": self.confidence},
+            **({"conformal": dict(self.conformal)} if self.conformal else {}),
             **self.origin,
         }
 
@@ -129,6 +132,7 @@ def parse_card(text: str | bytes) -> ExportSpec:
             levels=geometry.get("levels", EARLIER),
             profiles=geometry.get("profiles", IGNORE),
             max_megapixels=float(geometry.get("max_megapixels", MAX_MEGAPIXELS)),
+            conformal=card.get("conformal"),
         )
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -151,5 +155,7 @@ def _check(spec: ExportSpec) -> None:
         raise ValueError(f"max_megapixels is {spec.max_megapixels}")
     if not (math.isfinite(spec.temperature) and spec.temperature > 0):
         raise ValueError(f"temperature is {spec.temperature}")
+    if not isinstance(spec.conformal, Mapping | None):
+        raise ValueError("conformal must be the scores of validation images")
     if spec.confidence is not None and not (type(spec.confidence) in (int, float) and 0 <= spec.confidence <= 1):
         raise ValueError(f"confidence is {spec.confidence!r}")

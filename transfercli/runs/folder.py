@@ -54,6 +54,10 @@ class RunFolder:
         return self.path / "pixels.csv"
 
     @property
+    def descriptors(self) -> Path:
+        return self.path / "descriptors.npy"
+
+    @property
     def labels(self) -> Path:
         return self.path / "labels.json"
 

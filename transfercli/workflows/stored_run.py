@@ -13,7 +13,8 @@ from transfercli.config.schema import ExperimentConfig, HeadConfig
 from transfercli.data.image import EARLIER, IGNORE, NO_BACKGROUND
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
-from transfercli.data.manifest import read_manifest
+from transfercli.data.manifest import read_manifest, read_pixels
+from transfercli.data.quality.image_descriptors import Descriptors, read_descriptors
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.labels import names_of_stored, normalised_label, shown
 from transfercli.data.sources.table_format import TableFormat
@@ -115,6 +116,16 @@ class StoredRun:
     def images(self) -> list[Record]:
         """The records of `dataset.csv`, with the names in `labels`."""
         return read_manifest(self.folder.dataset, self._stored_labels)
+
+    @cached_property
+    def pixel_hashes(self) -> dict[str, str] | None:
+        """SHA-256 of a file -> SHA-256 of its pixels; None for a run from before they were stored."""
+        return read_pixels(self.folder.pixels) if self.folder.pixels.exists() else None
+
+    @cached_property
+    def descriptors(self) -> Descriptors | None:
+        """The descriptors of the images, or None for a run from before they were stored."""
+        return read_descriptors(self.folder.descriptors)
 
     @cached_property
     def stored_trust(self) -> Trust | None:

@@ -39,6 +39,17 @@ def find_groups(group: str, items: Sequence[Item], arrays: Sequence[Arrays], rep
     return groups
 
 
+def groups_if_any(group: str | None, items: Sequence[Item], reporter: Reporter) -> dict[str, str]:
+    """Return the groups of images that are not the config's own, by its `data.group`; warn if they have none."""
+    if group is None:
+        return {}
+    try:
+        return find_groups(group, items, (), reporter)
+    except DataError as error:
+        reporter.warning(f"these images are taken as independent of each other: {error.message}")
+        return {}
+
+
 def _matched(expression: re.Pattern[str], name: str) -> str:
     """Return the first group of a match, the whole match if there is no group, or ""."""
     match = expression.search(name)

@@ -75,11 +75,11 @@ def model_card(facts: CardFacts) -> str:
 def metadata(facts: CardFacts) -> ModelCardData:
     """Return the metadata that the Hub reads: task, library, licence, and the metrics of the evaluations.
 
-    Evaluations on images that the run was trained on are left out, because the Hub cannot show a warning with them.
+    The metrics are the honest ones, because the Hub cannot show a warning with them; without any, there are none.
     """
     from huggingface_hub import ModelCardData
 
-    unseen = {name: evaluation for name, evaluation in facts.evaluations.items() if not evaluation.known}
+    unseen = {name: evaluation for name, evaluation in facts.evaluations.items() if evaluation.is_honest}
     results = [result for name, evaluation in unseen.items() for result in _results(facts, name, evaluation)]
     return ModelCardData(
         model_name=facts.experiment,
@@ -95,7 +95,7 @@ def metadata(facts: CardFacts) -> ModelCardData:
 def _results(facts: CardFacts, name: str, evaluation: EvaluationFacts) -> Iterator[EvalResult]:
     from huggingface_hub import EvalResult
 
-    for metric, value in evaluation.metrics.items():
+    for metric, value in evaluation.judged[1].items():
         if value is not None:
             yield EvalResult(
                 task_type="image-classification",
@@ -143,10 +143,12 @@ def _reading_limits(facts: CardFacts) -> Iterator[str]:
 
 def _evaluation_limits(name: str, evaluation: EvaluationFacts) -> Iterator[str]:
     """Yield the limits that one evaluation shows: absent and weak classes, weak slices, strange images."""
-    for split, effect in KNOWN_BY.items():
-        if count := evaluation.known.get(split):
-            images = f"{count} of the {evaluation.examples} images of {name}"
-            yield f"The run {effect} on {images}: its metrics there are too optimistic."
+    if known := [f"{effect} {evaluation.known[use]}" for use, effect in KNOWN_BY.items() if evaluation.known.get(use)]:
+        images = f"{' and '.join(known)} of the {evaluation.examples} images of {name}"
+        yield f"The run or an ancestor {images}: its metrics there are too optimistic."
+    if not evaluation.honest:
+        yield f"The evaluation on {name} did not look for images that an ancestor learnt from: evaluate the run again."
+    yield from (f"{escaped(gap[0].upper() + gap[1:])}." for gap in evaluation.known_gaps if gap)
     if absent := [escaped(row.label) for row in evaluation.per_class if not row.support]:
         yield f"These classes were not evaluated, as {name} has no image of them: {_listed(absent)}."
     recalls = sorted((row.recall, row.label) for row in evaluation.per_class if row.recall is not None)

@@ -186,6 +186,8 @@ def _sample(split: Split, seed: int) -> Split:
         images=SelectedRows(split.images, rows),
         sha256s=tuple(split.sha256s[row] for row in rows),
         sizes=(),
+        notes=(),
+        groups=tuple(split.groups[row] for row in rows) if split.groups else (),
     )
 
 

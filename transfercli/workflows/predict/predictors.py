@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError
+from transfercli.evaluation.confidence.conformal import ConformalScores, prediction_sets
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, parse_card
 from transfercli.export.verify.checksums import verify_checksums
 from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
+from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """Output for a batch. probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains."""
+    """Output for a batch.
+
+    probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains. sets: bool [N, C], the
+    labels of conformal sets; None if they were not asked for.
+    """
 
     probabilities: np.ndarray
     abstained: np.ndarray
+    sets: np.ndarray | None = None
 
 
 PredictBatch = Callable[[np.ndarray], ModelOutput]  # takes uint8 images [N, H, W, 3]
@@ -38,19 +46,46 @@ class LoadableModel:
     """A model that is not loaded yet.
 
     geometry: of its input images. load: imports the runtime and loads the model, which is slow. threads: number of
-    cores that decoding may use, or None for all.
+    cores that decoding may use, or None for all. scores: reads the scores for prediction sets; None if the model is of
+    an earlier version.
     """
 
     labels: tuple[str, ...]
     geometry: Geometry
     load: Callable[[], PredictBatch]
     threads: int | None = None
+    scores: Callable[[], ConformalScores | None] = lambda: None
 
 
 def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
     """Return the run or artefact that `name` names. Raises `ArtefactError` with the existing runs if there is none."""
     artefact = _find_artefact(Path(name))
     return _from_artefact(*artefact) if artefact else _from_run(StoredRun.find(name, runs, reporter))
+
+
+def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:
+    """Return a model with conformal sets that hold the true label with probability `level`; name: as typed.
+
+    Raises `ArtefactError` if there are no scores, `UsageError` if there are too few validation images for the level.
+    """
+    scores = model.scores()
+    if scores is None:
+        raise ArtefactError(
+            f"{name} has no conformal scores, which --sets needs: an earlier version of this program wrote it",
+            f"for a run, transfercli evaluate {name} --split validation computes them; export an artefact again",
+        )
+    thresholds = scores.thresholds(level)
+
+    def load() -> PredictBatch:
+        predict_batch = model.load()
+
+        def predict_sets(images: np.ndarray) -> ModelOutput:
+            output = predict_batch(images)
+            return replace(output, sets=prediction_sets(output.probabilities, thresholds))
+
+        return predict_sets
+
+    return replace(model, load=load)
 
 
 def _from_run(run: StoredRun) -> LoadableModel:
@@ -63,7 +98,8 @@ def _from_run(run: StoredRun) -> LoadableModel:
 
         return predict_batch
 
-    return LoadableModel(run.labels, geometry_of(run.config), load, run.config.compute.threads)
+    threads = run.config.compute.threads
+    return LoadableModel(run.labels, geometry_of(run.config), load, threads, lambda: scores_of_run(run))
 
 
 # -- exported artefacts
@@ -98,8 +134,22 @@ def _from_artefact(row: Format, path: Path) -> LoadableModel:
     spec = _spec_of_export_json(row, path)
     if spec is None:
         predict_batch, spec = _load_artefact(row, path, None)
-        return LoadableModel(spec.labels, spec.geometry, lambda: predict_batch)
-    return LoadableModel(spec.labels, spec.geometry, lambda: _load_artefact(row, path, spec)[0])
+        return LoadableModel(spec.labels, spec.geometry, lambda: predict_batch, scores=lambda: _scores_of(spec, path))
+    load = functools.partial(_load_artefact, row, path, spec)
+    return LoadableModel(spec.labels, spec.geometry, lambda: load()[0], scores=lambda: _scores_of(spec, path))
+
+
+def _scores_of(spec: ExportSpec, path: Path) -> ConformalScores | None:
+    """Return the conformal scores of an artefact, or None. Raises `ArtefactError` if they are damaged."""
+    if spec.conformal is None:
+        return None
+    try:
+        scores = ConformalScores.from_json(spec.conformal)
+        if len(scores.classes) != len(spec.labels):
+            raise ValueError("they are of another number of classes")
+    except (ValueError, TypeError, KeyError) as error:
+        raise ArtefactError(f"the conformal scores of {path} are damaged: {error}", "export the run again") from error
+    return scores
 
 
 def _spec_of_export_json(row: Format, path: Path) -> ExportSpec | None:
