@@ -9,18 +9,25 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
 from transfercli.models.keras_internals import graph_nodes
+from transfercli.models.unknown.file import HINT
 from transfercli.models.unknown.score import BACKGROUND, CLASS, ENERGY, NEIGHBOUR, Space, UnknownScore
 
 OUTPUT = "unknown"
 
 
-def feature_model(classifier: Classifier) -> keras.Model:
-    """Build the model pixels uint8 [N, H, W, 3] -> [features float32 [N, D], logits of the classifier's `model`]."""
+def scored_model(classifier: Classifier, score: UnknownScore) -> keras.Model:
+    """Build the model pixels uint8 [N, H, W, 3] -> float32 [N, C + 1], or [N, 2]: logits, then the score.
+
+    It shares all layers with the classifier's `model`. Raises `ArtefactError` if the score is of another base.
+    """
     model = classifier.model
     base_output = next(node for node in graph_nodes(model) if node.operation is classifier.head).input_tensors[0]
-    return keras.Model(model.input, [pooled(classifier, base_output), model.output], name="features_and_logits")
+    unknown = score_of(score, pooled(classifier, base_output), model.output)
+    output = layers.Concatenate(dtype="float32", name="logits_and_unknown")([model.output, unknown[:, None]])
+    return keras.Model(model.input, output, name="scored")
 
 
 def pooled(classifier: Classifier, base_output: keras.KerasTensor) -> keras.KerasTensor:
@@ -33,6 +40,12 @@ def pooled(classifier: Classifier, base_output: keras.KerasTensor) -> keras.Kera
 
 def score_of(score: UnknownScore, features: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
     """Return the symbolic score float32 [N] for features [N, D] and logits [N, C], or [N, 1] of a sigmoid head."""
+    if score.space is not None and len(score.space.mean) != features.shape[-1]:
+        raise ArtefactError(
+            f"the out-of-distribution score is of {len(score.space.mean)} features, and the base has"
+            f" {features.shape[-1]}",
+            HINT,
+        )
     parts = [_scaled(_energy(logits), score.weights[ENERGY])] if score.weights.get(ENERGY) else []
     if score.space is not None:
         coordinates = _coordinates(score.space, features)

@@ -33,7 +33,9 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     setup.trainer.assign_best()
     splits = (setup.builder.inputs.training, setup.builder.inputs.validation)
     training, validation = (_known(setup, split, job.config.seed, reporter) for split in splits)
-    if not all(np.isfinite(known.features).all() and np.isfinite(known.energy).all() for known in (training, validation)):
+    if not all(
+        np.isfinite(known.features).all() and np.isfinite(known.energy).all() for known in (training, validation)
+    ):
         reporter.warning("features of the base are not finite: unknown images are found by the energy only")
         return
     score = choose_score(training, validation, job.config.seed)
@@ -49,21 +51,21 @@ def _known(setup: Setup, split: Split, seed: int, reporter: Reporter) -> Known:
     from transfercli.evaluation.confidence.trust import energies
     from transfercli.models.forward import forward
     from transfercli.models.pooled import channel_means
+    from transfercli.training.frozen import trained_layers
     from transfercli.transfer.features.features import features_of
     from transfercli.transfer.features.prefix import Prefix
     from transfercli.transfer.unknown.fit import Known, stratified_sample
-    from transfercli.training.frozen import trained_layers
-    from transfercli.workflows.train.setup import feature_cache
 
     builder = setup.builder
     sample = part_of(split, stratified_sample(split.targets, MOST_IMAGES, seed))
     cut = builder.cut_after_base()
     stored = setup.features is not None and not trained_layers(setup.classifier, setup.plan)
     cache = replace(setup.features) if stored and setup.features else None  # a copy: its counts are not the training's
-    pooled = features_of(sample, Prefix(cut, "float32"), cache, reporter, lambda reason: None)
+    pooled = features_of(sample, Prefix(cut, "float32"), cache, reporter, reporter.debug)
     rows = pooled.read(np.arange(len(sample)))
     logits = forward(cut.top, ArrayRows(rows), len(rows), reporter, "features")
-    return Known(channel_means(setup.classifier, rows), energies(class_logits(logits)), sample.targets)
+    features = channel_means(setup.classifier, rows)
+    return Known(features, energies(class_logits(logits)), sample.targets, sample.groups)
 
 
 def part_of(split: Split, indices: np.ndarray) -> Split:
@@ -76,4 +78,5 @@ def part_of(split: Split, indices: np.ndarray) -> Split:
         sha256s=tuple(split.sha256s[index] for index in indices),
         sizes=tuple(split.sizes[index] for index in indices) if split.sizes else (),
         notes=tuple(split.notes[index] for index in indices) if split.notes else (),
+        groups=tuple(split.groups[index] for index in indices) if split.groups else (),
     )
