@@ -425,6 +425,11 @@ class PromoteConfig(Section):
     metric: Annotated[str, RowName("metric")] = Field("accuracy", description="metric that a challenger must improve")
     min_gain: NonNegative = Field(0.0, description="smallest gain of that metric")
     confidence: Fraction = Field(0.95, description="confidence level of the paired bootstrap")
+    lifetime_confidence: Fraction | None = Field(
+        0.95,
+        description="probability that no worse challenger is promoted, over all nights that use the same test images;"
+        " null: every night counts alone",
+    )
     per_class_floor: Share | None = Field(
         None, description="smallest recall allowed for any class; a lower one rejects; null: no limit"
     )
@@ -475,6 +480,9 @@ class RetrainConfig(Section):
         " the champion's), or always",
     )
     promote: PromoteConfig = Field(default_factory=PromoteConfig)
+    audit: Rate = Field(
+        0.2, description="fraction of the test images that never decide and give the champion's honest number; 0: none"
+    )
     on_decision: list[Text] = Field(
         default_factory=list,
         description="a program and its arguments; it gets each decision as JSON on stdin; needs --allow-hooks",

@@ -13,7 +13,7 @@ from transfercli.text import counted
 from transfercli.workflows.command_lines import command_line
 from transfercli.workflows.retrain.alerts import reported_alerts
 
-MEASURED = ("gates", "test", "figures", "changes", "lost", "drift", "latency")
+MEASURED = ("gates", "test", "figures", "audit", "changes", "lost", "drift", "latency")
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,14 @@ class RetrainResult:
         gates: results of the challenger's gates.
         test: numbers of test images, used and left out.
         figures: the decisive metric of each model with its 95% interval, and the number of images.
+        audit: the champion's number on the test images that never decide, as `Audit.as_json` returns it.
         changes: differences between the images and those of the champion.
         lost: images that are gone since an earlier night: names of classes, and numbers of images gone and before.
         drift: of the images that were added since the champion.
         latency: of both models, in milliseconds per image, and their ratio.
         alerts: findings that need a person, as `alerts.Alert.as_json` returns them.
 
-    The seven before the last are None if they were not measured.
+    The eight before the last are None if they were not measured.
     """
 
     decision: str
@@ -46,6 +47,7 @@ class RetrainResult:
     gates: list[dict[str, Any]] | None = None
     test: dict[str, int] | None = None
     figures: dict[str, Any] | None = None
+    audit: dict[str, Any] | None = None
     changes: dict[str, Any] | None = None
     lost: dict[str, Any] | None = None
     drift: dict[str, Any] | None = None

@@ -30,6 +30,7 @@ from transfercli.workflows.new_model import with_parent_reading
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.retrain.alerts import ALERTS, reported_alerts
 from transfercli.workflows.retrain.comparison import compare_on_test_images
+from transfercli.workflows.retrain.lifetime import budget_warnings
 from transfercli.workflows.retrain.lost_images import (
     BEFORE,
     IMAGES,
@@ -249,13 +250,21 @@ def train_and_compare(state: RetrainState, reporter: Reporter) -> Decision:
     """Train a challenger, compare it with the champion, and decide; a promoted run is exported before its promotion."""
     check_formats(tuple(state.config.export.formats))  # an unknown format is an error before training, not after it
     challenger = train_challenger(state, reporter)
-    result = compare_on_test_images(state.champion, StoredRun(challenger, reporter), reporter)
-    verdict = decide_promotion(result.comparison, result.failed, state.config.retrain.promote.min_gain)
-    facts = {"changes": image_changes(state), **result.facts, ALERTS: watched(state, result)}
+    result = compare_on_test_images(state.champion, StoredRun(challenger, reporter), state.log, reporter)
+    min_gain = state.config.retrain.promote.min_gain
+    verdict = decide_promotion(result.comparison, result.failed, min_gain, result.limit, result.p_value)
     if verdict.decision in PROMOTIONS and (failure := export_failure(challenger, state, reporter)):
         verdict = Verdict("rejected", failure)
+    promoted_now = verdict.decision in PROMOTIONS
+    for text in budget_warnings(result.limit, promoted_now) if result.limit else ():
+        reporter.warning(text)
+    facts = {
+        "changes": image_changes(state),
+        **result.final_facts(promoted=promoted_now),
+        ALERTS: watched(state, result),
+    }
     decision = state.decision(verdict.decision, verdict.reason, **facts)
-    promoted: dict[str, Any] = {"champion": challenger.run_id} if verdict.decision in PROMOTIONS else {}
+    promoted: dict[str, Any] = {"champion": challenger.run_id} if promoted_now else {}
     return replace(decision, challenger=challenger.run_id, **promoted)
 
 

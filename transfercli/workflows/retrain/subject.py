@@ -23,6 +23,8 @@ from transfercli.config.schema import (
     EarlyStoppingConfig,
     ExperimentConfig,
     FileWeights,
+    PromoteConfig,
+    RetrainConfig,
     ScheduleConfig,
     Section,
 )
@@ -84,6 +86,8 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
     ),
     ("training", "schedule"): (ScheduleConfig(), ("patience",)),
     ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
+    ("retrain",): (RetrainConfig(), ("audit",)),
+    ("retrain", "promote"): (PromoteConfig(), ("lifetime_confidence",)),
 }
 
 
