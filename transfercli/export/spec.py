@@ -47,8 +47,8 @@ class ExportSpec:
     that differ only in it are equal, because `export.json` has more such keys than the card inside the artefact.
     background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels, profiles,
     max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an
-    artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above which an
-    image is strange; None if the artefact has no such output.
+    artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above whose
+    threshold an image is strange; None if the artefact has no such output.
     """
 
     labels: tuple[str, ...]
@@ -105,7 +105,8 @@ class ExportSpec:
 class WriteJob:
     """An artefact to write.
 
-    predictor: uint8 [N, H, W, 3] -> float32 [N, C], or [that, float32 [N]] with the out-of-distribution score. path: the file, or the folder, to write. samples: uint8
+    predictor: uint8 [N, H, W, 3] -> float32 [N, C], or [that, float32 [N]] with the out-of-distribution score.
+    path: the file, or the folder, to write. samples: uint8
     [M, H, W, 3], training images from which a quantiser measures value ranges; needed for int8 only.
     """
 

@@ -136,7 +136,8 @@ def _write_jsonl(predictions: Predictions, out: TextIO) -> None:
 def _write_csv(predictions: Predictions, out: TextIO) -> None:
     """Write one row per image; from the second class on, a column each for label and probability.
 
-    `strange` and `unknown` are empty if the model has no out-of-distribution score. The last column of `--sets` is a JSON list, because a label may contain any character.
+    `strange` and `unknown` are empty if the model has no out-of-distribution score. The last column of `--sets` is a
+    JSON list, because a label may contain any character.
 
     File names are written as the bytes of the file system, even if they are not UTF-8:
     a reader finds the files by them.

@@ -24,8 +24,8 @@ def write_saved_model(job: WriteJob) -> None:
     """Write a SavedModel with the signatures `serve`, `serve_bytes` and, for TensorFlow Serving, `serving_default`.
 
     serve: uint8 [N, H, W, 3]; serve_bytes: string [N], each a JPEG, PNG, GIF, BMP or WebP. Both return
-    `probabilities`, float32 [N, C], `labels`, string [C], and `unknown`, float32 [N], if there is a score. The folder `1` holds the same files again, as TensorFlow
-    Serving requires a folder for each version.
+    `probabilities`, float32 [N, C], `labels`, string [C], and `unknown`, float32 [N], if there is a score. The folder
+    `1` holds the same files again, as TensorFlow Serving requires a folder for each version.
     """
     import keras
     import tensorflow as tf

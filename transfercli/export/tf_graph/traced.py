@@ -10,7 +10,7 @@ IMAGES, PROBABILITIES, UNKNOWN = "images", "probabilities", "unknown"
 
 
 def as_tf_function(predictor: Any) -> Any:
-    """Return a `tf.function`: images [N, H, W, 3] of the predictor's input dtype -> {"probabilities": [N, C]}, and "unknown"."""
+    """Return a `tf.function`: images [N, H, W, 3] of the predictor's input dtype -> the values of `named_outputs`."""
     import tensorflow as tf
 
     return tf.function(_call(predictor), input_signature=[signature(predictor)])

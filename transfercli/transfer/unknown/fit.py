@@ -28,7 +28,7 @@ DEFAULT = next(iter(SCORES))
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Known images: features float32 [N, D], energies float64 [N] of their logits, targets int [N], group names or ()."""
+    """Known images: features float32 [N, D], energies float64 [N], targets int [N]; groups: as in `Split`."""
 
     features: np.ndarray
     energy: np.ndarray

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transfercli.reporting import Reporter
-from transfercli.rows import ArrayRows, SelectedRows
+from transfercli.rows import ArrayRows
 from transfercli.workflows.train.job import Job
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _known(setup: Setup, split: Split, seed: int, reporter: Reporter) -> Known:
     from transfercli.transfer.unknown.fit import Known, stratified_sample
 
     builder = setup.builder
-    sample = part_of(split, stratified_sample(split.targets, MOST_IMAGES, seed))
+    sample = split.at(stratified_sample(split.targets, MOST_IMAGES, seed))
     cut = builder.cut_after_base()
     stored = setup.features is not None and not trained_layers(setup.classifier, setup.plan)
     cache = replace(setup.features) if stored and setup.features else None  # a copy: its counts are not the training's
@@ -66,17 +66,3 @@ def _known(setup: Setup, split: Split, seed: int, reporter: Reporter) -> Known:
     logits = forward(cut.top, ArrayRows(rows), len(rows), reporter, "features")
     features = channel_means(setup.classifier, rows)
     return Known(features, energies(class_logits(logits)), sample.targets, sample.groups)
-
-
-def part_of(split: Split, indices: np.ndarray) -> Split:
-    """Return the images of a split at `indices`, int [n]."""
-    return replace(
-        split,
-        paths=tuple(split.paths[index] for index in indices),
-        targets=split.targets[indices],
-        images=SelectedRows(split.images, indices),
-        sha256s=tuple(split.sha256s[index] for index in indices),
-        sizes=tuple(split.sizes[index] for index in indices) if split.sizes else (),
-        notes=tuple(split.notes[index] for index in indices) if split.notes else (),
-        groups=tuple(split.groups[index] for index in indices) if split.groups else (),
-    )
