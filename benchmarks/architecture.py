@@ -34,7 +34,7 @@ ALLOWED_SIBLING_IMPORTS = {
     "export": {"formats": {"tf_graph"}, "verify": {"formats"}, "card": {"formats"}},
     "models": {},
     "training": {},
-    "transfer": {"probe": {"features"}},
+    "transfer": {"probe": {"features"}, "unknown": {"probe"}},
     "workflows": {
         "evaluate": {"train"},
         "compare": {"evaluate", "data", "train"},

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from transfercli.data.splitting.assignments import Assignments
-from transfercli.rows import Rows
+from transfercli.rows import Rows, SelectedRows
 
 # Use of images by the run that is evaluated or by an ancestor: metrics on such images are too optimistic.
 KNOWN_BY = {
@@ -81,6 +81,19 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def at(self, indices: np.ndarray) -> Split:
+        """Return the images at `indices`, int [n], which are read when they are used."""
+        return replace(
+            self,
+            paths=tuple(self.paths[index] for index in indices),
+            targets=self.targets[indices],
+            images=SelectedRows(self.images, indices),
+            sha256s=tuple(self.sha256s[index] for index in indices),
+            sizes=tuple(self.sizes[index] for index in indices) if self.sizes else (),
+            notes=tuple(self.notes[index] for index in indices) if self.notes else (),
+            groups=tuple(self.groups[index] for index in indices) if self.groups else (),
+        )
 
     def counts(self) -> dict[str, int]:
         """Return the number of images per class, zeros included."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CARD = "transfercli"  # the card's key in a format's own metadata
 CARD_FILE = f"{CARD}.json"
 EXPORTED = "export.json"  # in the folder of an artefact: the result of its export
-OWN_KEYS = ("labels", "input", "temperature", "abstain", "conformal")  # of a card; all others are its origin
+OWN_KEYS = ("labels", "input", "temperature", "abstain", "conformal", "unknown")  # of a card; all others are its origin
 MAX_SIDE, MAX_CLASSES = 8192, 100_000
 
 
@@ -47,7 +47,8 @@ class ExportSpec:
     that differ only in it are equal, because `export.json` has more such keys than the card inside the artefact.
     background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels, profiles,
     max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an
-    artefact of an earlier version.
+    artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above whose
+    threshold an image is strange; None if the artefact has no such output.
     """
 
     labels: tuple[str, ...]
@@ -61,6 +62,12 @@ class ExportSpec:
     profiles: str = CONVERT
     max_megapixels: float = MAX_MEGAPIXELS
     conformal: Mapping[str, Any] | None = field(default=None, hash=False)
+    unknown: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    @property
+    def columns(self) -> int:
+        """Number of values per image that a reader returns: a probability per class, and the score if there is one."""
+        return len(self.labels) + (self.unknown is not None)
 
     @property
     def geometry(self) -> Geometry:
@@ -89,6 +96,7 @@ class ExportSpec:
             "temperature": self.temperature,
             "abstain": {"confidence": self.confidence},
             **({"conformal": dict(self.conformal)} if self.conformal else {}),
+            "unknown": dict(self.unknown) if self.unknown else None,
             **self.origin,
         }
 
@@ -97,7 +105,8 @@ class ExportSpec:
 class WriteJob:
     """An artefact to write.
 
-    predictor: uint8 [N, H, W, 3] -> float32 [N, C]. path: the file, or the folder, to write. samples: uint8
+    predictor: uint8 [N, H, W, 3] -> float32 [N, C], or [that, float32 [N]] with the out-of-distribution score.
+    path: the file, or the folder, to write. samples: uint8
     [M, H, W, 3], training images from which a quantiser measures value ranges; needed for int8 only.
     """
 
@@ -133,6 +142,7 @@ def parse_card(text: str | bytes) -> ExportSpec:
             profiles=geometry.get("profiles", IGNORE),
             max_megapixels=float(geometry.get("max_megapixels", MAX_MEGAPIXELS)),
             conformal=card.get("conformal"),
+            unknown=card.get("unknown"),
         )
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -157,5 +167,11 @@ def _check(spec: ExportSpec) -> None:
         raise ValueError(f"temperature is {spec.temperature}")
     if not isinstance(spec.conformal, Mapping | None):
         raise ValueError("conformal must be the scores of validation images")
+    if spec.unknown is not None and not (
+        isinstance(spec.unknown, Mapping)
+        and type(spec.unknown.get("threshold")) in (int, float)
+        and math.isfinite(spec.unknown["threshold"])
+    ):
+        raise ValueError("unknown must have the threshold of the out-of-distribution score")
     if spec.confidence is not None and not (type(spec.confidence) in (int, float) and 0 <= spec.confidence <= 1):
         raise ValueError(f"confidence is {spec.confidence!r}")

@@ -82,6 +82,11 @@ class RunFolder:
         return self.path / "calibration.json"
 
     @property
+    def unknown(self) -> Path:
+        """The out-of-distribution score."""
+        return self.path / "unknown.safetensors"
+
+    @property
     def slices(self) -> Path:
         return self.path / "slices.csv"
 

@@ -136,7 +136,8 @@ def _write_jsonl(predictions: Predictions, out: TextIO) -> None:
 def _write_csv(predictions: Predictions, out: TextIO) -> None:
     """Write one row per image; from the second class on, a column each for label and probability.
 
-    The last column of `--sets` is a JSON list, because a label may contain any character.
+    `strange` and `unknown` are empty if the model has no out-of-distribution score. The last column of `--sets` is a
+    JSON list, because a label may contain any character.
 
     File names are written as the bytes of the file system, even if they are not UTF-8:
     a reader finds the files by them.
@@ -155,7 +156,9 @@ def _write_spreadsheet(predictions: Predictions, out: TextIO) -> None:
 
 def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
     more = [f"{name}_{rank}" for rank in range(2, predictions.columns + 1) for name in ("label", "probability")]
-    writer.writerow(["path", "label", "probability", "abstained", "error", *more, *["set"] * predictions.sets])
+    writer.writerow(
+        ["path", "label", "probability", "abstained", "error", *more, "strange", "unknown", *["set"] * predictions.sets]
+    )
     for row in _rows(predictions):
         writer.writerow(row)
         out.flush()
@@ -164,13 +167,18 @@ def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
 def _rows(predictions: Predictions) -> Iterator[list[Any]]:
     for answer in predictions.answers:
         if answer.error:
-            yield [answer.path, "", "", "", answer.error, *[""] * (2 * predictions.columns - 2 + predictions.sets)]
+            yield [answer.path, "", "", "", answer.error, *[""] * (2 * predictions.columns + predictions.sets)]
         else:
             (label, probability), *others = answer.top
-            abstained = "true" if answer.abstained else "false"
+            abstained = _flag(answer.abstained)
+            score = ["", ""] if answer.unknown is None else [_flag(bool(answer.strange)), answer.unknown]
             labels = [] if answer.labels is None else [dumps(answer.labels, ensure_ascii=False)]
             more = (value for pair in others for value in pair)
-            yield [answer.path, label, probability, abstained, "", *more, *labels]
+            yield [answer.path, label, probability, abstained, "", *more, *score, *labels]
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
 
 
 WRITERS = {"jsonl": _write_jsonl, "csv": _write_csv}

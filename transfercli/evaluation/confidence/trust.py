@@ -29,9 +29,11 @@ from transfercli.evaluation.statistics.clusters import cluster_indices
 from transfercli.evaluation.statistics.intervals import wilson
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
+from transfercli.models.unknown.score import UnknownScore
 
 # The share of validation images whose energy is at most the threshold, and which so are not strange.
 FAMILIAR_SHARE = 0.95
+HISTOGRAM_BINS = 30  # of out-of-distribution scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,13 +41,13 @@ class Assessment:
     """Calibrated predictions of N images, and the images on which the model abstains.
 
     probabilities: float64 [N, C], calibrated
-    energy: float64 [N], high for images unlike those of the validation split
+    unknown: float64 [N], the out-of-distribution score, high for images unlike the training images
     unsure: bool [N], True if the confidence is below its threshold
-    strange: bool [N], True if the energy is above its threshold
+    strange: bool [N], True if the out-of-distribution score is above its threshold
     """
 
     probabilities: Array
-    energy: Array
+    unknown: Array
     unsure: npt.NDArray[np.bool_]
     strange: npt.NDArray[np.bool_]
 
@@ -62,7 +64,7 @@ class Trust:
     temperature: divisor of the logits
     target: {"accuracy": x} or {"coverage": x}; None if the config sets none
     confidence: threshold below which the model abstains; None if none can promise the target: it always abstains
-    energy: threshold above which an image is strange; None if there is none
+    energy: threshold above which an image is strange if the run has no other score; None if there is none
     possible: if `confidence` is None, the highest accuracy that the images can promise, or None if it is below 0.5
     scaling: the decision about the temperature; None for a run of an earlier version
     conformal: scores for prediction sets; None for a run of an earlier version
@@ -76,17 +78,21 @@ class Trust:
     scaling: Scaling | None = None
     conformal: ConformalScores | None = None
 
-    def assess(self, logits: npt.NDArray[np.floating]) -> Assessment:
+    def assess(
+        self, logits: npt.NDArray[np.floating], unknown: Array | None = None, limit: float | None = None
+    ) -> Assessment:
         """Return calibrated probabilities and abstentions for logits of the classifier's `model`.
 
-        logits: float [N, C], or [N, 1] of a sigmoid head
+        logits: float [N, C], or [N, 1] of a sigmoid head. unknown: out-of-distribution scores float [N], and limit,
+        their threshold; without them, the energy and its threshold are used.
         """
         values = class_logits(logits)
-        probabilities, energy = calibrated(values, self.temperature), energies(values)
-        none = np.zeros(len(values), bool)
+        probabilities = calibrated(values, self.temperature)
+        if unknown is None:
+            unknown, limit = energies(values), self.energy
+        strange = np.zeros(len(values), bool) if limit is None else unknown > limit
         confidence = math.inf if self.confidence is None else self.confidence
-        strange = none if self.energy is None else energy > self.energy
-        return Assessment(probabilities, energy, probabilities.max(axis=1) < confidence, strange)
+        return Assessment(probabilities, unknown, probabilities.max(axis=1) < confidence, strange)
 
 
 def energies(logits: Array) -> Array:
@@ -124,11 +130,16 @@ def fit_trust(
 
 
 def confidence_metrics(
-    assessment: Assessment, logits: npt.NDArray[np.floating], targets: Targets, trust: Trust | None
+    assessment: Assessment,
+    logits: npt.NDArray[np.floating],
+    targets: Targets,
+    trust: Trust | None,
+    score: UnknownScore | None = None,
 ) -> dict[str, Any]:
     """Return calibration, risk-coverage curve, abstention, out-of-distribution shares and prediction sets, as JSON.
 
-    trust: None for a run that has none: then only the risk-coverage curve is computed
+    trust: None for a run that has none: then only the risk-coverage curve is computed. score: the run's
+    out-of-distribution score; None if it is the energy
     """
     curve = _curve(assessment.probabilities, targets)
     result: dict[str, Any] = {"calibration": None, "risk_coverage": curve.as_json(), "abstention": None}
@@ -147,11 +158,22 @@ def confidence_metrics(
     if trust.target:
         chosen = {"target": dict(trust.target), "threshold": trust.confidence, "possible": trust.possible}
         result["abstention"] = chosen | _selective_accuracy(~assessment.unsure, right)
-    shares = {"strange": float(assessment.strange.mean()), "abstained": float(assessment.abstained.mean())}
-    result["out_of_distribution"] = {"score": "energy", "threshold": trust.energy, **shares}
+    result["out_of_distribution"] = _out_of_distribution(assessment, trust, score)
     scores = trust.conformal
     result["conformal"] = conformal_metrics(assessment.probabilities, targets, scores) if scores else None
     return result
+
+
+def _out_of_distribution(assessment: Assessment, trust: Trust, score: UnknownScore | None) -> dict[str, Any]:
+    counts, edges = np.histogram(assessment.unknown, HISTOGRAM_BINS)
+    return {
+        "score": score.name if score else "energy",
+        "threshold": score.threshold if score else trust.energy,
+        "strange": float(assessment.strange.mean()),
+        "abstained": float(assessment.abstained.mean()),
+        "left_out_auroc": dict(score.separation) if score else {},
+        "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
+    }
 
 
 def write_trust(path: Path, trust: Trust) -> None:

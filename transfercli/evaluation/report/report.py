@@ -98,6 +98,7 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             reliability=charts.reliability_chart(bins),
             overconfidence=float(predictions.confidence.mean()) - (evaluation.metrics["accuracy"] or 0.0),
             trust=trust,
+            unknown=charts.unknown_chart(unknown) if (unknown := trust.get("out_of_distribution")) else None,
             risk=charts.risk_chart(trust["risk_coverage"], trust["abstention"]) if trust else None,
             worst=worst,
             unsure=unsure,

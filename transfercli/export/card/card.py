@@ -122,8 +122,23 @@ def limits(facts: CardFacts) -> Iterator[str]:
     for name, evaluation in (others or facts.evaluations).items():
         yield from _evaluation_limits(escaped(name), evaluation)
     yield from _reading_limits(facts)
+    yield from _unknown_limits(facts)
     if facts.spec.confidence is None:
         yield "No confidence reached the target on the validation images, so with abstention it answers nothing."
+
+
+def _unknown_limits(facts: CardFacts) -> Iterator[str]:
+    """Yield how far unlike images are recognised by the artefacts."""
+    without = [artefact.format for artefact in facts.artefacts if artefact.unknown is None]
+    if facts.spec.unknown and len(without) < len(facts.artefacts):
+        separation = facts.unknown_auroc
+        measured = "" if separation is None else f" On classes left out of the fit, its AUROC was {separation:.3f}."
+        yield (
+            f"An image is unlike the training images if the output `unknown` is above"
+            f" {facts.spec.unknown['threshold']:.6g}.{measured} Images of things that resemble the classes stay below."
+        )
+    if without:
+        yield f"These artefacts do not recognise unlike images, as they have no output `unknown`: {_listed(without)}."
 
 
 def _reading_limits(facts: CardFacts) -> Iterator[str]:
@@ -165,9 +180,8 @@ def _evaluation_limits(name: str, evaluation: EvaluationFacts) -> Iterator[str]:
             yield f"It is worse on a part of {name}, {title}: accuracy {value:.4f}."
     if evaluation.out_of_distribution:
         yield (
-            f"{100 * evaluation.out_of_distribution.strange:.1f}% of the images of {name} are out of distribution (5%"
-            " of the validation images are, by construction). The run itself detects such images by their energy; an"
-            " artefact does not."
+            f"{100 * evaluation.out_of_distribution.strange:.1f}% of the images of {name} are out of distribution (at"
+            " most 5% of images like the validation images are expected to be)."
         )
 
 

@@ -108,7 +108,8 @@ class EvaluationFacts:
 class ArtefactFacts:
     """export.json; run: label of the exported run; bytes: a float, as a JSON number may be too large for an int64.
 
-    known: number of the verification images that the run trained on or an ancestor learnt from.
+    known: number of the verification images that the run trained on or an ancestor learnt from. unknown: the score and
+    threshold of its out-of-distribution output; None if it has none.
     """
 
     run: str
@@ -119,6 +120,7 @@ class ArtefactFacts:
     max_abs_diff: float
     accuracy_exported: float
     known: int = 0
+    unknown: dict[str, str | float] | None = None
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,7 @@ class CardFacts:
         evaluations: of the current model, by the name of their folder; the decisive one first.
         lineage: the run and its ancestors by initial weights, as returned by `runs show`.
         artefacts: those in the folder of the card.
+        unknown_auroc: of the run's out-of-distribution score on left-out classes; None if it was not measured.
     """
 
     experiment: str
@@ -202,6 +205,7 @@ class CardFacts:
     evaluations: Mapping[str, EvaluationFacts]
     lineage: Sequence[Mapping[str, Any]]
     artefacts: Sequence[ArtefactFacts]
+    unknown_auroc: float | None = None
 
 
 def validated(kind: type[T], value: Any, path: Path) -> T:

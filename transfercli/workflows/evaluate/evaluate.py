@@ -89,11 +89,12 @@ def evaluate_split(
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report.write import write_evaluation
     from transfercli.evaluation.result import evaluate
+    from transfercli.models.forward import forward
 
     config = run.config
     known = known_images(run, split, reporter, own=request.data is None)
-    logits = run.logits(split)
-    assessment = run.trust.assess(logits)
+    outputs = forward(run.scored_model, split.images, config.data.batch_size, reporter, "evaluate")
+    logits, assessment = run.judge(outputs)
     probabilities = assessment.probabilities.astype("float32")
     predictions = Predictions(split.paths, run.labels, split.targets, probabilities, split.groups)
     evaluation = evaluate(
@@ -107,7 +108,7 @@ def evaluate_split(
     )
     evaluation = replace(
         evaluation,
-        trust=confidence_metrics(assessment, logits, split.targets, run.stored_trust),
+        trust=confidence_metrics(assessment, logits, split.targets, run.stored_trust, run.unknown),
         known=known.counts,
         known_gaps=known.gaps,
         **robustness_and_tta(run, split, predictions, request),

@@ -88,6 +88,7 @@ def card_facts(run: StoredRun, spec: ExportSpec, artefacts: Sequence[ArtefactFac
         evaluations=current_evaluations(run.folder),
         lineage=[asdict(generation) for generation in generations],
         artefacts=artefacts,
+        unknown_auroc=run.unknown.separation.get(run.unknown.name) if run.unknown else None,
     )
 
 

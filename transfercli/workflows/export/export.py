@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,10 +103,11 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         geometry.profiles,
         geometry.max_megapixels,
         scores.as_json() if (scores := scores_of_run(run)) else None,
+        {"score": run.unknown.name, "threshold": run.unknown.threshold} if run.unknown else None,
     )
     try:
         artefacts = export_formats(
-            build_inference_model(classifier, trust.temperature),
+            build_inference_model(classifier, trust.temperature, run.unknown),
             spec,
             reference_of(run, split),
             ExportRequest(formats, out, request.quantize, request.max_drop, samples),
@@ -125,6 +126,7 @@ def reference_of(run: StoredRun, split: Split) -> Reference:
     They are images that the run was not trained on and no ancestor learnt from, if there are any.
     """
     from transfercli.export.exporter import Reference
+    from transfercli.models.forward import forward
 
     left_out = known_images(run, split, run.reporter, own=True).left_out
     honest, known = np.flatnonzero(~left_out), 0
@@ -137,12 +139,14 @@ def reference_of(run: StoredRun, split: Split) -> Reference:
         )
     indices = honest[_evenly_spaced(len(honest), PARITY_IMAGES)]
     pixels = split.images.read(indices)
-    probabilities = run.probabilities(replace(split, images=ArrayRows(pixels)), "predict")
+    outputs = forward(run.scored_model, ArrayRows(pixels), run.config.data.batch_size, run.reporter)
+    _, assessment = run.judge(outputs)
     files = image_files(run, [split.paths[index] for index in indices])
     if reason := _reason_for_png(files, [split.notes[index] for index in indices]):
         run.reporter.warning(f"{reason}: the parity check uses PNG files of the same pixels")
         files = ()
-    return Reference(pixels, files, probabilities, split.targets[indices], known)
+    probabilities = assessment.probabilities.astype("float32")
+    return Reference(pixels, files, probabilities, split.targets[indices], known, assessment.unknown)
 
 
 def _reason_for_png(files: Sequence[Path], notes: Sequence[str]) -> str:

@@ -56,7 +56,8 @@ class Prediction:
     """The prediction of an image.
 
     top: (label, probability) pairs, most probable first. error: why there are none. labels: the conformal set, most
-    probable first; None if no sets were asked for.
+    probable first; None if no sets were asked for. unknown: the out-of-distribution score; None if the model has none.
+    strange: True if it is above its threshold; None without a score.
     """
 
     path: str
@@ -64,6 +65,8 @@ class Prediction:
     abstained: bool = False
     error: str = ""
     labels: tuple[str, ...] | None = None
+    unknown: float | None = None
+    strange: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object of one line of output."""
@@ -77,6 +80,8 @@ class Prediction:
             "top": [list(pair) for pair in self.top],
             "abstained": self.abstained,
             **({} if self.labels is None else {"set": list(self.labels)}),
+            "strange": self.strange,
+            "unknown": self.unknown,
         }
 
 
@@ -219,6 +224,8 @@ def _answers(
             tuple((labels[i], _shortest_float(row[i])) for i in order[: request.top]),
             bool(request.abstain and output.abstained[number]),
             labels=None if held is None else tuple(labels[i] for i in order if held[i]),
+            unknown=None if output.unknown is None else _shortest_float(output.unknown[number]),
+            strange=None if output.strange is None else bool(output.strange[number]),
         )
 
 

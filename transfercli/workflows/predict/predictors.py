@@ -30,12 +30,15 @@ class ModelOutput:
     """Output for a batch.
 
     probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains. sets: bool [N, C], the
-    labels of conformal sets; None if they were not asked for.
+    labels of conformal sets; None if they were not asked for. unknown: float [N], the out-of-distribution scores, and
+    strange: bool [N], True if they are above their threshold; None if the model has no score.
     """
 
     probabilities: np.ndarray
     abstained: np.ndarray
     sets: np.ndarray | None = None
+    unknown: np.ndarray | None = None
+    strange: np.ndarray | None = None
 
 
 PredictBatch = Callable[[np.ndarray], ModelOutput]  # takes uint8 images [N, H, W, 3]
@@ -90,11 +93,13 @@ def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:
 
 def _from_run(run: StoredRun) -> LoadableModel:
     def load() -> PredictBatch:
-        model, trust = run.classifier.model, run.trust
+        model = run.scored_model
 
         def predict_batch(images: np.ndarray) -> ModelOutput:
-            assessment = trust.assess(np.asarray(model.predict_on_batch(images)))
-            return ModelOutput(assessment.probabilities, assessment.abstained)
+            _, assessment = run.judge(np.asarray(model.predict_on_batch(images)))
+            return ModelOutput(
+                assessment.probabilities, assessment.abstained, unknown=assessment.unknown, strange=assessment.strange
+            )
 
         return predict_batch
 
@@ -171,8 +176,8 @@ def _spec_of_export_json(row: Format, path: Path) -> ExportSpec | None:
 def _load_artefact(row: Format, path: Path, expected: ExportSpec | None) -> tuple[PredictBatch, ExportSpec]:
     """Return a loaded artefact and its spec. Its runtime is in another process, as the file is not trusted.
 
-    It abstains by confidence only: the energy of an image needs the logits of the run. Raises `ArtefactError` if the
-    artefact has no spec, or another one than `expected`.
+    If the format has no output for the out-of-distribution score, it abstains by confidence only. Raises
+    `ArtefactError` if the artefact has no spec, or another one than `expected`.
     """
     artefact = read_sandboxed(row.name, path)
     spec = artefact.spec or expected
@@ -185,19 +190,26 @@ def _load_artefact(row: Format, path: Path, expected: ExportSpec | None) -> tupl
     confidence = math.inf if spec.confidence is None else spec.confidence
 
     def predict_batch(images: np.ndarray) -> ModelOutput:
-        probabilities = artefact.from_tensors(images)
-        _check_probabilities(probabilities, spec, path)
-        return ModelOutput(probabilities, probabilities.max(axis=1) < confidence)
+        outputs = artefact.from_tensors(images)
+        _check_outputs(outputs, spec, path)
+        probabilities = outputs[:, : len(spec.labels)]
+        unsure = probabilities.max(axis=1) < confidence
+        if spec.unknown is None:
+            return ModelOutput(probabilities, unsure)
+        unknown = outputs[:, -1].astype("float64")
+        strange = unknown > spec.unknown["threshold"]
+        return ModelOutput(probabilities, unsure | strange, unknown=unknown, strange=strange)
 
     return predict_batch, spec
 
 
-def _check_probabilities(probabilities: np.ndarray, spec: ExportSpec, path: Path) -> None:
+def _check_outputs(outputs: np.ndarray, spec: ExportSpec, path: Path) -> None:
     """Raise `ArtefactError` if the output has another number of classes or values that are not finite."""
-    if probabilities.shape[1] != len(spec.labels):
+    if outputs.shape[1] != spec.columns:
+        classes = outputs.shape[1] - (spec.columns - len(spec.labels))
         raise ArtefactError(
-            f"{path} returns {probabilities.shape[1]} classes, but its metadata names {len(spec.labels)}",
+            f"{path} returns {classes} classes, but its metadata names {len(spec.labels)}",
             "export the run again",
         )
-    if not np.isfinite(probabilities).all():
+    if not np.isfinite(outputs).all():
         raise ArtefactError(f"{path} returns numbers that are not finite", "it is damaged: export the run again")

@@ -28,6 +28,7 @@ from transfercli.workflows.train.setup import Setup, set_up, warn_of_random_froz
 from transfercli.workflows.train.stopwatch import Stopwatch
 from transfercli.workflows.train.tracking import check_tracking, track_training
 from transfercli.workflows.train.training_data import data_request, draw_batch
+from transfercli.workflows.train.unknown import fit_unknown
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
@@ -92,6 +93,8 @@ def train_job(
             with watch("train"):
                 train_epochs(job, setup, reporter)
             check_result(job, setup, reporter)
+            with watch("train"):
+                fit_unknown(job, setup, reporter)
             return finish(job, setup, watch)
 
 
