@@ -1,6 +1,7 @@
 """Workflow of `retrain`, for scheduled jobs: train a challenger if something changed, and choose the champion.
 
-It may be called at any time and any number of times. A significantly worse model never becomes the champion.
+It may be called at any time and any number of times. The chance that it ever promotes a challenger that is not better,
+in all nights that use the same test images, is at most 1 - `retrain.promote.lifetime_confidence`.
 """
 
 from __future__ import annotations
