@@ -98,7 +98,7 @@ class ConformalScores:
 
 def fewest_images(level: float) -> int:
     """Return the number of validation images that sets of this level need at least."""
-    return math.ceil(level / (1 - level) - 1e-9)
+    return math.ceil(level / (1 - level) * (1 - 1e-9))  # 0.9999 / 0.0001 is a little more than 9,999
 
 
 def conformal_scores(probabilities: Array, targets: Targets, groups: Sequence[str] = ()) -> ConformalScores:

@@ -98,6 +98,7 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             reliability=charts.reliability_chart(bins),
             overconfidence=float(predictions.confidence.mean()) - (evaluation.metrics["accuracy"] or 0.0),
             trust=trust,
+            conformal=trust.get("conformal"),
             risk=charts.risk_chart(trust["risk_coverage"], trust["abstention"]) if trust else None,
             worst=worst,
             unsure=unsure,
