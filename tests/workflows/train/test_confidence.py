@@ -34,7 +34,9 @@ def _config(**abstain: Any) -> EvaluationConfig:
     "config, images, told",
     [
         (_config(accuracy=0.99), 298, "at least 299 answers without a mistake"),
-        (_config(accuracy=1.0), 10_000, "no number of validation images can promise that"),
+        (_config(accuracy=1.0), 10_000, "by any number of validation images"),
+        (_config(accuracy=1.0), None, "by any number of validation images"),
+        (_config(accuracy=0.99), None, None),
         (_config(accuracy=0.99), 299, None),
         (_config(coverage=0.9), 3, None),
         (_config(), 90, None),  # the default target is not asked for
@@ -42,7 +44,7 @@ def _config(**abstain: Any) -> EvaluationConfig:
     ],
 )
 def test_an_accuracy_that_so_few_images_can_never_promise_is_warned_of(
-    config: EvaluationConfig, images: int, told: str | None
+    config: EvaluationConfig, images: int | None, told: str | None
 ) -> None:
     reporter = Told()
     warn_of_abstention(config, images, reporter)
