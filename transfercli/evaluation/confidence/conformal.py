@@ -3,7 +3,7 @@
 Split conformal prediction with the least ambiguous sets (Sadinle, Lei & Wasserman 2019): a set has every label whose
 probability is at least a threshold, which is a quantile of the probabilities that the model gave to the true classes of
 the validation images. A class with enough validation images has a threshold of its own (Mondrian), so that its images
-are covered, too. Adaptive sets (APS, RAPS) were about twice as large on real images: see benchmarks/RESULTS.md.
+are covered, too. Adaptive sets (APS, RAPS) were 1.2 to 3 times as large on real images: see benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations

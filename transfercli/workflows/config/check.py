@@ -19,9 +19,9 @@ from transfercli.data.sources.listing import splits_inside
 from transfercli.errors import ConfigError, DataError, TransferError
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
+from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.config.init import check_new, write
 from transfercli.workflows.result import ExternalFormat
-from transfercli.workflows.train.confidence import warn_of_abstention
 
 
 @dataclass(frozen=True)

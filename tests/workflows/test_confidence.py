@@ -10,7 +10,7 @@ from transfercli.config.schema import EvaluationConfig
 from transfercli.evaluation.confidence.temperature import Scaling
 from transfercli.evaluation.confidence.trust import Trust
 from transfercli.reporting import Reporter
-from transfercli.workflows.train.confidence import report_confidence, warn_of_abstention
+from transfercli.workflows.confidence import report_confidence, warn_of_abstention
 
 
 class Told(Reporter):
