@@ -102,6 +102,7 @@ def _training_rows(compared: ComparedImages, groups: Sequence[Group]) -> Trainin
             rows += [(change.before, number, False)] if change.before else []
             rows += [(change.after, number, True)] if change.after else []
     rows += [(record, NEVER, True) for record in compared.held_out]
+    rows.sort(key=lambda row: row[0].path)  # the order in a training, on which the folds of a cross-validation depend
     records = [record for record, _, _ in rows]
     index_of = {label: index for index, label in enumerate(compared.labels)}
     return TrainingRows(
