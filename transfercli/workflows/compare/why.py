@@ -143,7 +143,7 @@ def _rest_text(compared: ComparedImages) -> str:
     phases = [phase for run in compared.runs for phase in run.record.phases]
     if any(phase.get("kind", "train") == "train" for phase in phases):
         return "training of the head by gradients and the rest"
-    return "penalty of the head and the rest"
+    return "the rest"
 
 
 def _plain(value: float) -> float | None:
