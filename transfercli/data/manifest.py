@@ -43,7 +43,9 @@ def _rows(path: Path, columns: tuple[str, ...], *others: tuple[str, ...]) -> Ite
 
 
 def _lines(path: Path, columns: tuple[str, ...], *others: tuple[str, ...]) -> Iterator[list[str]]:
-    """Yield the header and the rows of a CSV file. Raises `ArtefactError` if it is missing, damaged or has other columns.
+    """Yield the header and the rows of a CSV file.
+
+    Raises `ArtefactError` if it is missing, damaged or has other columns.
 
     others: further headers that are allowed.
     """
@@ -108,7 +110,7 @@ def read_pixels(path: Path) -> dict[str, str]:
         return {}
     rows = _lines(path, PIXEL_COLUMNS)
     next(rows)
-    return {sha256: pixels for sha256, pixels in rows}
+    return dict(rows)  # two values a row: `_lines` has checked them
 
 
 def write_assignments(path: Path, assignments: Assignments) -> None:

@@ -45,8 +45,7 @@ def scaled(image: np.ndarray, factor: float) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def pictures(digits) -> list[np.ndarray]:
-    grey = [(image / 16 * 255).astype(np.uint8) for image in digits.images[:1200]]
-    return [np.asarray(Image.fromarray(one).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for one in grey]
+    return [np.asarray(digits.image(row)) for row in range(1200)]
 
 
 def test_different_digits_are_no_copies(pictures) -> None:
