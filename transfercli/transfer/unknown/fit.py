@@ -13,6 +13,7 @@ from transfercli.models.unknown.score import BACKGROUND, CLASS, ENERGY, NEIGHBOU
 COMPONENTS = 64
 STORED_IMAGES = 1000
 SHRINKAGE = 0.05  # share of the mean variance that is added to every direction of a covariance
+BEYOND = 0.01  # of the distance from the median; how far above the largest value a limit may be
 FAMILIAR_SHARE = 0.95  # the share of known images, at least, that the threshold calls familiar
 
 # Score -> the parts that it adds up, each divided by its own spread on the validation images.
@@ -84,14 +85,18 @@ def familiar_limit(values: np.ndarray, groups: Sequence[str] = ()) -> float:
 
     It is the conformal quantile: rank ceil(0.95 (n + 1)) of n. With groups, images of one group count as one together,
     as a new image comes from a new group (Dunn et al. 2023), and n is the number of groups. With n below 19 no value
-    can hold that promise, and the largest one is returned.
+    can hold that promise, and the largest one counts. The limit is half way to the next larger value, so that rounding
+    in another runtime moves no image across it.
     """
     order = np.argsort(values, kind="stable")
     _, group, sizes = np.unique(groups or np.arange(len(values)), return_inverse=True, return_counts=True)
     shares = np.cumsum(1 / sizes[group[order]])
     rank = math.ceil(FAMILIAR_SHARE * (len(sizes) + 1) - 1e-9)
     place = int(np.searchsorted(shares, rank - 1e-9))
-    return float(values[order[min(place, len(values) - 1)]])
+    value = values[order[min(place, len(values) - 1)]]
+    larger = values[values > value]
+    beyond = larger.min() if len(larger) else value + BEYOND * (value - np.median(values))
+    return float((value + beyond) / 2)
 
 
 def stratified_sample(targets: np.ndarray, limit: int, seed: int) -> np.ndarray:
