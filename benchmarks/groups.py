@@ -12,19 +12,24 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.statistics.exact_tests import net_counts, sign_flip_p_value
 from transfercli.evaluation.statistics.intervals import intervals
 from transfercli.evaluation.statistics.promotion import compare_for_promotion, decide_promotion
+from transfercli.evaluation.statistics.shift_tests import ModelOutputs, detect_shift
 
 CLASSES = 2
 ACCURACY = 0.9
 # (images of a subject, correlation of the images of a subject)
 DESIGNS = ((1, 0.0), (5, 0.0), (5, 0.5), (5, 0.8), (10, 0.0), (10, 0.5), (10, 0.8))
 SUBJECTS = (10, 20, 50)
+# A challenger with a larger exact p-value is never promoted, so the comparison is not computed.
+HOPELESS = 0.2
 MEASURED = ("accuracy", "macro_f1", "log_loss", "roc_auc", "recall[a]", "f1[a]")
 
 
@@ -67,10 +72,6 @@ def predictions(design: Design, rng: np.random.Generator, gain: float = 0.0) -> 
     return Predictions(paths, ("a", "b"), targets, probabilities, design.groups)
 
 
-def value_of(metric: str, of: Predictions) -> float:
-    return METRICS[metric].function(of.targets, of.probabilities)
-
-
 def truths() -> dict[str, float]:
     """Return each measured value on very many subjects."""
     many = predictions(Design(200_000, 1, 0.0), np.random.default_rng(1))
@@ -107,14 +108,49 @@ def print_promotions(trials: int) -> None:
                 for trial in range(trials):
                     rng = np.random.default_rng([trial, 20])
                     pair = [predictions(design, rng), predictions(design, rng, gain)]
-                    if value_of("accuracy", pair[1]) <= value_of("accuracy", pair[0]):
-                        continue  # never promoted, which saves the time of the comparison
                     if not known:
                         pair = [replace(each, groups=()) for each in pair]
+                    if sign_flip_p_value(net_counts(pair[0], pair[1])) > HOPELESS:
+                        continue
                     compared = compare_for_promotion(pair[0], pair[1], "accuracy", 0.95, trial)
                     promoted += decide_promotion(compared, [], 0.0).decision == "promoted"
                 shares.append(f"{promoted / trials:.1%}")
             row(*shown(design, known), *shares)
+
+
+WIDTH = 32  # features
+SHIFT = 0.5  # of every feature of new subjects, in standard deviations
+# (images of a reference subject, images of a recent one)
+SIZES = ((1, 1), (5, 5), (10, 10), (10, 1), (2, 10))
+
+
+def print_drift(trials: int) -> None:
+    """Print how often drift is found without and with a drift of all features, in 20 recent subjects against 40."""
+    names = ("classifier", "mmd", "class_mix", "confidence")
+    columns = (*(f"{name} p <= 0.05" for name in names), "no drift: found", "drift: found")
+    header("images of each", "recent images of each", "correlation", "groups", *columns)
+    for images, recent_images in SIZES:
+        for correlation in (0.0, 0.5, 0.8) if images > 1 else (0.0,):
+            designs_of = Design(40, images, correlation), Design(20, recent_images, correlation)
+            for known in (False, True):
+                found = {
+                    shift: [_shift(designs_of, known, trial, shift) for trial in range(trials)] for shift in (0, 1)
+                }
+                rejected = (np.mean([each["tests"][name]["p_value"] <= 0.05 for each in found[0]]) for name in names)
+                drifted = (np.mean([each["drifted"] for each in found[shift]]) for shift in (0, 1))
+                cells = (f"{share:.1%}" for share in (*rejected, *drifted))
+                row(str(images), str(recent_images), f"{correlation:g}", "known" if known else "ignored", *cells)
+
+
+def _shift(designs_of: tuple[Design, Design], known: bool, trial: int, shift: int) -> dict[str, Any]:
+    rng, sets = np.random.default_rng([trial, 30]), []
+    for index, design in enumerate(designs_of):
+        features = design.normal(rng, WIDTH) + shift * SHIFT * index
+        logits = 2 * features[:, :4]
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        groups = design.groups if known else ()
+        sets.append(ModelOutputs(features.astype(np.float32), probabilities, groups, groups))
+    return detect_shift(sets[0], sets[1], trial)
 
 
 def designs() -> Iterator[Design]:
@@ -139,6 +175,7 @@ def row(*cells: str) -> None:
 PARTS: dict[str, tuple[Callable[[int], None], int]] = {
     "intervals": (print_intervals, 1000),
     "promotion": (print_promotions, 1000),
+    "drift": (print_drift, 200),
 }
 
 

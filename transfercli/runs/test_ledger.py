@@ -58,8 +58,10 @@ class TestLedger:
         self._by_pixels = {image.pixels: image for image in images}
         self._by_file = {image.sha256: image for image in self._by_pixels.values()}
 
-    def __len__(self) -> int:
-        return len(self._by_pixels)
+    @property
+    def images(self) -> list[LedgerImage]:
+        """All images, sorted by the hash of their pixels."""
+        return [image for _, image in sorted(self._by_pixels.items())]
 
     def find(self, pixels: str, sha256: str) -> LedgerImage:
         """Return an image by its pixels, else by its file; an unknown one was never asked."""
@@ -71,7 +73,7 @@ class TestLedger:
 
     def write(self, experiment: Path) -> None:
         """Write the ledger atomically, sorted by the hash of the pixels."""
-        rows = (astuple(image) for _, image in sorted(self._by_pixels.items()))
+        rows = map(astuple, self.images)
         write_text(test_ledger_file(experiment), "".join(",".join(map(str, row)) + "\n" for row in (_COLUMNS, *rows)))
 
 

@@ -89,6 +89,11 @@ def uses_of(split: Split, learnt: LearntImages, geometry: Geometry, stored: Desc
 
 def report_known(evaluation: Evaluation, reporter: Reporter) -> None:
     """Warn of images that were learnt from, with the accuracy with and without them."""
+    if alike := evaluation.known.get("alike"):
+        reporter.warning(
+            f"{counted(alike, 'image')} may be changed copies of images that were learnt from; they count, because the"
+            " images of this data are too much alike to be sure"
+        )
     if known := known_in_words(evaluation.known):
         total, honest = counted(evaluation.examples, "image"), evaluation.honest_examples
         if honest == evaluation.examples:

@@ -78,3 +78,12 @@ def test_a_class_without_images_and_rounded_probabilities_are_no_obstacle() -> N
     noise, other = label_noise(rare, labels), label_noise(logits, labels)
     assert np.isfinite(noise.wrong).all()
     assert abs(len(noise.doubted()) - len(other.doubted())) < 10
+
+
+def test_mistakes_among_many_classes_of_few_images_are_no_flips() -> None:
+    rng = np.random.default_rng(0)
+    logits = 6 * rng.standard_normal((300, 50))
+    truth = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    assert (logits.argmax(axis=1) != truth).sum() > 50
+    assert len(label_noise(logits, truth).doubted()) <= 3

@@ -81,8 +81,8 @@ def test_the_likely_mislabelled_are_shown_with_both_names_and_listed_uncut(tmp_p
     assert "70 images of 85" in page.text
     assert "digits/1" in page.text
     assert "the model agrees with 60% of the labels: too weak to judge most of them" in page.text
-    assert "about 7 of 70 are expected to be false alarms" in page.text
-    assert "12 images more" in page.text
+    assert "about 7.0 of 70 are expected to be false alarms" in page.text
+    assert "beyond the limit: 12 images; --mislabelled-share 1 lists all" in page.text
     assert page.text.count("→ dog") == 60
     assert "The first 60 are shown" in page.text
     assert ["likely mislabelled", "cat/69", "dog", "labelled cat; 90.0% sure"] in rows

@@ -60,3 +60,26 @@ def test_a_class_of_one_image_is_neither_judged_nor_suggested() -> None:
     assert 17 not in {one.row for one in found}
     assert "rare" not in {one.suggested for one in found}
     assert find_mislabelled(seen[17:18], PIXELS[17:18], [], {}, Reporter()) == Mislabelled()
+
+
+def test_a_weak_model_doubts_no_good_labels_and_the_summary_says_why() -> None:
+    projection = np.random.default_rng(0).standard_normal((64, 5)).astype(np.float32)
+    found = find_mislabelled(seen_of(DIGITS.labels), PIXELS @ projection, [], {}, Reporter(), 1.0)
+    assert found.search is not None
+    assert 0.5 < found.search.agreement < 0.7
+    assert found.suspects == []
+    assert found.summary() == [f"the model agrees with {found.search.agreement:.0%} of the labels: too weak to judge"]
+
+
+def test_flips_between_two_similar_classes_are_found_too() -> None:
+    labels = DIGITS.labels.copy()
+    rows = np.random.default_rng(0).choice(np.flatnonzero(labels == 8), 17, replace=False)
+    labels[rows] = 1  # the digits that pixels confuse most
+    found = find_mislabelled(seen_of(labels), PIXELS, [], {}, Reporter())
+    right = {one.row for one in found.suspects if one.suggested == "8"} & set(rows)
+    assert len(right) >= 10
+    assert len(found.suspects) <= 25
+    assert found.expected_false_alarms <= 10
+    assert found.summary()[1] == (
+        f"about {found.expected_false_alarms:.1f} of {len(found.suspects)} are expected to be false alarms"
+    )

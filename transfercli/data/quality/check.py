@@ -130,11 +130,8 @@ class Mislabelled:
         agrees = f"the model agrees with {self.search.agreement:.0%} of the labels"
         if self.search.weak:
             agrees += f": too weak to judge{' most of them' if self.suspects else ''}"
-        found = f"about {self.expected_false_alarms:.0f} of {len(self.suspects)} are expected to be false alarms"
-        more = (
-            f"{counted(self.search.more, 'image')} more with a label that is more likely wrong than right;"
-            " --mislabelled-share lists more"
-        )
+        found = f"about {self.expected_false_alarms:.1f} of {len(self.suspects)} are expected to be false alarms"
+        more = f"beyond the limit: {counted(self.search.more, 'image')}; --mislabelled-share 1 lists all"
         return [agrees, *([found] if self.suspects else []), *([more] if self.search.more else [])]
 
     def as_result(self) -> dict[str, Any] | None:

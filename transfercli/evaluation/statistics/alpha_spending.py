@@ -55,6 +55,11 @@ def count_units(predictions: Predictions) -> int:
     return count_clusters(predictions.groups) or len(predictions)
 
 
+def budget_of(confidence: float) -> float:
+    """Return 1 - `lifetime_confidence`, as a decimal number and not as its binary neighbour."""
+    return round(1 - confidence, 12)
+
+
 def night_level(
     left: Array | float, test_units: int, validation_units: int, validation_p: Array | float, most: float
 ) -> Array:
@@ -111,7 +116,8 @@ class NightLimit:
 
     @property
     def budget(self) -> float:
-        return 1 - self.confidence
+        """What all nights together may spend."""
+        return budget_of(self.confidence)
 
     def spent_after(self, promoted: bool) -> float:
         """Return what is spent after tonight's decision; a promotion spends nothing."""

@@ -67,18 +67,28 @@ def _selected(side: Outcomes, kept: npt.NDArray[np.bool_]) -> Outcomes:
 
 
 def _exact_p_value(new: Outcomes, earlier: Outcomes, labels: npt.NDArray[np.int64]) -> float:
-    from scipy.stats import hypergeom
-
     distribution, smallest = np.ones(1), 0  # of the number of errors among the new images, from `smallest` up
     for label in labels:
         fresh, old = (side.wrong[side.classes == label] for side in (new, earlier))
         errors, images = int(fresh.sum() + old.sum()), len(fresh) + len(old)
         low, high = max(0, errors - len(old)), min(errors, len(fresh))
         if low < high:
-            possible = np.arange(low, high + 1)
-            distribution = np.convolve(distribution, hypergeom.pmf(possible, images, errors, len(fresh)))
+            distribution = np.convolve(distribution, _hypergeometric(low, high, images, errors, len(fresh)))
         smallest += low
     return float(min(1.0, distribution[int(new.wrong.sum()) - smallest :].sum()))
+
+
+def _hypergeometric(low: int, high: int, images: int, errors: int, drawn: int) -> npt.NDArray[np.float64]:
+    """Return the probabilities of `low` to `high` errors among `drawn` of all images; much faster than scipy.stats."""
+    from scipy.special import gammaln
+
+    number = np.arange(low, high + 1)
+
+    def log_binomial(all_of: int, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return gammaln(all_of + 1) - gammaln(chosen + 1) - gammaln(all_of - chosen + 1)
+
+    ways = log_binomial(errors, number) + log_binomial(images - errors, drawn - number)
+    return np.exp(ways - log_binomial(images, np.array(drawn)))
 
 
 def _p_value_of_groups(new: Outcomes, earlier: Outcomes) -> float:

@@ -63,8 +63,8 @@ def _scaled(value: keras.KerasTensor, factor: float) -> keras.KerasTensor:
 
 
 def _energy(logits: keras.KerasTensor) -> keras.KerasTensor:
-    if logits.shape[-1] == 1:
-        return -ops.softplus(logits[:, 0])
+    if logits.shape[-1] == 1:  # two classes, symmetric around 0
+        logits = layers.Concatenate(name="unknown_logits", dtype="float32")([logits * -0.5, logits * 0.5])
     top = ops.max(logits, axis=1, keepdims=True)
     return -(top[:, 0] + ops.log(ops.sum(ops.exp(logits - top), axis=1)))
 

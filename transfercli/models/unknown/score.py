@@ -81,9 +81,9 @@ class UnknownScore:
         total = self.weights.get(ENERGY, 0.0) * energy.astype(np.float64)
         if self.space is not None:
             coordinates = self.space.coordinates(features)
-            for name, weight in self.weights.items():
-                if name != ENERGY:
-                    total += weight * self.space.part(name, coordinates)
+            for name in (NEIGHBOUR, CLASS, BACKGROUND):  # always in this order, so that sums are the same to the bit
+                if name in self.weights:
+                    total += self.weights[name] * self.space.part(name, coordinates)
         return total
 
 

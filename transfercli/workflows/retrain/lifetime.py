@@ -28,13 +28,10 @@ def spend(
 
     log: all earlier decisions. Raises `AssertionError` if every night counts alone.
     """
-    from transfercli.evaluation.statistics.alpha_spending import NightLimit, night_level
+    from transfercli.evaluation.statistics.alpha_spending import NightLimit, budget_of, night_level
 
-    rule, run_id, experiment = (
-        challenger.config.retrain.promote,
-        challenger.folder.run_id,
-        challenger.folder.path.parent,
-    )
+    rule = challenger.config.retrain.promote
+    run_id, experiment = challenger.folder.run_id, challenger.folder.path.parent
     assert rule.lifetime_confidence is not None
     for text in fresh_start(experiment, log):
         reporter.warning(text)
@@ -42,7 +39,7 @@ def spend(
     spent = sum(image.spent if image.run == run_id else image.total(promoted) for image in deciding) / len(deciding)
     level = max((image.level for image in deciding if image.run == run_id), default=None)
     if level is None:
-        left = 1 - rule.lifetime_confidence - spent
+        left = budget_of(rule.lifetime_confidence) - spent
         level = float(night_level(left, images.units, evidence.units, evidence.p_value, 1 - rule.confidence))
     compared = [image.compared(run_id, level, promoted) for image in deciding]
     ledger = ledger_of(experiment, log, images.known).with_images([images.known[row] for row in images.audit])
@@ -62,8 +59,8 @@ def budget_warnings(limit: NightLimit, promoted: bool) -> Iterator[str]:
         f"the {counted(limit.images, 'test image')} that decide took part in {limit.asked:.0f} comparisons:"
         f" {left / limit.budget:.1%} of the error rate of all nights (1 - lifetime_confidence) is left"
     )
-    if left > 0:
-        least = images_to_promote(LARGEST_SHARE * left)
+    least = images_to_promote(LARGEST_SHARE * left) if left > 0 else limit.images + 1
+    if least <= limit.images:
         text += (
             f"; a challenger must now be right on at least {least} more of them"
             f" ({least / limit.images:.1%}) and wrong on none besides"

@@ -1,6 +1,7 @@
 """Workflow of `retrain`, for scheduled jobs: train a challenger if something changed, and choose the champion.
 
-It may be called at any time and any number of times. A significantly worse model never becomes the champion.
+It may be called at any time and any number of times. The chance that it ever promotes a challenger that is not better,
+in all nights that use the same test images, is at most 1 - `retrain.promote.lifetime_confidence`.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from transfercli.workflows.retrain.subject import (
     reason_of,
     subject_of,
 )
-from transfercli.workflows.retrain.watch import watched, with_alerts
+from transfercli.workflows.retrain.watch import ChampionWatch
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.job import TrainRequest, load_for_new_run, load_resolved, resolve_job
 from transfercli.workflows.train.run_start import RESTART_HINT
@@ -122,6 +123,11 @@ class RetrainState:
         """The last decision of a `retrain` without an error, or None."""
         return decisions.last_retrain_decision(self.log)
 
+    @property
+    def watch(self) -> ChampionWatch:
+        """The watch over the champion, whose alerts stand beside the decision."""
+        return ChampionWatch(self.champion, self.dataset, self.config.retrain.alert, self.log, self.loss, self.drift)
+
     def decision(self, word: str, reason: str, **facts: Any) -> Decision:
         """Return a decision that keeps the champion. word: its kind; facts: values for the log."""
         champion = self.champion.folder.run_id if self.champion else None
@@ -155,7 +161,7 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
         if decision is None:
             state = add_drift(state)
             decision = decide_if_not_drifted(state) or train_and_compare(state, reporter)
-        decision = with_alerts(state, decision)
+        decision = state.watch.completed(decision, experiment)
         if decision.decision in PROMOTIONS:
             champions.promote_run(experiment, decision)
         else:
@@ -242,7 +248,7 @@ def decide_if_not_drifted(state: RetrainState) -> Decision | None:
         return state.decision("unchanged", "no image was added since the champion was trained", **{ALERTS: []})
     if not state.drift["drifted"]:
         reason = "the images that were added since have not drifted from the champion's"
-        return state.decision("unchanged", reason, **{ALERTS: watched(state, None)})
+        return state.decision("unchanged", reason, **state.watch.measured(None))
     return None
 
 
@@ -261,7 +267,7 @@ def train_and_compare(state: RetrainState, reporter: Reporter) -> Decision:
     facts = {
         "changes": image_changes(state),
         **result.final_facts(promoted=promoted_now),
-        ALERTS: watched(state, result),
+        **state.watch.measured(result),
     }
     decision = state.decision(verdict.decision, verdict.reason, **facts)
     promoted: dict[str, Any] = {"champion": challenger.run_id} if promoted_now else {}

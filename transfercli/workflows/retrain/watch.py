@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.data.load import load_recorded_split
@@ -14,7 +15,7 @@ from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import base_folder
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.statistics.shift_tests import sample_indices
-from transfercli.runs.decisions import RETRAIN_DECISIONS, Decision
+from transfercli.runs.decisions import RETRAIN_DECISIONS, Decision, last_retrain_decision
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.retrain.alerts import (
@@ -29,7 +30,7 @@ from transfercli.workflows.retrain.alerts import (
     unknown_classes_alert,
 )
 from transfercli.workflows.retrain.comparison import predict
-from transfercli.workflows.retrain.lost_images import image_counts
+from transfercli.workflows.retrain.lost_images import Loss, image_counts
 from transfercli.workflows.retrain.watched_images import AnsweredImage, Window, champion_fell, labels_contradict
 from transfercli.workflows.stored_run import StoredRun
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset, Record
     from transfercli.evaluation.predictions import Predictions
     from transfercli.workflows.retrain.comparison import ChallengerResult
-    from transfercli.workflows.retrain.retrain import RetrainState
 
 MOST_LEARNT = 2000  # new training and validation images that the champion answers: a random sample of more
 _NEW = "new"
@@ -60,65 +60,70 @@ class TestedImages:
     challenger: Predictions | None = None
 
 
-def watched(state: RetrainState, result: ChallengerResult | None) -> list[dict[str, Any]]:
-    """Return the alerts that need the champion's model, as values for the log. result: None without a challenger."""
-    if state.champion is None:
-        return []
-    tested = (
-        TestedImages(result.records, *result.predictions) if result else answer_tests(state.champion, state.dataset)
-    )
-    if tested is None:
-        return []
-    rule = state.config.retrain.alert
-    return [
-        alert.as_json() for alert in watch_champion(state.champion, state.dataset, tested, rule, state.log, state.drift)
-    ]
+@dataclass(frozen=True)
+class ChampionWatch:
+    """The state of a night that alerts depend on.
 
-
-def with_alerts(state: RetrainState, decision: Decision) -> Decision:
-    """Return the decision with all alerts; those of an unchanged night that need the model are the last decision's."""
-    champion = RunFolder(state.experiment / decision.champion) if decision.champion else None
-    if ALERTS in decision.facts:
-        found: list[Alert | None] = [*logged_alerts(decision)]
-    else:
-        found = [*standing_alerts(state.last_decision, champion.label if champion else None)]
-    if state.champion is not None and ALERTS in decision.facts:
-        images = {(image.path, image.label) for image in state.dataset.records}
-        found += held_alerts(state.last_decision, state.champion.label, images)
-    if champion is not None:
-        counts = image_counts(state.dataset.records)
-        found.append(unknown_classes_alert(champion.label, StoredRun(champion).labels, counts))
-    found.append(lost_images_alert(state.loss))
-    rule = state.config.retrain.alert
-    alerts = dated_alerts(filter(None, found), rule, state.last_decision, decision.time)
-    return replace(decision, facts=decision.facts | {ALERTS: [alert.as_json() for alert in alerts]})
-
-
-def watch_champion(
-    champion: StoredRun,
-    dataset: Dataset,
-    tested: TestedImages,
-    rule: AlertConfig,
-    log: Sequence[Decision],
-    drift: dict[str, Any] | None,
-) -> list[Alert]:
-    """Return the alerts that need the champion's model; those that the config turns off are not looked for.
-
-    Reads and answers at most `MOST_LEARNT` images beside the tested ones. log: all earlier decisions; drift: as it was
-    measured, or None.
+    Attributes:
+        champion: before the decision, None if there was none.
+        dataset: the current images.
+        log: all earlier decisions.
+        loss: images that are gone, or None.
+        drift: of the new images, or None if it was not measured.
     """
-    own = _contents(champion.images)
-    answered = list(_answered_tests(champion, dataset.root, tested))
-    alerts = []
-    if rule.champion_fell:
-        alerts.append(champion_fell(_windows(champion, answered, rule.level, log), champion.label))
-    if rule.labels_contradict:
-        new = [image for content, image in answered if content not in own]
-        earlier = [image for content, image in answered if content in own]
-        new += _answered_others(champion, dataset)
-        alerts.append(labels_contradict(new, earlier, champion.label, rule.level))
-    alerts.append(drift_alert(drift, champion.label, rule.level))
-    return [alert for alert in alerts if alert]
+
+    champion: StoredRun | None
+    dataset: Dataset
+    rule: AlertConfig
+    log: list[Decision]
+    loss: Loss | None
+    drift: dict[str, Any] | None
+
+    def measured(self, result: ChallengerResult | None) -> dict[str, Any]:
+        """Return the alerts that need the champion's model, as facts of a decision. result: None without a challenger.
+
+        Reads and answers at most `MOST_LEARNT` images beside the test images.
+        """
+        if self.champion is None:
+            return {ALERTS: []}
+        if result is not None:
+            tested: TestedImages | None = TestedImages(result.records, *result.predictions)
+        else:
+            tested = answer_tests(self.champion, self.dataset)
+        alerts = [] if tested is None else self._of_images(self.champion, tested)
+        alerts += filter(None, [drift_alert(self.drift, self.champion.label, self.rule.level)])
+        return {ALERTS: [alert.as_json() for alert in alerts]}
+
+    def _of_images(self, champion: StoredRun, tested: TestedImages) -> list[Alert]:
+        """Return the alerts about images; those that the config turns off are not looked for."""
+        own = _contents(champion.images)
+        answered = list(_answered_tests(champion, self.dataset.root, tested))
+        found: list[Alert | None] = []
+        if self.rule.champion_fell:
+            found.append(champion_fell(_windows(champion, answered, self.rule.level, self.log), champion.label))
+        if self.rule.labels_contradict:
+            new = [image for content, image in answered if content not in own]
+            earlier = [image for content, image in answered if content in own]
+            new += _answered_others(champion, self.dataset)
+            found.append(labels_contradict(new, earlier, champion.label, self.rule.level))
+        return [alert for alert in found if alert]
+
+    def completed(self, decision: Decision, experiment: Path) -> Decision:
+        """Return the decision with all alerts; on an unchanged night, those that need the model are the last one's."""
+        champion = RunFolder(experiment / decision.champion) if decision.champion else None
+        last = last_retrain_decision(self.log)
+        found: list[Alert | None] = [*logged_alerts(decision)]
+        if ALERTS not in decision.facts:
+            found += standing_alerts(last, champion.label if champion else None)
+        elif self.champion is not None:
+            images = {(image.path, image.label) for image in self.dataset.records}
+            found += held_alerts(last, self.champion.label, images)
+        if champion is not None:
+            counts = image_counts(self.dataset.records)
+            found.append(unknown_classes_alert(champion.label, StoredRun(champion).labels, counts))
+        found.append(lost_images_alert(self.loss))
+        alerts = dated_alerts(filter(None, found), self.rule, last, decision.time)
+        return replace(decision, facts=decision.facts | {ALERTS: [alert.as_json() for alert in alerts]})
 
 
 def answer_tests(champion: StoredRun, dataset: Dataset) -> TestedImages | None:
@@ -143,11 +148,10 @@ def _windows(
     So a slow fall adds up, and a sudden one is not diluted. The window of an alert that was reported on the last night
     is tested again, at the whole level, so that it is not forgotten because a few images arrive.
     """
-    last = next((entry for entry in reversed(log) if entry.decision in RETRAIN_DECISIONS), None)
     trained = next((e.challenger for e in reversed(log) if e.challenger and e.decision in RETRAIN_DECISIONS), None)
     reported = [
         str(alert.figures.get("added_since"))
-        for alert in logged_alerts(last)
+        for alert in logged_alerts(last_retrain_decision(log))
         if alert.kind == "champion_fell" and alert.figures.get("run") == champion.label
     ]
     contents = {champion.folder.run_id: _contents(champion.images)}
