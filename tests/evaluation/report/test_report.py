@@ -185,7 +185,16 @@ def test_each_mistake_in_the_matrix_leads_to_its_images(predictions: Predictions
 def test_what_is_known_of_trust_and_slices_is_told(predictions: Predictions) -> None:
     evaluation = replace(evaluate(predictions, slices={"side": SIDES}), trust=TRUST)
     words = Page(render_report(evaluation, predictions, CONTEXT, b"png")).words
-    for told in ("A temperature of 1.250", "0.0812", "accuracy 0.99", "75.0%", "97.0%", "relative mahalanobis above -3.500", "0.871", "images by out-of-distribution score"):
+    for told in (
+        "A temperature of 1.250",
+        "0.0812",
+        "accuracy 0.99",
+        "75.0%",
+        "97.0%",
+        "relative mahalanobis above -3.500",
+        "0.871",
+        "images by out-of-distribution score",
+    ):
         assert told in words
     assert "The area under the curve is 0.0321" in words
     assert "changes the cross-validated log loss by −0.0317 (standard error 0.0108)" in words
