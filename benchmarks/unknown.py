@@ -33,7 +33,7 @@ UNKNOWN = ("digits", "uniform", "gaussian", "constant")
 def read(data: Path, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Return images uint8 [N, 28, 28] and classes [N] of `train` or `t10k`."""
     images, classes = (
-        np.frombuffer(gzip.open(data / f"{kind}-{name}-ubyte.gz").read(), np.uint8, offset=offset)
+        np.frombuffer(gzip.decompress((data / f"{kind}-{name}-ubyte.gz").read_bytes()), np.uint8, offset=offset)
         for name, offset in (("images-idx3", 16), ("labels-idx1", 8))
     )
     return images.reshape(-1, 28, 28), classes

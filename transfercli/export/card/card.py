@@ -137,7 +137,8 @@ def _unknown_limits(facts: CardFacts) -> Iterator[str]:
         measured = "" if auroc is None else f" On classes that were left out of the fit, its AUROC was {auroc:.3f}."
         yield (
             "An image is unlike the training images if the output `unknown` is above"
-            f" {facts.spec.unknown['threshold']:.6g}.{measured} Images of things that resemble the classes often stay below."
+            f" {facts.spec.unknown['threshold']:.6g}.{measured} Images of things that resemble the classes often stay"
+            " below."
         )
     if without:
         yield f"These artefacts do not recognise unlike images, as they have no output `unknown`: {_listed(without)}."
