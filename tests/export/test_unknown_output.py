@@ -1,4 +1,4 @@
-"""The output `unknown` of an artefact: the out-of-distribution score, beside probabilities that stay the first output."""
+"""The output `unknown` of an artefact: the out-of-distribution score, beside probabilities, the first output."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def scored(examples: SimpleNamespace) -> Any:
     features = keras.layers.GlobalAveragePooling2D()(maps)
     logits = keras.layers.Dense(10)(features)
     values = keras.Model(image, features).predict_on_batch(examples.images)
-    known = Known(values, np.zeros(len(values)), examples.targets)
-    score = fit_score(DEFAULT, fit_space(known.features, known.targets, 0), known)
+    validation = Known(values[1::2], np.zeros(20), examples.targets[1::2])
+    score = fit_score(DEFAULT, fit_space(values[::2], examples.targets[::2], 0), validation)
     outputs = [keras.layers.Softmax()(logits), score_of(score, features, logits)]
     return SimpleNamespace(model=keras.Model(image, outputs, name="predictor"), score=score)
 
@@ -58,7 +58,7 @@ def test_the_score_comes_out_of_the_artefact(
     if name == "openvino":
         import openvino
 
-        assert [output.get_any_name() for output in openvino.Core().read_model(path).outputs][0] == "probabilities"
+        assert next(output.get_any_name() for output in openvino.Core().read_model(path).outputs) == "probabilities"
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name not in SCORED])

@@ -193,7 +193,6 @@ def test_what_is_known_of_trust_and_slices_is_told(predictions: Predictions) -> 
         "97.0%",
         "relative mahalanobis above -3.500",
         "0.871",
-        "images by out-of-distribution score",
     ):
         assert told in words
     assert "The area under the curve is 0.0321" in words

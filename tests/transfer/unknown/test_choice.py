@@ -51,6 +51,12 @@ def test_images_that_are_all_the_same_give_finite_numbers() -> None:
     assert np.isfinite(score.threshold)
 
 
+def test_validation_images_that_are_copies_of_training_images_give_no_part_all_the_weight() -> None:
+    training = images(120, 3, 0)
+    score = choose_score(training, training, 0)
+    assert max(abs(weight) for weight in score.weights.values()) < 1e3
+
+
 def test_five_percent_of_new_known_images_are_above_the_limit() -> None:
     rng = np.random.default_rng(0)
     above = [(rng.normal(size=1000) > familiar_limit(rng.normal(size=60))).mean() for _ in range(200)]

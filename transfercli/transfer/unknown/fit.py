@@ -13,6 +13,7 @@ from transfercli.models.unknown.score import BACKGROUND, CLASS, ENERGY, NEIGHBOU
 COMPONENTS = 64
 STORED_IMAGES = 1000
 SHRINKAGE = 0.05  # share of the mean variance that is added to every direction of a covariance
+LEAST_SPREAD = 0.01
 BEYOND = 0.01  # of the distance from the median; how far above the largest value a limit may be
 FAMILIAR_SHARE = 0.95  # the share of known images, at least, that the threshold calls familiar
 
@@ -72,12 +73,22 @@ def fit_score(name: str, space: Space, validation: Known) -> UnknownScore:
     """
     weights: dict[str, float] = {}
     for terms in SCORES[name]:
-        values = UnknownScore(name, 0.0, terms, space).scores(validation.features, validation.energy)
-        spread = float(np.quantile(values, FAMILIAR_SHARE) - np.median(values)) if len(SCORES[name]) > 1 else 1.0
-        weights |= {part: factor / (spread if spread > 0 else 1.0) for part, factor in terms.items()}
+        spread = _spread(terms, space, validation) if len(SCORES[name]) > 1 else 1.0
+        weights |= {part: factor / spread for part, factor in terms.items()}
     score = UnknownScore(name, 0.0, weights, None if set(weights) == {ENERGY} else space)
     values = score.scores(validation.features, validation.energy)
     return replace(score, threshold=familiar_limit(values, validation.groups))
+
+
+def _spread(terms: Mapping[str, float], space: Space, validation: Known) -> float:
+    """Return the spread of distances on validation images, at least `LEAST_SPREAD` of what the training images have.
+
+    Without that bound, validation images that are copies of training images would make the weight of a part infinite.
+    """
+    values = UnknownScore("", 0.0, terms, space).scores(validation.features, validation.energy)
+    deviations = np.square(space.neighbours - space.origin).sum(axis=1)
+    typical = float(np.sqrt(deviations.mean())) if NEIGHBOUR in terms else float(len(space.origin))
+    return max(float(np.quantile(values, FAMILIAR_SHARE) - np.median(values)), LEAST_SPREAD * typical, 1e-6)
 
 
 def familiar_limit(values: np.ndarray, groups: Sequence[str] = ()) -> float:
