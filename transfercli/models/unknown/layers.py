@@ -13,7 +13,15 @@ from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
 from transfercli.models.keras_internals import graph_nodes
 from transfercli.models.unknown.file import HINT
-from transfercli.models.unknown.score import BACKGROUND, CLASS, ENERGY, NEIGHBOUR, Space, UnknownScore
+from transfercli.models.unknown.score import (
+    BACKGROUND,
+    CLASS,
+    ENERGY,
+    LEAST_SQUARE,
+    NEIGHBOUR,
+    Space,
+    UnknownScore,
+)
 
 OUTPUT = "unknown"
 
@@ -81,7 +89,7 @@ def _coordinates(space: Space, features: keras.KerasTensor) -> keras.KerasTensor
 
 
 def _neighbour(space: Space, coordinates: keras.KerasTensor) -> keras.KerasTensor:
-    return ops.sqrt(ops.relu(_nearest("unknown_neighbours", space.neighbours, coordinates)))
+    return ops.sqrt(ops.relu(_nearest("unknown_neighbours", space.neighbours, coordinates)) + LEAST_SQUARE)
 
 
 def _class(space: Space, coordinates: keras.KerasTensor) -> keras.KerasTensor:

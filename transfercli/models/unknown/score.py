@@ -13,6 +13,9 @@ import numpy as np
 
 ENERGY, NEIGHBOUR, CLASS, BACKGROUND = PARTS = ("energy", "neighbour", "class", "background")
 
+# Added to the squared distance from the nearest image: the root of float32's rounding error would be large at 0.
+LEAST_SQUARE = 1e-4
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
@@ -55,7 +58,7 @@ class Space:
         of all images; class minus background is the relative Mahalanobis distance (Ren et al. 2021).
         """
         if name == NEIGHBOUR:
-            return np.sqrt(_squared_distances(coordinates, self.neighbours).min(axis=1))
+            return np.sqrt(_squared_distances(coordinates, self.neighbours).min(axis=1) + LEAST_SQUARE)
         centred = coordinates - self.origin
         if name == CLASS:
             return _squared_distances(centred @ self.within, self.centres).min(axis=1)
