@@ -85,7 +85,9 @@ def _coordinates(space: Space, features: keras.KerasTensor) -> keras.KerasTensor
     # |unit - mean|^2, whose product with the mean is a layer, as its numbers are weights there
     to_mean = _linear("unknown_mean", -2 * space.mean[:, None], np.square(space.mean).sum(keepdims=True), unit)
     squares = _squares(unit) + to_mean - _squares(on_plane)
-    return layers.Concatenate(name="unknown_coordinates", dtype="float32")([on_plane, ops.sqrt(ops.relu(squares))])
+    return layers.Concatenate(name="unknown_coordinates", dtype="float32")(
+        [on_plane, ops.sqrt(ops.relu(squares) + LEAST_SQUARE)]
+    )
 
 
 def _neighbour(space: Space, coordinates: keras.KerasTensor) -> keras.KerasTensor:

@@ -13,7 +13,7 @@ import numpy as np
 
 ENERGY, NEIGHBOUR, CLASS, BACKGROUND = PARTS = ("energy", "neighbour", "class", "background")
 
-# Added to the squared distance from the nearest image: the root of float32's rounding error would be large at 0.
+# Added to a squared distance before its root is taken: the root of float32's rounding error would be large at 0.
 LEAST_SQUARE = 1e-4
 
 
@@ -48,7 +48,7 @@ class Space:
         if not self.off_plane:
             return on_plane
         squares = np.square(centred).sum(axis=1) - np.square(on_plane).sum(axis=1)
-        return np.column_stack([on_plane, np.sqrt(np.maximum(squares, 0))])
+        return np.column_stack([on_plane, np.sqrt(np.maximum(squares, 0) + LEAST_SQUARE)])
 
     def part(self, name: str, coordinates: np.ndarray) -> np.ndarray:
         """Return one part of the score, float64 [N], for coordinates [N, P].
