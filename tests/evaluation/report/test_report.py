@@ -41,7 +41,14 @@ TRUST = {
             {"level": 0.99, "coverage": None, "interval": None, "mean_size": None},
         ],
     },
-    "out_of_distribution": {"score": "energy", "threshold": -3.5, "strange": 0.06, "abstained": 0.52},
+    "out_of_distribution": {
+        "score": "relative_mahalanobis",
+        "threshold": -3.5,
+        "strange": 0.06,
+        "abstained": 0.52,
+        "left_out_auroc": {"relative_mahalanobis": 0.871},
+        "histogram": {"edges": [-9.0, -6.0, -3.0], "counts": [8, 2]},
+    },
 }  # fmt: skip
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -178,7 +185,15 @@ def test_each_mistake_in_the_matrix_leads_to_its_images(predictions: Predictions
 def test_what_is_known_of_trust_and_slices_is_told(predictions: Predictions) -> None:
     evaluation = replace(evaluate(predictions, slices={"side": SIDES}), trust=TRUST)
     words = Page(render_report(evaluation, predictions, CONTEXT, b"png")).words
-    for told in ("A temperature of 1.250", "0.0812", "accuracy 0.99", "75.0%", "97.0%", "energy above -3.500"):
+    for told in (
+        "A temperature of 1.250",
+        "0.0812",
+        "accuracy 0.99",
+        "75.0%",
+        "97.0%",
+        "relative mahalanobis above -3.500",
+        "0.871",
+    ):
         assert told in words
     assert "The area under the curve is 0.0321" in words
     assert "changes the cross-validated log loss by −0.0317 (standard error 0.0108)" in words
