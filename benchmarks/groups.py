@@ -10,9 +10,10 @@ what the program did before it knew them; `known` are those with groups. Seeds a
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -22,6 +23,10 @@ from transfercli.evaluation.statistics.exact_tests import net_counts, sign_flip_
 from transfercli.evaluation.statistics.intervals import intervals
 from transfercli.evaluation.statistics.promotion import compare_for_promotion, decide_promotion
 from transfercli.evaluation.statistics.shift_tests import ModelOutputs, detect_shift
+from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
+from transfercli.transfer.probe import probe as probe_module
+from transfercli.transfer.probe.probe import STRENGTHS, Probe
 
 CLASSES = 2
 ACCURACY = 0.9
@@ -153,6 +158,49 @@ def _shift(designs_of: tuple[Design, Design], known: bool, trial: int, shift: in
     return detect_shift(sets[0], sets[1], trial)
 
 
+def print_probe(trials: int) -> None:
+    """Print the strength that the probe chooses and its log loss on new subjects, of 20 subjects of 10 images."""
+    header("correlation", "groups", "mean log10 of the strength", "log loss on new subjects", "the best strength's")
+    for correlation in (0.0, 0.5, 0.8):
+        sets = [_probe_images(correlation, trial) for trial in range(trials)]
+        best = [min(_loss(new, _probe(old, (), [s])) for s in STRENGTHS) for old, new in sets]
+        for known in (False, True):
+            probes = [_probe(old, old[2] if known else ()) for old, _ in sets]
+            losses = [_loss(new, probe) for (_, new), probe in zip(sets, probes, strict=True)]
+            strength = np.mean([np.log10(probe.strength) for probe in probes])
+            label = "known" if known else "ignored"
+            row(f"{correlation:g}", label, f"{strength:.2f}", f"{np.mean(losses):.3f}", f"{np.mean(best):.3f}")
+
+
+Labelled = tuple[np.ndarray, np.ndarray, tuple[str, ...]]  # features, classes and groups
+
+
+def _probe_images(correlation: float, trial: int) -> tuple[Labelled, Labelled]:
+    """Return training images of 20 subjects of 10 images each, and images of 2,000 new subjects."""
+    rng = np.random.default_rng([trial, 40])
+    found = []
+    for design in (Design(20, 10, correlation), Design(2000, 1, 0.0)):
+        targets = design.subject_of % CLASSES
+        features = design.normal(rng, 2 * WIDTH)
+        features[:, :4] += np.where(targets == 0, -0.5, 0.5)[:, None]
+        found.append((features.astype(np.float32), targets, design.groups))
+    return found[0], found[1]
+
+
+def _probe(images: Labelled, groups: tuple[str, ...], strengths: Sequence[float] = STRENGTHS) -> Probe:
+    features, targets, _ = images
+    with mock.patch.object(probe_module, "STRENGTHS", tuple(strengths)):
+        return probe_module.solve(
+            ArrayRows(features), targets, CLASSES, class_weights=None, seed=0, reporter=Reporter(), groups=groups
+        )
+
+
+def _loss(images: Labelled, probe: Probe) -> float:
+    features, targets, _ = images
+    logits = features.astype(np.float64) @ probe.kernel + probe.bias
+    return float((np.logaddexp(logits[:, 0], logits[:, 1]) - logits[np.arange(len(targets)), targets]).mean())
+
+
 def designs() -> Iterator[Design]:
     for images, correlation in DESIGNS:
         for subjects in SUBJECTS:
@@ -176,6 +224,7 @@ PARTS: dict[str, tuple[Callable[[int], None], int]] = {
     "intervals": (print_intervals, 1000),
     "promotion": (print_promotions, 1000),
     "drift": (print_drift, 200),
+    "probe": (print_probe, 50),
 }
 
 

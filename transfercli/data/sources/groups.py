@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
+from transfercli.data.dataset import Record
 from transfercli.data.sources.folders import Item
 from transfercli.data.sources.keras_datasets import Arrays
 from transfercli.errors import DataError
@@ -48,6 +50,20 @@ def groups_if_any(group: str | None, items: Sequence[Item], reporter: Reporter) 
     except DataError as error:
         reporter.warning(f"these images are taken as independent of each other: {error.message}")
         return {}
+
+
+def with_groups(records: Sequence[Record], group: str | None) -> list[Record]:
+    """Return the records of a run from before groups were recorded, with their groups by a regular expression."""
+    if group is None or any(record.group for record in records):
+        return list(records)
+    expression = re.compile(group)
+    return [replace(record, group=_matched(expression, record.path)) for record in records]
+
+
+def is_expression(group: str, records: Sequence[Record]) -> bool:
+    """Return True if `data.group` is a regular expression, not a column: it gives the recorded groups of a run."""
+    expression = re.compile(group)
+    return all(_matched(expression, record.path) == record.group for record in records if record.group)
 
 
 def _matched(expression: re.Pattern[str], name: str) -> str:

@@ -71,7 +71,11 @@ class OutOfDistribution:
 
 @dataclass(frozen=True)
 class EvaluationFacts:
-    """metrics.json; known: number of images that the run was trained or selected on, by split of the run."""
+    """metrics.json.
+
+    known: number of images that the run was trained or selected on, by split of the run; groups: number of independent
+    groups of images, None if no image has one
+    """
 
     examples: int
     metrics: Numbers
@@ -82,6 +86,7 @@ class EvaluationFacts:
     abstention: Abstention | None = None
     out_of_distribution: OutOfDistribution | None = None
     known: dict[str, int] = field(default_factory=dict)
+    groups: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from transfercli.reporting import Reporter
@@ -117,7 +118,10 @@ def _predictions(run: StoredRun, request: CompareRequest, reporter: Reporter) ->
     if is_stale(run.folder, request.split):
         reporter.info(f"{run.label} has no up-to-date evaluation on {request.split}: evaluating it")
         evaluate_run(EvaluateRequest(str(run.path), request.runs, request.split), reporter)
-    return Predictions.read_csv(run.folder.evaluation(request.split) / "predictions.csv")
+    predictions = Predictions.read_csv(run.folder.evaluation(request.split) / "predictions.csv")
+    group_of = {record.path: record.group for record in run.images if record.group and record.split == request.split}
+    groups = tuple(group_of.get(path, "") for path in predictions.paths)
+    return replace(predictions, groups=groups if any(groups) else ())
 
 
 def _indices_of_same_files(

@@ -55,7 +55,10 @@ def compare_on_test_images(champion: StoredRun | None, challenger: StoredRun, re
     request = EvaluateRequest(challenger.label, challenger.path.parent.parent)
     split = test_split(challenger, challenger, records, challenger.labels)
     evaluation, predictions = evaluate_split(challenger, split, gates, request, reporter)
-    facts: dict[str, Any] = {"gates": evaluation.gates, "test": {"images": len(records), "left_out": left_out}}
+    facts: dict[str, Any] = {
+        "gates": evaluation.gates,
+        "test": {"images": len(records), "left_out": left_out, "groups": evaluation.groups},
+    }
     failed = [*failed_gates(evaluation), *failed_recalls(evaluation, rule.per_class_floor)]
     if champion is None:
         return ChallengerResult(None, failed, facts)
