@@ -83,6 +83,8 @@ def _show_check(result: CheckResult) -> None:
     )
     for doubt in report.doubts():
         print(f"\ndoubt: {doubt}")
+    if report.suggestion:
+        print(f"\nsuggestion: {report.suggestion}")
     print()
     print_table(
         ("class", "images", *splits),
