@@ -1,7 +1,7 @@
 """Suggestions of groups: signs that images are not independent, although `data.group` is not set.
 
-There are three signs: names with a running number (anna_001.jpg, anna_002.jpg), bursts of a camera, and near duplicates.
-A sign must be seen on many images, because a counter of all files is no group.
+There are three signs: names with a running number (anna_001.jpg, anna_002.jpg), bursts of a camera, and near
+duplicates. A sign must be seen on many images, because a counter of all files is no group.
 """
 
 from __future__ import annotations
