@@ -1,7 +1,7 @@
 """Error rates of the statistics if images come in groups: intervals, promotions, drift and the probe, with and without
 knowing the groups. Subjects are simulated, so the truth is known.
 
-Usage: python -m benchmarks.groups [intervals promotion drift probe] [--trials N]
+Usage: python -m benchmarks.groups [--parts accuracy intervals promotion drift probe] [--trials N]
 
 Prints one Markdown table for each part. `ignored` are the statistics of the same images without their groups, which is
 what the program did before it knew them; `known` are those with groups. Seeds are fixed.
@@ -10,24 +10,31 @@ what the program did before it knew them; `known` are those with groups. Seeds a
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.exact_tests import net_counts, sign_flip_p_value
-from transfercli.evaluation.statistics.intervals import intervals
+from transfercli.evaluation.statistics.intervals import intervals, proportion_interval
 from transfercli.evaluation.statistics.promotion import compare_for_promotion, decide_promotion
 from transfercli.evaluation.statistics.shift_tests import ModelOutputs, detect_shift
+from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
+from transfercli.transfer.probe import probe as probe_module
+from transfercli.transfer.probe.probe import STRENGTHS, Probe
 
 CLASSES = 2
 ACCURACY = 0.9
 # (images of a subject, correlation of the images of a subject)
 DESIGNS = ((1, 0.0), (5, 0.0), (5, 0.5), (5, 0.8), (10, 0.0), (10, 0.5), (10, 0.8))
 SUBJECTS = (10, 20, 50)
+ACCURACIES = (0.7, 0.9, 0.97)
 # A challenger with a larger exact p-value is never promoted, so the comparison is not computed.
 HOPELESS = 0.2
 MEASURED = ("accuracy", "macro_f1", "log_loss", "roc_auc", "recall[a]", "f1[a]")
@@ -62,8 +69,6 @@ class Design:
 
 def predictions(design: Design, rng: np.random.Generator, gain: float = 0.0) -> Predictions:
     """Return predictions of a model with an accuracy of ACCURACY + gain on new subjects."""
-    from statistics import NormalDist
-
     margin = NormalDist().inv_cdf(ACCURACY + gain) + design.normal(rng)
     targets = design.subject_of % CLASSES
     true = 1 / (1 + np.exp(-2 * margin))
@@ -83,7 +88,7 @@ def print_intervals(trials: int) -> None:
     """Print how often the 95% intervals hold the truth, and their mean width for accuracy."""
     truth = truths()
     header("subjects", "images of each", "correlation", "groups", *MEASURED, "width of accuracy's")
-    for design in designs():
+    for design in (each for each in designs() if each.subjects == 20):
         for known in (False, True):
             held, widths = {name: list[bool]() for name in MEASURED}, []
             for trial in range(trials):
@@ -95,6 +100,23 @@ def print_intervals(trials: int) -> None:
                     low, high = found.get(name, (0.0, np.inf))
                     held[name].append(low <= truth[name] <= high)
             row(*shown(design, known), *(f"{np.mean(held[name]):.1%}" for name in MEASURED), f"{np.mean(widths):.3f}")
+
+
+def print_accuracy(trials: int) -> None:
+    """Print how often the 95% interval of accuracy holds the truth, and its mean width; it needs no resamples."""
+    header("subjects", "images of each", "correlation", "groups", *(f"accuracy {share:g}" for share in ACCURACIES))
+    for design in designs():
+        of_image = np.repeat(np.arange(design.subjects), design.images)
+        for known in (False, True):
+            cells = []
+            for share in ACCURACIES:
+                rng, held, widths = np.random.default_rng([50, len(design)]), 0, 0.0
+                for _ in range(trials):
+                    hits = design.normal(rng) < NormalDist().inv_cdf(share)
+                    low, high = proportion_interval(hits, of_image if known else None) or (0.0, 1.0)
+                    held, widths = held + (low <= share <= high), widths + high - low
+                cells.append(f"{held / trials:.1%} ({widths / trials:.3f})")
+            row(*shown(design, known), *cells)
 
 
 def print_promotions(trials: int) -> None:
@@ -153,6 +175,49 @@ def _shift(designs_of: tuple[Design, Design], known: bool, trial: int, shift: in
     return detect_shift(sets[0], sets[1], trial)
 
 
+def print_probe(trials: int) -> None:
+    """Print the strength that the probe chooses and its log loss on new subjects, of 20 subjects of 10 images."""
+    header("correlation", "groups", "mean log10 of the strength", "log loss on new subjects", "the best strength's")
+    for correlation in (0.0, 0.5, 0.8):
+        sets = [_probe_images(correlation, trial) for trial in range(trials)]
+        best = [min(_loss(new, _probe(old, (), [s])) for s in STRENGTHS) for old, new in sets]
+        for known in (False, True):
+            probes = [_probe(old, old[2] if known else ()) for old, _ in sets]
+            losses = [_loss(new, probe) for (_, new), probe in zip(sets, probes, strict=True)]
+            strength = np.mean([np.log10(probe.strength) for probe in probes])
+            label = "known" if known else "ignored"
+            row(f"{correlation:g}", label, f"{strength:.2f}", f"{np.mean(losses):.3f}", f"{np.mean(best):.3f}")
+
+
+Labelled = tuple[np.ndarray, np.ndarray, tuple[str, ...]]  # features, classes and groups
+
+
+def _probe_images(correlation: float, trial: int) -> tuple[Labelled, Labelled]:
+    """Return training images of 20 subjects of 10 images each, and images of 2,000 new subjects."""
+    rng = np.random.default_rng([trial, 40])
+    found = []
+    for design in (Design(20, 10, correlation), Design(2000, 1, 0.0)):
+        targets = design.subject_of % CLASSES
+        features = design.normal(rng, 2 * WIDTH)
+        features[:, :4] += np.where(targets == 0, -0.5, 0.5)[:, None]
+        found.append((features.astype(np.float32), targets, design.groups))
+    return found[0], found[1]
+
+
+def _probe(images: Labelled, groups: tuple[str, ...], strengths: Sequence[float] = STRENGTHS) -> Probe:
+    features, targets, _ = images
+    with mock.patch.object(probe_module, "STRENGTHS", tuple(strengths)):
+        return probe_module.solve(
+            ArrayRows(features), targets, CLASSES, class_weights=None, seed=0, reporter=Reporter(), groups=groups
+        )
+
+
+def _loss(images: Labelled, probe: Probe) -> float:
+    features, targets, _ = images
+    logits = features.astype(np.float64) @ probe.kernel + probe.bias
+    return float((np.logaddexp(logits[:, 0], logits[:, 1]) - logits[np.arange(len(targets)), targets]).mean())
+
+
 def designs() -> Iterator[Design]:
     for images, correlation in DESIGNS:
         for subjects in SUBJECTS:
@@ -173,15 +238,17 @@ def row(*cells: str) -> None:
 
 
 PARTS: dict[str, tuple[Callable[[int], None], int]] = {
-    "intervals": (print_intervals, 1000),
-    "promotion": (print_promotions, 1000),
-    "drift": (print_drift, 200),
+    "accuracy": (print_accuracy, 1000),
+    "intervals": (print_intervals, 150),
+    "promotion": (print_promotions, 200),
+    "drift": (print_drift, 60),
+    "probe": (print_probe, 50),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
     parser.add_argument("--trials", type=int, help="of each row, instead of the default of the part")
     args = parser.parse_args()
     for name in args.parts:

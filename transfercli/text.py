@@ -31,6 +31,11 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def in_groups(number: int | None) -> str:
+    """Return ` in 20 groups`, to follow a number of images; "" if no image has a group."""
+    return "" if number is None else f" in {counted(number, 'group')}"
+
+
 def nearest(name: str, allowed: Sequence[str]) -> str | None:
     """Return the allowed name that is spelled most alike, in any case, or None."""
     folded = {word.casefold(): word for word in reversed(allowed)}

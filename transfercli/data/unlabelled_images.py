@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from transfercli.data.dataset import Split
@@ -35,9 +36,12 @@ def list_unlabelled(folder: Path) -> list[Item]:
     return [Item(file, relative(file, root), UNKNOWN, UNKNOWN) for file in files]
 
 
-def load_unlabelled(items: list[Item], reading: Reading) -> Split:
-    """Read the images; unreadable ones are left out with a warning. Raises `DataError` if there are too many."""
-    findings = read_images(Listing(items), reading)
+def load_unlabelled(items: list[Item], reading: Reading, groups: Mapping[str, str] | None = None) -> Split:
+    """Read the images, whose groups are given by name.
+
+    Unreadable ones are left out with a warning. Raises `DataError` if there are too many.
+    """
+    findings = read_images(Listing(items, groups=dict(groups or {})), reading)
     check_bad(findings)
     report_notes(findings.note_counts, OF_TRAINING, reading.reporter)
     if not findings.usable:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.data.clusters import count_clusters
 from transfercli.errors import DataError
 from transfercli.evaluation.gates import Gate, check
 from transfercli.evaluation.metrics.confusion import PER_CLASS, confusion_matrix, count
@@ -18,7 +19,6 @@ from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.slices import Slice
-from transfercli.evaluation.statistics.clusters import count_clusters
 from transfercli.evaluation.statistics.intervals import Interval, intervals
 
 SHOWN = ("accuracy", "macro_f1")

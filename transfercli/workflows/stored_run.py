@@ -15,9 +15,11 @@ from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest, read_pixels
 from transfercli.data.quality.image_descriptors import Descriptors, read_descriptors
+from transfercli.data.sources.groups import with_groups
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.labels import names_of_stored, normalised_label, shown
 from transfercli.data.sources.table_format import TableFormat
+from transfercli.data.sources.tables import is_table
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.evaluation.confidence.trust import Assessment, Trust, read_trust
 from transfercli.io.bounded import read_json
@@ -118,7 +120,8 @@ class StoredRun:
     @cached_property
     def images(self) -> list[Record]:
         """The records of `dataset.csv`, with the names in `labels`."""
-        return read_manifest(self.folder.dataset, self._stored_labels)
+        records, data = read_manifest(self.folder.dataset, self._stored_labels), self.config.data
+        return records if is_table(Path(data.train)) else with_groups(records, data.group)
 
     @cached_property
     def pixel_hashes(self) -> dict[str, str] | None:

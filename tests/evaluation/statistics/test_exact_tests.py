@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from transfercli.data.clusters import cluster_indices, count_clusters
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.clusters import cluster_indices, count_clusters
 from transfercli.evaluation.statistics.exact_tests import gain_p_value, mcnemar, sign_flip_p_value
 
 

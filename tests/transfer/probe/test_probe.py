@@ -15,6 +15,7 @@ from transfercli.transfer.probe.probe import (
     STRENGTHS,
     _Candidate,
     _choose,
+    group_folds,
     keep_absent_classes,
     sigmoid_unit,
     solve,
@@ -214,3 +215,40 @@ def test_rows_of_a_head_without_a_class_in_common_are_not_kept_and_none_that_nob
         kept = keep_absent_classes(found, kernel, other.bias)
         assert np.array_equal(kept[0], found.kernel)
         assert np.array_equal(kept[1], found.bias)
+
+
+def test_a_fold_has_whole_groups_and_each_class_is_in_every_fold() -> None:
+    rng = np.random.default_rng(0)
+    targets = np.repeat(np.arange(30) % 3, 4)
+    groups = np.repeat(np.arange(30), 4)
+    for of_class in (targets, rng.integers(3, size=120)):  # groups of one class, and of several
+        fold_of = group_folds(of_class, groups, 5, seed=0)
+        assert all(len(set(fold_of[groups == group])) == 1 for group in range(30))
+        assert {(label, fold) for label, fold in zip(of_class, fold_of, strict=True)} == {
+            (label, fold) for label in range(3) for fold in range(5)
+        }
+        assert np.ptp(np.bincount(fold_of)) <= 12
+        assert np.array_equal(fold_of, group_folds(of_class, groups, 5, seed=0))
+
+
+def test_subjects_are_held_out_as_a_whole_so_that_the_penalty_is_chosen_for_new_ones() -> None:
+    rng = np.random.default_rng(0)
+    targets = np.repeat(np.arange(20) % 2, 10)
+    features = np.sqrt(0.8) * np.repeat(rng.standard_normal((20, 64)), 10, axis=0)
+    features += np.sqrt(0.2) * rng.standard_normal((200, 64))
+    features[:, :4] += np.where(targets == 0, -0.5, 0.5)[:, None]
+    groups = tuple(f"s{image // 10}" for image in range(200))
+    arguments = {"class_weights": None, "seed": 0, "reporter": Reporter()}
+    rows = ArrayRows(features.astype(np.float32))
+    known, ignored = (solve(rows, targets, 2, groups=each, **arguments) for each in (groups, ()))
+    assert known.strength <= 10 < ignored.strength
+    alone = tuple(map(str, range(200)))
+    assert solve(rows, targets, 2, groups=alone, **arguments).strength == ignored.strength
+
+
+def test_with_one_group_a_class_there_is_no_cross_validation() -> None:
+    features, targets = examples(3)
+    listener = Listener()
+    groups = tuple(f"subject of {target}" for target in targets)
+    found = solve(ArrayRows(features), targets, 3, class_weights=None, seed=0, reporter=listener, groups=groups)
+    assert (found.strength, found.path) == (MIDDLE, ())

@@ -84,13 +84,13 @@ def test_a_learnt_image_that_is_saved_anew_is_no_test_image_and_is_told(nights: 
         for file in files[30:]:
             file.rename(held / label / file.name)
     write_config(nights, source[1]["run"], data={"train": "images", "test": "held", "image_size": 32})
-    assert nights.night()["test"] == {"images": 30, "left_out": 0}
+    assert nights.night()["test"] == {"images": 30, "left_out": 0, "groups": None}
     (champion,) = [path.parent for path in nights.experiment.glob("2*/dataset.csv")]
     learnt = [one for one in read_manifest(champion / "dataset.csv") if one.split == "train" and one.label == "5"][:4]
     for one in learnt:
         Image.open(nights.images / one.path).save(held / "5" / f"anew-{Path(one.path).name}", compress_level=1)
     result = nights.night()
-    assert result["test"] == {"images": 30, "left_out": 8}  # four copies, and what they are copies of
+    assert result["test"] == {"images": 30, "left_out": 8, "groups": None}  # four copies, and what they are copies of
     assert any("(4 in another file with the same pixels)" in text for text in nights.reporter.warnings)
     tested = Path(result["challenger"]) / "evaluation" / "test" / "predictions.csv"
     assert "anew-" not in tested.read_text()

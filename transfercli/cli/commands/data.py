@@ -14,7 +14,7 @@ from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Run, Ru
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import DataError, GateError
 from transfercli.reporting import Reporter
-from transfercli.text import printable
+from transfercli.text import in_groups, printable
 
 if TYPE_CHECKING:
     from transfercli.data.quality.check import Problem, Report
@@ -93,6 +93,8 @@ def _show_check(result: CheckResult) -> None:
     )
     for doubt in report.doubts():
         print(f"\ndoubt: {doubt}")
+    if report.suggestion:
+        print(f"\nsuggestion: {report.suggestion}")
     print()
     print_table(
         ("class", "images", *splits),
@@ -182,10 +184,13 @@ def _show_drift(result: DriftResult) -> None:
     print_pairs(
         [
             ("run", result.run),
-            ("images", f"{result.images}, {result.compared} of them compared"),
+            ("images", f"{result.images}, {result.compared} of them compared{in_groups(result.groups)}"),
             ("drifted", "yes" if result.drifted else "no"),
             ("score", f"{result.score:.4f}{bound}"),
-            *((f"{name} compared with", f"{images.images} {images.split} images") for name, images in references),
+            *(
+                (f"{name} compared with", f"{images.images} {images.split} images{in_groups(images.groups)}")
+                for name, images in references
+            ),
         ]
     )
     print()

@@ -17,7 +17,7 @@ from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import GateError
 from transfercli.reporting import Reporter
-from transfercli.text import counted
+from transfercli.text import counted, in_groups
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +77,7 @@ def _show(result: EvaluateResult) -> None:
     print_pairs(
         [
             ("run", result.run),
-            ("split", f"{result.split}, {counted(evaluation.examples, 'image')}"),
+            ("split", f"{result.split}, {counted(evaluation.examples, 'image')}{in_groups(evaluation.groups)}"),
             *((name, _with_interval(evaluation.metrics, evaluation.intervals, name)) for name in names),
             *_honest_rows(evaluation, names),
             *curves_of(result.run),

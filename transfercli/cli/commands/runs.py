@@ -20,7 +20,7 @@ from transfercli.cli.ui.formatting import sparkline
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
-from transfercli.text import byte_size, duration, first_of
+from transfercli.text import byte_size, duration, first_of, in_groups
 
 if TYPE_CHECKING:
     from transfercli.runs.decisions import Decision
@@ -170,7 +170,7 @@ def _show_comparison(held: PairComparison, split: str) -> None:
             ("first", held.champion.path),
             ("other", held.challenger.path),
             ("verdict", VERDICTS[compared.outcome(compared.metric)].format(metric=compared.metric)),
-            ("images", f"{compared.examples} of {split}" + _learnt(held.left_out)),
+            ("images", f"{compared.examples} of {split}{in_groups(compared.groups)}" + _learnt(held.left_out)),
             ("fixed", _first_paths(compared.fixed)),
             ("broken", _first_paths(compared.broken)),
             ("McNemar's test", f"p = {compared.p_value:.4g}"),

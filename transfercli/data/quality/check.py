@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.data.image import FLAT
+from transfercli.data.quality.group_suggestions import GroupSuggestion
 from transfercli.data.quality.near_duplicates import Fingerprints, near_duplicates
 from transfercli.data.transparent_images import Transparency
 from transfercli.data.validation import IngestedFile
@@ -162,6 +163,7 @@ class Report:
         missing: split -> classes without an image in it.
         unusual: rows whose size is far from the median.
         transparency: number of images with transparent pixels, and their background.
+        suggestion: a sign that images are in groups; None without one, or if `data.group` is set.
     """
 
     images: Sequence[CheckedImage]
@@ -176,6 +178,7 @@ class Report:
     unusual: Sequence[int] = ()
     mislabelled: Mislabelled = Mislabelled()
     transparency: Transparency = field(default_factory=Transparency)
+    suggestion: GroupSuggestion | None = None
 
     @property
     def usable(self) -> bool:
@@ -282,6 +285,7 @@ class Report:
                 for image in (self.images[row] for row in self.unusual)
             ],
             "transparency": asdict(self.transparency),
+            "group_suggestion": self.suggestion and asdict(self.suggestion),
             "refusals": list(self.refusals),
             "mislabelled": [
                 {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
+from transfercli.data.dataset import Record
 from transfercli.data.sources.folders import Item
 from transfercli.data.sources.keras_datasets import Arrays
 from transfercli.errors import DataError
@@ -23,8 +25,7 @@ def find_groups(group: str, items: Sequence[Item], arrays: Sequence[Arrays], rep
     source = f"column {group!r}"
     if not groups:
         source = f"regular expression {group!r}"
-        expression = re.compile(group)
-        groups = {name: value for name in names if (value := _matched(expression, name))}
+        groups = {name: value for name in names if (value := matched_group(group, name))}
     if not groups and names:
         shown = ", ".join(map(repr, names[:_LISTED]))
         raise DataError(
@@ -50,8 +51,21 @@ def groups_if_any(group: str | None, items: Sequence[Item], reporter: Reporter) 
         return {}
 
 
-def _matched(expression: re.Pattern[str], name: str) -> str:
-    """Return the first group of a match, the whole match if there is no group, or ""."""
+def with_groups(records: Sequence[Record], group: str | None) -> list[Record]:
+    """Return the records of a run from before groups were recorded, with their groups by a regular expression."""
+    if group is None or any(record.group for record in records):
+        return list(records)
+    return [replace(record, group=matched_group(group, record.path)) for record in records]
+
+
+def is_expression(group: str, records: Sequence[Record]) -> bool:
+    """Return True if `data.group` is a regular expression, not a column: it gives the recorded groups of a run."""
+    return all(matched_group(group, record.path) == record.group for record in records if record.group)
+
+
+def matched_group(group: str, name: str) -> str:
+    """Return the first group of a regular expression's match in a path, the whole match if it has no group, or ""."""
+    expression = re.compile(group)  # cached by Python
     match = expression.search(name)
     if match is None:
         return ""

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.errors import UsageError
 from transfercli.evaluation.confidence.selective import independent_images
 from transfercli.evaluation.metrics.confusion import Array, Targets
-from transfercli.evaluation.statistics.clusters import cluster_indices
 from transfercli.evaluation.statistics.intervals import wilson
 
 LEVELS = (0.9, 0.95, 0.99)  # that `evaluate` reports

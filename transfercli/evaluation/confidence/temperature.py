@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Array, Targets
-from transfercli.evaluation.statistics.clusters import cluster_indices
 
 # Outside this range the probabilities of a model are all equal, or all 0 and 1.
 COLDEST, HOTTEST = 0.05, 20.0

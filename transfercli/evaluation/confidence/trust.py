@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.config.schema import AbstainConfig
+from transfercli.data.clusters import cluster_indices
 from transfercli.errors import ArtefactError
 from transfercli.evaluation.confidence.abstention import THRESHOLD_RULES, possible_accuracy
 from transfercli.evaluation.confidence.conformal import ConformalScores, conformal_metrics, conformal_scores
@@ -25,7 +26,6 @@ from transfercli.evaluation.confidence.temperature import Scaling, calibrated, c
 from transfercli.evaluation.metrics.calibration import expected_calibration_error
 from transfercli.evaluation.metrics.confusion import Array, Targets
 from transfercli.evaluation.metrics.registry import log_losses
-from transfercli.evaluation.statistics.clusters import cluster_indices
 from transfercli.evaluation.statistics.intervals import wilson
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json

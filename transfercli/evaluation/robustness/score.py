@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Targets
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.robustness.corruptions import Corruption
-from transfercli.evaluation.statistics.clusters import cluster_indices
 from transfercli.evaluation.statistics.intervals import proportion_interval
 
 

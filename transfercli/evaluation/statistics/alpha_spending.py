@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.data.clusters import count_clusters
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.clusters import count_clusters
 from transfercli.evaluation.statistics.exact_tests import gain_p_value
 
 Array = npt.NDArray[np.float64]

@@ -1,13 +1,8 @@
-"""Clusters: the units that are independent of each other, which are groups of images, or single images.
-
-Images of one subject resemble each other. Statistics that took them for independent would be far too sure, so they
-resample, swap and permute whole groups (`data.group`).
-"""
+"""Clusters of images in statistics: quantiles for few clusters, and the effective number of images."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -18,22 +13,6 @@ from transfercli.evaluation.metrics.confusion import Targets
 # Clusters whose images are taken to be all alike, added to those of the sample. Coverage decided the number
 # (benchmarks/RESULTS.md): with 0, an interval misses the truth too often if few clusters have mistakes.
 PRIOR_GROUPS = 0.5
-
-
-def cluster_indices(groups: Sequence[str]) -> Targets | None:
-    """Return the cluster of each image, int64 [N], from 0; None if every image is independent.
-
-    groups: the name of each image's group, empty if no image has one. An image without a group ("") is a cluster of its
-    own. Clusters are numbered in the order of their first images.
-    """
-    index_of: dict[str | int, int] = {}
-    found = [index_of.setdefault(group or image, len(index_of)) for image, group in enumerate(groups)]
-    return None if len(index_of) == len(found) else np.array(found, np.int64)
-
-
-def count_clusters(groups: Sequence[str]) -> int | None:
-    """Return the number of independent groups of images, counting an image without one; None if no image has one."""
-    return len({group or image for image, group in enumerate(groups)}) if any(groups) else None
 
 
 def normal_quantile(confidence: float, clusters: int | None = None) -> float:

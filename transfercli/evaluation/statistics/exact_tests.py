@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Targets
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.clusters import cluster_indices
 from transfercli.evaluation.statistics.permutation_test import TOLERANCE, swapped_gains
 
 ENOUGH = 50  # swaps that gain as much, after which no more are drawn

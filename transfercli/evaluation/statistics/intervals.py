@@ -15,16 +15,12 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import PER_CLASS, Array, Counts, Targets
 from transfercli.evaluation.metrics.registry import METRICS, Bounds, log_losses, top5_hits
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
-from transfercli.evaluation.statistics.clusters import (
-    cluster_indices,
-    design_effects,
-    effective_images,
-    normal_quantile,
-)
+from transfercli.evaluation.statistics.clusters import design_effects, effective_images, normal_quantile
 from transfercli.evaluation.statistics.skewed_intervals import (
     Interval,
     bounded_interval,

@@ -8,18 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from transfercli.data.clusters import cluster_indices, count_clusters
 from transfercli.errors import DataError
 from transfercli.evaluation.metrics.confusion import PER_CLASS, Array, Targets
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
-from transfercli.evaluation.statistics.clusters import (
-    cluster_indices,
-    count_clusters,
-    expanded_confidence,
-    normal_quantile,
-)
+from transfercli.evaluation.statistics.clusters import expanded_confidence, normal_quantile
 from transfercli.evaluation.statistics.exact_tests import gain_p_value, mcnemar, net_counts, sign_flip_p_value
 from transfercli.evaluation.statistics.intervals import CONFIDENCE, Interval, percentiles
 from transfercli.evaluation.statistics.permutation_test import permutation_p_value

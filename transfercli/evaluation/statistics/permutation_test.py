@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Array
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.bootstrap import BLOCK_NUMBERS
-from transfercli.evaluation.statistics.clusters import cluster_indices
 
 SWAPS = 999
 TOLERANCE = 1e-12  # gains closer than this are equal

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.alpha_spending import NightLimit
 from transfercli.evaluation.statistics.paired import Comparison, Outcome, compare
+from transfercli.text import in_groups
 
 CLASS_METRIC = "recall"
 
@@ -51,7 +52,8 @@ def decide_promotion(
     if gain is None or (interval is None and gain == 0):
         return Verdict(
             "kept",
-            f"{compared.metric} of the two models differs in no resample of {compared.examples} test images",
+            f"{compared.metric} of the two models differs in no resample of {compared.examples} test images"
+            f"{in_groups(compared.groups)}",
         )
     low, high = interval or (gain, gain)
     direction: Outcome = "better" if low > 0 else "worse"
@@ -61,7 +63,7 @@ def decide_promotion(
         bounds += f"; exact one-sided p-value {exact:.2g}"
     numbers = (
         f"{compared.metric} {decisive.challenger:.4f} against {decisive.champion:.4f} on {compared.examples} test"
-        f" images, gain {gain:+.4f} ({bounds})"
+        f" images{in_groups(compared.groups)}, gain {gain:+.4f} ({bounds})"
     )
     outcome = compared.outcome(compared.metric)
     if not compared.confirmed_by_exact_test(direction):
@@ -104,6 +106,7 @@ def comparison_record(compared: Comparison) -> dict[str, Any]:
         "interval": list(interval) if interval else None,
         "detectable": decisive.detectable,
         "images": compared.examples,
+        "groups": compared.groups,
         "p_value": compared.p_value,
         "by_chance": compared.by_chance,
         "fixed": len(compared.fixed),

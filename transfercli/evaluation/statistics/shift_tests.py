@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Array, Targets
-from transfercli.evaluation.statistics.clusters import cluster_indices
 
 Groups = Sequence[Sequence[str]]  # the groups of both sets
 NO_GROUPS: Groups = ((), ())

@@ -74,7 +74,7 @@ class EvaluationFacts:
     """metrics.json; known: number of images by how the run or an ancestor learnt from them.
 
     honest, honest_intervals, honest_examples: without the images that were learnt from; honest is empty in an
-    evaluation by an earlier version.
+    evaluation by an earlier version. groups: number of independent groups of images, None if no image has one
     """
 
     examples: int
@@ -90,6 +90,7 @@ class EvaluationFacts:
     honest_intervals: Intervals = field(default_factory=dict)
     honest_examples: int = 0
     known_gaps: list[str] = field(default_factory=list)
+    groups: int | None = None
 
     @property
     def judged(self) -> tuple[int, Numbers, Intervals]:

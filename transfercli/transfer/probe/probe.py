@@ -1,18 +1,19 @@
 """Linear probe: the best linear head on fixed features, solved for instead of trained.
 
-It is multinomial logistic regression with an L2 penalty; stratified cross-validation chooses its strength. Input and
-output are arrays. scikit-learn fits the same model; here all folds share their passes over the features, which makes
-the cross-validation about five times cheaper (`benchmarks/probe.py`).
+It is multinomial logistic regression with an L2 penalty; stratified cross-validation, by groups of images if there are
+any, chooses its strength. Input and output are arrays. scikit-learn fits the same model; here all folds share their
+passes over the features, which makes the cross-validation about five times cheaper (`benchmarks/probe.py`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
@@ -65,14 +66,17 @@ def solve(
     class_weights: np.ndarray | None,
     seed: int,
     reporter: Reporter,
+    groups: Sequence[str] = (),
 ) -> Probe:
     """Fit a linear head to pooled features.
 
     features: N rows, float32 [D], read in parts; targets: int [N], indices into `classes` labels.
     class_weights: float [C], the weight of an image in the loss by its class; only their ratios matter.
     The strength is the least whose held-out log loss is within one standard error of the best (Breiman et al. 1984);
-    if a class has a single image, it is `MIDDLE`. A class without images gets a probability below 1e-6 for any
-    features. The same arguments give the same result to the bit on one machine, with any number of threads.
+    if a class has a single image, or group of images, it is `MIDDLE`. groups: the name of each image's group, "" for
+    none; empty if no image has one. A fold has whole groups, and the standard error is that between groups. A class
+    without images gets a probability below 1e-6 for any features. The same arguments give the same result to the bit on
+    one machine, with any number of threads.
     Raises `DataError` if features are not finite, or fewer than two classes have images.
     """
     import scipy.linalg  # noqa: F401 - loads its own BLAS, which can be limited only after that
@@ -81,7 +85,7 @@ def solve(
     # One thread for each product: matrices this narrow gain little from more, and are several times slower if other
     # programs run too. Blocks of rows are computed on several cores instead.
     with threadpool_limits(1, "blas"):
-        return _solve(features, targets, classes, class_weights, seed, reporter)
+        return _solve(features, targets, classes, class_weights, _Folding(seed, groups), reporter)
 
 
 def solve_seconds(images: int, width: int, classes: int) -> float:
@@ -106,7 +110,12 @@ def solve_seconds(images: int, width: int, classes: int) -> float:
 
 
 def _solve(
-    features: Rows, targets: np.ndarray, classes: int, class_weights: np.ndarray | None, seed: int, reporter: Reporter
+    features: Rows,
+    targets: np.ndarray,
+    classes: int,
+    class_weights: np.ndarray | None,
+    folding: _Folding,
+    reporter: Reporter,
 ) -> Probe:
     present, indices = np.unique(targets, return_inverse=True)
     _check(features, present)
@@ -114,17 +123,19 @@ def _solve(
     space = coordinates(features)
     problem = Problem(space.rows, indices, (weights / weights.mean())[None], len(present))
     candidates: list[_Candidate] = []
-    folds = min(FOLDS, int(np.bincount(indices).min()))
-    if folds < 2:
+    fold_of, folds = folding.folds(indices)
+    if fold_of is None:
         strength, start = MIDDLE, problem.start()
-        reporter.info(f"probe: a class has a single image: strength {MIDDLE:g}, without cross-validation")
+        unit = "image" if folding.unit_of is None else "group"
+        reporter.info(f"probe: a class has a single {unit}: strength {MIDDLE:g}, without cross-validation")
     else:
-        path = strength_path(problem, stratified_folds(indices, folds, seed), reporter)
+        path = strength_path(problem, fold_of, reporter, folding.unit_of)
         candidates = [candidate for candidate, _ in path]
         chosen = _choose(candidates)
         strength, start = chosen.strength, chosen.theta[:, None]
+        kind = "folds" if folding.unit_of is None else "folds of whole groups"
         reporter.info(
-            f"probe: strength {strength:g} of {len(candidates)} tried, in {folds} folds: log loss {chosen.loss:.4f},"
+            f"probe: strength {strength:g} of {len(candidates)} tried, in {folds} {kind}: log loss {chosen.loss:.4f},"
             f" accuracy {chosen.accuracy:.4f}"
         )
     theta = fit(problem, start, strength, TOLERANCE, dense=True)[:, 0]
@@ -168,6 +179,52 @@ def stratified_folds(targets: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return fold_of
 
 
+class _Folding:
+    """Assignment of images to folds, of single images or of whole groups.
+
+    unit_of: int [N], the group of each image; None if all images are independent
+    """
+
+    def __init__(self, seed: int, groups: Sequence[str]) -> None:
+        self.seed = seed
+        self.unit_of = cluster_indices(groups)
+
+    def folds(self, targets: np.ndarray) -> tuple[np.ndarray | None, int]:
+        """Return the fold of each image, int [N], and the number of folds; None if a class would be in one fold only.
+
+        A class has an image, or a group, in each fold if it has enough of them.
+        """
+        if self.unit_of is None:
+            folds = min(FOLDS, int(np.bincount(targets).min()))
+            return (stratified_folds(targets, folds, self.seed) if folds > 1 else None), folds
+        folds = min(FOLDS, int(np.bincount(np.unique(np.stack([targets, self.unit_of]), axis=1)[0]).min()))
+        if folds < 2:
+            return None, folds
+        fold_of = group_folds(targets, self.unit_of, folds, self.seed)
+        spread = np.bincount(np.unique(np.stack([targets, fold_of]), axis=1)[0]).min()
+        return (fold_of if spread > 1 else None), folds
+
+
+def group_folds(targets: np.ndarray, unit_of: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Return the fold of each image, int [N], the same for all images of a group.
+
+    The groups, the largest first and equal ones in random order, each go to the fold that has the smallest share of
+    their classes. So groups of one class are spread over as many folds as there are groups.
+    """
+    counts = np.zeros((int(unit_of.max()) + 1, int(targets.max()) + 1))
+    np.add.at(counts, (unit_of, targets), 1.0)
+    sizes = counts.sum(axis=1)
+    shares = counts / counts.sum(axis=0)
+    held = np.zeros((folds, counts.shape[1]))
+    fold_of = np.empty(len(counts), np.int64)
+    for unit in np.lexsort((np.random.default_rng(seed).random(len(counts)), -sizes)):
+        # The increase of the sum of squared shares; of equal folds the one with fewest images.
+        cost = (2 * held + shares[unit]) @ shares[unit]
+        fold_of[unit] = np.lexsort((held.sum(axis=1), np.round(cost, 12)))[0]
+        held[fold_of[unit]] += shares[unit]
+    return fold_of[unit_of]
+
+
 def _check(features: Rows, present: np.ndarray) -> None:
     """Raise `DataError` if features are not finite, or fewer than two classes have images."""
     # Sums in float64, in which sums of float32 do not overflow.
@@ -182,12 +239,12 @@ def _check(features: Rows, present: np.ndarray) -> None:
 
 
 def strength_path(
-    whole: Problem, fold_of: np.ndarray, reporter: Reporter
+    whole: Problem, fold_of: np.ndarray, reporter: Reporter, unit_of: np.ndarray | None = None
 ) -> Iterator[tuple[_Candidate, list[np.ndarray]]]:
     """Yield strengths in ascending order until the held-out loss has clearly risen.
 
     Each fold starts from its solution for the previous strength. With each strength come the parameters
-    [C, K, P] of the problems of `fold_problems`.
+    [C, K, P] of the problems of `fold_problems`. unit_of: the group of each image, if there are groups.
     """
     groups = list(fold_problems(whole, fold_of))
     thetas = [problem.start() for problem, _ in groups]
@@ -199,7 +256,7 @@ def strength_path(
             thetas[index] = fit(problem, thetas[index], strength, PATH_TOLERANCE)
             _score(problem, thetas[index], held_out, losses, hits)
         losses *= whole.weights[0]
-        error = float(losses.std()) / len(losses) ** 0.5
+        error = float(losses.std()) / len(losses) ** 0.5 if unit_of is None else _error_between(losses, unit_of)
         theta = np.concatenate(thetas, 1).mean(1)
         candidate = _Candidate(strength, float(losses.mean()), error, float(hits.mean()), theta)
         yield candidate, list(thetas)
@@ -208,6 +265,12 @@ def strength_path(
         elif candidate.loss > best.loss + STOP_ERRORS * best.error:
             break
     reporter.progress("probe", len(STRENGTHS), len(STRENGTHS), "strengths")
+
+
+def _error_between(losses: np.ndarray, unit_of: np.ndarray) -> float:
+    """Return the standard error of a mean over images, from the sums of its groups (Cochran 1977, chapter 6)."""
+    sums = np.bincount(unit_of, losses - losses.mean())
+    return float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))) / len(losses)
 
 
 def fold_problems(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem, np.ndarray]]:

@@ -63,6 +63,7 @@ def solve_head(builder: Builder, features: Rows, reporter: Reporter) -> Probe:
         class_weights=inputs.class_weights,
         seed=inputs.seed,
         reporter=reporter,
+        groups=inputs.training.groups,
     )
     logits = classifier.head.get_layer("logits")
     logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from transfercli.data.sources.groups import is_expression, matched_group
+from transfercli.data.sources.table_format import TableFormat
 from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_output_file
 from transfercli.text import first_of
@@ -121,7 +124,18 @@ def _predictions(run: StoredRun, request: CompareRequest, reporter: Reporter) ->
     if is_stale(run.folder, request.split):
         reporter.info(f"{run.label} has no up-to-date evaluation on {request.split}: evaluating it")
         evaluate_run(EvaluateRequest(str(run.path), request.runs, request.split), reporter)
-    return Predictions.read_csv(run.folder.evaluation(request.split) / "predictions.csv")
+    predictions = Predictions.read_csv(run.folder.evaluation(request.split) / "predictions.csv")
+    groups = _groups(run, request.split, predictions.paths)
+    return replace(predictions, groups=groups if any(groups) else ())
+
+
+def _groups(run: StoredRun, split: str, paths: Sequence[str]) -> tuple[str, ...]:
+    """Return the group of each image: as recorded, or for other images by the run's regular expression."""
+    own = {record.path: record.group for record in run.images if record.split == split}
+    group = TableFormat.of(run.config.data).group
+    if own or group is None or not is_expression(group, run.images):
+        return tuple(own.get(path, "") for path in paths)
+    return tuple(matched_group(group, path) for path in paths)
 
 
 def _indices_of_same_files(

@@ -15,6 +15,7 @@ from transfercli.data.file_header_store import load_headers
 from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.quality import check
 from transfercli.data.quality.file_headers import oddities
+from transfercli.data.quality.group_suggestions import GroupSuggestion, suggest_groups
 from transfercli.data.quality.jpeg_scans import missing_rows
 from transfercli.data.quality.near_duplicates import FINGERPRINT, Fingerprints
 from transfercli.data.quality.picture_quality import Measures, defects
@@ -88,7 +89,7 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     odd = _oddities(findings, fingerprints["measures"], reporter)
     report = check.build_report(files, _splits(examined), fingerprints, odd, refusals)
     if findings:
-        report = replace(report, transparency=transparency(findings))
+        report = replace(report, transparency=transparency(findings), suggestion=_suggestion(report, findings))
     if request.mislabelled and report.usable and findings:
         found = mislabelled(report, findings, config, request.runs, reporter, request.share)
         report = replace(report, mislabelled=found)
@@ -97,6 +98,14 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     from transfercli.evaluation.report.data_page import write_page
 
     return CheckResult(report, write_page(request.report, report, images, config.name, reporter))
+
+
+def _suggestion(report: check.Report, findings: Findings) -> GroupSuggestion | None:
+    """Return a sign that images are in groups, if they are in none."""
+    if findings.listing.groups:
+        return None
+    paths, labels = [image.path for image in report.images], [image.label for image in report.images]
+    return suggest_groups(paths, labels, [file.file for file in findings.usable], report.groups(report.near))
 
 
 def examine(config: ExperimentConfig, experiment: Path, reporter: Reporter) -> Examination:

@@ -8,14 +8,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transfercli.data.clusters import count_clusters
 from transfercli.data.dataset import Split
 from transfercli.data.load import load_recorded_split
 from transfercli.data.sources import keras_datasets
-from transfercli.data.sources.folders import absolute
+from transfercli.data.sources.folders import Item, absolute
+from transfercli.data.sources.groups import groups_if_any, is_expression
 from transfercli.data.sources.listing import base_folder
+from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
-from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, ModelOutputs, detect_shift, sample_indices
+from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, detect_shift, sample_indices
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.workflows.data.image_features import ImageFeatures
@@ -49,10 +52,18 @@ class DriftRequest:
 
 @dataclass(frozen=True)
 class Reference:
-    """Images of the run that recent images are compared with. split: its name; images: their number."""
+    """Images of the run that recent images are compared with.
+
+    split: its name; images: their number; groups: number of their independent groups, None if no image has one
+    """
 
     split: str
     images: int
+    groups: int | None = None
+
+    @classmethod
+    def of(cls, split: Split) -> Reference:
+        return cls(split.name, len(split), count_clusters(split.groups))
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class DriftResult:
         run: the run folder.
         images: number of recent images.
         compared: number of recent images that were compared: all, or a random sample of them.
+        groups: number of independent groups of these, None if no image has one.
         drifted, score, tests: as `evaluation.statistics.shift_tests.detect_shift` returns them.
         maximum: largest score allowed, or None.
         features: images of the run whose features were the reference.
@@ -73,6 +85,7 @@ class DriftResult:
     run: Path
     images: int
     compared: int
+    groups: int | None
     drifted: bool
     score: float
     tests: dict[str, dict[str, Any]]
@@ -91,6 +104,7 @@ class DriftResult:
             "run": str(self.run),
             "images": self.images,
             "compared": self.compared,
+            "groups": self.groups,
             "drifted": self.drifted,
             "score": self.score,
             "tests": self.tests,
@@ -114,7 +128,8 @@ def measure_drift(run: StoredRun, recent: Path | Split, *, maximum: float | None
     If the base was frozen, features are compared with those of the training images. The features that a trained base
     computes for its own training images differ from those of all other images, so held-out images are the reference
     then. A head is more confident on its training images, so predictions are always compared with those of held-out
-    images: the test images, or the validation images if there are too few.
+    images: the test images, or the validation images if there are too few. Groups of images in a folder are those of
+    the run's `data.group`, if it is a regular expression.
 
     Args:
         recent: a folder of images, or a split that was read at the size that the run's model takes; its labels are
@@ -133,16 +148,17 @@ def measure_drift(run: StoredRun, recent: Path | Split, *, maximum: float | None
     extractor = ImageFeatures(run)
     old, new = extractor.outputs(held_out), extractor.outputs(split)
     if reference is not held_out:
-        old = ModelOutputs(extractor.features(reference), old.probabilities)
+        old = replace(old, features=extractor.features(reference), feature_groups=reference.groups)
     shift = detect_shift(old, new, run.config.seed)
     return DriftResult(
         run=run.path,
         images=images,
         compared=len(split),
+        groups=count_clusters(split.groups),
         **shift,
         maximum=maximum,
-        features=Reference(reference.name, len(reference)),
-        predictions=Reference(held_out.name, len(held_out)),
+        features=Reference.of(reference),
+        predictions=Reference.of(held_out),
         cached=extractor.cache_counts(),
     )
 
@@ -173,7 +189,18 @@ def _load_recent(run: StoredRun, recent: Path | Split) -> tuple[Split, int]:
         return recent.at(sample_indices(len(recent), MAX_IMAGES, run.config.seed)), len(recent)
     items = list_unlabelled(recent)
     chosen = [items[row] for row in sample_indices(len(items), MAX_IMAGES, run.config.seed)]
-    return load_unlabelled(chosen, run.reading), len(items)
+    return load_unlabelled(chosen, run.reading, _groups(run, chosen)), len(items)
+
+
+def _groups(run: StoredRun, items: Sequence[Item]) -> dict[str, str]:
+    """Return the groups of recent images by the run's `data.group`; warn if it gives none."""
+    group = TableFormat.of(run.config.data).group
+    if group is None or is_expression(group, run.images):
+        return groups_if_any(group, items, run.reporter)
+    run.reporter.warning(
+        f"the recent images are taken as independent of each other: data.group {group!r} is a column of the run's table"
+    )
+    return {}
 
 
 def _held_out(run: StoredRun) -> Split:

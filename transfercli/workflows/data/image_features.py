@@ -42,7 +42,7 @@ class ImageFeatures:
 
         pooled = self._pooled(split)
         logits = forward(self.cut.top, pooled, self.run.config.data.batch_size, self.reporter, "evaluate")
-        return ModelOutputs(self._channel_means(pooled), self.run.calibrate(logits))
+        return ModelOutputs(self._channel_means(pooled), self.run.calibrate(logits), split.groups, split.groups)
 
     def cache_counts(self) -> dict[str, int]:
         """Return the hits and misses of the feature cache; both are 0 if it is off."""

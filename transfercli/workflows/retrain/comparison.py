@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transfercli.data.clusters import count_clusters
 from transfercli.data.load import load_recorded_split
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
@@ -89,7 +90,10 @@ def compare_on_test_images(
     deciding = np.array(images.deciding)
     if images.audit:
         evaluation = evaluate(predictions.of(deciding), gates=gates, seed=config.seed)
-    facts: dict[str, Any] = {"gates": evaluation.gates, "test": {"images": len(records), "left_out": left_out}}
+    facts: dict[str, Any] = {
+        "gates": evaluation.gates,
+        "test": {"images": len(records), "left_out": left_out, "groups": count_clusters(predictions.groups)},
+    }
     failed = [*failed_gates(evaluation), *failed_recalls(evaluation, rule.per_class_floor)]
     figure = _figure(rule.metric, evaluation.metrics, evaluation.intervals)
     facts["figures"] = figures = {"metric": rule.metric, "images": len(deciding), "challenger": figure}
