@@ -116,7 +116,7 @@ class NightLimit:
 
     @property
     def budget(self) -> float:
-        """What all nights together may spend."""
+        """Sum of the levels that all nights together may reach."""
         return budget_of(self.confidence)
 
     def spent_after(self, promoted: bool) -> float:
