@@ -34,10 +34,10 @@ ALLOWED_SIBLING_IMPORTS = {
     "export": {"formats": {"tf_graph"}, "verify": {"formats"}, "card": {"formats"}},
     "models": {},
     "training": {},
-    "transfer": {"probe": {"features"}},
+    "transfer": {"probe": {"features"}, "unknown": {"probe"}},
     "workflows": {
         "evaluate": {"train"},
-        "compare": {"evaluate"},
+        "compare": {"evaluate", "data", "train"},
         "data": {"train", "evaluate"},
         "export": {"evaluate", "runs"},
         "retrain": {"train", "evaluate", "export", "data"},

@@ -114,6 +114,8 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ("runs show digits-source", 0, {"run", "status", "metrics", "curves", "lineage", "files", "evaluations"}),
     ("runs compare digits-source digits-source", 0, {"split", "runs", "comparisons", "report"}),
     ("runs compare digits-source digits-source --metric precison", 2, ERROR),
+    ("runs why digits-source digits-source@champion", 0, {"a", "b", "difference", "parts", "unexplained", "seed"}),
+    ("runs why digits-source nobody", 6, ERROR),
     ("runs prune --keep-last 5 --dry-run", 0, {"removed", "kept", "bytes", "dry_run"}),
     ("promote digits-source/{RUN_ID}", 0, {"experiment", "champion", "previous"}),
     (

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from transfercli.config.types import (
+    AlertExit,
     Allowed,
     Background,
     Budget,
     Channels,
+    Day,
     Flag,
     FolderName,
     Fraction,
@@ -437,6 +439,35 @@ class PromoteConfig(Section):
     )
 
 
+class AlertConfig(Section):
+    """Alerts of `retrain` about the champion and the data. Changing them starts no training."""
+
+    exit: AlertExit = Field(0, description="exit code of a night with an alert that would end with 0 otherwise")
+    level: Annotated[Number, Field(gt=0, le=0.05)] = Field(
+        0.001, description="rate of false alarms of a night, for each kind of alert that is a statistical test"
+    )
+    champion_fell: Flag = Field(
+        True, description="the champion has more errors on new test images than on earlier ones of the same classes"
+    )
+    class_without_row: Flag = Field(True, description="the data has a class that the champion cannot answer")
+    images_lost: Flag = Field(
+        True, description="a class or more than a tenth of the images is gone since an earlier night"
+    )
+    labels_contradict: Flag = Field(
+        True, description="the labels of new images contradict the models more often than usual"
+    )
+    drift: Flag | None = Field(
+        None,
+        description="new images are unlike those of the champion; true: measured in every night that trains; null: only"
+        " with when: drifted, which measures it anyway; false: never",
+    )
+    accepted_until: Day | None = Field(
+        None,
+        description="alerts that were first reported on this day or before are not reported again;"
+        " data.expect accepts images_lost",
+    )
+
+
 class RetrainConfig(Section):
     """Scheduled retraining (`retrain`)."""
 
@@ -456,6 +487,7 @@ class RetrainConfig(Section):
         default_factory=list,
         description="a program and its arguments; it gets each decision as JSON on stdin; needs --allow-hooks",
     )
+    alert: AlertConfig = Field(default_factory=AlertConfig)
 
 
 class TrackingConfig(Section):

@@ -54,6 +54,10 @@ class RunFolder:
         return self.path / "pixels.csv"
 
     @property
+    def descriptors(self) -> Path:
+        return self.path / "descriptors.npy"
+
+    @property
     def labels(self) -> Path:
         return self.path / "labels.json"
 
@@ -76,6 +80,11 @@ class RunFolder:
     @property
     def calibration(self) -> Path:
         return self.path / "calibration.json"
+
+    @property
+    def unknown(self) -> Path:
+        """The out-of-distribution score."""
+        return self.path / "unknown.safetensors"
 
     @property
     def slices(self) -> Path:

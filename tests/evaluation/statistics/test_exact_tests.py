@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.clusters import cluster_indices, count_clusters
-from transfercli.evaluation.statistics.exact_tests import gain_p_value, sign_flip_p_value, two_sided_p_value
+from transfercli.evaluation.statistics.exact_tests import gain_p_value, mcnemar, sign_flip_p_value
 
 
 def pair(old: np.ndarray, new: np.ndarray, groups: tuple[str, ...] = ()) -> tuple[Predictions, Predictions]:
@@ -47,7 +47,7 @@ def test_ten_images_of_one_subject_are_one_piece_of_evidence() -> None:
     old, new = np.zeros(40, bool), np.ones(40, bool)
     groups = tuple(f"s{image // 10}" for image in range(40))
     assert gain_p_value(*pair(old, new, groups), "accuracy", 0) == 1 / 16
-    assert two_sided_p_value(np.full(4, 10)) == 1 / 8
+    assert mcnemar(np.full(4, 10)) == 1 / 8
     assert gain_p_value(*pair(old, new, groups), "log_loss", 0) == pytest.approx(1 / 16, rel=0.5)
 
 
@@ -66,3 +66,8 @@ def test_an_image_without_a_group_is_a_cluster_of_its_own() -> None:
     assert count_clusters(("x", "y")) == 2
     assert count_clusters(()) is None
     assert count_clusters(("", "")) is None
+
+
+@pytest.mark.parametrize("fixed, broken, p_value", [(0, 0, 1), (5, 5, 1), (6, 0, 2 / 64), (1, 9, 2 * (1 + 10) / 1024)])
+def test_mcnemars_exact_test_gives_worked_values(fixed: int, broken: int, p_value: float) -> None:
+    assert mcnemar(np.repeat([1, -1], [fixed, broken])) == pytest.approx(p_value)

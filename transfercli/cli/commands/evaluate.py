@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,7 +78,8 @@ def _show(result: EvaluateResult) -> None:
         [
             ("run", result.run),
             ("split", f"{result.split}, {counted(evaluation.examples, 'image')}"),
-            *((name, _with_interval(evaluation, name)) for name in names),
+            *((name, _with_interval(evaluation.metrics, evaluation.intervals, name)) for name in names),
+            *_honest_rows(evaluation, names),
             *curves_of(result.run),
         ]
     )
@@ -170,10 +171,24 @@ def _missed_by(gate: dict[str, Any]) -> str:
     return "" if gate["value"] is None else f", missed by {abs(gate['value'] - gate['bound']):.4f}"
 
 
-def _with_interval(evaluation: Evaluation, name: str) -> str:
-    interval = evaluation.intervals.get(name)
+def _honest_rows(evaluation: Evaluation, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the rows of the metrics without the images that were learnt from; none if there are no such images."""
+    from transfercli.workflows.known_images import known_in_words
+
+    if evaluation.honest_examples == evaluation.examples:
+        return []
+    values = {name: _with_interval(evaluation.honest, evaluation.honest_intervals, name) for name in names}
+    return [
+        ("learnt from", f"the run or an ancestor {known_in_words(evaluation.known)} these images"),
+        ("honest", f"{counted(evaluation.honest_examples, 'other image')}, which gates hold against"),
+        *((f"honest {name}", value) for name, value in values.items() if evaluation.honest_examples),
+    ]
+
+
+def _with_interval(metrics: Mapping[str, float | None], intervals: Mapping[str, tuple[float, float]], name: str) -> str:
+    interval = intervals.get(name)
     bounds = f"  (95%: {interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
-    return f"{_number(evaluation.metrics[name])}{bounds}"
+    return f"{_number(metrics[name])}{bounds}"
 
 
 def _number(value: float | None) -> str:

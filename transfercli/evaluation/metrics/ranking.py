@@ -47,9 +47,15 @@ def class_ranking_areas(positive: npt.NDArray[np.bool_], scores: Array, weights:
 
 
 def mean_of_defined(values: Array) -> Array:
-    """Return the mean over the classes that have a value, [R], for values [R, C]; NaN if no class has one."""
-    known = ~np.isnan(values).any(axis=0)
-    return values[:, known].mean(axis=1) if known.any() else np.full(len(values), np.nan)
+    """Return the mean over the classes that have a value, [R], for values [R, C]; NaN if no class has one.
+
+    A resample of groups of images may lack a class that others have.
+    """
+    undefined = np.isnan(values)
+    known = values[:, ~undefined.all(axis=0)]
+    if undefined.all(axis=0).sum() * len(values) == undefined.sum() and known.size:
+        return known.mean(axis=1)
+    return ratio(np.nansum(known, axis=1), (~np.isnan(known)).sum(axis=1))
 
 
 def _weight_below(weights: Array, *ranks: npt.NDArray[np.int64]) -> list[Array]:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from transfercli.evaluation.metrics import confusion
 from transfercli.evaluation.metrics.confusion import Array, Counts, Targets, macro, ratio
@@ -118,12 +119,18 @@ def _mcc(counts: Counts) -> Array:
     return ratio(covariance, np.sqrt(spread), 0.0)
 
 
-def _top5(targets: Targets, probabilities: Array) -> Array:
+def top5_hits(targets: Targets, probabilities: Array) -> npt.NDArray[np.bool_]:
+    """Return bool [N], True if the true class is among the five most probable."""
     rows = np.arange(len(targets))
     truth = probabilities[rows, targets][:, None]
     earlier = np.arange(probabilities.shape[1]) < targets[:, None]
     rank = ((probabilities > truth) | ((probabilities == truth) & earlier)).sum(axis=1)
-    return (rank < 5).astype(np.float64)
+    hits: npt.NDArray[np.bool_] = rank < 5
+    return hits
+
+
+def _top5(targets: Targets, probabilities: Array) -> Array:
+    return top5_hits(targets, probabilities).astype(np.float64)
 
 
 def log_losses(targets: Targets, probabilities: Array) -> Array:
@@ -244,7 +251,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "ece",
-            "mean gap between confidence and accuracy, 15 bins of equal mass",
+            "mean gap between confidence and accuracy in bins of equal mass, more bins for more images",
             "Guo et al. 2017; Nixon et al. 2019",
             _ece,
             higher_is_better=False,

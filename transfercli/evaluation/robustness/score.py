@@ -10,7 +10,8 @@ import numpy as np
 from transfercli.evaluation.metrics.confusion import Targets
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.robustness.corruptions import Corruption
-from transfercli.evaluation.statistics.intervals import wilson
+from transfercli.evaluation.statistics.clusters import cluster_indices
+from transfercli.evaluation.statistics.intervals import proportion_interval
 
 
 def score_corruption(
@@ -21,13 +22,13 @@ def score_corruption(
     plain: predictions of the unchanged images; predicted: int [N], predicted classes of the corrupted images; size:
     (height, width) of the images in pixels. `changed` is the share of images with a different predicted class.
     """
-    right = int((predicted == plain.targets).sum())
+    right = predicted == plain.targets
     return {
         "corruption": corruption.name,
         "severity": severity,
         "parameter": corruption.parameter(severity, size),
-        "accuracy": right / len(plain),
-        "interval": list(wilson(right, len(plain)) or ()),
+        "accuracy": float(right.mean()),
+        "interval": list(proportion_interval(right, cluster_indices(plain.groups)) or ()),
         "changed": float((predicted != plain.predicted).mean()),
     }
 

@@ -81,6 +81,13 @@ def sign_flip_p_value(nets: Targets) -> float:
     return min(1.0, float(positive[int(nets[nets > 0].sum()) :].sum()))
 
 
-def two_sided_p_value(nets: Targets) -> float:
-    """Return the two-sided p-value of `sign_flip_p_value`, of any difference: twice the smaller one, at most 1."""
+def mcnemar(nets: Targets) -> float:
+    """Return the two-sided p-value of `sign_flip_p_value`; without groups that of McNemar's exact test (1947)."""
+    from scipy.stats import binomtest
+
+    sizes = np.abs(nets[nets != 0])
+    if len(sizes) == 0:
+        return 1.0
+    if sizes.max() == 1:
+        return float(binomtest(int((nets > 0).sum()), len(sizes)).pvalue)
     return min(1.0, 2 * min(sign_flip_p_value(nets), sign_flip_p_value(-nets)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,13 @@ from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
+from transfercli.evaluation.statistics.clusters import (
+    cluster_indices,
+    count_clusters,
+    expanded_confidence,
+    normal_quantile,
+)
+from transfercli.evaluation.statistics.exact_tests import gain_p_value, mcnemar, net_counts, sign_flip_p_value
 from transfercli.evaluation.statistics.intervals import CONFIDENCE, Interval, percentiles
 from transfercli.evaluation.statistics.permutation_test import permutation_p_value
 
@@ -49,9 +56,11 @@ class Comparison:
 
     metric: the decisive metric
     metrics: a Difference for each row of METRICS, and for each class as `recall[LABEL]` (precision, f1)
-    p_value: of McNemar's exact test
+    p_value: of McNemar's exact test, two-sided, on images or on groups of them
     fixed, broken: paths of the images that only the challenger has right, and that only the champion has right
     by_chance: one-sided p-value of the permutation test on the decisive metric; None if it is not defined
+    groups: number of independent groups of images; None if no image has a group
+    exact: one-sided p-values of a gain and of a loss (`gain_p_value`), if images are in groups; else None
     """
 
     metric: str
@@ -62,6 +71,8 @@ class Comparison:
     fixed: tuple[str, ...]
     broken: tuple[str, ...]
     by_chance: float | None
+    groups: int | None = None
+    exact: tuple[float, float] | None = None
 
     @property
     def decisive(self) -> Difference:
@@ -94,19 +105,21 @@ class Comparison:
         return outcome
 
     def exact_p_value(self, outcome: Outcome) -> float | None:
-        """Return the one-sided p-value of McNemar's exact test; None if there is an interval or it does not apply.
+        """Return the one-sided p-value of an exact test; None if it is not needed or does not apply.
 
-        It applies to metrics of counts: it tests if the images of disagreement are fixed and broken equally often.
+        With groups of images it always decides, too: a few groups can agree by chance in ways that ties of the
+        permutation test would hide. Without, it is McNemar's test if there is no interval, for metrics of counts: it
+        tests if the images of disagreement are fixed and broken equally often.
         """
-        from scipy.stats import binomtest
-
+        if self.exact is not None:
+            return self.exact[outcome == "worse"]
         row = METRICS.get(self.metric)
         if self.decisive.interval is not None or row is None or not row.of_counts:
             return None
         wins, losses = len(self.fixed), len(self.broken)
         if outcome == "worse":
             wins, losses = losses, wins
-        return float(binomtest(wins, wins + losses, alternative="greater").pvalue) if wins + losses else 1.0
+        return sign_flip_p_value(np.repeat([1, -1], [wins, losses]))
 
     def confirmed_by_exact_test(self, outcome: Outcome) -> bool:
         """Return True if the exact test is significant or does not apply."""
@@ -138,6 +151,7 @@ class Comparison:
             "verdict": self.outcome(self.metric),
             "confidence": self.confidence,
             "examples": self.examples,
+            "groups": self.groups,
             "metrics": {name: difference.as_json() for name, difference in self.metrics.items()},
             "by_chance": self.by_chance,
             "mcnemar": {"fixed": len(self.fixed), "broken": len(self.broken), "p_value": self.p_value},
@@ -156,21 +170,31 @@ def compare(
 ) -> Comparison:
     """Compare two models by their predictions of the same images, in the same order and with the same labels.
 
-    Raises DataError if images or labels differ; `align_predictions` selects the images in common.
+    The bootstrap draws, and the tests swap, whole groups of images, if the predictions have groups. Raises DataError if
+    images or labels differ; `align_predictions` selects the images in common.
     """
     same = champion.paths == challenger.paths and champion.labels == challenger.labels
     if not same or not np.array_equal(champion.targets, challenger.targets) or not len(champion):
         raise DataError("the two models were not evaluated on the same images", "evaluate both on the same split")
+    champion = replace(champion, groups=champion.groups or challenger.groups)
+    of_image = cluster_indices(champion.groups)
     fixed, broken = disagreements(champion, challenger)
+    exact: tuple[float, float] | None = None
+    if of_image is not None:
+        challenger = replace(challenger, groups=champion.groups)
+        gain, loss = ((champion, challenger), (challenger, champion))
+        exact = gain_p_value(*gain, metric, seed), gain_p_value(*loss, metric, seed)
     return Comparison(
         metric=metric,
         confidence=confidence,
         examples=len(champion),
-        metrics=_differences(champion, challenger, confidence, seed),
-        p_value=mcnemar(len(fixed), len(broken)),
+        metrics=_differences(champion, challenger, confidence, seed, of_image),
+        p_value=mcnemar(net_counts(champion, challenger)),
         fixed=tuple(champion.paths[index] for index in fixed),
         broken=tuple(champion.paths[index] for index in broken),
         by_chance=permutation_p_value(champion, challenger, metric, seed),
+        groups=count_clusters(champion.groups),
+        exact=exact,
     )
 
 
@@ -178,13 +202,6 @@ def disagreements(champion: Predictions, challenger: Predictions) -> tuple[Targe
     """Return the indices of images that only the challenger has right, int64 [F], and only the champion, int64 [B]."""
     right = [model.predicted == model.targets for model in (champion, challenger)]
     return np.flatnonzero(right[1] & ~right[0]), np.flatnonzero(right[0] & ~right[1])
-
-
-def mcnemar(fixed: int, broken: int) -> float:
-    """Return the two-sided p-value of McNemar's exact test (1947): a binomial test on the images of disagreement."""
-    from scipy.stats import binomtest
-
-    return 1.0 if fixed + broken == 0 else float(binomtest(fixed, fixed + broken).pvalue)
 
 
 def align_predictions(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
@@ -218,16 +235,23 @@ def _with_labels(predictions: Predictions, labels: tuple[str, ...]) -> Predictio
     return Predictions(predictions.paths, labels, columns[predictions.targets], probabilities, predictions.groups)
 
 
-def _differences(champion: Predictions, challenger: Predictions, confidence: float, seed: int) -> dict[str, Difference]:
+def _differences(
+    champion: Predictions, challenger: Predictions, confidence: float, seed: int, of_image: Targets | None
+) -> dict[str, Difference]:
     models, labels = (champion, challenger), champion.labels
+    clusters = None if of_image is None else int(of_image.max()) + 1
     values = [_values(Sample.unweighted(model.targets, model.probabilities), labels) for model in models]
     drawn: dict[str, list[Array]] = {name: [] for name in values[0]}
-    for weights in resample_weights(champion.targets, RESAMPLES, np.random.default_rng(seed)):
-        before, after = (_values(Sample(model.targets, model.probabilities, weights), labels) for model in models)
+    for weights in resample_weights(champion.targets, RESAMPLES, np.random.default_rng(seed), of_image):
+        before, after = (
+            _values(Sample(model.targets, model.probabilities, weights, len(model)), labels) for model in models
+        )
         for name, blocks in drawn.items():
             blocks.append(after[name] - before[name])
     return {
-        name: _difference(float(values[0][name][0]), float(values[1][name][0]), np.concatenate(blocks), confidence)
+        name: _difference(
+            float(values[0][name][0]), float(values[1][name][0]), np.concatenate(blocks), confidence, clusters
+        )
         for name, blocks in drawn.items()
     }
 
@@ -241,24 +265,19 @@ def _values(sample: Sample, labels: tuple[str, ...]) -> dict[str, Array]:
     return values
 
 
-def _difference(champion: float, challenger: float, drawn: Array, confidence: float) -> Difference:
+def _difference(
+    champion: float, challenger: float, drawn: Array, confidence: float, clusters: int | None
+) -> Difference:
     known = drawn[np.isfinite(drawn)]
     spread = float(known.std()) if len(known) else 0.0
-    detectable = (_quantile(confidence) + POWER_QUANTILE) * spread if spread > 0 else None
+    detectable = (normal_quantile(confidence, clusters) + POWER_QUANTILE) * spread if spread > 0 else None
     return Difference(
         _plain(champion),
         _plain(challenger),
         _plain(challenger - champion),
-        percentiles(drawn, confidence),
+        percentiles(drawn, expanded_confidence(confidence, clusters)),
         detectable,
     )
-
-
-def _quantile(confidence: float) -> float:
-    """Return the two-sided normal quantile."""
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def metric_sign(metric: str) -> int:

@@ -46,6 +46,21 @@ def log_odds_interval(value: float, drawn: Array, normal: float) -> Interval:
     return float(low), float(high)
 
 
+def bounded_interval(value: float, spread: float, low: float, high: float, normal: float) -> Interval:
+    """Return a normal interval of a value strictly inside its bounds, on the scale of its log odds.
+
+    spread: standard error of the value; low, high: bounds; with an infinite `high` the scale is the logarithm. By the
+    delta method the standard error of the log odds of a share p is that of the share divided by p (1 - p).
+    """
+    if np.isinf(high):
+        factor = float(np.exp(normal * spread / (value - low)))
+        return low + (value - low) / factor, low + (value - low) * factor
+    share = (value - low) / (high - low)
+    error = spread / (high - low) / (share * (1 - share))
+    ends = low + (high - low) / (1 + np.exp(-(_log_odds(np.asarray(share)) + np.array([-1, 1]) * normal * error)))
+    return float(ends[0]), float(ends[1])
+
+
 def gap_sum_interval(gaps: Array, drawn: Array, confidence: float, normal: float) -> Interval | None:
     """Return an interval of the sum of absolute gaps [B], from the gaps of resamples, [R, B].
 

@@ -71,7 +71,11 @@ class OutOfDistribution:
 
 @dataclass(frozen=True)
 class EvaluationFacts:
-    """metrics.json; known: number of images that the run was trained or selected on, by split of the run."""
+    """metrics.json; known: number of images by how the run or an ancestor learnt from them.
+
+    honest, honest_intervals, honest_examples: without the images that were learnt from; honest is empty in an
+    evaluation by an earlier version.
+    """
 
     examples: int
     metrics: Numbers
@@ -82,11 +86,31 @@ class EvaluationFacts:
     abstention: Abstention | None = None
     out_of_distribution: OutOfDistribution | None = None
     known: dict[str, int] = field(default_factory=dict)
+    honest: Numbers = field(default_factory=dict)
+    honest_intervals: Intervals = field(default_factory=dict)
+    honest_examples: int = 0
+    known_gaps: list[str] = field(default_factory=list)
+
+    @property
+    def judged(self) -> tuple[int, Numbers, Intervals]:
+        """The number of images, metrics and intervals to state first: the honest ones if there are any."""
+        if self.honest:
+            return self.honest_examples, self.honest, self.honest_intervals
+        return self.examples, self.metrics, self.intervals
+
+    @property
+    def is_honest(self) -> bool:
+        """True if images remain without those that were learnt from, or none was found by an earlier version."""
+        return self.honest_examples > 0 if self.honest else not self.known
 
 
 @dataclass(frozen=True)
 class ArtefactFacts:
-    """export.json; run: label of the exported run; bytes: a float, as a JSON number may be too large for an int64."""
+    """export.json; run: label of the exported run; bytes: a float, as a JSON number may be too large for an int64.
+
+    known: number of the verification images that the run trained on or an ancestor learnt from. unknown: the score and
+    threshold of its out-of-distribution output; None if it has none.
+    """
 
     run: str
     format: str
@@ -95,6 +119,8 @@ class ArtefactFacts:
     label_agreement: float
     max_abs_diff: float
     accuracy_exported: float
+    known: int = 0
+    unknown: dict[str, str | float] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +186,7 @@ class CardFacts:
         evaluations: of the current model, by the name of their folder; the decisive one first.
         lineage: the run and its ancestors by initial weights, as returned by `runs show`.
         artefacts: those in the folder of the card.
+        unknown_auroc: of the run's out-of-distribution score on left-out classes; None if it was not measured.
     """
 
     experiment: str
@@ -178,6 +205,7 @@ class CardFacts:
     evaluations: Mapping[str, EvaluationFacts]
     lineage: Sequence[Mapping[str, Any]]
     artefacts: Sequence[ArtefactFacts]
+    unknown_auroc: float | None = None
 
 
 def validated(kind: type[T], value: Any, path: Path) -> T:

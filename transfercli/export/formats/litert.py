@@ -13,6 +13,7 @@ import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.embedded_spec import attach_spec, read_attached_spec
+from transfercli.export.formats.outputs import with_score
 from transfercli.export.spec import WriteJob
 from transfercli.export.tf_graph.traced import write_bare_saved_model
 from transfercli.io.cores import usable_cores
@@ -43,7 +44,7 @@ def read_litert(path: Path) -> Any:
     from transfercli.export.formats.readers import Artefact
 
     interpreter = Interpreter(os.fspath(path), num_threads=usable_cores())
-    (entry,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (entry,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
     interpreter.allocate_tensors()
     spec = read_attached_spec(path)
 
@@ -53,7 +54,7 @@ def read_litert(path: Path) -> Any:
             interpreter.allocate_tensors()
         interpreter.set_tensor(entry["index"], images)
         interpreter.invoke()
-        return interpreter.get_tensor(output["index"])
+        return with_score([interpreter.get_tensor(output["index"]) for output in outputs])
 
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)
 

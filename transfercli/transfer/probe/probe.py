@@ -119,7 +119,8 @@ def _solve(
         strength, start = MIDDLE, problem.start()
         reporter.info(f"probe: a class has a single image: strength {MIDDLE:g}, without cross-validation")
     else:
-        candidates = list(_path(problem, stratified_folds(indices, folds, seed), reporter))
+        path = strength_path(problem, stratified_folds(indices, folds, seed), reporter)
+        candidates = [candidate for candidate, _ in path]
         chosen = _choose(candidates)
         strength, start = chosen.strength, chosen.theta[:, None]
         reporter.info(
@@ -180,12 +181,15 @@ def _check(features: Rows, present: np.ndarray) -> None:
         raise DataError(f"a linear probe needs images of at least 2 classes; there are {len(present)}")
 
 
-def _path(whole: Problem, fold_of: np.ndarray, reporter: Reporter) -> Iterator[_Candidate]:
+def strength_path(
+    whole: Problem, fold_of: np.ndarray, reporter: Reporter
+) -> Iterator[tuple[_Candidate, list[np.ndarray]]]:
     """Yield strengths in ascending order until the held-out loss has clearly risen.
 
-    Each fold starts from its solution for the previous strength.
+    Each fold starts from its solution for the previous strength. With each strength come the parameters
+    [C, K, P] of the problems of `fold_problems`.
     """
-    groups = list(_groups(whole, fold_of))
+    groups = list(fold_problems(whole, fold_of))
     thetas = [problem.start() for problem, _ in groups]
     best: _Candidate | None = None
     for number, strength in enumerate(STRENGTHS):
@@ -198,7 +202,7 @@ def _path(whole: Problem, fold_of: np.ndarray, reporter: Reporter) -> Iterator[_
         error = float(losses.std()) / len(losses) ** 0.5
         theta = np.concatenate(thetas, 1).mean(1)
         candidate = _Candidate(strength, float(losses.mean()), error, float(hits.mean()), theta)
-        yield candidate
+        yield candidate, list(thetas)
         if best is None or candidate.loss < best.loss:
             best = candidate
         elif candidate.loss > best.loss + STOP_ERRORS * best.error:
@@ -206,7 +210,7 @@ def _path(whole: Problem, fold_of: np.ndarray, reporter: Reporter) -> Iterator[_
     reporter.progress("probe", len(STRENGTHS), len(STRENGTHS), "strengths")
 
 
-def _groups(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem, np.ndarray]]:
+def fold_problems(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem, np.ndarray]]:
     """Yield problems of as many folds as are solved together, and the images that each fold holds out, bool [K, N]."""
     folds = np.arange(fold_of.max() + 1)
     together = max(1, MAX_PARAMETERS // (whole.classes * whole.rows.shape[1]))

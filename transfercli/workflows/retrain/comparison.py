@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from transfercli.runs.decisions import Decision
 from transfercli.text import counted
 from transfercli.workflows.evaluate.evaluate import evaluate_split
 from transfercli.workflows.evaluate.request import EvaluateRequest
+from transfercli.workflows.known_images import changed_copies
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.retrain.audit import Audit, audit_of, divide_test_images
 from transfercli.workflows.retrain.latency import latencies
@@ -37,6 +38,8 @@ class ChallengerResult:
         comparison: on the deciding images; None without a champion.
         failed: a description of each gate that the challenger does not meet.
         facts: values for the log of decisions.
+        records: the test images that were compared.
+        predictions: of the champion and of the challenger, of the same images; empty without a champion.
         audit: numbers of both on the audit images; None if the config has no audit.
         limit: what the decision may spend; None without a champion, and if every night counts alone.
         p_value: of the challenger's gain.
@@ -45,6 +48,8 @@ class ChallengerResult:
     comparison: Comparison | None
     failed: list[str]
     facts: dict[str, Any] = field(default_factory=dict)
+    records: Sequence[Record] = ()
+    predictions: tuple[Predictions, ...] = ()
     audit: Audit | None = None
     limit: NightLimit | None = None
     p_value: float = 1.0
@@ -86,8 +91,10 @@ def compare_on_test_images(
         evaluation = evaluate(predictions.of(deciding), gates=gates, seed=config.seed)
     facts: dict[str, Any] = {"gates": evaluation.gates, "test": {"images": len(records), "left_out": left_out}}
     failed = [*failed_gates(evaluation), *failed_recalls(evaluation, rule.per_class_floor)]
+    figure = _figure(rule.metric, evaluation.metrics, evaluation.intervals)
+    facts["figures"] = figures = {"metric": rule.metric, "images": len(deciding), "challenger": figure}
     if champion is None:
-        return ChallengerResult(None, failed, facts, audit_of(images, None, predictions, challenger.config))
+        return ChallengerResult(None, failed, facts, records, audit=audit_of(images, None, predictions, config))
     of_champion = predict(
         champion, recorded_split(champion, challenger, records, _labels(champion, challenger), "test")
     )
@@ -95,11 +102,27 @@ def compare_on_test_images(
     old, new = (model.of(deciding) for model in aligned)
     compared = compare_for_promotion(old, new, rule.metric, rule.confidence, config.seed)
     facts["comparison"] = comparison_record(compared)
+    figures["champion"] = champion_figure(old, compared, config.seed)
     if rule.max_latency_ratio is not None:
         facts["latency"] = latency = compare_latencies(champion, challenger)
         failed += failed_latency(latency["ratio"], rule.max_latency_ratio)
     p_value = gain_p_value(old, new, rule.metric, config.seed)
-    return ChallengerResult(compared, failed, facts, audit_of(images, *aligned, config), limit, p_value)
+    audit = audit_of(images, *aligned, config)
+    return ChallengerResult(compared, failed, facts, records, aligned, audit, limit, p_value)
+
+
+def champion_figure(predictions: Predictions, compared: Comparison, seed: int) -> dict[str, Any]:
+    """Return the champion's value of the decisive metric, and its 95% interval or None."""
+    from transfercli.evaluation.statistics.intervals import intervals
+
+    bounds = intervals(predictions.targets, predictions.probabilities, predictions.labels, [compared.metric], seed)
+    return _figure(compared.metric, {compared.metric: compared.decisive.champion}, bounds)
+
+
+def _figure(
+    metric: str, values: Mapping[str, float | None], bounds: Mapping[str, tuple[float, float]]
+) -> dict[str, Any]:
+    return {"value": values[metric], "interval": list(bounds[metric]) if metric in bounds else None}
 
 
 def _labels(champion: StoredRun, challenger: StoredRun) -> tuple[str, ...]:
@@ -138,14 +161,18 @@ def honest_test_images(
     """
     images = [image for image in challenger.images if image.split == "test" and not image.problem]
     learnt = learnt_from(challenger, *([champion] if champion else []), reporter=reporter)
-    honest = [image for image in images if not learnt.has(image.sha256)]
+    unknown = [image for image in images if not learnt.has(image.sha256)]
+    changed = changed_copies(challenger, [image.sha256 for image in unknown], learnt)
+    honest = [image for image in unknown if image.sha256 not in changed]
     if not honest:
         reason = "champion or challenger learnt from each of them" if images else "there are none"
         raise DataError(f"no test image to compare models on: {reason}", "set data.test, or add images to it")
     left_out = len(images) - len(honest)
     if left_out:
         copies = sum(learnt.has_copy(image.sha256) for image in images)
-        in_other_files = f" ({copies} in another file with the same pixels)" if copies else ""
+        found = [f"{copies} in another file with the same pixels"] if copies else []
+        found += [f"{len(unknown) - len(honest)} from a re-encoded or resized copy"] if changed else []
+        in_other_files = f" ({', '.join(found)})" if found else ""
         reporter.warning(
             f"{counted(left_out, 'test image')} left out: the champion, the challenger or one of their ancestors"
             f" learnt from them{in_other_files}"
