@@ -13,6 +13,7 @@ from transfercli.evaluation.statistics.alpha_spending import (
     images_to_promote,
     images_to_renew,
     night_level,
+    swaps_for,
 )
 
 BUDGET = 0.05
@@ -97,6 +98,10 @@ def test_evidence_is_a_mid_p_value_on_images_or_groups():
     groups = tuple(f"g{index // 4}" for index in range(40))
     grouped = evidence_of(predictions(champion, groups), predictions(challenger, groups), "accuracy", 0)
     assert (grouped.units, grouped.p_value) == (10, pytest.approx(0.5**2 / 2))
+
+
+def test_as_many_swaps_are_drawn_as_the_level_needs():
+    assert [swaps_for(level) for level in (0.0, 0.025, 5e-4, 1e-9)] == [999, 999, 40_000, 99_999]
 
 
 def test_the_shares_are_in_order():

@@ -22,13 +22,14 @@ import numpy.typing as npt
 
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.clusters import count_clusters
-from transfercli.evaluation.statistics.exact_tests import gain_p_value
+from transfercli.evaluation.statistics.exact_tests import MOST_SWAPS, gain_p_value
 
 Array = npt.NDArray[np.float64]
 
 SHARE = 0.01  # of what is left: spent on average by a night whose challenger is not better
 SMALLEST_SHARE = 0.001  # of what is left, for a challenger that is worse on the validation images
 LARGEST_SHARE = 0.5  # of what is left, for a challenger that is far better on them
+VALIDATION_SWAPS = 9_999  # as strong as evidence needs to be for `LARGEST_SHARE`
 SMALLEST_P_VALUE = 1e-15  # of the validation images: normal quantiles stay finite
 
 
@@ -46,7 +47,10 @@ class Evidence:
 
 def evidence_of(champion: Predictions, challenger: Predictions, metric: str, seed: int) -> Evidence:
     """Return the evidence of predictions of the same validation images under the same labels."""
-    gain, loss = (gain_p_value(*models, metric, seed) for models in ((champion, challenger), (challenger, champion)))
+    gain, loss = (
+        gain_p_value(*models, metric, seed, VALIDATION_SWAPS)
+        for models in ((champion, challenger), (challenger, champion))
+    )
     return Evidence(count_units(champion), (gain + 1 - loss) / 2)
 
 
@@ -79,6 +83,11 @@ def night_level(
     level = ndtr((score * math.sqrt(validation_units) - needed) / math.sqrt(test_units))
     level = np.maximum(level, SMALLEST_SHARE * remaining)
     return np.minimum(level, np.minimum(LARGEST_SHARE * remaining, most))
+
+
+def swaps_for(level: float) -> int:
+    """Return the number of random swaps whose smallest p-value is a twentieth of the level, within limits."""
+    return round(min(max(20 / level, 999), MOST_SWAPS)) if level > 0 else 999
 
 
 def images_to_promote(level: float) -> int:

@@ -23,8 +23,8 @@ def gain_p_value(
     """Return the one-sided p-value of the challenger's gain; 1 if the gain is not defined.
 
     For accuracy it is exact: McNemar's test (1947) on images, and its extension to groups (`sign_flip_p_value`).
-    For other metrics random swaps are drawn until `ENOUGH` of them gain as much, at most `most`; stopping so
-    keeps the p-value valid (Besag & Clifford 1991, "Sequential Monte Carlo p-values"), and the smallest one is 1 / (`most` + 1).
+    For other metrics random swaps are drawn until `ENOUGH` of them gain as much, or `most` are drawn; stopping so keeps
+    the p-value valid (Besag & Clifford 1991, "Sequential Monte Carlo p-values"). The smallest one is 1 / (`most` + 1).
     Both predictions must be of the same images under the same labels; the champion's groups are used.
     """
     if metric == "accuracy":
