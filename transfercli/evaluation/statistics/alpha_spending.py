@@ -37,7 +37,7 @@ SMALLEST_P_VALUE = 1e-15  # of the validation images: normal quantiles stay fini
 class Evidence:
     """Comparison of challenger and champion on validation images that both have and neither trained on.
 
-    units: number of groups of images, or of images without groups; 0 without such images
+    units: number of groups of images, or of images without groups; 0 if there are none, or none on which they differ
     p_value: one-sided mid-p-value of the challenger's gain; 0.5 without evidence
     """
 
@@ -46,11 +46,16 @@ class Evidence:
 
 
 def evidence_of(champion: Predictions, challenger: Predictions, metric: str, seed: int) -> Evidence:
-    """Return the evidence of predictions of the same validation images under the same labels."""
+    """Return the evidence of predictions of the same validation images under the same labels.
+
+    If the two models do not differ on these images, they say nothing, which is not the same as that neither is better.
+    """
     gain, loss = (
         gain_p_value(*models, metric, seed, VALIDATION_SWAPS)
         for models in ((champion, challenger), (challenger, champion))
     )
+    if gain == loss == 1:
+        return Evidence()
     return Evidence(count_units(champion), (gain + 1 - loss) / 2)
 
 
