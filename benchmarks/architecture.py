@@ -32,7 +32,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "report": {"metrics", "statistics", "robustness", "explain"},
     },
     "export": {"formats": {"tf_graph"}, "verify": {"formats"}, "card": {"formats"}},
-    "models": {},
+    "models": {"unknown": {"weights"}},
     "training": {},
     "transfer": {"probe": {"features"}, "unknown": {"probe"}},
     "workflows": {

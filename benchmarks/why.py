@@ -38,8 +38,9 @@ from transfercli.data.samples import write_sample
 from transfercli.evaluation.metrics.registry import value_of
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
-from transfercli.workflows.compare import networks
+from transfercli.workflows.compare import compared_images
 from transfercli.workflows.compare.attribution import WhyRequest
+from transfercli.workflows.compare.networks import Networks
 from transfercli.workflows.compare.why import explain_difference
 from transfercli.workflows.data.image_features import ImageFeatures
 from transfercli.workflows.stored_run import StoredRun
@@ -194,7 +195,7 @@ def measure(lab: Lab, pool: Pool, sizes: Sizes, repeat: int, trainings: int = 1)
     found = {"start": result}
     if lab.strategy != "linear_probe":
         for which, number in (("base of A", 0), ("base of B", 1)):
-            with mock.patch.object(networks, "choose_networks", partial(_network_of, number)):
+            with mock.patch.object(compared_images, "choose_networks", partial(_network_of, number)):
                 found[which] = explain_difference(request, Reporter())
     return {
         "truth": truth,
@@ -208,9 +209,9 @@ def measure(lab: Lab, pool: Pool, sizes: Sizes, repeat: int, trainings: int = 1)
     }
 
 
-def _network_of(number: int, *extractors: Any) -> networks.Networks:
+def _network_of(number: int, *extractors: Any) -> Networks:
     """Return the trained base of one of the two runs as the network of all heads."""
-    return networks.Networks("first", extractors[number], extractors[number])
+    return Networks("first", extractors[number], extractors[number])
 
 
 def _parts(result: Any) -> dict[str, list[float]]:

@@ -154,7 +154,7 @@ def test_each_line_of_predict_begins_with_the_format(call: Call) -> None:
     code, out, _ = call("predict", "digits-source", "{IMAGE}", "gone.png", "--top", "2")
     assert code == 0
     assert [list(json.loads(line)) for line in out.splitlines()] == [
-        ["format", "path", "label", "probability", "top", "abstained"],
+        ["format", "path", "label", "probability", "top", "abstained", "strange", "unknown"],
         ["format", "path", "error"],
     ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.quality.image_descriptors import DESCRIPTOR, Descriptors, copies_are_sure, has_copy, keys_of
+from transfercli.data.quality.image_descriptors import DESCRIPTOR, Descriptors, copies_are_sure, has_copy
 
 if TYPE_CHECKING:
     from transfercli.workflows.stored_run import StoredRun
@@ -50,8 +50,9 @@ class LearntImages:
         """
         by_split: dict[str, set[str]] = {split: set() for split in LEARNT}
         for run in runs:
+            counted = {split for split in LEARNT if (run.label, split) not in exempt}
             for image in run.images:
-                if image.split in LEARNT and (run.label, image.split) not in exempt:
+                if image.split in counted:
                     by_split[image.split].add(image.sha256)
         pixels_of: dict[str, set[str]] = {}
         for run in runs:
@@ -100,5 +101,5 @@ def _descriptors(files: Collection[str], stored: Sequence[Descriptors]) -> Descr
     if not stored or not files:
         return np.zeros(0, DESCRIPTOR)
     every = np.concatenate(stored)
-    every = every[np.unique(every["sha256"], return_index=True)[1]]
-    return every[np.isin(every["sha256"], keys_of(sorted(files)))]
+    row_of = {key: row for row, key in enumerate(every["sha256"].tolist())}
+    return every[[row for key in map(bytes.fromhex, sorted(files)) if (row := row_of.get(key)) is not None]]

@@ -64,7 +64,7 @@ def test_so_few_images_cannot_serve_a_level_and_say_which_they_can() -> None:
     with pytest.raises(UsageError, match="need at least 19 validation images; this model has 18") as refused:
         scores.thresholds(0.95)
     assert "at most 0.947" in str(refused.value.hint)
-    assert [fewest_images(level) for level in (0.5, 0.9, 0.95, 0.99)] == [1, 9, 19, 99]
+    assert [fewest_images(level) for level in (0.5, 0.9, 0.95, 0.99, 0.9999)] == [1, 9, 19, 99, 9999]
 
 
 def test_images_of_one_subject_count_once() -> None:

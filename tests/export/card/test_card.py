@@ -84,6 +84,16 @@ def test_the_input_is_told_in_lines_that_can_be_used() -> None:
     assert "Abstain below" not in model_card(facts(spec=ExportSpec(("a", "b"), (24, 32), confidence=None)))
 
 
+def test_limits_say_which_artefacts_recognise_unlike_images() -> None:
+    unknown = {"score": "neighbour", "threshold": 2.5}
+    spec = ExportSpec(("a", "b", "c"), (24, 32), unknown=unknown)
+    own, other = ARTEFACT | {"format": "onnx", "unknown": unknown}, ARTEFACT | {"format": "keras"}
+    artefacts = [validated(ArtefactFacts, each, Path("export.json")) for each in (own, other)]
+    told = " ".join(limits(facts(spec=spec, artefacts=artefacts, unknown_auroc=0.812)))
+    assert "`unknown` is above 2.5. On classes that were left out of the fit, its AUROC was 0.812." in told
+    assert "have no output `unknown`: keras." in told
+
+
 def test_limits_name_small_absent_and_weak_classes_and_slices() -> None:
     slices = [
         {"slice": "camera", "value": name, "examples": 9, "intervals": ends, "metrics": {"accuracy": 0.3}}

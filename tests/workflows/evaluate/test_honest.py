@@ -15,9 +15,15 @@ from PIL import Image
 
 from tests.listener import Listener
 from tests.workflows.conftest import World
+from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
+from transfercli.workflows.compare.compare import compare_runs
+from transfercli.workflows.compare.comparison import CompareRequest
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.export.export import reference_of
+from transfercli.workflows.runs.runs import list_runs
+from transfercli.workflows.stored_run import StoredRun
 
 WHOLE_NETWORK = {"strategy": "full"}
 
@@ -167,3 +173,50 @@ def test_a_missing_ancestor_and_a_run_without_stored_pixels_are_gaps(family: Any
     again = evaluated(part, "c")
     assert again["known"] == result["known"]  # by their files
     assert [text for text in again["known_gaps"] if "did not record the pixels" in text]
+
+
+def test_finetune_says_at_its_start_what_the_parent_learnt_from(family: Any) -> None:
+    world, results = family
+    listener = Listener()
+    config = world.folder / "b.yaml"
+    estimate = world.train("finetune", config, listener, dry_run=True)
+    before = results["b"]["learnt_before"]
+    assert estimate["learnt_before"] == before
+    assert before["test"] == evaluated(world, "b")["known"]
+    assert before["validation"]["train"] > 0
+    (warning,) = [text for text in listener.warnings if "learnt from" in text]
+    assert f"{sum(before['test'].values())} of {estimate['images']['test']} test images" in warning
+    assert "val_accuracy and val_loss are too good" in warning
+    assert results["a"]["learnt_before"] == {}
+
+
+def test_comparisons_leave_out_what_either_run_or_an_ancestor_learnt_from(family: Any) -> None:
+    world, _ = family
+    listener = Listener()
+    (pair,) = compare_runs(CompareRequest(("b", "c"), world.runs), listener).as_json()["comparisons"]
+    result = evaluated(world, "c")
+    assert pair["examples"] == result["honest_examples"]
+    assert pair["left_out"] == result["examples"] - result["honest_examples"]
+    assert pair["metrics"]["accuracy"]["challenger"] == pytest.approx(result["honest"]["accuracy"])
+    assert any("these are left out" in text for text in listener.warnings)
+    with pytest.raises(DataError, match="no image to compare runs on"):
+        compare_runs(CompareRequest(("b", "c"), world.runs, "validation"), Reporter())
+
+
+def test_the_list_of_runs_has_the_honest_accuracy(family: Any) -> None:
+    world, _ = family
+    result = evaluated(world, "b")
+    (row,) = [row for row in list_runs(world.runs).as_json()["runs"] if row["experiment"] == "b"]
+    assert row["test_accuracy"] == result["honest"]["accuracy"]
+
+
+def test_the_accuracy_of_an_export_is_of_images_that_were_not_learnt_from(family: Any) -> None:
+    world, _ = family
+    listener = Listener()
+    references = {}
+    for name in "ab":
+        run = StoredRun.find(name, world.runs, listener)
+        references[name] = (reference_of(run, split := run.split("validation")), len(split))
+    assert (references["a"][0].known, len(references["a"][0].targets)) == (0, references["a"][1])
+    assert references["b"][0].known == references["b"][1]  # none is left, and this is said
+    assert [text for text in listener.warnings if "accuracy_exported are too optimistic" in text]

@@ -152,7 +152,9 @@ def confused(labels: Iterable[str], matrix: np.ndarray | list[list[int]]) -> lis
 
 def _show_trust(trust: dict[str, Any]) -> None:
     calibration, abstention = trust.get("calibration"), trust.get("abstention")
-    if calibration:
+    if calibration and calibration["temperature"] == 1:
+        print("\nno temperature: none improved the probabilities of the validation images beyond chance")
+    elif calibration:
         ece, loss = (
             f"{calibration[f'{name}_before']:.4f} -> {calibration[f'{name}_after']:.4f}" for name in ("ece", "log_loss")
         )
@@ -161,10 +163,23 @@ def _show_trust(trust: dict[str, Any]) -> None:
         name, target = next(iter(abstention["target"].items()))
         threshold = abstention["threshold"]
         rule = "always" if threshold is None else f"below a confidence of {threshold:.3f}"
+        possible = abstention["possible"]
+        most = f" (the validation images can promise {possible:g} at most)" * (possible is not None)
         print(
-            f"abstains {rule}, chosen on validation for {name} {target:g}: on this split it answers for"
+            f"abstains {rule}, chosen on validation for {name} {target:g}{most}: on this split it answers for"
             f" {abstention['coverage']:.1%} of the images, with accuracy {_number(abstention['accuracy'])}"
         )
+    if conformal := trust.get("conformal"):
+        _show_sets(conformal)
+
+
+def _show_sets(conformal: dict[str, Any]) -> None:
+    """Print the coverage and size of conformal sets at the levels that the validation images can serve."""
+    rows = [row for row in conformal["levels"] if row["coverage"] is not None]
+    if rows:
+        print()
+        columns = ("predict --sets", "sets with the true label", "labels in a set")
+        print_table(columns, [(f"{row['level']:g}", row["coverage"], row["mean_size"]) for row in rows])
 
 
 def _missed_by(gate: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from transfercli.rows import Rows
 
 FREQUENCIES = 8  # of rows and of columns
 MIN_CONTRAST = 2.0  # grey levels, root mean square; without it an image has no shape to compare
-MAX_DISTANCE = 0.02  # 1 - correlation of the shapes of an image and its copy
+MAX_DISTANCE = 0.01  # 1 - correlation of the shapes of an image and its copy
 MAX_RATIO = 0.2  # of the distances to the copied image and to the nearest image that is no copy
 MAX_COPIES = 3  # of one image among the images that are searched
 MAX_COLOUR_DIFFERENCE = 6.0  # levels of each mean chroma

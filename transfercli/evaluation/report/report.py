@@ -99,6 +99,7 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             overconfidence=float(predictions.confidence.mean()) - (evaluation.metrics["accuracy"] or 0.0),
             trust=trust,
             unknown=charts.unknown_chart(unknown) if (unknown := trust.get("out_of_distribution")) else None,
+            conformal=trust.get("conformal"),
             risk=charts.risk_chart(trust["risk_coverage"], trust["abstention"]) if trust else None,
             worst=worst,
             unsure=unsure,

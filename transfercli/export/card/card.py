@@ -128,14 +128,17 @@ def limits(facts: CardFacts) -> Iterator[str]:
 
 
 def _unknown_limits(facts: CardFacts) -> Iterator[str]:
-    """Yield how far unlike images are recognised by the artefacts."""
+    """Yield how far unlike images are recognised by the artefacts; nothing if the run has no score but the energy."""
+    if facts.spec.unknown is None:
+        return
     without = [artefact.format for artefact in facts.artefacts if artefact.unknown is None]
-    if facts.spec.unknown and len(without) < len(facts.artefacts):
-        separation = facts.unknown_auroc
-        measured = "" if separation is None else f" On classes left out of the fit, its AUROC was {separation:.3f}."
+    if len(without) < len(facts.artefacts):
+        auroc = facts.unknown_auroc
+        measured = "" if auroc is None else f" On classes that were left out of the fit, its AUROC was {auroc:.3f}."
         yield (
-            f"An image is unlike the training images if the output `unknown` is above"
-            f" {facts.spec.unknown['threshold']:.6g}.{measured} Images of things that resemble the classes stay below."
+            "An image is unlike the training images if the output `unknown` is above"
+            f" {facts.spec.unknown['threshold']:.6g}.{measured} Images of things that resemble the classes often stay"
+            " below."
         )
     if without:
         yield f"These artefacts do not recognise unlike images, as they have no output `unknown`: {_listed(without)}."

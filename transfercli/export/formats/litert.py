@@ -33,8 +33,22 @@ def write_litert(job: WriteJob) -> None:
         converter.exclude_conversion_metadata = True  # it contains the time of the conversion
         with startup_messages_hidden():
             content = _CONVERTERS[job.quantize](converter, job)
-    job.path.write_bytes(content)
+    job.path.write_bytes(_probabilities_first(content))
     attach_spec(job.path, job.spec)
+
+
+def _probabilities_first(content: bytes) -> bytes:
+    """Return the model with its outputs in the order of their rank: the converter does not keep their order.
+
+    A program that takes the first output then gets the probabilities; signatures name tensors, not positions.
+    """
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    buffer = bytearray(content)
+    graph = schema.Model.GetRootAs(buffer, 0).Subgraphs(0)
+    outputs = graph.OutputsAsNumpy()  # a view of the buffer
+    outputs[:] = sorted(outputs, key=lambda index: -graph.Tensors(int(index)).ShapeLength())
+    return bytes(buffer)
 
 
 def read_litert(path: Path) -> Any:

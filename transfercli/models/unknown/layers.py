@@ -13,7 +13,15 @@ from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
 from transfercli.models.keras_internals import graph_nodes
 from transfercli.models.unknown.file import HINT
-from transfercli.models.unknown.score import BACKGROUND, CLASS, ENERGY, NEIGHBOUR, Space, UnknownScore
+from transfercli.models.unknown.score import (
+    BACKGROUND,
+    CLASS,
+    ENERGY,
+    LEAST_SQUARE,
+    NEIGHBOUR,
+    Space,
+    UnknownScore,
+)
 
 OUTPUT = "unknown"
 
@@ -63,8 +71,8 @@ def _scaled(value: keras.KerasTensor, factor: float) -> keras.KerasTensor:
 
 
 def _energy(logits: keras.KerasTensor) -> keras.KerasTensor:
-    if logits.shape[-1] == 1:
-        return -ops.softplus(logits[:, 0])
+    if logits.shape[-1] == 1:  # two classes, symmetric around 0
+        logits = layers.Concatenate(name="unknown_logits", dtype="float32")([logits * -0.5, logits * 0.5])
     top = ops.max(logits, axis=1, keepdims=True)
     return -(top[:, 0] + ops.log(ops.sum(ops.exp(logits - top), axis=1)))
 
@@ -77,11 +85,13 @@ def _coordinates(space: Space, features: keras.KerasTensor) -> keras.KerasTensor
     # |unit - mean|^2, whose product with the mean is a layer, as its numbers are weights there
     to_mean = _linear("unknown_mean", -2 * space.mean[:, None], np.square(space.mean).sum(keepdims=True), unit)
     squares = _squares(unit) + to_mean - _squares(on_plane)
-    return layers.Concatenate(name="unknown_coordinates", dtype="float32")([on_plane, ops.sqrt(ops.relu(squares))])
+    return layers.Concatenate(name="unknown_coordinates", dtype="float32")(
+        [on_plane, ops.sqrt(ops.relu(squares) + LEAST_SQUARE)]
+    )
 
 
 def _neighbour(space: Space, coordinates: keras.KerasTensor) -> keras.KerasTensor:
-    return ops.sqrt(ops.relu(_nearest("unknown_neighbours", space.neighbours, coordinates)))
+    return ops.sqrt(ops.relu(_nearest("unknown_neighbours", space.neighbours, coordinates)) + LEAST_SQUARE)
 
 
 def _class(space: Space, coordinates: keras.KerasTensor) -> keras.KerasTensor:

@@ -13,6 +13,9 @@ import numpy as np
 
 ENERGY, NEIGHBOUR, CLASS, BACKGROUND = PARTS = ("energy", "neighbour", "class", "background")
 
+# Added to a squared distance before its root is taken: the root of float32's rounding error would be large at 0.
+LEAST_SQUARE = 1e-4
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
@@ -45,7 +48,7 @@ class Space:
         if not self.off_plane:
             return on_plane
         squares = np.square(centred).sum(axis=1) - np.square(on_plane).sum(axis=1)
-        return np.column_stack([on_plane, np.sqrt(np.maximum(squares, 0))])
+        return np.column_stack([on_plane, np.sqrt(np.maximum(squares, 0) + LEAST_SQUARE)])
 
     def part(self, name: str, coordinates: np.ndarray) -> np.ndarray:
         """Return one part of the score, float64 [N], for coordinates [N, P].
@@ -55,7 +58,7 @@ class Space:
         of all images; class minus background is the relative Mahalanobis distance (Ren et al. 2021).
         """
         if name == NEIGHBOUR:
-            return np.sqrt(_squared_distances(coordinates, self.neighbours).min(axis=1))
+            return np.sqrt(_squared_distances(coordinates, self.neighbours).min(axis=1) + LEAST_SQUARE)
         centred = coordinates - self.origin
         if name == CLASS:
             return _squared_distances(centred @ self.within, self.centres).min(axis=1)
@@ -81,9 +84,9 @@ class UnknownScore:
         total = self.weights.get(ENERGY, 0.0) * energy.astype(np.float64)
         if self.space is not None:
             coordinates = self.space.coordinates(features)
-            for name, weight in self.weights.items():
-                if name != ENERGY:
-                    total += weight * self.space.part(name, coordinates)
+            for name in (NEIGHBOUR, CLASS, BACKGROUND):  # always in this order, so that sums are the same to the bit
+                if name in self.weights:
+                    total += self.weights[name] * self.space.part(name, coordinates)
         return total
 
 

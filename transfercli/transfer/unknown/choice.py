@@ -46,8 +46,8 @@ def separations(training: Known, validation: Known, seed: int) -> dict[str, list
     for left_out in _classes_to_leave_out(training, validation, seed):
         kept, known = training.targets != left_out, validation.targets != left_out
         space = fit_space(training.features[kept], training.targets[kept], seed)
-        trained = space.coordinates(training.features[kept])
-        energy = _energy_of_refit(trained, training.targets[kept], space.coordinates(validation.features))
+        kernel, bias = fit_head(space.coordinates(training.features[kept]), training.targets[kept])
+        energy = _energy(space.coordinates(validation.features) @ kernel + bias)
         familiar = Known(validation.features[known], energy[known], validation.targets[known])
         for name in SCORES:
             scores = fit_score(name, space, familiar).scores(validation.features, energy)
@@ -77,8 +77,8 @@ def _classes_to_leave_out(training: Known, validation: Known, seed: int) -> list
     return [int(label) for label in np.random.default_rng(seed).permutation(enough)[:LEFT_OUT]]
 
 
-def _energy_of_refit(rows: np.ndarray, targets: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the energies of `others` [N, P] by a linear head that is fitted to coordinates [M, P]; float64 [N]."""
+def fit_head(rows: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return kernel [P, C] and bias [C] of a linear head that is fitted to rows [M, P] with targets int [M]."""
     from threadpoolctl import threadpool_limits
 
     present, classes = np.unique(targets, return_inverse=True)
@@ -86,7 +86,10 @@ def _energy_of_refit(rows: np.ndarray, targets: np.ndarray, others: np.ndarray) 
         space = coordinates(ArrayRows(rows))
         problem = Problem(space.rows, classes, np.ones((1, len(classes))), len(present))
         theta = fit(problem, problem.start(), STRENGTH, TOLERANCE)[:, 0]
-        kernel, bias = space.to_feature_space(theta)
-    logits = others @ kernel + bias
+        return space.to_feature_space(theta)
+
+
+def _energy(logits: np.ndarray) -> np.ndarray:
+    """Return minus the logsumexp of logits [N, C], float64 [N]."""
     top = logits.max(axis=1)
     return -(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))

@@ -13,6 +13,8 @@ from transfercli.models.unknown.score import BACKGROUND, CLASS, ENERGY, NEIGHBOU
 COMPONENTS = 64
 STORED_IMAGES = 1000
 SHRINKAGE = 0.05  # share of the mean variance that is added to every direction of a covariance
+LEAST_SPREAD = 0.01
+BEYOND = 0.01  # of the distance from the median; how far above the largest value a limit may be
 FAMILIAR_SHARE = 0.95  # the share of known images, at least, that the threshold calls familiar
 
 # Score -> the parts that it adds up, each divided by its own spread on the validation images.
@@ -71,12 +73,22 @@ def fit_score(name: str, space: Space, validation: Known) -> UnknownScore:
     """
     weights: dict[str, float] = {}
     for terms in SCORES[name]:
-        values = UnknownScore(name, 0.0, terms, space).scores(validation.features, validation.energy)
-        spread = float(np.quantile(values, FAMILIAR_SHARE) - np.median(values)) if len(SCORES[name]) > 1 else 1.0
-        weights |= {part: factor / (spread if spread > 0 else 1.0) for part, factor in terms.items()}
+        spread = _spread(terms, space, validation) if len(SCORES[name]) > 1 else 1.0
+        weights |= {part: factor / spread for part, factor in terms.items()}
     score = UnknownScore(name, 0.0, weights, None if set(weights) == {ENERGY} else space)
     values = score.scores(validation.features, validation.energy)
     return replace(score, threshold=familiar_limit(values, validation.groups))
+
+
+def _spread(terms: Mapping[str, float], space: Space, validation: Known) -> float:
+    """Return the spread of distances on validation images, at least `LEAST_SPREAD` of what the training images have.
+
+    Without that bound, validation images that are copies of training images would make the weight of a part infinite.
+    """
+    values = UnknownScore("", 0.0, terms, space).scores(validation.features, validation.energy)
+    deviations = np.square(space.neighbours - space.origin).sum(axis=1)
+    typical = float(np.sqrt(deviations.mean())) if NEIGHBOUR in terms else float(len(space.origin))
+    return max(float(np.quantile(values, FAMILIAR_SHARE) - np.median(values)), LEAST_SPREAD * typical, 1e-6)
 
 
 def familiar_limit(values: np.ndarray, groups: Sequence[str] = ()) -> float:
@@ -84,14 +96,18 @@ def familiar_limit(values: np.ndarray, groups: Sequence[str] = ()) -> float:
 
     It is the conformal quantile: rank ceil(0.95 (n + 1)) of n. With groups, images of one group count as one together,
     as a new image comes from a new group (Dunn et al. 2023), and n is the number of groups. With n below 19 no value
-    can hold that promise, and the largest one is returned.
+    can hold that promise, and the largest one counts. The limit is half way to the next larger value, so that rounding
+    in another runtime moves no image across it.
     """
     order = np.argsort(values, kind="stable")
     _, group, sizes = np.unique(groups or np.arange(len(values)), return_inverse=True, return_counts=True)
     shares = np.cumsum(1 / sizes[group[order]])
     rank = math.ceil(FAMILIAR_SHARE * (len(sizes) + 1) - 1e-9)
     place = int(np.searchsorted(shares, rank - 1e-9))
-    return float(values[order[min(place, len(values) - 1)]])
+    value = values[order[min(place, len(values) - 1)]]
+    larger = values[values > value]
+    beyond = larger.min() if len(larger) else value + BEYOND * (value - np.median(values))
+    return float((value + beyond) / 2)
 
 
 def stratified_sample(targets: np.ndarray, limit: int, seed: int) -> np.ndarray:

@@ -28,6 +28,7 @@ from transfercli.workflows.train.training_data import class_weights, sampled_wei
 
 ALWAYS, NEVER = -1, -2  # players of images that both runs trained on, and of validation images
 DRAWS = 10  # of the training images, for the spread of another seed
+OTHER_FOLDS = 2  # cross-validations of the first and of the last head on other folds, for the spread of the strength
 QUANTILE = 1.959963984540054  # two-sided normal, 95%
 MOST_PLAYERS = 8  # 256 heads
 WORK = 2**8 * 2000 * 512 * 10  # heads x images x features x classes that are solved in seconds
@@ -127,11 +128,11 @@ def measure_effects(game: Game, reporter: Reporter) -> HeadEffects:
     """Solve the heads of all coalitions, and those of other draws of the training images."""
     member = coalitions(game.players)
     present = _present(game.rows, member)
-    strengths = _strengths(game, member, present, reporter)
+    strengths, doubt = _strengths(game, member, present, reporter)
     reporter.info(f"solving {len(member)} heads for {game.players} changes")
     values = _values(game, member, present, strengths, game.resamples, reporter)
     contributions = shapley_values(values, game.players)
-    effects, spread, drawn = _spreads(game, strengths, reporter)
+    effects, spread, drawn = _spreads(game, strengths, doubt, reporter)
     return HeadEffects(
         changes=tuple(
             Effect(float(values_of[0]), widened(values_of, spread_of))
@@ -168,32 +169,39 @@ def _ends(players: int) -> list[int]:
     return sorted({0, everyone, *(1 << p for p in range(players)), *(everyone ^ 1 << p for p in range(players))})
 
 
-def _strengths(game: Game, member: np.ndarray, present: np.ndarray, reporter: Reporter) -> np.ndarray:
-    """Return the strength of the head of each coalition, [K].
+def _strengths(game: Game, member: np.ndarray, present: np.ndarray, reporter: Reporter) -> tuple[np.ndarray, float]:
+    """Return the strength of the head of each coalition, [K], and the standard deviation of its exponent by the folds.
 
     A training chooses it by cross-validation, and mislabelled images make it choose a stronger penalty, so it is a part
     of the effect of a change. It is chosen as in a training for the coalitions of `_ends`, and for the others each
-    change adds its mean effect on the exponent.
+    change adds its mean effect on the exponent. Other folds are tried for the coalitions of none and of all.
     """
-    ends = _ends(game.players)
-    exact = {}
-    for number, coalition in enumerate(ends):
-        reporter.progress("strengths", number, len(ends), "heads")
-        exact[coalition] = _cross_validated(game, member[coalition], present[coalition])
-    reporter.progress("strengths", len(ends), len(ends), "heads")
-    exponent = {coalition: np.log10(strength) for coalition, strength in exact.items()}
-    last = len(member) - 1
+    ends, last = _ends(game.players), len(member) - 1
+    tried = [(coalition, 0) for coalition in ends]
+    tried += [(coalition, folds) for coalition in {0, last} for folds in range(1, OTHER_FOLDS + 1)]
+    exponents: dict[int, list[float]] = {coalition: [] for coalition in ends}
+    for number, (coalition, folds) in enumerate(tried):
+        reporter.progress("strengths", number, len(tried), "heads")
+        strength = _cross_validated(game, member[coalition], present[coalition], game.seed + folds)
+        exponents[coalition].append(np.log10(strength))
+    reporter.progress("strengths", len(tried), len(tried), "heads")
+    doubt = float(np.sqrt(np.mean([np.var(exponents[coalition], ddof=1) for coalition in (0, last)])))
+    exponent = {coalition: values[0] for coalition, values in exponents.items()}
     steps = [
         (exponent[1 << player] - exponent[0] + exponent[last] - exponent[last ^ 1 << player]) / 2
         for player in range(game.players)
     ]
+    estimated = [exponent.get(number, exponent[0] + np.dot(each, steps)) for number, each in enumerate(member)]
+    return _nearest(np.array(estimated)), doubt
+
+
+def _nearest(exponents: np.ndarray) -> np.ndarray:
+    """Return the strengths of the probe's grid that are nearest to powers of ten."""
     grid = np.array(STRENGTHS)
-    estimated = np.array([exponent[0] + np.dot(each, steps) for each in member])
-    nearest = grid[np.abs(np.log10(grid)[None] - estimated[:, None]).argmin(axis=1)]
-    return np.array([exact.get(coalition, strength) for coalition, strength in enumerate(nearest)])
+    return grid[np.abs(np.log10(grid) - exponents[..., None]).argmin(axis=-1)]
 
 
-def _cross_validated(game: Game, member: np.ndarray, present: np.ndarray) -> float:
+def _cross_validated(game: Game, member: np.ndarray, present: np.ndarray, seed: int) -> float:
     """Return the strength that a training on the images of a coalition chooses; `MIDDLE` if it has no two classes."""
     targets = game.rows.targets[present]
     if len(np.unique(targets)) < 2:
@@ -204,7 +212,7 @@ def _cross_validated(game: Game, member: np.ndarray, present: np.ndarray) -> flo
         targets,
         len(game.rows.labels),
         class_weights=_class_weights(game.setting(member), targets, game.rows.labels),
-        seed=game.seed,
+        seed=seed,
         reporter=Reporter(),
     )
     return probe.strength
@@ -250,11 +258,12 @@ def _image_weights(game: Game, member: np.ndarray, present: np.ndarray) -> np.nd
     return weights if by_class is None else weights * by_class[game.rows.targets]
 
 
-def _spreads(game: Game, strengths: np.ndarray, reporter: Reporter) -> tuple[np.ndarray, float, int]:
+def _spreads(game: Game, strengths: np.ndarray, doubt: float, reporter: Reporter) -> tuple[np.ndarray, float, int]:
     """Return the spread of each change's effect and of the metric over draws of the images, and the heads solved.
 
     A draw takes as many images of each class as both runs trained on, out of these and the validation images: what
-    another seed of the split does. The effect of a change is that of making it first and of making it last.
+    another seed of the split does. Its strengths vary as those of other folds; doubt: standard deviation of their
+    exponents. The effect of a change is that of making it first and of making it last.
     """
     everyone, alone, wanted = 2**game.players - 1, [1 << p for p in range(game.players)], _ends(game.players)
     member = coalitions(game.players)[wanted]
@@ -262,7 +271,9 @@ def _spreads(game: Game, strengths: np.ndarray, reporter: Reporter) -> tuple[np.
     rng = np.random.default_rng(game.seed)
     drawn = np.concatenate([_drawn(game.rows, present, rng) for _ in range(DRAWS)])
     columns = np.ones((len(game.truth), 1))
-    found = _values(game, np.tile(member, (DRAWS, 1)), drawn, np.tile(strengths[wanted], DRAWS), columns, reporter)
+    exponents = np.log10(np.tile(strengths[wanted], DRAWS))
+    varied = _nearest(exponents + doubt * rng.standard_normal(len(exponents)))
+    found = _values(game, np.tile(member, (DRAWS, 1)), drawn, varied, columns, reporter)
     value = dict(zip(wanted, found.reshape(DRAWS, len(wanted)).T, strict=True))
     effects = [(value[bit] - value[0] + value[everyone] - value[everyone ^ bit]) / 2 for bit in alone]
     spread = float(QUANTILE * np.sqrt(2) * value[everyone].std(ddof=1))

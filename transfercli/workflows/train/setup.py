@@ -10,8 +10,8 @@ from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
+from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.resolved_config import batchnorm_trains, geometry_of
-from transfercli.workflows.train.confidence import warn_of_abstention
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
 if TYPE_CHECKING:

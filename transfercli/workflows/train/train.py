@@ -17,8 +17,8 @@ from transfercli.runs.listing import next_completion, update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
+from transfercli.workflows.confidence import report_confidence
 from transfercli.workflows.new_model import check_weights, find_parent, labels_for, needs_download, new_classifier
-from transfercli.workflows.train.confidence import report_confidence
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before

@@ -15,23 +15,29 @@ if TYPE_CHECKING:
 MEND = "add validation images (data.validation), or set evaluation.abstain"
 
 
-def warn_of_abstention(config: EvaluationConfig, images: int, reporter: Reporter) -> None:
+def warn_of_abstention(config: EvaluationConfig, images: int | None, reporter: Reporter) -> None:
     """Warn before a training if so many validation images can never promise the accuracy that the config asks for.
 
-    The default target is not asked for: `report_confidence` says what became of it.
+    images: None if their number is not known yet. The default target is not asked for: `report_confidence` says what
+    became of it.
     """
     from transfercli.evaluation.confidence.abstention import fewest_images
 
     target = config.abstain.accuracy if config.abstain and _is_asked_for(config) else None
-    if target is None or fewest_images(target) <= images:
+    if target is None:
         return
     if target == 1:
-        text = "no number of validation images can promise that"
+        reason = "by any number of validation images"
+    elif images is not None and images < fewest_images(target):
+        reason = (
+            f"by {counted(images, 'validation image')}: that takes at least {fewest_images(target)} answers without a"
+            " mistake"
+        )
     else:
-        text = f"that takes at least {fewest_images(target)} answers without a mistake"
+        return
     reporter.warning(
-        f"evaluation.abstain: accuracy {target:g} cannot be promised with"
-        f" {counted(images, 'validation image')}: {text}; the model will always abstain; {MEND}.accuracy lower"
+        f"evaluation.abstain: accuracy {target:g} cannot be promised {reason}; the model will always abstain;"
+        f" {MEND}.accuracy lower"
     )
 
 
