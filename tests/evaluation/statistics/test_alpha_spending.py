@@ -13,6 +13,7 @@ from transfercli.evaluation.statistics.alpha_spending import (
     images_to_promote,
     images_to_renew,
     night_level,
+    swaps_for,
 )
 
 BUDGET = 0.05
@@ -91,12 +92,16 @@ def test_evidence_is_a_mid_p_value_on_images_or_groups():
 
     champion, challenger = np.arange(40) >= 8, np.arange(40) >= 0
     same = evidence_of(predictions(champion), predictions(champion), "accuracy", 0)
-    assert same == Evidence(40, 0.5)
+    assert same == Evidence()  # images on which the models agree say nothing
     better = evidence_of(predictions(champion), predictions(challenger), "accuracy", 0)
     assert better.p_value == pytest.approx(0.5**8 / 2)
     groups = tuple(f"g{index // 4}" for index in range(40))
     grouped = evidence_of(predictions(champion, groups), predictions(challenger, groups), "accuracy", 0)
     assert (grouped.units, grouped.p_value) == (10, pytest.approx(0.5**2 / 2))
+
+
+def test_as_many_swaps_are_drawn_as_the_level_needs():
+    assert [swaps_for(level) for level in (0.0, 0.025, 5e-4, 1e-9)] == [999, 999, 40_000, 99_999]
 
 
 def test_the_shares_are_in_order():

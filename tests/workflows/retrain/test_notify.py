@@ -12,7 +12,7 @@ import pytest
 from tests.listener import Listener
 from transfercli.reporting import Reporter
 from transfercli.workflows.retrain import notify
-from transfercli.workflows.retrain.notify import run_hook, write_summary
+from transfercli.workflows.retrain.notify import run_hook, summary_lines, write_summary
 from transfercli.workflows.retrain.results import RetrainResult
 
 COMPARISON = {
@@ -160,3 +160,17 @@ def test_a_summary_that_cannot_be_written_is_a_warning(tmp_path, comparison):
     listener = Listener()
     write_summary(tmp_path / "no" / "s.md", "exp", replace(RESULT, comparison=comparison), listener)
     assert "summary" in listener.warnings[0]
+
+
+def test_a_summary_has_the_audit_and_what_is_left_for_all_nights():
+    lifetime = {"asked": 12.0, "p_value": 0.012, "alpha": 0.0005, "spent": 0.02, "left": 0.03}
+    audit = {"images": 37, "metric": "accuracy", "champion": 0.9, "interval": [0.8, 0.95], "deciding": 0.93}
+    comparison = {**RESULT.comparison, "lifetime": lifetime}
+    text = "\n".join(summary_lines("c", replace(RESULT, comparison=comparison, audit=audit)))
+    assert (
+        "Audit: accuracy of the champion 0.9000 (0.8000 to 0.9500) on 37 test images that never decide, 0.9300 on those"
+        " that do" in text
+    )
+    assert "asked 12 times; p-value 0.012, at most 0.0005 tonight; 60% of the error rate is left" in text
+    silent = {"images": 0, "metric": "accuracy", "champion": None, "interval": None, "deciding": None}
+    assert "Audit" not in "\n".join(summary_lines("c", replace(RESULT, audit=silent)))

@@ -22,13 +22,14 @@ import numpy.typing as npt
 
 from transfercli.data.clusters import count_clusters
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.exact_tests import gain_p_value
+from transfercli.evaluation.statistics.exact_tests import MOST_SWAPS, gain_p_value
 
 Array = npt.NDArray[np.float64]
 
 SHARE = 0.01  # of what is left: spent on average by a night whose challenger is not better
 SMALLEST_SHARE = 0.001  # of what is left, for a challenger that is worse on the validation images
 LARGEST_SHARE = 0.5  # of what is left, for a challenger that is far better on them
+VALIDATION_SWAPS = 9_999  # as strong as evidence needs to be for `LARGEST_SHARE`
 SMALLEST_P_VALUE = 1e-15  # of the validation images: normal quantiles stay finite
 
 
@@ -36,7 +37,7 @@ SMALLEST_P_VALUE = 1e-15  # of the validation images: normal quantiles stay fini
 class Evidence:
     """Comparison of challenger and champion on validation images that both have and neither trained on.
 
-    units: number of groups of images, or of images without groups; 0 without such images
+    units: number of groups of images, or of images without groups; 0 if there are none, or none on which they differ
     p_value: one-sided mid-p-value of the challenger's gain; 0.5 without evidence
     """
 
@@ -45,8 +46,16 @@ class Evidence:
 
 
 def evidence_of(champion: Predictions, challenger: Predictions, metric: str, seed: int) -> Evidence:
-    """Return the evidence of predictions of the same validation images under the same labels."""
-    gain, loss = (gain_p_value(*models, metric, seed) for models in ((champion, challenger), (challenger, champion)))
+    """Return the evidence of predictions of the same validation images under the same labels.
+
+    If the two models do not differ on these images, they say nothing, which is not the same as that neither is better.
+    """
+    gain, loss = (
+        gain_p_value(*models, metric, seed, VALIDATION_SWAPS)
+        for models in ((champion, challenger), (challenger, champion))
+    )
+    if gain == loss == 1:
+        return Evidence()
     return Evidence(count_units(champion), (gain + 1 - loss) / 2)
 
 
@@ -79,6 +88,11 @@ def night_level(
     level = ndtr((score * math.sqrt(validation_units) - needed) / math.sqrt(test_units))
     level = np.maximum(level, SMALLEST_SHARE * remaining)
     return np.minimum(level, np.minimum(LARGEST_SHARE * remaining, most))
+
+
+def swaps_for(level: float) -> int:
+    """Return the number of random swaps whose smallest p-value is a twentieth of the level, within limits."""
+    return round(min(max(20 / level, 999), MOST_SWAPS)) if level > 0 else 999
 
 
 def images_to_promote(level: float) -> int:
@@ -116,7 +130,7 @@ class NightLimit:
 
     @property
     def budget(self) -> float:
-        """What all nights together may spend."""
+        """Sum of the levels that all nights together may reach."""
         return budget_of(self.confidence)
 
     def spent_after(self, promoted: bool) -> float:

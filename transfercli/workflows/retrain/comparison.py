@@ -73,6 +73,7 @@ def compare_on_test_images(
     """
     from transfercli.evaluation.gates import from_config
     from transfercli.evaluation.result import evaluate
+    from transfercli.evaluation.statistics.alpha_spending import swaps_for
     from transfercli.evaluation.statistics.exact_tests import gain_p_value
     from transfercli.evaluation.statistics.paired import align_predictions
     from transfercli.evaluation.statistics.promotion import compare_for_promotion, comparison_record
@@ -110,7 +111,7 @@ def compare_on_test_images(
     if rule.max_latency_ratio is not None:
         facts["latency"] = latency = compare_latencies(champion, challenger)
         failed += failed_latency(latency["ratio"], rule.max_latency_ratio)
-    p_value = gain_p_value(old, new, rule.metric, config.seed)
+    p_value = gain_p_value(old, new, rule.metric, config.seed, swaps_for(limit.level)) if limit else 1.0
     audit = audit_of(images, *aligned, config)
     return ChallengerResult(compared, failed, facts, records, aligned, audit, limit, p_value)
 

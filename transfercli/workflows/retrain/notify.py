@@ -106,6 +106,9 @@ def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
             f" | {_number(comparison['challenger'])} | {_number(comparison['gain'], '+')}"
             f" | {' to '.join(_number(end, '+') for end in comparison['interval'] or ())} |"
         )
+    for line in _honesty_lines(result):
+        yield ""
+        yield line
     if result.gates:
         yield ""
         yield "| gate | required | value | |"
@@ -132,6 +135,24 @@ def _model_lines(result: RetrainResult) -> Iterator[str]:
         yield escaped(text)
     if result.decision == "rejected" and result.champion and result.challenger:
         yield f"next: {code(command_line('runs', 'compare', str(result.champion), str(result.challenger)))}"
+
+
+def _honesty_lines(result: RetrainResult) -> Iterator[str]:
+    """Yield the champion's number on the audit images, and what is left of the error rate of all nights."""
+    audit, lifetime = result.audit or {}, result.comparison.get("lifetime")
+    if audit.get("champion") is not None:
+        interval = " to ".join(_number(end) for end in audit["interval"] or ())
+        yield (
+            f"Audit: {escaped(audit['metric'])} of the champion {_number(audit['champion'])}"
+            + (f" ({interval})" if interval else "")
+            + f" on {audit['images']} test images that never decide, {_number(audit['deciding'])} on those that do"
+        )
+    if lifetime:
+        share = lifetime["left"] / (lifetime["left"] + lifetime["spent"])
+        yield (
+            f"All nights: these test images were asked {lifetime['asked']:g} times; p-value {lifetime['p_value']:.2g},"
+            f" at most {lifetime['alpha']:.2g} tonight; {share:.0%} of the error rate is left"
+        )
 
 
 def _number(value: float | None, sign: str = "") -> str:
