@@ -1,6 +1,6 @@
 """False alarms and power of the alerts of `retrain`, on simulated nights with a known truth.
 
-Usage: python -m benchmarks.alerts OUT.json [--years 10] [--trials 300]
+Usage: python -m benchmarks.alerts OUT.json [--parts faults quiet] [--years 10] [--trials 300]
 
 Prints Markdown tables, and writes their rows to OUT.json:
 
@@ -189,13 +189,16 @@ def faulty_rows(trials: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def print_table(rows: Sequence[dict[str, Any]]) -> None:
-    print("| " + " | ".join(rows[0]) + " |")
-    print("| --- |" + " ---: |" * (len(rows[0]) - 1))
+def print_table(rows: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Print each row as soon as it is there, and return them all."""
+    printed: list[dict[str, Any]] = []
     for row in rows:
+        if not printed:
+            print("\n| " + " | ".join(row) + " |\n| --- |" + " ---: |" * (len(row) - 1))
         cells = [value if isinstance(value, str) else "" if value is None else f"{value:.3f}" for value in row.values()]
-        print("| " + " | ".join(cells) + " |")
-    print(flush=True)
+        print("| " + " | ".join(cells) + " |", flush=True)
+        printed.append(row)
+    return printed
 
 
 def main() -> None:
@@ -203,11 +206,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--years", type=int, default=10)
     parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--parts", nargs="+", choices=("faults", "quiet"), default=("faults", "quiet"))
     arguments = parser.parse_args()
-    results = {}
-    for name, rows in (("faults", faulty_rows(arguments.trials)), ("quiet", quiet_rows(arguments.years))):
-        results[name] = list(rows)
-        print_table(results[name])
+    rows = {"faults": faulty_rows(arguments.trials), "quiet": quiet_rows(arguments.years)}
+    results = {name: print_table(rows[name]) for name in arguments.parts}
     arguments.out.write_text(json.dumps(results, indent=1))
 
 

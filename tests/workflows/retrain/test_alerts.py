@@ -132,6 +132,7 @@ def test_a_drift_must_be_surer_than_the_one_that_starts_a_training() -> None:
     assert alert.figures == {"run": RUN, "images": 60, "score": 0.4, "p_value": 0.002}
     assert drift_alert(drift | {"tests": {"mmd": {"p_value": 0.01}}}, RUN, 0.001) is None
     assert drift_alert(drift | {"drifted": False}, RUN, 0.001) is None
+    assert drift_alert(drift | {"tests": {}}, RUN, 0.001) is None
     assert drift_alert(None, RUN, 0.001) is None
 
 
@@ -168,7 +169,9 @@ def test_labels_that_a_new_champion_learnt_stay_an_alert_until_half_of_them_are_
     assert held_alerts(last, RUN, images) == []  # it is looked for again
     mended = {(path, "shoe" if int(path[4]) < 5 else label) for path, label in images}
     assert held_alerts(last, "exp/b", mended) == []
-    assert held_alerts(logged(LABELS), "exp/b", images) == []  # a log without the list
+    for damaged in (None, "x", [1, ["x"], [["a"], "b"], []]):
+        alert = Alert("labels_contradict", "wrong", {"run": RUN, "listed": damaged})
+        assert held_alerts(logged(alert), "exp/b", images) == []
 
 
 def test_an_alert_can_be_accepted_and_a_later_one_is_reported() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 PERMUTATIONS = 9999  # of groups; the smallest p-value is one in 10,000
-_BLOCK = 1000  # permutations in memory at a time
+_BLOCK = 500  # permutations in memory at a time
+_ENOUGH = 50  # permutations with as many errors; then the p-value is known well enough (Besag & Clifford 1991)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,11 +105,12 @@ def _p_value_of_groups(new: Outcomes, earlier: Outcomes) -> float:
     excess = np.bincount(units, weights=wrong - rates[classes])
     is_new = np.zeros(len(excess))
     is_new[units[: len(new.classes)]] = 1.0
-    observed, rng, as_large = excess @ is_new, np.random.default_rng(0), 0
-    for start in range(0, PERMUTATIONS, _BLOCK):
-        drawn = np.tile(is_new, (min(_BLOCK, PERMUTATIONS - start), 1))
+    observed, rng, as_large, done = excess @ is_new, np.random.default_rng(0), 0, 0
+    while done < PERMUTATIONS and as_large < _ENOUGH:
+        drawn = np.tile(is_new, (min(_BLOCK, PERMUTATIONS - done), 1))
         as_large += int(np.sum(rng.permuted(drawn, axis=1) @ excess >= observed - 1e-9))
-    return (as_large + 1) / (PERMUTATIONS + 1)
+        done += len(drawn)
+    return (as_large + 1) / (done + 1)
 
 
 def _group_names(side: Outcomes, name: str) -> list[tuple[str, str, int]]:

@@ -105,8 +105,13 @@ def held_alerts(last: Decision | None, champion: str, images: Set[tuple[str, str
         if alert.kind == "labels_contradict"
         and alert.figures.get("run") != champion
         and isinstance(listed := alert.figures.get("listed"), list)
-        and sum((path, label) in images for path, label in listed) > len(listed) / 2
+        and sum(_is_among(images, item) for item in listed) > len(listed) / 2
     ]
+
+
+def _is_among(images: Set[tuple[str, str]], item: Any) -> bool:
+    """Return True for the path and label of one of the images; False also for a damaged item of a log."""
+    return isinstance(item, list) and all(isinstance(part, str) for part in item) and tuple(item) in images
 
 
 def reported_alerts(decision: Decision) -> list[Alert]:
@@ -159,10 +164,10 @@ def drift_alert(drift: Mapping[str, Any] | None, champion: str, level: float) ->
 
     The smallest p-value, times the number of tests, is at most `level`, or as small as permutations can show.
     """
-    if not drift or not drift["drifted"]:
+    if not drift or not drift["drifted"] or not drift["tests"]:
         return None
     p_values = [test["p_value"] for test in drift["tests"].values()]
-    p_value = min(1.0, min(p_values, default=1.0) * len(p_values))
+    p_value = min(1.0, min(p_values) * len(p_values))
     if p_value > max(level, SMALLEST_P_VALUE * len(p_values)):
         return None
     message = (

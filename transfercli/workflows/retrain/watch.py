@@ -141,7 +141,7 @@ def _windows(
     champion: StoredRun,
     answered: Sequence[tuple[Content, AnsweredImage]],
     level: float,
-    log: Sequence[Decision],
+    log: list[Decision],
 ) -> list[Window]:
     """Return the windows to test: images since the champion, and since the last challenger, at half the level each.
 
