@@ -72,12 +72,13 @@ def test_lines_have_a_key_and_tables_a_last_column_for_the_set(run: Any) -> None
     WRITERS["csv"](predict_images(request, Reporter()), table)
     WRITERS["jsonl"](predict_images(request, Reporter()), lines)
     first, second = (json.loads(line) for line in lines.getvalue().splitlines())
-    assert list(first) == ["format", "path", "label", "probability", "top", "abstained", "set"]
+    assert set(first["set"]) <= set("01234")
+    assert first["set"][0] == first["label"]
     assert "set" not in second
     header, *rows = csv.reader(io.StringIO(table.getvalue()))
-    assert header == ["path", "label", "probability", "abstained", "error", "label_2", "probability_2", "set"]
+    assert header[-1] == "set"
     assert json.loads(rows[0][-1]) == first["set"]
-    assert rows[1] == ["no.png", "", "", "", "does not exist", "", "", ""]
+    assert (rows[1][0], rows[1][-1], len(rows[1])) == ("no.png", "", len(header))
 
 
 def test_a_level_that_the_validation_images_cannot_serve_is_refused_before_an_image_is_read(run: Any) -> None:
