@@ -10,7 +10,7 @@ another, new images, and removed images. Prints Markdown tables, and writes all 
 - fine-tuned: as fashion, with half of the repeats, but every run is trained by gradients in all layers (`full`); the
   truth is the mean of `--seeds` trainings, and has their noise, too. The parts are also given by heads on the trained
   base of A and of B in place of the initial one;
-- cost: seconds for 2,000 images, 512 features, 10 classes and 5 changes, beside those of one probe.
+- cost: processor seconds for 2,000 images, 512 features, 10 classes and 5 changes, beside those of one probe.
 
 The truth of a change is the mean of two differences between real trainings: A with this change alone minus A, and B
 minus B without this change. `inside` is the share of repeats in which the interval of the part holds it, `signs` the
@@ -254,7 +254,7 @@ def print_table(title: str, results: Sequence[dict[str, Any]]) -> None:
 
 
 def cost() -> dict[str, float]:
-    """Return the seconds of one probe, and of all heads for five changes, on random features."""
+    """Return the processor seconds of one probe, and of all heads for five changes, on random features."""
     from transfercli.config.schema import TrainingConfig
     from transfercli.rows import ArrayRows
     from transfercli.transfer.probe.probe import solve
@@ -271,12 +271,12 @@ def cost() -> dict[str, float]:
     rows = TrainingRows((features, features), targets, player, np.ones(images, bool), tuple(map(str, range(classes))))
     setting = TrainingConfig()
     game = Game(rows, changes, None, None, (setting, setting), (queries, queries), truth, "accuracy", 0)
-    started = time.perf_counter()
+    started = time.process_time()
     solve(ArrayRows(features), targets, classes, class_weights=None, seed=0, reporter=Reporter())
-    probe = time.perf_counter() - started
-    started = time.perf_counter()
+    probe = time.process_time() - started
+    started = time.process_time()
     effects = measure_effects(game, Reporter())
-    return {"probe": probe, "why": time.perf_counter() - started, "heads": effects.solves}
+    return {"probe": probe, "why": time.process_time() - started, "heads": effects.solves}
 
 
 def main() -> None:
