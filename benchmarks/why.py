@@ -1,6 +1,6 @@
 """Parts of `runs why` beside the truth: trainings with one change only, on Fashion-MNIST and on the digits.
 
-Usage: python -m benchmarks.why FASHION OUT.json [--parts fashion digits fine-tuned cost] [--repeats 10]
+Usage: python -m benchmarks.why FASHION OUT.json [--parts fashion digits fine-tuned cost] [--repeats 10] [--seeds 2]
 
 FASHION holds `{train,test}/CLASS` of all ten classes, with at least 500 and 200 images each (benchmarks/README.md).
 Every repeat draws images of five classes for a run A; run B has three changes: images of one class relabelled as
@@ -8,9 +8,9 @@ another, new images, and removed images. Prints Markdown tables, and writes all 
 
 - fashion, digits: the head is solved (`linear_probe`) on a small_cnn that was trained on the five other classes;
 - fine-tuned: as fashion, with half of the repeats, but every run is trained by gradients in all layers (`full`); the
-  truth is the mean of two seeds, and has the noise of training, too. The parts are also given by heads on the trained
+  truth is the mean of `--seeds` trainings, and has their noise, too. The parts are also given by heads on the trained
   base of A and of B in place of the initial one;
-- cost: seconds for 2,000 images, 512 features, 10 classes and 5 changes, beside those of one probe.
+- cost: processor seconds for 2,000 images, 512 features, 10 classes and 5 changes, beside those of one probe.
 
 The truth of a change is the mean of two differences between real trainings: A with this change alone minus A, and B
 minus B without this change. `inside` is the share of repeats in which the interval of the part holds it, `signs` the
@@ -254,7 +254,7 @@ def print_table(title: str, results: Sequence[dict[str, Any]]) -> None:
 
 
 def cost() -> dict[str, float]:
-    """Return the seconds of one probe, and of all heads for five changes, on random features."""
+    """Return the processor seconds of one probe, and of all heads for five changes, on random features."""
     from transfercli.config.schema import TrainingConfig
     from transfercli.rows import ArrayRows
     from transfercli.transfer.probe.probe import solve
@@ -271,12 +271,12 @@ def cost() -> dict[str, float]:
     rows = TrainingRows((features, features), targets, player, np.ones(images, bool), tuple(map(str, range(classes))))
     setting = TrainingConfig()
     game = Game(rows, changes, None, None, (setting, setting), (queries, queries), truth, "accuracy", 0)
-    started = time.perf_counter()
+    started = time.process_time()
     solve(ArrayRows(features), targets, classes, class_weights=None, seed=0, reporter=Reporter())
-    probe = time.perf_counter() - started
-    started = time.perf_counter()
+    probe = time.process_time() - started
+    started = time.process_time()
     effects = measure_effects(game, Reporter())
-    return {"probe": probe, "why": time.perf_counter() - started, "heads": effects.solves}
+    return {"probe": probe, "why": time.process_time() - started, "heads": effects.solves}
 
 
 def main() -> None:
@@ -285,6 +285,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--parts", nargs="*", default=["fashion", "digits", "fine-tuned", "cost"])
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument(
+        "--seeds", type=int, default=2, help="trainings of each fine-tuned run, whose mean is the truth"
+    )
     arguments = parser.parse_args()
     found: dict[str, Any] = {}
     for part in arguments.parts:
@@ -295,11 +298,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             work, fine_tuned = Path(folder), part == "fine-tuned"
             pool = digits_pool(work) if part == "digits" else fashion_pool(arguments.fashion, work)
-            lab = Lab(work, pool, *(("full", 12) if fine_tuned else ("linear_probe", 1)))
-            sizes, trainings = SIZES["digits" if part == "digits" else "fashion"], 2 if fine_tuned else 1
-            found[part] = [
-                measure(lab, pool, sizes, repeat, trainings) for repeat in range(arguments.repeats // (1 + fine_tuned))
-            ]
+            lab = Lab(work, pool, *(("full", 8) if fine_tuned else ("linear_probe", 1)))
+            sizes, trainings = SIZES["digits" if part == "digits" else "fashion"], arguments.seeds if fine_tuned else 1
+            repeats = range(max(1, arguments.repeats // (1 + fine_tuned)))
+            found[part] = [measure(lab, pool, sizes, repeat, trainings) for repeat in repeats]
         print_table(part, found[part])
         arguments.out.write_text(json.dumps(found))
 

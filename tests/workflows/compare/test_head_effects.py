@@ -121,6 +121,21 @@ def test_a_class_that_only_the_second_run_has_is_worth_its_images() -> None:
     assert 0.04 < found.changes[1].value < (one.truth == 3).mean()
 
 
+def test_runs_that_share_no_image_have_a_difference_too() -> None:
+    one = game()
+    rows = one.rows
+    here = rows.player != NEVER
+    player = np.where(here, (np.arange(len(rows.player)) >= 100).astype(int), NEVER)
+    unrelated = TrainingRows(rows.features, rows.targets, player, player == 1, rows.labels)
+    balanced = TrainingConfig(class_weights="balanced")
+    settings, queries = (balanced, balanced), one.queries
+    found = measure_effects(
+        Game(unrelated, 2, None, None, settings, queries, one.truth, one.metric, one.seed), Reporter()
+    )
+    removed, added = found.changes
+    assert removed.value < 0 < added.value
+
+
 @pytest.mark.parametrize(
     "images, width, classes, players",
     [(200, 64, 10, 8), (2000, 512, 10, 8), (20000, 512, 10, 4), (10**6, 2048, 100, 2)],

@@ -253,8 +253,10 @@ def _with_all_classes(probabilities: np.ndarray, classes: int) -> np.ndarray:
 
 def _image_weights(game: Game, member: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Return the weights of all images in a coalition, float64 [N]."""
-    by_class = _class_weights(game.setting(member), game.rows.targets[present], game.rows.labels)
     weights = present.astype(np.float64)
+    if not present.any():
+        return weights
+    by_class = _class_weights(game.setting(member), game.rows.targets[present], game.rows.labels)
     return weights if by_class is None else weights * by_class[game.rows.targets]
 
 

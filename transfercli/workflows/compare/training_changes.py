@@ -153,8 +153,9 @@ def grouped(common: Sequence[Record], changes: Sequence[Change], most: int) -> l
     if len(groups) > most:
         groups.sort(key=lambda group: -len(group.changes))
         rest = [change for group in groups[most - 1 :] for change in group.changes]
-        one_kind = {change.kind for change in rest}
-        groups = [*groups[: most - 1], Group(one_kind.pop() if len(one_kind) == 1 else "others", tuple(rest))]
+        kind: Kind = rest[0].kind if len({change.kind for change in rest}) == 1 else "others"
+        kept = groups[: most - 1]
+        groups = [*kept, Group(kind, tuple(rest), rest=any(group.kind == kind for group in kept))]
     return groups
 
 
