@@ -12,6 +12,7 @@ from tests.listener import Listener
 from transfercli.data.dataset import Record
 from transfercli.data.manifest import write_manifest, write_pixels
 from transfercli.runs.folder import RunFolder
+from transfercli.workflows.known_images import learnt_splits
 from transfercli.workflows.lineage import ancestors, generations, learnt_from
 from transfercli.workflows.stored_run import StoredRun
 
@@ -65,6 +66,16 @@ def test_images_of_training_and_validation_of_the_whole_family_and_their_copies_
     young = run(tmp_path, "young/1", "base/1", [("b", "validation"), ("b2", "test"), ("c", "test")])
     learnt = learnt_from(young, reporter=Listener())
     assert (learnt.has(content), learnt.has_copy(content)) == (has, has_copy)
+
+
+def test_validation_images_that_any_run_only_chose_by_are_judged_on_with_the_runs_own_validation_split(
+    tmp_path: Path,
+) -> None:
+    run(tmp_path, "base/1", images=[("a", "train"), ("c", "validation")])
+    young = run(tmp_path, "young/1", "base/1", [("a", "validation"), ("b", "validation"), ("c", "validation")])
+    learnt = learnt_from(young, reporter=Listener(), splits=learnt_splits("validation"))
+    assert [learnt.has(content) for content in ("a", "b", "c")] == [True, False, False]
+    assert learnt_splits("test") == ("train", "validation")
 
 
 def test_a_copy_is_known_although_another_decoder_hashed_the_ancestors_image_otherwise(tmp_path: Path) -> None:

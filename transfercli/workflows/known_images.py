@@ -16,7 +16,7 @@ from transfercli.data.quality.image_descriptors import Descriptors, describe, se
 from transfercli.reporting import Reporter
 from transfercli.rows import SelectedRows
 from transfercli.text import counted
-from transfercli.workflows.learnt_images import LearntImages
+from transfercli.workflows.learnt_images import LEARNT, LearntImages
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.stored_run import StoredRun
 
@@ -43,27 +43,27 @@ class KnownImages:
     gaps: tuple[str, ...] = ()
 
 
-def exempt_split(run: StoredRun, split: str) -> list[tuple[str, str]]:
-    """Return the images, as a value for `learnt_from`, that do not count as learnt on a split of the run's own images.
+def learnt_splits(split: str) -> tuple[str, ...]:
+    """Return the splits whose images count as learnt (see `learnt_from`) for a split of the run's own images.
 
-    These are its validation images, if it is evaluated on them: only the run itself chose an epoch or a strength by
-    them.
+    An evaluation on its validation images leaves out images that were trained on only: it or an ancestor chose an epoch
+    or a strength by each of them, so no other rule would leave an image.
     """
-    return [(run.label, VALIDATION)] if split == VALIDATION else []
+    return ("train",) if split == VALIDATION else LEARNT
 
 
 def known_images(run: StoredRun, split: Split, reporter: Reporter, *, own: bool) -> KnownImages:
     """Return the images of a split that the run or an ancestor trained on, or chose an epoch or a strength by.
 
-    Images of the run's own validation split are not left out if only the run itself chose by them.
+    Images of the run's own validation split are not left out if no run trained on them.
 
     own: the split is one of the run's own, not of other images.
     """
-    exempt = exempt_split(run, split.name) if own else []
-    learnt = learnt_from(run, reporter=reporter, exempt=exempt)
+    splits = learnt_splits(split.name) if own else LEARNT
+    learnt = learnt_from(run, reporter=reporter, splits=splits)
     uses = uses_of(split, learnt, run.reading.geometry, run.descriptors)
     left_out = (uses != "") & (uses != "alike")
-    if exempt:
+    if VALIDATION not in splits:
         uses[uses == ""] = VALIDATION
     counts = Counter(uses.tolist())
     names = ("train", VALIDATION, "near", "alike")

@@ -41,18 +41,12 @@ class LearntImages:
     gaps: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls, runs: Sequence[StoredRun], gaps: Iterable[str] = (), exempt: Collection[tuple[str, str]] = ()
-    ) -> LearntImages:
-        """Return the training and validation images of the runs.
-
-        exempt: (label of a run, split) pairs whose images do not count.
-        """
+    def of(cls, runs: Sequence[StoredRun], gaps: Iterable[str] = (), splits: Collection[str] = LEARNT) -> LearntImages:
+        """Return the images of the runs that count as learnt: those of `splits`, a part of `LEARNT`."""
         by_split: dict[str, set[str]] = {split: set() for split in LEARNT}
         for run in runs:
-            counted = {split for split in LEARNT if (run.label, split) not in exempt}
             for image in run.images:
-                if image.split in counted:
+                if image.split in splits:
                     by_split[image.split].add(image.sha256)
         pixels_of: dict[str, set[str]] = {}
         for run in runs:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Forwarding, Reporter
-from transfercli.workflows.learnt_images import LearntImages
+from transfercli.workflows.learnt_images import LEARNT, LearntImages
 from transfercli.workflows.new_model import find_parent
 from transfercli.workflows.stored_run import StoredRun
 
@@ -60,13 +60,13 @@ def _runs_folder(run: StoredRun) -> Path:
     return Path(os.path.realpath(run.path)).parent.parent
 
 
-def learnt_from(*runs: StoredRun, reporter: Reporter, exempt: Collection[tuple[str, str]] = ()) -> LearntImages:
-    """Return the training and validation images of the runs and of their ancestors.
+def learnt_from(*runs: StoredRun, reporter: Reporter, splits: Collection[str] = LEARNT) -> LearntImages:
+    """Return the images that the runs and their ancestors trained on, or chose an epoch or a strength by.
 
     For a run without a pixels.csv, which is older than that file, the pixels come from the pixels.csv of other runs.
     Raises `ArtefactError` if a file of one of `runs` is damaged.
 
-    exempt: (label of a run, split) pairs whose images do not count.
+    splits: those whose images count as learnt, a part of `LEARNT`.
     """
     recording = _Recording(reporter)
     family = {os.path.realpath(run.path): run for child in runs for run in (child, *ancestors(child, recording))}
@@ -75,7 +75,7 @@ def learnt_from(*runs: StoredRun, reporter: Reporter, exempt: Collection[tuple[s
         if run.pixel_hashes is None or run.descriptors is None:
             gaps.append(f"{run.label} did not record the pixels of its images: changed copies of them are not known")
             reporter.info(gaps[-1])
-    return LearntImages.of([*family.values()], gaps, exempt)
+    return LearntImages.of([*family.values()], gaps, splits)
 
 
 class _Recording(Forwarding):

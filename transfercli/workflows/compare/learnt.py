@@ -10,7 +10,7 @@ from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.workflows.evaluate.provenance import recorded_hashes
-from transfercli.workflows.known_images import changed_copies, exempt_split
+from transfercli.workflows.known_images import changed_copies, learnt_splits
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.stored_run import StoredRun
 
@@ -34,7 +34,7 @@ def images_not_learnt(
         hashes = recorded_hashes(run.folder, split) | hashes
     learnt: set[str] = set()
     for run in runs:
-        images = learnt_from(run, reporter=reporter, exempt=exempt_split(run, split))
+        images = learnt_from(run, reporter=reporter, splits=learnt_splits(split))
         rest = [sha256 for sha256 in hashes.values() if not images.use_of(sha256, _pixel_hash(sha256, runs))]
         learnt |= {*hashes.values()} - {*rest}
         for known in runs:
