@@ -72,10 +72,21 @@ def test_lines_have_a_key_and_tables_a_last_column_for_the_set(run: Any) -> None
     WRITERS["csv"](predict_images(request, Reporter()), table)
     WRITERS["jsonl"](predict_images(request, Reporter()), lines)
     first, second = (json.loads(line) for line in lines.getvalue().splitlines())
-    assert list(first) == ["format", "path", "label", "probability", "top", "abstained", "set"]
+    assert list(first) == ["format", "path", "label", "probability", "top", "abstained", "set", "strange", "unknown"]
     assert "set" not in second
     header, *rows = csv.reader(io.StringIO(table.getvalue()))
-    assert header == ["path", "label", "probability", "abstained", "error", "label_2", "probability_2", "set"]
+    assert header == [
+        "path",
+        "label",
+        "probability",
+        "abstained",
+        "error",
+        "label_2",
+        "probability_2",
+        "strange",
+        "unknown",
+        "set",
+    ]
     assert json.loads(rows[0][-1]) == first["set"]
     assert rows[1] == ["no.png", "", "", "", "does not exist", "", "", ""]
 
