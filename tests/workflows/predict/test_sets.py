@@ -88,7 +88,7 @@ def test_lines_have_a_key_and_tables_a_last_column_for_the_set(run: Any) -> None
         "set",
     ]
     assert json.loads(rows[0][-1]) == first["set"]
-    assert rows[1] == ["no.png", "", "", "", "does not exist", "", "", ""]
+    assert rows[1] == ["no.png", "", "", "", "does not exist", "", "", "", "", ""]
 
 
 def test_a_level_that_the_validation_images_cannot_serve_is_refused_before_an_image_is_read(run: Any) -> None:
