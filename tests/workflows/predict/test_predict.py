@@ -154,9 +154,9 @@ def test_csv_has_a_row_an_image_and_two_columns_a_further_class(run: Any) -> Non
         predict_images(PredictRequest(str(folder), world.runs, (files[0], "no,.png"), top=2), Reporter()), out
     )
     header, first, second = out.getvalue().splitlines()
-    assert header == "path,label,probability,abstained,error,label_2,probability_2"
+    assert header == "path,label,probability,abstained,error,label_2,probability_2,strange,unknown"
     assert first.startswith(f"{files[0]},0,")
-    assert second == '"no,.png",,,,does not exist,,'
+    assert second == '"no,.png",,,,does not exist,,,,'
 
 
 def test_a_line_is_one_json_object(run: Any) -> None:
