@@ -18,7 +18,7 @@ from typing import Any
 
 from transfercli.data.image import FileState
 
-# Tables of earlier versions, `files`, `heads` and `headers`, stay: an older process that shares the cache may be using them.
+# Tables of earlier versions (`files`, `heads`, `headers`) stay: an older process that shares the cache may use them.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS file_states (
     path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER, sha256 TEXT) WITHOUT ROWID;
