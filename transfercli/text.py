@@ -26,9 +26,9 @@ def clipped(value: Any, most: int = 80) -> str:
     return repr(value)[:most]
 
 
-def counted(number: int, noun: str) -> str:
-    """Return `1 image` or `2 images`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return `1 image` or `2 images`; plural: of a noun that takes more than an s."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def in_groups(number: int | None) -> str:

@@ -67,6 +67,8 @@ def test_a_run_is_an_experiment_then_one_of_its_runs(complete, runs: Path, monke
     assert complete("transfercli predict fl") == ["flowers", "flowers@champion"]
     assert complete("transfercli runs show flowers/") == ["flowers/r1", "flowers/r2"]
     assert complete("transfercli runs compare birds flowers/r") == ["flowers/r1", "flowers/r2"]
+    assert complete("transfercli runs why flowers/r") == ["flowers/r1", "flowers/r2"]
+    assert complete("transfercli runs why birds flowers@") == ["flowers@champion"]
     assert complete("transfercli finetune --resume b") == ["birds"]
     assert complete("transfercli runs prune f") == ["flowers"]
 

@@ -76,7 +76,9 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ("after_runs_show", {}, Result(row=row("completed"), evaluations={"test": {}}), "predict runs/x/1 PATH"),
     ("after_runs_show", {}, Result(row=row("failed"), evaluations={}), None),
     ("after_comparison", {}, Result(runs=(RUN,), comparisons=[pair("worse"), pair("better")]), "promote runs/x/2"),
-    ("after_comparison", {}, Result(runs=(RUN,), comparisons=[pair("worse")]), "runs show runs/x/1"),
+    ("after_comparison", {}, Result(runs=(RUN,), comparisons=[pair("worse")]), "runs why runs/x/1 runs/x/2"),
+    ("after_comparison", {}, Result(runs=(RUN,), comparisons=[pair("no difference")]), "runs show runs/x/1"),
+    ("after_why", {}, Result(first=RUN, second=BETTER), "runs compare runs/x/1 runs/x/2 --report FILE.html"),
     (
         "after_prune",
         {"experiments": ["x"], "last": 3, "days": None},

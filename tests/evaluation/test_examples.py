@@ -90,9 +90,9 @@ def test_a_label_that_the_model_contradicts_is_doubted(predictions: Predictions)
     sure = int(np.argmax(predictions.confidence))
     targets = predictions.targets.copy()
     targets[sure] = (targets[sure] + 1) % 10
-    doubts, count = likely_label_errors(
-        Predictions(predictions.paths, predictions.labels, targets, predictions.probabilities)
-    )
-    assert doubts[0].case.index == sure
-    assert doubts[0].likely == predictions.labels[predictions.predicted[sure]]
-    assert count >= len(doubts)
+    doubts = likely_label_errors(Predictions(predictions.paths, predictions.labels, targets, predictions.probabilities))
+    assert doubts.shown[0].case.index == sure
+    assert doubts.shown[0].likely == predictions.labels[predictions.predicted[sure]]
+    assert 0.5 < doubts.shown[0].probability < 1
+    assert doubts.count >= len(doubts.shown)
+    assert 0 < doubts.expected_false_alarms < doubts.count / 2

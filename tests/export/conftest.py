@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,8 +60,18 @@ def reference(predictor, examples):
 
 @pytest.fixture(scope="session")
 def exported(predictor, spec, reference, tmp_path_factory):
-    """All formats, written and verified: `out` is the exports folder, `results` the contract's artefacts by format."""
-    out: Path = tmp_path_factory.mktemp("run") / "exports"
-    request = ExportRequest(tuple(FORMATS), out, max_drop=0.0)
-    results = export_formats(predictor, spec, reference, request, {"created": "today"}, Reporter())
-    return SimpleNamespace(out=out, results={result["format"]: result for result in results})
+    """All formats, written and verified: `out` is the exports folder, `results` the contract's artefacts by format.
+
+    The processes of pytest-xdist share one export, which the first of them writes.
+    """
+    shared: Path = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    out, results = shared / "exported" / "exports", shared / "exported" / "results.json"
+    with (shared / "exported.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not results.exists():
+            request = ExportRequest(tuple(FORMATS), out, max_drop=0.0)
+            written = export_formats(predictor, spec, reference, request, {"created": "today"}, Reporter())
+            results.write_text(json.dumps({result["format"]: result for result in written}))
+    return SimpleNamespace(out=out, results=json.loads(results.read_text()))

@@ -35,6 +35,7 @@ main()
         ["evaluate", "digits-source"],
         ["data", "drift", "digits-source", "IMAGES"],
         pytest.param(["predict", "digits-source", "IMAGES"], marks=pytest.mark.slow),
+        pytest.param(["runs", "why", "digits-source", "digits-source"], marks=pytest.mark.slow),
         pytest.param(["export", "digits-source", "--format", "keras"], marks=pytest.mark.slow),
     ],
     ids=" ".join,

@@ -114,6 +114,8 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ("runs show digits-source", 0, {"run", "status", "metrics", "curves", "lineage", "files", "evaluations"}),
     ("runs compare digits-source digits-source", 0, {"split", "runs", "comparisons", "report"}),
     ("runs compare digits-source digits-source --metric precison", 2, ERROR),
+    ("runs why digits-source digits-source@champion", 0, {"a", "b", "difference", "parts", "unexplained", "seed"}),
+    ("runs why digits-source nobody", 6, ERROR),
     ("runs prune --keep-last 5 --dry-run", 0, {"removed", "kept", "bytes", "dry_run"}),
     ("promote digits-source/{RUN_ID}", 0, {"experiment", "champion", "previous"}),
     (
@@ -152,7 +154,7 @@ def test_each_line_of_predict_begins_with_the_format(call: Call) -> None:
     code, out, _ = call("predict", "digits-source", "{IMAGE}", "gone.png", "--top", "2")
     assert code == 0
     assert [list(json.loads(line)) for line in out.splitlines()] == [
-        ["format", "path", "label", "probability", "top", "abstained"],
+        ["format", "path", "label", "probability", "top", "abstained", "strange", "unknown"],
         ["format", "path", "error"],
     ]
 

@@ -122,7 +122,7 @@ def test_a_run_without_calibration_is_evaluated_as_before_there_was_one(tabled: 
     shutil.copytree(run.path, old, symlinks=True)
     (old / "calibration.json").unlink()
     result = evaluate_run(EvaluateRequest(str(old), world.runs, "validation"), Reporter()).as_json()
-    assert [result[key] for key in ("calibration", "abstention", "out_of_distribution")] == [None] * 3
+    assert [result[key] for key in ("calibration", "abstention", "out_of_distribution", "conformal")] == [None] * 4
     record = json.loads((old / "run.json").read_text())
     assert result["metrics"]["log_loss"] == pytest.approx(record["metrics"]["val_loss"], rel=1e-4)
 

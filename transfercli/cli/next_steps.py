@@ -114,7 +114,14 @@ def after_comparison(own: Mapping[str, Any], result: Any) -> Words:
     better = [pair for pair in result.comparisons if pair.comparison.outcome(pair.comparison.metric) == "better"]
     if better:
         return ("promote", better[-1].challenger.path)
+    worse = [pair for pair in result.comparisons if pair.comparison.outcome(pair.comparison.metric) == "worse"]
+    if worse:
+        return ("runs", "why", result.runs[0], worse[-1].challenger.path)
     return ("runs", "show", result.runs[0])
+
+
+def after_why(own: Mapping[str, Any], result: Any) -> Words:
+    return ("runs", "compare", result.first, result.second, "--report", "FILE.html")
 
 
 def after_prune(own: Mapping[str, Any], result: Any) -> Words:

@@ -18,7 +18,15 @@ from transfercli.cli.signals import StopRequest
 from transfercli.cli.streams import write_now
 from transfercli.cli.ui.console import Console, console_for
 from transfercli.cli.ui.library_warnings import counted_warnings
-from transfercli.errors import WRITE_ERRNOS, Interrupted, OutOfSpaceError, TransferError, UsageError, is_out_of_space
+from transfercli.errors import (
+    WRITE_ERRNOS,
+    BusyError,
+    Interrupted,
+    OutOfSpaceError,
+    TransferError,
+    UsageError,
+    is_out_of_space,
+)
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths
 from transfercli.text import without_colours
@@ -168,7 +176,8 @@ def message_of(error: Exception) -> str:
     """Return the message of an error, with its hint on a second line."""
     if not isinstance(error, TransferError):
         return without_colours(f"error: {error or type(error).__name__}")
-    word = "stopped" if isinstance(error, Interrupted) else "error"
+    # A busy experiment is no failure: schedules end such a night with exit code 0.
+    word = "stopped" if isinstance(error, Interrupted) else "busy" if isinstance(error, BusyError) else "error"
     text = f"{word}: {error.message}" if not error.message.startswith(word) else error.message
     text += f"\n  {'resume' if word == 'stopped' else 'hint'}: {error.hint}" if error.hint else ""
     return without_colours(text)

@@ -20,6 +20,7 @@ COMMANDS_ELSEWHERE = {
     "data check": "check analyze",
     "runs list": "ls list ps history",
     "runs compare": "compare diff",
+    "runs why": "why explain attribute",
     "runs prune": "gc clean rm",
 }
 # Option -> the command that lists its values.

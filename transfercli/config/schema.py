@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from transfercli.config.types import (
+    AlertExit,
     Allowed,
     Background,
     Budget,
     Channels,
+    Day,
     Flag,
     FolderName,
     Fraction,
@@ -374,12 +376,17 @@ class ComputeConfig(Section):
 
 
 class AbstainConfig(Section):
-    """Target for the confidence threshold below which predictions abstain; chosen on the validation images."""
+    """Target for the confidence threshold below which predictions abstain.
+
+    It is chosen on the validation images and promised for new ones: it holds in 95% of all draws of validation images.
+    """
 
     accuracy: PositiveShare | None = Field(
-        None, description="fraction of the images kept that must be predicted correctly"
+        None,
+        description="fraction of the answers that are right; 0.9, 0.95 and 0.99 take at least 29, 59 and 299"
+        " validation images",
     )
-    coverage: PositiveShare | None = Field(None, description="fraction of the images that must be kept")
+    coverage: PositiveShare | None = Field(None, description="fraction of the images that are answered")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> AbstainConfig:
@@ -423,12 +430,46 @@ class PromoteConfig(Section):
     metric: Annotated[str, RowName("metric")] = Field("accuracy", description="metric that a challenger must improve")
     min_gain: NonNegative = Field(0.0, description="smallest gain of that metric")
     confidence: Fraction = Field(0.95, description="confidence level of the paired bootstrap")
+    lifetime_confidence: Fraction | None = Field(
+        0.95,
+        description="probability that no worse challenger is promoted, over all nights that use the same test images;"
+        " null: every night counts alone",
+    )
     per_class_floor: Share | None = Field(
         None, description="smallest recall allowed for any class; a lower one rejects; null: no limit"
     )
     max_latency_ratio: Positive | None = Field(
         None,
         description="largest time per image, as a multiple of the champion's; a longer one rejects; null: no limit",
+    )
+
+
+class AlertConfig(Section):
+    """Alerts of `retrain` about the champion and the data. Changing them starts no training."""
+
+    exit: AlertExit = Field(0, description="exit code of a night with an alert that would end with 0 otherwise")
+    level: Annotated[Number, Field(gt=0, le=0.05)] = Field(
+        0.001, description="rate of false alarms of a night, for each kind of alert that is a statistical test"
+    )
+    champion_fell: Flag = Field(
+        True, description="the champion has more errors on new test images than on earlier ones of the same classes"
+    )
+    class_without_row: Flag = Field(True, description="the data has a class that the champion cannot answer")
+    images_lost: Flag = Field(
+        True, description="a class or more than a tenth of the images is gone since an earlier night"
+    )
+    labels_contradict: Flag = Field(
+        True, description="the labels of new images contradict the models more often than usual"
+    )
+    drift: Flag | None = Field(
+        None,
+        description="new images are unlike those of the champion; true: measured in every night that trains; null: only"
+        " with when: drifted, which measures it anyway; false: never",
+    )
+    accepted_until: Day | None = Field(
+        None,
+        description="alerts that were first reported on this day or before are not reported again;"
+        " data.expect accepts images_lost",
     )
 
 
@@ -444,10 +485,14 @@ class RetrainConfig(Section):
         " the champion's), or always",
     )
     promote: PromoteConfig = Field(default_factory=PromoteConfig)
+    audit: Rate = Field(
+        0.2, description="fraction of the test images that never decide and give the champion's honest number; 0: none"
+    )
     on_decision: list[Text] = Field(
         default_factory=list,
         description="a program and its arguments; it gets each decision as JSON on stdin; needs --allow-hooks",
     )
+    alert: AlertConfig = Field(default_factory=AlertConfig)
 
 
 class TrackingConfig(Section):

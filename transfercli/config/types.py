@@ -117,6 +117,9 @@ Rate = Annotated[Number, Field(ge=0, lt=1)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 PositiveShare = Annotated[Number, Field(gt=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$"), Allowed("64 hexadecimal digits")]
+Day = Annotated[
+    str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"), Allowed("a day, such as 2026-11-28")
+]
 FolderName = Annotated[
     str,
     AfterValidator(_folder_name),
@@ -132,6 +135,7 @@ ImageSize = Annotated[
     Allowed("a whole number from 8 to 4096, or [height, width] of such numbers"),
 ]
 Channels = Annotated[Literal[3, 1], BeforeValidator(_whole)]
+AlertExit = Annotated[Literal[0, 5], BeforeValidator(_whole)]
 Unfreeze = Annotated[
     Annotated[Whole, Field(ge=0)] | Text,
     Allowed("none, all, the name of a stage or layer, or a number of layers from the top"),

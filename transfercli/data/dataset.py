@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from transfercli.data.splitting.assignments import Assignments
-from transfercli.rows import Rows
+from transfercli.rows import Rows, SelectedRows
 
-# Use of a split by the run that is evaluated: metrics on such images are too optimistic.
-KNOWN_BY = {"train": "trained", "validation": "chose its best epoch"}
+# Use of images by the run that is evaluated or by an ancestor: metrics on such images are too optimistic.
+KNOWN_BY = {
+    "train": "trained on",
+    "validation": "chose an epoch or a strength by",
+    "near": "learnt from re-encoded or resized copies of",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Split:
         sizes: (width, height) of each file in pixels, after EXIF orientation; empty if unknown.
         notes: the decoder's notes on each image (`Decoded.notes`); empty if unknown.
         groups: name of each image's group, "" for an image without one; empty if no image has one.
+        pixel_hashes: SHA-256 of each image's pixels (`Decoded.pixel_hash`); empty if unknown.
     """
 
     name: str
@@ -72,9 +77,23 @@ class Split:
     sizes: tuple[tuple[int, int], ...] = ()
     notes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    pixel_hashes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def at(self, indices: np.ndarray) -> Split:
+        """Return the images at `indices`, int [n], which are read when they are used."""
+        return replace(
+            self,
+            paths=tuple(self.paths[index] for index in indices),
+            targets=self.targets[indices],
+            images=SelectedRows(self.images, indices),
+            sha256s=tuple(self.sha256s[index] for index in indices),
+            sizes=tuple(self.sizes[index] for index in indices) if self.sizes else (),
+            notes=tuple(self.notes[index] for index in indices) if self.notes else (),
+            groups=tuple(self.groups[index] for index in indices) if self.groups else (),
+        )
 
     def counts(self) -> dict[str, int]:
         """Return the number of images per class, zeros included."""

@@ -1,53 +1,72 @@
-"""Likely label errors, found with the features of a trained model by confident learning."""
+"""Images whose labels can be checked by cross-validation, and the list of likely label errors."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.quality.check import CheckedImage, Pair, Suspect
-from transfercli.data.quality.confident_learning import cross_validated, find_suspects
+from transfercli.data.quality.check import CheckedImage, LabelSearch, Pair, Suspect
+from transfercli.data.quality.label_noise import LabelNoise
 from transfercli.data.splitting.copy_groups import Sample, units_of
 from transfercli.data.splitting.stratified import Allocation, allocate
-from transfercli.reporting import Reporter
 
 FOLDS = 5
 
 
-def find_mislabelled(
-    images: Sequence[CheckedImage],
-    features: npt.NDArray[np.float32],
-    near: Iterable[Pair],
-    groups: Mapping[str, str],
-    reporter: Reporter,
-) -> list[Suspect]:
-    """Return the likely label errors, most likely first, by confident learning on cross-validated predictions.
+@dataclass(frozen=True, eq=False)
+class JudgedImages:
+    """Images whose labels are checked.
+
+    rows: int [N], into the usable images; labels: class names; targets: int [N], into `labels`; folds: int [N].
+    """
+
+    rows: npt.NDArray[np.int64]
+    labels: Sequence[str]
+    targets: npt.NDArray[np.int64]
+    folds: npt.NDArray[np.int64]
+
+    def suspects(self, noise: LabelNoise, share: float) -> tuple[list[Suspect], LabelSearch]:
+        """Return the likely label errors, most likely first, of at most a share of the images, and the search."""
+        doubted = noise.doubted()
+        listed = doubted[: math.ceil(share * len(self.rows))]
+        found = [
+            Suspect(
+                int(self.rows[image]),
+                self.labels[noise.suggested[image]],
+                float(noise.suggestion[image]),
+                float(noise.wrong[image]),
+            )
+            for image in listed
+        ]
+        search = LabelSearch(len(self.rows), noise.agreement, noise.accuracy, len(doubted) - len(listed))
+        return found, search
+
+
+def judged_images(
+    images: Sequence[CheckedImage], near: Iterable[Pair], groups: Mapping[str, str]
+) -> JudgedImages | None:
+    """Return the images whose labels can be checked, with stratified folds; None if there are not two classes of them.
 
     Copies, near duplicates and images of one group are always in the same fold, because a copy with the same wrong
     label would confirm it. Classes with fewer than two different images are left out.
 
     Args:
-        images: the N usable images.
-        features: float32 [N, d], of `images`.
+        images: the usable images.
         near: pairs of rows that are near duplicates.
         groups: path -> group, by `data.group`.
     """
     samples = _samples(images, near, groups)
-    checked = np.array(_rows_of_varied_classes(samples), np.int64)
-    if not len(checked):
-        return []
-    labels = sorted({samples[row].label for row in checked})
-    index_of = {label: index for index, label in enumerate(labels)}
-    targets = np.array([index_of[samples[row].label] for row in checked])
-    folds = _folds([samples[row] for row in checked])
-    probabilities = cross_validated(features[checked], targets, folds, reporter)
-    rows, suggested = find_suspects(probabilities, targets)
-    return [
-        Suspect(int(checked[row]), labels[label], float(probabilities[row, label]))
-        for row, label in zip(rows, suggested, strict=True)
-    ]
+    rows = _rows_of_varied_classes(samples)
+    judged = [samples[row] for row in rows]
+    labels, targets = np.unique(np.array([sample.label for sample in judged], object), return_inverse=True)
+    folds = _folds(judged)
+    if len(labels) < 2 or len(np.unique(folds)) < 2:
+        return None
+    return JudgedImages(np.array(rows, np.int64), labels.tolist(), targets, folds)
 
 
 def _samples(images: Sequence[CheckedImage], near: Iterable[Pair], groups: Mapping[str, str]) -> list[Sample]:
@@ -78,4 +97,4 @@ def _folds(samples: Sequence[Sample]) -> npt.NDArray[np.int64]:
     allocation = Allocation(samples, {})
     allocation.add_free(units_of(samples))
     allocate(allocation, {str(fold): 1 / FOLDS for fold in range(FOLDS)}, seed=0)
-    return np.array([int(allocation.subset_of[sample.pixels]) for sample in samples])
+    return np.array([int(allocation.subset_of[sample.pixels]) for sample in samples], np.int64)

@@ -36,20 +36,30 @@ def _cell(value: object) -> str:
 
 
 def _rows(path: Path, columns: tuple[str, ...], *others: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Yield the rows of a CSV file. Raises `ArtefactError` if it is missing, damaged or has other columns.
+    """Yield the rows of a CSV file, as `_lines` does, by column."""
+    lines = _lines(path, columns, *others)
+    names = next(lines)
+    return (dict(zip(names, row, strict=True)) for row in lines)
+
+
+def _lines(path: Path, columns: tuple[str, ...], *others: tuple[str, ...]) -> Iterator[list[str]]:
+    """Yield the header and the rows of a CSV file.
+
+    Raises `ArtefactError` if it is missing, damaged or has other columns.
 
     others: further headers that are allowed.
     """
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            if tuple(reader.fieldnames or ()) not in (columns, *others):
+            reader = csv.reader(file, strict=True)
+            names = next(reader, [])
+            if tuple(names) not in (columns, *others):
                 raise ArtefactError(
-                    f"{path.name} has the columns {','.join(reader.fieldnames or ()) or '(none)'}; "
-                    f"expected {','.join(columns)}"
+                    f"{path.name} has the columns {','.join(names) or '(none)'}; expected {','.join(columns)}"
                 )
-            for row in reader:
-                if None in row or None in row.values():
+            yield names
+            for row in filter(None, reader):
+                if len(row) != len(names):
                     raise ArtefactError(
                         f"{path.name} is damaged near line {reader.line_num}: a row has too few or too many values"
                     )
@@ -80,12 +90,12 @@ def read_manifest(path: Path, labels: Iterable[str] = ()) -> list[Record]:
     names = names_of_stored([*labels, *(row["label"] for row in rows)])
     records = []
     for row in rows:
-        row["label"] = names[row["label"]]
         try:
-            size = int(row.pop("width")), int(row.pop("height"))
+            size = int(row["width"]), int(row["height"])
         except ValueError as error:
             raise ArtefactError(f"{path.name} is damaged: a width or height is not a number") from error
-        records.append(Record(**row, width=size[0], height=size[1]))
+        about = (row["path"], row["sha256"], names[row["label"]], row["split"])
+        records.append(Record(*about, *size, row["problem"], row.get("group", "")))
     return records
 
 
@@ -96,7 +106,11 @@ def write_pixels(path: Path, pixels: Mapping[str, str]) -> None:
 
 def read_pixels(path: Path) -> dict[str, str]:
     """Read pixels.csv; empty if an older run has none. Raises `ArtefactError` if it is damaged."""
-    return {row["sha256"]: row["pixels"] for row in _rows(path, PIXEL_COLUMNS)} if path.exists() else {}
+    if not path.exists():
+        return {}
+    rows = _lines(path, PIXEL_COLUMNS)
+    next(rows)
+    return dict(rows)  # two values a row: `_lines` has checked them
 
 
 def write_assignments(path: Path, assignments: Assignments) -> None:

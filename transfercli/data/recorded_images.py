@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from transfercli.data.cache.images import DiskCache, cache_root
+from transfercli.data.cache.stored_images import stored_images
 from transfercli.data.dataset import Record
+from transfercli.data.image import Decoded
 from transfercli.data.ingest import Reading
 from transfercli.data.load import read_recorded
 from transfercli.errors import DataError
@@ -56,3 +60,25 @@ def read_remaining(records: Sequence[Record], root: str, reading: Reading) -> Re
             unchanged.append((record.path, file))
     images = findings.ingest.images([file.entry for _, file in unchanged], [file.redo for _, file in unchanged])
     return Remaining(images, {path: row for row, (path, _) in enumerate(unchanged)}, lost)
+
+
+def read_cached(records: Sequence[Record], reading: Reading) -> Remaining:
+    """Return the images of records that the image cache still holds, whatever became of their files."""
+    compute = reading.compute
+    if not records or compute.cache == "off":
+        return Remaining()
+    try:
+        cache = DiskCache(cache_root(compute), reading.geometry, int(compute.cache_max_gb * 1e9))
+        try:
+            entries = cache.entries([*{record.sha256 for record in records}])
+        finally:
+            cache.close()
+    except (OSError, sqlite3.Error):
+        return Remaining()
+    found = [record for record in records if record.sha256 in entries and not entries[record.sha256].problem]
+    images = stored_images(cache, [entries[record.sha256] for record in found], [_no_file] * len(found))
+    return Remaining(images, {record.path: row for row, record in enumerate(found)})
+
+
+def _no_file() -> Decoded:
+    return Decoded(problem="its file is gone")

@@ -128,6 +128,7 @@ def split_of(
         tuple((file.entry.width, file.entry.height) for file in members),
         tuple(file.entry.notes for file in members),
         tuple(file.group for file in members) if any(file.group for file in members) else (),
+        tuple(file.entry.pixel_hash for file in members),
     )
 
 

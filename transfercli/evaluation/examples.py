@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.quality.confident_learning import find_suspects
+from transfercli.data.quality.label_noise import label_noise
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.paired import disagreements
 
@@ -106,18 +106,32 @@ def changes(champion: Predictions, challenger: Predictions, most: int = SHOWN) -
 
 @dataclass(frozen=True, slots=True)
 class LabelError:
-    """An image whose label is likely wrong, and its likely class."""
+    """An image whose label is likely wrong, its likely class, and the probability that the label is wrong."""
 
     case: Case
     likely: str
+    probability: float
 
 
-def likely_label_errors(predictions: Predictions) -> tuple[list[LabelError], int]:
-    """Return the first likely label errors by confident learning, the surest first, and the number of all."""
-    rows, guesses = find_suspects(predictions.probabilities, predictions.targets)
-    cases = cases_at(predictions, rows)
-    errors = [LabelError(case, predictions.labels[guess]) for case, guess in zip(cases, guesses, strict=False)]
-    return errors, len(rows)
+@dataclass(frozen=True, slots=True)
+class LabelErrors:
+    """The first likely label errors, the surest first, the number of all, and how many of all are false alarms."""
+
+    shown: Sequence[LabelError]
+    count: int
+    expected_false_alarms: float
+
+
+def likely_label_errors(predictions: Predictions) -> LabelErrors:
+    """Return the images whose label is more likely wrong than right, by the rule of `data check`."""
+    least = np.finfo(np.float32).tiny
+    noise = label_noise(np.log(np.maximum(predictions.probabilities, least)), predictions.targets)
+    doubted = noise.doubted()
+    shown = [
+        LabelError(case, predictions.labels[noise.suggested[case.index]], float(noise.wrong[case.index]))
+        for case in cases_at(predictions, doubted)
+    ]
+    return LabelErrors(shown, len(doubted), float((1 - noise.wrong[doubted]).sum()))
 
 
 def images_to_explain(predictions: Predictions) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,11 @@ class Evaluation:
     trust: calibration, abstention and strange images, as returned by `trust.confidence_metrics`; empty if not computed
     robustness: as returned by `score.corruption_summary`; None if not requested
     tta: as returned by `tta.tta_gain`; None if not requested
-    known: for images that are not the run's own, the number it was trained or selected on, by key of KNOWN_BY
+    honest, honest_intervals: metrics and intervals without the images that the run or an ancestor learnt from, which
+        gates are compared with; None for each metric if no image is left
+    honest_examples: the number of these images
+    known: number of images by how they were learnt from, as in `KnownImages.counts`
+    known_gaps: a sentence for each ancestor whose images are not, or not fully, known
     groups: number of independent groups of images, an image without a group counting as one; None if no image has one
     """
 
@@ -57,8 +61,12 @@ class Evaluation:
     trust: dict[str, Any] = field(default_factory=dict)
     robustness: dict[str, Any] | None = None
     tta: dict[str, Any] | None = None
+    honest: dict[str, float | None] = field(default_factory=dict)
+    honest_examples: int = 0
+    honest_intervals: dict[str, Interval] = field(default_factory=dict)
     known: dict[str, int] = field(default_factory=dict)
     groups: int | None = None
+    known_gaps: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -81,6 +89,10 @@ class Evaluation:
             "tta": self.tta,
             "known": dict(self.known),
             "groups": self.groups,
+            "honest": dict(self.honest),
+            "honest_examples": self.honest_examples,
+            "honest_intervals": {name: list(interval) for name, interval in self.honest_intervals.items()},
+            "known_gaps": list(self.known_gaps),
         }
 
 
@@ -92,33 +104,61 @@ def evaluate(
     gate_on: str = "point",
     slices: Mapping[str, Slice] | None = None,
     seed: int = 0,
+    left_out: npt.NDArray[np.bool_] | None = None,
 ) -> Evaluation:
     """Compute all metrics with their intervals, check the gates, and compute the metrics of each slice.
 
-    gate_on: one of `gates.GATE_ON`; slices: by name. Raises DataError if there are no images.
+    gate_on: one of `gates.GATE_ON`; slices: by name; left_out: bool [N], images that the honest metrics and the gates
+    leave out. Raises DataError if there are no images.
     """
     if len(predictions) == 0:
         hint = "set data.test or data.validation, or give --data DIR"
         raise DataError("there is no image to evaluate: the split is empty", hint)
-    targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
+    labels = predictions.labels
     requested = {*shown, *(gate.metric for gate in gates)}
-    metrics = _metrics(predictions)
-    bounds = intervals(targets, probabilities, labels, requested, seed, predictions.groups)
-    rows = _per_class(predictions)
-    values = metrics | {f"{name}[{row['label']}]": row[name] for row in rows for name in PER_CLASS}
+    whole = honest = _Scores.of(predictions, requested, seed)
+    if left_out is not None and left_out.any():
+        honest = _Scores.of(predictions.of(np.flatnonzero(~left_out)), requested, seed)
     return Evaluation(
         labels=labels,
         examples=len(predictions),
-        metrics=metrics,
-        intervals=bounds,
-        per_class=rows,
-        confusion=confusion_matrix(targets, predictions.predicted, len(labels)),
-        gates=check(gates, values, bounds, gate_on),
+        metrics=whole.metrics,
+        intervals=whole.intervals,
+        per_class=whole.per_class,
+        confusion=confusion_matrix(predictions.targets, predictions.predicted, len(labels)),
+        gates=check(gates, honest.values, honest.intervals, gate_on),
         shown=tuple(shown),
+        honest=dict(honest.metrics),
+        honest_examples=honest.examples,
+        honest_intervals={name: honest.intervals[name] for name in METRICS if name in honest.intervals},
         class_metrics={label: _class_metrics(predictions, index) for index, label in enumerate(labels)},
         slices=[row for name, slice_ in (slices or {}).items() for row in _slice_rows(predictions, name, slice_, seed)],
         groups=count_clusters(predictions.groups),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """Metrics of some images; None for each metric, and no interval, if there are none."""
+
+    examples: int
+    metrics: dict[str, float | None]
+    intervals: dict[str, Interval]
+    per_class: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, predictions: Predictions, requested: Collection[str], seed: int) -> _Scores:
+        if not len(predictions):
+            row = dict.fromkeys(PER_CLASS) | {"support": 0}
+            return cls(0, dict.fromkeys(METRICS), {}, [{"label": label} | row for label in predictions.labels])
+        targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
+        bounds = intervals(targets, probabilities, labels, requested, seed, predictions.groups)
+        return cls(len(predictions), _metrics(predictions), bounds, _per_class(predictions))
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """The metrics, and each of PER_CLASS by names such as `recall[LABEL]`."""
+        return self.metrics | {f"{name}[{row['label']}]": row[name] for row in self.per_class for name in PER_CLASS}
 
 
 def _metrics(predictions: Predictions) -> dict[str, float | None]:

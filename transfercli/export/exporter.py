@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
 
 DROP, DROPPED_IMAGES = 0.01, 2
+SCORE_PARITY = 0.01  # largest difference of out-of-distribution scores, in the unit of `_Job._score_parity`
 ROUNDING = 1e-9  # tolerance for the difference of two accuracies
 
 
@@ -52,13 +53,16 @@ class Reference:
 
     images: uint8 [N, H, W, 3], as the run's own decoder reads `files`. files: N encoded images; empty for images that
     are not files (`keras:` data sets), which are then written as PNG files. probabilities: float32 [N, C] of the run's
-    predictor on `images`. targets: int [N], indices into the labels.
+    predictor on `images`. targets: int [N], indices into the labels. known: number of images that the run trained on or
+    an ancestor learnt from. unknown: float [N], the run's out-of-distribution scores; None if it has none.
     """
 
     images: np.ndarray
     files: tuple[Path, ...]
     probabilities: np.ndarray
     targets: np.ndarray
+    known: int = 0
+    unknown: np.ndarray | None = None
 
 
 class ExportRejected(GateError):
@@ -88,7 +92,7 @@ def export_formats(
 ) -> list[dict[str, Any]]:
     """Write, verify and install every requested format; return the contract's `artefacts`.
 
-    predictor: keras.Model, uint8 [N, H, W, 3] -> float32 probabilities [N, C]. provenance: copied into `export.json`
+    predictor: keras.Model, as in `WriteJob`. provenance: copied into `export.json`
     (run, data fingerprint, versions …). Raises `UsageError` before any work if a format cannot be written here,
     `ArtefactError` if an artefact does not load again, and `ExportRejected` (exit 5), after all formats are written, if
     one differs too much from the run; that one is removed.
@@ -98,7 +102,9 @@ def export_formats(
     results, failures = [], []
     for name in dict.fromkeys(request.formats):
         reporter.debug(f"writing {name}")
-        job = _Job(FORMATS[name], spec, reference, request, provenance)
+        row = FORMATS[name]
+        carried = spec if row.carries_score(request.quantize) else replace(spec, unknown=None)
+        job = _Job(row, carried, reference, request, provenance)
         result, reasons = job.run(predictor, reporter)
         results.append(result)
         failures += [f"{name}: {reason}" for reason in reasons]
@@ -138,7 +144,9 @@ class _Job:
         try:
             with atomic.replaced_folder(self.folder) as temporary:
                 artefact = temporary / self.row.entry
-                job = WriteJob(predictor, self.spec, artefact, self.request.quantize, self.request.samples)
+                job = WriteJob(
+                    self._outputs_of(predictor), self.spec, artefact, self.request.quantize, self.request.samples
+                )
                 write(self.row.name, job, reporter)
                 size = folder_bytes(temporary)
                 inputs = ParityInput(self.reference.images, self.reference.files, self.spec)
@@ -155,6 +163,12 @@ class _Job:
             elif self.folder.is_dir():
                 reporter.warning(f"{self.folder} keeps an earlier export of another run or precision")
         return result, reasons
+
+    def _outputs_of(self, predictor: Any) -> Any:
+        """Return the predictor with the outputs that the format carries."""
+        from transfercli.models.inference_model import without_score
+
+        return predictor if self.spec.unknown else without_score(predictor)
 
     def _replaces_same_export(self) -> bool:
         """Return True if the folder holds an export of the same run and precision, which is rejected as well.
@@ -184,7 +198,23 @@ class _Job:
             "accuracy_exported": float(np.mean(predicted == self.reference.targets)),
             "latency_ms": {f"batch_{batch}": round(value, 3) for batch, value in outputs.latency_ms.items()},
             "load_seconds": round(outputs.load_seconds, 3),
+            **self._score_parity(outputs),
             "examples": len(original),
+            "known": self.reference.known,
+        }
+
+    def _score_parity(self, outputs: ParityOutput) -> dict[str, float]:
+        """Return how well the out-of-distribution scores agree with the run's; nothing if the format has none.
+
+        The difference is in units of the distance from the median score of the images to the threshold.
+        """
+        if self.spec.unknown is None or outputs.unknown is None or self.reference.unknown is None:
+            return {}
+        expected, limit = self.reference.unknown.astype(np.float64), self.spec.unknown["threshold"]
+        unit = max(abs(limit - float(np.median(expected))), 1e-6 * abs(limit), 1e-30)
+        return {
+            "unknown_max_diff": _max_difference(outputs.unknown, expected) / unit,
+            "strange_agreement": float(np.mean((outputs.unknown > limit) == (expected > limit))),
         }
 
     def _check(self, outputs: ParityOutput) -> None:
@@ -205,6 +235,12 @@ class _Job:
         difference = result["max_abs_diff"]
         if self.request.quantize == "none" and not difference <= PARITY:
             reasons.append(f"probabilities differ from the run's by {difference:.2g}, and {PARITY:g} is allowed")
+        apart = result.get("unknown_max_diff", 0.0)
+        if self.request.quantize == "none" and not apart <= SCORE_PARITY:
+            reasons.append(
+                f"out-of-distribution scores differ from the run's by {apart:.2g} of the distance to their threshold,"
+                f" and {SCORE_PARITY:g} is allowed"
+            )
         drop = result["accuracy_original"] - result["accuracy_exported"]
         allowed = self.request.allowed_drop(result["examples"])
         if allowed is not None and not drop <= allowed + ROUNDING:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CARD = "transfercli"  # the card's key in a format's own metadata
 CARD_FILE = f"{CARD}.json"
 EXPORTED = "export.json"  # in the folder of an artefact: the result of its export
-OWN_KEYS = ("labels", "input", "temperature", "abstain")  # of a card; all others are its origin
+OWN_KEYS = ("labels", "input", "temperature", "abstain", "conformal", "unknown")  # of a card; all others are its origin
 MAX_SIDE, MAX_CLASSES = 8192, 100_000
 
 
@@ -46,7 +46,9 @@ class ExportSpec:
     always abstain. origin: further keys of the card, such as `run`, `data_fingerprint` and `weights_licence`. Specs
     that differ only in it are equal, because `export.json` has more such keys than the card inside the artefact.
     background: colour `#rrggbb` that transparent pixels are laid on, or `NO_BACKGROUND`. levels, profiles,
-    max_megapixels: how files are read, as in `Geometry`.
+    max_megapixels: how files are read, as in `Geometry`. conformal: scores for prediction sets, as JSON; None in an
+    artefact of an earlier version. unknown: {"score": name, "threshold": number} of the output `unknown`, above whose
+    threshold an image is strange; None if the artefact has no such output.
     """
 
     labels: tuple[str, ...]
@@ -59,6 +61,13 @@ class ExportSpec:
     levels: str = TAGS
     profiles: str = CONVERT
     max_megapixels: float = MAX_MEGAPIXELS
+    conformal: Mapping[str, Any] | None = field(default=None, hash=False)
+    unknown: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    @property
+    def columns(self) -> int:
+        """Number of values per image that a reader returns: a probability per class, and the score if there is one."""
+        return len(self.labels) + (self.unknown is not None)
 
     @property
     def geometry(self) -> Geometry:
@@ -86,6 +95,8 @@ class ExportSpec:
             },
             "temperature": self.temperature,
             "abstain": {"confidence": self.confidence},
+            **({"conformal": dict(self.conformal)} if self.conformal else {}),
+            "unknown": dict(self.unknown) if self.unknown else None,
             **self.origin,
         }
 
@@ -94,7 +105,8 @@ class ExportSpec:
 class WriteJob:
     """An artefact to write.
 
-    predictor: uint8 [N, H, W, 3] -> float32 [N, C]. path: the file, or the folder, to write. samples: uint8
+    predictor: uint8 [N, H, W, 3] -> float32 [N, C], or [that, float32 [N]] with the out-of-distribution score.
+    path: the file, or the folder, to write. samples: uint8
     [M, H, W, 3], training images from which a quantiser measures value ranges; needed for int8 only.
     """
 
@@ -129,6 +141,8 @@ def parse_card(text: str | bytes) -> ExportSpec:
             levels=geometry.get("levels", EARLIER),
             profiles=geometry.get("profiles", IGNORE),
             max_megapixels=float(geometry.get("max_megapixels", MAX_MEGAPIXELS)),
+            conformal=card.get("conformal"),
+            unknown=card.get("unknown"),
         )
         _check(spec)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -151,5 +165,13 @@ def _check(spec: ExportSpec) -> None:
         raise ValueError(f"max_megapixels is {spec.max_megapixels}")
     if not (math.isfinite(spec.temperature) and spec.temperature > 0):
         raise ValueError(f"temperature is {spec.temperature}")
+    if not isinstance(spec.conformal, Mapping | None):
+        raise ValueError("conformal must be the scores of validation images")
+    if spec.unknown is not None and not (
+        isinstance(spec.unknown, Mapping)
+        and type(spec.unknown.get("threshold")) in (int, float)
+        and math.isfinite(spec.unknown["threshold"])
+    ):
+        raise ValueError("unknown must have the threshold of the out-of-distribution score")
     if spec.confidence is not None and not (type(spec.confidence) in (int, float) and 0 <= spec.confidence <= 1):
         raise ValueError(f"confidence is {spec.confidence!r}")

@@ -23,6 +23,8 @@ from transfercli.models.batchnorm_folding import foldable, scale_and_shift
 from transfercli.models.classifier import Classifier, probabilities_of
 from transfercli.models.keras_internals import call_with_replacements
 from transfercli.models.preprocessing import preprocess
+from transfercli.models.unknown.layers import pooled, score_of
+from transfercli.models.unknown.score import UnknownScore
 
 TRAINING_ONLY = (
     layers.Dropout,
@@ -35,8 +37,12 @@ TRAINING_ONLY = (
 Call = Callable[..., Any]
 
 
-def build_inference_model(classifier: Classifier, temperature: float = 1.0) -> keras.Model:
+def build_inference_model(
+    classifier: Classifier, temperature: float = 1.0, score: UnknownScore | None = None
+) -> keras.Model:
     """Build the model uint8 [N, H, W, 3] -> float32 probabilities [N, C], the softmax of logits / `temperature`.
+
+    score: of the run; then the model has a second output, `unknown`, float32 [N].
 
     Folded layers and the last layer are copies; all other layers are shared with `classifier`.
     """
@@ -46,7 +52,18 @@ def build_inference_model(classifier: Classifier, temperature: float = 1.0) -> k
     last = classifier.head.get_layer("logits")
     output = _copy(last, last.kernel / temperature, last.bias / temperature)
     logits = call_with_replacements(classifier.head, features, _replacements(classifier.head) | {last.name: output})
-    return keras.Model(image, probabilities_of(logits), name="predictor")
+    probabilities = probabilities_of(logits)
+    if score is None:
+        return keras.Model(image, probabilities, name="predictor")
+    unknown = score_of(score, pooled(classifier, features), logits * temperature)
+    return keras.Model(image, [probabilities, unknown], name="predictor")
+
+
+def without_score(predictor: keras.Model) -> keras.Model:
+    """Return the model with its first output only, the probabilities."""
+    if len(predictor.outputs) == 1:
+        return predictor
+    return keras.Model(predictor.input, predictor.outputs[0], name="predictor")
 
 
 def _replacements(model: keras.Model) -> dict[str, Call]:

@@ -7,6 +7,7 @@ holds the lock changes the link (`champions.apply_last_promotion`).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,6 @@ def _parse_line(line: str) -> Decision | None:
     return decision if valid else None
 
 
-def last_retrain_decision(decisions: list[Decision]) -> Decision | None:
+def last_retrain_decision(decisions: Sequence[Decision]) -> Decision | None:
     """Return the last decision that `retrain` made without an error; None if there is none."""
     return next((entry for entry in reversed(decisions) if entry.decision in RETRAIN_DECISIONS), None)

@@ -15,7 +15,7 @@ from transfercli.errors import UsageError
 DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Names of other entries in an experiment's folder.
-RESERVED_NAMES = frozenset({"latest", "champion", "splits.csv", "decisions.jsonl"})
+RESERVED_NAMES = frozenset({"latest", "champion", "splits.csv", "decisions.jsonl", "test-ledger.csv"})
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,10 @@ class RunFolder:
         return self.path / "pixels.csv"
 
     @property
+    def descriptors(self) -> Path:
+        return self.path / "descriptors.npy"
+
+    @property
     def labels(self) -> Path:
         return self.path / "labels.json"
 
@@ -76,6 +80,11 @@ class RunFolder:
     @property
     def calibration(self) -> Path:
         return self.path / "calibration.json"
+
+    @property
+    def unknown(self) -> Path:
+        """The out-of-distribution score."""
+        return self.path / "unknown.safetensors"
 
     @property
     def slices(self) -> Path:
@@ -137,6 +146,11 @@ def splits_file(experiment: Path) -> Path:
 def decisions_file(experiment: Path) -> Path:
     """Return the path of the log of decisions by `retrain` and `promote`."""
     return experiment / "decisions.jsonl"
+
+
+def test_ledger_file(experiment: Path) -> Path:
+    """Return the path of the file with the comparisons that each test image took part in."""
+    return experiment / "test-ledger.csv"
 
 
 def lock_file(experiment: Path) -> Path:

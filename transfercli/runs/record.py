@@ -225,6 +225,11 @@ class RunRecord:
         return dict(self.content["cache"])
 
     @property
+    def learnt_before(self) -> dict[str, dict[str, int]]:
+        """Split -> number of images by how an ancestor learnt from them; empty if it is not recorded."""
+        return dict(self.content.get("learnt_before") or {})
+
+    @property
     def rerun_reasons(self) -> list[str]:
         """Reasons why a rerun may give results that are not identical bit for bit."""
         return list(self.content.get("rerun", {}).get("because", []))

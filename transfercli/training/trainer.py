@@ -92,6 +92,11 @@ class Trainer:
                 self._next_phase()
         return self.progress
 
+    def assign_best(self) -> None:
+        """Assign the weights of the best epoch to the classifier."""
+        if self._best is not None:
+            assign_tensors(self.classifier, self._best)
+
     # -- phases
 
     @property

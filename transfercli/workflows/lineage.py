@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from transfercli.data.manifest import read_pixels
 from transfercli.errors import ArtefactError
-from transfercli.reporting import Reporter
+from transfercli.reporting import Forwarding, Reporter
+from transfercli.workflows.learnt_images import LearntImages
 from transfercli.workflows.new_model import find_parent
 from transfercli.workflows.stored_run import StoredRun
 
@@ -33,7 +32,7 @@ def generations(run: StoredRun) -> Iterator[tuple[str, StoredRun | None]]:
 
 
 def ancestors(run: StoredRun, reporter: Reporter) -> Iterator[StoredRun]:
-    """Yield the existing runs of `generations`; warn if a parent does not exist."""
+    """Yield the existing runs of `generations`; warn of a parent that does not exist, or whose images are damaged."""
     child = run.label
     for name, parent in generations(run):
         if parent is None:
@@ -41,8 +40,13 @@ def ancestors(run: StoredRun, reporter: Reporter) -> Iterator[StoredRun]:
                 f"{name}, the parent of {child}, does not exist any more: its training images are not known"
             )
             return
-        yield parent
         child = parent.label
+        try:
+            _ = parent.images, parent.pixel_hashes, parent.descriptors  # read now, and kept in memory
+        except ArtefactError as error:
+            reporter.warning(f"the training images of {child} are not known: {error.message}")
+            continue
+        yield parent
 
 
 def _parent(run: StoredRun, name: str) -> StoredRun | None:
@@ -56,38 +60,31 @@ def _runs_folder(run: StoredRun) -> Path:
     return Path(os.path.realpath(run.path)).parent.parent
 
 
-@dataclass(frozen=True)
-class LearntImages:
-    """Images that a group of runs and their ancestors learnt from, by content.
-
-    files: SHA-256 of the files. pixels_of: SHA-256 of a file -> SHA-256 of its pixels, for every file that one of the
-    runs read; several if versions of the decoder decoded it differently. pixels: SHA-256 of the pixels of `files`.
-    """
-
-    files: frozenset[str]
-    pixels_of: Mapping[str, Set[str]]
-    pixels: frozenset[str]
-
-    def has(self, sha256: str) -> bool:
-        """Return True if the file, or another file with the same pixels, was learnt from."""
-        return sha256 in self.files or self.has_copy(sha256)
-
-    def has_copy(self, sha256: str) -> bool:
-        """Return True if only another file with the same pixels was learnt from, such as the image saved again."""
-        return sha256 not in self.files and not self.pixels.isdisjoint(self.pixels_of.get(sha256, ()))
-
-
-def learnt_from(*runs: StoredRun, reporter: Reporter) -> LearntImages:
+def learnt_from(*runs: StoredRun, reporter: Reporter, exempt: Collection[tuple[str, str]] = ()) -> LearntImages:
     """Return the training and validation images of the runs and of their ancestors.
 
     For a run without a pixels.csv, which is older than that file, the pixels come from the pixels.csv of other runs.
+    Raises `ArtefactError` if a file of one of `runs` is damaged.
+
+    exempt: (label of a run, split) pairs whose images do not count.
     """
-    family = {os.path.realpath(run.path): run for child in runs for run in (child, *ancestors(child, reporter))}
-    files = frozenset(
-        image.sha256 for run in family.values() for image in run.images if image.split in ("train", "validation")
-    )
-    pixels_of: dict[str, set[str]] = {}
+    recording = _Recording(reporter)
+    family = {os.path.realpath(run.path): run for child in runs for run in (child, *ancestors(child, recording))}
+    gaps = list(recording.warnings)
     for run in family.values():
-        for file, pixels in read_pixels(run.folder.pixels).items():
-            pixels_of.setdefault(file, set()).add(pixels)
-    return LearntImages(files, pixels_of, frozenset().union(*(pixels_of.get(file, ()) for file in files)))
+        if run.pixel_hashes is None or run.descriptors is None:
+            gaps.append(f"{run.label} did not record the pixels of its images: changed copies of them are not known")
+            reporter.info(gaps[-1])
+    return LearntImages.of([*family.values()], gaps, exempt)
+
+
+class _Recording(Forwarding):
+    """Reporter that keeps the warnings."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__(reporter)
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+        super().warning(text)

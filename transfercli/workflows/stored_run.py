@@ -13,15 +13,18 @@ from transfercli.config.schema import ExperimentConfig, HeadConfig
 from transfercli.data.image import EARLIER, IGNORE, NO_BACKGROUND
 from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
-from transfercli.data.manifest import read_manifest
+from transfercli.data.manifest import read_manifest, read_pixels
+from transfercli.data.quality.image_descriptors import Descriptors, read_descriptors
 from transfercli.data.sources.groups import with_groups
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.labels import names_of_stored, normalised_label, shown
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.sources.tables import is_table
 from transfercli.errors import ArtefactError, ConfigError, DataError
-from transfercli.evaluation.confidence.trust import Trust, read_trust
+from transfercli.evaluation.confidence.trust import Assessment, Trust, read_trust
 from transfercli.io.bounded import read_json
+from transfercli.models.unknown.file import read_score
+from transfercli.models.unknown.score import UnknownScore
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, has_checkpoint
 from transfercli.runs.listing import present_status
@@ -31,6 +34,7 @@ from transfercli.workflows.command_lines import command_line
 from transfercli.workflows.resolved_config import geometry_of
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
     from transfercli.data.dataset import Record, Split
@@ -120,9 +124,24 @@ class StoredRun:
         return records if is_table(Path(data.train)) else with_groups(records, data.group)
 
     @cached_property
+    def pixel_hashes(self) -> dict[str, str] | None:
+        """SHA-256 of a file -> SHA-256 of its pixels; None for a run from before they were stored."""
+        return read_pixels(self.folder.pixels) if self.folder.pixels.exists() else None
+
+    @cached_property
+    def descriptors(self) -> Descriptors | None:
+        """The descriptors of the images, or None for a run from before they were stored."""
+        return read_descriptors(self.folder.descriptors)
+
+    @cached_property
     def stored_trust(self) -> Trust | None:
         """Calibration and abstention thresholds, or None for a run from before they were stored."""
         return read_trust(self.folder.calibration)
+
+    @cached_property
+    def unknown(self) -> UnknownScore | None:
+        """The out-of-distribution score, or None for a run from before it was stored, whose score is the energy."""
+        return read_score(self.folder.unknown) if self.stored_trust else None
 
     @property
     def trust(self) -> Trust:
@@ -166,6 +185,21 @@ class StoredRun:
         from transfercli.models.forward import forward
 
         return forward(model, split.images, batch_size, reporter or self.reporter, stage)
+
+    @cached_property
+    def scored_model(self) -> keras.Model:
+        """The model that gives logits and, if the run has one, the out-of-distribution score as a last column."""
+        classifier = self.classifier  # first: sets the backend up
+        from transfercli.models.unknown.layers import scored_model
+
+        return scored_model(classifier, self.unknown) if self.unknown else classifier.model
+
+    def judge(self, outputs: np.ndarray) -> tuple[np.ndarray, Assessment]:
+        """Return logits [N, C], or [N, 1] of a sigmoid head, and the assessment, of outputs of `scored_model`."""
+        if self.unknown is None:
+            return outputs, self.trust.assess(outputs)
+        logits, scores = outputs[:, :-1], outputs[:, -1].astype("float64")
+        return logits, self.trust.assess(logits, scores, self.unknown.threshold)
 
     def calibrate(self, logits: np.ndarray) -> np.ndarray:
         """Return float32 probabilities [N, C] for logits [N, C], or [N, 1] of a sigmoid head."""

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss as sk_log_loss
 
 from transfercli.config.schema import AbstainConfig
-from transfercli.evaluation.confidence.temperature import SPREAD, calibrated, fit_temperature, log_loss
+from transfercli.evaluation.confidence.temperature import (
+    SPREAD,
+    calibrated,
+    choose_temperature,
+    fit_temperature,
+    log_loss,
+)
 from transfercli.evaluation.confidence.trust import confidence_metrics, fit_trust
 
 ACCURATE = AbstainConfig(accuracy=0.99)
@@ -78,3 +84,64 @@ def test_without_a_mistake_a_model_becomes_as_sure_as_its_images_can_show_and_ne
     surer = timid * 4  # here the rule of succession is what holds
     assert calibrated(surer, fit_temperature(surer, targets)).max(axis=1).mean() == pytest.approx(41 / 42, abs=1e-4)
     assert fit_temperature(timid * 100, targets) == 1.0
+
+
+@pytest.fixture(scope="module")
+def well_calibrated() -> tuple[np.ndarray, np.ndarray]:
+    """Logits of 50,000 images and five classes, and targets drawn from their softmax."""
+    rng = np.random.default_rng(0)
+    logits = 1.5 * rng.normal(size=(50_000, 5))
+    steps = calibrated(logits, 1.0).cumsum(axis=1)
+    return logits, (rng.random((len(steps), 1)) > steps).sum(axis=1).clip(max=4)
+
+
+def _draw_of_90(number: int) -> slice:
+    return slice(90 * number, 90 * (number + 1))
+
+
+def test_a_calibrated_model_is_seldom_scaled_so_that_few_images_make_its_log_loss_no_worse(
+    well_calibrated: tuple[np.ndarray, np.ndarray],
+) -> None:
+    logits, targets = well_calibrated
+    held = slice(40_000, None)
+    plain, worse = log_loss(logits[held], targets[held]), {"fitted": 0, "chosen": 0}
+    for number in range(60):
+        scaling = choose_temperature(logits[_draw_of_90(number)], targets[_draw_of_90(number)])
+        for name, temperature in (("fitted", scaling.fitted), ("chosen", scaling.temperature)):
+            worse[name] += log_loss(logits[held], targets[held], temperature) > plain + 1e-9
+    assert worse["fitted"] > 45
+    assert worse["chosen"] <= 6
+
+
+@pytest.mark.parametrize("factor", [0.4, 2.5])
+def test_an_over_or_under_confident_model_is_scaled(
+    factor: float, well_calibrated: tuple[np.ndarray, np.ndarray]
+) -> None:
+    logits, targets = well_calibrated
+    found = [choose_temperature(factor * logits[_draw_of_90(n)], targets[_draw_of_90(n)]) for n in range(20)]
+    assert sum(one.scaled for one in found) >= 19
+    assert np.median([one.temperature for one in found]) == pytest.approx(factor, rel=0.2)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_the_gain_is_that_of_leaving_each_image_out(
+    factor: float, well_calibrated: tuple[np.ndarray, np.ndarray]
+) -> None:
+    logits, targets = factor * well_calibrated[0][:60], well_calibrated[1][:60]
+    gains = []
+    for image in range(60):
+        rest = np.arange(60) != image
+        fitted = fit_temperature(logits[rest], targets[rest])
+        gains.append(log_loss(logits[~rest], targets[~rest]) - log_loss(logits[~rest], targets[~rest], fitted))
+    scaling = choose_temperature(logits, targets)
+    assert scaling.gain == pytest.approx(np.mean(gains), abs=4e-3)
+    assert scaling.standard_error == pytest.approx(np.std(gains, ddof=1) / np.sqrt(60), rel=0.1)
+
+
+def test_ten_photos_of_each_subject_prove_no_more_than_one(well_calibrated: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, targets = 2 * well_calibrated[0][:12], well_calibrated[1][:12]
+    subjects = np.repeat(np.arange(12), 10).astype(str).tolist()
+    alone = choose_temperature(np.repeat(logits, 10, axis=0), np.repeat(targets, 10))
+    grouped = choose_temperature(np.repeat(logits, 10, axis=0), np.repeat(targets, 10), subjects)
+    assert grouped.standard_error > 2.5 * alone.standard_error
+    assert choose_temperature(logits[:1], targets[:1]).temperature == 1.0

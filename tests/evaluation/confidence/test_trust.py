@@ -83,14 +83,19 @@ def test_a_run_without_one_is_neither_calibrated_nor_doubted(tmp_path: Path) -> 
     np.testing.assert_allclose(assessment.probabilities, calibrated(logits, 1.0))
     assert not assessment.abstained.any()
     found = confidence_metrics(assessment, logits, np.zeros(5, int), None)
-    assert [found[key] for key in ("calibration", "abstention", "out_of_distribution")] == [None] * 3
+    assert [found[key] for key in ("calibration", "abstention", "out_of_distribution", "conformal")] == [None] * 4
 
 
 def test_what_is_kept_is_read_again_and_damage_is_told(tmp_path: Path) -> None:
     place, trust = tmp_path / "calibration.json", Trust(1.5, {"coverage": 0.9}, 0.7, -3.0)
+    place.write_text(json.dumps({"temperature": 1.5, "target": {"coverage": 0.9}, "confidence": 0.7, "energy": -3.0}))
+    assert read_trust(place) == trust  # of an earlier version
+    logits = np.random.default_rng(0).normal(size=(60, 3))
+    trust = fit_trust(logits, logits.argmax(axis=1), ACCURATE)
     write_trust(place, trust)
     assert asdict(read_trust(place)) == asdict(trust)
-    for broken in ({"temperature": 0}, {"temperature": "hot"}, {"heat": 1}, [], {"energy": True}):
+    damaged = ({"temperature": 0}, {"temperature": "hot"}, {"heat": 1}, [], {"energy": True}, {"scaling": {"gain": 1}})
+    for broken in (*damaged, {"conformal": {"pooled": 1}}, {"scaling": [1]}, {"possible": "much"}):
         place.write_text(json.dumps(broken))
         with pytest.raises(ArtefactError, match=r"calibration.json"):
             read_trust(place)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from transfercli.evaluation.metrics.calibration import BINS
+from transfercli.evaluation.metrics.calibration import bins_for
 from transfercli.evaluation.metrics.per_class import ONE_VS_REST, one_vs_rest
 from transfercli.evaluation.predictions import Predictions
 
 
 def _equal_mass_error(positive: np.ndarray, stated: np.ndarray) -> float:
-    bins = np.array_split(np.argsort(stated, kind="stable"), BINS)
+    bins = np.array_split(np.argsort(stated, kind="stable"), bins_for(len(stated)))
     return sum(abs(positive[one].mean() - stated[one].mean()) * len(one) for one in bins) / len(stated)
 
 

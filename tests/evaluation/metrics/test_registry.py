@@ -11,6 +11,7 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
+from transfercli.evaluation.metrics.calibration import bins_for
 from transfercli.evaluation.metrics.registry import METRICS, value_of
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
@@ -37,8 +38,8 @@ def _roc_auc(t: np.ndarray, p: np.ndarray) -> float:
 
 
 def _equal_mass_error(t: np.ndarray, p: np.ndarray) -> float:
-    # Bins of equal mass, so that their plain mean is the weighted one; needs a multiple of 15 distinct confidences.
-    true, stated = calibration_curve(p.argmax(axis=1) == t, p.max(axis=1), n_bins=15, strategy="quantile")
+    # Bins of equal mass, so that their plain mean is the weighted one; needs a multiple of their number of images.
+    true, stated = calibration_curve(p.argmax(axis=1) == t, p.max(axis=1), n_bins=bins_for(len(t)), strategy="quantile")
     return float(np.abs(true - stated).mean())
 
 
@@ -66,7 +67,7 @@ def _normalised(probabilities: np.ndarray) -> np.ndarray:
     return probabilities / probabilities.sum(axis=1, keepdims=True)
 
 
-def _noise(classes: int, images: int = 300) -> tuple[np.ndarray, np.ndarray]:
+def _noise(classes: int, images: int = 343) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(classes)
     targets = np.r_[np.arange(classes), rng.integers(classes, size=images - classes)]
     logits = rng.normal(size=(images, classes))
@@ -105,18 +106,31 @@ def test_a_row_agrees_with_scikit_learn_where_scores_are_tied(name: str) -> None
 def test_a_row_with_weights_agrees_with_the_images_repeated(name: str) -> None:
     targets, probabilities = _noise(3)
     coarse = _normalised(np.round(probabilities * 8) + 0.25)
-    weights = np.random.default_rng(1).multinomial(300, np.full(300, 1 / 300), size=2).T.astype(float)
+    weights = (
+        np.random.default_rng(1)
+        .multinomial(len(targets), np.full(len(targets), 1 / len(targets)), size=2)
+        .T.astype(float)
+    )
     for values in (probabilities, coarse):
         found = METRICS[name].rule(Sample(targets, values, weights))
         for column, value in zip(weights.T, found, strict=True):
-            drawn = np.repeat(np.arange(300), column.astype(int))
+            drawn = np.repeat(np.arange(len(targets)), column.astype(int))
             assert value == pytest.approx(METRICS[name].function(targets[drawn], values[drawn]), abs=1e-9)
 
 
 def test_ece_of_a_worked_example() -> None:
-    # Four images, so four bins of one: |0.6 - 1|, |0.7 - 0|, |0.8 - 1|, |0.9 - 1|.
+    # Four images, so two bins of two: |0.65 - 0.5| and |0.85 - 1|.
     probabilities = np.array([[0.6, 0.4], [0.7, 0.3], [0.8, 0.2], [0.1, 0.9]])
-    assert METRICS["ece"].function(np.array([0, 1, 0, 1]), probabilities) == pytest.approx((0.4 + 0.7 + 0.2 + 0.1) / 4)
+    assert METRICS["ece"].function(np.array([0, 1, 0, 1]), probabilities) == pytest.approx(0.15)
+
+
+def test_few_images_of_a_calibrated_model_show_little_noise_and_many_show_fine_gaps() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1, (200, 90))
+    stated = np.stack([confidence, 1 - confidence], axis=2)
+    errors = [METRICS["ece"].function((rng.random(90) > row[:, 0]).astype(int), row) for row in stated]
+    assert np.mean(errors) < 0.07  # 0.13 with 15 bins
+    assert [bins_for(images) for images in (1, 90, 1000, 10_000)] == [1, 4, 10, 22]
 
 
 def test_ece_does_not_depend_on_the_order_of_equally_sure_images(make: Callable[..., Predictions]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.evaluation.report.rows import Rows
-from transfercli.data.quality.check import CheckedImage, Mislabelled, Problem, Report, Suspect
+from transfercli.data.quality.check import CheckedImage, LabelSearch, Mislabelled, Problem, Report, Suspect
 from transfercli.errors import UsageError
 from transfercli.evaluation.report.data_page import csv_cell, sheet_name, write_page
 from transfercli.reporting import Reporter
@@ -73,11 +73,16 @@ def test_the_page_is_one_offline_file_with_every_section_and_a_sheet_a_class(tmp
 
 
 def test_the_likely_mislabelled_are_shown_with_both_names_and_listed_uncut(tmp_path: Path) -> None:
-    suspects = [Suspect(n, "dog", 0.9) for n in range(70)]
-    report = report_of(["cat"] * 80 + ["dog"] * 5, mislabelled=Mislabelled(suspects, "digits/1"))
+    suspects = [Suspect(n, "dog", 0.85, 0.9) for n in range(70)]
+    report = report_of(
+        ["cat"] * 80 + ["dog"] * 5, mislabelled=Mislabelled(suspects, "digits/1", search=LabelSearch(85, 0.6, 0.62, 12))
+    )
     page, rows = written(tmp_path, report)
     assert "70 images of 85" in page.text
     assert "digits/1" in page.text
+    assert "the model agrees with 60% of the labels: too weak to judge most of them" in page.text
+    assert "about 7.0 of 70 are expected to be false alarms" in page.text
+    assert "beyond the limit: 12 images; --mislabelled-share 1 lists all" in page.text
     assert page.text.count("→ dog") == 60
     assert "The first 60 are shown" in page.text
     assert ["likely mislabelled", "cat/69", "dog", "labelled cat; 90.0% sure"] in rows
@@ -123,7 +128,7 @@ def test_hostile_names_are_text_and_leave_the_folder_alone(tmp_path: Path) -> No
         refusals=list(HOSTILE),
         hints=[""] * len(HOSTILE),
         missing={"test": list(HOSTILE)},
-        mislabelled=Mislabelled([Suspect(n, name, 0.5) for n, name in enumerate(HOSTILE)], HOSTILE[0]),
+        mislabelled=Mislabelled([Suspect(n, name, 0.5, 0.5) for n, name in enumerate(HOSTILE)], HOSTILE[0]),
     )
     page, rows = written(tmp_path / "report", report)
     assert not {tag for tag, _ in page.tags} & {"script", "iframe", "object"}

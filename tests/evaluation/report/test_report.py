@@ -20,19 +20,35 @@ from transfercli.evaluation.result import evaluate
 from transfercli.evaluation.slices import Slice
 
 SECTIONS = (
-    "verdict", "metrics", "classes", "training", "confusion", "thresholds", "calibration", "coverage", "mistakes",
-    "unsure", "right", "labels", "slices", "robustness", "data", "model", "config", "environment", "reproduce",
+    "verdict", "metrics", "classes", "training", "confusion", "thresholds", "calibration", "coverage", "sets",
+    "mistakes", "unsure", "right", "labels", "slices", "robustness", "data", "model", "config", "environment",
+    "reproduce",
 )  # fmt: skip
-OPTIONAL = {"coverage", "slices", "robustness", "model"}
+OPTIONAL = {"coverage", "sets", "slices", "robustness", "model"}
 TRUST = {
     "risk_coverage": {"coverage": [0.5, 1.0], "accuracy": [1.0, 0.9], "confidence": [0.8, 0.3], "aurc": 0.0321},
     "abstention": {
         "target": {"accuracy": 0.99}, "threshold": 0.75, "coverage": 0.5, "accuracy": 0.97, "interval": [0.9, 0.99]
     },
     "calibration": {
-        "temperature": 1.25, "ece_before": 0.0812, "ece_after": 0.0123, "log_loss_before": 0.5, "log_loss_after": 0.4
+        "temperature": 1.25, "ece_before": 0.0812, "ece_after": 0.0123, "log_loss_before": 0.5, "log_loss_after": 0.4,
+        "decision": {"fitted": 1.25, "gain": 0.0317, "standard_error": 0.0108, "scaled": True},
     },
-    "out_of_distribution": {"score": "energy", "threshold": -3.5, "strange": 0.06, "abstained": 0.52},
+    "conformal": {
+        "validation_images": 90, "classes_with_own_threshold": 0,
+        "levels": [
+            {"level": 0.9, "coverage": 0.912, "interval": [0.89, 0.93], "mean_size": 1.234},
+            {"level": 0.99, "coverage": None, "interval": None, "mean_size": None},
+        ],
+    },
+    "out_of_distribution": {
+        "score": "relative_mahalanobis",
+        "threshold": -3.5,
+        "strange": 0.06,
+        "abstained": 0.52,
+        "left_out_auroc": {"relative_mahalanobis": 0.871},
+        "histogram": {"edges": [-9.0, -6.0, -3.0], "counts": [8, 2]},
+    },
 }  # fmt: skip
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -169,9 +185,19 @@ def test_each_mistake_in_the_matrix_leads_to_its_images(predictions: Predictions
 def test_what_is_known_of_trust_and_slices_is_told(predictions: Predictions) -> None:
     evaluation = replace(evaluate(predictions, slices={"side": SIDES}), trust=TRUST)
     words = Page(render_report(evaluation, predictions, CONTEXT, b"png")).words
-    for told in ("A temperature of 1.250", "0.0812", "accuracy 0.99", "75.0%", "97.0%", "energy above -3.500"):
+    for told in (
+        "A temperature of 1.250",
+        "0.0812",
+        "accuracy 0.99",
+        "75.0%",
+        "97.0%",
+        "relative mahalanobis above -3.500",
+        "0.871",
+    ):
         assert told in words
     assert "The area under the curve is 0.0321" in words
+    assert "changes the cross-validated log loss by −0.0317 (standard error 0.0108)" in words
+    assert "0.9 91.2% 89.0% to 93.0% 1.23 0.99 too few validation images" in words
     assert "side left 300" in words
 
 

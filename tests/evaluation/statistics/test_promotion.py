@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.statistics.alpha_spending import NightLimit
 from transfercli.evaluation.statistics.paired import Comparison, Difference
 from transfercli.evaluation.statistics.promotion import compare_for_promotion, comparison_record, decide_promotion
 
@@ -162,3 +163,19 @@ def test_of_200_challengers_that_are_10_points_better_at_least_190_are_promoted(
 def test_a_gain_of_3_points_shows_at_60_images_about_one_time_in_five():
     promoted = decisions(0.03, range(200), images=60, changed=0.1).count("promoted")
     assert 10 <= promoted <= 60
+
+
+def test_a_gain_of_one_night_must_be_below_the_nights_level_too():
+    gained = compared(0.01, 0.05, 0.09)
+    limit = NightLimit(0.95, level=0.004, asked=12, spent=0.03, images=60)
+    kept = decide_promotion(gained, [], 0.0, limit, p_value=0.005)
+    assert kept.decision == "kept"
+    assert "not significant over all nights" in kept.reason
+    assert "its p-value 0.005 is above 0.004" in kept.reason
+    assert "asked 12 times, 32% left" in kept.reason
+    assert decide_promotion(gained, [], 0.0, limit, p_value=0.004).decision == "promoted"
+
+
+def test_a_loss_of_one_night_rejects_whatever_is_left():
+    limit = NightLimit(0.95, level=0.0, asked=12, spent=0.05, images=60)
+    assert decide_promotion(compared(-0.1, -0.05, -0.01), [], 0.0, limit, p_value=1.0).decision == "rejected"

@@ -34,7 +34,9 @@ def evaluation(labels: tuple[str, ...], **more: Any) -> EvaluationFacts:
         for n, label in enumerate(labels)
     ]
     metrics = {"accuracy": 0.75, "macro_f1": 0.625, "roc_auc": None}
-    told = {"examples": 20, "metrics": metrics, "intervals": {"accuracy": [0.5, 0.875]}, "per_class": rows} | more
+    told = {"examples": 20, "metrics": metrics, "intervals": {"accuracy": [0.5, 0.875]}, "per_class": rows}
+    honest = {"honest": metrics, "honest_intervals": told["intervals"], "honest_examples": 20}
+    told |= honest | more
     return validated(EvaluationFacts, told, Path("metrics.json"))
 
 
@@ -80,6 +82,16 @@ def test_the_input_is_told_in_lines_that_can_be_used() -> None:
     assert "24 x 32 pixels (height x width)" in text
     assert "Abstain below a confidence of **0.8750**" in text
     assert "Abstain below" not in model_card(facts(spec=ExportSpec(("a", "b"), (24, 32), confidence=None)))
+
+
+def test_limits_say_which_artefacts_recognise_unlike_images() -> None:
+    unknown = {"score": "neighbour", "threshold": 2.5}
+    spec = ExportSpec(("a", "b", "c"), (24, 32), unknown=unknown)
+    own, other = ARTEFACT | {"format": "onnx", "unknown": unknown}, ARTEFACT | {"format": "keras"}
+    artefacts = [validated(ArtefactFacts, each, Path("export.json")) for each in (own, other)]
+    told = " ".join(limits(facts(spec=spec, artefacts=artefacts, unknown_auroc=0.812)))
+    assert "`unknown` is above 2.5. On classes that were left out of the fit, its AUROC was 0.812." in told
+    assert "have no output `unknown`: keras." in told
 
 
 def test_limits_name_small_absent_and_weak_classes_and_slices() -> None:
@@ -130,9 +142,29 @@ def test_limits_hide_no_class_behind_others_as_weak_and_end() -> None:
 
 
 def test_images_that_the_run_learnt_from_are_told_and_kept_from_the_hub() -> None:
-    card = model_card(facts(evaluations={"test": evaluation(("a", "b"), known={"train": 7})}))
-    assert "- The run trained on 7 of the 20 images of test: its metrics there are too optimistic.\n" in card
+    known = {"known": {"train": 20}, "honest": {"accuracy": None}, "honest_examples": 0}
+    card = model_card(facts(evaluations={"test": evaluation(("a", "b"), **known)}))
+    told = "- The run or an ancestor trained on 20 of the 20 images of test: its metrics there are too optimistic.\n"
+    assert told in card
+    assert "its accuracy on new images is not known" in card
     assert ModelCard(card).data.eval_results is None
+
+
+def test_the_honest_metrics_come_first_and_are_those_of_the_hub() -> None:
+    honest = {"honest": {"accuracy": 0.25}, "honest_intervals": {"accuracy": [0.1, 0.5]}, "honest_examples": 8}
+    card = model_card(facts(evaluations={"test": evaluation(("a", "b"), known={"train": 12}, **honest)}))
+    assert "It is right on **25.0%** of 8 images of test that neither it nor an ancestor learnt from" in card
+    assert "| accuracy | 0.2500 | 0.1000 to 0.5000 |" in card
+    (result,) = ModelCard(card).data.eval_results
+    assert (result.metric_name, result.metric_value) == ("accuracy", 0.25)
+
+
+def test_an_evaluation_by_an_earlier_version_is_said_to_know_no_ancestors() -> None:
+    card = model_card(facts(evaluations={"test": evaluation(("a", "b"), honest={})}))
+    assert (
+        "- The evaluation on test did not look for images that an ancestor learnt from: evaluate the run again.\n"
+        in card
+    )
 
 
 def test_what_a_stranger_s_record_says_stays_text() -> None:

@@ -41,12 +41,27 @@ def test_images_in_the_wrong_folder_are_listed_with_the_right_class(doubtful: An
     assert len(right) >= 0.6 * FLIPPED
     assert len(told.keys() - moved.keys()) <= 10
     one = told[right[0]]
-    assert (one["label"], set(one)) == (right[0].split("/")[1], {"path", "label", "suggested", "confidence"})
-    assert 0 < one["confidence"] <= 1
+    keys = {"path", "label", "suggested", "confidence", "probability"}
+    assert (one["label"], set(one)) == (right[0].split("/")[1], keys)
+    assert all(
+        0.5 < each["probability"] < 1 and 0 < each["confidence"] <= each["probability"] for each in told.values()
+    )
+    search = found["mislabelled_search"]
+    assert (search["listed"], search["more"], search["weak"]) == (len(told), 0, False)
+    assert search["expected_false_alarms"] == pytest.approx(
+        sum(1 - each["probability"] for each in told.values()), abs=0.1
+    )
+    assert search["agreement"] > 0.85
     assert found["mislabelled_run"].startswith("digits-source/")
     assert found["mislabelled_note"] is None
     assert right[0] in (tmp_path / "report" / "problems.csv").read_text()
-    assert "Northcutt" in (tmp_path / "report" / "index.html").read_text()
+    assert "are expected to be false alarms" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_share_limits_the_list_and_the_rest_is_counted(doubtful: Any) -> None:
+    found = check(*doubtful[:2], share=0.01)
+    assert len(found["mislabelled"]) == found["mislabelled_search"]["listed"] == 10  # of 902
+    assert found["mislabelled_search"]["more"] > 5
 
 
 def test_without_a_completed_run_it_is_told_when_they_come(doubtful: Any, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_what_cannot_be_read_is_told_in_its_place(run: Any, tmp_path: Path) -> N
     assert [bool(one.error) for one in found] == [False, True, True, False]
     assert found[2].as_json() == {"path": "no.png", "error": "does not exist"}
     told = found[0].as_json()
-    assert list(told) == ["path", "label", "probability", "top", "abstained"]
+    assert list(told) == ["path", "label", "probability", "top", "abstained", "strange", "unknown"]
     assert told["top"][0] == [told["label"], told["probability"]]
     assert len(told["top"]) == 2
     assert told["abstained"] is False

@@ -12,7 +12,7 @@ import pytest
 from tests.listener import Listener
 from transfercli.reporting import Reporter
 from transfercli.workflows.retrain import notify
-from transfercli.workflows.retrain.notify import run_hook, write_summary
+from transfercli.workflows.retrain.notify import run_hook, summary_lines, write_summary
 from transfercli.workflows.retrain.results import RetrainResult
 
 COMPARISON = {
@@ -131,14 +131,21 @@ def test_a_summary_is_added_to_what_the_file_holds(tmp_path):
     text = place.read_text()
     assert text.startswith("# before\n## exp: promoted\n")
     assert "| 200 test images | 0.8000 | 0.9000 | +0.1000 | +0.0200 to +0.1700 |" in text
-    assert "added 3" in text
-    assert "removed" not in text
+    assert "\nImages: 3 images added; 1 new class: '\\<b\\>cat\\</b\\>'\n" in text
+    assert "\n- champion `exp/b`\n- challenger `exp/b`\n" in text
+    assert "next:" not in text
 
 
-def test_lost_images_stand_in_the_summary(tmp_path):
-    lost = {"classes": ["ro*se"], "images": 60, "before": 180}
-    write_summary(tmp_path / "s.md", "exp", replace(RESULT, lost=lost), Reporter())
-    assert "**Gone since an earlier night:** 60 of 180 images; classes ro\\*se\n" in (tmp_path / "s.md").read_text()
+def test_alerts_and_what_a_rejected_night_needs_stand_in_the_summary(tmp_path):
+    figures = {"metric": "accuracy", "images": 200, "challenger": {"value": 0.9, "interval": [0.85, 0.94]}}
+    alert = {"kind": "images_lost", "message": "class 'ro*se' is gone", "since": "2026-11-28T06:40:18Z"}
+    runs = {"champion": Path("runs/exp/a"), "challenger": Path("runs/exp/b")}
+    result = replace(RESULT, decision="rejected", **runs, figures=figures, alerts=[alert])
+    write_summary(tmp_path / "s.md", "exp", result, Reporter())
+    text = (tmp_path / "s.md").read_text()
+    assert "**Alert images_lost**, since 2026-11-28: class 'ro\\*se' is gone\n" in text
+    assert "- accuracy of the challenger 0.9000 (0.8500 to 0.9400), on 200 test images\n" in text
+    assert "- next: `transfercli runs compare runs/exp/a runs/exp/b`\n" in text
 
 
 def test_names_in_a_summary_stay_text(tmp_path):
@@ -153,3 +160,17 @@ def test_a_summary_that_cannot_be_written_is_a_warning(tmp_path, comparison):
     listener = Listener()
     write_summary(tmp_path / "no" / "s.md", "exp", replace(RESULT, comparison=comparison), listener)
     assert "summary" in listener.warnings[0]
+
+
+def test_a_summary_has_the_audit_and_what_is_left_for_all_nights():
+    lifetime = {"asked": 12.0, "p_value": 0.012, "alpha": 0.0005, "spent": 0.02, "left": 0.03}
+    audit = {"images": 37, "metric": "accuracy", "champion": 0.9, "interval": [0.8, 0.95], "deciding": 0.93}
+    comparison = {**RESULT.comparison, "lifetime": lifetime}
+    text = "\n".join(summary_lines("c", replace(RESULT, comparison=comparison, audit=audit)))
+    assert (
+        "Audit: accuracy of the champion 0.9000 (0.8000 to 0.9500) on 37 test images that never decide, 0.9300 on those"
+        " that do" in text
+    )
+    assert "asked 12 times; p-value 0.012, at most 0.0005 tonight; 60% of the error rate is left" in text
+    silent = {"images": 0, "metric": "accuracy", "champion": None, "interval": None, "deciding": None}
+    assert "Audit" not in "\n".join(summary_lines("c", replace(RESULT, audit=silent)))

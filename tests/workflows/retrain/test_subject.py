@@ -32,6 +32,14 @@ def test_keys_that_are_new_since_leave_the_hash_of_a_config_as_it_was(tmp_path: 
     assert len({*hashes}) == 3
 
 
+def test_alerts_are_no_part_of_the_hash_of_a_config(tmp_path: Path) -> None:
+    path = tmp_path / "h.yaml"
+    path.write_text("name: h\ndata: {train: images}\nmodel: {base: small_cnn, weights: none}\n")
+    overrides = ((), ("retrain.alert.exit=5", "retrain.alert.accepted_until=2026-11-28"))
+    first, second = (config_hash(resolve(load(path, keys).config, "finetune")) for keys in overrides)
+    assert first == second
+
+
 def test_a_challenger_reads_images_as_the_champion_it_starts_from(nights: Nights) -> None:
     champion = RunFolder(Path(nights.night()["champion"]))
     lines = champion.config.read_text().splitlines(keepends=True)

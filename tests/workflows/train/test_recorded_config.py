@@ -17,6 +17,7 @@ LATER = {
     "data": ("columns", "path_template", "expect", "background", "levels", "profiles", "max_megapixels"),
     "training.early_stopping": ("min_delta",),
     "training.schedule": ("patience",),
+    "retrain": ("alert",),
 }
 
 
@@ -53,6 +54,11 @@ def test_a_run_is_started_again_although_keys_are_new_since(earlier: Any) -> Non
     data = job.config.data
     assert (data.background, data.profiles) == ("none", "ignore")
     assert job.warnings == ()
+
+
+@pytest.mark.parametrize("key", ["exit=5", "level=0.01", "drift=true", "accepted_until=2026-11-28"])
+def test_alerts_may_change_before_a_run_goes_on(earlier: Any, key: str) -> None:
+    assert started_again(earlier, f"retrain.alert.{key}").warnings == ()
 
 
 @pytest.mark.parametrize(

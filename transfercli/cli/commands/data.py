@@ -42,6 +42,16 @@ Mislabelled = Annotated[
         help="list likely label errors, by the features of a completed run of the experiment",
     ),
 ]
+MislabelledShare = Annotated[
+    float,
+    typer.Option(
+        "--mislabelled-share",
+        metavar="X",
+        min=0,
+        max=1,
+        help="list at most this share of the images as likely mislabelled",
+    ),
+]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="recent images, at any depth", show_default=False)]
 Maximum = Annotated[
     float | None, typer.Option("--max", metavar="X", min=0, max=1, help="largest score allowed; exit 5 if it is higher")
@@ -132,11 +142,13 @@ def _show_duplicates(report: Report) -> None:
 def _show_mislabelled(report: Report) -> None:
     mislabelled = report.mislabelled
     rows = [
-        (report.images[suspect.row].path, report.images[suspect.row].label, suspect.suggested, suspect.confidence)
+        (report.images[suspect.row].path, report.images[suspect.row].label, suspect.suggested, suspect.probability)
         for suspect in mislabelled.suspects
     ]
     title = f"likely mislabelled, by the features of {mislabelled.run}"
-    _print_first(title, ("path", "label", "suggested", "confidence"), rows)
+    _print_first(title, ("path", "label", "suggested", "wrong with"), rows)
+    for sentence in mislabelled.summary():
+        print(f"{'' if rows else 'likely mislabelled: '}{sentence}")
     if mislabelled.note:
         print(f"\nlikely mislabelled: not searched for: {printable(mislabelled.note)}")
 
@@ -205,6 +217,7 @@ def check(
     runs: Runs = RUNS,
     report: ReportFolder = None,
     mislabelled: Mislabelled = True,
+    share: MislabelledShare = 0.05,
 ) -> CheckResult:
     """Check all images of a config and report problems.
 
@@ -214,7 +227,7 @@ def check(
     """
     from transfercli.workflows.data.check import CheckRequest, check_data
 
-    result = check_data(CheckRequest(config, runs, tuple(overrides or ()), report, mislabelled), reporter)
+    result = check_data(CheckRequest(config, runs, tuple(overrides or ()), report, mislabelled, share), reporter)
     if not result.report.usable:
         raise DataRefused(result)
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,7 +78,8 @@ def _show(result: EvaluateResult) -> None:
         [
             ("run", result.run),
             ("split", f"{result.split}, {counted(evaluation.examples, 'image')}{in_groups(evaluation.groups)}"),
-            *((name, _with_interval(evaluation, name)) for name in names),
+            *((name, _with_interval(evaluation.metrics, evaluation.intervals, name)) for name in names),
+            *_honest_rows(evaluation, names),
             *curves_of(result.run),
         ]
     )
@@ -151,7 +152,9 @@ def confused(labels: Iterable[str], matrix: np.ndarray | list[list[int]]) -> lis
 
 def _show_trust(trust: dict[str, Any]) -> None:
     calibration, abstention = trust.get("calibration"), trust.get("abstention")
-    if calibration:
+    if calibration and calibration["temperature"] == 1:
+        print("\nno temperature: none improved the probabilities of the validation images beyond chance")
+    elif calibration:
         ece, loss = (
             f"{calibration[f'{name}_before']:.4f} -> {calibration[f'{name}_after']:.4f}" for name in ("ece", "log_loss")
         )
@@ -160,20 +163,47 @@ def _show_trust(trust: dict[str, Any]) -> None:
         name, target = next(iter(abstention["target"].items()))
         threshold = abstention["threshold"]
         rule = "always" if threshold is None else f"below a confidence of {threshold:.3f}"
+        possible = abstention["possible"]
+        most = f" (the validation images can promise {possible:g} at most)" * (possible is not None)
         print(
-            f"abstains {rule}, chosen on validation for {name} {target:g}: on this split it answers for"
+            f"abstains {rule}, chosen on validation for {name} {target:g}{most}: on this split it answers for"
             f" {abstention['coverage']:.1%} of the images, with accuracy {_number(abstention['accuracy'])}"
         )
+    if conformal := trust.get("conformal"):
+        _show_sets(conformal)
+
+
+def _show_sets(conformal: dict[str, Any]) -> None:
+    """Print the coverage and size of conformal sets at the levels that the validation images can serve."""
+    rows = [row for row in conformal["levels"] if row["coverage"] is not None]
+    if rows:
+        print()
+        columns = ("predict --sets", "sets with the true label", "labels in a set")
+        print_table(columns, [(f"{row['level']:g}", row["coverage"], row["mean_size"]) for row in rows])
 
 
 def _missed_by(gate: dict[str, Any]) -> str:
     return "" if gate["value"] is None else f", missed by {abs(gate['value'] - gate['bound']):.4f}"
 
 
-def _with_interval(evaluation: Evaluation, name: str) -> str:
-    interval = evaluation.intervals.get(name)
+def _honest_rows(evaluation: Evaluation, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the rows of the metrics without the images that were learnt from; none if there are no such images."""
+    from transfercli.workflows.known_images import known_in_words
+
+    if evaluation.honest_examples == evaluation.examples:
+        return []
+    values = {name: _with_interval(evaluation.honest, evaluation.honest_intervals, name) for name in names}
+    return [
+        ("learnt from", f"the run or an ancestor {known_in_words(evaluation.known)} these images"),
+        ("honest", f"{counted(evaluation.honest_examples, 'other image')}, which gates hold against"),
+        *((f"honest {name}", value) for name, value in values.items() if evaluation.honest_examples),
+    ]
+
+
+def _with_interval(metrics: Mapping[str, float | None], intervals: Mapping[str, tuple[float, float]], name: str) -> str:
+    interval = intervals.get(name)
     bounds = f"  (95%: {interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
-    return f"{_number(evaluation.metrics[name])}{bounds}"
+    return f"{_number(metrics[name])}{bounds}"
 
 
 def _number(value: float | None) -> str:

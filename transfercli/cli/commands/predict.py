@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import TextIOWrapper
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -53,6 +54,15 @@ LinesOption = Annotated[
 Abstain = Annotated[
     bool, typer.Option("--abstain", help="mark images with a low confidence, or unlike the training images")
 ]
+Sets = Annotated[
+    float | None,
+    typer.Option(
+        "--sets",
+        metavar="LEVEL",
+        help="add a set of labels that holds the true one with this probability, such as 0.9",
+        show_default=False,
+    ),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="exit 4 if any image could not be read, not only if all")]
 Watch = Annotated[
     Path | None,
@@ -92,7 +102,8 @@ class PredictionStream:
         if self.spreadsheet:
             _write_spreadsheet(self.predictions, out)
         elif self.lines is None and out.isatty():
-            write_table(self.predictions.answers, self.predictions.labels, self.predictions.columns, out)
+            predictions = self.predictions
+            write_table(predictions.answers, predictions.labels, predictions.columns, out, sets=predictions.sets)
         else:
             WRITERS[self.lines or "jsonl"](self.predictions, out)
 
@@ -125,6 +136,9 @@ def _write_jsonl(predictions: Predictions, out: TextIO) -> None:
 def _write_csv(predictions: Predictions, out: TextIO) -> None:
     """Write one row per image; from the second class on, a column each for label and probability.
 
+    `strange` and `unknown` are empty if the model has no out-of-distribution score. The last column of `--sets` is a
+    JSON list, because a label may contain any character.
+
     File names are written as the bytes of the file system, even if they are not UTF-8:
     a reader finds the files by them.
     """
@@ -142,7 +156,9 @@ def _write_spreadsheet(predictions: Predictions, out: TextIO) -> None:
 
 def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
     more = [f"{name}_{rank}" for rank in range(2, predictions.columns + 1) for name in ("label", "probability")]
-    writer.writerow(["path", "label", "probability", "abstained", "error", *more])
+    writer.writerow(
+        ["path", "label", "probability", "abstained", "error", *more, "strange", "unknown", *["set"] * predictions.sets]
+    )
     for row in _rows(predictions):
         writer.writerow(row)
         out.flush()
@@ -151,11 +167,18 @@ def _write_rows(predictions: Predictions, writer: Any, out: TextIO) -> None:
 def _rows(predictions: Predictions) -> Iterator[list[Any]]:
     for answer in predictions.answers:
         if answer.error:
-            yield [answer.path, "", "", "", answer.error, *[""] * (2 * predictions.columns - 2)]
+            yield [answer.path, "", "", "", answer.error, *[""] * (2 * predictions.columns + predictions.sets)]
         else:
             (label, probability), *others = answer.top
-            abstained = "true" if answer.abstained else "false"
-            yield [answer.path, label, probability, abstained, "", *(value for pair in others for value in pair)]
+            abstained = _flag(answer.abstained)
+            score = ["", ""] if answer.unknown is None else [_flag(bool(answer.strange)), answer.unknown]
+            labels = [] if answer.labels is None else [dumps(answer.labels, ensure_ascii=False)]
+            more = (value for pair in others for value in pair)
+            yield [answer.path, label, probability, abstained, "", *more, *score, *labels]
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
 
 
 WRITERS = {"jsonl": _write_jsonl, "csv": _write_csv}
@@ -169,6 +192,7 @@ def predict(
     top: Top = 5,
     lines: LinesOption = None,
     abstain: Abstain = False,
+    sets: Sets = None,
     strict: Strict = False,
     watch: Watch = None,
     spreadsheet: Spreadsheet = False,
@@ -192,6 +216,8 @@ def predict(
         raise UsageError("--strict decides the exit code at the end, but --watch has no end", "leave --strict out")
     if spreadsheet and (lines != "csv" or json):
         raise UsageError("--spreadsheet is for CSV only", "add --format csv, and leave --json out")
-    request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict)
+    if sets is not None and not 0 < sets < 1:
+        raise UsageError(f"--sets must be above 0 and below 1; received {sets:g}", "such as --sets 0.9")
+    request = PredictRequest(run, runs, tuple(paths or ()), top, abstain, watch, strict, sets)
     predictions = predict_images(request, reporter)
     return PredictionStream(predictions, lines, spreadsheet)

@@ -39,6 +39,8 @@ Previous = Annotated[
 
 
 def _show_decision(result: RetrainResult) -> None:
+    from transfercli.workflows.retrain.results import figure_text
+
     pairs: list[tuple[str, Any]] = [
         ("time", result.time),
         ("decision", result.decision),
@@ -47,11 +49,9 @@ def _show_decision(result: RetrainResult) -> None:
         ("challenger", result.challenger),
         *((f"gate {gate['metric']}", _gate(gate)) for gate in result.gates or ()),
     ]
-    changes = [
-        f"{value} {name}" if isinstance(value, int) else f"{name}: {', '.join(map(repr, value))}"
-        for name, value in result.real_changes()
-    ]
-    print_pairs([*pairs, ("images", "; ".join(changes) or None)])
+    changes = "; ".join(result.change_texts())
+    alerts = ((f"alert {alert['kind']}", alert["message"]) for alert in result.alerts)
+    print_pairs([*pairs, ("figures", figure_text(result.figures or {}) or None), ("images", changes or None), *alerts])
 
 
 def _gate(gate: dict[str, Any]) -> str:
@@ -60,7 +60,9 @@ def _gate(gate: dict[str, Any]) -> str:
 
 
 def _show_promoted(result: PromoteResult) -> None:
-    print_pairs([("experiment", result.experiment), ("champion", result.champion), ("previous", result.previous)])
+    figures = (result.figures.text if result.figures else "") or None
+    pairs = [("experiment", result.experiment), ("champion", result.champion), ("previous", result.previous)]
+    print_pairs([*pairs, ("figures", figures)])
 
 
 @reports(_show_decision, after_retrain)

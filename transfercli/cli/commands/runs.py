@@ -1,4 +1,4 @@
-"""Commands `transfercli runs list`, `runs show` and `runs compare`; `runs prune` is in `prune.py`."""
+"""Commands `transfercli runs list`, `runs show` and `runs compare`; `why.py` and `prune.py` have two more."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from transfercli.cli import completion
 from transfercli.cli.choices import Split, table_option
 from transfercli.cli.command import reports
 from transfercli.cli.commands.prune import prune
+from transfercli.cli.commands.why import why
 from transfercli.cli.next_steps import after_comparison, after_runs_list, after_runs_show
 from transfercli.cli.options import RUNS, Run, Runs
 from transfercli.cli.ui.formatting import sparkline
@@ -33,7 +34,7 @@ VERDICTS = {
     "worse": "the other is worse by {metric}",
     "no difference": "these images show no difference in {metric}",
 }
-app = typer.Typer(help="List, show, compare and prune runs.", no_args_is_help=True)
+app = typer.Typer(help="List, show, compare, explain and prune runs.", no_args_is_help=True)
 
 Experiment = Annotated[
     str | None,
@@ -169,7 +170,7 @@ def _show_comparison(held: PairComparison, split: str) -> None:
             ("first", held.champion.path),
             ("other", held.challenger.path),
             ("verdict", VERDICTS[compared.outcome(compared.metric)].format(metric=compared.metric)),
-            ("images", f"{compared.examples} of {split}{in_groups(compared.groups)}"),
+            ("images", f"{compared.examples} of {split}{in_groups(compared.groups)}" + _learnt(held.left_out)),
             ("fixed", _first_paths(compared.fixed)),
             ("broken", _first_paths(compared.broken)),
             ("McNemar's test", f"p = {compared.p_value:.4g}"),
@@ -193,6 +194,10 @@ def _show_comparison(held: PairComparison, split: str) -> None:
         print()
         rows = [(change["key"], _config(change["champion"]), _config(change["challenger"])) for change in held.config]
         print_table(("config", "first", "other"), rows)
+
+
+def _learnt(left_out: int) -> str:
+    return f", without {left_out} that one of the two or an ancestor learnt from" if left_out else ""
 
 
 def _config(value: Any) -> str:
@@ -264,4 +269,5 @@ def compare(
     return compare_runs(CompareRequest(tuple(names), runs, split, metric, report=report), reporter)
 
 
+app.command()(why)
 app.command()(prune)

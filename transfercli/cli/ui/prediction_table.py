@@ -21,7 +21,9 @@ PATH_WIDTH = 36  # room that stays for paths; a longer path is never cut, since 
 MOST_CLASSES = 5  # in the summary
 
 
-def write_table(answers: Iterable[Prediction], labels: Sequence[str], top: int, out: TextIO) -> None:
+def write_table(
+    answers: Iterable[Prediction], labels: Sequence[str], top: int, out: TextIO, *, sets: bool = False
+) -> None:
     """Write a row for each image, and a summary below the last row.
 
     Widths are chosen before the first prediction is known: columns get narrower on a narrow terminal, and the path,
@@ -30,14 +32,15 @@ def write_table(answers: Iterable[Prediction], labels: Sequence[str], top: int, 
     Args:
         labels: all classes that a prediction may have.
         top: number of classes per image; those after the first share a column.
+        sets: True if that column has the conformal set instead.
     """
     longest = max(len(printable(label)) for label in labels)
     widths = [_within(LABEL_WIDTHS, longest), len(PROBABILITY)]
-    if top > 1:
+    if top > 1 or sets:
         room = shutil.get_terminal_size().columns - sum(widths) - PATH_WIDTH - 3 * len(GAP)
-        needed = (top - 1) * (longest + 1 + NUMBER_WIDTH + len(", "))
+        needed = max(top - 1, 2 * sets) * (longest + 1 + NUMBER_WIDTH + len(", "))
         widths.append(_within(OTHERS_WIDTHS, min(room, needed)))
-    header = ("label", PROBABILITY, "then", "image") if top > 1 else ("label", PROBABILITY, "image")
+    header = ("label", PROBABILITY, *["set" if sets else "then"] * (len(widths) - 2), "image")
     out.write(_row(header, widths) + "\n" + _row(["-" * width for width in (*widths, len("image"))], widths) + "\n")
     out.flush()
     counts: Counter[str] = Counter()
@@ -63,7 +66,11 @@ def _cells(answer: Prediction, widths: Sequence[int]) -> list[str]:
         return [*["-"] * len(widths), f"{path} (not read: {printable(answer.error)})"]
     (label, probability), *others = answer.top
     unsure = "unsure: " if answer.abstained else ""
-    return [f"{unsure}{printable(label)}", f"{probability:.4f}", *(_fitting(others, w) for w in widths[2:]), path]
+    if answer.labels is None:
+        more = [_fitting(others, width) for width in widths[2:]]
+    else:
+        more = [printable(", ".join(answer.labels))]
+    return [f"{unsure}{printable(label)}", f"{probability:.4f}", *more, path]
 
 
 def _fitting(others: Sequence[tuple[str, float]], width: int) -> str:

@@ -21,6 +21,8 @@ _SPLITS = ("train", "validation", "test")
 TINY_SIDE = 8  # pixels; an image with a shorter side is reported
 UNUSUAL = 4.0  # an image is reported if its width or height differs from the median by a larger factor
 
+WEAK = 0.75  # expected accuracy below which a model is called too weak to judge labels
+
 DAMAGED = ("cut", "damaged")  # kinds of problems of files that decode without an error
 
 Pair = tuple[int, int]
@@ -66,11 +68,40 @@ class ProblemGroup:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """Likely label error: row of `Report.images`, suggested label and its probability."""
+    """Likely label error.
+
+    Attributes:
+        row: into `Report.images`.
+        suggested: the most probable other class, and `confidence` its probability.
+        probability: that the label is wrong.
+    """
 
     row: int
     suggested: str
     confidence: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSearch:
+    """Search for label errors.
+
+    Attributes:
+        images: number of images whose label was checked.
+        agreement: share of the labels that the model predicts for images that it was not fitted to.
+        accuracy: share of the images whose true class it is expected to predict.
+        more: number of images that are more likely wrong than right, beyond those that are listed.
+    """
+
+    images: int
+    agreement: float
+    accuracy: float
+    more: int
+
+    @property
+    def weak(self) -> bool:
+        """True if the model makes too many mistakes for its doubts to say much."""
+        return self.accuracy < WEAK
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +111,43 @@ class Mislabelled:
     Attributes:
         run: name of the run whose features were used; "" if label errors were not searched for.
         note: the reason for that, or "".
+        search: None if label errors were not searched for, or no class has two different images.
     """
 
     suspects: Sequence[Suspect] = ()
     run: str = ""
     note: str = ""
+    search: LabelSearch | None = None
+
+    @property
+    def expected_false_alarms(self) -> float:
+        """Expected number of listed images whose label is right."""
+        return sum(1 - suspect.probability for suspect in self.suspects)
+
+    def summary(self) -> list[str]:
+        """Return sentences about the search; empty if there was none."""
+        if self.search is None:
+            return []
+        agrees = f"the model agrees with {self.search.agreement:.0%} of the labels"
+        if self.search.weak:
+            agrees += f": too weak to judge{' most of them' if self.suspects else ''}"
+        found = f"about {self.expected_false_alarms:.1f} of {len(self.suspects)} are expected to be false alarms"
+        more = f"beyond the limit: {counted(self.search.more, 'image')}; --mislabelled-share 1 lists all"
+        return [agrees, *([found] if self.suspects else []), *([more] if self.search.more else [])]
+
+    def as_result(self) -> dict[str, Any] | None:
+        """Return the facts of the search as JSON; None if there was none."""
+        if self.search is None:
+            return None
+        return {
+            "images": self.search.images,
+            "listed": len(self.suspects),
+            "expected_false_alarms": round(self.expected_false_alarms, 1),
+            "more": self.search.more,
+            "agreement": round(self.search.agreement, 4),
+            "expected_accuracy": round(self.search.accuracy, 4),
+            "weak": self.search.weak,
+        }
 
 
 @dataclass(frozen=True)
@@ -230,11 +293,13 @@ class Report:
                     "label": self.images[suspect.row].label,
                     "suggested": suspect.suggested,
                     "confidence": round(suspect.confidence, 4),
+                    "probability": round(suspect.probability, 4),
                 }
                 for suspect in self.mislabelled.suspects
             ],
             "mislabelled_run": self.mislabelled.run or None,
             "mislabelled_note": self.mislabelled.note or None,
+            "mislabelled_search": self.mislabelled.as_result(),
         }
 
 

@@ -1,4 +1,4 @@
-"""Selective classification: the risk-coverage curve, and the confidence threshold for a target."""
+"""Selective classification: the risk-coverage curve."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ class CoverageCurve:
 
     confidence: float64 [K], descending
     images, right: float64 [K], the number of images of at least this confidence, and of those that are right
+    votes: float64 [K], the number of independent images that so many images of groups are worth
     """
 
     confidence: Array
     images: Array
     right: Array
+    votes: Array
 
     @property
     def coverage(self) -> Array:
@@ -57,23 +59,31 @@ class CoverageCurve:
         return {name: values[points].tolist() for name, values in columns.items()} | {"aurc": self.area}
 
 
-def coverage_curve(confidence: Array, right: npt.NDArray[np.bool_]) -> CoverageCurve:
-    """Return the curve for confidence float64 [N] and right bool [N], True if the prediction is correct."""
+def coverage_curve(
+    confidence: Array, right: npt.NDArray[np.bool_], clusters: npt.NDArray[np.int64] | None = None
+) -> CoverageCurve:
+    """Return the curve for confidence float64 [N] and right bool [N], True if the prediction is correct.
+
+    clusters: as returned by `cluster_indices`
+    """
     order = np.argsort(-confidence, kind="stable")
     confidence, hits = confidence[order], np.cumsum(right[order])
     ends = np.flatnonzero(np.r_[np.diff(confidence) != 0, True])
-    return CoverageCurve(confidence[ends], (ends + 1).astype(np.float64), hits[ends].astype(np.float64))
+    images = (ends + 1).astype(np.float64)
+    votes = images if clusters is None else independent_images(clusters[order])[ends]
+    return CoverageCurve(confidence[ends], images, hits[ends].astype(np.float64), votes)
 
 
-def threshold_for_accuracy(curve: CoverageCurve, target: float) -> float | None:
-    """Return the threshold of the largest coverage with at least this accuracy; None if no threshold reaches it."""
-    sufficient = np.flatnonzero(curve.accuracy >= target - 1e-12)
-    return curve.threshold(int(sufficient[-1])) if len(sufficient) else None
+def independent_images(clusters: npt.NDArray[np.int64]) -> Array:
+    """Return the number of independent images that the first 1, 2, …, N images are worth, float64 [N].
 
-
-def threshold_for_coverage(curve: CoverageCurve, target: float) -> float | None:
-    """Return the highest threshold that covers at least this share of the images."""
-    return curve.threshold(int(np.flatnonzero(curve.coverage >= target - 1e-12)[0]))
-
-
-THRESHOLD_RULES = {"accuracy": threshold_for_accuracy, "coverage": threshold_for_coverage}
+    clusters: int [N], the cluster of each image. It is Kish's (1965) effective size if all images of a cluster were
+    the same: n^2 / sum(m^2) for n images in clusters of m.
+    """
+    order = np.argsort(clusters, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(clusters[order]) != 0])
+    earlier = np.empty(len(clusters))  # images of the same cluster before each
+    earlier[order] = np.arange(len(clusters)) - np.repeat(starts, np.diff(np.r_[starts, len(clusters)]))
+    squares = np.cumsum(2 * earlier + 1)
+    votes: Array = np.arange(1, len(clusters) + 1) ** 2 / squares
+    return votes

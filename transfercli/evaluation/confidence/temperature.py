@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.evaluation.metrics.confusion import Array, Targets
 
 # Outside this range the probabilities of a model are all equal, or all 0 and 1.
 COLDEST, HOTTEST = 0.05, 20.0
 # The prior of the temperature's logarithm: a normal distribution around 0 with this standard deviation.
 SPREAD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """The decision to divide logits by a temperature, or to leave them.
+
+    fitted: the most probable temperature
+    gain: fall of the log loss by scaling, cross-validated on the validation images
+    standard_error: of the gain; None if there are fewer than two independent images
+    """
+
+    fitted: float
+    gain: float
+    standard_error: float | None
+
+    @property
+    def scaled(self) -> bool:
+        """True if the gain is larger than its standard error: then `fitted` divides the logits."""
+        return self.standard_error is not None and self.gain > self.standard_error
+
+    @property
+    def temperature(self) -> float:
+        """The divisor of the logits: `fitted`, or 1."""
+        return self.fitted if self.scaled else 1.0
 
 
 def class_logits(logits: npt.NDArray[np.floating]) -> Array:
@@ -39,10 +66,49 @@ def calibrated(logits: Array, temperature: float) -> Array:
 
 def log_loss(logits: Array, targets: Targets, temperature: float = 1.0) -> float:
     """Return the mean negative log-likelihood of the true classes, computed from logits so that it is always finite."""
-    scaled = logits / temperature
-    top = scaled.max(axis=1)
-    normaliser = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-    return float((normaliser - scaled[np.arange(len(targets)), targets]).mean())
+    return float(_losses(logits / temperature, targets).mean())
+
+
+def _losses(logits: Array, targets: Targets) -> Array:
+    top = logits.max(axis=1)
+    normaliser = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    losses: Array = normaliser - logits[np.arange(len(targets)), targets]
+    return losses
+
+
+def choose_temperature(logits: Array, targets: Targets, groups: Sequence[str] = ()) -> Scaling:
+    """Fit a temperature, and decide by leave-one-out cross-validation if it is used.
+
+    A model whose best epoch was chosen by its validation loss is often calibrated already, and then any temperature
+    fitted to few images is worse than 1. So the fall of the log loss must be larger than its standard error.
+
+    logits: float64 [N, C]; targets: int [N]. groups: of the images, as in `Split`; a group is left out as a whole.
+    """
+    fitted = fit_temperature(logits, targets)
+    clusters = cluster_indices(groups)
+    clusters = np.arange(len(targets)) if clusters is None else clusters
+    gains = _losses(logits, targets) - _losses(logits / _left_out(logits, targets, clusters, fitted)[:, None], targets)
+    count = int(clusters.max()) + 1
+    spread = np.bincount(clusters, gains - gains.mean())
+    error = math.sqrt((spread**2).sum() * count / (count - 1)) / len(gains) if count > 1 else None
+    return Scaling(fitted, float(gains.mean()), error)
+
+
+def _left_out(logits: Array, targets: Targets, clusters: Targets, fitted: float) -> Array:
+    """Return the temperature that all images but those of its own cluster give to each image, float64 [N].
+
+    It is one Newton step from `fitted`, in the temperature's logarithm: with the cluster left out, the gradient of the
+    loss there is minus that of the cluster.
+    """
+    probabilities = calibrated(logits, fitted)
+    mean = (probabilities * logits).sum(axis=1)
+    excess = (logits[np.arange(len(targets)), targets] - mean) / fitted
+    variance = ((probabilities * logits**2).sum(axis=1) - mean**2) / fitted**2
+    prior = 1 / SPREAD**2
+    curvature = max(prior, float((variance - excess).sum()) + prior)
+    steps = np.clip(np.bincount(clusters, excess) / curvature, -1, 1)
+    temperatures: Array = np.clip(fitted * np.exp(steps), COLDEST, HOTTEST)[clusters]
+    return temperatures
 
 
 def fit_temperature(logits: Array, targets: Targets) -> float:

@@ -1,14 +1,15 @@
-"""Temperature and abstention thresholds of a run, fitted once on its validation images.
+"""Temperature, abstention thresholds and conformal scores of a run, fitted once on its validation images.
 
-`calibration.json` of a run holds its temperature, the confidence below which it abstains and the energy above which an
-image counts as strange, i.e. out of distribution. All reported, predicted and exported probabilities are calibrated.
+`calibration.json` of a run holds its temperature, the confidence below which it abstains, the energy above which an
+image counts as strange, i.e. out of distribution, and the scores of its validation images, which prediction sets are
+made from. All reported, predicted and exported probabilities are calibrated.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,23 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.config.schema import AbstainConfig
+from transfercli.data.clusters import cluster_indices
 from transfercli.errors import ArtefactError
-from transfercli.evaluation.confidence.selective import THRESHOLD_RULES, CoverageCurve, coverage_curve
-from transfercli.evaluation.confidence.temperature import calibrated, class_logits, fit_temperature
+from transfercli.evaluation.confidence.abstention import THRESHOLD_RULES, possible_accuracy
+from transfercli.evaluation.confidence.conformal import ConformalScores, conformal_metrics, conformal_scores
+from transfercli.evaluation.confidence.selective import CoverageCurve, coverage_curve
+from transfercli.evaluation.confidence.temperature import Scaling, calibrated, choose_temperature, class_logits
 from transfercli.evaluation.metrics.calibration import expected_calibration_error
 from transfercli.evaluation.metrics.confusion import Array, Targets
 from transfercli.evaluation.metrics.registry import log_losses
 from transfercli.evaluation.statistics.intervals import wilson
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
+from transfercli.models.unknown.score import UnknownScore
 
 # The share of validation images whose energy is at most the threshold, and which so are not strange.
 FAMILIAR_SHARE = 0.95
+HISTOGRAM_BINS = 30  # of out-of-distribution scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,13 +41,13 @@ class Assessment:
     """Calibrated predictions of N images, and the images on which the model abstains.
 
     probabilities: float64 [N, C], calibrated
-    energy: float64 [N], high for images unlike those of the validation split
+    unknown: float64 [N], the out-of-distribution score, high for images unlike the training images
     unsure: bool [N], True if the confidence is below its threshold
-    strange: bool [N], True if the energy is above its threshold
+    strange: bool [N], True if the out-of-distribution score is above its threshold
     """
 
     probabilities: Array
-    energy: Array
+    unknown: Array
     unsure: npt.NDArray[np.bool_]
     strange: npt.NDArray[np.bool_]
 
@@ -57,26 +63,36 @@ class Trust:
 
     temperature: divisor of the logits
     target: {"accuracy": x} or {"coverage": x}; None if the config sets none
-    confidence: threshold below which the model abstains; None if no threshold reaches the target: it always abstains
-    energy: threshold above which an image is strange; None if there is none
+    confidence: threshold below which the model abstains; None if none can promise the target: it always abstains
+    energy: threshold above which an image is strange if the run has no other score; None if there is none
+    possible: if `confidence` is None, the highest accuracy that the images can promise, or None if it is below 0.5
+    scaling: the decision about the temperature; None for a run of an earlier version
+    conformal: scores for prediction sets; None for a run of an earlier version
     """
 
     temperature: float = 1.0
     target: Mapping[str, float] | None = None
     confidence: float | None = 0.0
     energy: float | None = None
+    possible: float | None = None
+    scaling: Scaling | None = None
+    conformal: ConformalScores | None = None
 
-    def assess(self, logits: npt.NDArray[np.floating]) -> Assessment:
+    def assess(
+        self, logits: npt.NDArray[np.floating], unknown: Array | None = None, limit: float | None = None
+    ) -> Assessment:
         """Return calibrated probabilities and abstentions for logits of the classifier's `model`.
 
-        logits: float [N, C], or [N, 1] of a sigmoid head
+        logits: float [N, C], or [N, 1] of a sigmoid head. unknown: out-of-distribution scores float [N], and limit,
+        their threshold; without them, the energy and its threshold are used.
         """
         values = class_logits(logits)
-        probabilities, energy = calibrated(values, self.temperature), energies(values)
-        none = np.zeros(len(values), bool)
+        probabilities = calibrated(values, self.temperature)
+        if unknown is None:
+            unknown, limit = energies(values), self.energy
+        strange = np.zeros(len(values), bool) if limit is None else unknown > limit
         confidence = math.inf if self.confidence is None else self.confidence
-        strange = none if self.energy is None else energy > self.energy
-        return Assessment(probabilities, energy, probabilities.max(axis=1) < confidence, strange)
+        return Assessment(probabilities, unknown, probabilities.max(axis=1) < confidence, strange)
 
 
 def energies(logits: Array) -> Array:
@@ -88,29 +104,47 @@ def energies(logits: Array) -> Array:
     return -(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))
 
 
-def fit_trust(logits: npt.NDArray[np.floating], targets: Targets, abstain: AbstainConfig | None) -> Trust:
-    """Fit temperature and thresholds on the validation images: float logits [N, C] or [N, 1], targets int [N]."""
+def fit_trust(
+    logits: npt.NDArray[np.floating], targets: Targets, abstain: AbstainConfig | None, groups: Sequence[str] = ()
+) -> Trust:
+    """Fit temperature, thresholds and conformal scores on the validation images.
+
+    logits: float [N, C] or [N, 1]; targets: int [N]; groups: of the images, as in `Split`
+    """
     values = class_logits(logits)
-    temperature = fit_temperature(values, targets)
-    energy = float(np.quantile(energies(values), FAMILIAR_SHARE))
+    scaling = choose_temperature(values, targets, groups)
+    probabilities = calibrated(values, scaling.temperature)
+    trust = Trust(
+        scaling.temperature,
+        energy=float(np.quantile(energies(values), FAMILIAR_SHARE)),
+        scaling=scaling,
+        conformal=conformal_scores(probabilities, targets, groups),
+    )
     if abstain is None:
-        return Trust(temperature, energy=energy)
+        return trust
     ((name, target),) = abstain.model_dump(exclude_none=True).items()
-    curve = _curve(calibrated(values, temperature), targets)
-    return Trust(temperature, {name: target}, THRESHOLD_RULES[name](curve, target), energy)
+    curve = _curve(probabilities, targets, groups)
+    threshold = THRESHOLD_RULES[name](curve, target)
+    possible = possible_accuracy(curve, target) if threshold is None else None
+    return replace(trust, target={name: target}, confidence=threshold, possible=possible)
 
 
 def confidence_metrics(
-    assessment: Assessment, logits: npt.NDArray[np.floating], targets: Targets, trust: Trust | None
+    assessment: Assessment,
+    logits: npt.NDArray[np.floating],
+    targets: Targets,
+    trust: Trust | None,
+    score: UnknownScore | None = None,
 ) -> dict[str, Any]:
-    """Return calibration, risk-coverage curve, abstention and out-of-distribution shares, as `evaluate` reports them.
+    """Return calibration, risk-coverage curve, abstention, out-of-distribution shares and prediction sets, as JSON.
 
-    trust: None for a run that has none: then only the risk-coverage curve is computed
+    trust: None for a run that has none: then only the risk-coverage curve is computed. score: the run's
+    out-of-distribution score; None if it is the energy
     """
     curve = _curve(assessment.probabilities, targets)
     result: dict[str, Any] = {"calibration": None, "risk_coverage": curve.as_json(), "abstention": None}
     if trust is None:
-        return result | {"out_of_distribution": None}
+        return result | {"out_of_distribution": None, "conformal": None}
     values, right = class_logits(logits), assessment.probabilities.argmax(axis=1) == targets
     before_and_after = [calibrated(values, t) for t in (1.0, trust.temperature)]
     errors = [_ece(probabilities, targets) for probabilities in before_and_after]
@@ -119,13 +153,27 @@ def confidence_metrics(
         "temperature": trust.temperature,
         **{f"ece_{when}": value for when, value in zip(("before", "after"), errors, strict=True)},
         **{f"log_loss_{when}": value for when, value in zip(("before", "after"), losses, strict=True)},
+        "decision": asdict(trust.scaling) | {"scaled": trust.scaling.scaled} if trust.scaling else None,
     }
     if trust.target:
-        threshold = {"target": dict(trust.target), "threshold": trust.confidence}
-        result["abstention"] = threshold | _selective_accuracy(~assessment.unsure, right)
-    shares = {"strange": float(assessment.strange.mean()), "abstained": float(assessment.abstained.mean())}
-    result["out_of_distribution"] = {"score": "energy", "threshold": trust.energy, **shares}
+        chosen = {"target": dict(trust.target), "threshold": trust.confidence, "possible": trust.possible}
+        result["abstention"] = chosen | _selective_accuracy(~assessment.unsure, right)
+    result["out_of_distribution"] = _out_of_distribution(assessment, trust, score)
+    scores = trust.conformal
+    result["conformal"] = conformal_metrics(assessment.probabilities, targets, scores) if scores else None
     return result
+
+
+def _out_of_distribution(assessment: Assessment, trust: Trust, score: UnknownScore | None) -> dict[str, Any]:
+    counts, edges = np.histogram(assessment.unknown, HISTOGRAM_BINS)
+    return {
+        "score": score.name if score else "energy",
+        "threshold": score.threshold if score else trust.energy,
+        "strange": float(assessment.strange.mean()),
+        "abstained": float(assessment.abstained.mean()),
+        "left_out_auroc": dict(score.separation) if score else {},
+        "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
+    }
 
 
 def write_trust(path: Path, trust: Trust) -> None:
@@ -139,22 +187,30 @@ def read_trust(path: Path) -> Trust | None:
         return None
     values = read_json(path)
     try:
-        trust = Trust(**values)
-        numbers = [trust.temperature, *(v for v in (trust.confidence, trust.energy) if v is not None)]
+        scaling, conformal = (values.pop(key, None) for key in ("scaling", "conformal"))
+        trust = Trust(
+            **values,
+            scaling=Scaling(**scaling) if scaling else None,
+            conformal=ConformalScores.from_json(conformal) if conformal else None,
+        )
+        decision = asdict(trust.scaling).values() if trust.scaling else ()
+        optional = (trust.confidence, trust.energy, trust.possible, *decision)
+        numbers = [trust.temperature, *(value for value in optional if value is not None)]
         if not all(type(value) in (int, float) and math.isfinite(value) for value in numbers) or trust.temperature <= 0:
             raise ValueError("a value is not a number, or the temperature is not above 0")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArtefactError(f"{path.name} is damaged: {error}", "restore the run, or train it again") from error
     return trust
 
 
-def _curve(probabilities: Array, targets: Targets) -> CoverageCurve:
-    return coverage_curve(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets)
+def _curve(probabilities: Array, targets: Targets, groups: Sequence[str] = ()) -> CoverageCurve:
+    right = probabilities.argmax(axis=1) == targets
+    return coverage_curve(probabilities.max(axis=1), right, cluster_indices(groups))
 
 
 def _ece(probabilities: Array, targets: Targets) -> float:
     right = probabilities.argmax(axis=1) == targets
-    return float(expected_calibration_error(probabilities.max(axis=1), right, np.ones((len(targets), 1)))[0])
+    return expected_calibration_error(probabilities.max(axis=1), right)
 
 
 def _selective_accuracy(answered: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> dict[str, Any]:

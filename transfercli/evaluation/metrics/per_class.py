@@ -44,7 +44,7 @@ def _average_precision(problem: OneVsRest) -> float:
 
 def _ece(problem: OneVsRest) -> float:
     scores = problem.scores
-    return float(expected_calibration_error(scores.probabilities[:, 1], scores.targets == 1, scores.weights)[0])
+    return expected_calibration_error(scores.probabilities[:, 1], scores.targets == 1)
 
 
 ONE_VS_REST: dict[str, Callable[[OneVsRest], float]] = {

@@ -251,7 +251,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "ece",
-            "mean gap between confidence and accuracy, 15 bins of equal mass",
+            "mean gap between confidence and accuracy in bins of equal mass, more bins for more images",
             "Guo et al. 2017; Nixon et al. 2019",
             _ece,
             higher_is_better=False,

@@ -24,11 +24,14 @@ class Sample:
     targets: int64 [N]
     probabilities: float64 [N, C]
     weights: float64 [N, R], how often each image counts: whole numbers
+    images: the number of images that decides the bins of the calibration error; the sum of the first column if None.
+        Resamples of clusters differ in their sums, but all need the same bins.
     """
 
     targets: Targets
     probabilities: Array
     weights: Array
+    images: int | None = None
 
     @classmethod
     def unweighted(cls, targets: Targets, probabilities: Array) -> Sample:
@@ -63,8 +66,9 @@ class Sample:
 
     @cached_property
     def gaps(self) -> Array:
-        """Calibration gaps of 15 bins of equal mass, each times its share of the images: [R, 15]."""
-        return bin_gaps(self.probabilities.max(axis=1), self.right, self.weights)
+        """Calibration gaps of bins of equal mass, each times its share of the images: [R, B]."""
+        images = self.images or round(float(self.weights[:, 0].sum()))
+        return bin_gaps(self.probabilities.max(axis=1), self.right, self.weights, images)
 
     def mean(self, values: Array) -> Array:
         """Return the weighted mean of `values` [N] for each column of weights, [R]."""

@@ -132,6 +132,27 @@ def risk_chart(curve: Mapping[str, Any], abstention: Mapping[str, Any] | None) -
     return _svg(parts, f"risk by coverage; with every image answered the risk is {risks[-1]:.3f}", HEIGHT)
 
 
+def unknown_chart(scores: Mapping[str, Any]) -> Markup:
+    """Return the histogram of out-of-distribution scores, with a line at the threshold.
+
+    scores: `out_of_distribution` of `trust.confidence_metrics`, with its `histogram`.
+    """
+    counts, edges, limit = scores["histogram"]["counts"], scores["histogram"]["edges"], scores["threshold"]
+    ends = [edges[0], edges[-1]] if limit is None else [min(edges[0], limit), max(edges[-1], limit)]
+    across = Axis(ends[0], ends[1] if ends[1] > ends[0] else ends[0] + 1, LEFT, WIDTH - RIGHT)
+    ticks = nice_ticks(0.0, max(*counts, 1))
+    up = Axis(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP)
+    parts = _grid(up, ticks)
+    steps = [(edges[0], 0), *((edge, count) for i, count in enumerate(counts) for edge in edges[i : i + 2])]
+    parts += curve_path("validation", [(across(x), up(y)) for x, y in [*steps, (edges[-1], 0)]])
+    parts += [_text("tick middle", across(end), HEIGHT - BOTTOM + 16, f"{end:.3g}") for end in ends]
+    if limit is not None:
+        parts.append(_line("best", across(limit), TOP, across(limit), HEIGHT - BOTTOM))
+    parts.append(_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "out-of-distribution score"))
+    label = f"images by out-of-distribution score; {scores['strange']:.1%} are above the threshold"
+    return _svg(parts, label, HEIGHT)
+
+
 def corruption_chart(rows: Sequence[Mapping[str, Any]], plain: float) -> Markup:
     """Return the chart of accuracy (up) by severity (across) of one corruption, with intervals.
 

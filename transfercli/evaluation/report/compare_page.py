@@ -28,7 +28,7 @@ class RunComparison:
     before, after: the compared predictions of champion and challenger
     fixed, broken: the images to show that only the challenger, or only the champion, has right
     pictures: `data:` URLs by path; missing: the reason why there is no picture, by path
-    config, seconds, only_known: as returned by `runs compare`
+    config, seconds, only_known, left_out: as returned by `runs compare`
     """
 
     champion: str
@@ -43,6 +43,7 @@ class RunComparison:
     config: Sequence[Mapping[str, Any]]
     seconds: Mapping[str, Mapping[str, float | None]]
     only_known: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
             yield kind, *(report.images[row].path for row in pair), _harm(report, pair)
     for suspect in report.mislabelled.suspects:
         image = report.images[suspect.row]
-        detail = f"labelled {image.label}; {suspect.confidence:.1%} sure"
+        detail = f"labelled {image.label}; {suspect.probability:.1%} sure"
         yield "likely mislabelled", image.path, suspect.suggested, detail
     for row in report.unusual:
         image = report.images[row]

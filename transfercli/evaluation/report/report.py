@@ -70,7 +70,7 @@ class ReportContext:
 def render_report(evaluation: Evaluation, predictions: Predictions, context: ReportContext, matrix_png: bytes) -> str:
     """Return the HTML page. matrix_png: the confusion matrix as PNG, shown if a table of all classes is too large."""
     worst, unsure, right = worst_mistakes(predictions), least_sure(predictions), typically_right(predictions)
-    label_errors, label_error_count = likely_label_errors(predictions)
+    label_errors = likely_label_errors(predictions)
     matrix = matrix_of(predictions, evaluation.confusion)
     code, policy = load_script("report.js")
     bins = reliability(predictions.targets, predictions.probabilities)
@@ -98,20 +98,22 @@ def render_report(evaluation: Evaluation, predictions: Predictions, context: Rep
             reliability=charts.reliability_chart(bins),
             overconfidence=float(predictions.confidence.mean()) - (evaluation.metrics["accuracy"] or 0.0),
             trust=trust,
+            unknown=charts.unknown_chart(unknown) if (unknown := trust.get("out_of_distribution")) else None,
+            conformal=trust.get("conformal"),
             risk=charts.risk_chart(trust["risk_coverage"], trust["abstention"]) if trust else None,
             worst=worst,
             unsure=unsure,
             right=right,
             label_errors=label_errors,
-            label_error_count=label_error_count,
             mistakes=int((predictions.predicted != predictions.targets).sum()),
             robustness=evaluation.robustness,
             corruptions=evaluation.robustness
             and robustness_page(evaluation.robustness, context.thumbnails, sample_index(right)),
             tta=evaluation.tta,
-            known=[(KNOWN_BY[split], count) for split, count in evaluation.known.items()],
+            partly_known=evaluation.honest_examples < evaluation.examples,
+            known=[(KNOWN_BY[use], count) for use, count in evaluation.known.items() if use in KNOWN_BY],
             config=hide_paths_in_yaml(context.config_yaml),
-            **_pictures(context, matrix, [*worst, *unsure, *right, *(error.case for error in label_errors)]),
+            **_pictures(context, matrix, [*worst, *unsure, *right, *(error.case for error in label_errors.shown)]),
         )
     )
 

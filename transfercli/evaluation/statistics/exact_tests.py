@@ -17,18 +17,20 @@ ENOUGH = 50  # swaps that gain as much, after which no more are drawn
 MOST_SWAPS = 99_999
 
 
-def gain_p_value(champion: Predictions, challenger: Predictions, metric: str, seed: int) -> float:
+def gain_p_value(
+    champion: Predictions, challenger: Predictions, metric: str, seed: int, most: int = MOST_SWAPS
+) -> float:
     """Return the one-sided p-value of the challenger's gain; 1 if the gain is not defined.
 
     For accuracy it is exact: McNemar's test (1947) on images, and its extension to groups (`sign_flip_p_value`).
-    For other metrics random swaps are drawn until `ENOUGH` of them gain as much, at most `MOST_SWAPS`; stopping so
-    keeps the p-value valid (Besag & Clifford 1991, "Sequential Monte Carlo p-values"), and the smallest one is 1e-5.
+    For other metrics random swaps are drawn until `ENOUGH` of them gain as much, or `most` are drawn; stopping so keeps
+    the p-value valid (Besag & Clifford 1991, "Sequential Monte Carlo p-values"). The smallest one is 1 / (`most` + 1).
     Both predictions must be of the same images under the same labels; the champion's groups are used.
     """
     if metric == "accuracy":
         return sign_flip_p_value(net_counts(champion, challenger))
     as_large, drawn, observed = 0, 0, None
-    for gains in swapped_gains(champion, challenger, metric, np.random.default_rng([seed, 3]), MOST_SWAPS + 1):
+    for gains in swapped_gains(champion, challenger, metric, np.random.default_rng([seed, 3]), most + 1):
         if observed is None:
             observed, gains = float(gains[0]), gains[1:]
             if not np.isfinite(observed):

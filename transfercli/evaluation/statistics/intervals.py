@@ -114,7 +114,7 @@ def _share_interval(
 class Resampled:
     """Predictions, and the metrics of 1,000 stratified resamples of them.
 
-    original: every image once; values: each metric, [R], and each of PER_CLASS, [R, C]; gaps: `Sample.gaps`, [R, 15];
+    original: every image once; values: each metric, [R], and each of PER_CLASS, [R, C]; gaps: `Sample.gaps`, [R, B];
     of_image: int [N], the cluster of each image, if clusters were drawn
     """
 
@@ -142,7 +142,7 @@ def resampled(
     blocks: dict[str, list[Array]] = {name: [] for name in (*names, *PER_CLASS)}
     gaps = []
     for weights in resample_weights(targets, RESAMPLES, np.random.default_rng(seed), of_image):
-        sample = Sample(targets, probabilities, weights)
+        sample = Sample(targets, probabilities, weights, len(targets))
         for name, values in blocks.items():
             values.append(METRICS[name].rule(sample) if name in METRICS else _of_classes(name, sample.counts))
         gaps.append(sample.gaps)

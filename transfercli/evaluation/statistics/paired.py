@@ -239,7 +239,9 @@ def _differences(
     values = [_values(Sample.unweighted(model.targets, model.probabilities), labels) for model in models]
     drawn: dict[str, list[Array]] = {name: [] for name in values[0]}
     for weights in resample_weights(champion.targets, RESAMPLES, np.random.default_rng(seed), of_image):
-        before, after = (_values(Sample(model.targets, model.probabilities, weights), labels) for model in models)
+        before, after = (
+            _values(Sample(model.targets, model.probabilities, weights, len(model)), labels) for model in models
+        )
         for name, blocks in drawn.items():
             blocks.append(after[name] - before[name])
     return {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from transfercli.evaluation.predictions import Predictions
+from transfercli.evaluation.statistics.alpha_spending import NightLimit
 from transfercli.evaluation.statistics.paired import Comparison, Outcome, compare
 from transfercli.text import in_groups
 
@@ -28,11 +29,20 @@ def compare_for_promotion(
     return compare(champion, challenger, metric=metric, confidence=max(0.0, 2 * confidence - 1), seed=seed)
 
 
-def decide_promotion(compared: Comparison | None, failed: Sequence[str], min_gain: float) -> Verdict:
+def decide_promotion(
+    compared: Comparison | None,
+    failed: Sequence[str],
+    min_gain: float,
+    limit: NightLimit | None = None,
+    p_value: float = 0.0,
+) -> Verdict:
     """Apply the rule of `retrain`.
 
-    A gain must be significant and at least `min_gain`; a loss rejects only if it is significant. `Comparison.outcome`
-    defines significance. compared: None without a champion; failed: a description of each gate that is not met.
+    A gain must be significant and at least `min_gain`, and its p-value at most the night's level; a loss rejects only
+    if it is significant. `Comparison.outcome` defines significance.
+
+    compared: None without a champion; failed: a description of each gate that is not met; limit: of the night, None if
+    every night counts alone; p_value: of the gain, one-sided and exact.
     """
     if failed:
         return Verdict("rejected", f"not met: {'; '.join(failed)}")
@@ -64,12 +74,23 @@ def decide_promotion(compared: Comparison | None, failed: Sequence[str], min_gai
         return Verdict("kept", f"no significant difference: {numbers}; {swaps}")
     if outcome == "worse":
         return Verdict("rejected", f"significantly worse: {numbers}")
+    if outcome == "better" and gain >= min_gain and limit is not None and p_value > limit.level:
+        return Verdict("kept", f"not significant over all nights: {numbers}; {_beyond(limit, p_value)}")
     if outcome == "better" and gain >= min_gain:
         return Verdict("promoted", f"significantly better: {numbers}")
     if outcome == "better":
         return Verdict("kept", f"better, but by less than min_gain {min_gain:g}: {numbers}")
     power = f"; this many images detect a true gain of {decisive.detectable:.4f} in 80% of cases"
     return Verdict("kept", f"no significant gain: {numbers}{power if decisive.detectable else ''}")
+
+
+def _beyond(limit: NightLimit, p_value: float) -> str:
+    """Return the reason, in words, for which a gain of this p-value is not enough."""
+    left = limit.left_after(promoted=False) / limit.budget
+    return (
+        f"its p-value {p_value:.2g} is above {limit.level:.2g}, tonight's part of the {limit.budget:.2g} that all"
+        f" nights with these test images share (asked {limit.asked:.0f} times, {left:.0%} left)"
+    )
 
 
 def comparison_record(compared: Comparison) -> dict[str, Any]:

@@ -22,6 +22,7 @@ MAX_IMAGES = 2000  # of each set; more images detect shifts that are too small t
 MAX_KERNEL_IMAGES = 1000  # of each set in the kernel matrix, whose size is quadratic in it
 MIN_IMAGES = 4  # of each set, to train a classifier on one half and test it on the other
 PERMUTATIONS = 999
+SMALLEST_P_VALUE = 1 / (PERMUTATIONS + 1)  # of a test by permutations
 LEVEL = 0.05  # significance level of all tests together
 _Z = 1.6448536269514722  # the normal quantile of a one-sided 95% bound
 _SMOOTH = 0.5  # images added to each class, so that the logarithm of an empty class is finite

@@ -75,11 +75,11 @@ def model_card(facts: CardFacts) -> str:
 def metadata(facts: CardFacts) -> ModelCardData:
     """Return the metadata that the Hub reads: task, library, licence, and the metrics of the evaluations.
 
-    Evaluations on images that the run was trained on are left out, because the Hub cannot show a warning with them.
+    The metrics are the honest ones, because the Hub cannot show a warning with them; without any, there are none.
     """
     from huggingface_hub import ModelCardData
 
-    unseen = {name: evaluation for name, evaluation in facts.evaluations.items() if not evaluation.known}
+    unseen = {name: evaluation for name, evaluation in facts.evaluations.items() if evaluation.is_honest}
     results = [result for name, evaluation in unseen.items() for result in _results(facts, name, evaluation)]
     return ModelCardData(
         model_name=facts.experiment,
@@ -95,7 +95,7 @@ def metadata(facts: CardFacts) -> ModelCardData:
 def _results(facts: CardFacts, name: str, evaluation: EvaluationFacts) -> Iterator[EvalResult]:
     from huggingface_hub import EvalResult
 
-    for metric, value in evaluation.metrics.items():
+    for metric, value in evaluation.judged[1].items():
         if value is not None:
             yield EvalResult(
                 task_type="image-classification",
@@ -122,8 +122,26 @@ def limits(facts: CardFacts) -> Iterator[str]:
     for name, evaluation in (others or facts.evaluations).items():
         yield from _evaluation_limits(escaped(name), evaluation)
     yield from _reading_limits(facts)
+    yield from _unknown_limits(facts)
     if facts.spec.confidence is None:
         yield "No confidence reached the target on the validation images, so with abstention it answers nothing."
+
+
+def _unknown_limits(facts: CardFacts) -> Iterator[str]:
+    """Yield how far unlike images are recognised by the artefacts; nothing if the run has no score but the energy."""
+    if facts.spec.unknown is None:
+        return
+    without = [artefact.format for artefact in facts.artefacts if artefact.unknown is None]
+    if len(without) < len(facts.artefacts):
+        auroc = facts.unknown_auroc
+        measured = "" if auroc is None else f" On classes that were left out of the fit, its AUROC was {auroc:.3f}."
+        yield (
+            "An image is unlike the training images if the output `unknown` is above"
+            f" {facts.spec.unknown['threshold']:.6g}.{measured} Images of things that resemble the classes often stay"
+            " below."
+        )
+    if without:
+        yield f"These artefacts do not recognise unlike images, as they have no output `unknown`: {_listed(without)}."
 
 
 def _reading_limits(facts: CardFacts) -> Iterator[str]:
@@ -143,10 +161,12 @@ def _reading_limits(facts: CardFacts) -> Iterator[str]:
 
 def _evaluation_limits(name: str, evaluation: EvaluationFacts) -> Iterator[str]:
     """Yield the limits that one evaluation shows: absent and weak classes, weak slices, strange images."""
-    for split, effect in KNOWN_BY.items():
-        if count := evaluation.known.get(split):
-            images = f"{count} of the {evaluation.examples} images of {name}"
-            yield f"The run {effect} on {images}: its metrics there are too optimistic."
+    if known := [f"{effect} {evaluation.known[use]}" for use, effect in KNOWN_BY.items() if evaluation.known.get(use)]:
+        images = f"{' and '.join(known)} of the {evaluation.examples} images of {name}"
+        yield f"The run or an ancestor {images}: its metrics there are too optimistic."
+    if not evaluation.honest:
+        yield f"The evaluation on {name} did not look for images that an ancestor learnt from: evaluate the run again."
+    yield from (f"{escaped(gap[0].upper() + gap[1:])}." for gap in evaluation.known_gaps if gap)
     if absent := [escaped(row.label) for row in evaluation.per_class if not row.support]:
         yield f"These classes were not evaluated, as {name} has no image of them: {_listed(absent)}."
     recalls = sorted((row.recall, row.label) for row in evaluation.per_class if row.recall is not None)
@@ -163,9 +183,8 @@ def _evaluation_limits(name: str, evaluation: EvaluationFacts) -> Iterator[str]:
             yield f"It is worse on a part of {name}, {title}: accuracy {value:.4f}."
     if evaluation.out_of_distribution:
         yield (
-            f"{100 * evaluation.out_of_distribution.strange:.1f}% of the images of {name} are out of distribution (5%"
-            " of the validation images are, by construction). The run itself detects such images by their energy; an"
-            " artefact does not."
+            f"{100 * evaluation.out_of_distribution.strange:.1f}% of the images of {name} are out of distribution (at"
+            " most 5% of images like the validation images are expected to be)."
         )
 
 

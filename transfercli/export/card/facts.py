@@ -71,10 +71,10 @@ class OutOfDistribution:
 
 @dataclass(frozen=True)
 class EvaluationFacts:
-    """metrics.json.
+    """metrics.json; known: number of images by how the run or an ancestor learnt from them.
 
-    known: number of images that the run was trained or selected on, by split of the run; groups: number of independent
-    groups of images, None if no image has one
+    honest, honest_intervals, honest_examples: without the images that were learnt from; honest is empty in an
+    evaluation by an earlier version. groups: number of independent groups of images, None if no image has one
     """
 
     examples: int
@@ -86,12 +86,32 @@ class EvaluationFacts:
     abstention: Abstention | None = None
     out_of_distribution: OutOfDistribution | None = None
     known: dict[str, int] = field(default_factory=dict)
+    honest: Numbers = field(default_factory=dict)
+    honest_intervals: Intervals = field(default_factory=dict)
+    honest_examples: int = 0
+    known_gaps: list[str] = field(default_factory=list)
     groups: int | None = None
+
+    @property
+    def judged(self) -> tuple[int, Numbers, Intervals]:
+        """The number of images, metrics and intervals to state first: the honest ones if there are any."""
+        if self.honest:
+            return self.honest_examples, self.honest, self.honest_intervals
+        return self.examples, self.metrics, self.intervals
+
+    @property
+    def is_honest(self) -> bool:
+        """True if images remain without those that were learnt from, or none was found by an earlier version."""
+        return self.honest_examples > 0 if self.honest else not self.known
 
 
 @dataclass(frozen=True)
 class ArtefactFacts:
-    """export.json; run: label of the exported run; bytes: a float, as a JSON number may be too large for an int64."""
+    """export.json; run: label of the exported run; bytes: a float, as a JSON number may be too large for an int64.
+
+    known: number of the verification images that the run trained on or an ancestor learnt from. unknown: the score and
+    threshold of its out-of-distribution output; None if it has none.
+    """
 
     run: str
     format: str
@@ -100,6 +120,8 @@ class ArtefactFacts:
     label_agreement: float
     max_abs_diff: float
     accuracy_exported: float
+    known: int = 0
+    unknown: dict[str, str | float] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +187,7 @@ class CardFacts:
         evaluations: of the current model, by the name of their folder; the decisive one first.
         lineage: the run and its ancestors by initial weights, as returned by `runs show`.
         artefacts: those in the folder of the card.
+        unknown_auroc: of the run's out-of-distribution score on left-out classes; None if it was not measured.
     """
 
     experiment: str
@@ -183,6 +206,7 @@ class CardFacts:
     evaluations: Mapping[str, EvaluationFacts]
     lineage: Sequence[Mapping[str, Any]]
     artefacts: Sequence[ArtefactFacts]
+    unknown_auroc: float | None = None
 
 
 def validated(kind: type[T], value: Any, path: Path) -> T:

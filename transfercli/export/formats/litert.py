@@ -13,6 +13,7 @@ import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.embedded_spec import attach_spec, read_attached_spec
+from transfercli.export.formats.outputs import with_score
 from transfercli.export.spec import WriteJob
 from transfercli.export.tf_graph.traced import write_bare_saved_model
 from transfercli.io.cores import usable_cores
@@ -32,8 +33,22 @@ def write_litert(job: WriteJob) -> None:
         converter.exclude_conversion_metadata = True  # it contains the time of the conversion
         with startup_messages_hidden():
             content = _CONVERTERS[job.quantize](converter, job)
-    job.path.write_bytes(content)
+    job.path.write_bytes(_probabilities_first(content))
     attach_spec(job.path, job.spec)
+
+
+def _probabilities_first(content: bytes) -> bytes:
+    """Return the model with its outputs in the order of their rank: the converter does not keep their order.
+
+    A program that takes the first output then gets the probabilities; signatures name tensors, not positions.
+    """
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    buffer = bytearray(content)
+    graph = schema.Model.GetRootAs(buffer, 0).Subgraphs(0)
+    outputs = graph.OutputsAsNumpy()  # a view of the buffer
+    outputs[:] = sorted(outputs, key=lambda index: -graph.Tensors(int(index)).ShapeLength())
+    return bytes(buffer)
 
 
 def read_litert(path: Path) -> Any:
@@ -43,7 +58,7 @@ def read_litert(path: Path) -> Any:
     from transfercli.export.formats.readers import Artefact
 
     interpreter = Interpreter(os.fspath(path), num_threads=usable_cores())
-    (entry,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (entry,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
     interpreter.allocate_tensors()
     spec = read_attached_spec(path)
 
@@ -53,7 +68,7 @@ def read_litert(path: Path) -> Any:
             interpreter.allocate_tensors()
         interpreter.set_tensor(entry["index"], images)
         interpreter.invoke()
-        return interpreter.get_tensor(output["index"])
+        return with_score([interpreter.get_tensor(output["index"]) for output in outputs])
 
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)
 

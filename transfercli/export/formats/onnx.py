@@ -15,6 +15,7 @@ import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.embedded_spec import labels_text
+from transfercli.export.formats.outputs import with_score
 from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
 from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, as_tf_function, signature
 
@@ -53,7 +54,7 @@ def read_onnx(path: Path) -> Any:
     spec = parse_card(metadata[CARD]) if CARD in metadata else None
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
-        return session.run([PROBABILITIES], {IMAGES: images})[0]
+        return with_score(session.run(None, {IMAGES: images}))
 
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from transfercli.export.formats.embedded_spec import labels_text
+from transfercli.export.formats.outputs import with_score
 from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
 from transfercli.export.tf_graph.traced import IMAGES, as_tf_function
 
@@ -49,6 +50,6 @@ def read_openvino(path: Path) -> Any:
     compiled = core.compile_model(model, "CPU", EXACT)
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
-        return np.array(compiled({IMAGES: images})[0])
+        return with_score([np.array(output) for output in compiled({IMAGES: images}).values()])
 
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)

@@ -10,11 +10,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from transfercli.export.formats.embedded_spec import read_attached_spec
 from transfercli.export.formats.keras_writer import EXTRA
+from transfercli.export.formats.outputs import with_score
 from transfercli.export.formats.saved_model_check import check_keras_file, check_saved_model
 from transfercli.export.spec import CARD_FILE, ExportSpec, parse_card
 from transfercli.training.keras_import import import_keras
@@ -27,8 +29,9 @@ Encoded = Callable[[list[bytes]], np.ndarray]
 class Artefact:
     """A loaded artefact.
 
-    from_tensors: uint8 [N, H, W, 3] -> float32 [N, C]. from_encoded: N encoded images -> float32 [N, C], or None if
-    the format takes tensors only. labels: class names, or None if the artefact has none. spec: of its card, or None if
+    from_tensors: uint8 [N, H, W, 3] -> float32 [N, C], the probabilities, or [N, C + 1] with the out-of-distribution
+    score if the artefact gives one. from_encoded: the same for N encoded images, or None if the format takes tensors
+    only. labels: class names, or None if the artefact has none. spec: of its card, or None if
     it has no card.
     """
 
@@ -50,13 +53,17 @@ def read_saved_model(path: Path) -> Artefact:
     labels = tuple(label.decode("utf-8", "surrogateescape") for label in outputs["labels"].numpy())
 
     def from_tensors(images: np.ndarray) -> np.ndarray:
-        return loaded.signatures["serve"](images=tf.constant(images))["probabilities"].numpy()
+        return _table(loaded.signatures["serve"](images=tf.constant(images)))
 
     def from_encoded(encoded: list[bytes]) -> np.ndarray:
-        return loaded.signatures["serve_bytes"](encoded=tf.constant(encoded, tf.string))["probabilities"].numpy()
+        return _table(loaded.signatures["serve_bytes"](encoded=tf.constant(encoded, tf.string)))
 
     card = path / EXTRA / CARD_FILE
     return Artefact(from_tensors, from_encoded, labels, parse_card(card.read_bytes()) if card.is_file() else None)
+
+
+def _table(outputs: dict[str, Any]) -> np.ndarray:
+    return with_score([outputs[name].numpy() for name in ("probabilities", "unknown") if name in outputs])
 
 
 def read_keras(path: Path) -> Artefact:

@@ -22,13 +22,15 @@ PARITY = 1e-3  # largest probability difference of a float32 artefact on the sam
 class Format:
     """A row of the table.
 
-    write(job): writes the artefact of a keras.Model, uint8 [N, H, W, 3] -> float32 [N, C].
+    write(job): writes the artefact of a keras.Model, as in `WriteJob`.
     read(path): loads it again with the format's own runtime.
     loads: Python code that loads it without this package.
     entry: path to load, relative to `exports/FORMAT`: a file name, or "" if the folder itself is the artefact.
     needs: modules required to write it; extra: the extra of this package that installs them.
     runtime: the modules of `needs` that are required to read it.
     quantize: allowed values of `--quantize`.
+    scored: True if the format has an output for the out-of-distribution score. A Keras model does not: its users take
+    what it returns for the probabilities.
     """
 
     name: str
@@ -41,6 +43,11 @@ class Format:
     runtime: tuple[str, ...] = ()
     extra: str | None = None
     quantize: tuple[str, ...] = ("none",)
+    scored: bool = False
+
+    def carries_score(self, quantize: str) -> bool:
+        """Return True if an artefact has the score; int8 is too coarse for distances, so it has none."""
+        return self.scored and quantize != "int8"
 
 
 FORMATS: dict[str, Format] = {
@@ -52,6 +59,7 @@ FORMATS: dict[str, Format] = {
             keras_writer.write_saved_model,
             readers.read_saved_model,
             snippets.SAVED_MODEL,
+            scored=True,
             needs=("tensorflow",),
             runtime=("tensorflow",),
         ),
@@ -81,6 +89,7 @@ FORMATS: dict[str, Format] = {
             onnx.write_onnx,
             onnx.read_onnx,
             snippets.ONNX,
+            scored=True,
             entry="model.onnx",
             needs=("tensorflow", "onnx", "tf2onnx", "onnxruntime"),
             runtime=("onnxruntime",),
@@ -93,6 +102,7 @@ FORMATS: dict[str, Format] = {
             litert.write_litert,
             litert.read_litert,
             snippets.LITERT,
+            scored=True,
             entry="model.tflite",
             needs=("tensorflow", "ai_edge_litert"),
             runtime=("ai_edge_litert",),
@@ -105,6 +115,7 @@ FORMATS: dict[str, Format] = {
             openvino.write_openvino,
             openvino.read_openvino,
             snippets.OPENVINO,
+            scored=True,
             entry="model.xml",
             needs=("tensorflow", "openvino"),
             runtime=("openvino",),

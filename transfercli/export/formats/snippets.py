@@ -49,7 +49,7 @@ LITERT = """\
 from ai_edge_litert.interpreter import Interpreter
 
 interpreter = Interpreter("litert/model.tflite")
-(entry,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
+entry, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
 def predict(images):
     interpreter.resize_tensor_input(entry["index"], images.shape)

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-IMAGES, PROBABILITIES = "images", "probabilities"
+IMAGES, PROBABILITIES, UNKNOWN = "images", "probabilities", "unknown"
 
 
 def as_tf_function(predictor: Any) -> Any:
-    """Return a `tf.function`: images [N, H, W, 3] of the predictor's input dtype -> {"probabilities": [N, C]}."""
+    """Return a `tf.function`: images [N, H, W, 3] of the predictor's input dtype -> the values of `named_outputs`."""
     import tensorflow as tf
 
     return tf.function(_call(predictor), input_signature=[signature(predictor)])
@@ -35,6 +35,12 @@ def write_bare_saved_model(predictor: Any, folder: Path) -> str:
 
 def _call(predictor: Any) -> Any:
     def serve(images: Any) -> dict[str, Any]:
-        return {PROBABILITIES: predictor(images, training=False)}
+        return named_outputs(predictor, images)
 
     return serve
+
+
+def named_outputs(predictor: Any, images: Any) -> dict[str, Any]:
+    """Return {"probabilities": [N, C]}, and "unknown": [N] if the predictor gives an out-of-distribution score."""
+    outputs = predictor(images, training=False)
+    return dict(zip((PROBABILITIES, UNKNOWN), outputs if isinstance(outputs, list) else [outputs], strict=False))

@@ -40,7 +40,8 @@ VERIFY = Task(
 class ParityOutput:
     """Outputs of an artefact in the child process.
 
-    probabilities: float32 [N, C], from uint8 tensors. probabilities_bytes: the same from the encoded files.
+    probabilities: float32 [N, C], from uint8 tensors. probabilities_bytes: the same from the encoded files. unknown:
+    out-of-distribution scores float32 [N] from the tensors, or None.
     labels: those stored in the artefact, or None. latency_ms: batch size -> median milliseconds of a call.
     load_seconds: time to import the runtime and load the artefact.
     """
@@ -50,6 +51,7 @@ class ParityOutput:
     labels: tuple[str, ...] | None
     latency_ms: dict[int, float]
     load_seconds: float
+    unknown: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,19 @@ def run_in_child(
         ]
         run_child(VERIFY, name, arguments, Path(scratch), reporter, timeout=timeout)
         with np.load(response, allow_pickle=False) as outputs:
-            return ParityOutput(
+            classes, tensors, encoded = (
+                len(inputs.spec.labels),
                 outputs["probabilities"],
                 outputs["probabilities_bytes"],
+            )
+            scored = inputs.spec.unknown is not None and tensors.shape[1] == inputs.spec.columns
+            return ParityOutput(
+                tensors[:, :classes] if scored else tensors,
+                encoded[:, :classes] if scored else encoded,
                 tuple(outputs["labels"].tolist()) if "labels" in outputs else None,
                 dict(zip(BATCHES, outputs["latency_ms"].tolist(), strict=True)),
                 float(outputs["load_seconds"]),
+                tensors[:, classes] if scored else None,
             )
 
 

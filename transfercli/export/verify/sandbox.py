@@ -69,7 +69,7 @@ class _Child:
             raise self._exit_error() from None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return probabilities float32 [N, C] for images uint8 [N, H, W, 3]."""
+        """Return outputs float32 [N, C], or [N, C + 1] with the score, for images uint8 [N, H, W, 3]."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:

@@ -24,6 +24,7 @@ SUFFICIENT = 1e-4  # fraction of the decrease predicted by the slope that a step
 NOISE = 1e-6  # relative error of a loss, whose logits are computed in float32
 HALVINGS = 30
 TINY = 1e-300
+RARE = 1e-6  # least frequency of a class in the start of a fit; a fold may lack a class
 ROUNDING = 1e-6  # of float32, relative to the trace
 BLOCK = 4096  # most rows of a block
 BLOCK_LOGITS = 2**19  # most logits of a block
@@ -47,10 +48,10 @@ class Problem:
     classes: int
 
     def start(self) -> np.ndarray:
-        """Return zero weights, and the log class frequencies as biases; float64 [C, K, P]."""
+        """Return zero weights, and the log class frequencies, of at least `RARE`, as biases; float64 [C, K, P]."""
         totals = np.stack([np.bincount(self.targets, each, self.classes) for each in self.weights], axis=1)
         theta = np.zeros((*totals.shape, self.rows.shape[1]))
-        theta[..., -1] = np.log(totals / totals.sum(0))
+        theta[..., -1] = np.log(np.maximum(totals / totals.sum(0), RARE))
         return theta
 
     def blocks(self) -> list[slice]:

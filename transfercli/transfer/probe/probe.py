@@ -129,7 +129,8 @@ def _solve(
         unit = "image" if folding.unit_of is None else "group"
         reporter.info(f"probe: a class has a single {unit}: strength {MIDDLE:g}, without cross-validation")
     else:
-        candidates = list(_path(problem, fold_of, reporter, folding.unit_of))
+        path = strength_path(problem, fold_of, reporter, folding.unit_of)
+        candidates = [candidate for candidate, _ in path]
         chosen = _choose(candidates)
         strength, start = chosen.strength, chosen.theta[:, None]
         kind = "folds" if folding.unit_of is None else "folds of whole groups"
@@ -237,14 +238,15 @@ def _check(features: Rows, present: np.ndarray) -> None:
         raise DataError(f"a linear probe needs images of at least 2 classes; there are {len(present)}")
 
 
-def _path(
+def strength_path(
     whole: Problem, fold_of: np.ndarray, reporter: Reporter, unit_of: np.ndarray | None = None
-) -> Iterator[_Candidate]:
+) -> Iterator[tuple[_Candidate, list[np.ndarray]]]:
     """Yield strengths in ascending order until the held-out loss has clearly risen.
 
-    Each fold starts from its solution for the previous strength. unit_of: the group of each image, if there are groups.
+    Each fold starts from its solution for the previous strength. With each strength come the parameters
+    [C, K, P] of the problems of `fold_problems`. unit_of: the group of each image, if there are groups.
     """
-    groups = list(_groups(whole, fold_of))
+    groups = list(fold_problems(whole, fold_of))
     thetas = [problem.start() for problem, _ in groups]
     best: _Candidate | None = None
     for number, strength in enumerate(STRENGTHS):
@@ -257,7 +259,7 @@ def _path(
         error = float(losses.std()) / len(losses) ** 0.5 if unit_of is None else _error_between(losses, unit_of)
         theta = np.concatenate(thetas, 1).mean(1)
         candidate = _Candidate(strength, float(losses.mean()), error, float(hits.mean()), theta)
-        yield candidate
+        yield candidate, list(thetas)
         if best is None or candidate.loss < best.loss:
             best = candidate
         elif candidate.loss > best.loss + STOP_ERRORS * best.error:
@@ -271,7 +273,7 @@ def _error_between(losses: np.ndarray, unit_of: np.ndarray) -> float:
     return float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))) / len(losses)
 
 
-def _groups(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem, np.ndarray]]:
+def fold_problems(whole: Problem, fold_of: np.ndarray) -> Iterator[tuple[Problem, np.ndarray]]:
     """Yield problems of as many folds as are solved together, and the images that each fold holds out, bool [K, N]."""
     folds = np.arange(fold_of.max() + 1)
     together = max(1, MAX_PARAMETERS // (whole.classes * whole.rows.shape[1]))

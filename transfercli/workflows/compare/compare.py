@@ -12,6 +12,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_output_file
 from transfercli.text import first_of
 from transfercli.workflows.compare.comparison import CompareRequest, CompareResult, PairComparison
+from transfercli.workflows.compare.learnt import images_not_learnt
 from transfercli.workflows.compare.page import write_comparison_page
 from transfercli.workflows.evaluate.evaluate import evaluate_run
 from transfercli.workflows.evaluate.provenance import is_stale, recorded_hashes
@@ -103,6 +104,9 @@ def _compare_pair(
         reporter.warning(
             f"{lost} images that only one of {champion.label} and {challenger.label} was evaluated on are left out"
         )
+    unknown = images_not_learnt((champion, challenger), before.paths, request.split, reporter)
+    left_out = len(before) - len(unknown)
+    before, after = before.of(unknown), after.of(unknown)
     classes = only_known(predictions[0].labels, predictions[1].labels)
     for run, names in zip((champion, challenger), classes.values(), strict=True):
         if names:
@@ -111,7 +115,7 @@ def _compare_pair(
             )
     comparison = compare(before, after, metric=request.metric, confidence=request.confidence)
     config, seconds = config_differences(champion, challenger), seconds_spent(champion, challenger)
-    return PairComparison(champion, challenger, before, after, comparison, config, seconds, classes)
+    return PairComparison(champion, challenger, before, after, comparison, config, seconds, classes, left_out)
 
 
 def _predictions(run: StoredRun, request: CompareRequest, reporter: Reporter) -> Predictions:

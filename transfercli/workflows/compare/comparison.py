@@ -35,6 +35,7 @@ class PairComparison:
 
     before, after: predictions of champion and challenger for the same images, in the same order. config, seconds:
     differences of the two. only_known: classes that only one of them has, {"champion": […], "challenger": […]}.
+    left_out: number of other images, which one of the two or an ancestor learnt from.
     """
 
     champion: StoredRun
@@ -45,6 +46,7 @@ class PairComparison:
     config: list[dict[str, Any]]
     seconds: dict[str, dict[str, float | None]]
     only_known: dict[str, list[str]]
+    left_out: int = 0
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -54,6 +56,7 @@ class PairComparison:
             "config": self.config,
             "seconds": self.seconds,
             "only_known": self.only_known,
+            "left_out": self.left_out,
         }
 
 

@@ -46,6 +46,7 @@ def _run_comparison(pair: PairComparison, split: str, max_images: int) -> RunCom
         config=pair.config,
         seconds=pair.seconds,
         only_known=pair.only_known,
+        left_out=pair.left_out,
     )
 
 

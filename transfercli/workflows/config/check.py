@@ -19,6 +19,7 @@ from transfercli.data.sources.listing import splits_inside
 from transfercli.errors import ConfigError, DataError, TransferError
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
+from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.config.init import check_new, write
 from transfercli.workflows.result import ExternalFormat
 
@@ -108,7 +109,10 @@ def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
 
 
 def _warn_of_training(path: Path, config: ExperimentConfig, reporter: Reporter) -> None:
-    """Warn of values that a training refuses, but that are no errors, because runs of earlier versions have them."""
+    """Warn of values that a training refuses or can never keep, but that are no errors.
+
+    Runs of earlier versions may have them.
+    """
     from transfercli.training.optim.schedules import check_warmup
 
     training = resolve(config, "finetune").training
@@ -116,6 +120,7 @@ def _warn_of_training(path: Path, config: ExperimentConfig, reporter: Reporter) 
         check_warmup(training)
     except ConfigError as error:
         reporter.warning(f"{path}: {error.message}: pretrain and finetune refuse that; {error.hint}")
+    warn_of_abstention(config.evaluation, None, reporter)
 
 
 def show_config(

@@ -28,7 +28,7 @@ from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.runs.output_paths import check_output_folder
-from transfercli.workflows.data.label_errors import mislabelled
+from transfercli.workflows.data.label_errors import SHARE, mislabelled
 from transfercli.workflows.new_model import find_parent, labels_for
 from transfercli.workflows.train.job import load_for_new_run
 from transfercli.workflows.train.training_data import data_request
@@ -41,6 +41,7 @@ class CheckRequest:
     Attributes:
         report: folder for the HTML page, its contact sheets and the table of problems, or None.
         mislabelled: also search for label errors if the experiment has a completed run and training could begin.
+        share: of the images, the most that are listed as likely mislabelled.
     """
 
     config: Path
@@ -48,6 +49,7 @@ class CheckRequest:
     overrides: tuple[str, ...] = ()
     report: Path | None = None
     mislabelled: bool = True
+    share: float = SHARE
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     if findings:
         report = replace(report, transparency=transparency(findings), suggestion=_suggestion(report, findings, headers))
     if request.mislabelled and report.usable and findings:
-        report = replace(report, mislabelled=mislabelled(report, findings, config, request.runs, reporter))
+        found = mislabelled(report, findings, config, request.runs, reporter, request.share)
+        report = replace(report, mislabelled=found)
     if request.report is None:
         return CheckResult(report)
     from transfercli.evaluation.report.data_page import write_page

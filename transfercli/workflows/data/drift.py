@@ -20,7 +20,6 @@ from transfercli.data.unlabelled_images import list_unlabelled, load_unlabelled
 from transfercli.errors import DataError
 from transfercli.evaluation.statistics.shift_tests import MAX_IMAGES, detect_shift, sample_indices
 from transfercli.reporting import Reporter
-from transfercli.rows import SelectedRows
 from transfercli.text import counted
 from transfercli.workflows.data.image_features import ImageFeatures
 from transfercli.workflows.stored_run import StoredRun
@@ -187,7 +186,7 @@ def base_trained(phases: Sequence[Mapping[str, Any]]) -> bool:
 def _load_recent(run: StoredRun, recent: Path | Split) -> tuple[Split, int]:
     """Return at most `MAX_IMAGES` recent images, chosen at random, and the number of all."""
     if isinstance(recent, Split):
-        return _sample(recent, run.config.seed), len(recent)
+        return recent.at(sample_indices(len(recent), MAX_IMAGES, run.config.seed)), len(recent)
     items = list_unlabelled(recent)
     chosen = [items[row] for row in sample_indices(len(items), MAX_IMAGES, run.config.seed)]
     return load_unlabelled(chosen, run.reading, _groups(run, chosen)), len(items)
@@ -202,20 +201,6 @@ def _groups(run: StoredRun, items: Sequence[Item]) -> dict[str, str]:
         f"the recent images are taken as independent of each other: data.group {group!r} is a column of the run's table"
     )
     return {}
-
-
-def _sample(split: Split, seed: int) -> Split:
-    rows = sample_indices(len(split), MAX_IMAGES, seed)
-    return replace(
-        split,
-        paths=tuple(split.paths[row] for row in rows),
-        targets=split.targets[rows],
-        images=SelectedRows(split.images, rows),
-        sha256s=tuple(split.sha256s[row] for row in rows),
-        sizes=(),
-        notes=(),
-        groups=tuple(split.groups[row] for row in rows) if split.groups else (),
-    )
 
 
 def _held_out(run: StoredRun) -> Split:

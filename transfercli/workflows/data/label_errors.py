@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data.image import IGNORE, TRANSPARENT, Geometry
 from transfercli.data.image_notes import CONVERTED, FEW_LEVELS, STRETCHED
-from transfercli.data.label_errors import find_mislabelled
-from transfercli.data.quality.check import Mislabelled, Report
+from transfercli.data.label_errors import judged_images
+from transfercli.data.quality.check import CheckedImage, Mislabelled, Pair, Report
+from transfercli.data.quality.label_noise import label_noise
 from transfercli.data.validation import Findings, split_of
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.data.image_features import ImageFeatures
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
 
+SHARE = 0.05  # of the images, the most that are listed
+
 
 def mislabelled(
-    report: Report, findings: Findings, config: ExperimentConfig, runs: Path, reporter: Reporter
+    report: Report,
+    findings: Findings,
+    config: ExperimentConfig,
+    runs: Path,
+    reporter: Reporter,
+    share: float = SHARE,
 ) -> Mislabelled:
-    """Return the likely label errors among `report.images`.
+    """Return the likely label errors among `report.images`, at most a share of them.
 
     If there is no completed run, or its images have another size or are read in another way, the result holds the
     reason instead.
@@ -36,8 +49,39 @@ def mislabelled(
     reporter.info(f"looking for mislabelled images with the features of {run.label}")
     images = split_of("", findings.usable, tuple(sorted({image.label for image in report.images})), findings.ingest)
     features = extractor.features(images)
-    suspects = find_mislabelled(report.images, features, report.near, findings.listing.groups, reporter)
-    return Mislabelled(suspects, run.label)
+    found = find_mislabelled(report.images, features, report.near, findings.listing.groups, reporter, share)
+    return replace(found, run=run.label)
+
+
+def find_mislabelled(
+    images: Sequence[CheckedImage],
+    features: np.ndarray,
+    near: Iterable[Pair],
+    groups: Mapping[str, str],
+    reporter: Reporter,
+    share: float = SHARE,
+) -> Mislabelled:
+    """Return the likely label errors by a cross-validated linear probe, without the name of a run.
+
+    The probe is fitted twice, the second time with the weight of each image's label: its probability of being right.
+
+    Args:
+        images: the N usable images.
+        features: float32 [N, d], of `images`.
+        near: pairs of rows that are near duplicates.
+        groups: path -> group, by `data.group`.
+        share: of the images, the most that are listed.
+    """
+    from transfercli.transfer.probe.held_out import CrossValidatedProbe
+
+    judged = judged_images(images, near, groups)
+    if judged is None:
+        return Mislabelled()
+    probe = CrossValidatedProbe(ArrayRows(features[judged.rows]), judged.targets, judged.folds, reporter)
+    first = label_noise(probe.log_probabilities(), judged.targets)
+    noise = label_noise(probe.log_probabilities(1 - first.wrong), judged.targets)
+    suspects, search = judged.suspects(noise, share)
+    return Mislabelled(suspects, search=search)
 
 
 def _mismatch(run: StoredRun, config: ExperimentConfig, findings: Findings) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.config.loader import dump
-from transfercli.data.dataset import KNOWN_BY
 from transfercli.data.sources.listing import base_folder
 from transfercli.data.sources.table_columns import read_columns, table_columns
 from transfercli.data.sources.table_format import TableFormat
@@ -17,7 +16,7 @@ from transfercli.data.sources.tables import is_table
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_output_folder
-from transfercli.text import counted, duration
+from transfercli.text import duration
 from transfercli.workflows.evaluate.provenance import fingerprints_of
 from transfercli.workflows.evaluate.request import (
     SPREADSHEET,
@@ -27,11 +26,12 @@ from transfercli.workflows.evaluate.request import (
     folder_name,
 )
 from transfercli.workflows.evaluate.robustness import robustness_and_tta
+from transfercli.workflows.known_images import known_images, report_known
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.tracking import track_evaluation
 
 if TYPE_CHECKING:
-    from transfercli.data.dataset import Record, Split
+    from transfercli.data.dataset import Split
     from transfercli.evaluation.gates import Gate
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report.report import ReportContext
@@ -89,11 +89,12 @@ def evaluate_split(
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report.write import write_evaluation
     from transfercli.evaluation.result import evaluate
+    from transfercli.models.forward import forward
 
     config = run.config
-    known = known_images(split, run.images, reporter) if request.data else {}
-    logits = run.logits(split)
-    assessment = run.trust.assess(logits)
+    known = known_images(run, split, reporter, own=request.data is None)
+    outputs = forward(run.scored_model, split.images, config.data.batch_size, reporter, "evaluate")
+    logits, assessment = run.judge(outputs)
     probabilities = assessment.probabilities.astype("float32")
     predictions = Predictions(split.paths, run.labels, split.targets, probabilities, split.groups)
     evaluation = evaluate(
@@ -103,13 +104,16 @@ def evaluate_split(
         gate_on=request.gate_on,
         slices=read_slices(run, split, request.data),
         seed=config.seed,
+        left_out=known.left_out,
     )
     evaluation = replace(
         evaluation,
-        trust=confidence_metrics(assessment, logits, split.targets, run.stored_trust),
-        known=known,
+        trust=confidence_metrics(assessment, logits, split.targets, run.stored_trust, run.unknown),
+        known=known.counts,
+        known_gaps=known.gaps,
         **robustness_and_tta(run, split, predictions, request),
     )
+    report_known(evaluation, reporter)
     heatmaps = explain(classifier, predictions, split.images.read, config.data.batch_size, reporter)
     context = replace(report_context(run, split, request), explained=heatmaps)
     folder = evaluation_folder(run.folder, request)
@@ -120,19 +124,6 @@ def evaluate_split(
     if request.out is None:
         track_evaluation(run, folder, evaluation, reporter)
     return evaluation, predictions
-
-
-def known_images(split: Split, records: Sequence[Record], reporter: Reporter) -> dict[str, int]:
-    """Return {split: number of images} of the images, by file hash, that the run learnt from; warn if there are any."""
-    counts = {}
-    for name, effect in KNOWN_BY.items():
-        known = {record.sha256 for record in records if record.split == name}
-        if count := sum(sha256 in known for sha256 in split.sha256s):
-            reporter.warning(
-                f"the run {effect} on {count} of these {counted(len(split), 'image')}: the metrics are too optimistic"
-            )
-            counts[name] = count
-    return counts
 
 
 def read_slices(run: StoredRun, split: Split, other: Path | None) -> dict[str, Slice]:

@@ -88,6 +88,7 @@ def card_facts(run: StoredRun, spec: ExportSpec, artefacts: Sequence[ArtefactFac
         evaluations=current_evaluations(run.folder),
         lineage=[asdict(generation) for generation in generations],
         artefacts=artefacts,
+        unknown_auroc=run.unknown.separation.get(run.unknown.name) if run.unknown else None,
     )
 
 
@@ -115,11 +116,11 @@ def image_counts(run: StoredRun, labels: Sequence[str]) -> dict[str, dict[str, i
 def current_evaluations(run: RunFolder) -> dict[str, EvaluationFacts]:
     """Return the evaluations that are up to date, by the name of their folder: test, validation, then the others.
 
-    Evaluations of images that the run learnt from come last, whatever their name.
+    Evaluations without an image that was not learnt from come last, whatever their name.
     """
     folders = sorted(run.evaluations.iterdir()) if run.evaluations.is_dir() else []
     names = [folder.name for folder in folders if not is_stale(run, folder.name)]
     names.sort(key=lambda name: (MAIN_SPLITS.index(name) if name in MAIN_SPLITS else len(MAIN_SPLITS), name))
     files = {name: run.evaluation(name) / "metrics.json" for name in names}
     evaluations = {name: validated(EvaluationFacts, read_json(file), file) for name, file in files.items()}
-    return dict(sorted(evaluations.items(), key=lambda item: bool(item[1].known)))
+    return dict(sorted(evaluations.items(), key=lambda item: not item[1].is_honest))

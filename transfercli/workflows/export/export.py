@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,9 @@ from transfercli.rows import ArrayRows
 from transfercli.runs import record
 from transfercli.runs.environment import versions
 from transfercli.text import counted
+from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.export.card import write_card
+from transfercli.workflows.known_images import known_images
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
 
@@ -100,10 +102,12 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         geometry.levels,
         geometry.profiles,
         geometry.max_megapixels,
+        scores.as_json() if (scores := scores_of_run(run)) else None,
+        {"score": run.unknown.name, "threshold": run.unknown.threshold} if run.unknown else None,
     )
     try:
         artefacts = export_formats(
-            build_inference_model(classifier, trust.temperature),
+            build_inference_model(classifier, trust.temperature, run.unknown),
             spec,
             reference_of(run, split),
             ExportRequest(formats, out, request.quantize, request.max_drop, samples),
@@ -117,17 +121,32 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
 
 
 def reference_of(run: StoredRun, split: Split) -> Reference:
-    """Return up to 500 evenly spaced images as pixels and as files, and the run's probabilities for them."""
-    from transfercli.export.exporter import Reference
+    """Return up to 500 evenly spaced images as pixels and as files, and the run's probabilities for them.
 
-    indices = _evenly_spaced(len(split), PARITY_IMAGES)
+    They are images that the run was not trained on and no ancestor learnt from, if there are any.
+    """
+    from transfercli.export.exporter import Reference
+    from transfercli.models.forward import forward
+
+    left_out = known_images(run, split, run.reporter, own=True).left_out
+    honest, known = np.flatnonzero(~left_out), 0
+    if not len(honest):
+        honest = np.arange(len(split))
+        known = min(len(split), PARITY_IMAGES)
+        run.reporter.warning(
+            f"an ancestor learnt from each of the {counted(len(split), f'{split.name} image')}: accuracy_original and"
+            " accuracy_exported are too optimistic"
+        )
+    indices = honest[_evenly_spaced(len(honest), PARITY_IMAGES)]
     pixels = split.images.read(indices)
-    probabilities = run.probabilities(replace(split, images=ArrayRows(pixels)), "predict")
+    outputs = forward(run.scored_model, ArrayRows(pixels), run.config.data.batch_size, run.reporter)
+    _, assessment = run.judge(outputs)
     files = image_files(run, [split.paths[index] for index in indices])
     if reason := _reason_for_png(files, [split.notes[index] for index in indices]):
         run.reporter.warning(f"{reason}: the parity check uses PNG files of the same pixels")
         files = ()
-    return Reference(pixels, files, probabilities, split.targets[indices])
+    probabilities = assessment.probabilities.astype("float32")
+    return Reference(pixels, files, probabilities, split.targets[indices], known, assessment.unknown)
 
 
 def _reason_for_png(files: Sequence[Path], notes: Sequence[str]) -> str:

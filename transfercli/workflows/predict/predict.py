@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from transfercli.errors import DataError
 from transfercli.io.cores import usable_cores
 from transfercli.reporting import Reporter
 from transfercli.text import counted
-from transfercli.workflows.predict.predictors import LoadableModel, PredictBatch, find_model
+from transfercli.workflows.predict.predictors import LoadableModel, PredictBatch, find_model, with_sets
 
 BATCH = 32  # images per forward pass
 STDIN = 0
@@ -36,7 +36,8 @@ class PredictRequest:
     """Options of `predict`.
 
     run: a run as typed, or the path of an exported artefact. paths: files, folders, patterns, `-`. top: number of
-    classes per image. watch: a folder whose images are predicted after `paths`, and then without end as files arrive.
+    classes per image. sets: probability with which a set of labels is to hold the true one; None for no sets. watch: a
+    folder whose images are predicted after `paths`, and then without end as files arrive.
     strict: an image that cannot be read is an error at the end.
     """
 
@@ -47,16 +48,25 @@ class PredictRequest:
     abstain: bool = False
     watch: Path | None = None
     strict: bool = False
+    sets: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The prediction of an image. top: (label, probability) pairs, most probable first; error: why there are none."""
+    """The prediction of an image.
+
+    top: (label, probability) pairs, most probable first. error: why there are none. labels: the conformal set, most
+    probable first; None if no sets were asked for. unknown: the out-of-distribution score; None if the model has none.
+    strange: True if it is above its threshold; None without a score.
+    """
 
     path: str
     top: tuple[tuple[str, float], ...] = ()
     abstained: bool = False
     error: str = ""
+    labels: tuple[str, ...] | None = None
+    unknown: float | None = None
+    strange: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object of one line of output."""
@@ -69,6 +79,9 @@ class Prediction:
             "probability": probability,
             "top": [list(pair) for pair in self.top],
             "abstained": self.abstained,
+            **({} if self.labels is None else {"set": list(self.labels)}),
+            "strange": self.strange,
+            "unknown": self.unknown,
         }
 
 
@@ -79,6 +92,7 @@ class Predictions:
     Attributes:
         labels: all classes of the model.
         columns: number of classes per image.
+        sets: True if predictions have conformal sets.
         answers: one per image, computed as they are read. Raises `DataError` at its end if no image could be read, or
             with `strict` if one could not.
     """
@@ -86,6 +100,7 @@ class Predictions:
     labels: tuple[str, ...]
     columns: int
     answers: Iterator[Prediction]
+    sets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +120,16 @@ class PredictionList:
 def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
     """Return a stream of predictions; the network is loaded when the first image has been decoded.
 
-    Raises `ArtefactError` if the run or artefact does not exist, `DataError` if the folder to watch does not exist.
+    Raises `ArtefactError` if the run or artefact does not exist or has no scores for `sets`, `UsageError` if it has too
+    few validation images for them, `DataError` if the folder to watch does not exist.
     """
     if request.watch is not None and not request.watch.is_dir():
         raise DataError(f"--watch must name a folder; {request.watch} is not one", "create it first")
     model = find_model(request.run, request.runs, reporter)
-    return Predictions(model.labels, min(request.top, len(model.labels)), _stream(model, request, reporter))
+    if request.sets is not None:
+        model = with_sets(model, request.run, request.sets)
+    columns = min(request.top, len(model.labels))
+    return Predictions(model.labels, columns, _stream(model, request, reporter), request.sets is not None)
 
 
 def _stream(model: LoadableModel, request: PredictRequest, reporter: Reporter) -> Iterator[Prediction]:
@@ -183,24 +202,31 @@ def _predict_pending(
     pending: list[Outcome], predict_batch: PredictBatch, labels: tuple[str, ...], request: PredictRequest
 ) -> Iterator[Prediction]:
     pixels = [decoded.pixels for _, decoded in pending if decoded.pixels is not None]
-    results = iter(_top_classes(predict_batch, np.stack(pixels), labels, request) if pixels else ())
+    results = iter(_answers(predict_batch, np.stack(pixels), labels, request) if pixels else ())
     for image, decoded in pending:
         if decoded.pixels is None:
             yield Prediction(image.path, error=decoded.problem)
         else:
-            top, abstained = next(results)
-            yield Prediction(image.path, top, abstained)
+            yield replace(next(results), path=image.path)
 
 
-def _top_classes(
+def _answers(
     predict_batch: PredictBatch, images: np.ndarray, labels: tuple[str, ...], request: PredictRequest
-) -> Iterator[tuple[tuple[tuple[str, float], ...], bool]]:
-    """Yield the most probable classes of each image, uint8 [n, H, W, 3], and True if the model abstains."""
+) -> Iterator[Prediction]:
+    """Yield the prediction of each image, uint8 [n, H, W, 3], without its path."""
     output = predict_batch(_padded(images))
-    for row, abstained in zip(output.probabilities[: len(images)], output.abstained[: len(images)], strict=True):
+    for number in range(len(images)):
+        row, held = output.probabilities[number], None if output.sets is None else output.sets[number]
         # A stable sort puts the first class first among equal probabilities, as argmax does.
-        best = np.argsort(-row, kind="stable")[: request.top]
-        yield tuple((labels[i], _shortest_float(row[i])) for i in best), bool(request.abstain and abstained)
+        order = np.argsort(-row, kind="stable")
+        yield Prediction(
+            "",
+            tuple((labels[i], _shortest_float(row[i])) for i in order[: request.top]),
+            bool(request.abstain and output.abstained[number]),
+            labels=None if held is None else tuple(labels[i] for i in order if held[i]),
+            unknown=None if output.unknown is None else _shortest_float(output.unknown[number]),
+            strange=None if output.strange is None else bool(output.strange[number]),
+        )
 
 
 def _padded(images: np.ndarray) -> np.ndarray:

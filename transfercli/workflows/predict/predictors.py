@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError
+from transfercli.evaluation.confidence.conformal import ConformalScores, prediction_sets
 from transfercli.export.formats.registry import FORMATS, Format, check_installed
 from transfercli.export.spec import EXPORTED, ExportSpec, parse_card
 from transfercli.export.verify.checksums import verify_checksums
 from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
+from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """Output for a batch. probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains."""
+    """Output for a batch.
+
+    probabilities: float [N, C], calibrated. abstained: bool [N], True if the model abstains. sets: bool [N, C], the
+    labels of conformal sets; None if they were not asked for. unknown: float [N], the out-of-distribution scores, and
+    strange: bool [N], True if they are above their threshold; None if the model has no score.
+    """
 
     probabilities: np.ndarray
     abstained: np.ndarray
+    sets: np.ndarray | None = None
+    unknown: np.ndarray | None = None
+    strange: np.ndarray | None = None
 
 
 PredictBatch = Callable[[np.ndarray], ModelOutput]  # takes uint8 images [N, H, W, 3]
@@ -38,13 +49,15 @@ class LoadableModel:
     """A model that is not loaded yet.
 
     geometry: of its input images. load: imports the runtime and loads the model, which is slow. threads: number of
-    cores that decoding may use, or None for all.
+    cores that decoding may use, or None for all. scores: reads the scores for prediction sets; None if the model is of
+    an earlier version.
     """
 
     labels: tuple[str, ...]
     geometry: Geometry
     load: Callable[[], PredictBatch]
     threads: int | None = None
+    scores: Callable[[], ConformalScores | None] = lambda: None
 
 
 def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
@@ -53,17 +66,45 @@ def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
     return _from_artefact(*artefact) if artefact else _from_run(StoredRun.find(name, runs, reporter))
 
 
+def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:
+    """Return a model with conformal sets that hold the true label with probability `level`; name: as typed.
+
+    Raises `ArtefactError` if there are no scores, `UsageError` if there are too few validation images for the level.
+    """
+    scores = model.scores()
+    if scores is None:
+        raise ArtefactError(
+            f"{name} has no conformal scores, which --sets needs: an earlier version of this program wrote it",
+            f"for a run, transfercli evaluate {name} --split validation computes them; export an artefact again",
+        )
+    thresholds = scores.thresholds(level)
+
+    def load() -> PredictBatch:
+        predict_batch = model.load()
+
+        def predict_sets(images: np.ndarray) -> ModelOutput:
+            output = predict_batch(images)
+            return replace(output, sets=prediction_sets(output.probabilities, thresholds))
+
+        return predict_sets
+
+    return replace(model, load=load)
+
+
 def _from_run(run: StoredRun) -> LoadableModel:
     def load() -> PredictBatch:
-        model, trust = run.classifier.model, run.trust
+        model = run.scored_model
 
         def predict_batch(images: np.ndarray) -> ModelOutput:
-            assessment = trust.assess(np.asarray(model.predict_on_batch(images)))
-            return ModelOutput(assessment.probabilities, assessment.abstained)
+            _, assessment = run.judge(np.asarray(model.predict_on_batch(images)))
+            return ModelOutput(
+                assessment.probabilities, assessment.abstained, unknown=assessment.unknown, strange=assessment.strange
+            )
 
         return predict_batch
 
-    return LoadableModel(run.labels, geometry_of(run.config), load, run.config.compute.threads)
+    threads = run.config.compute.threads
+    return LoadableModel(run.labels, geometry_of(run.config), load, threads, lambda: scores_of_run(run))
 
 
 # -- exported artefacts
@@ -98,8 +139,22 @@ def _from_artefact(row: Format, path: Path) -> LoadableModel:
     spec = _spec_of_export_json(row, path)
     if spec is None:
         predict_batch, spec = _load_artefact(row, path, None)
-        return LoadableModel(spec.labels, spec.geometry, lambda: predict_batch)
-    return LoadableModel(spec.labels, spec.geometry, lambda: _load_artefact(row, path, spec)[0])
+        return LoadableModel(spec.labels, spec.geometry, lambda: predict_batch, scores=lambda: _scores_of(spec, path))
+    load = functools.partial(_load_artefact, row, path, spec)
+    return LoadableModel(spec.labels, spec.geometry, lambda: load()[0], scores=lambda: _scores_of(spec, path))
+
+
+def _scores_of(spec: ExportSpec, path: Path) -> ConformalScores | None:
+    """Return the conformal scores of an artefact, or None. Raises `ArtefactError` if they are damaged."""
+    if spec.conformal is None:
+        return None
+    try:
+        scores = ConformalScores.from_json(spec.conformal)
+        if len(scores.classes) != len(spec.labels):
+            raise ValueError("they are of another number of classes")
+    except (ValueError, TypeError, KeyError) as error:
+        raise ArtefactError(f"the conformal scores of {path} are damaged: {error}", "export the run again") from error
+    return scores
 
 
 def _spec_of_export_json(row: Format, path: Path) -> ExportSpec | None:
@@ -121,8 +176,8 @@ def _spec_of_export_json(row: Format, path: Path) -> ExportSpec | None:
 def _load_artefact(row: Format, path: Path, expected: ExportSpec | None) -> tuple[PredictBatch, ExportSpec]:
     """Return a loaded artefact and its spec. Its runtime is in another process, as the file is not trusted.
 
-    It abstains by confidence only: the energy of an image needs the logits of the run. Raises `ArtefactError` if the
-    artefact has no spec, or another one than `expected`.
+    If the format has no output for the out-of-distribution score, it abstains by confidence only. Raises
+    `ArtefactError` if the artefact has no spec, or another one than `expected`.
     """
     artefact = read_sandboxed(row.name, path)
     spec = artefact.spec or expected
@@ -135,19 +190,26 @@ def _load_artefact(row: Format, path: Path, expected: ExportSpec | None) -> tupl
     confidence = math.inf if spec.confidence is None else spec.confidence
 
     def predict_batch(images: np.ndarray) -> ModelOutput:
-        probabilities = artefact.from_tensors(images)
-        _check_probabilities(probabilities, spec, path)
-        return ModelOutput(probabilities, probabilities.max(axis=1) < confidence)
+        outputs = artefact.from_tensors(images)
+        _check_outputs(outputs, spec, path)
+        probabilities = outputs[:, : len(spec.labels)]
+        unsure = probabilities.max(axis=1) < confidence
+        if spec.unknown is None:
+            return ModelOutput(probabilities, unsure)
+        unknown = outputs[:, -1].astype("float64")
+        strange = unknown > spec.unknown["threshold"]
+        return ModelOutput(probabilities, unsure | strange, unknown=unknown, strange=strange)
 
     return predict_batch, spec
 
 
-def _check_probabilities(probabilities: np.ndarray, spec: ExportSpec, path: Path) -> None:
+def _check_outputs(outputs: np.ndarray, spec: ExportSpec, path: Path) -> None:
     """Raise `ArtefactError` if the output has another number of classes or values that are not finite."""
-    if probabilities.shape[1] != len(spec.labels):
+    if outputs.shape[1] != spec.columns:
+        classes = outputs.shape[1] - (spec.columns - len(spec.labels))
         raise ArtefactError(
-            f"{path} returns {probabilities.shape[1]} classes, but its metadata names {len(spec.labels)}",
+            f"{path} returns {classes} classes, but its metadata names {len(spec.labels)}",
             "export the run again",
         )
-    if not np.isfinite(probabilities).all():
+    if not np.isfinite(outputs).all():
         raise ArtefactError(f"{path} returns numbers that are not finite", "it is damaged: export the run again")

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from transfercli.export.card.markdown import escaped
+from transfercli.export.card.markdown import code, escaped
 from transfercli.reporting import Reporter
+from transfercli.workflows.command_lines import command_line
 from transfercli.workflows.result import document
-from transfercli.workflows.retrain.results import RetrainResult
+from transfercli.workflows.retrain.results import RetrainResult, figure_text
 
 HOOK_SECONDS = 60.0
 STDERR_SECONDS = 1.0  # to read stderr to its end after the hook; a child process may hold it open
@@ -87,10 +88,14 @@ def write_summary(path: Path | None, name: str, result: RetrainResult, reporter:
 
 
 def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
-    """Yield lines of Markdown: a heading, the reason, and tables of the comparison and of the gates."""
+    """Yield lines of Markdown: a heading, the reason, the runs, tables of comparison and gates, changes and alerts."""
     yield f"## {escaped(name)}: {result.decision}"
     yield ""
     yield escaped(result.reason)
+    models = list(_model_lines(result))
+    if models:
+        yield ""
+        yield from (f"- {line}" for line in models)
     comparison = result.comparison
     if comparison:
         yield ""
@@ -101,6 +106,9 @@ def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
             f" | {_number(comparison['challenger'])} | {_number(comparison['gain'], '+')}"
             f" | {' to '.join(_number(end, '+') for end in comparison['interval'] or ())} |"
         )
+    for line in _honesty_lines(result):
+        yield ""
+        yield line
     if result.gates:
         yield ""
         yield "| gate | required | value | |"
@@ -109,19 +117,41 @@ def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
             value = _number(gate["value"])
             passed = "passed" if gate["passed"] else "**not met**"
             yield f"| {escaped(gate['metric'])} | {gate['op']} {gate['bound']:g} | {value} | {passed} |"
-    changes = dict(result.real_changes())
+    changes = "; ".join(result.change_texts())
     if changes:
         yield ""
-        yield "Images: " + "; ".join(
-            f"{name} {escaped(', '.join(value) if isinstance(value, list) else str(value))}"
-            for name, value in changes.items()
-        )
-    if result.lost:
-        classes = ", ".join(result.lost["classes"])
+        yield f"Images: {escaped(changes)}"
+    for alert in result.alerts:
         yield ""
+        yield f"**Alert {alert['kind']}**, since {alert['since'][:10]}: {escaped(alert['message'])}"
+
+
+def _model_lines(result: RetrainResult) -> Iterator[str]:
+    """Yield the runs, the figure of each with its interval, and for a rejected challenger the next command."""
+    for name, run in (("champion", result.champion), ("challenger", result.challenger)):
+        if run is not None:
+            yield f"{name} {code(f'{run.parent.name}/{run.name}')}"
+    if text := figure_text(result.figures or {}):
+        yield escaped(text)
+    if result.decision == "rejected" and result.champion and result.challenger:
+        yield f"next: {code(command_line('runs', 'compare', str(result.champion), str(result.challenger)))}"
+
+
+def _honesty_lines(result: RetrainResult) -> Iterator[str]:
+    """Yield the champion's number on the audit images, and what is left of the error rate of all nights."""
+    audit, lifetime = result.audit or {}, result.comparison.get("lifetime")
+    if audit.get("champion") is not None:
+        interval = " to ".join(_number(end) for end in audit["interval"] or ())
         yield (
-            f"**Gone since an earlier night:** {result.lost['images']} of {result.lost['before']} images"
-            + (f"; classes {escaped(classes)}" if classes else "")
+            f"Audit: {escaped(audit['metric'])} of the champion {_number(audit['champion'])}"
+            + (f" ({interval})" if interval else "")
+            + f" on {audit['images']} test images that never decide, {_number(audit['deciding'])} on those that do"
+        )
+    if lifetime:
+        share = lifetime["left"] / (lifetime["left"] + lifetime["spent"])
+        yield (
+            f"All nights: these test images were asked {lifetime['asked']:g} times; p-value {lifetime['p_value']:.2g},"
+            f" at most {lifetime['alpha']:.2g} tonight; {share:.0%} of the error rate is left"
         )
 
 

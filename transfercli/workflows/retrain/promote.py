@@ -9,11 +9,13 @@ from typing import Any
 
 from transfercli.errors import ArtefactError, UsageError
 from transfercli.reporting import Reporter
-from transfercli.runs import champions
+from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.lookup import find_run, is_experiment
+from transfercli.workflows.command_lines import command_line
+from transfercli.workflows.retrain.champion_figures import ChampionFigures, champion_figures
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,29 @@ class PromoteRequest:
 
 @dataclass(frozen=True)
 class PromoteResult:
-    """Run folders of an experiment's champion and of the champion before the command, None if there was none."""
+    """Run folders of an experiment's champion and of the champion before the command, None if there was none.
+
+    figures: of both; None if the champion did not change, or if there was none before.
+    """
 
     experiment: str
     champion: Path
     previous: Path | None
+    figures: ChampionFigures | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
             "experiment": self.experiment,
             "champion": str(self.champion),
             "previous": str(self.previous) if self.previous else None,
+            **(self.figures.as_json() if self.figures else {"figures": None, "comparison": None, "worse": False}),
         }
 
 
 def promote(request: PromoteRequest, reporter: Reporter) -> PromoteResult:
     """Make a run the champion of its experiment; change nothing if it is the champion already.
+
+    Warns if the run was significantly worse than the champion that it replaces.
 
     Raises `UsageError` unless exactly one of run and previous is given, `ArtefactError` if the run is missing or not
     completed, and `BusyError` if another process holds the lock.
@@ -58,6 +67,7 @@ def promote(request: PromoteRequest, reporter: Reporter) -> PromoteResult:
         raise UsageError("promote needs either a RUN or --previous EXPERIMENT", "name one of the two")
     named_run = _named_run(request)
     experiment = named_run.path.parent if named_run else request.runs / str(request.previous)
+    figures = None
     with experiment_lock(experiment, request.wait):
         former = champions.apply_last_promotion(experiment)
         run = champions.require_completed(named_run or champions.previous_champion(experiment))
@@ -65,11 +75,17 @@ def promote(request: PromoteRequest, reporter: Reporter) -> PromoteResult:
             word, reason = (
                 ("by hand", "promoted by hand") if named_run else ("rolled back", "restored the previous champion")
             )
-            facts = {"previous": former and former.run_id}
+            figures = champion_figures(run, former, decisions.read(experiment)) if former else None
+            facts = {"previous": former and former.run_id, **(figures.as_json() if figures else {})}
             champions.promote_run(experiment, Decision(word, reason, run.run_id, facts=facts))
         else:
             reporter.info(f"{run.label} is the champion already")
-    return PromoteResult(experiment.name, run.path, former.path if former else None)
+    if former and figures and figures.worse:
+        reporter.warning(
+            f"{run.label} is significantly worse than {former.label}, the champion before: {figures.text}; to undo:"
+            f" {command_line('promote', str(former.path))}"
+        )
+    return PromoteResult(experiment.name, run.path, former.path if former else None, figures)
 
 
 def _named_run(request: PromoteRequest) -> RunFolder | None:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from transfercli.errors import GateError
 from transfercli.runs.decisions import Decision
+from transfercli.text import counted
+from transfercli.workflows.command_lines import command_line
+from transfercli.workflows.retrain.alerts import reported_alerts
 
-MEASURED = ("gates", "test", "changes", "lost", "drift", "latency")
+MEASURED = ("gates", "test", "figures", "audit", "changes", "lost", "drift", "latency")
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,15 @@ class RetrainResult:
         comparison: of the two on the same test images; empty if they were not compared.
         gates: results of the challenger's gates.
         test: numbers of test images, used and left out.
+        figures: the decisive metric of each model with its 95% interval, and the number of images.
+        audit: the champion's number on the test images that never decide, as `Audit.as_json` returns it.
         changes: differences between the images and those of the champion.
         lost: images that are gone since an earlier night: names of classes, and numbers of images gone and before.
         drift: of the images that were added since the champion.
         latency: of both models, in milliseconds per image, and their ratio.
+        alerts: findings that need a person, as `alerts.Alert.as_json` returns them.
 
-    The last six are None if they were not measured.
+    The eight before the last are None if they were not measured.
     """
 
     decision: str
@@ -39,10 +46,13 @@ class RetrainResult:
     comparison: Mapping[str, Any] = field(default_factory=dict)
     gates: list[dict[str, Any]] | None = None
     test: dict[str, int] | None = None
+    figures: dict[str, Any] | None = None
+    audit: dict[str, Any] | None = None
     changes: dict[str, Any] | None = None
     lost: dict[str, Any] | None = None
     drift: dict[str, Any] | None = None
     latency: dict[str, float] | None = None
+    alerts: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def of(cls, experiment: Path, decision: Decision) -> RetrainResult:
@@ -56,13 +66,17 @@ class RetrainResult:
             decision.time,
             facts.get("comparison", {}),
             **{name: facts[name] for name in MEASURED if name in facts},
+            alerts=[alert.as_json() for alert in reported_alerts(decision)],
         )
 
-    def real_changes(self) -> Iterator[tuple[str, int | list[str]]]:
-        """Yield (kind, number of images or names of classes) of the changes that are not empty."""
+    def change_texts(self) -> Iterator[str]:
+        """Yield the changes that are not empty in words: `3 images added`, `1 new class: 'boot'`."""
         for name, value in (self.changes or {}).items():
-            if value:
-                yield name.replace("_", " "), value
+            if isinstance(value, int) and value:
+                yield f"{counted(value, 'image')} {name}"
+            elif value:
+                kind = name.removesuffix("_classes")
+                yield f"{counted(len(value), f'{kind} class', f'{kind} classes')}: {', '.join(map(repr, value))}"
 
     def as_json(self) -> dict[str, Any]:
         measured = {name: getattr(self, name) for name in MEASURED}
@@ -74,4 +88,51 @@ class RetrainResult:
             "comparison": self.comparison,
             "reason": self.reason,
             **{name: value for name, value in measured.items() if value is not None},
+            "alerts": self.alerts,
         }
+
+
+class Rejected(GateError):
+    """Error for a challenger that was rejected; carries the normal result.
+
+    Its message is the whole mail of a scheduled job: the runs, their figures, the changes, and the next command.
+    """
+
+    def __init__(self, result: RetrainResult) -> None:
+        challenger, champion = (
+            path and f"{path.parent.name}/{path.name}" for path in (result.challenger, result.champion)
+        )
+        stays = f"the champion {champion} stays" if champion else "there is still no champion"
+        parts = [f"the challenger {challenger} is rejected, and {stays}: {result.reason}"]
+        parts += [text for text in (figure_text(result.figures or {}), ", ".join(result.change_texts())) if text]
+        command = ("runs", "compare", str(result.champion), str(result.challenger))
+        shown = command if champion else ("runs", "show", str(result.challenger))
+        super().__init__("; ".join(parts), command_line(*shown))
+        self.result = result
+
+
+def figure_text(figures: Mapping[str, Any]) -> str:
+    """Return the figures of both models in words, such as `accuracy of the champion 0.9605 (0.9209 to 0.9807), …`."""
+    models = [
+        f"of the {name} {_interval_text(figures[name])}" for name in ("champion", "challenger") if figures.get(name)
+    ]
+    return f"{figures['metric']} {', '.join(models)}, on {counted(figures['images'], 'test image')}" if models else ""
+
+
+def _interval_text(figure: Mapping[str, Any]) -> str:
+    if figure["value"] is None:
+        return "not defined"
+    interval = figure["interval"]
+    return f"{figure['value']:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
+
+
+class Alerted(GateError):
+    """Error for a night with an alert if `retrain.alert.exit` is 5; carries the normal result."""
+
+    def __init__(self, result: RetrainResult) -> None:
+        kinds = ", ".join(alert["kind"] for alert in result.alerts)
+        super().__init__(
+            f"{counted(len(result.alerts), 'alert')} ({kinds}); the decision is {result.decision!r}",
+            "retrain.alert.exit: 0 ends such a night with 0; retrain.alert.KIND: false turns a kind of alert off",
+        )
+        self.result = result

@@ -1,6 +1,7 @@
 """Workflow of `retrain`, for scheduled jobs: train a challenger if something changed, and choose the champion.
 
-It may be called at any time and any number of times. A significantly worse model never becomes the champion.
+It may be called at any time and any number of times. The chance that it ever promotes a challenger that is not better,
+in all nights that use the same test images, is at most 1 - `retrain.promote.lifetime_confidence`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
 from transfercli.workflows.new_model import with_parent_reading
 from transfercli.workflows.resolved_config import geometry_of
+from transfercli.workflows.retrain.alerts import ALERTS, reported_alerts
 from transfercli.workflows.retrain.comparison import compare_on_test_images
+from transfercli.workflows.retrain.lifetime import budget_warnings
 from transfercli.workflows.retrain.lost_images import (
     BEFORE,
     IMAGES,
@@ -39,7 +42,7 @@ from transfercli.workflows.retrain.lost_images import (
     image_counts,
 )
 from transfercli.workflows.retrain.notify import run_hook, write_summary
-from transfercli.workflows.retrain.results import RetrainResult
+from transfercli.workflows.retrain.results import Alerted, Rejected, RetrainResult
 from transfercli.workflows.retrain.subject import (
     WARNINGS_HASH,
     DeferredWarnings,
@@ -49,6 +52,7 @@ from transfercli.workflows.retrain.subject import (
     reason_of,
     subject_of,
 )
+from transfercli.workflows.retrain.watch import ChampionWatch
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.job import TrainRequest, load_for_new_run, load_resolved, resolve_job
 from transfercli.workflows.train.run_start import RESTART_HINT
@@ -78,14 +82,6 @@ class RetrainRequest:
     wait: float = 0.0
     summary: Path | None = None
     hooks: bool = False
-
-
-class Rejected(GateError):
-    """Error for a challenger that was rejected; carries the normal result."""
-
-    def __init__(self, result: RetrainResult) -> None:
-        super().__init__(f"the challenger is rejected, and the champion stays: {result.reason}")
-        self.result = result
 
 
 @dataclass(frozen=True)
@@ -127,6 +123,11 @@ class RetrainState:
         """The last decision of a `retrain` without an error, or None."""
         return decisions.last_retrain_decision(self.log)
 
+    @property
+    def watch(self) -> ChampionWatch:
+        """The watch over the champion, whose alerts stand beside the decision."""
+        return ChampionWatch(self.champion, self.dataset, self.config.retrain.alert, self.log, self.loss, self.drift)
+
     def decision(self, word: str, reason: str, **facts: Any) -> Decision:
         """Return a decision that keeps the champion. word: its kind; facts: values for the log."""
         champion = self.champion.folder.run_id if self.champion else None
@@ -160,16 +161,22 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
         if decision is None:
             state = add_drift(state)
             decision = decide_if_not_drifted(state) or train_and_compare(state, reporter)
+        decision = state.watch.completed(decision, experiment)
         if decision.decision in PROMOTIONS:
             champions.promote_run(experiment, decision)
         else:
             decisions.append(experiment, decision)
     result = RetrainResult.of(experiment, decision)
     reporter.debug(f"{decision.decision}: {decision.reason}")  # the result has it, too
+    for alert in reported_alerts(decision):
+        if alert.kind != "images_lost":  # `load_state` warned of these, in time for an error that they lead to
+            reporter.warning(alert.text)
     run_hook(loaded.config.retrain.on_decision, result, reporter, allowed=request.hooks)
     write_summary(request.summary, loaded.config.name, result, reporter)
     if decision.decision == "rejected":
         raise Rejected(result)
+    if result.alerts and loaded.config.retrain.alert.exit:
+        raise Alerted(result)
     return result
 
 
@@ -194,7 +201,7 @@ def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, 
         raise DataError("retrain compares models on test images, and the data has none", "set data.test")
     subject = subject_of(loaded, dataset, request.runs)
     loss = find_loss(loaded.config.data.expect, dataset.records, log, champion.images if champion else ())
-    if loss:
+    if loss and loaded.config.retrain.alert.images_lost:
         reporter.warning(loss.text)
     return RetrainState(request, loaded, experiment, champion, dataset, subject, log, warnings, loss)
 
@@ -226,7 +233,7 @@ def add_drift(state: RetrainState) -> RetrainState:
     """Return the state with the drift of the images that were added since the champion, if it is needed."""
     from transfercli.workflows.data.drift import drift_since
 
-    if state.champion is None or not state.needs_drift:
+    if state.champion is None or not (state.needs_drift or state.config.retrain.alert.drift):
         return state
     # A handle of its own: the champion's network is freed before the challenger trains.
     champion = StoredRun(state.champion.folder, state.champion.reporter)
@@ -238,9 +245,10 @@ def decide_if_not_drifted(state: RetrainState) -> Decision | None:
     if not state.needs_drift:
         return None
     if state.drift is None:
-        return state.decision("unchanged", "no image was added since the champion was trained")
+        return state.decision("unchanged", "no image was added since the champion was trained", **{ALERTS: []})
     if not state.drift["drifted"]:
-        return state.decision("unchanged", "the images that were added since have not drifted from the champion's")
+        reason = "the images that were added since have not drifted from the champion's"
+        return state.decision("unchanged", reason, **state.watch.measured(None))
     return None
 
 
@@ -248,13 +256,21 @@ def train_and_compare(state: RetrainState, reporter: Reporter) -> Decision:
     """Train a challenger, compare it with the champion, and decide; a promoted run is exported before its promotion."""
     check_formats(tuple(state.config.export.formats))  # an unknown format is an error before training, not after it
     challenger = train_challenger(state, reporter)
-    result = compare_on_test_images(state.champion, StoredRun(challenger, reporter), reporter)
-    verdict = decide_promotion(result.comparison, result.failed, state.config.retrain.promote.min_gain)
-    facts = {"changes": image_changes(state), **result.facts}
+    result = compare_on_test_images(state.champion, StoredRun(challenger, reporter), state.log, reporter)
+    min_gain = state.config.retrain.promote.min_gain
+    verdict = decide_promotion(result.comparison, result.failed, min_gain, result.limit, result.p_value)
     if verdict.decision in PROMOTIONS and (failure := export_failure(challenger, state, reporter)):
         verdict = Verdict("rejected", failure)
+    promoted_now = verdict.decision in PROMOTIONS
+    for text in budget_warnings(result.limit, promoted_now) if result.limit else ():
+        reporter.warning(text)
+    facts = {
+        "changes": image_changes(state),
+        **result.final_facts(promoted=promoted_now),
+        **state.watch.measured(result),
+    }
     decision = state.decision(verdict.decision, verdict.reason, **facts)
-    promoted: dict[str, Any] = {"champion": challenger.run_id} if verdict.decision in PROMOTIONS else {}
+    promoted: dict[str, Any] = {"champion": challenger.run_id} if promoted_now else {}
     return replace(decision, challenger=challenger.run_id, **promoted)
 
 

@@ -23,6 +23,8 @@ from transfercli.config.schema import (
     EarlyStoppingConfig,
     ExperimentConfig,
     FileWeights,
+    PromoteConfig,
+    RetrainConfig,
     ScheduleConfig,
     Section,
 )
@@ -84,12 +86,18 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
     ),
     ("training", "schedule"): (ScheduleConfig(), ("patience",)),
     ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
+    ("retrain",): (RetrainConfig(), ("audit",)),
+    ("retrain", "promote"): (PromoteConfig(), ("lifetime_confidence",)),
 }
 
 
 def config_hash(config: ExperimentConfig) -> str:
-    """Return the SHA-256 of a resolved config; it stays the same if a later version only adds keys with defaults."""
+    """Return the SHA-256 of a resolved config; it stays the same if a later version only adds keys with defaults.
+
+    Alerts are left out, since they decide nothing.
+    """
     values = config.model_dump()
+    del values["retrain"]["alert"]
     for path, (defaults, keys) in _LATER_KEYS.items():
         section, default_values = reduce(getitem, path, values), defaults.model_dump()
         for key in keys if section else ():

@@ -227,9 +227,11 @@ def _row(run: RunFolder, links: Mapping[str, str]) -> RunRow:
 
 
 def _evaluation_metrics(folder: Path) -> dict[str, float | None]:
-    """Return the metrics of an evaluation. Raises `ArtefactError` if its metrics.json is damaged."""
+    """Return the honest metrics of an evaluation. Raises `ArtefactError` if its metrics.json is damaged."""
     file = folder / "metrics.json"
-    return {"accuracy": None} | numbers_of(read_json(file), "metrics", file)
+    content = read_json(file)
+    honest = isinstance(content, dict) and "honest" in content  # an evaluation by an earlier version has none
+    return {"accuracy": None} | numbers_of(content, "honest" if honest else "metrics", file)
 
 
 def _is_evaluation(folder: Path) -> bool:

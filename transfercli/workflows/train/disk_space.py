@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 VALUE_BYTES = 4  # weights and optimizer state are float32
 OTHER_FILES_BYTES = 4_000_000  # log, history and pictures
-IMAGE_BYTES = 380  # one row each in dataset.csv, pixels.csv and splits.csv
+IMAGE_BYTES = 550  # one row each in dataset.csv, pixels.csv, descriptors.npy and splits.csv
 
 
 def max_run_bytes(setup: Setup) -> int:

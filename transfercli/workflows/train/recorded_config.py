@@ -33,6 +33,9 @@ def as_recorded(requested: ExperimentConfig, parent: str | None, run: StoredRun)
         unset = [key for key in INHERITED_READING if key not in requested.data.model_fields_set]
         inherited = {key: getattr(recorded.data, key) for key in unset}
         config = config.model_copy(update={"data": config.data.model_copy(update=inherited)})
+    # Alerts concern no run, so they may change between a run and its continuation.
+    retrain = config.retrain.model_copy(update={"alert": recorded.retrain.alert})
+    config = config.model_copy(update={"retrain": retrain})
     _check_equal(config, recorded, run.label)
     return config
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ class TrainResult:
         metrics: metrics of the best epoch.
         seconds: seconds per stage of the command.
         cache: hits and misses of the image and feature caches.
+        learnt_before: split -> number of its images by how an ancestor learnt from them, without zeros.
     """
 
     run: Path
@@ -30,12 +31,14 @@ class TrainResult:
     metrics: dict[str, float | None]
     seconds: dict[str, float | None]
     cache: dict[str, Any]
+    learnt_before: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, run: RunFolder) -> TrainResult:
         """Read the result of a run from its record. Raises `ArtefactError` if the record is damaged."""
         stored = RunRecord.read(run)
-        return cls(run.path, stored.status, stored.best_epoch, stored.metrics, stored.seconds, stored.cache)
+        metrics, seconds, before = stored.metrics, stored.seconds, stored.learnt_before
+        return cls(run.path, stored.status, stored.best_epoch, metrics, seconds, stored.cache, before)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -45,6 +48,7 @@ class TrainResult:
             "metrics": self.metrics,
             "seconds": self.seconds,
             "cache": self.cache,
+            "learnt_before": self.learnt_before,
         }
 
 
@@ -77,6 +81,7 @@ class CostEstimate:
         parameters: number of parameters of the model.
         run_bytes: the largest size of the run folder.
         peak_memory_bytes: of this process; None if the system does not report it.
+        learnt_before: as in `TrainResult`.
     """
 
     images: dict[str, int]
@@ -85,6 +90,7 @@ class CostEstimate:
     phases: tuple[PhaseCost, ...]
     run_bytes: int
     peak_memory_bytes: int | None
+    learnt_before: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def feature_seconds(self) -> float:
@@ -110,4 +116,5 @@ class CostEstimate:
             "cache_bytes": self.cache_bytes,
             "run_bytes": self.run_bytes,
             "peak_memory_bytes": self.peak_memory_bytes,
+            "learnt_before": self.learnt_before,
         }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from transfercli.config.loader import dump
 from transfercli.data.manifest import write_assignments, write_manifest, write_pixels
+from transfercli.data.quality.image_descriptors import write_descriptors
 from transfercli.errors import DataError, DiskError, Interrupted
 from transfercli.io import atomic
 from transfercli.reporting import Reporter
@@ -16,6 +17,7 @@ from transfercli.runs import record
 from transfercli.runs.folder import has_checkpoint, remove_results, splits_file
 from transfercli.runs.record import status_of
 from transfercli.workflows.new_model import Parent
+from transfercli.workflows.train.learnt_before import LearntBefore, describe_dataset
 from transfercli.workflows.train.reproducibility import reproducibility_facts, warn_of_environment_changes
 from transfercli.workflows.train.training_data import fingerprint
 
@@ -25,7 +27,14 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.setup import Setup
 
 
-def begin_run(job: Job, setup: Setup, parent: Parent, report: Transplant | None, reporter: Reporter) -> None:
+def begin_run(
+    job: Job,
+    setup: Setup,
+    parent: Parent,
+    report: Transplant | None,
+    learnt_before: LearntBefore,
+    reporter: Reporter,
+) -> None:
     """Write config, labels, data set and record of a new run before it trains; check and keep those of a resumed run.
 
     Raises `DataError` if the data of a resumed run changed.
@@ -40,12 +49,13 @@ def begin_run(job: Job, setup: Setup, parent: Parent, report: Transplant | None,
         atomic.write_json(run.labels, list(setup.classifier.labels))
         write_manifest(run.dataset, dataset.records)
         write_pixels(run.pixels, dataset.pixels)
+        write_descriptors(run.descriptors, describe_dataset(job, dataset))
         write_assignments(splits_file(run.path.parent), dataset.assignments)
         if report is not None:
             atomic.write_json(run.transplant, report.as_json())
     reporter.attach_log(run.log)
     if fresh:
-        _create_record(job, setup, parent, reporter)
+        _create_record(job, setup, parent, learnt_before, reporter)
     elif record.RunRecord.read(run).fingerprint != fingerprint(dataset):
         raise DataError(
             f"the data changed since {run.label} started, so it cannot be resumed with the same result",
@@ -56,7 +66,7 @@ def begin_run(job: Job, setup: Setup, parent: Parent, report: Transplant | None,
         remove_results(run)
 
 
-def _create_record(job: Job, setup: Setup, parent: Parent, reporter: Reporter) -> None:
+def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: LearntBefore, reporter: Reporter) -> None:
     import keras
 
     dataset = setup.dataset
@@ -75,6 +85,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, reporter: Reporter) -
             "images": {k: len(v) for k, v in dataset.splits.items()},
             "notes": dict(dataset.notes),
         },
+        "learnt_before": learnt_before,
         "cache": setup.cache_counts(),
         **reproducibility_facts(job.config, reporter),
     }

@@ -10,6 +10,7 @@ from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
+from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.resolved_config import batchnorm_trains, geometry_of
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
@@ -79,6 +80,7 @@ def set_up(
         plan = plan_for(job, builder, reporter)
     images = {name: len(split) for name, split in dataset.splits.items()}
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
+    warn_of_abstention(job.config.evaluation, images["validation"], reporter)
     if any(phase.kind == "blend" for phase in plan.phases):
         builder.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, constant_tensors(classifier, plan))
@@ -86,11 +88,12 @@ def set_up(
     def keep(progress: Progress, checkpoint: Checkpoint, is_best: bool) -> None:
         if is_best:  # before the checkpoint: after a kill between the two, the epoch is repeated, and this too
             abstain = job.config.evaluation.abstain
-            write_trust(job.run.calibration, fit_trust(trainer.validated, targets, abstain))
+            write_trust(job.run.calibration, fit_trust(trainer.validated, targets, abstain, validation.groups))
         checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
         history.append(job.run.metrics, progress.line)
 
-    targets = builder.inputs.validation.targets
+    validation = builder.inputs.validation
+    targets = validation.targets
     trainer = Trainer(classifier, _timed(builder, watch), targets, plan, reporter, keep)
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features)
 

@@ -101,6 +101,8 @@ def track_evaluation(run: StoredRun, folder: Path, evaluation: Evaluation, repor
         return
     if store is not None:
         store.metrics({f"{folder.name}_{name}": value for name, value in evaluation.metrics.items()}, step)
+        if evaluation.honest_examples < evaluation.examples:
+            store.metrics({f"{folder.name}_honest_{name}": value for name, value in evaluation.honest.items()}, step)
         store.files(
             [folder / name for name in ("report.html", "metrics.json", matrix.name)], f"evaluation/{folder.name}"
         )

@@ -17,15 +17,18 @@ from transfercli.runs.listing import next_completion, update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
+from transfercli.workflows.confidence import report_confidence
 from transfercli.workflows.new_model import check_weights, find_parent, labels_for, needs_download, new_classifier
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
+from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
 from transfercli.workflows.train.results import CostEstimate, PhaseCost, TrainResult
 from transfercli.workflows.train.run_start import begin_run, resume_hints
 from transfercli.workflows.train.setup import Setup, set_up, warn_of_random_frozen_layers
 from transfercli.workflows.train.stopwatch import Stopwatch
 from transfercli.workflows.train.tracking import check_tracking, track_training
 from transfercli.workflows.train.training_data import data_request, draw_batch
+from transfercli.workflows.train.unknown import fit_unknown
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
@@ -74,14 +77,15 @@ def train_job(
         slice_names = table_slices(job.config.evaluation.slices)
         columns = config_columns(job.config.data, slice_names)
         prepare_backend(job.config)
+        learnt_before = images_learnt_before(job, parent, dataset, reporter)
         classifier, report = new_classifier(job.config, parent, labels, reporter, random=without_weights)
         setup = set_up(job, dataset, classifier, watch, reporter, dry_run=dry_run)
         if not without_weights:
             warn_of_random_frozen_layers(setup, report, reporter)
         reserve_run_space(job, setup)
         if dry_run:
-            return estimate(setup)
-        begin_run(job, setup, parent, report, reporter)
+            return estimate(setup, learnt_before)
+        begin_run(job, setup, parent, report, learnt_before, reporter)
         if columns:
             write_columns(job.run.slices, columns, slice_names)
         with record.recording_status(job.run), track_training(job, setup, reporter):
@@ -89,6 +93,8 @@ def train_job(
             with watch("train"):
                 train_epochs(job, setup, reporter)
             check_result(job, setup, reporter)
+            with watch("train"):
+                fit_unknown(job, setup, reporter)
             return finish(job, setup, watch)
 
 
@@ -133,12 +139,18 @@ def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
 
 
 def check_result(job: Job, setup: Setup, reporter: Reporter) -> None:
-    """Warn of a finished training that diverged or learned nothing; the warning names the key to change."""
+    """Warn of a finished training that diverged or learned nothing, and report its calibration.
+
+    A warning names the key to change.
+    """
+    from transfercli.evaluation.confidence.trust import read_trust
     from transfercli.training import history
     from transfercli.training.checks import warn_of_result
 
     best_epoch, classes = setup.trainer.progress.best_epoch, len(setup.classifier.labels)
     warn_of_result(setup.plan, history.read(job.run.metrics), best_epoch, classes, reporter)
+    if trust := read_trust(job.run.calibration):
+        report_confidence(trust, job.config.evaluation, reporter)
 
 
 def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
@@ -165,7 +177,7 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
     return TrainResult.read(job.run)
 
 
-def estimate(setup: Setup) -> CostEstimate:
+def estimate(setup: Setup, learnt_before: LearntBefore) -> CostEstimate:
     """Return the estimated cost of each phase, from timed steps; no run is started."""
     from transfercli.training.estimate import peak_memory, phase_costs
     from transfercli.transfer.dry_run import DryRunBuilder
@@ -183,4 +195,5 @@ def estimate(setup: Setup) -> CostEstimate:
         ),
         run_bytes=max_run_bytes(setup),
         peak_memory_bytes=peak_memory(),
+        learnt_before=learnt_before,
     )

@@ -1,0 +1,67 @@
+"""Messages of a training about its temperature and its abstention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from transfercli.config.schema import EvaluationConfig
+from transfercli.evaluation.confidence.temperature import Scaling
+from transfercli.evaluation.confidence.trust import Trust
+from transfercli.reporting import Reporter
+from transfercli.workflows.confidence import report_confidence, warn_of_abstention
+
+
+class Told(Reporter):
+    """A reporter that keeps its messages."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def info(self, message: str) -> None:
+        self.lines.append(("info", message))
+
+    def warning(self, message: str) -> None:
+        self.lines.append(("warning", message))
+
+
+def _config(**abstain: Any) -> EvaluationConfig:
+    return EvaluationConfig.model_validate({"abstain": abstain} if abstain else {})
+
+
+@pytest.mark.parametrize(
+    "config, images, told",
+    [
+        (_config(accuracy=0.99), 298, "at least 299 answers without a mistake"),
+        (_config(accuracy=1.0), 10_000, "by any number of validation images"),
+        (_config(accuracy=1.0), None, "by any number of validation images"),
+        (_config(accuracy=0.99), None, None),
+        (_config(accuracy=0.99), 299, None),
+        (_config(coverage=0.9), 3, None),
+        (_config(), 90, None),  # the default target is not asked for
+        (EvaluationConfig.model_validate({"abstain": None}), 90, None),
+    ],
+)
+def test_an_accuracy_that_so_few_images_can_never_promise_is_warned_of(
+    config: EvaluationConfig, images: int | None, told: str | None
+) -> None:
+    reporter = Told()
+    warn_of_abstention(config, images, reporter)
+    assert [kind for kind, _ in reporter.lines] == ["warning"] * bool(told)
+    assert told is None or told in reporter.lines[0][1]
+
+
+def test_a_training_says_what_became_of_the_temperature_and_of_the_promise() -> None:
+    reporter = Told()
+    used, unused = Scaling(1.5, 0.02, 0.005), Scaling(1.1, 0.001, 0.005)
+    report_confidence(Trust(1.5, {"accuracy": 0.9}, 0.7, scaling=used), _config(accuracy=0.9), reporter)
+    report_confidence(Trust(1.0, {"accuracy": 0.9}, None, None, 0.85, unused), _config(accuracy=0.9), reporter)
+    report_confidence(Trust(1.0, {"accuracy": 0.99}, None), _config(), reporter)
+    kinds, texts = zip(*reporter.lines, strict=True)
+    assert kinds == ("info", "info", "warning", "info")
+    assert "temperature 1.500 is used: its gain in cross-validated log loss is +0.0200" in texts[0]
+    assert "probabilities are left as they are: of temperature 1.100, its gain" in texts[1]
+    assert "accuracy 0.85 is the most that can be promised" in texts[2]
+    assert "evaluation.abstain.accuracy=0.85" in texts[2]
+    assert "no accuracy of one half or more can be promised" in texts[3]

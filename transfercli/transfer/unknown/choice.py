@@ -1,0 +1,95 @@
+"""Choice of the out-of-distribution score: classes of the run are left out, and each score tries to find them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from transfercli.models.unknown.score import UnknownScore
+from transfercli.rows import ArrayRows
+from transfercli.transfer.probe.logistic import Problem, fit
+from transfercli.transfer.probe.row_space import coordinates
+from transfercli.transfer.unknown.fit import DEFAULT, SCORES, Known, fit_score, fit_space
+
+LEFT_OUT = 5  # most classes that are left out, one after the other
+FEWEST = 5  # images of a class that are needed, in training and in validation
+STRENGTH = 10.0  # of the linear head without the class
+TOLERANCE = 1e-4
+
+
+def choose_score(training: Known, validation: Known, seed: int) -> UnknownScore:
+    """Return the score that separates left-out classes best, fitted to all images; the default if none can be left out.
+
+    Another score than the default is chosen only if it is better by more than the standard error of the difference
+    over the classes. With two classes, or too few images, no class can be left out, and the default is returned. The
+    same arguments give the same score.
+    """
+    table = separations(training, validation, seed)
+    name = DEFAULT
+    if table:
+        best = max(SCORES, key=lambda score: float(np.mean(table[score])))
+        gains = np.subtract(table[best], table[DEFAULT])
+        error = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
+        name = best if gains.mean() > error else DEFAULT
+    space = fit_space(training.features, training.targets, seed)
+    means = {score: float(np.mean(values)) for score, values in table.items()}
+    return replace(fit_score(name, space, validation), separation=means)
+
+
+def separations(training: Known, validation: Known, seed: int) -> dict[str, list[float]]:
+    """Return score -> AUROC for each class left out: its validation images against those of the other classes.
+
+    Each time the distances and a linear head are fitted without the class. Empty if no class can be left out.
+    """
+    table: dict[str, list[float]] = {}
+    for left_out in _classes_to_leave_out(training, validation, seed):
+        kept, known = training.targets != left_out, validation.targets != left_out
+        space = fit_space(training.features[kept], training.targets[kept], seed)
+        kernel, bias = fit_head(space.coordinates(training.features[kept]), training.targets[kept])
+        energy = _energy(space.coordinates(validation.features) @ kernel + bias)
+        familiar = Known(validation.features[known], energy[known], validation.targets[known])
+        for name in SCORES:
+            scores = fit_score(name, space, familiar).scores(validation.features, energy)
+            table.setdefault(name, []).append(auroc(scores[known], scores[~known]))
+    return table
+
+
+def auroc(known: np.ndarray, unknown: np.ndarray) -> float:
+    """Return the probability that an unknown image has a higher score than a known one; a tie counts one half."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.concatenate([known, unknown]))
+    wins = ranks[len(known) :].sum() - len(unknown) * (len(unknown) + 1) / 2
+    return float(wins / (len(known) * len(unknown)))
+
+
+def _classes_to_leave_out(training: Known, validation: Known, seed: int) -> list[int]:
+    """Return the classes, in a random order that follows from the seed; none unless three classes have images."""
+    classes = np.unique(training.targets)
+    enough = [
+        int(label)
+        for label in classes
+        if min((training.targets == label).sum(), (validation.targets == label).sum()) >= FEWEST
+    ]
+    if len(classes) < 3 or len(enough) < 2:
+        return []
+    return [int(label) for label in np.random.default_rng(seed).permutation(enough)[:LEFT_OUT]]
+
+
+def fit_head(rows: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return kernel [P, C] and bias [C] of a linear head that is fitted to rows [M, P] with targets int [M]."""
+    from threadpoolctl import threadpool_limits
+
+    present, classes = np.unique(targets, return_inverse=True)
+    with threadpool_limits(1, "blas"):
+        space = coordinates(ArrayRows(rows))
+        problem = Problem(space.rows, classes, np.ones((1, len(classes))), len(present))
+        theta = fit(problem, problem.start(), STRENGTH, TOLERANCE)[:, 0]
+        return space.to_feature_space(theta)
+
+
+def _energy(logits: np.ndarray) -> np.ndarray:
+    """Return minus the logsumexp of logits [N, C], float64 [N]."""
+    top = logits.max(axis=1)
+    return -(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))

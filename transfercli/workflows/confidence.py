@@ -1,0 +1,78 @@
+"""Messages of a training about its confidence: the temperature, and the accuracy that abstention can promise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from transfercli.reporting import Reporter
+from transfercli.text import counted
+
+if TYPE_CHECKING:
+    from transfercli.config.schema import EvaluationConfig
+    from transfercli.evaluation.confidence.temperature import Scaling
+    from transfercli.evaluation.confidence.trust import Trust
+
+MEND = "add validation images (data.validation), or set evaluation.abstain"
+
+
+def warn_of_abstention(config: EvaluationConfig, images: int | None, reporter: Reporter) -> None:
+    """Warn before a training if so many validation images can never promise the accuracy that the config asks for.
+
+    images: None if their number is not known yet. The default target is not asked for: `report_confidence` says what
+    became of it.
+    """
+    from transfercli.evaluation.confidence.abstention import fewest_images
+
+    target = config.abstain.accuracy if config.abstain and _is_asked_for(config) else None
+    if target is None:
+        return
+    if target == 1:
+        reason = "by any number of validation images"
+    elif images is not None and images < fewest_images(target):
+        reason = (
+            f"by {counted(images, 'validation image')}: that takes at least {fewest_images(target)} answers without a"
+            " mistake"
+        )
+    else:
+        return
+    reporter.warning(
+        f"evaluation.abstain: accuracy {target:g} cannot be promised {reason}; the model will always abstain;"
+        f" {MEND}.accuracy lower"
+    )
+
+
+def report_confidence(trust: Trust, config: EvaluationConfig, reporter: Reporter) -> None:
+    """Report the decision about the temperature, and warn if the model always abstains.
+
+    It is no warning if that is the default target, which the config does not ask for.
+    """
+    if trust.scaling is not None:
+        reporter.info(_about_temperature(trust.scaling))
+    if trust.target is None or trust.confidence is not None:
+        return
+    if trust.possible is None:
+        possible, value = "no accuracy of one half or more can be promised", ""
+    else:
+        possible, value = (
+            f"accuracy {trust.possible:g} is the most that can be promised",
+            f".accuracy={trust.possible:g}",
+        )
+    accuracy = trust.target["accuracy"]
+    (reporter.warning if _is_asked_for(config) else reporter.info)(
+        f"predict --abstain will always abstain: no confidence threshold can promise accuracy {accuracy:g} on new"
+        f" images with 95% certainty; by the validation images {possible}; {MEND}{value}"
+    )
+
+
+def _is_asked_for(config: EvaluationConfig) -> bool:
+    return "abstain" in config.model_fields_set
+
+
+def _about_temperature(scaling: Scaling) -> str:
+    if scaling.standard_error is None:
+        return "calibration: probabilities are left as they are, because a single validation image shows no gain"
+    gain = f"{scaling.gain:+.4f} (standard error {scaling.standard_error:.4f})"
+    measured = f"its gain in cross-validated log loss is {gain}"
+    if scaling.scaled:
+        return f"calibration: temperature {scaling.fitted:.3f} is used: {measured}"
+    return f"calibration: probabilities are left as they are: of temperature {scaling.fitted:.3f}, {measured}"

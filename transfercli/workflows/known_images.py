@@ -1,0 +1,125 @@
+"""Images of an evaluation that the run or one of its ancestors learnt from, which its honest metrics leave out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from transfercli.data.dataset import KNOWN_BY
+from transfercli.data.image import Geometry
+from transfercli.data.quality.image_descriptors import Descriptors, describe, select
+from transfercli.reporting import Reporter
+from transfercli.rows import SelectedRows
+from transfercli.text import counted
+from transfercli.workflows.learnt_images import LearntImages
+from transfercli.workflows.lineage import learnt_from
+from transfercli.workflows.stored_run import StoredRun
+
+if TYPE_CHECKING:
+    from transfercli.data.dataset import Split
+    from transfercli.evaluation.result import Evaluation
+
+VALIDATION = "validation"
+
+
+@dataclass(frozen=True)
+class KnownImages:
+    """Images of a split that were learnt from.
+
+    Attributes:
+        counts: number of images by use: `train`, `validation`, `near` (a changed copy of an image that was learnt
+            from), and `alike` (perhaps such a copy, in data of images that are much alike); without zeros.
+        left_out: bool [N], True for the images that honest metrics leave out.
+        gaps: a sentence for each run whose images are not, or not fully, known.
+    """
+
+    counts: dict[str, int]
+    left_out: npt.NDArray[np.bool_]
+    gaps: tuple[str, ...] = ()
+
+
+def exempt_split(run: StoredRun, split: str) -> list[tuple[str, str]]:
+    """Return the images, as a value for `learnt_from`, that do not count as learnt on a split of the run's own images.
+
+    These are its validation images, if it is evaluated on them: only the run itself chose an epoch or a strength by
+    them.
+    """
+    return [(run.label, VALIDATION)] if split == VALIDATION else []
+
+
+def known_images(run: StoredRun, split: Split, reporter: Reporter, *, own: bool) -> KnownImages:
+    """Return the images of a split that the run or an ancestor trained on, or chose an epoch or a strength by.
+
+    Images of the run's own validation split are not left out if only the run itself chose by them.
+
+    own: the split is one of the run's own, not of other images.
+    """
+    exempt = exempt_split(run, split.name) if own else []
+    learnt = learnt_from(run, reporter=reporter, exempt=exempt)
+    uses = uses_of(split, learnt, run.reading.geometry, run.descriptors)
+    left_out = (uses != "") & (uses != "alike")
+    if exempt:
+        uses[uses == ""] = VALIDATION
+    counts = Counter(uses.tolist())
+    names = ("train", VALIDATION, "near", "alike")
+    return KnownImages({name: counts[name] for name in names if counts[name]}, left_out, learnt.gaps)
+
+
+def uses_of(split: Split, learnt: LearntImages, geometry: Geometry, stored: Descriptors | None) -> npt.NDArray[np.str_]:
+    """Return how each image was learnt from, [N]: `train`, `validation`, `near`, `alike`, or "" if it was not.
+
+    geometry: of the split's pixels. stored: descriptors of some of its images.
+    """
+    pixels = split.pixel_hashes or ("",) * len(split)
+    uses = np.array([learnt.use_of(*hashes) for hashes in zip(split.sha256s, pixels, strict=True)], "U10")
+    others = np.flatnonzero(uses == "")
+    if len(others) and len(learnt.descriptors):
+        sha256s = [split.sha256s[index] for index in others]
+        sizes = [split.sizes[index] for index in others] if split.sizes else ()
+        images = describe(SelectedRows(split.images, others), sha256s, geometry, sizes, stored)
+        copies, sure = learnt.changed_copies(images)
+        uses[others[copies]] = "near" if sure else "alike"
+    return uses
+
+
+def report_known(evaluation: Evaluation, reporter: Reporter) -> None:
+    """Warn of images that were learnt from, with the accuracy with and without them."""
+    if alike := evaluation.known.get("alike"):
+        reporter.warning(
+            f"{counted(alike, 'image')} may be changed copies of images that were learnt from; they count, because the"
+            " images of this data are too much alike to be sure"
+        )
+    if known := known_in_words(evaluation.known):
+        total, honest = counted(evaluation.examples, "image"), evaluation.honest_examples
+        if honest == evaluation.examples:
+            reporter.info(f"the run or an ancestor {known} these {total}: the metrics are a little too optimistic")
+            return
+        value = evaluation.honest["accuracy"]
+        other = "none is left" if value is None else f"{value:.4f} on the other {counted(honest, 'image')}"
+        reporter.warning(
+            f"the run or an ancestor {known} these {total}: the metrics are too optimistic; accuracy is"
+            f" {evaluation.metrics['accuracy']:.4f} on all, and {other}; gates hold against the latter"
+        )
+
+
+def known_in_words(known: Mapping[str, int]) -> str:
+    """Return how many images were learnt from, such as `trained on 3 and chose an epoch or a strength by 5 of`."""
+    parts = [f"{KNOWN_BY[use]} {count}" for use, count in known.items() if use in KNOWN_BY]
+    return f"{' and '.join(parts)} of" if parts else ""
+
+
+def changed_copies(run: StoredRun, sha256s: list[str], learnt: LearntImages) -> set[str]:
+    """Return those of the run's own images, by SHA-256, that are surely changed copies of images learnt from.
+
+    Only images whose descriptors the run stored are searched.
+    """
+    if run.descriptors is None or not sha256s:
+        return set()
+    rows, found = select(run.descriptors, sha256s)
+    copies, sure = learnt.changed_copies(run.descriptors[rows[found]])
+    return set(np.array(sha256s)[found][copies].tolist()) if sure else set()

@@ -1,0 +1,105 @@
+"""Images that runs learnt from, known by their files, by their pixels, and as copies that were changed a little."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from transfercli.data.quality.image_descriptors import DESCRIPTOR, Descriptors, copies_are_sure, has_copy
+
+if TYPE_CHECKING:
+    from transfercli.workflows.stored_run import StoredRun
+
+LEARNT = ("train", "validation")  # splits that a model is trained on, and that choose its epoch or strength
+
+
+@dataclass(frozen=True)
+class LearntImages:
+    """Images that a group of runs learnt from, by content.
+
+    Attributes:
+        files: SHA-256 of the files.
+        pixels_of: SHA-256 of a file -> SHA-256 of its pixels, for every file that one of the runs read; several if
+            versions of the decoder decoded it differently.
+        pixels: SHA-256 of the pixels of `files`.
+        trained: SHA-256 of the files that the runs trained on, and of their pixels.
+        descriptors: of `files`, as far as the runs stored them.
+        alike: descriptors of all images of the first run, which show how much different images are alike.
+        gaps: a sentence for each run whose images are not, or not fully, known.
+    """
+
+    files: frozenset[str]
+    pixels_of: Mapping[str, Set[str]]
+    pixels: frozenset[str]
+    trained: frozenset[str]
+    descriptors: Descriptors
+    alike: Descriptors
+    gaps: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, runs: Sequence[StoredRun], gaps: Iterable[str] = (), exempt: Collection[tuple[str, str]] = ()
+    ) -> LearntImages:
+        """Return the training and validation images of the runs.
+
+        exempt: (label of a run, split) pairs whose images do not count.
+        """
+        by_split: dict[str, set[str]] = {split: set() for split in LEARNT}
+        for run in runs:
+            counted = {split for split in LEARNT if (run.label, split) not in exempt}
+            for image in run.images:
+                if image.split in counted:
+                    by_split[image.split].add(image.sha256)
+        pixels_of: dict[str, set[str]] = {}
+        for run in runs:
+            for file, pixel_hash in (run.pixel_hashes or {}).items():
+                pixels_of.setdefault(file, set()).add(pixel_hash)
+        files, trained = frozenset(by_split["train"] | by_split["validation"]), frozenset(by_split["train"])
+        pixels, trained_pixels = _pixels(files, pixels_of), _pixels(trained, pixels_of)
+        stored = [run.descriptors for run in runs]
+        alike = np.zeros(0, DESCRIPTOR) if not stored or stored[0] is None else stored[0]
+        descriptors = _descriptors(files, [some for some in stored if some is not None])
+        return cls(files, pixels_of, pixels, trained | trained_pixels, descriptors, alike, tuple(gaps))
+
+    def has(self, sha256: str) -> bool:
+        """Return True if the file, or another file with the same pixels, was learnt from."""
+        return sha256 in self.files or self.has_copy(sha256)
+
+    def has_copy(self, sha256: str) -> bool:
+        """Return True if only another file with the same pixels was learnt from, such as the image saved again."""
+        return sha256 not in self.files and not self.pixels.isdisjoint(self.pixels_of.get(sha256, ()))
+
+    def use_of(self, sha256: str, pixel_hash: str = "") -> str:
+        """Return how the file, or another with the same pixels, was learnt from: `train`, `validation`, or "".
+
+        pixel_hash: of the file; if it is "", the pixels are those that the runs recorded for the file, if any.
+        """
+        known = {sha256, pixel_hash, *self.pixels_of.get(sha256, ())}
+        if not self.trained.isdisjoint(known):
+            return "train"
+        return "validation" if sha256 in self.files or not self.pixels.isdisjoint(known) else ""
+
+    def changed_copies(self, images: Descriptors) -> tuple[npt.NDArray[np.bool_], bool]:
+        """Return bool [N], True for each re-encoded or resized copy of an image that was learnt from; and True if sure.
+
+        It is not sure if the images of the first run look like copies of each other.
+        """
+        found = has_copy(images, self.descriptors)
+        return found, not found.any() or copies_are_sure(self.alike)
+
+
+def _pixels(files: Iterable[str], pixels_of: Mapping[str, Set[str]]) -> frozenset[str]:
+    return frozenset().union(*(pixels_of.get(file, ()) for file in files))
+
+
+def _descriptors(files: Collection[str], stored: Sequence[Descriptors]) -> Descriptors:
+    """Return the stored descriptor of each file that has one, once."""
+    if not stored or not files:
+        return np.zeros(0, DESCRIPTOR)
+    every = np.concatenate(stored)
+    row_of = {key: row for row, key in enumerate(every["sha256"].tolist())}
+    return every[[row for key in map(bytes.fromhex, sorted(files)) if (row := row_of.get(key)) is not None]]

@@ -1,0 +1,230 @@
+"""Watching of the champion: its answers to images that were added since it was trained, and their drift."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transfercli.data.load import load_recorded_split
+from transfercli.data.sources.folders import absolute
+from transfercli.data.sources.keras_datasets import is_keras
+from transfercli.data.sources.listing import base_folder
+from transfercli.errors import ArtefactError
+from transfercli.evaluation.statistics.shift_tests import sample_indices
+from transfercli.runs.decisions import RETRAIN_DECISIONS, Decision, last_retrain_decision
+from transfercli.runs.folder import RunFolder
+from transfercli.workflows.lineage import learnt_from
+from transfercli.workflows.retrain.alerts import (
+    ALERTS,
+    Alert,
+    dated_alerts,
+    drift_alert,
+    held_alerts,
+    logged_alerts,
+    lost_images_alert,
+    standing_alerts,
+    unknown_classes_alert,
+)
+from transfercli.workflows.retrain.comparison import predict
+from transfercli.workflows.retrain.lost_images import Loss, image_counts
+from transfercli.workflows.retrain.watched_images import AnsweredImage, Window, champion_fell, labels_contradict
+from transfercli.workflows.stored_run import StoredRun
+
+if TYPE_CHECKING:
+    from transfercli.config.schema import AlertConfig
+    from transfercli.data.dataset import Dataset, Record
+    from transfercli.evaluation.predictions import Predictions
+    from transfercli.workflows.retrain.comparison import ChallengerResult
+
+MOST_LEARNT = 2000  # new training and validation images that the champion answers: a random sample of more
+_NEW = "new"
+
+Content = tuple[str, str]  # SHA-256 and label of an image
+
+
+@dataclass(frozen=True)
+class TestedImages:
+    """Test images that no compared model learnt from, and predictions of them.
+
+    challenger: None if none was trained. Both are of the same images in the same order.
+    """
+
+    __test__ = False  # no test class, for pytest
+
+    records: Sequence[Record]
+    champion: Predictions
+    challenger: Predictions | None = None
+
+
+@dataclass(frozen=True)
+class ChampionWatch:
+    """The state of a night that alerts depend on.
+
+    Attributes:
+        champion: before the decision, None if there was none.
+        dataset: the current images.
+        log: all earlier decisions.
+        loss: images that are gone, or None.
+        drift: of the new images, or None if it was not measured.
+    """
+
+    champion: StoredRun | None
+    dataset: Dataset
+    rule: AlertConfig
+    log: list[Decision]
+    loss: Loss | None
+    drift: dict[str, Any] | None
+
+    def measured(self, result: ChallengerResult | None) -> dict[str, Any]:
+        """Return the alerts that need the champion's model, as facts of a decision. result: None without a challenger.
+
+        Reads and answers at most `MOST_LEARNT` images beside the test images.
+        """
+        if self.champion is None:
+            return {ALERTS: []}
+        if result is not None:
+            tested: TestedImages | None = TestedImages(result.records, *result.predictions)
+        else:
+            tested = answer_tests(self.champion, self.dataset)
+        alerts = [] if tested is None else self._of_images(self.champion, tested)
+        alerts += filter(None, [drift_alert(self.drift, self.champion.label, self.rule.level)])
+        return {ALERTS: [alert.as_json() for alert in alerts]}
+
+    def _of_images(self, champion: StoredRun, tested: TestedImages) -> list[Alert]:
+        """Return the alerts about images; those that the config turns off are not looked for."""
+        own = _contents(champion.images)
+        answered = list(_answered_tests(champion, self.dataset.root, tested))
+        found: list[Alert | None] = []
+        if self.rule.champion_fell:
+            found.append(champion_fell(_windows(champion, answered, self.rule.level, self.log), champion.label))
+        if self.rule.labels_contradict:
+            new = [image for content, image in answered if content not in own]
+            earlier = [image for content, image in answered if content in own]
+            new += _answered_others(champion, self.dataset)
+            found.append(labels_contradict(new, earlier, champion.label, self.rule.level))
+        return [alert for alert in found if alert]
+
+    def completed(self, decision: Decision, experiment: Path) -> Decision:
+        """Return the decision with all alerts; on an unchanged night, those that need the model are the last one's."""
+        champion = RunFolder(experiment / decision.champion) if decision.champion else None
+        last = last_retrain_decision(self.log)
+        found: list[Alert | None] = [*logged_alerts(decision)]
+        if ALERTS not in decision.facts:
+            found += standing_alerts(last, champion.label if champion else None)
+        elif self.champion is not None:
+            images = {(image.path, image.label) for image in self.dataset.records}
+            found += held_alerts(last, self.champion.label, images)
+        if champion is not None:
+            counts = image_counts(self.dataset.records)
+            found.append(unknown_classes_alert(champion.label, StoredRun(champion).labels, counts))
+        found.append(lost_images_alert(self.loss))
+        alerts = dated_alerts(filter(None, found), self.rule, last, decision.time)
+        return replace(decision, facts=decision.facts | {ALERTS: [alert.as_json() for alert in alerts]})
+
+
+def answer_tests(champion: StoredRun, dataset: Dataset) -> TestedImages | None:
+    """Return the champion's answers to all test images that it did not learn from; None if there are none."""
+    learnt = learnt_from(champion, reporter=champion.reporter)
+    records = [image for image in dataset.records if image.split == "test" and not learnt.has(image.sha256)]
+    if not records:
+        return None
+    labels = champion.labels + tuple(label for label in dataset.labels if label not in champion.labels)
+    split = load_recorded_split(records, dataset.root, "test", labels, champion.reading)
+    return TestedImages(records, predict(champion, split))
+
+
+def _windows(
+    champion: StoredRun,
+    answered: Sequence[tuple[Content, AnsweredImage]],
+    level: float,
+    log: list[Decision],
+) -> list[Window]:
+    """Return the windows to test: images since the champion, and since the last challenger, at half the level each.
+
+    So a slow fall adds up, and a sudden one is not diluted. The window of an alert that was reported on the last night
+    is tested again, at the whole level, so that it is not forgotten because a few images arrive.
+    """
+    trained = next((e.challenger for e in reversed(log) if e.challenger and e.decision in RETRAIN_DECISIONS), None)
+    reported = [
+        str(alert.figures.get("added_since"))
+        for alert in logged_alerts(last_retrain_decision(log))
+        if alert.kind == "champion_fell" and alert.figures.get("run") == champion.label
+    ]
+    contents = {champion.folder.run_id: _contents(champion.images)}
+    for run_id in (trained, *reported):
+        run = RunFolder(champion.path.parent / str(run_id))
+        if run_id and run_id not in contents and run.dataset.is_file():
+            try:
+                contents[run_id] = contents[champion.folder.run_id] | _contents(StoredRun(run).images)
+            except ArtefactError:  # a damaged run only takes its window away
+                continue
+    starts = [run_id for run_id in contents if run_id not in reported]
+    windows = []
+    for run_id, known in contents.items():
+        new = [image for content, image in answered if content not in known]
+        earlier = [image for content, image in answered if content in known]
+        windows.append(Window(run_id, new, earlier, level if run_id in reported else level / len(starts)))
+    return [window for window in windows if window.new]
+
+
+def _contents(images: Sequence[Record]) -> frozenset[Content]:
+    return frozenset((image.sha256, image.label) for image in images if image.split)
+
+
+def _answered_tests(champion: StoredRun, root: str, tested: TestedImages) -> Iterator[tuple[Content, AnsweredImage]]:
+    """Yield the content of each test image of a class that the champion knows, and the models' errors on it."""
+    record_of = {(record.path, record.label): record for record in tested.records}
+    labels = tested.champion.labels
+    for row, (path, target) in enumerate(zip(tested.champion.paths, tested.champion.targets, strict=True)):
+        record = record_of[path, labels[target]]
+        if record.label not in champion.labels:
+            continue
+        wrong = [
+            None if model is None else bool(model.predicted[row] != target)
+            for model in (tested.champion, tested.challenger)
+        ]
+        yield (record.sha256, record.label), _answered(record, root, bool(wrong[0]), wrong[1])
+
+
+def _answered_others(champion: StoredRun, dataset: Dataset) -> list[AnsweredImage]:
+    """Return the new training and validation images of classes that the champion knows, with its answers.
+
+    A challenger may know them by heart, so only the champion answers.
+    """
+    known = {image.sha256 for image in champion.images}
+    new = [
+        replace(image, split=_NEW)
+        for image in dataset.records
+        if image.split in ("train", "validation") and image.sha256 not in known and image.label in champion.labels
+    ]
+    chosen = [new[row] for row in sample_indices(len(new), MOST_LEARNT, champion.config.seed)]
+    if not chosen:
+        return []
+    split = load_recorded_split(chosen, dataset.root, _NEW, champion.labels, champion.reading)
+    wrong = champion.probabilities(split).argmax(axis=1) != split.targets
+    record_of = {record.path: record for record in chosen}
+    return [
+        _answered(record_of[path], dataset.root, bool(is_wrong), None)
+        for path, is_wrong in zip(split.paths, wrong, strict=True)
+    ]
+
+
+def _answered(record: Record, root: str, champion_wrong: bool, challenger_wrong: bool | None) -> AnsweredImage:
+    folder = "" if is_keras(root) else os.path.dirname(record.path)  # noqa: PTH120 - names need not be UTF-8
+    day = _day_of_change(record.path, root)
+    return AnsweredImage(record.label, champion_wrong, challenger_wrong, record.group, record.path, folder, day)
+
+
+def _day_of_change(path: str, root: str) -> str:
+    """Return the day of the last change of an image's file, UTC, ISO 8601; "" if it has no file."""
+    if is_keras(root):
+        return ""
+    try:
+        changed = os.stat(absolute(path, base_folder(root))).st_mtime  # noqa: PTH116 - "" for an impossible name
+        return datetime.fromtimestamp(changed, UTC).date().isoformat()
+    except (OSError, ValueError, OverflowError):
+        return ""

@@ -1,0 +1,68 @@
+"""Fit of a run's out-of-distribution score at the end of its training, with the weights of its best epoch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from transfercli.reporting import Reporter
+from transfercli.rows import ArrayRows
+from transfercli.workflows.train.job import Job
+
+if TYPE_CHECKING:
+    from transfercli.data.dataset import Split
+    from transfercli.transfer.unknown.fit import Known
+    from transfercli.workflows.train.setup import Setup
+
+MOST_IMAGES = 2000  # of a split; bounds the cost of features that are not in the cache
+
+
+def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
+    """Write `unknown.safetensors`: the score chosen on left-out classes, fitted to features of training images.
+
+    At most `MOST_IMAGES` of each split are used. The features of a frozen base come from the cache, those of another
+    base take one forward pass. If the features or the logits are not finite, nothing is written, with a warning.
+    """
+    from transfercli.models.unknown.file import write_score
+    from transfercli.transfer.unknown.choice import choose_score
+
+    started = time.perf_counter()
+    setup.trainer.assign_best()
+    splits = (setup.builder.inputs.training, setup.builder.inputs.validation)
+    training, validation = (_known(setup, split, job.config.seed, reporter) for split in splits)
+    if not all(
+        np.isfinite(known.features).all() and np.isfinite(known.energy).all() for known in (training, validation)
+    ):
+        reporter.warning("features of the base are not finite: unknown images are found by the energy only")
+        return
+    score = choose_score(training, validation, job.config.seed)
+    write_score(job.run.unknown, score)
+    measured = f"; AUROC {score.separation[score.name]:.3f} on left-out classes" if score.separation else ""
+    seconds = time.perf_counter() - started
+    reporter.debug(f"out-of-distribution score: {score.name}{measured}, fitted in {seconds:.1f} s")
+
+
+def _known(setup: Setup, split: Split, seed: int, reporter: Reporter) -> Known:
+    """Return features, energies and targets of a split, or of a sample of it."""
+    from transfercli.evaluation.confidence.temperature import class_logits
+    from transfercli.evaluation.confidence.trust import energies
+    from transfercli.models.forward import forward
+    from transfercli.models.pooled import channel_means
+    from transfercli.training.frozen import trained_layers
+    from transfercli.transfer.features.features import features_of
+    from transfercli.transfer.features.prefix import Prefix
+    from transfercli.transfer.unknown.fit import Known, stratified_sample
+
+    builder = setup.builder
+    sample = split.at(stratified_sample(split.targets, MOST_IMAGES, seed))
+    cut = builder.cut_after_base()
+    stored = setup.features is not None and not trained_layers(setup.classifier, setup.plan)
+    cache = replace(setup.features) if stored and setup.features else None  # a copy: its counts are not the training's
+    pooled = features_of(sample, Prefix(cut, "float32"), cache, reporter, reporter.debug)
+    rows = pooled.read(np.arange(len(sample)))
+    logits = forward(cut.top, ArrayRows(rows), len(rows), reporter, "features")
+    features = channel_means(setup.classifier, rows)
+    return Known(features, energies(class_logits(logits)), sample.targets, sample.groups)
