@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from transfercli.data.quality.file_headers import read_header
 from transfercli.data.quality.group_suggestions import EXPRESSION, GroupSuggestion, suggest_groups
 
 
@@ -67,14 +68,15 @@ def test_many_sets_of_near_duplicates_are_a_sign_and_few_are_none() -> None:
 
 
 def test_photographs_of_one_second_and_camera_are_a_burst(tmp_path: Path) -> None:
-    files = []
+    moments = []
     for number in range(24):
         exif = Image.Exif()
         exif[0x0110] = "Camera X"
         exif.get_ifd(0x8769)[0x9003] = f"2024:05:17 10:00:{number // 4:02d}"
-        files.append(str(tmp_path / f"{number:04d}.jpg"))
-        Image.new("RGB", (8, 8)).save(files[-1], exif=exif)
+        Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg", exif=exif)
+        moments.append(read_header(str(tmp_path / "photo.jpg")).moment)
+    assert moments[0] == "2024:05:17 10:00:00 Camera X"
     paths = [f"cat/{number:04d}.jpg" for number in range(24)]
-    assert suggest_groups(paths, ["cat"] * 24, files, []) == GroupSuggestion("bursts", 24, 6)
-    (tmp_path / "0000.jpg").write_bytes(b"\xff\xd8 damaged")
-    assert suggest_groups(paths, ["cat"] * 24, files, []) == GroupSuggestion("bursts", 23, 6)
+    assert suggest_groups(paths, ["cat"] * 24, moments, []) == GroupSuggestion("bursts", 24, 6)
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff damaged")
+    assert read_header(str(tmp_path / "photo.jpg")).moment == ""

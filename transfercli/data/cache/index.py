@@ -18,7 +18,7 @@ from typing import Any
 
 from transfercli.data.image import FileState
 
-# Tables of earlier versions, `files` and `heads`, stay: an older process that shares the cache may be using them.
+# Tables of earlier versions (`files`, `heads`, `headers`) stay: an older process that shares the cache may use them.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS file_states (
     path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER, sha256 TEXT) WITHOUT ROWID;
@@ -28,8 +28,8 @@ CREATE TABLE IF NOT EXISTS entries (
     segment TEXT, place INTEGER, checksum INTEGER, PRIMARY KEY (space, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS entries_of_segment ON entries (segment);
 CREATE TABLE IF NOT EXISTS notes (space TEXT, key TEXT, notes TEXT, PRIMARY KEY (space, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS headers (
-    sha256 TEXT PRIMARY KEY, format TEXT, pictures TEXT, damage TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS file_headers (
+    sha256 TEXT PRIMARY KEY, format TEXT, pictures TEXT, damage TEXT, moment TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS looks (
     space TEXT, key TEXT, version INTEGER, look BLOB, PRIMARY KEY (space, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS users (space TEXT, run BLOB, PRIMARY KEY (space, run)) WITHOUT ROWID;
@@ -151,15 +151,15 @@ class Index:
             self.connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", notes)
             self.connection.executemany("INSERT OR REPLACE INTO file_states VALUES (?, ?, ?, ?, ?, ?)", encoded)
 
-    def headers(self, sha256s: Sequence[str]) -> dict[str, tuple[str, str, str]]:
-        """Return SHA-256 -> (format, number of pictures in words, damage) of each known content."""
-        query = "SELECT sha256, format, pictures, damage FROM headers WHERE sha256 IN ({})"
-        return {sha256: (kind, pictures, damage) for sha256, kind, pictures, damage in self._rows(query, (), sha256s)}
+    def headers(self, sha256s: Sequence[str]) -> dict[str, tuple[str, str, str, str]]:
+        """Return SHA-256 -> (format, number of pictures in words, damage, moment) of each known content."""
+        query = "SELECT sha256, format, pictures, damage, moment FROM file_headers WHERE sha256 IN ({})"
+        return {sha256: (kind, *others) for sha256, kind, *others in self._rows(query, (), sha256s)}
 
-    def add_headers(self, rows: list[tuple[str, str, str, str]]) -> None:
-        """Store file headers: (sha256, format, pictures, damage)."""
+    def add_headers(self, rows: list[tuple[str, str, str, str, str]]) -> None:
+        """Store file headers: (sha256, format, pictures, damage, moment)."""
         with self._transaction():
-            self.connection.executemany("INSERT OR REPLACE INTO headers VALUES (?, ?, ?, ?)", rows)
+            self.connection.executemany("INSERT OR REPLACE INTO file_headers VALUES (?, ?, ?, ?, ?)", rows)
 
     def fingerprints(self, space: str, version: int, keys: Sequence[str]) -> dict[str, bytes]:
         """Return key -> fingerprint of each known image of a space."""
@@ -220,7 +220,7 @@ class Index:
                 self.connection.execute(
                     f"DELETE FROM {table} WHERE (space, key) NOT IN (SELECT space, key FROM entries)"
                 )
-            for table in ("file_states", "headers"):
+            for table in ("file_states", "file_headers"):
                 self.connection.execute(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT key FROM entries)")
         with contextlib.suppress(sqlite3.OperationalError):  # another process is reading; the space is reused later
             self.connection.execute("VACUUM")

@@ -10,6 +10,8 @@ from pathlib import Path
 from transfercli.data.file_formats import EXTENSIONS, first_bytes, format_of
 from transfercli.data.quality.jpeg_scans import damage
 
+_TAKEN, _MODEL, _EXIF = 0x9003, 0x0110, 0x8769  # EXIF tags: DateTimeOriginal, Model, and the part that holds the former
+
 
 @dataclass(frozen=True, slots=True)
 class FileHeader:
@@ -19,11 +21,13 @@ class FileHeader:
         format: a key of `file_formats.EXTENSIONS`, or "" for other formats.
         pictures: number of pictures in words; "" for one.
         damage: damage of the image data of a JPEG, or "".
+        moment: second and camera of a JPEG by its EXIF data, or "".
     """
 
     format: str = ""
     pictures: str = ""
     damage: str = ""
+    moment: str = ""
 
 
 def read_header(file: str) -> FileHeader:
@@ -31,7 +35,10 @@ def read_header(file: str) -> FileHeader:
     head = first_bytes(file)
     name = format_of(head)
     pictures = _COUNTERS[name](file, head) if name in _COUNTERS else ""
-    return FileHeader(name, pictures, damage(first_bytes(file, -1)) if name == "JPEG" else "")
+    if name != "JPEG":
+        return FileHeader(name, pictures)
+    content = first_bytes(file, -1)
+    return FileHeader(name, pictures, damage(content), _moment(content))
 
 
 def oddities(file: str, header: FileHeader) -> list[str]:
@@ -40,6 +47,20 @@ def oddities(file: str, header: FileHeader) -> list[str]:
     if extension and header.format and extension not in EXTENSIONS[header.format]:
         texts.append(f"wrong extension: {extension!r}, but the file is {header.format}")
     return [*texts, f"animated: {header.pictures}, the first is used"] if header.pictures else texts
+
+
+def _moment(content: bytes) -> str:
+    """Return the second and the camera of a photograph by its EXIF data; "" if it has none."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exif = Image.open(io.BytesIO(content), formats=("JPEG",)).getexif()
+            taken, camera = exif.get_ifd(_EXIF).get(_TAKEN), exif.get(_MODEL)
+    except Exception:  # EXIF data may be damaged, which is no problem of the picture
+        return ""
+    return f"{taken} {camera}" if taken and camera else ""
 
 
 def _gif_or_tiff(file: str, head: bytes) -> str:

@@ -6,13 +6,10 @@ duplicates. A sign must be seen on many images, because a counter of all files i
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from transfercli.text import counted
@@ -52,8 +49,6 @@ MIN_GROUPS = 5
 LARGEST = 50  # images of the median group; more are rather a class than a subject
 DENSE = 2.0  # the numbers of a group span at most this many times its images: they count them
 SHARE = 0.1  # of the images that must be in bursts or near duplicates
-_NEIGHBOURS, _BLOCKS = 20, 100  # of files whose EXIF is read, if there are more
-_TAKEN, _MODEL, _EXIF = 0x9003, 0x0110, 0x8769  # EXIF tags: DateTimeOriginal, Model, and the part that holds the former
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +79,19 @@ class GroupSuggestion:
 
 
 def suggest_groups(
-    paths: Sequence[str], labels: Sequence[str], files: Sequence[str], near: Sequence[Sequence[int]]
+    paths: Sequence[str], labels: Sequence[str], moments: Sequence[str], near: Sequence[Sequence[int]]
 ) -> GroupSuggestion | None:
     """Return the first sign of groups, or None.
 
     Args:
         paths: relative path of each image.
         labels: class of each image.
-        files: absolute path of each image; "" for arrays.
+        moments: second and camera of each image (`FileHeader.moment`), or "".
         near: rows of each set of near duplicates.
     """
     return (
         _by_names(paths, labels)
-        or _by_sets("bursts", _bursts(files), len(paths))
+        or _by_sets("bursts", list(Counter(filter(None, moments)).values()), len(paths))
         or _by_sets("near duplicates", list(map(len, near)), len(paths))
     )
 
@@ -136,30 +131,3 @@ def _by_sets(found_by: str, sizes: Sequence[int], images: int) -> GroupSuggestio
     if len(several) < MIN_GROUPS or sum(several) < SHARE * images:
         return None
     return GroupSuggestion(found_by, sum(several), len(several))
-
-
-def _bursts(files: Sequence[str]) -> list[int]:
-    """Return the number of images of each second and camera, scaled up if only some files are read."""
-    chosen = list(range(len(files)))
-    if len(files) > _NEIGHBOURS * _BLOCKS:
-        starts = [block * len(files) // _BLOCKS for block in range(_BLOCKS)]
-        chosen = [start + step for start in starts for step in range(_NEIGHBOURS)]
-    moments = Counter(moment for row in chosen if files[row] and (moment := _moment(files[row])))
-    return list(moments.values()) * max(1, round(len(files) / max(1, len(chosen))))
-
-
-def _moment(file: str) -> tuple[str, str] | None:
-    """Return the second and the camera of a photograph by its EXIF data; None if it has none."""
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings(), Path(file).open("rb") as opened:
-            warnings.simplefilter("ignore")
-            if opened.read(2) != b"\xff\xd8":  # photographs of cameras are JPEG files
-                return None
-            opened.seek(0)
-            exif = Image.open(io.BytesIO(opened.read(1 << 16))).getexif()
-    except Exception:  # EXIF data may be damaged, which is no problem of the picture
-        return None
-    taken, camera = exif.get_ifd(_EXIF).get(_TAKEN), exif.get(_MODEL)
-    return (str(taken), str(camera)) if taken and camera else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from transfercli.data.file_formats import first_bytes
 from transfercli.data.file_header_store import load_headers
 from transfercli.data.load import Examination, examine_dataset
 from transfercli.data.quality import check
-from transfercli.data.quality.file_headers import oddities
+from transfercli.data.quality.file_headers import FileHeader, oddities
 from transfercli.data.quality.group_suggestions import GroupSuggestion, suggest_groups
 from transfercli.data.quality.jpeg_scans import missing_rows
 from transfercli.data.quality.near_duplicates import FINGERPRINT, Fingerprints
@@ -22,7 +23,7 @@ from transfercli.data.quality.picture_quality import Measures, defects
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.thumbnail_store import load_fingerprints
 from transfercli.data.transparent_images import transparency
-from transfercli.data.validation import Findings
+from transfercli.data.validation import Findings, IngestedFile
 from transfercli.errors import ArtefactError, DataError
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
@@ -86,10 +87,11 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     errors = [*examined.refusals, *_unknown_classes(config, request.runs, examined)]
     refusals = [(error.message, error.hint) for error in errors]
     files = findings.files if findings else []
-    odd = _oddities(findings, fingerprints["measures"], reporter)
+    headers = _headers(findings, reporter)
+    odd = _oddities(usable, headers, fingerprints["measures"])
     report = check.build_report(files, _splits(examined), fingerprints, odd, refusals)
     if findings:
-        report = replace(report, transparency=transparency(findings), suggestion=_suggestion(report, findings))
+        report = replace(report, transparency=transparency(findings), suggestion=_suggestion(report, findings, headers))
     if request.mislabelled and report.usable and findings:
         found = mislabelled(report, findings, config, request.runs, reporter, request.share)
         report = replace(report, mislabelled=found)
@@ -100,12 +102,12 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     return CheckResult(report, write_page(request.report, report, images, config.name, reporter))
 
 
-def _suggestion(report: check.Report, findings: Findings) -> GroupSuggestion | None:
+def _suggestion(report: check.Report, findings: Findings, headers: Sequence[FileHeader]) -> GroupSuggestion | None:
     """Return a sign that images are in groups, if they are in none."""
     if findings.listing.groups:
         return None
     paths, labels = [image.path for image in report.images], [image.label for image in report.images]
-    return suggest_groups(paths, labels, [file.file for file in findings.usable], report.groups(report.near))
+    return suggest_groups(paths, labels, [header.moment for header in headers], report.groups(report.near))
 
 
 def examine(config: ExperimentConfig, experiment: Path, reporter: Reporter) -> Examination:
@@ -134,13 +136,16 @@ def _splits(examined: Examination) -> list[str]:
     return [record.split for record in examined.dataset.records if not record.problem]
 
 
-def _oddities(findings: Findings | None, measures: Measures, reporter: Reporter) -> list[list[str]]:
-    """Return the oddities of every usable image: of its file, such as several frames, and of its picture."""
+def _headers(findings: Findings | None, reporter: Reporter) -> list[FileHeader]:
+    """Return the header of every usable image."""
     if findings is None:
         return []
-    usable = findings.usable
-    hashes = [(file.file, file.entry.sha256) for file in usable]
-    headers = load_headers(hashes, findings.ingest.cache_folder, reporter)
+    hashes = [(file.file, file.entry.sha256) for file in findings.usable]
+    return load_headers(hashes, findings.ingest.cache_folder, reporter)
+
+
+def _oddities(usable: Sequence[IngestedFile], headers: Sequence[FileHeader], measures: Measures) -> list[list[str]]:
+    """Return the oddities of every usable image: of its file, such as several frames, and of its picture."""
     found = []
     for file, header, measure, defect in zip(usable, headers, measures, defects(measures), strict=True):
         cut = []
