@@ -30,7 +30,9 @@ class Nights:
             shutil.copy(image, place / image.name)
 
     def night(self, **more: Any) -> dict[str, Any]:
-        from transfercli.workflows.retrain.retrain import Rejected, RetrainRequest, retrain
+        from transfercli.workflows.retrain.results import Rejected
+        from transfercli.workflows.retrain.retrain import retrain
+        from transfercli.workflows.retrain.state import RetrainRequest
 
         try:
             return retrain(RetrainRequest(self.config, self.runs, **more), self.reporter).as_json()

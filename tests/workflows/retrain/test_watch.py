@@ -14,7 +14,8 @@ from tests.workflows.retrain.nights import Nights, write_config
 from transfercli.runs import decisions
 from transfercli.workflows.retrain import retrain as module
 from transfercli.workflows.retrain.results import Alerted
-from transfercli.workflows.retrain.retrain import RetrainRequest, retrain
+from transfercli.workflows.retrain.retrain import retrain
+from transfercli.workflows.retrain.state import RetrainRequest
 
 NOVEMBER = 1793500000  # seconds; 2026-11-01
 

@@ -81,8 +81,8 @@ def retrain(
 
     Example: transfercli retrain flowers.yaml
     """
-    from transfercli.workflows.retrain.retrain import RetrainRequest
     from transfercli.workflows.retrain.retrain import retrain as run_retrain
+    from transfercli.workflows.retrain.state import RetrainRequest
 
     return run_retrain(RetrainRequest(config, runs, tuple(overrides or ()), wait, summary, hooks), reporter)
 

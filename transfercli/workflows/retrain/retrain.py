@@ -6,139 +6,49 @@ in all nights that use the same test images, is at most 1 - `retrain.promote.lif
 
 from __future__ import annotations
 
-import traceback
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.data.cache.recheck import Recheck
 from transfercli.data.load import load_dataset
-from transfercli.data.quality.diff import compare
 from transfercli.data.sources.keras_datasets import is_keras
-from transfercli.errors import DataError, GateError, Interrupted, OutOfSpaceError, TransferError, is_out_of_space
+from transfercli.errors import DataError
 from transfercli.evaluation.statistics.promotion import Verdict, decide_promotion
 from transfercli.export.formats.registry import check_formats
-from transfercli.io.atomic import append_line
-from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTIONS, Decision
-from transfercli.runs.folder import RunFolder
 from transfercli.runs.lock import experiment_lock
-from transfercli.workflows.new_model import with_parent_reading
-from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.retrain.alerts import ALERTS, reported_alerts
+from transfercli.workflows.retrain.challenger import (
+    config_of_images,
+    export_failure,
+    image_changes,
+    train_challenger,
+)
 from transfercli.workflows.retrain.comparison import compare_on_test_images
 from transfercli.workflows.retrain.lifetime import budget_warnings
 from transfercli.workflows.retrain.lost_images import (
-    BEFORE,
-    IMAGES,
-    NUMBER_EXPECTED,
-    Loss,
-    expects_number,
     find_loss,
-    image_counts,
 )
 from transfercli.workflows.retrain.notify import run_hook, write_summary
 from transfercli.workflows.retrain.results import Alerted, Rejected, RetrainResult
+from transfercli.workflows.retrain.state import RetrainRequest, RetrainState
 from transfercli.workflows.retrain.subject import (
-    WARNINGS_HASH,
     DeferredWarnings,
-    Subject,
-    challenger_id,
     failure_logged,
-    reason_of,
     subject_of,
 )
-from transfercli.workflows.retrain.watch import ChampionWatch
 from transfercli.workflows.stored_run import StoredRun
-from transfercli.workflows.train.job import TrainRequest, load_for_new_run, load_resolved, resolve_job
-from transfercli.workflows.train.run_start import RESTART_HINT
+from transfercli.workflows.train.job import load_resolved
 from transfercli.workflows.train.tracking import check_tracking
-from transfercli.workflows.train.train import prepare_backend, train_job
+from transfercli.workflows.train.train import prepare_backend
 from transfercli.workflows.train.training_data import data_request
 
 if TYPE_CHECKING:
     from transfercli.config.loader import LoadedConfig
-    from transfercli.config.schema import ExperimentConfig
-    from transfercli.data.dataset import Dataset
-
-
-@dataclass(frozen=True)
-class RetrainRequest:
-    """Arguments of `retrain`.
-
-    Attributes:
-        wait: seconds to wait for the experiment's lock.
-        summary: file to append the decision to, as Markdown, or None.
-        hooks: True if the program in `retrain.on_decision` may be run.
-    """
-
-    config: Path
-    runs: Path
-    overrides: tuple[str, ...] = ()
-    wait: float = 0.0
-    summary: Path | None = None
-    hooks: bool = False
-
-
-@dataclass(frozen=True)
-class RetrainState:
-    """State of one `retrain` command while it holds the experiment's lock.
-
-    Attributes:
-        champion: None if the experiment has no champion.
-        dataset: the current images.
-        subject: hashes of the current images, config, code and weights.
-        log: all earlier decisions, oldest first.
-        warnings: warnings of the reading of the images, not shown yet.
-        loss: images that are gone since an earlier night, if there are many and the config does not expect it.
-        drift: of the images that were added since the champion; None if it is not needed, or if there are none.
-    """
-
-    request: RetrainRequest
-    loaded: LoadedConfig
-    experiment: Path
-    champion: StoredRun | None
-    dataset: Dataset
-    subject: Subject
-    log: list[Decision]
-    warnings: DeferredWarnings
-    loss: Loss | None = None
-    drift: dict[str, Any] | None = None
-
-    @property
-    def config(self) -> ExperimentConfig:
-        return self.loaded.config
-
-    @property
-    def needs_drift(self) -> bool:
-        """True if a challenger is trained only after a drift of the images."""
-        return self.config.retrain.when == "drifted" and self.champion is not None
-
-    @property
-    def last_decision(self) -> Decision | None:
-        """The last decision of a `retrain` without an error, or None."""
-        return decisions.last_retrain_decision(self.log)
-
-    @property
-    def watch(self) -> ChampionWatch:
-        """The watch over the champion, whose alerts stand beside the decision."""
-        return ChampionWatch(self.champion, self.dataset, self.config.retrain.alert, self.log, self.loss, self.drift)
-
-    def decision(self, word: str, reason: str, **facts: Any) -> Decision:
-        """Return a decision that keeps the champion. word: its kind; facts: values for the log."""
-        champion = self.champion.folder.run_id if self.champion else None
-        measured: dict[str, Any] = {IMAGES: image_counts(self.dataset.records)}
-        if expects_number(self.config.data.expect):
-            measured[NUMBER_EXPECTED] = True
-        if self.loss:
-            measured |= {"lost": self.loss.as_json(), BEFORE: self.loss.before}
-        measured |= {"drift": self.drift} if self.drift else {}
-        facts = {"subject": vars(self.subject), WARNINGS_HASH: self.warnings.hash, **measured, **facts}
-        return Decision(word, reason, champion, fingerprint=self.subject.fingerprint, facts=facts)
 
 
 def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
@@ -206,13 +116,6 @@ def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, 
     return RetrainState(request, loaded, experiment, champion, dataset, subject, log, warnings, loss)
 
 
-def config_of_images(request: RetrainRequest, config: ExperimentConfig, champion: StoredRun | None) -> ExperimentConfig:
-    """Return the config that the images are read with: as the run does that the challenger starts from."""
-    if champion is not None and config.retrain.start != "base" and not structure_differences(config, champion):
-        return with_parent_reading(config, champion.label, request.runs)[0]
-    return load_for_new_run(request.config, request.overrides, "finetune", request.runs).config
-
-
 def decide_if_unchanged(state: RetrainState) -> Decision | None:
     """Return the decision "unchanged" if the last decision was about the same subject, else None."""
     when, last = state.config.retrain.when, state.last_decision
@@ -272,85 +175,3 @@ def train_and_compare(state: RetrainState, reporter: Reporter) -> Decision:
     decision = state.decision(verdict.decision, verdict.reason, **facts)
     promoted: dict[str, Any] = {"champion": challenger.run_id} if promoted_now else {}
     return replace(decision, challenger=challenger.run_id, **promoted)
-
-
-def train_challenger(state: RetrainState, reporter: Reporter) -> RunFolder:
-    """Train a run to its end, from the champion's weights if the architectures match, else from `model.weights`."""
-    start = warm_start(state, reporter)
-    run_id = challenger_id(state.experiment, state.subject, start, state.log, reporter)
-    overrides = (*state.request.overrides, *start)
-    job = resolve_job(TrainRequest("finetune", state.request.config, state.request.runs, overrides, run_id))
-    # A run that is resumed may read images in another way than a new one would.
-    same_pixels = geometry_of(job.config) == geometry_of(config_of_images(state.request, state.config, state.champion))
-    train_job(job, reporter, dataset=state.dataset if same_pixels else None)
-    reporter.describe_forced_stop(
-        lambda signum: Interrupted(signum, f"stopped; {job.run.label} is trained and kept", RESTART_HINT)
-    )
-    return job.run
-
-
-def warm_start(state: RetrainState, reporter: Reporter) -> tuple[str, ...]:
-    """Return the config overrides for a start from the champion's weights; none for a start from `model.weights`."""
-    config, champion = state.config, state.champion
-    if champion is None or config.retrain.start == "base":
-        return ()
-    if different := structure_differences(config, champion):
-        reporter.warning(
-            f"the champion has another {' and '.join(different)}: the challenger starts from model.weights"
-        )
-        return ()
-    weights = f"model.weights={{run: {champion.label}}}"
-    solved = config.transfer.strategy in ("linear_probe", "auto") and not image_changes(state).get("lost_classes")
-    return (weights,) if solved else (weights, "model.head.init=extend")
-
-
-def structure_differences(config: ExperimentConfig, champion: StoredRun) -> list[str]:
-    """Return the keys for which the challenger cannot start from the champion's weights; empty if it can."""
-    ours, theirs = _structure(config), _structure(champion.config)
-    return [name for name, value in ours.items() if value != theirs[name]]
-
-
-def _structure(config: ExperimentConfig) -> dict[str, Any]:
-    """Return the config values that the shapes of the weights depend on."""
-    head = config.model.head.model_dump(exclude={"init", "dropout"})
-    return {"base": config.model.base, "data.channels": config.data.channels, "head": head}
-
-
-def image_changes(state: RetrainState) -> dict[str, Any]:
-    """Return the differences between the images and those of the champion: numbers, and names of classes.
-
-    A class is lost if the champion's head has it and the data does not, even if the champion's data did not have it.
-    """
-    if state.champion is None:
-        return {}
-    difference = compare(state.champion.images, state.dataset.records)
-    counts = {name: len(getattr(difference, name)) for name in ("added", "removed", "changed", "relabelled")}
-    before, now = state.champion.labels, state.dataset.labels
-    return {
-        **counts,
-        "new_classes": [label for label in now if label not in before],
-        "lost_classes": [label for label in before if label not in now],
-    }
-
-
-def export_failure(challenger: RunFolder, state: RetrainState, reporter: Reporter) -> str:
-    """Export in the config's formats; return the reason if that fails or an artefact does not match, else "".
-
-    A failure is a decision about this challenger: another night with the same data would fail again. Only a stop and a
-    lack of space are not, since they are not the challenger's.
-    """
-    from transfercli.workflows.export.export import ExportRunRequest, export_run
-
-    try:
-        export_run(ExportRunRequest(str(challenger.path), state.request.runs), reporter)
-    except GateError as error:
-        return error.message
-    except (Interrupted, OutOfSpaceError):
-        raise
-    except Exception as error:
-        if is_out_of_space(error):
-            raise
-        with suppress(TransferError, OSError):
-            append_line(challenger.log, hide_paths("".join(traceback.format_exception(error)).rstrip()))
-        return f"the export failed: {reason_of(error)}"
-    return ""
