@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from transfercli.cli.commands.evaluate import confused
+from typing import Any
+
+import pytest
+
+from transfercli.cli.commands.evaluate import _show_trust, confused
 
 
 def test_the_most_frequent_mistakes_come_first_and_right_images_are_none() -> None:
@@ -12,3 +16,19 @@ def test_the_most_frequent_mistakes_come_first_and_right_images_are_none() -> No
         ("c", "a", 1),
     ]
     assert confused(["a", "b"], [[2, 0], [0, 2]]) == []
+
+
+@pytest.mark.parametrize(
+    "threshold, possible, said",
+    [
+        (0.9, None, "abstains below a confidence of 0.900, chosen on validation for accuracy 0.99:"),
+        (None, 0.95, "abstains always, chosen on validation for accuracy 0.99 (the validation images can promise 0.95"),
+        (None, None, "abstains always, chosen on validation for accuracy 0.99: on this split it answers for 50.0%"),
+    ],
+)
+def test_abstention_is_said_if_it_is_promised_or_not(
+    threshold: float | None, possible: float | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    abstention: dict[str, Any] = {"target": {"accuracy": 0.99}, "threshold": threshold, "possible": possible}
+    _show_trust({"abstention": abstention | {"coverage": 0.5, "accuracy": None, "interval": None}})
+    assert said in capsys.readouterr().out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,9 +19,9 @@ from transfercli.workflows.compare.head_effects import (
     Game,
     HeadEffects,
     TrainingRows,
+    _drawn,
     measure_effects,
     most_players,
-    widened,
 )
 
 PLAIN = TrainingConfig()
@@ -146,8 +148,27 @@ def test_larger_data_has_fewer_groups(images: int, width: int, classes: int, pla
 
 def test_an_interval_is_widened_by_an_independent_spread() -> None:
     values = np.append(1.0, 1 + np.linspace(-3, 3, 1001))
-    low, high = widened(values) or (0, 0)
+    low, high = game().widened(values) or (0, 0)
     assert (low, high) == pytest.approx((-1.85, 3.85), abs=0.02)
-    assert widened(values, 4.0) == pytest.approx((1 - np.hypot(1 - low, 4), 1 + np.hypot(high - 1, 4)))
-    assert widened(np.ones(10)) is None
-    assert widened(np.ones(10), 0.5) == (0.5, 1.5)
+    assert game().widened(values, 4.0) == pytest.approx((1 - np.hypot(1 - low, 4), 1 + np.hypot(high - 1, 4)))
+    assert game().widened(np.ones(10)) is None
+    assert game().widened(np.ones(10), 0.5) == (0.5, 1.5)
+
+
+def test_images_of_a_group_are_resampled_drawn_and_folded_together() -> None:
+    one = game()
+    groups = tuple(str(number // 10) for number in range(len(one.rows.targets)))
+    grouped = replace(one, rows=replace(one.rows, groups=groups), of_image=np.arange(len(one.truth)) // 10)
+    weights = grouped.resamples.reshape(-1, 10, grouped.resamples.shape[1])
+    assert (weights == weights[:, :1]).all()
+    drawn = _drawn(grouped.rows, np.zeros((1, len(groups)), bool), np.random.default_rng(0))[0]
+    pool = np.isin(grouped.rows.player, (ALWAYS, NEVER))
+    assert 0 < drawn.sum() <= (grouped.rows.player == ALWAYS).sum()
+    for name in set(groups):
+        of_group = pool & (np.array(groups) == name)
+        assert len(set(drawn[of_group])) <= 1
+    values = np.r_[0.5, np.random.default_rng(0).normal(0.5, 0.1, 200)]
+    wide, plain = grouped.widened(values), one.widened(values)
+    assert wide is not None
+    assert plain is not None
+    assert wide[0] < plain[0] < plain[1] < wide[1]

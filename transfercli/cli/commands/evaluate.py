@@ -164,7 +164,7 @@ def _show_trust(trust: dict[str, Any]) -> None:
         threshold = abstention["threshold"]
         rule = "always" if threshold is None else f"below a confidence of {threshold:.3f}"
         possible = abstention["possible"]
-        most = f" (the validation images can promise {possible:g} at most)" * (possible is not None)
+        most = "" if possible is None else f" (the validation images can promise {possible:g} at most)"
         print(
             f"abstains {rule}, chosen on validation for {name} {target:g}{most}: on this split it answers for"
             f" {abstention['coverage']:.1%} of the images, with accuracy {_number(abstention['accuracy'])}"

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 
 from transfercli.config.schema import TrainingConfig
+from transfercli.data.clusters import cluster_indices
 from transfercli.data.dataset import Split
 from transfercli.data.sources.labels import find_label
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
+from transfercli.evaluation.statistics.clusters import expanded_confidence
 from transfercli.evaluation.statistics.intervals import CONFIDENCE, Interval, percentiles
 from transfercli.evaluation.statistics.shapley import coalitions, shapley_values
 from transfercli.reporting import Reporter
@@ -44,6 +47,7 @@ class TrainingRows:
         targets: int [N], indices of `labels`.
         player: int [N], number of the change that concerns a row, `ALWAYS` or `NEVER`.
         joins: bool [N], True if the row is there with the change, False if it is there without it.
+        groups: name of each row's group, "" for none; empty if no image has one.
     """
 
     features: tuple[np.ndarray, np.ndarray]
@@ -51,6 +55,7 @@ class TrainingRows:
     player: np.ndarray
     joins: np.ndarray
     labels: tuple[str, ...]
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Game:
         settings: training section of the first and of the second run.
         queries: float32 [M, D], features of the test images by each network. truth: int [M], their classes.
         metric: name of a row of METRICS.
+        of_image: int [M], the cluster of each test image; None if every image is independent.
     """
 
     rows: TrainingRows
@@ -74,6 +80,7 @@ class Game:
     truth: np.ndarray
     metric: str
     seed: int
+    of_image: np.ndarray | None = None
 
     def setting(self, member: np.ndarray) -> TrainingConfig:
         """Return the training section whose class weights a coalition, bool [players], has."""
@@ -84,12 +91,21 @@ class Game:
         """Weights of the test images, float64 [M, 1 + R]: the images themselves, and the resamples of a bootstrap."""
         affordable = int(RESAMPLED_NUMBERS / (2**self.players * len(self.truth)))
         number = int(np.clip(affordable, RESAMPLES // 5, RESAMPLES))
-        blocks = resample_weights(self.truth, number, np.random.default_rng(self.seed))
+        blocks = resample_weights(self.truth, number, np.random.default_rng(self.seed), self.of_image)
         return np.concatenate([np.ones((len(self.truth), 1)), *blocks], axis=1)
 
     def score(self, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return the metric of probabilities [M, C] for each column of weights [M, R]."""
-        return METRICS[self.metric].rule(Sample(self.truth, probabilities, weights))
+        return METRICS[self.metric].rule(Sample(self.truth, probabilities, weights, len(self.truth)))
+
+    def widened(self, values: np.ndarray, spread: float = 0.0) -> Interval | None:
+        """Return the interval of a value [0] with its resamples [1:], widened by an independent spread."""
+        clusters = None if self.of_image is None else int(self.of_image.max()) + 1
+        interval = percentiles(values[1:], expanded_confidence(CONFIDENCE, clusters))
+        if interval is None:
+            return None if spread == 0 else (float(values[0] - spread), float(values[0] + spread))
+        below, above = (float(np.hypot(values[0] - end, spread)) for end in interval)
+        return float(values[0]) - below, float(values[0]) + above
 
 
 @dataclass(frozen=True)
@@ -135,7 +151,7 @@ def measure_effects(game: Game, reporter: Reporter) -> HeadEffects:
     effects, spread, drawn = _spreads(game, strengths, doubt, reporter)
     return HeadEffects(
         changes=tuple(
-            Effect(float(values_of[0]), widened(values_of, spread_of))
+            Effect(float(values_of[0]), game.widened(values_of, spread_of))
             for values_of, spread_of in zip(contributions, effects, strict=True)
         ),
         total=values[-1] - values[0],
@@ -143,15 +159,6 @@ def measure_effects(game: Game, reporter: Reporter) -> HeadEffects:
         solves=len(member) + drawn,
         strengths=(float(strengths[0]), float(strengths[-1])),
     )
-
-
-def widened(values: np.ndarray, spread: float = 0.0) -> Interval | None:
-    """Return the interval of a value [0] with its resamples [1:], widened by an independent spread on both sides."""
-    interval = percentiles(values[1:], CONFIDENCE)
-    if interval is None:
-        return None if spread == 0 else (float(values[0] - spread), float(values[0] + spread))
-    below, above = (float(np.hypot(values[0] - end, spread)) for end in interval)
-    return float(values[0]) - below, float(values[0]) + above
 
 
 def _present(rows: TrainingRows, member: np.ndarray) -> np.ndarray:
@@ -214,6 +221,7 @@ def _cross_validated(game: Game, member: np.ndarray, present: np.ndarray, seed: 
         class_weights=_class_weights(game.setting(member), targets, game.rows.labels),
         seed=seed,
         reporter=Reporter(),
+        groups=tuple(compress(game.rows.groups, present)),
     )
     return probe.strength
 
@@ -264,8 +272,9 @@ def _spreads(game: Game, strengths: np.ndarray, doubt: float, reporter: Reporter
     """Return the spread of each change's effect and of the metric over draws of the images, and the heads solved.
 
     A draw takes as many images of each class as both runs trained on, out of these and the validation images: what
-    another seed of the split does. Its strengths vary as those of other folds; doubt: standard deviation of their
-    exponents. The effect of a change is that of making it first and of making it last.
+    another seed of the split does. Images of a group are drawn together. Its strengths vary as those of other folds;
+    doubt: standard deviation of their exponents. The effect of a change is that of making it first and of making it
+    last.
     """
     everyone, alone, wanted = 2**game.players - 1, [1 << p for p in range(game.players)], _ends(game.players)
     member = coalitions(game.players)[wanted]
@@ -287,6 +296,13 @@ def _drawn(rows: TrainingRows, present: np.ndarray, rng: np.random.Generator) ->
     chosen = present.copy()
     pool = (rows.player == ALWAYS) | (rows.player == NEVER)
     chosen[:, pool] = False
+    of_image = cluster_indices(tuple(compress(rows.groups, pool)))
+    if of_image is not None:  # a group may have images of several classes: draw until there are as many images
+        sizes = np.bincount(of_image)
+        order = rng.permutation(len(sizes))
+        taken = order[np.cumsum(sizes[order]) <= (rows.player == ALWAYS).sum()]
+        chosen[:, np.flatnonzero(pool)[np.isin(of_image, taken)]] = True
+        return chosen
     for label in np.unique(rows.targets[pool]):
         of_class = np.flatnonzero(pool & (rows.targets == label))
         number = int((rows.player[of_class] == ALWAYS).sum())

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.data.dataset import Record
 from transfercli.evaluation.statistics.paired import compare
 from transfercli.reporting import Reporter
@@ -27,7 +28,6 @@ from transfercli.workflows.compare.head_effects import (
     TrainingRows,
     measure_effects,
     most_players,
-    widened,
 )
 from transfercli.workflows.compare.recorded_features import RecordedFeatures
 from transfercli.workflows.compare.training_changes import Group, grouped
@@ -63,7 +63,7 @@ def explain_difference(request: WhyRequest, reporter: Reporter) -> WhyResult:
         verdict=difference.outcome(request.metric),
         parts=_parts(game, groups, effects, config),
         seed=Seed(first.config.seed, second.config.seed, _plain(effects.spread)),
-        unexplained=Remainder(_rest_text(compared), _plain(float(rest[0])), widened(rest)),
+        unexplained=Remainder(_rest_text(compared), _plain(float(rest[0])), game.widened(rest)),
         config=config,
         network=compared.networks.kind,
         solves=effects.solves,
@@ -92,6 +92,7 @@ def set_up_game(compared: ComparedImages, config: Sequence[dict[str, Any]], metr
         truth=compared.predictions[0].targets,
         metric=metric,
         seed=second.config.seed,
+        of_image=cluster_indices(compared.predictions[0].groups),
     ), groups
 
 
@@ -111,6 +112,7 @@ def _training_rows(compared: ComparedImages, groups: Sequence[Group]) -> Trainin
         player=np.array([player for _, player, _ in rows]),
         joins=np.array([joins for _, _, joins in rows]),
         labels=compared.labels,
+        groups=tuple(record.group for record in records) if any(record.group for record in records) else (),
     )
 
 

@@ -120,7 +120,8 @@ def champion_figure(predictions: Predictions, compared: Comparison, seed: int) -
     """Return the champion's value of the decisive metric, and its 95% interval or None."""
     from transfercli.evaluation.statistics.intervals import intervals
 
-    bounds = intervals(predictions.targets, predictions.probabilities, predictions.labels, [compared.metric], seed)
+    targets, probabilities, labels = predictions.targets, predictions.probabilities, predictions.labels
+    bounds = intervals(targets, probabilities, labels, [compared.metric], seed, predictions.groups)
     return _figure(compared.metric, {compared.metric: compared.decisive.champion}, bounds)
 
 
