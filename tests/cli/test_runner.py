@@ -67,6 +67,16 @@ def test_a_folder_that_was_removed_under_the_command_is_a_usage_error(
     assert "current folder was removed" in capsys.readouterr().err
 
 
+def test_a_result_that_cannot_be_shown_is_a_bug_of_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def show(_result: object) -> None:
+        raise KeyError("possible")
+
+    with pytest.raises(SystemExit) as left:
+        run_command(lambda _: {}, show, as_json=False, quiet=True, verbose=False)
+    assert left.value.code == 1
+    assert capsys.readouterr().err.splitlines() == ["bug: KeyError: 'possible' (--verbose shows the traceback)"]
+
+
 def test_the_colours_of_a_library_reach_neither_json_nor_stderr() -> None:
     error = TransferError("\x1b[1mDense\x1b[0m broke", "mend it")
     assert message_of(error) == "error: Dense broke\n  hint: mend it"

@@ -92,7 +92,10 @@ def run_command(
                 console.close()  # before stdout is restored, since a live display restores the stdout of its start
     except Exception as error:
         _exit_with(_as_expected(error, console), console, output, stop)
-    _print(partial(output.write, result))
+    try:
+        _print(partial(output.write, result))
+    except Exception as error:  # a bug in the table for people
+        _exit_with(_as_expected(error, console), console, output, stop)
 
 
 def json_line(content: Mapping[str, Any]) -> str:
