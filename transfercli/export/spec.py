@@ -26,6 +26,7 @@ from transfercli.data.image import (
     Geometry,
 )
 from transfercli.errors import ArtefactError
+from transfercli.io.bounded import parse_json
 
 if TYPE_CHECKING:
     import keras
@@ -124,7 +125,7 @@ def card_text(spec: ExportSpec) -> str:
 def parse_card(text: str | bytes) -> ExportSpec:
     """Parse the result of `card_text`. Raises `ArtefactError` if the card is damaged."""
     try:
-        card = json.loads(text)
+        card = parse_json(text)
         geometry = card["input"]
         size = (geometry["height"], geometry["width"])
         confidence = card["abstain"]["confidence"]

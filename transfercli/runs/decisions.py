@@ -14,6 +14,7 @@ from typing import Any
 
 from transfercli.errors import ArtefactError
 from transfercli.io import atomic
+from transfercli.io.bounded import parse_json
 from transfercli.runs import record
 from transfercli.runs.folder import RUN_ID, decisions_file
 
@@ -68,7 +69,7 @@ def read(experiment: Path) -> list[Decision]:
 def _parse_line(line: str) -> Decision | None:
     """Return the decision of a line, or None if the line is damaged."""
     try:
-        decision = Decision(**json.loads(line))
+        decision = Decision(**parse_json(line))
     except (ValueError, TypeError, RecursionError):
         return None
     texts = (decision.decision, decision.reason, decision.fingerprint, decision.time)

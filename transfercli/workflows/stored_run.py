@@ -120,7 +120,10 @@ class StoredRun:
     @cached_property
     def images(self) -> list[Record]:
         """The records of `dataset.csv`, with the names in `labels`."""
-        records, data = read_manifest(self.folder.dataset, self._stored_labels), self.config.data
+        records = read_manifest(self.folder.dataset, self._stored_labels)
+        if not self.folder.config.exists():
+            return records
+        data = self.config.data
         return records if is_table(Path(data.train)) else with_groups(records, data.group)
 
     @cached_property
@@ -136,7 +139,14 @@ class StoredRun:
     @cached_property
     def stored_trust(self) -> Trust | None:
         """Calibration and abstention thresholds, or None for a run from before they were stored."""
-        return read_trust(self.folder.calibration)
+        trust = read_trust(self.folder.calibration)
+        if trust and trust.conformal and len(trust.conformal.classes) != len(self._stored_labels):
+            classes, labels = len(trust.conformal.classes), len(self._stored_labels)
+            raise ArtefactError(
+                f"{self.folder.calibration.name} is damaged: it is of {classes} classes, and the run has {labels}",
+                "restore the run, or train it again",
+            )
+        return trust
 
     @cached_property
     def unknown(self) -> UnknownScore | None:

@@ -95,7 +95,8 @@ def test_what_is_kept_is_read_again_and_damage_is_told(tmp_path: Path) -> None:
     write_trust(place, trust)
     assert asdict(read_trust(place)) == asdict(trust)
     damaged = ({"temperature": 0}, {"temperature": "hot"}, {"heat": 1}, [], {"energy": True}, {"scaling": {"gain": 1}})
-    for broken in (*damaged, {"conformal": {"pooled": 1}}, {"scaling": [1]}, {"possible": "much"}):
+    damaged += ({"conformal": {"pooled": 1}}, {"scaling": [1]}, {"possible": "much"}, {"target": [1]}, {"target": {}})
+    for broken in damaged:
         place.write_text(json.dumps(broken))
         with pytest.raises(ArtefactError, match=r"calibration.json"):
             read_trust(place)

@@ -132,7 +132,10 @@ def _scores_of(value: Mapping[str, Any]) -> Scores:
     images, ranks, scores = value["images"], tuple(value["ranks"]), tuple(value["scores"])
     whole = all(type(number) is int for number in (images, *ranks))
     real = all(type(number) in (int, float) and 0 <= number <= 1 for number in scores)
-    if not (whole and real and ranks and ranks[0] == 1 and len(ranks) == len(scores) and ranks[-1] <= images):
+    ascending = list(ranks) == sorted({*ranks}) and list(scores) == sorted(scores)
+    if not (
+        whole and real and ascending and ranks and ranks[0] == 1 and len(ranks) == len(scores) <= ranks[-1] <= images
+    ):
         raise ValueError("the conformal scores are not ranks and probabilities")
     return Scores(images, ranks, scores)
 

@@ -198,9 +198,18 @@ def read_trust(path: Path) -> Trust | None:
         numbers = [trust.temperature, *(value for value in optional if value is not None)]
         if not all(type(value) in (int, float) and math.isfinite(value) for value in numbers) or trust.temperature <= 0:
             raise ValueError("a value is not a number, or the temperature is not above 0")
+        if trust.target is not None and not _is_target(trust.target):
+            raise ValueError(f"the target is {trust.target!r}")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArtefactError(f"{path.name} is damaged: {error}", "restore the run, or train it again") from error
     return trust
+
+
+def _is_target(value: Any) -> bool:
+    if not (isinstance(value, dict) and len(value) == 1):
+        return False
+    ((name, target),) = value.items()
+    return name in THRESHOLD_RULES and type(target) in (int, float)
 
 
 def _curve(probabilities: Array, targets: Targets, groups: Sequence[str] = ()) -> CoverageCurve:

@@ -14,6 +14,7 @@ import safetensors.numpy
 
 from transfercli.errors import ArtefactError
 from transfercli.io import atomic
+from transfercli.io.bounded import parse_json
 from transfercli.models.unknown.score import ENERGY, PARTS, Space, UnknownScore
 from transfercli.models.weights.safetensors_reader import Tensors, read_safetensors
 
@@ -45,7 +46,7 @@ def read_score(path: Path) -> UnknownScore | None:
     tensors = read_safetensors(path)
     try:
         with safetensors.safe_open(path, "numpy") as file:
-            values = json.loads((file.metadata() or {})[KEY])
+            values = parse_json((file.metadata() or {})[KEY])
         return _checked(values, tensors)
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ArtefactError(f"{path.name} is damaged: {error}", HINT) from error
