@@ -100,11 +100,13 @@ def report_known(evaluation: Evaluation, reporter: Reporter) -> None:
             reporter.info(f"the run or an ancestor {known} these {total}: the metrics are a little too optimistic")
             return
         value = evaluation.honest["accuracy"]
-        other = "none is left" if value is None else f"{value:.4f} on the other {counted(honest, 'image')}"
-        reporter.warning(
-            f"the run or an ancestor {known} these {total}: the metrics are too optimistic; accuracy is"
-            f" {evaluation.metrics['accuracy']:.4f} on all, and {other}; gates hold against the latter"
-        )
+        text = f"the run or an ancestor {known} these {total}: the metrics are too optimistic; accuracy is"
+        text += f" {evaluation.metrics['accuracy']:.4f} on all, "
+        if value is None:
+            text += "and no other image is left, so no gate can be met: evaluate on new images"
+        else:
+            text += f"and {value:.4f} on the other {counted(honest, 'image')}; gates hold against the latter"
+        reporter.warning(text)
 
 
 def known_in_words(known: Mapping[str, int]) -> str:

@@ -208,7 +208,12 @@ class StoredRun:
         """Return logits [N, C], or [N, 1] of a sigmoid head, and the assessment, of outputs of `scored_model`."""
         if self.unknown is None:
             return outputs, self.trust.assess(outputs)
+        import numpy as np
+
         logits, scores = outputs[:, :-1], outputs[:, -1].astype("float64")
+        if np.isfinite(logits).all() and not np.isfinite(scores).all():
+            name = self.folder.unknown.name
+            raise ArtefactError(f"{name} is damaged: it gives scores that are not finite", "restore the run")
         return logits, self.trust.assess(logits, scores, self.unknown.threshold)
 
     def calibrate(self, logits: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from transfercli.evaluation.slices import slice_by_value
 from transfercli.evaluation.statistics import shift_tests
 from transfercli.evaluation.statistics.bootstrap import resample_weights
 from transfercli.evaluation.statistics.exact_tests import gain_p_value, mcnemar, net_counts
-from transfercli.evaluation.statistics.intervals import proportion_interval, wilson
+from transfercli.evaluation.statistics.intervals import intervals, proportion_interval, wilson
 from transfercli.evaluation.statistics.paired import compare
 from transfercli.evaluation.statistics.promotion import compare_for_promotion, comparison_record, decide_promotion
 from transfercli.evaluation.statistics.shift_tests import ModelOutputs, detect_shift
@@ -177,3 +177,11 @@ def test_a_drift_of_all_subjects_is_found() -> None:
         features = correlated(np.random.default_rng(seed), 0.8, 16) + shift
         sets.append(ModelOutputs(features, np.full((200, 2), 0.5), GROUPS, GROUPS))
     assert detect_shift(sets[0], sets[1], 0)["drifted"]
+
+
+def test_two_groups_give_intervals_of_proportions_only() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(2, size=60)
+    probabilities = rng.dirichlet((1, 1), 60)
+    found = intervals(targets, probabilities, ("a", "b"), groups=("x",) * 30 + ("y",) * 30)
+    assert set(found) == {"accuracy", "top5_accuracy", "recall[a]", "recall[b]"}

@@ -58,7 +58,7 @@ def test_a_file_gives_the_score_back_to_the_bit(tmp_path: Path) -> None:
     assert read_score(tmp_path / "missing") is None
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "format", "threshold", "part", "shape", "nan"])
+@pytest.mark.parametrize("damage", ["cut", "text", "format", "threshold", "large", "part", "zero", "shape", "nan"])
 def test_a_damaged_file_is_an_error_of_the_run(damage: str, tmp_path: Path) -> None:
     import json
 
@@ -73,7 +73,9 @@ def test_a_damaged_file_is_an_error_of_the_run(damage: str, tmp_path: Path) -> N
     changed = {
         "format": {"format": 2},
         "threshold": {"threshold": "high"},
+        "large": {"threshold": 10**400},
         "part": {"weights": {"__import__": 1.0}},
+        "zero": {"weights": {"neighbour": 0.0}},
     }
     if damage == "shape":
         tensors["centres"] = tensors["centres"][:, :-1].copy()

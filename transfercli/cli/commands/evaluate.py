@@ -195,7 +195,9 @@ def _honest_rows(evaluation: Evaluation, names: Iterable[str]) -> list[tuple[str
     values = {name: _with_interval(evaluation.honest, evaluation.honest_intervals, name) for name in names}
     return [
         ("learnt from", f"the run or an ancestor {known_in_words(evaluation.known)} these images"),
-        ("honest", f"{counted(evaluation.honest_examples, 'other image')}, which gates hold against"),
+        ("honest", f"{counted(evaluation.honest_examples, 'other image')}, which gates hold against")
+        if evaluation.honest_examples
+        else ("honest", "no other image is left, so no gate can be met"),
         *((f"honest {name}", value) for name, value in values.items() if evaluation.honest_examples),
     ]
 

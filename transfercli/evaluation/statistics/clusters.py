@@ -13,6 +13,8 @@ from transfercli.evaluation.metrics.confusion import Targets
 # Clusters whose images are taken to be all alike, added to those of the sample. Coverage decided the number
 # (benchmarks/RESULTS.md): with 0, an interval misses the truth too often if few clusters have mistakes.
 PRIOR_GROUPS = 0.5
+# With fewer groups, an interval from resamples of groups says nothing about most metrics.
+FEW_GROUPS = 5
 
 
 def normal_quantile(confidence: float, clusters: int | None = None) -> float:

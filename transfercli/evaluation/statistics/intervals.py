@@ -20,7 +20,7 @@ from transfercli.evaluation.metrics.confusion import PER_CLASS, Array, Counts, T
 from transfercli.evaluation.metrics.registry import METRICS, Bounds, log_losses, top5_hits
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
-from transfercli.evaluation.statistics.clusters import design_effects, effective_images, normal_quantile
+from transfercli.evaluation.statistics.clusters import FEW_GROUPS, design_effects, effective_images, normal_quantile
 from transfercli.evaluation.statistics.skewed_intervals import (
     Interval,
     bounded_interval,
@@ -78,7 +78,8 @@ def intervals(
 
     Wilson's interval for proportions of images and recalls, those of SKEWED for its metrics, percentiles of the
     stratified bootstrap for all others. Metrics without an interval are left out; with more than 20 classes these
-    include ranking metrics that are not `requested`. groups: as of `Predictions`.
+    include ranking metrics that are not `requested`. groups: as of `Predictions`; with fewer than `FEW_GROUPS` only
+    proportions have an interval.
     """
     names = [name for name in METRICS if name not in PROPORTIONS]
     if len(labels) > RANKED_CLASSES:
@@ -124,6 +125,11 @@ class Resampled:
     of_image: Targets | None = None
 
     @property
+    def too_few(self) -> bool:
+        """True if clusters were drawn, and there are fewer than `FEW_GROUPS`."""
+        return self.of_image is not None and int(self.of_image.max()) + 1 < FEW_GROUPS
+
+    @property
     def quantile(self) -> float:
         """Normal quantile of an interval that holds CONFIDENCE.
 
@@ -156,6 +162,8 @@ def _of_classes(name: str, counts: Counts) -> Array:
 
 
 def _interval(name: str, drawn: Resampled) -> Interval | None:
+    if drawn.too_few:
+        return None
     if drawn.of_image is not None and name != "ece":
         bounds = METRICS[name].bounds
         return _clustered_interval(
@@ -166,6 +174,8 @@ def _interval(name: str, drawn: Resampled) -> Interval | None:
 
 def _class_interval(name: str, index: int, drawn: Resampled) -> Interval | None:
     """Return the interval of a metric of PER_CLASS of the class with this index."""
+    if drawn.too_few:
+        return None
     values = drawn.values[name][:, index]
     if drawn.of_image is None:
         return percentiles(values)

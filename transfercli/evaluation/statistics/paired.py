@@ -11,7 +11,7 @@ import numpy as np
 from transfercli.data.clusters import cluster_indices, count_clusters
 from transfercli.errors import DataError
 from transfercli.evaluation.metrics.confusion import PER_CLASS, Array, Targets
-from transfercli.evaluation.metrics.registry import METRICS
+from transfercli.evaluation.metrics.registry import METRICS, Bounds
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
@@ -32,7 +32,8 @@ class Difference:
     Attributes:
         champion, challenger, difference: None if they are not defined.
         interval: None if it is not defined, or if the difference is the same in all resamples.
-        detectable: the true difference that this number of images shows with 80% power; None without an interval.
+        detectable: the true difference that this number of images shows with 80% power; None without an interval, and
+            if no possible difference is large enough.
     """
 
     champion: float | None
@@ -246,7 +247,7 @@ def _differences(
             blocks.append(after[name] - before[name])
     return {
         name: _difference(
-            float(values[0][name][0]), float(values[1][name][0]), np.concatenate(blocks), confidence, clusters
+            name, float(values[0][name][0]), float(values[1][name][0]), np.concatenate(blocks), confidence, clusters
         )
         for name, blocks in drawn.items()
     }
@@ -262,18 +263,14 @@ def _values(sample: Sample, labels: tuple[str, ...]) -> dict[str, Array]:
 
 
 def _difference(
-    champion: float, challenger: float, drawn: Array, confidence: float, clusters: int | None
+    name: str, champion: float, challenger: float, drawn: Array, confidence: float, clusters: int | None
 ) -> Difference:
-    known = drawn[np.isfinite(drawn)]
-    spread = float(known.std()) if len(known) else 0.0
-    detectable = (normal_quantile(confidence, clusters) + POWER_QUANTILE) * spread if spread > 0 else None
-    return Difference(
-        _plain(champion),
-        _plain(challenger),
-        _plain(challenger - champion),
-        percentiles(drawn, expanded_confidence(confidence, clusters)),
-        detectable,
-    )
+    interval, detectable = percentiles(drawn, expanded_confidence(confidence, clusters)), None
+    if interval is not None:
+        shown = (normal_quantile(confidence, clusters) + POWER_QUANTILE) * float(drawn[np.isfinite(drawn)].std())
+        bounds = METRICS[name].bounds if name in METRICS else Bounds()
+        detectable = shown if shown < bounds.high - bounds.low else None
+    return Difference(_plain(champion), _plain(challenger), _plain(challenger - champion), interval, detectable)
 
 
 def metric_sign(metric: str) -> int:

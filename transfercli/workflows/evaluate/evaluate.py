@@ -89,6 +89,7 @@ def evaluate_split(
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report.write import write_evaluation
     from transfercli.evaluation.result import evaluate
+    from transfercli.evaluation.statistics.clusters import FEW_GROUPS
     from transfercli.models.forward import forward
 
     config = run.config
@@ -114,6 +115,11 @@ def evaluate_split(
         **robustness_and_tta(run, split, predictions, request),
     )
     report_known(evaluation, reporter)
+    if evaluation.groups is not None and evaluation.groups < FEW_GROUPS:
+        reporter.warning(
+            f"these images are of {counted(evaluation.groups, 'group')} (data.group): with fewer than {FEW_GROUPS}, only"
+            " accuracy and recalls have intervals"
+        )
     heatmaps = explain(classifier, predictions, split.images.read, config.data.batch_size, reporter)
     context = replace(report_context(run, split, request), explained=heatmaps)
     folder = evaluation_folder(run.folder, request)
