@@ -60,12 +60,8 @@ def _checked(values: Any, tensors: Tensors) -> UnknownScore:
     numbers = [values["threshold"], *weights.values(), *separation.values()]
     if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
         raise ValueError("a value is not a number")
-    if (
-        not weights
-        or not all(weights.values())
-        or not set(weights) <= set(PARTS)
-        or not isinstance(values["score"], str)
-    ):
+    known = set(weights) <= set(PARTS) and isinstance(values["score"], str)
+    if not (weights and all(weights.values()) and known):
         raise ValueError(f"the parts of the score are {sorted(weights)}; known are {', '.join(PARTS)}")
     space = _space(tensors) if set(weights) - {ENERGY} else None
     return UnknownScore(values["score"], float(values["threshold"]), weights, space, separation)

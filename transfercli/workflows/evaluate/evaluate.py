@@ -16,7 +16,7 @@ from transfercli.data.sources.tables import is_table
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_output_folder
-from transfercli.text import duration
+from transfercli.text import counted, duration
 from transfercli.workflows.evaluate.provenance import fingerprints_of
 from transfercli.workflows.evaluate.request import (
     SPREADSHEET,
@@ -117,8 +117,8 @@ def evaluate_split(
     report_known(evaluation, reporter)
     if evaluation.groups is not None and evaluation.groups < FEW_GROUPS:
         reporter.warning(
-            f"these images are of {counted(evaluation.groups, 'group')} (data.group): with fewer than {FEW_GROUPS}, only"
-            " accuracy and recalls have intervals"
+            f"these images are of {counted(evaluation.groups, 'group')} (data.group): with fewer than {FEW_GROUPS},"
+            " only accuracy and recalls have intervals"
         )
     heatmaps = explain(classifier, predictions, split.images.read, config.data.batch_size, reporter)
     context = replace(report_context(run, split, request), explained=heatmaps)
