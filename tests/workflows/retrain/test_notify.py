@@ -28,6 +28,7 @@ RESULT = RetrainResult(
     "significantly better",
     champion=Path("runs/exp/b"),
     challenger=Path("runs/exp/b"),
+    former=Path("runs/exp/a"),
     comparison=COMPARISON,
     gates=[{"metric": "recall[a|b]", "op": ">=", "bound": 0.5, "value": 0.75, "passed": True}],
     changes={"added": 3, "removed": 0, "new_classes": ["<b>cat</b>"]},
@@ -132,7 +133,8 @@ def test_a_summary_is_added_to_what_the_file_holds(tmp_path):
     assert text.startswith("# before\n## exp: promoted\n")
     assert "| 200 test images | 0.8000 | 0.9000 | +0.1000 | +0.0200 to +0.1700 |" in text
     assert "\nImages: 3 images added; 1 new class: '\\<b\\>cat\\</b\\>'\n" in text
-    assert "\n- champion `exp/b`\n- challenger `exp/b`\n" in text
+    assert "\n- champion `exp/b`\n- former champion `exp/a`\n- challenger `exp/b`\n" in text
+    assert "| accuracy | former champion | challenger | gain | interval |" in text
     assert "next:" not in text
 
 

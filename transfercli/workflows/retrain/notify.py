@@ -16,7 +16,7 @@ from transfercli.export.card.markdown import code, escaped
 from transfercli.reporting import Reporter
 from transfercli.workflows.command_lines import command_line
 from transfercli.workflows.result import document
-from transfercli.workflows.retrain.results import RetrainResult, figure_text
+from transfercli.workflows.retrain.results import RetrainResult
 
 HOOK_SECONDS = 60.0
 STDERR_SECONDS = 1.0  # to read stderr to its end after the hook; a child process may hold it open
@@ -99,7 +99,7 @@ def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
     comparison = result.comparison
     if comparison:
         yield ""
-        yield f"| {escaped(comparison['metric'])} | champion | challenger | gain | interval |"
+        yield f"| {escaped(comparison['metric'])} | {result.compared_champion} | challenger | gain | interval |"
         yield "| --- | ---: | ---: | ---: | --- |"
         yield (
             f"| {comparison['images']} test images | {_number(comparison['champion'])}"
@@ -128,11 +128,10 @@ def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
 
 def _model_lines(result: RetrainResult) -> Iterator[str]:
     """Yield the runs, the figure of each with its interval, and for a rejected challenger the next command."""
-    for name, run in (("champion", result.champion), ("challenger", result.challenger)):
-        if run is not None:
-            yield f"{name} {code(f'{run.parent.name}/{run.name}')}"
-    if text := figure_text(result.figures or {}):
-        yield escaped(text)
+    for role, run in result.runs:
+        yield f"{role} {code(f'{run.parent.name}/{run.name}')}"
+    if result.figure_text:
+        yield escaped(result.figure_text)
     if result.decision == "rejected" and result.champion and result.challenger:
         yield f"next: {code(command_line('runs', 'compare', str(result.champion), str(result.challenger)))}"
 
