@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from transfercli.runs.decisions import Decision
-from transfercli.workflows.retrain.results import Rejected, RetrainResult
+from transfercli.workflows.retrain.results import Alerted, Rejected, RetrainResult
 
 FACTS = {
     "former": "a",
@@ -64,3 +64,14 @@ def test_the_error_of_a_rejected_challenger_is_a_whole_mail() -> None:
     alone = Rejected(RetrainResult("rejected", "not met: recall", challenger=Path("runs/exp/b")))
     assert alone.message == "the challenger exp/b is rejected, and there is still no champion: not met: recall"
     assert alone.hint == "transfercli runs show runs/exp/b"
+
+
+def test_the_error_of_a_night_with_alerts_says_how_to_accept_them() -> None:
+    fell = {"kind": "champion_fell", "message": "", "since": "2026-11-28T06:40:18Z"}
+    lost = {"kind": "images_lost", "message": "", "since": "2026-11-29T06:40:18Z"}
+    hint = Alerted(RetrainResult("kept", "no gain", alerts=[fell, lost])).hint
+    assert hint is not None
+    assert hint.startswith(
+        "retrain.alert.accepted_until: 2026-11-28 ends the alerts that are known by that day; data.exp"
+    )
+    assert "accepted_until" not in str(Alerted(RetrainResult("kept", "no gain", alerts=[lost])).hint)
