@@ -172,7 +172,7 @@ def test_when_little_is_left_a_warning_says_what_is_needed_and_what_renews_it() 
     assert list(budget_warnings(NightLimit(0.95, 0.001, 300, 0.0439, 320), promoted=False)) == []
     (text,) = budget_warnings(NightLimit(0.95, 0.001, 300, 0.045, 320), promoted=False)
     assert text == (
-        "the 320 test images that decide took part in 300 comparisons: 8.0% of the error rate of all nights"
+        "the 320 deciding test images have decided 300 comparisons: 8.0% of the error rate of all nights"
         " (1 - lifetime_confidence) is left; a challenger must now be right on at least 9 more of them (2.8%) and wrong"
         " on none besides; 269 new test images would renew half of it"
     )

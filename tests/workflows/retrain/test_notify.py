@@ -173,6 +173,9 @@ def test_a_summary_has_the_audit_and_what_is_left_for_all_nights():
         "Audit: accuracy of the champion 0.9000 (0.8000 to 0.9500) on 37 test images that never decide, 0.9300 on those"
         " that do" in text
     )
-    assert "asked 12 times; p-value 0.012, at most 0.0005 tonight; 60% of the error rate is left" in text
+    assert (
+        "these test images have decided 12 comparisons; p-value 0.012, a promotion needs at most 0.0005 tonight; 60% of"
+        " the error rate of all nights is left" in text
+    )
     silent = {"images": 0, "metric": "accuracy", "champion": None, "interval": None, "deciding": None}
     assert "Audit" not in "\n".join(summary_lines("c", replace(RESULT, audit=silent)))

@@ -60,13 +60,18 @@ def spend(
 
 def budget_warnings(limit: NightLimit, promoted: bool) -> Iterator[str]:
     """Yield a warning if little of the budget is left: what is needed for a promotion, and what renews the budget."""
-    from transfercli.evaluation.statistics.alpha_spending import LARGEST_SHARE, images_to_promote, images_to_renew
+    from transfercli.evaluation.statistics.alpha_spending import (
+        LARGEST_SHARE,
+        comparisons_text,
+        images_to_promote,
+        images_to_renew,
+    )
 
     left = limit.left_after(promoted)
     if left >= LITTLE * limit.budget:
         return
     text = (
-        f"the {counted(limit.images, 'test image')} that decide took part in {limit.asked:.0f} comparisons:"
+        f"the {counted(limit.images, 'deciding test image')} have decided {comparisons_text(limit.asked)}:"
         f" {left / limit.budget:.1%} of the error rate of all nights (1 - lifetime_confidence) is left"
     )
     least = images_to_promote(LARGEST_SHARE * left) if left > 0 else limit.images + 1

@@ -147,10 +147,13 @@ def _honesty_lines(result: RetrainResult) -> Iterator[str]:
             + f" on {audit['images']} test images that never decide, {_number(audit['deciding'])} on those that do"
         )
     if lifetime:
+        from transfercli.evaluation.statistics.alpha_spending import comparisons_text
+
         share = lifetime["left"] / (lifetime["left"] + lifetime["spent"])
         yield (
-            f"All nights: these test images were asked {lifetime['asked']:g} times; p-value {lifetime['p_value']:.2g},"
-            f" at most {lifetime['alpha']:.2g} tonight; {share:.0%} of the error rate is left"
+            f"All nights: these test images have decided {comparisons_text(lifetime['asked'])}; p-value"
+            f" {lifetime['p_value']:.2g}, a promotion needs at most {lifetime['alpha']:.2g} tonight; {share:.0%} of the"
+            " error rate of all nights is left"
         )
 
 
