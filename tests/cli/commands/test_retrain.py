@@ -36,7 +36,7 @@ def test_promote_names_the_champion_and_the_one_before(runs: Path) -> None:
     back = call(runs, "promote", "--previous", "exp")
     assert back.exit_code == 0
     names = [line.split()[0] for line in back.stdout.splitlines() if line]
-    assert names == ["experiment", "champion", "previous", "next:"]
+    assert names == ["experiment", "champion", "replaced", "next:"]
     assert (runs / "exp" / "champion").resolve().name == "a"
 
 

@@ -9,6 +9,7 @@ from transfercli.evaluation.statistics import alpha_spending as module
 from transfercli.evaluation.statistics.alpha_spending import (
     Evidence,
     NightLimit,
+    comparisons_text,
     evidence_of,
     images_to_promote,
     images_to_renew,
@@ -61,6 +62,14 @@ def test_the_images_that_a_promotion_needs_have_a_p_value_at_the_level():
     for level in (0.05, 0.03125, 1e-4):
         count = images_to_promote(level)
         assert 0.5**count <= level < 0.5 ** (count - 1)
+
+
+@pytest.mark.parametrize(
+    "asked, text",
+    [(1.0, "1 comparison"), (1.02, "1 comparison"), (1.8, "about 2 comparisons"), (2.54, "about 3 comparisons")],
+)
+def test_a_mean_number_of_comparisons_is_whole_in_words(asked, text):
+    assert comparisons_text(asked) == comparisons_text(round(asked, 1)) == text
 
 
 def test_new_images_that_renew_half_of_the_budget():

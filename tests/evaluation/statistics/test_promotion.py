@@ -172,7 +172,7 @@ def test_a_gain_of_one_night_must_be_below_the_nights_level_too():
     assert kept.decision == "kept"
     assert "not significant over all nights" in kept.reason
     assert "its p-value 0.005 is above 0.004" in kept.reason
-    assert "asked 12 times, 32% left" in kept.reason
+    assert "share (32% is left; the images have decided 12 comparisons)" in kept.reason
     assert decide_promotion(gained, [], 0.0, limit, p_value=0.004).decision == "promoted"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from transfercli.workflows.retrain.alerts import (
     dated_alerts,
     drift_alert,
     held_alerts,
+    listed_contents,
     logged_alerts,
-    lost_images_alert,
     reported_alerts,
     standing_alerts,
     unknown_classes_alert,
 )
-from transfercli.workflows.retrain.lost_images import Loss
+from transfercli.workflows.retrain.lost_images import Loss, lost_images_alert
 from transfercli.workflows.retrain.watched_images import AnsweredImage, Window, champion_fell, labels_contradict
 
 RUN = "exp/a"
@@ -75,6 +76,28 @@ def test_a_batch_of_wrong_labels_is_named_by_its_folder_and_day() -> None:
         "labels of 53 of 80 new images under 'new/boot', of 2026-11-01 contradict the champion (usual: 4.0%);"
         " 13 of the 20 that no model learnt from contradict both" in alert.message
     )
+
+
+def test_the_message_about_labels_shows_examples_and_names_the_list() -> None:
+    def said(wrong: int) -> Alert:
+        new = [AnsweredImage("boot", n < wrong, path=f"boot/{n}.png", sha256=f"f{n}") for n in range(1600)]
+        alert = labels_contradict(new, answered(200, 0), RUN, 0.001)
+        assert alert is not None
+        return alert
+
+    assert said(1200).message.endswith(
+        "check these labels: 'boot/0.png', 'boot/1.png', …; decisions.jsonl and --json list the first 1000"
+    )
+    alert = said(300)
+    assert alert.message.endswith("…; decisions.jsonl and --json list all")
+    assert (len(alert.figures["listed"]), alert.figures["files"][299]) == (300, "f299")
+
+
+@pytest.mark.parametrize("files", [None, "x", [1], []])
+def test_damaged_lists_of_images_are_left_out(files: Any) -> None:
+    alert = Alert("labels_contradict", "wrong", {"listed": [["a.png", "boot"], 1], "files": ["fa", "fb"]})
+    assert listed_contents(logged(alert)) == {("fa", "boot")}
+    assert listed_contents(logged(replace(alert, figures=alert.figures | {"files": files}))) == set()
 
 
 def test_a_day_of_random_labels_is_found_over_all_folders() -> None:

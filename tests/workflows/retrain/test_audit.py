@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tests.listener import Listener
 from transfercli.data.dataset import Record
+from transfercli.data.manifest import write_manifest
+from transfercli.runs.decisions import Decision
+from transfercli.runs.folder import RunFolder
 from transfercli.runs.test_ledger import LedgerImage
-from transfercli.workflows.retrain.audit import Audit, Number, audit_rows
+from transfercli.workflows.retrain.audit import Audit, Number, audit_rows, divide_test_images
+from transfercli.workflows.stored_run import StoredRun
 
 
 def records_of(count: int, classes: int = 2, group: int = 0) -> list[Record]:
@@ -70,3 +78,25 @@ def test_the_champion_of_the_result_is_the_champion_after_the_decision() -> None
     }
     assert Audit(40, "accuracy", old, new).as_json(promoted=True)["champion"] == 0.9
     assert Audit(40, "accuracy", None, new).as_json(promoted=False)["champion"] is None
+
+
+def test_images_of_earlier_comparisons_without_a_ledger_are_no_audit_images_and_a_warning_says_so_once(
+    tmp_path: Path,
+) -> None:
+    old, new = records_of(160)[:60], records_of(160)[60:]
+    for run, records in (("a", old), ("b", [*old, *new])):
+        folder = RunFolder(tmp_path / run)
+        folder.path.mkdir()
+        folder.labels.write_text('["a", "b"]')
+        write_manifest(folder.dataset, records)
+    run: Any = StoredRun(RunFolder(tmp_path / "b"))
+    vars(run)["loaded"] = SimpleNamespace(config=SimpleNamespace(retrain=SimpleNamespace(audit=0.4)))
+    log = [Decision("kept", "", "a", "a", facts={"comparison": {"metric": "accuracy"}})]
+    listener = Listener()
+    divided = divide_test_images(run, [*old, *new], log, listener)
+    assert min(divided.audit) >= 60
+    [warning] = listener.warnings
+    assert warning.startswith("60 of 160 test images took part in 1 earlier comparison: they go on deciding")
+    divided.ledger.write(tmp_path)
+    again = divide_test_images(run, [*old, *new], log, listener)
+    assert (again.audit, len(listener.warnings)) == (divided.audit, 1)

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from tests.workflows.retrain.nights import Nights, fails_with, write_config
+from transfercli.data.dataset import Record
+from transfercli.data.manifest import write_manifest, write_pixels
 from transfercli.errors import ArtefactError, Interrupted
 from transfercli.evaluation.statistics.alpha_spending import NightLimit
 from transfercli.runs import decisions
 from transfercli.runs.decisions import Decision
+from transfercli.runs.folder import RunFolder
 from transfercli.runs.test_ledger import LedgerImage, TestLedger, read_test_ledger
 from transfercli.workflows.retrain.ledger import fresh_start, ledger_of
 from transfercli.workflows.retrain.lifetime import budget_warnings
@@ -95,7 +98,12 @@ def test_every_night_counts_alone_without_a_lifetime_confidence_and_without_an_a
     result = nights.night()
     assert "lifetime" not in result["comparison"]
     assert result["comparison"]["images"] == result["test"]["images"]
-    assert not (nights.experiment / "test-ledger.csv").exists()
+    assert len(charged(nights)) == result["comparison"]["images"]
+    assert {(image.asked, image.total(())) for image in charged(nights)} == {(1, 0)}
+    write_config(nights, source[1]["run"], retrain={"audit": 0.5})
+    nights.add("5", 90, 99)
+    later = nights.night()
+    assert later["audit"]["images"] <= later["test"]["images"] - result["test"]["images"]
 
 
 @pytest.mark.slow
@@ -127,11 +135,31 @@ def test_an_experiment_of_an_earlier_version_starts_afresh_and_says_so_once(tmp_
     old = Decision("kept", "", "a", "b", facts={"comparison": {"metric": "accuracy", "images": 40}})
     log = [Decision("first", "", "a", "a"), old, old]
     assert ledger_of(tmp_path, log, [LedgerImage("p", "f")]).find("p", "f").asked == 0
-    (text,) = fresh_start(tmp_path, log)
+    (text,) = fresh_start(log)
     assert text.startswith("2 earlier comparisons of this experiment had no limit")
-    assert list(fresh_start(tmp_path, [*log, compared("c", 0.01)])) == []
-    TestLedger().write(tmp_path)
-    assert list(fresh_start(tmp_path, log)) == []
+    assert list(fresh_start([*log, compared("c", 0.01)])) == []
+    assert list(fresh_start(log[:1])) == []
+
+
+def test_test_images_of_earlier_comparisons_have_decided_although_there_was_no_ledger(tmp_path: Path) -> None:
+    """Runs `a` and `c` are there, `b` was removed, and `d` is damaged; only `a` knows the pixels of its images."""
+    for run, tested in (("a", ("1", "2")), ("c", ("2", "3"))):
+        folder = RunFolder(tmp_path / run)
+        folder.path.mkdir()
+        folder.labels.write_text('["rose", "tulip"]')
+        records = [Record(name, f"f{name}", "rose", "test") for name in tested]
+        write_manifest(folder.dataset, [*records, Record("t", "ft", "rose", "train")])
+    write_pixels(RunFolder(tmp_path / "a").pixels, {"f1": "p1", "f2": "p2", "ft": "pt"})
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "dataset.csv").write_text("damaged")
+    old = {"comparison": {"metric": "accuracy"}}
+    log = [Decision("first", "", "a", "a"), *(Decision("kept", "", "a", run, facts=old) for run in "bcd")]
+    ledger = ledger_of(tmp_path, log, [])
+    names = ("1", "2", "3", "t", "new")
+    assert [ledger.find(f"p{name}", f"f{name}").asked for name in names] == [3, 3, 3, 0, 0]
+    assert {image.spent for image in ledger.images} == {0}
+    assert ledger.find("p1", "saved again").asked == 3
+    assert ledger_of(tmp_path, log[:1], []).images == []
 
 
 @pytest.mark.parametrize("facts", [{"comparison": []}, {"comparison": {"lifetime": 3}}, {"comparison": {}}])
@@ -144,7 +172,7 @@ def test_when_little_is_left_a_warning_says_what_is_needed_and_what_renews_it() 
     assert list(budget_warnings(NightLimit(0.95, 0.001, 300, 0.0439, 320), promoted=False)) == []
     (text,) = budget_warnings(NightLimit(0.95, 0.001, 300, 0.045, 320), promoted=False)
     assert text == (
-        "the 320 test images that decide took part in 300 comparisons: 8.0% of the error rate of all nights"
+        "the 320 deciding test images have decided 300 comparisons: 8.0% of the error rate of all nights"
         " (1 - lifetime_confidence) is left; a challenger must now be right on at least 9 more of them (2.8%) and wrong"
         " on none besides; 269 new test images would renew half of it"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,14 +84,14 @@ def images(**counts: int) -> list[Record]:
 
 def test_the_reference_is_the_night_before_a_loss_that_is_still_there() -> None:
     records = [Record("1", "x", "a", "train"), Record("2", "y", "a", ""), Record("3", "z", "b", "test")]
-    assert counts_before([], records) == {"a": 1, "b": 1}
-    assert counts_before([night(images={"a": 5}), night(), night(images="damaged")], records) == {"a": 5}
-    assert counts_before([night(images={"a": 3}, images_before={"a": 9})], records) == {"a": 9}
+    assert counts_before([], records, set()) == {"a": 1, "b": 1}
+    assert counts_before([night(images={"a": 5}), night(), night(images="damaged")], records, set()) == {"a": 5}
+    assert counts_before([night(images={"a": 3}, images_before={"a": 9})], records, set()) == {"a": 9}
 
 
 def test_class_names_in_the_log_of_an_earlier_version_are_normalised() -> None:
     log = [night(images={"the ": 5, "cafe\u0301": 6})]
-    assert counts_before(log, []) == {"the": 5, "caf\u00e9": 6}
+    assert counts_before(log, [], set()) == {"the": 5, "caf\u00e9": 6}
     now = [Record(f"{label}{n}", "x", label, "train") for label in ("the", "caf\u00e9") for n in range(6)]
     assert find_loss(None, now, log, []) is None
 
@@ -113,10 +114,10 @@ def test_small_losses_of_many_nights_add_up() -> None:
         log.append(night(images=now))
         champion = images(**now)  # each night's challenger is promoted
     assert warned == [False, True, True, False]
-    assert most_before(log, champion) == 1000
+    assert most_before(log, champion, set()) == 1000
     accepted = [*log, night(images={"a": 200}, images_expected=True), night(images={"a": 210})]
-    assert most_before(accepted, champion) == 210
-    assert most_before([], champion) == 950
+    assert most_before(accepted, champion, set()) == 210
+    assert most_before([], champion, set()) == 950
 
 
 @pytest.mark.parametrize(
@@ -136,3 +137,27 @@ def test_each_key_of_expect_ends_its_own_warning(expect: dict[str, Any], warned:
     if loss := find_loss(expected, images(a=20, b=20), log, ()):
         assert loss.images in (2, 42)  # of the lost class, or of all
         assert loss.as_json()["before"] == 82
+
+
+def test_images_that_an_alert_about_labels_listed_may_go_and_others_may_not() -> None:
+    good = [Record(f"{n}", f"f{n}", "a", "train") for n in range(1000)]
+    wrong = [Record(f"w{n}", f"w{n}", "b", "train") for n in range(200)]
+    alert = {
+        "kind": "labels_contradict",
+        "message": "",
+        "since": "",
+        "listed": [[record.path, "b"] for record in wrong],
+        "files": [record.sha256 for record in wrong],
+    }
+    log = [night(images={"a": 1000}), night(images={"a": 1000, "b": 200}, alerts=[alert])]
+    for champion in (good, [*good, *wrong]):  # also one that learnt the wrong labels
+        assert find_loss(None, good, log, champion) is None
+        assert find_loss(None, good, [*log, night(images={"a": 1000})], champion) is None
+        mended = [replace(record, label="a") for record in wrong]
+        assert find_loss(None, [*good, *mended], log, champion) is None
+        assert find_loss(None, [*good[150:], *mended], log, champion) is not None
+        loss = find_loss(None, good[150:], log, champion)
+        assert loss is not None
+        assert (loss.images, loss.total, loss.classes) == (150, 1000, [])
+    unlisted = [log[0], night(images=log[1].facts["images"], alerts=[alert | {"files": "damaged"}])]
+    assert find_loss(None, good, unlisted, good) is not None

@@ -28,6 +28,7 @@ RESULT = RetrainResult(
     "significantly better",
     champion=Path("runs/exp/b"),
     challenger=Path("runs/exp/b"),
+    former=Path("runs/exp/a"),
     comparison=COMPARISON,
     gates=[{"metric": "recall[a|b]", "op": ">=", "bound": 0.5, "value": 0.75, "passed": True}],
     changes={"added": 3, "removed": 0, "new_classes": ["<b>cat</b>"]},
@@ -132,7 +133,8 @@ def test_a_summary_is_added_to_what_the_file_holds(tmp_path):
     assert text.startswith("# before\n## exp: promoted\n")
     assert "| 200 test images | 0.8000 | 0.9000 | +0.1000 | +0.0200 to +0.1700 |" in text
     assert "\nImages: 3 images added; 1 new class: '\\<b\\>cat\\</b\\>'\n" in text
-    assert "\n- champion `exp/b`\n- challenger `exp/b`\n" in text
+    assert "\n- champion `exp/b`\n- former champion `exp/a`\n- challenger `exp/b`\n" in text
+    assert "| accuracy | former champion | challenger | gain | interval |" in text
     assert "next:" not in text
 
 
@@ -171,6 +173,9 @@ def test_a_summary_has_the_audit_and_what_is_left_for_all_nights():
         "Audit: accuracy of the champion 0.9000 (0.8000 to 0.9500) on 37 test images that never decide, 0.9300 on those"
         " that do" in text
     )
-    assert "asked 12 times; p-value 0.012, at most 0.0005 tonight; 60% of the error rate is left" in text
+    assert (
+        "these test images have decided 12 comparisons; p-value 0.012, a promotion needs at most 0.0005 tonight; 60% of"
+        " the error rate of all nights is left" in text
+    )
     silent = {"images": 0, "metric": "accuracy", "champion": None, "interval": None, "deciding": None}
     assert "Audit" not in "\n".join(summary_lines("c", replace(RESULT, audit=silent)))

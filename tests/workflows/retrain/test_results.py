@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from transfercli.runs.decisions import Decision
-from transfercli.workflows.retrain.results import Rejected, RetrainResult
+from transfercli.workflows.retrain.results import Alerted, Rejected, RetrainResult
 
-FACTS = {"comparison": {"gain": 0.1}, "changes": {"added": 3, "removed": 0, "new_classes": ["owl"]}, "warned": "x"}
+FACTS = {
+    "former": "a",
+    "comparison": {"gain": 0.1},
+    "changes": {"added": 3, "removed": 0, "new_classes": ["owl"]},
+    "warned": "x",
+}
 
 
 def test_runs_of_a_decision_become_paths_and_what_was_not_measured_has_no_key() -> None:
@@ -17,6 +23,7 @@ def test_runs_of_a_decision_become_paths_and_what_was_not_measured_has_no_key() 
         "decision": "promoted",
         "champion": "runs/exp/b",
         "challenger": "runs/exp/b",
+        "former": "runs/exp/a",
         "comparison": {"gain": 0.1},
         "reason": "it is better",
         "changes": FACTS["changes"],
@@ -50,6 +57,21 @@ def test_the_error_of_a_rejected_challenger_is_a_whole_mail() -> None:
         " 0.9600 (0.9200 to 0.9800), of the challenger 0.5000 (0.4300 to 0.5700), on 177 test images; 360 images added"
     )
     assert error.hint == "transfercli runs compare runs/exp/a runs/exp/b"
+    promoted = replace(error.result, decision="promoted")
+    assert promoted.figure_text.startswith(
+        "accuracy of the former champion 0.9600 (0.9200 to 0.9800), of the challenger"
+    )
     alone = Rejected(RetrainResult("rejected", "not met: recall", challenger=Path("runs/exp/b")))
     assert alone.message == "the challenger exp/b is rejected, and there is still no champion: not met: recall"
     assert alone.hint == "transfercli runs show runs/exp/b"
+
+
+def test_the_error_of_a_night_with_alerts_says_how_to_accept_them() -> None:
+    fell = {"kind": "champion_fell", "message": "", "since": "2026-11-28T06:40:18Z"}
+    lost = {"kind": "images_lost", "message": "", "since": "2026-11-29T06:40:18Z"}
+    hint = Alerted(RetrainResult("kept", "no gain", alerts=[fell, lost])).hint
+    assert hint is not None
+    assert hint.startswith(
+        "retrain.alert.accepted_until: 2026-11-28 ends the alerts that are known by that day; data.exp"
+    )
+    assert "accepted_until" not in str(Alerted(RetrainResult("kept", "no gain", alerts=[lost])).hint)

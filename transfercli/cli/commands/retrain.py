@@ -39,19 +39,16 @@ Previous = Annotated[
 
 
 def _show_decision(result: RetrainResult) -> None:
-    from transfercli.workflows.retrain.results import figure_text
-
     pairs: list[tuple[str, Any]] = [
         ("time", result.time),
         ("decision", result.decision),
         ("reason", result.reason),
-        ("champion", result.champion),
-        ("challenger", result.challenger),
+        *result.runs,
         *((f"gate {gate['metric']}", _gate(gate)) for gate in result.gates or ()),
     ]
     changes = "; ".join(result.change_texts())
     alerts = ((f"alert {alert['kind']}", alert["message"]) for alert in result.alerts)
-    print_pairs([*pairs, ("figures", figure_text(result.figures or {}) or None), ("images", changes or None), *alerts])
+    print_pairs([*pairs, ("figures", result.figure_text or None), ("images", changes or None), *alerts])
 
 
 def _gate(gate: dict[str, Any]) -> str:
@@ -60,9 +57,9 @@ def _gate(gate: dict[str, Any]) -> str:
 
 
 def _show_promoted(result: PromoteResult) -> None:
-    figures = (result.figures.text if result.figures else "") or None
-    pairs = [("experiment", result.experiment), ("champion", result.champion), ("previous", result.previous)]
-    print_pairs([*pairs, ("figures", figures)])
+    figures = result.figures.text if result.figures and not result.figures.worse else ""  # the warning has them, too
+    pairs = [("experiment", result.experiment), ("champion", result.champion), ("replaced", result.previous)]
+    print_pairs([*pairs, ("figures", figures or None)])
 
 
 @reports(_show_decision, after_retrain)

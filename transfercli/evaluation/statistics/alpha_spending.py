@@ -23,6 +23,7 @@ import numpy.typing as npt
 from transfercli.data.clusters import count_clusters
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.exact_tests import MOST_SWAPS, gain_p_value
+from transfercli.text import counted
 
 Array = npt.NDArray[np.float64]
 
@@ -98,6 +99,13 @@ def swaps_for(level: float) -> int:
 def images_to_promote(level: float) -> int:
     """Return the smallest number of images fixed, with none broken, whose exact p-value is at most `level`."""
     return math.ceil(-math.log2(level) - 1e-9)
+
+
+def comparisons_text(asked: float) -> str:
+    """Return a mean number of comparisons in words, whole: `1 comparison`, `about 2 comparisons`."""
+    mean = round(asked, 1)  # as it is logged
+    number = max(1, math.floor(mean + 0.5))
+    return f"{'' if mean == number else 'about '}{counted(number, 'comparison')}"
 
 
 def images_to_renew(spent: float, images: int, budget: float) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from transfercli.evaluation.predictions import Predictions
-from transfercli.evaluation.statistics.alpha_spending import NightLimit
+from transfercli.evaluation.statistics.alpha_spending import NightLimit, comparisons_text
 from transfercli.evaluation.statistics.paired import Comparison, Outcome, compare
 from transfercli.text import in_groups
 
@@ -89,7 +89,8 @@ def _beyond(limit: NightLimit, p_value: float) -> str:
     left = limit.left_after(promoted=False) / limit.budget
     return (
         f"its p-value {p_value:.2g} is above {limit.level:.2g}, tonight's part of the {limit.budget:.2g} that all"
-        f" nights with these test images share (asked {limit.asked:.0f} times, {left:.0%} left)"
+        f" nights with these test images share ({left:.0%} is left; the images have decided"
+        f" {comparisons_text(limit.asked)})"
     )
 
 

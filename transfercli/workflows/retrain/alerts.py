@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from transfercli.evaluation.statistics.shift_tests import SMALLEST_P_VALUE
 from transfercli.runs.decisions import Decision
 from transfercli.text import counted, first_of
-from transfercli.workflows.retrain.lost_images import Loss
 
 if TYPE_CHECKING:
     from transfercli.config.schema import AlertConfig
@@ -133,12 +132,25 @@ def dated_alerts(found: Iterable[Alert], rule: AlertConfig, earlier: Decision | 
     ]
 
 
+def listed_contents(decision: Decision) -> frozenset[tuple[str, str]]:
+    """Return SHA-256 and label of the images whose labels the alerts of a decision ask to check.
+
+    A damaged list, and one of an alert without hashes, is left out.
+    """
+    found: set[tuple[str, str]] = set()
+    for alert in logged_alerts(decision):
+        listed, files = alert.figures.get("listed"), alert.figures.get("files")
+        if alert.kind == "labels_contradict" and isinstance(listed, list) and isinstance(files, list):
+            pairs = [
+                (file, item[1])
+                for file, item in zip(files, listed, strict=False)
+                if isinstance(item, list) and len(item) == 2
+            ]
+            found |= {(file, label) for file, label in pairs if isinstance(file, str) and isinstance(label, str)}
+    return frozenset(found)
+
+
 # -- kinds that need no model
-
-
-def lost_images_alert(loss: Loss | None) -> Alert | None:
-    """Return the alert about images that are gone."""
-    return Alert("images_lost", loss.text, loss.as_json()) if loss else None
 
 
 def unknown_classes_alert(champion: str, known: Sequence[str], images: Mapping[str, int]) -> Alert | None:

@@ -16,9 +16,10 @@ import numpy as np
 
 from transfercli.reporting import Reporter
 from transfercli.runs.decisions import Decision
-from transfercli.runs.test_ledger import LedgerImage
+from transfercli.runs.folder import test_ledger_file
+from transfercli.runs.test_ledger import LedgerImage, TestLedger
 from transfercli.text import counted
-from transfercli.workflows.retrain.ledger import identified, ledger_of
+from transfercli.workflows.retrain.ledger import comparisons, identified, ledger_of
 
 if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
@@ -37,12 +38,14 @@ class TestImages:
     Attributes:
         records: all of them.
         deciding, audit: indices of those that decide, and of those that never do.
-        known: the entry of each in the experiment's ledger.
+        ledger: of the experiment, before tonight.
+        known: the entry of each in the ledger.
     """
 
     records: list[Record]
     deciding: list[int]
     audit: list[int]
+    ledger: TestLedger
     known: list[LedgerImage]
 
     @property
@@ -55,10 +58,15 @@ class TestImages:
 def divide_test_images(
     challenger: StoredRun, records: list[Record], log: Sequence[Decision], reporter: Reporter
 ) -> TestImages:
-    """Divide the honest test images into deciding and audit images; warn once if they are too few for an audit."""
+    """Divide the honest test images into deciding and audit images.
+
+    Warns once if they are too few for an audit, or if images cannot be audited because they decided before there was a
+    ledger.
+    """
     share = challenger.config.retrain.audit
     images = identified(challenger, records)
-    ledger = ledger_of(challenger.folder.path.parent, log, images)
+    experiment = challenger.folder.path.parent
+    ledger = ledger_of(experiment, log, images)
     known = [ledger.find(image.pixels, image.sha256) for image in images]
     audit = audit_rows(records, known, share)
     if share and len(records) < FEWEST_IMAGES and not any("audit" in decision.facts for decision in log):
@@ -66,7 +74,13 @@ def divide_test_images(
             f"all of {counted(len(records), 'test image')} decide: retrain.audit needs at least {FEWEST_IMAGES}; so the"
             " champion's number on them will be too high after some nights"
         )
-    return TestImages(records, [row for row in range(len(records)) if row not in audit], sorted(audit), known)
+    elif share and not test_ledger_file(experiment).exists() and (decided := sum(image.asked > 0 for image in known)):
+        earlier = counted(len(comparisons(log)), "earlier comparison")
+        reporter.warning(
+            f"{decided} of {counted(len(records), 'test image')} took part in {earlier}: they"
+            " go on deciding, and only other test images can be audit images (retrain.audit)"
+        )
+    return TestImages(records, [row for row in range(len(records)) if row not in audit], sorted(audit), ledger, known)
 
 
 def audit_rows(records: Sequence[Record], images: Sequence[LedgerImage], share: float) -> set[int]:

@@ -82,8 +82,9 @@ def compare_on_test_images(
     images = divide_test_images(challenger, records, log, reporter)
     config, rule = challenger.config, challenger.config.retrain.promote
     limit = None
-    if champion is not None and rule.lifetime_confidence is not None:
-        limit = spend(challenger, images, validation_evidence(champion, challenger), log, reporter)
+    if champion is not None:
+        evidence = validation_evidence(champion, challenger) if rule.lifetime_confidence is not None else None
+        limit = spend(challenger, images, evidence, log, reporter)
     gates = from_config(config.evaluation.gates, challenger.labels)
     request = EvaluateRequest(challenger.label, challenger.path.parent.parent)
     split = recorded_split(challenger, challenger, records, challenger.labels, "test")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transfercli.data.manifest import read_pixels
+from transfercli.errors import ArtefactError
 from transfercli.runs.decisions import Decision
-from transfercli.runs.folder import test_ledger_file
+from transfercli.runs.folder import RunFolder
 from transfercli.runs.test_ledger import LedgerImage, TestLedger, read_test_ledger
 from transfercli.text import counted
+from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Record
-    from transfercli.workflows.stored_run import StoredRun
 
 
 def promoted_runs(log: Sequence[Decision]) -> frozenset[str]:
@@ -25,18 +27,32 @@ def promoted_runs(log: Sequence[Decision]) -> frozenset[str]:
 def ledger_of(experiment: Path, log: Sequence[Decision], images: Sequence[LedgerImage]) -> TestLedger:
     """Return the ledger of an experiment; if it is missing, as much as the log knows.
 
-    Without a ledger, an image may have taken part in every comparison in the log that spent something. Comparisons of
-    earlier versions of the program had no level: they count for nothing.
+    Without a ledger, every present test image may have taken part in all comparisons in the log. Comparisons of earlier
+    versions of the program had no level, so they spent nothing; the test images of their runs took part in them.
 
     images: the present test images.
     """
     ledger = read_test_ledger(experiment)
     if ledger is not None:
         return ledger
-    levels = [level for decision in log if (level := spent_level(decision)) is not None]
-    spent = sum(levels)
-    known = (LedgerImage(image.pixels, image.sha256, len(levels), spent) for image in images)
-    return TestLedger(known if levels else ())
+    compared = comparisons(log)
+    levels = [level for decision in compared if (level := spent_level(decision)) is not None]
+    tested = images if levels else _tested_images(experiment, compared)
+    return TestLedger(LedgerImage(image.pixels, image.sha256, len(compared), sum(levels)) for image in tested)
+
+
+def comparisons(log: Sequence[Decision]) -> list[Decision]:
+    """Return the decisions that compared two models."""
+    return [decision for decision in log if decision.facts.get("comparison")]
+
+
+def _tested_images(experiment: Path, compared: Sequence[Decision]) -> Iterator[LedgerImage]:
+    """Yield the test images of the runs that were compared, as far as the runs are still there."""
+    for run_id in {run_id for decision in compared for run_id in (decision.champion, decision.challenger) if run_id}:
+        run = StoredRun(RunFolder(experiment / run_id))
+        if run.folder.dataset.is_file():
+            with suppress(ArtefactError):  # a damaged run is no reason to end the night
+                yield from identified(run, [image for image in run.images if image.split == "test"])
 
 
 def spent_level(decision: Decision) -> float | None:
@@ -55,11 +71,11 @@ def identified(run: StoredRun, records: Sequence[Record]) -> list[LedgerImage]:
     return [LedgerImage(pixels.get(record.sha256, record.sha256), record.sha256) for record in records]
 
 
-def fresh_start(experiment: Path, log: Sequence[Decision]) -> Iterator[str]:
-    """Yield a warning about comparisons of an earlier version of the program, which no ledger has."""
-    earlier = [entry for entry in log if entry.facts.get("comparison")]
-    if earlier and not test_ledger_file(experiment).exists() and all(spent_level(one) is None for one in earlier):
+def fresh_start(log: Sequence[Decision]) -> Iterator[str]:
+    """Yield a warning about earlier comparisons if none of them had a level: no ledger knows what they spent."""
+    earlier = comparisons(log)
+    if earlier and all(spent_level(one) is None for one in earlier):
         yield (
             f"{counted(len(earlier), 'earlier comparison')} of this experiment had no limit on the error rate of all"
-            " nights: its count starts now; only new test images were never asked"
+            " nights: its count starts now; only new test images have decided nothing yet"
         )

@@ -2,13 +2,13 @@
 
 The number of images of each class stands in the log of decisions. A loss is reported every night, also when nothing is
 trained, until the images are back or the config says with `data.expect` what must be there: `min_images` ends the
-warnings about their number, and `classes` those about classes.
+warnings about their number, and `classes` those about classes. Images whose labels an alert asked to check may go.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,15 @@ from transfercli.data.dataset import Record
 from transfercli.data.sources.labels import names_of_stored
 from transfercli.runs.decisions import Decision
 from transfercli.text import counted, first_of
+from transfercli.workflows.retrain.alerts import Alert, listed_contents
 
 SHARE = 0.1  # a smaller loss of images, with all classes still there, is not reported
 IMAGES = "images"  # key of a decision's facts: class -> number of usable images
 BEFORE = "images_before"  # and as it was before a loss that is still there
 NUMBER_EXPECTED = "images_expected"  # True if the config had data.expect.min_images
 _LISTED = 5
+
+Content = tuple[str, str]  # SHA-256 and label of an image
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,11 @@ def find_loss(
 
     records: the current images; champion: those of the champion.
     """
+    records = list(records)
+    contents = {(record.sha256, record.label) for record in records}
     now = image_counts(records)
-    before = now if expected and expected.classes is not None else counts_before(log, champion)
-    most = sum(now.values()) if expects_number(expected) else most_before(log, champion)
+    before = now if expected and expected.classes is not None else counts_before(log, champion, contents)
+    most = sum(now.values()) if expects_number(expected) else most_before(log, champion, contents)
     loss = Loss(before, now, most)
     return loss if loss.is_large else None
 
@@ -102,28 +107,45 @@ def expects_number(expected: ExpectConfig | None) -> bool:
     return expected is not None and expected.min_images is not None
 
 
-def counts_before(log: Sequence[Decision], champion: Iterable[Record]) -> dict[str, int]:
+def lost_images_alert(loss: Loss | None) -> Alert | None:
+    """Return the alert about images that are gone."""
+    return Alert("images_lost", loss.text, loss.as_json()) if loss else None
+
+
+def counts_before(log: Sequence[Decision], champion: Iterable[Record], contents: Set[Content]) -> dict[str, int]:
     """Return class -> number of images on the last night, or before a loss that was reported then.
 
-    champion: records of the champion, for an experiment without such a night.
+    Images that an alert of that night listed, and that are gone or have another label, are not counted.
+
+    champion: records of the champion, for an experiment without such a night; contents: of the current images.
     """
     for decision in reversed(log):
-        if counts := _logged(decision, BEFORE) or _logged(decision, IMAGES):
+        if counts := _logged(decision, BEFORE):
             return counts
+        if counts := _logged(decision, IMAGES):
+            mended = Counter(label for _, label in listed_contents(decision) - contents)
+            return {label: max(0, count - mended[label]) for label, count in counts.items()}
     return image_counts(champion)
 
 
-def most_before(log: Sequence[Decision], champion: Iterable[Record]) -> int:
+def most_before(log: Sequence[Decision], champion: Iterable[Record], contents: Set[Content]) -> int:
     """Return the largest number of images of a night, or of the champion, since the config last said the number.
 
-    Not only of the last night: many small losses in a row add up.
+    Not only of the last night: many small losses in a row add up. Images that an alert of the night listed, and that
+    are gone, are not counted; those with another label are still there.
+
+    champion: its records; contents: of the current images.
     """
-    most = 0
+    files = {sha256 for sha256, _ in contents}
+    most, listed = 0, set()
     for decision in reversed(log):
-        most = max(most, sum(_logged(decision, IMAGES).values()))
+        of_night = {sha256 for sha256, _ in listed_contents(decision)}
+        listed |= of_night
+        most = max(most, sum(_logged(decision, IMAGES).values()) - len(of_night - files))
         if decision.facts.get(NUMBER_EXPECTED):
             return most
-    return max(most, sum(image_counts(champion).values()))
+    kept = (record for record in champion if record.sha256 not in listed - files)
+    return max(most, sum(image_counts(kept).values()))
 
 
 def _logged(decision: Decision, key: str) -> dict[str, int]:

@@ -16,7 +16,7 @@ from transfercli.export.card.markdown import code, escaped
 from transfercli.reporting import Reporter
 from transfercli.workflows.command_lines import command_line
 from transfercli.workflows.result import document
-from transfercli.workflows.retrain.results import RetrainResult, figure_text
+from transfercli.workflows.retrain.results import RetrainResult
 
 HOOK_SECONDS = 60.0
 STDERR_SECONDS = 1.0  # to read stderr to its end after the hook; a child process may hold it open
@@ -99,7 +99,7 @@ def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
     comparison = result.comparison
     if comparison:
         yield ""
-        yield f"| {escaped(comparison['metric'])} | champion | challenger | gain | interval |"
+        yield f"| {escaped(comparison['metric'])} | {result.compared_champion} | challenger | gain | interval |"
         yield "| --- | ---: | ---: | ---: | --- |"
         yield (
             f"| {comparison['images']} test images | {_number(comparison['champion'])}"
@@ -128,11 +128,10 @@ def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
 
 def _model_lines(result: RetrainResult) -> Iterator[str]:
     """Yield the runs, the figure of each with its interval, and for a rejected challenger the next command."""
-    for name, run in (("champion", result.champion), ("challenger", result.challenger)):
-        if run is not None:
-            yield f"{name} {code(f'{run.parent.name}/{run.name}')}"
-    if text := figure_text(result.figures or {}):
-        yield escaped(text)
+    for role, run in result.runs:
+        yield f"{role} {code(f'{run.parent.name}/{run.name}')}"
+    if result.figure_text:
+        yield escaped(result.figure_text)
     if result.decision == "rejected" and result.champion and result.challenger:
         yield f"next: {code(command_line('runs', 'compare', str(result.champion), str(result.challenger)))}"
 
@@ -148,10 +147,13 @@ def _honesty_lines(result: RetrainResult) -> Iterator[str]:
             + f" on {audit['images']} test images that never decide, {_number(audit['deciding'])} on those that do"
         )
     if lifetime:
+        from transfercli.evaluation.statistics.alpha_spending import comparisons_text
+
         share = lifetime["left"] / (lifetime["left"] + lifetime["spent"])
         yield (
-            f"All nights: these test images were asked {lifetime['asked']:g} times; p-value {lifetime['p_value']:.2g},"
-            f" at most {lifetime['alpha']:.2g} tonight; {share:.0%} of the error rate is left"
+            f"All nights: these test images have decided {comparisons_text(lifetime['asked'])}; p-value"
+            f" {lifetime['p_value']:.2g}, a promotion needs at most {lifetime['alpha']:.2g} tonight; {share:.0%} of the"
+            " error rate of all nights is left"
         )
 
 

@@ -13,6 +13,7 @@ from transfercli.text import counted
 from transfercli.workflows.command_lines import command_line
 from transfercli.workflows.retrain.alerts import reported_alerts
 
+FORMER = "former"  # key of a decision's facts: the id of the champion that was replaced
 MEASURED = ("gates", "test", "figures", "audit", "changes", "lost", "drift", "latency")
 
 
@@ -24,6 +25,7 @@ class RetrainResult:
         decision: unchanged, first, promoted, kept or rejected.
         champion: the run folder of the champion from now on, or None.
         challenger: the run folder of the run that was trained, or None.
+        former: the run folder of the champion that was replaced; None unless the decision is promoted.
         comparison: of the two on the same test images; empty if they were not compared.
         gates: results of the challenger's gates.
         test: numbers of test images, used and left out.
@@ -42,6 +44,7 @@ class RetrainResult:
     reason: str
     champion: Path | None = None
     challenger: Path | None = None
+    former: Path | None = None
     time: str = ""
     comparison: Mapping[str, Any] = field(default_factory=dict)
     gates: list[dict[str, Any]] | None = None
@@ -58,16 +61,42 @@ class RetrainResult:
     def of(cls, experiment: Path, decision: Decision) -> RetrainResult:
         """Return the result of a logged decision; runs become paths below `experiment`."""
         facts = decision.facts
+        champion, challenger, former = (
+            experiment / run_id if run_id else None
+            for run_id in (decision.champion, decision.challenger, facts.get(FORMER))
+        )
         return cls(
             decision.decision,
             decision.reason,
-            experiment / decision.champion if decision.champion else None,
-            experiment / decision.challenger if decision.challenger else None,
+            champion,
+            challenger,
+            former,
             decision.time,
             facts.get("comparison", {}),
             **{name: facts[name] for name in MEASURED if name in facts},
             alerts=[alert.as_json() for alert in reported_alerts(decision)],
         )
+
+    @property
+    def runs(self) -> list[tuple[str, Path]]:
+        """The runs that the decision is about, each with its role; `champion` is the champion after the decision."""
+        roles = (("champion", self.champion), ("former champion", self.former), ("challenger", self.challenger))
+        return [(role, run) for role, run in roles if run is not None]
+
+    @property
+    def compared_champion(self) -> str:
+        """The role now of the champion that the challenger was compared with."""
+        return "former champion" if self.decision == "promoted" else "champion"
+
+    @property
+    def figure_text(self) -> str:
+        """The figures of both models in words, such as `accuracy of the champion 0.9605 (…), …`; "" without any."""
+        figures = self.figures or {}
+        roles = {"champion": self.compared_champion, "challenger": "challenger"}
+        models = [f"of the {role} {_interval_text(figures[key])}" for key, role in roles.items() if figures.get(key)]
+        if not models:
+            return ""
+        return f"{figures['metric']} {', '.join(models)}, on {counted(figures['images'], 'test image')}"
 
     def change_texts(self) -> Iterator[str]:
         """Yield the changes that are not empty in words: `3 images added`, `1 new class: 'boot'`."""
@@ -85,6 +114,7 @@ class RetrainResult:
             "decision": self.decision,
             "champion": str(self.champion) if self.champion else None,
             "challenger": str(self.challenger) if self.challenger else None,
+            **({"former": str(self.former)} if self.former else {}),
             "comparison": self.comparison,
             "reason": self.reason,
             **{name: value for name, value in measured.items() if value is not None},
@@ -104,19 +134,11 @@ class Rejected(GateError):
         )
         stays = f"the champion {champion} stays" if champion else "there is still no champion"
         parts = [f"the challenger {challenger} is rejected, and {stays}: {result.reason}"]
-        parts += [text for text in (figure_text(result.figures or {}), ", ".join(result.change_texts())) if text]
+        parts += [text for text in (result.figure_text, ", ".join(result.change_texts())) if text]
         command = ("runs", "compare", str(result.champion), str(result.challenger))
         shown = command if champion else ("runs", "show", str(result.challenger))
         super().__init__("; ".join(parts), command_line(*shown))
         self.result = result
-
-
-def figure_text(figures: Mapping[str, Any]) -> str:
-    """Return the figures of both models in words, such as `accuracy of the champion 0.9605 (0.9209 to 0.9807), …`."""
-    models = [
-        f"of the {name} {_interval_text(figures[name])}" for name in ("champion", "challenger") if figures.get(name)
-    ]
-    return f"{figures['metric']} {', '.join(models)}, on {counted(figures['images'], 'test image')}" if models else ""
 
 
 def _interval_text(figure: Mapping[str, Any]) -> str:
@@ -131,8 +153,16 @@ class Alerted(GateError):
 
     def __init__(self, result: RetrainResult) -> None:
         kinds = ", ".join(alert["kind"] for alert in result.alerts)
+        days = [alert["since"][:10] for alert in result.alerts if alert["kind"] != "images_lost"]
+        hints = (
+            [f"retrain.alert.accepted_until: {max(days)} ends the alerts that are known by that day"] if days else []
+        )
+        hints += ["data.expect accepts lost images"] if len(days) < len(result.alerts) else []
+        hints += [
+            "retrain.alert.exit: 0 ends such a night with 0",
+            "retrain.alert.KIND: false turns a kind of alert off",
+        ]
         super().__init__(
-            f"{counted(len(result.alerts), 'alert')} ({kinds}); the decision is {result.decision!r}",
-            "retrain.alert.exit: 0 ends such a night with 0; retrain.alert.KIND: false turns a kind of alert off",
+            f"{counted(len(result.alerts), 'alert')} ({kinds}); the decision is {result.decision!r}", "; ".join(hints)
         )
         self.result = result

@@ -34,7 +34,7 @@ from transfercli.workflows.retrain.lost_images import (
     find_loss,
 )
 from transfercli.workflows.retrain.notify import run_hook, write_summary
-from transfercli.workflows.retrain.results import Alerted, Rejected, RetrainResult
+from transfercli.workflows.retrain.results import FORMER, Alerted, Rejected, RetrainResult
 from transfercli.workflows.retrain.state import RetrainRequest, RetrainState
 from transfercli.workflows.retrain.subject import (
     DeferredWarnings,
@@ -172,6 +172,8 @@ def train_and_compare(state: RetrainState, reporter: Reporter) -> Decision:
         **result.final_facts(promoted=promoted_now),
         **state.watch.measured(result),
     }
+    if verdict.decision == "promoted" and state.champion:
+        facts[FORMER] = state.champion.folder.run_id
     decision = state.decision(verdict.decision, verdict.reason, **facts)
     promoted: dict[str, Any] = {"champion": challenger.run_id} if promoted_now else {}
     return replace(decision, challenger=challenger.run_id, **promoted)

@@ -25,12 +25,11 @@ from transfercli.workflows.retrain.alerts import (
     drift_alert,
     held_alerts,
     logged_alerts,
-    lost_images_alert,
     standing_alerts,
     unknown_classes_alert,
 )
 from transfercli.workflows.retrain.comparison import predict
-from transfercli.workflows.retrain.lost_images import Loss, image_counts
+from transfercli.workflows.retrain.lost_images import Loss, image_counts, lost_images_alert
 from transfercli.workflows.retrain.watched_images import AnsweredImage, Window, champion_fell, labels_contradict
 from transfercli.workflows.stored_run import StoredRun
 
@@ -216,7 +215,9 @@ def _answered_others(champion: StoredRun, dataset: Dataset) -> list[AnsweredImag
 def _answered(record: Record, root: str, champion_wrong: bool, challenger_wrong: bool | None) -> AnsweredImage:
     folder = "" if is_keras(root) else os.path.dirname(record.path)  # noqa: PTH120 - names need not be UTF-8
     day = _day_of_change(record.path, root)
-    return AnsweredImage(record.label, champion_wrong, challenger_wrong, record.group, record.path, folder, day)
+    return AnsweredImage(
+        record.label, champion_wrong, challenger_wrong, record.group, record.path, record.sha256, folder, day
+    )
 
 
 def _day_of_change(path: str, root: str) -> str:

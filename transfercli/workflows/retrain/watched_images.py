@@ -18,7 +18,8 @@ from transfercli.workflows.retrain.alerts import Alert
 
 MOST_BATCHES = 50  # that are tested; the largest ones
 SMALL_BATCH = 5  # images; smaller batches are not tested, and fewer held-out images confirm nothing
-MOST_LISTED = 100  # images in an alert
+MOST_LISTED = 1000  # images in an alert
+EXAMPLES = 2  # paths in its message
 CONFIRMED = 0.05  # level of the challenger's confirmation of what the champion contradicts
 
 
@@ -31,6 +32,7 @@ class AnsweredImage:
         challenger_wrong: the same of the challenger; None without one, or if it learnt from the image.
         group: name of its group, or "".
         path: of its file, relative to the data.
+        sha256: of its file.
         folder: of its file, relative to the data; "" for the data folder itself.
         day: of the last change of its file, UTC, ISO 8601; "" if unknown.
     """
@@ -40,6 +42,7 @@ class AnsweredImage:
     challenger_wrong: bool | None = None
     group: str = ""
     path: str = ""
+    sha256: str = ""
     folder: str = ""
     day: str = ""
 
@@ -141,18 +144,21 @@ def _contradiction(
     folders = sorted({image.folder for image in batch})
     days = sorted({image.day for image in batch if image.day})
     held_out = _held_out(batch)
+    wrong = [image for image in batch if image.champion_wrong]
+    listed = wrong[:MOST_LISTED]
     figures: dict[str, Any] = {
         "run": champion,
         "folder": folders[0] if len(folders) == 1 else None,
         "folders": len(folders),
         "days": [days[0], days[-1]] if days else None,
         "images": images,
-        "contradictions": sum(image.champion_wrong for image in batch),
+        "contradictions": len(wrong),
         "usual": expected / images,
         "p_value": p_value,
         "held_out": len(held_out),
         "held_out_contradictions": sum(map(_both_wrong, held_out)),
-        "listed": [[image.path, image.label] for image in batch if image.champion_wrong][:MOST_LISTED],
+        "listed": [[image.path, image.label] for image in listed],
+        "files": [image.sha256 for image in listed],
     }
     place = f"under {folders[0]!r}" if len(folders) == 1 and folders[0] else f"in {counted(len(folders), 'folder')}"
     dates = "" if not days else f", of {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else "")
@@ -161,11 +167,17 @@ def _contradiction(
         if held_out
         else ""
     )
+    examples = ", ".join(repr(image.path) for image in listed[:EXAMPLES])
+    rest = "" if len(wrong) <= EXAMPLES else f", …; decisions.jsonl and --json list {_listed_text(listed, wrong)}"
     message = (
-        f"the labels of {figures['contradictions']} of {counted(images, 'new image')} {place}{dates} contradict the"
-        f" champion (usual: {expected / images:.1%}){others}: check these labels"
+        f"the labels of {len(wrong)} of {counted(images, 'new image')} {place}{dates} contradict the"
+        f" champion (usual: {expected / images:.1%}){others}: check these labels: {examples}{rest}"
     )
     return Alert("labels_contradict", message, figures)
+
+
+def _listed_text(listed: Sequence[AnsweredImage], wrong: Sequence[AnsweredImage]) -> str:
+    return "all" if len(listed) == len(wrong) else f"the first {len(listed)}"
 
 
 def _batches(images: Sequence[AnsweredImage]) -> Iterator[Sequence[AnsweredImage]]:
