@@ -36,7 +36,7 @@ def _show(result: WhyResult) -> None:
     rest = result.unexplained
     spread = result.seed.spread
     print_table(
-        ("part", "contribution", "95% interval"),
+        ("part", "points" if result.in_points else result.metric, "95% interval"),
         [
             *((part.text, result.shown(part.contribution), _interval(result, part.interval)) for part in result.parts),
             (rest.text, result.shown(rest.contribution), _interval(result, rest.interval)),

@@ -40,7 +40,7 @@ def jinja_environment() -> Any:
         "path": _breakable,
         "line": lambda text, length=1000: clipped(hide_paths(str(text)), length),
         "title": _title,
-        "signed": lambda value, digits=3: f"{value:+.{digits}f}".replace("-", "−"),
+        "signed": _signed,
         "amount": _amount,
     }
     return environment
@@ -55,6 +55,10 @@ def _breakable(text: str, length: int = 1000) -> Any:
 
 def _fixed(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _signed(value: float, digits: int = 3) -> str:
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")  # without a minus before 0
 
 
 def _title(metric: str) -> str:

@@ -151,11 +151,16 @@ class WhyResult:
         parts.append(f"{self.unexplained.text} {self.shown(self.unexplained.contribution)}")
         return f"{opening}: {', '.join(parts)}"
 
+    @property
+    def in_points(self) -> bool:
+        """True if the metric is a share, whose changes are printed in points, hundredths."""
+        return math.isfinite(METRICS[self.metric].bounds.high)
+
     def shown(self, value: float | None, *, unit: bool = False) -> str:
-        """Return a change of the metric as printed: in points, hundredths, if the metric is a share."""
+        """Return a change of the metric as printed."""
         if value is None:
             return "-"
-        if math.isfinite(METRICS[self.metric].bounds.high):
+        if self.in_points:
             return f"{100 * value + 0.0:+.1f}" + " points" * unit
         return f"{value:+.4f}"
 

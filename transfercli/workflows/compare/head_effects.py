@@ -25,6 +25,7 @@ from transfercli.evaluation.statistics.intervals import CONFIDENCE, Interval, pe
 from transfercli.evaluation.statistics.shapley import coalitions, shapley_values
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
+from transfercli.text import counted
 from transfercli.transfer.probe.probe import MIDDLE, STRENGTHS, solve
 from transfercli.transfer.probe.subsets import solve_subsets
 from transfercli.workflows.train.training_data import class_weights, sampled_weights
@@ -145,7 +146,7 @@ def measure_effects(game: Game, reporter: Reporter) -> HeadEffects:
     member = coalitions(game.players)
     present = _present(game.rows, member)
     strengths, doubt = _strengths(game, member, present, reporter)
-    reporter.info(f"solving {len(member)} heads for {game.players} changes")
+    reporter.info(f"solving {len(member)} heads for {counted(game.players, 'change')}")
     values = _values(game, member, present, strengths, game.resamples, reporter)
     contributions = shapley_values(values, game.players)
     effects, spread, drawn = _spreads(game, strengths, doubt, reporter)
