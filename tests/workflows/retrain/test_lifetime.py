@@ -162,6 +162,16 @@ def test_test_images_of_earlier_comparisons_have_decided_although_there_was_no_l
     assert ledger_of(tmp_path, log[:1], []).images == []
 
 
+def test_a_damaged_ledger_is_found_before_the_training(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transfercli.workflows.retrain import retrain as module
+
+    monkeypatch.setattr(module, "train_and_compare", fails_with(AssertionError("trained")))
+    nights.experiment.mkdir(parents=True)
+    (nights.experiment / "test-ledger.csv").write_text("damaged")
+    with pytest.raises(ArtefactError, match="test-ledger"):
+        nights.night()
+
+
 @pytest.mark.parametrize("facts", [{"comparison": []}, {"comparison": {"lifetime": 3}}, {"comparison": {}}])
 def test_damaged_facts_in_the_log_are_no_comparison(tmp_path: Path, facts: dict[str, Any]) -> None:
     log = [Decision("kept", "", "a", "b", facts=facts)]
