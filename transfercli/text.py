@@ -95,3 +95,8 @@ def byte_size(count: int) -> str:
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count} B"
+
+
+def decimal(value: float | None, sign: str = "") -> str:
+    """Return a metric for a person, with four decimals; `not defined` for None. sign: "+" to show that of a gain."""
+    return "not defined" if value is None else f"{value:{sign}.4f}"

@@ -43,7 +43,9 @@ def test_the_main_job(place: Path) -> None:
     assert result["status"] == "completed"
     epochs = [line for line in trained.stderr.splitlines() if line.startswith("epoch ")]
     assert len(epochs) == 4
-    assert (place / result["run"] / "log.txt").read_text().splitlines()[-4:] == epochs
+    logged = (place / result["run"] / "log.txt").read_text().splitlines()
+    assert [line for line in logged if line.startswith("epoch ")] == epochs
+    assert logged == [line for line in trained.stderr.splitlines() if line in logged]
     evaluated = transfercli("evaluate", "t", "--json", "--min", "accuracy=1.0", folder=place, check=5)
     assert json.loads(evaluated.stdout)["gates"][0]["passed"] is False
     assert "1 of 1 gates not met" in evaluated.stderr

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -116,9 +117,13 @@ def test_a_file_that_a_run_read_keeps_its_side_when_it_is_decoded_to_other_pixel
     base = grow(tmp_path / "images", TWO).parent
     config = resolve_paths(DataConfig(train="images"), base, ("data",))
     present = load_dataset(DataRequest(config, (16, 16), ComputeConfig()), reporter)
+
+    def old_hash(sha256: str) -> str:
+        return hashlib.sha256(sha256.encode()).hexdigest()
+
     was = {"train": "test", "test": "train", "validation": "validation"}
-    write_pixels(tmp_path / "pixels.csv", {record.sha256: f"old {record.sha256}" for record in present.records})
-    old = Assignments.of((f"old {record.sha256}", was[record.split]) for record in present.records)
+    write_pixels(tmp_path / "pixels.csv", {record.sha256: old_hash(record.sha256) for record in present.records})
+    old = Assignments.of((old_hash(record.sha256), was[record.split]) for record in present.records)
     (tmp_path / "damaged.csv").write_text("sha256\n1\n")
     files = (tmp_path / "damaged.csv", tmp_path / "pixels.csv", tmp_path / "missing.csv")
     request = DataRequest(config, (16, 16), ComputeConfig(), old, pixel_files=files)

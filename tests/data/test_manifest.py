@@ -120,9 +120,13 @@ def test_a_missing_manifest_is_told(tmp_path: Path) -> None:
 def test_hashes_of_pixels_survive_the_round_trip_and_none_are_known_where_there_is_no_list(tmp_path: Path) -> None:
     file = tmp_path / "pixels.csv"
     assert read_pixels(file) == {}
-    write_pixels(file, {"b": "2", "a": "1", "c": "1"})
-    assert file.read_text() == "sha256,pixels\na,1\nb,2\nc,1\n"
-    assert read_pixels(file) == {"a": "1", "b": "2", "c": "1"}
-    file.write_text("sha256,pixels\na\n")
-    with pytest.raises(ArtefactError, match=r"pixels\.csv is damaged"):
-        read_pixels(file)
+    a, b, c, pixels = (digit * 64 for digit in "abc1")
+    write_pixels(file, {b: a, a: pixels, c: pixels})
+    content = f"sha256,pixels\n{a},{pixels}\n{b},{a}\n{c},{pixels}\n"
+    assert file.read_text() == content
+    assert read_pixels(file) == {a: pixels, b: a, c: pixels}
+    damaged = (f"sha256,pixels\n{a}\n", content[:-20], f"sha256,pixels\n{a},{'g' * 64}\n", f"sha256,pixels\n,{a}\n")
+    for text in damaged:
+        file.write_text(text)
+        with pytest.raises(ArtefactError, match=r"pixels\.csv.* is damaged"):
+            read_pixels(file)

@@ -91,8 +91,10 @@ def test_a_label_that_the_model_contradicts_is_doubted(predictions: Predictions)
     targets = predictions.targets.copy()
     targets[sure] = (targets[sure] + 1) % 10
     doubts = likely_label_errors(Predictions(predictions.paths, predictions.labels, targets, predictions.probabilities))
-    assert doubts.shown[0].case.index == sure
-    assert doubts.shown[0].likely == predictions.labels[predictions.predicted[sure]]
-    assert 0.5 < doubts.shown[0].probability < 1
+    (found,) = (doubt for doubt in doubts.shown if doubt.case.index == sure)
+    assert found.likely == predictions.labels[predictions.predicted[sure]]
+    probabilities = [doubt.probability for doubt in doubts.shown]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert all(0.5 < probability < 1 for probability in probabilities)
     assert doubts.count >= len(doubts.shown)
     assert 0 < doubts.expected_false_alarms < doubts.count / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,10 @@ from transfercli.workflows.lineage import ancestors, generations, learnt_from
 from transfercli.workflows.stored_run import StoredRun
 
 
+def sha(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 def run(runs: Path, label: str, parent: str | None = None, images: Sequence[tuple[str, str]] = ()) -> StoredRun:
     """Write a run. images: (content, split) pairs; the pixels of `b2` are those of `b`."""
     folder = RunFolder(runs / label)
@@ -28,8 +33,10 @@ def run(runs: Path, label: str, parent: str | None = None, images: Sequence[tupl
     folder.labels.write_text('["cat", "dog"]')
     facts = {"status": "interrupted", "command": "", "config_folder": ".", "versions": {}, "parent": parent}
     folder.record.write_text(json.dumps(facts | {"data": {"fingerprint": "", "images": {}}}))
-    write_manifest(folder.dataset, [Record(f"{content}.png", content, "cat", split, 8, 8) for content, split in images])
-    write_pixels(folder.pixels, {content: content[0] for content, _ in images})
+    write_manifest(
+        folder.dataset, [Record(f"{content}.png", sha(content), "cat", split, 8, 8) for content, split in images]
+    )
+    write_pixels(folder.pixels, {sha(content): sha(content[0]) for content, _ in images})
     return StoredRun(folder)
 
 
@@ -65,7 +72,7 @@ def test_images_of_training_and_validation_of_the_whole_family_and_their_copies_
     run(tmp_path, "base/1", images=[("a", "train")])
     young = run(tmp_path, "young/1", "base/1", [("b", "validation"), ("b2", "test"), ("c", "test")])
     learnt = learnt_from(young, reporter=Listener())
-    assert (learnt.has(content), learnt.has_copy(content)) == (has, has_copy)
+    assert (learnt.has(sha(content)), learnt.has_copy(sha(content))) == (has, has_copy)
 
 
 def test_validation_images_that_any_run_only_chose_by_are_judged_on_with_the_runs_own_validation_split(
@@ -74,14 +81,14 @@ def test_validation_images_that_any_run_only_chose_by_are_judged_on_with_the_run
     run(tmp_path, "base/1", images=[("a", "train"), ("c", "validation")])
     young = run(tmp_path, "young/1", "base/1", [("a", "validation"), ("b", "validation"), ("c", "validation")])
     learnt = learnt_from(young, reporter=Listener(), splits=learnt_splits("validation"))
-    assert [learnt.has(content) for content in ("a", "b", "c")] == [True, False, False]
+    assert [learnt.has(sha(content)) for content in ("a", "b", "c")] == [True, False, False]
     assert learnt_splits("test") == ("train", "validation")
 
 
 def test_a_copy_is_known_although_another_decoder_hashed_the_ancestors_image_otherwise(tmp_path: Path) -> None:
     parent = run(tmp_path, "base/1", images=[("a", "train")])
-    write_pixels(parent.folder.pixels, {"a": "pixels of an earlier decoder"})
+    write_pixels(parent.folder.pixels, {sha("a"): sha("pixels of an earlier decoder")})
     young = run(tmp_path, "young/1", "base/1", [("a", "test"), ("a2", "test"), ("c", "test")])
     learnt = learnt_from(young, reporter=Listener())
-    assert [learnt.has(content) for content in ("a", "a2", "c")] == [True, True, False]
-    assert learnt.has_copy("a2")
+    assert [learnt.has(sha(content)) for content in ("a", "a2", "c")] == [True, True, False]
+    assert learnt.has_copy(sha("a2"))

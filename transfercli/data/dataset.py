@@ -98,6 +98,7 @@ class Split:
             sizes=tuple(self.sizes[index] for index in indices) if self.sizes else (),
             notes=tuple(self.notes[index] for index in indices) if self.notes else (),
             groups=tuple(self.groups[index] for index in indices) if self.groups else (),
+            pixel_hashes=tuple(self.pixel_hashes[index] for index in indices) if self.pixel_hashes else (),
         )
 
     def counts(self) -> dict[str, int]:

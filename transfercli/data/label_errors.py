@@ -32,7 +32,7 @@ class JudgedImages:
     def suspects(self, noise: LabelNoise, share: float) -> tuple[list[Suspect], LabelSearch]:
         """Return the likely label errors, most likely first, of at most a share of the images, and the search."""
         doubted = noise.doubted()
-        listed = doubted[: math.ceil(share * len(self.rows))]
+        listed = noise.most_likely_first(doubted[: math.ceil(share * len(self.rows))])
         found = [
             Suspect(
                 int(self.rows[image]),

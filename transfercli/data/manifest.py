@@ -9,7 +9,9 @@ would change a path. Reports for people do their own escaping.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from transfercli.data.dataset import Record
@@ -17,11 +19,13 @@ from transfercli.data.sources.labels import names_of_stored
 from transfercli.data.splitting.assignments import Assignments
 from transfercli.errors import ArtefactError
 from transfercli.io.atomic import write_text
+from transfercli.text import shortened
 
 COLUMNS = ("path", "sha256", "label", "split", "width", "height", "problem")
 GROUPED_COLUMNS = (*COLUMNS, "group")  # if an image has a group
 PIXEL_COLUMNS = ("sha256", "pixels")
 ASSIGNMENT_COLUMNS = ("pixels", "split")
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def _text(columns: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
@@ -110,7 +114,12 @@ def read_pixels(path: Path) -> dict[str, str]:
         return {}
     rows = _lines(path, PIXEL_COLUMNS)
     next(rows)
-    return dict(rows)  # two values a row: `_lines` has checked them
+    pixels = dict(rows)  # two values a row: `_lines` has checked them
+    for value in chain.from_iterable(pixels.items()):
+        if not SHA256.fullmatch(value):
+            reason = f"{shortened(value, 70)!r} is not a SHA-256 of 64 hexadecimal digits"
+            raise ArtefactError(f"{path.name} in {path.parent.name} is damaged: {reason}", "restore it")
+    return pixels
 
 
 def write_assignments(path: Path, assignments: Assignments) -> None:

@@ -115,7 +115,7 @@ class LabelError:
 
 @dataclass(frozen=True, slots=True)
 class LabelErrors:
-    """The first likely label errors, the surest first, the number of all, and how many of all are false alarms."""
+    """Likely label errors, the most likely first, the number of all, and how many of all are false alarms."""
 
     shown: Sequence[LabelError]
     count: int
@@ -129,7 +129,7 @@ def likely_label_errors(predictions: Predictions) -> LabelErrors:
     doubted = noise.doubted()
     shown = [
         LabelError(case, predictions.labels[noise.suggested[case.index]], float(noise.wrong[case.index]))
-        for case in cases_at(predictions, doubted)
+        for case in cases_at(predictions, noise.most_likely_first(doubted[:SHOWN]))
     ]
     return LabelErrors(shown, len(doubted), float((1 - noise.wrong[doubted]).sum()))
 

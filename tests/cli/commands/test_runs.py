@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from transfercli.cli.app import main
-from transfercli.cli.commands.runs import _first_paths, curve, tree
+from transfercli.cli.commands.runs import _first_paths, _show_run, curve, tree
 from transfercli.workflows.runs.runs import Generation
 
 
@@ -30,6 +32,26 @@ def test_a_lineage_is_a_tree_down_to_the_first_weights() -> None:
     assert tree([_generation("a/1", "none")])[-1] == "└─ random weights"
     assert tree([_generation("a/1", {"path": "theirs/w.safetensors"})])[-1] == "└─ weights of w.safetensors"
     assert tree([child, Generation("a/1", "gone")])[-1] == "└─ a/1 (gone)"
+
+
+def test_an_evaluation_without_an_honest_image_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    row = SimpleNamespace(run=Path("runs/b/2"), links=(), status="completed", resume=None, created="", experiment="b")
+    _show_run(
+        SimpleNamespace(  # type: ignore[arg-type] - of its parts, those that are printed
+            row=row,
+            command="transfercli finetune b.yaml",
+            best_epoch=1,
+            metrics={"val_accuracy": 0.5, "val_roc_auc": None},
+            curves={},
+            evaluations={"test": {"accuracy": None}},
+            seconds={},
+            lineage=[_generation("b/2", "none")],
+            files=[],
+        )
+    )
+    printed = capsys.readouterr().out
+    assert "test accuracy, evaluated  not defined" in printed
+    assert "0.5000" in printed
 
 
 def test_a_path_with_an_end_of_line_stays_one_name() -> None:

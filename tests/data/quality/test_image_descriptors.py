@@ -124,3 +124,30 @@ def test_a_file_of_descriptors(pictures, tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="does not hold image descriptors"):
         read_descriptors(file)
     assert module.DESCRIPTOR.itemsize == 162
+
+
+def test_a_hostile_file_of_descriptors_is_damaged(pictures, tmp_path: Path) -> None:
+    file = tmp_path / "descriptors.npy"
+    write_descriptors(file, described(pictures[:5]))
+    content = file.read_bytes()
+    header = content[10:128].decode().rstrip()
+    nan = described(pictures[:5])
+    nan["colour"][2, 0] = np.nan
+
+    def with_header(text: str) -> bytes:
+        return content[:10] + text.ljust(117).encode() + b"\n" + content[128:]
+
+    for hostile in (
+        with_header(header.replace("(5,)", "(1000000000000,)")),
+        with_header(header.replace("(5,)", "(-1,)")),
+        with_header(header.replace("(5,)", "()")),
+        with_header("{" * 117),
+        with_header("[" * 117),
+        with_header("{'descr': '|O', 'fortran_order': False, 'shape': (5,)}"),
+        b"\x93NUMPY\x03" + content[7:],
+        b"PK\x03\x04" + content,
+        content[:128] + nan.tobytes(),
+    ):
+        file.write_bytes(hostile)
+        with pytest.raises(ArtefactError, match=r"descriptors\.npy in .* is damaged"):
+            read_descriptors(file)

@@ -87,3 +87,16 @@ def test_mistakes_among_many_classes_of_few_images_are_no_flips() -> None:
     logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
     assert (logits.argmax(axis=1) != truth).sum() > 50
     assert len(label_noise(logits, truth).doubted()) <= 3
+
+
+def test_listed_labels_are_in_the_order_of_their_probability_also_in_classes_of_other_sizes() -> None:
+    logits, truth = drawn(8.0)
+    labels, _ = flipped(truth, 0.1, similar=False)
+    kept = (labels > 0) | (np.arange(len(labels)) % 40 == 0)  # about 20 images of class 0, with lower limits
+    noise = label_noise(logits[kept], labels[kept])
+    doubted = noise.doubted()
+    assert set(labels[kept][doubted]) == set(range(CLASSES))
+    listed = noise.most_likely_first(doubted[:100])
+    assert set(listed) == set(doubted[:100])
+    assert (np.diff(noise.wrong[doubted[:100]]) > 0).any()
+    assert (np.diff(noise.wrong[listed]) <= 0).all()

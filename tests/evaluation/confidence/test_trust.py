@@ -15,11 +15,11 @@ from transfercli.evaluation.confidence.temperature import calibrated, class_logi
 from transfercli.evaluation.confidence.trust import (
     Trust,
     confidence_metrics,
-    energies,
     fit_trust,
     read_trust,
     write_trust,
 )
+from transfercli.models.unknown.score import energies
 
 ACCURATE = AbstainConfig(accuracy=0.99)
 

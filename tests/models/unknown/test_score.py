@@ -31,8 +31,8 @@ def test_layers_give_the_scores_of_numpy(name: str, width: int) -> None:
     import keras
 
     from transfercli.evaluation.confidence.temperature import class_logits
-    from transfercli.evaluation.confidence.trust import energies
     from transfercli.models.unknown.layers import score_of
+    from transfercli.models.unknown.score import energies
 
     fitted, images = score(name, width), known(40, width, seed=2).features
     for units in (1, 3):  # a sigmoid head and a softmax head

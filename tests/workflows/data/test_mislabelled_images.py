@@ -35,6 +35,7 @@ def test_flipped_labels_are_found_with_the_right_suggestion_and_little_else() ->
     assert len(right) >= 32
     assert len({one.row for one in found[:20]} & set(rows)) >= 17  # the surest come first
     assert found == find_mislabelled(seen_of(labels), PIXELS, [], {}, Reporter()).suspects
+    assert found == sorted(found, key=lambda one: -one.probability)
 
 
 @pytest.mark.parametrize("how", ["pixels", "near", "group"])

@@ -64,7 +64,8 @@ def test_an_export_json_of_something_else_does_not_name_the_classes(run: Any, ex
 
 
 @pytest.mark.parametrize(
-    "answer, message", [([[0.5, 0.5]], "returns 2 classes"), ([[np.nan, 0, 0, 0, 0]], "numbers that are not finite")]
+    "answer, message",
+    [([[0.5, 0.5, 1.0]], "returns 2 classes"), ([[np.nan, 0, 0, 0, 0, 1.0]], "numbers that are not finite")],
 )
 def test_what_a_damaged_network_says_is_an_error(
     run: Any, exported: Any, monkeypatch: Any, answer: Any, message: str

@@ -17,7 +17,7 @@ from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import GateError
 from transfercli.reporting import Reporter
-from transfercli.text import counted, in_groups
+from transfercli.text import counted, decimal, in_groups
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,7 @@ class GateFailed(GateError):
         gates = result.evaluation.gates
         failed = [gate for gate in gates if not gate["passed"]]
         reasons = "; ".join(
-            f"{g['metric']} is {_number(g['value'])}, required {g['op']} {g['bound']:g}{_missed_by(g)}" for g in failed
+            f"{g['metric']} is {decimal(g['value'])}, required {g['op']} {g['bound']:g}{_missed_by(g)}" for g in failed
         )
         super().__init__(f"{len(failed)} of {len(gates)} gates not met: {reasons}")
         self.result = result
@@ -167,7 +167,7 @@ def _show_trust(trust: dict[str, Any]) -> None:
         most = "" if possible is None else f" (the validation images can promise {possible:g} at most)"
         print(
             f"abstains {rule}, chosen on validation for {name} {target:g}{most}: on this split it answers for"
-            f" {abstention['coverage']:.1%} of the images, with accuracy {_number(abstention['accuracy'])}"
+            f" {abstention['coverage']:.1%} of the images, with accuracy {decimal(abstention['accuracy'])}"
         )
     if conformal := trust.get("conformal"):
         _show_sets(conformal)
@@ -205,11 +205,7 @@ def _honest_rows(evaluation: Evaluation, names: Iterable[str]) -> list[tuple[str
 def _with_interval(metrics: Mapping[str, float | None], intervals: Mapping[str, tuple[float, float]], name: str) -> str:
     interval = intervals.get(name)
     bounds = f"  (95%: {interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
-    return f"{_number(metrics[name])}{bounds}"
-
-
-def _number(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:.4f}"
+    return f"{decimal(metrics[name])}{bounds}"
 
 
 @reports(_show, after_evaluation)

@@ -20,7 +20,7 @@ from transfercli.cli.ui.formatting import sparkline
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
-from transfercli.text import byte_size, duration, first_of, in_groups
+from transfercli.text import byte_size, decimal, duration, first_of, in_groups
 
 if TYPE_CHECKING:
     from transfercli.runs.decisions import Decision
@@ -102,13 +102,13 @@ def _show_run(result: RunDetails) -> None:
             ("command", result.command),
             ("created", row.created),
             ("best epoch", best_epoch_text(result.best_epoch)),
-            *((metric_label(name), f"{value:.4f}") for name, value in result.metrics.items()),
+            *((metric_label(name), decimal(value)) for name, value in result.metrics.items()),
             *(
                 (f"{metric_label(name)} curve", curve(values))
                 for name, values in result.curves.items()
                 if len(values) > 1
             ),
-            *((f"{split} accuracy, evaluated", f"{m['accuracy']:.4f}") for split, m in result.evaluations.items()),
+            *((f"{split} accuracy, evaluated", decimal(m["accuracy"])) for split, m in result.evaluations.items()),
             ("time", seconds or None),
             ("lineage", "\n".join(tree(result.lineage))),
             ("files", f"{len(result.files)}, {byte_size(sum(file.bytes for file in result.files))}"),

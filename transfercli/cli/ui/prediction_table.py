@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from transfercli.workflows.predict.predict import Prediction
 
 GAP = "  "
-LABEL_WIDTHS = (9, 24)  # smallest and largest width of the first column, in characters
+STRANGE = "strange: "
+UNSURE = "unsure: "
+LABEL_WIDTHS = (10, 24)  # smallest and largest width of the first column, in characters
 OTHERS_WIDTHS = (10, 40)
 NUMBER_WIDTH = 6  # of a probability with four digits
 PROBABILITY = "probability"
@@ -26,6 +28,8 @@ def write_table(
 ) -> None:
     """Write a row for each image, and a summary below the last row.
 
+    A label is marked as `strange` if the image is unlike the training images, else as `unsure` if the model abstains.
+
     Widths are chosen before the first prediction is known: columns get narrower on a narrow terminal, and the path,
     which may be of any length, is last.
 
@@ -35,7 +39,7 @@ def write_table(
         sets: True if that column has the conformal set instead.
     """
     longest = max(len(printable(label)) for label in labels)
-    widths = [_within(LABEL_WIDTHS, longest), len(PROBABILITY)]
+    widths = [_within(LABEL_WIDTHS, longest + len(STRANGE)), len(PROBABILITY)]
     if top > 1 or sets:
         room = shutil.get_terminal_size().columns - sum(widths) - PATH_WIDTH - 3 * len(GAP)
         needed = max(top - 1, 2 * sets) * (longest + 1 + NUMBER_WIDTH + len(", "))
@@ -44,15 +48,16 @@ def write_table(
     out.write(_row(header, widths) + "\n" + _row(["-" * width for width in (*widths, len("image"))], widths) + "\n")
     out.flush()
     counts: Counter[str] = Counter()
-    failed = 0
+    failed = strange = 0
     try:
         for answer in answers:
             out.write(_row(_cells(answer, widths), widths) + "\n")
             out.flush()
             counts[answer.top[0][0] if answer.top else ""] += 1
             failed += bool(answer.error)
+            strange += bool(answer.strange)
     finally:  # also if the last prediction is followed by an error
-        _write_summary(counts, failed, out)
+        _write_summary(counts, failed, strange, out)
 
 
 def _within(bounds: tuple[int, int], width: int) -> int:
@@ -65,12 +70,12 @@ def _cells(answer: Prediction, widths: Sequence[int]) -> list[str]:
     if answer.error:
         return [*["-"] * len(widths), f"{path} (not read: {printable(answer.error)})"]
     (label, probability), *others = answer.top
-    unsure = "unsure: " if answer.abstained else ""
+    mark = STRANGE if answer.strange else UNSURE if answer.abstained else ""
     if answer.labels is None:
         more = [_fitting(others, width) for width in widths[2:]]
     else:
         more = [printable(", ".join(answer.labels))]
-    return [f"{unsure}{printable(label)}", f"{probability:.4f}", *more, path]
+    return [f"{mark}{printable(label)}", f"{probability:.4f}", *more, path]
 
 
 def _fitting(others: Sequence[tuple[str, float]], width: int) -> str:
@@ -89,11 +94,12 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
     return GAP.join((*fixed, *cells[len(widths) :]))
 
 
-def _write_summary(counts: Counter[str], failed: int, out: TextIO) -> None:
+def _write_summary(counts: Counter[str], failed: int, strange: int, out: TextIO) -> None:
     images = sum(counts.values())
     if images < 2:
         return
     classes = [f"{printable(label)} ({count})" for label, count in counts.most_common() if label]
     parts = [first_of(classes, MOST_CLASSES)] * bool(classes) + [f"not read ({failed})"] * bool(failed)
-    out.write(f"\n{counted(images, 'image')}: {', '.join(parts)}\n")
+    alarm = f"; {strange} strange, unlike the training images" if strange else ""
+    out.write(f"\n{counted(images, 'image')}: {', '.join(parts)}{alarm}\n")
     out.write("next: add --format csv > predictions.csv to keep them in a file\n")

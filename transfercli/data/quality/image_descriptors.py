@@ -10,11 +10,15 @@ its compressed copy. A copy is therefore an image that is much nearer to one ima
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
+from typing import BinaryIO
 
 import numpy as np
+import numpy.lib.format as npy
 import numpy.typing as npt
 
 from transfercli.data.image import Geometry
@@ -105,16 +109,36 @@ def write_descriptors(path: Path, descriptors: Descriptors) -> None:
 
 
 def read_descriptors(path: Path) -> Descriptors | None:
-    """Read descriptors; None if an older run has none. Raises `ArtefactError` if the file is damaged."""
+    """Read descriptors; None if an older run has none. Raises `ArtefactError` if the file is damaged.
+
+    No more memory is taken than the file has bytes, whatever its header says.
+    """
     if not path.is_file():
         return None
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            found = np.fromfile(file, DESCRIPTOR, _count_of(file))
+        if not all(np.isfinite(found[name]).all() for name in ("shape", "colour")):
+            raise ValueError("it has values that are not finite")
+    except (OSError, ValueError, MemoryError) as error:
         raise ArtefactError(f"{path.name} in {path.parent.name} is damaged: {error}", "restore the run") from error
-    if not isinstance(found, np.ndarray) or found.dtype != DESCRIPTOR or found.ndim != 1:
-        raise ArtefactError(f"{path.name} in {path.parent.name} does not hold image descriptors", "restore the run")
     return found
+
+
+def _count_of(file: BinaryIO) -> int:
+    """Read the header of a file of descriptors and return their number. Raises `ValueError` if it is damaged."""
+    if (version := npy.read_magic(file)) != (1, 0):
+        raise ValueError(f"its format is {version[0]}.{version[1]}; expected 1.0")
+    try:
+        shape, _, dtype = npy.read_array_header_1_0(file)
+    except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError("its header is not that of a NumPy file") from error
+    if dtype != DESCRIPTOR or len(shape) != 1:
+        raise ValueError("it does not hold image descriptors")
+    expected, size = shape[0] * DESCRIPTOR.itemsize, os.fstat(file.fileno()).st_size - file.tell()
+    if size != expected:
+        raise ValueError(f"it has {size} bytes of descriptors; its header says {expected}")
+    return int(shape[0])
 
 
 def has_copy(

@@ -61,9 +61,16 @@ class LabelNoise:
     agreement: float
 
     def doubted(self) -> Integers:
-        """Return the images whose label is more likely wrong than right, the most likely wrong first."""
+        """Return the images whose label is more likely wrong than right, those with the strongest evidence first.
+
+        The evidence has no limit by the size of a class, so its order differs from that of `wrong` between classes.
+        """
         order = np.argsort(self.right, kind="stable")
         return order[self.wrong[order] > DOUBTFUL]
+
+    def most_likely_first(self, images: Integers) -> Integers:
+        """Return images in the order of the probability that their label is wrong."""
+        return images[np.argsort(-self.wrong[images], kind="stable")]
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,10 +29,8 @@ from transfercli.evaluation.metrics.registry import log_losses
 from transfercli.evaluation.statistics.intervals import wilson
 from transfercli.io import atomic
 from transfercli.io.bounded import read_json
-from transfercli.models.unknown.score import UnknownScore
+from transfercli.models.unknown.score import FAMILIAR_SHARE, UnknownScore, energies
 
-# The share of validation images whose energy is at most the threshold, and which so are not strange.
-FAMILIAR_SHARE = 0.95
 HISTOGRAM_BINS = 30  # of out-of-distribution scores
 
 
@@ -93,15 +91,6 @@ class Trust:
         strange = np.zeros(len(values), bool) if limit is None else unknown > limit
         confidence = math.inf if self.confidence is None else self.confidence
         return Assessment(probabilities, unknown, probabilities.max(axis=1) < confidence, strange)
-
-
-def energies(logits: Array) -> Array:
-    """Return the energy of each image, float64 [N] (Liu et al. 2020, "Energy-based Out-of-distribution Detection").
-
-    It is minus the logsumexp of the image's logits [N, C]: high if all logits are small.
-    """
-    top = logits.max(axis=1)
-    return -(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))
 
 
 def fit_trust(

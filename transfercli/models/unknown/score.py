@@ -13,6 +13,8 @@ import numpy as np
 
 ENERGY, NEIGHBOUR, CLASS, BACKGROUND = PARTS = ("energy", "neighbour", "class", "background")
 
+# The share of known images, at least, whose score is at most the threshold: they are not strange.
+FAMILIAR_SHARE = 0.95
 # Added to a squared distance before its root is taken: the root of float32's rounding error would be large at 0.
 LEAST_SQUARE = 1e-4
 
@@ -88,6 +90,15 @@ class UnknownScore:
                 if name in self.weights:
                     total += self.weights[name] * self.space.part(name, coordinates)
         return total
+
+
+def energies(logits: np.ndarray) -> np.ndarray:
+    """Return the energy of each image, float64 [N] (Liu et al. 2020, "Energy-based Out-of-distribution Detection").
+
+    It is minus the logsumexp of the image's logits [N, C]: high if all logits are small.
+    """
+    top = logits.max(axis=1)
+    return -(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))
 
 
 def _squared_distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from transfercli.models.unknown.score import UnknownScore
+from transfercli.models.unknown.score import UnknownScore, energies
 from transfercli.rows import ArrayRows
 from transfercli.transfer.probe.logistic import Problem, fit
 from transfercli.transfer.probe.row_space import coordinates
@@ -47,7 +47,7 @@ def separations(training: Known, validation: Known, seed: int) -> dict[str, list
         kept, known = training.targets != left_out, validation.targets != left_out
         space = fit_space(training.features[kept], training.targets[kept], seed)
         kernel, bias = fit_head(space.coordinates(training.features[kept]), training.targets[kept])
-        energy = _energy(space.coordinates(validation.features) @ kernel + bias)
+        energy = energies(space.coordinates(validation.features) @ kernel + bias)
         familiar = Known(validation.features[known], energy[known], validation.targets[known])
         for name in SCORES:
             scores = fit_score(name, space, familiar).scores(validation.features, energy)
@@ -87,9 +87,3 @@ def fit_head(rows: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndar
         problem = Problem(space.rows, classes, np.ones((1, len(classes))), len(present))
         theta = fit(problem, problem.start(), STRENGTH, TOLERANCE)[:, 0]
         return space.to_feature_space(theta)
-
-
-def _energy(logits: np.ndarray) -> np.ndarray:
-    """Return minus the logsumexp of logits [N, C], float64 [N]."""
-    top = logits.max(axis=1)
-    return -(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transfercli.models.unknown.score import BACKGROUND, CLASS, ENERGY, NEIGHBOUR, Space, UnknownScore
+from transfercli.models.unknown.score import BACKGROUND, CLASS, ENERGY, FAMILIAR_SHARE, NEIGHBOUR, Space, UnknownScore
 
 COMPONENTS = 64
 STORED_IMAGES = 1000
 SHRINKAGE = 0.05  # share of the mean variance that is added to every direction of a covariance
 LEAST_SPREAD = 0.01
 BEYOND = 0.01  # of the distance from the median; how far above the largest value a limit may be
-FAMILIAR_SHARE = 0.95  # the share of known images, at least, that the threshold calls familiar
 
 # Score -> the parts that it adds up, each divided by its own spread on the validation images.
 SCORES: dict[str, tuple[Mapping[str, float], ...]] = {

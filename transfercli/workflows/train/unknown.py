@@ -48,9 +48,9 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
 def _known(setup: Setup, split: Split, seed: int, reporter: Reporter) -> Known:
     """Return features, energies and targets of a split, or of a sample of it."""
     from transfercli.evaluation.confidence.temperature import class_logits
-    from transfercli.evaluation.confidence.trust import energies
     from transfercli.models.forward import forward
     from transfercli.models.pooled import channel_means
+    from transfercli.models.unknown.score import energies
     from transfercli.training.frozen import trained_layers
     from transfercli.transfer.features.features import features_of
     from transfercli.transfer.features.prefix import Prefix
