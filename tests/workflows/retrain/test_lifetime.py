@@ -65,11 +65,12 @@ def test_each_comparison_is_charged_once_to_its_test_images_also_after_kills(
 
 
 def test_a_clear_gain_is_promoted_and_spends_nothing_and_new_images_were_never_asked(nights: Nights) -> None:
-    nights.night()
+    first = nights.night()
     for label, name in (("6", "six"), ("7", "seven")):
         (nights.images / label).rename(nights.images / name)
     promoted = nights.night()
     assert promoted["decision"] == "promoted", promoted["reason"]
+    assert (promoted["former"], promoted["champion"]) == (first["champion"], promoted["challenger"])
     assert promoted["comparison"]["lifetime"]["p_value"] <= promoted["comparison"]["lifetime"]["alpha"]
     assert promoted["comparison"]["lifetime"]["spent"] == 0
     nights.add("5", 40, 100)
