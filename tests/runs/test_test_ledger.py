@@ -53,6 +53,9 @@ def test_the_same_challenger_again_is_not_one_more_comparison():
         "pixels,sha256,asked,spent,run,level\np1,f1,1,-0.1,,0\n",
         "pixels,sha256,asked,spent,run,level\np1,f1,1,nan,,0\n",
         "pixels,sha256,asked,spent,run,level\np1,f1,1,0.1,../x,0\n",
+        "pixels,sha256,asked,spent,run,level\np1,f1,1,1e308,,0\n",
+        "pixels,sha256,asked,spent,run,level\np1,f1,1,0,,1.5\n",
+        f"pixels,sha256,asked,spent,run,level\np1,f1,{'9' * 400},0,,0\n",
     ],
 )
 def test_a_damaged_ledger_is_an_error_and_not_an_unused_budget(tmp_path, text):

@@ -42,6 +42,11 @@ class Record:
     problem: str = ""
     group: str = ""
 
+    @property
+    def source_folder(self) -> str:
+        """Its folder without the folders named as its class: of `boot/camera2/1.png`, `camera2`."""
+        return "/".join(part for part in self.path.split("/")[:-1] if part not in (self.label, ".."))
+
 
 @dataclass(frozen=True, slots=True)
 class CacheCounts:

@@ -8,7 +8,6 @@ from the log, so a process that is killed at any time leaves no comparison out. 
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
@@ -26,7 +25,7 @@ class LedgerImage:
         pixels: SHA-256 of its pixels.
         sha256: SHA-256 of its file, by which it is found if another version of the decoder gives other pixels.
         asked: number of comparisons.
-        spent: sum of the levels of all comparisons before the last one, without promotions.
+        spent: sum of the levels of all comparisons before the last one, without promotions; at most 1.
         run: id of the last comparison's challenger, or "".
         level: level of the last comparison.
     """
@@ -40,7 +39,7 @@ class LedgerImage:
 
     def total(self, promoted: Collection[str]) -> float:
         """Return the sum of the levels of all comparisons. promoted: ids of the runs that the log calls promoted."""
-        return self.spent + (0.0 if self.run in promoted else self.level)
+        return min(1.0, self.spent + (0.0 if self.run in promoted else self.level))
 
     def compared(self, run: str, level: float, promoted: Collection[str]) -> LedgerImage:
         """Return the image with a comparison of the challenger `run`; the same challenger again is not one more."""
@@ -77,6 +76,8 @@ class TestLedger:
         write_text(test_ledger_file(experiment), "".join(",".join(map(str, row)) + "\n" for row in (_COLUMNS, *rows)))
 
 
+MOST_ASKED = 10**9  # no night has more comparisons before it
+
 _COLUMNS = tuple(field.name for field in fields(LedgerImage))
 
 
@@ -104,7 +105,7 @@ def _images(rows: Iterator[list[str]]) -> Iterator[LedgerImage]:
             raise ValueError(f"row {number} has {len(row)} values")
         pixels, sha256, asked, spent, run, level = row
         image = LedgerImage(pixels, sha256, int(asked), float(spent), run, float(level))
-        if not pixels or image.asked < 0 or not all(0 <= value < math.inf for value in (image.spent, image.level)):
+        if not pixels or not 0 <= image.asked <= MOST_ASKED or not (0 <= image.spent <= 1 and 0 <= image.level <= 1):
             raise ValueError(f"row {number} is damaged")
         if run and not RUN_ID.fullmatch(run):
             raise ValueError(f"row {number} names the run {run!r}")

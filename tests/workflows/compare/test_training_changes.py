@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from transfercli.data.dataset import Record
-from transfercli.workflows.compare.training_changes import grouped, source_folder, training_changes
+from transfercli.workflows.compare.training_changes import grouped, training_changes
 
 
 def image(path: str, content: str, label: str, split: str = "train", problem: str = "") -> Record:
@@ -102,5 +102,5 @@ def test_the_smallest_groups_are_merged() -> None:
 
 
 def test_the_folder_of_a_class_is_not_a_source() -> None:
-    assert source_folder(image("../archive/boot/2026/1.png", "", "boot")) == "archive/2026"
-    assert source_folder(image("boot/1.png", "", "boot")) == ""
+    assert image("../archive/boot/2026/1.png", "", "boot").source_folder == "archive/2026"
+    assert image("boot/1.png", "", "boot").source_folder == ""

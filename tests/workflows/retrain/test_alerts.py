@@ -78,6 +78,16 @@ def test_a_batch_of_wrong_labels_is_named_by_its_folder_and_day() -> None:
     )
 
 
+def test_a_batch_in_folders_of_many_classes_is_named_by_the_folder_that_they_share() -> None:
+    new = [image for n in range(5) for image in answered(16, 8, label=f"c{n}", folder=f"c{n}/bad", source="bad")]
+    new += [image for n in range(5) for image in answered(80, 2, label=f"c{n}", folder=f"c{n}/old", source="old")]
+    earlier = [image for n in range(5) for image in answered(100, 3, label=f"c{n}")]
+    alert = labels_contradict(new, earlier, RUN, 0.001)
+    assert alert is not None
+    assert (alert.figures["folder"], alert.figures["folders"], alert.figures["images"]) == ("bad", 5, 80)
+    assert "the labels of 40 of 80 new images under 'bad' of 5 folders contradict" in alert.message
+
+
 def test_the_message_about_labels_shows_examples_and_names_the_list() -> None:
     def said(wrong: int) -> Alert:
         new = [AnsweredImage("boot", n < wrong, path=f"boot/{n}.png", sha256=f"f{n}") for n in range(1600)]

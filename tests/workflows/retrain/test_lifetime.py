@@ -65,11 +65,12 @@ def test_each_comparison_is_charged_once_to_its_test_images_also_after_kills(
 
 
 def test_a_clear_gain_is_promoted_and_spends_nothing_and_new_images_were_never_asked(nights: Nights) -> None:
-    nights.night()
+    first = nights.night()
     for label, name in (("6", "six"), ("7", "seven")):
         (nights.images / label).rename(nights.images / name)
     promoted = nights.night()
     assert promoted["decision"] == "promoted", promoted["reason"]
+    assert (promoted["former"], promoted["champion"]) == (first["champion"], promoted["challenger"])
     assert promoted["comparison"]["lifetime"]["p_value"] <= promoted["comparison"]["lifetime"]["alpha"]
     assert promoted["comparison"]["lifetime"]["spent"] == 0
     nights.add("5", 40, 100)
@@ -160,6 +161,16 @@ def test_test_images_of_earlier_comparisons_have_decided_although_there_was_no_l
     assert {image.spent for image in ledger.images} == {0}
     assert ledger.find("p1", "saved again").asked == 3
     assert ledger_of(tmp_path, log[:1], []).images == []
+
+
+def test_a_damaged_ledger_is_found_before_the_training(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transfercli.workflows.retrain import retrain as module
+
+    monkeypatch.setattr(module, "train_and_compare", fails_with(AssertionError("trained")))
+    nights.experiment.mkdir(parents=True)
+    (nights.experiment / "test-ledger.csv").write_text("damaged")
+    with pytest.raises(ArtefactError, match="test-ledger"):
+        nights.night()
 
 
 @pytest.mark.parametrize("facts", [{"comparison": []}, {"comparison": {"lifetime": 3}}, {"comparison": {}}])

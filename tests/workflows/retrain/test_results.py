@@ -72,6 +72,6 @@ def test_the_error_of_a_night_with_alerts_says_how_to_accept_them() -> None:
     hint = Alerted(RetrainResult("kept", "no gain", alerts=[fell, lost])).hint
     assert hint is not None
     assert hint.startswith(
-        "retrain.alert.accepted_until: 2026-11-28 ends the alerts that are known by that day; data.exp"
+        "retrain.alert.accepted_until: 2026-11-28 accepts what is known by that day; data.expect acc"
     )
     assert "accepted_until" not in str(Alerted(RetrainResult("kept", "no gain", alerts=[lost])).hint)

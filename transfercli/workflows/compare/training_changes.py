@@ -42,7 +42,7 @@ class Group:
     Attributes:
         label: class of the images, the earlier one if they are relabelled; None for several classes.
         new_label: present class of relabelled images; None for several classes.
-        folder: source folder of the images (`source_folder`); None if it says nothing.
+        folder: source folder of the images (`Record.source_folder`); None if it says nothing.
         rest: True if other groups have the frequent classes or folders of this kind.
     """
 
@@ -159,26 +159,25 @@ def grouped(common: Sequence[Record], changes: Sequence[Change], most: int) -> l
     return groups
 
 
-def source_folder(record: Record) -> str:
-    """Return the folder of an image without the folders named as its class: of `boot/camera2/1.png`, `camera2`."""
-    return "/".join(part for part in record.path.split("/")[:-1] if part not in (record.label, ".."))
-
-
 def _divided(common: Sequence[Record], changes: Sequence[Change]) -> list[Group]:
     """Return the groups of changes of one kind."""
     kind = changes[0].kind
     earlier = _division(common, changes, lambda change: change.record, _label)
     present = _division(common, changes, lambda change: change.after or change.record, _label)
     by_class = [division for division in (earlier, present) if division]
-    by_folder = _division(common, changes, lambda change: change.record, source_folder)
+    by_folder = _division(common, changes, lambda change: change.record, _source_folder)
     main, rest = min(by_class, key=lambda division: len(division[0]), default=by_folder or ([], list(changes)))
-    folders = Counter(map(source_folder, common))
+    folders = Counter(map(_source_folder, common))
     groups = [_group(kind, part, folders) for part in main]
     return [*groups, replace(_group(kind, rest, folders), rest=bool(main))] if rest else groups
 
 
 def _label(record: Record) -> str:
     return record.label
+
+
+def _source_folder(record: Record) -> str:
+    return record.source_folder
 
 
 def _division(
@@ -205,7 +204,7 @@ def _division(
 def _group(kind: Kind, changes: Sequence[Change], folders: Counter[str]) -> Group:
     """Return a group, with the classes that all of its changes share, and the folder if that is not the usual one."""
     new_label = _shared(c.after.label for c in changes if c.after) if kind == "relabelled" else None
-    folder = _shared(source_folder(change.record) for change in changes)
+    folder = _shared(change.record.source_folder for change in changes)
     usual = folder is None or (len(folders) == 1 and folder in folders)
     label = _shared(change.record.label for change in changes)
     return Group(kind, tuple(changes), label, new_label, None if usual else folder or None)

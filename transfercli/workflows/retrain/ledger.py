@@ -38,7 +38,7 @@ def ledger_of(experiment: Path, log: Sequence[Decision], images: Sequence[Ledger
     compared = comparisons(log)
     levels = [level for decision in compared if (level := spent_level(decision)) is not None]
     tested = images if levels else _tested_images(experiment, compared)
-    return TestLedger(LedgerImage(image.pixels, image.sha256, len(compared), sum(levels)) for image in tested)
+    return TestLedger(LedgerImage(image.pixels, image.sha256, len(compared), min(1.0, sum(levels))) for image in tested)
 
 
 def comparisons(log: Sequence[Decision]) -> list[Decision]:

@@ -154,9 +154,7 @@ class Alerted(GateError):
     def __init__(self, result: RetrainResult) -> None:
         kinds = ", ".join(alert["kind"] for alert in result.alerts)
         days = [alert["since"][:10] for alert in result.alerts if alert["kind"] != "images_lost"]
-        hints = (
-            [f"retrain.alert.accepted_until: {max(days)} ends the alerts that are known by that day"] if days else []
-        )
+        hints = [f"retrain.alert.accepted_until: {max(days)} accepts what is known by that day"] if days else []
         hints += ["data.expect accepts lost images"] if len(days) < len(result.alerts) else []
         hints += [
             "retrain.alert.exit: 0 ends such a night with 0",

@@ -21,6 +21,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTIONS, Decision
 from transfercli.runs.lock import experiment_lock
+from transfercli.runs.test_ledger import read_test_ledger
 from transfercli.workflows.retrain.alerts import ALERTS, reported_alerts
 from transfercli.workflows.retrain.challenger import (
     config_of_images,
@@ -95,6 +96,7 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
 
 def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, reporter: Reporter) -> RetrainState:
     """Apply a logged promotion that a killed command left undone, then read the champion and the images."""
+    read_test_ledger(experiment)  # a damaged one is an error now, and not after the training
     champion_folder = champions.apply_last_promotion(experiment)
     champion = StoredRun(champion_folder, reporter) if champion_folder else None
     if is_keras(loaded.config.data.train):

@@ -214,10 +214,10 @@ def _answered_others(champion: StoredRun, dataset: Dataset) -> list[AnsweredImag
 
 def _answered(record: Record, root: str, champion_wrong: bool, challenger_wrong: bool | None) -> AnsweredImage:
     folder = "" if is_keras(root) else os.path.dirname(record.path)  # noqa: PTH120 - names need not be UTF-8
+    source = "" if is_keras(root) else record.source_folder
     day = _day_of_change(record.path, root)
-    return AnsweredImage(
-        record.label, champion_wrong, challenger_wrong, record.group, record.path, record.sha256, folder, day
-    )
+    described = (record.group, record.path, record.sha256, folder, source, day)
+    return AnsweredImage(record.label, champion_wrong, challenger_wrong, *described)
 
 
 def _day_of_change(path: str, root: str) -> str:

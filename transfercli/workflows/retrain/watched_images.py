@@ -34,6 +34,7 @@ class AnsweredImage:
         path: of its file, relative to the data.
         sha256: of its file.
         folder: of its file, relative to the data; "" for the data folder itself.
+        source: its folder without the folders named as its class, or "".
         day: of the last change of its file, UTC, ISO 8601; "" if unknown.
     """
 
@@ -44,6 +45,7 @@ class AnsweredImage:
     path: str = ""
     sha256: str = ""
     folder: str = ""
+    source: str = ""
     day: str = ""
 
 
@@ -142,13 +144,15 @@ def _contradiction(
     batch = [image for image in batch if image.label in known]
     expected, images = expected_errors(*_outcomes(batch, earlier, _champion_wrong))
     folders = sorted({image.folder for image in batch})
+    shared = folders if len(folders) == 1 else sorted({image.source for image in batch})
+    folder = shared[0] if len(shared) == 1 and (shared[0] or len(folders) == 1) else None
     days = sorted({image.day for image in batch if image.day})
     held_out = _held_out(batch)
     wrong = [image for image in batch if image.champion_wrong]
     listed = wrong[:MOST_LISTED]
     figures: dict[str, Any] = {
         "run": champion,
-        "folder": folders[0] if len(folders) == 1 else None,
+        "folder": folder,
         "folders": len(folders),
         "days": [days[0], days[-1]] if days else None,
         "images": images,
@@ -160,7 +164,9 @@ def _contradiction(
         "listed": [[image.path, image.label] for image in listed],
         "files": [image.sha256 for image in listed],
     }
-    place = f"under {folders[0]!r}" if len(folders) == 1 and folders[0] else f"in {counted(len(folders), 'folder')}"
+    place = f"in {counted(len(folders), 'folder')}"
+    if folder:
+        place = f"under {folder!r}" + (f" of {counted(len(folders), 'folder')}" if len(folders) > 1 else "")
     dates = "" if not days else f", of {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else "")
     others = (
         f"; {figures['held_out_contradictions']} of the {len(held_out)} that no model learnt from contradict both"
@@ -181,14 +187,16 @@ def _listed_text(listed: Sequence[AnsweredImage], wrong: Sequence[AnsweredImage]
 
 
 def _batches(images: Sequence[AnsweredImage]) -> Iterator[Sequence[AnsweredImage]]:
-    """Yield all images, then the largest different parts of them by folder, by day, and by both."""
+    """Yield all images, then the largest different parts of them by folder, by source, by day, and by both."""
     if not images:
         return
     yield images
     keys: tuple[Callable[[AnsweredImage], object], ...] = (
-        lambda image: ("folder", image.folder),
-        lambda image: ("day", image.day),
+        lambda image: image.folder,
+        lambda image: image.source,
+        lambda image: image.day,
         lambda image: (image.folder, image.day),
+        lambda image: (image.source, image.day),
     )
     parts: dict[frozenset[int], None] = {}
     for key in keys:
