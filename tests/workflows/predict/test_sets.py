@@ -56,7 +56,7 @@ def test_an_evaluation_tells_the_coverage_and_the_size_of_these_sets(run: Any) -
     assert row["interval"][0] < row["coverage"] < row["interval"][1]
 
 
-@pytest.mark.parametrize("name", ["onnx", "saved_model"])
+@pytest.mark.parametrize("name", ["onnx", pytest.param("saved_model", marks=pytest.mark.slow)])
 def test_an_artefact_gives_the_same_sets(run: Any, exported: Any, name: str) -> None:
     world, folder, files = run
     out, paths = exported

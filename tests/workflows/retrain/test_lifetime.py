@@ -64,6 +64,7 @@ def test_each_comparison_is_charged_once_to_its_test_images_also_after_kills(
     assert decisions.read(nights.experiment)[-1].facts["comparison"]["lifetime"] == lifetime
 
 
+@pytest.mark.slow
 def test_a_clear_gain_is_promoted_and_spends_nothing_and_new_images_were_never_asked(nights: Nights) -> None:
     first = nights.night()
     for label, name in (("6", "six"), ("7", "seven")):

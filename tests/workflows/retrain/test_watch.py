@@ -33,6 +33,7 @@ def kinds(result: dict[str, Any]) -> list[str]:
     return [alert["kind"] for alert in result["alerts"]]
 
 
+@pytest.mark.slow
 def test_a_batch_of_wrong_labels_is_an_alert_every_night_until_it_is_gone(
     nights: Nights, source: Any, tmp_path: Path
 ) -> None:
