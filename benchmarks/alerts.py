@@ -65,7 +65,7 @@ class World:
         wrong = bool(self.rng.random() < rate)
         other = bool(self.rng.random() < (0.6 if wrong and not self.adapted else 0.04)) if held_out else None
         group = f"s{self.subjects}" if self.grouped else ""
-        return AnsweredImage(str(label), wrong, other, group, "", f"class{label}", f"day{day:04}")
+        return AnsweredImage(str(label), wrong, other, group, folder=f"class{label}", day=f"day{day:04}")
 
     def mislabelled(self, images: Sequence[AnsweredImage], label: int | None = None) -> list[AnsweredImage]:
         """Return the images with random labels, or all with the same one; a model may answer the wrong label, too."""

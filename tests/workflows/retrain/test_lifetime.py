@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ def charged(nights: Nights) -> list[LedgerImage]:
     """The images in the ledger that took part in a comparison."""
     ledger = read_test_ledger(nights.experiment)
     return [image for image in ledger.images if image.asked] if ledger else []
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def compared(run: str, level: float, decision: str = "kept") -> Decision:
@@ -149,18 +154,18 @@ def test_test_images_of_earlier_comparisons_have_decided_although_there_was_no_l
         folder = RunFolder(tmp_path / run)
         folder.path.mkdir()
         folder.labels.write_text('["rose", "tulip"]')
-        records = [Record(name, f"f{name}", "rose", "test") for name in tested]
-        write_manifest(folder.dataset, [*records, Record("t", "ft", "rose", "train")])
-    write_pixels(RunFolder(tmp_path / "a").pixels, {"f1": "p1", "f2": "p2", "ft": "pt"})
+        records = [Record(name, sha256(f"f{name}"), "rose", "test") for name in tested]
+        write_manifest(folder.dataset, [*records, Record("t", sha256("ft"), "rose", "train")])
+    write_pixels(RunFolder(tmp_path / "a").pixels, {sha256(f"f{name}"): sha256(f"p{name}") for name in "12t"})
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "dataset.csv").write_text("damaged")
     old = {"comparison": {"metric": "accuracy"}}
     log = [Decision("first", "", "a", "a"), *(Decision("kept", "", "a", run, facts=old) for run in "bcd")]
     ledger = ledger_of(tmp_path, log, [])
     names = ("1", "2", "3", "t", "new")
-    assert [ledger.find(f"p{name}", f"f{name}").asked for name in names] == [3, 3, 3, 0, 0]
+    assert [ledger.find(sha256(f"p{name}"), sha256(f"f{name}")).asked for name in names] == [3, 3, 3, 0, 0]
     assert {image.spent for image in ledger.images} == {0}
-    assert ledger.find("p1", "saved again").asked == 3
+    assert ledger.find(sha256("p1"), "saved again").asked == 3
     assert ledger_of(tmp_path, log[:1], []).images == []
 
 

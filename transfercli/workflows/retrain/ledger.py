@@ -48,7 +48,8 @@ def comparisons(log: Sequence[Decision]) -> list[Decision]:
 
 def _tested_images(experiment: Path, compared: Sequence[Decision]) -> Iterator[LedgerImage]:
     """Yield the test images of the runs that were compared, as far as the runs are still there."""
-    for run_id in {run_id for decision in compared for run_id in (decision.champion, decision.challenger) if run_id}:
+    run_ids = [run_id for decision in compared for run_id in (decision.champion, decision.challenger) if run_id]
+    for run_id in dict.fromkeys(run_ids):
         run = StoredRun(RunFolder(experiment / run_id))
         if run.folder.dataset.is_file():
             with suppress(ArtefactError):  # a damaged run is no reason to end the night
