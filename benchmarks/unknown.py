@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from transfercli.evaluation.confidence.trust import energies
-from transfercli.models.unknown.score import UnknownScore
+from transfercli.models.unknown.score import UnknownScore, energies
 from transfercli.transfer.unknown.choice import auroc, choose_score, fit_head
 from transfercli.transfer.unknown.fit import SCORES, Known, fit_score, fit_space
 
