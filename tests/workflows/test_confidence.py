@@ -57,11 +57,11 @@ def test_a_training_says_what_became_of_the_temperature_and_of_the_promise() -> 
     used, unused = Scaling(1.5, 0.02, 0.005), Scaling(1.1, 0.001, 0.005)
     report_confidence(Trust(1.5, {"accuracy": 0.9}, 0.7, scaling=used), _config(accuracy=0.9), reporter)
     report_confidence(Trust(1.0, {"accuracy": 0.9}, None, None, 0.85, unused), _config(accuracy=0.9), reporter)
-    report_confidence(Trust(1.0, {"accuracy": 0.99}, None), _config(), reporter)
+    report_confidence(Trust(1.0, {"accuracy": 0.99}, None, scaling=unused), _config(), reporter)
     kinds, texts = zip(*reporter.lines, strict=True)
-    assert kinds == ("info", "info", "warning", "info")
+    assert kinds == ("info", "info", "warning", "info", "info")
     assert "temperature 1.500 is used: its gain in cross-validated log loss is +0.0200" in texts[0]
     assert "probabilities are left as they are: of temperature 1.100, its gain" in texts[1]
     assert "accuracy 0.85 is the most that can be promised" in texts[2]
     assert "evaluation.abstain.accuracy=0.85" in texts[2]
-    assert "no accuracy of one half or more can be promised" in texts[3]
+    assert "no accuracy of one half or more can be promised" in texts[4]

@@ -7,11 +7,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.listener import Listener
 from transfercli.data.dataset import Record
 from transfercli.data.manifest import write_manifest, write_pixels
+from transfercli.data.quality.image_descriptors import DESCRIPTOR, keys_of, write_descriptors
+from transfercli.errors import ArtefactError
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.known_images import learnt_splits
 from transfercli.workflows.lineage import ancestors, generations, learnt_from
@@ -92,3 +95,24 @@ def test_a_copy_is_known_although_another_decoder_hashed_the_ancestors_image_oth
     learnt = learnt_from(young, reporter=Listener())
     assert [learnt.has(sha(content)) for content in ("a", "a2", "c")] == [True, True, False]
     assert learnt.has_copy(sha("a2"))
+
+
+def test_images_that_a_cut_list_of_pixels_or_descriptors_lacks_are_a_gap(tmp_path: Path) -> None:
+    young = run(tmp_path, "young/1", images=[("a", "train"), ("b", "validation"), ("c", "test")])
+    descriptors = np.zeros(1, DESCRIPTOR)
+    descriptors["sha256"] = keys_of([sha("a")])
+    write_descriptors(young.folder.descriptors, descriptors)
+    write_pixels(young.folder.pixels, {sha("c"): sha("c")})
+    assert learnt_from(young, reporter=Listener()).gaps == (
+        "pixels.csv of young/1 lacks 2 of its images: copies of them may not be known",
+        "descriptors.npy of young/1 lacks 1 of its images: changed copies of them are not known",
+    )
+
+
+def test_a_damaged_hash_in_the_list_of_images_is_an_error_of_the_run(tmp_path: Path) -> None:
+    young = run(tmp_path, "young/1", images=[("a", "train")])
+    write_descriptors(young.folder.descriptors, np.zeros(1, DESCRIPTOR))
+    for damaged in ("x" * 64, sha("a")[:-2], ""):
+        write_manifest(young.folder.dataset, [Record("a.png", damaged, "cat", "train", 8, 8)])
+        with pytest.raises(ArtefactError, match=r"SHA-256 in dataset\.csv is damaged"):
+            learnt_from(StoredRun(young.folder), reporter=Listener())

@@ -225,9 +225,9 @@ class RunRecord:
         return dict(self.content["cache"])
 
     @property
-    def learnt_before(self) -> dict[str, dict[str, int]]:
-        """Split -> number of images by how an ancestor learnt from them; empty if it is not recorded."""
-        return dict(self.content.get("learnt_before") or {})
+    def learnt_before(self) -> dict[str, dict[str, int]] | None:
+        """Split -> number of images by how an ancestor learnt from them; None if an older run did not record it."""
+        return self.content.get("learnt_before")
 
     @property
     def rerun_reasons(self) -> list[str]:

@@ -48,20 +48,33 @@ def report_confidence(trust: Trust, config: EvaluationConfig, reporter: Reporter
     """
     if trust.scaling is not None:
         reporter.info(_about_temperature(trust.scaling))
-    if trust.target is None or trust.confidence is not None:
-        return
-    if trust.possible is None:
-        possible, value = "no accuracy of one half or more can be promised", ""
-    else:
-        possible, value = (
-            f"accuracy {trust.possible:g} is the most that can be promised",
-            f".accuracy={trust.possible:g}",
+    if reason := why_always_abstaining(trust):
+        value = "" if trust.possible is None else f".accuracy={trust.possible:g}"
+        (reporter.warning if _is_asked_for(config) else reporter.info)(
+            f"predict --abstain will always abstain: {reason}; {MEND}{value}"
         )
-    accuracy = trust.target["accuracy"]
-    (reporter.warning if _is_asked_for(config) else reporter.info)(
-        f"predict --abstain will always abstain: no confidence threshold can promise accuracy {accuracy:g} on new"
-        f" images with 95% certainty; by the validation images {possible}; {MEND}{value}"
+
+
+def why_always_abstaining(trust: Trust) -> str:
+    """Return the reason why a model abstains from every image, or "" if it does not."""
+    if trust.target is None or trust.confidence is not None:
+        return ""
+    reason = (
+        f"no confidence threshold can promise accuracy {trust.target['accuracy']:g} on new images with 95% certainty"
     )
+    if trust.possible is not None:
+        reason += f"; by the validation images accuracy {trust.possible:g} is the most that can be promised"
+    elif trust.scaling is not None:  # else the run is of an earlier version, which may not have recorded it
+        reason += "; by the validation images no accuracy of one half or more can be promised"
+    return reason
+
+
+def without_default_target(config: EvaluationConfig) -> EvaluationConfig:
+    """Return the config of a run, which holds every default, so that the default target does not count as asked for."""
+    result = config.model_copy()
+    if config.abstain == type(config)().abstain:
+        result.model_fields_set.discard("abstain")
+    return result
 
 
 def _is_asked_for(config: EvaluationConfig) -> bool:

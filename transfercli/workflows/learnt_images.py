@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.quality.image_descriptors import DESCRIPTOR, Descriptors, copies_are_sure, has_copy
+from transfercli.data.quality.image_descriptors import DESCRIPTOR, Descriptors, copies_are_sure, has_copy, select
 
 if TYPE_CHECKING:
     from transfercli.workflows.stored_run import StoredRun
@@ -95,5 +95,5 @@ def _descriptors(files: Collection[str], stored: Sequence[Descriptors]) -> Descr
     if not stored or not files:
         return np.zeros(0, DESCRIPTOR)
     every = np.concatenate(stored)
-    row_of = {key: row for row, key in enumerate(every["sha256"].tolist())}
-    return every[[row for key in map(bytes.fromhex, sorted(files)) if (row := row_of.get(key)) is not None]]
+    rows, found = select(every, sorted(files))
+    return every[rows[found]]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from transfercli.data.quality.image_descriptors import select
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Forwarding, Reporter
 from transfercli.workflows.learnt_images import LEARNT, LearntImages
@@ -72,10 +73,23 @@ def learnt_from(*runs: StoredRun, reporter: Reporter, splits: Collection[str] = 
     family = {os.path.realpath(run.path): run for child in runs for run in (child, *ancestors(child, recording))}
     gaps = list(recording.warnings)
     for run in family.values():
-        if run.pixel_hashes is None or run.descriptors is None:
-            gaps.append(f"{run.label} did not record the pixels of its images: changed copies of them are not known")
-            reporter.info(gaps[-1])
+        for gap in _gaps(run, splits):
+            gaps.append(gap)
+            reporter.info(gap)
     return LearntImages.of([*family.values()], gaps, splits)
+
+
+def _gaps(run: StoredRun, splits: Collection[str]) -> Iterator[str]:
+    """Yield a sentence for each file of a run that does not have all images of the splits."""
+    files = {image.sha256 for image in run.images if image.split in splits and not image.problem}
+    if run.pixel_hashes is None:
+        yield f"{run.label} did not record the pixels of its images: copies that were saved again may not be known"
+    elif missing := len(files - run.pixel_hashes.keys()):
+        yield f"pixels.csv of {run.label} lacks {missing} of its images: copies of them may not be known"
+    if run.descriptors is None:
+        yield f"{run.label} did not record descriptors of its images: re-encoded or resized copies are not known"
+    elif missing := int((~select(run.descriptors, [*files])[1]).sum()):
+        yield f"descriptors.npy of {run.label} lacks {missing} of its images: changed copies of them are not known"
 
 
 class _Recording(Forwarding):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.export.kinds import KINDS
+from tests.listener import Listener
 from tests.workflows.predict.predicted import said
 from transfercli.cli.commands.predict import WRITERS
 from transfercli.errors import DataError
@@ -124,6 +126,22 @@ def test_with_abstain_what_is_doubted_is_marked_and_still_told(run: Any, monkeyp
     assert [one.abstained for one in found] == [True, True, False, True, False]  # the first is answered alone
     assert {one.top[0] for one in found} == {("0", 0.5)}
     assert not any(one.abstained for one in said(world, folder, files[:5]))
+
+
+def test_a_model_that_abstains_from_every_image_says_why_once(run: Any, tmp_path: Path) -> None:
+    world, folder, files = run
+    shutil.copytree(folder, tmp_path / "r", symlinks=True)
+    calibration = tmp_path / "r" / "calibration.json"
+    values = json.loads(calibration.read_text())
+    calibration.write_text(json.dumps(values | {"target": {"accuracy": 0.99}, "confidence": None, "possible": 0.8}))
+    listener = Listener()
+    request = PredictRequest(str(tmp_path / "r"), world.runs, tuple(files[:2]), abstain=True)
+    assert all(one.abstained for one in predict_images(request, listener).answers)
+    (warning,) = (text for text in listener.warnings if "abstains from every image" in text)
+    assert warning.endswith("by the validation images accuracy 0.8 is the most that can be promised")
+    listener.warnings.clear()
+    list(predict_images(replace(request, abstain=False), listener).answers)
+    assert not any("abstains" in text for text in listener.warnings)
 
 
 def test_the_first_image_is_answered_alone_and_the_last_batch_is_padded_to_a_power_of_two(

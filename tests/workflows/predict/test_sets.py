@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from transfercli.evaluation.confidence.conformal import conformal_scores
 from transfercli.evaluation.predictions import Predictions
 from transfercli.reporting import Reporter
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.predict import predictors
 from transfercli.workflows.predict.predict import PredictRequest, predict_images
 
 
@@ -112,3 +114,12 @@ def test_damaged_scores_of_an_artefact_are_refused(run: Any, exported: Any, tmp_
     card.write_text(json.dumps(exported_card))
     with pytest.raises(ArtefactError, match=r"conformal scores of .* are damaged"):
         said(world, tmp_path / "onnx", files[:1], sets=0.9)
+
+
+def test_an_artefact_from_before_there_were_scores_must_be_exported_again(run: Any, monkeypatch: Any) -> None:
+    world, folder, _ = run
+    model = replace(predictors.find_model(str(folder), world.runs, Reporter()), scores=lambda: None)
+    monkeypatch.setattr(predictors, "_find_artefact", lambda path: ("onnx", path))
+    with pytest.raises(ArtefactError, match="has no conformal scores") as refused:
+        predictors.with_sets(model, "exports/onnx", 0.9)
+    assert refused.value.hint == "export the run again"

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.listener import Listener
 from transfercli.errors import ConfigError
+from transfercli.evaluation.confidence.trust import Trust
 from transfercli.runs.folder import RunFolder
+from transfercli.workflows.confidence import report_confidence
 from transfercli.workflows.train.job import Job, TrainRequest, load_for_new_run, resolve_job
 
 LATER = {
@@ -95,6 +98,19 @@ def test_a_config_beside_resume_is_compared_in_the_same_way(earlier: Any) -> Non
     assert job.config.data.background == "none"
     with pytest.raises(ConfigError, match="another config"):
         resolve_job(TrainRequest("pretrain", config, runs, ("data.background=white",), resume=str(run.path)))
+
+
+def test_the_default_target_in_the_config_of_a_resumed_run_is_not_asked_for(earlier: Any) -> None:
+    _, run = earlier
+    request = TrainRequest("pretrain", None, run.path.parent.parent, resume=str(run.path))
+    for accuracy, kind in ((0.99, "infos"), (0.98, "warnings")):
+        content = run.config.read_text()
+        assert "abstain:\n    accuracy: 0.99" in content
+        run.config.write_text(content.replace("abstain:\n    accuracy: 0.99", f"abstain:\n    accuracy: {accuracy}"))
+        listener = Listener()
+        config = resolve_job(request).config.evaluation
+        report_confidence(Trust(1.0, {"accuracy": accuracy}, None), config, listener)
+        assert len(getattr(listener, kind)) == len(listener.messages) == 1
 
 
 def test_phases_of_an_earlier_run_are_compared_key_by_key(earlier: Any) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.listener import Listener
 from transfercli.errors import ArtefactError, Interrupted
+from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder
 from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+from transfercli.workflows.train.results import TrainResult
 
 
 def test_a_run_without_a_finished_epoch_says_so_and_how_to_go_on(world) -> None:
@@ -41,7 +45,12 @@ def test_a_run_that_goes_on_drops_what_came_of_its_earlier_state_and_a_complete_
     results = [run / "evaluation", run / "exports"]
     world.train("finetune", None, resume="late", dry_run=True)
     assert [place.is_dir() for place in results] == [True, True]
+    record = read_json(run / "run.json")
+    del record["learnt_before"]  # as in a run of an earlier version
+    (run / "run.json").write_text(json.dumps(record))
+    assert TrainResult.read(RunFolder(run)).learnt_before is None
     finished = world.train("finetune", None, resume="late")
+    assert finished["learnt_before"] == {}
     assert Path(finished["run"]) == run
     assert [place.exists() for place in results] == [False, False]
     evaluate_run(EvaluateRequest("late/night", world.runs), Reporter())

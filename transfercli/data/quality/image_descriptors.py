@@ -86,8 +86,14 @@ def _describe_rows(
 
 
 def keys_of(sha256s: Sequence[str]) -> npt.NDArray[np.void]:
-    """Return hexadecimal SHA-256s as V32 [N]."""
-    return np.frombuffer(bytes.fromhex("".join(sha256s)), "V32")
+    """Return hexadecimal SHA-256s as V32 [N]. Raises `ArtefactError` if one is damaged."""
+    try:
+        keys = [bytes.fromhex(sha256) for sha256 in sha256s]
+    except ValueError as error:
+        raise ArtefactError(f"a SHA-256 in dataset.csv is damaged: {error}", "restore the run") from error
+    if any(len(key) != 32 for key in keys):
+        raise ArtefactError("a SHA-256 in dataset.csv is damaged: it has not 64 digits", "restore the run")
+    return np.frombuffer(b"".join(keys), "V32")
 
 
 def select(descriptors: Descriptors, sha256s: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

@@ -128,6 +128,8 @@ def predict_images(request: PredictRequest, reporter: Reporter) -> Predictions:
     model = find_model(request.run, request.runs, reporter)
     if request.sets is not None:
         model = with_sets(model, request.run, request.sets)
+    if request.abstain and (reason := model.always_abstaining()):
+        reporter.warning(f"{request.run} abstains from every image: {reason}")
     columns = min(request.top, len(model.labels))
     return Predictions(model.labels, columns, _stream(model, request, reporter), request.sets is not None)
 

@@ -20,6 +20,7 @@ from transfercli.export.verify.checksums import verify_checksums
 from transfercli.export.verify.sandbox import read_sandboxed
 from transfercli.io.bounded import read_json
 from transfercli.reporting import Reporter
+from transfercli.workflows.confidence import why_always_abstaining
 from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
@@ -50,7 +51,7 @@ class LoadableModel:
 
     geometry: of its input images. load: imports the runtime and loads the model, which is slow. threads: number of
     cores that decoding may use, or None for all. scores: reads the scores for prediction sets; None if the model is of
-    an earlier version.
+    an earlier version. always_abstaining: reads why it abstains from every image; "" if it does not.
     """
 
     labels: tuple[str, ...]
@@ -58,6 +59,7 @@ class LoadableModel:
     load: Callable[[], PredictBatch]
     threads: int | None = None
     scores: Callable[[], ConformalScores | None] = lambda: None
+    always_abstaining: Callable[[], str] = lambda: ""
 
 
 def find_model(name: str, runs: Path, reporter: Reporter) -> LoadableModel:
@@ -73,9 +75,10 @@ def with_sets(model: LoadableModel, name: str, level: float) -> LoadableModel:
     """
     scores = model.scores()
     if scores is None:
+        artefact = _find_artefact(Path(name)) is not None
         raise ArtefactError(
             f"{name} has no conformal scores, which --sets needs: an earlier version of this program wrote it",
-            f"for a run, transfercli evaluate {name} --split validation computes them; export an artefact again",
+            "export the run again" if artefact else f"transfercli evaluate {name} --split validation computes them",
         )
     thresholds = scores.thresholds(level)
 
@@ -104,7 +107,14 @@ def _from_run(run: StoredRun) -> LoadableModel:
         return predict_batch
 
     threads = run.config.compute.threads
-    return LoadableModel(run.labels, geometry_of(run.config), load, threads, lambda: scores_of_run(run))
+    return LoadableModel(
+        run.labels,
+        geometry_of(run.config),
+        load,
+        threads,
+        lambda: scores_of_run(run),
+        lambda: why_always_abstaining(run.trust),
+    )
 
 
 # -- exported artefacts
@@ -139,9 +149,16 @@ def _from_artefact(row: Format, path: Path) -> LoadableModel:
     spec = _spec_of_export_json(row, path)
     if spec is None:
         predict_batch, spec = _load_artefact(row, path, None)
-        return LoadableModel(spec.labels, spec.geometry, lambda: predict_batch, scores=lambda: _scores_of(spec, path))
+        return _loadable(spec, path, lambda: predict_batch)
     load = functools.partial(_load_artefact, row, path, spec)
-    return LoadableModel(spec.labels, spec.geometry, lambda: load()[0], scores=lambda: _scores_of(spec, path))
+    return _loadable(spec, path, lambda: load()[0])
+
+
+def _loadable(spec: ExportSpec, path: Path, load: Callable[[], PredictBatch]) -> LoadableModel:
+    reason = "no confidence threshold can promise the accuracy of evaluation.abstain" if spec.confidence is None else ""
+    return LoadableModel(
+        spec.labels, spec.geometry, load, scores=lambda: _scores_of(spec, path), always_abstaining=lambda: reason
+    )
 
 
 def _scores_of(spec: ExportSpec, path: Path) -> ConformalScores | None:

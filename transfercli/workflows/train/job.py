@@ -16,6 +16,7 @@ from transfercli.runs.listing import resume_command
 from transfercli.runs.lookup import find_run_to_resume
 from transfercli.runs.untrusted import check_run_folder
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
+from transfercli.workflows.confidence import without_default_target
 from transfercli.workflows.new_model import parent_named, with_parent_reading, with_parent_structure
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.recorded_config import as_recorded
@@ -128,7 +129,9 @@ def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
     if workflow not in get_args(Command):
         raise ArtefactError(f"{run.record} is damaged: its workflow is {workflow[:80]!r}", "restore the run")
     command = cast(Command, workflow)
-    job = Job(command, stored.loaded, run, run.path.parent.parent, _command_line(request))
+    evaluation = without_default_target(stored.config.evaluation)
+    loaded = replace(stored.loaded, config=stored.config.model_copy(update={"evaluation": evaluation}))
+    job = Job(command, loaded, run, run.path.parent.parent, _command_line(request))
     if request.config is not None:
         unresolved = load(request.config, request.overrides)
         config = _resolved(unresolved, command, request.runs).config

@@ -22,7 +22,8 @@ class TrainResult:
         metrics: metrics of the best epoch.
         seconds: seconds per stage of the command.
         cache: hits and misses of the image and feature caches.
-        learnt_before: split -> number of its images by how an ancestor learnt from them, without zeros.
+        learnt_before: split -> number of its images by how an ancestor learnt from them, without zeros; None if a run
+            of an earlier version did not record it.
     """
 
     run: Path
@@ -31,7 +32,7 @@ class TrainResult:
     metrics: dict[str, float | None]
     seconds: dict[str, float | None]
     cache: dict[str, Any]
-    learnt_before: dict[str, dict[str, int]] = field(default_factory=dict)
+    learnt_before: dict[str, dict[str, int]] | None = None
 
     @classmethod
     def read(cls, run: RunFolder) -> TrainResult:

@@ -64,6 +64,8 @@ def begin_run(
     else:
         warn_of_environment_changes(job, reporter)
         remove_results(run)
+        if record.RunRecord.read(run).learnt_before is None:  # the run began with an earlier version
+            record.update(run, learnt_before=learnt_before)
 
 
 def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: LearntBefore, reporter: Reporter) -> None:
