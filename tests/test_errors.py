@@ -36,6 +36,7 @@ def test_a_failure_is_its_message_and_keeps_its_hint() -> None:
         (ResourceExhaustedError("OOM"), True),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), True),
         (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError("405 requested and 403 written"), True),
         (OSError(errno.EIO, "Input/output error"), False),
         (RuntimeError("a bug"), False),
         (ValueError("RESOURCE_EXHAUSTED"), False),

@@ -121,10 +121,11 @@ def is_out_of_space(error: BaseException) -> bool:
     """Return True if an error of any library means that memory or disk ran out.
 
     Python and NumPy raise `MemoryError`, TensorFlow `ResourceExhaustedError`, XLA a `RuntimeError` with the text
-    RESOURCE_EXHAUSTED, and the operating system ENOMEM, ENOSPC, EDQUOT or EFBIG (a limit on the size of a file).
+    RESOURCE_EXHAUSTED, and the operating system ENOMEM, ENOSPC, EDQUOT or EFBIG (a limit on the size of a file). NumPy
+    reports a short write in words: "405 requested and 403 written".
     """
     if isinstance(error, OSError):
-        return error.errno in SPACE_ERRNOS
+        return error.errno in SPACE_ERRNOS or (error.errno is None and " requested and " in str(error))
     return (
         isinstance(error, MemoryError)
         or "ResourceExhausted" in type(error).__name__

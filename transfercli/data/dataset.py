@@ -13,7 +13,7 @@ from transfercli.rows import Rows, SelectedRows
 # Use of images by the run that is evaluated or by an ancestor: metrics on such images are too optimistic.
 KNOWN_BY = {
     "train": "trained on",
-    "validation": "chose an epoch or a strength by",
+    "validation": "chose an epoch or the penalty by",
     "near": "learnt from re-encoded or resized copies of",
 }
 

@@ -53,7 +53,7 @@ def learnt_splits(split: str) -> tuple[str, ...]:
 
 
 def known_images(run: StoredRun, split: Split, reporter: Reporter, *, own: bool) -> KnownImages:
-    """Return the images of a split that the run or an ancestor trained on, or chose an epoch or a strength by.
+    """Return the images of a split that the run or an ancestor trained on, or chose an epoch or the penalty by.
 
     Images of the run's own validation split are not left out if no run trained on them.
 
@@ -110,7 +110,7 @@ def report_known(evaluation: Evaluation, reporter: Reporter) -> None:
 
 
 def known_in_words(known: Mapping[str, int]) -> str:
-    """Return how many images were learnt from, such as `trained on 3 and chose an epoch or a strength by 5 of`."""
+    """Return how many images were learnt from, such as `trained on 3 and chose an epoch or the penalty by 5 of`."""
     parts = [f"{KNOWN_BY[use]} {count}" for use, count in known.items() if use in KNOWN_BY]
     return f"{' and '.join(parts)} of" if parts else ""
 

@@ -62,7 +62,7 @@ def _runs_folder(run: StoredRun) -> Path:
 
 
 def learnt_from(*runs: StoredRun, reporter: Reporter, splits: Collection[str] = LEARNT) -> LearntImages:
-    """Return the images that the runs and their ancestors trained on, or chose an epoch or a strength by.
+    """Return the images that the runs and their ancestors trained on, or chose an epoch or the penalty by.
 
     For a run without a pixels.csv, which is older than that file, the pixels come from the pixels.csv of other runs.
     Raises `ArtefactError` if a file of one of `runs` is damaged.

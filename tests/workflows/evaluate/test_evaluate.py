@@ -81,10 +81,10 @@ def test_other_images_that_the_run_learnt_from_are_counted(run, digits_folder: P
     assert result["known"] == {"train": 5, "validation": 3}
     page = " ".join((folder / "evaluation" / "test-mixed" / "report.html").read_text().split())
     assert "<b>test</b> split, from <b>mixed</b>, 5 classes" in page
-    known = "The run or an ancestor trained on 5 and chose an epoch or a strength by 3 of these images</b>"
+    known = "The run or an ancestor trained on 5 and chose an epoch or the penalty by 3 of these images</b>"
     assert f"{known}: the metrics are too optimistic." in page
     told = (
-        "the run or an ancestor trained on 5 and chose an epoch or a strength by 3 of these 12 images: the metrics are"
+        "the run or an ancestor trained on 5 and chose an epoch or the penalty by 3 of these 12 images: the metrics are"
         f" too optimistic; accuracy is {result['metrics']['accuracy']:.4f} on all, and"
         f" {result['honest']['accuracy']:.4f} on the other 4 images; gates hold against the latter"
     )

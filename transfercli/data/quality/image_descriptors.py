@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from tokenize import TokenError
 from typing import BinaryIO
@@ -106,12 +107,9 @@ def select(descriptors: Descriptors, sha256s: Sequence[str]) -> tuple[npt.NDArra
 
 def write_descriptors(path: Path, descriptors: Descriptors) -> None:
     """Write descriptors as a NumPy file, atomically."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, descriptors, allow_pickle=False)
-
-    atomic.write_with(path, write)
+    content = BytesIO()
+    np.save(content, descriptors, allow_pickle=False)
+    atomic.write_bytes(path, content.getvalue())
 
 
 def read_descriptors(path: Path) -> Descriptors | None:

@@ -30,7 +30,7 @@ LearntBefore = dict[str, dict[str, int]]  # split -> number of images by use, as
 def images_learnt_before(job: Job, parent: Parent, dataset: Dataset, reporter: Reporter) -> LearntBefore:
     """Return the validation and test images that the parent or its ancestors learnt from, and warn of them.
 
-    There is no warning of validation images that an ancestor only chose an epoch or a strength by, as a parent with
+    There is no warning of validation images that an ancestor only chose an epoch or the penalty by, as a parent with
     the same splits did.
     """
     if parent.run is None:
