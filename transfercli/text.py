@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
@@ -34,6 +34,11 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 def in_groups(number: int | None) -> str:
     """Return ` in 20 groups`, to follow a number of images; "" if no image has a group."""
     return "" if number is None else f" in {counted(number, 'group')}"
+
+
+def images_per_split(images: Mapping[str, int], groups: Mapping[str, int] | None) -> str:
+    """Return `612 train in 20 groups, 107 validation in 4 groups`, without groups if there are none."""
+    return ", ".join(f"{count} {split}{in_groups((groups or {}).get(split))}" for split, count in images.items())
 
 
 def nearest(name: str, allowed: Sequence[str]) -> str | None:

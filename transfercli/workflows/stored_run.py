@@ -15,11 +15,9 @@ from transfercli.data.ingest import Reading
 from transfercli.data.load import load_folder_split, load_recorded_split
 from transfercli.data.manifest import read_manifest, read_pixels
 from transfercli.data.quality.image_descriptors import Descriptors, read_descriptors
-from transfercli.data.sources.groups import with_groups
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.labels import names_of_stored, normalised_label, shown
 from transfercli.data.sources.table_format import TableFormat
-from transfercli.data.sources.tables import is_table
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.evaluation.confidence.trust import Assessment, Trust, read_trust
 from transfercli.io.bounded import read_json
@@ -31,6 +29,7 @@ from transfercli.runs.listing import present_status
 from transfercli.runs.lookup import find_run_and_warn
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.command_lines import command_line
+from transfercli.workflows.recorded_groups import with_recorded_groups
 from transfercli.workflows.resolved_config import geometry_of
 
 if TYPE_CHECKING:
@@ -123,8 +122,7 @@ class StoredRun:
         records = read_manifest(self.folder.dataset, self._stored_labels)
         if not self.folder.config.exists():
             return records
-        data = self.config.data
-        return records if is_table(Path(data.train)) else with_groups(records, data.group)
+        return with_recorded_groups(records, self.config.data, self.label, self.reporter)
 
     @cached_property
     def pixel_hashes(self) -> dict[str, str] | None:

@@ -400,3 +400,10 @@ def test_a_second_check_of_an_unchanged_folder_opens_no_image(place: Place) -> N
     assert OPENED == []
     assert second == first
     assert second["problems"][0]["problem"] == "animated: 2 pictures, the first is used"
+
+
+def test_each_split_has_a_number_of_independent_groups_if_there_are_groups(place: Place) -> None:
+    assert place.check()["groups"] is None
+    found = place.check(group=r"(\d\d)\.png$")  # the last digits of the names: the same in both classes
+    assert set(found["groups"]) == set(found["splits"])
+    assert sum(found["groups"].values()) == len({path.name[-6:] for path in place.images.rglob("*.png")})

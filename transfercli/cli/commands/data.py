@@ -14,7 +14,7 @@ from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Run, Ru
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import DataError, GateError
 from transfercli.reporting import Reporter
-from transfercli.text import in_groups, printable
+from transfercli.text import images_per_split, in_groups, printable
 
 if TYPE_CHECKING:
     from transfercli.data.quality.check import Problem, Report
@@ -83,7 +83,7 @@ def _show_check(result: CheckResult) -> None:
         [
             ("usable", VERDICTS[report.verdict]),
             ("images", f"{len(report.images)} in {len(classes)} classes"),
-            ("splits", ", ".join(f"{count} {split}" for split, count in splits.items()) or None),
+            ("splits", images_per_split(splits, report.split_groups) or None),
             ("typical size", "x".join(map(str, result.typical_size or ())) or None),
             ("largest to smallest class", f"{imbalance:.1f} to 1" if imbalance else None),
             ("likely mislabelled", len(doubtful.suspects) if doubtful.run else None),

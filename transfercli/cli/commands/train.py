@@ -16,7 +16,7 @@ from transfercli.cli.next_steps import after_training
 from transfercli.cli.options import RUNS, Overrides, Runs, Wait
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.reporting import Reporter
-from transfercli.text import byte_size, duration
+from transfercli.text import byte_size, duration, images_per_split
 
 if TYPE_CHECKING:
     from transfercli.workflows.train.results import CostEstimate, TrainResult
@@ -59,7 +59,7 @@ def show_estimate(estimate: CostEstimate) -> None:
     memory = estimate.peak_memory_bytes
     print_pairs(
         [
-            ("images", ", ".join(f"{count} {name}" for name, count in estimate.images.items())),
+            ("images", images_per_split(estimate.images, estimate.groups)),
             ("classes", ", ".join(estimate.classes)),
             ("parameters", f"{estimate.parameters:,}"),
             ("time for features, about", duration(estimate.feature_seconds)),

@@ -164,6 +164,7 @@ class Report:
         unusual: rows whose size is far from the median.
         transparency: number of images with transparent pixels, and their background.
         suggestion: a sign that images are in groups; None without one, or if `data.group` is set.
+        split_groups: number of independent groups per split; None if no image has a group.
     """
 
     images: Sequence[CheckedImage]
@@ -179,6 +180,7 @@ class Report:
     mislabelled: Mislabelled = Mislabelled()
     transparency: Transparency = field(default_factory=Transparency)
     suggestion: GroupSuggestion | None = None
+    split_groups: dict[str, int] | None = None
 
     @property
     def usable(self) -> bool:
@@ -260,6 +262,7 @@ class Report:
         """Return the JSON result of `data check`."""
         return {
             "images": len(self.images),
+            "groups": self.split_groups,
             "classes": self.classes(),
             "splits": self.splits(),
             "problems": [asdict(problem) for problem in self.problems],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.data import image_notes
+from transfercli.data.clusters import count_clusters
 from transfercli.data.file_formats import first_bytes
 from transfercli.data.file_header_store import load_headers
 from transfercli.data.load import Examination, examine_dataset
@@ -91,7 +92,12 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     odd = _oddities(usable, headers, fingerprints["measures"])
     report = check.build_report(files, _splits(examined), fingerprints, odd, refusals)
     if findings:
-        report = replace(report, transparency=transparency(findings), suggestion=_suggestion(report, findings, headers))
+        report = replace(
+            report,
+            transparency=transparency(findings),
+            suggestion=_suggestion(report, findings, headers),
+            split_groups=_split_groups(report, findings.listing.groups),
+        )
     if request.mislabelled and report.usable and findings:
         found = mislabelled(report, findings, config, request.runs, reporter, request.share)
         report = replace(report, mislabelled=found)
@@ -100,6 +106,15 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
     from transfercli.evaluation.report.data_page import write_page
 
     return CheckResult(report, write_page(request.report, report, images, config.name, reporter))
+
+
+def _split_groups(report: check.Report, groups: Mapping[str, str]) -> dict[str, int] | None:
+    """Return the number of independent groups per split; None if no image has a group."""
+    of_split = {
+        split: count_clusters([groups.get(image.path, "") for image in report.images if image.split == split])
+        for split in report.splits()
+    }
+    return {split: number for split, number in of_split.items() if number is not None} or None
 
 
 def _suggestion(report: check.Report, findings: Findings, headers: Sequence[FileHeader]) -> GroupSuggestion | None:

@@ -83,6 +83,7 @@ class CostEstimate:
         run_bytes: the largest size of the run folder.
         peak_memory_bytes: of this process; None if the system does not report it.
         learnt_before: as in `TrainResult`.
+        groups: number of independent groups per split; None if no image has one.
     """
 
     images: dict[str, int]
@@ -92,6 +93,7 @@ class CostEstimate:
     run_bytes: int
     peak_memory_bytes: int | None
     learnt_before: dict[str, dict[str, int]] = field(default_factory=dict)
+    groups: dict[str, int] | None = None
 
     @property
     def feature_seconds(self) -> float:
@@ -110,6 +112,7 @@ class CostEstimate:
             "run": None,
             "status": "dry-run",
             "images": self.images,
+            "groups": self.groups,
             "classes": list(self.classes),
             "parameters": self.parameters,
             "phases": [asdict(phase) for phase in self.phases],

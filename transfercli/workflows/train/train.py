@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from transfercli.config.schema import ExperimentConfig
+from transfercli.data.clusters import count_clusters
 from transfercli.data.load import load_dataset
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.table_columns import config_columns, write_columns
@@ -185,6 +186,8 @@ def estimate(setup: Setup, learnt_before: LearntBefore) -> CostEstimate:
     builder = setup.builder
     assert isinstance(builder, DryRunBuilder)
     training_costs = phase_costs(setup.trainer)
+    numbers = {name: count_clusters(split.groups) for name, split in setup.dataset.splits.items()}
+    groups = {name: number for name, number in numbers.items() if number is not None}
     return CostEstimate(
         images={name: len(split) for name, split in setup.dataset.splits.items()},
         classes=tuple(setup.classifier.labels),
@@ -196,4 +199,5 @@ def estimate(setup: Setup, learnt_before: LearntBefore) -> CostEstimate:
         run_bytes=max_run_bytes(setup),
         peak_memory_bytes=peak_memory(),
         learnt_before=learnt_before,
+        groups=groups or None,
     )
