@@ -46,7 +46,7 @@ class LearntImages:
         by_split: dict[str, set[str]] = {split: set() for split in LEARNT}
         for run in runs:
             for image in run.images:
-                if image.split in splits:
+                if image.split in splits and not image.problem:  # an unreadable image has no SHA-256
                     by_split[image.split].add(image.sha256)
         pixels_of: dict[str, set[str]] = {}
         for run in runs:
