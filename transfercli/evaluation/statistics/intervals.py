@@ -1,7 +1,7 @@
 """95% confidence intervals of metrics: Wilson's for proportions, a stratified bootstrap for all others.
 
 If images are in groups, both count groups: Wilson's formula takes the effective number of images, and the bootstrap
-draws whole groups (`statistics/clusters.py`).
+draws whole groups (`statistics/design_effect.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from transfercli.evaluation.metrics.confusion import PER_CLASS, Array, Counts, T
 from transfercli.evaluation.metrics.registry import METRICS, Bounds, log_losses, top5_hits
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
-from transfercli.evaluation.statistics.clusters import FEW_GROUPS, design_effects, effective_images, normal_quantile
+from transfercli.evaluation.statistics.design_effect import (
+    FEW_GROUPS,
+    design_effects,
+    effective_images,
+    normal_quantile,
+)
 from transfercli.evaluation.statistics.skewed_intervals import (
     Interval,
     bounded_interval,

@@ -15,7 +15,7 @@ from transfercli.evaluation.metrics.registry import METRICS, Bounds
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.predictions import Predictions
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
-from transfercli.evaluation.statistics.clusters import expanded_confidence, normal_quantile
+from transfercli.evaluation.statistics.design_effect import expanded_confidence, normal_quantile
 from transfercli.evaluation.statistics.exact_tests import gain_p_value, mcnemar, net_counts, sign_flip_p_value
 from transfercli.evaluation.statistics.intervals import CONFIDENCE, Interval, percentiles
 from transfercli.evaluation.statistics.permutation_test import permutation_p_value

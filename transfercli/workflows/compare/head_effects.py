@@ -20,7 +20,7 @@ from transfercli.data.sources.labels import find_label
 from transfercli.evaluation.metrics.registry import METRICS
 from transfercli.evaluation.metrics.weighted import Sample
 from transfercli.evaluation.statistics.bootstrap import RESAMPLES, resample_weights
-from transfercli.evaluation.statistics.clusters import expanded_confidence
+from transfercli.evaluation.statistics.design_effect import expanded_confidence
 from transfercli.evaluation.statistics.intervals import CONFIDENCE, Interval, percentiles
 from transfercli.evaluation.statistics.shapley import coalitions, shapley_values
 from transfercli.reporting import Reporter

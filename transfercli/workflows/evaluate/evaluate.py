@@ -89,7 +89,7 @@ def evaluate_split(
     from transfercli.evaluation.predictions import Predictions
     from transfercli.evaluation.report.write import write_evaluation
     from transfercli.evaluation.result import evaluate
-    from transfercli.evaluation.statistics.clusters import FEW_GROUPS
+    from transfercli.evaluation.statistics.design_effect import FEW_GROUPS
     from transfercli.models.forward import forward
 
     config = run.config
