@@ -57,7 +57,9 @@ def test_a_name_is_answered_while_the_list_is_still_being_written(artefact: Path
         process.stdin.close()
         assert process.stdout.read() == b""
         assert process.stderr
-        assert process.stderr.read() == b""
+        (warning,) = process.stderr.read().decode().splitlines()
+        assert warning.startswith("warning: ")
+        assert "abstain" in warning
     assert process.returncode == 0
 
 
