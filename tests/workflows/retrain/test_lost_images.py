@@ -71,6 +71,9 @@ def test_a_tenth_of_the_images_may_go_and_more_may_not() -> None:
     assert not Loss(before, {"a": 10, "b": 90}, 100).is_large  # labels were changed, and nothing is gone
     assert Loss(before, {"a": 0, "c": 90}, 100).classes == ["a", "b"]
     assert not Loss({}, before, 0).is_large
+    renamed = Loss({"a": 50, "b": 50}, {"a": 50, "bee": 50}, 100)
+    assert (renamed.is_large, renamed.classes, renamed.images) == (True, ["b"], 0)
+    assert "1 of 2 classes ('b') are gone that were there on an earlier night, while 'bee' came: " in renamed.text
 
 
 def night(**facts: Any) -> Decision:

@@ -49,10 +49,15 @@ class Loss:
         return sorted(label for label, count in self.before.items() if count and not self.now.get(label))
 
     @property
+    def new_classes(self) -> list[str]:
+        """Classes that had no image before."""
+        return sorted(label for label, count in self.now.items() if count and not self.before.get(label))
+
+    @property
     def images(self) -> int:
-        """Number of images that are gone, at least those of the lost classes."""
-        lost = sum(self.before[label] for label in self.classes)
-        return max(lost, self.most - sum(self.now.values()))
+        """Number of images that are gone, at least those of the lost classes, unless new classes may have them."""
+        lost = sum(self.before[label] for label in self.classes) - sum(self.now[label] for label in self.new_classes)
+        return max(lost, self.most - sum(self.now.values()), 0)
 
     @property
     def total(self) -> int:
@@ -67,13 +72,13 @@ class Loss:
     @property
     def text(self) -> str:
         """The loss and its remedies in words."""
-        parts = [f"{self.images} of {counted(self.total, 'image')}"]
-        if self.classes:
-            parts.insert(0, f"{len(self.classes)} of {len(self.before)} classes ({_named(self.classes)})")
+        parts = [f"{len(self.classes)} of {len(self.before)} classes ({_named(self.classes)})"] if self.classes else []
+        parts += [f"{self.images} of {counted(self.total, 'image')}"] if self.images else []
+        renamed = f", while {_named(self.new_classes)} came" if self.classes and self.new_classes else ""
         present = sorted(label for label, count in self.now.items() if count)
         names = f"[{', '.join(map(quoted, present))}]" if len(present) <= _LISTED else str(len(present))
         return (
-            f"{' and '.join(parts)} are gone that were there on an earlier night: bring them back, or set"
+            f"{' and '.join(parts)} are gone that were there on an earlier night{renamed}: bring them back, or set"
             f" data.expect: {{min_images: {sum(self.now.values())}, classes: {names}}} if this is right"
         )
 
