@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
-    from transfercli.data.dataset import Split
+    from transfercli.data.dataset import Record, Split
     from transfercli.evaluation.result import Evaluation
 
 VALIDATION = "validation"
@@ -113,6 +113,13 @@ def known_in_words(known: Mapping[str, int]) -> str:
     """Return how many images were learnt from, such as `trained on 3 and chose an epoch or the penalty by 5 of`."""
     parts = [f"{KNOWN_BY[use]} {count}" for use, count in known.items() if use in KNOWN_BY]
     return f"{' and '.join(parts)} of" if parts else ""
+
+
+def not_learnt(run: StoredRun, images: Iterable[Record], learnt: LearntImages) -> list[Record]:
+    """Return those of a run's own images that were not learnt from, neither in this file nor in a copy."""
+    unknown = [image for image in images if not learnt.has(image.sha256)]
+    changed = changed_copies(run, [image.sha256 for image in unknown], learnt)
+    return [image for image in unknown if image.sha256 not in changed]
 
 
 def changed_copies(run: StoredRun, sha256s: list[str], learnt: LearntImages) -> set[str]:

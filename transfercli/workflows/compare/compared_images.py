@@ -21,6 +21,7 @@ from transfercli.workflows.compare.recorded_features import (
 )
 from transfercli.workflows.compare.training_changes import Change, training_changes
 from transfercli.workflows.data.image_features import ImageFeatures
+from transfercli.workflows.known_images import not_learnt
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.stored_run import StoredRun
 
@@ -97,7 +98,7 @@ def honest_test_images(first: StoredRun, second: StoredRun, reporter: Reporter) 
     """
     images = _usable(second, "test")
     learnt = learnt_from(first, second, reporter=reporter)
-    honest = [image for image in images if not learnt.has(image.sha256)]
+    honest = not_learnt(second, images, learnt)
     if not honest:
         reason = "a run or an ancestor learnt from each of them" if images else "there are none"
         raise DataError(f"no test image of {second.label} to compare the runs on: {reason}", "set data.test")

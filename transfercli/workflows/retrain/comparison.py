@@ -16,7 +16,7 @@ from transfercli.runs.decisions import Decision
 from transfercli.text import counted
 from transfercli.workflows.evaluate.evaluate import evaluate_split
 from transfercli.workflows.evaluate.request import EvaluateRequest
-from transfercli.workflows.known_images import changed_copies
+from transfercli.workflows.known_images import not_learnt
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.retrain.audit import Audit, audit_of, divide_test_images
 from transfercli.workflows.retrain.latency import latencies
@@ -168,17 +168,16 @@ def honest_test_images(
     """
     images = [image for image in challenger.images if image.split == "test" and not image.problem]
     learnt = learnt_from(challenger, *([champion] if champion else []), reporter=reporter)
-    unknown = [image for image in images if not learnt.has(image.sha256)]
-    changed = changed_copies(challenger, [image.sha256 for image in unknown], learnt)
-    honest = [image for image in unknown if image.sha256 not in changed]
+    honest = not_learnt(challenger, images, learnt)
     if not honest:
         reason = "champion or challenger learnt from each of them" if images else "there are none"
         raise DataError(f"no test image to compare models on: {reason}", "set data.test, or add images to it")
     left_out = len(images) - len(honest)
     if left_out:
         copies = sum(learnt.has_copy(image.sha256) for image in images)
+        changed = left_out - sum(learnt.has(image.sha256) for image in images)
         found = [f"{copies} in another file with the same pixels"] if copies else []
-        found += [f"{len(unknown) - len(honest)} from a re-encoded or resized copy"] if changed else []
+        found += [f"{changed} from a re-encoded or resized copy"] if changed else []
         in_other_files = f" ({', '.join(found)})" if found else ""
         reporter.warning(
             f"{counted(left_out, 'test image')} left out: the champion, the challenger or one of their ancestors"
