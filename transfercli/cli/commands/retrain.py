@@ -13,6 +13,7 @@ from transfercli.cli.next_steps import after_promotion, after_retrain
 from transfercli.cli.options import RUNS, ConfigFile, Overrides, Runs, Wait
 from transfercli.cli.ui.tables import print_pairs
 from transfercli.reporting import Reporter
+from transfercli.text import decimal
 
 if TYPE_CHECKING:
     from transfercli.workflows.retrain.promote import PromoteResult
@@ -52,8 +53,7 @@ def _show_decision(result: RetrainResult) -> None:
 
 
 def _gate(gate: dict[str, Any]) -> str:
-    value = "not defined" if gate["value"] is None else f"{gate['value']:.4f}"
-    return f"{value}, required {gate['op']} {gate['bound']:g}{'' if gate['passed'] else ': NOT MET'}"
+    return f"{decimal(gate['value'])}, required {gate['op']} {gate['bound']:g}{'' if gate['passed'] else ': NOT MET'}"
 
 
 def _show_promoted(result: PromoteResult) -> None:

@@ -10,6 +10,7 @@ from transfercli.errors import ArtefactError
 from transfercli.io.bounded import read_json
 from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder
+from transfercli.text import decimal
 
 DEFAULT_METRIC = "accuracy"  # without a comparison in the log
 
@@ -52,8 +53,8 @@ class ChampionFigures:
         if compared := self.comparison:
             interval = "" if not compared["interval"] else " ({:+.4f} to {:+.4f})".format(*compared["interval"])
             return (
-                f"{self.metric} {_number(compared['champion'])} against {_number(compared['previous'])} on"
-                f" {compared['images']} test images, gain {_number(compared['gain'], '+')}{interval}, compared on"
+                f"{self.metric} {decimal(compared['champion'])} against {decimal(compared['previous'])} on"
+                f" {compared['images']} test images, gain {decimal(compared['gain'], '+')}{interval}, compared on"
                 f" {compared['time'][:10]}"
             )
         named = (("champion", self.champion), ("previous champion", self.previous))
@@ -119,7 +120,3 @@ def _seen_from(compared: dict[str, Any], entry: Decision, *, from_champion: bool
 def _shown(figure: dict[str, Any]) -> str:
     interval = "" if not figure["interval"] else ", {:.4f} to {:.4f}".format(*figure["interval"])
     return f"{figure['value']:.4f} ({figure['images']} test images{interval})"
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    return "not defined" if value is None else f"{value:{sign}.4f}"

@@ -13,7 +13,7 @@ from transfercli.data.load import load_recorded_split
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.decisions import Decision
-from transfercli.text import counted
+from transfercli.text import counted, decimal
 from transfercli.workflows.evaluate.evaluate import evaluate_split
 from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.known_images import not_learnt
@@ -206,8 +206,7 @@ def failed_gates(evaluation: Evaluation) -> Iterator[str]:
     """Yield a description of each gate that is not met."""
     for gate in evaluation.gates:
         if not gate["passed"]:
-            value = "not defined" if gate["value"] is None else f"{gate['value']:.4f}"
-            yield f"{gate['metric']} is {value}, required {gate['op']} {gate['bound']:g}"
+            yield f"{gate['metric']} is {decimal(gate['value'])}, required {gate['op']} {gate['bound']:g}"
 
 
 def failed_recalls(evaluation: Evaluation, floor: float | None) -> Iterator[str]:

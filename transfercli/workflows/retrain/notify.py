@@ -14,6 +14,7 @@ from typing import IO
 
 from transfercli.export.card.markdown import code, escaped
 from transfercli.reporting import Reporter
+from transfercli.text import decimal
 from transfercli.workflows.command_lines import command_line
 from transfercli.workflows.result import document
 from transfercli.workflows.retrain.results import RetrainResult
@@ -102,9 +103,9 @@ def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
         yield f"| {escaped(comparison['metric'])} | {result.compared_champion} | challenger | gain | interval |"
         yield "| --- | ---: | ---: | ---: | --- |"
         yield (
-            f"| {comparison['images']} test images | {_number(comparison['champion'])}"
-            f" | {_number(comparison['challenger'])} | {_number(comparison['gain'], '+')}"
-            f" | {' to '.join(_number(end, '+') for end in comparison['interval'] or ())} |"
+            f"| {comparison['images']} test images | {decimal(comparison['champion'])}"
+            f" | {decimal(comparison['challenger'])} | {decimal(comparison['gain'], '+')}"
+            f" | {' to '.join(decimal(end, '+') for end in comparison['interval'] or ())} |"
         )
     for line in _honesty_lines(result):
         yield ""
@@ -114,7 +115,7 @@ def summary_lines(name: str, result: RetrainResult) -> Iterator[str]:
         yield "| gate | required | value | |"
         yield "| --- | --- | ---: | --- |"
         for gate in result.gates:
-            value = _number(gate["value"])
+            value = decimal(gate["value"])
             passed = "passed" if gate["passed"] else "**not met**"
             yield f"| {escaped(gate['metric'])} | {gate['op']} {gate['bound']:g} | {value} | {passed} |"
     changes = "; ".join(result.change_texts())
@@ -140,11 +141,11 @@ def _honesty_lines(result: RetrainResult) -> Iterator[str]:
     """Yield the champion's number on the audit images, and what is left of the error rate of all nights."""
     audit, lifetime = result.audit or {}, result.comparison.get("lifetime")
     if audit.get("champion") is not None:
-        interval = " to ".join(_number(end) for end in audit["interval"] or ())
+        interval = " to ".join(decimal(end) for end in audit["interval"] or ())
         yield (
-            f"Audit: {escaped(audit['metric'])} of the champion {_number(audit['champion'])}"
+            f"Audit: {escaped(audit['metric'])} of the champion {decimal(audit['champion'])}"
             + (f" ({interval})" if interval else "")
-            + f" on {audit['images']} test images that never decide, {_number(audit['deciding'])} on those that do"
+            + f" on {audit['images']} test images that never decide, {decimal(audit['deciding'])} on those that do"
         )
     if lifetime:
         from transfercli.evaluation.statistics.alpha_spending import comparisons_text
@@ -155,7 +156,3 @@ def _honesty_lines(result: RetrainResult) -> Iterator[str]:
             f" {lifetime['p_value']:.2g}, a promotion needs at most {lifetime['alpha']:.2g} tonight; {share:.0%} of the"
             " error rate of all nights is left"
         )
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    return "not defined" if value is None else f"{value:{sign}.4f}"
