@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from transfercli.models.bases import BASES, stages_of
+from transfercli.models.base import stages_of
+from transfercli.models.bases import BASES
 
 
 @pytest.mark.parametrize("base", ["vgg16", "resnet50", "resnet18", "small_cnn"])

@@ -138,15 +138,20 @@ def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) 
     """Return the config with strategy, weights, image size and epochs filled in from the command and other keys.
 
     With `transfer.phases`, the strategy stays None and the epochs are the sum of the phases' epochs. With the
-    architecture of an earlier run as base, `image_size` stays None.
+    architecture of an earlier run as base, or the base that a weight file was written for, `image_size` and the head's
+    pooling stay None.
     """
     transfer, model, data, training = config.transfer, config.model, config.data, config.training
     if transfer.strategy is None and transfer.phases is None:
         transfer = transfer.model_copy(update={"strategy": DEFAULT_STRATEGY[command]})
     if transfer.strategy == "scratch" and "weights" not in model.model_fields_set:
         model = model.model_copy(update={"weights": "none"})
-    if data.image_size is None and isinstance(model.base, str):
-        data = data.model_copy(update={"image_size": registries.rows("base")[model.base].size})
+    if isinstance(model.base, str) and model.base != "auto":
+        base = registries.rows("base")[model.base]
+        if data.image_size is None:
+            data = data.model_copy(update={"image_size": base.size})
+        if model.head.pooling is None:
+            model = model.model_copy(update={"head": model.head.model_copy(update={"pooling": base.pooling})})
     if transfer.phases:
         training = training.model_copy(update={"epochs": sum(phase.epochs for phase in transfer.phases)})
     return config.model_copy(update={"transfer": transfer, "model": model, "data": data, "training": training})

@@ -60,6 +60,13 @@ class RunWeights(RunReference):
     )
 
 
+WeightFormat = Literal["auto", "keras", "pytorch"]
+WEIGHT_FORMAT = (
+    "names of the tensors: keras (those of this program or of Keras), pytorch (torchvision, timm, transformers …), or"
+    " auto: the file's names say which"
+)
+
+
 class FileWeights(Section):
     """Weights from a file."""
 
@@ -67,6 +74,21 @@ class FileWeights(Section):
     sha256: Sha256 | None = Field(
         None, description="the file's SHA-256, checked before loading; null prints the file's hash"
     )
+    format: WeightFormat = Field("auto", description=WEIGHT_FORMAT)
+
+
+class HubWeights(Section):
+    """Weights from a repository of the Hugging Face Hub, through its local cache."""
+
+    hub: Text = Field(description="repository, such as timm/resnet18.a1_in1k")
+    revision: Text | None = Field(
+        None, description="commit, branch or tag; null: main; the commit that was used is recorded in run.json"
+    )
+    file: Text = Field("model.safetensors", description="a .safetensors file of the repository")
+    sha256: Sha256 | None = Field(
+        None, description="the file's SHA-256, checked before loading; null prints the file's hash"
+    )
+    format: WeightFormat = Field("auto", description=WEIGHT_FORMAT)
 
 
 class ColumnsConfig(Section):
@@ -201,8 +223,10 @@ class AugmentationConfig(Section):
 class HeadConfig(Section):
     """Layers on top of the base."""
 
-    pooling: Literal["avg", "max", "flatten"] = Field(
-        "avg", description="pooling of the base's feature map to a vector"
+    pooling: Literal["avg", "max", "flatten", "token", "token_avg"] | None = Field(
+        None,
+        description="pooling of the base's features to a vector; token: the class token of a vision transformer,"
+        " token_avg: that and the mean of its patches; null: as the published network, avg for every other base",
     )
     hidden: list[Annotated[Whole, Field(ge=1, le=65536)]] = Field(
         default_factory=list, description="units of each hidden layer (ReLU), from the base upwards"
@@ -222,14 +246,18 @@ class HeadConfig(Section):
 class ModelConfig(Section):
     """Network: base, weights and head."""
 
-    base: Annotated[str, RowName("base")] | RunReference = Field(
-        description="name of a base, or {run: RUN} for the architecture of an earlier run"
+    base: Literal["auto"] | Annotated[str, RowName("base")] | RunReference = Field(
+        description="name of a base, {run: RUN} for the architecture of an earlier run, or auto for the base that the"
+        " file of model.weights was written for"
     )
-    weights: Literal["imagenet", "none"] | RunWeights | FileWeights = Field(
+    weights: Literal["imagenet", "none"] | RunWeights | FileWeights | HubWeights = Field(
         "imagenet",
         description="weights of the base; with the strategy scratch the default is none",
     )
     head: HeadConfig = Field(default_factory=HeadConfig)
+    drop_path: Rate = Field(
+        0.0, description="vision transformers: probability that training leaves out the last block for an image"
+    )
 
 
 class PhaseConfig(Section):

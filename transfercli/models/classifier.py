@@ -10,7 +10,8 @@ from keras import layers, ops
 from transfercli.config.schema import HeadConfig
 from transfercli.errors import ConfigError
 from transfercli.models.architecture import Architecture
-from transfercli.models.bases import BASES, stages_of
+from transfercli.models.base import stages_of
+from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.preprocessing import preprocess
 
@@ -90,7 +91,7 @@ def build_head(config: HeadConfig, feature_shape: tuple[int, ...], classes: int)
             "set model.head.output to softmax",
         )
     features = layers.Input(feature_shape, name="features")
-    x = POOLING[config.pooling](name="pool")(features)
+    x = POOLING[config.pooling or "avg"](name="pool")(features)
     for number, units in enumerate(config.hidden, start=1):
         x = layers.Dense(units, activation="relu", name=f"hidden{number}")(x)
     if config.dropout:

@@ -40,6 +40,21 @@ class PublishedWeights:
         return path if path.is_file() else None
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedRepository:
+    """ImageNet weights of a base in a repository of the Hugging Face Hub, with PyTorch's names.
+
+    repository: OWNER/NAME. top1: accuracy on ImageNet, from `source`; None if the weights have no classification head.
+    licence: of the weights, as the repository's card has it.
+    """
+
+    repository: str
+    top1: float | None
+    source: str
+    licence: str
+    file: str = "model.safetensors"
+
+
 def keras_home() -> Path:
     """Return the folder in which Keras looks for weights: KERAS_HOME or ~/.keras; one in /tmp if that is read-only."""
     home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()

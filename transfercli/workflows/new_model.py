@@ -44,6 +44,8 @@ def with_parent_structure(config: ExperimentConfig, runs: Path) -> ExperimentCon
     structure: dict[str, Any] = {"base": earlier.model.base}
     if "head" not in model.model_fields_set:
         structure["head"] = HeadConfig(**{**earlier.model.head.model_dump(), "init": "new"})
+    elif model.head.pooling is None:
+        structure["head"] = model.head.model_copy(update={"pooling": earlier.model.head.pooling})
     keys = [key for key in ("image_size", "channels", "resize") if key not in data.model_fields_set]
     image_format = {key: getattr(earlier.data, key) for key in keys}
     return config.model_copy(

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from transfercli.config.schema import FileWeights
-from transfercli.errors import WeightsError
+from transfercli.errors import ConfigError, WeightsError
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
 from transfercli.models.keras_internals import inner_layers, reported_downloads
@@ -21,6 +21,9 @@ from transfercli.models.normalization import with_corrected_variance
 from transfercli.models.published_weights import keras_home
 from transfercli.models.tensor_names import automatic_kind, stable_layer_names, weight_names
 from transfercli.models.weights.files import LEGACY_HDF5, SAFETENSORS, read_weight_file
+from transfercli.models.weights.foreign.layouts import Target
+from transfercli.models.weights.foreign.mapping import Mapped, map_tensors
+from transfercli.models.weights.foreign.recognition import Recognised, recognise
 from transfercli.models.weights.safetensors_reader import Tensors
 from transfercli.reporting import Reporter
 
@@ -88,9 +91,32 @@ def file_tensors(config: FileWeights, name: str, base: keras.Model, reporter: Re
     """
     kind, tensors = read_weight_file(config, reporter)
     if kind is SAFETENSORS:
+        recognised = (
+            None if config.format == "keras" else recognise({key: value.shape for key, value in tensors.items()})
+        )
+        if recognised:
+            return foreign_tensors(tensors, recognised, name, base).tensors
         return with_corrected_variance(name, _with_base_prefix(tensors), by_keras=False)
     named = (_in_order(tensors, base) if kind is LEGACY_HDF5 else None) or _by_layer(tensors, base)
     return with_corrected_variance(name, named, by_keras=True)
+
+
+def foreign_tensors(tensors: Tensors, recognised: Recognised, name: str, base: keras.Model) -> Mapped:
+    """Return the weights of `base` from a file with the names of another library.
+
+    Raises `ConfigError` if the file was written for another base, `ArtefactError` if it is not whole.
+    """
+    if name not in recognised.bases:
+        raise ConfigError(
+            f"model.base: {name}, but the weights have {recognised.scheme.title}: {recognised.networks}",
+            f"use base {' or '.join(recognised.bases)}",
+        )
+    names = weight_names("base", base)
+    grid = BASES[name].grid(tuple(base.input.shape[1:3]))
+    weights = {
+        names[id(variable)]: Target(tuple(variable.shape), grid) for layer in base.layers for variable in layer.weights
+    }
+    return map_tensors(tensors, recognised, name, weights)
 
 
 def _with_base_prefix(tensors: Tensors) -> Tensors:

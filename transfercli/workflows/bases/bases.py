@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from transfercli.io.memory import usable_memory
-from transfercli.models.bases import BASES, Base
+from transfercli.models.base import Base
+from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
 
 Weights = Literal["here", "download", "none"]

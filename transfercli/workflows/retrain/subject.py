@@ -23,6 +23,7 @@ from transfercli.config.schema import (
     EarlyStoppingConfig,
     ExperimentConfig,
     FileWeights,
+    ModelConfig,
     PromoteConfig,
     RetrainConfig,
     ScheduleConfig,
@@ -88,6 +89,8 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
     ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
     ("retrain",): (RetrainConfig(), ("audit",)),
     ("retrain", "promote"): (PromoteConfig(), ("lifetime_confidence",)),
+    ("model",): (ModelConfig(base="vgg16"), ("drop_path",)),
+    ("model", "weights"): (FileWeights(path="."), ("format",)),
 }
 
 
@@ -100,8 +103,8 @@ def config_hash(config: ExperimentConfig) -> str:
     del values["retrain"]["alert"]
     for path, (defaults, keys) in _LATER_KEYS.items():
         section, default_values = reduce(getitem, path, values), defaults.model_dump()
-        for key in keys if section else ():
-            if section[key] == default_values[key]:
+        for key in keys if isinstance(section, dict) else ():
+            if key in section and section[key] == default_values[key]:
                 del section[key]
     return hashlib.sha256(dump_values(values).encode()).hexdigest()
 

@@ -1,0 +1,1 @@
+"""Rows of the table of bases, one module for each family or source of networks."""

@@ -1,0 +1,75 @@
+"""Recognition of a weight file by the names and shapes in its header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from transfercli.errors import ArtefactError
+from transfercli.models.weights.foreign.registry import SCHEMES
+from transfercli.models.weights.foreign.scheme import Scheme, Shape
+from transfercli.text import clipped
+
+# Of two copies of a network in one file, the first is the one that its authors use: the network that is trained rather
+# than its slow copy (MoCo), and the slow copy rather than the network that is trained (DINO).
+PREFERRED = (("encoder_q.", "encoder_k."), ("teacher.", "student."))
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """File whose names follow a scheme.
+
+    prefix: before every name of the network, such as `module.`, or "".
+    bases: the bases that the marks fit, usually one; empty for a network of the scheme that no base is.
+    """
+
+    scheme: Scheme
+    prefix: str
+    bases: tuple[str, ...]
+
+    @property
+    def networks(self) -> str:
+        """The networks' names for people."""
+        return " or ".join(dict.fromkeys(self.scheme.members[base].network for base in self.bases))
+
+
+def recognise(shapes: Mapping[str, Shape]) -> Recognised | None:
+    """Return the scheme, the prefix and the bases of a file, from the shapes of its tensors by name; None if unknown.
+
+    Raises `ArtefactError` if the file has several copies of the network and none is preferred.
+    """
+    found = [Recognised(scheme, prefix, _bases(scheme, prefix, shapes)) for scheme, prefix in _anchors(shapes)]
+    known = [one for one in found if one.bases] or found
+    preferred = [one for one in known if not any(_copy_of(one.prefix, other.prefix) for other in known)]
+    prefixes = sorted({one.prefix for one in preferred})
+    if len(prefixes) > 1:
+        raise ArtefactError(
+            f"model.weights: the file holds {len(prefixes)} copies of a network: names that start with"
+            f" {', '.join(repr(clipped(prefix)) for prefix in prefixes)}",
+            "save only the tensors of one of them",
+        )
+    return preferred[0] if preferred else None
+
+
+def _anchors(shapes: Mapping[str, Shape]) -> Iterator[tuple[Scheme, str]]:
+    """Yield each scheme with each prefix of its anchor in the file."""
+    for scheme in SCHEMES:
+        for name in shapes:
+            prefix = name.removesuffix(scheme.anchor)
+            if prefix != name and (not prefix or prefix.endswith(".")):
+                yield scheme, prefix
+
+
+def _bases(scheme: Scheme, prefix: str, shapes: Mapping[str, Shape]) -> tuple[str, ...]:
+    """Return the members whose marks a file has."""
+    return tuple(
+        base
+        for base, member in scheme.members.items()
+        if all(shapes.get(prefix + name) == shape for name, shape in member.has.items())
+        and not any(prefix + name in shapes for name in member.lacks)
+    )
+
+
+def _copy_of(prefix: str, other: str) -> bool:
+    """Return True if `other` is the prefix of the copy that is preferred to `prefix`."""
+    return any(second in prefix and prefix.replace(second, first, 1) == other for first, second in PREFERRED)

@@ -1,0 +1,1 @@
+"""Tables of rules, one module for each family of networks."""
