@@ -1,4 +1,4 @@
-"""Vision transformers of `benchmarks/foreign_weights.py`: how the original libraries build them and compute features."""
+"""Vision transformers of `benchmarks/foreign_weights.py`, as the original libraries build them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _timm_features(name: str, state: dict[str, Any], x: Any, **settings: Any) ->
         from timm.models.eva import checkpoint_filter_fn
     else:
         from timm.models.vision_transformer import checkpoint_filter_fn
-    state = {key: value for key, value in checkpoint_filter_fn(dict(state), model).items()}
+    state = dict(checkpoint_filter_fn(dict(state), model))
     result = model.load_state_dict(state, strict=False)
     lost = [key for key in result.missing_keys if not key.startswith("head.")]
     if lost or any(not re.match(r"head|mask_token", key) for key in result.unexpected_keys):
