@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import foreign_transformers
 from tests.models.weights.foreign.made_weights import made_images, made_tensor, sample
 
 FOLDER = Path(__file__).parent.parent / "tests/models/weights/foreign/fixtures"
@@ -47,6 +48,7 @@ FIXTURES: dict[str, tuple[Callable[[], Original], str, tuple[tuple[int, int], ..
     "torchvision_resnet18": (lambda: torchvision_resnet("resnet18"), "resnet18", ((64, 64), (97, 97), (75, 112))),
     "torchvision_resnet50": (lambda: torchvision_resnet("resnet50"), "resnet50_torch", ((64, 64), (97, 97), (75, 112))),
     "timm_resnet34": (lambda: timm_cnn("resnet34"), "resnet34", ((64, 64), (97, 97), (75, 112))),
+    **foreign_transformers.FIXTURES,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from transfercli.errors import ArtefactError
 from transfercli.models.weights.foreign.layouts import DIMENSIONS, LAYOUTS, Array, Target
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.foreign.rules import Rule, targets
+from transfercli.models.weights.foreign.scheme import Scheme
 from transfercli.text import clipped
 
 COMBINE = {"times": np.multiply, "plus": np.add}
@@ -59,10 +60,16 @@ def map_tensors(
             else:
                 later.append((rule, key, name, value))
         if not used:
-            unused[name] = _reason(inner if name.startswith(prefix) else "", recognised)
+            unused[name] = _reason(name, recognised)
+    for key in _zeros(weights.keys() - mapped.keys(), scheme):
+        mapped[key] = np.zeros(weights[key].shape, "float32")
+        sources[key] = ()
     _check_complete(mapped, recognised, base, weights)
     for rule, key, name, value in later:
-        mapped[key] = COMBINE[rule.combine](mapped[key], LAYOUTS[rule.layout](value, weights[key]))
+        factor = LAYOUTS[rule.layout](value, weights[key])
+        if factor.shape[-1:] != mapped[key].shape[-1:]:
+            raise _misfit(name, value.shape, factor.shape, base, weights[key])
+        mapped[key] = COMBINE[rule.combine](mapped[key], factor)
         sources[key] = (*sources[key], name)
     return Mapped(mapped, _head(tensors, recognised), sources, unused)
 
@@ -71,12 +78,21 @@ def _laid_out(name: str, value: Array, rule: Rule, target: Target, base: str) ->
     wanted = DIMENSIONS.get(rule.layout)
     laid_out = LAYOUTS[rule.layout](value, target) if wanted in (None, value.ndim) else value
     if laid_out.shape != target.shape:
-        raise ArtefactError(
-            f"model.weights: {clipped(name)} has the shape {list(value.shape)}, which does not fit {base}:"
-            f" laid out as Keras does it is {list(laid_out.shape)}, and the base has {list(target.shape)}",
-            "use the file and the base of one network: transfercli weights check FILE names the base",
-        )
+        raise _misfit(name, value.shape, laid_out.shape, base, target)
     return laid_out
+
+
+def _misfit(name: str, stored: tuple[int, ...], laid_out: tuple[int, ...], base: str, target: Target) -> ArtefactError:
+    return ArtefactError(
+        f"model.weights: {clipped(name)} has the shape {list(stored)}, which does not fit {base}:"
+        f" laid out as Keras does it is {list(laid_out)}, and the base has {list(target.shape)}",
+        "use the file and the base of one network: transfercli weights check FILE names the base",
+    )
+
+
+def _zeros(missing: Iterable[str], scheme: Scheme) -> list[str]:
+    """Return the missing weights that are zero because the scheme has no name for them."""
+    return [key for key in missing if scheme.zeros and re.fullmatch(f"base/{scheme.zeros}", key)]
 
 
 def _check_complete(
@@ -91,25 +107,33 @@ def _check_complete(
         )
 
 
-def _reason(inner: str, recognised: Recognised) -> str:
-    """Return the reason for not using a tensor. inner: its name without the prefix, "" if it has not that prefix."""
-    head = recognised.scheme.head
-    if not inner:
+def _reason(name: str, recognised: Recognised) -> str:
+    """Return the reason for not using a tensor of the file."""
+    if any(name.startswith(f"{head}.") for head in _head_names(recognised)):
+        return "of the classification head"
+    if not name.startswith(recognised.prefix):
         return f"not of the network, whose names start with {recognised.prefix!r}"
+    inner = name.removeprefix(recognised.prefix)
     if inner.endswith("num_batches_tracked"):
         return "counts batches of the training"
-    if head and inner.startswith(f"{head}."):
-        return "of the classification head"
     for pattern, reason in (recognised.scheme.ignored or {}).items():
         if re.fullmatch(pattern, inner):
             return reason
     return "the base has no such weight"
 
 
+def _head_names(recognised: Recognised) -> tuple[str, ...]:
+    """Return the possible names of the head's layer: within the network, or beside it (`vit.` has `classifier`)."""
+    if recognised.scheme.head is None:
+        return ()
+    beside = re.sub(r"[^.]+\.$", "", recognised.prefix)
+    return tuple(dict.fromkeys(f"{prefix}{recognised.scheme.head}" for prefix in (recognised.prefix, beside)))
+
+
 def _head(tensors: Mapping[str, Array], recognised: Recognised) -> tuple[Array, Array] | None:
-    name = f"{recognised.prefix}{recognised.scheme.head}"
-    kernel = tensors.get(f"{name}.weight")
-    if recognised.scheme.head is None or kernel is None or kernel.ndim != 2:
-        return None
-    bias = tensors.get(f"{name}.bias")
-    return kernel.T, np.zeros(len(kernel), kernel.dtype) if bias is None else bias
+    for name in _head_names(recognised):
+        kernel = tensors.get(f"{name}.weight")
+        if kernel is not None and kernel.ndim == 2:
+            bias = tensors.get(f"{name}.bias")
+            return kernel.T, np.zeros(len(kernel), kernel.dtype) if bias is None else bias
+    return None
