@@ -41,11 +41,17 @@ def _dense(value: Array, target: Target) -> Array:
     return value.T
 
 
+def _variance_for_keras(value: Array, target: Target) -> Array:
+    """Shift a variance by the difference of epsilon, 1e-5 in PyTorch and 1.001e-5 in Keras: their sums are equal."""
+    return value.astype("float32") - np.float32(1e-8)
+
+
 LAYOUTS: dict[str, Callable[[Array, Target], Array]] = {
     "same": _same,
     "convolution": _convolution,
     "depthwise": _depthwise,
     "dense": _dense,
+    "variance_for_keras": _variance_for_keras,
 }
 # Number of dimensions that a stored tensor must have for a layout; a layout that is missing here takes any.
 DIMENSIONS = {"convolution": 4, "depthwise": 4, "dense": 2}
