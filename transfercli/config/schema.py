@@ -246,7 +246,7 @@ class HeadConfig(Section):
 class ModelConfig(Section):
     """Network: base, weights and head."""
 
-    base: Literal["auto"] | Annotated[str, RowName("base")] | RunReference = Field(
+    base: Annotated[str, RowName("base")] | Literal["auto"] | RunReference = Field(
         description="name of a base, {run: RUN} for the architecture of an earlier run, or auto for the base that the"
         " file of model.weights was written for"
     )

@@ -35,7 +35,7 @@ class Base:
     any_size_imagenet: Keras loads them at every image size, not only at `size`.
     variance_factor: factor of each channel's variance of the base's Normalization layer in these weights
     (`models/normalization.py`); empty if they are right as they are.
-    crop: part of the shorter side that the published accuracy was measured on; interpolation: of its resizing.
+    crop: part of the shorter side that the published network is given at `size`; interpolation: of its resizing.
     prefix_tokens: number of tokens before those of the patches if the output is tokens [N, T, d]; None if it is a map.
     patch: side of a patch in pixels, of a network with tokens. pooling: of the published network.
     repository: the ImageNet weights on the Hugging Face Hub, of a base that Keras publishes none for.

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from transfercli.config.schema import FileWeights
-from transfercli.errors import ConfigError, WeightsError
+from transfercli.errors import WeightsError
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
 from transfercli.models.keras_internals import inner_layers, reported_downloads
@@ -23,7 +23,7 @@ from transfercli.models.tensor_names import automatic_kind, stable_layer_names, 
 from transfercli.models.weights.files import LEGACY_HDF5, SAFETENSORS, read_weight_file
 from transfercli.models.weights.foreign.layouts import Target
 from transfercli.models.weights.foreign.mapping import Mapped, map_tensors
-from transfercli.models.weights.foreign.recognition import Recognised, recognise
+from transfercli.models.weights.foreign.recognition import Recognised, check_base, recognise
 from transfercli.models.weights.safetensors_reader import Tensors
 from transfercli.reporting import Reporter
 
@@ -104,13 +104,9 @@ def file_tensors(config: FileWeights, name: str, base: keras.Model, reporter: Re
 def foreign_tensors(tensors: Tensors, recognised: Recognised, name: str, base: keras.Model) -> Mapped:
     """Return the weights of `base` from a file with the names of another library.
 
-    Raises `ConfigError` if the file was written for another base, `ArtefactError` if it is not whole.
+    Raises `ConfigError` if the file was written for another base, `ArtefactError` if it is of no base or not whole.
     """
-    if name not in recognised.bases:
-        raise ConfigError(
-            f"model.base: {name}, but the weights have {recognised.scheme.title}: {recognised.networks}",
-            f"use base {' or '.join(recognised.bases)}",
-        )
+    check_base(recognised, name)
     names = weight_names("base", base)
     grid = BASES[name].grid(tuple(base.input.shape[1:3]))
     weights = {

@@ -108,6 +108,11 @@ def resampled(positions: Array, grid: tuple[int, int]) -> Array:
     return positions.reshape(grid[0] * grid[1], -1)
 
 
+def _variance_for_keras(value: Array, target: Target) -> Array:
+    """Shift a variance by the difference of epsilon, 1e-5 in PyTorch and 1.001e-5 in Keras: their sums are equal."""
+    return value.astype("float32") - np.float32(1e-8)
+
+
 LAYOUTS: dict[str, Callable[[Array, Target], Array]] = {
     "same": _same,
     "convolution": _convolution,
@@ -120,6 +125,7 @@ LAYOUTS: dict[str, Callable[[Array, Target], Array]] = {
     "positions": _positions,
     "class_position": _class_position,
     "register_positions": _register_positions,
+    "variance_for_keras": _variance_for_keras,
 }
 # Number of dimensions that a stored tensor must have for a layout; a layout that is missing here takes any.
 DIMENSIONS = {"convolution": 4, "depthwise": 4, "dense": 2}

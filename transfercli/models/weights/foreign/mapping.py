@@ -16,6 +16,7 @@ from transfercli.models.weights.foreign.scheme import Scheme
 from transfercli.text import clipped
 
 COMBINE = {"times": np.multiply, "plus": np.add}
+NO_SUCH_WEIGHT = "the base has no such weight"
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,11 @@ def map_tensors(
     """Return the weights of a base from the tensors of a file.
 
     base: its name, for messages. weights: every weight of the base, `base/LAYER/WEIGHT`, and its shape.
-    Raises `ArtefactError` if a weight of the base is missing in the file, or a tensor has another shape.
+    Raises `ArtefactError` if a weight of the base is missing in the file or is there twice, a tensor has another shape,
+    or the network in the file has more than the base.
     """
     scheme, prefix = recognised.scheme, recognised.prefix
+    head = _head_name(tensors, recognised)
     mapped: dict[str, Array] = {}
     sources: dict[str, tuple[str, ...]] = {}
     later: list[tuple[Rule, str, str, Array]] = []
@@ -55,23 +58,34 @@ def map_tensors(
                 continue
             used = True
             if rule.combine == "is":
+                _check_single(key, name, sources)
                 mapped[key] = _laid_out(name, value, rule, weights[key], base)
                 sources[key] = (name,)
             else:
                 later.append((rule, key, name, value))
         if not used:
-            unused[name] = _reason(name, recognised)
+            unused[name] = _reason(name, head, recognised)
     for key in _zeros(weights.keys() - mapped.keys(), scheme):
         mapped[key] = np.zeros(weights[key].shape, "float32")
         sources[key] = ()
     _check_complete(mapped, recognised, base, weights)
+    _check_nothing_more(unused, sources, recognised, base)
     for rule, key, name, value in later:
         factor = LAYOUTS[rule.layout](value, weights[key])
         if factor.shape[-1:] != mapped[key].shape[-1:]:
             raise _misfit(name, value.shape, factor.shape, base, weights[key])
         mapped[key] = COMBINE[rule.combine](mapped[key], factor)
         sources[key] = (*sources[key], name)
-    return Mapped(mapped, _head(tensors, recognised), sources, unused)
+    return Mapped(mapped, _head(tensors, head), sources, unused)
+
+
+def _check_single(key: str, name: str, sources: Mapping[str, tuple[str, ...]]) -> None:
+    if key in sources:
+        raise ArtefactError(
+            f"model.weights: {clipped(sources[key][0])} and {clipped(name)} are two tensors for one weight,"
+            f" {key.removeprefix('base/')}",
+            "save only the tensors of one network under one set of names",
+        )
 
 
 def _laid_out(name: str, value: Array, rule: Rule, target: Target, base: str) -> Array:
@@ -107,33 +121,61 @@ def _check_complete(
         )
 
 
-def _reason(name: str, recognised: Recognised) -> str:
-    """Return the reason for not using a tensor of the file."""
-    if any(name.startswith(f"{head}.") for head in _head_names(recognised)):
-        return "of the classification head"
-    if not name.startswith(recognised.prefix):
-        return f"not of the network, whose names start with {recognised.prefix!r}"
-    inner = name.removeprefix(recognised.prefix)
+def _check_nothing_more(
+    unused: Mapping[str, str], sources: Mapping[str, tuple[str, ...]], recognised: Recognised, base: str
+) -> None:
+    """Raise `ArtefactError` if unused tensors belong to modules that the base is made of: a variant of the network."""
+    modules = {_module(name.removeprefix(recognised.prefix)) for names in sources.values() for name in names}
+    more = [
+        name
+        for name, reason in unused.items()
+        if reason == NO_SUCH_WEIGHT and _module(name.removeprefix(recognised.prefix)) in modules
+    ]
+    if more:
+        raise ArtefactError(
+            f"model.weights: the network in the file has {len(more)} weights more than {base}:"
+            f" {', '.join(map(clipped, more[:3]))}{' …' if len(more) > 3 else ''}; without them its features differ",
+            f"its names are {recognised.scheme.title}, and the file is of another network than {base}",
+        )
+
+
+def _module(inner: str) -> str:
+    """Return the first part of a name, with `#` for its numbers: `layer#` for `layer4.0.conv1.weight`."""
+    return re.sub(r"\d+", "#", inner.partition(".")[0])
+
+
+def _reason(name: str, head: str | None, recognised: Recognised) -> str:
+    """Return the reason for not using a tensor. head: name of the head's layer in the file."""
+    prefix = recognised.prefix
+    inner = name.removeprefix(prefix)
     if inner.endswith("num_batches_tracked"):
         return "counts batches of the training"
+    if head and name.startswith(f"{head}."):
+        return "of the classification head"
+    if not name.startswith(prefix):
+        return f"not of the network, whose names start with {prefix!r}"
     for pattern, reason in (recognised.scheme.ignored or {}).items():
         if re.fullmatch(pattern, inner):
             return reason
-    return "the base has no such weight"
+    return NO_SUCH_WEIGHT
 
 
-def _head_names(recognised: Recognised) -> tuple[str, ...]:
-    """Return the possible names of the head's layer: within the network, or beside it (`vit.` has `classifier`)."""
-    if recognised.scheme.head is None:
-        return ()
-    beside = re.sub(r"[^.]+\.$", "", recognised.prefix)
-    return tuple(dict.fromkeys(f"{prefix}{recognised.scheme.head}" for prefix in (recognised.prefix, beside)))
+def _head_name(names: Iterable[str], recognised: Recognised) -> str | None:
+    """Return the name of the head's layer in a file: with the network's prefix, or that without its last part.
+
+    The second is the place beside the network, as in `resnet.encoder…` and `classifier.1.weight`.
+    """
+    head = recognised.scheme.head
+    if head is None:
+        return None
+    beside = recognised.prefix.removesuffix(".").rpartition(".")
+    places = (f"{recognised.prefix}{head}", f"{beside[0]}{beside[1]}{head}")
+    return next((place for place in places if any(name.startswith(f"{place}.") for name in names)), None)
 
 
-def _head(tensors: Mapping[str, Array], recognised: Recognised) -> tuple[Array, Array] | None:
-    for name in _head_names(recognised):
-        kernel = tensors.get(f"{name}.weight")
-        if kernel is not None and kernel.ndim == 2:
-            bias = tensors.get(f"{name}.bias")
-            return kernel.T, np.zeros(len(kernel), kernel.dtype) if bias is None else bias
-    return None
+def _head(tensors: Mapping[str, Array], name: str | None) -> tuple[Array, Array] | None:
+    kernel = tensors.get(f"{name}.weight")
+    if kernel is None or kernel.ndim != 2:
+        return None
+    bias = tensors.get(f"{name}.bias")
+    return kernel.T, np.zeros(len(kernel), kernel.dtype) if bias is None else bias

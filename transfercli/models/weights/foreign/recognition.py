@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from transfercli.errors import ArtefactError
+from transfercli.errors import ArtefactError, ConfigError
 from transfercli.models.weights.foreign.registry import SCHEMES
 from transfercli.models.weights.foreign.scheme import Scheme, Shape
 from transfercli.text import clipped
 
 # Of two copies of a network in one file, the first is the one that its authors use: the network that is trained rather
-# than its slow copy (MoCo), and the slow copy rather than the network that is trained (DINO).
-PREFERRED = (("encoder_q.", "encoder_k."), ("teacher.", "student."))
+# than its slow copy (MoCo and its version 3, BYOL), and the slow copy rather than the network that is trained (DINO,
+# averages of weights).
+PREFERRED = (
+    ("encoder_q.", "encoder_k."),
+    ("base_encoder.", "momentum_encoder."),
+    ("online_network.", "target_network."),
+    ("teacher.", "student."),
+    ("state_dict_ema.", "state_dict."),
+    ("model_ema.", "model."),
+)
+# Added by PyTorch's DataParallel and torch.compile to the names of any network.
+WRAPPERS = ("module.", "_orig_mod.")
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,33 @@ def recognise(shapes: Mapping[str, Shape]) -> Recognised | None:
     return preferred[0] if preferred else None
 
 
+def check_base(recognised: Recognised, base: str) -> None:
+    """Check that a file holds the weights of a base, by names and shapes.
+
+    Raises `ConfigError` if they are of another base, `ArtefactError` if they are of a network that no base is.
+    """
+    if base in recognised.bases:
+        return
+    scheme = recognised.scheme
+    if not recognised.bases:
+        known = ", ".join(
+            dict.fromkeys(
+                member.network for one in SCHEMES if one.title == scheme.title for member in one.members.values()
+            )
+        )
+        raise ArtefactError(
+            f"model.weights: these are {scheme.title}, but of none that is known here: {known}",
+            "its first layers, widths or number of blocks are others, or tensors are missing: use a whole file of one"
+            " of these",
+        )
+    article = "an" if recognised.networks[0] in "AEIO" else "a"
+    raise ConfigError(
+        f"model.base: {base}, but these are {scheme.library} of {article} {recognised.networks}:"
+        f" use base {' or '.join(recognised.bases)}",
+        "each network has its own padding, epsilon and preprocessing, so its weights fit no other base",
+    )
+
+
 def _anchors(shapes: Mapping[str, Shape]) -> Iterator[tuple[Scheme, str]]:
     """Yield each scheme with each prefix of its anchor in the file."""
     for scheme in SCHEMES:
@@ -72,4 +109,6 @@ def _bases(scheme: Scheme, prefix: str, shapes: Mapping[str, Shape]) -> tuple[st
 
 def _copy_of(prefix: str, other: str) -> bool:
     """Return True if `other` is the prefix of the copy that is preferred to `prefix`."""
+    for wrapper in WRAPPERS:
+        prefix, other = prefix.replace(wrapper, ""), other.replace(wrapper, "")
     return any(second in prefix and prefix.replace(second, first, 1) == other for first, second in PREFERRED)

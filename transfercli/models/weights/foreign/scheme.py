@@ -28,7 +28,7 @@ class Member:
 class Scheme:
     """Naming scheme.
 
-    title: library and family for people, such as "PyTorch names of a ResNet (torchvision, timm)".
+    title: "LIBRARY names of a FAMILY", for people, such as "PyTorch names of a ResNet".
     anchor: a name without prefix that every file of the scheme has; other names have the same prefix as this one.
     rules: for the tensors of the base. members: base -> how it is known; two may be known by the same marks, if the
     names do not say which it is.
@@ -47,3 +47,8 @@ class Scheme:
     head: str | None = None
     ignored: Mapping[str, str] | None = None
     zeros: str | None = None
+
+    @property
+    def library(self) -> str:
+        """The title without the family, such as "PyTorch names"."""
+        return self.title.partition(" of ")[0]
