@@ -23,6 +23,7 @@ from transfercli.models.keras_internals import (
     inner_layers,
     producer_of,
 )
+from transfercli.models.pooling import POOL, pooled, pooling_key
 from transfercli.models.preprocessing import preprocess
 
 
@@ -122,10 +123,9 @@ def _unpacked(packed: keras.KerasTensor, tensors: tuple[keras.KerasTensor, ...])
 def cut_after_base(classifier: Classifier) -> Cut:
     """Cut after the base and the head's pooling."""
     base, head = classifier.base, classifier.head
-    pool = head.get_layer("pool")
-    top = keras.Model(pool.output, head.output, name="top")
-    key = f"{classifier.name}, whole, {type(pool).__name__}"
-    return Cut("pool", key, prefix_to(classifier, pool(base.output)), None, top)
+    top = keras.Model(head.get_layer(POOL).output, head.output, name="top")
+    key = f"{classifier.name}, whole, {pooling_key(head)}"
+    return Cut(POOL, key, prefix_to(classifier, pooled(head, base.output)), None, top)
 
 
 def prefix_to(classifier: Classifier, features: keras.KerasTensor) -> keras.Model:
