@@ -12,11 +12,11 @@ from transfercli.errors import ConfigError
 from transfercli.models.bases import BASES
 
 TOKENS = {
-    "token": lambda tokens, prefix: tokens[:, 0],
+    "token": lambda tokens, _: tokens[:, 0],
     "avg": lambda tokens, prefix: tokens[:, prefix:].mean(axis=1),
     "max": lambda tokens, prefix: tokens[:, prefix:].max(axis=1),
     "token_avg": lambda tokens, prefix: np.concatenate([tokens[:, 0], tokens[:, prefix:].mean(axis=1)], axis=1),
-    "flatten": lambda tokens, prefix: tokens.reshape(len(tokens), -1),
+    "flatten": lambda tokens, _: tokens.reshape(len(tokens), -1),
 }
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype("uint8")
 
@@ -49,9 +49,7 @@ def test_tokens_are_pooled_without_those_that_stand_for_no_patch(name: str, pool
     assert tokens.shape == (3, BASES[name].prefix_tokens + 16, 24)
     pooled = cut.prefix.predict_on_batch(IMAGES)
     np.testing.assert_allclose(pooled, TOKENS[pooling](tokens, BASES[name].prefix_tokens), atol=1e-5)
-    np.testing.assert_allclose(
-        cut.top.predict_on_batch(pooled), classifier.model.predict_on_batch(IMAGES), atol=1e-5
-    )
+    np.testing.assert_allclose(cut.top.predict_on_batch(pooled), classifier.model.predict_on_batch(IMAGES), atol=1e-5)
 
 
 def test_every_pooling_of_a_base_has_cached_features_of_its_own() -> None:

@@ -140,10 +140,3 @@ def test_two_tensors_pass_a_cut_and_training_on_them_gives_the_same_weights() ->
     assert any(not np.array_equal(before, after) for before, after in zip(start, trained[0], strict=True))
     for uncached, cached in zip(*trained, strict=True):
         np.testing.assert_allclose(cached, uncached, atol=1e-7)
-
-
-def test_multiplications_are_those_of_the_convolutions() -> None:
-    from transfercli.models.surgery import multiplications
-
-    expected = 30 * 30 * 27 * 32 + 13 * 13 * 288 * 64 + 4 * 4 * 576 * 64
-    assert multiplications(built("small_cnn").base) == expected

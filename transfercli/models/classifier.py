@@ -82,9 +82,7 @@ def build_classifier(
     return Classifier(architecture.base, model, base, head, predictor, architecture.labels)
 
 
-def build_head(
-    config: HeadConfig, feature_shape: tuple[int, ...], classes: int, prefix_tokens: int = 0
-) -> keras.Model:
+def build_head(config: HeadConfig, feature_shape: tuple[int, ...], classes: int, prefix_tokens: int = 0) -> keras.Model:
     """Build the head: map [N, h, w, d] or tokens [N, T, d] -> logits [N, `classes`], or [N, 1] for one sigmoid unit.
 
     prefix_tokens: number of tokens before those of the patches.

@@ -1,6 +1,6 @@
 """Pooling: the layers of a head, up to the one named `pool`, that turn the base's output into one vector.
 
-The output is a map [N, h, w, d] or tokens [N, T, d], of which the first may stand for no patch (class token, registers).
+The output is a map [N, h, w, d] or tokens [N, T, d]. The first tokens may stand for no patch: class token, registers.
 Every layer is one of Keras' own, so that an export opens without this package.
 """
 
