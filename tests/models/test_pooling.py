@@ -11,6 +11,8 @@ from transfercli.config.schema import HeadConfig
 from transfercli.errors import ConfigError
 from transfercli.models.bases import BASES
 
+pytestmark = pytest.mark.usefixtures("small_transformers")
+
 TOKENS = {
     "token": lambda tokens, _: tokens[:, 0],
     "avg": lambda tokens, prefix: tokens[:, prefix:].mean(axis=1),
@@ -29,12 +31,6 @@ def transformer(name: str = "tiny_vit_registers", **head):
 
     keras.utils.set_random_seed(0)
     return build_classifier(Architecture(name, (64, 64), 3, HeadConfig(**head), ("a", "b", "c")))
-
-
-@pytest.fixture(autouse=True)
-def small_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, row in ROWS.items():
-        monkeypatch.setitem(BASES, name, row)
 
 
 @pytest.mark.parametrize("pooling", TOKENS)

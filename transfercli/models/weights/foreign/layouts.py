@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 Array = npt.NDArray[np.floating]
 
@@ -39,6 +40,19 @@ def _depthwise(value: Array, target: Target) -> Array:
 def _dense(value: Array, target: Target) -> Array:
     """Lay out a matrix [out, in] as [in, out]."""
     return value.T
+
+
+def resampled(positions: Array, grid: tuple[int, int]) -> Array:
+    """Return positions [rows, columns, d] resampled to a grid (rows, columns), as [patches, d] of the same dtype.
+
+    Bicubic, with antialiasing, as timm does it; unchanged if the grid is the same.
+    """
+    if positions.shape[:2] != grid:
+        channels = np.moveaxis(positions.astype("float32"), -1, 0)
+        size = (grid[1], grid[0])
+        smooth = [Image.fromarray(channel).resize(size, Image.Resampling.BICUBIC) for channel in channels]
+        positions = np.stack([np.asarray(channel) for channel in smooth], -1).astype(positions.dtype)
+    return positions.reshape(grid[0] * grid[1], -1)
 
 
 LAYOUTS: dict[str, Callable[[Array, Target], Array]] = {
