@@ -270,6 +270,11 @@ class PhaseConfig(Section):
     )
     epochs: Annotated[Whole, Field(ge=1, le=100000)] = Field(description="epochs of this phase")
     learning_rate: Positive | None = Field(None, description="peak learning rate of the phase; null: the optimizer's")
+    decay: PositiveShare = Field(
+        1.0,
+        description="learning rate of each stage of the base, as a fraction of the rate of the stage above it"
+        " (layer-wise decay, with the blocks of a transformer as stages); 1: the same rate everywhere",
+    )
 
 
 class TransferConfig(Section):
