@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from transfercli.models.base import Base
-from transfercli.models.networks.mobile_blocks import efficientnet, rounded
+from transfercli.models.networks.mobile_blocks import efficientnet
 
 BUILDER = "transfercli.models.networks.mobile:mobile_network"
 STAGES = r"^(block\d+)"

@@ -8,7 +8,6 @@ from transfercli.models.weights.foreign.scheme import Member, Scheme
 from transfercli.models.weights.foreign.schemes.inverted_residuals import (
     INVERTED,
     SEPARABLE,
-    SQUEEZE,
     TIMM_STEM,
     TIMM_TOP,
     names_in_order,

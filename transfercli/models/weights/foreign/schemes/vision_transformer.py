@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from transfercli.models.networks.transformer import EXPANSION
 from transfercli.models.weights.foreign.rules import Rule, convolution, dense, layer_norm, together
 from transfercli.models.weights.foreign.scheme import Member, Scheme, Shape
 
