@@ -62,9 +62,8 @@ def init_config(base: str | None, data: str | None, output: Path | None, reporte
 def _known_base(text: str) -> str:
     name = registries.row_name("base", text)
     if name is None:
-        names = registries.names("base")
-        hint = f"{did_you_mean(text, names, written=str)} allowed: {', '.join(names)}".lstrip()
-        raise UsageError(f"--base {text!r} is not a known base", hint)
+        hint = registries.hint("base", text)
+        raise UsageError(f"--base {text!r} is not the name of one base", f"{hint}{hint and '; '}`bases list` has them")
     return name
 
 
