@@ -17,7 +17,7 @@ from transfercli.models import base_costs
 from transfercli.models.bases import BASES
 from transfercli.models.surgery import multiplications
 
-HEADER = '''"""Multiply-adds of the bases, for `bases list`; written by `python -m benchmarks.base_costs`, not by hand."""
+HEADER = '''"""Multiply-adds of the bases, for `bases list`; written by `python -m benchmarks.base_costs`."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ TABLES = {
     "metric": ("transfercli.evaluation.metrics.registry", "METRICS"),
     "format": ("transfercli.export.formats.registry", "FORMATS"),
 }
-# Tables whose rows are known by names of other libraries as well: a function that returns the rows that a text may name.
+# Tables whose rows have names in other libraries as well: the function that returns the rows that a text may name.
 OTHER_NAMES = {"base": ("transfercli.models.base_names", "bases_named")}
 
 

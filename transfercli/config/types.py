@@ -31,8 +31,7 @@ class RowName:
         """Return the name of the row, in the table's spelling. Raises `ValueError` if the table has no such row."""
         name = registries.row_name(self.table, value)
         if name is None:
-            several = registries.rows_meant(self.table, value)
-            raise ValueError(f"may name {', '.join(several)}" if several else f"is not a known {self.table}")
+            raise ValueError(f"is not a known {self.table}")
         return name
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:

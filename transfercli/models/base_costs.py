@@ -1,4 +1,4 @@
-"""Multiply-adds of the bases, for `bases list`; written by `python -m benchmarks.base_costs`, not by hand."""
+"""Multiply-adds of the bases, for `bases list`; written by `python -m benchmarks.base_costs`."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ from transfercli.models.weights.foreign.registry import SCHEMES
 
 # Beginnings of a name that say which library it is from.
 _KERAS = re.compile(r"(?:tf\.)?keras(?:[./_: ]applications)?[./_: ](?:\w+\.)?")
-_TORCH = re.compile(
-    r"(?:https?://)?(?:huggingface\.co/|hf[-_]hub:|hub:)?"
-    r"(?:(?:timm|torchvision|microsoft|google|facebook|facebookresearch|openai)(?:\.models\.|[/.: ])|tv_)"
-)
+_HUB = r"(?:(?:https?://)?huggingface\.co/|hf[-_]hub:|hub:)?"
+_OWNERS = "timm|microsoft|google|facebook|facebookresearch|openai"
+_TORCH = re.compile(rf"{_HUB}(?:(?:{_OWNERS}|torchvision)(?:\.models\.|[/.: ])|tv_)")
+_REPOSITORY = re.compile(rf"{_HUB}((?:{_OWNERS})/[\w.-]+)/?", re.IGNORECASE)
 # Endings of PyTorch's names: the tag of the weights (a file's ending is none), image sizes and data sets.
 _TAG = re.compile(r"\.(?!(?:h5|hdf5|keras|pth?|bin|safetensors|onnx|pb|tflite)$)[a-z][\w.]*$|_weights(?:\.\w+)?$")
 _SIZE_OR_DATA = re.compile(r"(?:_(?:96|[1-6]\d\d|(?:in)?(?:1|12|21|22)k))+$")
@@ -61,6 +61,13 @@ def bases_named(text: str) -> tuple[str, ...]:
         key for key, row in BASES.items() if row.repository and row.repository.repository.casefold() == name
     )
     return published or _alike(name) or _in_library(name) or _family(name)
+
+
+def repository_named(text: str) -> str | None:
+    """Return OWNER/NAME if the name of a base is that of a repository on the Hugging Face Hub, else None."""
+    match = _REPOSITORY.fullmatch(text.strip())
+    # timm's repositories have a tag, such as `timm/resnet18.a1_in1k`; without it, a name is that of the network.
+    return match[1] if match and (not match[1].startswith("timm/") or _TAG.search(match[1].casefold())) else None
 
 
 def _alike(name: str) -> tuple[str, ...]:

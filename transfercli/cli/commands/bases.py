@@ -79,7 +79,7 @@ def _show(result: BaseList) -> None:
     print(
         f"\n{counted(len(result.bases), 'base')}, {here} with published weights on this machine"
         "\nImageNet %: published top-1 accuracy with these weights (--json has the source of each)"
-        "\nweights: here (in the cache of Keras or huggingface_hub), download (a training does it), none (not published)"
+        "\nweights: here (in the cache of Keras or huggingface_hub), download (training does it), none (not published)"
         f"\ntrains here: what {byte_size(result.memory)} of memory hold; a large batch needs more (--dry-run counts it)"
     )
 
