@@ -16,7 +16,9 @@ from transfercli.models.weights.foreign.schemes.inverted_residuals import (
     timm_marks,
 )
 
-LITE = [efficientnet(width, depth, lite=True) for width, depth in ((1, 1), (1, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8))]
+LITE = [
+    efficientnet(width, depth, lite=True) for width, depth in ((1, 1), (1, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8))
+]
 
 TIMM_LITE = Scheme(
     "timm_efficientnet_lite",
