@@ -51,6 +51,11 @@ def _symmetric(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
     return layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess")(pixels)
 
 
+def _lite(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
+    """Subtract 127 and divide by 128: EfficientNet-Lite, for integer arithmetic."""
+    return layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocess")(pixels)
+
+
 def _unit(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
     """Scale to 0 … 1."""
     return layers.Rescaling(1 / 255.0, name="preprocess")(pixels)
@@ -66,6 +71,7 @@ PREPROCESSING: dict[str, Callable[[keras.KerasTensor, int], keras.KerasTensor]] 
     "torch": _torch,
     "clip": _clip,
     "symmetric": _symmetric,
+    "lite": _lite,
     "unit": _unit,
     "included": _included,
 }

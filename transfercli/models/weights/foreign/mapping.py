@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,16 +21,16 @@ NO_SUCH_WEIGHT = "the base has no such weight"
 
 @dataclass(frozen=True)
 class Mapped:
-    """Weights of a base, `base/LAYER/WEIGHT`, from a file of another library.
+    """Weights of a base, `base/LAYER/WEIGHT`, from a file; what follows is known of another library's files.
 
     head: kernel [features, classes] and bias [classes] of the file's classification head, if it has one.
     sources: weight -> names of the tensors in the file that it was made of. unused: name in the file -> reason.
     """
 
     tensors: dict[str, Array]
-    head: tuple[Array, Array] | None
-    sources: dict[str, tuple[str, ...]]
-    unused: dict[str, str]
+    head: tuple[Array, Array] | None = None
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unused: Mapping[str, str] = field(default_factory=dict)
 
 
 def map_tensors(

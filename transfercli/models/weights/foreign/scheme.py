@@ -47,8 +47,3 @@ class Scheme:
     head: str | None = None
     ignored: Mapping[str, str] | None = None
     zeros: str | None = None
-
-    @property
-    def library(self) -> str:
-        """The title without the family, such as "PyTorch names"."""
-        return self.title.partition(" of ")[0]
