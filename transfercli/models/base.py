@@ -71,7 +71,9 @@ class Base:
     @property
     def weights_licence(self) -> str | None:
         """Licence of the published weights; None without published weights."""
-        return self.licence if self.has_imagenet else None
+        if self.published or not self.repository:
+            return self.licence if self.published else None
+        return f"weights of {self.repository.repository} ({self.repository.licence})"
 
     def stored_weights(self, image_size: tuple[int, int]) -> Path | None:
         """Return the file of the published weights on this machine; None if it is not here or there are none."""

@@ -141,15 +141,12 @@ def _published(network: _Network) -> tuple[PublishedRepository | None, str]:
     """Return the repository of a network's weights and their licence, as its card names it."""
     if network.repository is None:
         return None, "weights of torchvision (BSD-3-Clause)"
-    licence = "dinov3-license" if network.family is _DINOV3 else "apache-2.0"
     source = TIMM_RESULTS if network.top1 else "no classification head"
-    note = (
-        "not a free licence: Meta's terms apply to use and to what is made with it; "
-        if network.family is _DINOV3
-        else ""
-    )
-    text = f"{note}weights of {network.repository} ({licence})"
-    return PublishedRepository(network.repository, network.top1, source, licence), text
+    licence, terms = " (apache-2.0)", "apache-2.0"
+    if network.family is _DINOV3:  # Meta's terms bind the use of the weights and of what is made with them
+        licence, terms = ", not a free licence (dinov3-license)", "dinov3-license, not a free licence"
+    published = PublishedRepository(network.repository, network.top1, source, terms)
+    return published, f"weights of {network.repository}{licence}"
 
 
 ROWS: dict[str, Base] = {name: _row(name, network) for name, network in _NETWORKS.items()}
