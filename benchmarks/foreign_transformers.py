@@ -143,6 +143,45 @@ def torchvision_vit(name: str, image_size: int) -> Original:
     return model, features, IMAGENET
 
 
+def convnext(library: str) -> Original:
+    """Return ConvNeXt-Tiny; Keras's network without its head normalizes the map as the original's head its average."""
+    import timm
+    import torchvision
+    import transformers
+    from timm.models.convnext import checkpoint_filter_fn
+
+    if library == "transformers":
+        model = transformers.ConvNextModel(transformers.ConvNextConfig())
+        return model, lambda x: model.layernorm(model(x).last_hidden_state.permute(0, 2, 3, 1)), IMAGENET
+    if library == "torchvision":
+        model = torchvision.models.convnext_tiny(weights=None)
+        return model, lambda x: model.classifier[0](model.features(x)).permute(0, 2, 3, 1), IMAGENET
+    model = timm.create_model("convnext_tiny")
+
+    def features(x: Any) -> Any:
+        return model.head.norm(model.forward_features(x)).permute(0, 2, 3, 1)
+
+    if library == "timm":
+        return model, features, IMAGENET
+    shapes = {_facebook_convnext(key): tuple(value.shape) for key, value in model.state_dict().items()}
+    renamed = Renamed("convnext_tiny", None, shapes)
+
+    def converted_features(x: Any) -> Any:
+        model.load_state_dict(checkpoint_filter_fn(dict(renamed.state), model))
+        return features(x)
+
+    model.eval()
+    return renamed, converted_features, IMAGENET
+
+
+def _facebook_convnext(name: str) -> str:
+    name = re.sub(
+        r"stages\.(\d)\.downsample\.", r"downsample_layers.\1.", name.replace("stem.", "downsample_layers.0.")
+    )
+    name = name.replace(".blocks.", ".").replace("conv_dw", "dwconv").replace("mlp.fc", "pwconv")
+    return name.replace("head.norm", "norm").replace("head.fc", "head")
+
+
 _SMALL = {"hidden_size": 384, "num_attention_heads": 6, "num_hidden_layers": 12}
 _HIDDEN = {"intermediate_size": 1536}
 _NATIVE = {"image_size": 80, "patch_size": 16}
@@ -231,5 +270,9 @@ FIXTURES: dict[str, Fixture] = {
         "clip_base_patch16",
         NATIVE_SIZES,
     ),
+    **{
+        f"{library}_convnext_tiny": (lambda library=library: convnext(library), "convnexttiny", SIZES)
+        for library in ("timm", "facebook", "transformers", "torchvision")
+    },
     "torchvision_vit_base_patch32": (lambda: torchvision_vit("vit_b_32", 96), "vit_base_patch32_torch", ((96, 96),)),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from transfercli.models.weights.foreign.scheme import Scheme
-from transfercli.models.weights.foreign.schemes import densenet, efficientnet, resnet, vgg, vision_transformer
+from transfercli.models.weights.foreign.schemes import convnext, densenet, efficientnet, resnet, vgg, vision_transformer
 
 SCHEMES: tuple[Scheme, ...] = (
     *resnet.SCHEMES,
@@ -11,4 +11,5 @@ SCHEMES: tuple[Scheme, ...] = (
     *densenet.SCHEMES,
     *efficientnet.SCHEMES,
     *vision_transformer.SCHEMES,
+    *convnext.SCHEMES,
 )
