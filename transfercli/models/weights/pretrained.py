@@ -21,9 +21,11 @@ from transfercli.models.normalization import with_corrected_variance
 from transfercli.models.published_weights import keras_home
 from transfercli.models.tensor_names import automatic_kind, stable_layer_names, weight_names
 from transfercli.models.weights.files import LEGACY_HDF5, SAFETENSORS, read_weight_file
+from transfercli.models.weights.foreign.fit import check_base
 from transfercli.models.weights.foreign.layouts import Target
 from transfercli.models.weights.foreign.mapping import Mapped, map_tensors
-from transfercli.models.weights.foreign.recognition import Recognised, check_base, recognise
+from transfercli.models.weights.foreign.recognition import Recognised, recognise
+from transfercli.models.weights.resnet_versions import check_resnet_version
 from transfercli.models.weights.safetensors_reader import Tensors
 from transfercli.reporting import Reporter
 
@@ -87,7 +89,7 @@ def base_tensors(base: keras.Model) -> Tensors:
 def file_tensors(config: FileWeights, name: str, base: keras.Model, reporter: Reporter) -> Tensors:
     """Return the tensors of a weight file under the names of `base`, a network of the row `name` of `BASES`.
 
-    Raises as `read_weight_file` does.
+    Raises as `read_weight_file`, `foreign_tensors` and `check_resnet_version` do.
     """
     kind, tensors = read_weight_file(config, reporter)
     if kind is SAFETENSORS:
@@ -96,8 +98,11 @@ def file_tensors(config: FileWeights, name: str, base: keras.Model, reporter: Re
         )
         if recognised:
             return foreign_tensors(tensors, recognised, name, base).tensors
-        return with_corrected_variance(name, _with_base_prefix(tensors), by_keras=False)
+        prefixed = _with_base_prefix(tensors)
+        check_resnet_version(prefixed, name)
+        return with_corrected_variance(name, prefixed, by_keras=False)
     named = (_in_order(tensors, base) if kind is LEGACY_HDF5 else None) or _by_layer(tensors, base)
+    check_resnet_version(named, name)
     return with_corrected_variance(name, named, by_keras=True)
 
 

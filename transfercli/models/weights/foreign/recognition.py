@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from transfercli.errors import ArtefactError, ConfigError
+from transfercli.errors import ArtefactError
 from transfercli.models.weights.foreign.registry import SCHEMES
 from transfercli.models.weights.foreign.scheme import Scheme, Shape
 from transfercli.text import clipped
@@ -42,6 +42,13 @@ class Recognised:
         """The networks' names for people."""
         return " or ".join(dict.fromkeys(self.scheme.members[base].network for base in self.bases))
 
+    @property
+    def description(self) -> str:
+        """The names and the network for people, such as "PyTorch names of a ResNet-50 v1.5"."""
+        names, of, _ = self.scheme.title.partition(" of a")
+        article = "an" if self.networks[:1] in "AEIO" else "a"
+        return f"{names} of {article} {self.networks}" if of and self.bases else self.scheme.title
+
 
 def recognise(shapes: Mapping[str, Shape]) -> Recognised | None:
     """Return the scheme, the prefix and the bases of a file, from the shapes of its tensors by name; None if unknown.
@@ -59,33 +66,6 @@ def recognise(shapes: Mapping[str, Shape]) -> Recognised | None:
             "save only the tensors of one of them",
         )
     return preferred[0] if preferred else None
-
-
-def check_base(recognised: Recognised, base: str) -> None:
-    """Check that a file holds the weights of a base, by names and shapes.
-
-    Raises `ConfigError` if they are of another base, `ArtefactError` if they are of a network that no base is.
-    """
-    if base in recognised.bases:
-        return
-    scheme = recognised.scheme
-    if not recognised.bases:
-        known = ", ".join(
-            dict.fromkeys(
-                member.network for one in SCHEMES if one.title == scheme.title for member in one.members.values()
-            )
-        )
-        raise ArtefactError(
-            f"model.weights: these are {scheme.title}, but of none that is known here: {known}",
-            "its first layers, widths or number of blocks are others, or tensors are missing: use a whole file of one"
-            " of these",
-        )
-    article = "an" if recognised.networks[0] in "AEIO" else "a"
-    raise ConfigError(
-        f"model.base: {base}, but these are {scheme.library} of {article} {recognised.networks}:"
-        f" use base {' or '.join(recognised.bases)}",
-        "each network has its own padding, epsilon and preprocessing, so its weights fit no other base",
-    )
 
 
 def _anchors(shapes: Mapping[str, Shape]) -> Iterator[tuple[Scheme, str]]:

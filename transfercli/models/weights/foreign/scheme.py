@@ -43,8 +43,3 @@ class Scheme:
     members: Mapping[str, Member]
     head: str | None = None
     ignored: Mapping[str, str] | None = None
-
-    @property
-    def library(self) -> str:
-        """The title without the family, such as "PyTorch names"."""
-        return self.title.partition(" of ")[0]
