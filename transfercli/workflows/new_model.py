@@ -167,12 +167,14 @@ def new_classifier(
 
     random: keep the random initial weights, and return no report.
 
-    Raises `WeightsError` if pretrained weights are not available, `ArtefactError` if they are damaged or do not fit.
+    Raises `WeightsError` if pretrained weights are not available, `ArtefactError` if they are damaged or do not fit,
+    `ConfigError` if they are those of another base.
     """
     import keras
 
     from transfercli.models.classifier import build_classifier
     from transfercli.models.weights.pretrained import file_tensors, imagenet_tensors
+    from transfercli.models.weights.resnet_versions import check_resnet_version
     from transfercli.transfer.transplant import transplant
 
     weights, head = config.model.weights, config.model.head.init
@@ -182,6 +184,7 @@ def new_classifier(
         return classifier, None
     if isinstance(weights, RunWeights) and parent.run:
         donor = parent.run.read_checkpoint().model
+        check_resnet_version(donor, classifier.name)
         donor_size = image_size(parent.run.config)
         report = transplant(
             classifier,

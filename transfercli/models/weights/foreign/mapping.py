@@ -13,7 +13,7 @@ from transfercli.models.weights.foreign.layouts import DIMENSIONS, LAYOUTS, Arra
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.foreign.rules import Rule, targets
 from transfercli.models.weights.foreign.scheme import Scheme
-from transfercli.text import clipped
+from transfercli.text import clipped, counted
 
 COMBINE = {"times": np.multiply, "plus": np.add}
 NO_SUCH_WEIGHT = "the base has no such weight"
@@ -133,7 +133,7 @@ def _check_nothing_more(
     ]
     if more:
         raise ArtefactError(
-            f"model.weights: the network in the file has {len(more)} weights more than {base}:"
+            f"model.weights: the network in the file has {counted(len(more), 'weight')} more than {base}:"
             f" {', '.join(map(clipped, more[:3]))}{' …' if len(more) > 3 else ''}; without them its features differ",
             f"its names are {recognised.scheme.title}, and the file is of another network than {base}",
         )
