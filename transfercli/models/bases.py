@@ -6,7 +6,7 @@ The rows are in `base_rows/`. Importing them is cheap: a row names its builder, 
 from __future__ import annotations
 
 from transfercli.models.base import Base
-from transfercli.models.base_rows import efficientnet, keras_applications, resnet, small_cnn, vision_transformer
+from transfercli.models.base_rows import efficientnet, keras_applications, mobilenet, resnet, small_cnn, vision_transformer
 
 BASES: dict[str, Base] = {
     **keras_applications.FIRST,
@@ -16,4 +16,5 @@ BASES: dict[str, Base] = {
     **resnet.ROWS,
     **vision_transformer.ROWS,
     **efficientnet.ROWS,
+    **mobilenet.ROWS,
 }

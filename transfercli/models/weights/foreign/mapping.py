@@ -60,6 +60,9 @@ def map_tensors(
                 later.append((rule, key, name, value))
         if not used:
             unused[name] = _reason(inner if name.startswith(prefix) else "", recognised)
+    for target, values in scheme.members[base].constants.items():
+        key = f"base/{target}"
+        mapped[key] = np.asarray(values, "float32").reshape(weights[key].shape)
     _check_complete(mapped, recognised, base, weights)
     for rule, key, name, value in later:
         mapped[key] = COMBINE[rule.combine](mapped[key], LAYOUTS[rule.layout](value, weights[key]))

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from transfercli.models.weights.foreign.scheme import Scheme
-from transfercli.models.weights.foreign.schemes import efficientnet, resnet
+from transfercli.models.weights.foreign.schemes import efficientnet, mobilenet, resnet
 
-SCHEMES: tuple[Scheme, ...] = (*resnet.SCHEMES, *efficientnet.SCHEMES)
+SCHEMES: tuple[Scheme, ...] = (*resnet.SCHEMES, *efficientnet.SCHEMES, *mobilenet.SCHEMES)
