@@ -3,8 +3,8 @@
 Usage: python benchmarks/fashion_small_networks.py DATA OUT.json --vgg16 FILE --lite0 FILE [--images 20 100] [--seeds 3]
 
 DATA holds, for each number of images a class and each seed, `IMAGES/SEED/{train,test}/CLASS`; benchmarks/README.md has
-the commands. A network is trained by a linear probe, then by a partial fine-tuning of its last stage, and every model is
-evaluated on the same kind of test images. The time is that of the whole float32 model for one image, in batches of 32.
+the commands. A network is trained by a linear probe, then by a partial fine-tuning of its last stages, and every model
+is evaluated on the same kind of test images. The time is that of the whole float32 model for one image, in batches of 32.
 Prints a Markdown table at the end and writes all results to OUT.json after each run; what is in the file already is
 skipped. Runs the program's own workflows in one process.
 """
@@ -35,7 +35,9 @@ EPOCHS = 15
 NETWORKS = (("vgg16", 64, "block5"), ("efficientnet_lite0", 64, "block6"), ("efficientnet_lite0", 128, "block6"))
 
 
-def settings(data: Path, cache: Path, base: str, size: int, weights: Path, stage: str | None, seed: int) -> dict[str, Any]:
+def settings(
+    data: Path, cache: Path, base: str, size: int, weights: Path, stage: str | None, seed: int
+) -> dict[str, Any]:
     """Return a config without a name. stage: of a partial fine-tuning; None for a linear probe."""
     strategy = {"strategy": "partial", "unfreeze": stage} if stage else {"strategy": "linear_probe"}
     return {
@@ -81,7 +83,10 @@ def milliseconds(base: str, size: int) -> float:
 
 def table(results: dict[str, Any]) -> str:
     """Return the results as Markdown: mean and standard deviation of the accuracy over the seeds."""
-    lines = ["| base, pixels | images a class | strategy | accuracy | seeds | time an image, VGG16 = 1 |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| base, pixels | images a class | strategy | accuracy | seeds | time an image, VGG16 = 1 |",
+        "|---|---|---|---|---|---|",
+    ]
     slowest = max(results["milliseconds"].values())
     rows: dict[tuple[str, str, str], list[float]] = {}
     for key, value in results["runs"].items():
@@ -91,7 +96,8 @@ def table(results: dict[str, Any]) -> str:
         spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
         share = results["milliseconds"][network] / slowest
         lines.append(
-            f"| {network} | {images} | {strategy} | {statistics.mean(values):.3f}{spread} | {len(values)} | {share:.2f} |"
+            f"| {network} | {images} | {strategy} | {statistics.mean(values):.3f}{spread} | {len(values)}"
+            f" | {share:.2f} |"
         )
     return "\n".join(lines)
 

@@ -1,21 +1,24 @@
-"""Fixtures of `tests/models/weights/foreign`: names, shapes and a few features, computed by the original libraries.
+"""Features of networks of other libraries with made weights: fixtures of `tests/models/weights/foreign`, and a table.
 
-    python -m benchmarks.foreign_weights [NAME ...]    (needs torch, torchvision, timm and transformers)
+    python -m benchmarks.foreign_weights [--folder FOLDER] [NAME ...]   (needs torch, torchvision, timm, transformers)
+    python -m benchmarks.foreign_weights --compare FOLDER               (needs transfercli)
 
-A row is the fixture's name and a function that returns the network, its features and its preprocessing.
+The first command writes a file for each network: names, shapes and a few features that the original library computed.
+The second prints a Markdown table of how far the features of the base here are from these. A row of `FIXTURES` is the
+file's name and a function that returns the network, its features and its preprocessing.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import foreign_mobile, foreign_transformers
 from tests.models.weights.foreign.made_weights import made_images, made_tensor, sample
 
 FOLDER = Path(__file__).parent.parent / "tests/models/weights/foreign/fixtures"
@@ -23,6 +26,10 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 # network, function from a batch [N, C, H, W] to features in Keras's order, (mean, std) of pixels of 0 to 1
 Original = tuple[Any, Callable[[Any], Any], tuple[Any, Any]]
+Sizes = tuple[tuple[int, int], ...]  # (height, width) of the images
+Row = tuple[Callable[[], Original], str, Sizes]  # original, base, image sizes
+SIZES: Sizes = ((64, 64), (97, 97), (75, 112))
+WITH_224: Sizes = ((64, 64), (97, 97), (224, 224))
 
 
 def torchvision_resnet(name: str) -> Original:
@@ -34,6 +41,15 @@ def torchvision_resnet(name: str) -> Original:
     return model, lambda x: features(x).permute(0, 2, 3, 1), IMAGENET
 
 
+def torchvision_features(name: str) -> Original:
+    """Return a VGG or DenseNet of torchvision; a DenseNet's last ReLU is in its `forward`, a VGG ends with one."""
+    import torch
+    import torchvision
+
+    model = getattr(torchvision.models, name)(weights=None)
+    return model, lambda x: torch.relu(model.features(x)).permute(0, 2, 3, 1), IMAGENET
+
+
 def timm_cnn(name: str) -> Original:
     """Return a network of timm whose features are a map, with the preprocessing of its published weights."""
     import timm
@@ -43,162 +59,59 @@ def timm_cnn(name: str) -> Original:
     return model, lambda x: model.forward_features(x).permute(0, 2, 3, 1), (config["mean"], config["std"])
 
 
-# -- EfficientNets and MobileNets
+def transformers_resnet(**config: Any) -> Original:
+    from transformers import ResNetConfig, ResNetForImageClassification
 
-SMALL = ((64, 64), (97, 97), (75, 112))
-WHOLE = ((64, 64), (96, 96), (64, 128))  # HF's EfficientNet pads as for its own size, so only sizes like that are equal
-
-
-def torchvision_features(name: str) -> Original:
-    """Return a network of torchvision whose `features` are the map before pooling."""
-    import torchvision
-
-    model = getattr(torchvision.models, name)(weights=None)
-    return model, lambda x: model.features(x).permute(0, 2, 3, 1), IMAGENET
+    model = ResNetForImageClassification(ResNetConfig(**config))
+    return model, lambda x: model.resnet(x).last_hidden_state.permute(0, 2, 3, 1), IMAGENET
 
 
-def hf_efficientnet(width: float, depth: float) -> Original:
-    from transformers import EfficientNetConfig, EfficientNetForImageClassification
-
-    config = EfficientNetConfig(width_coefficient=width, depth_coefficient=depth, hidden_dim=round(1280 * width))
-    model = EfficientNetForImageClassification(config)
-    return model, lambda x: model.efficientnet(x).last_hidden_state.permute(0, 2, 3, 1), IMAGENET
+def _torchvision_resnets(bases: dict[str, str], sizes: Sizes = SIZES) -> dict[str, Row]:
+    return {
+        f"torchvision_{name}": (lambda name=name: torchvision_resnet(name), base, sizes) for name, base in bases.items()
+    }
 
 
-def hf_mobilenet_v2() -> Original:
-    from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
-
-    model = MobileNetV2ForImageClassification(MobileNetV2Config())
-    half = ((0.5,) * 3, (0.5,) * 3)
-    return model, lambda x: model.mobilenet_v2(x).last_hidden_state.permute(0, 2, 3, 1), half
-
-
-class InSequence:
-    """EfficientNet of timm under the names of efficientnet-pytorch, which numbers all blocks in one sequence."""
-
-    PARTS = (
-        ("conv_stem", "_conv_stem"),
-        ("conv_head", "_conv_head"),
-        ("classifier", "_fc"),
-        ("conv_pwl", "_project_conv"),
-        ("conv_dw", "_depthwise_conv"),
-        ("se.conv_", "_se_"),
-    )
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        order = [f"{s}.{n}" for s, stage in enumerate(model.blocks) for n in range(len(stage))]
-        self.names = {name: self._name(name, order) for name in model.state_dict()}
-
-    def _name(self, name: str, order: list[str]) -> str:
-        _, stage, number, *rest = name.split(".") if name.startswith("blocks.") else ("", "", "", name)
-        inner = ".".join(rest)
-        if stage:
-            first = stage == "0"
-            norms = {"bn1": "_bn1", "bn2": "_bn2"} if first else {"bn1": "_bn0", "bn2": "_bn1", "bn3": "_bn2"}
-            inner = inner.replace("conv_pw.", "_project_conv." if first else "_expand_conv.")
-        else:
-            norms = {"bn1": "_bn0", "bn2": "_bn1"}
-        for theirs, here in self.PARTS:
-            inner = inner.replace(theirs, here)
-        part, _, last = inner.partition(".")
-        inner = f"{norms.get(part, part)}.{last}"
-        return f"_blocks.{order.index(f'{stage}.{number}')}.{inner}" if stage else inner
-
-    def state_dict(self) -> dict[str, Any]:
-        return {self.names[name]: value for name, value in self.model.state_dict().items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict({name: state[self.names[name]] for name in self.names})
-
-    def eval(self) -> None:
-        self.model.eval()
+def _torchvision_features(bases: dict[str, str], sizes: Sizes = SIZES) -> dict[str, Row]:
+    return {
+        f"torchvision_{name}": (lambda name=name: torchvision_features(name), base, sizes)
+        for name, base in bases.items()
+    }
 
 
-def in_sequence(name: str, mean: float, std: float) -> Original:
-    """Return a network of timm under the names of efficientnet-pytorch; mean, std: of pixels of 0 to 1."""
-    model, features, pixels = timm_cnn(name)
-    return InSequence(model), features, pixels if std == 0 else ((mean,) * 3, (std,) * 3)
+def _timm(bases: dict[str, str], sizes: Sizes = SIZES) -> dict[str, Row]:
+    return {f"timm_{name}": (lambda name=name: timm_cnn(name), base, sizes) for name, base in bases.items()}
 
 
-MOBILE: dict[str, tuple[Callable[[], Original], str, tuple[tuple[int, int], ...]]] = {
-    **{
-        f"timm_{name}": (partial(timm_cnn, name), base, SMALL)
-        for name, base in (
-            ("tf_efficientnet_lite0", "efficientnet_lite0_timm"),
-            ("efficientnet_lite0", "efficientnet_lite0_torch"),
-            ("tf_efficientnet_b0", "efficientnetb0"),
-            ("efficientnet_b0", "efficientnetb0_torch"),
-            ("mobilenetv2_100", "mobilenetv2_torch"),
-            ("tf_mobilenetv3_small_100", "mobilenetv3small"),
-            ("tf_mobilenetv3_large_100", "mobilenetv3large"),
-            ("mobilenetv3_small_100", "mobilenetv3small_timm"),
-            ("mobilenetv3_large_100", "mobilenetv3large_timm"),
-            ("mobilenetv4_conv_small", "mobilenetv4_conv_small"),
-            ("mobilenetv4_conv_medium", "mobilenetv4_conv_medium"),
-            ("mobilenetv4_conv_large", "mobilenetv4_conv_large"),
-        )
-    },
-    **{
-        f"torchvision_{name}": (partial(torchvision_features, name), base, SMALL)
-        for name, base in (
-            ("efficientnet_b0", "efficientnetb0_torch"),
-            ("mobilenet_v2", "mobilenetv2_torch"),
-            ("mobilenet_v3_small", "mobilenetv3small_torch"),
-            ("mobilenet_v3_large", "mobilenetv3large_torch"),
-        )
-    },
-    "hf_efficientnet_b0": (partial(hf_efficientnet, 1.0, 1.0), "efficientnetb0", WHOLE),
-    "hf_mobilenet_v2": (hf_mobilenet_v2, "mobilenetv2", SMALL),
-    "sequence_efficientnet_lite0": (
-        partial(in_sequence, "tf_efficientnet_lite0", 127 / 255, 128 / 255),
-        "efficientnet_lite0",
-        SMALL,
-    ),
-    "sequence_efficientnet_b0": (partial(in_sequence, "tf_efficientnet_b0", 0, 0), "efficientnetb0", SMALL),
+_BASIC = {"layer_type": "basic", "hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2]}
+FIXTURES: dict[str, Row] = {
+    **foreign_transformers.FIXTURES,
+    **foreign_mobile.FIXTURES,
+    **_torchvision_resnets({"resnet18": "resnet18", "resnet50": "resnet50_torch"}),
+    **_torchvision_resnets({"resnext50_32x4d": "resnext50", "wide_resnet50_2": "wide_resnet50"}),
+    **_timm({"resnet34": "resnet34"}),
+    "transformers_resnet18": (lambda: transformers_resnet(**_BASIC), "resnet18", WITH_224),
+    "transformers_resnet50": (transformers_resnet, "resnet50_torch", SIZES),
+    **_torchvision_features({"vgg11": "vgg11", "vgg16": "vgg16_torch", "vgg16_bn": "vgg16_bn"}),
+    **_torchvision_features({"densenet121": "densenet121"}),
+    **_timm({"vgg13_bn": "vgg13_bn", "densenet161": "densenet161"}),
 }
-# Deeper and wider networks of the same code; their features are compared, but not kept in the repository.
-MOBILE_LARGER: dict[str, tuple[Callable[[], Original], str, tuple[tuple[int, int], ...]]] = {
-    **{
-        f"timm_tf_efficientnet_lite{n}": (partial(timm_cnn, f"tf_efficientnet_lite{n}"), f"efficientnet_lite{n}_timm", SMALL)
-        for n in range(1, 5)
-    },
-    **{
-        f"timm_tf_efficientnet_b{n}": (partial(timm_cnn, f"tf_efficientnet_b{n}"), f"efficientnetb{n}", SMALL)
-        for n in range(1, 8)
-    },
-    **{
-        f"timm_efficientnet_b{n}": (
-            partial(timm_cnn, f"efficientnet_b{n}"),
-            f"efficientnetb{n}_{'torch' if n < 5 else 'timm'}",
-            SMALL,
-        )
-        for n in range(1, 8)
-    },
-    **{
-        f"torchvision_efficientnet_b{n}": (
-            partial(torchvision_features, f"efficientnet_b{n}"),
-            f"efficientnetb{n}_torch",
-            SMALL,
-        )
-        for n in range(1, 8)
-    },
-}
-
-# fixture -> (original, base, image sizes (height, width))
-FIXTURES: dict[str, tuple[Callable[[], Original], str, tuple[tuple[int, int], ...]]] = {
-    "torchvision_resnet18": (lambda: torchvision_resnet("resnet18"), "resnet18", ((64, 64), (97, 97), (75, 112))),
-    "torchvision_resnet50": (lambda: torchvision_resnet("resnet50"), "resnet50_torch", ((64, 64), (97, 97), (75, 112))),
-    "timm_resnet34": (lambda: timm_cnn("resnet34"), "resnet34", ((64, 64), (97, 97), (75, 112))),
-    **MOBILE,
+# Deeper and wider variants of the same architectures: their files are large, so they are compared on request only.
+VARIANTS: dict[str, Row] = {
+    **foreign_mobile.VARIANTS,
+    **_torchvision_resnets({"resnet101": "resnet101_torch", "resnet152": "resnet152_torch"}),
+    **_torchvision_resnets({"resnext101_32x8d": "resnext101", "resnext101_64x4d": "resnext101_64x4d"}),
+    **_torchvision_resnets({"wide_resnet101_2": "wide_resnet101"}),
+    **_torchvision_features({"vgg13": "vgg13", "vgg19": "vgg19_torch", "vgg11_bn": "vgg11_bn", "vgg19_bn": "vgg19_bn"}),
+    **_timm({"densenet169": "densenet169", "densenet201": "densenet201"}),
 }
 
 
-def write_fixture(name: str) -> None:
+def write_fixture(name: str, folder: Path) -> None:
     """Compute and write one fixture."""
     import torch
 
-    original, base, sizes = FIXTURES[name]
+    original, base, sizes = {**FIXTURES, **VARIANTS}[name]
     model, features, (mean, std) = original()
     model.eval()
     state = model.state_dict()
@@ -210,12 +123,37 @@ def write_fixture(name: str) -> None:
         with torch.no_grad():
             values = features(torch.from_numpy(pixels.astype("float32")).permute(0, 3, 1, 2)).numpy()
         samples[f"{height}x{width}"] = sample(values)
-    FOLDER.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     content = {"base": base, "shapes": shapes, "features": samples}
-    (FOLDER / f"{name}.json").write_text(json.dumps(content, separators=(",", ":")) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(content, separators=(",", ":")) + "\n")
     print(name, {size: values[-1] for size, values in samples.items()})
 
 
+def print_table(folder: Path) -> None:
+    """Print the largest difference of features for each fixture in `folder`, as part of the largest feature."""
+    from tests.models.weights.foreign.comparison import relative_errors
+
+    print("| network | base | weights | largest relative error |\n|---|---|---:|---|")
+    for path in sorted(folder.glob("*.json")):
+        fixture = json.loads(path.read_text())
+        errors = ", ".join(f"{error:.0e} at {size}" for size, error in relative_errors(fixture).items())
+        weights = sum(int(np.prod(shape)) for shape in fixture["shapes"].values())
+        print(f"| {path.stem} | {fixture['base']} | {weights / 1e6:.1f} M | {errors} |", flush=True)
+
+
+def main() -> None:
+    """Write fixtures, or compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="fixtures to write; all that are stored by default")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="to write them to")
+    parser.add_argument("--compare", type=Path, metavar="FOLDER", help="print the table for the fixtures in FOLDER")
+    arguments = parser.parse_args()
+    if arguments.compare:
+        print_table(arguments.compare)
+        return
+    for chosen in arguments.names or FIXTURES:
+        write_fixture(chosen, arguments.folder)
+
+
 if __name__ == "__main__":
-    for chosen in sys.argv[1:] or FIXTURES:
-        write_fixture(chosen)
+    main()

@@ -1,4 +1,4 @@
-"""Bases of EfficientNets that keras.applications lacks: EfficientNet-Lite, and B0 to B7 as PyTorch's libraries build them.
+"""Bases of EfficientNets that keras.applications lacks: EfficientNet-Lite, and B0 to B7 of PyTorch's libraries.
 
 A name with `_torch` or `_timm` is a network that no row of keras.applications is: padding, epsilon or pixels differ.
 """

@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from transfercli.models.weights.foreign.scheme import Scheme
-from transfercli.models.weights.foreign.schemes import efficientnet, mobilenet, resnet
+from transfercli.models.weights.foreign.schemes import (
+    densenet,
+    efficientnet,
+    mobilenet,
+    resnet,
+    vgg,
+    vision_transformer,
+)
 
-SCHEMES: tuple[Scheme, ...] = (*resnet.SCHEMES, *efficientnet.SCHEMES, *mobilenet.SCHEMES)
+SCHEMES: tuple[Scheme, ...] = (
+    *resnet.SCHEMES,
+    *vgg.SCHEMES,
+    *densenet.SCHEMES,
+    *efficientnet.SCHEMES,
+    *mobilenet.SCHEMES,
+    *vision_transformer.SCHEMES,
+)

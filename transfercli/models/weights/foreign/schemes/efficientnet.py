@@ -42,12 +42,16 @@ def _timm_members() -> dict[str, Member]:
         network = f"EfficientNet-Lite{number}"
         members[f"efficientnet_lite{number}_timm"] = Member(f"{network} (timm's tf_efficientnet_lite{number})", *marks)
         members[f"efficientnet_lite{number}"] = Member(f"{network} (the same with the pixels of TensorFlow)", *marks)
-    members["efficientnet_lite0_torch"] = Member("EfficientNet-Lite0 (timm's efficientnet_lite0)", *timm_marks(32, LITE[0]))
+    members["efficientnet_lite0_torch"] = Member(
+        "EfficientNet-Lite0 (timm's efficientnet_lite0)", *timm_marks(32, LITE[0])
+    )
     for number, (stem, stages) in enumerate(zip(STEMS, NETWORKS, strict=True)):
         marks = timm_marks(stem, stages)
         own = f"efficientnetb{number}_{'torch' if number < 5 else 'timm'}"
         network = f"EfficientNet-B{number}"
-        members[f"efficientnetb{number}"] = Member(f"{network} (timm's tf_efficientnet_b{number})", *marks, NORMALIZATION)
+        members[f"efficientnetb{number}"] = Member(
+            f"{network} (timm's tf_efficientnet_b{number})", *marks, NORMALIZATION
+        )
         members[own] = Member(f"{network} (timm's efficientnet_b{number})", *marks)
     return members
 

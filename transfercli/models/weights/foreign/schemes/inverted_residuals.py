@@ -1,4 +1,4 @@
-"""Rules for inverted residual blocks, in the names of several libraries; here they are those of Keras's EfficientNets."""
+"""Rules for inverted residual blocks, in the names of several libraries."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ TIMM_TOP = rules_of_parts("", "", {"conv_head": "top_conv", "bn2": "top_bn"})
 
 def positions(stages: Stages) -> list[tuple[int, int, Block]]:
     """Return the number of the stage, the number in it, both from 0, and the block, for each block of a network."""
-    return [
-        (number, position, block) for number, blocks in enumerate(stages) for position, block in enumerate(blocks)
-    ]
+    return [(number, position, block) for number, blocks in enumerate(stages) for position, block in enumerate(blocks)]
 
 
 def rules_in_sequence(
@@ -66,9 +64,9 @@ def rules_in_sequence(
 ) -> tuple[Rule, ...]:
     """Return rules for a library, or for a base, that numbers the blocks of all stages in one sequence.
 
-    pattern: of a block's name in the file, with `{index}` or `{after}` (from 0 or 1), `{stage}` and `{number}` for its place. parts: name in the
-    file -> part, of a block. name: of a block here, from index, stage and number; that of Keras's EfficientNets if it
-    is not given. here: as in `rules_of_parts`.
+    pattern: of a block's name in the file, with `{index}` or `{after}` (from 0 or 1), `{stage}` and `{number}` for its
+    place. parts: name in the file -> part, of a block. name: of a block here, from index, stage and number; that of
+    Keras's EfficientNets if it is not given. here: as in `rules_of_parts`.
     """
     groups = []
     for index, (stage, number, block) in enumerate(positions(stages)):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from transfercli.models.networks import mobile_blocks
 from transfercli.models.networks.mobile_blocks import Block, Stages
 from transfercli.models.weights.foreign.rules import Rule, together
-from transfercli.models.weights.foreign.scheme import Member, Scheme, Shape
+from transfercli.models.weights.foreign.scheme import Member, Scheme
 from transfercli.models.weights.foreign.schemes.inverted_residuals import (
     INVERTED,
     SEPARABLE,
@@ -178,9 +178,7 @@ TORCHVISION_V2 = Scheme(
     "torchvision_mobilenetv2",
     "torchvision's names of a MobileNetV2",
     "features.1.conv.0.0.weight",
-    together(
-        _torchvision_ends(V2), rules_in_sequence(V2, "features.{after}.conv.", _torchvision_v2_parts)
-    ),
+    together(_torchvision_ends(V2), rules_in_sequence(V2, "features.{after}.conv.", _torchvision_v2_parts)),
     {
         "mobilenetv2_torch": Member(
             "MobileNetV2",
