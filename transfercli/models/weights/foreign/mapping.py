@@ -65,9 +65,9 @@ def map_tensors(
                 later.append((rule, key, name, value))
         if not used:
             unused[name] = _reason(name, head, recognised)
-    for key in _zeros(weights.keys() - mapped.keys(), scheme):
-        mapped[key] = np.zeros(weights[key].shape, "float32")
-        sources[key] = ()
+    for key, constant in _constants(weights, scheme, base).items():
+        if key not in mapped:
+            mapped[key], sources[key] = constant, ()
     _check_complete(mapped, recognised, base, weights)
     _check_nothing_more(unused, sources, recognised, base)
     for rule, key, name, value in later:
@@ -104,9 +104,13 @@ def _misfit(name: str, stored: tuple[int, ...], laid_out: tuple[int, ...], base:
     )
 
 
-def _zeros(missing: Iterable[str], scheme: Scheme) -> list[str]:
-    """Return the missing weights that are zero because the scheme has no name for them."""
-    return [key for key in missing if scheme.zeros and re.fullmatch(f"base/{scheme.zeros}", key)]
+def _constants(weights: Mapping[str, Target], scheme: Scheme, base: str) -> dict[str, Array]:
+    """Return the weights of a base that no tensor of a file gives, because the scheme's library has none for them."""
+    values = {f"base/{target}": value for target, value in scheme.members[base].constants.items()}
+    zeros = (key for key in weights if scheme.zeros and re.fullmatch(f"base/{scheme.zeros}", key))
+    return {key: np.zeros(weights[key].shape, "float32") for key in zeros} | {
+        key: np.asarray(value, "float32").reshape(weights[key].shape) for key, value in values.items() if key in weights
+    }
 
 
 def _check_complete(
