@@ -64,7 +64,8 @@ class Base:
 
     @property
     def has_imagenet(self) -> bool:
-        return self.published is not None
+        """True if ImageNet weights are published, by Keras or in a repository of the Hugging Face Hub."""
+        return self.published is not None or self.repository is not None
 
     @property
     def licence_id(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -54,6 +55,7 @@ class Transplant:
 
 NOT_REQUESTED = "not to be copied (model.weights.until, model.head.init)"
 OUTPUT_KERNEL = "head/logits/kernel"
+HEAD_OUTPUT = (OUTPUT_KERNEL, "head/logits/bias")
 
 
 def transplant(
@@ -100,6 +102,20 @@ def transplant(
             "use the base the weights were trained with, or model.base: {run: RUN} for the architecture of that run",
         )
     return report
+
+
+def with_sources(report: Transplant, sources: Mapping[str, tuple[str, ...]], unused: Mapping[str, str]) -> Transplant:
+    """Return the report of a file of another library, with its own names.
+
+    sources: tensor -> the names in the file that it was made of; unused: name in the file -> reason.
+    """
+    lines = [
+        replace(line, reason=f"from {' and '.join(sources[line.tensor])}")
+        if line.action == "copied" and line.tensor in sources
+        else line
+        for line in report.lines
+    ]
+    return Transplant((*lines, *(TensorResult(name, "unused", reason) for name, reason in sorted(unused.items()))))
 
 
 def _layers_above(classifier: Classifier, until: str | None) -> set[str]:
