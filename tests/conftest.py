@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tests.digits import Digits
 
 # Set before any test module imports Keras or TensorFlow, and inherited by every child process. Keras looks for data
-# sets and weights in KERAS_HOME, the Hub's library in HF_HOME: empty folders, so that no test ever finds, or depends on, what a machine holds.
+# sets and weights in KERAS_HOME, the library of the Hugging Face Hub in HF_HOME: empty folders, so that no test ever
+# finds, or depends on, what a machine holds.
 _HOME = tempfile.TemporaryDirectory(prefix="transfercli-tests-", ignore_cleanup_errors=True)
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1")

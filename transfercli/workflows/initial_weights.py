@@ -149,26 +149,32 @@ def kept_head(config: ExperimentConfig, reporter: Reporter) -> FileHead | None:
 
     Raises `ConfigError` if the file has no head, or the config's head has other layers.
     """
-    source, head = weight_source(config), config.model.head
-    if source is None or head.init != "keep":
+    source = weight_source(config)
+    if source is None or config.model.head.init != "keep":
         return None
+    head = head_of_file(source, reporter)
     path = weight_path(source, reporter)
-    shapes, recognised = {}, None
+    if recognised_file(path, source):
+        _check_head_layers(config, path.name)
+    return head
+
+
+def head_of_file(source: WeightSource, reporter: Reporter) -> FileHead:
+    """Return the classification head of a weight file. Raises `ConfigError` if it has none of one layer."""
+    path = weight_path(source, reporter)
+    shape: tuple[int, ...] = ()
     if kind_of(path, title_of(source)) is SAFETENSORS:
         shapes = {name: entry.shape for name, entry in read_header(path).items()}
         recognised = recognised_file(path, source)
-    shape = shapes.get(OUTPUT_KERNEL)
-    if recognised:
-        shape = shapes.get(f"{recognised.prefix}{recognised.scheme.head}.weight", ())[::-1]
-        shape = shape[-2:] if shape[:-2] in ((), (1, 1)) else ()
-    if not shape or len(shape) != 2:
+        if recognised:
+            shape = shapes.get(f"{recognised.prefix}{recognised.scheme.head}.weight", ())[::-1]
+        else:
+            shape = shapes.get(OUTPUT_KERNEL, ())
+    if len(shape) != 2:
         raise ConfigError(
             f"model.head.init: keep, but {path.name} has no classification head of one layer", "set it to new"
         )
-    if recognised:
-        _check_head_layers(config, path.name)
-    classes = shape[1]
-    return FileHead(classes, class_names(settings_beside(source, path), classes))
+    return FileHead(shape[1], class_names(settings_beside(source, path), shape[1]))
 
 
 def _check_head_layers(config: ExperimentConfig, file: str) -> None:
