@@ -36,7 +36,7 @@ def imagenet_tensors(name: str, image_size: tuple[int, int], reporter: Reporter)
     Raises `WeightsError` if there are none, or if the file is damaged; its message names the file and its folder.
     """
     row = BASES[name]
-    if not row.has_imagenet:
+    if row.published is None:
         raise WeightsError(
             f"model.weights: imagenet, but Keras publishes no ImageNet weights for {name}",
             "set model.weights to none, to {run: RUN} for the base of an earlier run, or to {path: FILE, sha256: HEX}",

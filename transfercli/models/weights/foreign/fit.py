@@ -26,10 +26,10 @@ def recognised_names(shapes: Mapping[str, Shape], title: str, required: bool) ->
     if found or not (required or looks_like_pytorch(shapes)):
         return found
     known = dict.fromkeys(scheme.title for scheme in SCHEMES)
+    patterns = list(dict.fromkeys(clipped(re.sub(r"\d+", "N", name)) for name in sorted(shapes)))
     raise ArtefactError(
-        f"{title} has names of tensors that are not known: {first_of([clipped(name) for name in sorted(shapes)], 4)}",
-        f"known are {'; '.join(known)}; and the names of this program and of Keras (model.weights.format: keras)."
-        " transfercli weights check FILE lists all names of a file",
+        f"{title} has names of tensors that are not known: {first_of(patterns, 6)}",
+        f"known are {'; '.join(known)}; and the names of this program and of Keras (model.weights.format: keras)",
     )
 
 
