@@ -192,7 +192,7 @@ def test_constants_of_a_transformer_are_computed_once():
 
 
 @pytest.mark.parametrize(
-    ("layer", "reason"),
+    "layer, reason",
     [
         (lambda layers: layers.Conv2DTranspose(2, 3), "Conv2DTranspose"),
         (lambda layers: layers.Conv2D(2, 3, activation="mish"), "activation mish"),

@@ -69,7 +69,7 @@ OPERATIONS: dict[str, Rule] = {
     "Sigmoid": values.of_one("Sigmoid"),
     "Softmax": values.softmax_layer,
     "Sqrt": values.of_one("Sqrt"),
-    "Square": lambda graph, operation, x: values.binary(graph, "Mul", x, x),
+    "Square": values.square,
     "Subtract": values.of_two("Sub"),
     "Sum": values.reduction("ReduceSum"),
     "Tanh": values.of_one("Tanh"),

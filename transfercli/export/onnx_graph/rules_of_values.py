@@ -32,11 +32,21 @@ def merging(kind: str) -> Callable[[Graph, Any, Sequence[Operand]], Tensor]:
 
 
 def of_two(kind: str) -> Callable[[Graph, Any, Operand, Operand], Tensor]:
-    return lambda graph, operation, one, other: binary(graph, kind, one, other)
+    def rule(graph: Graph, operation: Any, one: Operand, other: Operand) -> Tensor:
+        return binary(graph, kind, one, other)
+
+    return rule
 
 
 def of_one(kind: str) -> Callable[[Graph, Any, Tensor], Tensor]:
-    return lambda graph, operation, x: unary(graph, x, kind)
+    def rule(graph: Graph, operation: Any, x: Tensor) -> Tensor:
+        return unary(graph, x, kind)
+
+    return rule
+
+
+def square(graph: Graph, operation: Any, x: Tensor) -> Tensor:
+    return binary(graph, "Mul", x, x)
 
 
 def unchanged(graph: Graph, layer: Any, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ stored as a constant.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,12 +60,17 @@ def _walk(graph: Graph, model: Any, inputs: list[Any], prefix: str) -> list[Any]
     names = stable_names(call.operation for call in calls)
     values = {id(x): value for x, value in zip(model.inputs, inputs, strict=True)}
     for call in calls:
-        args, kwargs = keras.tree.map_structure(lambda x: values.get(id(x), x), (call.args, dict(call.kwargs)))
+        args, kwargs = keras.tree.map_structure(partial(_swapped, values), (call.args, dict(call.kwargs)))
         outer, graph.scope = graph.scope, prefix + names[call.operation.name]
         result = _written(graph, call, args, kwargs)
         graph.scope = outer
         values |= {id(x): value for x, value in zip(call.outputs, result, strict=True)}
     return [values[id(x)] for x in model.outputs]
+
+
+def _swapped(values: dict[int, Any], x: Any) -> Any:
+    """Return the value of one of Keras's symbolic tensors, and any other argument as it is."""
+    return values.get(id(x), x)
 
 
 def _written(graph: Graph, call: Any, args: Any, kwargs: Any) -> list[Any]:
