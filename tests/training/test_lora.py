@@ -112,10 +112,10 @@ def test_a_phase_after_lora_starts_from_the_merged_kernels_and_trains_them_alone
 def test_a_state_of_other_layers_is_refused(digits) -> None:
     kept = []
     phases = [lora_phase(2)]
-    job(digits, phases, "small_cnn", lambda _, checkpoint, __: kept.append(checkpoint)).run()
+    job(digits, phases, base="small_cnn", keep=lambda _, checkpoint, __: kept.append(checkpoint)).run()
     names = [name for name in kept[0].state if name.startswith("raw/lora/")]
     assert len(names) == 9  # three kernels with two factors each
     state = {name: value for name, value in kept[0].state.items() if name != names[0]}
-    resumed = job(digits, phases, "small_cnn")
+    resumed = job(digits, phases, base="small_cnn")
     with pytest.raises(ArtefactError, match="does not fit the adapted layers"):
         resumed.resume(type(kept[0])(kept[0].model, state, kept[0].progress), kept[0])

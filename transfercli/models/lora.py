@@ -80,11 +80,13 @@ def adapt(classifier: Classifier, names: Sequence[str], rank: int, alpha: float 
 
 
 def merge(classifier: Classifier) -> None:
-    """Replace each W by W + s·A·B, and B by 0."""
+    """Replace each W by W + s·A·B, and B by 0; in a layer that trains, W and the bias then train, and no factor."""
     for _, layer in _numbered(classifier):
         if layer.lora_enabled:
             _frozen_kernel(layer).assign(layer.kernel)
             layer.lora_kernel_b.assign(keras.ops.zeros_like(layer.lora_kernel_b))
+            for variable in layer.weights:
+                variable.trainable = layer.trainable and variable.name not in FACTORS
 
 
 def without_factors(weights: Sequence[keras.Variable]) -> list[keras.Variable]:

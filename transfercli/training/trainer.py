@@ -149,8 +149,8 @@ class Trainer:
     def _freeze(self, phase: Phase) -> None:
         """Make the layers of a phase trainable, or with LoRA the factors of its adapted layers, and no others."""
         if phase.lora is None:
-            merge(self.classifier)
             freeze_below(self.classifier, phase.unfreeze)
+            merge(self.classifier)
         else:
             names = layers_of(self.classifier, phase)
             adapt(self.classifier, names, phase.lora.rank, phase.lora.alpha, self.plan.seed)
