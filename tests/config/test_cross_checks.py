@@ -48,6 +48,11 @@ RUN = "model.weights={run: digits}"
             ["data.image_size=16"],
             "is too small for small_cnn, received 16; allowed: at least 18 pixels",
         ),
+        (
+            ["model.head.pooling=token"],
+            "model.head.pooling: token needs a vision transformer with a class token, and small_cnn has none; allowed:"
+            " avg, max, flatten or null",
+        ),
         (["data.image_size=[64, 17]"], "is too small for small_cnn, received [64, 17]"),
         (["evaluation.gates.accurracy=0.9"], "evaluation.gates.accurracy: is not a known metric; allowed: accuracy"),
         (["evaluation.gates.accurracy=0.9"], "did you mean accuracy?"),

@@ -88,10 +88,10 @@ def test_lora_adapts_the_whole_base_or_its_upper_part_at_the_full_rate() -> None
 
 
 def test_explicit_phases_are_taken_as_they_are() -> None:
-    given = [{"epochs": 3}, {"unfreeze": "conv3", "epochs": 2, "learning_rate": 1e-5}]
+    given = [{"epochs": 3}, {"unfreeze": "conv3", "epochs": 2, "learning_rate": 1e-5, "decay": 0.75}]
     assert phases_of(config(phases=given), STAGES) == [
         Phase("none", 3, 1e-3),
-        Phase("conv3", 2, 1e-5),
+        Phase("conv3", 2, 1e-5, decay=0.75),
     ]
 
 

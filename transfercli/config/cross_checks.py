@@ -204,6 +204,14 @@ def _large_enough(data: Any) -> KeyProblems:
         yield ("data", "image_size"), message
 
 
+def _class_token(data: Any) -> KeyProblems:
+    pooling, name = value_at(("model", "head", "pooling"), data), value_at(("model", "base"), data)
+    base = registries.rows("base").get(name) if isinstance(name, str) else None
+    if base and pooling in ("token", "token_avg") and not base.prefix_tokens:
+        message = f"{pooling} needs a vision transformer with a class token, and {name} has none; allowed:"
+        yield ("model", "head", "pooling"), f"{message} avg, max, flatten or null"
+
+
 RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _not_yet,
     _local_files,
@@ -218,4 +226,5 @@ RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _lora_alone,
     _gates,
     _large_enough,
+    _class_token,
 )

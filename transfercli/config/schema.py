@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from transfercli.config.repositories import RepositoryFile, RepositoryName, Revision
 from transfercli.config.types import (
     AlertExit,
     Allowed,
@@ -80,11 +81,11 @@ class FileWeights(Section):
 class HubWeights(Section):
     """Weights from a repository of the Hugging Face Hub, through its local cache."""
 
-    hub: Text = Field(description="repository, such as timm/resnet18.a1_in1k")
-    revision: Text | None = Field(
+    hub: RepositoryName = Field(description="repository, such as timm/resnet18.a1_in1k")
+    revision: Revision | None = Field(
         None, description="commit, branch or tag; null: main; the commit that was used is recorded in run.json"
     )
-    file: Text = Field("model.safetensors", description="a .safetensors file of the repository")
+    file: RepositoryFile = Field("model.safetensors", description="a .safetensors file of the repository")
     sha256: Sha256 | None = Field(
         None, description="the file's SHA-256, checked before loading; null prints the file's hash"
     )
@@ -246,7 +247,7 @@ class HeadConfig(Section):
 class ModelConfig(Section):
     """Network: base, weights and head."""
 
-    base: Literal["auto"] | Annotated[str, RowName("base")] | RunReference = Field(
+    base: Annotated[str, RowName("base")] | Literal["auto"] | RunReference = Field(
         description="name of a base, {run: RUN} for the architecture of an earlier run, or auto for the base that the"
         " file of model.weights was written for"
     )
@@ -270,6 +271,11 @@ class PhaseConfig(Section):
     )
     epochs: Annotated[Whole, Field(ge=1, le=100000)] = Field(description="epochs of this phase")
     learning_rate: Positive | None = Field(None, description="peak learning rate of the phase; null: the optimizer's")
+    decay: PositiveShare = Field(
+        1.0,
+        description="learning rate of each stage of the base, as a fraction of the rate of the stage above it"
+        " (layer-wise decay, with the blocks of a transformer as stages); 1: the same rate everywhere",
+    )
 
 
 class LoraConfig(Section):

@@ -77,13 +77,18 @@ _UNNAMED = re.compile(r".*/variable(?:_(\d+))?")
 
 
 def stable_layer_names(model: keras.Model) -> dict[str, str]:
-    """Return layer name -> the name that the layer has in a fresh process.
+    """Return layer name -> the name that the layer has in a fresh process."""
+    return stable_names(model.layers)
 
-    Keras numbers unnamed layers over the whole process (`conv2d_98`); here they are numbered within their model.
+
+def stable_names(layers: Iterable[Any]) -> dict[str, str]:
+    """Return name -> the name in a fresh process, of layers and bare operations.
+
+    Keras numbers unnamed layers over the whole process (`conv2d_98`); here they are numbered among `layers`.
     """
     counts: Counter[str] = Counter()
     names = {}
-    for layer in model.layers:
+    for layer in layers:
         kind = automatic_kind(layer)
         if kind is None:
             names[layer.name] = layer.name

@@ -11,7 +11,8 @@ from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
-from transfercli.models.surgery import Cut, cut_after_base, cut_below, multiplications
+from transfercli.models.multiplications import multiplications
+from transfercli.models.surgery import Cut, cut_after_base, cut_below
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.training.frozen import lowest_trained

@@ -165,7 +165,10 @@ def phases_of(config: ExperimentConfig, stages: tuple[str, ...], measured: Measu
     transfer, training = config.transfer, config.training
     rate = training.optimizer.learning_rate
     if transfer.phases:
-        return [Phase(phase.unfreeze, phase.epochs, phase.learning_rate or rate) for phase in transfer.phases]
+        return [
+            Phase(phase.unfreeze, phase.epochs, phase.learning_rate or rate, decay=phase.decay)
+            for phase in transfer.phases
+        ]
     if transfer.strategy is None:
         raise ConfigError("transfer.strategy: is not resolved", "name a strategy, or give phases")
     solvable, pretrained = _solvable(config), config.model.weights != "none"

@@ -182,7 +182,15 @@ def new_classifier(
         return classifier, None
     if isinstance(weights, RunWeights) and parent.run:
         donor = parent.run.read_checkpoint().model
-        report = transplant(classifier, donor, until=weights.until, head=head, donor_labels=parent.labels)
+        donor_size = image_size(parent.run.config)
+        report = transplant(
+            classifier,
+            donor,
+            until=weights.until,
+            head=head,
+            donor_labels=parent.labels,
+            donor_image_size=donor_size,
+        )
     elif isinstance(weights, FileWeights):
         report = transplant(classifier, file_tensors(weights, classifier.name, classifier.base, reporter))
     else:

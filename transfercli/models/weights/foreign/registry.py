@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from transfercli.models.weights.foreign.scheme import Scheme
-from transfercli.models.weights.foreign.schemes import resnet
+from transfercli.models.weights.foreign.schemes import densenet, efficientnet, resnet, vgg, vision_transformer
 
-SCHEMES: tuple[Scheme, ...] = (*resnet.SCHEMES,)
+SCHEMES: tuple[Scheme, ...] = (
+    *resnet.SCHEMES,
+    *vgg.SCHEMES,
+    *densenet.SCHEMES,
+    *efficientnet.SCHEMES,
+    *vision_transformer.SCHEMES,
+)

@@ -28,12 +28,15 @@ class Member:
 class Scheme:
     """Naming scheme.
 
-    title: library and family for people, such as "PyTorch names of a ResNet (torchvision, timm)".
+    title: "LIBRARY names of a FAMILY", for people, such as "PyTorch names of a ResNet".
     anchor: a name without prefix that every file of the scheme has; other names have the same prefix as this one.
     rules: for the tensors of the base. members: base -> how it is known; two may be known by the same marks, if the
     names do not say which it is.
-    head: name of the classification head's layer without prefix, [classes, features] in its `.weight`, if there is one.
+    head: name of the classification head's layer, [classes, features] in its `.weight`, if there is one. It has the prefix
+    of the network or stands beside it: `classifier` belongs to `vit.embeddings`, too.
     ignored: regular expressions of names that no base needs, with the reason for people.
+    zeros: regular expression of weights of the base, `LAYER/WEIGHT`, that are zero because the scheme has no name for
+    them; None if it names all.
     """
 
     name: str
@@ -43,3 +46,4 @@ class Scheme:
     members: Mapping[str, Member]
     head: str | None = None
     ignored: Mapping[str, str] | None = None
+    zeros: str | None = None
