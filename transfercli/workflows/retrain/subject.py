@@ -29,6 +29,7 @@ from transfercli.config.schema import (
     RetrainConfig,
     ScheduleConfig,
     Section,
+    TransferConfig,
 )
 from transfercli.errors import ArtefactError, Interrupted, TransferError, is_out_of_space
 from transfercli.redaction import hide_paths
@@ -94,6 +95,7 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
     ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
     ("retrain",): (RetrainConfig(), ("audit",)),
     ("retrain", "promote"): (PromoteConfig(), ("lifetime_confidence",)),
+    ("transfer",): (TransferConfig(), ("lora",)),
     ("model",): (ModelConfig(base="vgg16"), ("drop_path",)),
     ("model", "weights"): (FileWeights(path="."), ("format",)),
     ("transfer", "phases"): (PhaseConfig(epochs=1), ("decay",)),
