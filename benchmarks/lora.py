@@ -31,7 +31,10 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "linear_probe": {"strategy": "linear_probe"},
     "lora, rank 4": {"strategy": "lora", "lora": {"rank": 4}},
     "lora, rank 4, a tenth of the rate": {"strategy": "lora", "lora": {"rank": 4}, "rate": 0.1},
-    "lora, rank 4, all layers": {"strategy": "lora", "lora": {"rank": 4, "layers": ["query", "key", "value", "projection", "hidden", "output"]}},
+    "lora, rank 4, all layers": {
+        "strategy": "lora",
+        "lora": {"rank": 4, "layers": ["query", "key", "value", "projection", "hidden", "output"]},
+    },
     "partial (last block)": {"strategy": "partial"},
     "full": {"strategy": "full"},
 }
@@ -112,7 +115,9 @@ def accuracy_table(cache: Path) -> None:
     train(source, images, targets, config_of({"strategy": "scratch"}, 20, 0), cache)
     weights = {name: value for name, value in read_tensors(source).items() if name.startswith("base/")}
     images, targets = digits(range(5, 10), 32)
-    print("| strategy | parameters that train | accuracy of 3 seeds, mean | processor seconds |\n| --- | ---: | ---: | ---: |")
+    print(
+        "| strategy | parameters that train | accuracy of 3 seeds, mean | processor seconds |\n| --- | ---: | ---: | ---: |"
+    )
     for name, transfer in STRATEGIES.items():
         correct, seconds = [], []
         for seed in range(SEEDS):
@@ -124,7 +129,10 @@ def accuracy_table(cache: Path) -> None:
             seconds.append(time.process_time() - started)
             predicted = np.asarray(target.model.predict(images[133:], verbose=0)).argmax(1)
             correct.append(float(np.mean(predicted == targets[133:])))
-        print(f"| {name} | {trained_parameters(trainer):,} | {np.mean(correct):.3f} | {np.mean(seconds):.1f} |", flush=True)
+        print(
+            f"| {name} | {trained_parameters(trainer):,} | {np.mean(correct):.3f} | {np.mean(seconds):.1f} |",
+            flush=True,
+        )
 
 
 def time_table(cache: Path) -> None:
@@ -135,7 +143,11 @@ def time_table(cache: Path) -> None:
     images = np.pad(images[:43], ((0, 0), (1, 1), (1, 1), (0, 0)))
     print("\n| DINOv2-S, strategy | parameters that train | processor seconds of 1 epoch |\n| --- | ---: | ---: |")
     upper = {"lora, rank 8, block10 and above": {"strategy": "lora", "unfreeze": "block10"}}
-    rows = {"lora, rank 8": {"strategy": "lora"}, **upper, **{k: STRATEGIES[k] for k in ("partial (last block)", "full")}}
+    rows = {
+        "lora, rank 8": {"strategy": "lora"},
+        **upper,
+        **{k: STRATEGIES[k] for k in ("partial (last block)", "full")},
+    }
     for name, transfer in rows.items():
         keras.utils.set_random_seed(0)
         classifier = build(base, 98)

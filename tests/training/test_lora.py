@@ -50,7 +50,10 @@ def test_only_the_kernels_of_the_named_layers_and_the_head_move(digits, unfreeze
     lora.reporter.info = told.append
     before = tensors(lora)
     lora.run()
-    assert moved(lora, before) == {f"base/{name}/kernel" for name in kernels} | {"head/logits/bias", "head/logits/kernel"}
+    assert moved(lora, before) == {f"base/{name}/kernel" for name in kernels} | {
+        "head/logits/bias",
+        "head/logits/kernel",
+    }
     assert tensors(lora).keys() == before.keys()
     assert not moved(lora, before) & constant_tensors(lora.classifier, lora.plan)
     head = before["head/logits/kernel"].size + 5
@@ -99,9 +102,7 @@ def test_a_checkpoint_is_that_of_a_plain_network_with_the_same_outputs(digits) -
 
 def test_a_phase_after_lora_starts_from_the_merged_kernels_and_trains_them_alone(digits) -> None:
     kept = []
-    two = job(
-        digits, [lora_phase(1), Phase("block2", 1, 1e-3)], keep=lambda _, checkpoint, __: kept.append(checkpoint)
-    )
+    two = job(digits, [lora_phase(1), Phase("block2", 1, 1e-3)], keep=lambda _, checkpoint, __: kept.append(checkpoint))
     two.run()
     changed = {name for name in kept[0].model if not np.array_equal(kept[0].model[name], kept[1].model[name])}
     assert not any(name.startswith("base/block1") for name in changed)
