@@ -21,6 +21,7 @@ def test_the_table_has_a_row_for_each_base_and_says_what_its_columns_mean() -> N
     shown = CliRunner().invoke(app, ["bases", "list", "resnet50", "small_cnn"]).stdout
     assert [line.split()[0] for line in shown.splitlines()[2:4]] == ["resnet50", "small_cnn"]
     assert "74.9" in shown
+    assert "3.86" in shown
     assert "next: transfercli config init" in shown
     assert "2 bases, " in shown
 

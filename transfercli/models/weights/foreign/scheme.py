@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transfercli.models.weights.foreign.rules import Rule
 
@@ -16,12 +16,14 @@ class Member:
 
     network: its name for people, such as "ResNet-50 v1.5".
     has: names without prefix and shapes that the file must have; lacks: names that it must not have.
+    constants: values of weights here, `LAYER/WEIGHT`, that the library has outside of its file.
     Choose few that are enough: the number of blocks (the last block, and none after it) and the widths.
     """
 
     network: str
     has: Mapping[str, Shape]
     lacks: tuple[str, ...] = ()
+    constants: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
