@@ -90,6 +90,10 @@ class Base:
         """Return (rows, columns) of patches of an image; None for a network without patches."""
         return (image_size[0] // self.patch, image_size[1] // self.patch) if self.patch else None
 
+    def unused_pixels(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Return (rows, columns) of pixels at the lower and right edge that are in no patch, so in no token."""
+        return (image_size[0] % self.patch, image_size[1] % self.patch) if self.patch else (0, 0)
+
     def build(self, shape: Shape, weights: str | None = None) -> keras.Model:
         """Build the network for images of `shape` (height, width, channels), with random or ImageNet weights."""
         module, function = self.builder.split(":")
