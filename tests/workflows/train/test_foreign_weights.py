@@ -69,7 +69,7 @@ def test_a_file_of_torchvisions_resnet18_is_fine_tuned_evaluated_and_exported(ca
     code, evaluated = call("evaluate", "torchvision-resnet18")
     assert code == 0
     assert np.isfinite(evaluated["metrics"]["accuracy"])
-    code, exported = call("export", "torchvision-resnet18", "--format", "safetensors", "--out", "exported")
+    code, _ = call("export", "torchvision-resnet18", "--format", "safetensors", "--out", "exported")
     assert code == 0
 
 
