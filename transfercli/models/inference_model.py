@@ -24,8 +24,9 @@ from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import foldable, scale_and_shift
 from transfercli.models.classifier import Classifier, probabilities_of
 from transfercli.models.keras_internals import call_with_replacements
+from transfercli.models.pooling import feature_layers
 from transfercli.models.preprocessing import preprocess
-from transfercli.models.unknown.layers import pooled, score_of
+from transfercli.models.unknown.layers import score_of
 from transfercli.models.unknown.score import UnknownScore
 
 TRAINING_ONLY = (
@@ -59,7 +60,7 @@ def build_inference_model(
     probabilities = probabilities_of(logits)
     if score is None:
         return keras.Model(image, probabilities, name="predictor")
-    unknown = score_of(score, pooled(classifier, features), logits * temperature)
+    unknown = score_of(score, feature_layers(classifier.head, features), logits * temperature)
     return keras.Model(image, [probabilities, unknown], name="predictor")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from transfercli.errors import ArtefactError
 from transfercli.models.weights.foreign.layouts import DIMENSIONS, LAYOUTS, Array, Target
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.foreign.rules import Rule, targets
+from transfercli.models.weights.foreign.scheme import Scheme
 from transfercli.text import clipped, counted
 
 COMBINE = {"times": np.multiply, "plus": np.add}
@@ -20,16 +21,16 @@ NO_SUCH_WEIGHT = "the base has no such weight"
 
 @dataclass(frozen=True)
 class Mapped:
-    """Weights of a base, `base/LAYER/WEIGHT`, from a file of another library.
+    """Weights of a base, `base/LAYER/WEIGHT`, from a file; what follows is known of another library's files.
 
     head: kernel [features, classes] and bias [classes] of the file's classification head, if it has one.
     sources: weight -> names of the tensors in the file that it was made of. unused: name in the file -> reason.
     """
 
     tensors: dict[str, Array]
-    head: tuple[Array, Array] | None
-    sources: dict[str, tuple[str, ...]]
-    unused: dict[str, str]
+    head: tuple[Array, Array] | None = None
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unused: Mapping[str, str] = field(default_factory=dict)
 
 
 def map_tensors(
@@ -64,10 +65,16 @@ def map_tensors(
                 later.append((rule, key, name, value))
         if not used:
             unused[name] = _reason(name, head, recognised)
+    for key, constant in _constants(weights, scheme, base).items():
+        if key not in mapped:
+            mapped[key], sources[key] = constant, ()
     _check_complete(mapped, recognised, base, weights)
     _check_nothing_more(unused, sources, recognised, base)
     for rule, key, name, value in later:
-        mapped[key] = COMBINE[rule.combine](mapped[key], LAYOUTS[rule.layout](value, weights[key]))
+        factor = LAYOUTS[rule.layout](value, weights[key])
+        if factor.shape[-1:] != mapped[key].shape[-1:]:
+            raise _misfit(name, value.shape, factor.shape, base, weights[key])
+        mapped[key] = COMBINE[rule.combine](mapped[key], factor)
         sources[key] = (*sources[key], name)
     return Mapped(mapped, _head(tensors, head), sources, unused)
 
@@ -85,12 +92,25 @@ def _laid_out(name: str, value: Array, rule: Rule, target: Target, base: str) ->
     wanted = DIMENSIONS.get(rule.layout)
     laid_out = LAYOUTS[rule.layout](value, target) if wanted in (None, value.ndim) else value
     if laid_out.shape != target.shape:
-        raise ArtefactError(
-            f"model.weights: {clipped(name)} has the shape {list(value.shape)}, which does not fit {base}:"
-            f" laid out as Keras does it is {list(laid_out.shape)}, and the base has {list(target.shape)}",
-            "use the file and the base of one network: transfercli weights check FILE names the base",
-        )
+        raise _misfit(name, value.shape, laid_out.shape, base, target)
     return laid_out
+
+
+def _misfit(name: str, stored: tuple[int, ...], laid_out: tuple[int, ...], base: str, target: Target) -> ArtefactError:
+    return ArtefactError(
+        f"model.weights: {clipped(name)} has the shape {list(stored)}, which does not fit {base}:"
+        f" laid out as Keras does it is {list(laid_out)}, and the base has {list(target.shape)}",
+        "use the file and the base of one network: transfercli weights check FILE names the base",
+    )
+
+
+def _constants(weights: Mapping[str, Target], scheme: Scheme, base: str) -> dict[str, Array]:
+    """Return the weights of a base that no tensor of a file gives, because the scheme's library has none for them."""
+    values = {f"base/{target}": value for target, value in scheme.members[base].constants.items()}
+    zeros = (key for key in weights if scheme.zeros and re.fullmatch(f"base/{scheme.zeros}", key))
+    return {key: np.zeros(weights[key].shape, "float32") for key in zeros} | {
+        key: np.asarray(value, "float32").reshape(weights[key].shape) for key, value in values.items() if key in weights
+    }
 
 
 def _check_complete(

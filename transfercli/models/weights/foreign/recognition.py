@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from transfercli.errors import ArtefactError
 from transfercli.models.weights.foreign.registry import SCHEMES
+from transfercli.models.weights.foreign.rules import targets
 from transfercli.models.weights.foreign.scheme import Scheme, Shape
 from transfercli.text import clipped
 
@@ -48,6 +49,14 @@ class Recognised:
         names, of, _ = self.scheme.title.partition(" of a")
         article = "an" if self.networks[:1] in "AEIO" else "a"
         return f"{names} of {article} {self.networks}" if of and self.bases else self.scheme.title
+
+    def uses(self, name: str) -> bool:
+        """Return True if a tensor of the file gives a weight of the base or of the classification head."""
+        if not name.startswith(self.prefix):
+            return False
+        inner = name.removeprefix(self.prefix)
+        head = self.scheme.head
+        return any(targets(self.scheme.rules, inner)) or bool(head and inner.startswith(f"{head}."))
 
 
 def recognise(shapes: Mapping[str, Shape]) -> Recognised | None:
