@@ -50,7 +50,7 @@ BASES_OF = {
     "transformers_vit_small": SMALL_16,
     "transformers_deit_small_distilled": ("deit_small_distilled",),
     "transformers_dinov2_small": ("dinov2_small",),
-    "transformers_dinov2_small_registers": ("dinov2_small_registers",),
+    "transformers_dinov2_registers": ("dinov2_small_registers",),
     "transformers_dinov3_small": ("dinov3_small",),
     "transformers_siglip_base": ("siglip_base_patch16",),
     "transformers_clip_base_patch16": ("clip_base_patch16", "clip_base_patch16_gelu"),
