@@ -22,12 +22,20 @@ _REPOSITORY = re.compile(rf"{_HUB}((?:{_OWNERS})/[\w.-]+)/?", re.IGNORECASE)
 _TAG = re.compile(r"\.(?!(?:h5|hdf5|keras|pth?|bin|safetensors|onnx|pb|tflite)$)[a-z][\w.]*$|_weights(?:\.\w+)?$")
 _SIZE_OR_DATA = re.compile(r"(?:_(?:96|[1-6]\d\d|(?:in)?(?:1|12|21|22)k))+$")
 _WIDTHS = {"ti": "tiny", "s": "small", "b": "base", "l": "large"}
+# Names of networks of TensorFlow, which keras.applications has: in timm, and of Google's repositories.
+_TENSORFLOW = re.compile(
+    rf"{_HUB}(?:(?:timm/)?tf_|google/)(efficientnet[-_]b\d|mobilenet_?v3_(?:small|large)|mobilenet_v2)"
+    r"(?:_100|_1\.0)?(?:_\d{3})?(?:\.(?:in1k|aa_in1k|ra_in1k|ns_jft_in1k))?"
+)
+# timm's MobileNets of width 1.
+_TIMM_MOBILENET = re.compile(rf"{_HUB}(?:timm/)?(mobilenetv[23](?:_small|_large)?)_100(?:\.\w+)?")
 # Names that are spelled unlike the row -> the row, of a network that is not Keras's. A pattern is matched with the name
 # without owner and size, its dashes and blanks as underscores, first with its tag and then without.
 _SPELLINGS = (
     (r"(resnext\d+)_32x[48]d|(wide_resnet\d+)_2", r"\1\2"),
-    (r"tf_(efficientnet_lite\d|mobilenet_?v[23]\w*)", r"\1"),
-    (r"(mobilenet_?v[23]\w*?)(?:_100|_1\.0)", r"\1"),
+    (r"tf_(efficientnet_lite\d)", r"\1_timm"),
+    (r"(efficientnet_lite0)\.ra_in1k", r"\1_torch"),
+    (r"(efficientnet_b[5-7])\.\w+", r"\1_timm"),
     # timm
     (r"vit_(small|base)_patch(8|16)\.dino", r"dino_\1_patch\2"),
     (r"vit_(\w+)_patch14_dinov2", r"dinov2_\1"),
@@ -80,6 +88,10 @@ def _in_library(name: str) -> tuple[str, ...]:
     keras = _KERAS.match(name)
     if keras:
         return tuple(key for key in _alike(name[keras.end() :]) if _is_of_keras(key))
+    if tensorflow := _TENSORFLOW.fullmatch(name):
+        return tuple(key for key in _alike(tensorflow[1]) if _is_of_keras(key))
+    if mobilenet := _TIMM_MOBILENET.fullmatch(name):
+        return _alike(f"{mobilenet[1]}_timm") or _alike(f"{mobilenet[1]}_torch")
     owner = _TORCH.match(name)
     name = re.sub(r"[- ]", "_", name[owner.end() :] if owner else name)
     tag = _TAG.search(name)
