@@ -239,8 +239,8 @@ class HeadConfig(Section):
     )
     init: Literal["new", "keep", "extend"] = Field(
         "new",
-        description="new: random weights; keep: the head of the run in model.weights; extend: that head plus new"
-        " classes",
+        description="new: random weights; keep: the head of the run or file in model.weights; extend: the head of the"
+        " run plus new classes",
     )
 
 
@@ -249,7 +249,7 @@ class ModelConfig(Section):
 
     base: Annotated[str, RowName("base")] | Literal["auto"] | RunReference = Field(
         description="name of a base, {run: RUN} for the architecture of an earlier run, or auto for the base that the"
-        " file of model.weights was written for"
+        " weights of model.weights were trained with"
     )
     weights: Literal["imagenet", "none"] | RunWeights | FileWeights | HubWeights = Field(
         "imagenet",
@@ -278,6 +278,21 @@ class PhaseConfig(Section):
     )
 
 
+class LoraConfig(Section):
+    """Low-rank adaptation: frozen kernels, each plus the trained product of two small matrices."""
+
+    rank: Annotated[Whole, Field(ge=1, le=1024)] = Field(8, description="rank of the change of each kernel")
+    alpha: Positive | None = Field(
+        None, description="scale of the change, which is multiplied by alpha / rank; null: the rank, a factor of 1"
+    )
+    layers: list[Text] | None = Field(
+        None,
+        min_length=1,
+        description="adapted layers by the ends of their names, such as [query, key, value, projection]; null: query"
+        " and value of each attention, or every convolution and dense layer of a base without attention",
+    )
+
+
 class TransferConfig(Section):
     """Trainable parts of the base, and the order in which they train."""
 
@@ -286,12 +301,14 @@ class TransferConfig(Section):
     )
     unfreeze: Unfreeze | None = Field(
         None,
-        description="partial: the name of a stage or layer, or a number of layers from the top; null: the last stage",
+        description="partial, lora: the lowest part of the base that trains: the name of a stage or layer, or a number"
+        " of layers from the top; null: for partial the last stage, for lora all",
     )
     phases: list[PhaseConfig] | None = Field(None, min_length=1, description="explicit phases, instead of a strategy")
     budget: Budget = Field(
         "3x", description="auto: limit on its total time, in seconds or as a multiple (3x) of the time of its probe"
     )
+    lora: LoraConfig = Field(default_factory=LoraConfig)
 
 
 class OptimizerConfig(Section):

@@ -109,14 +109,14 @@ def global_pooling(kind: str) -> Callable[[Graph, Any, Tensor], Tensor]:
 def zero_padding(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     _check_channels_last(layer)
     (top, bottom), (left, right) = layer.padding
-    height, width = x.shape[1] + top + bottom, x.shape[2] + left + right  # type: ignore[operator]
+    height, width = x.shape[1] + top + bottom, x.shape[2] + left + right
     return Tensor((None, height, width, x.shape[-1]), x.dtype, padding=Padding(x, (top, left, bottom, right)))
 
 
 def cropping(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     _check_channels_last(layer)
     (top, bottom), (left, right) = layer.cropping
-    height, width = x.shape[1] - bottom, x.shape[2] - right  # type: ignore[operator]
+    height, width = x.shape[1] - bottom, x.shape[2] - right
     corners = [graph.integers(values) for values in ((top, left), (height, width), (2, 3))]
     name = graph.node("Slice", graph.channels_first(x), *corners)
     return Tensor((None, height - top, width - left, x.shape[-1]), x.dtype, {Layout.CHANNELS_FIRST: name})

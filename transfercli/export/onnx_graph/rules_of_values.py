@@ -32,14 +32,24 @@ def merging(kind: str) -> Callable[[Graph, Any, Sequence[Operand]], Tensor]:
 
 
 def of_two(kind: str) -> Callable[[Graph, Any, Operand, Operand], Tensor]:
-    return lambda graph, operation, one, other: binary(graph, kind, one, other)
+    def rule(graph: Graph, operation: Any, one: Operand, other: Operand) -> Tensor:
+        return binary(graph, kind, one, other)
+
+    return rule
 
 
 def of_one(kind: str) -> Callable[[Graph, Any, Tensor], Tensor]:
-    return lambda graph, operation, x: unary(graph, x, kind)
+    def rule(graph: Graph, operation: Any, x: Tensor) -> Tensor:
+        return unary(graph, x, kind)
+
+    return rule
 
 
-def unchanged(graph: Graph, layer: Any, x: Tensor, **_: Any) -> Tensor:
+def square(graph: Graph, operation: Any, x: Tensor) -> Tensor:
+    return binary(graph, "Mul", x, x)
+
+
+def unchanged(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     return x
 
 
@@ -112,7 +122,7 @@ def reduction(kind: str) -> Callable[[Graph, Any, Tensor], Tensor]:
 
 
 def global_pooling_of_tokens(kind: str) -> Callable[..., Tensor]:
-    def rule(graph: Graph, layer: Any, x: Tensor, mask: None = None) -> Tensor:
+    def rule(graph: Graph, layer: Any, x: Tensor) -> Tensor:
         if layer.data_format != "channels_last":
             raise UnsupportedError(f"{type(layer).__name__} with channels first")
         return reduced(graph, kind, x, 1, layer.keepdims)
@@ -140,7 +150,7 @@ def relu(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     return unary(graph, x, "Relu") if layer.max_value is None else clipped(graph, x, float(layer.max_value))
 
 
-def softmax_layer(graph: Graph, layer: Any, x: Tensor, mask: None = None) -> Tensor:
+def softmax_layer(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     if not isinstance(layer.axis, int):
         raise UnsupportedError("Softmax over several axes")
     return softmax(graph, x, layer.axis)

@@ -1,4 +1,4 @@
-"""Networks for small machines, of inverted residual blocks: EfficientNets and MobileNets as several libraries build them.
+"""Networks of inverted residual blocks: EfficientNets and MobileNets as several libraries build them.
 
 The libraries differ in what no shape shows. TensorFlow pads unevenly at stride 2 and has an epsilon of 1e-3 in
 BatchNorm; PyTorch pads evenly and has 1e-5 or 1e-3. The weights of one give wrong features in the other.

@@ -81,7 +81,7 @@ def _in_stages(blocks: Iterable[Block]) -> Stages:
     """Group blocks into stages: one begins where the size of the map or the number of channels changes."""
     stages: list[list[Block]] = []
     for block in blocks:
-        if not stages or block.stride > 1 or block.filters != stages[-1][-1].filters or not block.projected:
+        if not stages or block.stride > 1 or block.filters != stages[-1][-1].filters:
             stages.append([])
         stages[-1].append(block)
     return tuple(tuple(stage) for stage in stages)
@@ -154,15 +154,16 @@ def _mobilenet_v3(table: tuple[tuple[int, int, int, bool, bool, int], ...]) -> S
             )
         )
         channels = filters
-    last = Block(6 * channels, 0, expanded=6 * channels, activation="hard_silu", projected=False)
-    return _in_stages([*blocks, last])
+    return _in_stages(blocks)
 
 
 def mobilenet_v3_large() -> Stages:
+    """Return the stages of MobileNetV3-Large."""
     return _mobilenet_v3(_V3_LARGE)
 
 
 def mobilenet_v3_small() -> Stages:
+    """Return the stages of MobileNetV3-Small."""
     return _mobilenet_v3(_V3_SMALL)
 
 
@@ -200,7 +201,6 @@ def mobilenet_v4_small() -> Stages:
         (_plain(96, 3, 2), _plain(64)),
         tuple(_universal(64, fourth)),
         tuple(_universal(96, fifth)),
-        (_plain(960),),
     )
 
 
@@ -234,7 +234,7 @@ def mobilenet_v4_medium() -> Stages:
         (5, 0, 1, 2, 256),
     ]
     universal = (_universal(48, second), _universal(80, third), _universal(160, fourth))
-    return ((_FUSED,), *map(tuple, universal), (_plain(960),))
+    return ((_FUSED,), *map(tuple, universal))
 
 
 def mobilenet_v4_large() -> Stages:
@@ -258,4 +258,4 @@ def mobilenet_v4_large() -> Stages:
         *[(5, 0, 1, 4, 512)] * 3,
     ]
     universal = (_universal(48, second), _universal(96, third), _universal(192, fourth))
-    return ((replace(_FUSED, expanded=96),), *map(tuple, universal), (_plain(960),))
+    return ((replace(_FUSED, expanded=96),), *map(tuple, universal))

@@ -10,6 +10,7 @@ import numpy as np
 from tests.models.weights.foreign.made_weights import made_images, made_tensor, sample
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
+from transfercli.models.normalization import finalise
 from transfercli.models.preprocessing import preprocess
 from transfercli.models.tensor_names import weight_names
 from transfercli.models.weights.foreign.recognition import recognise
@@ -43,6 +44,7 @@ def relative_errors(fixture: dict[str, Any]) -> dict[str, float]:
         for layer in base.layers:
             for variable in layer.weights:
                 variable.assign(mapped.tensors[names[id(variable)]])
+        finalise(base)
         pixels = preprocess(made_images(height, width).astype("float32"), BASES[name].preprocessing, 3)
         features = sample(np.asarray(base(pixels, training=False)))
         errors[size] = float(np.abs(np.subtract(features, expected)).max() / expected[-1])

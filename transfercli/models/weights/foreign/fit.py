@@ -26,10 +26,10 @@ def recognised_names(shapes: Mapping[str, Shape], title: str, required: bool) ->
     if found or not (required or looks_like_pytorch(shapes)):
         return found
     known = dict.fromkeys(scheme.title for scheme in SCHEMES)
+    patterns = list(dict.fromkeys(clipped(re.sub(r"\d+", "N", name)) for name in sorted(shapes)))
     raise ArtefactError(
-        f"{title} has names of tensors that are not known: {first_of([clipped(name) for name in sorted(shapes)], 4)}",
-        f"known are {'; '.join(known)}; and the names of this program and of Keras (model.weights.format: keras)."
-        " transfercli weights check FILE lists all names of a file",
+        f"{title} has names of tensors that are not known: {first_of(patterns, 6)}",
+        f"known are {'; '.join(known)}; and the names of this program and of Keras (model.weights.format: keras)",
     )
 
 
@@ -53,9 +53,11 @@ def check_base(recognised: Recognised, base: str) -> None:
 def check_known_network(recognised: Recognised) -> None:
     """Raise `ArtefactError` if the network of a file is none in the table of bases."""
     if not recognised.bases:
-        known = {member.network: base for base, member in recognised.scheme.members.items()}
+        title = recognised.scheme.title
+        schemes = [scheme for scheme in SCHEMES if scheme.title == title]
+        known = {member.network: base for scheme in schemes for base, member in scheme.members.items()}
         raise ArtefactError(
-            f"model.weights: the file has {recognised.scheme.title}, but of a depth or width that no base has",
+            f"model.weights: the file has {title}, but of a depth or width that no base has",
             f"known of these names are {', '.join(f'{network} ({base})' for network, base in known.items())}",
         )
 

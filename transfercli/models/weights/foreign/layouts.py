@@ -121,6 +121,7 @@ LAYOUTS: dict[str, Callable[[Array, Target], Array]] = {
     "query": _part(0),
     "key": _part(1),
     "value": _part(2),
+    "flat": lambda value, target: value.reshape(-1),
     "vectors": _vectors,
     "positions": _positions,
     "class_position": _class_position,
