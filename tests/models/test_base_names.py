@@ -92,6 +92,10 @@ def test_a_name_of_another_library_means_the_row_of_its_network(text: str, bases
         ("tf_efficientnet_lite0", "efficientnet_lite0_timm"),
         ("tf_efficientnet_lite0.in1k", "efficientnet_lite0_timm"),
         ("efficientnet_lite0.ra_in1k", "efficientnet_lite0_torch"),
+        ("torchvision efficientnet_b0", "efficientnetb0_torch"),
+        ("torchvision mobilenet_v3_small", "mobilenetv3small_torch"),
+        ("mobilenetv3_large_100", "mobilenetv3large_timm"),
+        ("timm/mobilenetv3_large_100.ra_in1k", "mobilenetv3large_timm"),
         ("mobilenetv2_100.ra_in1k", "mobilenetv2_torch"),
         ("vit_base_patch16_224", "vit_base_patch16"),
         ("google/vit-base-patch16-224", "vit_base_patch16"),
@@ -122,7 +126,6 @@ def test_a_name_of_another_library_means_the_row_of_its_network(text: str, bases
 )
 def test_spellings_unlike_the_table_s_are_found(text: str, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if base not in BASES:
-        assert bases_named(text) == ()
         monkeypatch.setitem(BASES, base, BASES["resnet34"])
     assert bases_named(text) == (base,)
 
@@ -131,6 +134,12 @@ def test_the_repository_of_a_row_is_a_name_of_it(monkeypatch: pytest.MonkeyPatch
     weights = PublishedRepository("someone/my-net.v1", None, "a table", "MIT")
     monkeypatch.setitem(BASES, "resnet34", replace(BASES["resnet34"], repository=weights))
     assert bases_named("Someone/my-net.v1") == ("resnet34",)
+
+
+def test_a_tag_that_no_row_has_means_the_network_of_the_repositories(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = PublishedRepository("timm/odd_net_224.ra_in1k", None, "a table", "MIT")
+    monkeypatch.setitem(BASES, "resnet34", replace(BASES["resnet34"], repository=weights))
+    assert bases_named("odd_net.a9_in22k") == bases_named("timm/odd_net_384") == ("resnet34",)
 
 
 def test_the_start_of_several_names_is_ambiguous(monkeypatch: pytest.MonkeyPatch) -> None:
