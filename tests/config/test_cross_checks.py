@@ -35,7 +35,10 @@ RUN = "model.weights={run: digits}"
             '"keep" needs the head of an earlier run: set model.weights to {run: RUN}',
         ),
         (["model.head.init=extend", "model.weights={path: w.h5}"], 'model.head.init: "extend" needs'),
-        (["transfer.unfreeze=conv3"], "transfer.unfreeze: belongs to the strategies partial and lora, received no strategy"),
+        (
+            ["transfer.unfreeze=conv3"],
+            "transfer.unfreeze: belongs to the strategies partial and lora, received no strategy",
+        ),
         (
             ["transfer.lora.rank=4", "transfer.strategy=full"],
             'transfer.lora: belongs to the strategy lora, received "full"',

@@ -9,7 +9,12 @@ import pytest
 from transfercli.errors import ArtefactError
 from transfercli.training.phases import PROBE, Lora, Phase, recorded_phases
 
-PHASES = [PROBE, Phase("conv5", 3, 1e-4, decay=0.5), Phase(2, 1, 1), Phase("all", 1, 1.0, lora=Lora(2, 4.0, ("query",)))]
+PHASES = [
+    PROBE,
+    Phase("conv5", 3, 1e-4, decay=0.5),
+    Phase(2, 1, 1),
+    Phase("all", 1, 1.0, lora=Lora(2, 4.0, ("query",))),
+]
 
 
 def test_recorded_phases_come_back() -> None:
@@ -19,7 +24,8 @@ def test_recorded_phases_come_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "key, value", [("epochs", "1"), ("epochs", None), ("kind", "rm"), ("unfreeze", [1]), ("decay", {}), ("lora", {"rank": "8"})]
+    "key, value",
+    [("epochs", "1"), ("epochs", None), ("kind", "rm"), ("unfreeze", [1]), ("decay", {}), ("lora", {"rank": "8"})],
 )
 def test_damaged_phases_are_no_phases(key: str, value: Any) -> None:
     with pytest.raises(ArtefactError, match=key):
