@@ -52,10 +52,8 @@ def test_only_the_kernels_of_the_named_layers_and_the_head_move(digits, unfreeze
     lora.reporter.info = told.append
     before = tensors(lora)
     lora.run()
-    assert moved(lora, before) == {f"base/{name}/kernel" for name in kernels} | {
-        "head/logits/bias",
-        "head/logits/kernel",
-    }
+    head = {"head/logits/bias", "head/logits/kernel"}
+    assert moved(lora, before) == {f"base/{name}/kernel" for name in kernels} | head
     assert tensors(lora).keys() == before.keys()
     assert not moved(lora, before) & constant_tensors(lora.classifier, lora.plan)
     trained = sum(before[name].size for name in head) + len(kernels) * 2 * (16 + 16)
