@@ -65,9 +65,7 @@ def with_torch_names(base: str, weights: Mapping[str, Array], scheme: Scheme) ->
     return dict(sorted(tensors.items()))
 
 
-def _check_reading(
-    base: str, weights: Mapping[str, Array], tensors: Mapping[str, Array], scheme: Scheme
-) -> None:
+def _check_reading(base: str, weights: Mapping[str, Array], tensors: Mapping[str, Array], scheme: Scheme) -> None:
     recognised = recognise({name: value.shape for name, value in tensors.items()})
     if recognised is None or base not in recognised.bases or recognised.scheme is not scheme:
         raise ValueError(f"the names of {base} are not recognised as {scheme.title}")
