@@ -52,8 +52,8 @@ def test_what_is_below_and_above_a_cut_is_the_whole_classifier(base: str) -> Non
 
 @pytest.mark.parametrize("base", BASES)
 def test_no_layer_that_trains_is_below_the_cut(base: str) -> None:
-    from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
+    from transfercli.models.trainable.freezing import freeze_below
 
     classifier = built(base)
     for unfreeze in ("none", *classifier.stages, 5):
@@ -93,8 +93,8 @@ def test_nothing_is_cut_where_everything_trains() -> None:
 def test_training_above_a_cut_trains_the_classifier() -> None:
     import keras
 
-    from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
+    from transfercli.models.trainable.freezing import freeze_below
     from transfercli.transfer.phase_builder import upper_model
 
     classifier, images = built("small_cnn"), pixels(32)
@@ -131,8 +131,8 @@ def cells_that_read_two_before():
 def test_two_tensors_pass_a_cut_and_training_on_them_gives_the_same_weights() -> None:
     import keras
 
-    from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
+    from transfercli.models.trainable.freezing import freeze_below
     from transfercli.transfer.phase_builder import upper_model
 
     images, targets, trained = pixels(32), np.array([0, 1]), []
