@@ -118,7 +118,8 @@ def accuracy_table(cache: Path) -> None:
     weights = {name: value for name, value in read_tensors(source).items() if name.startswith("base/")}
     images, targets = digits(range(5, 10), 32)
     print(
-        "| strategy | parameters that train | accuracy of 3 seeds, mean | processor seconds |\n| --- | ---: | ---: | ---: |"
+        "| strategy | parameters that train | accuracy of 3 seeds, mean | processor seconds |\n"
+        "| --- | ---: | ---: | ---: |"
     )
     for name, transfer in STRATEGIES.items():
         correct, seconds = [], []
