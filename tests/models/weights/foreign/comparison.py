@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,10 @@ from transfercli.models.tensor_names import weight_names
 from transfercli.models.weights.foreign.recognition import recognise
 from transfercli.models.weights.pretrained import foreign_tensors
 
-LARGEST = 16_000_000  # values of a tensor that is made; those of a VGG's classifier are more
-
 
 def made_file(fixture: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Return the tensors of a fixture by the names in its library; hidden layers that no base has are zero."""
-    shapes = {name: tuple(shape) for name, shape in fixture["shapes"].items()}
-    return {
-        name: made_tensor(name, shape) if math.prod(shape) < LARGEST else np.broadcast_to(np.float32(0), shape)
-        for name, shape in shapes.items()
-    }
+    """Return the tensors of a fixture by the names in its library."""
+    return {name: made_tensor(name, tuple(shape)) for name, shape in fixture["shapes"].items()}
 
 
 def relative_errors(fixture: dict[str, Any]) -> dict[str, float]:
