@@ -22,11 +22,13 @@ from benchmarks.workbench import prepare_backend
 from transfercli.config.schema import AugmentationConfig, ExperimentConfig, HeadConfig
 from transfercli.models import bases
 from transfercli.models.base import Base
+from transfercli.models.networks.transformer import Transformer
 from transfercli.reporting import Reporter
 from transfercli.training.progress import Plan
 from transfercli.transfer.strategies import phases_of
 
 SEEDS = 3
+EVERY_LAYER = ["query", "key", "value", "projection", "hidden", "output"]
 STRATEGIES: dict[str, dict[str, Any]] = {
     "linear_probe": {"strategy": "linear_probe"},
     "lora, rank 4": {"strategy": "lora", "lora": {"rank": 4}},
@@ -38,16 +40,16 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "partial (last block)": {"strategy": "partial"},
     "full": {"strategy": "full"},
 }
-SMALL = {"name": "small_vit", "patch": 4, "width": 64, "depth": 4, "heads": 4}
-DINOV2_S = {"name": "dinov2_s", "patch": 14, "width": 384, "depth": 12, "heads": 6}
+SMALL = Transformer(patch=4, width=64, depth=4, heads=4)
+DINOV2_S = Transformer(patch=14, width=384, depth=12, heads=6)
 
 
-def add_base(settings: dict[str, Any], size: int) -> str:
+def add_base(name: str, architecture: Transformer, size: int) -> str:
     """Add a vision transformer to the table of bases and return its name."""
     builder = "transfercli.models.networks.vision_transformer:vision_transformer"
-    row = Base(builder, size, "symmetric", r"^(block\d+)", 0, "ViT", settings=settings, prefix_tokens=1)
-    bases.BASES[settings["name"]] = row
-    return str(settings["name"])
+    settings = {"name": name, "architecture": architecture}
+    bases.BASES[name] = Base(builder, size, "symmetric", r"^(block\d+)", 0, "ViT", settings=settings, prefix_tokens=1)
+    return name
 
 
 def digits(labels: range, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +64,7 @@ def build(base: str, side: int) -> Any:
     from transfercli.models.architecture import Architecture
     from transfercli.models.classifier import build_classifier
 
-    return build_classifier(Architecture(base, (side, side), 3, HeadConfig(pooling="flatten"), tuple("abcde")))
+    return build_classifier(Architecture(base, (side, side), 3, HeadConfig(pooling="token"), tuple("abcde")))
 
 
 def train(classifier: Any, images: np.ndarray, targets: np.ndarray, config: ExperimentConfig, cache: Path) -> Any:
@@ -108,7 +110,7 @@ def accuracy_table(cache: Path) -> None:
 
     from transfercli.models.tensor_names import assign_tensors, read_tensors
 
-    base = add_base(SMALL, 32)
+    base = add_base("small_vit", SMALL, 32)
     images, targets = digits(range(5), 32)
     source = build(base, 32)
     keras.utils.set_random_seed(0)
@@ -116,7 +118,8 @@ def accuracy_table(cache: Path) -> None:
     weights = {name: value for name, value in read_tensors(source).items() if name.startswith("base/")}
     images, targets = digits(range(5, 10), 32)
     print(
-        "| strategy | parameters that train | accuracy of 3 seeds, mean | processor seconds |\n| --- | ---: | ---: | ---: |"
+        "| strategy | parameters that train | accuracy of 3 seeds, mean | processor seconds |\n"
+        "| --- | ---: | ---: | ---: |"
     )
     for name, transfer in STRATEGIES.items():
         correct, seconds = [], []
@@ -138,7 +141,7 @@ def accuracy_table(cache: Path) -> None:
 def time_table(cache: Path) -> None:
     import keras
 
-    base = add_base(DINOV2_S, 98)
+    base = add_base("dinov2_s", DINOV2_S, 98)
     images, targets = digits(range(5), 96)
     images = np.pad(images[:43], ((0, 0), (1, 1), (1, 1), (0, 0)))
     print("\n| DINOv2-S, strategy | parameters that train | processor seconds of 1 epoch |\n| --- | ---: | ---: |")

@@ -11,6 +11,7 @@ from tests.training.trainers import same, tensors, trainer
 from transfercli.config.schema import OptimizerConfig
 from transfercli.errors import ArtefactError
 from transfercli.models.base import Base
+from transfercli.models.networks.transformer import Transformer
 from transfercli.training.phases import Lora, Phase
 
 
@@ -18,13 +19,14 @@ from transfercli.training.phases import Lora, Phase
 def tiny_transformer(monkeypatch: pytest.MonkeyPatch) -> None:
     from transfercli.models import bases
 
-    settings = {"name": "tiny_vit", "patch": 8, "width": 16, "depth": 2, "heads": 2}
+    settings = {"name": "tiny_vit", "architecture": Transformer(patch=8, width=16, depth=2, heads=2)}
     builder = "transfercli.models.networks.vision_transformer:vision_transformer"
     row = Base(builder, 32, "symmetric", r"^(block\d+)", 0, "ViT", settings=settings, prefix_tokens=1, patch=8)
     monkeypatch.setitem(bases.BASES, "tiny_vit", row)
 
 
-job = partial(trainer, base="tiny_vit", pooling="flatten")
+job = partial(trainer, base="tiny_vit", pooling="token")
+cnn_job = partial(trainer, base="small_cnn")
 
 
 def lora_phase(epochs: int = 2, unfreeze: str = "all", **settings) -> Phase:
@@ -50,24 +52,21 @@ def test_only_the_kernels_of_the_named_layers_and_the_head_move(digits, unfreeze
     lora.reporter.info = told.append
     before = tensors(lora)
     lora.run()
-    assert moved(lora, before) == {f"base/{name}/kernel" for name in kernels} | {
-        "head/logits/bias",
-        "head/logits/kernel",
-    }
+    head = {"head/logits/bias", "head/logits/kernel"}
+    assert moved(lora, before) == {f"base/{name}/kernel" for name in kernels} | head
     assert tensors(lora).keys() == before.keys()
     assert not moved(lora, before) & constant_tensors(lora.classifier, lora.plan)
-    head = before["head/logits/kernel"].size + 5
-    factors = len(kernels) * 2 * (16 + 16)
-    assert f"LoRA of rank 2 in {len(kernels)} layers, 1 epoch, learning rate 0.01, {head + factors:,} of" in told[0]
+    trained = sum(before[name].size for name in head) + len(kernels) * 2 * (16 + 16)
+    assert f"LoRA of rank 2 in {len(kernels)} layers, 1 epoch, learning rate 0.01, {trained:,} of" in told[0]
     for name in kernels:
         change = tensors(lora)[f"base/{name}/kernel"] - before[f"base/{name}/kernel"]
         assert np.linalg.matrix_rank(change, tol=1e-4 * np.abs(change).max()) == 2
 
 
-@pytest.mark.parametrize("base, optimizer", [("tiny_vit", {"ema": 0.9}), ("small_cnn", {})])
-def test_a_training_that_was_stopped_in_a_phase_of_lora_ends_with_the_same_bits(digits, base, optimizer) -> None:
+@pytest.mark.parametrize("job, optimizer", [(job, {"ema": 0.9}), (cnn_job, {})])
+def test_a_training_that_was_stopped_in_a_phase_of_lora_ends_with_the_same_bits(digits, job, optimizer) -> None:
     phases, kept = [Phase("none", 1, 1e-2), lora_phase(3)], {}
-    common = {"optimizer": OptimizerConfig(**optimizer), "base": base}
+    common = {"optimizer": OptimizerConfig(**optimizer)}
 
     def keep(progress, checkpoint, is_best) -> None:
         kept[progress.epoch] = checkpoint
@@ -85,7 +84,7 @@ def test_a_checkpoint_is_that_of_a_plain_network_with_the_same_outputs(digits) -
     from transfercli.models.tensor_names import assign_tensors
 
     kept = []
-    adapted = job(digits, [lora_phase(2)], keep=lambda progress, checkpoint, _: kept.append(checkpoint))
+    adapted = job(digits, [lora_phase(2)], keep=lambda _, checkpoint, __: kept.append(checkpoint))
     adapted.run()
     images = adapted.setup.validation.read(np.arange(32))
     logits = np.asarray(adapted.classifier.model(images))
@@ -113,10 +112,10 @@ def test_a_phase_after_lora_starts_from_the_merged_kernels_and_trains_them_alone
 def test_a_state_of_other_layers_is_refused(digits) -> None:
     kept = []
     phases = [lora_phase(2)]
-    job(digits, phases, base="small_cnn", keep=lambda _, checkpoint, __: kept.append(checkpoint)).run()
+    cnn_job(digits, phases, keep=lambda _, checkpoint, __: kept.append(checkpoint)).run()
     names = [name for name in kept[0].state if name.startswith("raw/lora/")]
     assert len(names) == 9  # three kernels with two factors each
     state = {name: value for name, value in kept[0].state.items() if name != names[0]}
-    resumed = job(digits, phases, base="small_cnn")
+    resumed = cnn_job(digits, phases)
     with pytest.raises(ArtefactError, match="does not fit the adapted layers"):
         resumed.resume(type(kept[0])(kept[0].model, state, kept[0].progress), kept[0])

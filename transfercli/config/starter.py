@@ -190,7 +190,7 @@ def _data(survey: Survey, chosen: ChosenBase, known: bool) -> str:
     lines.append(f"  image_size: {size}  # {reason}")
     if row.crop:
         lines.append(
-            f"  # resize: crop  # the published accuracy is of the central {row.crop:g} of the shorter side"
+            f"  # resize: crop  # the published network is given the central {row.crop:g} of the shorter side"
             f" ({row.interpolation}); stretch, the default, shows all of an image"
         )
     if survey.grey and not chosen.has_weights:  # published weights need colour images

@@ -111,7 +111,7 @@ def _in_parts(layer: layers.Conv2D, shape: tuple[int | None, ...]) -> Call:
     groups = layer.groups // count  # of a part
     kernels = np.split(_array(layer.kernel), layer.groups, axis=-1)
     biases = np.split(_array(layer.bias), count) if layer.use_bias else []
-    inputs = shape[-1] // count
+    inputs = int(shape[-1] or 0) // count
     parts = []
     for number in range(count):
         config = {**layer.get_config(), "groups": 1, "filters": layer.filters // count}

@@ -12,8 +12,8 @@ import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
-from transfercli.models.lora import merged_kernels, reset_factors, without_factors
 from transfercli.models.normalization import finalise_classifier
+from transfercli.models.trainable.lora import merged_kernels, reset_factors, without_factors
 
 
 def named_variables(classifier: Classifier) -> dict[str, keras.Variable]:

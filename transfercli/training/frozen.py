@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import keras
 
 from transfercli.models.classifier import Classifier
-from transfercli.models.freezing import trainable_from
 from transfercli.models.keras_internals import inner_layers
-from transfercli.models.lora import adaptable_layers
 from transfercli.models.tensor_names import named_variables
+from transfercli.models.trainable.freezing import trainable_from
+from transfercli.models.trainable.lora import adaptable_layers
 
 if TYPE_CHECKING:
     from transfercli.training.phases import Phase, Unfreeze

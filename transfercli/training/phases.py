@@ -29,7 +29,7 @@ class Lora:
     """Low-rank adaptation of a phase: the base's kernels are frozen, and only low-rank changes of some of them train.
 
     rank: of each change; alpha: its scale is alpha / rank, None: 1. layers: ends of the names of the adapted layers,
-    None: the usual ones (see `models/lora.py`).
+    None: the usual ones (see `models/trainable/lora.py`).
     """
 
     rank: int

@@ -22,9 +22,9 @@ from transfercli.errors import ArtefactError, ConfigError, is_out_of_space
 from transfercli.io.bounded import RESTORE_HINT
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import computing_in, forward
-from transfercli.models.freezing import freeze_below
-from transfercli.models.lora import adapt, assign_separate_tensors, merge, separate_tensors
 from transfercli.models.tensor_names import assign_tensors, named_variables, read_tensors
+from transfercli.models.trainable.freezing import freeze_below
+from transfercli.models.trainable.lora import adapt, assign_separate_tensors, merge, separate_tensors
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.training.backend import input_pipeline

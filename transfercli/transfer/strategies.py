@@ -20,8 +20,9 @@ class Request:
     """Arguments of a strategy.
 
     epochs, learning_rate: of the config. stages: of the base, from the input to the top.
-    unfreeze: for partial and lora, the lowest part of the base that trains; lora: for lora. solvable: the head is new and linear, on a base with
-    pretrained weights, so a probe can be solved for it, and later phases start from the probe. measured: for auto.
+    unfreeze: for partial and lora, the lowest part of the base that trains; lora: for lora.
+    solvable: the head is new and linear, on a base with pretrained weights, so a probe can be solved for it, and later
+    phases start from the probe. measured: for auto.
     """
 
     epochs: int

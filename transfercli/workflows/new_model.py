@@ -16,6 +16,7 @@ from transfercli.config.schema import (
 )
 from transfercli.data.sources.labels import shown
 from transfercli.errors import ArtefactError, DataError
+from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run, is_label
 from transfercli.workflows.initial_weights import (
@@ -196,6 +197,7 @@ def new_classifier(
     weights, head = config.model.weights, config.model.head.init
     keras.utils.set_random_seed(config.seed)
     classifier = build_classifier(architecture(config, labels))
+    _warn_of_unused_pixels(config, classifier.name, reporter)
     if weights == "none" or random:
         return classifier, None
     if isinstance(weights, RunWeights) and parent.run:
@@ -218,6 +220,18 @@ def new_classifier(
     for line in report.lines:
         reporter.debug(f"  {line.action:6} {line.tensor}: {line.reason}")
     return classifier, report
+
+
+def _warn_of_unused_pixels(config: ExperimentConfig, base: str, reporter: Reporter) -> None:
+    """Warn of an image size that is no whole number of patches: pixels at two edges of every image are not used."""
+    size, patch = image_size(config), BASES[base].patch
+    rows, columns = BASES[base].unused_pixels(size)
+    if patch and (rows or columns):
+        fitting = [max(patch, patch * round(length / patch)) for length in size]
+        reporter.warning(
+            f"data.image_size: {list(size)} is no whole number of the patches of {base}, {patch} x {patch} pixels: the"
+            f" lowest {rows} rows and the last {columns} columns of every image are not used; {fitting} uses all"
+        )
 
 
 def _from_file(

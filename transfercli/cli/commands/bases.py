@@ -53,7 +53,7 @@ def _show(result: BaseList) -> None:
     print_table(
         (
             *("base", "family", "pixels", "M weights", "MB", "GMACs", "ImageNet %", *speed),
-            *("weights", "trains", "licence", "pooling", "measured on"),
+            *("weights", "trains", "licence", "pooling", "crop"),
         ),
         [
             (
@@ -73,7 +73,7 @@ def _show(result: BaseList) -> None:
             )
             for base in result.bases
         ],
-        droppable=("measured on", "pooling", "MB", "family", "licence", "trains"),
+        droppable=("crop", "pooling", "MB", "family", "licence", "trains"),
     )
     here = sum(base.weights == "here" for base in result.bases)
     print(

@@ -95,8 +95,10 @@ def _converted_by_keras(predictor: Any, lacking: str) -> Any:
     for value in (*graph.input, *graph.output):
         value.name = given.get(value.name, value.name)
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    del graph.value_info[:]  # shapes whose free sizes are numbered over the whole process
-    return model
+    graph.doc_string = ""  # this and the names of nodes are numbered over the whole process
+    for number, node in enumerate(graph.node):
+        node.name = f"{node.op_type}/{number}"
+    return _shorten_names(model)
 
 
 def _float32(model: Any, job: WriteJob) -> Any:
@@ -156,7 +158,7 @@ def _shorten_names(model: Any) -> Any:
     """
     graph = model.graph
     inner = [tensor.name for tensor in graph.initializer]
-    inner += [name for node in graph.node for name in node.output if name != PROBABILITIES]
+    inner += [name for node in graph.node for name in node.output if name not in {x.name for x in graph.output}]
     short = {name: format(number, "x") for number, name in enumerate(inner)}
     for tensor in graph.initializer:
         tensor.name = short[tensor.name]

@@ -31,6 +31,7 @@ from transfercli.workflows.stored_run import StoredRun
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.export.exporter import Reference
+    from transfercli.export.spec import Network
 
 PARITY_IMAGES = 500
 SAMPLE_IMAGES = 200  # from which a quantiser measures value ranges
@@ -83,6 +84,7 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
     check_output_folders(out := request.out or run.folder.exports, formats)
     split = run.split("validation")
     samples = quantiser_samples(run) if request.quantize == "int8" else None
+    network = network_for(run, formats)
     classifier, trust = run.classifier, run.trust
     from transfercli.models.inference_model import build_inference_model
 
@@ -111,7 +113,7 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
             build_inference_model(classifier, trust.temperature, run.unknown),
             spec,
             reference_of(run, split),
-            ExportRequest(formats, out, request.quantize, request.max_drop, samples),
+            ExportRequest(formats, out, request.quantize, request.max_drop, samples, network),
             {"created": record.utc_now(), "versions": versions()},
             reporter,
         )
@@ -119,6 +121,27 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         rejected.result = ExportResult(run.path, rejected.artefacts, write_card(run, spec, out))
         raise
     return ExportResult(run.path, artefacts, write_card(run, spec, out))
+
+
+def network_for(run: StoredRun, formats: Sequence[str]) -> Network | None:
+    """Return the run's network with its own weights if a format writes it as the network of another library.
+
+    Raises `UsageError` if that library has no such network.
+    """
+    from transfercli.export.formats.registry import FORMATS
+    from transfercli.export.spec import Network
+    from transfercli.models.tensor_names import read_tensors
+
+    checks = [check for name in formats if (check := FORMATS[name].check)]
+    if not checks:
+        return None
+    classifier, head = run.classifier, run.config.model.head
+    preprocessing, channels = BASES[classifier.name].preprocessing, classifier.base.input.shape[-1]
+    tensors = read_tensors(classifier)
+    network = Network(classifier.name, preprocessing, channels, head.pooling or "avg", tuple(head.hidden), tensors)
+    for check in checks:
+        check(network)
+    return network
 
 
 def reference_of(run: StoredRun, split: Split) -> Reference:

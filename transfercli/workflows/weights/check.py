@@ -152,10 +152,11 @@ def _chosen(
     try:
         return base_of_file(source, reporter), []
     except ConfigError:
-        return recognised.bases[0], [
+        problem = (
             f"{' and '.join(recognised.bases)} have tensors of these names and shapes and prepare images in different"
             f" ways: name the base that the weights were trained with; shown is {recognised.bases[0]}"
-        ]
+        )
+        return recognised.bases[0], [problem]
 
 
 def _result(

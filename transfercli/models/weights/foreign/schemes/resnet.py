@@ -11,8 +11,8 @@ from transfercli.models.weights.foreign.scheme import Member, Scheme
 RULES = together(
     convolution("conv1", "conv1_conv"),
     batch_norm("bn1", "conv1_bn"),
-    convolution(r"layer(\d)\.(\d+)\.conv(\d)", "conv{0:+1}_block{1:+1}_{2}_conv"),
-    batch_norm(r"layer(\d)\.(\d+)\.bn(\d)", "conv{0:+1}_block{1:+1}_{2}_bn"),
+    convolution(r"layer(\d)\.(\d+)\.conv([1-3])", "conv{0:+1}_block{1:+1}_{2}_conv"),
+    batch_norm(r"layer(\d)\.(\d+)\.bn([1-3])", "conv{0:+1}_block{1:+1}_{2}_bn"),
     convolution(r"layer(\d)\.(\d+)\.downsample\.0", "conv{0:+1}_block{1:+1}_0_conv"),
     batch_norm(r"layer(\d)\.(\d+)\.downsample\.1", "conv{0:+1}_block{1:+1}_0_bn"),
 )

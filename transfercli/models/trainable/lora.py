@@ -16,7 +16,7 @@ import numpy as np
 
 from transfercli.errors import ConfigError
 from transfercli.models.classifier import Classifier
-from transfercli.models.freezing import trainable_from
+from transfercli.models.trainable.freezing import trainable_from
 
 FACTORS = ("lora_kernel_a", "lora_kernel_b")  # Keras's names of A and B
 ATTENTION = ("query", "value")  # adapted in a network with attention, as in the paper
