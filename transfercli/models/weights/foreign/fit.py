@@ -76,7 +76,9 @@ def chosen_base(recognised: Recognised, hints: Sequence[str], names: Mapping[str
     for hint in hints:
         words = set(_words(hint))
         fits = {
-            base: max((len(own) for name in names[base] if (own := set(_words(name))) <= words), default=0)
+            base: max(
+                (len(own) for name in _names(recognised, base, names) if (own := set(_words(name))) <= words), default=0
+            )
             for base in recognised.bases
         }
         best = [base for base, count in fits.items() if count and count == max(fits.values())]
@@ -87,6 +89,10 @@ def chosen_base(recognised: Recognised, hints: Sequence[str], names: Mapping[str
         f" names and shapes: {', '.join(recognised.bases)}",
         "name the base that the weights were trained with: they differ in how an image is prepared",
     )
+
+
+def _names(recognised: Recognised, base: str, names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    return *names[base], *recognised.scheme.members[base].names
 
 
 def _words(name: str) -> list[str]:
