@@ -16,7 +16,6 @@ from transfercli.config.schema import (
 from transfercli.errors import ConfigError
 from transfercli.training.phases import PROBE, Phase
 
-
 EVERY_OPTION = {"ema": 0.9, "accumulate": 3, "clip_norm": 1.0, "name": "sgd"}
 
 
