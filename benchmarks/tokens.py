@@ -1,4 +1,4 @@
-"""Cost of a ViT-S/16 beside ResNet50: an image through the frozen base, and an epoch of a head with and without a cache.
+"""Cost of a frozen ViT-S/16 beside ResNet50: of features of an image, and of an epoch of a head with and without cache.
 
 Usage: python -m benchmarks.tokens [--images 64] [--repeats 3]
 
