@@ -9,6 +9,7 @@ from transfercli.config.schema import HeadConfig
 
 SIZES = {"small_cnn": 32, "vgg16": 32, "resnet18": 32, "resnet50": 32, "densenet121": 32, "mobilenetv2": 32}
 SIZES |= {"inceptionv3": 75, "efficientnetb0": 32, "convnexttiny": 32, "nasnetmobile": 32}
+SIZES |= {"efficientnet_lite0": 32, "mobilenetv3small_timm": 32, "mobilenetv4_conv_small": 32}
 SIZES |= {"tiny_vit": 64, "tiny_vit_registers": 64}
 pytestmark = pytest.mark.usefixtures("small_transformers")
 HEAVY = (
@@ -17,6 +18,9 @@ HEAVY = (
     "efficientnetb0",
     "convnexttiny",
     "nasnetmobile",
+    "efficientnet_lite0",
+    "mobilenetv3small_timm",
+    "mobilenetv4_conv_small",
 )  # to build
 BASES = [pytest.param(base, marks=[pytest.mark.slow] * (base in HEAVY)) for base in SIZES]
 
@@ -48,8 +52,8 @@ def test_what_is_below_and_above_a_cut_is_the_whole_classifier(base: str) -> Non
 
 @pytest.mark.parametrize("base", BASES)
 def test_no_layer_that_trains_is_below_the_cut(base: str) -> None:
-    from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
+    from transfercli.models.trainable.freezing import freeze_below
 
     classifier = built(base)
     for unfreeze in ("none", *classifier.stages, 5):
@@ -89,8 +93,8 @@ def test_nothing_is_cut_where_everything_trains() -> None:
 def test_training_above_a_cut_trains_the_classifier() -> None:
     import keras
 
-    from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
+    from transfercli.models.trainable.freezing import freeze_below
     from transfercli.transfer.phase_builder import upper_model
 
     classifier, images = built("small_cnn"), pixels(32)
@@ -127,8 +131,8 @@ def cells_that_read_two_before():
 def test_two_tensors_pass_a_cut_and_training_on_them_gives_the_same_weights() -> None:
     import keras
 
-    from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
+    from transfercli.models.trainable.freezing import freeze_below
     from transfercli.transfer.phase_builder import upper_model
 
     images, targets, trained = pixels(32), np.array([0, 1]), []

@@ -15,7 +15,6 @@ from keras import ops
 from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
-from transfercli.models.freezing import trainable_from
 from transfercli.models.keras_internals import (
     call_with_replacements,
     graph_nodes,
@@ -24,6 +23,7 @@ from transfercli.models.keras_internals import (
 from transfercli.models.multiplications import multiplications, multiplications_of
 from transfercli.models.pooling import POOL, pooled, pooling_key
 from transfercli.models.preprocessing import preprocess
+from transfercli.models.trainable.freezing import trainable_from
 
 
 @dataclass(frozen=True)
