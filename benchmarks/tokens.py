@@ -19,9 +19,9 @@ import numpy as np
 from transfercli.config.schema import HeadConfig
 from transfercli.models.architecture import Architecture
 from transfercli.models.classifier import build_classifier
-from transfercli.models.freezing import freeze_below
 from transfercli.models.multiplications import multiplications
 from transfercli.models.surgery import cut_after_base
+from transfercli.models.trainable.freezing import freeze_below
 from transfercli.transfer.features.prefix import BATCH, Prefix
 from transfercli.transfer.phase_builder import upper_model
 
