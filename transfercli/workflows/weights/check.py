@@ -59,7 +59,7 @@ class WeightCheck:
 
     Attributes:
         file: path or name of the file; hub: repository, revision (commit) and asked (branch or tag), or None.
-        format: safetensors or hdf5.
+        file_format: safetensors or hdf5.
         names: the library and the network for people, such as "PyTorch names of a ResNet-18".
         prefix: before every name of the network; "" if there is none.
         dtypes: number of tensors of each type. bytes: of the file. licence: of the repository's card, or None.
@@ -70,7 +70,7 @@ class WeightCheck:
 
     file: str
     hub: dict[str, str] | None
-    format: str
+    file_format: str
     names: str
     prefix: str
     dtypes: Mapping[str, int]
@@ -121,14 +121,14 @@ def check_weights_of(target: str, base: str | None, reporter: Reporter) -> Weigh
         path = weight_path(source, reporter)
         check_weight_file(source, reporter, base)
         if kind_of(path, title_of(source)) is not SAFETENSORS:
-            return _check_keras(source, path, base, reporter)
+            return _check_keras(source, path, base)
         entries, recognised = read_header(path), recognised_file(path, source)
         problems: list[str] = []
         if recognised:
             check_known_network(recognised)
-            base, problems = _chosen(source, recognised, base, reporter)
-        tensors = _mapped(source, base, entries, reporter) if base else _listed(entries)
-        return _result(source, path, base, recognised, entries, tensors, problems, reporter)
+            base, problems = _chosen(source, recognised, base)
+        tensors = _mapped(source, base, entries) if base else _listed(entries)
+        return _result(source, path, base, recognised, entries, tensors, problems)
 
 
 @contextmanager
@@ -137,25 +137,24 @@ def _without_keys() -> Iterator[None]:
     try:
         yield
     except TransferError as error:
-        error.message = KEYS.sub("", error.message).replace("model.base: ", "")
+        error.message = KEYS.sub("", error.message).replace("model.base: ", "base ")
         error.args = (error.message,)
         raise
 
 
-def _chosen(
-    source: WeightSource, recognised: Recognised, base: str | None, reporter: Reporter
-) -> tuple[str, list[str]]:
+def _chosen(source: WeightSource, recognised: Recognised, base: str | None) -> tuple[str, list[str]]:
     """Return the base to map the tensors to, and a problem if the file does not say which it is."""
     if base:
         check_base(recognised, base)
         return base, []
     try:
-        return base_of_file(source, reporter), []
+        return base_of_file(source, Reporter()), []
     except ConfigError:
-        return recognised.bases[0], [
+        problem = (
             f"{' and '.join(recognised.bases)} have tensors of these names and shapes and prepare images in different"
             f" ways: name the base that the weights were trained with; shown is {recognised.bases[0]}"
-        ]
+        )
+        return recognised.bases[0], [problem]
 
 
 def _result(
@@ -166,17 +165,16 @@ def _result(
     entries: Mapping[str, TensorEntry],
     tensors: tuple[CheckedTensor, ...],
     problems: list[str],
-    reporter: Reporter,
 ) -> WeightCheck:
-    file = fetched(source, reporter) if isinstance(source, HubWeights) else None
+    file = fetched(source, Reporter()) if isinstance(source, HubWeights) else None
     try:
-        head = asdict(head_of_file(source, reporter))
+        head = asdict(head_of_file(source, Reporter()))
     except ConfigError:
         head = None
     return WeightCheck(
         file=source.file if isinstance(source, HubWeights) else source.path,
         hub=_hub_facts(file),
-        format="safetensors",
+        file_format="safetensors",
         names=recognised.description if recognised else OWN_NAMES,
         prefix=recognised.prefix if recognised else "",
         dtypes=dict(Counter(entry.dtype for entry in entries.values())),
@@ -211,9 +209,7 @@ def _listed(entries: Mapping[str, TensorEntry]) -> tuple[CheckedTensor, ...]:
     )
 
 
-def _mapped(
-    source: WeightSource, base: str, entries: Mapping[str, TensorEntry], reporter: Reporter
-) -> tuple[CheckedTensor, ...]:
+def _mapped(source: WeightSource, base: str, entries: Mapping[str, TensorEntry]) -> tuple[CheckedTensor, ...]:
     """Return what becomes of each tensor of a file, and the weights of the base that it lacks.
 
     Raises `ArtefactError` if a file of another library lacks any, or no tensor fits.
@@ -227,7 +223,7 @@ def _mapped(
 
     size = BASES[base].size
     network = build_base(base, (size, size), 3)
-    mapped = file_tensors(source, base, network, reporter)
+    mapped = file_tensors(source, base, network, Reporter())
     names = weight_names("base", network)
     shapes = {names[id(variable)]: tuple(variable.shape) for layer in network.layers for variable in layer.weights}
     rows: list[CheckedTensor] = []
@@ -253,15 +249,15 @@ def _row(name: str, weight: str | None, entries: Mapping[str, TensorEntry], acti
     return CheckedTensor(name, weight, entry.shape if entry else None, entry.dtype if entry else None, action, reason)
 
 
-def _check_keras(source: WeightSource, path: Path, base: str | None, reporter: Reporter) -> WeightCheck:
+def _check_keras(source: WeightSource, path: Path, base: str | None) -> WeightCheck:
     """Return the result for an HDF5 file of Keras."""
     _, stored = read_weight_file(source, Reporter())
     entries = {name: TensorEntry(str(value.dtype), value.shape) for name, value in stored.items()}
-    tensors = _mapped(source, base, entries, Reporter()) if base else _listed(entries)
+    tensors = _mapped(source, base, entries) if base else _listed(entries)
     return WeightCheck(
         file=str(path.name),
         hub=None,
-        format="hdf5",
+        file_format="hdf5",
         names=KERAS_NAMES,
         prefix="",
         dtypes=dict(Counter(entry.dtype for entry in entries.values())),

@@ -44,8 +44,8 @@ def check_base(recognised: Recognised, base: str) -> None:
     check_known_network(recognised)
     if base not in recognised.bases:
         raise ConfigError(
-            f"model.base: {base}, but the weights have {recognised.description}",
-            f"use base {' or '.join(recognised.bases)}; base: auto takes the base that the file's names show",
+            f"model.base: {base}, but these are {recognised.description}: use base {' or '.join(recognised.bases)}",
+            "set model.base to that, or to auto: the base that the names in the file show",
         )
 
 
