@@ -135,7 +135,7 @@ def recognise_names(shapes: Mapping[str, tuple[int, ...]], config: WeightSource)
         return recognised_names(shapes, title_of(config), config.format == "pytorch")
     if looks_like_pytorch(shapes):
         raise ConfigError(
-            f"model.weights.format: keras, but {Path(title_of(config)).name} has names of PyTorch, such as"
+            f"model.weights.format: keras, but {title_of(config).partition(': ')[2]} has names of PyTorch, such as"
             f" {clipped(min(shapes))}",
             "set it to auto or pytorch",
         )
