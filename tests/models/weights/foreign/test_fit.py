@@ -38,7 +38,7 @@ def test_the_name_of_the_network_chooses_between_bases_of_the_same_shapes(hints:
 
 @pytest.mark.parametrize("hints", [[], ["flowers"], ["b0"]])
 def test_without_a_name_that_is_sure_the_candidates_are_listed(hints: list[str]) -> None:
-    with pytest.raises(ConfigError, match="several bases .*: effb0, tf_effb0"):
+    with pytest.raises(ConfigError, match=r"several bases .*: effb0, tf_effb0"):
         chosen_base(BOTH, hints, NAMES)
 
 
