@@ -31,7 +31,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "explain": {"confidence"},
         "report": {"metrics", "statistics", "robustness", "explain"},
     },
-    "export": {"formats": {"tf_graph"}, "verify": {"formats"}, "card": {"formats"}},
+    "export": {"formats": {"tf_graph", "onnx_graph"}, "verify": {"formats"}, "card": {"formats"}},
     "models": {"unknown": {"weights"}},
     "training": {},
     "transfer": {"probe": {"features"}, "unknown": {"probe"}},

@@ -55,6 +55,16 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def small_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add transformers for images of 64 pixels, `tiny_vit` and `tiny_vit_registers`, to the table of bases."""
+    from tests.models.transformers import ROWS
+    from transfercli.models.bases import BASES
+
+    for name, row in ROWS.items():
+        monkeypatch.setitem(BASES, name, row)
+
+
+@pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
     """`write(text, name="config.yaml")` -> its path; folders are made."""
 

@@ -9,6 +9,8 @@ from transfercli.config.schema import HeadConfig
 
 SIZES = {"small_cnn": 32, "vgg16": 32, "resnet18": 32, "resnet50": 32, "densenet121": 32, "mobilenetv2": 32}
 SIZES |= {"inceptionv3": 75, "efficientnetb0": 32, "convnexttiny": 32, "nasnetmobile": 32}
+SIZES |= {"tiny_vit": 64, "tiny_vit_registers": 64}
+pytestmark = pytest.mark.usefixtures("small_transformers")
 HEAVY = (
     "densenet121",
     "inceptionv3",
@@ -65,6 +67,11 @@ def test_no_layer_that_trains_is_below_the_cut(base: str) -> None:
         ("vgg16", "block5_conv3", "block5_conv2"),
         ("densenet121", "conv5", "pool4_pool"),
         ("resnet50", "conv5_block3_out", "pool"),  # nothing above it has weights
+        ("tiny_vit", "block3", "block2_add2"),
+        ("tiny_vit", "block3_hidden", "block3_add1"),
+        ("tiny_vit", "block2", "block1_add2"),
+        ("tiny_vit", "block1_query", "sequence"),
+        ("tiny_vit", 1, "block3_add2"),  # the LayerNorm above the last block
     ],
 )
 def test_the_cut_is_at_the_next_single_tensor_below(base: str, unfreeze: str, last_layer: str) -> None:
@@ -140,10 +147,3 @@ def test_two_tensors_pass_a_cut_and_training_on_them_gives_the_same_weights() ->
     assert any(not np.array_equal(before, after) for before, after in zip(start, trained[0], strict=True))
     for uncached, cached in zip(*trained, strict=True):
         np.testing.assert_allclose(cached, uncached, atol=1e-7)
-
-
-def test_multiplications_are_those_of_the_convolutions() -> None:
-    from transfercli.models.surgery import multiplications
-
-    expected = 30 * 30 * 27 * 32 + 13 * 13 * 288 * 64 + 4 * 4 * 576 * 64
-    assert multiplications(built("small_cnn").base) == expected

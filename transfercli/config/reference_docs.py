@@ -47,7 +47,7 @@ RULES = """\
 
 - `transfer.phases` replaces `transfer.strategy` and `transfer.unfreeze`; `training.epochs` is then the sum of their
   epochs.
-- `transfer.unfreeze` needs the strategy `partial`.
+- `transfer.unfreeze` needs the strategy `partial` or `lora`, and `transfer.lora` the strategy `lora`.
 - `linear_probe` and `auto` need a linear head: `model.head.hidden` must be empty.
 - `model.head.init: keep` needs the head of a run or file: `model.weights` of `{run: RUN}`, `{path: FILE}` or
   `{hub: REPOSITORY}`; `extend` needs that of a run.

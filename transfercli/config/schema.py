@@ -247,7 +247,7 @@ class HeadConfig(Section):
 class ModelConfig(Section):
     """Network: base, weights and head."""
 
-    base: Literal["auto"] | Annotated[str, RowName("base")] | RunReference = Field(
+    base: Annotated[str, RowName("base")] | Literal["auto"] | RunReference = Field(
         description="name of a base, {run: RUN} for the architecture of an earlier run, or auto for the base that the"
         " weights of model.weights were trained with"
     )
@@ -271,6 +271,26 @@ class PhaseConfig(Section):
     )
     epochs: Annotated[Whole, Field(ge=1, le=100000)] = Field(description="epochs of this phase")
     learning_rate: Positive | None = Field(None, description="peak learning rate of the phase; null: the optimizer's")
+    decay: PositiveShare = Field(
+        1.0,
+        description="learning rate of each stage of the base, as a fraction of the rate of the stage above it"
+        " (layer-wise decay, with the blocks of a transformer as stages); 1: the same rate everywhere",
+    )
+
+
+class LoraConfig(Section):
+    """Low-rank adaptation: frozen kernels, each plus the trained product of two small matrices."""
+
+    rank: Annotated[Whole, Field(ge=1, le=1024)] = Field(8, description="rank of the change of each kernel")
+    alpha: Positive | None = Field(
+        None, description="scale of the change, which is multiplied by alpha / rank; null: the rank, a factor of 1"
+    )
+    layers: list[Text] | None = Field(
+        None,
+        min_length=1,
+        description="adapted layers by the ends of their names, such as [query, key, value, projection]; null: query"
+        " and value of each attention, or every convolution and dense layer of a base without attention",
+    )
 
 
 class TransferConfig(Section):
@@ -281,12 +301,14 @@ class TransferConfig(Section):
     )
     unfreeze: Unfreeze | None = Field(
         None,
-        description="partial: the name of a stage or layer, or a number of layers from the top; null: the last stage",
+        description="partial, lora: the lowest part of the base that trains: the name of a stage or layer, or a number"
+        " of layers from the top; null: for partial the last stage, for lora all",
     )
     phases: list[PhaseConfig] | None = Field(None, min_length=1, description="explicit phases, instead of a strategy")
     budget: Budget = Field(
         "3x", description="auto: limit on its total time, in seconds or as a multiple (3x) of the time of its probe"
     )
+    lora: LoraConfig = Field(default_factory=LoraConfig)
 
 
 class OptimizerConfig(Section):

@@ -118,6 +118,10 @@ class WriteJob:
     samples: np.ndarray | None = None
 
 
+class NeedsTensorFlow(Exception):
+    """Raised by a writer that needs Keras to run on TensorFlow for this predictor, though not for every one."""
+
+
 def card_text(spec: ExportSpec) -> str:
     return json.dumps(spec.card(), sort_keys=True)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -32,6 +33,27 @@ def has_inner_layers(layer: keras.layers.Layer) -> bool:
 def graph_nodes(model: keras.Model) -> list[Any]:
     """Return the calls in a functional model; each has `operation`, `input_tensors`, `outputs` and `is_input`."""
     return [node for level in model._nodes_by_depth.values() for node in level]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a layer, or bare operation, in a functional model, with symbolic arguments and results."""
+
+    operation: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: list[keras.KerasTensor]
+
+
+def graph_calls(model: keras.Model) -> list[Call]:
+    """Return the calls in a functional model, each after those whose results it needs; inputs are no calls."""
+    levels = sorted(model._nodes_by_depth.items(), reverse=True)
+    return [
+        Call(node.operation, node.arguments.args, node.arguments.kwargs, list(node.outputs))
+        for _, nodes in levels
+        for node in nodes
+        if not node.is_input
+    ]
 
 
 def producer_of(tensor: keras.KerasTensor) -> Any:

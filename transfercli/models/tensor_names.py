@@ -12,16 +12,20 @@ import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
+from transfercli.models.lora import merged_kernels, reset_factors, without_factors
 from transfercli.models.normalization import finalise_classifier
 
 
 def named_variables(classifier: Classifier) -> dict[str, keras.Variable]:
-    """Return name -> variable, sorted by name; names do not depend on other models built in the process."""
+    """Return name -> variable, sorted by name; names do not depend on other models built in the process.
+
+    The factors of LoRA are left out: `read_tensors` adds them to the kernels.
+    """
     named: dict[str, keras.Variable] = {}
     for part, model in (("base", classifier.base), ("head", classifier.head)):
         names = weight_names(part, model)
         for layer in model.layers:
-            for variable in layer.weights:
+            for variable in without_factors(layer.weights):
                 name = names[id(variable)]
                 if name in named:
                     raise ValueError(f"two weights share the name {name!r}")
@@ -73,13 +77,18 @@ _UNNAMED = re.compile(r".*/variable(?:_(\d+))?")
 
 
 def stable_layer_names(model: keras.Model) -> dict[str, str]:
-    """Return layer name -> the name that the layer has in a fresh process.
+    """Return layer name -> the name that the layer has in a fresh process."""
+    return stable_names(model.layers)
 
-    Keras numbers unnamed layers over the whole process (`conv2d_98`); here they are numbered within their model.
+
+def stable_names(layers: Iterable[Any]) -> dict[str, str]:
+    """Return name -> the name in a fresh process, of layers and bare operations.
+
+    Keras numbers unnamed layers over the whole process (`conv2d_98`); here they are numbered among `layers`.
     """
     counts: Counter[str] = Counter()
     names = {}
-    for layer in model.layers:
+    for layer in layers:
         kind = automatic_kind(layer)
         if kind is None:
             names[layer.name] = layer.name
@@ -104,8 +113,12 @@ def _snake_case(name: str) -> str:
 
 def read_tensors(classifier: Classifier, names: Set[str] | None = None) -> dict[str, np.ndarray]:
     """Return copies of the weights by name, in the dtype of each variable; with `names`, only of these."""
-    variables = named_variables(classifier)
-    return {name: keras.ops.convert_to_numpy(v) for name, v in variables.items() if names is None or name in names}
+    variables, merged = named_variables(classifier), merged_kernels(classifier)
+    return {
+        name: keras.ops.convert_to_numpy(merged.get(id(v), v))
+        for name, v in variables.items()
+        if names is None or name in names
+    }
 
 
 def assign_tensors(classifier: Classifier, tensors: dict[str, np.ndarray]) -> None:
@@ -126,4 +139,5 @@ def assign_tensors(classifier: Classifier, tensors: dict[str, np.ndarray]) -> No
                 f" the model has {variable.dtype}{list(variable.shape)}"
             )
         variable.assign(value)
+    reset_factors(classifier)
     finalise_classifier(classifier)

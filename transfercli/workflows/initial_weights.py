@@ -113,16 +113,21 @@ def base_of_file(source: WeightSource, reporter: Reporter) -> str:
 
 
 def names_of(base: str) -> Sequence[str]:
-    """Return the names of a base: its own, and that of its published repository without owner and recipe."""
+    """Return the names of a base: its own, and that of its published repository without and with the recipe."""
     repository = BASES[base].repository
-    return (base, repository.repository.rpartition("/")[2].partition(".")[0]) if repository else (base,)
+    if repository is None:
+        return (base,)
+    name = repository.repository.rpartition("/")[2]
+    return (base, name.partition(".")[0], name)
 
 
 def hints_of(source: WeightSource, path: Path) -> list[str]:
     """Return names that say which network a file is of, the surest first: that in config.json, then its own name."""
-    architecture = settings_beside(source, path).get("architecture")
-    hints = [architecture] if isinstance(architecture, str) else []
-    return [*hints, source.hub.rpartition("/")[2] if isinstance(source, HubWeights) else path.stem]
+    settings = settings_beside(source, path)
+    published = settings.get("pretrained_cfg")
+    words = [settings.get("architecture"), published.get("tag") if isinstance(published, dict) else None]
+    hints = [".".join(word for word in words if isinstance(word, str))]
+    return [*filter(None, hints), source.hub.rpartition("/")[2] if isinstance(source, HubWeights) else path.stem]
 
 
 def settings_beside(source: WeightSource, path: Path) -> dict[str, Any]:

@@ -183,12 +183,14 @@ def new_classifier(
 
     random: keep the random initial weights, and return no report.
 
-    Raises `WeightsError` if pretrained weights are not available, `ArtefactError` if they are damaged or do not fit.
+    Raises `WeightsError` if pretrained weights are not available, `ArtefactError` if they are damaged or do not fit,
+    `ConfigError` if they are those of another base.
     """
     import keras
 
     from transfercli.models.classifier import build_classifier
     from transfercli.models.weights.pretrained import imagenet_tensors
+    from transfercli.models.weights.resnet_versions import check_resnet_version
     from transfercli.transfer.transplant import transplant
 
     weights, head = config.model.weights, config.model.head.init
@@ -198,7 +200,16 @@ def new_classifier(
         return classifier, None
     if isinstance(weights, RunWeights) and parent.run:
         donor = parent.run.read_checkpoint().model
-        report = transplant(classifier, donor, until=weights.until, head=head, donor_labels=parent.labels)
+        check_resnet_version(donor, classifier.name)
+        donor_size = image_size(parent.run.config)
+        report = transplant(
+            classifier,
+            donor,
+            until=weights.until,
+            head=head,
+            donor_labels=parent.labels,
+            donor_image_size=donor_size,
+        )
     elif (source := weight_source(config)) is not None:
         report = _from_file(classifier, source, config.model.head.init, parent.labels or labels, reporter)
     else:

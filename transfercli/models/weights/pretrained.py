@@ -25,6 +25,7 @@ from transfercli.models.weights.foreign.fit import check_base
 from transfercli.models.weights.foreign.layouts import Target
 from transfercli.models.weights.foreign.mapping import Mapped, map_tensors
 from transfercli.models.weights.foreign.recognition import Recognised
+from transfercli.models.weights.resnet_versions import check_resnet_version
 from transfercli.models.weights.safetensors_reader import Tensors
 from transfercli.reporting import Reporter
 
@@ -88,22 +89,25 @@ def base_tensors(base: keras.Model) -> Tensors:
 def file_tensors(config: WeightSource, name: str, base: keras.Model, reporter: Reporter) -> Mapped:
     """Return the tensors of a weight file under the names of `base`, a network of the row `name` of `BASES`.
 
-    Raises as `read_weight_file` and `foreign_tensors` do.
+    Raises as `read_weight_file`, `foreign_tensors` and `check_resnet_version` do.
     """
     kind, tensors = read_weight_file(config, reporter)
     if kind is SAFETENSORS:
         recognised = recognise_names({key: value.shape for key, value in tensors.items()}, config)
         if recognised:
             return foreign_tensors(tensors, recognised, name, base)
-        return Mapped(with_corrected_variance(name, _with_base_prefix(tensors), by_keras=False))
+        prefixed = _with_base_prefix(tensors)
+        check_resnet_version(prefixed, name)
+        return Mapped(with_corrected_variance(name, prefixed, by_keras=False))
     named = (_in_order(tensors, base) if kind is LEGACY_HDF5 else None) or _by_layer(tensors, base)
+    check_resnet_version(named, name)
     return Mapped(with_corrected_variance(name, named, by_keras=True))
 
 
 def foreign_tensors(tensors: Tensors, recognised: Recognised, name: str, base: keras.Model) -> Mapped:
     """Return the weights of `base` from a file with the names of another library.
 
-    Raises `ConfigError` if the file was written for another base, `ArtefactError` if it is not whole.
+    Raises `ConfigError` if the file was written for another base, `ArtefactError` if it is of no base or not whole.
     """
     check_base(recognised, name)
     names = weight_names("base", base)

@@ -24,10 +24,12 @@ from transfercli.config.schema import (
     ExperimentConfig,
     FileWeights,
     ModelConfig,
+    PhaseConfig,
     PromoteConfig,
     RetrainConfig,
     ScheduleConfig,
     Section,
+    TransferConfig,
 )
 from transfercli.errors import ArtefactError, Interrupted, TransferError, is_out_of_space
 from transfercli.redaction import hide_paths
@@ -93,8 +95,10 @@ _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
     ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
     ("retrain",): (RetrainConfig(), ("audit",)),
     ("retrain", "promote"): (PromoteConfig(), ("lifetime_confidence",)),
+    ("transfer",): (TransferConfig(), ("lora",)),
     ("model",): (ModelConfig(base="vgg16"), ("drop_path",)),
     ("model", "weights"): (FileWeights(path="."), ("format",)),
+    ("transfer", "phases"): (PhaseConfig(epochs=1), ("decay",)),
 }
 
 
@@ -107,9 +111,10 @@ def config_hash(config: ExperimentConfig) -> str:
     del values["retrain"]["alert"]
     for path, (defaults, keys) in _LATER_KEYS.items():
         section, default_values = reduce(getitem, path, values), defaults.model_dump()
-        for key in keys if isinstance(section, dict) else ():
-            if key in section and section[key] == default_values[key]:
-                del section[key]
+        for entry in section if isinstance(section, list) else [section]:
+            for key in keys if isinstance(entry, dict) else ():
+                if key in entry and entry[key] == default_values[key]:
+                    del entry[key]
     return hashlib.sha256(dump_values(values).encode()).hexdigest()
 
 

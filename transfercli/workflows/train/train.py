@@ -195,13 +195,14 @@ def estimate(setup: Setup, learnt_before: LearntBefore) -> CostEstimate:
 
     builder = setup.builder
     assert isinstance(builder, DryRunBuilder)
+    parameters = setup.classifier.model.count_params()  # before LoRA adds factors
     training_costs = phase_costs(setup.trainer)
     numbers = {name: count_clusters(split.groups) for name, split in setup.dataset.splits.items()}
     groups = {name: number for name, number in numbers.items() if number is not None}
     return CostEstimate(
         images={name: len(split) for name, split in setup.dataset.splits.items()},
         classes=tuple(setup.classifier.labels),
-        parameters=setup.classifier.model.count_params(),
+        parameters=parameters,
         phases=tuple(
             PhaseCost(**cost.as_json(), features=round(features.seconds, 1), cache_bytes=features.bytes)
             for cost, features in zip(training_costs, builder.costs, strict=False)

@@ -45,16 +45,19 @@ def check_base(recognised: Recognised, base: str) -> None:
     if base not in recognised.bases:
         raise ConfigError(
             f"model.base: {base}, but these are {recognised.description}: use base {' or '.join(recognised.bases)}",
-            "set model.base to that, or to auto: the base that the names in the file show",
+            "each network has its own padding, epsilon and preprocessing, so its weights fit no other base; base: auto"
+            " takes the base that the file's names show",
         )
 
 
 def check_known_network(recognised: Recognised) -> None:
     """Raise `ArtefactError` if the network of a file is none in the table of bases."""
     if not recognised.bases:
-        known = {member.network: base for base, member in recognised.scheme.members.items()}
+        title = recognised.scheme.title
+        schemes = [scheme for scheme in SCHEMES if scheme.title == title]
+        known = {member.network: base for scheme in schemes for base, member in scheme.members.items()}
         raise ArtefactError(
-            f"model.weights: the file has {recognised.scheme.title}, but of a depth or width that no base has",
+            f"model.weights: the file has {title}, but of a depth or width that no base has",
             f"known of these names are {', '.join(f'{network} ({base})' for network, base in known.items())}",
         )
 

@@ -12,8 +12,18 @@ from transfercli.models.weights.foreign.scheme import Scheme, Shape
 from transfercli.text import clipped
 
 # Of two copies of a network in one file, the first is the one that its authors use: the network that is trained rather
-# than its slow copy (MoCo), and the slow copy rather than the network that is trained (DINO).
-PREFERRED = (("encoder_q.", "encoder_k."), ("teacher.", "student."))
+# than its slow copy (MoCo and its version 3, BYOL), and the slow copy rather than the network that is trained (DINO,
+# averages of weights).
+PREFERRED = (
+    ("encoder_q.", "encoder_k."),
+    ("base_encoder.", "momentum_encoder."),
+    ("online_network.", "target_network."),
+    ("teacher.", "student."),
+    ("state_dict_ema.", "state_dict."),
+    ("model_ema.", "model."),
+)
+# Added by PyTorch's DataParallel and torch.compile to the names of any network.
+WRAPPERS = ("module.", "_orig_mod.")
 
 
 @dataclass(frozen=True)
@@ -88,4 +98,6 @@ def _bases(scheme: Scheme, prefix: str, shapes: Mapping[str, Shape]) -> tuple[st
 
 def _copy_of(prefix: str, other: str) -> bool:
     """Return True if `other` is the prefix of the copy that is preferred to `prefix`."""
+    for wrapper in WRAPPERS:
+        prefix, other = prefix.replace(wrapper, ""), other.replace(wrapper, "")
     return any(second in prefix and prefix.replace(second, first, 1) == other for first, second in PREFERRED)
