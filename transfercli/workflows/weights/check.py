@@ -30,7 +30,7 @@ from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.hub import HubFile, fetched
 from transfercli.models.weights.safetensors_reader import TensorEntry, read_header
 from transfercli.reporting import Reporter
-from transfercli.workflows.initial_weights import base_of_file, head_of_file
+from transfercli.workflows.initial_weights import base_of_file, head_of_file, pixels_problem
 
 HUB_TARGET = re.compile(r"hub:(?P<hub>[^@/]+(?:/[^@/]+)?)(?:@(?P<revision>[^/]+))?(?:/(?P<file>.+))?")
 KEYS = re.compile(r"^model\.weights(\.\w+)?: ")
@@ -127,6 +127,7 @@ def check_weights_of(target: str, base: str | None, reporter: Reporter) -> Weigh
         if recognised:
             check_known_network(recognised)
             base, problems = _chosen(source, recognised, base)
+            problems += filter(None, [pixels_problem(base, source, path)])
         tensors = _mapped(source, base, entries) if base else _listed(entries)
         return _result(source, path, base, recognised, entries, tensors, problems)
 

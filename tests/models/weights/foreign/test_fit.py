@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import pytest
 
 from transfercli.errors import ArtefactError, ConfigError
+from transfercli.models.bases import BASES
 from transfercli.models.weights.foreign.fit import check_base, chosen_base, looks_like_pytorch
 from transfercli.models.weights.foreign.recognition import Recognised
+from transfercli.models.weights.foreign.registry import SCHEMES
 from transfercli.models.weights.foreign.scheme import Member, Scheme
+from transfercli.workflows.initial_weights import names_of
 
 SCHEME = Scheme(
     "net",
@@ -54,11 +59,31 @@ def test_the_wrong_base_is_named_with_the_right_ones() -> None:
 
 def test_a_network_that_no_base_is_lists_the_known_ones() -> None:
     with pytest.raises(ArtefactError, match="of a depth or width that no base has") as caught:
-        check_base(Recognised(SCHEME, "", ()), "effb0")
-    assert "EfficientNet-B0 (" in str(caught.value.hint)
+        check_base(Recognised(next(scheme for scheme in SCHEMES if "resnet18" in scheme.members), "", ()), "vgg16")
+    assert "ResNet-18 (resnet18)" in str(caught.value.hint)
 
 
 def test_names_with_slashes_are_not_those_of_pytorch() -> None:
     assert looks_like_pytorch({"a.weight": (1,), "a.bias": (1,)})
     assert not looks_like_pytorch({"base/a/kernel": (1,), "base/a/bias": (1,)})
     assert not looks_like_pytorch({"a.weight": (1,), "b": (1,)})
+
+
+def test_a_name_that_several_bases_share_chooses_none_of_them() -> None:
+    names = {"effb0": ("effb0", "efficientnet_b0", "efficientnet_b0.a"), "tf_effb0": ("tf_effb0", "efficientnet_b0")}
+    with pytest.raises(ConfigError, match="several bases"):
+        chosen_base(BOTH, ["efficientnet_b0.b"], names)
+    assert chosen_base(BOTH, ["efficientnet_b0.a"], names) == "effb0"
+
+
+def test_every_base_with_a_repository_is_chosen_by_its_name() -> None:
+    for scheme in SCHEMES:
+        alike: dict[object, list[str]] = defaultdict(list)
+        for base, member in scheme.members.items():
+            alike[tuple(sorted(member.has.items())), member.lacks].append(base)
+        for bases in alike.values():
+            found = Recognised(scheme, "", tuple(bases))
+            for base in bases:
+                if repository := BASES[base].repository:
+                    name = repository.repository.rpartition("/")[2]
+                    assert chosen_base(found, [name], {one: names_of(one) for one in bases}) == base

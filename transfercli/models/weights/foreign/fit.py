@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from transfercli.errors import ArtefactError, ConfigError
@@ -66,17 +67,22 @@ def chosen_base(recognised: Recognised, hints: Sequence[str], names: Mapping[str
     """Return the base of a file, for `model.base: auto`.
 
     hints: names of the network that are known besides, such as that of the repository or of the file; they choose
-    between bases whose tensors have the same names and shapes. names: base -> its names, here and elsewhere.
+    between bases whose tensors have the same names and shapes. names: base -> its names, here and elsewhere; one that
+    several bases have chooses none of them.
 
     Raises `ConfigError` if several bases fit, `ArtefactError` if none does.
     """
     check_known_network(recognised)
     if len(recognised.bases) == 1:
         return recognised.bases[0]
+    shared = Counter(name for base in recognised.bases for name in set(names[base]))
     for hint in hints:
         words = set(_words(hint))
         fits = {
-            base: max((len(own) for name in names[base] if (own := set(_words(name))) <= words), default=0)
+            base: max(
+                (len(own) for name in names[base] if shared[name] == 1 and (own := set(_words(name))) <= words),
+                default=0,
+            )
             for base in recognised.bases
         }
         best = [base for base, count in fits.items() if count and count == max(fits.values())]
