@@ -124,10 +124,10 @@ def test_the_format_of_the_config_must_be_that_of_the_names(
 
 
 def test_unknown_names_of_pytorch_are_shown_by_pattern_with_the_known_ones(tmp_path: Path) -> None:
-    names = [f"stem.{number}.{part}" for number in range(20) for part in ("weight", "bias")]
+    names = [f"trunk.{number}.{part}" for number in range(20) for part in ("weight", "bias")]
     file = write_torch_file(tmp_path / "m.safetensors", {name: np.ones(2, "float32") for name in names})
     error = refusal(file)
-    assert "not known: 'stem.N.bias', 'stem.N.weight'" in error.message
+    assert "not known: 'trunk.N.bias', 'trunk.N.weight'" in error.message
     assert "PyTorch names of a ResNet" in str(error.hint)
 
 

@@ -76,15 +76,10 @@ def chosen_base(recognised: Recognised, hints: Sequence[str], names: Mapping[str
     if len(recognised.bases) == 1:
         return recognised.bases[0]
     shared = Counter(name for base in recognised.bases for name in set(names[base]))
+    own = {base: [set(_words(name)) for name in names[base] if shared[name] == 1] for base in recognised.bases}
     for hint in hints:
         words = set(_words(hint))
-        fits = {
-            base: max(
-                (len(own) for name in names[base] if shared[name] == 1 and (own := set(_words(name))) <= words),
-                default=0,
-            )
-            for base in recognised.bases
-        }
+        fits = {base: max((len(name) for name in own[base] if name <= words), default=0) for base in recognised.bases}
         best = [base for base, count in fits.items() if count and count == max(fits.values())]
         if len(best) == 1:
             return best[0]
