@@ -63,8 +63,10 @@ def read_weight_file(config: WeightSource, reporter: Reporter) -> tuple[FileKind
     """
     path = weight_path(config, reporter)
     if config.sha256 is None:
-        digest = file_sha256(path)
-        reporter.info(f"weights {path.name} have sha256 {digest}; set model.weights.sha256 to refuse any other file")
+        reporter.info(
+            f"weights {name_of(config, path)} have sha256 {file_sha256(path)}; set model.weights.sha256 to refuse any"
+            " other file"
+        )
     if kind_of(path, title_of(config)) is SAFETENSORS:
         tensors = {name: _in_float32(value) for name, value in read_safetensors(path).items()}
         recognised = recognise_names({name: value.shape for name, value in tensors.items()}, config)
@@ -85,6 +87,14 @@ def title_of(config: WeightSource) -> str:
     if isinstance(config, HubWeights):
         return f"model.weights.hub: {config.hub}/{config.file}"
     return f"model.weights.path: {Path(config.path).name}"
+
+
+def name_of(config: WeightSource, path: Path) -> str:
+    """Return the name of a weight file for people: of a repository's file with the commit, which a config can pin."""
+    if not isinstance(config, HubWeights):
+        return path.name
+    commit = path.parents[config.file.count("/")].name
+    return f"{config.hub}/{config.file} of commit {commit}"
 
 
 def weight_path(config: WeightSource, reporter: Reporter) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -120,16 +120,32 @@ def check_weights_of(target: str, base: str | None, reporter: Reporter) -> Weigh
     with _without_keys():
         path = weight_path(source, reporter)
         check_weight_file(source, reporter, base)
-        if kind_of(path, title_of(source)) is not SAFETENSORS:
-            return _check_keras(source, path, base)
-        entries, recognised = read_header(path), recognised_file(path, source)
-        problems: list[str] = []
-        if recognised:
-            check_known_network(recognised)
-            base, problems = _chosen(source, recognised, base)
+        contents, problems = _contents(source, path), []
+        if contents.recognised:
+            check_known_network(contents.recognised)
+            base, problems = _chosen(source, contents.recognised, base)
             problems += filter(None, [pixels_problem(base, source, path)])
-        tensors = _mapped(source, base, entries) if base else _listed(entries)
-        return _result(source, path, base, recognised, entries, tensors, problems)
+        tensors = _mapped(source, base, contents.entries) if base else _listed(contents.entries)
+        return _result(source, path, base, contents, tensors, problems)
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """Header of a weight file. recognised: None for the names of this program or of Keras."""
+
+    file_format: str
+    names: str
+    entries: Mapping[str, TensorEntry]
+    recognised: Recognised | None = None
+
+
+def _contents(source: WeightSource, path: Path) -> _Contents:
+    if kind_of(path, title_of(source)) is not SAFETENSORS:
+        stored = read_weight_file(source, Reporter())[1]
+        entries = {name: TensorEntry(str(value.dtype), value.shape) for name, value in stored.items()}
+        return _Contents("hdf5", KERAS_NAMES, entries)
+    recognised = recognised_file(path, source)
+    return _Contents("safetensors", recognised.description if recognised else OWN_NAMES, read_header(path), recognised)
 
 
 @contextmanager
@@ -162,23 +178,21 @@ def _result(
     source: WeightSource,
     path: Path,
     base: str | None,
-    recognised: Recognised | None,
-    entries: Mapping[str, TensorEntry],
+    contents: _Contents,
     tensors: tuple[CheckedTensor, ...],
     problems: list[str],
 ) -> WeightCheck:
     file = fetched(source, Reporter()) if isinstance(source, HubWeights) else None
-    try:
+    recognised, head = contents.recognised, None
+    with suppress(ConfigError):
         head = asdict(head_of_file(source, Reporter()))
-    except ConfigError:
-        head = None
     return WeightCheck(
         file=source.file if isinstance(source, HubWeights) else source.path,
         hub=_hub_facts(file),
-        file_format="safetensors",
-        names=recognised.description if recognised else OWN_NAMES,
+        file_format=contents.file_format,
+        names=contents.names,
         prefix=recognised.prefix if recognised else "",
-        dtypes=dict(Counter(entry.dtype for entry in entries.values())),
+        dtypes=dict(Counter(entry.dtype for entry in contents.entries.values())),
         bytes=path.stat().st_size,
         sha256=file_sha256(path),
         licence=file.licence if file else None,
@@ -248,26 +262,3 @@ def _mapped(source: WeightSource, base: str, entries: Mapping[str, TensorEntry])
 def _row(name: str, weight: str | None, entries: Mapping[str, TensorEntry], action: str, reason: str) -> CheckedTensor:
     entry = entries.get(name) or entries.get(name.removeprefix("base/"))
     return CheckedTensor(name, weight, entry.shape if entry else None, entry.dtype if entry else None, action, reason)
-
-
-def _check_keras(source: WeightSource, path: Path, base: str | None) -> WeightCheck:
-    """Return the result for an HDF5 file of Keras."""
-    _, stored = read_weight_file(source, Reporter())
-    entries = {name: TensorEntry(str(value.dtype), value.shape) for name, value in stored.items()}
-    tensors = _mapped(source, base, entries) if base else _listed(entries)
-    return WeightCheck(
-        file=str(path.name),
-        hub=None,
-        file_format="hdf5",
-        names=KERAS_NAMES,
-        prefix="",
-        dtypes=dict(Counter(entry.dtype for entry in entries.values())),
-        bytes=path.stat().st_size,
-        sha256=file_sha256(path),
-        licence=None,
-        bases=(base,) if base else (),
-        base=base,
-        head=None,
-        problems=(*_missing(tensors, base), *_no_base(base)),
-        tensors=tensors,
-    )
