@@ -108,9 +108,9 @@ def _in_library(name: str) -> tuple[str, ...]:
     architecture = name[: tag.start()] if tag else name
     plain = _SIZE_OR_DATA.sub("", architecture)
     suffixes = suffixes or (_TIMM if tag else ())
-    if suffixes == _TIMM or not _alike(plain):
-        if found := _of_repository(f"timm/{name}") or _of_timm(plain):
-            return found
+    may_be_timm = suffixes == _TIMM or not _alike(plain)
+    if may_be_timm and (found := _of_repository(f"timm/{name}") or _of_timm(plain)):
+        return found
     for full in (plain + tag.group() if tag else plain, plain):
         for pattern, row, spelled in _SPELLINGS:
             if match := re.fullmatch(pattern, full):
