@@ -32,7 +32,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "report": {"metrics", "statistics", "robustness", "explain"},
     },
     "export": {"formats": {"tf_graph", "onnx_graph"}, "verify": {"formats"}, "card": {"formats"}},
-    "models": {"unknown": {"weights"}},
+    "models": {"unknown": {"weights"}, "base_rows": {"networks"}},
     "training": {},
     "transfer": {"probe": {"features"}, "unknown": {"probe"}},
     "workflows": {

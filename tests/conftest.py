@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from tests.digits import Digits
 
 # Set before any test module imports Keras or TensorFlow, and inherited by every child process. Keras looks for data
-# sets and weights in KERAS_HOME: an empty folder, so that no test ever finds, or depends on, what a machine holds.
+# sets and weights in KERAS_HOME, the library of the Hugging Face Hub in HF_HOME: empty folders, so that no test ever
+# finds, or depends on, what a machine holds.
 _HOME = tempfile.TemporaryDirectory(prefix="transfercli-tests-", ignore_cleanup_errors=True)
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ["KERAS_HOME"] = str(Path(_HOME.name, "keras"))
+os.environ["HF_HOME"] = str(Path(_HOME.name, "huggingface"))
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("HF_HUB_CACHE", None)
 os.environ["TRANSFERCLI_CACHE"] = str(Path(_HOME.name, "cache"))
 os.environ["MPLCONFIGDIR"] = str(Path(_HOME.name, "matplotlib"))
 os.environ["MPLBACKEND"] = "agg"
@@ -48,6 +52,16 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("digits", "digits-source", "digits-target"):
         write_sample(name, root / name)
     return root
+
+
+@pytest.fixture
+def small_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add transformers for images of 64 pixels, `tiny_vit` and `tiny_vit_registers`, to the table of bases."""
+    from tests.models.transformers import ROWS
+    from transfercli.models.bases import BASES
+
+    for name, row in ROWS.items():
+        monkeypatch.setitem(BASES, name, row)
 
 
 @pytest.fixture

@@ -35,14 +35,25 @@ RUN = "model.weights={run: digits}"
             '"keep" needs the head of an earlier run: set model.weights to {run: RUN}',
         ),
         (["model.head.init=extend", "model.weights={path: w.h5}"], 'model.head.init: "extend" needs'),
-        (["transfer.unfreeze=conv3"], "transfer.unfreeze: belongs to the strategy partial, received no strategy"),
+        (
+            ["transfer.unfreeze=conv3"],
+            "transfer.unfreeze: belongs to the strategies partial and lora, received no strategy",
+        ),
+        (
+            ["transfer.lora.rank=4", "transfer.strategy=full"],
+            'transfer.lora: belongs to the strategy lora, received "full"',
+        ),
         (
             [NONE, "transfer.unfreeze=conv3", "transfer.strategy=full"],
-            'belongs to the strategy partial, received "full"',
+            'belongs to the strategies partial and lora, received "full"',
         ),
         (
             ["data.image_size=16"],
             "is too small for small_cnn, received 16; allowed: at least 18 pixels",
+        ),
+        (
+            ["model.head.pooling=token"],
+            "model.head.pooling: token needs a vision transformer with a class token, and small_cnn has none",
         ),
         (["data.image_size=[64, 17]"], "is too small for small_cnn, received [64, 17]"),
         (["evaluation.gates.accurracy=0.9"], "evaluation.gates.accurracy: is not a known metric; allowed: accuracy"),
@@ -95,6 +106,7 @@ def test_keys_that_do_not_go_together(refusal: Refusal, overrides: list[str], sa
         ["transfer.strategy=full", "model.base={run: digits}"],
         ["model.head.init=keep", RUN],
         ["transfer.unfreeze=3", "transfer.strategy=partial", RUN],
+        ["transfer.unfreeze=3", "transfer.strategy=lora", "transfer.lora.rank=4", RUN],
         ["data.validation=0.5", "data.test=more"],
         ["data.validation=0.9", "data.test=null"],
         ["data.folds=5", "data.fold=5"],

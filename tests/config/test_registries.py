@@ -31,8 +31,9 @@ def test_names_of_the_contracts_example_are_rows() -> None:
         ("SmallCNN", "small_cnn"),
         ("resnet5", None),
         ("efficientnet", None),
-        ("resnet50.a1_in1k", None),
+        ("resnet50.h5", None),
         ("", None),
+        (".", None),
     ],
 )
 def test_bases_are_found_as_other_programs_write_them(written: str, name: str | None) -> None:

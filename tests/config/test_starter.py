@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from transfercli.config.loader import load
-from transfercli.config.schema import ExperimentConfig
-from transfercli.config.starter import UNKNOWN, Survey, starter
+from transfercli.config.schema import ExperimentConfig, HubWeights
+from transfercli.config.starter import UNKNOWN, ChosenBase, Survey, starter
+from transfercli.models.bases import BASES
+from transfercli.models.published_weights import PublishedRepository
 
 Write = Callable[..., Path]
 
@@ -52,11 +55,13 @@ def test_published_weights_keep_colour(write: Write) -> None:
         ((60, 64), "small_cnn", 64),
         ((60, 100), "resnet50", 96),
         ((60, 60), "inceptionv3", 75),
+        ((60, 60), "vit_small_patch16", 64),
+        ((200, 200), "dinov2_small", 196),  # 14 patches of 14 pixels
         (None, "vgg16", 224),
     ],
 )
 def test_small_images_are_not_blown_up(size: tuple[int, int] | None, base: str, expected: int, write: Write) -> None:
-    assert read(starter(Survey("d", {"a": 100, "b": 100}, size), base), write).data.image_size == expected
+    assert read(starter(Survey("d", {"a": 100, "b": 100}, size), ChosenBase(base)), write).data.image_size == expected
 
 
 def test_few_images_make_small_batches_and_uneven_classes_get_weights(write: Write) -> None:
@@ -75,7 +80,7 @@ def test_strange_names_still_give_a_config(data: str, label: str, write: Write) 
 
 @pytest.mark.parametrize("base", [None, "vgg16", "resnet18", "efficientnetb0", "convnexttiny"])
 def test_a_template_without_data_is_a_valid_config(base: str | None, write: Write) -> None:
-    text = starter(UNKNOWN, base)
+    text = starter(UNKNOWN, base and ChosenBase(base))
     assert read(text, write).data.train == "path/to/images"
     assert yaml.safe_load(text)["model"]["base"] == (base or "resnet50")
     assert text.count("# ") >= 8
@@ -109,9 +114,38 @@ def test_a_network_from_scratch_gets_augmentation_by_the_number_of_images(
     images: int, size: int, grey: bool, preset: str, write: Write
 ) -> None:
     survey = Survey("d", {"a": images, "b": images}, (size, size), grey=grey)
-    assert read(starter(survey, "small_cnn"), write).augmentation.preset == preset
+    assert read(starter(survey, ChosenBase("small_cnn")), write).augmentation.preset == preset
 
 
 def test_a_template_without_data_says_that_it_guesses() -> None:
     assert "guesses for photographs; with --data" in starter(UNKNOWN)
     assert "guess" not in starter(Survey("d", {"a": 60, "b": 60}, (300, 300)))
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_the_starter_of_every_base_is_valid_and_pools_as_published(base: str, write: Write) -> None:
+    for survey in (UNKNOWN, Survey("d", {"a": 60, "b": 60}, (40, 40), grey=True)):
+        config = read(starter(survey, ChosenBase(base)), write)
+        assert (config.model.base, config.model.head.pooling) == (base, BASES[base].pooling)
+        assert config.model.weights == ("imagenet" if BASES[base].has_imagenet else "none")
+
+
+def test_the_starter_names_the_licence_and_a_pinned_repository(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
+    assert "weights: imagenet  # ImageNet weights of He et al. (MIT); or {run: RUN}" in starter()
+    weights = PublishedRepository("timm/resnet34.a1_in1k", 0.779, "a table", "Apache-2.0")
+    row = replace(BASES["resnet34"], repository=weights, crop=0.875, interpolation="bilinear")
+    monkeypatch.setitem(BASES, "resnet34", row)
+    text = starter(UNKNOWN, ChosenBase("resnet34"))
+    assert "weights: imagenet  # weights of timm/resnet34.a1_in1k (Apache-2.0); or" in text
+    assert "# resize: crop  # the published network is given the central 0.875 of the shorter side (bilinear)" in text
+    pinned = text.replace("  weights: imagenet", "  # weights").replace("  # weights: {hub", "  weights: {hub")
+    config = read(pinned, write)
+    assert isinstance(config.model.weights, HubWeights)
+    assert (config.model.weights.hub, config.model.weights.revision) == ("timm/resnet34.a1_in1k", "COMMIT")
+
+
+def test_a_base_named_by_another_repository_starts_from_that_one(write: Write) -> None:
+    config = read(starter(UNKNOWN, ChosenBase("resnet50_torch", repository="timm/resnet50.tv2_in1k")), write)
+    assert isinstance(config.model.weights, HubWeights)
+    assert (config.model.base, config.model.weights.hub) == ("resnet50_torch", "timm/resnet50.tv2_in1k")
+    assert config.transfer.strategy == "partial"

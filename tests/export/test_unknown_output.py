@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.export.any_network import ANY_NETWORK
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.spec import WriteJob
 from transfercli.models.inference_model import without_score
@@ -62,7 +63,7 @@ def test_the_score_comes_out_of_the_artefact(
         assert next(output.get_any_name() for output in openvino.Core().read_model(path).outputs) == "probabilities"
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name not in SCORED])
+@pytest.mark.parametrize("name", [name for name in ANY_NETWORK if name not in SCORED])
 def test_a_keras_model_keeps_its_single_output(name: str, scored: Any, spec: Any, examples: Any, tmp_path: Any) -> None:
     path = tmp_path / FORMATS[name].entry
     FORMATS[name].write(WriteJob(without_score(scored.model), spec, path))

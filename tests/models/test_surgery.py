@@ -9,12 +9,18 @@ from transfercli.config.schema import HeadConfig
 
 SIZES = {"small_cnn": 32, "vgg16": 32, "resnet18": 32, "resnet50": 32, "densenet121": 32, "mobilenetv2": 32}
 SIZES |= {"inceptionv3": 75, "efficientnetb0": 32, "convnexttiny": 32, "nasnetmobile": 32}
+SIZES |= {"efficientnet_lite0": 32, "mobilenetv3small_timm": 32, "mobilenetv4_conv_small": 32}
+SIZES |= {"tiny_vit": 64, "tiny_vit_registers": 64}
+pytestmark = pytest.mark.usefixtures("small_transformers")
 HEAVY = (
     "densenet121",
     "inceptionv3",
     "efficientnetb0",
     "convnexttiny",
     "nasnetmobile",
+    "efficientnet_lite0",
+    "mobilenetv3small_timm",
+    "mobilenetv4_conv_small",
 )  # to build
 BASES = [pytest.param(base, marks=[pytest.mark.slow] * (base in HEAVY)) for base in SIZES]
 
@@ -46,8 +52,8 @@ def test_what_is_below_and_above_a_cut_is_the_whole_classifier(base: str) -> Non
 
 @pytest.mark.parametrize("base", BASES)
 def test_no_layer_that_trains_is_below_the_cut(base: str) -> None:
-    from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
+    from transfercli.models.trainable.freezing import freeze_below
 
     classifier = built(base)
     for unfreeze in ("none", *classifier.stages, 5):
@@ -65,6 +71,11 @@ def test_no_layer_that_trains_is_below_the_cut(base: str) -> None:
         ("vgg16", "block5_conv3", "block5_conv2"),
         ("densenet121", "conv5", "pool4_pool"),
         ("resnet50", "conv5_block3_out", "pool"),  # nothing above it has weights
+        ("tiny_vit", "block3", "block2_add2"),
+        ("tiny_vit", "block3_hidden", "block3_add1"),
+        ("tiny_vit", "block2", "block1_add2"),
+        ("tiny_vit", "block1_query", "sequence"),
+        ("tiny_vit", 1, "block3_add2"),  # the LayerNorm above the last block
     ],
 )
 def test_the_cut_is_at_the_next_single_tensor_below(base: str, unfreeze: str, last_layer: str) -> None:
@@ -82,8 +93,8 @@ def test_nothing_is_cut_where_everything_trains() -> None:
 def test_training_above_a_cut_trains_the_classifier() -> None:
     import keras
 
-    from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
+    from transfercli.models.trainable.freezing import freeze_below
     from transfercli.transfer.phase_builder import upper_model
 
     classifier, images = built("small_cnn"), pixels(32)
@@ -120,8 +131,8 @@ def cells_that_read_two_before():
 def test_two_tensors_pass_a_cut_and_training_on_them_gives_the_same_weights() -> None:
     import keras
 
-    from transfercli.models.freezing import freeze_below
     from transfercli.models.surgery import cut_below
+    from transfercli.models.trainable.freezing import freeze_below
     from transfercli.transfer.phase_builder import upper_model
 
     images, targets, trained = pixels(32), np.array([0, 1]), []
@@ -140,10 +151,3 @@ def test_two_tensors_pass_a_cut_and_training_on_them_gives_the_same_weights() ->
     assert any(not np.array_equal(before, after) for before, after in zip(start, trained[0], strict=True))
     for uncached, cached in zip(*trained, strict=True):
         np.testing.assert_allclose(cached, uncached, atol=1e-7)
-
-
-def test_multiplications_are_those_of_the_convolutions() -> None:
-    from transfercli.models.surgery import multiplications
-
-    expected = 30 * 30 * 27 * 32 + 13 * 13 * 288 * 64 + 4 * 4 * 576 * 64
-    assert multiplications(built("small_cnn").base) == expected

@@ -14,7 +14,7 @@ from transfercli.reporting import Reporter
 LABELS = tuple("01234")
 
 
-def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision="float32", **training):
+def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision="float32", pooling="avg", **training):
     from transfercli.data.batching.batches import Batches
     from transfercli.models.architecture import Architecture
     from transfercli.models.classifier import build_classifier
@@ -27,7 +27,7 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     prepare(ComputeConfig(), 0)
     rows = digits.rows_of(5, 160)
     images, targets = digits.rgb(rows, 32), digits.labels[rows].astype("int32")
-    head = HeadConfig(dropout=0.3)
+    head = HeadConfig(dropout=0.3, pooling=pooling)
     classifier = build_classifier(Architecture(base, (32, 32), 3, head, LABELS, batchnorm_trains=fresh))
     batches = Batches(ArrayRows(images[:128]), targets[:128], 32, seed=0)
     whole = PhaseSetup(classifier.model, batches, ArrayRows(images[128:]))

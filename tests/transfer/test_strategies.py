@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.training.phases import Phase
+from transfercli.training.phases import Lora, Phase
 from transfercli.transfer.strategies import PROBE, STRATEGIES, phases_of, share_out
 
 STAGES = ("conv1", "conv2", "conv3")
@@ -79,11 +79,19 @@ def test_full_probes_first() -> None:
     assert [phase.unfreeze for phase in phases("full")] == ["none", "all"]
 
 
+def test_lora_adapts_the_whole_base_or_its_upper_part_at_the_full_rate() -> None:
+    assert phases("lora", hidden=()) == [PROBE, Phase("all", 20, 1e-3, lora=Lora(8))]
+    settings = {"rank": 4, "alpha": 8, "layers": ["query"]}
+    head, adapted = phases("lora", unfreeze="conv2", lora=settings)
+    assert (head.unfreeze, head.lora) == ("none", None)
+    assert adapted == Phase("conv2", adapted.epochs, 1e-3, lora=Lora(4, 8.0, ("query",)))
+
+
 def test_explicit_phases_are_taken_as_they_are() -> None:
-    given = [{"epochs": 3}, {"unfreeze": "conv3", "epochs": 2, "learning_rate": 1e-5}]
+    given = [{"epochs": 3}, {"unfreeze": "conv3", "epochs": 2, "learning_rate": 1e-5, "decay": 0.75}]
     assert phases_of(config(phases=given), STAGES) == [
         Phase("none", 3, 1e-3),
-        Phase("conv3", 2, 1e-5),
+        Phase("conv3", 2, 1e-5, decay=0.75),
     ]
 
 

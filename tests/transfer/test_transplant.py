@@ -87,3 +87,51 @@ def test_stages_above_until_start_fresh(donor) -> None:
 def test_a_source_of_which_nothing_fits_is_refused(donor) -> None:
     with pytest.raises(ArtefactError, match="no tensor of the source fits the base resnet18"):
         after(build(base="resnet18"), donor)
+
+
+def transformer(size: tuple[int, int] = (64, 64), labels: tuple[str, ...] = OLD):
+    import keras
+
+    from transfercli.models.architecture import Architecture
+    from transfercli.models.classifier import build_classifier
+
+    keras.utils.set_random_seed(size[0])
+    return build_classifier(Architecture("tiny_vit", size, 3, HeadConfig(pooling="token"), labels))
+
+
+@pytest.mark.usefixtures("small_transformers")
+@pytest.mark.parametrize("size, grid", [((96, 96), (6, 6)), ((32, 128), (2, 8)), ((71, 64), (4, 4))])
+def test_positions_of_patches_are_resampled_to_images_of_another_size(size, grid) -> None:
+    from transfercli.models.tensor_names import read_tensors
+
+    donor = read_tensors(transformer())
+    row = np.linspace(-1, 1, 4, dtype="float32")  # positions that grow from left to right, in every channel
+    donor["base/positions/embeddings"] = np.repeat(np.tile(row, 4)[:, None], 24, axis=1)
+    report, now, _ = after(transformer(size), donor, donor_image_size=(64, 64))
+    positions = now["base/positions/embeddings"].reshape(*grid, 24)
+    assert np.allclose(positions, positions[:1, :, :1], atol=1e-5)  # equal in every row and channel
+    assert (np.diff(positions[0, :, 0]) > 0).all()
+    assert abs(positions[0, :, 0].mean()) < 1e-5
+    line = next(line for line in report.lines if line.tensor == "base/positions/embeddings")
+    same = grid == (4, 4)
+    expected = "same name and shape" if same else f"resampled from 4 x 4 to {grid[0]} x {grid[1]} patches"
+    assert (line.action, line.reason) == ("copied", expected)
+    assert report.fresh_layers == ()
+
+
+@pytest.mark.usefixtures("small_transformers")
+def test_positions_of_as_many_patches_in_another_grid_are_resampled_too() -> None:
+    from transfercli.models.tensor_names import read_tensors
+
+    donor = read_tensors(transformer((32, 128)))
+    report, _, _ = after(transformer(), donor, donor_image_size=(32, 128))
+    assert any("resampled from 2 x 8 to 4 x 4" in line.reason for line in report.lines)
+
+
+@pytest.mark.usefixtures("small_transformers")
+def test_positions_of_an_unknown_grid_are_refused() -> None:
+    from transfercli.models.tensor_names import read_tensors
+
+    donor = read_tensors(transformer((32, 48)))
+    with pytest.raises(ArtefactError, match=r"positions of 6 patches.* tiny_vit has 4 x 4 patches"):
+        after(transformer(), donor)

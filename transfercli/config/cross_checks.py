@@ -11,7 +11,7 @@ from transfercli.config import registries
 from transfercli.config.error_messages import format_value, mark_of, value_at
 from transfercli.config.locations import Document, KeyPath, Problem
 from transfercli.config.paths import PATH_KEYS, is_address
-from transfercli.config.schema import DataConfig
+from transfercli.config.schema import DataConfig, LoraConfig
 from transfercli.config.types import bound_of, is_gate
 from transfercli.text import did_you_mean
 
@@ -124,11 +124,29 @@ def _linear_head(data: Any) -> KeyProblems:
 
 def _head_from_run(data: Any) -> KeyProblems:
     init = value_at(("model", "head", "init"), data)
-    if init in ("keep", "extend") and value_at(("model", "weights", "run"), data) is None:
+    weights = value_at(("model", "weights"), data)
+    keys = weights.keys() if isinstance(weights, dict) else set()
+    if init == "extend" and keys & {"path", "hub"}:
+        message = (
+            f"{format_value(init)} needs the head of an earlier run, which records the names of its classes; allowed"
+            " with the head of a file: keep, for the same classes, or new"
+        )
+        yield ("model", "head", "init"), message
+    elif init in ("keep", "extend") and not keys & {"run", "path", "hub"}:
+        file = ", or to {path: FILE} or {hub: REPOSITORY} for the head of a file" if init == "keep" else ""
         yield (
             ("model", "head", "init"),
-            f"{format_value(init)} needs the head of an earlier run: set model.weights to {{run: RUN}}",
+            f"{format_value(init)} needs the head of an earlier run: set model.weights to {{run: RUN}}{file}",
         )
+
+
+def _auto_base(data: Any) -> KeyProblems:
+    if value_at(("model", "base"), data) == "auto" and not isinstance(value_at(("model", "weights"), data), dict):
+        message = (
+            "'auto' takes the base that model.weights was trained with; allowed with model.weights of {path: FILE},"
+            " {hub: REPOSITORY} or {run: RUN}"
+        )
+        yield ("model", "base"), message
 
 
 def missing_weights_reason(base: Any) -> str | None:
@@ -156,12 +174,21 @@ def _unfreeze_partial(data: Any) -> KeyProblems:
     if value_at(("transfer", "unfreeze"), data) is None or value_at(("transfer", "phases"), data) is not None:
         return
     strategy = value_at(("transfer", "strategy"), data)
-    if strategy != "partial":
+    if strategy not in ("partial", "lora"):
         received = format_value(strategy) if strategy else "no strategy"
         yield (
             ("transfer", "unfreeze"),
-            f"belongs to the strategy partial, received {received}; set transfer.strategy: partial",
+            f"belongs to the strategies partial and lora, received {received}; set transfer.strategy: partial",
         )
+
+
+def _lora_alone(data: Any) -> KeyProblems:
+    section, strategy = value_at(("transfer", "lora"), data), value_at(("transfer", "strategy"), data)
+    defaults = LoraConfig().model_dump()  # a run's config.yaml holds defaults, too
+    if not isinstance(section, dict) or strategy == "lora" or all(defaults.get(k) == v for k, v in section.items()):
+        return
+    received = format_value(strategy) if strategy else "no strategy"
+    yield ("transfer", "lora"), f"belongs to the strategy lora, received {received}; set transfer.strategy: lora"
 
 
 def _gates(data: Any) -> KeyProblems:
@@ -195,6 +222,14 @@ def _large_enough(data: Any) -> KeyProblems:
         yield ("data", "image_size"), message
 
 
+def _class_token(data: Any) -> KeyProblems:
+    pooling, name = value_at(("model", "head", "pooling"), data), value_at(("model", "base"), data)
+    base = registries.rows("base").get(name) if isinstance(name, str) else None
+    if base and pooling in ("token", "token_avg") and not base.prefix_tokens:
+        message = f"{pooling} needs a vision transformer with a class token, and {name} has none; allowed:"
+        yield ("model", "head", "pooling"), f"{message} avg, max, flatten or null"
+
+
 RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _not_yet,
     _local_files,
@@ -204,8 +239,11 @@ RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _path_template,
     _linear_head,
     _head_from_run,
+    _auto_base,
     _published_weights,
     _unfreeze_partial,
+    _lora_alone,
     _gates,
     _large_enough,
+    _class_token,
 )

@@ -79,6 +79,15 @@ def row_of(hint: Any) -> RowName | None:
     return next((entry for entry in metadata(hint) if isinstance(entry, RowName)), None)
 
 
+def tables_of(hint: Any) -> tuple[str, ...]:
+    """Return the tables whose rows `hint` allows, in any branch of a union."""
+    row = row_of(hint)
+    if row:
+        return (row.table,)
+    members = branches(hint)
+    return tuple(table for member in members for table in tables_of(member)) if members != [hint] else ()
+
+
 def choices_of(hint: Any) -> tuple[str, ...]:
     """Return the texts that `hint` allows, for suggestions; empty if any text is allowed."""
     row = row_of(hint)

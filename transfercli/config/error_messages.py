@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from transfercli.config import descriptions, key_aliases, strict_yaml
+from transfercli.config import descriptions, key_aliases, registries, strict_yaml
 from transfercli.config.locations import KeyPath, Mark, Place, Problem
 from transfercli.config.schema import ExperimentConfig
 from transfercli.text import nearest
@@ -164,6 +164,8 @@ def wrong_value(reason: str, value: Any, hint: Any) -> str:
 
 def _guess(value: Any, hint: Any) -> str:
     if isinstance(value, str):
+        if any(registries.rows_meant(table, value) for table in descriptions.tables_of(hint)):  # several: one is valid
+            return f"; {registries.hint(descriptions.tables_of(hint)[0], value)}"
         near = nearest(value, descriptions.choices_of(hint)) or _other_kind(value, hint)
         return f"; did you mean {near}?" if near else ""
     if isinstance(value, (int, float)) and descriptions.allowed(hint).startswith("text"):

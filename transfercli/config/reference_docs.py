@@ -47,7 +47,7 @@ RULES = """\
 
 - `transfer.phases` replaces `transfer.strategy` and `transfer.unfreeze`; `training.epochs` is then the sum of their
   epochs.
-- `transfer.unfreeze` needs the strategy `partial`.
+- `transfer.unfreeze` needs the strategy `partial` or `lora`, and `transfer.lora` the strategy `lora`.
 - `linear_probe` and `auto` need a linear head: `model.head.hidden` must be empty.
 - `model.head.init: keep` and `extend` need `model.weights: {run: RUN}`.
 - `model.head.output: sigmoid` is for two classes.

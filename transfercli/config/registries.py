@@ -7,8 +7,11 @@ package, and keeps each list of choices in one place.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
+
+from transfercli.text import did_you_mean
 
 # Command that lists the rows of a table; used if there are too many for a message.
 LISTED_BY = {"base": "transfercli bases list"}
@@ -23,6 +26,8 @@ TABLES = {
     "metric": ("transfercli.evaluation.metrics.registry", "METRICS"),
     "format": ("transfercli.export.formats.registry", "FORMATS"),
 }
+# Tables whose rows have names in other libraries as well: the function that returns the rows that a text may name.
+OTHER_NAMES = {"base": ("transfercli.models.base_names", "bases_named")}
 
 
 def rows(table: str) -> Any:
@@ -37,17 +42,44 @@ def names(table: str) -> tuple[str, ...]:
 
 
 def row_name(table: str, text: str) -> str | None:
-    """Return the row that a text names, or None.
+    """Return the row that a text names, or None if it names none or several."""
+    meant = rows_meant(table, text)
+    return meant[0] if len(meant) == 1 else None
+
+
+def rows_meant(table: str, text: str) -> tuple[str, ...]:
+    """Return the rows that a text may name: none, one, or several if it is ambiguous.
 
     Other programs write the same names with capitals, dashes or underscores, such as `EfficientNetB0`,
-    `efficientnet_b0` and `resnet-50`: only letters and digits count, unless the text is a name as it stands.
+    `efficientnet_b0` and `resnet-50`: only letters and digits count, unless the text is a name as it stands. Some
+    tables also know the names of other libraries.
     """
+    if table in OTHER_NAMES:
+        module, function = OTHER_NAMES[table]
+        meant: tuple[str, ...] = getattr(import_module(module), function)(text)
+        return meant
     allowed = names(table)
-    if text in allowed:
-        return text
-    same = [name for name in allowed if _letters(name) == _letters(text)]
-    return same[0] if len(same) == 1 else None
+    return (text,) if text in allowed else tuple(name for name in allowed if letters(name) == letters(text))
 
 
-def _letters(name: str) -> str:
+def hint(table: str, text: str, *, written: Callable[[str], str] = str) -> str:
+    """Return `did you mean resnet50?` for a text that names no row, the rows for an ambiguous one, or ""."""
+    meant = rows_meant(table, text)
+    if meant:
+        return f"it may be {', '.join(map(written, meant))}: name one of them"
+    return did_you_mean(text, names(table), written=written)
+
+
+def base_families() -> tuple[str, ...]:
+    """Return the families of the bases, by name."""
+    return tuple(sorted({row.family for row in rows("base").values()}, key=str.casefold))
+
+
+def base_family(text: str) -> str | None:
+    """Return the family that a text names, whatever its capitals and punctuation, or None."""
+    return next((family for family in base_families() if letters(family) == letters(text)), None)
+
+
+def letters(name: str) -> str:
+    """Return the letters and digits of a name, in lower case."""
     return "".join(character for character in name.casefold() if character.isalnum())

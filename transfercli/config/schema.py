@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from transfercli.config.repositories import RepositoryFile, RepositoryName, Revision
 from transfercli.config.types import (
     AlertExit,
     Allowed,
@@ -80,11 +81,11 @@ class FileWeights(Section):
 class HubWeights(Section):
     """Weights from a repository of the Hugging Face Hub, through its local cache."""
 
-    hub: Text = Field(description="repository, such as timm/resnet18.a1_in1k")
-    revision: Text | None = Field(
+    hub: RepositoryName = Field(description="repository, such as timm/resnet18.a1_in1k")
+    revision: Revision | None = Field(
         None, description="commit, branch or tag; null: main; the commit that was used is recorded in run.json"
     )
-    file: Text = Field("model.safetensors", description="a .safetensors file of the repository")
+    file: RepositoryFile = Field("model.safetensors", description="a .safetensors file of the repository")
     sha256: Sha256 | None = Field(
         None, description="the file's SHA-256, checked before loading; null prints the file's hash"
     )
@@ -238,17 +239,17 @@ class HeadConfig(Section):
     )
     init: Literal["new", "keep", "extend"] = Field(
         "new",
-        description="new: random weights; keep: the head of the run in model.weights; extend: that head plus new"
-        " classes",
+        description="new: random weights; keep: the head of the run or file in model.weights; extend: the head of the"
+        " run plus new classes",
     )
 
 
 class ModelConfig(Section):
     """Network: base, weights and head."""
 
-    base: Literal["auto"] | Annotated[str, RowName("base")] | RunReference = Field(
+    base: Annotated[str, RowName("base")] | Literal["auto"] | RunReference = Field(
         description="name of a base, {run: RUN} for the architecture of an earlier run, or auto for the base that the"
-        " file of model.weights was written for"
+        " weights of model.weights were trained with"
     )
     weights: Literal["imagenet", "none"] | RunWeights | FileWeights | HubWeights = Field(
         "imagenet",
@@ -270,6 +271,26 @@ class PhaseConfig(Section):
     )
     epochs: Annotated[Whole, Field(ge=1, le=100000)] = Field(description="epochs of this phase")
     learning_rate: Positive | None = Field(None, description="peak learning rate of the phase; null: the optimizer's")
+    decay: PositiveShare = Field(
+        1.0,
+        description="learning rate of each stage of the base, as a fraction of the rate of the stage above it"
+        " (layer-wise decay, with the blocks of a transformer as stages); 1: the same rate everywhere",
+    )
+
+
+class LoraConfig(Section):
+    """Low-rank adaptation: frozen kernels, each plus the trained product of two small matrices."""
+
+    rank: Annotated[Whole, Field(ge=1, le=1024)] = Field(8, description="rank of the change of each kernel")
+    alpha: Positive | None = Field(
+        None, description="scale of the change, which is multiplied by alpha / rank; null: the rank, a factor of 1"
+    )
+    layers: list[Text] | None = Field(
+        None,
+        min_length=1,
+        description="adapted layers by the ends of their names, such as [query, key, value, projection]; null: query"
+        " and value of each attention, or every convolution and dense layer of a base without attention",
+    )
 
 
 class TransferConfig(Section):
@@ -280,12 +301,14 @@ class TransferConfig(Section):
     )
     unfreeze: Unfreeze | None = Field(
         None,
-        description="partial: the name of a stage or layer, or a number of layers from the top; null: the last stage",
+        description="partial, lora: the lowest part of the base that trains: the name of a stage or layer, or a number"
+        " of layers from the top; null: for partial the last stage, for lora all",
     )
     phases: list[PhaseConfig] | None = Field(None, min_length=1, description="explicit phases, instead of a strategy")
     budget: Budget = Field(
         "3x", description="auto: limit on its total time, in seconds or as a multiple (3x) of the time of its probe"
     )
+    lora: LoraConfig = Field(default_factory=LoraConfig)
 
 
 class OptimizerConfig(Section):

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from transfercli.config import registries
 from transfercli.config.dump import quoted
@@ -51,6 +52,27 @@ class Survey:
 
 
 UNKNOWN = Survey(PLACEHOLDER, {})
+DEFAULT_BASE, SMALL_BASE = "resnet50", "small_cnn"
+
+
+@dataclass(frozen=True)
+class ChosenBase:
+    """Base of a starter config.
+
+    Attributes:
+        name: its row.
+        reason: why it was chosen; "" if the user named it.
+        repository: of the Hugging Face Hub, if the user named the base by one whose weights `imagenet` does not mean.
+    """
+
+    name: str
+    reason: str = ""
+    repository: str | None = None
+
+    @property
+    def has_weights(self) -> bool:
+        """True if the training starts from published weights."""
+        return self.repository is not None or registries.rows("base")[self.name].has_imagenet
 
 
 @dataclass(frozen=True)
@@ -87,23 +109,30 @@ PLANS = (
 )  # fmt: skip
 
 
-def starter(survey: Survey = UNKNOWN, base: str | None = None, file: str | None = None) -> str:
+def default_base(survey: Survey) -> ChosenBase:
+    """Return the base for the images that `survey` describes."""
+    if survey.size and max(survey.size) < SMALL_IMAGE:
+        return ChosenBase(SMALL_BASE, f"images below {SMALL_IMAGE} pixels: a small network, which needs no weights")
+    return ChosenBase(DEFAULT_BASE)
+
+
+def starter(survey: Survey = UNKNOWN, chosen: ChosenBase | None = None, file: str | None = None) -> str:
     """Return a commented config for the data that `survey` describes; it loads without changes.
 
     file: the path it will be written to; the experiment is named after it, or after the data if it is None.
     """
     known = bool(survey.counts)
-    base = base or ("small_cnn" if survey.size and max(survey.size) < SMALL_IMAGE else "resnet50")
-    row = registries.rows("base")[base]
-    plan = next(p for p in PLANS if p.applies(row.has_imagenet, survey.per_class if known else 100))
+    chosen = chosen or default_base(survey)
+    base, row = chosen.name, registries.rows("base")[chosen.name]
+    plan = next(p for p in PLANS if p.applies(chosen.has_weights, survey.per_class if known else 100))
     preset, reason = _augmentation(survey, plan) if known else (plan.augmentation, "none, light, medium or strong")
     blocks = [
         _opening(survey, known, file or "THIS_FILE"),
         f"name: {quoted(_name_of_file(file) or _name(survey.data, base))}  # the experiment: the folder under runs/",
         "seed: 0",
-        _data(survey, base, known),
+        _data(survey, chosen, known),
         f"augmentation: {{preset: {preset}}}  # {reason}",
-        _model(survey, base, row.has_imagenet),
+        _model(survey, chosen, row),
         f"transfer:\n  # {plan.reason}\n  strategy: {plan.strategy}",
         _training(survey, plan),
         "evaluation:\n  metrics: [accuracy, macro_f1]\n  gates: {}  # {accuracy: 0.9}: evaluate exits 5 below it",
@@ -149,8 +178,9 @@ def _name(data: str, base: str) -> str:
     return name if NAME.fullmatch(name) else "my-experiment"
 
 
-def _data(survey: Survey, base: str, known: bool) -> str:
-    size, reason = _image_size(survey, base)
+def _data(survey: Survey, chosen: ChosenBase, known: bool) -> str:
+    row = registries.rows("base")[chosen.name]
+    size, reason = _image_size(survey, chosen)
     lines = ["data:", f"  train: {quoted(survey.data)}  # relative to this file"]
     for split in ("validation", "test"):
         if split in survey.splits:
@@ -158,20 +188,26 @@ def _data(survey: Survey, base: str, known: bool) -> str:
         else:
             lines.append(f"  {split}: 0.15  # a fraction of the training images set aside, or the path of a folder")
     lines.append(f"  image_size: {size}  # {reason}")
-    if survey.grey and not registries.rows("base")[base].has_imagenet:  # published weights need colour images
+    if row.crop:
+        lines.append(
+            f"  # resize: crop  # the published network is given the central {row.crop:g} of the shorter side"
+            f" ({row.interpolation}); stretch, the default, shows all of an image"
+        )
+    if survey.grey and not chosen.has_weights:  # published weights need colour images
         lines.append("  channels: 1  # no image has colour")
     batch, reason = _batch(survey.images) if known else (32, "images per training step")
     lines.append(f"  batch_size: {batch}  # {reason}")
     return "\n".join(lines)
 
 
-def _image_size(survey: Survey, base: str) -> tuple[int, str]:
-    row = registries.rows("base")[base]
+def _image_size(survey: Survey, chosen: ChosenBase) -> tuple[int, str]:
+    base, row = chosen.name, registries.rows("base")[chosen.name]
     if survey.size is None:
         return row.size, f"pixels; the size that {base} was published with"
     height, width = survey.size
-    wanted = max(row.minimum, SIZE_STEP * max(1, round(max(height, width) / SIZE_STEP)))
-    if not row.has_imagenet and row.size < wanted:  # no weights tie the base to its own size
+    step = row.patch * max(1, round(SIZE_STEP / row.patch)) if row.patch else SIZE_STEP  # a whole number of patches
+    wanted = max(row.minimum, step * max(1, round(max(height, width) / step)))
+    if not chosen.has_weights and row.size < wanted:  # no weights tie the base to its own size
         size = min(wanted, LARGE_FROM_SCRATCH)
         return size, f"pixels; images are about {height}x{width} (height x width); larger is slower, smaller shows less"
     if wanted >= row.size:
@@ -205,21 +241,35 @@ def _batch(images: int) -> tuple[int, str]:
     return 32, "images per training step"
 
 
-def _model(survey: Survey, base: str, published: bool) -> str:
+def _model(survey: Survey, chosen: ChosenBase, row: Any) -> str:
     output = "softmax  # or sigmoid: one unit, for two classes" if len(survey.counts) == 2 else "softmax"
-    weights = "imagenet" if published else "none"
     return "\n".join(
         [
             "model:",
-            f"  base: {base}",
-            f"  weights: {weights}  # or {{run: RUN}} for the base of an earlier run",
+            f"  base: {chosen.name}" + (f"  # {chosen.reason}" if chosen.reason else ""),
+            *_weights(chosen, row),
             "  head:",
-            "    pooling: avg",
+            f"    pooling: {row.pooling}",
             "    hidden: []  # units of hidden layers, such as [256]",
             "    dropout: 0.2",
             f"    output: {output}",
         ]
     )
+
+
+def _weights(chosen: ChosenBase, row: Any) -> list[str]:
+    """Return the line of `model.weights` with its licence; for weights on the Hub, also one that pins them."""
+    earlier_run = "or {run: RUN} for the base of an earlier run"
+    if chosen.repository:
+        hub = f"{{hub: {quoted(chosen.repository)}, revision: null}}"
+        return [f"  weights: {hub}  # a commit for null pins them; their licence is on the repository's page"]
+    if not row.has_imagenet:
+        return [f"  weights: none  # {earlier_run}"]
+    lines = [f"  weights: imagenet  # {_one_line(row.weights_licence)}; {earlier_run}"]
+    if row.repository:
+        hub = f"{{hub: {quoted(row.repository.repository)}, revision: COMMIT}}"
+        lines.append(f"  # weights: {hub}  # the same, pinned: put the commit's name for COMMIT")
+    return lines
 
 
 def _training(survey: Survey, plan: Plan) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 
 from transfercli.errors import ArtefactError, GateError, UsageError
 from transfercli.export.formats.embedded_spec import labels_text
-from transfercli.export.formats.registry import FORMATS, PARITY, Format, check_formats
-from transfercli.export.spec import EXPORTED, ExportSpec, WriteJob
+from transfercli.export.formats.registry import FORMATS, PARITY, Format, check_formats, check_installed
+from transfercli.export.spec import EXPORTED, ExportSpec, Network, WriteJob
 from transfercli.export.verify.checksums import CHECKSUMS, checksums_of
 from transfercli.export.verify.parity import ParityInput, ParityOutput, run_in_child
 from transfercli.export.writing import write
@@ -23,6 +23,16 @@ from transfercli.reporting import Reporter
 
 DROP, DROPPED_IMAGES = 0.01, 2
 SCORE_PARITY = 0.01  # largest difference of out-of-distribution scores, in the unit of `_Job._score_parity`
+# Keys of an artefact's result that need its runtime; null if it is not installed.
+MEASURED = (
+    "max_abs_diff",
+    "max_abs_diff_bytes",
+    "label_agreement",
+    "label_agreement_bytes",
+    "accuracy_exported",
+    "latency_ms",
+    "load_seconds",
+)
 ROUNDING = 1e-9  # tolerance for the difference of two accuracies
 
 
@@ -31,7 +41,8 @@ class ExportRequest:
     """Options of an export.
 
     formats: keys of `FORMATS`. out: the folder with one folder for each format. max_drop: largest drop in accuracy.
-    samples: uint8 [M, H, W, 3], training images; needed for int8 only.
+    samples: uint8 [M, H, W, 3], training images; needed for int8 only. network: of the run, for formats that write the
+    network of another library.
     """
 
     formats: tuple[str, ...]
@@ -39,6 +50,7 @@ class ExportRequest:
     quantize: str = "none"
     max_drop: float | None = None
     samples: np.ndarray | None = None
+    network: Network | None = None
 
     def allowed_drop(self, examples: int) -> float | None:
         """Return `max_drop`; if it is None, for int8 the larger of 0.01 and two images, and None otherwise."""
@@ -98,6 +110,7 @@ def export_formats(
     one differs too much from the run; that one is removed.
     """
     check_formats(request.formats, request.quantize)
+    _check_measurable(request)
     check_output_folders(request.out, request.formats)
     results, failures = [], []
     for name in dict.fromkeys(request.formats):
@@ -111,6 +124,13 @@ def export_formats(
     if failures:
         raise ExportRejected("; ".join(failures), results)
     return results
+
+
+def _check_measurable(request: ExportRequest) -> None:
+    """Raise `UsageError` if `--max-drop` limits the accuracy of a format whose runtime is not installed."""
+    for row in (FORMATS[name] for name in request.formats):
+        if row.missing_runtime and request.max_drop is not None:
+            check_installed(row, row.runtime, f"--max-drop with --format {row.name}")
 
 
 def check_output_folders(out: Path, formats: tuple[str, ...]) -> None:
@@ -144,15 +164,11 @@ class _Job:
         try:
             with atomic.replaced_folder(self.folder) as temporary:
                 artefact = temporary / self.row.entry
-                job = WriteJob(
-                    self._outputs_of(predictor), self.spec, artefact, self.request.quantize, self.request.samples
-                )
+                model, request = self._outputs_of(predictor), self.request
+                job = WriteJob(model, self.spec, artefact, request.quantize, request.samples, request.network)
                 write(self.row.name, job, reporter)
-                size = folder_bytes(temporary)
-                inputs = ParityInput(self.reference.images, self.reference.files, self.spec)
-                outputs = run_in_child(self.row.name, artefact, inputs, reporter)
-                result = self._result(outputs, size)
-                if reasons := self._reasons(result):
+                result, reasons = self._proof(artefact, folder_bytes(temporary), reporter)
+                if reasons:
                     raise _Rejected
                 self._write_companions(temporary, result)
                 if self.folder.is_dir() and not self._replaces_same_export():
@@ -163,6 +179,21 @@ class _Job:
             elif self.folder.is_dir():
                 reporter.warning(f"{self.folder} keeps an earlier export of another run or precision")
         return result, reasons
+
+    def _proof(self, artefact: Path, size: int, reporter: Reporter) -> tuple[dict[str, Any], list[str]]:
+        """Return the result, and the reasons for removing the artefact, from its outputs in its own runtime.
+
+        If that is not installed, nothing is measured, with a warning.
+        """
+        if missing := self.row.missing_runtime:
+            reporter.warning(
+                f"{self.row.name} is not proved: {' and '.join(missing)} are not installed, so the artefact was not"
+                f" run; its tensors were read again and are those of the run (pip install 'transfercli[{self.row.extra}]')"
+            )
+            return self._unproved_result(size), []
+        inputs = ParityInput(self.reference.images, self.reference.files, self.spec)
+        result = self._result(run_in_child(self.row.name, artefact, inputs, reporter), size)
+        return result, self._reasons(result)
 
     def _outputs_of(self, predictor: Any) -> Any:
         """Return the predictor with the outputs that the format carries."""
@@ -187,19 +218,30 @@ class _Job:
         original = self.reference.probabilities
         predicted, expected = outputs.probabilities.argmax(axis=1), original.argmax(axis=1)
         return {
-            "format": self.row.name,
-            "path": str(self.folder / self.row.entry),
-            "bytes": size,
+            **self._facts(size, proved=True),
             "max_abs_diff": _max_difference(outputs.probabilities, original),
             "max_abs_diff_bytes": _max_difference(outputs.probabilities_bytes, original),
             "label_agreement": float(np.mean(predicted == expected)),
             "label_agreement_bytes": float(np.mean(outputs.probabilities_bytes.argmax(axis=1) == expected)),
-            "accuracy_original": float(np.mean(expected == self.reference.targets)),
             "accuracy_exported": float(np.mean(predicted == self.reference.targets)),
             "latency_ms": {f"batch_{batch}": round(value, 3) for batch, value in outputs.latency_ms.items()},
             "load_seconds": round(outputs.load_seconds, 3),
             **self._score_parity(outputs),
-            "examples": len(original),
+        }
+
+    def _unproved_result(self, size: int) -> dict[str, Any]:
+        return self._facts(size, proved=False) | dict.fromkeys(MEASURED)
+
+    def _facts(self, size: int, *, proved: bool) -> dict[str, Any]:
+        """Return what is known of an artefact without running it."""
+        expected = self.reference.probabilities.argmax(axis=1)
+        return {
+            "format": self.row.name,
+            "path": str(self.folder / self.row.entry),
+            "bytes": size,
+            "proved": proved,
+            "accuracy_original": float(np.mean(expected == self.reference.targets)),
+            "examples": len(expected),
             "known": self.reference.known,
         }
 

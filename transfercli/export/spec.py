@@ -103,12 +103,29 @@ class ExportSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Network:
+    """Network of a run before its BatchNorm is folded, for formats that write the network of another library.
+
+    base: name of a row of `BASES`. preprocessing: of its pixels, a row of `PREPROCESSING`. channels: of the base's
+    input. pooling, hidden: of the head. tensors: all weights, `base/LAYER/WEIGHT` and `head/LAYER/WEIGHT`, float32.
+    """
+
+    base: str
+    preprocessing: str
+    channels: int
+    pooling: str
+    hidden: tuple[int, ...]
+    tensors: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
 class WriteJob:
     """An artefact to write.
 
     predictor: uint8 [N, H, W, 3] -> float32 [N, C], or [that, float32 [N]] with the out-of-distribution score.
     path: the file, or the folder, to write. samples: uint8
     [M, H, W, 3], training images from which a quantiser measures value ranges; needed for int8 only.
+    network: for formats that write the network of another library.
     """
 
     predictor: keras.Model
@@ -116,6 +133,7 @@ class WriteJob:
     path: Path
     quantize: str = "none"
     samples: np.ndarray | None = None
+    network: Network | None = None
 
 
 class NeedsTensorFlow(Exception):

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transfercli.models.published_weights import PublishedRepository, PublishedWeights
@@ -35,7 +36,8 @@ class Base:
     any_size_imagenet: Keras loads them at every image size, not only at `size`.
     variance_factor: factor of each channel's variance of the base's Normalization layer in these weights
     (`models/normalization.py`); empty if they are right as they are.
-    crop: part of the shorter side that the published accuracy was measured on; interpolation: of its resizing.
+    crop: part of the shorter side, in the centre, that the published network is given at `size`, or None if its source
+    does not say; interpolation: of the resizing before it.
     prefix_tokens: number of tokens before those of the patches if the output is tokens [N, T, d]; None if it is a map.
     patch: side of a patch in pixels, of a network with tokens. pooling: of the published network.
     repository: the ImageNet weights on the Hugging Face Hub, of a base that Keras publishes none for.
@@ -55,7 +57,7 @@ class Base:
     source: str = "keras.applications"
     licence: str = "ImageNet weights of keras.applications (Apache-2.0)"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    crop: float = 1.0
+    crop: float | None = None
     interpolation: str = "bilinear"
     prefix_tokens: int | None = None
     patch: int | None = None
@@ -64,7 +66,21 @@ class Base:
 
     @property
     def has_imagenet(self) -> bool:
-        return self.published is not None
+        """True if ImageNet weights are published, by Keras or in a repository of the Hugging Face Hub."""
+        return self.published is not None or self.repository is not None
+
+    @property
+    def weights_licence(self) -> str | None:
+        """Licence of the published weights; None without published weights."""
+        if self.published or not self.repository:
+            return self.licence if self.published else None
+        return f"weights of {self.repository.repository} ({self.repository.licence})"
+
+    def stored_weights(self, image_size: tuple[int, int]) -> Path | None:
+        """Return the file of the published weights on this machine; None if it is not here or there are none."""
+        if self.published:
+            return self.published.path_for(image_size)
+        return self.repository.path() if self.repository else None
 
     @property
     def licence_id(self) -> str:
@@ -74,6 +90,10 @@ class Base:
     def grid(self, image_size: tuple[int, int]) -> tuple[int, int] | None:
         """Return (rows, columns) of patches of an image; None for a network without patches."""
         return (image_size[0] // self.patch, image_size[1] // self.patch) if self.patch else None
+
+    def unused_pixels(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Return (rows, columns) of pixels at the lower and right edge that are in no patch, so in no token."""
+        return (image_size[0] % self.patch, image_size[1] % self.patch) if self.patch else (0, 0)
 
     def build(self, shape: Shape, weights: str | None = None) -> keras.Model:
         """Build the network for images of `shape` (height, width, channels), with random or ImageNet weights."""

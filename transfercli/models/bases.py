@@ -6,7 +6,16 @@ The rows are in `base_rows/`. Importing them is cheap: a row names its builder, 
 from __future__ import annotations
 
 from transfercli.models.base import Base
-from transfercli.models.base_rows import keras_applications, resnet, small_cnn, vision_transformer
+from transfercli.models.base_rows import (
+    densenet,
+    efficientnet,
+    keras_applications,
+    mobilenet,
+    resnet,
+    small_cnn,
+    vgg,
+    vision_transformer,
+)
 
 BASES: dict[str, Base] = {
     **keras_applications.FIRST,
@@ -14,5 +23,9 @@ BASES: dict[str, Base] = {
     **small_cnn.ROWS,
     **keras_applications.ROWS,
     **resnet.ROWS,
+    **vgg.ROWS,
+    **densenet.ROWS,
     **vision_transformer.ROWS,
+    **efficientnet.ROWS,
+    **mobilenet.ROWS,
 }

@@ -13,6 +13,7 @@ from transfercli.models.architecture import Architecture
 from transfercli.models.base import stages_of
 from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import fold
+from transfercli.models.pooling import pool
 from transfercli.models.preprocessing import preprocess
 
 
@@ -73,17 +74,20 @@ def build_classifier(
     base = base or build_base(architecture.base, architecture.image_size, architecture.channels)
     image = keras.Input((*architecture.image_size, 3), dtype="uint8", name="image")
     pixels = preprocess(image, BASES[architecture.base].preprocessing, architecture.channels)
-    head = build_head(architecture.head, base.output.shape[1:], len(architecture.labels))
+    prefix_tokens = BASES[architecture.base].prefix_tokens or 0
+    head = build_head(architecture.head, base.output.shape[1:], len(architecture.labels), prefix_tokens)
     trained = base if architecture.batchnorm_trains else fold(base)
     model = keras.Model(image, head(trained(pixels)), name="classifier")
     predictor = keras.Model(image, probabilities_of(_divided(head(base(pixels)), temperature)), name="predictor")
     return Classifier(architecture.base, model, base, head, predictor, architecture.labels)
 
 
-def build_head(config: HeadConfig, feature_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """Build the head: feature map [N, h, w, d] -> logits [N, `classes`], or [N, 1] for one sigmoid unit.
+def build_head(config: HeadConfig, feature_shape: tuple[int, ...], classes: int, prefix_tokens: int = 0) -> keras.Model:
+    """Build the head: map [N, h, w, d] or tokens [N, T, d] -> logits [N, `classes`], or [N, 1] for one sigmoid unit.
 
-    Raises `ConfigError` if the output is a sigmoid and there are not two classes.
+    prefix_tokens: number of tokens before those of the patches.
+
+    Raises `ConfigError` if the output is a sigmoid and there are not two classes, or the pooling does not fit.
     """
     if config.output == "sigmoid" and classes != 2:
         raise ConfigError(
@@ -91,20 +95,13 @@ def build_head(config: HeadConfig, feature_shape: tuple[int, ...], classes: int)
             "set model.head.output to softmax",
         )
     features = layers.Input(feature_shape, name="features")
-    x = POOLING[config.pooling or "avg"](name="pool")(features)
+    x = pool(features, config.pooling or "avg", prefix_tokens)
     for number, units in enumerate(config.hidden, start=1):
         x = layers.Dense(units, activation="relu", name=f"hidden{number}")(x)
     if config.dropout:
         x = layers.Dropout(config.dropout, name="dropout")(x)
     units = 1 if config.output == "sigmoid" else classes
     return keras.Model(features, layers.Dense(units, dtype="float32", name="logits")(x), name="head")
-
-
-POOLING = {
-    "avg": layers.GlobalAveragePooling2D,
-    "max": layers.GlobalMaxPooling2D,
-    "flatten": layers.Flatten,
-}
 
 
 def _divided(logits: keras.KerasTensor, temperature: float) -> keras.KerasTensor:

@@ -59,4 +59,5 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
             layer.dtype_policy = policy
 
 
-_ALWAYS_FLOAT32 = frozenset({"image", "preprocess", "pool", "logits", "probabilities"})  # 8 bits are too few for a mean
+# 8 bits are too few for a mean.
+_ALWAYS_FLOAT32 = frozenset({"image", "preprocess", "pool", "pool_token", "pool_mean", "logits", "probabilities"})

@@ -13,6 +13,8 @@ from keras import layers, ops
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 _TORCH_MEAN_RGB = (0.485, 0.456, 0.406)
 _TORCH_STD_RGB = (0.229, 0.224, 0.225)
+_CLIP_MEAN_RGB = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD_RGB = (0.26862954, 0.26130258, 0.27577711)
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's mode L
 
 
@@ -30,7 +32,15 @@ def _caffe(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
 
 def _torch(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
     """Scale to 0 … 1, then subtract ImageNet's mean and divide by its standard deviation."""
-    mean, std = _mean(_TORCH_MEAN_RGB, channels), _mean(_TORCH_STD_RGB, channels)
+    return _standardised(pixels, _mean(_TORCH_MEAN_RGB, channels), _mean(_TORCH_STD_RGB, channels))
+
+
+def _clip(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
+    """Scale to 0 … 1, then subtract the mean of CLIP's training images and divide by their standard deviation."""
+    return _standardised(pixels, _mean(_CLIP_MEAN_RGB, channels), _mean(_CLIP_STD_RGB, channels))
+
+
+def _standardised(pixels: keras.KerasTensor, mean: list[float], std: list[float]) -> keras.KerasTensor:
     scale = [1.0 / (255.0 * s) for s in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]
     return layers.Rescaling(scale, offset=offset, name="preprocess")(pixels)
@@ -39,6 +49,11 @@ def _torch(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
 def _symmetric(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
     """Scale to -1 … 1."""
     return layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess")(pixels)
+
+
+def _lite(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
+    """Subtract 127 and divide by 128: EfficientNet-Lite, for integer arithmetic."""
+    return layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocess")(pixels)
 
 
 def _unit(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
@@ -54,7 +69,9 @@ def _included(pixels: keras.KerasTensor, channels: int) -> keras.KerasTensor:
 PREPROCESSING: dict[str, Callable[[keras.KerasTensor, int], keras.KerasTensor]] = {
     "caffe": _caffe,
     "torch": _torch,
+    "clip": _clip,
     "symmetric": _symmetric,
+    "lite": _lite,
     "unit": _unit,
     "included": _included,
 }

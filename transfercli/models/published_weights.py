@@ -1,4 +1,4 @@
-"""Published ImageNet weights: their files in Keras's cache, and the accuracy that was published with them.
+"""Published ImageNet weights: their files in the caches of this machine, and the accuracy published with them.
 
 No import of Keras: a missing file is found before that, and before any image is read.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 # Top-1 accuracies on ImageNet's 50,000 validation images, one central crop each, as their source gives them.
 KERAS_IO = "keras.io/api/applications"
 KERAS_MOBILENET_V3 = "documentation of keras.applications.mobilenet_v3"
+TIMM_RESULTS = "results-imagenet.csv of huggingface/pytorch-image-models"
 DEFAULT_SIZE = 224  # pixels
 
 
@@ -53,6 +54,13 @@ class PublishedRepository:
     source: str
     licence: str
     file: str = "model.safetensors"
+
+    def path(self) -> Path | None:
+        """Return the file in the cache of huggingface_hub, or None if it is not there; no network is asked."""
+        from huggingface_hub import constants, try_to_load_from_cache
+
+        found = try_to_load_from_cache(self.repository, self.file, constants.HF_HUB_CACHE)
+        return Path(found) if isinstance(found, str) else None
 
 
 def keras_home() -> Path:

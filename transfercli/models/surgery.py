@@ -15,15 +15,15 @@ from keras import ops
 from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
-from transfercli.models.freezing import trainable_from
 from transfercli.models.keras_internals import (
     call_with_replacements,
     graph_nodes,
-    has_inner_layers,
-    inner_layers,
     producer_of,
 )
+from transfercli.models.multiplications import multiplications, multiplications_of
+from transfercli.models.pooling import POOL, pooled, pooling_key
 from transfercli.models.preprocessing import preprocess
+from transfercli.models.trainable.freezing import trainable_from
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def _last_cut_point(base: keras.Model, below: int) -> CutPoint | None:
     if points[-1:] == single:
         return single[0] if single else None
     start = single[0].index + 1 if single else 0
-    gained = sum(_multiplications_of(operation) for operation in base.operations[start : points[-1].index + 1])
+    between = {operation.name for operation in base.operations[start : points[-1].index + 1]}
+    gained = sum(multiplications_of(node) for node in graph_nodes(base) if node.operation.name in between)
     if gained > WORTH_TWO_TENSORS * multiplications(base):
         return points[-1]
     return single[0] if single else None
@@ -122,10 +123,9 @@ def _unpacked(packed: keras.KerasTensor, tensors: tuple[keras.KerasTensor, ...])
 def cut_after_base(classifier: Classifier) -> Cut:
     """Cut after the base and the head's pooling."""
     base, head = classifier.base, classifier.head
-    pool = head.get_layer("pool")
-    top = keras.Model(pool.output, head.output, name="top")
-    key = f"{classifier.name}, whole, {type(pool).__name__}"
-    return Cut("pool", key, prefix_to(classifier, pool(base.output)), None, top)
+    top = keras.Model(head.get_layer(POOL).output, head.output, name="top")
+    key = f"{classifier.name}, whole, {pooling_key(head)}"
+    return Cut(POOL, key, prefix_to(classifier, pooled(head, base.output)), None, top)
 
 
 def prefix_to(classifier: Classifier, features: keras.KerasTensor) -> keras.Model:
@@ -159,20 +159,3 @@ def cut_points(base: keras.Model, most_tensors: int = 1) -> list[CutPoint]:
             tensors = tuple(output[base.operations[j].name] for j in needed)
             points.append(CutPoint(i, operation.name, tensors))
     return points
-
-
-def multiplications(model: keras.Model) -> float:
-    """Return the number of multiplications in the convolutions and matrix products of one image's forward pass.
-
-    Nested models are included.
-    """
-    return sum(_multiplications_of(layer) for layer in inner_layers(model))
-
-
-def _multiplications_of(layer: keras.Operation) -> float:
-    """Return the multiplications of one layer; 0 for a bare operation, and for a layer that contains others."""
-    kernels = [v for v in getattr(layer, "weights", ()) if "kernel" in v.name and len(v.shape) > 1]
-    if isinstance(layer, keras.Model) or not kernels or has_inner_layers(layer):
-        return 0.0
-    positions = math.prod(layer.output.shape[1:-1]) if len(layer.output.shape) > 2 else 1
-    return float(positions * sum(math.prod(v.shape) for v in kernels))

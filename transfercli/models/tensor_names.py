@@ -13,15 +13,19 @@ import numpy as np
 from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
 from transfercli.models.normalization import finalise_classifier
+from transfercli.models.trainable.lora import merged_kernels, reset_factors, without_factors
 
 
 def named_variables(classifier: Classifier) -> dict[str, keras.Variable]:
-    """Return name -> variable, sorted by name; names do not depend on other models built in the process."""
+    """Return name -> variable, sorted by name; names do not depend on other models built in the process.
+
+    The factors of LoRA are left out: `read_tensors` adds them to the kernels.
+    """
     named: dict[str, keras.Variable] = {}
     for part, model in (("base", classifier.base), ("head", classifier.head)):
         names = weight_names(part, model)
         for layer in model.layers:
-            for variable in layer.weights:
+            for variable in without_factors(layer.weights):
                 name = names[id(variable)]
                 if name in named:
                     raise ValueError(f"two weights share the name {name!r}")
@@ -109,8 +113,12 @@ def _snake_case(name: str) -> str:
 
 def read_tensors(classifier: Classifier, names: Set[str] | None = None) -> dict[str, np.ndarray]:
     """Return copies of the weights by name, in the dtype of each variable; with `names`, only of these."""
-    variables = named_variables(classifier)
-    return {name: keras.ops.convert_to_numpy(v) for name, v in variables.items() if names is None or name in names}
+    variables, merged = named_variables(classifier), merged_kernels(classifier)
+    return {
+        name: keras.ops.convert_to_numpy(merged.get(id(v), v))
+        for name, v in variables.items()
+        if names is None or name in names
+    }
 
 
 def assign_tensors(classifier: Classifier, tensors: dict[str, np.ndarray]) -> None:
@@ -131,4 +139,5 @@ def assign_tensors(classifier: Classifier, tensors: dict[str, np.ndarray]) -> No
                 f" the model has {variable.dtype}{list(variable.shape)}"
             )
         variable.assign(value)
+    reset_factors(classifier)
     finalise_classifier(classifier)

@@ -10,7 +10,7 @@ import numpy as np
 from transfercli.config.schema import TrainingConfig
 from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
-from transfercli.models.freezing import stage_depths
+from transfercli.models.trainable.freezing import stage_depths
 from transfercli.training.optim.accumulation import UpdateGroups
 from transfercli.training.optim.ema import PREFIX, restore_training_weights
 from transfercli.training.optim.losses import build_accuracy, build_loss

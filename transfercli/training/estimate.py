@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 import time
@@ -22,12 +23,17 @@ TIMED_STEPS = 3
 
 @dataclass(frozen=True)
 class PhaseCost:
-    """Estimated cost of a phase. train: seconds, compilation included; the other fields identify the phase."""
+    """Estimated cost of a phase. train: seconds, compilation included; the other fields identify the phase.
+
+    lora_rank: rank of low-rank adaptation, None without it. trained: number of parameters that train.
+    """
 
     kind: str
     unfreeze: Unfreeze
     epochs: int
     learning_rate: float
+    lora_rank: int | None
+    trained: int
     train: float
 
     def as_json(self) -> dict[str, Any]:
@@ -44,7 +50,10 @@ def phase_costs(trainer: Trainer) -> list[PhaseCost]:
         trainer.progress.phase = number
         setup = trainer.begin_phase()
         seconds = _solve_seconds(setup.solve) if setup.solve else _training_seconds(trainer, setup, phase.epochs)
-        costs.append(PhaseCost(phase.kind, phase.unfreeze, phase.epochs, phase.learning_rate, round(seconds, 1)))
+        rank = phase.lora.rank if phase.lora else None
+        trained = sum(math.prod(variable.shape) for variable in setup.model.trainable_variables)
+        facts = (phase.kind, phase.unfreeze, phase.epochs, phase.learning_rate, rank, trained)
+        costs.append(PhaseCost(*facts, round(seconds, 1)))
     return costs
 
 

@@ -25,6 +25,19 @@ STAGE_DECAY = 0.5
 
 
 @dataclass(frozen=True)
+class Lora:
+    """Low-rank adaptation of a phase: the base's kernels are frozen, and only low-rank changes of some of them train.
+
+    rank: of each change; alpha: its scale is alpha / rank, None: 1. layers: ends of the names of the adapted layers,
+    None: the usual ones (see `models/trainable/lora.py`).
+    """
+
+    rank: int
+    alpha: float | None = None
+    layers: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Phase:
     """Part of a training with one set of trainable layers.
 
@@ -34,6 +47,7 @@ class Phase:
     kind: "train": by gradients; "probe": solve for the head in one step; "blend": interpolate in one step between the
     probe's weights and those of the phase before.
     decay: learning rate of each stage of the base, as a fraction of the rate of the stage above it.
+    lora: None if the layers' own weights train.
     """
 
     unfreeze: Unfreeze
@@ -41,6 +55,7 @@ class Phase:
     learning_rate: float
     kind: Literal["train", "probe", "blend"] = "train"
     decay: float = 1.0
+    lora: Lora | None = None
 
 
 PROBE = Phase("none", 0, 0.0, "probe")

@@ -18,19 +18,22 @@ import keras
 import numpy as np
 
 from transfercli.data.batching.batches import Batches
-from transfercli.errors import ConfigError, is_out_of_space
+from transfercli.errors import ArtefactError, ConfigError, is_out_of_space
+from transfercli.io.bounded import RESTORE_HINT
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import computing_in, forward
-from transfercli.models.freezing import freeze_below
 from transfercli.models.tensor_names import assign_tensors, named_variables, read_tensors
+from transfercli.models.trainable.freezing import freeze_below
+from transfercli.models.trainable.lora import adapt, assign_separate_tensors, merge, separate_tensors
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.training.backend import input_pipeline
 from transfercli.training.checkpoints import Checkpoint
 from transfercli.training.compiling import compile_phase, optimizer_tensors, restore_optimizer, update_groups
-from transfercli.training.frozen import constant_tensors
+from transfercli.training.frozen import constant_tensors, layers_of
 from transfercli.training.memory import out_of_memory_error
 from transfercli.training.optim.batchnorm import fit_momentum, momenta_of
+from transfercli.training.optim.ema import PREFIX as RAW
 from transfercli.training.optim.ema import State, assign_average, restore_training_weights
 from transfercli.training.optim.schedules import PLATEAU
 from transfercli.training.phases import Phase, PhaseSetup, SetUpPhase
@@ -39,6 +42,7 @@ from transfercli.training.validation import validation_metrics
 
 Keep = Callable[[Progress, Checkpoint, bool], None]
 # Keys of an epoch that are not in the contract; they come last.
+ADAPTATION = f"{RAW}lora/"  # names in a checkpoint's state
 LAST = ("val_macro_f1", "val_balanced_accuracy", "val_recall", "strength", "strengths")
 
 
@@ -80,7 +84,10 @@ class Trainer:
         if self.progress.is_over(self.plan):
             self._next_phase()
         else:
-            restore_optimizer(self.begin_phase().model, last.state)
+            model = self.begin_phase().model
+            if self._phase.lora:
+                _restore_adaptation(self.classifier, last.state)
+            restore_optimizer(model, last.state)
 
     def run(self) -> Progress:
         """Train the rest of the plan. Raises `ConfigError` if the loss becomes NaN or infinite."""
@@ -120,7 +127,7 @@ class Trainer:
         """Freeze layers, set up and compile the current phase."""
         phase = self._phase
         self._training_weights = {}
-        freeze_below(self.classifier, phase.unfreeze)
+        self._freeze(phase)
         self._setup = setup = self.set_up_phase(phase)
         number = f"phase {self.progress.phase} of {len(self.plan.phases)}"
         if setup.solve is not None:
@@ -133,11 +140,26 @@ class Trainer:
         self._schedule = compile_phase(setup, phase, self.plan.training, self.classifier)
         trained = sum(math.prod(v.shape) for v in setup.model.trainable_variables)
         self.reporter.info(
-            f"{number}: unfreeze {phase.unfreeze},"
+            f"{number}: unfreeze {phase.unfreeze},{self._adaptation(phase)}"
             f" {counted(phase.epochs, 'epoch')}, learning rate {phase.learning_rate:g},"
             f" {trained:,} of {self.classifier.model.count_params():,} parameters train{self._effective_batch(setup)}"
         )
         return setup
+
+    def _freeze(self, phase: Phase) -> None:
+        """Make the layers of a phase trainable, or with LoRA the factors of its adapted layers, and no others."""
+        if phase.lora is None:
+            freeze_below(self.classifier, phase.unfreeze)
+            merge(self.classifier)
+        else:
+            names = layers_of(self.classifier, phase)
+            adapt(self.classifier, names, phase.lora.rank, phase.lora.alpha, self.plan.seed)
+
+    def _adaptation(self, phase: Phase) -> str:
+        """Return the rank and the number of layers of LoRA, in words; "" without it."""
+        if phase.lora is None:
+            return ""
+        return f" LoRA of rank {phase.lora.rank} in {counted(len(layers_of(self.classifier, phase)), 'layer')},"
 
     def _effective_batch(self, setup: PhaseSetup) -> str:
         """Return the number of images of an update, in words; "" if every batch is an update."""
@@ -175,6 +197,8 @@ class Trainer:
             self._best = model
         self._lower_rate_on_plateau(validation["val_loss"])
         state = ({} if setup.solve else optimizer_tensors(setup.model)) | self._training_weights
+        if self._phase.lora:
+            state |= {ADAPTATION + name: value for name, value in separate_tensors(self.classifier).items()}
         self.keep(progress, Checkpoint(model, state, asdict(progress)), is_best)
         self.reporter.epoch(line, self.plan.epochs)
 
@@ -236,6 +260,19 @@ class Trainer:
         if self._constant is None:
             self._constant = read_tensors(self.classifier, names)
         return self._constant | read_tensors(self.classifier, named_variables(self.classifier).keys() - names)
+
+
+def _restore_adaptation(classifier: Classifier, state: State) -> None:
+    """Assign the frozen kernels and the factors in a checkpoint's state to the adapted layers.
+
+    Raises `ArtefactError` if the state is of other layers.
+    """
+    start = len(ADAPTATION)
+    tensors = {name[start:]: value for name, value in state.items() if name.startswith(ADAPTATION)}
+    try:
+        assign_separate_tensors(classifier, tensors)
+    except (KeyError, ValueError) as error:
+        raise ArtefactError(f"the checkpoint's state does not fit the adapted layers: {error}", RESTORE_HINT) from None
 
 
 def _train_step(model: keras.Model, batches: Batches, size: int) -> None:

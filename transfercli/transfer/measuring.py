@@ -7,7 +7,8 @@ import time
 import numpy as np
 
 from transfercli.config.types import seconds_of
-from transfercli.models.surgery import cut_below, multiplications
+from transfercli.models.multiplications import multiplications
+from transfercli.models.surgery import cut_below
 from transfercli.transfer.auto import SLOWDOWN, Measurements
 from transfercli.transfer.features.prefix import BATCH
 from transfercli.transfer.phase_builder import PhaseBuilder

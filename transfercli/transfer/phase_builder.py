@@ -11,9 +11,11 @@ from transfercli.data.dataset import Split
 from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
-from transfercli.models.surgery import Cut, cut_after_base, cut_below, multiplications
+from transfercli.models.multiplications import multiplications
+from transfercli.models.surgery import Cut, cut_after_base, cut_below
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
+from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup
 from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
@@ -42,7 +44,7 @@ class PhaseBuilder:
     def __call__(self, phase: Phase) -> PhaseSetup:
         if phase.kind in SOLVERS:
             return SOLVERS[phase.kind](self, phase)
-        cut = cut_below(self.classifier, phase.unfreeze)
+        cut = cut_below(self.classifier, lowest_trained(self.classifier, phase))
         views = views_of(self.inputs.augmentation, self.inputs.augment, phase.epochs)
         if cut is None or self._reason_not_cached(cut, phase, views):
             return self.on_images()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError
-from transfercli.training.phases import FINE_TUNING_FACTOR, PROBE, STAGE_DECAY, Phase, Unfreeze
+from transfercli.training.phases import FINE_TUNING_FACTOR, PROBE, STAGE_DECAY, Lora, Phase, Unfreeze
 from transfercli.transfer.auto import Measurements, phases_within_budget
 
 
@@ -20,8 +20,9 @@ class Request:
     """Arguments of a strategy.
 
     epochs, learning_rate: of the config. stages: of the base, from the input to the top.
-    unfreeze: for partial, the lowest part of the base that trains. solvable: the head is new and linear, on a base with
-    pretrained weights, so a probe can be solved for it, and later phases start from the probe. measured: for auto.
+    unfreeze: for partial and lora, the lowest part of the base that trains; lora: for lora.
+    solvable: the head is new and linear, on a base with pretrained weights, so a probe can be solved for it, and later
+    phases start from the probe. measured: for auto.
     """
 
     epochs: int
@@ -31,6 +32,7 @@ class Request:
     solvable: bool = False
     pretrained: bool = True
     measured: Measurements | None = None
+    lora: Lora | None = None
 
 
 def share_out(epochs: int, weights: list[float]) -> list[int]:
@@ -106,6 +108,17 @@ def full(request: Request) -> list[Phase]:
     return _after_the_head(request, [("none", 1, 1.0), ("all", 2, FINE_TUNING_FACTOR)])
 
 
+def lora(request: Request) -> list[Phase]:
+    """Train the head first, then low-rank changes of the base's kernels with it, at the full rate (Hu et al. 2022)."""
+    unfreeze = request.unfreeze if request.unfreeze is not None else "all"
+    if unfreeze in ("none", 0):
+        return feature_extraction(request)
+    return [
+        replace(phase, lora=request.lora) if phase.unfreeze == unfreeze else phase
+        for phase in _after_the_head(request, [("none", 1, 1.0), (unfreeze, 2, 1.0)])
+    ]
+
+
 def scratch(request: Request) -> list[Phase]:
     """Train everything from the start, at the full learning rate."""
     return [Phase("all", request.epochs, request.learning_rate)]
@@ -128,6 +141,7 @@ STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
     "partial": partial,
     "gradual": gradual,
     "full": full,
+    "lora": lora,
     "scratch": scratch,
     "auto": auto,
 }
@@ -152,9 +166,14 @@ def phases_of(config: ExperimentConfig, stages: tuple[str, ...], measured: Measu
     transfer, training = config.transfer, config.training
     rate = training.optimizer.learning_rate
     if transfer.phases:
-        return [Phase(phase.unfreeze, phase.epochs, phase.learning_rate or rate) for phase in transfer.phases]
+        return [
+            Phase(phase.unfreeze, phase.epochs, phase.learning_rate or rate, decay=phase.decay)
+            for phase in transfer.phases
+        ]
     if transfer.strategy is None:
         raise ConfigError("transfer.strategy: is not resolved", "name a strategy, or give phases")
     solvable, pretrained = _solvable(config), config.model.weights != "none"
-    request = Request(training.epochs, rate, stages, transfer.unfreeze, solvable, pretrained, measured)
+    kinds = transfer.lora.layers
+    low_rank = Lora(transfer.lora.rank, transfer.lora.alpha, None if kinds is None else tuple(kinds))
+    request = Request(training.epochs, rate, stages, transfer.unfreeze, solvable, pretrained, measured, low_rank)
     return STRATEGIES[transfer.strategy](request)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from transfercli.errors import ArtefactError
+from transfercli.models.bases import BASES
 from transfercli.models.classifier import Classifier
 from transfercli.models.normalization import finalise_classifier
 from transfercli.models.tensor_names import named_variables, with_stable_numbers
+from transfercli.models.weights.foreign.layouts import resampled
 
 Tensors = dict[str, np.ndarray]
 HeadInit = Literal["new", "keep", "extend"]
@@ -54,6 +58,8 @@ class Transplant:
 
 NOT_REQUESTED = "not to be copied (model.weights.until, model.head.init)"
 OUTPUT_KERNEL = "head/logits/kernel"
+POSITIONS = "base/positions/embeddings"  # of a transformer's patches [patches, d], row by row
+HEAD_OUTPUT = (OUTPUT_KERNEL, "head/logits/bias")
 
 
 def transplant(
@@ -63,6 +69,7 @@ def transplant(
     until: str | None = None,
     head: HeadInit = "new",
     donor_labels: tuple[str, ...] = (),
+    donor_image_size: tuple[int, int] | None = None,
 ) -> Transplant:
     """Copy the tensors of `donor` (name -> array) whose name and shape match into the classifier.
 
@@ -70,12 +77,15 @@ def transplant(
     it. The output layer is copied class by class, by label: classes may be reordered, fewer or more.
     Output weights of new classes are zero (as in BiT, Kolesnikov et al. 2020): with random ones, the large features of
     a base give confident errors at first, which a short training hardly corrects (benchmarks/RESULTS.md).
-    Raises `ArtefactError` if no tensor of the base matches.
+    donor_image_size: (height, width) of the donor's images; positions of patches are resampled from their grid. None
+    takes the grid for a square.
+    Raises `ArtefactError` if no tensor of the base matches, or positions of patches cannot be resampled.
     """
     fresh_layers = _layers_above(classifier, until)
     lines = []
     variables = named_variables(classifier)
     donor = with_stable_numbers(donor, variables.keys())
+    donor, resampling = _with_positions(donor, classifier, donor_image_size)
     for name, variable in variables.items():
         part, layer, _ = name.split("/", 2)
         if layer in fresh_layers or (part == "head" and head == "new"):
@@ -88,7 +98,7 @@ def transplant(
             lines.append(TensorResult(name, "fresh", reason))
         else:
             variable.assign(value.astype("float32"))
-            lines.append(TensorResult(name, "copied", reason))
+            lines.append(TensorResult(name, "copied", resampling if resampling and name == POSITIONS else reason))
     finalise_classifier(classifier)
     lines += [
         TensorResult(name, "unused", "the model has no such tensor") for name in sorted(donor.keys() - variables.keys())
@@ -100,6 +110,44 @@ def transplant(
             "use the base the weights were trained with, or model.base: {run: RUN} for the architecture of that run",
         )
     return report
+
+
+def _with_positions(donor: Tensors, classifier: Classifier, image_size: tuple[int, int] | None) -> tuple[Tensors, str]:
+    """Return the donor with positions for the classifier's grid of patches, and the reason; "" if nothing changes.
+
+    Raises `ArtefactError` if the grid of the donor's positions is not known.
+    """
+    positions, row = donor.get(POSITIONS), BASES[classifier.name]
+    after = row.grid(tuple(classifier.base.input.shape[1:3]))
+    if positions is None or after is None or positions.ndim != 2:
+        return donor, ""
+    count = len(positions)
+    before = row.grid(image_size) if image_size else (math.isqrt(count), math.isqrt(count))
+    if before == after or (image_size is None and count == math.prod(after)):
+        return donor, ""
+    if before is None or math.prod(before) != count:
+        raise ArtefactError(
+            f"model.weights: the source has positions of {count} patches, and their rows and columns are not known;"
+            f" {classifier.name} has {after[0]} x {after[1]} patches in an image of this size",
+            "set data.image_size to that of the source",
+        )
+    fitted = resampled(positions.reshape(*before, -1), after)
+    reason = f"resampled from {before[0]} x {before[1]} to {after[0]} x {after[1]} patches"
+    return {**donor, POSITIONS: fitted}, reason
+
+
+def with_sources(report: Transplant, sources: Mapping[str, tuple[str, ...]], unused: Mapping[str, str]) -> Transplant:
+    """Return the report of a file of another library, with its own names.
+
+    sources: tensor -> the names in the file that it was made of; unused: name in the file -> reason.
+    """
+    lines = [
+        replace(line, reason=f"from {' and '.join(sources[line.tensor])}")
+        if line.action == "copied" and line.tensor in sources
+        else line
+        for line in report.lines
+    ]
+    return Transplant((*lines, *(TensorResult(name, "unused", reason) for name, reason in sorted(unused.items()))))
 
 
 def _layers_above(classifier: Classifier, until: str | None) -> set[str]:

@@ -32,7 +32,7 @@ def test_layer_norm_and_the_last_layer_stay_in_float32(road, normalised, spec, e
     if road == "quantizer":
         pytest.importorskip("ai_edge_quantizer")
     else:
-        monkeypatch.setattr(litert_int8, "find_spec", lambda name: None)
+        monkeypatch.setattr(litert_int8, "find_spec", lambda _: None)
     path = tmp_path / "model.tflite"
     FORMATS["litert"].write(WriteJob(normalised, spec, path, "int8", examples.images))
     assert "Calibration" not in capfd.readouterr().err

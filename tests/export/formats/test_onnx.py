@@ -69,7 +69,7 @@ def test_a_layer_without_a_rule_is_written_by_keras_with_the_same_names(spec, ex
 
 
 def test_a_layer_without_a_rule_names_the_converter_that_it_needs(spec, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_format, "find_spec", lambda name: None)
+    monkeypatch.setattr(onnx_format, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match="Conv2DTranspose needs tf2onnx, which is not installed") as raised:
         FORMATS["onnx"].write(WriteJob(without_rule(1), spec, tmp_path / "model.onnx"))
     assert raised.value.hint == "pip install tf2onnx"

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.export.any_network import ANY_NETWORK
 from transfercli.data.decoding.decode import decode_file
 from transfercli.data.image import NO_BACKGROUND, Geometry
 from transfercli.export.formats.registry import FORMATS, PARITY
 from transfercli.export.formats.snippets import RESIZING, reading
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", ANY_NETWORK)
 def test_an_artefact_answers_as_the_run_when_it_is_loaded_by_the_lines_of_the_card(
     name, exported, examples, reference, monkeypatch
 ):

@@ -37,7 +37,7 @@ def test_a_slowed_variable_moves_at_its_factor_of_the_rate(name: str) -> None:
 def test_penalties_stand_on_the_kernels_that_train_and_nowhere_else() -> None:
     from transfercli.models.architecture import Architecture
     from transfercli.models.classifier import build_classifier
-    from transfercli.models.freezing import freeze_below
+    from transfercli.models.trainable.freezing import freeze_below
 
     model = build_classifier(Architecture("small_cnn", (32, 32), 3, HeadConfig(), ("a", "b")))
     freeze_below(model, "conv3")

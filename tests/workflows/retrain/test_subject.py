@@ -32,6 +32,19 @@ def test_keys_that_are_new_since_leave_the_hash_of_a_config_as_it_was(tmp_path: 
     assert len({*hashes}) == 3
 
 
+def test_a_key_of_a_phase_that_is_new_since_leaves_the_hash_as_it_was(tmp_path: Path) -> None:
+    path, hashes = tmp_path / "h.yaml", []
+    for decay in ("", ", decay: 1.0", ", decay: 0.75"):
+        path.write_text(
+            "name: h\ndata: {train: images}\nmodel: {base: small_cnn, weights: none}\n"
+            f"transfer: {{phases: [{{unfreeze: conv3, epochs: 2{decay}}}]}}\n"
+        )
+        hashes.append(config_hash(resolve(load(path).config, "finetune")))
+    # computed before the key decay
+    assert hashes[0] == hashes[1] == "c419fa9a3f341846424aebea09c408f956f29e90e5e64a258c4128efc51d1201"
+    assert hashes[2] != hashes[0]
+
+
 def test_alerts_are_no_part_of_the_hash_of_a_config(tmp_path: Path) -> None:
     path = tmp_path / "h.yaml"
     path.write_text("name: h\ndata: {train: images}\nmodel: {base: small_cnn, weights: none}\n")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.listener import Listener
-from transfercli.errors import Interrupted
+from transfercli.errors import ConfigError, Interrupted
 from transfercli.reporting import Reporter
 
 
@@ -99,3 +99,39 @@ def test_auto_keeps_its_phases_in_the_run_and_a_resumed_run_obeys_them(heir: Any
     record.write_text(json.dumps(facts))
     resumed = world.train("finetune", path, run_id="night")
     assert [line["epoch"] for line in lines(resumed)] == [0, 1, 2]
+
+
+def test_a_run_of_lora_goes_on_to_the_same_bits_and_ends_as_a_plain_network(heir: Any) -> None:
+    import safetensors.numpy
+
+    from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+
+    world, config = heir
+    path = config("lora", "lora", transfer={"unfreeze": "conv2", "lora": {"rank": 4}}, training={"epochs": 3})
+    dry = world.train("finetune", path, dry_run=True)
+    assert [phase["lora_rank"] for phase in dry["phases"]] == [None, 4]
+    factors = 4 * (3 * 3 * 32 + 64) + 4 * (3 * 3 * 64 + 64)
+    assert dry["phases"][1]["trained"] == factors + 64 * 5 + 5
+    whole = world.train("finetune", path, run_id="whole")
+    with pytest.raises(Interrupted):
+        world.train("finetune", path, Listener(stop_at="epoch 2"), run_id="stopped")
+    resumed = world.train("finetune", path, run_id="stopped")
+    one, two = (Path(result["run"]) / "checkpoints/last" for result in (whole, resumed))
+    for name in ("model.safetensors", "state.safetensors"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    kernels = {"base/conv2/kernel", "base/conv3/kernel"}
+    assert safetensors.numpy.load_file(one / "model.safetensors").keys() == kernels | {
+        "head/logits/bias",
+        "head/logits/kernel",
+    }
+    best = lines(whole)[whole["best_epoch"]]
+    evaluated = evaluate_run(EvaluateRequest(whole["run"], world.runs, split="validation"), Reporter()).as_json()
+    assert evaluated["metrics"]["accuracy"] == pytest.approx(best["val_accuracy"], abs=1e-9)
+
+
+@pytest.mark.parametrize("layers, said", [(["query"], "no convolution or dense layer 'query'"), (["pool1"], "'pool1'")])
+def test_lora_of_layers_that_the_base_lacks_is_refused(heir: Any, layers: list[str], said: str) -> None:
+    world, config = heir
+    with pytest.raises(ConfigError, match=f"transfer.lora.layers: .*{said}") as error:
+        world.train("finetune", config("refused", "lora", transfer={"lora": {"layers": layers}}))
+    assert "conv1, conv2, conv3" in error.value.hint

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from transfercli.cli import completion
-from transfercli.cli.choices import Workflow, table_option
+from transfercli.cli.choices import Workflow
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_config_show, after_init, after_schema, after_validate
 from transfercli.cli.options import RUNS, ConfigFile, Overrides, Runs
@@ -32,7 +32,13 @@ Files = Annotated[
     typer.Argument(metavar="CONFIG", help="YAML files that describe one experiment each", show_default=False),
 ]
 Base = Annotated[
-    str | None, table_option("--base", "base", metavar="B", help="name of the base; without it one is chosen")
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="B",
+        help="name of the base; without it one is chosen, if possible with weights that are on this machine",
+        autocompletion=completion.table_names("base"),
+    ),
 ]
 Data = Annotated[
     str | None,

@@ -53,6 +53,9 @@ def _pairs(artefact: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "format", artefact["format"]
     yield "path", artefact["path"]
     yield "size", f"{artefact['bytes'] / 1e6:.1f} MB"
+    if not artefact["proved"]:
+        yield "not proved", "its runtime is not installed, so the artefact was not run"
+        return
     difference = f"{artefact['max_abs_diff']:.2g} from pixels, {artefact['max_abs_diff_bytes']:.2g} from files"
     yield "largest difference", difference
     yield "same label", f"{artefact['label_agreement']:.2%} of {artefact['examples']} validation images"

@@ -71,11 +71,12 @@ def show_estimate(estimate: CostEstimate) -> None:
         ]
     )
     print_table(
-        ("kind", "unfreeze", "epochs", "learning rate", "features", "train"),
+        ("kind", "unfreeze", "parameters", "epochs", "learning rate", "features", "train"),
         [
             (
                 phase.kind,
-                phase.unfreeze,
+                f"{phase.unfreeze}, LoRA of rank {phase.lora_rank}" if phase.lora_rank else phase.unfreeze,
+                f"{phase.trained:,}",
                 phase.epochs,
                 f"{phase.learning_rate:g}",
                 duration(phase.features),

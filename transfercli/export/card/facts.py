@@ -110,16 +110,17 @@ class ArtefactFacts:
     """export.json; run: label of the exported run; bytes: a float, as a JSON number may be too large for an int64.
 
     known: number of the verification images that the run trained on or an ancestor learnt from. unknown: the score and
-    threshold of its out-of-distribution output; None if it has none.
+    threshold of its out-of-distribution output; None if it has none. The measured values are None if the format's
+    runtime was not installed.
     """
 
     run: str
     format: str
     bytes: float
     quantize: str
-    label_agreement: float
-    max_abs_diff: float
-    accuracy_exported: float
+    label_agreement: float | None
+    max_abs_diff: float | None
+    accuracy_exported: float | None
     known: int = 0
     unknown: dict[str, str | float] | None = None
 

@@ -11,8 +11,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from transfercli.errors import UsageError
-from transfercli.export.formats import keras_writer, litert, onnx, openvino, readers, safetensors, snippets
-from transfercli.export.spec import WriteJob
+from transfercli.export.formats import (
+    keras_writer,
+    litert,
+    onnx,
+    openvino,
+    readers,
+    safetensors,
+    snippets,
+    torch_safetensors,
+)
+from transfercli.export.spec import Network, WriteJob
 from transfercli.text import did_you_mean
 
 PARITY = 1e-3  # largest probability difference of a float32 artefact on the same uint8 tensor
@@ -27,7 +36,8 @@ class Format:
     loads: Python code that loads it without this package.
     entry: path to load, relative to `exports/FORMAT`: a file name, or "" if the folder itself is the artefact.
     needs: modules required to write it; extra: the extra of this package that installs them.
-    runtime: the modules of `needs` that are required to read it.
+    runtime: modules required to read it; if one that is not in `needs` is missing, the artefact is written unproved.
+    check: raises `UsageError` for a network that the format cannot represent; None if it can represent all.
     quantize: allowed values of `--quantize`.
     scored: True if the format has an output for the out-of-distribution score. A Keras model does not: its users take
     what it returns for the probabilities.
@@ -44,6 +54,12 @@ class Format:
     extra: str | None = None
     quantize: tuple[str, ...] = ("none",)
     scored: bool = False
+    check: Callable[[Network], None] | None = None
+
+    @property
+    def missing_runtime(self) -> list[str]:
+        """Modules that are required to read an artefact and are not installed."""
+        return [module for module in self.runtime if find_spec(module) is None]
 
     def carries_score(self, quantize: str) -> bool:
         """Return True if an artefact has the score; int8 is too coarse for distances, so it has none."""
@@ -121,6 +137,18 @@ FORMATS: dict[str, Format] = {
             runtime=("openvino",),
             extra="openvino",
             quantize=("none", "float16"),
+        ),
+        Format(
+            "torch_safetensors",
+            "PyTorch's names and layout: load_state_dict of torchvision's or timm's ResNet, VGG or DenseNet reads it",
+            torch_safetensors.write_torch_safetensors,
+            torch_safetensors.read_torch_safetensors,
+            snippets.TORCH_SAFETENSORS,
+            entry="model.safetensors",
+            needs=("keras",),
+            runtime=("torch", "torchvision"),
+            extra="torch",
+            check=torch_safetensors.check_network,
         ),
     )
 }

@@ -13,9 +13,11 @@ import keras
 from keras import layers, ops
 
 from transfercli.models.networks.arguments import check_random_weights
+from transfercli.models.networks.transformer import EXPANSION, Transformer
 
 Shape = tuple[int, int, int]
-EXPANSION = 4  # a block's hidden layer has so many more units than a token
+Grid = tuple[int, int]  # rows and columns of patches
+ROTARY_BASE = 100.0  # of DINOv3: the longest period is that of the image times this number, nearly
 
 
 def vision_transformer(
@@ -24,69 +26,119 @@ def vision_transformer(
     input_shape: Shape = (224, 224, 3),
     *,
     name: str,
-    patch: int,
-    width: int,
-    depth: int,
-    heads: int,
-    registers: int = 0,
+    architecture: Transformer,
     drop_path: float = 0.0,
 ) -> keras.Model:
-    """Build a vision transformer without its head: image [N, H, W, C] -> tokens [N, 1 + registers + patches, width].
+    """Build a vision transformer without its head: image [N, H, W, C] -> tokens [N, T, width].
 
-    The class token is first, then the registers (Darcet et al. 2024), then the patches, row by row. The image is cut
-    to a whole number of patches at its right and lower edge.
+    The class token is first, then the registers, then the patches, row by row. The image is cut to a whole number of
+    patches at its right and lower edge.
 
     drop_path: probability that training skips the last block for an image (stochastic depth, Huang et al. 2016); it
     grows linearly from 0 at the first block.
     """
     check_random_weights(weights, include_top, name)
+    depth, width = architecture.depth, architecture.width
     image = layers.Input(input_shape, name="image")
-    x = layers.Conv2D(width, patch, patch, name="patches")(image)
-    count = x.shape[1] * x.shape[2]
-    x = layers.Reshape((count, width), name="patches_flat")(x)
-    x = layers.Add(name="patches_placed")([x, _constants(x, count, width, "positions")])
-    tokens = _constants(x, 1 + registers, width, "tokens")
-    x = layers.Concatenate(axis=1, name="sequence")([tokens, x])
+    patches = layers.Conv2D(
+        width, architecture.patch, architecture.patch, use_bias=not architecture.pre_norm, name="patches"
+    )(image)
+    grid = patches.shape[1:3]
+    x = layers.Reshape((grid[0] * grid[1], width), name="patches_flat")(patches)
+    if architecture.positions == "learned":
+        x = layers.Add(name="patches_placed")([x, _constants(x, grid[0] * grid[1], "positions")])
+    first = [_constants(x, 1, "tokens")] if architecture.class_token else []
+    if architecture.registers:
+        first.append(_constants(x, architecture.registers, "registers"))
+    if first:
+        x = layers.Concatenate(axis=1, name="sequence")([*first, x])
+    if architecture.pre_norm:
+        x = _norm(x, architecture, "norm_before")
     for number in range(1, depth + 1):
         rate = drop_path * (number - 1) / max(depth - 1, 1)
-        x = _block(x, heads, rate, f"block{number}")
-    x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
-    return keras.Model(image, x, name=name)
+        x = _block(x, architecture, grid, rate, f"block{number}")
+    return keras.Model(image, _norm(x, architecture, "norm"), name=name)
 
 
-def _constants(x: keras.KerasTensor, count: int, width: int, name: str) -> keras.KerasTensor:
+def _constants(x: keras.KerasTensor, count: int, name: str) -> keras.KerasTensor:
     """Return the weights of an `Embedding`, `count` vectors, for each image of the batch: [N, count, width]."""
-    ones = ops.ones_like(x[:, :1, :1])  # [N, 1, 1]; its size is that of the batch
-    index = ops.cumsum(ops.tile(ones[:, :, 0], (1, count)), axis=1) - 1
-    return layers.Embedding(count, width, name=name)(ops.cast(index, "int32"))
+    ones = ops.ones_like(x[:, :1, 0], dtype="int32")  # [N, 1]; its size is that of the batch
+    index = ops.cumsum(ops.tile(ones, (1, count)), axis=1) - 1
+    return layers.Embedding(count, x.shape[-1], name=name)(index)
 
 
-def _block(x: keras.KerasTensor, heads: int, drop_path: float, name: str) -> keras.KerasTensor:
+def _norm(x: keras.KerasTensor, architecture: Transformer, name: str) -> keras.KerasTensor:
+    return layers.LayerNormalization(epsilon=architecture.epsilon, name=name)(x)
+
+
+def _block(
+    x: keras.KerasTensor, architecture: Transformer, grid: Grid, drop_path: float, name: str
+) -> keras.KerasTensor:
     """Add a block: attention and a hidden layer, each after a LayerNorm and beside a shortcut."""
-    y = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm1")(x)
-    y = _attention(y, heads, name)
+    y = _attention(_norm(x, architecture, f"{name}_norm1"), architecture, grid, name)
     x = layers.Add(name=f"{name}_add1")([x, _dropped(y, drop_path, f"{name}_drop1")])
-    y = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm2")(x)
-    y = layers.Dense(EXPANSION * x.shape[-1], name=f"{name}_hidden")(y)
-    y = layers.Activation("gelu", name=f"{name}_gelu")(y)
-    y = layers.Dense(x.shape[-1], name=f"{name}_output")(y)
+    y = _norm(x, architecture, f"{name}_norm2")
+    y = layers.Dense(EXPANSION * architecture.width, name=f"{name}_hidden")(y)
+    y = _activated(y, architecture, f"{name}_gelu")
+    y = layers.Dense(architecture.width, name=f"{name}_output")(y)
     return layers.Add(name=f"{name}_add2")([x, _dropped(y, drop_path, f"{name}_drop2")])
 
 
-def _attention(x: keras.KerasTensor, heads: int, name: str) -> keras.KerasTensor:
+def _activated(x: keras.KerasTensor, architecture: Transformer, name: str) -> keras.KerasTensor:
+    if architecture.activation == "quick_gelu":
+        return layers.Multiply(name=name)([x, ops.sigmoid(1.702 * x)])
+    if architecture.activation == "gelu_tanh":
+        return ops.gelu(x, approximate=True)
+    return layers.Activation("gelu", name=name)(x)
+
+
+def _attention(x: keras.KerasTensor, architecture: Transformer, grid: Grid, name: str) -> keras.KerasTensor:
     """Add self-attention of several heads [N, T, d] -> [N, T, d]."""
     count, width = x.shape[1:]
+    heads = architecture.heads
     size = width // heads
+    rotary = architecture.positions == "rotary"
 
     def split(part: str) -> keras.KerasTensor:
-        vectors = layers.Dense(width, name=f"{name}_{part}")(x)
+        # A bias of the keys changes no attention, unless the keys are rotated: DINOv3 has none.
+        vectors = layers.Dense(width, use_bias=not rotary or part != "key", name=f"{name}_{part}")(x)
         return ops.transpose(ops.reshape(vectors, (-1, count, heads, size)), (0, 2, 1, 3))
 
     query, key, value = split("query"), split("key"), split("value")
+    if rotary:
+        angles = _angles(x, grid, size, f"{name}_angles")
+        query, key = _rotated(query, angles), _rotated(key, angles)
     scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / math.sqrt(size)
     attention = layers.Softmax(name=f"{name}_attention")(scores)  # [N, heads, T, T]
     mixed = ops.reshape(ops.transpose(ops.matmul(attention, value), (0, 2, 1, 3)), (-1, count, width))
     return layers.Dense(width, name=f"{name}_projection")(mixed)
+
+
+def _angles(x: keras.KerasTensor, grid: Grid, size: int, name: str) -> keras.KerasTensor:
+    """Return the angles that rotary positions turn the patches by: [1, 1, patches, size / 2], float32.
+
+    Half of them follow from the patch's row, half from its column, each from -1 to 1 over the image's side.
+    They are computed in the graph of each block, so that a network may start at any block.
+    x: tokens [N, T, width]. size: of a head.
+    """
+    rows, columns = grid
+    number = ops.cumsum(ops.ones_like(x[:1, -rows * columns :, :1], dtype="float32"), axis=1)  # from 1
+    row = ops.floor((number - 0.5) / columns)
+    column = number - 1.0 - columns * row
+    places = [(row + 0.5) * (2 / rows) - 1.0, (column + 0.5) * (2 / columns) - 1.0]
+    repeated = ops.concatenate([ops.tile(place, (1, 1, size // 4)) for place in places], axis=-1)
+    factors = [2 * math.pi / ROTARY_BASE ** (4 * index / size) for index in range(size // 4)]
+    # A layer, because it keeps its factors as constants; a tensor would become an input of an exported graph.
+    return ops.expand_dims(layers.Rescaling([*factors, *factors], dtype="float32", name=name)(repeated), 1)
+
+
+def _rotated(vectors: keras.KerasTensor, angles: keras.KerasTensor) -> keras.KerasTensor:
+    """Rotate the queries or keys [N, heads, T, size] of the patches, which are last, by their angles."""
+    count, half = angles.shape[2], vectors.shape[-1] // 2
+    before, one, other = vectors[:, :, :-count], vectors[:, :, -count:, :half], vectors[:, :, -count:, half:]
+    cosine, sine = ops.cast(ops.cos(angles), vectors.dtype), ops.cast(ops.sin(angles), vectors.dtype)
+    rotated = ops.concatenate([one * cosine - other * sine, other * cosine + one * sine], axis=-1)
+    return ops.concatenate([before, rotated], axis=2) if vectors.shape[2] > count else rotated
 
 
 def _dropped(x: keras.KerasTensor, rate: float, name: str) -> keras.KerasTensor:

@@ -12,6 +12,7 @@ from keras import layers, ops
 from transfercli.errors import ArtefactError
 from transfercli.models.classifier import Classifier
 from transfercli.models.keras_internals import graph_nodes
+from transfercli.models.pooling import feature_layers
 from transfercli.models.unknown.file import HINT
 from transfercli.models.unknown.score import (
     BACKGROUND,
@@ -33,17 +34,9 @@ def scored_model(classifier: Classifier, score: UnknownScore) -> keras.Model:
     """
     model = classifier.model
     base_output = next(node for node in graph_nodes(model) if node.operation is classifier.head).input_tensors[0]
-    unknown = score_of(score, pooled(classifier, base_output), model.output)
+    unknown = score_of(score, feature_layers(classifier.head, base_output), model.output)
     output = layers.Concatenate(dtype="float32", name="logits_and_unknown")([model.output, unknown[:, None]])
     return keras.Model(model.input, output, name="scored")
-
-
-def pooled(classifier: Classifier, base_output: keras.KerasTensor) -> keras.KerasTensor:
-    """Return one feature per channel [N, D]: the output of the head's pooling, averaged over positions if flattened."""
-    pool = classifier.head.get_layer("pool")
-    if isinstance(pool, layers.Flatten):
-        return layers.GlobalAveragePooling2D(dtype="float32", name="feature_pool")(base_output)
-    return type(pool)(name="feature_pool", dtype=pool.dtype_policy)(base_output)
 
 
 def score_of(score: UnknownScore, features: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:

@@ -7,91 +7,102 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import safetensors
 
 from transfercli.config.paths import absolute_path
-from transfercli.config.schema import FileWeights
+from transfercli.config.schema import FileWeights, HubWeights
 from transfercli.errors import ArtefactError, OutOfSpaceError, WeightsError
 from transfercli.io.checksum import file_sha256
 from transfercli.io.subprocesses import ProcessResult, run_python
+from transfercli.models.weights.file_kinds import HDF5, LEGACY_HDF5, SAFETENSORS, SAVE_AGAIN, FileKind, kind_of
+from transfercli.models.weights.foreign.fit import check_base, recognised_names
+from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.h5_reader import ORDER
-from transfercli.models.weights.safetensors_reader import Tensors, check_safetensors, read_safetensors
+from transfercli.models.weights.hub import fetched
+from transfercli.models.weights.safetensors_reader import Tensors, read_header, read_safetensors
 from transfercli.reporting import Reporter
+from transfercli.text import clipped, counted, first_of
 
 CHILD_SECONDS = 600
-HEAD_BYTES = 512
+WeightSource = FileWeights | HubWeights
 
 
-@dataclass(frozen=True, slots=True)
-class FileKind:
-    """File format. matches: returns True if the first bytes of a file are those of this format."""
+def check_weight_file(config: WeightSource, reporter: Reporter, base: str | None = None) -> None:
+    """Raise what `read_weight_file` would raise, without keeping the tensors; called before the images are read.
 
-    name: str
-    matches: Callable[[bytes], bool]
-
-
-HDF5 = FileKind("an HDF5 file", lambda head: head.startswith(b"\x89HDF\r\n\x1a\n"))
-# Keras reads the layers of such a file by their order: the names in the published files are of older versions.
-LEGACY_HDF5 = FileKind("an HDF5 file with a list of its layers (_notop.h5)", HDF5.matches)
-SAFETENSORS = FileKind("a safetensors file", lambda head: head[8:9] == b"{")
-# Formats that may contain code, or files to be written anywhere: the error names the format; the file is not read.
-REFUSED = (
-    FileKind("a zip archive (.keras, .npz and .pt files are ones)", lambda head: head.startswith(b"PK")),
-    FileKind("a pickle, which runs code when it is loaded", lambda head: head[:1] == b"\x80" and head[1:2] <= b"\x05"),
-    FileKind("a NumPy file", lambda head: head.startswith(b"\x93NUMPY")),
-    FileKind(
-        "a compressed file", lambda head: head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"))
-    ),
-    FileKind("a tar archive", lambda head: head[257:262] == b"ustar"),
-    FileKind("a program or script", lambda head: head.startswith((b"\x7fELF", b"MZ", b"#!"))),
-)
-KINDS = (HDF5, *REFUSED, SAFETENSORS)
-READ_BY_SUFFIX = {".safetensors": SAFETENSORS, ".h5": HDF5, ".hdf5": HDF5}
-SAVE_AGAIN = (
-    "if you trust it, load it and save only its weights: model.save_weights('NAME.weights.h5') in Keras, or"
-    " safetensors; whole models, archives and pickles are never loaded"
-)
-
-
-def check_weight_file(config: FileWeights, reporter: Reporter) -> None:
-    """Raise what `read_weight_file` would raise, without keeping the tensors; called before the images are read."""
-    path = verified_weight_file(config)
-    if _kind(path) is HDF5:
+    base: name of the base that the weights are for, or None; raises `ConfigError` if they are of another base.
+    """
+    path = weight_path(config, reporter)
+    if kind_of(path, title_of(config)) is HDF5:
         _convert_in_child(path, None, reporter)
-    else:
-        check_safetensors(path)
+        return
+    recognised = recognised_file(path, config)
+    if recognised and base:
+        check_base(recognised, base)
+    with safetensors.safe_open(path, "numpy") as file:
+        _check_finite(((name, file.get_tensor(name)) for name in file.keys()), recognised, config)  # noqa: SIM118
 
 
-def read_weight_file(config: FileWeights, reporter: Reporter) -> tuple[FileKind, Tensors]:
+def read_weight_file(config: WeightSource, reporter: Reporter) -> tuple[FileKind, Tensors]:
     """Return the format of a weight file and its tensors, by their names in the file.
 
-    The format is `SAFETENSORS`, `HDF5`, or `LEGACY_HDF5` with the tensors in the order of the file.
+    The format is `SAFETENSORS`, `HDF5`, or `LEGACY_HDF5` with the tensors in the order of the file. Tensors of less
+    than 32 bits come as float32.
 
-    Raises `WeightsError` if the file is missing, `ArtefactError` if its hash differs or it contains anything but plain
-    tensors, `OutOfSpaceError` if these do not fit into memory.
+    Raises `WeightsError` if the file is missing, `ArtefactError` if its hash differs, it contains anything but plain
+    tensors or a weight is not finite, `OutOfSpaceError` if these do not fit into memory.
     """
-    path = verified_weight_file(config)
+    path = weight_path(config, reporter)
     if config.sha256 is None:
         digest = file_sha256(path)
         reporter.info(f"weights {path.name} have sha256 {digest}; set model.weights.sha256 to refuse any other file")
-    if _kind(path) is SAFETENSORS:
-        return SAFETENSORS, read_safetensors(path)
+    if kind_of(path, title_of(config)) is SAFETENSORS:
+        tensors = {name: _in_float32(value) for name, value in read_safetensors(path).items()}
+        recognised = recognise_names({name: value.shape for name, value in tensors.items()}, config)
+        _check_finite(tensors.items(), recognised, config)
+        return SAFETENSORS, tensors
     with tempfile.TemporaryDirectory(prefix="transfercli-weights-") as scratch:
         output = Path(scratch, "tensors.safetensors")
         _convert_in_child(path, output, reporter)
         tensors = read_safetensors(output)
+        _check_finite(tensors.items(), None, config)
         with safetensors.safe_open(output, "numpy") as file:
             order = (file.metadata() or {}).get(ORDER)
         return (LEGACY_HDF5, {name: tensors[name] for name in json.loads(order)}) if order else (HDF5, tensors)
 
 
-def verified_weight_file(config: FileWeights) -> Path:
-    """Return the path of a weight file, once its format and its SHA-256 are checked; raises as `read_weight_file`."""
+def title_of(config: WeightSource) -> str:
+    """Return the name of a weight file for messages, with the key of the config that names it."""
+    if isinstance(config, HubWeights):
+        return f"model.weights.hub: {config.hub}/{config.file}"
+    return f"model.weights.path: {Path(config.path).name}"
+
+
+def weight_path(config: WeightSource, reporter: Reporter) -> Path:
+    """Return the path of a weight file, once its format and its SHA-256 are checked; raises as `read_weight_file`.
+
+    A file of a repository is downloaded if the local cache lacks it.
+    """
+    path = fetched(config, reporter).path if isinstance(config, HubWeights) else _local_path(config)
+    try:
+        kind_of(path, title_of(config))
+        digest = file_sha256(path) if config.sha256 else ""
+    except OSError as error:
+        raise WeightsError(f"{title_of(config)} cannot be read: {error.strerror}") from error
+    if config.sha256 and config.sha256.lower() != digest:
+        raise ArtefactError(
+            f"model.weights.sha256: {path.name} has {digest}, the config wants {config.sha256.lower()}",
+            "fetch the file again, or correct the hash if the file was changed on purpose",
+        )
+    return path
+
+
+def _local_path(config: FileWeights) -> Path:
     path = absolute_path(config.path)
     if path.is_dir():
         kind = (
@@ -103,34 +114,43 @@ def verified_weight_file(config: FileWeights) -> Path:
             f"model.weights.path: there is no file {config.path!r} (looked for {path})",
             "put the file there or correct the path, which is relative to the config file",
         )
-    try:
-        _kind(path)
-        digest = file_sha256(path) if config.sha256 else ""
-    except OSError as error:
-        raise WeightsError(f"model.weights.path: {config.path!r} cannot be read: {error.strerror}") from error
-    if config.sha256 and config.sha256.lower() != digest:
-        raise ArtefactError(
-            f"model.weights.sha256: {path.name} has {digest}, the config wants {config.sha256.lower()}",
-            "fetch the file again, or correct the hash if the file was changed on purpose",
-        )
     return path
 
 
-def _kind(path: Path) -> FileKind:
-    """Return HDF5 or SAFETENSORS. Raises `ArtefactError` unless the file's suffix and first bytes agree on one."""
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    by_suffix = READ_BY_SUFFIX.get(path.suffix.lower())
-    by_content = next((kind for kind in KINDS if kind.matches(head)), None)
-    if by_suffix is not None and by_suffix is by_content:
-        return by_suffix
-    problem = f"is {by_content.name}" if by_content else "is neither a safetensors nor an HDF5 file"
-    if by_suffix and by_content in (HDF5, SAFETENSORS):
-        problem += f", but its suffix is that of {by_suffix.name}"
-    raise ArtefactError(
-        f"model.weights.path: {path.name} {problem}; allowed are .safetensors, .weights.h5 and _notop.h5",
-        SAVE_AGAIN,
-    )
+def recognised_file(path: Path, config: WeightSource) -> Recognised | None:
+    """Return what a safetensors file's header shows; None if its names are not those of another library."""
+    return recognise_names({name: entry.shape for name, entry in read_header(path).items()}, config)
+
+
+def recognise_names(shapes: Mapping[str, tuple[int, ...]], config: WeightSource) -> Recognised | None:
+    """Return what names and shapes show; None if they are those of this program or of Keras.
+
+    Raises `ArtefactError` if they are names of PyTorch that no scheme has.
+    """
+    return None if config.format == "keras" else recognised_names(shapes, title_of(config), config.format == "pytorch")
+
+
+def _in_float32(value: np.ndarray) -> np.ndarray:
+    """Return float16 and bfloat16 (of ml_dtypes, no type of NumPy's own) as float32."""
+    return value.astype("float32") if value.dtype.itemsize == 2 and value.dtype.kind not in "iu" else value
+
+
+def _check_finite(
+    tensors: Iterable[tuple[str, np.ndarray]], recognised: Recognised | None, config: WeightSource
+) -> None:
+    """Raise `ArtefactError` if a weight that would be used is NaN or infinite."""
+    bad = {}
+    for name, value in tensors:
+        if value.dtype.kind in "iub" or (recognised and not recognised.uses(name)):
+            continue
+        if count := int(value.size - np.isfinite(_in_float32(value)).sum()):
+            bad[name] = f"{clipped(name)} ({count} of {value.size})"
+    if bad:
+        raise ArtefactError(
+            f"{title_of(config)} has weights that are NaN or infinite, in {counted(len(bad), 'tensor')}:"
+            f" {first_of(list(bad.values()), 3)}",
+            "use a checkpoint from before its training diverged, or fetch the file again",
+        )
 
 
 def _convert_in_child(path: Path, output: Path | None, reporter: Reporter) -> None:

@@ -12,18 +12,20 @@ from urllib.parse import urlsplit
 import keras
 import numpy as np
 
-from transfercli.config.schema import FileWeights
-from transfercli.errors import ConfigError, WeightsError
+from transfercli.errors import WeightsError
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
 from transfercli.models.keras_internals import inner_layers, reported_downloads
 from transfercli.models.normalization import with_corrected_variance
 from transfercli.models.published_weights import keras_home
 from transfercli.models.tensor_names import automatic_kind, stable_layer_names, weight_names
-from transfercli.models.weights.files import LEGACY_HDF5, SAFETENSORS, read_weight_file
+from transfercli.models.weights.file_kinds import LEGACY_HDF5, SAFETENSORS
+from transfercli.models.weights.files import WeightSource, read_weight_file, recognise_names
+from transfercli.models.weights.foreign.fit import check_base
 from transfercli.models.weights.foreign.layouts import Target
 from transfercli.models.weights.foreign.mapping import Mapped, map_tensors
-from transfercli.models.weights.foreign.recognition import Recognised, recognise
+from transfercli.models.weights.foreign.recognition import Recognised
+from transfercli.models.weights.resnet_versions import check_resnet_version
 from transfercli.models.weights.safetensors_reader import Tensors
 from transfercli.reporting import Reporter
 
@@ -34,7 +36,7 @@ def imagenet_tensors(name: str, image_size: tuple[int, int], reporter: Reporter)
     Raises `WeightsError` if there are none, or if the file is damaged; its message names the file and its folder.
     """
     row = BASES[name]
-    if not row.has_imagenet:
+    if row.published is None:
         raise WeightsError(
             f"model.weights: imagenet, but Keras publishes no ImageNet weights for {name}",
             "set model.weights to none, to {run: RUN} for the base of an earlier run, or to {path: FILE, sha256: HEX}",
@@ -84,33 +86,30 @@ def base_tensors(base: keras.Model) -> Tensors:
     }
 
 
-def file_tensors(config: FileWeights, name: str, base: keras.Model, reporter: Reporter) -> Tensors:
+def file_tensors(config: WeightSource, name: str, base: keras.Model, reporter: Reporter) -> Mapped:
     """Return the tensors of a weight file under the names of `base`, a network of the row `name` of `BASES`.
 
-    Raises as `read_weight_file` does.
+    Raises as `read_weight_file`, `foreign_tensors` and `check_resnet_version` do.
     """
     kind, tensors = read_weight_file(config, reporter)
     if kind is SAFETENSORS:
-        recognised = (
-            None if config.format == "keras" else recognise({key: value.shape for key, value in tensors.items()})
-        )
+        recognised = recognise_names({key: value.shape for key, value in tensors.items()}, config)
         if recognised:
-            return foreign_tensors(tensors, recognised, name, base).tensors
-        return with_corrected_variance(name, _with_base_prefix(tensors), by_keras=False)
+            return foreign_tensors(tensors, recognised, name, base)
+        prefixed = _with_base_prefix(tensors)
+        check_resnet_version(prefixed, name)
+        return Mapped(with_corrected_variance(name, prefixed, by_keras=False))
     named = (_in_order(tensors, base) if kind is LEGACY_HDF5 else None) or _by_layer(tensors, base)
-    return with_corrected_variance(name, named, by_keras=True)
+    check_resnet_version(named, name)
+    return Mapped(with_corrected_variance(name, named, by_keras=True))
 
 
 def foreign_tensors(tensors: Tensors, recognised: Recognised, name: str, base: keras.Model) -> Mapped:
     """Return the weights of `base` from a file with the names of another library.
 
-    Raises `ConfigError` if the file was written for another base, `ArtefactError` if it is not whole.
+    Raises `ConfigError` if the file was written for another base, `ArtefactError` if it is of no base or not whole.
     """
-    if name not in recognised.bases:
-        raise ConfigError(
-            f"model.base: {name}, but the weights have {recognised.scheme.title}: {recognised.networks}",
-            f"use base {' or '.join(recognised.bases)}",
-        )
+    check_base(recognised, name)
     names = weight_names("base", base)
     grid = BASES[name].grid(tuple(base.input.shape[1:3]))
     weights = {

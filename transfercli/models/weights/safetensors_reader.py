@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +34,28 @@ ITEM_BYTES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """Entry of a header: the tensor's type, such as BF16, and its shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
 def read_safetensors(path: Path) -> Tensors:
     """Return the tensors of a file, by name. Raises `ArtefactError` unless they are plain and fill the file exactly."""
-    check_safetensors(path)
+    read_header(path)
     try:
         return dict(safetensors.numpy.load_file(path))
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise ArtefactError(f"{path.name} is not a whole safetensors file: {error}") from error
 
 
-def check_safetensors(path: Path) -> None:
-    """Check the header, without reading the tensors; raises `ArtefactError` as `read_safetensors` would."""
+def read_header(path: Path) -> dict[str, TensorEntry]:
+    """Return the entries of a file's tensors, by name, without reading these.
+
+    Raises `ArtefactError` as `read_safetensors` would.
+    """
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
@@ -53,15 +65,17 @@ def check_safetensors(path: Path) -> None:
             if not 2 <= length <= min(MAX_HEADER, size - 8):
                 raise ValueError(f"its header claims {length} of {size} bytes; at most {MAX_HEADER} are read")
             header = file.read(length)
-        _check_header(_parsed(header), size - 8 - length)
+        entries = _parsed(header)
+        _check_header(entries, size - 8 - length)
     except (OSError, ValueError, RecursionError) as error:
         raise ArtefactError(
             f"{path.name} is not a whole safetensors file: {error}", "fetch or write the file again"
         ) from error
+    return {name: TensorEntry(entry["dtype"], tuple(entry["shape"])) for name, entry in entries.items()}
 
 
 def _parsed(header: bytes) -> dict[str, Any]:
-    """Return the header's JSON object. Raises `ValueError` if it is not one or has a duplicate name."""
+    """Return the header's entries of tensors. Raises `ValueError` if it is no JSON object or has a duplicate name."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         entries = dict(pairs)
@@ -72,12 +86,12 @@ def _parsed(header: bytes) -> dict[str, Any]:
     parsed = json.loads(header, object_pairs_hook=unique)
     if not isinstance(parsed, dict):
         raise ValueError("its header is not a JSON object")
+    parsed.pop("__metadata__", None)
     return parsed
 
 
 def _check_header(header: dict[str, Any], available: int) -> None:
     """Raise `ValueError` unless the entries cover every byte after the header exactly once."""
-    header.pop("__metadata__", None)
     if len(header) > MAX_TENSORS:
         raise ValueError(f"it holds {len(header)} tensors; at most {MAX_TENSORS} are read")
     spans = sorted(_span(name, entry) for name, entry in header.items())

@@ -11,6 +11,7 @@ import numpy as np
 
 from transfercli.io.memory import usable_memory
 from transfercli.models.base import Base
+from transfercli.models.base_costs import MULTIPLY_ADDS
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
 
@@ -31,24 +32,35 @@ class BaseSummary:
     Attributes:
         image_size: height and width, in pixels, of the images of the published network.
         parameters: number of weights, without the classification top.
-        bytes: their size as float32.
+        multiply_adds: of one image of that size, without the top.
+        bytes: size of the weights as float32.
         imagenet_top1: published accuracy on ImageNet, or None without published weights; source: of that number.
-        weights: here (in Keras's cache), download, or none (train it, or give it the weights of a run or a file).
+        crop: part of the shorter side, in the centre, that the published network is given; interpolation: of the
+            resizing before; None if the source does not say.
+        pooling: of the published network.
+        repository: of the published weights on the Hugging Face Hub, or None if Keras or nobody publishes them.
+        weights: here (in a cache of this machine), download, or none (train it, or give it those of a run or a file).
         fits: what the memory of this machine can train.
-        images_per_second: measured speed of the frozen base; None if it was not measured.
+        images_per_second, ms_per_image: measured speed of the frozen base; None if it was not measured.
     """
 
     name: str
     family: str
     image_size: int
     parameters: int
+    multiply_adds: int
     bytes: int
     imagenet_top1: float | None
     source: str
     licence: str
+    crop: float | None
+    interpolation: str | None
+    pooling: str
+    repository: str | None
     weights: Weights
     fits: Fits
     images_per_second: float | None
+    ms_per_image: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +74,19 @@ class BaseList:
         return {"memory_bytes": self.memory, "bases": [asdict(base) for base in self.bases]}
 
 
-def list_bases(names: Sequence[str], measure: bool, reporter: Reporter) -> BaseList:
+def list_bases(
+    names: Sequence[str], measure: bool, reporter: Reporter, *, families: Sequence[str] = (), here: bool = False
+) -> BaseList:
     """Return the bases `names`, or all of them, by family and number of weights.
 
     measure: also build each base and time it, which takes some seconds for each.
+    families: only bases of these families, if any are given; here: only bases whose published weights are stored here.
     """
     memory = usable_memory()
-    chosen = sorted(names or BASES, key=lambda name: (BASES[name].family.casefold(), BASES[name].parameters))
+    chosen = [name for name in names or BASES if not families or BASES[name].family in families]
+    if here:
+        chosen = [name for name in chosen if _weights(BASES[name]) == "here"]
+    chosen.sort(key=lambda name: (BASES[name].family.casefold(), BASES[name].parameters))
     if measure:
         from transfercli.config.schema import ComputeConfig
         from transfercli.training.backend import prepare
@@ -78,25 +96,37 @@ def list_bases(names: Sequence[str], measure: bool, reporter: Reporter) -> BaseL
     for done, name in enumerate(chosen):
         if measure:
             reporter.progress(f"measuring {name}", done, len(chosen), "bases")
-        rows.append(_summary(name, BASES[name], memory, _speed(name) if measure else None))
+        rows.append(_summary(name, BASES[name], memory, _seconds_per_image(name) if measure else None))
     return BaseList(rows, memory)
 
 
-def _summary(name: str, base: Base, memory: int, speed: float | None) -> BaseSummary:
-    published = base.published
+def _summary(name: str, base: Base, memory: int, seconds: float | None) -> BaseSummary:
+    published = base.published or base.repository
     return BaseSummary(
         name=name,
         family=base.family,
         image_size=base.size,
         parameters=base.parameters,
+        multiply_adds=MULTIPLY_ADDS[name],
         bytes=base.parameters * WEIGHT_BYTES,
         imagenet_top1=published.top1 if published else None,
         source=published.source if published else base.source,
-        licence=base.licence if published else "no published weights",
-        weights=("here" if published.path_for((base.size, base.size)) else "download") if published else "none",
+        licence=base.weights_licence or "no published weights",
+        crop=base.crop,
+        interpolation=base.interpolation if base.crop else None,
+        pooling=base.pooling,
+        repository=base.repository.repository if base.repository else None,
+        weights=_weights(base),
         fits=_fits(base.parameters, memory),
-        images_per_second=speed,
+        images_per_second=round(1 / seconds, 1) if seconds else None,
+        ms_per_image=round(1000 * seconds, 2) if seconds else None,
     )
+
+
+def _weights(base: Base) -> Weights:
+    if not base.has_imagenet:
+        return "none"
+    return "here" if base.stored_weights((base.size, base.size)) else "download"
 
 
 def _fits(parameters: int, memory: int) -> Fits:
@@ -105,8 +135,8 @@ def _fits(parameters: int, memory: int) -> Fits:
     return "frozen" if PROGRAM_BYTES + parameters * WEIGHT_BYTES <= memory else "no"
 
 
-def _speed(name: str) -> float:
-    """Return images per second of the frozen base with random weights, at its own image size."""
+def _seconds_per_image(name: str) -> float:
+    """Return the time per image of the frozen base with random weights, in batches of its own image size."""
     import keras
 
     from transfercli.models.classifier import build_base
@@ -120,4 +150,4 @@ def _speed(name: str) -> float:
         base.predict_on_batch(images)
     seconds = time.perf_counter() - started
     keras.backend.clear_session()  # frees the network
-    return round(MEASURED_BATCH * MEASURED_BATCHES / seconds, 1)
+    return seconds / (MEASURED_BATCH * MEASURED_BATCHES)

@@ -13,10 +13,11 @@ from transfercli.config.editor import is_schema
 from transfercli.config.json_schema import json_schema
 from transfercli.config.loader import config_error, dump, load, problems, resolve
 from transfercli.config.paths import absolute_path
-from transfercli.config.schema import ExperimentConfig, FileWeights
+from transfercli.config.schema import ExperimentConfig, FileWeights, HubWeights
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import splits_inside
 from transfercli.errors import ConfigError, DataError, TransferError
+from transfercli.models.weights.hub import cached
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.confidence import warn_of_abstention
@@ -84,20 +85,25 @@ def validate_configs(paths: Sequence[Path], overrides: Sequence[str], runs: Path
         missing[path] = []
         for key, text in _missing(loaded.config, runs):
             missing[path].append(key)
-            reporter.warning(f"{loaded.where(key)}: {key}: {text} is not there (yet); a training would stop")
+            reporter.warning(f"{loaded.where(key)}: {key}: {text}")
         _warn_of_training(path, loaded.config, reporter)
     return ValidConfigs(missing)
 
 
+STOPS = "is not there (yet); a training would stop"
+
+
 def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
-    """Yield the key and the text of each path and run that a config names and that does not exist."""
+    """Yield the key and a warning for each path, run and repository that a config names and that is not here."""
     for key in ("train", "validation", "test"):
         source = getattr(config.data, key)
         if isinstance(source, str) and not is_keras(source) and not absolute_path(source).exists():
-            yield f"data.{key}", source
+            yield f"data.{key}", f"{source} {STOPS}"
     weights, base = config.model.weights, config.model.base
     if isinstance(weights, FileWeights) and not absolute_path(weights.path).exists():
-        yield "model.weights.path", weights.path
+        yield "model.weights.path", f"{weights.path} {STOPS}"
+    if isinstance(weights, HubWeights) and cached(weights) is None:
+        yield "model.weights.hub", f"{weights.hub} is not in the cache of the Hub (yet); a training would fetch it"
     for key, reference in (("model.weights.run", weights), ("model.base.run", base)):
         run = getattr(reference, "run", None)
         if run is None:
@@ -105,7 +111,7 @@ def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
         try:
             find_run(run, runs)
         except TransferError:
-            yield key, f"the run {run}"
+            yield key, f"the run {run} {STOPS}"
 
 
 def _warn_of_training(path: Path, config: ExperimentConfig, reporter: Reporter) -> None:

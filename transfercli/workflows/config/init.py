@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transfercli.config import registries
 from transfercli.config.editor import editor_line
 from transfercli.config.examples import Example, example, examples
 from transfercli.config.starter import UNKNOWN, Survey, starter
@@ -14,7 +13,7 @@ from transfercli.data.sources.keras_datasets import dataset_of, is_keras
 from transfercli.errors import DataError, UsageError
 from transfercli.io.atomic import write_errors, write_text
 from transfercli.reporting import Reporter
-from transfercli.text import did_you_mean
+from transfercli.workflows.config.base_choice import base_at_hand, named_base
 from transfercli.workflows.config.survey import survey
 
 
@@ -47,25 +46,17 @@ class ExampleList:
 def init_config(base: str | None, data: str | None, output: Path | None, reporter: Reporter) -> StarterConfig:
     """Return the starter config for `data`, and write it to `output` if that is not None.
 
+    base: a name of a base, as this program or another writes it; None chooses one.
+
     Raises `UsageError` if `output` exists or `base` is unknown, `DataError` if `data` cannot be used.
     """
-    if base is not None:
-        base = _known_base(base)
+    chosen = None if base is None else named_base(base)
     check_new(output)
     if data and is_keras(data):
         dataset_of(data)
     images = survey(data, output.parent if output else Path(), reporter) if data else UNKNOWN
     _check_enough_images(images)
-    return _write_starter(starter(images, base, str(output) if output else None), output)
-
-
-def _known_base(text: str) -> str:
-    name = registries.row_name("base", text)
-    if name is None:
-        names = registries.names("base")
-        hint = f"{did_you_mean(text, names, written=str)} allowed: {', '.join(names)}".lstrip()
-        raise UsageError(f"--base {text!r} is not a known base", hint)
-    return name
+    return _write_starter(starter(images, chosen or base_at_hand(images), str(output) if output else None), output)
 
 
 def init_example(name: str, output: Path | None) -> StarterConfig:

@@ -33,8 +33,8 @@ class ImageFeatures:
         self.cache = feature_cache(run.config, run.reporter)
 
     def features(self, split: Split) -> np.ndarray:
-        """Return features float32 [N, d]: one value per channel of the base."""
-        return self._channel_means(self._pooled(split))
+        """Return features float32 [N, D]: the head's pooling, averaged over positions if it is flattened."""
+        return self._features_of(self._pooled(split))
 
     def outputs(self, split: Split) -> ModelOutputs:
         """Return features float32 [N, d] and calibrated probabilities float32 [N, C] of the same forward pass."""
@@ -42,7 +42,7 @@ class ImageFeatures:
 
         pooled = self._pooled(split)
         logits = forward(self.cut.top, pooled, self.run.config.data.batch_size, self.reporter, "evaluate")
-        return ModelOutputs(self._channel_means(pooled), self.run.calibrate(logits), split.groups, split.groups)
+        return ModelOutputs(self._features_of(pooled), self.run.calibrate(logits), split.groups, split.groups)
 
     def cache_counts(self) -> dict[str, int]:
         """Return the hits and misses of the feature cache; both are 0 if it is off."""
@@ -54,10 +54,10 @@ class ImageFeatures:
 
         return features_of(split, self.prefix, self.cache, self.reporter, self._disable_cache)
 
-    def _channel_means(self, pooled: Rows) -> np.ndarray:
-        from transfercli.models.pooled import channel_means
+    def _features_of(self, pooled: Rows) -> np.ndarray:
+        from transfercli.models.pooling import features_of_pooled
 
-        return channel_means(self.run.classifier, pooled.read(np.arange(len(pooled))))
+        return features_of_pooled(self.run.classifier.head, pooled.read(np.arange(len(pooled))))
 
     def _disable_cache(self, reason: str) -> None:
         self.reporter.warning(f"{reason}; features stay in memory")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.config.schema import FileWeights, RunWeights
+from transfercli.config.schema import FileWeights, HubWeights, RunWeights
 from transfercli.data.file_formats import HEAD_BYTES, format_of
 from transfercli.data.image_notes import CONVERTED, STRETCHED, count_notes
 from transfercli.data.sources.folders import absolute
@@ -23,6 +23,7 @@ from transfercli.runs.environment import versions
 from transfercli.text import counted
 from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.export.card import write_card
+from transfercli.workflows.initial_weights import weight_source
 from transfercli.workflows.known_images import known_images
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
@@ -30,6 +31,7 @@ from transfercli.workflows.stored_run import StoredRun
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.export.exporter import Reference
+    from transfercli.export.spec import Network
 
 PARITY_IMAGES = 500
 SAMPLE_IMAGES = 200  # from which a quantiser measures value ranges
@@ -82,6 +84,7 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
     check_output_folders(out := request.out or run.folder.exports, formats)
     split = run.split("validation")
     samples = quantiser_samples(run) if request.quantize == "int8" else None
+    network = network_for(run, formats)
     classifier, trust = run.classifier, run.trust
     from transfercli.models.inference_model import build_inference_model
 
@@ -110,7 +113,7 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
             build_inference_model(classifier, trust.temperature, run.unknown),
             spec,
             reference_of(run, split),
-            ExportRequest(formats, out, request.quantize, request.max_drop, samples),
+            ExportRequest(formats, out, request.quantize, request.max_drop, samples, network),
             {"created": record.utc_now(), "versions": versions()},
             reporter,
         )
@@ -118,6 +121,27 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
         rejected.result = ExportResult(run.path, rejected.artefacts, write_card(run, spec, out))
         raise
     return ExportResult(run.path, artefacts, write_card(run, spec, out))
+
+
+def network_for(run: StoredRun, formats: Sequence[str]) -> Network | None:
+    """Return the run's network with its own weights if a format writes it as the network of another library.
+
+    Raises `UsageError` if that library has no such network.
+    """
+    from transfercli.export.formats.registry import FORMATS
+    from transfercli.export.spec import Network
+    from transfercli.models.tensor_names import read_tensors
+
+    checks = [check for name in formats if (check := FORMATS[name].check)]
+    if not checks:
+        return None
+    classifier, head = run.classifier, run.config.model.head
+    preprocessing, channels = BASES[classifier.name].preprocessing, classifier.base.input.shape[-1]
+    tensors = read_tensors(classifier)
+    network = Network(classifier.name, preprocessing, channels, head.pooling or "avg", tuple(head.hidden), tensors)
+    for check in checks:
+        check(network)
+    return network
 
 
 def reference_of(run: StoredRun, split: Split) -> Reference:
@@ -184,11 +208,24 @@ def licence(run: StoredRun) -> str:
     weights = run.config.model.weights
     if weights == "none":
         return "trained from random weights: only the licence of the images applies"
-    if isinstance(weights, FileWeights):
-        return f"started from the file {Path(weights.path).name}: its licence still applies"
+    source = weight_source(run.config)
+    if isinstance(source, FileWeights):
+        return f"started from the file {Path(source.path).name}: its licence still applies"
+    if isinstance(source, HubWeights):
+        return hub_licence(source, run)
     if isinstance(weights, RunWeights):
         return f"started from the run {run.record.parent or weights.run}: its licence still applies"
     return BASES[str(run.config.model.base)].licence
+
+
+def hub_licence(source: HubWeights, run: StoredRun) -> str:
+    """Return the licence of a repository's weights, as its card had it when the run started, as text for a person."""
+    recorded = run.record.weights
+    revision = recorded.get("revision") or source.revision
+    name = f"{source.hub}{f'@{str(revision)[:12]}' if revision else ''}"
+    if isinstance(licence := recorded.get("licence"), str):
+        return f"started from {name}, whose model card says {licence}: that licence still applies"
+    return f"started from {name}: the licence on its page, https://huggingface.co/{source.hub}, still applies"
 
 
 def image_files(run: StoredRun, paths: list[str]) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.setup import Setup
 
 VALUE_BYTES = 4  # weights and optimizer state are float32
+MERGED_SLOTS = 2  # with LoRA, the state contains the kernels before they were merged, and factors smaller than these
 OTHER_FILES_BYTES = 4_000_000  # log, history and pictures
 IMAGE_BYTES = 550  # one row each in dataset.csv, pixels.csv, descriptors.npy and splits.csv
 
@@ -26,7 +27,10 @@ def max_run_bytes(setup: Setup) -> int:
 
     sizes = {name: math.prod(array.shape) * VALUE_BYTES for name, array in named_variables(setup.classifier).items()}
     frozen = sum(sizes[name] for name in setup.checkpoints.frozen)
-    per_epoch = (sum(sizes.values()) - frozen) * (1 + slots_per_weight(setup.plan.training.optimizer))
+    slots = slots_per_weight(setup.plan.training.optimizer)
+    if any(phase.lora for phase in setup.plan.phases):
+        slots = max(slots, MERGED_SLOTS)
+    per_epoch = (sum(sizes.values()) - frozen) * (1 + slots)
     epochs = setup.plan.epochs + sum(phase.kind != "train" for phase in setup.plan.phases)
     tables = IMAGE_BYTES * len(setup.dataset.records)
     return frozen + per_epoch * min(MAX_FOLDERS, epochs) + OTHER_FILES_BYTES + tables

@@ -59,6 +59,8 @@ class PhaseCost:
 
     Attributes:
         kind, unfreeze, epochs, learning_rate: of the phase.
+        lora_rank: rank of low-rank adaptation, None without it.
+        trained: number of parameters that train.
         train: seconds, compilation included.
         features: seconds that the features of the frozen layers take.
         cache_bytes: size of these features on disk.
@@ -68,6 +70,8 @@ class PhaseCost:
     unfreeze: Unfreeze
     epochs: int
     learning_rate: float
+    lora_rank: int | None
+    trained: int
     train: float
     features: float
     cache_bytes: int

@@ -111,8 +111,8 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> Plan:
 
     Raises `ConfigError` if a phase names a layer that the base does not have.
     """
-    from transfercli.models.freezing import trainable_from
     from transfercli.training.backend import step_precision
+    from transfercli.training.frozen import layers_of
     from transfercli.training.phases import recorded_phases
     from transfercli.training.progress import Plan
     from transfercli.transfer.auto import explanation
@@ -129,7 +129,7 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> Plan:
             reporter.info(explanation(measured, phases))
     for number, phase in enumerate(phases):
         try:
-            trainable_from(classifier, phase.unfreeze)
+            layers_of(classifier, phase)
         except ConfigError as error:
             key = f"transfer.phases[{number}]" if config.transfer.phases else "transfer"
             raise ConfigError(f"{key}.{error.message}", error.hint) from error

@@ -49,7 +49,7 @@ def _known(setup: Setup, split: Split, seed: int, reporter: Reporter) -> Known:
     """Return features, energies and targets of a split, or of a sample of it."""
     from transfercli.evaluation.confidence.temperature import class_logits
     from transfercli.models.forward import forward
-    from transfercli.models.pooled import channel_means
+    from transfercli.models.pooling import features_of_pooled
     from transfercli.models.unknown.score import energies
     from transfercli.training.frozen import trained_layers
     from transfercli.transfer.features.features import features_of
@@ -64,5 +64,5 @@ def _known(setup: Setup, split: Split, seed: int, reporter: Reporter) -> Known:
     pooled = features_of(sample, Prefix(cut, "float32"), cache, reporter, reporter.debug)
     rows = pooled.read(np.arange(len(sample)))
     logits = forward(cut.top, ArrayRows(rows), len(rows), reporter, "features")
-    features = channel_means(setup.classifier, rows)
+    features = features_of_pooled(setup.classifier.head, rows)
     return Known(features, energies(class_logits(logits)), sample.targets, sample.groups)

@@ -5,13 +5,18 @@ No import of Keras: a file is recognised, and its shapes are checked, before Ker
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
+
+from transfercli.errors import ArtefactError
 
 Array = npt.NDArray[np.floating]
+MOST_TOKENS = 5  # of a published network before its patches: a class token and four registers
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,92 @@ def _dense(value: Array, target: Target) -> Array:
     return value.T
 
 
+def _part(number: int) -> Callable[[Array, Target], Array]:
+    """Return the layout of one of three parts that are fused in a matrix [3 out, in] or a bias [3 out]."""
+
+    def third(value: Array, target: Target) -> Array:
+        return np.split(value, 3)[number].T if len(value) % 3 == 0 else value
+
+    return third
+
+
+def _flat(value: Array, target: Target) -> Array:
+    """Lay out a vector [d, 1, 1] as [d]."""
+    return value.reshape(-1)
+
+
+def _vectors(value: Array, target: Target) -> Array:
+    """Lay out vectors [1, n, d] or one [d] as [n, d]."""
+    return value.reshape(-1, value.shape[-1])
+
+
+def _positions(value: Array, target: Target) -> Array:
+    """Lay out positions [1, T, d] or [T, d], those of patches last, as [patches, d], resampled to the base's grid."""
+    vectors = _vectors(value, target)
+    before = _tokens_before(vectors)
+    side = math.isqrt(len(vectors))
+    return resampled(vectors[before:].reshape(side, side, -1), target.grid or (side, side))
+
+
+def _class_position(value: Array, target: Target) -> Array:
+    """Return the position of the class token [1, d]; zeros if it has none, as in DeiT-III."""
+    vectors = _vectors(value, target)
+    return vectors[:1] if _tokens_before(vectors) else np.zeros_like(vectors[:1])
+
+
+def _register_positions(value: Array, target: Target) -> Array:
+    """Return the positions of the registers [n, d], which are after the class token; zeros if they have none."""
+    vectors, count = _vectors(value, target), target.shape[0]
+    return vectors[1 : 1 + count] if _tokens_before(vectors) == 1 + count else np.zeros_like(vectors[:count])
+
+
+def _tokens_before(positions: Array) -> int:
+    """Return the number of positions before those of the patches, whose grid is a square in every published file.
+
+    Raises `ArtefactError` if no square grid is left after a class token and a few registers.
+    """
+    before = len(positions) - math.isqrt(len(positions)) ** 2
+    if before > MOST_TOKENS:
+        raise ArtefactError(
+            f"model.weights: {len(positions)} positions of patches are no square grid after at most {MOST_TOKENS} other"
+            " tokens",
+            "use a file that was trained with square images",
+        )
+    return before
+
+
+def resampled(positions: Array, grid: tuple[int, int]) -> Array:
+    """Return positions [rows, columns, d] resampled to a grid (rows, columns), as [patches, d] of the same dtype.
+
+    Bicubic, with antialiasing, as timm does it; unchanged if the grid is the same.
+    """
+    if positions.shape[:2] != grid:
+        channels = np.moveaxis(positions.astype("float32"), -1, 0)
+        size = (grid[1], grid[0])
+        smooth = [Image.fromarray(channel).resize(size, Image.Resampling.BICUBIC) for channel in channels]
+        positions = np.stack([np.asarray(channel) for channel in smooth], -1).astype(positions.dtype)
+    return positions.reshape(grid[0] * grid[1], -1)
+
+
+def _variance_for_keras(value: Array, target: Target) -> Array:
+    """Shift a variance by the difference of epsilon, 1e-5 in PyTorch and 1.001e-5 in Keras: their sums are equal."""
+    return value.astype("float32") - np.float32(1e-8)
+
+
 LAYOUTS: dict[str, Callable[[Array, Target], Array]] = {
     "same": _same,
     "convolution": _convolution,
     "depthwise": _depthwise,
     "dense": _dense,
+    "query": _part(0),
+    "key": _part(1),
+    "value": _part(2),
+    "flat": _flat,
+    "vectors": _vectors,
+    "positions": _positions,
+    "class_position": _class_position,
+    "register_positions": _register_positions,
+    "variance_for_keras": _variance_for_keras,
 }
 # Number of dimensions that a stored tensor must have for a layout; a layout that is missing here takes any.
 DIMENSIONS = {"convolution": 4, "depthwise": 4, "dense": 2}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,23 +12,25 @@ from transfercli.errors import ArtefactError
 from transfercli.models.weights.foreign.layouts import DIMENSIONS, LAYOUTS, Array, Target
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.foreign.rules import Rule, targets
-from transfercli.text import clipped
+from transfercli.models.weights.foreign.scheme import Scheme
+from transfercli.text import clipped, counted
 
 COMBINE = {"times": np.multiply, "plus": np.add}
+NO_SUCH_WEIGHT = "the base has no such weight"
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """Weights of a base, `base/LAYER/WEIGHT`, from a file of another library.
+    """Weights of a base, `base/LAYER/WEIGHT`, from a file; what follows is known of another library's files.
 
     head: kernel [features, classes] and bias [classes] of the file's classification head, if it has one.
     sources: weight -> names of the tensors in the file that it was made of. unused: name in the file -> reason.
     """
 
     tensors: dict[str, Array]
-    head: tuple[Array, Array] | None
-    sources: dict[str, tuple[str, ...]]
-    unused: dict[str, str]
+    head: tuple[Array, Array] | None = None
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unused: Mapping[str, str] = field(default_factory=dict)
 
 
 def map_tensors(
@@ -37,9 +39,11 @@ def map_tensors(
     """Return the weights of a base from the tensors of a file.
 
     base: its name, for messages. weights: every weight of the base, `base/LAYER/WEIGHT`, and its shape.
-    Raises `ArtefactError` if a weight of the base is missing in the file, or a tensor has another shape.
+    Raises `ArtefactError` if a weight of the base is missing in the file or is there twice, a tensor has another shape,
+    or the network in the file has more than the base.
     """
     scheme, prefix = recognised.scheme, recognised.prefix
+    head = _head_name(tensors, recognised)
     mapped: dict[str, Array] = {}
     sources: dict[str, tuple[str, ...]] = {}
     later: list[tuple[Rule, str, str, Array]] = []
@@ -54,29 +58,59 @@ def map_tensors(
                 continue
             used = True
             if rule.combine == "is":
+                _check_single(key, name, sources)
                 mapped[key] = _laid_out(name, value, rule, weights[key], base)
                 sources[key] = (name,)
             else:
                 later.append((rule, key, name, value))
         if not used:
-            unused[name] = _reason(inner if name.startswith(prefix) else "", recognised)
+            unused[name] = _reason(name, head, recognised)
+    for key, constant in _constants(weights, scheme, base).items():
+        if key not in mapped:
+            mapped[key], sources[key] = constant, ()
     _check_complete(mapped, recognised, base, weights)
+    _check_nothing_more(unused, sources, recognised, base)
     for rule, key, name, value in later:
-        mapped[key] = COMBINE[rule.combine](mapped[key], LAYOUTS[rule.layout](value, weights[key]))
+        factor = LAYOUTS[rule.layout](value, weights[key])
+        if factor.shape[-1:] != mapped[key].shape[-1:]:
+            raise _misfit(name, value.shape, factor.shape, base, weights[key])
+        mapped[key] = COMBINE[rule.combine](mapped[key], factor)
         sources[key] = (*sources[key], name)
-    return Mapped(mapped, _head(tensors, recognised), sources, unused)
+    return Mapped(mapped, _head(tensors, head), sources, unused)
+
+
+def _check_single(key: str, name: str, sources: Mapping[str, tuple[str, ...]]) -> None:
+    if key in sources:
+        raise ArtefactError(
+            f"model.weights: {clipped(sources[key][0])} and {clipped(name)} are two tensors for one weight,"
+            f" {key.removeprefix('base/')}",
+            "save only the tensors of one network under one set of names",
+        )
 
 
 def _laid_out(name: str, value: Array, rule: Rule, target: Target, base: str) -> Array:
     wanted = DIMENSIONS.get(rule.layout)
     laid_out = LAYOUTS[rule.layout](value, target) if wanted in (None, value.ndim) else value
     if laid_out.shape != target.shape:
-        raise ArtefactError(
-            f"model.weights: {clipped(name)} has the shape {list(value.shape)}, which does not fit {base}:"
-            f" laid out as Keras does it is {list(laid_out.shape)}, and the base has {list(target.shape)}",
-            "use the file and the base of one network: transfercli weights check FILE names the base",
-        )
+        raise _misfit(name, value.shape, laid_out.shape, base, target)
     return laid_out
+
+
+def _misfit(name: str, stored: tuple[int, ...], laid_out: tuple[int, ...], base: str, target: Target) -> ArtefactError:
+    return ArtefactError(
+        f"model.weights: {clipped(name)} has the shape {list(stored)}, which does not fit {base}:"
+        f" laid out as Keras does it is {list(laid_out)}, and the base has {list(target.shape)}",
+        "use the file and the base of one network: transfercli weights check FILE names the base",
+    )
+
+
+def _constants(weights: Mapping[str, Target], scheme: Scheme, base: str) -> dict[str, Array]:
+    """Return the weights of a base that no tensor of a file gives, because the scheme's library has none for them."""
+    values = {f"base/{target}": value for target, value in scheme.members[base].constants.items()}
+    zeros = (key for key in weights if scheme.zeros and re.fullmatch(f"base/{scheme.zeros}", key))
+    return {key: np.zeros(weights[key].shape, "float32") for key in zeros} | {
+        key: np.asarray(value, "float32").reshape(weights[key].shape) for key, value in values.items() if key in weights
+    }
 
 
 def _check_complete(
@@ -91,25 +125,61 @@ def _check_complete(
         )
 
 
-def _reason(inner: str, recognised: Recognised) -> str:
-    """Return the reason for not using a tensor. inner: its name without the prefix, "" if it has not that prefix."""
-    head = recognised.scheme.head
-    if not inner:
-        return f"not of the network, whose names start with {recognised.prefix!r}"
+def _check_nothing_more(
+    unused: Mapping[str, str], sources: Mapping[str, tuple[str, ...]], recognised: Recognised, base: str
+) -> None:
+    """Raise `ArtefactError` if unused tensors belong to modules that the base is made of: a variant of the network."""
+    modules = {_module(name.removeprefix(recognised.prefix)) for names in sources.values() for name in names}
+    more = [
+        name
+        for name, reason in unused.items()
+        if reason == NO_SUCH_WEIGHT and _module(name.removeprefix(recognised.prefix)) in modules
+    ]
+    if more:
+        raise ArtefactError(
+            f"model.weights: the network in the file has {counted(len(more), 'weight')} more than {base}:"
+            f" {', '.join(map(clipped, more[:3]))}{' …' if len(more) > 3 else ''}; without them its features differ",
+            f"its names are {recognised.scheme.title}, and the file is of another network than {base}",
+        )
+
+
+def _module(inner: str) -> str:
+    """Return the first part of a name, with `#` for its numbers: `layer#` for `layer4.0.conv1.weight`."""
+    return re.sub(r"\d+", "#", inner.partition(".")[0])
+
+
+def _reason(name: str, head: str | None, recognised: Recognised) -> str:
+    """Return the reason for not using a tensor. head: name of the head's layer in the file."""
+    prefix = recognised.prefix
+    inner = name.removeprefix(prefix)
     if inner.endswith("num_batches_tracked"):
         return "counts batches of the training"
-    if head and inner.startswith(f"{head}."):
+    if head and name.startswith(f"{head}."):
         return "of the classification head"
+    if not name.startswith(prefix):
+        return f"not of the network, whose names start with {prefix!r}"
     for pattern, reason in (recognised.scheme.ignored or {}).items():
         if re.fullmatch(pattern, inner):
             return reason
-    return "the base has no such weight"
+    return NO_SUCH_WEIGHT
 
 
-def _head(tensors: Mapping[str, Array], recognised: Recognised) -> tuple[Array, Array] | None:
-    name = f"{recognised.prefix}{recognised.scheme.head}"
+def _head_name(names: Iterable[str], recognised: Recognised) -> str | None:
+    """Return the name of the head's layer in a file: with the network's prefix, or that without its last part.
+
+    The second is the place beside the network, as in `resnet.encoder…` and `classifier.1.weight`.
+    """
+    head = recognised.scheme.head
+    if head is None:
+        return None
+    beside = recognised.prefix.removesuffix(".").rpartition(".")
+    places = (f"{recognised.prefix}{head}", f"{beside[0]}{beside[1]}{head}")
+    return next((place for place in places if any(name.startswith(f"{place}.") for name in names)), None)
+
+
+def _head(tensors: Mapping[str, Array], name: str | None) -> tuple[Array, Array] | None:
     kernel = tensors.get(f"{name}.weight")
-    if recognised.scheme.head is None or kernel is None or kernel.ndim != 2:
+    if kernel is None or kernel.ndim != 2:
         return None
     bias = tensors.get(f"{name}.bias")
     return kernel.T, np.zeros(len(kernel), kernel.dtype) if bias is None else bias

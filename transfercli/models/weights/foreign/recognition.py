@@ -7,12 +7,23 @@ from dataclasses import dataclass
 
 from transfercli.errors import ArtefactError
 from transfercli.models.weights.foreign.registry import SCHEMES
+from transfercli.models.weights.foreign.rules import targets
 from transfercli.models.weights.foreign.scheme import Scheme, Shape
 from transfercli.text import clipped
 
 # Of two copies of a network in one file, the first is the one that its authors use: the network that is trained rather
-# than its slow copy (MoCo), and the slow copy rather than the network that is trained (DINO).
-PREFERRED = (("encoder_q.", "encoder_k."), ("teacher.", "student."))
+# than its slow copy (MoCo and its version 3, BYOL), and the slow copy rather than the network that is trained (DINO,
+# averages of weights).
+PREFERRED = (
+    ("encoder_q.", "encoder_k."),
+    ("base_encoder.", "momentum_encoder."),
+    ("online_network.", "target_network."),
+    ("teacher.", "student."),
+    ("state_dict_ema.", "state_dict."),
+    ("model_ema.", "model."),
+)
+# Added by PyTorch's DataParallel and torch.compile to the names of any network.
+WRAPPERS = ("module.", "_orig_mod.")
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,21 @@ class Recognised:
     def networks(self) -> str:
         """The networks' names for people."""
         return " or ".join(dict.fromkeys(self.scheme.members[base].network for base in self.bases))
+
+    @property
+    def description(self) -> str:
+        """The names and the network for people, such as "PyTorch names of a ResNet-50 v1.5"."""
+        names, of, _ = self.scheme.title.partition(" of a")
+        article = "an" if self.networks[:1] in "AEIO" else "a"
+        return f"{names} of {article} {self.networks}" if of and self.bases else self.scheme.title
+
+    def uses(self, name: str) -> bool:
+        """Return True if a tensor of the file gives a weight of the base or of the classification head."""
+        if not name.startswith(self.prefix):
+            return False
+        inner = name.removeprefix(self.prefix)
+        head = self.scheme.head
+        return any(targets(self.scheme.rules, inner)) or bool(head and inner.startswith(f"{head}."))
 
 
 def recognise(shapes: Mapping[str, Shape]) -> Recognised | None:
@@ -72,4 +98,6 @@ def _bases(scheme: Scheme, prefix: str, shapes: Mapping[str, Shape]) -> tuple[st
 
 def _copy_of(prefix: str, other: str) -> bool:
     """Return True if `other` is the prefix of the copy that is preferred to `prefix`."""
+    for wrapper in WRAPPERS:
+        prefix, other = prefix.replace(wrapper, ""), other.replace(wrapper, "")
     return any(second in prefix and prefix.replace(second, first, 1) == other for first, second in PREFERRED)

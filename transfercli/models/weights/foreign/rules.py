@@ -15,7 +15,7 @@ class Rule:
     pattern: regular expression of the whole name in the file, without its prefix.
     layout: row of `layouts.LAYOUTS`, by which the tensor is laid out anew.
     name: the name of the weight here, without `base/`; `{0}` stands for the first group of the pattern, `{0:+1}` for
-    the number in it plus one.
+    the number in it plus one, `{0:a}` for the number as a letter.
     combine: "is" if the weight is the tensor; "times" or "plus" if the weight, which another rule gives, is multiplied
     by the tensor or the tensor is added to it, along the last dimension.
     Several rules may match one tensor, which is then used for several weights.
@@ -40,9 +40,11 @@ class Rule:
 
 
 class _Number(int):
-    """Number in a name, to which a format such as `+1` is added."""
+    """Number in a name, to which a format such as `+1` is added; the format `a` writes 0 as a, 1 as b and so on."""
 
     def __format__(self, spec: str) -> str:
+        if spec == "a":
+            return chr(ord("a") + self)
         return str(self + int(spec or 0))
 
 

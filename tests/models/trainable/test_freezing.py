@@ -21,7 +21,7 @@ from transfercli.errors import ConfigError
     ],
 )
 def test_freezing_by_stage_layer_and_count(unfreeze, trained) -> None:
-    from transfercli.models.freezing import freeze_below
+    from transfercli.models.trainable.freezing import freeze_below
 
     model = build()
     freeze_below(model, unfreeze)
@@ -31,7 +31,7 @@ def test_freezing_by_stage_layer_and_count(unfreeze, trained) -> None:
 
 
 def test_an_unknown_stage_names_the_nearest() -> None:
-    from transfercli.models.freezing import freeze_below
+    from transfercli.models.trainable.freezing import freeze_below
 
     with pytest.raises(ConfigError, match="did you mean 'conv3'"):
         freeze_below(build(), "conv33")

@@ -1,0 +1,51 @@
+"""Multiply-adds of one image in every base, at its published size: writes `transfercli/models/base_costs.py`.
+
+Usage: python -m benchmarks.base_costs [--all]
+
+Figures that are there already are kept, unless `--all` computes them again; figures of removed bases are dropped. Each
+base is built with random weights, which takes from a second to half a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import keras
+
+from transfercli.models import base_costs
+from transfercli.models.bases import BASES
+from transfercli.models.surgery import multiplications
+
+HEADER = '''"""Multiply-adds of the bases, for `bases list`; written by `python -m benchmarks.base_costs`."""
+
+from __future__ import annotations
+
+# Of the convolutions and matrix products for one colour image of the base's own size, without a head.
+MULTIPLY_ADDS: dict[str, int] = {
+'''
+
+
+def multiply_adds(name: str) -> int:
+    """Return the multiply-adds of one colour image of the base's own size."""
+    row = BASES[name]
+    count = round(multiplications(row.build((row.size, row.size, 3))))
+    keras.backend.clear_session()  # frees the network
+    return count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--all", action="store_true", help="compute the figures that are there already as well")
+    known = {} if parser.parse_args().all else base_costs.MULTIPLY_ADDS
+    target = Path(base_costs.__file__)
+    figures: dict[str, int] = {}
+    for name in sorted(BASES):
+        figures[name] = known[name] if name in known else multiply_adds(name)
+        print(f"{name:<24}{figures[name] / 1e9:>10.3f} G", flush=True)
+    lines = [f'    "{name}": {count:_},\n' for name, count in figures.items()]
+    target.write_text(f"{HEADER}{''.join(lines)}}}\n")
+
+
+if __name__ == "__main__":
+    main()

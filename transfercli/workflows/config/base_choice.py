@@ -1,0 +1,63 @@
+"""Base of a starter config: the one that the user names, or one whose published weights are on this machine."""
+
+from __future__ import annotations
+
+from transfercli.config import registries
+from transfercli.config.starter import SMALL_BASE, ChosenBase, Survey, default_base
+from transfercli.errors import UsageError
+from transfercli.models.base import Base
+from transfercli.models.base_costs import MULTIPLY_ADDS
+from transfercli.models.base_names import repository_named
+from transfercli.models.bases import BASES
+from transfercli.text import byte_size, first_of
+
+MOST_MULTIPLY_ADDS = 5 * 10**9  # of one image: a base that is chosen unasked costs little more than ResNet50
+WEIGHT_BYTES = 4  # of one float32
+
+
+def named_base(text: str) -> ChosenBase:
+    """Return the base that a name means, as this program or another writes it. Raises `UsageError` if there is none."""
+    name = registries.row_name("base", text)
+    if name is None:
+        hint = registries.hint("base", text)
+        raise UsageError(
+            f"--base {text!r} is not the name of a base", f"{hint and f'{hint}; '}`transfercli bases list` has them all"
+        )
+    repository, published = repository_named(text), BASES[name].repository
+    is_published = published is not None and published.repository == repository
+    return ChosenBase(name, repository=None if is_published else repository)
+
+
+def base_at_hand(images: Survey) -> ChosenBase:
+    """Return the base for the images of a survey: the default one, unless others alone have their weights here.
+
+    Among those it is the most accurate of at most `MOST_MULTIPLY_ADDS`, or the cheapest if all cost more.
+    """
+    default = default_base(images)
+    row = BASES[default.name]
+    if not row.has_imagenet:
+        return default
+    if _is_here(row):
+        return ChosenBase(default.name, "its published weights are on this machine")
+    here = [name for name, base in BASES.items() if _is_here(base)]
+    if not here:
+        size = byte_size(row.parameters * WEIGHT_BYTES)
+        return ChosenBase(
+            default.name,
+            f"no published weights are on this machine: training downloads these, {size}; {SMALL_BASE} needs none",
+        )
+    cheap = [name for name in here if MULTIPLY_ADDS[name] <= MOST_MULTIPLY_ADDS]
+    best = max(cheap, key=_accuracy) if cheap else min(here, key=MULTIPLY_ADDS.__getitem__)
+    others = first_of([name for name in here if name != best], 5)
+    reason = f"its published weights are on this machine, those of {default.name} are not"
+    return ChosenBase(best, f"{reason}; others here: {others}" if others else reason)
+
+
+def _is_here(base: Base) -> bool:
+    return base.stored_weights((base.size, base.size)) is not None
+
+
+def _accuracy(name: str) -> float:
+    """Return the published accuracy; 0 if there is none, for a network without a classification head."""
+    published = BASES[name].published or BASES[name].repository
+    return (published.top1 if published else None) or 0.0
