@@ -63,24 +63,33 @@ def read_onnx(path: Path) -> Any:
 
 def _graph_of(predictor: Any) -> Any:
     """Return the predictor as an ONNX model: of this program's writer or, if it lacks a rule, of Keras's own export."""
+    import keras
+
     from transfercli.export.onnx_graph.graph import UnsupportedError
-    from transfercli.export.onnx_graph.writer import write_graph
 
     try:
-        return write_graph(predictor, IMAGES, (PROBABILITIES, UNKNOWN))
+        return written_by_rules(predictor)
     except UnsupportedError as error:
-        return _converted_by_keras(predictor, str(error))
-
-
-def _converted_by_keras(predictor: Any, lacking: str) -> Any:
-    """Return the model that Keras's export makes by way of TensorFlow and tf2onnx, with this program's names."""
-    import keras
-    import onnx
-
+        lacking = str(error)
     if find_spec("tf2onnx") is None:
         raise UsageError(f"--format onnx: {lacking} needs tf2onnx, which is not installed", "pip install tf2onnx")
     if keras.backend.backend() != "tensorflow":
         raise NeedsTensorFlow(lacking)
+    return converted_by_keras(predictor)
+
+
+def written_by_rules(predictor: Any) -> Any:
+    """Return the model of this program's writer. Raises `UnsupportedError` if it lacks a rule."""
+    from transfercli.export.onnx_graph.writer import write_graph
+
+    return write_graph(predictor, IMAGES, (PROBABILITIES, UNKNOWN))
+
+
+def converted_by_keras(predictor: Any) -> Any:
+    """Return the model that Keras's export makes by way of TensorFlow and tf2onnx, with this program's names."""
+    import keras
+    import onnx
+
     pixels = keras.InputSpec(shape=(None, *predictor.input.shape[1:]), dtype=predictor.input.dtype, name=IMAGES)
     with tempfile.TemporaryDirectory(prefix="transfercli-onnx-") as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of NumPy, about an attribute that Keras' patch checks

@@ -44,6 +44,7 @@ LAYERS: dict[str, Rule] = {
     "Reshape": axes.reshape,
     "SeparableConv2D": maps.separable,
     "Softmax": values.softmax_layer,
+    "Subtract": values.merging("Sub"),
     "UnitNormalization": values.unit_norm,
     "ZeroPadding2D": maps.zero_padding,
 }

@@ -84,7 +84,7 @@ def _written(graph: Graph, call: Any, args: Any, kwargs: Any) -> list[Any]:
     if not given:
         return [keras.ops.convert_to_numpy(x) for x in keras.tree.flatten(operation(*args, **kwargs))]
     if isinstance(operation, keras.Model):
-        return _walk(graph, as_function(operation), given, f"{graph.scope}/")
+        return _walk(graph, _as_function(operation), given, f"{graph.scope}/")
     if len(call.outputs) != 1:
         raise UnsupportedError(f"{type(operation).__name__} with several outputs")
     for option in ("training", "mask"):
@@ -93,7 +93,7 @@ def _written(graph: Graph, call: Any, args: Any, kwargs: Any) -> list[Any]:
     return [rule_of(operation)(graph, operation, *args, **kwargs)]
 
 
-def as_function(model: Any) -> Any:
+def _as_function(model: Any) -> Any:
     """Return a functional model of the same layers."""
     import keras
 
