@@ -13,6 +13,7 @@ import keras
 from keras import layers, ops
 
 from transfercli.models.networks.arguments import check_random_weights
+from transfercli.models.networks.drop_path import DropPath
 from transfercli.models.networks.transformer import EXPANSION, Transformer
 
 Shape = tuple[int, int, int]
@@ -143,4 +144,4 @@ def _rotated(vectors: keras.KerasTensor, angles: keras.KerasTensor) -> keras.Ker
 
 def _dropped(x: keras.KerasTensor, rate: float, name: str) -> keras.KerasTensor:
     """Return a branch that training leaves out for some images of a batch."""
-    return layers.Dropout(rate, noise_shape=(None, 1, 1), name=name)(x) if rate else x
+    return DropPath(rate, name=name)(x) if rate else x
