@@ -33,6 +33,8 @@ _REPOSITORY = re.compile(rf"{_HUB}((?:timm|{_AUTHORS})/[\w.-]+)/?", re.IGNORECAS
 # Endings of PyTorch's names: timm's tag of the weights (a file's ending is none), torchvision's class of weights, image
 # sizes and data sets.
 _TAG = re.compile(r"\.(?!(?:h5|hdf5|keras|pth?|bin|safetensors|onnx|pb|tflite)$)[a-z][\w.]*$")
+# Tags of weights that expect other pixels than the rest of their network: no base prepares these.
+_OTHER_PIXELS = re.compile(r"\.(?:ap_|miil|ra4_e3600|e3600)")
 _WEIGHTS_CLASS = re.compile(r"_weights(?:\.\w+)?$")
 _SIZE_OR_DATA = re.compile(r"(?:_(?:96|1[1-9]\d|[2-6]\d\d|(?:in)?(?:1|12|21|22)k))+$")
 _WIDTHS = {"ti": "tiny", "s": "small", "b": "base", "l": "large"}
@@ -44,6 +46,7 @@ _SPELLINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"tf_(efficientnet_lite\d)", r"\1", ("_timm", "")),
     (r"tf_((?:efficientnet|mobilenet)(?!_lite)\w*?)(?:_100)?", r"\1", (_KERAS_ROW,)),  # TensorFlow's padding
     (r"(mobilenet_?v[23]\w*)_100", r"\1", _TIMM),
+    (r"(mobilenet_v2)_1\.0", r"\1", (_KERAS_ROW,)),  # of Google, on the Hub
     (r"vit_(small|base)_patch(8|16)\.dino", r"dino_\1_patch\2", ("",)),
     (r"vit_(\w+)_patch14_dinov2", r"dinov2_\1", ("",)),
     (r"vit_(\w+)_patch14_reg4_dinov2", r"dinov2_\1_registers", ("",)),
@@ -105,6 +108,8 @@ def _in_library(name: str) -> tuple[str, ...]:
     if weights_class := _WEIGHTS_CLASS.search(name):
         name, suffixes = name[: weights_class.start()], _TORCHVISION
     tag = _TAG.search(name)
+    if tag and _OTHER_PIXELS.match(tag.group()) and not _of_repository(f"timm/{name}"):
+        return ()
     architecture = name[: tag.start()] if tag else name
     plain = _SIZE_OR_DATA.sub("", architecture)
     suffixes = suffixes or (_TIMM if tag else ())

@@ -56,9 +56,9 @@ class FoldedModel(keras.Model):
         replacement = self._replaced.get(operation.name)
         if replacement:
             return lambda x, **_: replacement(x)  # `mask` is the only other argument
-        if isinstance(operation, DropPath):
-            return partial(operation, training=training)
-        return partial(operation, training=False) if isinstance(operation, layers.Layer) else operation
+        if isinstance(operation, layers.Layer):
+            return partial(operation, training=training and isinstance(operation, DropPath))
+        return operation
 
 
 # -- pairs to fold
