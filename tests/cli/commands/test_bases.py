@@ -27,15 +27,17 @@ def test_the_table_has_a_row_for_each_base_and_says_what_its_columns_mean() -> N
 
 
 def test_an_ambiguous_name_is_answered_by_the_bases_it_may_be() -> None:
-    done = CliRunner().invoke(app, ["bases", "list", "MobileNet_V3"], env={"COLUMNS": "1000", "NO_COLOR": "1"})
+    done = CliRunner().invoke(app, ["bases", "list", "MobileNet_V4"], env={"COLUMNS": "1000", "NO_COLOR": "1"})
     assert done.exit_code == 2
-    assert "it may be 'mobilenetv3small', 'mobilenetv3large': name one of them" in done.output
+    names = "'mobilenetv4_conv_small', 'mobilenetv4_conv_medium', 'mobilenetv4_conv_large'"
+    assert f"it may be {names}: name one of them" in done.output
     assert "'vgg16'" not in done.output  # over forty names would hide the answer
 
 
 def test_a_family_is_read_in_any_spelling_and_an_unknown_one_gets_a_suggestion() -> None:
-    done = CliRunner().invoke(app, ["bases", "list", "--family", "mobilenet-v3", "--json"])
-    assert [row["name"] for row in json.loads(done.stdout)["bases"]] == ["mobilenetv3small", "mobilenetv3large"]
+    done = CliRunner().invoke(app, ["bases", "list", "--family", "mobilenet-v4", "--json"])
+    names = [f"mobilenetv4_conv_{size}" for size in ("small", "medium", "large")]
+    assert [row["name"] for row in json.loads(done.stdout)["bases"]] == names
     done = CliRunner().invoke(app, ["bases", "list", "--family", "DenseNets"])
     assert done.exit_code == 2
     assert "did you mean 'DenseNet'?" in done.output.replace("\n", " ")
