@@ -120,7 +120,8 @@ def check_weights_of(target: str, base: str | None, reporter: Reporter) -> Weigh
     with _without_keys():
         path = weight_path(source, reporter)
         check_weight_file(source, reporter, base)
-        contents, problems = _contents(source, path), []
+        contents = _contents(source, path)
+        problems: list[str] = []
         if contents.recognised:
             check_known_network(contents.recognised)
             base, problems = _chosen(source, contents.recognised, base)
