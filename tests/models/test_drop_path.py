@@ -58,7 +58,7 @@ def test_training_skips_blocks_that_train_and_no_frozen_one() -> None:
     still = np.asarray(dropping.model(IMAGES, training=False))
     for unfreeze, differs in (("none", False), ("block3", True)):
         freeze_below(dropping, unfreeze)
-        assert (np.abs(np.asarray(dropping.model(IMAGES, training=True)) - still).max() > 1e-4) is differs
+        assert (np.abs(np.asarray(dropping.model(IMAGES, training=True)) - still).max() > 1e-4) == differs
     adapt(dropping, ["block3_query"], 2, None, 0)
     assert np.abs(np.asarray(dropping.model(IMAGES, training=True)) - still).max() > 1e-4
     drops = {layer.name: layer.trainable for layer in dropping.base.layers if "_drop" in layer.name}
