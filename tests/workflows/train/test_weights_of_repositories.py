@@ -207,4 +207,5 @@ def test_retrain_goes_on_from_a_champion_whose_base_was_chosen_by_its_weights(ca
     again = call(
         "retrain", "c.yaml", "--set", "name=r", "--set", "data.test=0.2", "--set", "retrain.when=always", "--json"
     )
+    assert "decision" in json.loads(again[1]), again[1]
     assert json.loads(again[1])["decision"] in ("promoted", "kept", "rejected"), again[2]

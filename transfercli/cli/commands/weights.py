@@ -78,7 +78,7 @@ def _head(classes: int, labels: list[str]) -> str:
 @app.command("check")
 @reports(_show, after_weights)
 def check(reporter: Reporter, target: Target, base: BaseName = None) -> WeightCheck:
-    """Say what a weight file is, which base it fits, and what becomes of each tensor, without training.
+    """Check a weight file: the network, the bases that fit, and what becomes of each tensor, without training.
 
     Example: transfercli weights check hub:timm/resnet18.a1_in1k
     """
