@@ -4,8 +4,7 @@ Usage: python benchmarks/fashion_small_networks.py DATA OUT.json --vgg16 FILE --
 
 DATA holds, for each number of images a class and each seed, `IMAGES/SEED/{train,test}/CLASS`; benchmarks/README.md has
 the commands. A network is trained by a linear probe, then by a partial fine-tuning of its last stages, and every model
-is evaluated on the same kind of test images. The time is that of the whole float32 model for one image, in batches
-of 32.
+is evaluated on the same kind of test images. The time of an image is that of the whole float32 model in batches of 32.
 Prints a Markdown table at the end and writes all results to OUT.json after each run; what is in the file already is
 skipped. Runs the program's own workflows in one process.
 """

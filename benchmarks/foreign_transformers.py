@@ -248,7 +248,7 @@ FIXTURES: dict[str, Fixture] = {
         "dinov2_small",
         ((70, 70), (75, 75), (83, 83)),
     ),
-    "transformers_dinov2_small_registers": (
+    "transformers_dinov2_registers": (
         lambda: transformers_model(
             "Dinov2WithRegisters", IMAGENET, **_SMALL, num_register_tokens=4, image_size=70, patch_size=14
         ),

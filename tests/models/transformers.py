@@ -11,7 +11,7 @@ from transfercli.models.networks.transformer import Transformer
 
 def tiny_transformer(name: str = "tiny_vit", **settings) -> Base:
     """Return the row of a transformer of 3 blocks, for images of 64 pixels: 4 x 4 patches."""
-    architecture = Transformer(16, 24, 3, 3, **settings)
+    architecture = Transformer(**{"patch": 16, "width": 24, "depth": 3, "heads": 3, **settings})
     return replace(
         BASES["vit_small_patch16"],
         size=64,

@@ -14,7 +14,17 @@ from transfercli.reporting import Reporter
 LABELS = tuple("01234")
 
 
-def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision="float32", pooling="avg", **training):
+def trainer(
+    digits,
+    phases,
+    base="small_cnn",
+    keep=None,
+    fresh=False,
+    precision="float32",
+    pooling="avg",
+    drop_path=0.0,
+    **training,
+):
     from transfercli.data.batching.batches import Batches
     from transfercli.models.architecture import Architecture
     from transfercli.models.classifier import build_classifier
@@ -28,7 +38,8 @@ def trainer(digits, phases, base="small_cnn", keep=None, fresh=False, precision=
     rows = digits.rows_of(5, 160)
     images, targets = digits.rgb(rows, 32), digits.labels[rows].astype("int32")
     head = HeadConfig(dropout=0.3, pooling=pooling)
-    classifier = build_classifier(Architecture(base, (32, 32), 3, head, LABELS, batchnorm_trains=fresh))
+    architecture = Architecture(base, (32, 32), 3, head, LABELS, batchnorm_trains=fresh, drop_path=drop_path)
+    classifier = build_classifier(architecture)
     batches = Batches(ArrayRows(images[:128]), targets[:128], 32, seed=0)
     whole = PhaseSetup(classifier.model, batches, ArrayRows(images[128:]))
     plan = Plan(tuple(phases), TrainingConfig(**training), 0, precision, fresh)

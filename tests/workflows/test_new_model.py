@@ -43,7 +43,7 @@ class Warnings(Reporter):
         ([32, 48], None),
     ],
 )
-def test_pixels_that_are_in_no_patch_are_told(size: list[int], warned: str | None) -> None:
+def test_pixels_that_are_in_no_patch_are_warned_of(size: list[int], warned: str | None) -> None:
     config = ExperimentConfig(
         name="n", data={"train": "d", "image_size": size}, model={"base": "vit_tiny_patch16", "weights": "none"}
     )

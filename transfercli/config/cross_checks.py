@@ -230,6 +230,13 @@ def _class_token(data: Any) -> KeyProblems:
         yield ("model", "head", "pooling"), f"{message} avg, max, flatten or null"
 
 
+def _drop_path(data: Any) -> KeyProblems:
+    rate, name = value_at(("model", "drop_path"), data), value_at(("model", "base"), data)
+    base = registries.rows("base").get(name) if isinstance(name, str) else None
+    if base and not base.has_drop_path and type(rate) in (int, float) and rate > 0:
+        yield ("model", "drop_path"), f"needs a vision transformer, and {name} has no drop-path; allowed: 0"
+
+
 RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _not_yet,
     _local_files,
@@ -246,4 +253,5 @@ RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _gates,
     _large_enough,
     _class_token,
+    _drop_path,
 )

@@ -257,7 +257,9 @@ class ModelConfig(Section):
     )
     head: HeadConfig = Field(default_factory=HeadConfig)
     drop_path: Rate = Field(
-        0.0, description="vision transformers: probability that training leaves out the last block for an image"
+        0.0,
+        description="vision transformers: probability that training skips the last block for an image; it falls evenly"
+        " to 0 at the first block, and frozen blocks are never skipped",
     )
 
 

@@ -188,7 +188,8 @@ class _Job:
         if missing := self.row.missing_runtime:
             reporter.warning(
                 f"{self.row.name} is not proved: {' and '.join(missing)} are not installed, so the artefact was not"
-                f" run; its tensors were read again and are those of the run (pip install 'transfercli[{self.row.extra}]')"
+                " run; its tensors were read again and are those of the run"
+                f" (pip install 'transfercli[{self.row.extra}]')"
             )
             return self._unproved_result(size), []
         inputs = ParityInput(self.reference.images, self.reference.files, self.spec)

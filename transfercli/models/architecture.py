@@ -13,6 +13,7 @@ class Architecture:
 
     image_size: (height, width) in pixels. labels: class names in index order.
     batchnorm_trains: BatchNorm layers that train also update their statistics; needed if the base has random weights.
+    drop_path: probability that training skips the last block of a vision transformer for an image.
     """
 
     base: str
@@ -21,3 +22,12 @@ class Architecture:
     head: HeadConfig
     labels: tuple[str, ...]
     batchnorm_trains: bool = False
+    drop_path: float = 0.0
+
+
+def without_drop_path(base: str, rate: float) -> tuple[str, str]:
+    """Return message and hint of the error that a base has no drop-path."""
+    return (
+        f"model.drop_path: {base} has no drop-path, received {rate:g}; allowed: 0",
+        "leave the key out, or choose a vision transformer as model.base (transfercli bases list)",
+    )

@@ -95,14 +95,23 @@ class Base:
         """Return (rows, columns) of pixels at the lower and right edge that are in no patch, so in no token."""
         return (image_size[0] % self.patch, image_size[1] % self.patch) if self.patch else (0, 0)
 
-    def build(self, shape: Shape, weights: str | None = None) -> keras.Model:
-        """Build the network for images of `shape` (height, width, channels), with random or ImageNet weights."""
+    @property
+    def has_drop_path(self) -> bool:
+        """True if the builder has the argument `drop_path`: every network of tokens has."""
+        return self.prefix_tokens is not None
+
+    def build(self, shape: Shape, weights: str | None = None, drop_path: float = 0.0) -> keras.Model:
+        """Build the network for images of `shape` (height, width, channels), with random or ImageNet weights.
+
+        drop_path: probability that training skips its last block; 0 unless it `has_drop_path`.
+        """
         module, function = self.builder.split(":")
         builder: Any = getattr(import_module(module), function)
         with warnings.catch_warnings():
             # The MobileNets warn of every image size that their weights were not trained on; any size is allowed here.
             warnings.filterwarnings("ignore", "`input_shape` is undefined")
-            return builder(weights=weights, include_top=False, input_shape=shape, **self.settings)
+            settings = {**self.settings, "drop_path": drop_path} if drop_path else self.settings
+            return builder(weights=weights, include_top=False, input_shape=shape, **settings)
 
 
 def stages_of(base: Base, layers: list[str]) -> dict[str, list[str]]:

@@ -16,8 +16,14 @@ _HUB = r"(?:(?:https?://)?huggingface\.co/|hf[-_]hub:|hub:)?"
 _KERAS = re.compile(r"(?:tf\.)?keras(?:[./_: ]applications)?[./_: ](?:\w+\.)?")
 _AUTHORS = "microsoft|google|facebook|facebookresearch|openai"
 # Beginnings of a name that say which library it is from -> suffixes of the rows of its networks, the likeliest first.
-# Suffixes name the library whose network a row is, if that differs from the one of the plain name.
-_TIMM, _TORCHVISION, _OTHERS = ("_timm", "", "_torch"), ("_torch", ""), ("", "_torch")
+# Suffixes name the library whose network a row is, if that differs from the one of the plain name. `_KERAS_ROW` stands
+# for Keras's network of the plain name, if it takes the weights of PyTorch's libraries as they are.
+_KERAS_ROW = "keras"
+_TIMM, _TORCHVISION, _OTHERS = (
+    ("_timm", "", "_torch", _KERAS_ROW),
+    ("_torch", "", _KERAS_ROW),
+    (_KERAS_ROW, "", "_torch"),
+)
 _LIBRARIES = (
     (re.compile(rf"{_HUB}timm[/.: ]"), _TIMM),
     (re.compile(r"torchvision(?:\.models\.|[/.: ])|tv_"), _TORCHVISION),
@@ -27,6 +33,8 @@ _REPOSITORY = re.compile(rf"{_HUB}((?:timm|{_AUTHORS})/[\w.-]+)/?", re.IGNORECAS
 # Endings of PyTorch's names: timm's tag of the weights (a file's ending is none), torchvision's class of weights, image
 # sizes and data sets.
 _TAG = re.compile(r"\.(?!(?:h5|hdf5|keras|pth?|bin|safetensors|onnx|pb|tflite)$)[a-z][\w.]*$")
+# Tags of weights that expect other pixels than the rest of their network: no base prepares these.
+_OTHER_PIXELS = re.compile(r"\.(?:ap_|miil|ra4_e3600|e3600)")
 _WEIGHTS_CLASS = re.compile(r"_weights(?:\.\w+)?$")
 _SIZE_OR_DATA = re.compile(r"(?:_(?:96|1[1-9]\d|[2-6]\d\d|(?:in)?(?:1|12|21|22)k))+$")
 _WIDTHS = {"ti": "tiny", "s": "small", "b": "base", "l": "large"}
@@ -36,8 +44,9 @@ _SPELLINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"(resnext\d+)_32x[48]d|(wide_resnet\d+)_2", r"\1\2", _OTHERS),
     # timm
     (r"tf_(efficientnet_lite\d)", r"\1", ("_timm", "")),
-    (r"tf_((?:efficientnet|mobilenet)(?!_lite)\w*?)(?:_100)?", r"\1", ("",)),  # with TensorFlow's padding, as Keras
+    (r"tf_((?:efficientnet|mobilenet)(?!_lite)\w*?)(?:_100)?", r"\1", (_KERAS_ROW,)),  # TensorFlow's padding
     (r"(mobilenet_?v[23]\w*)_100", r"\1", _TIMM),
+    (r"(mobilenet_v2)_1\.0", r"\1", (_KERAS_ROW,)),  # of Google, on the Hub
     (r"vit_(small|base)_patch(8|16)\.dino", r"dino_\1_patch\2", ("",)),
     (r"vit_(\w+)_patch14_dinov2", r"dinov2_\1", ("",)),
     (r"vit_(\w+)_patch14_reg4_dinov2", r"dinov2_\1_registers", ("",)),
@@ -99,12 +108,14 @@ def _in_library(name: str) -> tuple[str, ...]:
     if weights_class := _WEIGHTS_CLASS.search(name):
         name, suffixes = name[: weights_class.start()], _TORCHVISION
     tag = _TAG.search(name)
+    if tag and _OTHER_PIXELS.match(tag.group()) and not _of_repository(f"timm/{name}"):
+        return ()
     architecture = name[: tag.start()] if tag else name
     plain = _SIZE_OR_DATA.sub("", architecture)
-    if tag or suffixes == _TIMM:
-        suffixes = suffixes or _TIMM
-        if found := _of_repository(f"timm/{name}") or _of_timm(plain):
-            return found
+    suffixes = suffixes or (_TIMM if tag else ())
+    may_be_timm = suffixes == _TIMM or not _alike(plain)
+    if may_be_timm and (found := _of_repository(f"timm/{name}") or _of_timm(plain)):
+        return found
     for full in (plain + tag.group() if tag else plain, plain):
         for pattern, row, spelled in _SPELLINGS:
             if match := re.fullmatch(pattern, full):
@@ -126,13 +137,14 @@ def _of_timm(plain: str) -> tuple[str, ...]:
 
 
 def _with_suffix(name: str, suffixes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the row of this name with the first of the suffixes that there is.
-
-    Networks of Keras are left out, unless they take the weights of PyTorch's libraries as they are.
-    """
+    """Return the row of this name with the first of the suffixes that there is."""
+    mapped = {base for scheme in SCHEMES for base in scheme.members}
     for suffix in suffixes:
-        mapped = {base for scheme in SCHEMES for base in scheme.members}
-        if found := tuple(key for key in _alike(name + suffix) if not _is_of_keras(key) or key in mapped):
+        if suffix == _KERAS_ROW:
+            found = tuple(key for key in _alike(name) if _is_of_keras(key) and key in mapped)
+        else:
+            found = tuple(key for key in _alike(name + suffix) if not _is_of_keras(key))
+        if found:
             return found
     return ()
 

@@ -18,6 +18,7 @@ import keras
 from keras import layers, ops
 
 from transfercli.models.keras_internals import graph_arguments, graph_nodes, without_autocast
+from transfercli.models.networks.drop_path import DropPath
 
 Tensor = Any
 
@@ -28,7 +29,8 @@ USUAL_BATCH, USUAL_SIDE = 32, 224
 def fold(model: keras.Model) -> keras.Model:
     """Return a functional model with the inputs, outputs, layers and variables (in the same order) of `model`.
 
-    It always computes in inference mode, also inside a training step, with each BatchNorm folded into the
+    It always computes in inference mode, also inside a training step (only drop-path follows the mode), with each
+    BatchNorm folded into the
     convolution or dense layer before it. If there is none, or if another layer also reads its output, BatchNorm is
     one multiplication and one addition. Trainable flags and dtype policies are read from the layers at every call.
     Raises `TypeError` if the model is not functional.
@@ -46,14 +48,17 @@ class FoldedModel(keras.Model):
         self._replaced = _replacements(self)
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
-        outputs = self._run_through_graph(self._standardize_inputs(inputs), self._operation)
+        in_training = partial(self._operation, training=bool(training))
+        outputs = self._run_through_graph(self._standardize_inputs(inputs), in_training)
         return outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
 
-    def _operation(self, operation: Any) -> Callable[..., Tensor]:
+    def _operation(self, operation: Any, training: bool) -> Callable[..., Tensor]:
         replacement = self._replaced.get(operation.name)
         if replacement:
             return lambda x, **_: replacement(x)  # `mask` is the only other argument
-        return partial(operation, training=False) if isinstance(operation, layers.Layer) else operation
+        if isinstance(operation, layers.Layer):
+            return partial(operation, training=training and isinstance(operation, DropPath))
+        return operation
 
 
 # -- pairs to fold

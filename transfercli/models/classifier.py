@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from transfercli.config.schema import HeadConfig
 from transfercli.errors import ConfigError
-from transfercli.models.architecture import Architecture
+from transfercli.models.architecture import Architecture, without_drop_path
 from transfercli.models.base import stages_of
 from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import fold
@@ -39,12 +39,16 @@ class Classifier:
         return stages_of(BASES[self.name], [layer.name for layer in self.base.layers])
 
 
-def build_base(name: str, image_size: tuple[int, int], channels: int, weights: str | None = None) -> keras.Model:
+def build_base(
+    name: str, image_size: tuple[int, int], channels: int, weights: str | None = None, drop_path: float = 0.0
+) -> keras.Model:
     """Build the network of a row of `BASES`.
 
-    Raises `ConfigError` if the images are too small, or grey and it needs three channels.
+    Raises `ConfigError` if the images are too small, or grey and it needs three channels, or if it has no drop-path.
     """
     row = BASES[name]
+    if drop_path and not row.has_drop_path:
+        raise ConfigError(*without_drop_path(name, drop_path))
     if min(image_size) < row.minimum:
         raise ConfigError(
             f"data.image_size: {list(image_size)} is too small for {name}:"
@@ -52,7 +56,7 @@ def build_base(name: str, image_size: tuple[int, int], channels: int, weights: s
             f"set data.image_size to {row.minimum} or more, or choose another model.base",
         )
     try:
-        return row.build((*image_size, channels), weights)
+        return row.build((*image_size, channels), weights, drop_path)
     except ValueError as error:
         if channels == 3 or weights:
             raise
@@ -71,7 +75,8 @@ def build_classifier(
     `fit` passes its own `training=True` to every node. With `batchnorm_trains`, Keras keeps the statistics of frozen
     layers constant.)
     """
-    base = base or build_base(architecture.base, architecture.image_size, architecture.channels)
+    size, channels = architecture.image_size, architecture.channels
+    base = base or build_base(architecture.base, size, channels, drop_path=architecture.drop_path)
     image = keras.Input((*architecture.image_size, 3), dtype="uint8", name="image")
     pixels = preprocess(image, BASES[architecture.base].preprocessing, architecture.channels)
     prefix_tokens = BASES[architecture.base].prefix_tokens or 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from transfercli.models.weights.files import (
 )
 from transfercli.models.weights.foreign.fit import chosen_base
 from transfercli.models.weights.hub import SETTINGS, cached, fetched, network_settings
+from transfercli.models.weights.published_pixels import contradicts
 from transfercli.models.weights.safetensors_reader import read_header
 from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
@@ -60,6 +61,8 @@ def check_weights(config: ExperimentConfig, reporter: Reporter) -> None:
     if source is not None:
         check_weight_file(source, reporter, str(config.model.base))
         _check_channels(config, source, reporter)
+        if problem := pixels_problem(str(config.model.base), source, weight_path(source, reporter)):
+            reporter.warning(f"model.base: {problem}")
     elif needs_download(config):
         from transfercli.training.backend import prepare
 
@@ -67,6 +70,18 @@ def check_weights(config: ExperimentConfig, reporter: Reporter) -> None:
         from transfercli.models.weights.pretrained import imagenet_tensors
 
         imagenet_tensors(str(config.model.base), image_size(config), reporter)
+
+
+def pixels_problem(base: str, source: WeightSource, path: Path) -> str | None:
+    """Return a problem if the config.json of a file's repository has other pixels than the base prepares, or None."""
+    pixels = contradicts(base, settings_beside(source, path))
+    if pixels is None:
+        return None
+    return (
+        f"{base} prepares images in another way than the weights were trained with: {SETTINGS} of {source_name(source)}"
+        f" has {pixels}, so the features differ; use a base of the same network that has these, if there is one"
+        " (transfercli weights check lists all that fit)"
+    )
 
 
 def _check_channels(config: ExperimentConfig, source: WeightSource, reporter: Reporter) -> None:
@@ -106,6 +121,9 @@ def base_of_file(source: WeightSource, reporter: Reporter) -> str:
             f"model.base: auto, but {path.name} has the names of this program or of Keras, which do not say the base",
             "name the base that the weights were trained with",
         )
+    settings = settings_beside(source, path)
+    if agreeing := tuple(base for base in recognised.bases if not contradicts(base, settings)):
+        recognised = replace(recognised, bases=agreeing)
     names = {base: names_of(base) for base in recognised.bases}
     base = chosen_base(recognised, hints_of(source, path), names)
     reporter.info(f"base {base}: {path.name} has {recognised.description}")
@@ -113,16 +131,21 @@ def base_of_file(source: WeightSource, reporter: Reporter) -> str:
 
 
 def names_of(base: str) -> Sequence[str]:
-    """Return the names of a base: its own, and that of its published repository without owner and recipe."""
+    """Return the names of a base: its own, and that of its published repository without and with the recipe."""
     repository = BASES[base].repository
-    return (base, repository.repository.rpartition("/")[2].partition(".")[0]) if repository else (base,)
+    if repository is None:
+        return (base,)
+    name = repository.repository.rpartition("/")[2]
+    return (base, name.partition(".")[0], name)
 
 
 def hints_of(source: WeightSource, path: Path) -> list[str]:
     """Return names that say which network a file is of, the surest first: that in config.json, then its own name."""
-    architecture = settings_beside(source, path).get("architecture")
-    hints = [architecture] if isinstance(architecture, str) else []
-    return [*hints, source.hub.rpartition("/")[2] if isinstance(source, HubWeights) else path.stem]
+    settings = settings_beside(source, path)
+    published = settings.get("pretrained_cfg")
+    words = [settings.get("architecture"), published.get("tag") if isinstance(published, dict) else None]
+    hints = [".".join(word for word in words if isinstance(word, str))]
+    return [*filter(None, hints), source.hub.rpartition("/")[2] if isinstance(source, HubWeights) else path.stem]
 
 
 def settings_beside(source: WeightSource, path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architect
         head=config.model.head,
         labels=labels,
         batchnorm_trains=batchnorm_trains(config.model),
+        drop_path=config.model.drop_path,
     )
 
 

@@ -90,5 +90,5 @@ def test_a_repository_s_name_asks_for_its_weights(text: str, expected: ChosenBas
 
 def test_a_name_of_several_bases_is_answered_by_them() -> None:
     with pytest.raises(UsageError, match="is not the name of a base") as caught:
-        named_base("mobilenet v3")
-    assert "it may be mobilenetv3small, mobilenetv3large: name one of them" in (caught.value.hint or "")
+        named_base("NAS-net")
+    assert "it may be nasnetmobile, nasnetlarge: name one of them" in (caught.value.hint or "")

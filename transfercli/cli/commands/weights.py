@@ -41,7 +41,7 @@ def _show(result: WeightCheck) -> None:
         [
             ("file", result.file),
             ("repository", hub and f"{hub['repository']}@{hub['revision']} ({hub['asked']})"),
-            ("format", f"{result.format}, {', '.join(f'{n} {dtype}' for dtype, n in result.dtypes.items())}"),
+            ("format", f"{result.file_format}, {', '.join(f'{n} {dtype}' for dtype, n in result.dtypes.items())}"),
             ("size", byte_size(result.bytes)),
             ("sha256", result.sha256),
             ("licence", result.licence or ("not in the repository's card" if hub else None)),

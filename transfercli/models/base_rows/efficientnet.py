@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from transfercli.models.base import Base
-from transfercli.models.networks.mobile_blocks import Stages, efficientnet, rounded
+from transfercli.models.networks.mobile_blocks import MobileNetwork, efficientnet, rounded
 from transfercli.models.published_weights import TIMM_RESULTS, PublishedRepository
 
 BUILDER = "transfercli.models.networks.mobile:mobile_network"
 STAGES = r"^(block\d+)"
 APACHE = "Apache-2.0"
-TENSORFLOW = {"padding": "tensorflow", "epsilon": 1e-3}
+TENSORFLOW: dict[str, Any] = {"padding": "tensorflow", "epsilon": 1e-3}
 
 
 def _published(name: str, top1: float) -> PublishedRepository:
@@ -41,32 +41,24 @@ _LITE_TIMM = (
 )
 
 
-def _lite(number: int, suffix: str, size: int, preprocessing: str, **fields: Any) -> dict[str, Base]:
-    """Return the row of an EfficientNet-Lite by its name."""
+def _lite(number: int, suffix: str, size: int, preprocessing: str, **fields: Any) -> Base:
+    """Return the row of an EfficientNet-Lite. fields: those of the row that differ, and `network` in its settings."""
     width, depth, parameters = LITE_FACTORS[number]
-    name = f"efficientnet_lite{number}{suffix}"
-    settings = {
-        "name": name,
-        "stem": 32,
-        "stages": efficientnet(width, depth, lite=True),
-        "activation": "relu6",
-        "top": 1280,
-        **fields.pop("settings", TENSORFLOW),
-    }
-    return {
-        name: Base(
-            BUILDER,
-            size,
-            preprocessing,
-            STAGES,
-            parameters,
-            "EfficientNet-Lite",
-            source="github.com/tensorflow/tpu",
-            licence="ImageNet weights of tensorflow/tpu (Apache-2.0)",
-            settings=settings,
-            **fields,
-        )
-    }
+    network = MobileNetwork(
+        32, efficientnet(width, depth, lite=True), "relu6", 1280, **fields.pop("network", TENSORFLOW)
+    )
+    return Base(
+        BUILDER,
+        size,
+        preprocessing,
+        STAGES,
+        parameters,
+        "EfficientNet-Lite",
+        source="github.com/tensorflow/tpu",
+        licence="ImageNet weights of tensorflow/tpu (Apache-2.0)",
+        settings={"name": f"efficientnet_lite{number}{suffix}", "network": network},
+        **fields,
+    )
 
 
 # Factors of the channels and of the number of blocks, number of weights (Tan & Le 2019).
@@ -93,69 +85,62 @@ _TORCH: tuple[tuple[int, float, PublishedRepository | None], ...] = (
 )
 
 
-def settings_of(number: int, name: str, stages: Stages, **settings: Any) -> dict[str, Any]:
-    """Return the builder's arguments for EfficientNet-B`number`."""
-    width = FACTORS[number][0]
-    return {
-        "name": name,
-        "stem": rounded(32 * width),
-        "stages": stages,
-        "activation": "silu",
-        "top": rounded(1280 * width),
-        **settings,
-    }
-
-
 def _torch(
     number: int, suffix: str, size: int, crop: float, epsilon: float, repository: PublishedRepository | None
-) -> dict[str, Base]:
-    """Return the row of an EfficientNet with even padding by its name."""
+) -> Base:
+    """Return the row of an EfficientNet with even padding."""
     width, depth, parameters = FACTORS[number]
-    name = f"efficientnetb{number}{suffix}"
-    return {
-        name: Base(
-            BUILDER,
-            size,
-            "torch",
-            STAGES,
-            parameters,
-            "EfficientNet",
-            source="torchvision and timm" if suffix == "_torch" else "timm",
-            licence=f"ImageNet weights of timm ({APACHE})",
-            settings=settings_of(number, name, efficientnet(width, depth), epsilon=epsilon),
-            crop=crop,
-            interpolation="bicubic",
-            repository=repository,
-        )
-    }
-
-
-ROWS: dict[str, Base] = {}
-for _number, _size in enumerate(_LITE_SIZES):
-    ROWS |= _lite(_number, "", _size, "lite", crop=_LITE_TIMM[_number][1])
-for _number, (_size, _crop, _interpolation, _top1) in enumerate(_LITE_TIMM):
-    ROWS |= _lite(
-        _number,
-        "_timm",
-        _size,
-        "symmetric",
-        crop=_crop,
-        interpolation=_interpolation,
-        repository=_published(f"tf_efficientnet_lite{_number}.in1k", _top1),
+    stages = efficientnet(width, depth)
+    network = MobileNetwork(rounded(32 * width), stages, "silu", rounded(1280 * width), epsilon=epsilon)
+    return Base(
+        BUILDER,
+        size,
+        "torch",
+        STAGES,
+        parameters,
+        "EfficientNet",
+        source="torchvision and timm" if suffix == "_torch" else "timm",
+        licence=f"ImageNet weights of timm ({APACHE})",
+        settings={"name": f"efficientnetb{number}{suffix}", "network": network},
+        crop=crop,
+        interpolation="bicubic",
+        repository=repository,
     )
-ROWS |= _lite(
-    0,
-    "_torch",
-    224,
-    "torch",
-    crop=0.875,
-    interpolation="bicubic",
-    settings={},
-    repository=_published("efficientnet_lite0.ra_in1k", 0.75480),
-)
-for _number, (_size, _crop, _repository) in enumerate(_TORCH):
+
+
+ROWS: dict[str, Base] = {
+    **{
+        f"efficientnet_lite{number}": _lite(number, "", size, "lite", crop=_LITE_TIMM[number][1])
+        for number, size in enumerate(_LITE_SIZES)
+    },
+    **{
+        f"efficientnet_lite{number}_timm": _lite(
+            number,
+            "_timm",
+            size,
+            "symmetric",
+            crop=crop,
+            interpolation=interpolation,
+            repository=_published(f"tf_efficientnet_lite{number}.in1k", top1),
+        )
+        for number, (size, crop, interpolation, top1) in enumerate(_LITE_TIMM)
+    },
+    "efficientnet_lite0_torch": _lite(
+        0,
+        "_torch",
+        224,
+        "torch",
+        crop=0.875,
+        interpolation="bicubic",
+        network={},
+        repository=_published("efficientnet_lite0.ra_in1k", 0.75480),
+    ),
     # torchvision's larger networks have TensorFlow's epsilon, timm's have PyTorch's.
-    ROWS |= _torch(_number, "_torch", _size, _crop, 1e-5 if _number < 5 else 1e-3, _repository)
-ROWS |= _torch(5, "_timm", 448, 1.0, 1e-5, _published("efficientnet_b5.sw_in12k_ft_in1k", 0.85892))
-ROWS |= _torch(6, "_timm", 528, 0.942, 1e-5, None)
-ROWS |= _torch(7, "_timm", 600, 0.949, 1e-5, None)
+    **{
+        f"efficientnetb{number}_torch": _torch(number, "_torch", size, crop, 1e-5 if number < 5 else 1e-3, repository)
+        for number, (size, crop, repository) in enumerate(_TORCH)
+    },
+    "efficientnetb5_timm": _torch(5, "_timm", 448, 1.0, 1e-5, _published("efficientnet_b5.sw_in12k_ft_in1k", 0.85892)),
+    "efficientnetb6_timm": _torch(6, "_timm", 528, 0.942, 1e-5, None),
+    "efficientnetb7_timm": _torch(7, "_timm", 600, 0.949, 1e-5, None),
+}

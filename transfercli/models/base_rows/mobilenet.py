@@ -6,29 +6,22 @@ from typing import Any
 
 from transfercli.models.base import Base
 from transfercli.models.networks import mobile_blocks
-from transfercli.models.networks.mobile_blocks import Stages
+from transfercli.models.networks.mobile_blocks import MobileNetwork
 from transfercli.models.published_weights import TIMM_RESULTS, PublishedRepository
 
 BUILDER = "transfercli.models.networks.mobile:mobile_network"
 STAGES = r"^(block\d+)"
 BSD = "ImageNet weights of torchvision (BSD-3-Clause)"
 APACHE = "ImageNet weights of timm (Apache-2.0)"
-HARD = {"activation": "hard_silu", "gate": "hard_sigmoid", "stem": 16}
 
 
 def _row(
-    name: str, stages: Stages, parameters: int, family: str, source: str, settings: dict[str, Any], **fields: Any
+    name: str, network: MobileNetwork, parameters: int, family: str, source: str, **fields: Any
 ) -> dict[str, Base]:
+    settings = {"name": name, "network": network}
+    size, crop = fields.pop("size", 224), fields.pop("crop", 0.875)
     row = Base(
-        BUILDER,
-        fields.pop("size", 224),
-        "torch",
-        STAGES,
-        parameters,
-        family,
-        source=source,
-        settings={"name": name, "stages": stages, **settings},
-        **{"crop": 0.875, **fields},
+        BUILDER, size, "torch", STAGES, parameters, family, source=source, settings=settings, crop=crop, **fields
     )
     return {name: row}
 
@@ -39,9 +32,9 @@ def _timm(name: str, top1: float, source: str = TIMM_RESULTS) -> PublishedReposi
 
 def _v3(size: str, suffix: str, parameters: int, epsilon: float, **fields: Any) -> dict[str, Base]:
     stages = mobile_blocks.mobilenet_v3_large() if size == "large" else mobile_blocks.mobilenet_v3_small()
-    settings = {**HARD, "top": 960 if size == "large" else 576, "epsilon": epsilon}
-    name = f"mobilenetv3{size}{suffix}"
-    return _row(name, stages, parameters, "MobileNetV3", fields.pop("source"), settings, **fields)
+    top = 960 if size == "large" else 576
+    network = MobileNetwork(16, stages, "hard_silu", top, epsilon=epsilon, gate="hard_sigmoid")
+    return _row(f"mobilenetv3{size}{suffix}", network, parameters, "MobileNetV3", fields.pop("source"), **fields)
 
 
 def _v4(size: str, parameters: int, stem: int, side: int, weights: str, top1: float) -> dict[str, Base]:
@@ -53,11 +46,10 @@ def _v4(size: str, parameters: int, stem: int, side: int, weights: str, top1: fl
     }[size]
     return _row(
         name,
-        stages(),
+        MobileNetwork(stem, stages(), "relu", 960),
         parameters,
         "MobileNetV4",
         "Qin et al. 2024",
-        {"stem": stem, "activation": "relu", "top": 960},
         size=side,
         crop=0.875 if size == "small" else 0.95,
         interpolation="bicubic",
@@ -69,11 +61,10 @@ def _v4(size: str, parameters: int, stem: int, side: int, weights: str, top1: fl
 ROWS: dict[str, Base] = {
     **_row(
         "mobilenetv2_torch",
-        mobile_blocks.mobilenet_v2(),
+        MobileNetwork(32, mobile_blocks.mobilenet_v2(), "relu6", 1280),
         2_257_984,
         "MobileNetV2",
         "torchvision and timm",
-        {"stem": 32, "activation": "relu6", "top": 1280},
         licence=APACHE,
         repository=_timm("mobilenetv2_100.ra_in1k", 0.72976),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 Stages = tuple[tuple["Block", ...], ...]
 
@@ -32,6 +33,24 @@ class Block:
     squeeze: int = 0
     activation: str = "relu6"
     projected: bool = True
+
+
+@dataclass(frozen=True)
+class MobileNetwork:
+    """Network of a 3x3 stem at stride 2, stages of blocks and a last 1x1 convolution.
+
+    stem, top: channels of the first and of the last convolution; without a `top` the last block gives the features.
+    activation: of both. gate: of squeeze and excitation. padding: of the original library, uneven at stride 2
+    (`tensorflow`) or `even`. epsilon: of BatchNorm.
+    """
+
+    stem: int
+    stages: Stages
+    activation: str
+    top: int = 0
+    padding: Literal["tensorflow", "even"] = "even"
+    epsilon: float = 1e-5
+    gate: str = "sigmoid"
 
 
 def rounded(channels: float, divisor: int = 8) -> int:

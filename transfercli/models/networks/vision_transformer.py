@@ -13,11 +13,12 @@ import keras
 from keras import layers, ops
 
 from transfercli.models.networks.arguments import check_random_weights
+from transfercli.models.networks.drop_path import DropPath
 from transfercli.models.networks.transformer import EXPANSION, Transformer
 
 Shape = tuple[int, int, int]
 Grid = tuple[int, int]  # rows and columns of patches
-ROTARY_BASE = 100.0  # of DINOv3: the longest period is that of the image times this number, nearly
+ROTARY_BASE = 100.0  # of DINOv3: periods go from half the image's side to nearly this many times as much
 
 
 def vision_transformer(
@@ -143,4 +144,4 @@ def _rotated(vectors: keras.KerasTensor, angles: keras.KerasTensor) -> keras.Ker
 
 def _dropped(x: keras.KerasTensor, rate: float, name: str) -> keras.KerasTensor:
     """Return a branch that training leaves out for some images of a batch."""
-    return layers.Dropout(rate, noise_shape=(None, 1, 1), name=name)(x) if rate else x
+    return DropPath(rate, name=name)(x) if rate else x

@@ -59,12 +59,16 @@ def _ends_with(name: str, kinds: Sequence[str]) -> bool:
 def adapt(classifier: Classifier, names: Sequence[str], rank: int, alpha: float | None, seed: int) -> None:
     """Freeze the base, add factors to the kernels of its layers `names`, and let these factors train.
 
+    Layers without weights (drop-path) work above the lowest of these as in a base that trains.
+
     rank: number of columns of A and rows of B. alpha: s is alpha / rank; None: s = 1. A starts from He's uniform
     initialisation, which depends only on the seed and the layer, B from 0: the first outputs are those of the base.
     """
     merge(classifier)
-    for layer in classifier.base.layers:
-        layer.trainable = False
+    layers = classifier.base.layers
+    first = min(number for number, layer in enumerate(layers) if layer.name in names)
+    for number, layer in enumerate(layers):
+        layer.trainable = number >= first and not layer.weights
     for number, layer in _numbered(classifier):
         if layer.name not in names:
             continue

@@ -86,9 +86,10 @@ def _hub_file(config: HubWeights, path: Path) -> HubFile:
 
 def licence_of_card(path: Path) -> str | None:
     """Return the licence in the head of a model card; None if the file is missing or has none."""
+    import yaml
     from huggingface_hub.repocard import metadata_load
 
-    with suppress(OSError, ValueError, RecursionError):
+    with suppress(OSError, ValueError, RecursionError, yaml.YAMLError):
         if path.stat().st_size > MAX_CARD_BYTES:
             return None
         head = metadata_load(path) or {}

@@ -22,6 +22,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.config.init import check_new, write
+from transfercli.workflows.initial_weights import base_of_file, needs_download, weight_source
 from transfercli.workflows.result import ExternalFormat
 
 
@@ -133,11 +134,21 @@ def show_config(
     path: Path, overrides: Sequence[str], command: Literal["finetune", "pretrain"], reporter: Reporter
 ) -> ResolvedConfig:
     """Resolve a config for `command`; report split fractions without effect, as the data set has these splits."""
-    resolved = resolve(load(path, overrides).config, command)
+    resolved = resolve(_with_base_of_file(load(path, overrides).config), command)
     with suppress(DataError, OSError):  # the data need not be here to show a config
         for split in splits_inside(resolved.data):
             reporter.info(f"data.{split}: the fraction is not used, {resolved.data.train} has its own {split} images")
     return ResolvedConfig(resolved)
+
+
+def _with_base_of_file(config: ExperimentConfig) -> ExperimentConfig:
+    """Return the config with the base of its weight file instead of `auto`, if that file is here."""
+    source = weight_source(config)
+    if config.model.base == "auto" and source is not None and not needs_download(config):
+        with suppress(TransferError):
+            base = base_of_file(source, Reporter())
+            return config.model_copy(update={"model": config.model.model_copy(update={"base": base})})
+    return config
 
 
 def config_schema() -> ConfigSchema:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.config.schema import FileWeights, HubWeights, RunWeights
+from transfercli.config.schema import ExperimentConfig, FileWeights, HubWeights, RunWeights
 from transfercli.data.file_formats import HEAD_BYTES, format_of
 from transfercli.data.image_notes import CONVERTED, STRETCHED, count_notes
 from transfercli.data.sources.folders import absolute
@@ -123,25 +123,36 @@ def export_run(request: ExportRunRequest, reporter: Reporter) -> ExportResult:
     return ExportResult(run.path, artefacts, write_card(run, spec, out))
 
 
+def check_networks(config: ExperimentConfig, formats: Sequence[str]) -> None:
+    """Raise `UsageError` if a format writes the networks of another library, which lacks that of a config."""
+    from transfercli.export.formats.registry import FORMATS
+
+    checks = [check for name in formats if (check := FORMATS[name].check)]
+    if checks and isinstance(config.model.base, str) and config.model.base in BASES:
+        for check in checks:
+            check(_network(config, {}))
+
+
 def network_for(run: StoredRun, formats: Sequence[str]) -> Network | None:
     """Return the run's network with its own weights if a format writes it as the network of another library.
 
     Raises `UsageError` if that library has no such network.
     """
     from transfercli.export.formats.registry import FORMATS
-    from transfercli.export.spec import Network
     from transfercli.models.tensor_names import read_tensors
 
-    checks = [check for name in formats if (check := FORMATS[name].check)]
-    if not checks:
+    if not any(FORMATS[name].check for name in formats):
         return None
-    classifier, head = run.classifier, run.config.model.head
-    preprocessing, channels = BASES[classifier.name].preprocessing, classifier.base.input.shape[-1]
-    tensors = read_tensors(classifier)
-    network = Network(classifier.name, preprocessing, channels, head.pooling or "avg", tuple(head.hidden), tensors)
-    for check in checks:
-        check(network)
-    return network
+    check_networks(run.config, formats)
+    return _network(run.config, read_tensors(run.classifier))
+
+
+def _network(config: ExperimentConfig, tensors: Mapping[str, np.ndarray]) -> Network:
+    from transfercli.export.spec import Network
+
+    base, head = str(config.model.base), config.model.head
+    row, pooling = BASES[base], head.pooling or BASES[base].pooling
+    return Network(base, row.preprocessing, config.data.channels, pooling, tuple(head.hidden), tensors)
 
 
 def reference_of(run: StoredRun, split: Split) -> Reference:

@@ -22,6 +22,7 @@ from transfercli.runs import champions, decisions
 from transfercli.runs.decisions import PROMOTIONS, Decision
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.test_ledger import read_test_ledger
+from transfercli.workflows.export.export import check_networks
 from transfercli.workflows.initial_weights import find_weight_file
 from transfercli.workflows.retrain.alerts import ALERTS, reported_alerts
 from transfercli.workflows.retrain.challenger import (
@@ -161,7 +162,9 @@ def decide_if_not_drifted(state: RetrainState) -> Decision | None:
 
 def train_and_compare(state: RetrainState, reporter: Reporter) -> Decision:
     """Train a challenger, compare it with the champion, and decide; a promoted run is exported before its promotion."""
-    check_formats(tuple(state.config.export.formats))  # an unknown format is an error before training, not after it
+    formats = tuple(state.config.export.formats)
+    check_formats(formats)  # a format that cannot be written is an error before training, not after it
+    check_networks(state.config, formats)
     challenger = train_challenger(state, reporter)
     result = compare_on_test_images(state.champion, StoredRun(challenger, reporter), state.log, reporter)
     min_gain = state.config.retrain.promote.min_gain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.hub import HubFile, fetched
 from transfercli.models.weights.safetensors_reader import TensorEntry, read_header
 from transfercli.reporting import Reporter
-from transfercli.workflows.initial_weights import base_of_file, head_of_file
+from transfercli.workflows.initial_weights import base_of_file, head_of_file, pixels_problem
 
 HUB_TARGET = re.compile(r"hub:(?P<hub>[^@/]+(?:/[^@/]+)?)(?:@(?P<revision>[^/]+))?(?:/(?P<file>.+))?")
 KEYS = re.compile(r"^model\.weights(\.\w+)?: ")
@@ -59,7 +59,7 @@ class WeightCheck:
 
     Attributes:
         file: path or name of the file; hub: repository, revision (commit) and asked (branch or tag), or None.
-        format: safetensors or hdf5.
+        file_format: safetensors or hdf5.
         names: the library and the network for people, such as "PyTorch names of a ResNet-18".
         prefix: before every name of the network; "" if there is none.
         dtypes: number of tensors of each type. bytes: of the file. licence: of the repository's card, or None.
@@ -70,7 +70,7 @@ class WeightCheck:
 
     file: str
     hub: dict[str, str] | None
-    format: str
+    file_format: str
     names: str
     prefix: str
     dtypes: Mapping[str, int]
@@ -120,15 +120,33 @@ def check_weights_of(target: str, base: str | None, reporter: Reporter) -> Weigh
     with _without_keys():
         path = weight_path(source, reporter)
         check_weight_file(source, reporter, base)
-        if kind_of(path, title_of(source)) is not SAFETENSORS:
-            return _check_keras(source, path, base, reporter)
-        entries, recognised = read_header(path), recognised_file(path, source)
+        contents = _contents(source, path)
         problems: list[str] = []
-        if recognised:
-            check_known_network(recognised)
-            base, problems = _chosen(source, recognised, base, reporter)
-        tensors = _mapped(source, base, entries, reporter) if base else _listed(entries)
-        return _result(source, path, base, recognised, entries, tensors, problems, reporter)
+        if contents.recognised:
+            check_known_network(contents.recognised)
+            base, problems = _chosen(source, contents.recognised, base)
+            problems += filter(None, [pixels_problem(base, source, path)])
+        tensors = _mapped(source, base, contents.entries) if base else _listed(contents.entries)
+        return _result(source, path, base, contents, tensors, problems)
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """Header of a weight file. recognised: None for the names of this program or of Keras."""
+
+    file_format: str
+    names: str
+    entries: Mapping[str, TensorEntry]
+    recognised: Recognised | None = None
+
+
+def _contents(source: WeightSource, path: Path) -> _Contents:
+    if kind_of(path, title_of(source)) is not SAFETENSORS:
+        stored = read_weight_file(source, Reporter())[1]
+        entries = {name: TensorEntry(str(value.dtype), value.shape) for name, value in stored.items()}
+        return _Contents("hdf5", KERAS_NAMES, entries)
+    recognised = recognised_file(path, source)
+    return _Contents("safetensors", recognised.description if recognised else OWN_NAMES, read_header(path), recognised)
 
 
 @contextmanager
@@ -137,20 +155,18 @@ def _without_keys() -> Iterator[None]:
     try:
         yield
     except TransferError as error:
-        error.message = KEYS.sub("", error.message).replace("model.base: ", "")
+        error.message = KEYS.sub("", error.message).replace("model.base: ", "base ")
         error.args = (error.message,)
         raise
 
 
-def _chosen(
-    source: WeightSource, recognised: Recognised, base: str | None, reporter: Reporter
-) -> tuple[str, list[str]]:
+def _chosen(source: WeightSource, recognised: Recognised, base: str | None) -> tuple[str, list[str]]:
     """Return the base to map the tensors to, and a problem if the file does not say which it is."""
     if base:
         check_base(recognised, base)
         return base, []
     try:
-        return base_of_file(source, reporter), []
+        return base_of_file(source, Reporter()), []
     except ConfigError:
         problem = (
             f"{' and '.join(recognised.bases)} have tensors of these names and shapes and prepare images in different"
@@ -163,24 +179,21 @@ def _result(
     source: WeightSource,
     path: Path,
     base: str | None,
-    recognised: Recognised | None,
-    entries: Mapping[str, TensorEntry],
+    contents: _Contents,
     tensors: tuple[CheckedTensor, ...],
     problems: list[str],
-    reporter: Reporter,
 ) -> WeightCheck:
-    file = fetched(source, reporter) if isinstance(source, HubWeights) else None
-    try:
-        head = asdict(head_of_file(source, reporter))
-    except ConfigError:
-        head = None
+    file = fetched(source, Reporter()) if isinstance(source, HubWeights) else None
+    recognised, head = contents.recognised, None
+    with suppress(ConfigError):
+        head = asdict(head_of_file(source, Reporter()))
     return WeightCheck(
         file=source.file if isinstance(source, HubWeights) else source.path,
         hub=_hub_facts(file),
-        format="safetensors",
-        names=recognised.description if recognised else OWN_NAMES,
+        file_format=contents.file_format,
+        names=contents.names,
         prefix=recognised.prefix if recognised else "",
-        dtypes=dict(Counter(entry.dtype for entry in entries.values())),
+        dtypes=dict(Counter(entry.dtype for entry in contents.entries.values())),
         bytes=path.stat().st_size,
         sha256=file_sha256(path),
         licence=file.licence if file else None,
@@ -212,9 +225,7 @@ def _listed(entries: Mapping[str, TensorEntry]) -> tuple[CheckedTensor, ...]:
     )
 
 
-def _mapped(
-    source: WeightSource, base: str, entries: Mapping[str, TensorEntry], reporter: Reporter
-) -> tuple[CheckedTensor, ...]:
+def _mapped(source: WeightSource, base: str, entries: Mapping[str, TensorEntry]) -> tuple[CheckedTensor, ...]:
     """Return what becomes of each tensor of a file, and the weights of the base that it lacks.
 
     Raises `ArtefactError` if a file of another library lacks any, or no tensor fits.
@@ -228,7 +239,7 @@ def _mapped(
 
     size = BASES[base].size
     network = build_base(base, (size, size), 3)
-    mapped = file_tensors(source, base, network, reporter)
+    mapped = file_tensors(source, base, network, Reporter())
     names = weight_names("base", network)
     shapes = {names[id(variable)]: tuple(variable.shape) for layer in network.layers for variable in layer.weights}
     rows: list[CheckedTensor] = []
@@ -252,26 +263,3 @@ def _mapped(
 def _row(name: str, weight: str | None, entries: Mapping[str, TensorEntry], action: str, reason: str) -> CheckedTensor:
     entry = entries.get(name) or entries.get(name.removeprefix("base/"))
     return CheckedTensor(name, weight, entry.shape if entry else None, entry.dtype if entry else None, action, reason)
-
-
-def _check_keras(source: WeightSource, path: Path, base: str | None, reporter: Reporter) -> WeightCheck:
-    """Return the result for an HDF5 file of Keras."""
-    _, stored = read_weight_file(source, Reporter())
-    entries = {name: TensorEntry(str(value.dtype), value.shape) for name, value in stored.items()}
-    tensors = _mapped(source, base, entries, Reporter()) if base else _listed(entries)
-    return WeightCheck(
-        file=str(path.name),
-        hub=None,
-        format="hdf5",
-        names=KERAS_NAMES,
-        prefix="",
-        dtypes=dict(Counter(entry.dtype for entry in entries.values())),
-        bytes=path.stat().st_size,
-        sha256=file_sha256(path),
-        licence=None,
-        bases=(base,) if base else (),
-        base=base,
-        head=None,
-        problems=(*_missing(tensors, base), *_no_base(base)),
-        tensors=tensors,
-    )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from transfercli.errors import ArtefactError, ConfigError
-from transfercli.models.weights.foreign.fit import check_base
+from transfercli.models.weights.foreign.fit import check_base, chosen_base
 from transfercli.models.weights.foreign.layouts import Target
 from transfercli.models.weights.foreign.mapping import map_tensors
 from transfercli.models.weights.foreign.recognition import recognise
@@ -67,6 +67,29 @@ def test_the_message_names_both_networks_whose_tensors_are_alike() -> None:
     assert "use base efficientnetb0 or efficientnetb0_torch" in str(raised.value)
     assert "timm's tf_efficientnet_b0" in str(raised.value)
     assert "timm's efficientnet_b0" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "fixture, hint, base",
+    [
+        ("timm_efficientnet_b0", "tf_efficientnet_b0.in1k", "efficientnetb0"),
+        ("timm_efficientnet_b0", "efficientnet_b0.ra_in1k", "efficientnetb0_torch"),
+        ("timm_tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k", "efficientnet_lite0_timm"),
+        ("timm_mobilenetv3_large_100", "tf_mobilenetv3_large_100.in1k", "mobilenetv3large"),
+        ("timm_mobilenetv3_large_100", "mobilenetv3_large_100.ra_in1k", "mobilenetv3large_timm"),
+    ],
+)
+def test_the_name_of_a_repository_chooses_between_networks_whose_tensors_are_alike(
+    fixture: str, hint: str, base: str
+) -> None:
+    from transfercli.workflows.initial_weights import names_of
+
+    recognised = recognise(shapes_of(fixture))
+    assert recognised is not None
+    names = {each: names_of(each) for each in recognised.bases}
+    assert chosen_base(recognised, [hint], names) == base
+    with pytest.raises(ConfigError, match="several bases have tensors of these"):
+        chosen_base(recognised, ["model"], names)
 
 
 def mapped(name: str, base: str, *without: str):

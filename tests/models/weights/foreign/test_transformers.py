@@ -50,7 +50,7 @@ BASES_OF = {
     "transformers_vit_small": SMALL_16,
     "transformers_deit_small_distilled": ("deit_small_distilled",),
     "transformers_dinov2_small": ("dinov2_small",),
-    "transformers_dinov2_small_registers": ("dinov2_small_registers",),
+    "transformers_dinov2_registers": ("dinov2_small_registers",),
     "transformers_dinov3_small": ("dinov3_small",),
     "transformers_siglip_base": ("siglip_base_patch16",),
     "transformers_clip_base_patch16": ("clip_base_patch16", "clip_base_patch16_gelu"),
@@ -223,7 +223,7 @@ def test_every_architecture_has_its_parameters_and_is_rebuilt_from_its_config(ki
     assert np.array_equal(rebuilt(images), model(images))
 
 
-def test_rotary_positions_leave_the_first_tokens_alone_and_tell_places_apart() -> None:
+def test_rotary_positions_distinguish_places() -> None:
     """Without positions, exchanging two patches exchanges their tokens and nothing else."""
     model = vision_transformer(input_shape=(32, 48, 3), name="net", architecture=ARCHITECTURES["dinov3"])
     image = np.random.default_rng(0).normal(size=(1, 32, 48, 3)).astype("float32")

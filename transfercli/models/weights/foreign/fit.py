@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from transfercli.errors import ArtefactError, ConfigError
@@ -66,19 +67,20 @@ def chosen_base(recognised: Recognised, hints: Sequence[str], names: Mapping[str
     """Return the base of a file, for `model.base: auto`.
 
     hints: names of the network that are known besides, such as that of the repository or of the file; they choose
-    between bases whose tensors have the same names and shapes. names: base -> its names, here and elsewhere.
+    between bases whose tensors have the same names and shapes. names: base -> its names, here and elsewhere; one that
+    several bases have chooses none of them.
 
     Raises `ConfigError` if several bases fit, `ArtefactError` if none does.
     """
     check_known_network(recognised)
     if len(recognised.bases) == 1:
         return recognised.bases[0]
+    known = {base: {*names[base], *recognised.scheme.members[base].names} for base in recognised.bases}
+    shared = Counter(name for some in known.values() for name in some)
+    own = {base: [set(_words(name)) for name in some if shared[name] == 1] for base, some in known.items()}
     for hint in hints:
         words = set(_words(hint))
-        fits = {
-            base: max((len(own) for name in names[base] if (own := set(_words(name))) <= words), default=0)
-            for base in recognised.bases
-        }
+        fits = {base: max((len(name) for name in own[base] if name <= words), default=0) for base in recognised.bases}
         best = [base for base, count in fits.items() if count and count == max(fits.values())]
         if len(best) == 1:
             return best[0]

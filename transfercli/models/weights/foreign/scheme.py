@@ -17,6 +17,7 @@ class Member:
     network: its name for people, such as "ResNet-50 v1.5".
     has: names without prefix and shapes that the file must have; lacks: names that it must not have.
     constants: values of weights here, `LAYER/WEIGHT`, that the library has outside of its file.
+    names: of the network in the library, if the base's own name is unlike them.
     Choose few that are enough: the number of blocks (the last block, and none after it) and the widths.
     """
 
@@ -24,6 +25,7 @@ class Member:
     has: Mapping[str, Shape]
     lacks: tuple[str, ...] = ()
     constants: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,9 @@ def _timm_members() -> dict[str, Member]:
         own = f"efficientnetb{number}_{'torch' if number < 5 else 'timm'}"
         network = f"EfficientNet-B{number}"
         members[f"efficientnetb{number}"] = Member(
-            f"{network} (timm's tf_efficientnet_b{number})", *marks, NORMALIZATION
+            f"{network} (timm's tf_efficientnet_b{number})", *marks, NORMALIZATION, (f"tf_efficientnet_b{number}",)
         )
-        members[own] = Member(f"{network} (timm's efficientnet_b{number})", *marks)
+        members[own] = Member(f"{network} (timm's efficientnet_b{number})", *marks, names=(f"efficientnet_b{number}",))
     return members
 
 

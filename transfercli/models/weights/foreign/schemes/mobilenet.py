@@ -102,7 +102,9 @@ def _timm_v3(size: str) -> Scheme:
             rules_in_sequence(stages, "blocks.{stage}.{number}.", timm_parts, _keras_v3_block, KERAS_V3),
         ),
         {
-            f"mobilenetv3{size}": Member(f"{network} (timm's tf_mobilenetv3_{size}_100)", *marks),
+            f"mobilenetv3{size}": Member(
+                f"{network} (timm's tf_mobilenetv3_{size}_100)", *marks, names=(f"tf_mobilenetv3_{size}_100",)
+            ),
             f"mobilenetv3{size}_timm": Member(f"{network} (timm's mobilenetv3_{size}_100)", *marks),
         },
         ignored=BEHIND,
