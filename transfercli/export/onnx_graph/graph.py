@@ -179,6 +179,13 @@ def _broadcast(*operands: Operand) -> tuple[int | None, ...]:
     return tuple(None if None in sides else max(sides) for sides in columns)
 
 
+def values_of(variable: Any) -> np.ndarray:
+    """Return the values of a weight."""
+    import keras
+
+    return keras.ops.convert_to_numpy(variable)
+
+
 def same_padding(side: int, window: int, stride: int, dilation: int = 1) -> tuple[int, int]:
     """Return the zeros (before, after) one axis that Keras's padding "same" adds."""
     total = max((math.ceil(side / stride) - 1) * stride + (window - 1) * dilation + 1 - side, 0)

@@ -54,7 +54,7 @@ OPERATIONS: dict[str, Rule] = {
     "Concatenate": axes.concatenation,
     "Divide": values.of_two("Div"),
     "Exp": values.of_one("Exp"),
-    "ExpandDims": axes.expand_axis,
+    "ExpandDims": axes.reshape,
     "Flip": axes.flip,
     "Gelu": values.gelu,
     "GetItem": axes.item,

@@ -31,10 +31,6 @@ def transpose(graph: Graph, operation: Any, x: Tensor) -> Tensor:
     return Tensor(tuple(x.shape[axis] for axis in axes), x.dtype, {Layout.KERAS: name})
 
 
-def expand_axis(graph: Graph, operation: Any, x: Tensor) -> Tensor:
-    return reshape(graph, operation, x)
-
-
 def concatenation(graph: Graph, operation: Any, operands: Sequence[Operand]) -> Tensor:
     shape = tuple(operation.output.shape)
     layout = graph.common_layout(operands)
