@@ -56,8 +56,8 @@ class FoldedModel(keras.Model):
         replacement = self._replaced.get(operation.name)
         if replacement:
             return lambda x, **_: replacement(x)  # `mask` is the only other argument
-        if isinstance(operation, DropPath):
-            return partial(operation, training=training)
+        if isinstance(operation, DropPath):  # the graph keeps the mode in which it was built
+            return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": training})
         return partial(operation, training=False) if isinstance(operation, layers.Layer) else operation
 
 
