@@ -88,7 +88,7 @@ def test_a_training_is_repeated_and_resumed_to_the_same_bits(digits, lora: Lora 
 
 
 def test_a_base_without_it_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"model.drop_path: small_cnn has no drop-path, received 0.1") as caught:
+    with pytest.raises(ConfigError, match=r"model\.drop_path: small_cnn has no drop-path, received 0.1") as caught:
         classifier(0.1, "small_cnn")
     assert "vision transformer" in str(caught.value.hint)
 

@@ -57,7 +57,9 @@ class FoldedModel(keras.Model):
         if replacement:
             return lambda x, **_: replacement(x)  # `mask` is the only other argument
         if isinstance(operation, layers.Layer):
-            return partial(operation, training=training and isinstance(operation, DropPath))
+            mode = training and isinstance(operation, DropPath)
+            # The graph keeps the mode in which it was built, so that of this call replaces it.
+            return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": mode})
         return operation
 
 
