@@ -10,7 +10,6 @@ import re
 
 from transfercli.config.registries import letters
 from transfercli.models.bases import BASES
-from transfercli.models.weights.foreign.registry import SCHEMES
 
 _HUB = r"(?:(?:https?://)?huggingface\.co/|hf[-_]hub:|hub:)?"
 _KERAS = re.compile(r"(?:tf\.)?keras(?:[./_: ]applications)?[./_: ](?:\w+\.)?")
@@ -138,6 +137,8 @@ def _of_timm(plain: str) -> tuple[str, ...]:
 
 def _with_suffix(name: str, suffixes: tuple[str, ...]) -> tuple[str, ...]:
     """Return the row of this name with the first of the suffixes that there is."""
+    from transfercli.models.weights.foreign.registry import SCHEMES  # a tenth of a second, for these names alone
+
     mapped = {base for scheme in SCHEMES for base in scheme.members}
     for suffix in suffixes:
         if suffix == _KERAS_ROW:
