@@ -31,8 +31,8 @@ ALLOWED_SIBLING_IMPORTS = {
         "explain": {"confidence"},
         "report": {"metrics", "statistics", "robustness", "explain"},
     },
-    "export": {"formats": {"tf_graph"}, "verify": {"formats"}, "card": {"formats"}},
-    "models": {"unknown": {"weights"}},
+    "export": {"formats": {"tf_graph", "onnx_graph"}, "verify": {"formats"}, "card": {"formats"}},
+    "models": {"unknown": {"weights"}, "base_rows": {"networks"}},
     "training": {},
     "transfer": {"probe": {"features"}, "unknown": {"probe"}},
     "workflows": {

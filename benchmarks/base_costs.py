@@ -38,13 +38,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--all", action="store_true", help="compute the figures that are there already as well")
     known = {} if parser.parse_args().all else base_costs.MULTIPLY_ADDS
-    target = Path(base_costs.__file__)
-    figures: dict[str, int] = {}
-    for name in sorted(BASES):
-        figures[name] = known[name] if name in known else multiply_adds(name)
-        print(f"{name:<24}{figures[name] / 1e9:>10.3f} G", flush=True)
-    lines = [f'    "{name}": {count:_},\n' for name, count in figures.items()]
-    target.write_text(f"{HEADER}{''.join(lines)}}}\n")
+    figures = {name: count for name, count in known.items() if name in BASES}
+    for name in sorted(set(BASES) - set(figures)):
+        figures[name] = multiply_adds(name)
+        print(f"{name:<28}{figures[name] / 1e9:>10.3f} G", flush=True)
+        write(figures)  # after each, so that nothing is lost if it is stopped
+    write(figures)
+
+
+def write(figures: dict[str, int]) -> None:
+    """Write the module with the figures, in the order of the names."""
+    lines = [f'    "{name}": {figures[name]:_},\n' for name in sorted(figures)]
+    Path(base_costs.__file__).write_text(f"{HEADER}{''.join(lines)}}}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Vision transformers of `benchmarks/foreign_weights.py`: how the original libraries build them and compute features."""
+"""Vision transformers of `benchmarks/foreign_weights.py`, as the original libraries build them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _timm_features(name: str, state: dict[str, Any], x: Any, **settings: Any) ->
         from timm.models.eva import checkpoint_filter_fn
     else:
         from timm.models.vision_transformer import checkpoint_filter_fn
-    state = {key: value for key, value in checkpoint_filter_fn(dict(state), model).items()}
+    state = dict(checkpoint_filter_fn(dict(state), model))
     result = model.load_state_dict(state, strict=False)
     lost = [key for key in result.missing_keys if not key.startswith("head.")]
     if lost or any(not re.match(r"head|mask_token", key) for key in result.unexpected_keys):
@@ -141,6 +141,45 @@ def torchvision_vit(name: str, image_size: int) -> Original:
         return model.encoder(torch.cat([model.class_token.expand(len(x), -1, -1), patches], 1))
 
     return model, features, IMAGENET
+
+
+def convnext(library: str) -> Original:
+    """Return ConvNeXt-Tiny; Keras's network without its head normalizes the map as the original's head its average."""
+    import timm
+    import torchvision
+    import transformers
+    from timm.models.convnext import checkpoint_filter_fn
+
+    if library == "transformers":
+        model = transformers.ConvNextModel(transformers.ConvNextConfig())
+        return model, lambda x: model.layernorm(model(x).last_hidden_state.permute(0, 2, 3, 1)), IMAGENET
+    if library == "torchvision":
+        model = torchvision.models.convnext_tiny(weights=None)
+        return model, lambda x: model.classifier[0](model.features(x)).permute(0, 2, 3, 1), IMAGENET
+    model = timm.create_model("convnext_tiny")
+
+    def features(x: Any) -> Any:
+        return model.head.norm(model.forward_features(x)).permute(0, 2, 3, 1)
+
+    if library == "timm":
+        return model, features, IMAGENET
+    shapes = {_facebook_convnext(key): tuple(value.shape) for key, value in model.state_dict().items()}
+    renamed = Renamed("convnext_tiny", None, shapes)
+
+    def converted_features(x: Any) -> Any:
+        model.load_state_dict(checkpoint_filter_fn(dict(renamed.state), model))
+        return features(x)
+
+    model.eval()
+    return renamed, converted_features, IMAGENET
+
+
+def _facebook_convnext(name: str) -> str:
+    name = re.sub(
+        r"stages\.(\d)\.downsample\.", r"downsample_layers.\1.", name.replace("stem.", "downsample_layers.0.")
+    )
+    name = name.replace(".blocks.", ".").replace("conv_dw", "dwconv").replace("mlp.fc", "pwconv")
+    return name.replace("head.norm", "norm").replace("head.fc", "head")
 
 
 _SMALL = {"hidden_size": 384, "num_attention_heads": 6, "num_hidden_layers": 12}
@@ -209,7 +248,7 @@ FIXTURES: dict[str, Fixture] = {
         "dinov2_small",
         ((70, 70), (75, 75), (83, 83)),
     ),
-    "transformers_dinov2_small_registers": (
+    "transformers_dinov2_registers": (
         lambda: transformers_model(
             "Dinov2WithRegisters", IMAGENET, **_SMALL, num_register_tokens=4, image_size=70, patch_size=14
         ),
@@ -231,5 +270,9 @@ FIXTURES: dict[str, Fixture] = {
         "clip_base_patch16",
         NATIVE_SIZES,
     ),
+    **{
+        f"{library}_convnext_tiny": (lambda library=library: convnext(library), "convnexttiny", SIZES)
+        for library in ("timm", "facebook", "transformers", "torchvision")
+    },
     "torchvision_vit_base_patch32": (lambda: torchvision_vit("vit_b_32", 96), "vit_base_patch32_torch", ((96, 96),)),
 }

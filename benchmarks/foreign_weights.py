@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import foreign_transformers
+from benchmarks import foreign_mobile, foreign_transformers
 from tests.models.weights.foreign.made_weights import made_images, made_tensor, sample
 
 FOLDER = Path(__file__).parent.parent / "tests/models/weights/foreign/fixtures"
@@ -86,6 +86,7 @@ def _timm(bases: dict[str, str], sizes: Sizes = SIZES) -> dict[str, Row]:
 _BASIC = {"layer_type": "basic", "hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2]}
 FIXTURES: dict[str, Row] = {
     **foreign_transformers.FIXTURES,
+    **foreign_mobile.FIXTURES,
     **_torchvision_resnets({"resnet18": "resnet18", "resnet50": "resnet50_torch"}),
     **_torchvision_resnets({"resnext50_32x4d": "resnext50", "wide_resnet50_2": "wide_resnet50"}),
     **_timm({"resnet34": "resnet34"}),
@@ -97,6 +98,7 @@ FIXTURES: dict[str, Row] = {
 }
 # Deeper and wider variants of the same architectures: their files are large, so they are compared on request only.
 VARIANTS: dict[str, Row] = {
+    **foreign_mobile.VARIANTS,
     **_torchvision_resnets({"resnet101": "resnet101_torch", "resnet152": "resnet152_torch"}),
     **_torchvision_resnets({"resnext101_32x8d": "resnext101", "resnext101_64x4d": "resnext101_64x4d"}),
     **_torchvision_resnets({"wide_resnet101_2": "wide_resnet101"}),

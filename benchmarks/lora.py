@@ -3,7 +3,7 @@
     python -m benchmarks.lora
 
 Accuracy: a small vision transformer (patches of 4, width 64, 4 blocks) is trained on scikit-learn's digits 0-4 and then
-transferred to digits 5-9, of which 100 are training images; means of three seeds. Time: one epoch of 32 images of 98
+transferred to digits 5-9, of which 99 are training images; means of three seeds. Time: one epoch of 32 images of 98
 pixels on a network of DINOv2-S's shape with random weights, features of frozen layers cached; the weights are random,
 so no accuracy is meant. Prints Markdown tables.
 """
@@ -118,7 +118,8 @@ def accuracy_table(cache: Path) -> None:
     weights = {name: value for name, value in read_tensors(source).items() if name.startswith("base/")}
     images, targets = digits(range(5, 10), 32)
     print(
-        "| strategy | parameters that train | accuracy of 3 seeds, mean | processor seconds |\n| --- | ---: | ---: | ---: |"
+        "| strategy | parameters that train | accuracy of 3 seeds, mean | processor seconds |\n"
+        "| --- | ---: | ---: | ---: |"
     )
     for name, transfer in STRATEGIES.items():
         correct, seconds = [], []

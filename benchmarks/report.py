@@ -49,7 +49,7 @@ def main(images: int = 10_000, classes: int = 10, side: int = 224) -> None:
     evaluation = evaluate(predictions)
     measured = time.perf_counter()
     heatmaps = np.random.default_rng(0).random((200, 7, 7), np.float32)
-    explained = {index: Explanation(heatmaps[n]) for n, index in enumerate(images_to_explain(predictions))}
+    explained = {index: Explanation("Grad-CAM", heatmaps[n]) for n, index in enumerate(images_to_explain(predictions))}
     context = ReportContext(
         experiment="bench",
         run_id="one",

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from tests.digits import Digits
 
 # Set before any test module imports Keras or TensorFlow, and inherited by every child process. Keras looks for data
-# sets and weights in KERAS_HOME: an empty folder, so that no test ever finds, or depends on, what a machine holds.
+# sets and weights in KERAS_HOME, the library of the Hugging Face Hub in HF_HOME: empty folders, so that no test ever
+# finds, or depends on, what a machine holds.
 _HOME = tempfile.TemporaryDirectory(prefix="transfercli-tests-", ignore_cleanup_errors=True)
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ["KERAS_HOME"] = str(Path(_HOME.name, "keras"))
+os.environ["HF_HOME"] = str(Path(_HOME.name, "huggingface"))
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("HF_HUB_CACHE", None)
 os.environ["TRANSFERCLI_CACHE"] = str(Path(_HOME.name, "cache"))
 os.environ["MPLCONFIGDIR"] = str(Path(_HOME.name, "matplotlib"))
 os.environ["MPLBACKEND"] = "agg"

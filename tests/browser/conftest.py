@@ -132,7 +132,7 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         history=lines,
         thumbnails=lambda indices: images[indices],
         reproduce=["transfercli evaluate digits/one"],
-        explained={n: Explanation(heat, heat if n % 2 else None, 0.5) for n in range(len(test))},
+        explained={n: Explanation("Grad-CAM", heat, heat if n % 2 else None, 0.5) for n in range(len(test))},
     )
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render_report(evaluation, predictions, context, b"png"), encoding="utf-8")

@@ -53,8 +53,7 @@ RUN = "model.weights={run: digits}"
         ),
         (
             ["model.head.pooling=token"],
-            "model.head.pooling: token needs a vision transformer with a class token, and small_cnn has none; allowed:"
-            " avg, max, flatten or null",
+            "model.head.pooling: token needs a vision transformer with a class token, and small_cnn has none",
         ),
         (["data.image_size=[64, 17]"], "is too small for small_cnn, received [64, 17]"),
         (["evaluation.gates.accurracy=0.9"], "evaluation.gates.accurracy: is not a known metric; allowed: accuracy"),

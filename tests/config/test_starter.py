@@ -133,10 +133,11 @@ def test_the_starter_of_every_base_is_valid_and_pools_as_published(base: str, wr
 def test_the_starter_names_the_licence_and_a_pinned_repository(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
     assert "weights: imagenet  # ImageNet weights of He et al. (MIT); or {run: RUN}" in starter()
     weights = PublishedRepository("timm/resnet34.a1_in1k", 0.779, "a table", "Apache-2.0")
-    monkeypatch.setitem(BASES, "resnet34", replace(BASES["resnet34"], repository=weights))
+    row = replace(BASES["resnet34"], repository=weights, crop=0.875, interpolation="bilinear")
+    monkeypatch.setitem(BASES, "resnet34", row)
     text = starter(UNKNOWN, ChosenBase("resnet34"))
     assert "weights: imagenet  # weights of timm/resnet34.a1_in1k (Apache-2.0); or" in text
-    assert "# resize: crop  # the published accuracy is of the central 0.875 of the shorter side (bilinear)" in text
+    assert "# resize: crop  # the published network is given the central 0.875 of the shorter side (bilinear)" in text
     pinned = text.replace("  weights: imagenet", "  # weights").replace("  # weights: {hub", "  weights: {hub")
     config = read(pinned, write)
     assert isinstance(config.model.weights, HubWeights)

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.export.any_network import ANY_NETWORK
 from tests.digits import Digits
+from tests.export.any_network import ANY_NETWORK
 from transfercli.export.exporter import ExportRequest, Reference, export_formats
 from transfercli.export.spec import ExportSpec
 from transfercli.reporting import Reporter

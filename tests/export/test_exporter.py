@@ -11,7 +11,6 @@ from tests.export.any_network import ANY_NETWORK
 from transfercli.errors import ArtefactError, GateError, UsageError
 from transfercli.export import exporter
 from transfercli.export.exporter import ExportRejected, ExportRequest, export_formats
-from transfercli.export.formats.registry import FORMATS
 from transfercli.export.verify.parity import ParityOutput
 from transfercli.reporting import Reporter
 

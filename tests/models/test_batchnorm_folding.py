@@ -31,6 +31,9 @@ FAMILIES = [
     heavy("nasnetmobile"),
     "convnexttiny",
     heavy("inceptionresnetv2"),
+    heavy("efficientnet_lite0"),
+    heavy("mobilenetv3small_timm"),
+    heavy("mobilenetv4_conv_small"),
 ]
 
 

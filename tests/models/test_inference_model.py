@@ -38,3 +38,28 @@ def test_probabilities_are_those_of_the_logits_over_the_temperature(base: str, o
     assert kinds.count(keras.layers.BatchNormalization) == left
     assert not [kind for kind in kinds if issubclass(kind, TRAINING_ONLY)]
     assert len({layer.name for layer in predictor.layers}) == len(kinds)
+
+
+@pytest.mark.parametrize("groups, norm", [(16, True), (4, False), (3, True), (48, True)])
+def test_convolutions_with_groups_become_ones_without(groups: int, norm: bool) -> None:
+    """No converter reads what Keras makes of groups in TensorFlow."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((12, 14, 3))
+    x = layers.Conv2D(48, 3, name="stem")(image)
+    x = layers.Conv2D(96, 3, strides=2, groups=groups, activation=None if norm else "relu", name="grouped")(x)
+    x = layers.BatchNormalization(name="norm")(x) if norm else x
+    architecture = Architecture("small_cnn", (12, 14), 3, HeadConfig(), ("a", "b"))
+    classifier = build_classifier(architecture, keras.Model(image, x))
+    rng = np.random.default_rng(0)
+    for variable in classifier.base.weights:
+        drawn = rng.uniform(-0.1, 0.1, variable.shape)
+        variable.assign(drawn if "kernel" in variable.path else 1 + drawn)
+    images = rng.integers(0, 256, (2, 12, 14, 3), np.uint8)
+    predictor = build_inference_model(classifier)
+    expected = probabilities(np.asarray(classifier.model(images, training=False), np.float64))
+    assert 0.001 < expected.min() < expected.max() < 0.999
+    np.testing.assert_allclose(predictor(images, training=False), expected, atol=1e-5)
+    assert all(getattr(layer, "groups", 1) == 1 for layer in predictor.layers)

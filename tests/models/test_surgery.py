@@ -9,6 +9,7 @@ from transfercli.config.schema import HeadConfig
 
 SIZES = {"small_cnn": 32, "vgg16": 32, "resnet18": 32, "resnet50": 32, "densenet121": 32, "mobilenetv2": 32}
 SIZES |= {"inceptionv3": 75, "efficientnetb0": 32, "convnexttiny": 32, "nasnetmobile": 32}
+SIZES |= {"efficientnet_lite0": 32, "mobilenetv3small_timm": 32, "mobilenetv4_conv_small": 32}
 SIZES |= {"tiny_vit": 64, "tiny_vit_registers": 64}
 pytestmark = pytest.mark.usefixtures("small_transformers")
 HEAVY = (
@@ -17,6 +18,9 @@ HEAVY = (
     "efficientnetb0",
     "convnexttiny",
     "nasnetmobile",
+    "efficientnet_lite0",
+    "mobilenetv3small_timm",
+    "mobilenetv4_conv_small",
 )  # to build
 BASES = [pytest.param(base, marks=[pytest.mark.slow] * (base in HEAVY)) for base in SIZES]
 

@@ -16,26 +16,34 @@ from transfercli.config.schema import (
 from transfercli.errors import ConfigError
 from transfercli.training.phases import PROBE, Phase
 
+EVERY_OPTION = {"ema": 0.9, "accumulate": 3, "clip_norm": 1.0, "name": "sgd"}
 
+
+@pytest.mark.usefixtures("small_transformers")
 @pytest.mark.parametrize(
-    "optimizer",
-    [pytest.param({}, marks=pytest.mark.slow), {"ema": 0.9, "accumulate": 3, "clip_norm": 1.0, "name": "sgd"}],
+    "base, optimizer",
+    [
+        pytest.param("small_cnn", {}, marks=pytest.mark.slow),
+        ("small_cnn", EVERY_OPTION),
+        pytest.param("tiny_vit", {"name": "adamw"}, marks=pytest.mark.slow),
+        ("tiny_vit", EVERY_OPTION),
+    ],
 )
-def test_two_trainings_give_the_same_bits_and_a_third_goes_on_in_the_middle_of_a_phase(digits, optimizer) -> None:
-    phases = [Phase("none", 1, 1e-2), Phase("all", 3, 1e-3)]
+def test_two_trainings_give_the_same_bits_and_a_third_goes_on_in_the_middle_of_a_phase(digits, base, optimizer) -> None:
+    phases = [Phase("none", 1, 1e-2), Phase("all", 3, 1e-3, decay=0.75)]
     common = {"optimizer": OptimizerConfig(**optimizer)}
     kept = {}
 
     def keep(progress, checkpoint, is_best) -> None:
         kept[progress.epoch] = checkpoint
 
-    whole = trainer(digits, phases, keep=keep, **common)
+    whole = trainer(digits, phases, base, keep=keep, **common)
     whole.run()
-    again = trainer(digits, phases, **common)
+    again = trainer(digits, phases, base, **common)
     again.run()
     assert same(tensors(whole), tensors(again))
     for epoch in (1, 2):  # the end of a phase, and inside one
-        resumed = trainer(digits, phases, **common)
+        resumed = trainer(digits, phases, base, **common)
         resumed.resume(kept[epoch], kept[epoch])
         progress = resumed.run()
         assert progress.epoch == 4
@@ -111,8 +119,10 @@ def test_a_blend_starts_from_what_was_trained_also_where_the_probe_was_better(di
     assert not same(seen[0], probe)
 
 
-def test_bfloat16_steps_train_float32_variables(digits) -> None:
-    job = trainer(digits, [Phase("all", 1, 1e-3)], precision="bfloat16")
+@pytest.mark.usefixtures("small_transformers")
+@pytest.mark.parametrize("base", ["small_cnn", "tiny_vit"])
+def test_bfloat16_steps_train_float32_variables(digits, base) -> None:
+    job = trainer(digits, [Phase("all", 1, 1e-3)], base, precision="bfloat16")
     job.run()
     assert {str(value.dtype) for value in tensors(job).values()} == {"float32"}
     assert {layer.compute_dtype for layer in job.classifier.base.layers} == {"float32"}

@@ -24,6 +24,27 @@ def test_trained_on_cached_features_the_weights_are_those_of_training_without(
     assert furthest(one, other) < 1e-5
 
 
+@pytest.mark.usefixtures("small_transformers")
+def test_a_transformer_trains_the_same_with_and_without_cached_tokens(cached: Any, uncached: Any) -> None:
+    phases = [Phase("none", 8, 1e-3), Phase("block3", 8, 1e-4)]
+    one, other = (world.classifier("tiny_vit_registers", pooling="token_avg") for world in (cached, uncached))
+    stages = cached.train(one, phases)
+    uncached.train(other, phases)
+    assert stages.cache.misses == 2 * 120
+    assert furthest(one, other) < 1e-4
+
+
+@pytest.mark.usefixtures("small_transformers")
+def test_cached_tokens_are_in_bfloat16_and_their_pooled_vector_is_in_float32(cached: Any) -> None:
+    from transfercli.models.surgery import cut_below
+
+    classifier = cached.classifier("tiny_vit", pooling="token")
+    stages = cached.stages(classifier, precision="bfloat16")
+    dtypes = {stage: stages.prefix_of(cut_below(classifier, stage)).dtype for stage in ("none", "block3")}
+    assert dtypes == {"none": "float32", "block3": "bfloat16"}
+    assert stages.prefix_of(cut_below(classifier, "block3")).row_bytes == 5 * 24 * 2  # 2 x 2 patches and a class token
+
+
 @pytest.mark.slow
 def test_a_residual_base_with_batchnorm_trains_the_same_with_and_without(cached: Any, uncached: Any) -> None:
     phases = [Phase("conv5", 6, 1e-4)]

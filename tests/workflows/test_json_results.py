@@ -84,6 +84,7 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ("config show digits-source.yaml", 0, {"name", "data", "model", "training"}),
     ("config schema -o schema.json", 0, {"path"}),
     ("bases list", 0, {"memory_bytes", "bases"}),
+    ("weights check gone.safetensors", 7, ERROR),
     ("cache show", 0, CACHE),
     ("cache clear --dir nothing", 0, CACHE | {"freed", "in_use"}),
     ("data check digits-source.yaml --no-mislabelled", 0, CHECK),

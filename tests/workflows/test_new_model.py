@@ -5,8 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from transfercli.config.loader import load
-from transfercli.workflows.new_model import find_parent
+import pytest
+
+from transfercli.config.loader import load, resolve
+from transfercli.config.schema import ExperimentConfig
+from transfercli.reporting import Reporter
+from transfercli.workflows.new_model import Parent, find_parent, new_classifier
 
 
 def test_a_run_that_goes_on_keeps_the_parent_that_it_started_from(source, tmp_path: Path) -> None:
@@ -20,3 +24,29 @@ def test_a_run_that_goes_on_keeps_the_parent_that_it_started_from(source, tmp_pa
         config = load(world.config("heir", "digits-target", model={"weights": {"run": named}})).config
         assert find_parent(config, runs).run.folder.run_id == "later"
         assert find_parent(config, runs, night).run.label == night
+
+
+class Warnings(Reporter):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.mark.parametrize(
+    "size, warned",
+    [
+        ([40, 35], "the lowest 8 rows and the last 3 columns of every image are not used; [32, 32] uses all"),
+        ([32, 48], None),
+    ],
+)
+def test_pixels_that_are_in_no_patch_are_warned_of(size: list[int], warned: str | None) -> None:
+    config = ExperimentConfig(
+        name="n", data={"train": "d", "image_size": size}, model={"base": "vit_tiny_patch16", "weights": "none"}
+    )
+    reporter = Warnings()
+    new_classifier(resolve(config, "pretrain"), Parent(), ("a", "b"), reporter)
+    assert [warned in text for text in reporter.texts] == ([True] if warned else [])

@@ -15,6 +15,7 @@ from transfercli.cli.commands import cache as cache_commands
 from transfercli.cli.commands import config as config_commands
 from transfercli.cli.commands import data as data_commands
 from transfercli.cli.commands import runs as runs_commands
+from transfercli.cli.commands import weights as weights_commands
 from transfercli.cli.commands.evaluate import evaluate
 from transfercli.cli.commands.export import export
 from transfercli.cli.commands.predict import predict
@@ -58,6 +59,7 @@ def _options(
 app.command()(sample)
 app.add_typer(config_commands.app, name="config")
 app.add_typer(bases_commands.app, name="bases")
+app.add_typer(weights_commands.app, name="weights")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(cache_commands.app, name="cache")
 app.command()(pretrain)

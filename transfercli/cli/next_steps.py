@@ -149,6 +149,10 @@ def after_cache_show(own: Mapping[str, Any], result: Any) -> Words:
     return ("cache", "show" if result.cleared else "clear", *folder)
 
 
+def after_weights(own: Mapping[str, Any], result: Any) -> Words:
+    return ("config", "init", "--base", result.base or "BASE", "--data", "DATA", "-o", "FILE.yaml")
+
+
 def after_bases(own: Mapping[str, Any], result: Any) -> Words:
     base = result.bases[0].name if len(result.bases) == 1 else "BASE"
     return ("config", "init", "--base", base, "--data", "DATA", "-o", "FILE.yaml")

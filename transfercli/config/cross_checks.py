@@ -124,11 +124,29 @@ def _linear_head(data: Any) -> KeyProblems:
 
 def _head_from_run(data: Any) -> KeyProblems:
     init = value_at(("model", "head", "init"), data)
-    if init in ("keep", "extend") and value_at(("model", "weights", "run"), data) is None:
+    weights = value_at(("model", "weights"), data)
+    keys = weights.keys() if isinstance(weights, dict) else set()
+    if init == "extend" and keys & {"path", "hub"}:
+        message = (
+            f"{format_value(init)} needs the head of an earlier run, which records the names of its classes; allowed"
+            " with the head of a file: keep, for the same classes, or new"
+        )
+        yield ("model", "head", "init"), message
+    elif init in ("keep", "extend") and not keys & {"run", "path", "hub"}:
+        file = ", or to {path: FILE} or {hub: REPOSITORY} for the head of a file" if init == "keep" else ""
         yield (
             ("model", "head", "init"),
-            f"{format_value(init)} needs the head of an earlier run: set model.weights to {{run: RUN}}",
+            f"{format_value(init)} needs the head of an earlier run: set model.weights to {{run: RUN}}{file}",
         )
+
+
+def _auto_base(data: Any) -> KeyProblems:
+    if value_at(("model", "base"), data) == "auto" and not isinstance(value_at(("model", "weights"), data), dict):
+        message = (
+            "'auto' takes the base that model.weights was trained with; allowed with model.weights of {path: FILE},"
+            " {hub: REPOSITORY} or {run: RUN}"
+        )
+        yield ("model", "base"), message
 
 
 def missing_weights_reason(base: Any) -> str | None:
@@ -228,6 +246,7 @@ RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _path_template,
     _linear_head,
     _head_from_run,
+    _auto_base,
     _published_weights,
     _unfreeze_partial,
     _lora_alone,

@@ -49,7 +49,9 @@ RULES = """\
   epochs.
 - `transfer.unfreeze` needs the strategy `partial` or `lora`, and `transfer.lora` the strategy `lora`.
 - `linear_probe` and `auto` need a linear head: `model.head.hidden` must be empty.
-- `model.head.init: keep` and `extend` need `model.weights: {run: RUN}`.
+- `model.head.init: keep` needs the head of a run or file: `model.weights` of `{run: RUN}`, `{path: FILE}` or
+  `{hub: REPOSITORY}`; `extend` needs that of a run.
+- `model.base: auto` needs the same.
 - `model.head.output: sigmoid` is for two classes.
 - `augmentation.layers` replaces the preset. No preset mixes images; list `MixUp` or `CutMix` for that. A preset keeps
   the label of an image, so that features of its views can be cached and training accuracy stays meaningful. A mixed

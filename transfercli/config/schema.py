@@ -239,8 +239,8 @@ class HeadConfig(Section):
     )
     init: Literal["new", "keep", "extend"] = Field(
         "new",
-        description="new: random weights; keep: the head of the run in model.weights; extend: that head plus new"
-        " classes",
+        description="new: random weights; keep: the head of the run or file in model.weights; extend: the head of the"
+        " run plus new classes",
     )
 
 
@@ -249,7 +249,7 @@ class ModelConfig(Section):
 
     base: Annotated[str, RowName("base")] | Literal["auto"] | RunReference = Field(
         description="name of a base, {run: RUN} for the architecture of an earlier run, or auto for the base that the"
-        " file of model.weights was written for"
+        " weights of model.weights were trained with"
     )
     weights: Literal["imagenet", "none"] | RunWeights | FileWeights | HubWeights = Field(
         "imagenet",

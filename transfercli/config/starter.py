@@ -190,7 +190,7 @@ def _data(survey: Survey, chosen: ChosenBase, known: bool) -> str:
     lines.append(f"  image_size: {size}  # {reason}")
     if row.crop:
         lines.append(
-            f"  # resize: crop  # the published accuracy is of the central {row.crop:g} of the shorter side"
+            f"  # resize: crop  # the published network is given the central {row.crop:g} of the shorter side"
             f" ({row.interpolation}); stretch, the default, shows all of an image"
         )
     if survey.grey and not chosen.has_weights:  # published weights need colour images
@@ -258,7 +258,7 @@ def _model(survey: Survey, chosen: ChosenBase, row: Any) -> str:
 
 
 def _weights(chosen: ChosenBase, row: Any) -> list[str]:
-    """Return the line of `model.weights`, with their licence, and the same pinned to a commit if they are on the Hub."""
+    """Return the line of `model.weights` with its licence; for weights on the Hub, also one that pins them."""
     earlier_run = "or {run: RUN} for the base of an earlier run"
     if chosen.repository:
         hub = f"{{hub: {quoted(chosen.repository)}, revision: null}}"

@@ -187,8 +187,9 @@ class _Job:
         """
         if missing := self.row.missing_runtime:
             reporter.warning(
-                f"{self.row.name} is not proved: {' and '.join(missing)} are not installed, so the artefact was not run;"
-                f" its tensors were read again and are those of the run (pip install 'transfercli[{self.row.extra}]')"
+                f"{self.row.name} is not proved: {' and '.join(missing)} are not installed, so the artefact was not"
+                " run; its tensors were read again and are those of the run"
+                f" (pip install 'transfercli[{self.row.extra}]')"
             )
             return self._unproved_result(size), []
         inputs = ParityInput(self.reference.images, self.reference.files, self.spec)

@@ -136,6 +136,10 @@ class WriteJob:
     network: Network | None = None
 
 
+class NeedsTensorFlow(Exception):
+    """Raised by a writer that needs Keras to run on TensorFlow for this predictor, though not for every one."""
+
+
 def card_text(spec: ExportSpec) -> str:
     return json.dumps(spec.card(), sort_keys=True)
 

@@ -14,7 +14,7 @@ import numpy as np
 from transfercli.export.child import Task, run_child
 from transfercli.export.formats.registry import FORMATS
 from transfercli.export.formats.safetensors import rebuild, write_safetensors
-from transfercli.export.spec import WriteJob
+from transfercli.export.spec import NeedsTensorFlow, WriteJob
 from transfercli.reporting import Reporter
 
 MODEL, SAMPLES = "model.safetensors", "samples.npy"
@@ -36,9 +36,13 @@ def write(name: str, job: WriteJob, reporter: Reporter) -> None:
     """
     import keras
 
-    if "tensorflow" not in FORMATS[name].needs or keras.backend.backend() == "tensorflow":
-        FORMATS[name].write(job)
-    else:
+    row = FORMATS[name]
+    if "tensorflow" in row.needs and keras.backend.backend() != "tensorflow":
+        _write_in_child(name, job, reporter)
+        return
+    try:
+        row.write(job)
+    except NeedsTensorFlow:
         _write_in_child(name, job, reporter)
 
 

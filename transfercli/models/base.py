@@ -36,8 +36,8 @@ class Base:
     any_size_imagenet: Keras loads them at every image size, not only at `size`.
     variance_factor: factor of each channel's variance of the base's Normalization layer in these weights
     (`models/normalization.py`); empty if they are right as they are.
-    crop: part of the shorter side that the published accuracy was measured on, in the centre, or
-    None if its source does not say; interpolation: of the resizing before that crop.
+    crop: part of the shorter side, in the centre, that the published network is given at `size`, or None if its source
+    does not say; interpolation: of the resizing before it.
     prefix_tokens: number of tokens before those of the patches if the output is tokens [N, T, d]; None if it is a map.
     patch: side of a patch in pixels, of a network with tokens. pooling: of the published network.
     repository: the ImageNet weights on the Hugging Face Hub, of a base that Keras publishes none for.
@@ -66,6 +66,7 @@ class Base:
 
     @property
     def has_imagenet(self) -> bool:
+        """True if ImageNet weights are published, by Keras or in a repository of the Hugging Face Hub."""
         return self.published is not None or self.repository is not None
 
     @property
@@ -89,6 +90,10 @@ class Base:
     def grid(self, image_size: tuple[int, int]) -> tuple[int, int] | None:
         """Return (rows, columns) of patches of an image; None for a network without patches."""
         return (image_size[0] // self.patch, image_size[1] // self.patch) if self.patch else None
+
+    def unused_pixels(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Return (rows, columns) of pixels at the lower and right edge that are in no patch, so in no token."""
+        return (image_size[0] % self.patch, image_size[1] % self.patch) if self.patch else (0, 0)
 
     @property
     def has_drop_path(self) -> bool:

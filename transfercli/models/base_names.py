@@ -12,43 +12,61 @@ from transfercli.config.registries import letters
 from transfercli.models.bases import BASES
 from transfercli.models.weights.foreign.registry import SCHEMES
 
-# Beginnings of a name that say which library it is from.
-_KERAS = re.compile(r"(?:tf\.)?keras(?:[./_: ]applications)?[./_: ](?:\w+\.)?")
 _HUB = r"(?:(?:https?://)?huggingface\.co/|hf[-_]hub:|hub:)?"
-_OWNERS = "timm|microsoft|google|facebook|facebookresearch|openai"
-_TORCH = re.compile(rf"{_HUB}(?:(?:{_OWNERS}|torchvision)(?:\.models\.|[/.: ])|tv_)")
-_REPOSITORY = re.compile(rf"{_HUB}((?:{_OWNERS})/[\w.-]+)/?", re.IGNORECASE)
-# Endings of PyTorch's names: the tag of the weights (a file's ending is none), image sizes and data sets.
-_TAG = re.compile(r"\.(?!(?:h5|hdf5|keras|pth?|bin|safetensors|onnx|pb|tflite)$)[a-z][\w.]*$|_weights(?:\.\w+)?$")
-_SIZE_OR_DATA = re.compile(r"(?:_(?:96|[1-6]\d\d|(?:in)?(?:1|12|21|22)k))+$")
+_KERAS = re.compile(r"(?:tf\.)?keras(?:[./_: ]applications)?[./_: ](?:\w+\.)?")
+_AUTHORS = "microsoft|google|facebook|facebookresearch|openai"
+# Beginnings of a name that say which library it is from -> suffixes of the rows of its networks, the likeliest first.
+# Suffixes name the library whose network a row is, if that differs from the one of the plain name. `_KERAS_ROW` stands
+# for Keras's network of the plain name, if it takes the weights of PyTorch's libraries as they are.
+_KERAS_ROW = "keras"
+_TIMM, _TORCHVISION, _OTHERS = (
+    ("_timm", "", "_torch", _KERAS_ROW),
+    ("_torch", "", _KERAS_ROW),
+    (_KERAS_ROW, "", "_torch"),
+)
+_LIBRARIES = (
+    (re.compile(rf"{_HUB}timm[/.: ]"), _TIMM),
+    (re.compile(r"torchvision(?:\.models\.|[/.: ])|tv_"), _TORCHVISION),
+    (re.compile(rf"{_HUB}(?:{_AUTHORS})/"), _OTHERS),
+)
+_REPOSITORY = re.compile(rf"{_HUB}((?:timm|{_AUTHORS})/[\w.-]+)/?", re.IGNORECASE)
+# Endings of PyTorch's names: timm's tag of the weights (a file's ending is none), torchvision's class of weights, image
+# sizes and data sets.
+_TAG = re.compile(r"\.(?!(?:h5|hdf5|keras|pth?|bin|safetensors|onnx|pb|tflite)$)[a-z][\w.]*$")
+# Tags of weights that expect other pixels than the rest of their network: no base prepares these.
+_OTHER_PIXELS = re.compile(r"\.(?:ap_|miil|ra4_e3600|e3600)")
+_WEIGHTS_CLASS = re.compile(r"_weights(?:\.\w+)?$")
+_SIZE_OR_DATA = re.compile(r"(?:_(?:96|1[1-9]\d|[2-6]\d\d|(?:in)?(?:1|12|21|22)k))+$")
 _WIDTHS = {"ti": "tiny", "s": "small", "b": "base", "l": "large"}
-# Names that are spelled unlike the row -> the row, of a network that is not Keras's. A pattern is matched with the name
-# without owner and size, its dashes and blanks as underscores, first with its tag and then without.
-_SPELLINGS = (
-    (r"(resnext\d+)_32x[48]d|(wide_resnet\d+)_2", r"\1\2"),
-    (r"tf_(efficientnet_lite\d|mobilenet_?v[23]\w*)", r"\1"),
-    (r"(mobilenet_?v[23]\w*?)(?:_100|_1\.0)", r"\1"),
+# Names that are spelled unlike their row: a pattern of the name without owner and size, its dashes and blanks as
+# underscores, first with its tag and then without; the row, of which `{1}` is the first group as a width; its suffixes.
+_SPELLINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (r"(resnext\d+)_32x[48]d|(wide_resnet\d+)_2", r"\1\2", _OTHERS),
     # timm
-    (r"vit_(small|base)_patch(8|16)\.dino", r"dino_\1_patch\2"),
-    (r"vit_(\w+)_patch14_dinov2", r"dinov2_\1"),
-    (r"vit_(\w+)_patch14_reg4_dinov2", r"dinov2_\1_registers"),
-    (r"vit_(\w+)_patch16_dinov3(?:_qkvb)?", r"dinov3_\1"),
-    (r"(deit3?_(?:tiny|small|base|large)(?:_distilled)?)_patch16", r"\1"),
-    (r"vit_(\w+)_patch(\d+)_siglip", r"siglip_\1_patch\2_timm"),
-    (r"vit_(\w+)_patch(\d+)_clip", r"clip_\1_patch\2_gelu"),
-    (r"vit_(\w+)_patch(\d+)_clip_quickgelu", r"clip_\1_patch\2"),
+    (r"tf_(efficientnet_lite\d)", r"\1", ("_timm", "")),
+    (r"tf_((?:efficientnet|mobilenet)(?!_lite)\w*?)(?:_100)?", r"\1", (_KERAS_ROW,)),  # TensorFlow's padding
+    (r"(mobilenet_?v[23]\w*)_100", r"\1", _TIMM),
+    (r"(mobilenet_v2)_1\.0", r"\1", (_KERAS_ROW,)),  # of Google, on the Hub
+    (r"vit_(small|base)_patch(8|16)\.dino", r"dino_\1_patch\2", ("",)),
+    (r"vit_(\w+)_patch14_dinov2", r"dinov2_\1", ("",)),
+    (r"vit_(\w+)_patch14_reg4_dinov2", r"dinov2_\1_registers", ("",)),
+    (r"vit_(\w+)_patch16_dinov3(?:_qkvb)?", r"dinov3_\1", ("",)),
+    (r"(deit3?_(?:tiny|small|base|large)(?:_distilled)?)_patch16", r"\1", ("",)),
+    (r"vit_(\w+)_patch(\d+)_siglip", r"siglip_\1_patch\2_timm", ("",)),
+    (r"vit_(\w+)_patch(\d+)_clip", r"clip_\1_patch\2_gelu", ("",)),
+    (r"vit_(\w+)_patch(\d+)_clip_quickgelu", r"clip_\1_patch\2", ("",)),
     # transformers
-    (r"deit_(tiny|small|base)_distilled_patch16", r"deit_\1_distilled"),
-    (r"dinov2_with_registers_(\w+)", r"dinov2_\1_registers"),
-    (r"clip_vit_(\w+_patch\d+)", r"clip_\1"),
+    (r"deit_(tiny|small|base)_distilled_patch16", r"deit_\1_distilled", ("",)),
+    (r"dinov2_with_registers_(\w+)", r"dinov2_\1_registers", ("",)),
+    (r"clip_vit_(\w+_patch\d+)", r"clip_\1", ("",)),
     # torchvision, torch.hub and papers
-    (r"vit_([bl])_(16|32)", r"vit_{1}_patch\2_torch"),
-    (r"dino_vit(s|b)_?(8|16)", r"dino_{1}_patch\2"),
-    (r"dinov2_vit_?(s|b|l)[_/]?14", r"dinov2_{1}"),
-    (r"dinov2_vit(s|b|l)14_reg4?", r"dinov2_{1}_registers"),
-    (r"dinov3_vit_?(s|b|l)[_/]?16(?:_pretrain_lvd1689m)?", r"dinov3_{1}"),
-    (r"clip_vit_(b|l)[_/](14|16|32)", r"clip_{1}_patch\2"),
-    (r"vit_(ti|s|b|l)/(8|16|32)", r"vit_{1}_patch\2"),
+    (r"vit_([bl])_(16|32)", r"vit_{1}_patch\2", _TORCHVISION),
+    (r"dino_vit(s|b)_?(8|16)", r"dino_{1}_patch\2", ("",)),
+    (r"dinov2_vit_?(s|b|l)[_/]?14", r"dinov2_{1}", ("",)),
+    (r"dinov2_vit(s|b|l)14_reg4?", r"dinov2_{1}_registers", ("",)),
+    (r"dinov3_vit_?(s|b|l)[_/]?16(?:_pretrain_lvd1689m)?", r"dinov3_{1}", ("",)),
+    (r"clip_vit_(b|l)[_/](14|16|32)", r"clip_{1}_patch\2", ("",)),
+    (r"vit_(ti|s|b|l)/(8|16|32)", r"vit_{1}_patch\2", ("",)),
 )
 
 
@@ -57,10 +75,7 @@ def bases_named(text: str) -> tuple[str, ...]:
     if text in BASES:
         return (text,)
     name = text.strip().casefold()
-    published = tuple(
-        key for key, row in BASES.items() if row.repository and row.repository.repository.casefold() == name
-    )
-    return published or _alike(name) or _in_library(name) or _family(name)
+    return _of_repository(name) or _alike(name) or _in_library(name) or _family(name)
 
 
 def repository_named(text: str) -> str | None:
@@ -75,28 +90,63 @@ def _alike(name: str) -> tuple[str, ...]:
     return tuple(key for key in BASES if letters(key) == letters(name)) if letters(name) else ()
 
 
+def _of_repository(name: str) -> tuple[str, ...]:
+    """Return the base whose published weights are in the repository of this name."""
+    return tuple(key for key, row in BASES.items() if row.repository and row.repository.repository.casefold() == name)
+
+
 def _in_library(name: str) -> tuple[str, ...]:
     """Return the base with the name of another library."""
-    keras = _KERAS.match(name)
-    if keras:
+    if keras := _KERAS.match(name):
         return tuple(key for key in _alike(name[keras.end() :]) if _is_of_keras(key))
-    owner = _TORCH.match(name)
-    name = re.sub(r"[- ]", "_", name[owner.end() :] if owner else name)
+    suffixes: tuple[str, ...] = ()
+    for library, rows in _LIBRARIES:
+        if owner := library.match(name):
+            name, suffixes = name[owner.end() :], rows
+            break
+    name = re.sub(r"[- ]", "_", name)
+    if weights_class := _WEIGHTS_CLASS.search(name):
+        name, suffixes = name[: weights_class.start()], _TORCHVISION
     tag = _TAG.search(name)
-    plain = _SIZE_OR_DATA.sub("", name[: tag.start()] if tag else name)
+    if tag and _OTHER_PIXELS.match(tag.group()) and not _of_repository(f"timm/{name}"):
+        return ()
+    architecture = name[: tag.start()] if tag else name
+    plain = _SIZE_OR_DATA.sub("", architecture)
+    suffixes = suffixes or (_TIMM if tag else ())
+    may_be_timm = suffixes == _TIMM or not _alike(plain)
+    if may_be_timm and (found := _of_repository(f"timm/{name}") or _of_timm(plain)):
+        return found
     for full in (plain + tag.group() if tag else plain, plain):
-        for pattern, row in _SPELLINGS:
+        for pattern, row, spelled in _SPELLINGS:
             if match := re.fullmatch(pattern, full):
                 width = _WIDTHS.get(match[1] or "", "")
-                return _of_torch(match.expand(row.replace("{1}", width)))
-    return _of_torch(plain) if owner or tag else _alike(plain)
+                return _with_suffix(match.expand(row.replace("{1}", width)), spelled)
+    return _with_suffix(plain, suffixes) if suffixes else _alike(plain)
 
 
-def _of_torch(name: str) -> tuple[str, ...]:
-    """Return the base of this name whose network is that of PyTorch's libraries, or takes their weights as it is."""
-    plain = _alike(name)
+def _of_timm(plain: str) -> tuple[str, ...]:
+    """Return the bases whose published weights are of timm's network of this name, without its size."""
+    found = tuple(
+        key
+        for key, row in BASES.items()
+        if row.repository
+        and row.repository.repository.startswith("timm/")
+        and _SIZE_OR_DATA.sub("", row.repository.repository.removeprefix("timm/").partition(".")[0]) == plain
+    )
+    return found if len(found) == 1 else ()
+
+
+def _with_suffix(name: str, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the row of this name with the first of the suffixes that there is."""
     mapped = {base for scheme in SCHEMES for base in scheme.members}
-    return tuple(key for key in plain if not _is_of_keras(key)) or _alike(f"{name}_torch") or tuple({*plain} & mapped)
+    for suffix in suffixes:
+        if suffix == _KERAS_ROW:
+            found = tuple(key for key in _alike(name) if _is_of_keras(key) and key in mapped)
+        else:
+            found = tuple(key for key in _alike(name + suffix) if not _is_of_keras(key))
+        if found:
+            return found
+    return ()
 
 
 def _family(name: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from transfercli.models.base_rows import (
     densenet,
     efficientnet,
     keras_applications,
+    mobilenet,
     resnet,
     small_cnn,
     vgg,
@@ -26,4 +27,5 @@ BASES: dict[str, Base] = {
     **densenet.ROWS,
     **vision_transformer.ROWS,
     **efficientnet.ROWS,
+    **mobilenet.ROWS,
 }

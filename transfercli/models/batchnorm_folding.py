@@ -56,9 +56,11 @@ class FoldedModel(keras.Model):
         replacement = self._replaced.get(operation.name)
         if replacement:
             return lambda x, **_: replacement(x)  # `mask` is the only other argument
-        if isinstance(operation, DropPath):  # the graph keeps the mode in which it was built
-            return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": training})
-        return partial(operation, training=False) if isinstance(operation, layers.Layer) else operation
+        if isinstance(operation, layers.Layer):
+            mode = training and isinstance(operation, DropPath)
+            # The graph keeps the mode in which it was built, so that of this call replaces it.
+            return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": mode})
+        return operation
 
 
 # -- pairs to fold

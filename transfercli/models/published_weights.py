@@ -12,6 +12,7 @@ from pathlib import Path
 # Top-1 accuracies on ImageNet's 50,000 validation images, one central crop each, as their source gives them.
 KERAS_IO = "keras.io/api/applications"
 KERAS_MOBILENET_V3 = "documentation of keras.applications.mobilenet_v3"
+TIMM_RESULTS = "results-imagenet.csv of huggingface/pytorch-image-models"
 DEFAULT_SIZE = 224  # pixels
 
 

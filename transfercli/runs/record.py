@@ -175,6 +175,12 @@ class RunRecord:
         return self._text("parent")
 
     @property
+    def weights(self) -> dict[str, Any]:
+        """The weight file that the base started from: file, sha256 and, of a repository, hub, revision, licence."""
+        value = self.content.get("weights")
+        return dict(value) if isinstance(value, dict) else {}
+
+    @property
     def git_commit(self) -> str | None:
         """Commit of the working tree that the config is in."""
         return self._text("git_commit")

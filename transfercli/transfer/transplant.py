@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -58,6 +59,7 @@ class Transplant:
 NOT_REQUESTED = "not to be copied (model.weights.until, model.head.init)"
 OUTPUT_KERNEL = "head/logits/kernel"
 POSITIONS = "base/positions/embeddings"  # of a transformer's patches [patches, d], row by row
+HEAD_OUTPUT = (OUTPUT_KERNEL, "head/logits/bias")
 
 
 def transplant(
@@ -132,6 +134,20 @@ def _with_positions(donor: Tensors, classifier: Classifier, image_size: tuple[in
     fitted = resampled(positions.reshape(*before, -1), after)
     reason = f"resampled from {before[0]} x {before[1]} to {after[0]} x {after[1]} patches"
     return {**donor, POSITIONS: fitted}, reason
+
+
+def with_sources(report: Transplant, sources: Mapping[str, tuple[str, ...]], unused: Mapping[str, str]) -> Transplant:
+    """Return the report of a file of another library, with its own names.
+
+    sources: tensor -> the names in the file that it was made of; unused: name in the file -> reason.
+    """
+    lines = [
+        replace(line, reason=f"from {' and '.join(sources[line.tensor])}")
+        if line.action == "copied" and line.tensor in sources
+        else line
+        for line in report.lines
+    ]
+    return Transplant((*lines, *(TensorResult(name, "unused", reason) for name, reason in sorted(unused.items()))))
 
 
 def _layers_above(classifier: Classifier, until: str | None) -> set[str]:

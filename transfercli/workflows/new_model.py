@@ -10,29 +10,42 @@ from typing import TYPE_CHECKING, Any
 
 from transfercli.config.schema import (
     ExperimentConfig,
-    FileWeights,
     HeadConfig,
     RunReference,
     RunWeights,
 )
 from transfercli.data.sources.labels import shown
 from transfercli.errors import ArtefactError, DataError
+from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run, is_label
+from transfercli.workflows.initial_weights import (
+    FileHead,
+    base_of_file,
+    kept_head,
+    labels_of_kept_head,
+    source_name,
+    weight_source,
+)
 from transfercli.workflows.resolved_config import architecture, image_size
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from transfercli.models.classifier import Classifier
-    from transfercli.transfer.transplant import Transplant
+    from transfercli.models.weights.files import WeightSource
+    from transfercli.transfer.transplant import HeadInit, Transplant
 
 
 @dataclass(frozen=True)
 class Parent:
-    """The run that a new model takes its weights from, or None, and its class names."""
+    """The run that a new model takes its weights from, or None, and its class names.
+
+    head: the classification head of a weight file that is kept; its names are `labels`, if they are known.
+    """
 
     run: StoredRun | None = None
     labels: tuple[str, ...] = ()
+    head: FileHead | None = None
 
 
 def with_parent_structure(config: ExperimentConfig, runs: Path) -> ExperimentConfig:
@@ -54,6 +67,23 @@ def with_parent_structure(config: ExperimentConfig, runs: Path) -> ExperimentCon
             "data": data.model_copy(update=image_format),
         }
     )
+
+
+def with_base_of_weights(config: ExperimentConfig, runs: Path, reporter: Reporter) -> ExperimentConfig:
+    """Return the config with `model.base: auto` replaced by the base of the run or file of `model.weights`.
+
+    Raises as `base_of_file` does, `ArtefactError` if the run is missing.
+    """
+    if config.model.base != "auto":
+        return config
+    weights = config.model.weights
+    if isinstance(weights, RunWeights):
+        base = StoredRun(find_run(weights.run, runs)).config.model.base
+    else:
+        source = weight_source(config)
+        assert source is not None  # cross_checks.py
+        base = base_of_file(source, reporter)
+    return config.model_copy(update={"model": config.model.model_copy(update={"base": base})})
 
 
 # Keys of the section `data` on how a file is read that a new model takes from the run that its base comes from.
@@ -109,49 +139,36 @@ def find_parent(config: ExperimentConfig, runs: Path, recorded: str | None = Non
     return Parent(stored, stored.labels)
 
 
-def check_weights(config: ExperimentConfig, reporter: Reporter) -> None:
-    """Look for the weights of a new model before the images are read; published weights are downloaded now.
+def with_file_head(parent: Parent, config: ExperimentConfig, reporter: Reporter) -> Parent:
+    """Return the parent with the classification head of a weight file, if `model.head.init: keep` takes that.
 
-    Raises `WeightsError` if they are not available, `ArtefactError` if a weight file is damaged.
+    Raises as `kept_head` does.
     """
-    from transfercli.models.weights.files import check_weight_file
-
-    if isinstance(config.model.weights, FileWeights):
-        check_weight_file(config.model.weights, reporter)
-    elif needs_download(config):
-        from transfercli.training.backend import prepare
-
-        prepare(config.compute, config.seed)  # before Keras is imported
-        from transfercli.models.weights.pretrained import imagenet_tensors
-
-        imagenet_tensors(str(config.model.base), image_size(config), reporter)
+    head = kept_head(config, reporter)
+    return Parent(parent.run, head.labels, head) if head else parent
 
 
-def needs_download(config: ExperimentConfig) -> bool:
-    """Return True if a new model starts from ImageNet weights that are not in Keras's cache."""
-    from transfercli.models.bases import BASES
-
-    if config.model.weights != "imagenet":
-        return False
-    published = BASES[str(config.model.base)].published
-    return published is None or published.path_for(image_size(config)) is None
-
-
-def labels_for(config: ExperimentConfig, parent: Parent, data_labels: Sequence[str]) -> tuple[str, ...]:
+def labels_for(
+    config: ExperimentConfig, parent: Parent, data_labels: Sequence[str], reporter: Reporter
+) -> tuple[str, ...]:
     """Return the classes of a new run: those of the data, or those of the parent, kept or extended.
 
-    Raises `DataError` if `head.init` is keep and the data has classes that the parent does not have.
+    Raises `DataError` if `head.init` is keep and the data has classes that the parent does not have, `ConfigError` if
+    a kept head without names has another number of classes.
     """
-    if config.model.head.init == "new":
+    if config.model.head.init == "new" or (parent.run is None and parent.head is None):
         return tuple(data_labels)
+    if parent.head and not parent.labels:
+        return labels_of_kept_head(parent.head, data_labels, reporter)
     unknown = [label for label in data_labels if label not in parent.labels]
     if not unknown:
         return parent.labels
     if config.model.head.init == "keep":
+        extend = "" if parent.head else "extend to add them, to "
         raise DataError(
             f"the data has classes that the kept head does not have: {_shown(unknown, parent.labels)};"
             f" its classes are {_shown(parent.labels, unknown)}",
-            "set model.head.init to extend to add them, to new for a fresh head, or rename the folders",
+            f"set model.head.init to {extend}new for a fresh head, or rename the folders",
         )
     return parent.labels + tuple(sorted(unknown))
 
@@ -167,21 +184,25 @@ def new_classifier(
 
     random: keep the random initial weights, and return no report.
 
-    Raises `WeightsError` if pretrained weights are not available, `ArtefactError` if they are damaged or do not fit.
+    Raises `WeightsError` if pretrained weights are not available, `ArtefactError` if they are damaged or do not fit,
+    `ConfigError` if they are those of another base.
     """
     import keras
 
     from transfercli.models.classifier import build_classifier
-    from transfercli.models.weights.pretrained import file_tensors, imagenet_tensors
+    from transfercli.models.weights.pretrained import imagenet_tensors
+    from transfercli.models.weights.resnet_versions import check_resnet_version
     from transfercli.transfer.transplant import transplant
 
     weights, head = config.model.weights, config.model.head.init
     keras.utils.set_random_seed(config.seed)
     classifier = build_classifier(architecture(config, labels))
+    _warn_of_unused_pixels(config, classifier.name, reporter)
     if weights == "none" or random:
         return classifier, None
     if isinstance(weights, RunWeights) and parent.run:
         donor = parent.run.read_checkpoint().model
+        check_resnet_version(donor, classifier.name)
         donor_size = image_size(parent.run.config)
         report = transplant(
             classifier,
@@ -191,8 +212,8 @@ def new_classifier(
             donor_labels=parent.labels,
             donor_image_size=donor_size,
         )
-    elif isinstance(weights, FileWeights):
-        report = transplant(classifier, file_tensors(weights, classifier.name, classifier.base, reporter))
+    elif (source := weight_source(config)) is not None:
+        report = _from_file(classifier, source, config.model.head.init, parent.labels or labels, reporter)
     else:
         report = transplant(classifier, imagenet_tensors(classifier.name, image_size(config), reporter))
     reporter.info(f"weights from {_weights_name(config, parent)}: {report.summary()}")
@@ -201,8 +222,36 @@ def new_classifier(
     return classifier, report
 
 
+def _warn_of_unused_pixels(config: ExperimentConfig, base: str, reporter: Reporter) -> None:
+    """Warn of an image size that is no whole number of patches: pixels at two edges of every image are not used."""
+    size, patch = image_size(config), BASES[base].patch
+    rows, columns = BASES[base].unused_pixels(size)
+    if patch and (rows or columns):
+        fitting = [max(patch, patch * round(length / patch)) for length in size]
+        reporter.warning(
+            f"data.image_size: {list(size)} is no whole number of the patches of {base}, {patch} x {patch} pixels: the"
+            f" lowest {rows} rows and the last {columns} columns of every image are not used; {fitting} uses all"
+        )
+
+
+def _from_file(
+    classifier: Classifier, source: WeightSource, head: HeadInit, labels: tuple[str, ...], reporter: Reporter
+) -> Transplant:
+    """Copy the tensors of a weight file into a classifier. labels: the classes of the file's head, if it is kept."""
+    from transfercli.models.weights.pretrained import file_tensors
+    from transfercli.transfer.transplant import HEAD_OUTPUT, transplant, with_sources
+
+    mapped = file_tensors(source, classifier.name, classifier.base, reporter)
+    donor, sources = dict(mapped.tensors), dict(mapped.sources)
+    if head == "keep" and mapped.head:
+        donor |= dict(zip(HEAD_OUTPUT, mapped.head, strict=True))
+        sources |= dict.fromkeys(HEAD_OUTPUT, ("the classification head of the file",))
+    report = transplant(classifier, donor, head=head, donor_labels=labels)
+    return with_sources(report, sources, mapped.unused)
+
+
 def _weights_name(config: ExperimentConfig, parent: Parent) -> str:
-    weights = config.model.weights
     if parent.run:
         return parent.run.label
-    return Path(weights.path).name if isinstance(weights, FileWeights) else str(weights)
+    source = weight_source(config)
+    return source_name(source) if source else str(config.model.weights)

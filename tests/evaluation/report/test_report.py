@@ -166,7 +166,7 @@ def test_where_the_model_looked_stands_beside_the_image(predictions: Predictions
     first = int(wrong[np.argmax(predictions.confidence[wrong])])
     heat = np.eye(4, dtype=np.float32)
     plain = replace(CONTEXT, thumbnails=lambda i: digit_images[i])
-    why = {first: Explanation(heat, heat, 0.5)}
+    why = {first: Explanation("Grad-CAM", heat, heat, 0.5)}
     before, after = page_of(predictions, plain), page_of(predictions, replace(plain, explained=why))
     assert len(after.all("img")) == len(before.all("img")) + 2
     predicted = predictions.labels[predictions.predicted[first]]

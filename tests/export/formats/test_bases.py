@@ -80,6 +80,7 @@ def test_normalization_grouped_convolutions_and_gelu_go_through_a_format(name: s
     normalization = layers.Normalization(name="normalization")
     x = layers.Conv2D(8, 3, name="conv")(normalization(layers.Rescaling(1 / 255)(image)))
     x = layers.Conv2D(16, 3, groups=8, name="grouped")(layers.Activation("gelu")(x))
+    x = layers.Conv2D(32, 3, groups=4, name="grouped_more")(x)
     architecture = Architecture("small_cnn", (18, 18), 3, HeadConfig(), ("a", "b"))
     classifier = build_classifier(architecture, keras.Model(image, x))
     adapt(normalization)

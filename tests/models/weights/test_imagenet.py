@@ -13,9 +13,7 @@ from transfercli.models.bases import BASES
 
 QUICK = ("vgg16", "efficientnetb0")
 PUBLISHED = [
-    pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK))
-    for name, row in BASES.items()
-    if row.has_imagenet
+    pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name, row in BASES.items() if row.published
 ]
 
 

@@ -67,7 +67,7 @@ def test_a_mixed_target_is_worth_the_mixture_of_its_classes() -> None:
 def test_the_slope_of_a_very_sure_answer_is_a_number(gamma: float) -> None:
     import keras
 
-    from transfercli.models.grad_cam_cut import GRADIENTS
+    from transfercli.models.explanations.gradients import GRADIENTS
 
     loss, targets = build_loss(2, 0.0, LossConfig(name="focal", gamma=gamma)), np.array([0, 0])
     logits = keras.ops.convert_to_tensor([[200.0, -200.0], [-200.0, 200.0]])

@@ -52,8 +52,8 @@ def _show(result: BaseList) -> None:
     speed = ("ms/image",) if measured else ()
     print_table(
         (
-            *("base", "family", "pixels", "M weights", "MB", "G mult-adds", "ImageNet %", *speed),
-            *("weights", "trains here", "licence", "pooling", "measured on"),
+            *("base", "family", "pixels", "M weights", "MB", "GMACs", "ImageNet %", *speed),
+            *("weights", "trains", "licence", "pooling", "crop"),
         ),
         [
             (
@@ -66,21 +66,22 @@ def _show(result: BaseList) -> None:
                 f"{100 * base.imagenet_top1:.1f}" if base.imagenet_top1 else "-",
                 *((f"{base.ms_per_image:.1f}",) if measured else ()),
                 base.weights,
-                base.fits,
-                _licence(base.licence),
+                base.fits.removesuffix(" layers"),
+                "-" if base.weights == "none" else _licence(base.licence),
                 base.pooling,
                 f"{base.crop:g} {base.interpolation}" if base.crop else "-",
             )
             for base in result.bases
         ],
-        droppable=("measured on", "pooling", "MB", "family", "licence"),
+        droppable=("crop", "pooling", "MB", "family", "licence", "trains"),
     )
     here = sum(base.weights == "here" for base in result.bases)
     print(
         f"\n{counted(len(result.bases), 'base')}, {here} with published weights on this machine"
+        "\nGMACs: billions of multiply-adds for one image of so many pixels in height and width, without a head"
         "\nImageNet %: published top-1 accuracy with these weights (--json has the source of each)"
         "\nweights: here (in the cache of Keras or huggingface_hub), download (training does it), none (not published)"
-        f"\ntrains here: what {byte_size(result.memory)} of memory hold; a large batch needs more (--dry-run counts it)"
+        f"\ntrains: what {byte_size(result.memory)} of memory hold here; a large batch needs more (--dry-run counts it)"
     )
 
 

@@ -125,6 +125,8 @@ def tree(lineage: Sequence[Generation]) -> list[str]:
         lines.append("random weights" if first == "none" else f"{first} weights")
     elif first and "path" in first:
         lines.append(f"weights of {Path(first['path']).name}")
+    elif first and "hub" in first:
+        lines.append(f"weights of {first['hub']}")
     return [f"{'   ' * (depth - 1)}└─ {line}" if depth else line for depth, line in enumerate(lines)]
 
 

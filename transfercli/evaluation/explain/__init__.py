@@ -1,1 +1,1 @@
-"""Explanations: Grad-CAM and occlusion heat maps."""
+"""Explanations: heat maps by gradients (Grad-CAM, or shares of a transformer's patches) and by occlusion."""

@@ -1,19 +1,25 @@
-"""Attribution of a predicted class to image regions: Grad-CAM, and occlusion, which needs predictions only."""
+"""Attribution of a predicted class to image regions: by gradients, and by occlusion, which needs predictions only.
+
+The gradients are Grad-CAM for a base that returns a map, and those of the patches' shares in attention for a base that
+returns tokens (`models/explanations/`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from transfercli.evaluation.confidence.temperature import class_logits
 from transfercli.evaluation.examples import Reader, images_to_explain, worst_mistakes
-from transfercli.evaluation.explain.heatmaps import Explanation, normalised, resized
+from transfercli.evaluation.explain.heatmaps import GRAD_CAM, PATCH_GRADIENT, Explanation, normalised, resized
 from transfercli.evaluation.predictions import Predictions
 from transfercli.models.classifier import Classifier
+from transfercli.models.explanations.grad_cam_cut import cut_for_grad_cam
+from transfercli.models.explanations.patch_gradients import patch_gradients
 from transfercli.models.forward import forward
-from transfercli.models.grad_cam_cut import GradCamCut, cut_for_grad_cam
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows, Indices, Rows, SelectedRows, TransformedRows
 
@@ -27,6 +33,17 @@ MOST_OCCLUDED = 6
 # 26 images, which fit into a batch of usual size.
 WINDOW, STEPS = 1 / 4, 5
 AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class GradientMethod:
+    """Way to make heat maps by gradients.
+
+    heats: images uint8 [N, H, W, 3] and the index of a class for each -> heat maps float32 [N, h, w], 0 to 1.
+    """
+
+    name: str
+    heats: Callable[[npt.NDArray[np.uint8], npt.NDArray[np.integer]], Floats]
 
 
 def explain(
@@ -44,23 +61,36 @@ def explain(
     occluded = occluded[: min(MOST_OCCLUDED, int(budget / 2 / cost))]
     if not chosen:
         return {}
-    explanations = _grad_cam_explanations(cut_for_grad_cam(classifier), predictions, read, chosen, reporter)
+    explanations = _explanations(gradient_method(classifier), predictions, read, chosen, reporter)
     for index in occluded:
         if index in explanations:
             image, heat = read(np.array([index]))[0], explanations[index].heat
             drops = occlusion_drops(classifier, image, int(predictions.predicted[index]), batch_size, reporter)
-            explanations[index] = Explanation(heat, occlusion_map(drops, size), rank_agreement(heat, drops))
+            explanations[index] = replace(
+                explanations[index], occlusion=occlusion_map(drops, size), agreement=rank_agreement(heat, drops)
+            )
     return explanations
 
 
-def _grad_cam_explanations(
-    cut: GradCamCut, predictions: Predictions, read: Reader, chosen: Sequence[int], reporter: Reporter
+def gradient_method(classifier: Classifier) -> GradientMethod:
+    """Return the method for the output of the classifier's base: a map [N, h, w, d] or tokens [N, T, d]."""
+    if len(classifier.base.output.shape) == 3:
+        gradients = patch_gradients(classifier)
+        return GradientMethod(
+            PATCH_GRADIENT, lambda images, classes: normalised(np.maximum(gradients(images, classes), 0))
+        )
+    cut = cut_for_grad_cam(classifier)
+    return GradientMethod(GRAD_CAM, lambda images, classes: grad_cam(*cut.with_gradient(images, classes)))
+
+
+def _explanations(
+    method: GradientMethod, predictions: Predictions, read: Reader, chosen: Sequence[int], reporter: Reporter
 ) -> dict[int, Explanation]:
     explanations: dict[int, Explanation] = {}
     for start in range(0, len(chosen), AT_ONCE):
         indices = np.array(chosen[start : start + AT_ONCE])
-        heats = grad_cam(*cut.with_gradient(read(indices), predictions.predicted[indices]))
-        explanations |= {int(index): Explanation(heat) for index, heat in zip(indices, heats, strict=True)}
+        heats = method.heats(read(indices), predictions.predicted[indices])
+        explanations |= {int(index): Explanation(method.name, heat) for index, heat in zip(indices, heats, strict=True)}
         reporter.progress("explain", len(explanations), len(chosen))
     return explanations
 

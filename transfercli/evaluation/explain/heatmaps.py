@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
+GRAD_CAM, PATCH_GRADIENT = "Grad-CAM", "Patch gradient"
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow converts colour to grey
 GREY_BRIGHTNESS, MAX_OPACITY = 0.75, 0.7
 
@@ -17,11 +18,13 @@ GREY_BRIGHTNESS, MAX_OPACITY = 0.75, 0.7
 class Explanation:
     """Heat maps of one image for its predicted class.
 
-    heat: float32 [h, w], 0 to 1: Grad-CAM; all 0 if no region supports the class.
+    method: name of the method of `heat`.
+    heat: float32 [h, w], 0 to 1: by gradients; all 0 if no region supports the class.
     occlusion: float32 [H, W], 0 to 1: the drop of the class's log-odds if a region is covered; None if not computed.
     agreement: rank correlation of the two over the covered windows, -1 to 1; None if one of them is constant.
     """
 
+    method: str
     heat: Floats
     occlusion: Floats | None = None
     agreement: float | None = None

@@ -26,7 +26,7 @@ def thumbnails(indices: Iterable[int], read: Reader, side: int = SIDE) -> dict[i
 
 
 def heatmap_pictures(explained: Mapping[int, Explanation], read: Reader) -> dict[int, tuple[str, str]]:
-    """Return for each explained image the `data:` URLs of its Grad-CAM overlay and its occlusion overlay, or ""."""
+    """Return for each explained image the `data:` URLs of its overlays by gradients and by occlusion, or ""."""
     pictures = {}
     for index, explanation in explained.items():
         image = shrunk(read(np.asarray([index]))[0], SIDE)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.export.formats.embedded_spec import attach_spec, read_attached_spec
+from transfercli.export.formats.litert_int8 import quantised
 from transfercli.export.formats.outputs import with_score
 from transfercli.export.spec import WriteJob
 from transfercli.export.tf_graph.traced import write_bare_saved_model
 from transfercli.io.cores import usable_cores
 from transfercli.training.backend import startup_messages_hidden
-
-SMALL_SHARE = 0.05  # dense layers with less than this share of the weights stay in float32 in an int8 model
 
 
 def write_litert(job: WriteJob) -> None:
@@ -87,44 +85,9 @@ def _float16(converter: Any, job: WriteJob) -> bytes:
 
 
 def _int8(converter: Any, job: WriteJob) -> bytes:
-    """Quantise weights and activations to 8 bits, except for the softmax and, if they are small, dense layers.
-
-    An 8-bit softmax has a resolution of 1/256, and logits are small differences of large sums.
-    """
-    import tensorflow as tf
-
     if job.samples is None:
         raise ArtefactError("int8 needs training images")
-    samples = job.samples
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: _representative(samples)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-    exact = ["SOFTMAX", *(["FULLY_CONNECTED"] if _share_of_dense(job.predictor) < SMALL_SHARE else [])]
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=exact)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the converter itself uses a deprecated interpreter
-        debugger = tf.lite.experimental.QuantizationDebugger(
-            converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
-        )
-        content: bytes = debugger.get_nondebug_quantized_model()
-    return content
-
-
-def _share_of_dense(predictor: Any) -> float:
-    """Return the share of all weights that is in dense layers."""
-    import keras
-
-    dense = sum(layer.count_params() for layer in predictor.layers if isinstance(layer, keras.layers.Dense))
-    return float(dense / predictor.count_params())
-
-
-def _representative(samples: np.ndarray) -> Iterator[list[np.ndarray]]:
-    # A first image of black and white columns, so that the input range is 0 to 255 for any samples.
-    scale = np.zeros((1, *samples.shape[1:]), np.uint8)
-    scale[:, :, ::2] = 255
-    yield [scale]
-    for image in samples:
-        yield [image[None]]
+    return quantised(converter, job.predictor, job.samples)
 
 
 _CONVERTERS: dict[str, Callable[[Any, WriteJob], bytes]] = {"none": _float32, "float16": _float16, "int8": _int8}

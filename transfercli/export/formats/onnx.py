@@ -1,4 +1,4 @@
-"""ONNX: written by tf2onnx with Keras' patch of it, read by onnxruntime."""
+"""ONNX: written by `onnx_graph`, or by Keras's export for operations that it lacks; read by onnxruntime."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from transfercli.errors import ArtefactError
+from transfercli.errors import ArtefactError, UsageError
 from transfercli.export.formats.embedded_spec import labels_text
 from transfercli.export.formats.outputs import with_score
-from transfercli.export.spec import CARD, WriteJob, card_text, parse_card
-from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, as_tf_function, signature
+from transfercli.export.spec import CARD, NeedsTensorFlow, WriteJob, card_text, parse_card
+from transfercli.export.tf_graph.traced import IMAGES, PROBABILITIES, UNKNOWN
 
-OPSET = 18
+CONVERTED_OPSET = 18  # the newest that tf2onnx writes
 HALVED = 1024  # smallest number of values in a tensor that is stored in float16
 QUANTISED = ("Conv", "MatMul", "Gemm", "Add", "MaxPool", "GlobalAveragePool", "AveragePool")
 LABELS = "labels"
@@ -40,8 +41,9 @@ def write_onnx(job: WriteJob) -> None:
     """Write one file, with card and labels in the model's metadata; the labels are text, one per line."""
     import onnx
 
-    model = _QUANTISERS[job.quantize](_convert(job.predictor), job)
+    model = _QUANTISERS[job.quantize](_graph_of(job.predictor), job)
     onnx.helper.set_model_props(model, {LABELS: labels_text(job.spec.labels), CARD: card_text(job.spec)})
+    onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, os.fspath(job.path))
 
 
@@ -59,36 +61,53 @@ def read_onnx(path: Path) -> Any:
     return Artefact(from_tensors, labels=spec.labels if spec else None, spec=spec)
 
 
-def _convert(predictor: Any) -> Any:
-    from keras.src.export.tf2onnx_lib import patch_tf2onnx
+def _graph_of(predictor: Any) -> Any:
+    """Return the predictor as an ONNX model: of this program's writer or, if it lacks a rule, of Keras's own export."""
+    import keras
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of NumPy, about an attribute that the patch checks
-        patch_tf2onnx()
-    import tf2onnx
+    from transfercli.export.onnx_graph.graph import UnsupportedError
 
-    model, _ = tf2onnx.convert.from_function(
-        as_tf_function(predictor),
-        [signature(predictor)],
-        opset=OPSET,
-        custom_op_handlers={"Erfc": (_write_erfc, [])},
-    )
-    # tf2onnx numbers its names over the whole process; fixed names make the file reproducible.
-    for value in (*model.graph.input, *model.graph.output):
+    try:
+        return written_by_rules(predictor)
+    except UnsupportedError as error:
+        lacking = str(error)
+    if find_spec("tf2onnx") is None:
+        raise UsageError(f"--format onnx: {lacking} needs tf2onnx, which is not installed", "pip install tf2onnx")
+    if keras.backend.backend() != "tensorflow":
+        raise NeedsTensorFlow(lacking)
+    return converted_by_keras(predictor)
+
+
+def written_by_rules(predictor: Any) -> Any:
+    """Return the model of this program's writer. Raises `UnsupportedError` if it lacks a rule."""
+    from transfercli.export.onnx_graph.writer import write_graph
+
+    return write_graph(predictor, IMAGES, (PROBABILITIES, UNKNOWN))
+
+
+def converted_by_keras(predictor: Any) -> Any:
+    """Return the model that Keras's export makes by way of TensorFlow and tf2onnx, with this program's names."""
+    import keras
+    import onnx
+
+    pixels = keras.InputSpec(shape=(None, *predictor.input.shape[1:]), dtype=predictor.input.dtype, name=IMAGES)
+    with tempfile.TemporaryDirectory(prefix="transfercli-onnx-") as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of NumPy, about an attribute that Keras' patch checks
+        path = os.fspath(Path(scratch, "model.onnx"))
+        predictor.export(path, format="onnx", opset_version=CONVERTED_OPSET, input_signature=[pixels], verbose=False)
+        model = onnx.load(path)
+    graph, outputs = model.graph, (PROBABILITIES, UNKNOWN)
+    given = {value.name: name for value, name in zip(graph.output, outputs, strict=False)}
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [given.get(name, name) for name in names]
+    for value in (*graph.input, *graph.output):
+        value.name = given.get(value.name, value.name)
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    return model
-
-
-def _write_erfc(context: Any, node: Any, name: str, args: Any) -> Any:
-    """Write 1 - Erf(x) for TensorFlow's Erfc, which the exact GELU contains and ONNX lacks."""
-    shapes, dtypes = node.output_shapes, node.output_dtypes
-    (x,), (output,) = node.input, node.output
-    context.remove_node(node.name)
-    one = context.make_const(f"{name}/one", np.array(1, np.float32))
-    erf = context.make_node("Erf", [x], shapes=shapes, dtypes=dtypes)
-    return context.make_node(
-        "Sub", [one.output[0], erf.output[0]], outputs=[output], name=name, shapes=shapes, dtypes=dtypes
-    )
+    graph.doc_string = ""  # this and the names of nodes are numbered over the whole process
+    for number, node in enumerate(graph.node):
+        node.name = f"{node.op_type}/{number}"
+    return _shorten_names(model)
 
 
 def _float32(model: Any, job: WriteJob) -> Any:
@@ -148,7 +167,7 @@ def _shorten_names(model: Any) -> Any:
     """
     graph = model.graph
     inner = [tensor.name for tensor in graph.initializer]
-    inner += [name for node in graph.node for name in node.output if name != PROBABILITIES]
+    inner += [name for node in graph.node for name in node.output if name not in {x.name for x in graph.output}]
     short = {name: format(number, "x") for number, name in enumerate(inner)}
     for tensor in graph.initializer:
         tensor.name = short[tensor.name]

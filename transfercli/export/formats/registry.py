@@ -107,7 +107,7 @@ FORMATS: dict[str, Format] = {
             snippets.ONNX,
             scored=True,
             entry="model.onnx",
-            needs=("tensorflow", "onnx", "tf2onnx", "onnxruntime"),
+            needs=("onnx", "onnxruntime"),
             runtime=("onnxruntime",),
             extra="onnx",
             quantize=("none", "float16", "int8"),

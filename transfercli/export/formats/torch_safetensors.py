@@ -200,5 +200,4 @@ def _checked(config: Any, path: Path) -> tuple[str, int, list[float], list[float
         raise problem
     if not 2 <= classes <= MOST_CLASSES:
         raise problem
-    mean, std = values
-    return str(architecture), classes, mean, std
+    return str(architecture), classes, pixels["mean"], pixels["std"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from transfercli.export.onnx_graph.graph import Graph, Layout, Tensor, UnsupportedError, binary, unary
@@ -22,6 +22,10 @@ def _node(kind: str, **attributes: Any) -> Callable[[Graph, Tensor], Tensor]:
     return lambda graph, x: unary(graph, x, kind, **attributes)
 
 
+def _linear(graph: Graph, x: Tensor) -> Tensor:
+    return x
+
+
 def clipped(graph: Graph, x: Tensor, top: float) -> Tensor:
     return unary(graph, x, "Clip", graph.constant(0.0), graph.constant(top))
 
@@ -35,9 +39,9 @@ def softmax(graph: Graph, x: Tensor, axis: int = -1) -> Tensor:
 
 
 ACTIVATIONS: dict[str, Callable[[Graph, Tensor], Tensor]] = {
-    "linear": lambda graph, x: x,
+    "linear": _linear,
     "relu": _node("Relu"),
-    "relu6": lambda graph, x: clipped(graph, x, 6.0),
+    "relu6": partial(clipped, top=6.0),
     "sigmoid": _node("Sigmoid"),
     "tanh": _node("Tanh"),
     "softplus": _node("Softplus"),

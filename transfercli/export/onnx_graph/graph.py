@@ -163,11 +163,13 @@ def unary(graph: Graph, x: Tensor, kind: str, *inputs: str, **attributes: Any) -
 
 
 def binary(graph: Graph, kind: str, one: Operand, other: Operand) -> Tensor:
-    """Combine two operands value by value, with broadcasting; at least one is a tensor."""
+    """Combine two operands value by value, with broadcasting; at least one is a tensor, of float32."""
+    dtypes = {x.dtype for x in (one, other) if isinstance(x, Tensor)}
+    if dtypes != {"float32"}:
+        raise UnsupportedError(f"{kind} of {', '.join(sorted(dtypes))}")
     layout = graph.common_layout([one, other])
-    dtype = next(x.dtype for x in (one, other) if isinstance(x, Tensor))
-    names = [graph.operand(x, layout, dtype) for x in (one, other)]
-    return Tensor(_broadcast(one, other), dtype, {layout: graph.node(kind, *names)})
+    names = [graph.operand(x, layout) for x in (one, other)]
+    return Tensor(_broadcast(one, other), "float32", {layout: graph.node(kind, *names)})
 
 
 def _broadcast(*operands: Operand) -> tuple[int | None, ...]:
@@ -175,6 +177,13 @@ def _broadcast(*operands: Operand) -> tuple[int | None, ...]:
     rank = max(map(len, shapes))
     columns = zip(*((1,) * (rank - len(shape)) + tuple(shape) for shape in shapes), strict=True)
     return tuple(None if None in sides else max(sides) for sides in columns)
+
+
+def values_of(variable: Any) -> np.ndarray:
+    """Return the values of a weight."""
+    import keras
+
+    return keras.ops.convert_to_numpy(variable)
 
 
 def same_padding(side: int, window: int, stride: int, dilation: int = 1) -> tuple[int, int]:

@@ -31,10 +31,6 @@ def transpose(graph: Graph, operation: Any, x: Tensor) -> Tensor:
     return Tensor(tuple(x.shape[axis] for axis in axes), x.dtype, {Layout.KERAS: name})
 
 
-def expand_axis(graph: Graph, operation: Any, x: Tensor) -> Tensor:
-    return reshape(graph, operation, x)
-
-
 def concatenation(graph: Graph, operation: Any, operands: Sequence[Operand]) -> Tensor:
     shape = tuple(operation.output.shape)
     layout = graph.common_layout(operands)
@@ -76,7 +72,10 @@ def item(graph: Graph, operation: Any, x: Tensor, key: Any) -> Tensor:
     keys = _for_each_axis(key if isinstance(key, tuple) else (key,), len(x.shape))
     axes = [k for k in keys if k is not None]
     cut = {axis: _bounds(k) for axis, k in enumerate(axes) if k != slice(None)}
-    name = graph.keras(x)
+    layout = graph.common_layout([x]) if all(isinstance(k, slice) for k in keys) else Layout.KERAS
+    if layout is Layout.CHANNELS_FIRST:
+        cut = {CHANNELS_FIRST.index(axis): bounds for axis, bounds in cut.items()}
+    name = graph.operand(x, layout)
     if cut:
         starts, ends, steps = zip(*cut.values(), strict=True)
         name = graph.node("Slice", name, *map(graph.integers, (starts, ends, list(cut), steps)))
@@ -87,7 +86,7 @@ def item(graph: Graph, operation: Any, x: Tensor, key: Any) -> Tensor:
     added = [place for place, k in enumerate(kept) if k is None]
     if added:
         name = graph.node("Unsqueeze", name, graph.integers(added))
-    return Tensor(tuple(operation.output.shape), x.dtype, {Layout.KERAS: name})
+    return Tensor(tuple(operation.output.shape), x.dtype, {layout: name})
 
 
 def _for_each_axis(key: tuple[Any, ...], rank: int) -> list[Any]:

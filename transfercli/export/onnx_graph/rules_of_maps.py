@@ -16,18 +16,19 @@ from transfercli.export.onnx_graph.graph import (
     UnsupportedError,
     binary,
     same_padding,
+    values_of,
 )
 
 Sides = tuple[int, int, int, int]
 
 
 def convolution(graph: Graph, layer: Any, x: Tensor) -> Tensor:
-    kernel = _values(layer.kernel).transpose(3, 2, 0, 1)
+    kernel = values_of(layer.kernel).transpose(3, 2, 0, 1)
     return _convolved(graph, layer, x, kernel, layer.groups, layer.filters)
 
 
 def depthwise(graph: Graph, layer: Any, x: Tensor) -> Tensor:
-    kernel = _values(layer.kernel)
+    kernel = values_of(layer.kernel)
     height, width, channels, multiplier = kernel.shape
     kernel = kernel.reshape(height, width, 1, channels * multiplier).transpose(3, 2, 0, 1)
     return _convolved(graph, layer, x, kernel, channels, channels * multiplier)
@@ -35,7 +36,7 @@ def depthwise(graph: Graph, layer: Any, x: Tensor) -> Tensor:
 
 def separable(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     """Write a depthwise convolution and one of single pixels."""
-    each, mixed = _values(layer.depthwise_kernel), _values(layer.pointwise_kernel)
+    each, mixed = values_of(layer.depthwise_kernel), values_of(layer.pointwise_kernel)
     height, width, channels, multiplier = each.shape
     each = each.reshape(height, width, 1, channels * multiplier).transpose(3, 2, 0, 1)
     y = _strided(graph, layer, x, [graph.constant(each, "depthwise_kernel")], channels, channels * multiplier)
@@ -51,7 +52,7 @@ def _convolved(graph: Graph, layer: Any, x: Tensor, kernel: np.ndarray, groups: 
 
 
 def _bias(graph: Graph, layer: Any) -> list[str]:
-    return [graph.constant(_values(layer.bias), "bias")] if layer.use_bias else []
+    return [graph.constant(values_of(layer.bias), "bias")] if layer.use_bias else []
 
 
 def _strided(graph: Graph, layer: Any, x: Tensor, weights: list[str], groups: int, filters: int) -> Tensor:
@@ -109,14 +110,14 @@ def global_pooling(kind: str) -> Callable[[Graph, Any, Tensor], Tensor]:
 def zero_padding(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     _check_channels_last(layer)
     (top, bottom), (left, right) = layer.padding
-    height, width = x.shape[1] + top + bottom, x.shape[2] + left + right  # type: ignore[operator]
+    height, width = x.shape[1] + top + bottom, x.shape[2] + left + right
     return Tensor((None, height, width, x.shape[-1]), x.dtype, padding=Padding(x, (top, left, bottom, right)))
 
 
 def cropping(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     _check_channels_last(layer)
     (top, bottom), (left, right) = layer.cropping
-    height, width = x.shape[1] - bottom, x.shape[2] - right  # type: ignore[operator]
+    height, width = x.shape[1] - bottom, x.shape[2] - right
     corners = [graph.integers(values) for values in ((top, left), (height, width), (2, 3))]
     name = graph.node("Slice", graph.channels_first(x), *corners)
     return Tensor((None, height - top, width - left, x.shape[-1]), x.dtype, {Layout.CHANNELS_FIRST: name})
@@ -126,9 +127,9 @@ def batch_norm(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     """Write BatchNorm, in inference mode, that stands behind no convolution; of a map it is one node."""
     if layer.axis not in (-1, len(x.shape) - 1):
         raise UnsupportedError(f"BatchNormalization over axis {layer.axis}")
-    mean, variance = _values(layer.moving_mean), _values(layer.moving_variance)
-    scale = _values(layer.gamma) if layer.scale else np.ones_like(mean)
-    shift = _values(layer.beta) if layer.center else np.zeros_like(mean)
+    mean, variance = values_of(layer.moving_mean), values_of(layer.moving_variance)
+    scale = values_of(layer.gamma) if layer.scale else np.ones_like(mean)
+    shift = values_of(layer.beta) if layer.center else np.zeros_like(mean)
     if len(x.shape) != 4:
         factor = scale / np.sqrt(variance + layer.epsilon)
         return binary(graph, "Add", binary(graph, "Mul", x, factor), shift - mean * factor)
@@ -141,9 +142,3 @@ def batch_norm(graph: Graph, layer: Any, x: Tensor) -> Tensor:
 def _check_channels_last(layer: Any) -> None:
     if layer.data_format != "channels_last":
         raise UnsupportedError(f"{type(layer).__name__} with channels first")
-
-
-def _values(variable: Any) -> np.ndarray:
-    import keras
-
-    return keras.ops.convert_to_numpy(variable)

@@ -16,6 +16,7 @@ from transfercli.export.onnx_graph.graph import (
     UnsupportedError,
     binary,
     unary,
+    values_of,
 )
 
 
@@ -32,14 +33,24 @@ def merging(kind: str) -> Callable[[Graph, Any, Sequence[Operand]], Tensor]:
 
 
 def of_two(kind: str) -> Callable[[Graph, Any, Operand, Operand], Tensor]:
-    return lambda graph, operation, one, other: binary(graph, kind, one, other)
+    def rule(graph: Graph, operation: Any, one: Operand, other: Operand) -> Tensor:
+        return binary(graph, kind, one, other)
+
+    return rule
 
 
 def of_one(kind: str) -> Callable[[Graph, Any, Tensor], Tensor]:
-    return lambda graph, operation, x: unary(graph, x, kind)
+    def rule(graph: Graph, operation: Any, x: Tensor) -> Tensor:
+        return unary(graph, x, kind)
+
+    return rule
 
 
-def unchanged(graph: Graph, layer: Any, x: Tensor, **_: Any) -> Tensor:
+def square(graph: Graph, operation: Any, x: Tensor) -> Tensor:
+    return binary(graph, "Mul", x, x)
+
+
+def unchanged(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     return x
 
 
@@ -66,7 +77,7 @@ def rescaling(graph: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def layer_scale(graph: Graph, layer: Any, x: Tensor) -> Tensor:
-    return binary(graph, "Mul", x, _values(layer.gamma))
+    return binary(graph, "Mul", x, values_of(layer.gamma))
 
 
 def scaled_sum(graph: Graph, layer: Any, operands: Sequence[Tensor]) -> Tensor:
@@ -75,7 +86,7 @@ def scaled_sum(graph: Graph, layer: Any, operands: Sequence[Tensor]) -> Tensor:
 
 
 def dense(graph: Graph, layer: Any, x: Tensor) -> Tensor:
-    kernel, bias = graph.constant(_values(layer.kernel), "kernel"), _values(layer.bias) if layer.use_bias else None
+    kernel, bias = graph.constant(values_of(layer.kernel), "kernel"), values_of(layer.bias) if layer.use_bias else None
     shape = (*x.shape[:-1], layer.units)
     if len(x.shape) == 2 and bias is not None:
         name = graph.node("Gemm", graph.keras(x), kernel, graph.constant(bias, "bias"))
@@ -94,10 +105,10 @@ def layer_norm(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     if axes not in ([-1], [len(x.shape) - 1]) or getattr(layer, "rms_scaling", False):
         raise UnsupportedError(f"LayerNormalization over axes {axes}, or by the root mean square")
     width = x.shape[-1]
-    scale = _values(layer.gamma) if layer.scale else np.ones(width)  # type: ignore[arg-type]
+    scale = values_of(layer.gamma) if layer.scale else np.ones(width)  # type: ignore[arg-type]
     weights = [graph.constant(scale, "scale")]
     if layer.center:
-        weights.append(graph.constant(_values(layer.beta), "shift"))
+        weights.append(graph.constant(values_of(layer.beta), "shift"))
     name = graph.node("LayerNormalization", graph.keras(x), *weights, axis=-1, epsilon=layer.epsilon)
     return Tensor(x.shape, x.dtype, {Layout.KERAS: name})
 
@@ -112,7 +123,7 @@ def reduction(kind: str) -> Callable[[Graph, Any, Tensor], Tensor]:
 
 
 def global_pooling_of_tokens(kind: str) -> Callable[..., Tensor]:
-    def rule(graph: Graph, layer: Any, x: Tensor, mask: None = None) -> Tensor:
+    def rule(graph: Graph, layer: Any, x: Tensor) -> Tensor:
         if layer.data_format != "channels_last":
             raise UnsupportedError(f"{type(layer).__name__} with channels first")
         return reduced(graph, kind, x, 1, layer.keepdims)
@@ -140,7 +151,7 @@ def relu(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     return unary(graph, x, "Relu") if layer.max_value is None else clipped(graph, x, float(layer.max_value))
 
 
-def softmax_layer(graph: Graph, layer: Any, x: Tensor, mask: None = None) -> Tensor:
+def softmax_layer(graph: Graph, layer: Any, x: Tensor) -> Tensor:
     if not isinstance(layer.axis, int):
         raise UnsupportedError("Softmax over several axes")
     return softmax(graph, x, layer.axis)
@@ -148,9 +159,3 @@ def softmax_layer(graph: Graph, layer: Any, x: Tensor, mask: None = None) -> Ten
 
 def gelu(graph: Graph, operation: Any, x: Tensor) -> Tensor:
     return unary(graph, x, "Gelu", approximate="tanh" if operation.approximate else "none")
-
-
-def _values(variable: Any) -> np.ndarray:
-    import keras
-
-    return keras.ops.convert_to_numpy(variable)

@@ -6,6 +6,7 @@ stored as a constant.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,6 @@ def write_graph(model: Any, image: str, outputs: tuple[str, ...]) -> Any:
     image, outputs: names of the input and of the outputs, of which the model may have fewer. Raises `UnsupportedError`,
     with the kind of operation, if there is no rule for one.
     """
-    import onnx
     from onnx import helper, numpy_helper
 
     graph = Graph(image, tuple(model.input.shape), model.input.dtype)
@@ -42,7 +42,6 @@ def write_graph(model: Any, image: str, outputs: tuple[str, ...]) -> Any:
     opset = helper.make_opsetid("", OPSET)
     proto = helper.make_model(written, producer_name=PRODUCER, opset_imports=[opset])
     proto.ir_version = helper.find_min_ir_version_for([opset])
-    onnx.checker.check_model(proto, full_check=True)
     return proto
 
 
@@ -61,12 +60,17 @@ def _walk(graph: Graph, model: Any, inputs: list[Any], prefix: str) -> list[Any]
     names = stable_names(call.operation for call in calls)
     values = {id(x): value for x, value in zip(model.inputs, inputs, strict=True)}
     for call in calls:
-        args, kwargs = keras.tree.map_structure(lambda x: values.get(id(x), x), (call.args, call.kwargs))
+        args, kwargs = keras.tree.map_structure(partial(_swapped, values), (call.args, dict(call.kwargs)))
         outer, graph.scope = graph.scope, prefix + names[call.operation.name]
         result = _written(graph, call, args, kwargs)
         graph.scope = outer
         values |= {id(x): value for x, value in zip(call.outputs, result, strict=True)}
     return [values[id(x)] for x in model.outputs]
+
+
+def _swapped(values: dict[int, Any], x: Any) -> Any:
+    """Return the value of one of Keras's symbolic tensors, and any other argument as it is."""
+    return values.get(id(x), x)
 
 
 def _written(graph: Graph, call: Any, args: Any, kwargs: Any) -> list[Any]:
@@ -80,13 +84,16 @@ def _written(graph: Graph, call: Any, args: Any, kwargs: Any) -> list[Any]:
     if not given:
         return [keras.ops.convert_to_numpy(x) for x in keras.tree.flatten(operation(*args, **kwargs))]
     if isinstance(operation, keras.Model):
-        return _walk(graph, as_function(operation), given, f"{graph.scope}/")
+        return _walk(graph, _as_function(operation), given, f"{graph.scope}/")
     if len(call.outputs) != 1:
         raise UnsupportedError(f"{type(operation).__name__} with several outputs")
+    for option in ("training", "mask"):
+        if kwargs.pop(option, None):
+            raise UnsupportedError(f"{type(operation).__name__} with {option}")
     return [rule_of(operation)(graph, operation, *args, **kwargs)]
 
 
-def as_function(model: Any) -> Any:
+def _as_function(model: Any) -> Any:
     """Return a functional model of the same layers."""
     import keras
 

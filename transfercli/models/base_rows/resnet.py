@@ -30,9 +30,9 @@ def _row(name: str, depth: str, parameters: int, weights: dict[str, Any], source
 
 
 # The weights of "ResNet strikes back" (Wightman et al. 2021).
-_A1 = {"crop": 0.95, "interpolation": "bicubic", "measured_at": 288}
+_A1: dict[str, Any] = {"crop": 0.95, "interpolation": "bicubic", "measured_at": 288}
 # torchvision's second weights, trained with its newer recipe.
-_TV2 = {"crop": 0.965, "licence": "BSD-3-Clause"}
+_TV2: dict[str, Any] = {"crop": 0.965, "licence": "BSD-3-Clause"}
 
 RESNET18 = {"resnet18": _row("resnet18", "18", 11_186_112, timm_weights("resnet18.a1_in1k", 0.732, **_A1))}
 

@@ -7,7 +7,7 @@ from typing import Any
 from transfercli.models.published_weights import DEFAULT_SIZE, PublishedRepository
 
 # results/results-imagenet.csv of github.com/huggingface/pytorch-image-models, rounded to three digits.
-_RESULTS = "timm's results-imagenet.csv"
+TIMM_RESULTS = "timm's results-imagenet.csv"
 
 
 def timm_weights(
@@ -25,7 +25,7 @@ def timm_weights(
     crop, interpolation: as timm's configuration of these weights has them, for images of 224 pixels.
     licence: as the repository's card names it.
     """
-    source = _RESULTS if measured_at == DEFAULT_SIZE else f"{_RESULTS}, at {measured_at} pixels"
+    source = TIMM_RESULTS if measured_at == DEFAULT_SIZE else f"{TIMM_RESULTS}, at {measured_at} pixels"
     return {
         "repository": PublishedRepository(f"timm/{model}", top1, source, licence),
         "crop": crop,

@@ -1,4 +1,4 @@
-"""Networks for small machines, of inverted residual blocks: EfficientNets and MobileNets as several libraries build them.
+"""Networks of inverted residual blocks: EfficientNets and MobileNets as several libraries build them.
 
 The libraries differ in what no shape shows. TensorFlow pads unevenly at stride 2 and has an epsilon of 1e-3 in
 BatchNorm; PyTorch pads evenly and has 1e-5 or 1e-3. The weights of one give wrong features in the other.
@@ -6,30 +6,21 @@ BatchNorm; PyTorch pads evenly and has 1e-5 or 1e-3. The weights of one give wro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import keras
 from keras import layers
 
 from transfercli.models.networks.arguments import check_random_weights
-from transfercli.models.networks.mobile_blocks import Block, Stages
+from transfercli.models.networks.mobile_blocks import Block, MobileNetwork
 
 Shape = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
 class _Layers:
-    """Maker of the layers of one network.
+    """Maker of the layers of one network."""
 
-    padding: `tensorflow` (uneven at stride 2) or `even`. epsilon, momentum: of BatchNorm, in Keras's sense.
-    gate: activation of squeeze and excitation.
-    """
-
-    padding: Literal["tensorflow", "even"]
-    epsilon: float
-    momentum: float
-    gate: str
+    def __init__(self, network: MobileNetwork) -> None:
+        self.padding, self.epsilon, self.gate = network.padding, network.epsilon, network.gate
+        self.momentum = 0.99 if network.padding == "tensorflow" else 0.9  # in Keras's sense
 
     def convolution(self, x: keras.KerasTensor, filters: int, side: int, stride: int, name: str) -> keras.KerasTensor:
         """Add a convolution without bias."""
@@ -58,7 +49,7 @@ class _Layers:
         return x, "same"
 
     def normalized(self, x: keras.KerasTensor, name: str, activation: str | None = None) -> keras.KerasTensor:
-        """Add a BatchNorm and an activation, whose names follow from the name without `_bn`."""
+        """Add a BatchNorm and an activation. name: start of their names."""
         x = layers.BatchNormalization(epsilon=self.epsilon, momentum=self.momentum, name=f"{name}bn")(x)
         return _activated(x, activation, f"{name}activation") if activation else x
 
@@ -79,30 +70,22 @@ def mobile_network(
     input_shape: Shape = (224, 224, 3),
     *,
     name: str,
-    stem: int,
-    stages: Stages,
-    activation: str,
-    top: int = 0,
-    padding: Literal["tensorflow", "even"] = "even",
-    epsilon: float = 1e-5,
-    gate: str = "sigmoid",
+    network: MobileNetwork,
 ) -> keras.Model:
-    """Build a network of a 3x3 stem at stride 2, stages of blocks and a last 1x1 convolution.
+    """Build a network without its head: image [N, H, W, C] -> features [N, h, w, channels].
 
-    Layers have the names of Keras's EfficientNets: `block2a_expand_conv` is the first block of the second stage.
-
-    stem, top: channels of the first and of the last convolution; without a `top` the last block gives the features.
-    activation: of both. padding, epsilon: as the original library has them. gate: of squeeze and excitation.
+    Layers have the names of Keras's EfficientNets: `block2a_expand_conv` is in the first block of the second stage.
     """
     check_random_weights(weights, include_top, name)
-    make = _Layers(padding, epsilon, 0.99 if padding == "tensorflow" else 0.9, gate)
+    make = _Layers(network)
     image = layers.Input(input_shape, name="image")
-    x = make.normalized(make.convolution(image, stem, 3, 2, "stem_conv"), "stem_", activation)
-    for number, blocks in enumerate(stages, start=1):
+    x = make.convolution(image, network.stem, 3, 2, "stem_conv")
+    x = make.normalized(x, "stem_", network.activation)
+    for number, blocks in enumerate(network.stages, start=1):
         for position, block in enumerate(blocks):
             x = _block(make, x, block, f"block{number}{chr(ord('a') + position)}_")
-    if top:
-        x = make.normalized(make.convolution(x, top, 1, 1, "top_conv"), "top_", activation)
+    if network.top:
+        x = make.normalized(make.convolution(x, network.top, 1, 1, "top_conv"), "top_", network.activation)
     return keras.Model(image, x, name=name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 Stages = tuple[tuple["Block", ...], ...]
 
@@ -32,6 +33,24 @@ class Block:
     squeeze: int = 0
     activation: str = "relu6"
     projected: bool = True
+
+
+@dataclass(frozen=True)
+class MobileNetwork:
+    """Network of a 3x3 stem at stride 2, stages of blocks and a last 1x1 convolution.
+
+    stem, top: channels of the first and of the last convolution; without a `top` the last block gives the features.
+    activation: of both. gate: of squeeze and excitation. padding: of the original library, uneven at stride 2
+    (`tensorflow`) or `even`. epsilon: of BatchNorm.
+    """
+
+    stem: int
+    stages: Stages
+    activation: str
+    top: int = 0
+    padding: Literal["tensorflow", "even"] = "even"
+    epsilon: float = 1e-5
+    gate: str = "sigmoid"
 
 
 def rounded(channels: float, divisor: int = 8) -> int:
@@ -81,7 +100,7 @@ def _in_stages(blocks: Iterable[Block]) -> Stages:
     """Group blocks into stages: one begins where the size of the map or the number of channels changes."""
     stages: list[list[Block]] = []
     for block in blocks:
-        if not stages or block.stride > 1 or block.filters != stages[-1][-1].filters or not block.projected:
+        if not stages or block.stride > 1 or block.filters != stages[-1][-1].filters:
             stages.append([])
         stages[-1].append(block)
     return tuple(tuple(stage) for stage in stages)
@@ -154,15 +173,16 @@ def _mobilenet_v3(table: tuple[tuple[int, int, int, bool, bool, int], ...]) -> S
             )
         )
         channels = filters
-    last = Block(6 * channels, 0, expanded=6 * channels, activation="hard_silu", projected=False)
-    return _in_stages([*blocks, last])
+    return _in_stages(blocks)
 
 
 def mobilenet_v3_large() -> Stages:
+    """Return the stages of MobileNetV3-Large."""
     return _mobilenet_v3(_V3_LARGE)
 
 
 def mobilenet_v3_small() -> Stages:
+    """Return the stages of MobileNetV3-Small."""
     return _mobilenet_v3(_V3_SMALL)
 
 
@@ -200,7 +220,6 @@ def mobilenet_v4_small() -> Stages:
         (_plain(96, 3, 2), _plain(64)),
         tuple(_universal(64, fourth)),
         tuple(_universal(96, fifth)),
-        (_plain(960),),
     )
 
 
@@ -234,7 +253,7 @@ def mobilenet_v4_medium() -> Stages:
         (5, 0, 1, 2, 256),
     ]
     universal = (_universal(48, second), _universal(80, third), _universal(160, fourth))
-    return ((_FUSED,), *map(tuple, universal), (_plain(960),))
+    return ((_FUSED,), *map(tuple, universal))
 
 
 def mobilenet_v4_large() -> Stages:
@@ -258,4 +277,4 @@ def mobilenet_v4_large() -> Stages:
         *[(5, 0, 1, 4, 512)] * 3,
     ]
     universal = (_universal(48, second), _universal(96, third), _universal(192, fourth))
-    return ((replace(_FUSED, expanded=96),), *map(tuple, universal), (_plain(960),))
+    return ((replace(_FUSED, expanded=96),), *map(tuple, universal))

@@ -18,7 +18,7 @@ from transfercli.models.networks.transformer import EXPANSION, Transformer
 
 Shape = tuple[int, int, int]
 Grid = tuple[int, int]  # rows and columns of patches
-ROTARY_BASE = 100.0  # of DINOv3: the longest period is that of the image times this number, nearly
+ROTARY_BASE = 100.0  # of DINOv3: periods go from half the image's side to nearly this many times as much
 
 
 def vision_transformer(

@@ -16,11 +16,11 @@ import safetensors
 
 from transfercli.config.paths import absolute_path
 from transfercli.config.schema import FileWeights, HubWeights
-from transfercli.errors import ArtefactError, OutOfSpaceError, WeightsError
+from transfercli.errors import ArtefactError, ConfigError, OutOfSpaceError, WeightsError
 from transfercli.io.checksum import file_sha256
 from transfercli.io.subprocesses import ProcessResult, run_python
 from transfercli.models.weights.file_kinds import HDF5, LEGACY_HDF5, SAFETENSORS, SAVE_AGAIN, FileKind, kind_of
-from transfercli.models.weights.foreign.fit import check_base, recognised_names
+from transfercli.models.weights.foreign.fit import check_base, looks_like_pytorch, recognised_names
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.h5_reader import ORDER
 from transfercli.models.weights.hub import fetched
@@ -39,6 +39,10 @@ def check_weight_file(config: WeightSource, reporter: Reporter, base: str | None
     """
     path = weight_path(config, reporter)
     if kind_of(path, title_of(config)) is HDF5:
+        if config.format == "pytorch":
+            raise ConfigError(
+                f"model.weights.format: pytorch, but {path.name} is {HDF5.name}, which Keras writes", "set it to auto"
+            )
         _convert_in_child(path, None, reporter)
         return
     recognised = recognised_file(path, config)
@@ -59,8 +63,10 @@ def read_weight_file(config: WeightSource, reporter: Reporter) -> tuple[FileKind
     """
     path = weight_path(config, reporter)
     if config.sha256 is None:
-        digest = file_sha256(path)
-        reporter.info(f"weights {path.name} have sha256 {digest}; set model.weights.sha256 to refuse any other file")
+        reporter.info(
+            f"weights {name_of(config, path)} have sha256 {file_sha256(path)}; set model.weights.sha256 to refuse any"
+            " other file"
+        )
     if kind_of(path, title_of(config)) is SAFETENSORS:
         tensors = {name: _in_float32(value) for name, value in read_safetensors(path).items()}
         recognised = recognise_names({name: value.shape for name, value in tensors.items()}, config)
@@ -81,6 +87,14 @@ def title_of(config: WeightSource) -> str:
     if isinstance(config, HubWeights):
         return f"model.weights.hub: {config.hub}/{config.file}"
     return f"model.weights.path: {Path(config.path).name}"
+
+
+def name_of(config: WeightSource, path: Path) -> str:
+    """Return the name of a weight file for people: of a repository's file with the commit, which a config can pin."""
+    if not isinstance(config, HubWeights):
+        return path.name
+    commit = path.parents[config.file.count("/")].name
+    return f"{config.hub}/{config.file} of commit {commit}"
 
 
 def weight_path(config: WeightSource, reporter: Reporter) -> Path:
@@ -125,9 +139,17 @@ def recognised_file(path: Path, config: WeightSource) -> Recognised | None:
 def recognise_names(shapes: Mapping[str, tuple[int, ...]], config: WeightSource) -> Recognised | None:
     """Return what names and shapes show; None if they are those of this program or of Keras.
 
-    Raises `ArtefactError` if they are names of PyTorch that no scheme has.
+    Raises `ArtefactError` if they are names of PyTorch that no scheme has, `ConfigError` if `format` contradicts them.
     """
-    return None if config.format == "keras" else recognised_names(shapes, title_of(config), config.format == "pytorch")
+    if config.format != "keras":
+        return recognised_names(shapes, title_of(config), config.format == "pytorch")
+    if looks_like_pytorch(shapes):
+        raise ConfigError(
+            f"model.weights.format: keras, but {title_of(config).partition(': ')[2]} has names of PyTorch, such as"
+            f" {clipped(min(shapes))}",
+            "set it to auto or pytorch",
+        )
+    return None
 
 
 def _in_float32(value: np.ndarray) -> np.ndarray:

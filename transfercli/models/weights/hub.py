@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from transfercli.io.bounded import read_json
 from transfercli.models.weights.file_kinds import shard_note
 from transfercli.models.weights.safetensors_reader import MAX_BYTES
 from transfercli.reporting import Reporter
-from transfercli.text import byte_size, first_of, squeezed
+from transfercli.text import byte_size, first_of, printable, squeezed
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -53,7 +53,7 @@ class HubFile:
 
     @cached_property
     def licence(self) -> str | None:
-        """The licence in the repository's card, such as apache-2.0; None if the card is not in the cache."""
+        """The licence in the repository's card, such as apache-2.0 or other: NAME; None without a card in the cache."""
         return licence_of_card(self.folder / CARD)
 
     @cached_property
@@ -86,14 +86,17 @@ def _hub_file(config: HubWeights, path: Path) -> HubFile:
 
 def licence_of_card(path: Path) -> str | None:
     """Return the licence in the head of a model card; None if the file is missing or has none."""
+    import yaml
     from huggingface_hub.repocard import metadata_load
 
-    with suppress(OSError, ValueError, RecursionError):
+    with suppress(OSError, ValueError, RecursionError, yaml.YAMLError):
         if path.stat().st_size > MAX_CARD_BYTES:
             return None
         head = metadata_load(path) or {}
-        licence = head.get("license_name") if head.get("license") == "other" else head.get("license")
-        return str(licence or head.get("license"))[:80] if head.get("license") else None
+        licence, name = head.get("license"), head.get("license_name")
+        if licence == "other" and name:
+            licence = f"other: {name}"
+        return printable(str(licence))[:80] if licence else None
     return None
 
 
@@ -122,13 +125,18 @@ def _download(config: HubWeights, reporter: Reporter) -> HubFile:
             f"downloading {config.hub}/{config.file}{f' ({byte_size(size)})' if size else ''} from"
             f" {constants.ENDPOINT} to {_shown(constants.HF_HUB_CACHE)}"
         )
-        options = {"revision": config.revision or MAIN, "etag_timeout": SECONDS}
-        bar = _progress_bar(config.file, reporter)
-        path = Path(hf_hub_download(config.hub, config.file, tqdm_class=bar, **options))
+        download = partial(
+            hf_hub_download,
+            config.hub,
+            revision=config.revision or MAIN,
+            etag_timeout=SECONDS,
+            tqdm_class=_progress_bar(config.file, reporter),
+        )
+        path = Path(download(filename=config.file))
     listed = {entry.rfilename for entry in info.siblings or ()}
     for name in {CARD, SETTINGS} & listed:
         try:
-            hf_hub_download(config.hub, name, **options)
+            download(filename=name)
         except Exception as error:  # the weights are here, and that is what was asked for
             reporter.debug(f"{config.hub}/{name} could not be fetched: {error}")
     return _hub_file(config, path)
@@ -229,7 +237,7 @@ def _progress_bar(file: str, reporter: Reporter) -> Any:
     """Return a class of progress bars that draws nothing and reports to `reporter`."""
     from huggingface_hub.utils import tqdm
 
-    class Bar(tqdm):  # type: ignore[misc]
+    class Bar(tqdm):
         """Progress of a download."""
 
         def __init__(self, *args: Any, **options: Any) -> None:

@@ -25,6 +25,7 @@ from transfercli.models.weights.foreign.fit import check_base
 from transfercli.models.weights.foreign.layouts import Target
 from transfercli.models.weights.foreign.mapping import Mapped, map_tensors
 from transfercli.models.weights.foreign.recognition import Recognised
+from transfercli.models.weights.resnet_versions import check_resnet_version
 from transfercli.models.weights.safetensors_reader import Tensors
 from transfercli.reporting import Reporter
 
@@ -35,7 +36,7 @@ def imagenet_tensors(name: str, image_size: tuple[int, int], reporter: Reporter)
     Raises `WeightsError` if there are none, or if the file is damaged; its message names the file and its folder.
     """
     row = BASES[name]
-    if not row.has_imagenet:
+    if row.published is None:
         raise WeightsError(
             f"model.weights: imagenet, but Keras publishes no ImageNet weights for {name}",
             "set model.weights to none, to {run: RUN} for the base of an earlier run, or to {path: FILE, sha256: HEX}",
@@ -88,15 +89,18 @@ def base_tensors(base: keras.Model) -> Tensors:
 def file_tensors(config: WeightSource, name: str, base: keras.Model, reporter: Reporter) -> Mapped:
     """Return the tensors of a weight file under the names of `base`, a network of the row `name` of `BASES`.
 
-    Raises as `read_weight_file` and `foreign_tensors` do.
+    Raises as `read_weight_file`, `foreign_tensors` and `check_resnet_version` do.
     """
     kind, tensors = read_weight_file(config, reporter)
     if kind is SAFETENSORS:
         recognised = recognise_names({key: value.shape for key, value in tensors.items()}, config)
         if recognised:
             return foreign_tensors(tensors, recognised, name, base)
-        return Mapped(with_corrected_variance(name, _with_base_prefix(tensors), by_keras=False))
+        prefixed = _with_base_prefix(tensors)
+        check_resnet_version(prefixed, name)
+        return Mapped(with_corrected_variance(name, prefixed, by_keras=False))
     named = (_in_order(tensors, base) if kind is LEGACY_HDF5 else None) or _by_layer(tensors, base)
+    check_resnet_version(named, name)
     return Mapped(with_corrected_variance(name, named, by_keras=True))
 
 

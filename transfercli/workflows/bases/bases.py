@@ -35,8 +35,8 @@ class BaseSummary:
         multiply_adds: of one image of that size, without the top.
         bytes: size of the weights as float32.
         imagenet_top1: published accuracy on ImageNet, or None without published weights; source: of that number.
-        crop: part of the shorter side that it was measured on, in the centre; interpolation: of the resizing before;
-            None if the source does not say.
+        crop: part of the shorter side, in the centre, that the published network is given; interpolation: of the
+            resizing before; None if the source does not say.
         pooling: of the published network.
         repository: of the published weights on the Hugging Face Hub, or None if Keras or nobody publishes them.
         weights: here (in a cache of this machine), download, or none (train it, or give it those of a run or a file).

@@ -13,14 +13,16 @@ from transfercli.config.editor import is_schema
 from transfercli.config.json_schema import json_schema
 from transfercli.config.loader import config_error, dump, load, problems, resolve
 from transfercli.config.paths import absolute_path
-from transfercli.config.schema import ExperimentConfig, FileWeights
+from transfercli.config.schema import ExperimentConfig, FileWeights, HubWeights
 from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.sources.listing import splits_inside
 from transfercli.errors import ConfigError, DataError, TransferError
+from transfercli.models.weights.hub import cached
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.config.init import check_new, write
+from transfercli.workflows.initial_weights import base_of_file, needs_download, weight_source
 from transfercli.workflows.result import ExternalFormat
 
 
@@ -84,20 +86,25 @@ def validate_configs(paths: Sequence[Path], overrides: Sequence[str], runs: Path
         missing[path] = []
         for key, text in _missing(loaded.config, runs):
             missing[path].append(key)
-            reporter.warning(f"{loaded.where(key)}: {key}: {text} is not there (yet); a training would stop")
+            reporter.warning(f"{loaded.where(key)}: {key}: {text}")
         _warn_of_training(path, loaded.config, reporter)
     return ValidConfigs(missing)
 
 
+STOPS = "is not there (yet); a training would stop"
+
+
 def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
-    """Yield the key and the text of each path and run that a config names and that does not exist."""
+    """Yield the key and a warning for each path, run and repository that a config names and that is not here."""
     for key in ("train", "validation", "test"):
         source = getattr(config.data, key)
         if isinstance(source, str) and not is_keras(source) and not absolute_path(source).exists():
-            yield f"data.{key}", source
+            yield f"data.{key}", f"{source} {STOPS}"
     weights, base = config.model.weights, config.model.base
     if isinstance(weights, FileWeights) and not absolute_path(weights.path).exists():
-        yield "model.weights.path", weights.path
+        yield "model.weights.path", f"{weights.path} {STOPS}"
+    if isinstance(weights, HubWeights) and cached(weights) is None:
+        yield "model.weights.hub", f"{weights.hub} is not in the cache of the Hub (yet); a training would fetch it"
     for key, reference in (("model.weights.run", weights), ("model.base.run", base)):
         run = getattr(reference, "run", None)
         if run is None:
@@ -105,7 +112,7 @@ def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
         try:
             find_run(run, runs)
         except TransferError:
-            yield key, f"the run {run}"
+            yield key, f"the run {run} {STOPS}"
 
 
 def _warn_of_training(path: Path, config: ExperimentConfig, reporter: Reporter) -> None:
@@ -127,11 +134,21 @@ def show_config(
     path: Path, overrides: Sequence[str], command: Literal["finetune", "pretrain"], reporter: Reporter
 ) -> ResolvedConfig:
     """Resolve a config for `command`; report split fractions without effect, as the data set has these splits."""
-    resolved = resolve(load(path, overrides).config, command)
+    resolved = resolve(_with_base_of_file(load(path, overrides).config), command)
     with suppress(DataError, OSError):  # the data need not be here to show a config
         for split in splits_inside(resolved.data):
             reporter.info(f"data.{split}: the fraction is not used, {resolved.data.train} has its own {split} images")
     return ResolvedConfig(resolved)
+
+
+def _with_base_of_file(config: ExperimentConfig) -> ExperimentConfig:
+    """Return the config with the base of its weight file instead of `auto`, if that file is here."""
+    source = weight_source(config)
+    if config.model.base == "auto" and source is not None and not needs_download(config):
+        with suppress(TransferError):
+            base = base_of_file(source, Reporter())
+            return config.model_copy(update={"model": config.model.model_copy(update={"base": base})})
+    return config
 
 
 def config_schema() -> ConfigSchema:

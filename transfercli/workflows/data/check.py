@@ -25,12 +25,13 @@ from transfercli.data.sources.keras_datasets import is_keras
 from transfercli.data.thumbnail_store import load_fingerprints
 from transfercli.data.transparent_images import transparency
 from transfercli.data.validation import Findings, IngestedFile
-from transfercli.errors import ArtefactError, DataError
+from transfercli.errors import ArtefactError, DataError, WeightsError
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.runs.output_paths import check_output_folder
 from transfercli.workflows.data.label_errors import SHARE, mislabelled
-from transfercli.workflows.new_model import find_parent, labels_for
+from transfercli.workflows.initial_weights import needs_download
+from transfercli.workflows.new_model import find_parent, labels_for, with_file_head
 from transfercli.workflows.train.job import load_for_new_run
 from transfercli.workflows.train.training_data import data_request
 
@@ -176,9 +177,12 @@ def _unknown_classes(config: ExperimentConfig, runs: Path, examined: Examination
     if examined.findings is None:
         return []
     try:
-        labels_for(config, find_parent(config, runs), examined.findings.labels)
+        parent = find_parent(config, runs)
+        if not needs_download(config):
+            parent = with_file_head(parent, config, Reporter())
+        labels_for(config, parent, examined.findings.labels, Reporter())
     except DataError as error:
         return [error]
-    except ArtefactError:  # the parent run is missing, which is not a problem of the data
+    except (ArtefactError, WeightsError):  # the parent run or file is missing, which is not a problem of the data
         pass
     return []

@@ -93,8 +93,10 @@ def card_facts(run: StoredRun, spec: ExportSpec, artefacts: Sequence[ArtefactFac
 
 
 def licence_id(generations: Sequence[Generation]) -> str:
-    """Return the Hub's identifier of the licence of the first weights; `unknown` unless Keras published them."""
+    """Return the Hub's identifier of the licence of the first weights; `unknown` unless their publisher named it."""
     first = generations[-1]
+    if first.licence:
+        return first.licence.partition(":")[0]
     return BASES[str(first.base)].licence_id if first.weights == "imagenet" else UNKNOWN
 
 
@@ -102,8 +104,12 @@ def first_weights(generations: Sequence[Generation]) -> str:
     """Return a description of the initial weights of the run, or of the first of its ancestors."""
     first = generations[-1].weights
     if isinstance(first, dict):
+        if "hub" in first:
+            return f"the repository {first['hub']} of the Hugging Face Hub"
         return f"the file {Path(first['path']).name}" if "path" in first else f"the run {first['run']}"
-    return {"none": "random weights", "imagenet": f"{first} weights of Keras", None: "weights of a deleted run"}[first]
+    repository = BASES[str(generations[-1].base)].repository if first == "imagenet" else None
+    published = f"{first} weights of {repository.repository if repository else 'Keras'}"
+    return {"none": "random weights", "imagenet": published, None: "weights of a deleted run"}[first]
 
 
 def image_counts(run: StoredRun, labels: Sequence[str]) -> dict[str, dict[str, int]]:

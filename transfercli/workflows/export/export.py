@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfercli.config.schema import ExperimentConfig, FileWeights, RunWeights
+from transfercli.config.schema import ExperimentConfig, FileWeights, HubWeights, RunWeights
 from transfercli.data.file_formats import HEAD_BYTES, format_of
 from transfercli.data.image_notes import CONVERTED, STRETCHED, count_notes
 from transfercli.data.sources.folders import absolute
@@ -23,6 +23,7 @@ from transfercli.runs.environment import versions
 from transfercli.text import counted
 from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.export.card import write_card
+from transfercli.workflows.initial_weights import weight_source
 from transfercli.workflows.known_images import known_images
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
@@ -218,11 +219,24 @@ def licence(run: StoredRun) -> str:
     weights = run.config.model.weights
     if weights == "none":
         return "trained from random weights: only the licence of the images applies"
-    if isinstance(weights, FileWeights):
-        return f"started from the file {Path(weights.path).name}: its licence still applies"
+    source = weight_source(run.config)
+    if isinstance(source, FileWeights):
+        return f"started from the file {Path(source.path).name}: its licence still applies"
+    if isinstance(source, HubWeights):
+        return hub_licence(source, run)
     if isinstance(weights, RunWeights):
         return f"started from the run {run.record.parent or weights.run}: its licence still applies"
     return BASES[str(run.config.model.base)].licence
+
+
+def hub_licence(source: HubWeights, run: StoredRun) -> str:
+    """Return the licence of a repository's weights, as its card had it when the run started, as text for a person."""
+    recorded = run.record.weights
+    revision = recorded.get("revision") or source.revision
+    name = f"{source.hub}{f'@{str(revision)[:12]}' if revision else ''}"
+    if isinstance(licence := recorded.get("licence"), str):
+        return f"started from {name}, whose model card says {licence}: that licence still applies"
+    return f"started from {name}: the licence on its page, https://huggingface.co/{source.hub}, still applies"
 
 
 def image_files(run: StoredRun, paths: list[str]) -> tuple[Path, ...]:

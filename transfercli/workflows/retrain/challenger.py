@@ -30,7 +30,7 @@ def train_challenger(state: RetrainState, reporter: Reporter) -> RunFolder:
     start = warm_start(state, reporter)
     run_id = challenger_id(state.experiment, state.subject, start, state.log, reporter)
     overrides = (*state.request.overrides, *start)
-    job = resolve_job(TrainRequest("finetune", state.request.config, state.request.runs, overrides, run_id))
+    job = resolve_job(TrainRequest("finetune", state.request.config, state.request.runs, overrides, run_id), reporter)
     # A run that is resumed may read images in another way than a new one would.
     same_pixels = geometry_of(job.config) == geometry_of(config_of_images(state.request, state.config, state.champion))
     train_job(job, reporter, dataset=state.dataset if same_pixels else None)

@@ -23,6 +23,7 @@ from transfercli.runs.decisions import PROMOTIONS, Decision
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.test_ledger import read_test_ledger
 from transfercli.workflows.export.export import check_networks
+from transfercli.workflows.initial_weights import find_weight_file
 from transfercli.workflows.retrain.alerts import ALERTS, reported_alerts
 from transfercli.workflows.retrain.challenger import (
     config_of_images,
@@ -62,7 +63,7 @@ def retrain(request: RetrainRequest, reporter: Reporter) -> RetrainResult:
     Raises `Rejected`, which carries the result, if the challenger is rejected: it is significantly worse, or a gate, a
     recall, the latency or an export fails. Raises `DataError` if there are no test images.
     """
-    loaded = load_resolved(request.config, request.overrides, "finetune", request.runs)
+    loaded = load_resolved(request.config, request.overrides, "finetune", request.runs, reporter)
     check_tracking(loaded.config)
     experiment = request.runs / loaded.config.name
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
@@ -100,6 +101,7 @@ def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, 
     read_test_ledger(experiment)  # a damaged one is an error now, and not after the training
     champion_folder = champions.apply_last_promotion(experiment)
     champion = StoredRun(champion_folder, reporter) if champion_folder else None
+    find_weight_file(loaded.config, champion.record if champion else None, reporter)
     if is_keras(loaded.config.data.train):
         prepare_backend(loaded.config)  # before Keras is imported for its data sets
     warnings, log = DeferredWarnings(reporter), decisions.read(experiment)
@@ -112,7 +114,7 @@ def load_state(request: RetrainRequest, loaded: LoadedConfig, experiment: Path, 
         raise
     if "test" not in dataset.splits:
         raise DataError("retrain compares models on test images, and the data has none", "set data.test")
-    subject = subject_of(loaded, dataset, request.runs)
+    subject = subject_of(loaded, dataset, request.runs, reporter)
     loss = find_loss(loaded.config.data.expect, dataset.records, log, champion.images if champion else ())
     if loss and loaded.config.retrain.alert.images_lost:
         reporter.warning(loss.text)

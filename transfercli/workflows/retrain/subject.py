@@ -39,6 +39,7 @@ from transfercli.runs.decisions import Decision
 from transfercli.runs.folder import RunFolder, new_run_id
 from transfercli.runs.record import status_of
 from transfercli.text import without_colours
+from transfercli.workflows.initial_weights import weight_source
 from transfercli.workflows.new_model import find_parent
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.run_start import RESTART_HINT
@@ -74,10 +75,13 @@ class Subject:
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
 
 
-def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path) -> Subject:
+def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path, reporter: Reporter) -> Subject:
     """Return the subject of a decision about these images. Raises `WeightsError` if a weight file is missing."""
     return Subject(
-        fingerprint(dataset), config_hash(loaded.config), transfercli.__version__, _weights(loaded.config, runs)
+        fingerprint(dataset),
+        config_hash(loaded.config),
+        transfercli.__version__,
+        _weights(loaded.config, runs, reporter),
     )
 
 
@@ -114,16 +118,15 @@ def config_hash(config: ExperimentConfig) -> str:
     return hashlib.sha256(dump_values(values).encode()).hexdigest()
 
 
-def _weights(config: ExperimentConfig, runs: Path) -> str:
+def _weights(config: ExperimentConfig, runs: Path, reporter: Reporter) -> str:
     """Return the SHA-256 of a weight file, the label of a parent run, `imagenet` or `none`."""
     from transfercli.io.checksum import file_sha256
-    from transfercli.models.weights.files import verified_weight_file
+    from transfercli.models.weights.files import weight_path
 
-    weights = config.model.weights
-    if isinstance(weights, FileWeights):
-        return weights.sha256 or file_sha256(verified_weight_file(weights))
+    if (source := weight_source(config)) is not None:
+        return source.sha256 or file_sha256(weight_path(source, reporter))
     parent = find_parent(config, runs)
-    return parent.run.label if parent.run else str(weights)
+    return parent.run.label if parent.run else str(config.model.weights)
 
 
 def challenger_id(

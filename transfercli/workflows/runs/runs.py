@@ -91,7 +91,8 @@ class Generation:
     Attributes:
         run: EXPERIMENT/RUN_ID.
         status: status of its record, gone (the folder is missing) or damaged.
-        weights: initial weights as in its config: `imagenet`, `none`, {"run": …} or {"path": …}.
+        weights: initial weights as in its config: `imagenet`, `none`, {"run": …}, {"path": …} or {"hub": …}.
+        licence: of a repository's weights, as its model card had it when the run started; None for other weights.
     """
 
     run: str
@@ -99,6 +100,7 @@ class Generation:
     workflow: str | None = None
     base: str | None = None
     weights: Any = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,15 @@ def _generation(name: str, run: StoredRun | None) -> Generation:
         return Generation(name, "gone")
     with suppress(TransferError):
         model = run.config.model_dump(mode="json")["model"]
-        return Generation(name, run.status, run.record.workflow, model["base"], model["weights"])
+        licence = run.record.weights.get("licence")
+        return Generation(
+            name,
+            run.status,
+            run.record.workflow,
+            model["base"],
+            model["weights"],
+            licence if isinstance(licence, str) else None,
+        )
     return Generation(name, "damaged")
 
 

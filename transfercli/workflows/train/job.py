@@ -11,13 +11,19 @@ from transfercli.config.cross_checks import missing_weights_reason
 from transfercli.config.loader import LoadedConfig, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
+from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
 from transfercli.runs.listing import resume_command
 from transfercli.runs.lookup import find_run_to_resume
 from transfercli.runs.untrusted import check_run_folder
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
 from transfercli.workflows.confidence import without_default_target
-from transfercli.workflows.new_model import parent_named, with_parent_reading, with_parent_structure
+from transfercli.workflows.new_model import (
+    parent_named,
+    with_base_of_weights,
+    with_parent_reading,
+    with_parent_structure,
+)
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.recorded_config import as_recorded
 
@@ -63,18 +69,18 @@ class Job:
         return resume_command(self.run, self.runs, self.command)
 
 
-def resolve_job(request: TrainRequest) -> Job:
+def resolve_job(request: TrainRequest, reporter: Reporter | None = None) -> Job:
     """Resolve a pretrain or finetune request to a config and a run folder, new or resumed.
 
     Raises `ConfigError` if the config has errors or differs from that of the existing run, `UsageError` if the request
     has neither a config nor a run.
     """
     if request.resume:
-        return _job_of_run(request, find_run_to_resume(request.resume, request.runs))
+        return _job_of_run(request, find_run_to_resume(request.resume, request.runs), reporter)
     if request.config is None:
         raise UsageError("CONFIG is missing", "name a config file, or a run with --resume RUN")
     unresolved = load(request.config, request.overrides)
-    loaded = _resolved(unresolved, request.command, request.runs)
+    loaded = _resolved(unresolved, request.command, request.runs, reporter)
     _check_published_weights(loaded)
     run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
     parent = parent_named(unresolved.config)
@@ -100,9 +106,11 @@ def _check_published_weights(loaded: LoadedConfig) -> None:
             raise ConfigError(f"model.weights: {reason}", "set model.weights to a file or a run, or use pretrain")
 
 
-def load_resolved(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> LoadedConfig:
+def load_resolved(
+    path: Path, overrides: tuple[str, ...], command: Command, runs: Path, reporter: Reporter | None = None
+) -> LoadedConfig:
     """Return the resolved config and the line of each of its keys."""
-    return _resolved(load(path, overrides), command, runs)
+    return _resolved(load(path, overrides), command, runs, reporter)
 
 
 def load_for_new_run(path: Path, overrides: tuple[str, ...], command: Command, runs: Path) -> LoadedConfig:
@@ -112,11 +120,13 @@ def load_for_new_run(path: Path, overrides: tuple[str, ...], command: Command, r
     return replace(loaded, config=with_parent_reading(loaded.config, parent_named(unresolved.config), runs)[0])
 
 
-def _resolved(loaded: LoadedConfig, command: Command, runs: Path) -> LoadedConfig:
-    return replace(loaded, config=resolve(with_parent_structure(loaded.config, runs), command))
+def _resolved(loaded: LoadedConfig, command: Command, runs: Path, reporter: Reporter | None = None) -> LoadedConfig:
+    with loaded.placing():
+        config = with_base_of_weights(with_parent_structure(loaded.config, runs), runs, reporter or Reporter())
+    return replace(loaded, config=resolve(config, command))
 
 
-def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
+def _job_of_run(request: TrainRequest, run: RunFolder, reporter: Reporter | None) -> Job:
     """Return the job of `--resume RUN`: all settings come from the run, and a CONFIG must be the same as the run's."""
     if request.run_id or (request.overrides and request.config is None):
         raise UsageError(
@@ -134,7 +144,7 @@ def _job_of_run(request: TrainRequest, run: RunFolder) -> Job:
     job = Job(command, loaded, run, run.path.parent.parent, _command_line(request))
     if request.config is not None:
         unresolved = load(request.config, request.overrides)
-        config = _resolved(unresolved, command, request.runs).config
+        config = _resolved(unresolved, command, request.runs, reporter).config
         as_recorded(config, parent_named(unresolved.config), stored)
     return job
 

@@ -16,6 +16,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import has_checkpoint, remove_results, splits_file
 from transfercli.runs.record import status_of
+from transfercli.workflows.initial_weights import weight_facts
 from transfercli.workflows.new_model import Parent
 from transfercli.workflows.train.learnt_before import LearntBefore, describe_dataset
 from transfercli.workflows.train.reproducibility import reproducibility_facts, warn_of_environment_changes
@@ -77,6 +78,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
         "command": job.command_line,
         "config_folder": record.relative_config_folder(job.run, job.loaded.folder),
         "parent": parent.run.label if parent.run else None,
+        "weights": weight_facts(job.config, reporter),
         "seed": job.config.seed,
         "git_commit": record.git_commit(job.loaded.folder),
         "backend": keras.backend.backend(),

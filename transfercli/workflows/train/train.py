@@ -19,7 +19,8 @@ from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.confidence import report_confidence
-from transfercli.workflows.new_model import check_weights, find_parent, labels_for, needs_download, new_classifier
+from transfercli.workflows.initial_weights import check_weights, needs_download, with_recorded_revision
+from transfercli.workflows.new_model import find_parent, labels_for, new_classifier, with_file_head
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
@@ -40,7 +41,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult | CostEstima
 
     Nothing is written before the config and the data are checked.
     """
-    job = resolve_job(request)
+    job = resolve_job(request, reporter)
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
     with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
         return train_job(job, reporter, dry_run=request.dry_run)
@@ -64,22 +65,24 @@ def train_job(
             reporter.info(f"{job.run.label} is complete already; this is its result")
             return finished
         parent = find_parent(job.config, job.runs, recorded_parent(job))
-        without_weights = dry_run and needs_download(job.config)  # a cost does not depend on the values of weights
+        initial = config_of_weights(job, reporter)
+        without_weights = dry_run and needs_download(initial)  # a cost does not depend on the values of weights
         if without_weights:
-            reporter.info("dry run: the ImageNet weights are not in Keras's cache and are not downloaded for it")
+            reporter.info("dry run: the weights are not in the cache and are not downloaded for it")
         else:
-            check_weights(job.config, reporter)
+            check_weights(initial, reporter)
+            parent = with_file_head(parent, initial, reporter)
         if is_keras(job.config.data.train):
             prepare_backend(job.config)  # before Keras is imported for its data sets
         with watch("ingest"):
             dataset = dataset or read_data(job, reporter)
-        labels = labels_for(job.config, parent, dataset.labels)
+        labels = labels_for(initial, parent, dataset.labels, reporter)
         from_config(job.config.evaluation.gates, labels)  # an error is raised now, not after the training
         slice_names = table_slices(job.config.evaluation.slices)
         columns = config_columns(job.config.data, slice_names)
         prepare_backend(job.config)
         learnt_before = images_learnt_before(job, parent, dataset, reporter)
-        classifier, report = new_classifier(job.config, parent, labels, reporter, random=without_weights)
+        classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)
         setup = set_up(job, dataset, classifier, watch, reporter, dry_run=dry_run)
         if not without_weights:
             warn_of_random_frozen_layers(setup, report, reporter)
@@ -107,6 +110,13 @@ def finished_result(job: Job) -> TrainResult | None:
     if not job.run.record.exists() or status_of(job.run) != "completed":
         return None
     return TrainResult.read(job.run)
+
+
+def config_of_weights(job: Job, reporter: Reporter) -> ExperimentConfig:
+    """Return the config that the initial weights follow from: of a run that is resumed, with the recorded commit."""
+    if not job.run.record.exists():
+        return job.config
+    return with_recorded_revision(job.config, record.RunRecord.read(job.run), reporter)
 
 
 def recorded_parent(job: Job) -> str | None:

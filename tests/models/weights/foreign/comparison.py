@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,21 +9,16 @@ import numpy as np
 from tests.models.weights.foreign.made_weights import made_images, made_tensor, sample
 from transfercli.models.bases import BASES
 from transfercli.models.classifier import build_base
+from transfercli.models.normalization import finalise
 from transfercli.models.preprocessing import preprocess
 from transfercli.models.tensor_names import weight_names
 from transfercli.models.weights.foreign.recognition import recognise
 from transfercli.models.weights.pretrained import foreign_tensors
 
-LARGEST = 16_000_000  # values of a tensor that is made; those of a VGG's classifier are more
-
 
 def made_file(fixture: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Return the tensors of a fixture by the names in its library; hidden layers that no base has are zero."""
-    shapes = {name: tuple(shape) for name, shape in fixture["shapes"].items()}
-    return {
-        name: made_tensor(name, shape) if math.prod(shape) < LARGEST else np.broadcast_to(np.float32(0), shape)
-        for name, shape in shapes.items()
-    }
+    """Return the tensors of a fixture by the names in its library."""
+    return {name: made_tensor(name, tuple(shape)) for name, shape in fixture["shapes"].items()}
 
 
 def relative_errors(fixture: dict[str, Any]) -> dict[str, float]:
@@ -43,6 +37,7 @@ def relative_errors(fixture: dict[str, Any]) -> dict[str, float]:
         for layer in base.layers:
             for variable in layer.weights:
                 variable.assign(mapped.tensors[names[id(variable)]])
+        finalise(base)
         pixels = preprocess(made_images(height, width).astype("float32"), BASES[name].preprocessing, 3)
         features = sample(np.asarray(base(pixels, training=False)))
         errors[size] = float(np.abs(np.subtract(features, expected)).max() / expected[-1])

@@ -10,9 +10,14 @@ import math
 
 import numpy as np
 
+# Values of a tensor that is zero instead of random, to save time: only the first hidden layer of a VGG's head has more.
+LARGEST = 100_000_000
+
 
 def made_tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Return random float32 values of a size that keeps features finite through a deep network."""
+    if math.prod(shape) > LARGEST:
+        return np.zeros(shape, "float32")
     generator = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
     values = generator.standard_normal(shape)
     last = name.rpartition(".")[2]

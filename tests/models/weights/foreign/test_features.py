@@ -11,7 +11,13 @@ from tests.models.weights.foreign.comparison import relative_errors
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*.json"))
 # One of each architecture; the others differ in depth and width, and take long to build.
-FAST = ("torchvision_resnet18", "torchvision_resnet50", "torchvision_vgg11")
+FAST = (
+    "torchvision_resnet18",
+    "torchvision_resnet50",
+    "torchvision_vgg11",
+    "sequence_efficientnet_lite0",
+    "timm_vit_tiny",
+)
 TOLERANCE = 1e-4  # of the largest feature
 
 

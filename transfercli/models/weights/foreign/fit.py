@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from transfercli.errors import ArtefactError, ConfigError
@@ -26,10 +27,10 @@ def recognised_names(shapes: Mapping[str, Shape], title: str, required: bool) ->
     if found or not (required or looks_like_pytorch(shapes)):
         return found
     known = dict.fromkeys(scheme.title for scheme in SCHEMES)
+    patterns = list(dict.fromkeys(clipped(re.sub(r"\d+", "N", name)) for name in sorted(shapes)))
     raise ArtefactError(
-        f"{title} has names of tensors that are not known: {first_of([clipped(name) for name in sorted(shapes)], 4)}",
-        f"known are {'; '.join(known)}; and the names of this program and of Keras (model.weights.format: keras)."
-        " transfercli weights check FILE lists all names of a file",
+        f"{title} has names of tensors that are not known: {first_of(patterns, 6)}",
+        f"known are {'; '.join(known)}; and the names of this program and of Keras (model.weights.format: keras)",
     )
 
 
@@ -53,9 +54,11 @@ def check_base(recognised: Recognised, base: str) -> None:
 def check_known_network(recognised: Recognised) -> None:
     """Raise `ArtefactError` if the network of a file is none in the table of bases."""
     if not recognised.bases:
-        known = {member.network: base for base, member in recognised.scheme.members.items()}
+        title = recognised.scheme.title
+        schemes = [scheme for scheme in SCHEMES if scheme.title == title]
+        known = {member.network: base for scheme in schemes for base, member in scheme.members.items()}
         raise ArtefactError(
-            f"model.weights: the file has {recognised.scheme.title}, but of a depth or width that no base has",
+            f"model.weights: the file has {title}, but of a depth or width that no base has",
             f"known of these names are {', '.join(f'{network} ({base})' for network, base in known.items())}",
         )
 
@@ -64,19 +67,20 @@ def chosen_base(recognised: Recognised, hints: Sequence[str], names: Mapping[str
     """Return the base of a file, for `model.base: auto`.
 
     hints: names of the network that are known besides, such as that of the repository or of the file; they choose
-    between bases whose tensors have the same names and shapes. names: base -> its names, here and elsewhere.
+    between bases whose tensors have the same names and shapes. names: base -> its names, here and elsewhere; one that
+    several bases have chooses none of them.
 
     Raises `ConfigError` if several bases fit, `ArtefactError` if none does.
     """
     check_known_network(recognised)
     if len(recognised.bases) == 1:
         return recognised.bases[0]
+    known = {base: {*names[base], *recognised.scheme.members[base].names} for base in recognised.bases}
+    shared = Counter(name for some in known.values() for name in some)
+    own = {base: [set(_words(name)) for name in some if shared[name] == 1] for base, some in known.items()}
     for hint in hints:
         words = set(_words(hint))
-        fits = {
-            base: max((len(own) for name in names[base] if (own := set(_words(name))) <= words), default=0)
-            for base in recognised.bases
-        }
+        fits = {base: max((len(name) for name in own[base] if name <= words), default=0) for base in recognised.bases}
         best = [base for base, count in fits.items() if count and count == max(fits.values())]
         if len(best) == 1:
             return best[0]

@@ -55,6 +55,11 @@ def _part(number: int) -> Callable[[Array, Target], Array]:
     return third
 
 
+def _flat(value: Array, target: Target) -> Array:
+    """Lay out a vector [d, 1, 1] as [d]."""
+    return value.reshape(-1)
+
+
 def _vectors(value: Array, target: Target) -> Array:
     """Lay out vectors [1, n, d] or one [d] as [n, d]."""
     return value.reshape(-1, value.shape[-1])
@@ -121,6 +126,7 @@ LAYOUTS: dict[str, Callable[[Array, Target], Array]] = {
     "query": _part(0),
     "key": _part(1),
     "value": _part(2),
+    "flat": _flat,
     "vectors": _vectors,
     "positions": _positions,
     "class_position": _class_position,

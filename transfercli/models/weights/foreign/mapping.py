@@ -13,7 +13,7 @@ from transfercli.models.weights.foreign.layouts import DIMENSIONS, LAYOUTS, Arra
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.foreign.rules import Rule, targets
 from transfercli.models.weights.foreign.scheme import Scheme
-from transfercli.text import clipped
+from transfercli.text import clipped, counted
 
 COMBINE = {"times": np.multiply, "plus": np.add}
 NO_SUCH_WEIGHT = "the base has no such weight"
@@ -65,9 +65,9 @@ def map_tensors(
                 later.append((rule, key, name, value))
         if not used:
             unused[name] = _reason(name, head, recognised)
-    for key in _zeros(weights.keys() - mapped.keys(), scheme):
-        mapped[key] = np.zeros(weights[key].shape, "float32")
-        sources[key] = ()
+    for key, constant in _constants(weights, scheme, base).items():
+        if key not in mapped:
+            mapped[key], sources[key] = constant, ()
     _check_complete(mapped, recognised, base, weights)
     _check_nothing_more(unused, sources, recognised, base)
     for rule, key, name, value in later:
@@ -104,9 +104,13 @@ def _misfit(name: str, stored: tuple[int, ...], laid_out: tuple[int, ...], base:
     )
 
 
-def _zeros(missing: Iterable[str], scheme: Scheme) -> list[str]:
-    """Return the missing weights that are zero because the scheme has no name for them."""
-    return [key for key in missing if scheme.zeros and re.fullmatch(f"base/{scheme.zeros}", key)]
+def _constants(weights: Mapping[str, Target], scheme: Scheme, base: str) -> dict[str, Array]:
+    """Return the weights of a base that no tensor of a file gives, because the scheme's library has none for them."""
+    values = {f"base/{target}": value for target, value in scheme.members[base].constants.items()}
+    zeros = (key for key in weights if scheme.zeros and re.fullmatch(f"base/{scheme.zeros}", key))
+    return {key: np.zeros(weights[key].shape, "float32") for key in zeros} | {
+        key: np.asarray(value, "float32").reshape(weights[key].shape) for key, value in values.items() if key in weights
+    }
 
 
 def _check_complete(
@@ -133,7 +137,7 @@ def _check_nothing_more(
     ]
     if more:
         raise ArtefactError(
-            f"model.weights: the network in the file has {len(more)} weights more than {base}:"
+            f"model.weights: the network in the file has {counted(len(more), 'weight')} more than {base}:"
             f" {', '.join(map(clipped, more[:3]))}{' …' if len(more) > 3 else ''}; without them its features differ",
             f"its names are {recognised.scheme.title}, and the file is of another network than {base}",
         )

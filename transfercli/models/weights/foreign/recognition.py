@@ -71,7 +71,7 @@ def recognise(shapes: Mapping[str, Shape]) -> Recognised | None:
     if len(prefixes) > 1:
         raise ArtefactError(
             f"model.weights: the file holds {len(prefixes)} copies of a network: names that start with"
-            f" {', '.join(repr(clipped(prefix)) for prefix in prefixes)}",
+            f" {' and '.join(clipped(prefix) if prefix else 'no prefix' for prefix in prefixes)}",
             "save only the tensors of one of them",
         )
     return preferred[0] if preferred else None

@@ -203,12 +203,14 @@ _CLIP_SIZES = (("base", 32), ("base", 16), ("large", 14))
 
 
 def _clip(patches: str, block: str, has: dict[str, Shape]) -> dict[str, Member]:
-    """Return the members of CLIP: names do not say which activation a file was trained with."""
-    return {
-        f"clip_{width}_patch{patch}{suffix}": _member(f"CLIP{note}", width, (patches, patch), block, has)
+    """Return the members of CLIP: names do not say which activation and preprocessing a file was trained with."""
+    members = {
+        f"clip_{width}_patch{patch}{suffix}": _member(f"CLIP ({note}) ViT", width, (patches, patch), block, has)
         for width, patch in _CLIP_SIZES
-        for suffix, note in (("", " (OpenAI, quick GELU)"), ("_gelu", " (OpenCLIP, GELU)"))
+        for suffix, note in (("", "quick GELU, OpenAI"), ("_gelu", "GELU, OpenCLIP"))
     }
+    laion2b = _member("CLIP (GELU, OpenCLIP's LAION-2B) ViT", "large", (patches, 14), block, has)
+    return {**members, "clip_large_patch14_laion2b": laion2b}
 
 
 TIMM = Scheme(

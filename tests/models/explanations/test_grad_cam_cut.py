@@ -32,7 +32,7 @@ def pixels(classifier, count: int = 2) -> np.ndarray:
 
 
 def check(base: str) -> None:
-    from transfercli.models.grad_cam_cut import MIN_MAP_SIZE, cut_for_grad_cam
+    from transfercli.models.explanations.grad_cam_cut import MIN_MAP_SIZE, cut_for_grad_cam
 
     classifier = built(base)
     images = pixels(classifier, 1)
@@ -71,7 +71,7 @@ def test_every_base_is_cut_at_a_map_from_which_the_same_answer_follows(base: str
     ],
 )
 def test_the_map_is_the_last_before_pooling_that_is_at_least_4_by_4(base, side, layer, shape) -> None:
-    from transfercli.models.grad_cam_cut import cut_for_grad_cam
+    from transfercli.models.explanations.grad_cam_cut import cut_for_grad_cam
 
     cut = cut_for_grad_cam(built(base, side))
     assert cut.layer == layer
@@ -84,7 +84,7 @@ def test_the_map_is_the_last_before_pooling_that_is_at_least_4_by_4(base, side, 
     ids=lambda head: "-".join(map(str, head.values())),
 )
 def test_the_gradient_is_that_of_finite_differences(head) -> None:
-    from transfercli.models.grad_cam_cut import cut_for_grad_cam
+    from transfercli.models.explanations.grad_cam_cut import cut_for_grad_cam
 
     classes = 2 if head.get("output") == "sigmoid" else 3
     classifier = built("small_cnn", classes=classes, **head)
@@ -105,7 +105,7 @@ def test_the_gradient_is_that_of_finite_differences(head) -> None:
 
 
 def test_dropout_is_off() -> None:
-    from transfercli.models.grad_cam_cut import cut_for_grad_cam
+    from transfercli.models.explanations.grad_cam_cut import cut_for_grad_cam
 
     classifier = built("small_cnn", dropout=0.5)
     cut, images = cut_for_grad_cam(classifier), pixels(classifier)

@@ -5,9 +5,8 @@ The part below the map runs once, and only the part above it is differentiated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,10 +14,9 @@ import numpy.typing as npt
 from keras import layers, ops
 
 from transfercli.models.classifier import Classifier
+from transfercli.models.explanations.gradients import Floats, score_gradients
 from transfercli.models.keras_internals import producer_of
 from transfercli.models.surgery import cut_points, prefix_to
-
-Floats = npt.NDArray[np.float32]
 
 POOLED = (layers.MaxPooling2D, layers.AveragePooling2D)
 # Height and width below which a map is too coarse for a heat map; the top of a network reduces small images to 1 x 1.
@@ -40,12 +38,11 @@ class GradCamCut:
     def with_gradient(self, images: npt.NDArray[np.uint8], classes: npt.NDArray[np.integer]) -> tuple[Floats, Floats]:
         """Return the maps of images [N, H, W, 3] and the gradients of class scores by them, both float32 [N, h, w, d].
 
-        classes: index of the class of each image, int [N]. The score of a class is its logit, before the softmax; the
-        scores of a sigmoid's two classes are minus and plus its one logit.
+        classes: as in `score_gradients`.
         """
         maps = self.below(images, training=False)
-        gradient = GRADIENTS[keras.backend.backend()](lambda x: _scores(self.above(x, training=False), classes), maps)
-        return ops.convert_to_numpy(maps), ops.convert_to_numpy(gradient)
+        gradients = score_gradients(lambda x: self.above(x, training=False), maps, classes)
+        return ops.convert_to_numpy(maps), gradients
 
 
 def cut_for_grad_cam(classifier: Classifier) -> GradCamCut:
@@ -75,31 +72,3 @@ def _side(named: tuple[str, keras.KerasTensor]) -> int:
     """Return the smaller of a map's height and width."""
     _, tensor = named
     return min(tensor.shape[1:3])
-
-
-def _scores(logits: Any, classes: npt.NDArray[np.integer]) -> Any:
-    """Return the score of each image's class, [N]."""
-    if logits.shape[-1] == 1:
-        return logits[:, 0] * ops.convert_to_tensor(2 * classes - 1, logits.dtype)
-    return ops.sum(logits * ops.one_hot(classes, logits.shape[-1], dtype=logits.dtype), axis=-1)
-
-
-# -- gradients: Keras has no function of its own for them, so one for each backend
-
-
-def _tensorflow(scores: Callable[[Any], Any], x: Any) -> Any:
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        total = tf.reduce_sum(scores(x))
-    return tape.gradient(total, x)
-
-
-def _jax(scores: Callable[[Any], Any], x: Any) -> Any:
-    import jax
-
-    return jax.grad(lambda value: scores(value).sum())(x)
-
-
-GRADIENTS: dict[str, Callable[[Callable[[Any], Any], Any], Any]] = {"tensorflow": _tensorflow, "jax": _jax}

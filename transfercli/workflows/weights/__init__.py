@@ -1,0 +1,1 @@
+"""Workflow of `weights check`."""
