@@ -3,7 +3,7 @@
     python -m benchmarks.lora
 
 Accuracy: a small vision transformer (patches of 4, width 64, 4 blocks) is trained on scikit-learn's digits 0-4 and then
-transferred to digits 5-9, of which 100 are training images; means of three seeds. Time: one epoch of 32 images of 98
+transferred to digits 5-9, of which 99 are training images; means of three seeds. Time: one epoch of 32 images of 98
 pixels on a network of DINOv2-S's shape with random weights, features of frozen layers cached; the weights are random,
 so no accuracy is meant. Prints Markdown tables.
 """
