@@ -17,6 +17,8 @@ def test_each_phase_has_its_seconds_and_more_epochs_cost_more(digits) -> None:
         "unfreeze": "all",
         "epochs": 2000,
         "learning_rate": 1e-3,
+        "lora_rank": None,
+        "trained": 56_389,
         "train": long.train,
     }
 
