@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +77,18 @@ def test_half_precision_is_read_as_float32(dtype: object, tensors: dict[str, np.
     _, read = read_weight_file(FileWeights(path=str(file)), Reporter())
     assert read["conv1.weight"].dtype == "float32"
     np.testing.assert_array_equal(read["conv1.weight"], half["conv1.weight"].astype("float32"))
+
+
+def test_bfloat16_is_read_by_a_process_without_keras(tensors: dict[str, np.ndarray], tmp_path: Path) -> None:
+    half = {name: value.astype(ml_dtypes.bfloat16) for name, value in tensors.items() if value.dtype == "float32"}
+    file = write_torch_file(tmp_path / "half.safetensors", half)
+    script = (
+        "import sys; from transfercli.models.weights.files import *\n"
+        "source = FileWeights(path=sys.argv[1]); check_weight_file(source, Reporter(), 'resnet18')\n"
+        "print({str(value.dtype) for value in read_weight_file(source, Reporter())[1].values()}, 'keras' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, file], capture_output=True, text=True, check=False)
+    assert ended.stdout == "{'float32'} False\n", ended.stderr
 
 
 def test_weights_that_are_not_finite_are_counted_by_tensor(tensors: dict[str, np.ndarray], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes  # noqa: F401 - adds bfloat16 to NumPy's types; Keras does so, too, but may not be imported yet
 import numpy as np
 import safetensors
 import safetensors.numpy
