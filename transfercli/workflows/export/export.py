@@ -139,12 +139,14 @@ def network_for(run: StoredRun, formats: Sequence[str]) -> Network | None:
     Raises `UsageError` if that library has no such network.
     """
     from transfercli.export.formats.registry import FORMATS
-    from transfercli.models.tensor_names import read_tensors
 
     if not any(FORMATS[name].check for name in formats):
         return None
     check_networks(run.config, formats)
-    return _network(run.config, read_tensors(run.classifier))
+    classifier = run.classifier  # sets the backend up, before Keras is imported
+    from transfercli.models.tensor_names import read_tensors
+
+    return _network(run.config, read_tensors(classifier))
 
 
 def _network(config: ExperimentConfig, tensors: Mapping[str, np.ndarray]) -> Network:
