@@ -190,7 +190,7 @@ def head_of_file(source: WeightSource, reporter: Reporter) -> FileHead:
         shapes = {name: entry.shape for name, entry in read_header(path).items()}
         recognised = recognised_file(path, source)
         if recognised:
-            shape = shapes.get(f"{recognised.prefix}{recognised.scheme.head}.weight", ())[::-1]
+            shape = shapes.get(f"{recognised.head_layer(shapes)}.weight", ())[::-1]
         else:
             shape = shapes.get(OUTPUT_KERNEL, ())
     if len(shape) != 2:

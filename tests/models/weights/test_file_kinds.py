@@ -107,6 +107,12 @@ def test_a_tensor_that_no_base_uses_may_be_infinite(tensors: dict[str, np.ndarra
     check_weight_file(FileWeights(path=str(file)), Reporter(), "resnet18")
 
 
+def test_a_head_beside_the_network_is_checked_for_numbers_too(tmp_path: Path) -> None:
+    tensors = torch_tensors("transformers_resnet18")
+    tensors["classifier.1.bias"] = np.full_like(tensors["classifier.1.bias"], np.nan)
+    assert "'classifier.1.bias'" in refusal(write_torch_file(tmp_path / "head.safetensors", tensors)).message
+
+
 def test_names_of_this_program_are_checked_for_numbers_too(tmp_path: Path) -> None:
     bad = safetensors.numpy.save({"base/conv/kernel": np.array([1.0, np.nan], "float32")})
     (tmp_path / "own.safetensors").write_bytes(bad)

@@ -30,6 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     del tensors["layer4.1.bn2.weight"]
     write_torch_file(folder / "part.safetensors", tensors)
+    write_torch_file(folder / "saved" / "model.safetensors", torch_tensors("transformers_resnet18"))
+    (folder / "saved" / "config.json").write_bytes(names)
     return folder
 
 
@@ -72,6 +74,12 @@ def test_a_repository_has_its_commit_licence_and_classes(call: Call) -> None:
     assert result["hub"] == {"repository": "owner/r18", "revision": COMMIT, "asked": "main"}
     assert (result["licence"], result["head"]) == ("mit", {"classes": 2, "labels": ["cat", "dog"]})
     assert call(f"hub:owner/r18@{COMMIT}/model.safetensors", "--base", "resnet18")[1]["base"] == "resnet18"
+
+
+def test_a_head_beside_the_network_is_found(call: Call) -> None:
+    code, result = call("saved/model.safetensors")
+    assert (code, result["prefix"]) == (0, "resnet.")
+    assert result["head"] == {"classes": 2, "labels": ["cat", "dog"]}
 
 
 @pytest.mark.parametrize(

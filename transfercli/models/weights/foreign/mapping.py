@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,7 +43,7 @@ def map_tensors(
     or the network in the file has more than the base.
     """
     scheme, prefix = recognised.scheme, recognised.prefix
-    head = _head_name(tensors, recognised)
+    head = recognised.head_layer(tensors)
     mapped: dict[str, Array] = {}
     sources: dict[str, tuple[str, ...]] = {}
     later: list[tuple[Rule, str, str, Array]] = []
@@ -162,19 +162,6 @@ def _reason(name: str, head: str | None, recognised: Recognised) -> str:
         if re.fullmatch(pattern, inner):
             return reason
     return NO_SUCH_WEIGHT
-
-
-def _head_name(names: Iterable[str], recognised: Recognised) -> str | None:
-    """Return the name of the head's layer in a file: with the network's prefix, or that without its last part.
-
-    The second is the place beside the network, as in `resnet.encoder…` and `classifier.1.weight`.
-    """
-    head = recognised.scheme.head
-    if head is None:
-        return None
-    beside = recognised.prefix.removesuffix(".").rpartition(".")
-    places = (f"{recognised.prefix}{head}", f"{beside[0]}{beside[1]}{head}")
-    return next((place for place in places if any(name.startswith(f"{place}.") for name in names)), None)
 
 
 def _head(tensors: Mapping[str, Array], name: str | None) -> tuple[Array, Array] | None:
