@@ -16,6 +16,7 @@ from transfercli.text import first_of
 
 SMALL_IMAGE = 48  # pixels; images whose height and width are below it get a small network
 LARGE_FROM_SCRATCH = 128  # pixels; largest size proposed for a base whose own size is smaller and which has no weights
+FEWEST_PATCHES = 6  # per side: smaller images are enlarged to as many, if the network splits them into patches
 SIZE_STEP = 32  # pixels; proposed image sizes are multiples of it
 FEW_FROM_SCRATCH, MANY_FROM_SCRATCH = 200, 2000  # images per class
 IMBALANCE = 3.0  # images of the largest class over those of the smallest: from here, weights are balanced
@@ -206,7 +207,9 @@ def _image_size(survey: Survey, chosen: ChosenBase) -> tuple[int, str]:
         return row.size, f"pixels; the size that {base} was published with"
     height, width = survey.size
     step = row.patch * max(1, round(SIZE_STEP / row.patch)) if row.patch else SIZE_STEP  # a whole number of patches
-    wanted = max(row.minimum, step * max(1, round(max(height, width) / step)))
+    fitting = max(row.minimum, step * max(1, round(max(height, width) / step)))
+    least = min(FEWEST_PATCHES * row.patch, row.size) if row.patch else 0
+    wanted = max(fitting, least)
     if not chosen.has_weights and row.size < wanted:  # no weights tie the base to its own size
         size = min(wanted, LARGE_FROM_SCRATCH)
         return size, f"pixels; images are about {height}x{width} (height x width); larger is slower, smaller shows less"
@@ -215,18 +218,22 @@ def _image_size(survey: Survey, chosen: ChosenBase) -> tuple[int, str]:
             row.size,
             f"pixels; images are about {height}x{width} (height x width), {base} was published with {row.size}",
         )
-    return (
-        wanted,
-        f"pixels; images are about {height}x{width}: {row.size}, the size of {base}, would be slower and show no more",
-    )
+    slower = f"{row.size}, the size of {base}, is slower and sometimes more accurate"
+    if wanted > fitting:
+        sides = f"{wanted // row.patch}x{wanted // row.patch} patches of {row.patch}"
+        return wanted, f"pixels; images of about {height}x{width} are enlarged to {sides}; {slower}"
+    return wanted, f"pixels; images are about {height}x{width}: {slower}"
 
 
 def _augmentation(survey: Survey, plan: Plan) -> tuple[str, str]:
-    """Return the preset and its reason: the fewer images a network learns all its weights from, the stronger."""
-    if plan.strategy != "scratch":
-        return plan.augmentation, "none, light, medium or strong"
+    """Return the preset and its reason: for a network from scratch, the fewer images, the stronger.
+
+    Small grey images get none, with any base.
+    """
     if survey.grey and survey.size and max(survey.size) < SMALL_IMAGE:
         return "none", "small grey images may be digits or letters, which mirroring would change"
+    if plan.strategy != "scratch":
+        return plan.augmentation, "none, light, medium or strong"
     if survey.per_class >= MANY_FROM_SCRATCH:
         return "none", "many images per class; light, medium and strong are the others"
     preset = "medium" if survey.per_class < FEW_FROM_SCRATCH else "light"
