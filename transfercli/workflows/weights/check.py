@@ -25,7 +25,7 @@ from transfercli.models.weights.files import (
     title_of,
     weight_path,
 )
-from transfercli.models.weights.foreign.fit import check_base, check_known_network
+from transfercli.models.weights.foreign.fit import DIFFER, check_base, check_known_network
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.hub import HubFile, fetched
 from transfercli.models.weights.safetensors_reader import TensorEntry, read_header
@@ -169,8 +169,8 @@ def _chosen(source: WeightSource, recognised: Recognised, base: str | None) -> t
         return base_of_file(source, Reporter()), []
     except ConfigError:
         problem = (
-            f"{' and '.join(recognised.bases)} have tensors of these names and shapes and prepare images in different"
-            f" ways: name the base that the weights were trained with; shown is {recognised.bases[0]}"
+            f"{' and '.join(recognised.bases)} have tensors of these names and shapes, and {DIFFER}; name the"
+            f" base that the weights were trained with; shown is {recognised.bases[0]}"
         )
         return recognised.bases[0], [problem]
 

@@ -14,6 +14,8 @@ from transfercli.text import clipped, first_of
 
 # Last parts of the names that PyTorch gives the weights of a layer.
 LAST_PARTS = (".weight", ".bias", ".running_mean", ".running_var")
+# Of bases whose tensors have the same names and shapes.
+DIFFER = "they differ in what no name shows: the pixels they were trained on, padding or activation"
 
 
 def recognised_names(shapes: Mapping[str, Shape], title: str, required: bool) -> Recognised | None:
@@ -87,7 +89,7 @@ def chosen_base(recognised: Recognised, hints: Sequence[str], names: Mapping[str
     raise ConfigError(
         f"model.base: auto, but the weights have {recognised.description}, and several bases have tensors of these"
         f" names and shapes: {', '.join(recognised.bases)}",
-        "name the base that the weights were trained with: they differ in how an image is prepared",
+        f"name the base that the weights were trained with: {DIFFER}",
     )
 
 
