@@ -31,6 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     del tensors["layer4.1.bn2.weight"]
     write_torch_file(folder / "part.safetensors", tensors)
     write_torch_file(folder / "saved" / "model.safetensors", torch_tensors("transformers_resnet18"))
+    (folder / "empty.safetensors").touch()
     (folder / "saved" / "config.json").write_bytes(names)
     return folder
 
@@ -92,6 +93,7 @@ def test_a_head_beside_the_network_is_found(call: Call) -> None:
         (("hub:../x",), 2, "usage", "'../x' is not the name of a repository"),
         (("hub:a/b/pytorch_model.bin",), 2, "usage", "'pytorch_model.bin' is a pickle by its name"),
         (("hub:",), 2, "usage", "is no repository"),
+        (("empty.safetensors",), 6, "artefact", "empty.safetensors is empty"),
     ],
 )
 def test_each_failure_has_its_exit_code_and_one_message(
@@ -102,6 +104,27 @@ def test_each_failure_has_its_exit_code_and_one_message(
     assert message in result["error"]["message"]
     assert "model.weights" not in result["error"]["message"]
     assert result["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    "words, code, hint",
+    [
+        (("timm/resnet18.a1_in1k",), 7, "is written hub:timm/resnet18.a1_in1k"),
+        (("https://huggingface.co/timm/resnet18.a1_in1k",), 2, "is written hub:timm/resnet18.a1_in1k;"),
+        (("https://huggingface.co/a/b/blob/main/c.safetensors",), 2, "is written hub:a/b@main/c.safetensors;"),
+        (("hf-hub:timm/resnet18.a1_in1k",), 2, "is written hub:timm/resnet18.a1_in1k;"),
+        (("https://download.pytorch.org/models/r.pth",), 2, "fetch any other file, and give its path"),
+        (("saved",), 6, "name the file inside: saved/model.safetensors"),
+        (("empty.safetensors",), 6, "fetch or write the file again"),
+        (("gone.safetensors",), 7, "put the file there or correct the path"),
+        (("r18.safetensors", "--base", "vgg16"), 3, "without --base, the base that the file's names show is taken"),
+    ],
+)
+def test_each_hint_says_what_to_type(call: Call, words: tuple[str, ...], code: int, hint: str) -> None:
+    exit_code, result = call(*words)
+    assert exit_code == code
+    assert hint in result["error"]["hint"]
+    assert "config" not in result["error"]["hint"]
 
 
 def test_a_person_gets_the_network_and_a_line_for_each_tensor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from transfercli.config.repositories import REPOSITORY
 from transfercli.config.schema import ComputeConfig, FileWeights, HubWeights
-from transfercli.errors import ArtefactError, ConfigError, TransferError, UsageError
+from transfercli.errors import ArtefactError, ConfigError, TransferError, UsageError, WeightsError
 from transfercli.io.checksum import file_sha256
 from transfercli.models.bases import BASES
-from transfercli.models.weights.file_kinds import SAFETENSORS, kind_of
+from transfercli.models.weights.file_kinds import READ_BY_SUFFIX, SAFETENSORS, kind_of
 from transfercli.models.weights.files import (
     WeightSource,
     check_weight_file,
@@ -25,7 +26,7 @@ from transfercli.models.weights.files import (
     title_of,
     weight_path,
 )
-from transfercli.models.weights.foreign.fit import DIFFER, check_base, check_known_network
+from transfercli.models.weights.foreign.fit import AUTO, DIFFER, check_base, check_known_network
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.hub import HubFile, fetched
 from transfercli.models.weights.safetensors_reader import TensorEntry, read_header
@@ -33,6 +34,11 @@ from transfercli.reporting import Reporter
 from transfercli.workflows.initial_weights import base_of_file, head_of_file, pixels_problem
 
 HUB_TARGET = re.compile(r"hub:(?P<hub>[^@/]+(?:/[^@/]+)?)(?:@(?P<revision>[^/]+))?(?:/(?P<file>.+))?")
+# Hugging Face's repositories as other programs and browsers write them; for a file of one, as a browser shows it.
+ELSEWHERE = re.compile(
+    r"(?:(?:hf|hf-hub|hf_hub|huggingface):(?://)?|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/)"
+    r"(?P<hub>[^/@]+/[^/@?#]+)(?:/(?:blob|resolve|tree|raw)/(?P<revision>[^/]+)(?:/(?P<file>[^?#]+))?)?.*"
+)
 KEYS = re.compile(r"^model\.weights(\.\w+)?: ")
 OWN_NAMES, KERAS_NAMES = "names of this program", "names of Keras's layers"
 
@@ -94,6 +100,7 @@ class WeightCheck:
 def source_of(target: str) -> WeightSource:
     """Return the file or repository that a target names. Raises `UsageError` if it is no valid name of a repository."""
     if not target.startswith("hub:"):
+        _check_path(target)
         return FileWeights(path=target)
     match = HUB_TARGET.fullmatch(target)
     try:
@@ -107,6 +114,25 @@ def source_of(target: str) -> WeightSource:
         f"{target}: {problem}; allowed: hub:OWNER/NAME, hub:OWNER/NAME@REVISION or hub:OWNER/NAME@REVISION/FILE",
         "name a .safetensors file of a repository, such as hub:timm/resnet18.a1_in1k",
     )
+
+
+def _check_path(target: str) -> None:
+    """Raise `UsageError` if a target is an address, `WeightsError` if no file has its name and a repository may."""
+    elsewhere = ELSEWHERE.fullmatch(target)
+    if elsewhere or "://" in target:
+        form = "hub:OWNER/NAME"
+        if elsewhere:
+            parts = zip(("hub:", "@", "/"), elsewhere.groups(), strict=True)
+            form = "".join(mark + part for mark, part in parts if part)
+        raise UsageError(
+            f"{target} is neither a path nor hub:OWNER/NAME",
+            f"a repository of the Hugging Face Hub is written {form}; fetch any other file, and give its path",
+        )
+    if REPOSITORY.fullmatch(target) and not Path(target).exists() and Path(target).suffix not in READ_BY_SUFFIX:
+        raise WeightsError(
+            f"there is no file {target!r}",
+            f"put the file there or correct the path; a repository of the Hugging Face Hub is written hub:{target}",
+        )
 
 
 def check_weights_of(target: str, base: str | None, reporter: Reporter) -> WeightCheck:
@@ -151,12 +177,14 @@ def _contents(source: WeightSource, path: Path) -> _Contents:
 
 @contextmanager
 def _without_keys() -> Iterator[None]:
-    """Leave out the keys of a config, which begin the messages about a weight file."""
+    """Leave out the keys of a config, which stand in the messages and hints about a weight file."""
     try:
         yield
     except TransferError as error:
         error.message = KEYS.sub("", error.message).replace("model.base: ", "base ")
         error.args = (error.message,)
+        if error.hint:
+            error.hint = error.hint.replace(AUTO, "without --base, the base that the file's names show is taken")
         raise
 
 

@@ -14,6 +14,7 @@ from transfercli.text import clipped, first_of
 
 # Last parts of the names that PyTorch gives the weights of a layer.
 LAST_PARTS = (".weight", ".bias", ".running_mean", ".running_var")
+AUTO = "base: auto takes the base that the file's names show"
 # Of bases whose tensors have the same names and shapes.
 DIFFER = "they differ in what no name shows: the pixels they were trained on, padding or activation"
 
@@ -48,8 +49,7 @@ def check_base(recognised: Recognised, base: str) -> None:
     if base not in recognised.bases:
         raise ConfigError(
             f"model.base: {base}, but these are {recognised.description}: use base {' or '.join(recognised.bases)}",
-            "each network has its own padding, epsilon and preprocessing, so its weights fit no other base; base: auto"
-            " takes the base that the file's names show",
+            f"each network has its own padding, epsilon and preprocessing, so its weights fit no other base; {AUTO}",
         )
 
 
