@@ -40,7 +40,7 @@ RUN = "model.weights={run: digits}"
             "transfer.unfreeze: belongs to the strategies partial and lora, received no strategy",
         ),
         (
-            [NONE, "transfer.lora.rank=4", "transfer.strategy=full"],
+            ["transfer.lora.rank=4", "transfer.strategy=full", "model.weights={run: earlier}"],
             'transfer.lora: belongs to the strategy lora, received "full"',
         ),
         (

@@ -12,11 +12,14 @@ def test_each_phase_has_its_seconds_and_more_epochs_cost_more(digits) -> None:
     short, long = phase_costs(trainer(digits, [Phase("none", 1, 1e-2), Phase("all", 2000, 1e-3)]))
     assert (short.kind, short.unfreeze, short.epochs, short.learning_rate) == ("train", "none", 1, 1e-2)
     assert 0 <= short.train < long.train
+    assert (short.trained, long.trained) == (64 * 5 + 5, 56_320 + 64 * 5 + 5)
     assert long.as_json() == {
         "kind": "train",
         "unfreeze": "all",
         "epochs": 2000,
         "learning_rate": 1e-3,
+        "lora_rank": None,
+        "trained": long.trained,
         "train": long.train,
     }
 

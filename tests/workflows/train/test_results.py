@@ -22,4 +22,6 @@ def test_the_cost_of_a_training_is_the_sum_over_its_phases() -> None:
         "train": 60.0,
         "features": 0.5,
         "cache_bytes": 24,
+        "lora_rank": None,
+        "trained": 0,
     }

@@ -24,7 +24,8 @@ Formats = Annotated[
         "--format",
         "format",
         metavar="F",
-        help="saved_model, keras, safetensors, onnx, litert or openvino; repeatable; without it the config's",
+        help="saved_model, keras, safetensors, onnx, litert, openvino or torch_safetensors; repeatable; without it the"
+        " config's",
     ),
 ]
 QuantizeOption = Annotated[

@@ -144,7 +144,7 @@ def _published(network: _Network) -> tuple[PublishedRepository | None, str]:
     source = TIMM_RESULTS if network.top1 else "no classification head"
     licence, terms = " (apache-2.0)", "apache-2.0"
     if network.family is _DINOV3:  # Meta's terms bind the use of the weights and of what is made with them
-        licence, terms = ", not a free licence (dinov3-license)", "dinov3-license, not a free licence"
+        licence, terms = ", the DINOv3 License, which is not free (other)", "dinov3-license, not a free licence"
     published = PublishedRepository(network.repository, network.top1, source, terms)
     return published, f"weights of {network.repository}{licence}"
 

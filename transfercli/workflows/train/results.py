@@ -70,11 +70,11 @@ class PhaseCost:
     unfreeze: Unfreeze
     epochs: int
     learning_rate: float
-    lora_rank: int | None
-    trained: int
     train: float
     features: float
     cache_bytes: int
+    lora_rank: int | None = None
+    trained: int = 0
 
 
 @dataclass(frozen=True)
