@@ -47,18 +47,29 @@ def check_weight_file(config: WeightSource, reporter: Reporter, base: str | None
     base: name of the base that the weights are for, or None; raises `ConfigError` if they are of another base.
     """
     path = weight_path(config, reporter)
+    recognised = check_header(path, config, base)
     if kind_of(path, title_of(config)) is HDF5:
-        if config.format == "pytorch":
-            raise ConfigError(
-                f"model.weights.format: pytorch, but {path.name} is {HDF5.name}, which Keras writes", "set it to auto"
-            )
         _convert_in_child(path, None, reporter)
         return
-    recognised = recognised_file(path, config)
-    if recognised and base:
-        check_base(recognised, base)
     with safetensors.safe_open(path, "numpy") as file:
         _check_finite(((name, file.get_tensor(name)) for name in file.keys()), recognised, config)  # noqa: SIM118
+
+
+def check_header(path: Path, config: WeightSource, base: str | None = None) -> Recognised | None:
+    """Return what the header of a weight file shows, as `recognised_file`; no tensor is read.
+
+    Raises as `check_weight_file`, but for damaged or non-finite tensors.
+    """
+    if kind_of(path, title_of(config)) is SAFETENSORS:
+        recognised = recognised_file(path, config)
+        if recognised and base:
+            check_base(recognised, base)
+        return recognised
+    if config.format == "pytorch":
+        raise ConfigError(
+            f"model.weights.format: pytorch, but {path.name} is {HDF5.name}, which Keras writes", "set it to auto"
+        )
+    return None
 
 
 def read_weight_file(config: WeightSource, reporter: Reporter) -> tuple[FileKind, Tensors]:

@@ -24,11 +24,13 @@ class Mapped:
     """Weights of a base, `base/LAYER/WEIGHT`, from a file; what follows is known of another library's files.
 
     head: kernel [features, classes] and bias [classes] of the file's classification head, if it has one.
+    head_sources: names of these in the file: one or two, as a head may lack its bias.
     sources: weight -> names of the tensors in the file that it was made of. unused: name in the file -> reason.
     """
 
     tensors: dict[str, Array]
     head: tuple[Array, Array] | None = None
+    head_sources: tuple[str, ...] = ()
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unused: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,7 +78,8 @@ def map_tensors(
             raise _misfit(name, value.shape, factor.shape, base, weights[key])
         mapped[key] = COMBINE[rule.combine](mapped[key], factor)
         sources[key] = (*sources[key], name)
-    return Mapped(mapped, _head(tensors, head), sources, unused)
+    head_sources = tuple(name for name in (f"{head}.weight", f"{head}.bias") if name in tensors)
+    return Mapped(mapped, _head(tensors, head), head_sources, sources, unused)
 
 
 def _check_single(key: str, name: str, sources: Mapping[str, tuple[str, ...]]) -> None:
