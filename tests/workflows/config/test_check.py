@@ -52,7 +52,7 @@ def test_a_weight_file_that_a_training_refuses_is_a_warning(
 ) -> None:
     write_torch_file(tmp_path / "r18.safetensors", torch_tensors())
     (tmp_path / "r18.pth").write_bytes(b"\x80\x02}.")
-    weights = f"{{path: {tmp_path / file}, sha256: {'0' * 64}}}"  # the hash is left to the training
+    weights = f"{{path: {tmp_path / file}, sha256: {'a' * 64}}}"  # the hash is left to the training
     path, listener = write(f"name: t\ndata: {{train: d}}\nmodel: {{base: {base}, weights: {weights}}}\n"), Listener()
     validate_configs([path], (), Path(), listener)
     refused = [text for text in listener.warnings if "pretrain and finetune refuse that" in text]
