@@ -159,7 +159,7 @@ def test_the_starter_names_the_licence_and_a_pinned_repository(monkeypatch: pyte
 
 
 def test_a_base_named_by_another_repository_starts_from_that_one(write: Write) -> None:
-    config = read(starter(UNKNOWN, ChosenBase("resnet50_torch", repository="timm/resnet50.tv2_in1k")), write)
+    config = read(starter(UNKNOWN, ChosenBase("resnet50_torch", weights={"hub": "timm/resnet50.tv2_in1k"})), write)
     assert isinstance(config.model.weights, HubWeights)
     assert (config.model.base, config.model.weights.hub) == ("resnet50_torch", "timm/resnet50.tv2_in1k")
     assert config.transfer.strategy == "partial"

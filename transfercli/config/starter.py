@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -63,17 +63,18 @@ class ChosenBase:
     Attributes:
         name: its row.
         reason: why it was chosen; "" if the user named it.
-        repository: of the Hugging Face Hub, if the user named the base by one whose weights `imagenet` does not mean.
+        weights: `model.weights` with the key path or hub, if the user named the base by a weight file or by a
+            repository of the Hugging Face Hub whose weights `imagenet` does not mean.
     """
 
     name: str
     reason: str = ""
-    repository: str | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_weights(self) -> bool:
         """True if the training starts from published weights."""
-        return self.repository is not None or registries.rows("base")[self.name].has_imagenet
+        return bool(self.weights) or registries.rows("base")[self.name].has_imagenet
 
 
 @dataclass(frozen=True)
@@ -267,9 +268,13 @@ def _model(survey: Survey, chosen: ChosenBase, row: Any) -> str:
 def _weights(chosen: ChosenBase, row: Any) -> list[str]:
     """Return the line of `model.weights` with its licence; for weights on the Hub, also one that pins them."""
     earlier_run = "or {run: RUN} for the base of an earlier run"
-    if chosen.repository:
-        hub = f"{{hub: {quoted(chosen.repository)}, revision: null}}"
-        return [f"  weights: {hub}  # a commit for null pins them; their licence is on the repository's page"]
+    if chosen.weights:
+        items = [f"{key}: {quoted(value)}" for key, value in chosen.weights.items()]
+        comment = "the file whose names show the base"
+        if "hub" in chosen.weights:
+            items += [] if "revision" in chosen.weights else ["revision: null"]
+            comment = "a commit for revision pins them; their licence is on the repository's page"
+        return [f"  weights: {{{', '.join(items)}}}  # {comment}"]
     if not row.has_imagenet:
         return [f"  weights: none  # {earlier_run}"]
     lines = [f"  weights: imagenet  # {_one_line(row.weights_licence)}; {earlier_run}"]

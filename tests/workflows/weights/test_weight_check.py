@@ -133,7 +133,7 @@ def test_a_person_gets_the_network_and_a_line_for_each_tensor(folder: Path, monk
     assert "PyTorch names of a ResNet-18" in shown
     assert "100 copied, 22 unused" in shown
     assert any("conv1.weight" in line and "base/conv1_conv/kernel" in line for line in shown.splitlines())
-    assert "next: transfercli config init --base resnet18" in shown
+    assert "next: transfercli config init --base r18.safetensors" in shown
 
 
 def test_files_of_keras_are_checked_against_the_base_that_is_named(call: Call, folder: Path) -> None:

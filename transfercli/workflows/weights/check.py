@@ -10,14 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from transfercli.config.repositories import REPOSITORY
-from transfercli.config.schema import ComputeConfig, FileWeights, HubWeights
-from transfercli.errors import ArtefactError, ConfigError, TransferError, UsageError, WeightsError
+from transfercli.config.schema import ComputeConfig, HubWeights
+from transfercli.errors import ArtefactError, ConfigError, TransferError
 from transfercli.io.checksum import file_sha256
 from transfercli.models.bases import BASES
-from transfercli.models.weights.file_kinds import READ_BY_SUFFIX, SAFETENSORS, kind_of
+from transfercli.models.weights.file_kinds import SAFETENSORS, kind_of
 from transfercli.models.weights.files import (
     WeightSource,
     check_weight_file,
@@ -30,15 +27,10 @@ from transfercli.models.weights.foreign.fit import AUTO, DIFFER, check_base, che
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.hub import HubFile, fetched
 from transfercli.models.weights.safetensors_reader import TensorEntry, read_header
+from transfercli.models.weights.targets import source_of
 from transfercli.reporting import Reporter
 from transfercli.workflows.initial_weights import base_of_file, head_of_file, pixels_problem
 
-HUB_TARGET = re.compile(r"hub:(?P<hub>[^@/]+(?:/[^@/]+)?)(?:@(?P<revision>[^/]+))?(?:/(?P<file>.+))?")
-# Hugging Face's repositories as other programs and browsers write them; for a file of one, as a browser shows it.
-ELSEWHERE = re.compile(
-    r"(?:(?:hf|hf-hub|hf_hub|huggingface):(?://)?|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/)"
-    r"(?P<hub>[^/@]+/[^/@?#]+)(?:/(?:blob|resolve|tree|raw)/(?P<revision>[^/]+)(?:/(?P<file>[^?#]+))?)?.*"
-)
 KEYS = re.compile(r"^model\.weights(\.\w+)?: ")
 OWN_NAMES, KERAS_NAMES = "names of this program", "names of Keras's layers"
 
@@ -95,44 +87,6 @@ class WeightCheck:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def source_of(target: str) -> WeightSource:
-    """Return the file or repository that a target names. Raises `UsageError` if it is no valid name of a repository."""
-    if not target.startswith("hub:"):
-        _check_path(target)
-        return FileWeights(path=target)
-    match = HUB_TARGET.fullmatch(target)
-    try:
-        if match:
-            return HubWeights.model_validate({key: value for key, value in match.groupdict().items() if value})
-        problem = "is no repository"
-    except ValidationError as error:
-        details = error.errors()[0]
-        problem = f"{details['input']!r} {str(details['ctx']['error']) if 'ctx' in details else details['msg']}"
-    raise UsageError(
-        f"{target}: {problem}; allowed: hub:OWNER/NAME, hub:OWNER/NAME@REVISION or hub:OWNER/NAME@REVISION/FILE",
-        "name a .safetensors file of a repository, such as hub:timm/resnet18.a1_in1k",
-    )
-
-
-def _check_path(target: str) -> None:
-    """Raise `UsageError` if a target is an address, `WeightsError` if no file has its name and a repository may."""
-    elsewhere = ELSEWHERE.fullmatch(target)
-    if elsewhere or "://" in target:
-        form = "hub:OWNER/NAME"
-        if elsewhere:
-            parts = zip(("hub:", "@", "/"), elsewhere.groups(), strict=True)
-            form = "".join(mark + part for mark, part in parts if part)
-        raise UsageError(
-            f"{target} is neither a path nor hub:OWNER/NAME",
-            f"a repository of the Hugging Face Hub is written {form}; fetch any other file, and give its path",
-        )
-    if REPOSITORY.fullmatch(target) and not Path(target).exists() and Path(target).suffix not in READ_BY_SUFFIX:
-        raise WeightsError(
-            f"there is no file {target!r}",
-            f"put the file there or correct the path; a repository of the Hugging Face Hub is written hub:{target}",
-        )
 
 
 def check_weights_of(target: str, base: str | None, reporter: Reporter) -> WeightCheck:
