@@ -27,6 +27,8 @@ from transfercli.cli.app import main
         ("finetune x.yaml --nonsense 5", "transfercli finetune --help lists what is allowed"),
         ("evaluate x --epochs 5", "transfercli evaluate --help lists what is allowed"),
         ("config init --example", "transfercli config init --list-examples lists the values"),
+        ("bases list resnet51", "transfercli bases list lists what is allowed"),
+        ("bases list --family x", "use one of the names in this message"),
         ("predict", "transfercli predict --help lists what is allowed"),
     ],
 )

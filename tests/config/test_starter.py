@@ -55,7 +55,10 @@ def test_published_weights_keep_colour(write: Write) -> None:
         ((60, 64), "small_cnn", 64),
         ((60, 100), "resnet50", 96),
         ((60, 60), "inceptionv3", 75),
-        ((60, 60), "vit_small_patch16", 64),
+        ((60, 60), "vit_small_patch16", 96),  # at least 6 patches of 16 pixels a side
+        ((28, 28), "dinov2_small", 84),
+        ((28, 28), "clip_base_patch32", 192),
+        ((130, 100), "vit_small_patch16", 128),
         ((200, 200), "dinov2_small", 196),  # 14 patches of 14 pixels
         (None, "vgg16", 224),
     ],
@@ -117,6 +120,17 @@ def test_a_network_from_scratch_gets_augmentation_by_the_number_of_images(
     assert read(starter(survey, ChosenBase("small_cnn")), write).augmentation.preset == preset
 
 
+@pytest.mark.parametrize("base", ["small_cnn", "resnet18", "vit_small_patch16"])
+def test_digits_are_not_mirrored_with_any_base(base: str, write: Write) -> None:
+    survey = Survey("d", {"a": 60, "b": 60}, (28, 28), grey=True)
+    assert read(starter(survey, ChosenBase(base)), write).augmentation.preset == "none"
+
+
+def test_a_small_image_is_said_to_be_enlarged_to_patches() -> None:
+    text = starter(Survey("d", {"a": 60, "b": 60}, (32, 32)), ChosenBase("vit_tiny_patch16"))
+    assert "image_size: 96  # pixels; images of about 32x32 are enlarged to 6x6 patches of 16; 224, the size" in text
+
+
 def test_a_template_without_data_says_that_it_guesses() -> None:
     assert "guesses for photographs; with --data" in starter(UNKNOWN)
     assert "guess" not in starter(Survey("d", {"a": 60, "b": 60}, (300, 300)))
@@ -145,7 +159,7 @@ def test_the_starter_names_the_licence_and_a_pinned_repository(monkeypatch: pyte
 
 
 def test_a_base_named_by_another_repository_starts_from_that_one(write: Write) -> None:
-    config = read(starter(UNKNOWN, ChosenBase("resnet50_torch", repository="timm/resnet50.tv2_in1k")), write)
+    config = read(starter(UNKNOWN, ChosenBase("resnet50_torch", weights={"hub": "timm/resnet50.tv2_in1k"})), write)
     assert isinstance(config.model.weights, HubWeights)
     assert (config.model.base, config.model.weights.hub) == ("resnet50_torch", "timm/resnet50.tv2_in1k")
     assert config.transfer.strategy == "partial"

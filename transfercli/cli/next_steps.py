@@ -150,7 +150,9 @@ def after_cache_show(own: Mapping[str, Any], result: Any) -> Words:
 
 
 def after_weights(own: Mapping[str, Any], result: Any) -> Words:
-    return ("config", "init", "--base", result.base or "BASE", "--data", "DATA", "-o", "FILE.yaml")
+    shown_by_file = own["base"] is None and not result.problems
+    base = own["target"] if shown_by_file else result.base or "BASE"
+    return ("config", "init", "--base", base, "--data", "DATA", "-o", "FILE.yaml")
 
 
 def after_bases(own: Mapping[str, Any], result: Any) -> Words:

@@ -43,7 +43,7 @@ def print_usage_error(error: Any, group: Any) -> int:
         return 2
     words = _command_words(group, sys.argv[1:])
     command = " ".join(("transfercli", *words))
-    hint = _meaning(message, words) or f"{command} --help lists what is allowed"
+    hint = _meaning(message, words) or _lister(message) or f"{command} --help lists what is allowed"
     if "No such command" in message and hint.startswith("did you mean"):
         message = message.partition(" Did you mean")[0]
     print(f"error: {message}\n  hint: {hint}", file=sys.stderr)
@@ -75,6 +75,14 @@ def _meaning(message: str, words: Sequence[str]) -> str:
     if without_value and without_value[1] in LISTED_BY:
         return f"{LISTED_BY[without_value[1]]} lists the values"
     return ""
+
+
+def _lister(message: str) -> str:
+    """Return the hint for a value that is not allowed, if the message has the allowed ones or their command, or ""."""
+    command = re.search(r"is not one of the names that `(.+?)` prints", message)
+    if command:
+        return f"{command[1]} lists what is allowed"
+    return "use one of the names in this message" if re.search(r"is not one of '", message) else ""
 
 
 def _command_meaning(word: str, words: Sequence[str]) -> str:

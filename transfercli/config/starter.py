@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +16,7 @@ from transfercli.text import first_of
 
 SMALL_IMAGE = 48  # pixels; images whose height and width are below it get a small network
 LARGE_FROM_SCRATCH = 128  # pixels; largest size proposed for a base whose own size is smaller and which has no weights
+FEWEST_PATCHES = 6  # per side: smaller images are enlarged to as many, if the network splits them into patches
 SIZE_STEP = 32  # pixels; proposed image sizes are multiples of it
 FEW_FROM_SCRATCH, MANY_FROM_SCRATCH = 200, 2000  # images per class
 IMBALANCE = 3.0  # images of the largest class over those of the smallest: from here, weights are balanced
@@ -62,17 +63,18 @@ class ChosenBase:
     Attributes:
         name: its row.
         reason: why it was chosen; "" if the user named it.
-        repository: of the Hugging Face Hub, if the user named the base by one whose weights `imagenet` does not mean.
+        weights: `model.weights` with the key path or hub, if the user named the base by a weight file or by a
+            repository of the Hugging Face Hub whose weights `imagenet` does not mean.
     """
 
     name: str
     reason: str = ""
-    repository: str | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_weights(self) -> bool:
         """True if the training starts from published weights."""
-        return self.repository is not None or registries.rows("base")[self.name].has_imagenet
+        return bool(self.weights) or registries.rows("base")[self.name].has_imagenet
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,9 @@ def _image_size(survey: Survey, chosen: ChosenBase) -> tuple[int, str]:
         return row.size, f"pixels; the size that {base} was published with"
     height, width = survey.size
     step = row.patch * max(1, round(SIZE_STEP / row.patch)) if row.patch else SIZE_STEP  # a whole number of patches
-    wanted = max(row.minimum, step * max(1, round(max(height, width) / step)))
+    fitting = max(row.minimum, step * max(1, round(max(height, width) / step)))
+    least = min(FEWEST_PATCHES * row.patch, row.size) if row.patch else 0
+    wanted = max(fitting, least)
     if not chosen.has_weights and row.size < wanted:  # no weights tie the base to its own size
         size = min(wanted, LARGE_FROM_SCRATCH)
         return size, f"pixels; images are about {height}x{width} (height x width); larger is slower, smaller shows less"
@@ -215,18 +219,22 @@ def _image_size(survey: Survey, chosen: ChosenBase) -> tuple[int, str]:
             row.size,
             f"pixels; images are about {height}x{width} (height x width), {base} was published with {row.size}",
         )
-    return (
-        wanted,
-        f"pixels; images are about {height}x{width}: {row.size}, the size of {base}, would be slower and show no more",
-    )
+    slower = f"{row.size}, the size of {base}, is slower and sometimes more accurate"
+    if wanted > fitting:
+        sides = f"{wanted // row.patch}x{wanted // row.patch} patches of {row.patch}"
+        return wanted, f"pixels; images of about {height}x{width} are enlarged to {sides}; {slower}"
+    return wanted, f"pixels; images are about {height}x{width}: {slower}"
 
 
 def _augmentation(survey: Survey, plan: Plan) -> tuple[str, str]:
-    """Return the preset and its reason: the fewer images a network learns all its weights from, the stronger."""
-    if plan.strategy != "scratch":
-        return plan.augmentation, "none, light, medium or strong"
+    """Return the preset and its reason: for a network from scratch, the fewer images, the stronger.
+
+    Small grey images get none, with any base.
+    """
     if survey.grey and survey.size and max(survey.size) < SMALL_IMAGE:
         return "none", "small grey images may be digits or letters, which mirroring would change"
+    if plan.strategy != "scratch":
+        return plan.augmentation, "none, light, medium or strong"
     if survey.per_class >= MANY_FROM_SCRATCH:
         return "none", "many images per class; light, medium and strong are the others"
     preset = "medium" if survey.per_class < FEW_FROM_SCRATCH else "light"
@@ -260,9 +268,13 @@ def _model(survey: Survey, chosen: ChosenBase, row: Any) -> str:
 def _weights(chosen: ChosenBase, row: Any) -> list[str]:
     """Return the line of `model.weights` with its licence; for weights on the Hub, also one that pins them."""
     earlier_run = "or {run: RUN} for the base of an earlier run"
-    if chosen.repository:
-        hub = f"{{hub: {quoted(chosen.repository)}, revision: null}}"
-        return [f"  weights: {hub}  # a commit for null pins them; their licence is on the repository's page"]
+    if chosen.weights:
+        items = [f"{key}: {quoted(value)}" for key, value in chosen.weights.items()]
+        comment = "the file whose names show the base"
+        if "hub" in chosen.weights:
+            items += [] if "revision" in chosen.weights else ["revision: null"]
+            comment = "a commit for revision pins them; their licence is on the repository's page"
+        return [f"  weights: {{{', '.join(items)}}}  # {comment}"]
     if not row.has_imagenet:
         return [f"  weights: none  # {earlier_run}"]
     lines = [f"  weights: imagenet  # {_one_line(row.weights_licence)}; {earlier_run}"]

@@ -9,13 +9,14 @@ from typing import Any
 
 from transfercli.config.paths import absolute_path
 from transfercli.config.schema import ExperimentConfig, FileWeights, HubWeights
-from transfercli.errors import ArtefactError, ConfigError
+from transfercli.errors import ArtefactError, ConfigError, TransferError, WeightsError
 from transfercli.io.checksum import file_sha256
 from transfercli.models.bases import BASES
 from transfercli.models.weights.class_names import class_names
 from transfercli.models.weights.file_kinds import SAFETENSORS, kind_of
 from transfercli.models.weights.files import (
     WeightSource,
+    check_header,
     check_weight_file,
     recognised_file,
     title_of,
@@ -70,6 +71,28 @@ def check_weights(config: ExperimentConfig, reporter: Reporter) -> None:
         from transfercli.models.weights.pretrained import imagenet_tensors
 
         imagenet_tensors(str(config.model.base), image_size(config), reporter)
+
+
+def header_error(config: ExperimentConfig) -> TransferError | None:
+    """Return the error that a training would raise at the header of the weight file; None without one.
+
+    None also for a file that is not here. No hash is computed and no tensor is read.
+    """
+    source = weight_source(config)
+    if source is None or needs_download(config):
+        return None
+    source, base = source.model_copy(update={"sha256": None}), config.model.base
+    try:
+        if base == "auto":
+            base_of_file(source, Reporter())
+        else:
+            check_header(weight_path(source, Reporter()), source, base if isinstance(base, str) else None)
+        _check_channels(config, source, Reporter())
+    except WeightsError:
+        return None
+    except TransferError as error:
+        return error
+    return None
 
 
 def pixels_problem(base: str, source: WeightSource, path: Path) -> str | None:
@@ -190,7 +213,7 @@ def head_of_file(source: WeightSource, reporter: Reporter) -> FileHead:
         shapes = {name: entry.shape for name, entry in read_header(path).items()}
         recognised = recognised_file(path, source)
         if recognised:
-            shape = shapes.get(f"{recognised.prefix}{recognised.scheme.head}.weight", ())[::-1]
+            shape = shapes.get(f"{recognised.head_layer(shapes)}.weight", ())[::-1]
         else:
             shape = shapes.get(OUTPUT_KERNEL, ())
     if len(shape) != 2:

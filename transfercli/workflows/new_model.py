@@ -242,12 +242,14 @@ def _from_file(
     from transfercli.transfer.transplant import HEAD_OUTPUT, transplant, with_sources
 
     mapped = file_tensors(source, classifier.name, classifier.base, reporter)
-    donor, sources = dict(mapped.tensors), dict(mapped.sources)
+    donor, sources, unused = dict(mapped.tensors), dict(mapped.sources), dict(mapped.unused)
     if head == "keep" and mapped.head:
         donor |= dict(zip(HEAD_OUTPUT, mapped.head, strict=True))
-        sources |= dict.fromkeys(HEAD_OUTPUT, ("the classification head of the file",))
+        kernel, *bias = mapped.head_sources
+        sources |= dict(zip(HEAD_OUTPUT, ((kernel,), tuple(bias) or ("zeros, as the file has no bias",)), strict=True))
+        unused = {name: reason for name, reason in unused.items() if name not in mapped.head_sources}
     report = transplant(classifier, donor, head=head, donor_labels=labels)
-    return with_sources(report, sources, mapped.unused)
+    return with_sources(report, sources, unused)
 
 
 def _weights_name(config: ExperimentConfig, parent: Parent) -> str:

@@ -52,7 +52,7 @@ def refusal(path: Path, **keys: str) -> ArtefactError:
         ("m.safetensors.index.json", _text("{"), "is a JSON file", "name the .safetensors file"),
         ("config.json", _text("{}"), "is a JSON file", "name the .safetensors file"),
         ("m.safetensors", _text("<!DOCTYPE html>\n<html>"), "is a web page", "log in"),
-        ("m.safetensors", _text(""), "is empty", "save only its weights"),
+        ("m.safetensors", _text(""), "is empty", "fetch or write the file again"),
     ],
 )
 def test_a_file_is_named_for_what_it_is(
@@ -85,7 +85,8 @@ def test_bfloat16_is_read_by_a_process_without_keras(tensors: dict[str, np.ndarr
     script = (
         "import sys; from transfercli.models.weights.files import *\n"
         "source = FileWeights(path=sys.argv[1]); check_weight_file(source, Reporter(), 'resnet18')\n"
-        "print({str(value.dtype) for value in read_weight_file(source, Reporter())[1].values()}, 'keras' in sys.modules)"
+        "tensors = read_weight_file(source, Reporter())[1].values()\n"
+        "print({str(value.dtype) for value in tensors}, 'keras' in sys.modules)"
     )
     ended = subprocess.run([sys.executable, "-c", script, file], capture_output=True, text=True, check=False)
     assert ended.stdout == "{'float32'} False\n", ended.stderr
@@ -105,6 +106,12 @@ def test_a_tensor_that_no_base_uses_may_be_infinite(tensors: dict[str, np.ndarra
     mask = np.full((2, 2), -np.inf, "float32")
     file = write_torch_file(tmp_path / "mask.safetensors", {**tensors, "attention.mask": mask})
     check_weight_file(FileWeights(path=str(file)), Reporter(), "resnet18")
+
+
+def test_a_head_beside_the_network_is_checked_for_numbers_too(tmp_path: Path) -> None:
+    tensors = torch_tensors("transformers_resnet18")
+    tensors["classifier.1.bias"] = np.full_like(tensors["classifier.1.bias"], np.nan)
+    assert "'classifier.1.bias'" in refusal(write_torch_file(tmp_path / "head.safetensors", tensors)).message
 
 
 def test_names_of_this_program_are_checked_for_numbers_too(tmp_path: Path) -> None:

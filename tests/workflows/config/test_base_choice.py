@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.models.weights.foreign_files import torch_tensors, write_torch_file
 from transfercli.config.starter import UNKNOWN, ChosenBase, Survey
 from transfercli.errors import UsageError
 from transfercli.models.bases import BASES
@@ -79,16 +80,36 @@ def test_a_base_that_the_user_names_is_taken_whatever_is_here(caches: Path) -> N
         ("timm/resnet50", ChosenBase("resnet50_torch")),
         ("torchvision/resnet50", ChosenBase("resnet50_torch")),
         ("ViT-S/16", ChosenBase("vit_small_patch16")),
-        ("timm/resnet50.tv2_in1k", ChosenBase("resnet50_torch", repository="timm/resnet50.tv2_in1k")),
-        ("microsoft/resnet-50", ChosenBase("resnet50_torch", repository="microsoft/resnet-50")),
-        ("https://huggingface.co/microsoft/resnet-34", ChosenBase("resnet34", repository="microsoft/resnet-34")),
+        ("timm/resnet50.tv2_in1k", ChosenBase("resnet50_torch", weights={"hub": "timm/resnet50.tv2_in1k"})),
+        ("microsoft/resnet-50", ChosenBase("resnet50_torch", weights={"hub": "microsoft/resnet-50"})),
+        ("https://huggingface.co/microsoft/resnet-34", ChosenBase("resnet34", weights={"hub": "microsoft/resnet-34"})),
     ],
 )
 def test_a_repository_s_name_asks_for_its_weights(text: str, expected: ChosenBase) -> None:
-    assert named_base(text) == expected
+    assert named_base(text, Path()) == expected
 
 
 def test_a_name_of_several_bases_is_answered_by_them() -> None:
     with pytest.raises(UsageError, match="is not the name of a base") as caught:
-        named_base("NAS-net")
+        named_base("NAS-net", Path())
     assert "it may be nasnetmobile, nasnetlarge: name one of them" in (caught.value.hint or "")
+
+
+def test_a_weight_file_names_its_base_and_stays_the_source_of_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_torch_file(tmp_path / "weights" / "r18.safetensors", torch_tensors())
+    (tmp_path / "configs").mkdir()
+    text = init_config("weights/r18.safetensors", None, tmp_path / "configs" / "c.yaml", Reporter()).text
+    assert "base: resnet18\n  weights: {path: ../weights/r18.safetensors}  # the file whose names show the base" in text
+    assert named_base(str(tmp_path / "weights" / "r18.safetensors"), Path()).weights == {
+        "path": str(tmp_path / "weights" / "r18.safetensors")
+    }
+
+
+def test_a_weight_file_that_does_not_say_its_base_is_refused(tmp_path: Path) -> None:
+    write_torch_file(tmp_path / "w.safetensors", torch_tensors("timm_vit_tiny"))
+    with pytest.raises(UsageError, match="several bases have tensors of these names") as caught:
+        named_base(str(tmp_path / "w.safetensors"), Path())
+    assert "--base BASE" in str(caught.value.hint)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.listener import Listener
+from tests.models.weights.foreign_files import torch_tensors, write_torch_file
 from transfercli.config.editor import SCHEMA_FILE
 from transfercli.errors import ConfigError, UsageError
 from transfercli.workflows.config.check import config_schema, show_config, validate_configs, write_schema
@@ -34,6 +35,29 @@ def test_a_warm_up_that_a_training_refuses_is_a_warning(write: Callable[..., Pat
     validate_configs([path], (), Path(), listener)
     (warning,) = (text for text in listener.warnings if "warmup" in text)
     assert "training.schedule.warmup_epochs: is longer than the training, received 50" in warning
+
+
+@pytest.mark.parametrize(
+    "base, file, message",
+    [
+        ("resnet50", "r18.safetensors", "model.base: resnet50, but these are PyTorch names of a ResNet-18"),
+        ("auto", "r18.pth", "r18.pth is a pickle, which runs code"),
+        ("resnet18", "r18.safetensors", ""),
+        ("auto", "r18.safetensors", ""),
+        ("auto", "gone.safetensors", ""),
+    ],
+)
+def test_a_weight_file_that_a_training_refuses_is_a_warning(
+    base: str, file: str, message: str, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_torch_file(tmp_path / "r18.safetensors", torch_tensors())
+    (tmp_path / "r18.pth").write_bytes(b"\x80\x02}.")
+    weights = f"{{path: {tmp_path / file}, sha256: {'a' * 64}}}"  # the hash is left to the training
+    path, listener = write(f"name: t\ndata: {{train: d}}\nmodel: {{base: {base}, weights: {weights}}}\n"), Listener()
+    validate_configs([path], (), Path(), listener)
+    refused = [text for text in listener.warnings if "pretrain and finetune refuse that" in text]
+    assert len(refused) == bool(message)
+    assert all(text.startswith(f"{path}:3: ") and message in text for text in refused)
 
 
 def test_a_resolved_config_has_what_follows_from_the_command(write: Callable[..., Path]) -> None:

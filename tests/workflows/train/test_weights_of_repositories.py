@@ -102,7 +102,8 @@ def test_the_licence_of_the_repository_is_that_of_the_model_card(trained: Stored
 def test_the_head_of_the_file_is_kept_by_the_names_of_its_classes(trained: StoredRun) -> None:
     assert trained.labels == tuple(reversed(CLASSES))  # the order of the file's outputs
     report = {line["tensor"]: line for line in json.loads(trained.folder.transplant.read_text())}
-    assert report["head/logits/kernel"]["reason"] == "from the classification head of the file"
+    assert report["head/logits/kernel"]["reason"] == "from fc.weight"
+    assert not report.keys() & {"fc.weight", "fc.bias"}  # they are used
     assert report["base/conv1_conv/kernel"] == {
         "tensor": "base/conv1_conv/kernel",
         "action": "copied",

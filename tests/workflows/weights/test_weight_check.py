@@ -30,6 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     del tensors["layer4.1.bn2.weight"]
     write_torch_file(folder / "part.safetensors", tensors)
+    write_torch_file(folder / "saved" / "model.safetensors", torch_tensors("transformers_resnet18"))
+    (folder / "empty.safetensors").touch()
+    (folder / "saved" / "config.json").write_bytes(names)
     return folder
 
 
@@ -74,6 +77,12 @@ def test_a_repository_has_its_commit_licence_and_classes(call: Call) -> None:
     assert call(f"hub:owner/r18@{COMMIT}/model.safetensors", "--base", "resnet18")[1]["base"] == "resnet18"
 
 
+def test_a_head_beside_the_network_is_found(call: Call) -> None:
+    code, result = call("saved/model.safetensors")
+    assert (code, result["prefix"]) == (0, "resnet.")
+    assert result["head"] == {"classes": 2, "labels": ["cat", "dog"]}
+
+
 @pytest.mark.parametrize(
     "words, code, kind, message",
     [
@@ -84,6 +93,7 @@ def test_a_repository_has_its_commit_licence_and_classes(call: Call) -> None:
         (("hub:../x",), 2, "usage", "'../x' is not the name of a repository"),
         (("hub:a/b/pytorch_model.bin",), 2, "usage", "'pytorch_model.bin' is a pickle by its name"),
         (("hub:",), 2, "usage", "is no repository"),
+        (("empty.safetensors",), 6, "artefact", "empty.safetensors is empty"),
     ],
 )
 def test_each_failure_has_its_exit_code_and_one_message(
@@ -96,13 +106,34 @@ def test_each_failure_has_its_exit_code_and_one_message(
     assert result["error"]["hint"]
 
 
+@pytest.mark.parametrize(
+    "words, code, hint",
+    [
+        (("timm/resnet18.a1_in1k",), 7, "is written hub:timm/resnet18.a1_in1k"),
+        (("https://huggingface.co/timm/resnet18.a1_in1k",), 2, "is written hub:timm/resnet18.a1_in1k;"),
+        (("https://huggingface.co/a/b/blob/main/c.safetensors",), 2, "is written hub:a/b@main/c.safetensors;"),
+        (("hf-hub:timm/resnet18.a1_in1k",), 2, "is written hub:timm/resnet18.a1_in1k;"),
+        (("https://download.pytorch.org/models/r.pth",), 2, "fetch any other file, and give its path"),
+        (("saved",), 6, "name the file inside: saved/model.safetensors"),
+        (("empty.safetensors",), 6, "fetch or write the file again"),
+        (("gone.safetensors",), 7, "put the file there or correct the path"),
+        (("r18.safetensors", "--base", "vgg16"), 3, "without --base, the base that the file's names show is taken"),
+    ],
+)
+def test_each_hint_says_what_to_type(call: Call, words: tuple[str, ...], code: int, hint: str) -> None:
+    exit_code, result = call(*words)
+    assert exit_code == code
+    assert hint in result["error"]["hint"]
+    assert "config" not in result["error"]["hint"]
+
+
 def test_a_person_gets_the_network_and_a_line_for_each_tensor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     shown = CliRunner().invoke(app, ["weights", "check", "r18.safetensors"]).stdout
     assert "PyTorch names of a ResNet-18" in shown
     assert "100 copied, 22 unused" in shown
     assert any("conv1.weight" in line and "base/conv1_conv/kernel" in line for line in shown.splitlines())
-    assert "next: transfercli config init --base resnet18" in shown
+    assert "next: transfercli config init --base r18.safetensors" in shown
 
 
 def test_files_of_keras_are_checked_against_the_base_that_is_named(call: Call, folder: Path) -> None:

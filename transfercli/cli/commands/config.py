@@ -36,7 +36,8 @@ Base = Annotated[
     typer.Option(
         "--base",
         metavar="B",
-        help="name of the base; without it one is chosen, if possible with weights that are on this machine",
+        help="name of the base, or a weight file whose names show it (FILE or hub:REPO);"
+        " without it one is chosen, if possible with weights that are on this machine",
         autocompletion=completion.table_names("base"),
     ),
 ]

@@ -97,10 +97,10 @@ def kind_of(path: Path, title: str) -> FileKind:
         raise _pointer_error(path, title, head.decode("utf-8", "replace"))
     if path.name.endswith(".json"):
         raise _json_error(path, title)
-    problem = f"is {by_content.name}" if by_content else "is neither a safetensors nor an HDF5 file"
     if not head:
-        problem = "is empty"
-    elif by_suffix and by_content in (HDF5, SAFETENSORS):
+        raise ArtefactError(f"{title} is empty", "fetch or write the file again")
+    problem = f"is {by_content.name}" if by_content else "is neither a safetensors nor an HDF5 file"
+    if by_suffix and by_content in (HDF5, SAFETENSORS):
         problem += f", but its suffix is that of {by_suffix.name}"
     raise ArtefactError(
         f"{title} {problem}; allowed are .safetensors, .weights.h5 and _notop.h5",

@@ -19,7 +19,15 @@ from transfercli.config.schema import FileWeights, HubWeights
 from transfercli.errors import ArtefactError, ConfigError, OutOfSpaceError, WeightsError
 from transfercli.io.checksum import file_sha256
 from transfercli.io.subprocesses import ProcessResult, run_python
-from transfercli.models.weights.file_kinds import HDF5, LEGACY_HDF5, SAFETENSORS, SAVE_AGAIN, FileKind, kind_of
+from transfercli.models.weights.file_kinds import (
+    HDF5,
+    LEGACY_HDF5,
+    READ_BY_SUFFIX,
+    SAFETENSORS,
+    SAVE_AGAIN,
+    FileKind,
+    kind_of,
+)
 from transfercli.models.weights.foreign.fit import check_base, looks_like_pytorch, recognised_names
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.h5_reader import ORDER
@@ -29,6 +37,7 @@ from transfercli.reporting import Reporter
 from transfercli.text import clipped, counted, first_of
 
 CHILD_SECONDS = 600
+HUB_FILE = "model.safetensors"  # in repositories of the Hugging Face Hub, and as save_pretrained writes it
 WeightSource = FileWeights | HubWeights
 
 
@@ -38,18 +47,29 @@ def check_weight_file(config: WeightSource, reporter: Reporter, base: str | None
     base: name of the base that the weights are for, or None; raises `ConfigError` if they are of another base.
     """
     path = weight_path(config, reporter)
+    recognised = check_header(path, config, base)
     if kind_of(path, title_of(config)) is HDF5:
-        if config.format == "pytorch":
-            raise ConfigError(
-                f"model.weights.format: pytorch, but {path.name} is {HDF5.name}, which Keras writes", "set it to auto"
-            )
         _convert_in_child(path, None, reporter)
         return
-    recognised = recognised_file(path, config)
-    if recognised and base:
-        check_base(recognised, base)
     with safetensors.safe_open(path, "numpy") as file:
         _check_finite(((name, file.get_tensor(name)) for name in file.keys()), recognised, config)  # noqa: SIM118
+
+
+def check_header(path: Path, config: WeightSource, base: str | None = None) -> Recognised | None:
+    """Return what the header of a weight file shows, as `recognised_file`; no tensor is read.
+
+    Raises as `check_weight_file`, but for damaged or non-finite tensors.
+    """
+    if kind_of(path, title_of(config)) is SAFETENSORS:
+        recognised = recognised_file(path, config)
+        if recognised and base:
+            check_base(recognised, base)
+        return recognised
+    if config.format == "pytorch":
+        raise ConfigError(
+            f"model.weights.format: pytorch, but {path.name} is {HDF5.name}, which Keras writes", "set it to auto"
+        )
+    return None
 
 
 def read_weight_file(config: WeightSource, reporter: Reporter) -> tuple[FileKind, Tensors]:
@@ -122,13 +142,23 @@ def _local_path(config: FileWeights) -> Path:
         kind = (
             "a SavedModel, whose graph can read and write files" if (path / "saved_model.pb").exists() else "a folder"
         )
-        raise ArtefactError(f"model.weights.path: {config.path!r} is {kind}, not a file of weights", SAVE_AGAIN)
+        inside = _weights_inside(path)
+        hint = f"name the file inside: {Path(config.path, inside)}" if inside else SAVE_AGAIN
+        raise ArtefactError(f"model.weights.path: {config.path!r} is {kind}, not a file of weights", hint)
     if not path.is_file():
         raise WeightsError(
             f"model.weights.path: there is no file {config.path!r} (looked for {path})",
-            "put the file there or correct the path, which is relative to the config file",
+            "put the file there or correct the path",
         )
     return path
+
+
+def _weights_inside(folder: Path) -> str | None:
+    """Return the name of a folder's weight file; None if it has none or several, none of which is the usual one."""
+    names = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in READ_BY_SUFFIX)
+    if HUB_FILE in names:
+        return HUB_FILE
+    return names[0] if len(names) == 1 else None
 
 
 def recognised_file(path: Path, config: WeightSource) -> Recognised | None:

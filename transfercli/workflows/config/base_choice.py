@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from transfercli.config import registries
+from transfercli.config.schema import HubWeights
 from transfercli.config.starter import SMALL_BASE, ChosenBase, Survey, default_base
-from transfercli.errors import UsageError
+from transfercli.errors import ConfigError, UsageError
 from transfercli.models.base import Base
 from transfercli.models.base_costs import MULTIPLY_ADDS
 from transfercli.models.base_names import repository_named
 from transfercli.models.bases import BASES
+from transfercli.models.weights.file_kinds import READ_BY_SUFFIX
+from transfercli.models.weights.targets import source_of
+from transfercli.reporting import Reporter
 from transfercli.text import byte_size, first_of
+from transfercli.workflows.initial_weights import base_of_file
 
 MOST_MULTIPLY_ADDS = 5 * 10**9  # of one image: a base that is chosen unasked costs little more than ResNet50
 WEIGHT_BYTES = 4  # of one float32
 
 
-def named_base(text: str) -> ChosenBase:
-    """Return the base that a name means, as this program or another writes it. Raises `UsageError` if there is none."""
+def named_base(text: str, folder: Path) -> ChosenBase:
+    """Return the base that a name means, as this program or another writes it, or that a weight file is for.
+
+    text: a name, the path of a weight file, or `hub:REPOSITORY[@REVISION][/FILE]`. folder: of the config, which the
+    path in it is relative to.
+
+    Raises `UsageError` if there is no such base, or a file does not say which it is; `WeightsError` and `ArtefactError`
+    as `weights check` does.
+    """
+    if text.startswith("hub:") or Path(text).suffix.lower() in READ_BY_SUFFIX:
+        return _base_of_file(text, folder)
     name = registries.row_name("base", text)
     if name is None:
         hint = registries.hint("base", text)
@@ -25,7 +42,20 @@ def named_base(text: str) -> ChosenBase:
         )
     repository, published = repository_named(text), BASES[name].repository
     is_published = published is not None and published.repository == repository
-    return ChosenBase(name, repository=None if is_published else repository)
+    return ChosenBase(name, weights={} if is_published or repository is None else {"hub": repository})
+
+
+def _base_of_file(target: str, folder: Path) -> ChosenBase:
+    source = source_of(target)
+    try:
+        name = base_of_file(source, Reporter())
+    except ConfigError as error:
+        problem = error.message.removeprefix("model.base: auto, but ")
+        raise UsageError(f"--base {target}: {problem}", f"{error.hint}: --base BASE") from error
+    if isinstance(source, HubWeights):
+        return ChosenBase(name, weights=source.model_dump(exclude_defaults=True))
+    path = source.path if Path(target).is_absolute() else Path(os.path.relpath(target, folder)).as_posix()
+    return ChosenBase(name, weights={"path": path})
 
 
 def base_at_hand(images: Survey) -> ChosenBase:

@@ -22,7 +22,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run
 from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.config.init import check_new, write
-from transfercli.workflows.initial_weights import base_of_file, needs_download, weight_source
+from transfercli.workflows.initial_weights import base_of_file, header_error, needs_download, weight_source
 from transfercli.workflows.result import ExternalFormat
 
 
@@ -87,6 +87,9 @@ def validate_configs(paths: Sequence[Path], overrides: Sequence[str], runs: Path
         for key, text in _missing(loaded.config, runs):
             missing[path].append(key)
             reporter.warning(f"{loaded.where(key)}: {key}: {text}")
+        if error := header_error(loaded.config):
+            where = loaded.where("model.weights")
+            reporter.warning(f"{where}: {error.message}: pretrain and finetune refuse that; {error.hint}")
         _warn_of_training(path, loaded.config, reporter)
     return ValidConfigs(missing)
 

@@ -46,11 +46,11 @@ class ExampleList:
 def init_config(base: str | None, data: str | None, output: Path | None, reporter: Reporter) -> StarterConfig:
     """Return the starter config for `data`, and write it to `output` if that is not None.
 
-    base: a name of a base, as this program or another writes it; None chooses one.
+    base: a name of a base, as this program or another writes it, or a weight file; None chooses one.
 
     Raises `UsageError` if `output` exists or `base` is unknown, `DataError` if `data` cannot be used.
     """
-    chosen = None if base is None else named_base(base)
+    chosen = None if base is None else named_base(base, output.parent if output else Path())
     check_new(output)
     if data and is_keras(data):
         dataset_of(data)

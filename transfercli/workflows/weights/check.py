@@ -10,10 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from transfercli.config.schema import ComputeConfig, FileWeights, HubWeights
-from transfercli.errors import ArtefactError, ConfigError, TransferError, UsageError
+from transfercli.config.schema import ComputeConfig, HubWeights
+from transfercli.errors import ArtefactError, ConfigError, TransferError
 from transfercli.io.checksum import file_sha256
 from transfercli.models.bases import BASES
 from transfercli.models.weights.file_kinds import SAFETENSORS, kind_of
@@ -25,14 +23,14 @@ from transfercli.models.weights.files import (
     title_of,
     weight_path,
 )
-from transfercli.models.weights.foreign.fit import check_base, check_known_network
+from transfercli.models.weights.foreign.fit import AUTO, DIFFER, check_base, check_known_network
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.hub import HubFile, fetched
 from transfercli.models.weights.safetensors_reader import TensorEntry, read_header
+from transfercli.models.weights.targets import source_of
 from transfercli.reporting import Reporter
 from transfercli.workflows.initial_weights import base_of_file, head_of_file, pixels_problem
 
-HUB_TARGET = re.compile(r"hub:(?P<hub>[^@/]+(?:/[^@/]+)?)(?:@(?P<revision>[^/]+))?(?:/(?P<file>.+))?")
 KEYS = re.compile(r"^model\.weights(\.\w+)?: ")
 OWN_NAMES, KERAS_NAMES = "names of this program", "names of Keras's layers"
 
@@ -91,24 +89,6 @@ class WeightCheck:
         return asdict(self)
 
 
-def source_of(target: str) -> WeightSource:
-    """Return the file or repository that a target names. Raises `UsageError` if it is no valid name of a repository."""
-    if not target.startswith("hub:"):
-        return FileWeights(path=target)
-    match = HUB_TARGET.fullmatch(target)
-    try:
-        if match:
-            return HubWeights.model_validate({key: value for key, value in match.groupdict().items() if value})
-        problem = "is no repository"
-    except ValidationError as error:
-        details = error.errors()[0]
-        problem = f"{details['input']!r} {str(details['ctx']['error']) if 'ctx' in details else details['msg']}"
-    raise UsageError(
-        f"{target}: {problem}; allowed: hub:OWNER/NAME, hub:OWNER/NAME@REVISION or hub:OWNER/NAME@REVISION/FILE",
-        "name a .safetensors file of a repository, such as hub:timm/resnet18.a1_in1k",
-    )
-
-
 def check_weights_of(target: str, base: str | None, reporter: Reporter) -> WeightCheck:
     """Return what a weight file is, and what becomes of each tensor. Nothing is trained.
 
@@ -151,12 +131,14 @@ def _contents(source: WeightSource, path: Path) -> _Contents:
 
 @contextmanager
 def _without_keys() -> Iterator[None]:
-    """Leave out the keys of a config, which begin the messages about a weight file."""
+    """Leave out the keys of a config, which stand in the messages and hints about a weight file."""
     try:
         yield
     except TransferError as error:
         error.message = KEYS.sub("", error.message).replace("model.base: ", "base ")
         error.args = (error.message,)
+        if error.hint:
+            error.hint = error.hint.replace(AUTO, "without --base, the base that the file's names show is taken")
         raise
 
 
@@ -169,8 +151,8 @@ def _chosen(source: WeightSource, recognised: Recognised, base: str | None) -> t
         return base_of_file(source, Reporter()), []
     except ConfigError:
         problem = (
-            f"{' and '.join(recognised.bases)} have tensors of these names and shapes and prepare images in different"
-            f" ways: name the base that the weights were trained with; shown is {recognised.bases[0]}"
+            f"{' and '.join(recognised.bases)} have tensors of these names and shapes, and {DIFFER}; name the"
+            f" base that the weights were trained with; shown is {recognised.bases[0]}"
         )
         return recognised.bases[0], [problem]
 

@@ -14,6 +14,9 @@ from transfercli.text import clipped, first_of
 
 # Last parts of the names that PyTorch gives the weights of a layer.
 LAST_PARTS = (".weight", ".bias", ".running_mean", ".running_var")
+AUTO = "base: auto takes the base that the file's names show"
+# Of bases whose tensors have the same names and shapes.
+DIFFER = "they differ in what no name shows: the pixels they were trained on, padding or activation"
 
 
 def recognised_names(shapes: Mapping[str, Shape], title: str, required: bool) -> Recognised | None:
@@ -46,8 +49,7 @@ def check_base(recognised: Recognised, base: str) -> None:
     if base not in recognised.bases:
         raise ConfigError(
             f"model.base: {base}, but these are {recognised.description}: use base {' or '.join(recognised.bases)}",
-            "each network has its own padding, epsilon and preprocessing, so its weights fit no other base; base: auto"
-            " takes the base that the file's names show",
+            f"each network has its own padding, epsilon and preprocessing, so its weights fit no other base; {AUTO}",
         )
 
 
@@ -87,7 +89,7 @@ def chosen_base(recognised: Recognised, hints: Sequence[str], names: Mapping[str
     raise ConfigError(
         f"model.base: auto, but the weights have {recognised.description}, and several bases have tensors of these"
         f" names and shapes: {', '.join(recognised.bases)}",
-        "name the base that the weights were trained with: they differ in how an image is prepared",
+        f"name the base that the weights were trained with: {DIFFER}",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,11 +24,13 @@ class Mapped:
     """Weights of a base, `base/LAYER/WEIGHT`, from a file; what follows is known of another library's files.
 
     head: kernel [features, classes] and bias [classes] of the file's classification head, if it has one.
+    head_sources: names of these in the file: one or two, as a head may lack its bias.
     sources: weight -> names of the tensors in the file that it was made of. unused: name in the file -> reason.
     """
 
     tensors: dict[str, Array]
     head: tuple[Array, Array] | None = None
+    head_sources: tuple[str, ...] = ()
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unused: Mapping[str, str] = field(default_factory=dict)
 
@@ -43,7 +45,7 @@ def map_tensors(
     or the network in the file has more than the base.
     """
     scheme, prefix = recognised.scheme, recognised.prefix
-    head = _head_name(tensors, recognised)
+    head = recognised.head_layer(tensors)
     mapped: dict[str, Array] = {}
     sources: dict[str, tuple[str, ...]] = {}
     later: list[tuple[Rule, str, str, Array]] = []
@@ -76,7 +78,8 @@ def map_tensors(
             raise _misfit(name, value.shape, factor.shape, base, weights[key])
         mapped[key] = COMBINE[rule.combine](mapped[key], factor)
         sources[key] = (*sources[key], name)
-    return Mapped(mapped, _head(tensors, head), sources, unused)
+    head_sources = tuple(name for name in (f"{head}.weight", f"{head}.bias") if name in tensors)
+    return Mapped(mapped, _head(tensors, head), head_sources, sources, unused)
 
 
 def _check_single(key: str, name: str, sources: Mapping[str, tuple[str, ...]]) -> None:
@@ -162,19 +165,6 @@ def _reason(name: str, head: str | None, recognised: Recognised) -> str:
         if re.fullmatch(pattern, inner):
             return reason
     return NO_SUCH_WEIGHT
-
-
-def _head_name(names: Iterable[str], recognised: Recognised) -> str | None:
-    """Return the name of the head's layer in a file: with the network's prefix, or that without its last part.
-
-    The second is the place beside the network, as in `resnet.encoder…` and `classifier.1.weight`.
-    """
-    head = recognised.scheme.head
-    if head is None:
-        return None
-    beside = recognised.prefix.removesuffix(".").rpartition(".")
-    places = (f"{recognised.prefix}{head}", f"{beside[0]}{beside[1]}{head}")
-    return next((place for place in places if any(name.startswith(f"{place}.") for name in names)), None)
 
 
 def _head(tensors: Mapping[str, Array], name: str | None) -> tuple[Array, Array] | None:

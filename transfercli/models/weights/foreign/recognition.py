@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from transfercli.errors import ArtefactError
@@ -50,13 +50,28 @@ class Recognised:
         article = "an" if self.networks[:1] in "AEIO" else "a"
         return f"{names} of {article} {self.networks}" if of and self.bases else self.scheme.title
 
+    def head_layer(self, names: Iterable[str]) -> str | None:
+        """Return the name of the classification head's layer in a file with these tensors; None if it has no head."""
+        names = tuple(names)
+        return next((place for place in self._head_places if any(name.startswith(f"{place}.") for name in names)), None)
+
     def uses(self, name: str) -> bool:
         """Return True if a tensor of the file gives a weight of the base or of the classification head."""
-        if not name.startswith(self.prefix):
-            return False
-        inner = name.removeprefix(self.prefix)
+        if any(name.startswith(f"{place}.") for place in self._head_places):
+            return True
+        return name.startswith(self.prefix) and any(targets(self.scheme.rules, name.removeprefix(self.prefix)))
+
+    @property
+    def _head_places(self) -> tuple[str, ...]:
+        """Names that the head's layer may have: with the network's prefix, or with that without its last part.
+
+        The second is the place beside the network, as in `resnet.encoder…` and `classifier.1.weight`.
+        """
         head = self.scheme.head
-        return any(targets(self.scheme.rules, inner)) or bool(head and inner.startswith(f"{head}."))
+        if head is None:
+            return ()
+        outer, dot, _ = self.prefix.removesuffix(".").rpartition(".")
+        return f"{self.prefix}{head}", f"{outer}{dot}{head}"
 
 
 def recognise(shapes: Mapping[str, Shape]) -> Recognised | None:
