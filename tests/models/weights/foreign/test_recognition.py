@@ -131,7 +131,7 @@ def test_a_file_of_thousands_of_prefixes_is_refused_at_once() -> None:
     """Every two of a few prefixes are compared, to know the preferred copy; these would take hours."""
     for anchor in ("layer1.0.conv1.weight", "patch_embed.proj.weight"):
         shapes = {f"p{number}.{anchor}": (1,) for number in range(19_000)}
-        with pytest.raises(ArtefactError, match="19000 copies of a network.*'p0.'.*'p10.*") as caught:
+        with pytest.raises(ArtefactError, match=r"19000 copies of a network.*'p0.'.*'p10.*") as caught:
             recognise(shapes)
         assert len(caught.value.message) < 200
 

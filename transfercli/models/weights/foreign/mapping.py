@@ -13,6 +13,7 @@ from transfercli.models.weights.foreign.layouts import Array, Target, laid_out
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.foreign.rules import Rule, targets
 from transfercli.models.weights.foreign.scheme import Scheme
+from transfercli.models.weights.values import check_weights
 from transfercli.text import clipped, counted
 
 COMBINE = {"times": np.multiply, "plus": np.add}
@@ -40,7 +41,7 @@ def map_tensors(
 
     base: its name, for messages. weights: every weight of the base, `base/LAYER/WEIGHT`, and its shape.
     Raises `ArtefactError` if a weight of the base is missing in the file or is there twice, a tensor has another shape,
-    or the network in the file has more than the base.
+    a weight is an integer or not finite, a variance is negative, or the network in the file has more than the base.
     """
     scheme, prefix = recognised.scheme, recognised.prefix
     head = _head_name(tensors, recognised)
@@ -74,6 +75,7 @@ def map_tensors(
     for (key, _), (rule, name) in later.items():
         mapped[key] = _combined(mapped[key], name, tensors[name], rule, weights[key], base)
         sources[key] = (*sources[key], name)
+    check_weights(mapped, "model.weights: the file", sources)
     return Mapped(mapped, _head(tensors, head), sources, unused)
 
 
