@@ -247,7 +247,22 @@ def _from_file(
         donor |= dict(zip(HEAD_OUTPUT, mapped.head, strict=True))
         sources |= dict.fromkeys(HEAD_OUTPUT, ("the classification head of the file",))
     report = transplant(classifier, donor, head=head, donor_labels=labels)
+    if head == "keep":
+        _check_kept(report, source)
     return with_sources(report, sources, mapped.unused)
+
+
+def _check_kept(report: Transplant, source: WeightSource) -> None:
+    """Raise `ArtefactError` if the output layer of a head that is kept does not fit, and would be random."""
+    from transfercli.transfer.transplant import HEAD_OUTPUT
+
+    for line in report.lines:
+        if line.tensor in HEAD_OUTPUT and line.action != "copied":
+            raise ArtefactError(
+                f"model.head.init: keep, but the head of {source_name(source)} does not fit the base: {line.tensor}:"
+                f" {line.reason}",
+                "set model.head.init to new for a fresh head",
+            )
 
 
 def _weights_name(config: ExperimentConfig, parent: Parent) -> str:

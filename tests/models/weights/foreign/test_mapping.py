@@ -176,3 +176,11 @@ def test_two_factors_of_one_kind_are_refused() -> None:
     tensors = dict.fromkeys("abc", np.ones(3, "float32"))
     with pytest.raises(ArtefactError, match="'b' and 'c' are two tensors for one weight"):
         map_tensors(tensors, Recognised(scheme, "", ("b",)), "b", {"base/x/w": Target((3,))})
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (1000, 1)])
+def test_a_head_whose_bias_is_of_other_classes_is_refused(
+    shape: tuple[int, ...], resnet18: Tensors, targets: dict[str, Target]
+) -> None:
+    with pytest.raises(ArtefactError, match=r"'fc\.bias' has the shape .*1000 classes"):
+        mapped({**resnet18, "fc.bias": np.zeros(shape, "float32")}, targets)

@@ -193,5 +193,11 @@ def _head(tensors: Mapping[str, Array], name: str | None) -> tuple[Array, Array]
     kernel = tensors.get(f"{name}.weight")
     if kernel is None or kernel.ndim != 2:
         return None
-    bias = tensors.get(f"{name}.bias")
-    return kernel.T, np.zeros(len(kernel), kernel.dtype) if bias is None else bias
+    bias = tensors.get(f"{name}.bias", np.zeros(len(kernel), kernel.dtype))
+    if bias.shape != (len(kernel),):
+        raise ArtefactError(
+            f"model.weights: {clipped(f'{name}.bias')} has the shape {list(bias.shape)}, but the head's kernel is of"
+            f" {counted(len(kernel), 'class', 'classes')}",
+            "fetch or write the file again",
+        )
+    return kernel.T, bias
