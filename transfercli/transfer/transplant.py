@@ -169,7 +169,12 @@ def _matching(
     """Return (value to copy, or None to leave it fresh; reason) for the tensor `name`; old, new: labels."""
     if value is None:
         return None, "the source has no such tensor"
-    if name.startswith("head/logits/") and old != new and value.shape[-1] == len(old) and fresh.shape[-1] == len(new):
+    if (
+        name.startswith("head/logits/")
+        and old != new
+        and value.shape[-1:] == (len(old),)
+        and fresh.shape[-1] == len(new)
+    ):
         return _output_by_label(value, fresh, old, new)
     if value.shape != fresh.shape:
         return None, f"shape {list(value.shape)} does not fit {list(fresh.shape)}"

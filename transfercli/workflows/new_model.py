@@ -58,7 +58,9 @@ def with_parent_structure(config: ExperimentConfig, runs: Path) -> ExperimentCon
     if "head" not in model.model_fields_set:
         structure["head"] = HeadConfig(**{**earlier.model.head.model_dump(), "init": "new"})
     elif model.head.pooling is None:
-        structure["head"] = model.head.model_copy(update={"pooling": earlier.model.head.pooling})
+        # The default of this base, and not the earlier run's pooling: a head that is set is a head of its own.
+        pooling = BASES[str(earlier.model.base)].pooling
+        structure["head"] = model.head.model_copy(update={"pooling": pooling})
     keys = [key for key in ("image_size", "channels", "resize") if key not in data.model_fields_set]
     image_format = {key: getattr(earlier.data, key) for key in keys}
     return config.model_copy(
@@ -249,7 +251,22 @@ def _from_file(
         sources |= dict(zip(HEAD_OUTPUT, ((kernel,), tuple(bias) or ("zeros, as the file has no bias",)), strict=True))
         unused = {name: reason for name, reason in unused.items() if name not in mapped.head_sources}
     report = transplant(classifier, donor, head=head, donor_labels=labels)
+    if head == "keep":
+        _check_kept(report, source)
     return with_sources(report, sources, unused)
+
+
+def _check_kept(report: Transplant, source: WeightSource) -> None:
+    """Raise `ArtefactError` if the output layer of a head that is kept does not fit, and would be random."""
+    from transfercli.transfer.transplant import HEAD_OUTPUT
+
+    for line in report.lines:
+        if line.tensor in HEAD_OUTPUT and line.action != "copied":
+            raise ArtefactError(
+                f"model.head.init: keep, but the head of {source_name(source)} does not fit the base: {line.tensor}:"
+                f" {line.reason}",
+                "set model.head.init to new for a fresh head",
+            )
 
 
 def _weights_name(config: ExperimentConfig, parent: Parent) -> str:

@@ -44,6 +44,9 @@ def test_the_tensors_of_the_library_are_read(tmp_path: Path) -> None:
         ({"a\n": entry()}, "is not a valid name of a tensor"),
         (b'{"a": 1, "a": 2}', "its header has a duplicate name"),
         (b"[]", "its header is not a JSON object"),
+        ({"a": entry(), "__metadata__": {"a": 1}}, "its metadata are not texts by name"),
+        ({"a": entry(), "__metadata__": [1]}, "its metadata are not texts by name"),
+        ({"a": entry(0, 0, (0, 2**32, 2**32, 2**32))}, "not a whole safetensors file"),
         (b"[" * 100_000, "not a whole safetensors file"),
     ],
 )

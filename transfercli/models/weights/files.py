@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -32,9 +32,10 @@ from transfercli.models.weights.foreign.fit import check_base, looks_like_pytorc
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.h5_reader import ORDER
 from transfercli.models.weights.hub import fetched
-from transfercli.models.weights.safetensors_reader import Tensors, read_header, read_safetensors
+from transfercli.models.weights.safetensors_reader import Tensors, each_tensor, read_header, read_safetensors
+from transfercli.models.weights.values import check_values, in_float32
 from transfercli.reporting import Reporter
-from transfercli.text import clipped, counted, first_of
+from transfercli.text import clipped
 
 CHILD_SECONDS = 600
 HUB_FILE = "model.safetensors"  # in repositories of the Hugging Face Hub, and as save_pretrained writes it
@@ -51,8 +52,7 @@ def check_weight_file(config: WeightSource, reporter: Reporter, base: str | None
     if kind_of(path, title_of(config)) is HDF5:
         _convert_in_child(path, None, reporter)
         return
-    with safetensors.safe_open(path, "numpy") as file:
-        _check_finite(((name, file.get_tensor(name)) for name in file.keys()), recognised, config)  # noqa: SIM118
+    check_values(_used(each_tensor(path), recognised), title_of(config))
 
 
 def check_header(path: Path, config: WeightSource, base: str | None = None) -> Recognised | None:
@@ -75,11 +75,11 @@ def check_header(path: Path, config: WeightSource, base: str | None = None) -> R
 def read_weight_file(config: WeightSource, reporter: Reporter) -> tuple[FileKind, Tensors]:
     """Return the format of a weight file and its tensors, by their names in the file.
 
-    The format is `SAFETENSORS`, `HDF5`, or `LEGACY_HDF5` with the tensors in the order of the file. Tensors of less
-    than 32 bits come as float32.
+    The format is `SAFETENSORS`, `HDF5`, or `LEGACY_HDF5` with the tensors in the order of the file. Floating-point
+    numbers of safetensors come as float32.
 
     Raises `WeightsError` if the file is missing, `ArtefactError` if its hash differs, it contains anything but plain
-    tensors or a weight is not finite, `OutOfSpaceError` if these do not fit into memory.
+    tensors or a weight is an integer or not finite, `OutOfSpaceError` if these do not fit into memory.
     """
     path = weight_path(config, reporter)
     if config.sha256 is None:
@@ -88,15 +88,15 @@ def read_weight_file(config: WeightSource, reporter: Reporter) -> tuple[FileKind
             " other file"
         )
     if kind_of(path, title_of(config)) is SAFETENSORS:
-        tensors = {name: _in_float32(value) for name, value in read_safetensors(path).items()}
+        tensors = {name: in_float32(value) for name, value in each_tensor(path)}
         recognised = recognise_names({name: value.shape for name, value in tensors.items()}, config)
-        _check_finite(tensors.items(), recognised, config)
+        check_values(_used(tensors.items(), recognised), title_of(config))
         return SAFETENSORS, tensors
     with tempfile.TemporaryDirectory(prefix="transfercli-weights-") as scratch:
         output = Path(scratch, "tensors.safetensors")
         _convert_in_child(path, output, reporter)
         tensors = read_safetensors(output)
-        _check_finite(tensors.items(), None, config)
+        check_values(_used(tensors.items(), None), title_of(config))
         with safetensors.safe_open(output, "numpy") as file:
             order = (file.metadata() or {}).get(ORDER)
         return (LEGACY_HDF5, {name: tensors[name] for name in json.loads(order)}) if order else (HDF5, tensors)
@@ -182,27 +182,11 @@ def recognise_names(shapes: Mapping[str, tuple[int, ...]], config: WeightSource)
     return None
 
 
-def _in_float32(value: np.ndarray) -> np.ndarray:
-    """Return float16 and bfloat16 (of ml_dtypes, no type of NumPy's own) as float32."""
-    return value.astype("float32") if value.dtype.itemsize == 2 and value.dtype.kind not in "iu" else value
-
-
-def _check_finite(
-    tensors: Iterable[tuple[str, np.ndarray]], recognised: Recognised | None, config: WeightSource
-) -> None:
-    """Raise `ArtefactError` if a weight that would be used is NaN or infinite."""
-    bad = {}
+def _used(tensors: Iterable[tuple[str, np.ndarray]], recognised: Recognised | None) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the tensors that weights are made of. Integers under other names are left to the weights' own check."""
     for name, value in tensors:
-        if value.dtype.kind in "iub" or (recognised and not recognised.uses(name)):
-            continue
-        if count := int(value.size - np.isfinite(_in_float32(value)).sum()):
-            bad[name] = f"{clipped(name)} ({count} of {value.size})"
-    if bad:
-        raise ArtefactError(
-            f"{title_of(config)} has weights that are NaN or infinite, in {counted(len(bad), 'tensor')}:"
-            f" {first_of(list(bad.values()), 3)}",
-            "use a checkpoint from before its training diverged, or fetch the file again",
-        )
+        if recognised.uses(name) if recognised else value.dtype.kind not in "iub":
+            yield name, value
 
 
 def _convert_in_child(path: Path, output: Path | None, reporter: Reporter) -> None:

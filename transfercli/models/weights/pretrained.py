@@ -20,13 +20,14 @@ from transfercli.models.normalization import with_corrected_variance
 from transfercli.models.published_weights import keras_home
 from transfercli.models.tensor_names import automatic_kind, stable_layer_names, weight_names
 from transfercli.models.weights.file_kinds import LEGACY_HDF5, SAFETENSORS
-from transfercli.models.weights.files import WeightSource, read_weight_file, recognise_names
+from transfercli.models.weights.files import WeightSource, read_weight_file, recognise_names, title_of
 from transfercli.models.weights.foreign.fit import check_base
 from transfercli.models.weights.foreign.layouts import Target
 from transfercli.models.weights.foreign.mapping import Mapped, map_tensors
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.resnet_versions import check_resnet_version
 from transfercli.models.weights.safetensors_reader import Tensors
+from transfercli.models.weights.values import check_weights
 from transfercli.reporting import Reporter
 
 
@@ -97,11 +98,18 @@ def file_tensors(config: WeightSource, name: str, base: keras.Model, reporter: R
         if recognised:
             return foreign_tensors(tensors, recognised, name, base)
         prefixed = _with_base_prefix(tensors)
+        _check_weights(prefixed, base, config)
         check_resnet_version(prefixed, name)
         return Mapped(with_corrected_variance(name, prefixed, by_keras=False))
     named = (_in_order(tensors, base) if kind is LEGACY_HDF5 else None) or _by_layer(tensors, base)
+    _check_weights(named, base, config)
     check_resnet_version(named, name)
     return Mapped(with_corrected_variance(name, named, by_keras=True))
+
+
+def _check_weights(tensors: Tensors, base: keras.Model, config: WeightSource) -> None:
+    names = set(weight_names("base", base).values())
+    check_weights({key: value for key, value in tensors.items() if key in names}, title_of(config))
 
 
 def foreign_tensors(tensors: Tensors, recognised: Recognised, name: str, base: keras.Model) -> Mapped:

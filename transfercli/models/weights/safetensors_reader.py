@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 import ml_dtypes  # noqa: F401 - adds bfloat16 to NumPy's types; Keras does so, too, but may not be imported yet
 import numpy as np
 import safetensors
-import safetensors.numpy
 
 from transfercli.errors import ArtefactError
 from transfercli.text import clipped
@@ -45,11 +45,20 @@ class TensorEntry:
 
 def read_safetensors(path: Path) -> Tensors:
     """Return the tensors of a file, by name. Raises `ArtefactError` unless they are plain and fill the file exactly."""
-    read_header(path)
+    return dict(each_tensor(path))
+
+
+def each_tensor(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (name, tensor) of a file, one after the other in memory; raises as `read_safetensors` does."""
+    names = read_header(path)
     try:
-        return dict(safetensors.numpy.load_file(path))
+        with safetensors.safe_open(path, "numpy") as file:
+            for name in names:
+                yield name, file.get_tensor(name)
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{path.name} is not a whole safetensors file: {error}") from error
+        raise ArtefactError(
+            f"{path.name} is not a whole safetensors file: {error}", "fetch or write the file again"
+        ) from error
 
 
 def read_header(path: Path) -> dict[str, TensorEntry]:
@@ -87,7 +96,9 @@ def _parsed(header: bytes) -> dict[str, Any]:
     parsed = json.loads(header, object_pairs_hook=unique)
     if not isinstance(parsed, dict):
         raise ValueError("its header is not a JSON object")
-    parsed.pop("__metadata__", None)
+    metadata = parsed.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata are not texts by name")
     return parsed
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from tests.models.weights.foreign.comparison import made_file
 from transfercli.errors import ArtefactError
-from transfercli.models.weights.foreign.layouts import Target
+from transfercli.models.weights.foreign.layouts import LAYOUTS, Target
 from transfercli.models.weights.foreign.mapping import Mapped, map_tensors
-from transfercli.models.weights.foreign.recognition import recognise
+from transfercli.models.weights.foreign.recognition import Recognised, recognise
+from transfercli.models.weights.foreign.rules import Rule
+from transfercli.models.weights.foreign.scheme import Member, Scheme
 
 Tensors = dict[str, np.ndarray]
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -130,8 +132,55 @@ def test_the_names_that_densenets_had_in_2017_give_the_same_weights() -> None:
 
 
 def test_a_variance_keeps_its_sum_with_epsilon() -> None:
-    from transfercli.models.weights.foreign.layouts import LAYOUTS
-
     variance = np.array([0.0, 1e-7, 1.0], "float32")
     shifted = LAYOUTS["variance_for_keras"](variance, Target((3,)))
     np.testing.assert_allclose(shifted.astype("float64") + 1.001e-5, variance.astype("float64") + 1e-5, rtol=1e-6)
+
+
+WRONG_SHAPES = [(), (0,), (3,), (0, 3), (5, 0), (4, 4), (3, 3), (1, 0, 3), (2, 2, 3), (3, 3, 3), (1, 1, 1, 0), (1,) * 5]
+
+
+@pytest.mark.parametrize("layout", sorted(LAYOUTS))
+def test_a_layout_refuses_every_shape_that_it_cannot_lay_out(layout: str) -> None:
+    """A scalar, an empty tensor, too few or too many dimensions, and sizes that do not divide."""
+    scheme = Scheme("s", "names", "a", (Rule("a", layout, "x/w"),), {"b": Member("B", {})})
+    for shape in WRONG_SHAPES:
+        target = {"base/x/w": Target((7, 5, 3, 2), (2, 2))}
+        with pytest.raises(ArtefactError) as caught:
+            map_tensors({"a": np.ones(shape, "float32")}, Recognised(scheme, "", ("b",)), "b", target)
+        assert "'a' has the shape" in caught.value.message
+
+
+@pytest.mark.parametrize("combine", ["times", "plus"])
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (1, 3), (3, 3), (7, 3), (1, 1, 3)])
+def test_a_factor_never_changes_the_shape_of_a_weight(combine: str, shape: tuple[int, ...]) -> None:
+    rules = (Rule("a", "same", "x/w"), Rule("b", "same", "x/w", combine))
+    scheme = Scheme("s", "names", "a", rules, {"b": Member("B", {})})
+    tensors = {"a": np.ones(3, "float32"), "b": np.ones(shape, "float32")}
+    with pytest.raises(ArtefactError, match="'b' has the shape"):
+        map_tensors(tensors, Recognised(scheme, "", ("b",)), "b", {"base/x/w": Target((3,))})
+
+
+def test_a_fused_matrix_that_has_no_three_parts_is_not_taken_whole() -> None:
+    rules = tuple(Rule("a", part, f"{part}/w") for part in ("query", "key", "value"))
+    scheme = Scheme("s", "names", "a", rules, {"b": Member("B", {})})
+    targets = {f"base/{part}/w": Target((4, 4)) for part in ("query", "key", "value")}
+    with pytest.raises(ArtefactError, match="'a' has the shape"):
+        map_tensors({"a": np.ones((4, 4), "float32")}, Recognised(scheme, "", ("b",)), "b", targets)
+
+
+def test_two_factors_of_one_kind_are_refused() -> None:
+    """LayerScales have two names; a file that has both would be scaled twice."""
+    rules = (Rule("a", "same", "x/w"), Rule("b|c", "same", "x/w", "times"))
+    scheme = Scheme("s", "names", "a", rules, {"b": Member("B", {})})
+    tensors = dict.fromkeys("abc", np.ones(3, "float32"))
+    with pytest.raises(ArtefactError, match="'b' and 'c' are two tensors for one weight"):
+        map_tensors(tensors, Recognised(scheme, "", ("b",)), "b", {"base/x/w": Target((3,))})
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (1000, 1)])
+def test_a_head_whose_bias_is_of_other_classes_is_refused(
+    shape: tuple[int, ...], resnet18: Tensors, targets: dict[str, Target]
+) -> None:
+    with pytest.raises(ArtefactError, match=r"'fc\.bias' has the shape .*1000 classes"):
+        mapped({**resnet18, "fc.bias": np.zeros(shape, "float32")}, targets)

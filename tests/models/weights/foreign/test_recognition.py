@@ -10,6 +10,7 @@ import pytest
 from transfercli.errors import ArtefactError, ConfigError
 from transfercli.models.weights.foreign.fit import check_base
 from transfercli.models.weights.foreign.recognition import Recognised, recognise
+from transfercli.models.weights.foreign.rules import Rule
 from transfercli.models.weights.foreign.scheme import Shape
 
 FIXTURES = {path.stem: path for path in (Path(__file__).parent / "fixtures").glob("*.json")}
@@ -124,3 +125,20 @@ def test_every_vgg_is_known_from_the_others() -> None:
             scheme.members[base].has
         )
         assert known(shapes).bases == (base,)
+
+
+def test_a_file_of_thousands_of_prefixes_is_refused_at_once() -> None:
+    """Every two of a few prefixes are compared, to know the preferred copy; these would take hours."""
+    for anchor in ("layer1.0.conv1.weight", "patch_embed.proj.weight"):
+        shapes = {f"p{number}.{anchor}": (1,) for number in range(19_000)}
+        with pytest.raises(ArtefactError, match=r"19000 copies of a network.*'p0.'.*'p10.*") as caught:
+            recognise(shapes)
+        assert len(caught.value.message) < 200
+
+
+def test_a_block_of_any_number_has_a_name() -> None:
+    """Blocks have letters in some networks; a file may number them as it likes."""
+    rule = Rule(r"blocks\.(\d+)\.w", "same", "block{0:a}_x")
+    assert [rule.target(f"blocks.{number}.w") for number in (0, 25)] == ["blocka_x", "blockz_x"]
+    assert rule.target("blocks.26.w") == "block(26)_x"
+    assert rule.target(f"blocks.{10**400}.w") == f"block({10**400})_x"

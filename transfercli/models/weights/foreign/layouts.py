@@ -50,7 +50,7 @@ def _part(number: int) -> Callable[[Array, Target], Array]:
     """Return the layout of one of three parts that are fused in a matrix [3 out, in] or a bias [3 out]."""
 
     def third(value: Array, target: Target) -> Array:
-        return np.split(value, 3)[number].T if len(value) % 3 == 0 else value
+        return np.split(value, 3)[number].T
 
     return third
 
@@ -61,7 +61,7 @@ def _flat(value: Array, target: Target) -> Array:
 
 
 def _vectors(value: Array, target: Target) -> Array:
-    """Lay out vectors [1, n, d] or one [d] as [n, d]."""
+    """Lay out vectors [1, n, d] or [n, d], or one [d], as [n, d]."""
     return value.reshape(-1, value.shape[-1])
 
 
@@ -133,5 +133,34 @@ LAYOUTS: dict[str, Callable[[Array, Target], Array]] = {
     "register_positions": _register_positions,
     "variance_for_keras": _variance_for_keras,
 }
-# Number of dimensions that a stored tensor must have for a layout; a layout that is missing here takes any.
-DIMENSIONS = {"convolution": 4, "depthwise": 4, "dense": 2}
+# Layout -> numbers of dimensions that a stored tensor may have.
+DIMENSIONS: dict[str, tuple[int, ...]] = {
+    "same": tuple(range(1, 9)),
+    "convolution": (4,),
+    "depthwise": (4,),
+    "dense": (2,),
+    **dict.fromkeys(("query", "key", "value"), (1, 2)),
+    "flat": (1, 3),
+    "vectors": (1, 2, 3),
+    **dict.fromkeys(("positions", "class_position", "register_positions"), (2, 3)),
+    "variance_for_keras": (1,),
+}
+
+
+def laid_out(layout: str, value: Array, target: Target) -> Array | None:
+    """Return a tensor as Keras lays it out, by a row of `LAYOUTS`; None if the layout does not take its shape.
+
+    Raises `ArtefactError` if positions of patches have no square grid.
+    """
+    shape = value.shape
+    if 0 in shape or len(shape) not in DIMENSIONS[layout]:
+        return None
+    if layout in ("query", "key", "value"):
+        fits = shape[0] % 3 == 0
+    elif layout == "flat":
+        fits = set(shape[1:]) <= {1}
+    elif "vectors" in layout or "position" in layout:
+        fits = len(shape) < 3 or shape[0] == 1
+    else:
+        fits = True
+    return LAYOUTS[layout](value, target) if fits else None

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from transfercli.errors import ArtefactError
-from transfercli.models.weights.foreign.layouts import DIMENSIONS, LAYOUTS, Array, Target
+from transfercli.models.weights.foreign.layouts import Array, Target, laid_out
 from transfercli.models.weights.foreign.recognition import Recognised
 from transfercli.models.weights.foreign.rules import Rule, targets
 from transfercli.models.weights.foreign.scheme import Scheme
+from transfercli.models.weights.values import check_weights
 from transfercli.text import clipped, counted
 
 COMBINE = {"times": np.multiply, "plus": np.add}
@@ -42,13 +43,13 @@ def map_tensors(
 
     base: its name, for messages. weights: every weight of the base, `base/LAYER/WEIGHT`, and its shape.
     Raises `ArtefactError` if a weight of the base is missing in the file or is there twice, a tensor has another shape,
-    or the network in the file has more than the base.
+    a weight is an integer or not finite, a variance is negative, or the network in the file has more than the base.
     """
     scheme, prefix = recognised.scheme, recognised.prefix
     head = recognised.head_layer(tensors)
     mapped: dict[str, Array] = {}
     sources: dict[str, tuple[str, ...]] = {}
-    later: list[tuple[Rule, str, str, Array]] = []
+    later: dict[tuple[str, str], tuple[Rule, str]] = {}
     unused: dict[str, str] = {}
     for name, value in sorted(tensors.items()):
         inner = name.removeprefix(prefix)
@@ -60,11 +61,12 @@ def map_tensors(
                 continue
             used = True
             if rule.combine == "is":
-                _check_single(key, name, sources)
+                _check_single(key, name, sources.get(key))
                 mapped[key] = _laid_out(name, value, rule, weights[key], base)
                 sources[key] = (name,)
             else:
-                later.append((rule, key, name, value))
+                _check_single(key, name, [later[key, rule.combine][1]] if (key, rule.combine) in later else None)
+                later[key, rule.combine] = (rule, name)
         if not used:
             unused[name] = _reason(name, head, recognised)
     for key, constant in _constants(weights, scheme, base).items():
@@ -72,37 +74,47 @@ def map_tensors(
             mapped[key], sources[key] = constant, ()
     _check_complete(mapped, recognised, base, weights)
     _check_nothing_more(unused, sources, recognised, base)
-    for rule, key, name, value in later:
-        factor = LAYOUTS[rule.layout](value, weights[key])
-        if factor.shape[-1:] != mapped[key].shape[-1:]:
-            raise _misfit(name, value.shape, factor.shape, base, weights[key])
-        mapped[key] = COMBINE[rule.combine](mapped[key], factor)
+    for (key, _), (rule, name) in later.items():
+        mapped[key] = _combined(mapped[key], name, tensors[name], rule, weights[key], base)
         sources[key] = (*sources[key], name)
+    check_weights(mapped, "model.weights: the file", sources)
     head_sources = tuple(name for name in (f"{head}.weight", f"{head}.bias") if name in tensors)
     return Mapped(mapped, _head(tensors, head), head_sources, sources, unused)
 
 
-def _check_single(key: str, name: str, sources: Mapping[str, tuple[str, ...]]) -> None:
-    if key in sources:
+def _check_single(key: str, name: str, known: Sequence[str] | None) -> None:
+    """Raise `ArtefactError` if a weight is already given by the `known` tensors."""
+    if known:
         raise ArtefactError(
-            f"model.weights: {clipped(sources[key][0])} and {clipped(name)} are two tensors for one weight,"
+            f"model.weights: {clipped(known[0])} and {clipped(name)} are two tensors for one weight,"
             f" {key.removeprefix('base/')}",
             "save only the tensors of one network under one set of names",
         )
 
 
 def _laid_out(name: str, value: Array, rule: Rule, target: Target, base: str) -> Array:
-    wanted = DIMENSIONS.get(rule.layout)
-    laid_out = LAYOUTS[rule.layout](value, target) if wanted in (None, value.ndim) else value
-    if laid_out.shape != target.shape:
-        raise _misfit(name, value.shape, laid_out.shape, base, target)
-    return laid_out
+    new = laid_out(rule.layout, value, target)
+    if new is None or new.shape != target.shape:
+        raise _misfit(name, value, new, base, target.shape)
+    return new
 
 
-def _misfit(name: str, stored: tuple[int, ...], laid_out: tuple[int, ...], base: str, target: Target) -> ArtefactError:
+def _combined(weight: Array, name: str, value: Array, rule: Rule, target: Target, base: str) -> Array:
+    """Return a weight multiplied by a tensor's vector along its last dimension, or with a tensor of its shape added."""
+    new = laid_out(rule.layout, value, target)
+    wanted = target.shape if rule.combine == "plus" else target.shape[-1:]
+    if new is None or new.shape != wanted:
+        raise _misfit(name, value, new, base, wanted)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+        combined: Array = COMBINE[rule.combine](weight, new)
+    return combined
+
+
+def _misfit(name: str, stored: Array, new: Array | None, base: str, wanted: tuple[int, ...]) -> ArtefactError:
+    laid_out_as = "" if new is None else f" laid out as Keras does it is {list(new.shape)}, and"
     return ArtefactError(
-        f"model.weights: {clipped(name)} has the shape {list(stored)}, which does not fit {base}:"
-        f" laid out as Keras does it is {list(laid_out)}, and the base has {list(target.shape)}",
+        f"model.weights: {clipped(name)} has the shape {list(stored.shape)}, which does not fit {base}:"
+        f"{laid_out_as} the base has {list(wanted)}",
         "use the file and the base of one network: transfercli weights check FILE names the base",
     )
 
@@ -171,5 +183,11 @@ def _head(tensors: Mapping[str, Array], name: str | None) -> tuple[Array, Array]
     kernel = tensors.get(f"{name}.weight")
     if kernel is None or kernel.ndim != 2:
         return None
-    bias = tensors.get(f"{name}.bias")
-    return kernel.T, np.zeros(len(kernel), kernel.dtype) if bias is None else bias
+    bias = tensors.get(f"{name}.bias", np.zeros(len(kernel), kernel.dtype))
+    if bias.shape != (len(kernel),):
+        raise ArtefactError(
+            f"model.weights: {clipped(f'{name}.bias')} has the shape {list(bias.shape)}, but the head's kernel is of"
+            f" {counted(len(kernel), 'class', 'classes')}",
+            "fetch or write the file again",
+        )
+    return kernel.T, bias

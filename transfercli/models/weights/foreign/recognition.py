@@ -9,7 +9,7 @@ from transfercli.errors import ArtefactError
 from transfercli.models.weights.foreign.registry import SCHEMES
 from transfercli.models.weights.foreign.rules import targets
 from transfercli.models.weights.foreign.scheme import Scheme, Shape
-from transfercli.text import clipped
+from transfercli.text import clipped, first_of
 
 # Of two copies of a network in one file, the first is the one that its authors use: the network that is trained rather
 # than its slow copy (MoCo and its version 3, BYOL), and the slow copy rather than the network that is trained (DINO,
@@ -24,6 +24,7 @@ PREFERRED = (
 )
 # Added by PyTorch's DataParallel and torch.compile to the names of any network.
 WRAPPERS = ("module.", "_orig_mod.")
+MOST_COPIES = 16  # of a network in one file, which are compared
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,18 @@ def recognise(shapes: Mapping[str, Shape]) -> Recognised | None:
     """
     found = [Recognised(scheme, prefix, _bases(scheme, prefix, shapes)) for scheme, prefix in _anchors(shapes)]
     known = [one for one in found if one.bases] or found
-    preferred = [one for one in known if not any(_copy_of(one.prefix, other.prefix) for other in known)]
-    prefixes = sorted({one.prefix for one in preferred})
+    prefixes = {one.prefix for one in known}
+    if len(prefixes) <= MOST_COPIES:
+        known = [one for one in known if not any(_copy_of(one.prefix, prefix) for prefix in prefixes)]
+        prefixes = {one.prefix for one in known}
     if len(prefixes) > 1:
+        starts = [clipped(prefix) if prefix else "no prefix" for prefix in sorted(prefixes)]
         raise ArtefactError(
             f"model.weights: the file holds {len(prefixes)} copies of a network: names that start with"
-            f" {' and '.join(clipped(prefix) if prefix else 'no prefix' for prefix in prefixes)}",
+            f" {' and '.join(starts) if len(starts) < 4 else first_of(starts, 3)}",
             "save only the tensors of one of them",
         )
-    return preferred[0] if preferred else None
+    return known[0] if known else None
 
 
 def _anchors(shapes: Mapping[str, Shape]) -> Iterator[tuple[Scheme, str]]:

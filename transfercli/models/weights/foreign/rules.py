@@ -44,7 +44,7 @@ class _Number(int):
 
     def __format__(self, spec: str) -> str:
         if spec == "a":
-            return chr(ord("a") + self)
+            return chr(ord("a") + self) if self < 26 else f"({self})"
         return str(self + int(spec or 0))
 
 
