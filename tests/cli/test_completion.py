@@ -122,7 +122,7 @@ def test_bash_itself_completes_a_command_line(tmp_path: Path, runs: Path) -> Non
     program.chmod(0o755)
     script = """
     eval "$(transfercli --show-completion bash)"
-    COMP_WORDS=(transfercli config init --base vgg1) COMP_CWORD=4
+    COMP_WORDS=(transfercli config init --base small) COMP_CWORD=4
     _transfercli_completion transfercli
     echo "${COMPREPLY[@]}"
     COMP_WORDS=(transfercli evaluate flowers @ ch) COMP_CWORD=4
@@ -134,5 +134,5 @@ def test_bash_itself_completes_a_command_line(tmp_path: Path, runs: Path) -> Non
     command = ["bash", "--norc", "-c", script]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=runs.parent)
     first, second, third = answer.stdout.splitlines()
-    assert (first, second) == ("vgg16 vgg19", "@champion")
+    assert (first, second) == ("small_cnn", "@champion")
     assert third == "complete -o default -F _transfercli_completion transfercli"
