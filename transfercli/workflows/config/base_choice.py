@@ -38,7 +38,9 @@ def named_base(text: str, folder: Path) -> ChosenBase:
     if name is None:
         hint = registries.hint("base", text)
         raise UsageError(
-            f"--base {text!r} is not the name of a base", f"{hint and f'{hint}; '}`transfercli bases list` has them all"
+            f"--base {text!r} is not the name of a base",
+            f"{hint and f'{hint}; '}`transfercli bases list` has them all; a weight file (FILE or hub:REPO) shows its"
+            " own",
         )
     repository, published = repository_named(text), BASES[name].repository
     is_published = published is not None and published.repository == repository
