@@ -22,7 +22,7 @@ from transfercli.models.weights.foreign.scheme import Member, Scheme
 from transfercli.models.weights.values import check_weights
 from transfercli.reporting import Reporter
 
-INFINITE = "NaN or infinite in float32, in 1 tensor"
+INFINITE = "NaN or infinite, in 1 tensor"
 WHOLE = "integers or booleans, in 1 tensor"
 VALUES = {
     "float64": (np.float64(1e300), INFINITE),

@@ -33,7 +33,7 @@ def check_values(tensors: Iterable[tuple[str, np.ndarray]], title: str) -> None:
         )
     if infinite:
         raise ArtefactError(
-            f"{title} has weights that are NaN or infinite in float32, in {counted(len(infinite), 'tensor')}:"
+            f"{title} has weights that are NaN or infinite, in {counted(len(infinite), 'tensor')}:"
             f" {first_of(infinite, 3)}",
             "use a checkpoint from before its training diverged, or fetch the file again",
         )
