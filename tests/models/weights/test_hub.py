@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import socket
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +149,12 @@ def test_a_server_that_does_not_answer_is_an_error_after_one_try(
             hub.fetched(HubWeights(hub="owner/net"), Reporter())
 
 
+# Lists of nine references to the list before: 550 bytes, whose text would be longer than any memory.
+ALIASES = "a: &a [x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghi")
+)
+
+
 @pytest.mark.parametrize(
     "text, licence",
     [
@@ -157,12 +165,20 @@ def test_a_server_that_does_not_answer_is_an_error_after_one_try(
         ("no head", None),
         ("---\nlicense: [\n---\n", None),
         ("---\n- a\n---\n", None),
+        ("---\nlicense: [mit, apache-2.0]\n---\n", None),
+        ('---\nlicense: "mit\\nauthor: other"\n---\n', None),
+        (f"---\n{ALIASES}license: *i\n---\n", None),
     ],
 )
 def test_the_licence_is_that_of_the_card_s_head(text: str, licence: str | None, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(text)
     assert hub.licence_of_card(tmp_path / "README.md") == licence
     assert hub.licence_of_card(tmp_path / "none.md") is None
+
+
+def test_a_card_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "README.md")
+    assert hub.licence_of_card(tmp_path / "README.md") is None
 
 
 def test_the_snippet_that_the_error_of_a_pickle_shows_is_whole() -> None:

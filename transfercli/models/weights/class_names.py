@@ -17,9 +17,9 @@ def class_names(settings: dict[str, Any], classes: int) -> tuple[str, ...]:
     inner = settings.get("pretrained_cfg")
     for section in (settings, inner if isinstance(inner, dict) else {}):
         names = section.get("label_names") or _by_number(section.get("id2label"))
-        if isinstance(names, list) and len(names) == classes == len({str(name) for name in names}):
+        if isinstance(names, list) and len(names) == classes:
             texts = tuple(name.strip() for name in names if isinstance(name, str))
-            if len(texts) == classes and all(map(_is_name, texts)):
+            if len(set(texts)) == classes and all(map(_is_name, texts)):
                 return texts
     return ()
 
@@ -33,4 +33,7 @@ def _by_number(names: Any) -> list[Any] | None:
 
 
 def _is_name(text: str) -> bool:
-    return 0 < len(text) <= MAX_NAME and text.isprintable() and not PLACEHOLDER.fullmatch(text)
+    """Return True for a name that a folder of images can have."""
+    if text in ("", ".", "..") or "/" in text or len(text) > MAX_NAME:
+        return False
+    return text.isprintable() and not PLACEHOLDER.fullmatch(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from transfercli.io.bounded import read_json
 from transfercli.models.weights.file_kinds import shard_note
 from transfercli.models.weights.safetensors_reader import MAX_BYTES
 from transfercli.reporting import Reporter
-from transfercli.text import byte_size, first_of, printable, squeezed
+from transfercli.text import byte_size, first_of, squeezed
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -85,19 +86,24 @@ def _hub_file(config: HubWeights, path: Path) -> HubFile:
 
 
 def licence_of_card(path: Path) -> str | None:
-    """Return the licence in the head of a model card; None if the file is missing or has none."""
+    """Return the licence in the head of a model card; None if the file is missing, or has none in plain words."""
     import yaml
     from huggingface_hub.repocard import metadata_load
 
     with suppress(OSError, ValueError, RecursionError, yaml.YAMLError):
-        if path.stat().st_size > MAX_CARD_BYTES:
+        if not path.is_file() or path.stat().st_size > MAX_CARD_BYTES:
             return None
         head = metadata_load(path) or {}
         licence, name = head.get("license"), head.get("license_name")
-        if licence == "other" and name:
-            licence = f"other: {name}"
-        return printable(str(licence))[:80] if licence else None
+        if not _is_plain(licence):  # a list that refers to itself would be text without end
+            return None
+        return f"other: {name}" if licence == "other" and _is_plain(name) else licence
     return None
+
+
+def _is_plain(licence: object) -> bool:
+    """Return True for text of the characters that the Hub's names of licences have."""
+    return isinstance(licence, str) and re.fullmatch(r"[\w.+ -]{1,80}", licence, re.ASCII) is not None
 
 
 def network_settings(path: Path) -> dict[str, Any]:
