@@ -10,7 +10,7 @@ import pytest
 from transfercli.config.loader import load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.reporting import Reporter
-from transfercli.workflows.new_model import Parent, find_parent, new_classifier
+from transfercli.workflows.new_model import Parent, find_parent, new_classifier, with_parent_structure
 
 
 def test_a_run_that_goes_on_keeps_the_parent_that_it_started_from(source, tmp_path: Path) -> None:
@@ -24,6 +24,20 @@ def test_a_run_that_goes_on_keeps_the_parent_that_it_started_from(source, tmp_pa
         config = load(world.config("heir", "digits-target", model={"weights": {"run": named}})).config
         assert find_parent(config, runs).run.folder.run_id == "later"
         assert find_parent(config, runs, night).run.label == night
+
+
+def test_a_head_that_is_set_keeps_its_own_pooling(source, tmp_path: Path) -> None:
+    world, result = source
+    run = tmp_path / "runs" / "digits-source" / "one"
+    shutil.copytree(result["run"], run)
+    stored = run / "config.yaml"
+    stored.write_text(stored.read_text().replace("pooling: avg", "pooling: max"))
+    poolings = []
+    for head in ({"head": {"dropout": 0.1}}, {}):
+        model = {"base": {"run": "digits-source/one"}, "weights": {"run": "digits-source/one"}, **head}
+        config = load(world.config("heir", "digits-target", model=model)).config
+        poolings.append(with_parent_structure(config, tmp_path / "runs").model.head.pooling)
+    assert poolings == ["avg", "max"]
 
 
 class Warnings(Reporter):
