@@ -78,13 +78,13 @@ import torchvision
 from safetensors.torch import load_file
 
 config = json.loads(Path("torch_safetensors/config.json").read_text())
-classes, pixels = config["num_classes"], config["pretrained_cfg"]
+classes, preparation = config["num_classes"], config["pretrained_cfg"]
 network = torchvision.models.get_model(config["architecture"], weights=None, num_classes=classes)
 if config["architecture"].startswith("vgg"):
     network.avgpool, network.classifier = torch.nn.AdaptiveAvgPool2d(1), torch.nn.Linear(512, classes)
 network.load_state_dict(load_file("torch_safetensors/model.safetensors"))
 network.eval()
-mean, std = (torch.tensor(pixels[name]).reshape(3, 1, 1) for name in ("mean", "std"))
+mean, std = (torch.tensor(preparation[name]).reshape(3, 1, 1) for name in ("mean", "std"))
 
 def predict(images):
     with torch.inference_mode():
