@@ -278,8 +278,24 @@ def weight_facts(config: ExperimentConfig, reporter: Reporter) -> dict[str, Any]
     }
 
 
-def with_recorded_revision(config: ExperimentConfig, record: RunRecord, reporter: Reporter) -> ExperimentConfig:
-    """Return the config of a run that goes on, with the commit of its weights; warn if their branch or tag moved."""
+def with_recorded_weights(config: ExperimentConfig, record: RunRecord, reporter: Reporter) -> ExperimentConfig:
+    """Return the config of a run that goes on, with the commit of its weights; warn if their branch or tag moved.
+
+    Raises `ArtefactError` if the weight file is another one than the run started with, `WeightsError` if it is missing.
+    """
+    config = _with_recorded_revision(config, record, reporter)
+    source, recorded = weight_source(config), record.weights.get("sha256")
+    if source is not None and isinstance(recorded, str) and not needs_download(config):
+        digest = file_sha256(weight_path(source, reporter))
+        if digest != recorded:
+            raise ArtefactError(
+                f"model.weights: {source_name(source)} has sha256 {digest}; the run started with {recorded[:64]}",
+                "restore that file, or start a new run with another --run-id",
+            )
+    return config
+
+
+def _with_recorded_revision(config: ExperimentConfig, record: RunRecord, reporter: Reporter) -> ExperimentConfig:
     source, commit = weight_source(config), record.weights.get("revision")
     if not isinstance(source, HubWeights) or not isinstance(commit, str):
         return config

@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from huggingface_hub import constants
 
 from tests.models.weights.foreign_files import COMMIT, card, settings, torch_tensors, write_cache, write_torch_file
 from transfercli.cli.app import main
 from transfercli.config.loader import load
-from transfercli.errors import ConfigError, DataError
+from transfercli.config.schema import FileWeights
+from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.export.card import first_weights, licence_id
 from transfercli.workflows.export.export import licence
-from transfercli.workflows.initial_weights import FileHead, labels_of_kept_head, with_recorded_revision
+from transfercli.workflows.initial_weights import FileHead, labels_of_kept_head, with_recorded_weights
 from transfercli.workflows.new_model import Parent, labels_for
 from transfercli.workflows.runs.runs import lineage
 from transfercli.workflows.stored_run import StoredRun
@@ -128,12 +130,30 @@ def test_a_branch_that_moved_is_said_and_the_run_keeps_its_commit(
     write_cache(moved, REPOSITORY, {"model.safetensors": b"another"}, commit=MOVED)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(moved))
     listener = Listener()
-    config = with_recorded_revision(trained.config, trained.record, listener)
+    config = with_recorded_weights(trained.config, trained.record, listener)
     assert config.model.weights.revision == COMMIT
     [warning] = listener.warnings
     assert warning.startswith(
         f"model.weights.revision: {REPOSITORY}@main is {MOVED[:12]} now and was {COMMIT[:12]} when a started"
     )
+
+
+@pytest.mark.parametrize("source", ["file", "repository"])
+def test_a_run_does_not_go_on_with_another_weight_file(
+    source: str, trained: StoredRun, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = trained.config
+    changed = tmp_path / "changed.safetensors"
+    another = safetensors.numpy.save({"x": np.zeros(1, "float32")})
+    changed.write_bytes(another)
+    if source == "file":
+        weights = FileWeights(path=str(changed))
+        config = config.model_copy(update={"model": config.model.model_copy(update={"weights": weights})})
+    else:
+        write_cache(tmp_path, REPOSITORY, {"model.safetensors": another}, commit=COMMIT)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ArtefactError, match=r"has sha256 .*; the run started with"):
+        with_recorded_weights(config, trained.record, Reporter())
 
 
 def test_the_same_command_again_prints_the_result_and_config_show_names_the_base(

@@ -12,7 +12,7 @@ from transfercli.errors import TransferError
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.drift import base_trained
 from transfercli.workflows.data.image_features import ImageFeatures
-from transfercli.workflows.initial_weights import needs_download, with_recorded_revision
+from transfercli.workflows.initial_weights import needs_download, with_recorded_weights
 from transfercli.workflows.new_model import find_parent, new_classifier
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
@@ -46,7 +46,7 @@ class UntrainedRun(StoredRun):
         self._prepare_backend()
         runs = Path(os.path.realpath(self.path)).parent.parent
         parent = find_parent(self.config, runs, self.record.parent)
-        config = with_recorded_revision(self.config, self.record, Reporter())
+        config = with_recorded_weights(self.config, self.record, Reporter())
         return new_classifier(config, parent, self.labels, Reporter())[0]
 
 

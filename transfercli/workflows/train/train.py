@@ -19,7 +19,7 @@ from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.confidence import report_confidence
-from transfercli.workflows.initial_weights import check_weights, needs_download, with_recorded_revision
+from transfercli.workflows.initial_weights import check_weights, needs_download, with_recorded_weights
 from transfercli.workflows.new_model import find_parent, labels_for, new_classifier, with_file_head
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
@@ -116,7 +116,7 @@ def config_of_weights(job: Job, reporter: Reporter) -> ExperimentConfig:
     """Return the config that the initial weights follow from: of a run that is resumed, with the recorded commit."""
     if not job.run.record.exists():
         return job.config
-    return with_recorded_revision(job.config, record.RunRecord.read(job.run), reporter)
+    return with_recorded_weights(job.config, record.RunRecord.read(job.run), reporter)
 
 
 def recorded_parent(job: Job) -> str | None:
