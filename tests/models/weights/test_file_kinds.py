@@ -24,6 +24,17 @@ POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\ns
 INDEX = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
 
 
+@pytest.mark.parametrize("length", [0x0480, 0x4B50])
+def test_a_header_whose_length_looks_like_another_format_is_read(length: int, tmp_path: Path) -> None:
+    values = np.arange(4, dtype="float32")
+    entry = {"base/a/kernel": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}
+    header = json.dumps(entry).encode().ljust(length)
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(length.to_bytes(8, "little") + header + values.tobytes())
+    _, tensors = read_weight_file(FileWeights(path=str(path)), Reporter())
+    np.testing.assert_array_equal(tensors["base/a/kernel"], values)
+
+
 def _torch_archive(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")

@@ -54,7 +54,9 @@ def _is_torch_archive(head: bytes) -> bool:
 HDF5 = FileKind("an HDF5 file", lambda head: head.startswith(b"\x89HDF\r\n\x1a\n"))
 # Keras reads the layers of such a file by their order: the names in the published files are of older versions.
 LEGACY_HDF5 = FileKind("an HDF5 file with a list of its layers (_notop.h5)", HDF5.matches)
-SAFETENSORS = FileKind("a safetensors file", lambda head: head[8:9] == b"{")
+# The length of its header, in eight bytes, and then the header. Its low bytes may look like those of a pickle or zip
+# archive; these have other bytes than zeros after them.
+SAFETENSORS = FileKind("a safetensors file", lambda head: head[4:9] == b"\0\0\0\0{")
 LFS_POINTER = FileKind("a Git LFS pointer", lambda head: head.startswith(b"version https://git-lfs.github.com/spec/"))
 # Formats that may contain code, or files to be written anywhere: the error names the format; the file is not read.
 REFUSED = (
@@ -78,7 +80,7 @@ REFUSED = (
         "a server sent a page instead of the file, such as one that asks to log in: fetch the file itself",
     ),
 )
-KINDS = (HDF5, LFS_POINTER, *REFUSED, SAFETENSORS)
+KINDS = (HDF5, LFS_POINTER, SAFETENSORS, *REFUSED)
 READ_BY_SUFFIX = {".safetensors": SAFETENSORS, ".h5": HDF5, ".hdf5": HDF5}
 
 
