@@ -184,3 +184,9 @@ def test_a_head_whose_bias_is_of_other_classes_is_refused(
 ) -> None:
     with pytest.raises(ArtefactError, match=r"'fc\.bias' has the shape .*1000 classes"):
         mapped({**resnet18, "fc.bias": np.zeros(shape, "float32")}, targets)
+
+
+def test_digits_of_other_scripts_are_no_numbers_in_names() -> None:
+    rule = Rule(r"layer(\d)\.weight", "same", "conv{0}/kernel")
+    assert rule.target("layer1.weight") == "conv1/kernel"
+    assert rule.target("layer\u0661.weight") is None  # an Arabic one

@@ -28,7 +28,7 @@ class Rule:
 
     @cached_property
     def _compiled(self) -> re.Pattern[str]:
-        return re.compile(self.pattern)
+        return re.compile(self.pattern, re.ASCII)
 
     def target(self, name: str) -> str | None:
         """Return the name here of the weight that a tensor gives; None if the rule is not for it."""
