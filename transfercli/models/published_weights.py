@@ -57,10 +57,18 @@ class PublishedRepository:
 
     def path(self) -> Path | None:
         """Return the file in the cache of huggingface_hub, or None if it is not there; no network is asked."""
-        from huggingface_hub import constants, try_to_load_from_cache
+        return cached_file(self.repository, self.file)
 
-        found = try_to_load_from_cache(self.repository, self.file, constants.HF_HUB_CACHE)
-        return Path(found) if isinstance(found, str) else None
+
+def cached_file(repository: str, file: str, revision: str | None = None) -> Path | None:
+    """Return a file of a repository in the cache of huggingface_hub, or None if it is not there; no network is asked.
+
+    revision: commit, branch or tag; None: the branch main.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, file, constants.HF_HUB_CACHE, revision)
+    return Path(found) if isinstance(found, str) else None
 
 
 def keras_home() -> Path:

@@ -23,8 +23,9 @@ from transfercli.reporting import Reporter
 from transfercli.runs.folder import RunFolder
 from transfercli.workflows.export.card import first_weights, licence_id
 from transfercli.workflows.export.export import licence
-from transfercli.workflows.initial_weights import FileHead, labels_of_kept_head, with_recorded_weights
+from transfercli.workflows.initial_weights import FileHead, labels_of_kept_head
 from transfercli.workflows.new_model import Parent, labels_for
+from transfercli.workflows.recorded_weights import with_recorded_weights
 from transfercli.workflows.runs.runs import lineage
 from transfercli.workflows.stored_run import StoredRun
 

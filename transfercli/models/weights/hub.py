@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from transfercli.config.schema import HubWeights
 from transfercli.errors import ArtefactError, OutOfSpaceError, TransferError, WeightsError, is_out_of_space
 from transfercli.io.bounded import read_json
+from transfercli.models.published_weights import cached_file
 from transfercli.models.weights.file_kinds import shard_note
 from transfercli.models.weights.safetensors_reader import MAX_BYTES
 from transfercli.reporting import Reporter
@@ -73,11 +74,8 @@ def fetched(config: HubWeights, reporter: Reporter) -> HubFile:
 
 def cached(config: HubWeights) -> HubFile | None:
     """Return a file of a repository in the local cache, or None; no network is used."""
-    from huggingface_hub import try_to_load_from_cache
-
-    asked = config.revision or MAIN
-    path = try_to_load_from_cache(config.hub, config.file, revision=asked)
-    return _hub_file(config, Path(path)) if isinstance(path, str) else None
+    path = cached_file(config.hub, config.file, config.revision)
+    return _hub_file(config, path) if path else None
 
 
 def _hub_file(config: HubWeights, path: Path) -> HubFile:

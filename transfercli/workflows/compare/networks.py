@@ -12,8 +12,9 @@ from transfercli.errors import TransferError
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.drift import base_trained
 from transfercli.workflows.data.image_features import ImageFeatures
-from transfercli.workflows.initial_weights import needs_download, with_recorded_weights
+from transfercli.workflows.initial_weights import needs_download
 from transfercli.workflows.new_model import find_parent, new_classifier
+from transfercli.workflows.recorded_weights import with_recorded_weights
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
 

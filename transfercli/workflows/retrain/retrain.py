@@ -23,7 +23,7 @@ from transfercli.runs.decisions import PROMOTIONS, Decision
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.test_ledger import read_test_ledger
 from transfercli.workflows.export.export import check_networks
-from transfercli.workflows.initial_weights import find_weight_file
+from transfercli.workflows.recorded_weights import find_weight_file
 from transfercli.workflows.retrain.alerts import ALERTS, reported_alerts
 from transfercli.workflows.retrain.challenger import (
     config_of_images,

@@ -16,8 +16,8 @@ from transfercli.reporting import Reporter
 from transfercli.runs import record
 from transfercli.runs.folder import has_checkpoint, remove_results, splits_file
 from transfercli.runs.record import status_of
-from transfercli.workflows.initial_weights import weight_facts
 from transfercli.workflows.new_model import Parent
+from transfercli.workflows.recorded_weights import weight_facts
 from transfercli.workflows.train.learnt_before import LearntBefore, describe_dataset
 from transfercli.workflows.train.reproducibility import reproducibility_facts, warn_of_environment_changes
 from transfercli.workflows.train.training_data import fingerprint

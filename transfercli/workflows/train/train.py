@@ -19,8 +19,9 @@ from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
 from transfercli.workflows.confidence import report_confidence
-from transfercli.workflows.initial_weights import check_weights, needs_download, with_recorded_weights
+from transfercli.workflows.initial_weights import check_weights, needs_download
 from transfercli.workflows.new_model import find_parent, labels_for, new_classifier, with_file_head
+from transfercli.workflows.recorded_weights import with_recorded_weights
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
