@@ -62,10 +62,6 @@ KERAS_V3 = {
 }
 
 
-def _keras_v2_block(index: int, stage: int, number: int) -> str:
-    return f"block_{index}_" if index else "expanded_conv_"
-
-
 def _keras_v3_block(index: int, stage: int, number: int) -> str:
     return f"expanded_conv_{index}_" if index else "expanded_conv_"
 
