@@ -63,6 +63,24 @@ class SelectedRows:
 
 
 @dataclass(frozen=True, eq=False)
+class JoinedRows:
+    """Vectors of several rows side by side: row i is row i of each of `parts`, one behind the other."""
+
+    parts: tuple[Rows, ...]
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def read(self, indices: Indices) -> np.ndarray:
+        return np.concatenate([part.read(indices) for part in self.parts], axis=1)
+
+    def release(self) -> None:
+        """Let the rows leave this process's memory, as `release`."""
+        for part in self.parts:
+            release(part)
+
+
+@dataclass(frozen=True, eq=False)
 class TransformedRows:
     """Rows of others, changed as they are read.
 

@@ -21,7 +21,7 @@ def classifier():
 
     image = keras.Input((4, 4, 3))
     base = keras.Model(image, keras.layers.Normalization()(image))
-    head = build_head(HeadConfig(), base.output.shape[1:], 2)
+    head = build_head(HeadConfig(), [base.output.shape[1:]], 2)
     model = keras.Model(image, head(base(image)))
     return Classifier("efficientnetb0", model, base, head, model, ("a", "b"))
 

@@ -30,7 +30,7 @@ COPY_COMMANDS = {
     "http": "download the files",
     "https": "download the files",
 }
-LINEAR_HEADS = ("linear_probe", "auto")
+LINEAR_HEADS = ("linear_probe", "multilayer_probe", "auto")
 PER_CLASS = re.compile(r"(recall|precision|f1)\[.+\]")
 
 

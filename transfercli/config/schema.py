@@ -188,6 +188,14 @@ class DataConfig(Section):
         description="largest image that is decoded, in millions of pixels; larger JPEGs are read at 1/2, 1/4 or 1/8 of"
         " their size, other formats are refused",
     )
+    unlabelled: Text | None = Field(
+        None, description="folder of images of the target without labels; they never validate or test; null: none"
+    )
+    related: list[Text] = Field(
+        default_factory=list,
+        description="image folders or tables of a neighbouring domain with the same classes; they train, and never"
+        " validate or test",
+    )
     batch_size: Annotated[Whole, Field(ge=1, le=65536)] = Field(32, description="images per training step")
     max_bad_fraction: Share = Field(
         0.01, description="largest fraction of unreadable images accepted; they are listed and left out"
@@ -233,6 +241,16 @@ class HeadConfig(Section):
         default_factory=list, description="units of each hidden layer (ReLU), from the base upwards"
     )
     dropout: Rate = Field(0.0, description="dropout rate before the output layer")
+    taps: list[Text] | Literal["stages"] | None = Field(
+        None,
+        description="stages or layers of the base whose features the head reads besides the base's output; stages: the"
+        " tops of its upper stages; []: none; null: stages for the strategies that start from a multilayer probe",
+    )
+    normalisation: Literal["none", "length", "root"] | None = Field(
+        None,
+        description="of the pooled features of each layer that the head reads; length: divided by their Euclidean norm;"
+        " root: the signed square root, then divided by the norm; null: by cross-validation",
+    )
     output: Literal["softmax", "sigmoid"] = Field(
         "softmax",
         description="softmax: one unit per class; sigmoid: one unit and binary cross-entropy, for two classes",
@@ -309,6 +327,12 @@ class TransferConfig(Section):
     phases: list[PhaseConfig] | None = Field(None, min_length=1, description="explicit phases, instead of a strategy")
     budget: Budget = Field(
         "3x", description="auto: limit on its total time, in seconds or as a multiple (3x) of the time of its probe"
+    )
+    align: Literal["none", "centre", "moments", "coral", "auto"] = Field(
+        "auto",
+        description="alignment of features of data.related or the source with those of data.unlabelled and the target:"
+        " centre: equal means; moments: equal means and variances; coral: equal covariances; auto: only if a gain is"
+        " shown",
     )
     lora: LoraConfig = Field(default_factory=LoraConfig)
 
@@ -402,6 +426,11 @@ class TrainingConfig(Section):
         None, description="weight of each class in the loss: balanced (inverse frequency), one per label, or null (1)"
     )
     early_stopping: EarlyStoppingConfig | None = Field(None, description="null: all epochs are trained")
+    refit: Flag | None = Field(
+        None,
+        description="solve the head again on training and validation images together; scores stay cross-validated;"
+        " null: true for linear_probe, multilayer_probe and auto",
+    )
 
 
 class ComputeConfig(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -13,8 +14,10 @@ from transfercli.models.architecture import Architecture, without_drop_path
 from transfercli.models.base import stages_of
 from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import fold
-from transfercli.models.pooling import pool
+from transfercli.models.normalised import Normalisation, side_by_side
+from transfercli.models.pooling import pool_all
 from transfercli.models.preprocessing import preprocess
+from transfercli.models.taps import tap_names, trunk_of
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,10 @@ class Classifier:
     """Models of one classifier that share one set of variables.
 
     model: uint8 or float pixels [N, H, W, 3], 0 to 255 -> float32 logits [N, C], or [N, 1] for a sigmoid head.
-    base: the network without its top; head: the layers on top of it.
+    base: the network without its top; head: the layers on top of it, which read the outputs of the `trunk`.
     predictor: the same pixels -> float32 probabilities [N, C], calibrated if a temperature is known.
+    taps: names of stages or layers of the base that the head reads besides the base's output.
+    normalisation: of the pooled vector of each of them, in the head.
     """
 
     name: str
@@ -32,6 +37,13 @@ class Classifier:
     head: keras.Model
     predictor: keras.Model
     labels: tuple[str, ...]
+    taps: tuple[str, ...] = ()
+    normalisation: Normalisation = "none"
+
+    @property
+    def trunk(self) -> keras.Model:
+        """The base with all outputs that the head reads: those of its taps, from the input to the top, then its own."""
+        return trunk_of(BASES[self.name], self.base, self.taps)
 
     @property
     def stages(self) -> dict[str, list[str]]:
@@ -80,16 +92,23 @@ def build_classifier(
     image = keras.Input((*architecture.image_size, 3), dtype="uint8", name="image")
     pixels = preprocess(image, BASES[architecture.base].preprocessing, architecture.channels)
     prefix_tokens = BASES[architecture.base].prefix_tokens or 0
-    head = build_head(architecture.head, base.output.shape[1:], len(architecture.labels), prefix_tokens)
-    trained = base if architecture.batchnorm_trains else fold(base)
+    taps = tap_names(BASES[architecture.base], base, architecture.head.taps)
+    trunk = trunk_of(BASES[architecture.base], base, taps)
+    shapes = [output.shape[1:] for output in trunk.outputs]
+    head = build_head(architecture.head, shapes, len(architecture.labels), prefix_tokens)
+    how = _normalisation_of(architecture.head, len(shapes))
+    trained = trunk if architecture.batchnorm_trains else fold(trunk)
     model = keras.Model(image, head(trained(pixels)), name="classifier")
-    predictor = keras.Model(image, probabilities_of(_divided(head(base(pixels)), temperature)), name="predictor")
-    return Classifier(architecture.base, model, base, head, predictor, architecture.labels)
+    predictor = keras.Model(image, probabilities_of(_divided(head(trunk(pixels)), temperature)), name="predictor")
+    return Classifier(architecture.base, model, base, head, predictor, architecture.labels, taps, how)
 
 
-def build_head(config: HeadConfig, feature_shape: tuple[int, ...], classes: int, prefix_tokens: int = 0) -> keras.Model:
-    """Build the head: map [N, h, w, d] or tokens [N, T, d] -> logits [N, `classes`], or [N, 1] for one sigmoid unit.
+def build_head(
+    config: HeadConfig, shapes: Sequence[tuple[int, ...]], classes: int, prefix_tokens: int = 0
+) -> keras.Model:
+    """Build the head: features of the taps and of the base -> logits [N, `classes`], or [N, 1] for one sigmoid unit.
 
+    shapes: of a map [h, w, d], or of tokens [T, d], for each tap and last for the base's output.
     prefix_tokens: number of tokens before those of the patches.
 
     Raises `ConfigError` if the output is a sigmoid and there are not two classes, or the pooling does not fit.
@@ -99,14 +118,20 @@ def build_head(config: HeadConfig, feature_shape: tuple[int, ...], classes: int,
             f"model.head.output: sigmoid is one unit for two classes, and the data has {classes}",
             "set model.head.output to softmax",
         )
-    features = layers.Input(feature_shape, name="features")
-    x = pool(features, config.pooling or "avg", prefix_tokens)
+    inputs, vectors = pool_all(shapes, config.pooling or "avg", prefix_tokens)
+    x = side_by_side(vectors, _normalisation_of(config, len(vectors)))
     for number, units in enumerate(config.hidden, start=1):
         x = layers.Dense(units, activation="relu", name=f"hidden{number}")(x)
     if config.dropout:
         x = layers.Dropout(config.dropout, name="dropout")(x)
     units = 1 if config.output == "sigmoid" else classes
-    return keras.Model(features, layers.Dense(units, dtype="float32", name="logits")(x), name="head")
+    logits = layers.Dense(units, dtype="float32", name="logits")(x)
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], logits, name="head")
+
+
+def _normalisation_of(config: HeadConfig, layers_read: int) -> Normalisation:
+    """Return the normalisation of a head that reads so many layers; several of different scales need one."""
+    return config.normalisation or ("root" if layers_read > 1 else "none")
 
 
 def _divided(logits: keras.KerasTensor, temperature: float) -> keras.KerasTensor:

@@ -53,15 +53,20 @@ def build_inference_model(
     """
     image = keras.Input(classifier.model.input.shape[1:], dtype="uint8", name="image")
     pixels = preprocess(image, BASES[classifier.name].preprocessing, classifier.base.input.shape[-1])
-    features = call_with_replacements(classifier.base, pixels, _replacements(classifier.base))
+    features = call_with_replacements(classifier.trunk, pixels, _replacements(classifier.trunk))
     last = classifier.head.get_layer("logits")
     output = _copy(last, last.kernel / temperature, last.bias / temperature)
     logits = call_with_replacements(classifier.head, features, _replacements(classifier.head) | {last.name: output})
     probabilities = probabilities_of(logits)
     if score is None:
         return keras.Model(image, probabilities, name="predictor")
-    unknown = score_of(score, feature_layers(classifier.head, features), logits * temperature)
+    unknown = score_of(score, feature_layers(classifier.head, outputs_of(features)[-1]), logits * temperature)
     return keras.Model(image, [probabilities, unknown], name="predictor")
+
+
+def outputs_of(features: Any) -> list[keras.KerasTensor]:
+    """Return the outputs of a trunk as a list; a trunk with one output returns it alone."""
+    return features if isinstance(features, list) else [features]
 
 
 def without_score(predictor: keras.Model) -> keras.Model:

@@ -74,7 +74,7 @@ def call_with_replacements(model: keras.Model, inputs: Any, replaced: Mapping[st
     """
     tensors = inputs if isinstance(inputs, list) else [inputs]
     outputs = model._run_through_graph(tensors, lambda operation: replaced.get(operation.name, operation))
-    return outputs[0] if isinstance(outputs, list) else outputs
+    return outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
 
 
 def without_autocast() -> AbstractContextManager[None]:

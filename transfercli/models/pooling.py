@@ -6,6 +6,8 @@ Every layer is one of Keras' own, so that an export opens without this package.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import layers
@@ -19,34 +21,56 @@ OF_MAPS = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2
 OF_TOKENS = {"avg": layers.GlobalAveragePooling1D, "max": layers.GlobalMaxPooling1D, "flatten": layers.Flatten}
 
 
-def pool(features: keras.KerasTensor, pooling: str, prefix_tokens: int = 0) -> keras.KerasTensor:
+def pool_all(
+    shapes: Sequence[tuple[int, ...]], pooling: str, prefix_tokens: int = 0
+) -> tuple[list[keras.KerasTensor], list[keras.KerasTensor]]:
+    """Return inputs of a head and the vector [N, p] that each is pooled to; the last is the base's output.
+
+    shapes: of each input without the images' axis. Raises `ConfigError` as `pool`, and if taps would be flattened.
+    """
+    if len(shapes) > 1 and pooling == "flatten":
+        raise ConfigError(
+            "model.head.pooling: flatten, but the head reads several layers, whose maps are too large to flatten",
+            "use avg or max, or set model.head.taps to [] for the last layer alone",
+        )
+    *taps, last = shapes
+    inputs = [layers.Input(shape, name=f"tap{number}") for number, shape in enumerate(taps, start=1)]
+    vectors = [pool(x, pooling, prefix_tokens, f"tap{number}_") for number, x in enumerate(inputs, start=1)]
+    features = layers.Input(last, name="features")
+    return [*inputs, features], [*vectors, pool(features, pooling, prefix_tokens)]
+
+
+def pool(features: keras.KerasTensor, pooling: str, prefix_tokens: int = 0, name_prefix: str = "") -> keras.KerasTensor:
     """Return one vector an image [N, p] of a map [N, h, w, d] or of tokens [N, T, d].
 
     pooling: a value of `model.head.pooling`; avg and max are over patches only, flatten keeps all tokens.
     prefix_tokens: number of tokens before those of the patches; the class token is the first of them.
+    name_prefix: of the names of its layers.
     Raises `ConfigError` if there is no class token and the pooling needs one.
     """
-    is_map = len(features.shape) == 4
+    is_map, name = len(features.shape) == 4, f"{name_prefix}{POOL}"
     if pooling in ("token", "token_avg") and (is_map or not prefix_tokens):
         raise ConfigError(*without_class_token(pooling))
     if is_map:
-        return OF_MAPS[pooling](name=POOL)(features)
+        return OF_MAPS[pooling](name=name)(features)
     if pooling == "flatten":
-        return layers.Flatten(name=POOL)(features)
+        return layers.Flatten(name=name)(features)
     if pooling == "token":
-        return _class_token(features, POOL)
-    patches = layers.Cropping1D((prefix_tokens, 0), name="patch_tokens")(features) if prefix_tokens else features
+        return _class_token(features, name, name_prefix)
+    cropping = layers.Cropping1D((prefix_tokens, 0), name=f"{name_prefix}patch_tokens")
+    patches = cropping(features) if prefix_tokens else features
     if pooling == "token_avg":
-        token, mean = PARTS
-        both = [_class_token(features, token), layers.GlobalAveragePooling1D(name=mean)(patches)]
-        return layers.Concatenate(name=POOL)(both)
-    return OF_TOKENS[pooling](name=POOL)(patches)
+        token, mean = (name_prefix + part for part in PARTS)
+        both = [_class_token(features, token, name_prefix), layers.GlobalAveragePooling1D(name=mean)(patches)]
+        return layers.Concatenate(name=name)(both)
+    return OF_TOKENS[pooling](name=name)(patches)
 
 
-def _class_token(tokens: keras.KerasTensor, name: str) -> keras.KerasTensor:
+def _class_token(tokens: keras.KerasTensor, name: str, name_prefix: str) -> keras.KerasTensor:
     """Return the first of tokens [N, T, d] as [N, d]."""
     _, count, width = tokens.shape
-    return layers.Reshape((width,), name=name)(layers.Cropping1D((0, count - 1), name="class_token")(tokens))
+    first = layers.Cropping1D((0, count - 1), name=f"{name_prefix}class_token")(tokens)
+    return layers.Reshape((width,), name=name)(first)
 
 
 def without_class_token(pooling: str, base: str = "the base") -> tuple[str, str]:
@@ -59,12 +83,24 @@ def without_class_token(pooling: str, base: str = "the base") -> tuple[str, str]
 
 def pooling_of(head: keras.Model) -> keras.Model:
     """Return the part of a head from the base's output to its layer `pool`."""
-    return keras.Model(head.input, head.get_layer(POOL).output, name="pooling")
+    return keras.Model(head.inputs[-1], head.get_layer(POOL).output, name="pooling")
 
 
-def pooled(head: keras.Model, features: keras.KerasTensor) -> keras.KerasTensor:
-    """Return the output of a head's pooling for the base's output, by the head's own layers."""
-    return call_with_replacements(pooling_of(head), features, {})
+def poolings_of(head: keras.Model) -> list[keras.Model]:
+    """Return the part of a head from each of its inputs to the vector that it is pooled to, the base's output last."""
+    *taps, _ = head.inputs
+    names = [f"{tap.name}_{POOL}" for tap in taps]
+    below = [
+        keras.Model(tap, head.get_layer(name).output, name=f"{tap.name}_pooling")
+        for tap, name in zip(taps, names, strict=True)
+    ]
+    return [*below, pooling_of(head)]
+
+
+def pooled(head: keras.Model, outputs: Sequence[keras.KerasTensor]) -> list[keras.KerasTensor]:
+    """Return the vectors [N, p] that a head pools the outputs of its trunk to, by the head's own layers."""
+    poolings = poolings_of(head)
+    return [call_with_replacements(pooling, x, {}) for pooling, x in zip(poolings, outputs, strict=True)]
 
 
 def pooling_key(head: keras.Model) -> str:
@@ -94,11 +130,14 @@ def _renamed(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
 
 
 def features_of_pooled(head: keras.Model, pooled: np.ndarray) -> np.ndarray:
-    """Return the features of images, float32 [N, D], from the output of the head's pooling, [N, p].
+    """Return the features of images, float32 [N, D], from the output of the head's poolings, [N, p].
+
+    They are those of the base's output, which are the last ones.
 
     A flattened map, or flattened tokens, are averaged over their positions, so that the position of an object in the
     image does not matter. Every other pooling already gives features, which stay as they are.
     """
+    pooled = pooled[:, -head.get_layer(POOL).output.shape[-1] :]
     if isinstance(head.get_layer(POOL), layers.Flatten):
-        pooled = pooled.reshape(len(pooled), -1, head.input.shape[-1]).mean(axis=1, dtype="float32")
+        pooled = pooled.reshape(len(pooled), -1, head.inputs[-1].shape[-1]).mean(axis=1, dtype="float32")
     return pooled.astype("float32", copy=False)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from transfercli.models.bases import BASES
@@ -21,9 +24,18 @@ from transfercli.models.keras_internals import (
     producer_of,
 )
 from transfercli.models.multiplications import multiplications, multiplications_of
-from transfercli.models.pooling import POOL, pooled, pooling_key
+from transfercli.models.pooling import POOL, pooled, pooling_key, poolings_of
 from transfercli.models.preprocessing import preprocess
 from transfercli.models.trainable.freezing import trainable_from
+
+
+@dataclass(frozen=True)
+class CutPart:
+    """Pooled vector of one layer, `width` values of the features of a `Cut`; key, prefix: as of a cut of its own."""
+
+    key: str
+    prefix: keras.Model
+    width: int
 
 
 @dataclass(frozen=True)
@@ -33,8 +45,11 @@ class Cut:
     last_layer: name of the last layer, or bare operation, of the prefix; `pool` if it contains the whole base.
     key: text that identifies base and cut, the same in every process.
     prefix: raw pixels [N, H, W, 3] -> features [N, …]; none of its layers trains.
-    body: features -> the base's output; None if the prefix contains the whole base.
-    top: the base's output, or the pooled vector if there is no body -> logits.
+    body: features -> what the top reads; None if the prefix contains the whole base.
+    top: the base's output, or the features if there is no body -> logits. If the head reads several layers, the top of
+    a body reads a list: the pooled vectors of the layers below the cut, the maps of those above it, and the output.
+    parts: if the prefix contains the whole base and the head reads several layers, those whose pooled vectors are side
+    by side in the features.
     """
 
     last_layer: str
@@ -42,6 +57,7 @@ class Cut:
     prefix: keras.Model
     body: keras.Model | None
     top: keras.Model
+    parts: tuple[CutPart, ...] = ()
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
@@ -80,15 +96,52 @@ def cut_below(classifier: Classifier, unfreeze: int | str) -> Cut | None:
     point = _last_cut_point(base, first)
     if point is None:
         return None
-    body = keras.Model(list(point.tensors), base.output, name="body")
-    features = point.tensors[0]
-    if len(point.tensors) > 1:
-        features = _packed(point.tensors)
-        packed = keras.Input(features.shape[1:], name="packed")
-        output = call_with_replacements(body, _unpacked(packed, point.tensors), {})
-        body = keras.Model(packed, output, name="body")
+    above = Above(classifier, point)
+    carried = (*point.tensors, *above.vectors)
+    count = len(point.tensors)
+    features = _packed(carried) if len(carried) > 1 else carried[0]
+    stored = keras.Input(features.shape[1:], name="stored")
+    values = _unpacked(stored, carried) if len(carried) > 1 else [stored]
+    body = keras.Model(stored, above.inputs_of_top(values[:count], values[count:]), name="body")
     key = f"{classifier.name}, {point.index + 1} operations"
-    return Cut(point.name, key, prefix_to(classifier, features), body, classifier.head)
+    if above.vectors:
+        key += f", {', '.join(classifier.taps[: len(above.vectors)])}, {pooling_key(classifier.head)}"
+    return Cut(point.name, key, prefix_to(classifier, features), body, above.top)
+
+
+class Above:
+    """Part of a classifier above a cut point, which may be its base's output.
+
+    vectors: pooled vectors [N, p] of the layers below the cut that the head reads too, from the input to the top.
+    top: a list of the vectors and of the outputs of the trunk above the cut -> logits; without taps, the output alone.
+    """
+
+    def __init__(self, classifier: Classifier, point: CutPoint) -> None:
+        order = [operation.name for operation in classifier.base.operations]
+        outputs = classifier.trunk.outputs
+        known = sum(order.index(producer_of(output).name) < point.index for output in outputs)
+        self.vectors = pooled(classifier.head, outputs)[:known]
+        self.top = _top_of(classifier.head, known) if known else classifier.head
+        self._outputs = outputs[known:]
+        self._places = {id(tensor): number for number, tensor in enumerate(point.tensors)}
+        computed = [output for output in self._outputs if id(output) not in self._places]
+        self._body = keras.Model(list(point.tensors), computed, name="body") if computed else None
+
+    def inputs_of_top(self, tensors: list[keras.KerasTensor], vectors: list[keras.KerasTensor]) -> Any:
+        """Return what the top reads, computed from values of the point's tensors and of the vectors."""
+        computed = call_with_replacements(self._body, tensors, {}) if self._body else []
+        results = iter(computed if isinstance(computed, list) else [computed])
+        inputs = [
+            *vectors,
+            *(tensors[self._places[id(x)]] if id(x) in self._places else next(results) for x in self._outputs),
+        ]
+        return inputs if len(inputs) > 1 else inputs[0]
+
+
+def _top_of(head: keras.Model, known: int) -> keras.Model:
+    """Return the head with pooled vectors as its first `known` inputs instead of the features of these layers."""
+    vectors = [pooling.output for pooling in poolings_of(head)[:known]]
+    return keras.Model([*vectors, *head.inputs[known:]], head.output, name="top")
 
 
 def _last_cut_point(base: keras.Model, below: int) -> CutPoint | None:
@@ -121,15 +174,28 @@ def _unpacked(packed: keras.KerasTensor, tensors: tuple[keras.KerasTensor, ...])
 
 
 def cut_after_base(classifier: Classifier) -> Cut:
-    """Cut after the base and the head's pooling."""
-    base, head = classifier.base, classifier.head
-    top = keras.Model(head.get_layer(POOL).output, head.output, name="top")
-    key = f"{classifier.name}, whole, {pooling_key(head)}"
-    return Cut(POOL, key, prefix_to(classifier, pooled(head, base.output)), None, top)
+    """Cut after the base and the head's poolings; vectors of several layers are side by side in the features."""
+    trunk, head = classifier.trunk, classifier.head
+    vectors = pooled(head, trunk.outputs)
+    name, pooling = classifier.name, pooling_key(head)
+    key = f"{name}, whole, {pooling}"
+    if len(vectors) == 1:
+        top = keras.Model(head.get_layer(POOL).output, head.output, name="top")
+        return Cut(POOL, key, prefix_to(classifier, vectors[0]), None, top)
+    keys = [*(f"{name}, tap {tap}, {pooling}" for tap in classifier.taps), key]
+    parts = tuple(
+        CutPart(key, prefix_to(classifier, vector), vector.shape[-1]) for key, vector in zip(keys, vectors, strict=True)
+    )
+    joined = keras.Input((sum(part.width for part in parts),), name="side_by_side")
+    bounds = np.cumsum([0, *(part.width for part in parts)]).tolist()
+    slices = [joined[:, start:stop] for start, stop in pairwise(bounds)]
+    above = _top_of(head, len(parts))
+    top = keras.Model(joined, call_with_replacements(above, slices, {}), name="top")
+    return Cut(POOL, "; ".join(keys), prefix_to(classifier, ops.concatenate(vectors, axis=-1)), None, top, parts)
 
 
-def prefix_to(classifier: Classifier, features: keras.KerasTensor) -> keras.Model:
-    """Build the model raw pixels [N, H, W, 3] -> `features`, a tensor of the classifier's base, in inference mode."""
+def prefix_to(classifier: Classifier, features: keras.KerasTensor | list[keras.KerasTensor]) -> keras.Model:
+    """Build the model raw pixels [N, H, W, 3] -> `features`, tensors of the classifier's base, in inference mode."""
     base = classifier.base
     image = keras.Input(classifier.model.input.shape[1:], dtype="uint8", name="image")
     pixels = preprocess(image, BASES[classifier.name].preprocessing, base.input.shape[-1])

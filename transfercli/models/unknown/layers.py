@@ -33,7 +33,7 @@ def scored_model(classifier: Classifier, score: UnknownScore) -> keras.Model:
     It shares all layers with the classifier's `model`. Raises `ArtefactError` if the score is of another base.
     """
     model = classifier.model
-    base_output = next(node for node in graph_nodes(model) if node.operation is classifier.head).input_tensors[0]
+    base_output = next(node for node in graph_nodes(model) if node.operation is classifier.head).input_tensors[-1]
     unknown = score_of(score, feature_layers(classifier.head, base_output), model.output)
     output = layers.Concatenate(dtype="float32", name="logits_and_unknown")([model.output, unknown[:, None]])
     return keras.Model(model.input, output, name="scored")

@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from transfercli.data.cache.rows import StoredRows
 from transfercli.data.cache.segments import Segments, make_private_folder
 from transfercli.data.dataset import Split
 from transfercli.reporting import Reporter
-from transfercli.rows import ArrayRows, Indices, Rows, release
+from transfercli.rows import ArrayRows, Indices, JoinedRows, Rows, release
 from transfercli.transfer.features.prefix import BATCH, Prefix, compute_features
 from transfercli.transfer.features.views import Views, all_views, views_per_image
 
@@ -96,37 +96,46 @@ class FeatureCache:
         `OutOfSpaceError` if the disk is full, `OSError` or `sqlite3.Error` if the cache cannot be used.
         """
         inputs, keys = all_views(split.images, views), _keys(split, views)
-        store = self._store(prefix, views)
+        parts = self._parts(prefix, views)
         try:
-            entries = store.entries(keys)
-            missing = _missing(entries, keys)
-            store.make_room(len(missing) * store.space.row_bytes)
-            if self.run is not None:
-                store.index.add_user(store.space.name, self.run.absolute())
+            for part in parts:
+                part.look_up(keys)
+            missing = np.flatnonzero(np.any([part.lacks(keys) for part in parts], axis=0))
+            for part in parts:
+                part.prepare(keys, self.run)
             stored = time.monotonic()
             for row, feature in compute_features(prefix, inputs, missing, self.reporter):
-                entries[keys[row]] = store.append(Entry(keys[row]), feature)
+                for part in parts:
+                    part.add(keys[row], feature)
                 if time.monotonic() - stored > KEEP_SECONDS:
-                    store.finish_segment()
+                    for part in parts:
+                        part.store.finish_segment()
                     stored = time.monotonic()
         finally:
-            store.close()
-        if store.trouble:
-            self.reporter.warning(f"the feature cache stores nothing of this run: {store.trouble}")
+            for part in parts:
+                part.store.close()
+        if trouble := next((part.store.trouble for part in parts if part.store.trouble), ""):
+            self.reporter.warning(f"the feature cache stores nothing of this run: {trouble}")
         self.hits, self.misses = self.hits + len(keys) - len(missing), self.misses + len(missing)
-
-        def compute_again(row: int) -> np.ndarray:
-            feature: np.ndarray = prefix(inputs.read(np.array([row])))[0]
-            return feature
-
-        rows = StoredRows(store, [entries[key] for key in keys], compute_again)
+        remakes = [_Remake(prefix, inputs, part.values) for part in parts]
+        stored_rows = [
+            StoredRows(part.store, [part.entries[key] for key in keys], remake)
+            for part, remake in zip(parts, remakes, strict=True)
+        ]
+        rows = stored_rows[0] if len(stored_rows) == 1 else JoinedRows(tuple(stored_rows))
         return EpochFeatures(rows, views_per_image(views))
 
     def missing(self, split: Split, prefix: Prefix, views: Views | None = None) -> int:
         """Return the number of rows that `features` would have to compute."""
         keys = _keys(split, views)
-        with closing(self._store(prefix, views)) as store:
-            return len(_missing(store.entries(keys), keys))
+        parts = self._parts(prefix, views)
+        try:
+            for part in parts:
+                part.look_up(keys)
+            return int(np.any([part.lacks(keys) for part in parts], axis=0).sum())
+        finally:
+            for part in parts:
+                part.store.close()
 
     def difference(self, split: Split, prefix: Prefix, measure: Callable[[], float], *, keep: bool = True) -> float:
         """Return a prefix's difference from float32 on the first batch of a split: stored, or measured now.
@@ -134,7 +143,8 @@ class FeatureCache:
         measure: returns the difference; keep: store it.
         """
         first = hashlib.sha256("".join(split.sha256s[:BATCH]).encode())
-        store = self._store(prefix, None)
+        *_, part = self._parts(prefix, None)  # the base's output
+        store = part.store
         try:
             entry = store.entry(key := f"difference:{first.hexdigest()}")
             if entry is None:
@@ -145,8 +155,57 @@ class FeatureCache:
             store.close()
         return float(entry.problem)
 
-    def _store(self, prefix: Prefix, views: Views | None) -> Segments:
-        return Segments(self.root, prefix.space(self.pixels, views), int(self.available_bytes()))
+    def _parts(self, prefix: Prefix, views: Views | None) -> list[_Part]:
+        available, parts, start = int(self.available_bytes()), [], 0
+        spaces = prefix.spaces(self.pixels, views)
+        for space in spaces:
+            values = slice(None) if len(spaces) == 1 else slice(start, start := start + space.shape[0])
+            parts.append(_Part(Segments(self.root, space, available), values))
+        return parts
+
+
+@dataclass
+class _Part:
+    """Cache space of a prefix's features, or of the vectors of one of its layers.
+
+    values: of a row of features. entries: of the rows in the cache, by key.
+    """
+
+    store: Segments
+    values: slice
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def look_up(self, keys: Sequence[str]) -> None:
+        self.entries = dict(self.store.entries(keys))
+
+    def lacks(self, keys: Sequence[str]) -> np.ndarray:
+        """Return True for each row that has no entry, bool [N]; of several rows with the same key, for the first."""
+        first = {key: row for row, key in reversed(list(enumerate(keys)))}
+        return np.array([key not in self.entries and first[key] == row for row, key in enumerate(keys)], bool)
+
+    def prepare(self, keys: Sequence[str], run: Path | None) -> None:
+        """Make room for the rows that are missing, and record the run that uses the space."""
+        self.store.make_room(int(self.lacks(keys).sum()) * self.store.space.row_bytes)
+        if run is not None:
+            self.store.index.add_user(self.store.space.name, run.absolute())
+
+    def add(self, key: str, feature: np.ndarray) -> None:
+        """Store the part's values of a row of features, unless they are there already."""
+        if key not in self.entries:
+            self.entries[key] = self.store.append(Entry(key), feature[self.values])
+
+
+@dataclass(frozen=True)
+class _Remake:
+    """Function that computes the part's values of a row again, whose place in the cache is damaged."""
+
+    prefix: Prefix
+    inputs: Rows
+    values: slice
+
+    def __call__(self, row: int) -> np.ndarray:
+        feature: np.ndarray = self.prefix(self.inputs.read(np.array([row])))[0]
+        return feature[self.values]
 
 
 def features_of(
@@ -177,9 +236,3 @@ def features_of(
 def _keys(split: Split, views: Views | None) -> list[str]:
     """Return the keys of a split's rows: all views of the first image, then of the next."""
     return [f"{sha256}:{view}" for sha256 in split.sha256s for view in range(views_per_image(views))]
-
-
-def _missing(entries: Mapping[str, Entry], keys: Sequence[str]) -> np.ndarray:
-    """Return the rows whose key has no entry; of several rows with the same key, the first."""
-    first = {key: row for row, key in reversed(list(enumerate(keys)))}
-    return np.array([row for row, key in enumerate(keys) if key not in entries and first[key] == row], np.int64)

@@ -44,18 +44,24 @@ class Prefix:
         """Bytes of the features of one image."""
         return Space("", self.cut.feature_shape, self.dtype).row_bytes
 
-    def space(self, pixels: str, views: Views | None) -> Space:
-        """Return the cache space of its features; the name is a hash of all that determines them but the image file.
+    def spaces(self, pixels: str, views: Views | None) -> list[Space]:
+        """Return the cache space of its features, or one for each of the layers whose vectors are side by side in them.
 
         pixels: name of the conversion from file to pixels.
         """
-        facts = [VERSION, self.cut.key, pixels, self.precision, keras.backend.backend(), views and views.key]
+        if not self.cut.parts:
+            return [self._space(self.cut.key, self.cut.prefix, self.cut.feature_shape, pixels, views)]
+        return [self._space(part.key, part.prefix, (part.width,), pixels, views) for part in self.cut.parts]
+
+    def _space(self, key: str, prefix: keras.Model, shape: tuple[int, ...], pixels: str, views: Views | None) -> Space:
+        """Return a cache space; its name is a hash of all that determines the features but the image file."""
+        facts = [VERSION, key, pixels, self.precision, keras.backend.backend(), views and views.key]
         digest = hashlib.sha256(json.dumps(facts).encode())
-        for variable in self.cut.prefix.weights:
+        for variable in prefix.weights:
             value = keras.ops.convert_to_numpy(variable)
             digest.update(f"{value.dtype}{value.shape}".encode())
             digest.update(np.ascontiguousarray(value).data)
-        return Space(f"features/{digest.hexdigest()[:32]}", self.cut.feature_shape, self.dtype)
+        return Space(f"features/{digest.hexdigest()[:32]}", shape, self.dtype)
 
 
 # Returns the stored difference of a prefix from float32, or calls the second argument to measure it.

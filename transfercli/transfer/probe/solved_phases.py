@@ -20,7 +20,8 @@ from transfercli.training.validation import validation_metrics
 from transfercli.transfer.features.prefix import Prefix
 from transfercli.transfer.features.views import Views
 from transfercli.transfer.probe.blend import choose_blend
-from transfercli.transfer.probe.probe import Probe, keep_absent_classes, sigmoid_unit, solve
+from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
+from transfercli.transfer.probe.probe import Probe, keep_absent_classes, sigmoid_unit
 from transfercli.transfer.training_inputs import TrainingInputs
 
 
@@ -56,18 +57,25 @@ def set_up_probe(builder: Builder, phase: Phase) -> PhaseSetup:
 def solve_head(builder: Builder, features: Rows, reporter: Reporter) -> Probe:
     """Solve for the best linear head on pooled features, assign it to the classifier, and return it."""
     inputs, classifier = builder.inputs, builder.classifier
-    probe = solve(
+    problem = LinearProblem(
         features,
         inputs.training.targets,
         len(classifier.labels),
         class_weights=inputs.class_weights,
         seed=inputs.seed,
-        reporter=reporter,
         groups=inputs.training.groups,
     )
+    probe = solve_layers(problem, layers_of(classifier, builder.cut_after_base()), reporter)
     logits = classifier.head.get_layer("logits")
     logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
     return probe
+
+
+def layers_of(classifier: Classifier, cut: Cut) -> FeatureLayers:
+    """Return the layers whose pooled vectors are side by side in a classifier's features, and their normalisation."""
+    widths = tuple(part.width for part in cut.parts) or cut.feature_shape
+    names = (*classifier.taps, "output")
+    return FeatureLayers(names, widths, classifier.normalisation)
 
 
 def set_up_blend(builder: Builder, phase: Phase) -> PhaseSetup:

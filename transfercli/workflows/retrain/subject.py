@@ -23,12 +23,14 @@ from transfercli.config.schema import (
     EarlyStoppingConfig,
     ExperimentConfig,
     FileWeights,
+    HeadConfig,
     ModelConfig,
     PhaseConfig,
     PromoteConfig,
     RetrainConfig,
     ScheduleConfig,
     Section,
+    TrainingConfig,
     TransferConfig,
 )
 from transfercli.errors import ArtefactError, Interrupted, TransferError, is_out_of_space
@@ -89,14 +91,26 @@ def subject_of(loaded: LoadedConfig, dataset: Dataset, runs: Path, reporter: Rep
 _LATER_KEYS: dict[tuple[str, ...], tuple[Section, tuple[str, ...]]] = {
     ("data",): (
         DataConfig(train="."),
-        ("columns", "path_template", "expect", "background", "levels", "profiles", "max_megapixels"),
+        (
+            "columns",
+            "path_template",
+            "expect",
+            "background",
+            "levels",
+            "profiles",
+            "max_megapixels",
+            "unlabelled",
+            "related",
+        ),
     ),
     ("training", "schedule"): (ScheduleConfig(), ("patience",)),
     ("training", "early_stopping"): (EarlyStoppingConfig(), ("min_delta",)),
     ("retrain",): (RetrainConfig(), ("audit",)),
     ("retrain", "promote"): (PromoteConfig(), ("lifetime_confidence",)),
-    ("transfer",): (TransferConfig(), ("lora",)),
+    ("training",): (TrainingConfig(), ("refit",)),
+    ("transfer",): (TransferConfig(), ("lora", "align")),
     ("model",): (ModelConfig(base="vgg16"), ("drop_path",)),
+    ("model", "head"): (HeadConfig(), ("taps", "normalisation")),
     ("model", "weights"): (FileWeights(path="."), ("format",)),
     ("transfer", "phases"): (PhaseConfig(epochs=1), ("decay",)),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from transfercli.config.cross_checks import missing_weights_reason
 from transfercli.config.loader import LoadedConfig, load, resolve
@@ -26,6 +26,9 @@ from transfercli.workflows.new_model import (
 )
 from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.recorded_config import as_recorded
+
+if TYPE_CHECKING:
+    from transfercli.models.classifier import Classifier
 
 Command = Literal["pretrain", "finetune"]
 
@@ -93,6 +96,15 @@ def resolve_job(request: TrainRequest, reporter: Reporter | None = None) -> Job:
         warnings += differences
     loaded = replace(loaded, config=config)
     return Job(request.command, loaded, run, request.runs, _command_line(request), warnings)
+
+
+def with_head_of(job: Job, classifier: Classifier) -> Job:
+    """Return the job with the layers that its classifier's head reads, and their normalisation, in its config."""
+    head = job.config.model.head.model_copy(
+        update={"taps": list(classifier.taps), "normalisation": classifier.normalisation}
+    )
+    model = job.config.model.model_copy(update={"head": head})
+    return replace(job, loaded=replace(job.loaded, config=job.config.model_copy(update={"model": model})))
 
 
 def _check_published_weights(loaded: LoadedConfig) -> None:

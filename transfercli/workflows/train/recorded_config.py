@@ -36,6 +36,12 @@ def as_recorded(requested: ExperimentConfig, parent: str | None, run: StoredRun)
     # Alerts concern no run, so they may change between a run and its continuation.
     retrain = config.retrain.model_copy(update={"alert": recorded.retrain.alert})
     config = config.model_copy(update={"retrain": retrain})
+    head = config.model.head
+    if head.taps in (None, "stages"):  # the run recorded the stages
+        head = head.model_copy(update={"taps": recorded.model.head.taps})
+    if head.normalisation is None:
+        head = head.model_copy(update={"normalisation": recorded.model.head.normalisation})
+    config = config.model_copy(update={"model": config.model.model_copy(update={"head": head})})
     _check_equal(config, recorded, run.label)
     return config
 

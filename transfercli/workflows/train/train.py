@@ -23,7 +23,7 @@ from transfercli.workflows.initial_weights import check_weights, needs_download
 from transfercli.workflows.new_model import find_parent, labels_for, new_classifier, with_file_head
 from transfercli.workflows.recorded_weights import with_recorded_weights
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
-from transfercli.workflows.train.job import Job, TrainRequest, resolve_job
+from transfercli.workflows.train.job import Job, TrainRequest, resolve_job, with_head_of
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
 from transfercli.workflows.train.results import CostEstimate, PhaseCost, TrainResult
 from transfercli.workflows.train.run_start import begin_run, resume_hints
@@ -84,6 +84,7 @@ def train_job(
         prepare_backend(job.config)
         learnt_before = images_learnt_before(job, parent, dataset, reporter)
         classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)
+        job = with_head_of(job, classifier)
         setup = set_up(job, dataset, classifier, watch, reporter, dry_run=dry_run)
         if not without_weights:
             warn_of_random_frozen_layers(setup, report, reporter)
