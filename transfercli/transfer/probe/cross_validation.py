@@ -67,10 +67,11 @@ def _figures(problem: LinearProblem, logits: np.ndarray, losses: np.ndarray) -> 
     held = np.isfinite(losses)
     hits = held & (logits.argmax(axis=1) == problem.targets)
     if not held.any():
-        return OutOfFold(logits, *[float("nan")] * 4, losses, hits)
+        nan = float("nan")
+        return OutOfFold(logits, nan, nan, nan, nan, losses, hits)
     unit_of, weights = problem.folding().unit_of, problem.image_weights()[held]
     weights = weights / weights.mean()
     unit_of = None if unit_of is None else unit_of[held]
     weighted, right = losses[held] * weights, hits[held] * weights
-    errors = (standard_error(each, unit_of) for each in (weighted, right))
-    return OutOfFold(logits, float(weighted.mean()), float(right.mean()), *errors, losses, hits)
+    loss_error, accuracy_error = standard_error(weighted, unit_of), standard_error(right, unit_of)
+    return OutOfFold(logits, float(weighted.mean()), float(right.mean()), loss_error, accuracy_error, losses, hits)
