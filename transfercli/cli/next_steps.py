@@ -75,6 +75,11 @@ def after_drift(own: Mapping[str, Any], result: Any) -> Words:
     return ("predict", own["run"], own["folder"], *_runs(own), *["--abstain"] * result.drifted)
 
 
+def after_recommendation(own: Mapping[str, Any], result: Any) -> Words:
+    settings = [word for text in result.recommended.settings for word in ("--set", text)]
+    return ("finetune", own["config"], *_overrides(own), *settings, *_runs(own))
+
+
 def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words | None:
     """Return the training without `--dry-run`; a trained run names its evaluation in its own table."""
     if not own["dry_run"] or result.as_json()["run"] is not None:

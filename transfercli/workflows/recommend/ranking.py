@@ -20,12 +20,11 @@ Interval = tuple[float, float]
 class HeldOut:
     """Outcomes of images that a probe was not trained on, NaN or False for images that were never held out.
 
-    losses: float64 [N], log loss times the weight of the image; hits: bool [N]; seconds: of one image.
+    losses: float64 [N], log loss times the weight of the image; hits: bool [N].
     """
 
     losses: np.ndarray
     hits: np.ndarray
-    seconds: float
 
     @property
     def known(self) -> np.ndarray:
@@ -67,18 +66,18 @@ class Rank:
     recommended: bool
 
 
-def rank(bases: Sequence[HeldOut], cluster_of: np.ndarray | None) -> list[Rank]:
+def rank(bases: Sequence[HeldOut], seconds: Sequence[float], cluster_of: np.ndarray | None) -> list[Rank]:
     """Return the place of each of the bases, which must be one or more.
 
-    cluster_of: int [N], the cluster of each image; None if all are independent.
+    seconds: time of one image; cluster_of: int [N], the cluster of each image, None if all are independent.
     """
     losses = [_mean(base.losses, base.known, cluster_of) for base in bases]
     best = bases[int(np.argmin([loss for loss, _ in losses]))]
     differences = [_difference(base, best, cluster_of) for base in bases]
     accuracies = [float(base.hits[base.known].mean()) for base in bases]
     tied = [number for number, difference in enumerate(differences) if difference.is_noise]
-    least = min(bases[number].seconds for number in tied)
-    cheap = [number for number in tied if bases[number].seconds <= SAME_COST * least]
+    least = min(seconds[number] for number in tied)
+    cheap = [number for number in tied if seconds[number] <= SAME_COST * least]
     recommended = min(cheap, key=lambda number: losses[number][0])
     return [
         Rank(
@@ -87,7 +86,7 @@ def rank(bases: Sequence[HeldOut], cluster_of: np.ndarray | None) -> list[Rank]:
             *losses[number],
             differences[number],
             number in tied,
-            _is_pareto(number, accuracies, bases),
+            _is_pareto(number, accuracies, seconds),
             number == recommended,
         )
         for number, base in enumerate(bases)
@@ -98,9 +97,8 @@ def _mean(values: np.ndarray, known: np.ndarray, cluster_of: np.ndarray | None) 
     """Return the mean of the known values and its standard error, between clusters if there are some."""
     from transfercli.transfer.probe.probe import standard_error
 
-    return float(values[known].mean()), standard_error(
-        values[known], None if cluster_of is None else np.unique(cluster_of[known], return_inverse=True)[1]
-    )
+    clusters = None if cluster_of is None else cluster_of[known]
+    return float(values[known].mean()), standard_error(values[known], clusters)
 
 
 def _difference(base: HeldOut, best: HeldOut, cluster_of: np.ndarray | None) -> Difference:
@@ -120,9 +118,8 @@ def _interval(base: HeldOut, cluster_of: np.ndarray | None) -> Interval:
     return interval
 
 
-def _is_pareto(number: int, accuracies: Sequence[float], bases: Sequence[HeldOut]) -> bool:
-    accuracy, seconds = accuracies[number], bases[number].seconds
+def _is_pareto(number: int, accuracies: Sequence[float], seconds: Sequence[float]) -> bool:
+    accuracy, time = accuracies[number], seconds[number]
     return not any(
-        other >= accuracy and base.seconds <= seconds and (other > accuracy or base.seconds < seconds)
-        for other, base in zip(accuracies, bases, strict=True)
+        a >= accuracy and t <= time and (a > accuracy or t < time) for a, t in zip(accuracies, seconds, strict=True)
     )

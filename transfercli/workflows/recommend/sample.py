@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset, Split
 
 SPLITS = ("train", "validation")
-LEAST_OF_CLASS = 2  # images that every class has in a sample, if it has them and there is room: one alone is not held out
+LEAST_OF_CLASS = (
+    2  # images that every class has in a sample, if it has them and there is room: one alone is not held out
+)
 
 
 @dataclass(frozen=True)
