@@ -76,16 +76,17 @@ def _show(result: Recommendation) -> None:
         [_cells(row) for row in result.measured],
         droppable=("weights",),
     )
-    images = f"{counted(result.images, 'image')}{in_groups(result.groups)}"
+    images = f"{counted(result.images, 'training and validation image')}{in_groups(result.groups)}"
     print(
-        f"\n* recommended; p: no other is as accurate and as fast; =: equal to the best but for noise"
-        f"\n{images} of training and validation; each is predicted by a linear head on several layers that never saw it"
+        "\n*: recommended, p: no other is as accurate and as fast, =: equal to the best but for noise"
+        f"\n{images}, each predicted by a linear head on several layers that never saw it"
+        "\nms: of one image on this machine, without a head; MB: of the weights as float32"
     )
     for row in result.rows:
         if row.problem:
-            print(f"\nnot compared: {row.name}: {printable(row.problem)}")
+            print(f"\nnot compared: {printable(row.name)}: {printable(row.problem)}")
     print(f"\n{_sentence(result)}")
-    print(f"in the config: {', '.join(result.recommended.settings)}")
+    print(f"in the config: {', '.join(result.recommended.settings) or 'as it is'}")
     if result.picture:
         print(f"picture: {result.picture}")
 
@@ -94,32 +95,36 @@ def _cells(row: BaseRow) -> tuple[object, ...]:
     assert row.rank
     assert row.cost
     low, high = row.rank.accuracy_interval
-    marks = "*" * row.rank.recommended + "p" * row.rank.pareto + "=" * row.rank.tied
     return (
         row.name,
-        "x".join(map(str, dict.fromkeys(row.image_size or ()))),
+        _pixels(row),
         f"{row.rank.accuracy:.3f} {low:.3f}-{high:.3f}",
         f"{row.rank.log_loss:.3f}",
         f"{1000 * row.cost.seconds:.1f}",
         f"{row.cost.bytes / 1e6:.0f}",
-        marks,
+        "*" * row.rank.recommended + "p" * row.rank.pareto + "=" * row.rank.tied,
         row.weights,
     )
+
+
+def _pixels(row: BaseRow) -> str:
+    """Return `224` for square images, `160x224` for others."""
+    return "x".join(map(str, dict.fromkeys(row.image_size or ())))
 
 
 def _sentence(result: Recommendation) -> str:
     """Return the recommendation with its reason."""
     chosen, best = result.recommended, result.best
-    assert chosen.rank
+    several = len({row.image_size for row in result.measured}) > 1
+    name, best_name = (f"{row.name} at {_pixels(row)} pixels" if several else row.name for row in (chosen, best))
     if len(result.measured) == 1:
-        return f"{chosen.name} is the only base that could be compared"
-    if chosen is not best:
-        points = 100 * chosen.rank.difference.accuracy
-        return f"{chosen.name} is recommended: it is cheaper than {best.name}, and not worse but for noise ({points:+.1f} points)"
+        return f"{name} is the only base that was compared"
+    if chosen is not best and chosen.rank:
+        points = f"{100 * chosen.rank.difference.accuracy:+.1f} points"
+        return f"{name} is recommended: cheaper than {best_name}, and equal to it but for noise ({points})"
     tied = sum(bool(row.rank and row.rank.tied) for row in result.measured)
-    return f"{chosen.name} is recommended: it has the least log loss" + (
-        ", and no cheaper base equals it but for noise" if tied > 1 else ", beyond noise"
-    )
+    reason = "no cheaper base equals it but for noise" if tied > 1 else "beyond noise"
+    return f"{name} is recommended: it has the least log loss, {reason}"
 
 
 @reports(_show, after_recommendation)

@@ -21,12 +21,14 @@ from transfercli.io import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.transforms import Bbox
 
 LABEL_LENGTH = 32
 MARKER = 7.0  # points
 # Directions from a point to its label, tried in this order, at growing distances in points.
 DIRECTIONS = ((1, 0.6), (1, -0.6), (-1, 0.6), (-1, -0.6), (0, 1), (0, -1), (1, 1.8), (1, -1.8), (-1, 1.8), (-1, -1.8))
+FEW_TICKS = 8.0  # ratio of times below which 1, 2 and 5 of each decade are too few ticks
 DISTANCES = (7.0, 14.0, 24.0, 38.0, 56.0)
 
 
@@ -50,11 +52,13 @@ def cost_chart_png(path: Path, points: Sequence[Point], title: str) -> None:
 
 def render_cost_chart(points: Sequence[Point], title: str) -> bytes:
     """Return the picture as PNG bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, PercentFormatter
+    from matplotlib.ticker import PercentFormatter
 
     with plot_style():
         figure = Figure(figsize=(8.0, 5.0), dpi=DPI, layout="constrained")
+        renderer = FigureCanvasAgg(figure).get_renderer()
         axes = figure.add_subplot()
         figure.suptitle(clipped(title, TITLE_LENGTH), fontsize=10)
         front = sorted((point for point in points if point.pareto), key=lambda point: point.milliseconds)
@@ -65,14 +69,13 @@ def render_cost_chart(points: Sequence[Point], title: str) -> bytes:
             linewidth=1,
             alpha=0.6,
             drawstyle="steps-post",
-            label="not beaten in both",
+            label="none as accurate and as fast",
         )
         for point in points:
             _draw_point(axes, point)
         axes.set_xscale("log")
         axes.margins(x=0.2, y=0.15)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(FuncFormatter(_minor_label))
+        _set_ticks(axes)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         axes.set_xlabel("ms an image (logarithmic)")
         axes.set_ylabel("cross-validated accuracy, with its 95% interval")
@@ -80,13 +83,18 @@ def render_cost_chart(points: Sequence[Point], title: str) -> bytes:
         axes.legend(frameon=False, fontsize=8, loc="lower right")
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        label_points(axes, points)
+        label_points(axes, points, renderer)
         return figure_png(figure)
 
 
-def _minor_label(value: float, _: int | None) -> str:
-    """Return the label of a minor tick: 2, 5, 20, 50 and so on, so that also one decade has several."""
-    return f"{value:g}" if f"{value:e}"[0] in "25" else ""
+def _set_ticks(axes: Axes) -> None:
+    """Set 1, 2 and 5 of each decade as ticks of the time, or even steps if there is hardly a decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high / low > FEW_TICKS else MaxNLocator(6))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _draw_point(axes: Axes, point: Point) -> None:
@@ -107,18 +115,18 @@ def _draw_point(axes: Axes, point: Point) -> None:
     )
 
 
-def label_points(axes: Axes, points: Sequence[Point]) -> list[Bbox]:
-    """Write each point's name beside it, where it covers no other name and no point; a line leads to one far away.
+def label_points(axes: Axes, points: Sequence[Point], renderer: RendererAgg) -> list[Bbox]:
+    """Write each point's name beside it, on no other name, point or interval; a line leads to one further away.
 
     Returns the boxes of the names in pixels.
     """
     from matplotlib.transforms import Bbox
 
-    renderer = axes.figure.canvas.get_renderer()
-    scale = axes.figure.dpi / 72
+    scale = DPI / 72
     centres = [axes.transData.transform((point.milliseconds, point.accuracy)) for point in points]
     half = MARKER * scale / 2 + 1
     taken = [Bbox.from_extents(x - half, y - half, x + half, y + half) for x, y in centres]
+    taken += [_bar(axes, point) for point in points]
     boxes: list[Bbox] = []
     for point in sorted(points, key=lambda point: -point.accuracy):
         xy = (point.milliseconds, point.accuracy)
@@ -138,6 +146,14 @@ def label_points(axes: Axes, points: Sequence[Point]) -> list[Bbox]:
         axes.annotate(clipped(point.name, LABEL_LENGTH), xy, offset, **_style(point, offset), **line)
         boxes.append(box)
     return boxes
+
+
+def _bar(axes: Axes, point: Point) -> Bbox:
+    """Return the box of a point's interval in pixels, two pixels wide."""
+    from matplotlib.transforms import Bbox
+
+    (x, low), (_, high) = axes.transData.transform([(point.milliseconds, bound) for bound in point.interval])
+    return Bbox.from_extents(x - 1, low, x + 1, high)
 
 
 def _offsets() -> Iterator[tuple[float, float]]:

@@ -90,7 +90,11 @@ def _of_base(name: str, config: ExperimentConfig, given: Mapping[str, str]) -> C
     model = config.model
     if model.base == name and model.weights != "none":
         return Candidate(name, (f"model.base={name}",))
-    return Candidate(name, (f"model.base={name}", "model.weights=imagenet"))
+    settings = (f"model.base={name}", "model.weights=imagenet")
+    if not BASES[name].has_imagenet:
+        hint = f"give it those of a file with --weights {name}=FILE, or name a run"
+        return Candidate(name, settings, WeightsError(f"there are no published weights for {name}", hint))
+    return Candidate(name, settings)
 
 
 def _of_run(text: str, runs: Path, no_base: UsageError) -> Candidate:

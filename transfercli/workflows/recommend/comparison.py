@@ -166,14 +166,15 @@ class Comparison:
                 self.reporter.warning(f"{self.candidates[number].name} is left out: {error.message}")
 
     def _check_some_left(self) -> None:
-        """Raise the error of the first candidate, with those of all, if none is left."""
+        """Raise an error with those of all candidates if none is left: `WeightsError` if weights are missing."""
         if self._left():
             return
         errors = list(self.problems.values())
         if len(errors) == 1:
             raise errors[0]
         lines = [f"{self.candidates[number].name}: {error.message}" for number, error in self.problems.items()]
-        raise type(errors[0])("\n  ".join(("no base can be compared", *lines)), errors[0].hint)
+        first = next((error for error in errors if isinstance(error, WeightsError)), errors[0])
+        raise type(first)("\n  ".join(("no base can be compared", *lines)), first.hint)
 
 
 def probe_settings(config: ExperimentConfig) -> tuple[str, ...]:
