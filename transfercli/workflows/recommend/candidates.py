@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,9 +64,14 @@ def candidates_of(request: CandidateRequest, loaded: LoadedConfig, runs: Path) -
             "no base has its weights on this machine",
             "name some with --bases, whose published weights are then fetched, or a file with --weights BASE=FILE",
         )
-    sizes = [(f"data.image_size={size}",) for size in request.image_sizes] or [()]
     unique = {candidate.settings: candidate for candidate in found}.values()
-    return [replace(each, settings=(*each.settings, *size)) for each in unique for size in sizes]
+    return [sized for candidate in unique for sized in _at_sizes(candidate, request.image_sizes)]
+
+
+def _at_sizes(candidate: Candidate, sizes: Sequence[int]) -> list[Candidate]:
+    if candidate.problem or not sizes:
+        return [candidate]
+    return [replace(candidate, settings=(*candidate.settings, f"data.image_size={size}")) for size in sizes]
 
 
 def _named(text: str, loaded: LoadedConfig, given: Mapping[str, str], runs: Path) -> Candidate:
