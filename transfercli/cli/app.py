@@ -16,6 +16,7 @@ from transfercli.cli.commands import config as config_commands
 from transfercli.cli.commands import data as data_commands
 from transfercli.cli.commands import runs as runs_commands
 from transfercli.cli.commands import weights as weights_commands
+from transfercli.cli.commands.embed import embed
 from transfercli.cli.commands.evaluate import evaluate
 from transfercli.cli.commands.export import export
 from transfercli.cli.commands.predict import predict
@@ -67,6 +68,7 @@ app.command()(finetune)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(export)
+app.command()(embed)
 app.add_typer(runs_commands.app, name="runs")
 app.command()(retrain)
 app.command()(promote)

@@ -95,6 +95,11 @@ def after_export(own: Mapping[str, Any], result: Any) -> Words | None:
     return ("predict", result.artefacts[0]["path"], "PATH") if result.artefacts else None
 
 
+def after_embed(own: Mapping[str, Any], result: Any) -> Words:
+    weights = [] if own["weights"] is None else ["--weights", own["weights"]]
+    return ("similar", own["network"], "IMAGE", "--in", result.file, *weights, *_runs(own))
+
+
 def after_runs_list(own: Mapping[str, Any], result: Any) -> Words:
     completed = [row for row in result.runs if row.status == "completed"]
     if not result.runs:
