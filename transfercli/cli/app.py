@@ -22,6 +22,7 @@ from transfercli.cli.commands.export import export
 from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
+from transfercli.cli.commands.similar import similar
 from transfercli.cli.commands.train import finetune, pretrain
 from transfercli.cli.environment import prepare_environment, use_utf8
 from transfercli.cli.runner import exit_code, message_of
@@ -69,6 +70,7 @@ app.command()(evaluate)
 app.command()(predict)
 app.command()(export)
 app.command()(embed)
+app.command()(similar)
 app.add_typer(runs_commands.app, name="runs")
 app.command()(retrain)
 app.command()(promote)

@@ -153,7 +153,7 @@ def _checked(vectors: np.ndarray) -> np.ndarray:
 def _write_safetensors(path: Path, embeddings: Embeddings) -> None:
     paths = np.frombuffer(json.dumps(embeddings.paths).encode("ascii"), np.uint8)
     hashes = np.frombuffer(bytes.fromhex("".join(embeddings.sha256s)), np.uint8).reshape(-1, SHA256_BYTES)
-    entries = {
+    entries: dict[str, tuple[np.dtype, tuple[int, ...]]] = {
         "embeddings": (np.dtype("float32"), (len(embeddings), embeddings.origin.width)),
         "paths": (paths.dtype, paths.shape),
         "sha256": (hashes.dtype, hashes.shape),

@@ -8,6 +8,7 @@ import numpy as np
 
 from transfercli.transfer.embeddings.embeddings import Embeddings
 
+SIMILARITY_BYTES = 64 * 2**20  # of similarities in memory at once
 DIGITS = 6  # of a similarity; images that differ by less are in the order of their paths, on every machine
 
 
@@ -23,12 +24,15 @@ def nearest(
         most: rows for each query.
         left_out: for each query, rows that are no neighbours of it.
     """
-    similarities = np.concatenate([_cosines(queries, block) for block in embeddings.blocks()], axis=1)
-    found = []
-    for values, excluded in zip(similarities, left_out, strict=True):
-        values[[*excluded]] = -np.inf
-        rows = np.argsort(-values, kind="stable")[: min(most, len(values) - len(excluded))]
-        found.append([(int(row), float(values[row])) for row in rows])
+    found: list[list[tuple[int, float]]] = []
+    at_once = max(1, SIMILARITY_BYTES // (8 * max(1, len(embeddings))))
+    for start in range(0, len(queries), at_once):
+        some = queries[start : start + at_once]
+        similarities = np.concatenate([_cosines(some, block) for block in embeddings.blocks()], axis=1)
+        for values, excluded in zip(similarities, left_out[start:], strict=False):
+            values[[*excluded]] = -np.inf
+            rows = np.argsort(-values, kind="stable")[: min(most, len(values) - len(excluded))]
+            found.append([(int(row), float(values[row])) for row in rows])
     return found
 
 

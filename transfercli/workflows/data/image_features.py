@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 class Network(Protocol):
     """Network whose features are computed: a stored run, or a base without a run."""
 
-    reporter: Reporter
+    @property
+    def reporter(self) -> Reporter:
+        """The receiver of progress and warnings."""
+        ...
 
     @property
     def config(self) -> ExperimentConfig:

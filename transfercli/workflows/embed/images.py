@@ -14,7 +14,7 @@ from transfercli.data.sources.folders import Item
 from transfercli.data.sources.inputs import expand_inputs, read_names
 from transfercli.data.sources.listing import Listing
 from transfercli.data.unlabelled_images import UNKNOWN
-from transfercli.data.validation import first_problems, read_images, split_of
+from transfercli.data.validation import Findings, first_problems, read_images, split_of
 from transfercli.errors import DataError
 from transfercli.text import counted
 
@@ -46,13 +46,12 @@ def read_inputs(paths: Iterable[str], reading: Reading, *, strict: bool = False)
 
 def read_files(images: list[InputImage], reading: Reading, *, strict: bool = False) -> ReadImages:
     """Read images as `read_inputs` does, given by path; an image that is named twice is there twice."""
-    # Not pathlib: a path may hold what no file name can, and then the file is reported as unreadable.
-    items = [Item(os.path.abspath(image.path), image.path, UNKNOWN, UNKNOWN, image.problem) for image in images]  # noqa: PTH100
-    findings = read_images(Listing(items), reading)
+    findings = found(images, reading)
     unreadable = [file for file in findings.files if file.entry.problem]
     if unreadable:
-        message = f"{len(unreadable)} of {counted(len(items), 'image')} cannot be read: {first_problems(unreadable)}"
-        if len(unreadable) == len(items):
+        total = counted(len(images), "image")
+        message = f"{len(unreadable)} of {total} cannot be read: {first_problems(unreadable)}"
+        if len(unreadable) == len(images):
             raise DataError(message, "name image files, or folders that hold some")
         if strict:
             raise DataError(message, "repair or remove them; without --strict this is a warning")
@@ -61,3 +60,10 @@ def read_files(images: list[InputImage], reading: Reading, *, strict: bool = Fal
     split = split_of(UNKNOWN, findings.usable, (UNKNOWN,), findings.ingest)
     left_out = tuple((file.name, file.entry.problem) for file in unreadable)
     return ReadImages(split, tuple(file.file for file in findings.usable), left_out)
+
+
+def found(images: Iterable[InputImage], reading: Reading) -> Findings:
+    """Read images given by path; the entry of one that cannot be read has a problem."""
+    # Not pathlib: a path may hold what no file name can, and then the file is reported as unreadable.
+    items = [Item(os.path.abspath(image.path), image.path, UNKNOWN, UNKNOWN, image.problem) for image in images]  # noqa: PTH100
+    return read_images(Listing(items), reading)
