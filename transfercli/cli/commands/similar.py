@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,7 +49,7 @@ Normalise = Annotated[
 ReportFolder = Annotated[
     Path | None, typer.Option("--report", metavar="DIR", help="write an offline HTML page with the images there")
 ]
-COPIES = {"file": "the same file", "pixels": "the same pixels"}
+COPIES = {"file": "same bytes", "pixels": "same pixels"}
 
 
 def _show(result: SimilarResult) -> None:
@@ -78,7 +78,7 @@ def _show_image(image: QueryImage) -> None:
     if not image.neighbours:
         print("there is no other image")
         return
-    columns = {
+    columns: dict[str, list[Any]] = {
         "rank": [match.rank for match in image.neighbours],
         "similarity": [match.similarity for match in image.neighbours],
         "label": [match.label for match in image.neighbours],
