@@ -14,7 +14,7 @@ from transfercli.transfer.probe.subsets import solve_subsets
 FOLDS = 5
 SIZES = 6  # most sizes of subsets
 SMALLEST = 0.15  # size of the smallest subset, as a share of the largest
-SOLVED = 120  # heads that are solved, about
+SOLVED = 60  # heads that are solved, about
 REPEATS = 8  # most times that all folds are drawn
 MOST_IMAGES = 1500  # labelled images that are used; more hardly narrow a forecast
 

@@ -185,7 +185,7 @@ def cluster(points: Floats, clusters: int, seed: int) -> Integers:
     from sklearn.cluster import KMeans, MiniBatchKMeans
 
     if clusters < 50 or len(points) < 2000:
-        means = KMeans(clusters, n_init=1, max_iter=50, random_state=seed % 2**32)
+        means = KMeans(clusters, n_init=1, max_iter=20, random_state=seed % 2**32)
     else:
         means = MiniBatchKMeans(clusters, n_init=1, batch_size=4096, random_state=seed % 2**32)
     return np.asarray(means.fit_predict(points), np.int64)

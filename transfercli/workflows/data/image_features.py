@@ -44,6 +44,23 @@ class ImageFeatures:
         logits = forward(self.cut.top, pooled, self.run.config.data.batch_size, self.reporter, "evaluate")
         return ModelOutputs(self._features_of(pooled), self.run.calibrate(logits), split.groups, split.groups)
 
+    def layers(self, split: Split) -> tuple[np.ndarray, list[int], np.ndarray]:
+        """Return the features of all layers that the head reads, and the probabilities, of the same forward pass.
+
+        Features are float32 [N, D], the pooled vectors of the layers side by side, not normalised; their widths, whose
+        sum is D; and calibrated probabilities, float32 [N, C].
+        """
+        from transfercli.models.forward import forward
+
+        pooled = self._pooled(split)
+        logits = forward(self.cut.top, pooled, self.run.config.data.batch_size, self.reporter, "evaluate")
+        if self.cut.parts:
+            features, widths = pooled.read(np.arange(len(pooled))), [part.width for part in self.cut.parts]
+        else:
+            features = self._features_of(pooled)
+            widths = [features.shape[1]]
+        return features, widths, self.run.calibrate(logits)
+
     def cache_counts(self) -> dict[str, int]:
         """Return the hits and misses of the feature cache; both are 0 if it is off."""
         return {"hits": self.cache.hits, "misses": self.cache.misses} if self.cache else {"hits": 0, "misses": 0}
