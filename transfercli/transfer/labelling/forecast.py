@@ -10,7 +10,6 @@ images too: two random choices of the same size do not give the same accuracy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,7 +24,6 @@ STEPS = 48  # of the grid, for each parameter
 MISFIT = 0.03  # standard deviation of the power law's relative error
 CHOICE_NOISE = 0.5  # standard deviation between choices, over sqrt(error (1 - error) / images); 0.2 to 0.8 on real data
 DRAWS = 4000
-MOST_TIMES = 100  # labels for a target are searched up to this many times the present number
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,10 +75,10 @@ class Forecast:
         low, high = _interval(np.clip(gains + luck * self.noise, after * 0 - 1, self.errors))
         return Gain(labels, float(gains.mean()), low, high)
 
-    def labels_for(self, accuracy: float) -> tuple[int | None, int | None, int | None]:
+    def labels_for(self, accuracy: float, most_times: float) -> tuple[int | None, int | None, int | None]:
         """Return the labels needed for an accuracy, and the interval of that number.
 
-        None is more than `MOST_TIMES` the present number of labels, or never.
+        None is more than `most_times` the present number of labels, or never.
         """
         share = (1 - accuracy) / np.maximum(self.errors, 1e-9)
         above = (share - self.floors) / (1 - self.floors)
@@ -88,7 +86,7 @@ class Forecast:
             times = np.where(above > 0, np.maximum(above, 1e-300) ** (-1 / self.exponents), np.inf)
         times = np.where(share >= 1, 1.0, times)
         found = np.quantile(times, [0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2], method="higher")
-        middle, low, high = (None if t > MOST_TIMES else int(np.ceil((t - 1) * self.images)) for t in found)
+        middle, low, high = (None if t > most_times else int(np.ceil((t - 1) * self.images)) for t in found)
         return middle, low, high
 
     def _errors_at(self, labels: int) -> Floats:
@@ -129,8 +127,8 @@ def _prior() -> tuple[Floats, Floats, Floats]:
 
 def _noise(curve: LearningCurve) -> Floats:
     """Return the covariance [J, J] of the measured errors about the power law."""
-    smoothed = (curve.errors * curve.images + 1) / (curve.images + 2)
-    least = smoothed * (1 - smoothed) / curve.images
+    smoothed = (curve.errors * curve.tested + 1) / (curve.tested + 2)
+    least = smoothed * (1 - smoothed) / curve.tested
     missing = max(float((least - np.diag(curve.covariance)).max()), 0.0)
     luck = np.square(_spread(smoothed, curve.sizes)) / 4
     return np.asarray(curve.covariance + missing + np.diag(np.square(MISFIT * smoothed) + luck))

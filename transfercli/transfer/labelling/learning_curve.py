@@ -28,6 +28,7 @@ class LearningCurve:
     Attributes:
         images: number of all labelled images.
         classes: number of classes.
+        tested: number of images that were held out at least once.
         sizes: float64 [J], mean number of training images, ascending.
         errors: float64 [J], the share of held-out images that a head of that size gets wrong.
         covariance: float64 [J, J], of the sampling errors of `errors`, which are common to a large part: the images
@@ -36,15 +37,21 @@ class LearningCurve:
 
     images: int
     classes: int
+    tested: int
     sizes: Floats
     errors: Floats
     covariance: Floats
 
 
+def sampled(count: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the labelled images that a curve is measured on, sorted: all, or a random sample of `MOST_IMAGES`."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:MOST_IMAGES])
+
+
 def learning_curve(
     features: npt.NDArray[np.float32],
     targets: npt.NDArray[np.integer],
-    classes: int,
+    images: int,
     strength: float,
     seed: int,
     reporter: Reporter,
@@ -54,18 +61,13 @@ def learning_curve(
     Args:
         features: float32 [N, D], normalised.
         targets: int [N], from 0 to C - 1.
-        classes: number of classes C.
+        images: number of all labelled images, of which these N may be a sample.
         strength: of the heads, as `probe.solve` chooses it.
     """
-    count = len(targets)
-    rng = np.random.default_rng(seed)
-    if count > MOST_IMAGES:
-        rows = np.sort(rng.permutation(count)[:MOST_IMAGES])
-        features, targets = features[rows], targets[rows]
-    per_class = np.bincount(targets, minlength=classes)
+    per_class = np.bincount(targets)
     if (per_class > 0).sum() < 2 or per_class.max() < 2:
         return None
-    subsets, held_out = _subsets(targets, rng)
+    subsets, held_out = _subsets(targets, np.random.default_rng(seed))
     wrong, seen = np.zeros((len(subsets), len(targets))), np.zeros((len(subsets), len(targets)))
     flat = subsets.reshape(-1, len(targets)).astype(np.float64)
     for number, probabilities in solve_subsets(features, targets, flat, features, strength, reporter):
@@ -80,7 +82,7 @@ def learning_curve(
     errors = rates.mean(axis=1)
     centred = rates - errors[:, None]
     covariance = centred @ centred.T / max(len(tested) - 1, 1) / len(tested)
-    return LearningCurve(count, int((per_class > 0).sum()), sizes, errors, covariance)
+    return LearningCurve(images, int((per_class > 0).sum()), len(tested), sizes, errors, covariance)
 
 
 def _subsets(

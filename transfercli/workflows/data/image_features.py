@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,19 @@ from transfercli.workflows.train.setup import feature_cache
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
     from transfercli.rows import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFeatures:
+    """Features of images by all layers that a head reads.
+
+    features: float32 [N, D], the pooled vectors of the layers side by side, not normalised; widths: of the vectors,
+    whose sum is D; probabilities: float32 [N, C], calibrated.
+    """
+
+    features: np.ndarray
+    widths: tuple[int, ...]
+    probabilities: np.ndarray
 
 
 class ImageFeatures:
@@ -44,22 +58,19 @@ class ImageFeatures:
         logits = forward(self.cut.top, pooled, self.run.config.data.batch_size, self.reporter, "evaluate")
         return ModelOutputs(self._features_of(pooled), self.run.calibrate(logits), split.groups, split.groups)
 
-    def layers(self, split: Split) -> tuple[np.ndarray, list[int], np.ndarray]:
-        """Return the features of all layers that the head reads, and the probabilities, of the same forward pass.
-
-        Features are float32 [N, D], the pooled vectors of the layers side by side, not normalised; their widths, whose
-        sum is D; and calibrated probabilities, float32 [N, C].
-        """
+    def layers(self, split: Split) -> LayerFeatures:
+        """Return the features of all layers that the head reads, and the probabilities, of the same forward pass."""
         from transfercli.models.forward import forward
 
         pooled = self._pooled(split)
         logits = forward(self.cut.top, pooled, self.run.config.data.batch_size, self.reporter, "evaluate")
         if self.cut.parts:
-            features, widths = pooled.read(np.arange(len(pooled))), [part.width for part in self.cut.parts]
+            features = pooled.read(np.arange(len(pooled)))
+            widths = tuple(part.width for part in self.cut.parts)
         else:
             features = self._features_of(pooled)
-            widths = [features.shape[1]]
-        return features, widths, self.run.calibrate(logits)
+            widths = (features.shape[1],)
+        return LayerFeatures(features, widths, self.run.calibrate(logits))
 
     def cache_counts(self) -> dict[str, int]:
         """Return the hits and misses of the feature cache; both are 0 if it is off."""
