@@ -15,7 +15,7 @@ from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Run, Ru
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import DataError, GateError
 from transfercli.reporting import Reporter
-from transfercli.text import images_per_split, in_groups, printable
+from transfercli.text import counted, images_per_split, in_groups, printable
 
 if TYPE_CHECKING:
     from transfercli.data.quality.check import Problem, Report
@@ -64,7 +64,18 @@ Unlabelled = Annotated[Path, typer.Argument(metavar="DIR", help="unlabelled imag
 Budget = Annotated[
     int, typer.Option("--budget", metavar="N", min=1, help="number of images to choose", show_default=False)
 ]
-BY = ("auto", "typiclust", "badge", "margin", "entropy", "kcentre", "probcover", "random")
+BY = (
+    "auto",
+    "typical_margin",
+    "diverse_margin",
+    "typiclust",
+    "probcover",
+    "badge",
+    "margin",
+    "entropy",
+    "kcentre",
+    "random",
+)
 By = Annotated[
     str,
     typer.Option("--by", metavar="METHOD", help=f"one of {', '.join(BY)}", callback=one_of(lambda: BY)),

@@ -22,7 +22,7 @@ LEVEL = 0.9  # of the intervals
 EXPONENT, EXPONENT_SPREAD = 0.45, 0.6  # median of the prior of b, and the standard deviation of its logarithm
 STEPS = 48  # of the grid, for each parameter
 MISFIT = 0.03  # standard deviation of the power law's relative error
-CHOICE_NOISE = 0.5  # standard deviation between choices, over sqrt(error (1 - error) / images); 0.2 to 0.8 on real data
+CHOICE_NOISE = 0.8  # standard deviation between choices, over sqrt(error (1 - error) / images); 0.2 to 0.9 on real data
 DRAWS = 4000
 
 Floats = npt.NDArray[np.float64]

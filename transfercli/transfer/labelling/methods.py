@@ -7,7 +7,7 @@ are open may change between two images, so that every method can keep the classe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,10 @@ Integers = npt.NDArray[np.int64]
 
 NEIGHBOURS = 20  # of an image in its cluster, by which it is typical (Hacohen et al. 2022)
 MAX_CLUSTERS = 500
+PREFILTER = 10  # images for each one to choose, of which clusters are made (Zhdanov 2019)
+ITERATIONS = 20  # of k-means
+EXACT = 2**20  # points x clusters, from which k-means reads a part of the points at a time
 PURITY = 0.95  # of the balls of `ProbCover` (Yehuda et al. 2022)
-RADII = 20  # tried
 SAMPLE = 1000  # images whose balls are looked at for the radius
 BLOCK = 1024
 
@@ -127,12 +129,50 @@ class TypiClust:
 
     def choose(self, open_rows: Mask) -> tuple[int, float]:
         left = np.bincount(self.cluster_of[open_rows], minlength=len(self.sizes)) > 0
-        fewest = self.chosen[left].min()
-        candidates = left & (self.chosen == fewest)
-        number = int(np.where(candidates, self.sizes, -1).argmax())
+        number = _largest_of_fewest(self.sizes, self.chosen, left)
         row = _best(self.typical, open_rows & (self.cluster_of == number))
         self.chosen[number] += 1
         return row, float(self.typical[row])
+
+
+class TypicalMargin(TypiClust):
+    """As `TypiClust`, but images count by how unsure the model is of them: 1 - margin.
+
+    The size of a cluster is the sum of these weights, and an image's typicality is multiplied by its own.
+    """
+
+    def __init__(self, pool: Pool, budget: int, seed: int) -> None:
+        super().__init__(pool, budget, seed)
+        unsure = 1 - margins(pool.probabilities)
+        self.typical *= unsure
+        self.sizes = np.bincount(self.cluster_of, unsure, len(self.sizes))
+
+
+class DiverseMargin:
+    """Centres of clusters of unsure images: the smallest margins, in k-means by 1 - margin (Zhdanov 2019).
+
+    The largest cluster comes first. Images that belong to none come last, by their margin.
+    """
+
+    def __init__(self, pool: Pool, budget: int, seed: int) -> None:
+        self.unsure = 1 - margins(pool.probabilities)
+        rows = np.argsort(-self.unsure, kind="stable")[: PREFILTER * budget]
+        clusters = min(budget, MAX_CLUSTERS, len(rows))
+        number_of, squares = weighted_clusters(pool.features[rows], self.unsure[rows], clusters, seed)
+        self.cluster_of, self.squares = np.full(len(pool), clusters), np.full(len(pool), np.inf)
+        self.cluster_of[rows], self.squares[rows] = number_of, squares
+        self.sizes = np.append(np.bincount(number_of, self.unsure[rows], clusters), -1.0)
+        self.chosen = np.append(np.zeros(clusters, np.int64), np.iinfo(np.int64).max)
+
+    def choose(self, open_rows: Mask) -> tuple[int, float]:
+        left = np.bincount(self.cluster_of[open_rows], minlength=len(self.sizes)) > 0
+        number = _largest_of_fewest(self.sizes, self.chosen, left)
+        members = open_rows & (self.cluster_of == number)
+        if number == len(self.sizes) - 1:
+            row = _best(self.unsure, members)
+        else:
+            row, self.chosen[number] = _best(-self.squares, members), self.chosen[number] + 1
+        return row, float(self.unsure[row])
 
 
 class ProbCover:
@@ -169,6 +209,8 @@ METHODS: dict[str, Callable[[Pool, int, int], Method]] = {
     "kcentre": KCentre,
     "badge": Badge,
     "typiclust": TypiClust,
+    "typical_margin": TypicalMargin,
+    "diverse_margin": DiverseMargin,
     "probcover": ProbCover,
     "random": RandomChoice,
 }
@@ -182,13 +224,23 @@ def margins(probabilities: Floats) -> Floats:
 
 def cluster(points: Floats, clusters: int, seed: int) -> Integers:
     """Return the cluster of each point by k-means, int [N]."""
+    return np.asarray(_means(len(points), clusters, seed).fit_predict(points), np.int64)
+
+
+def weighted_clusters(points: Floats, weights: Floats, clusters: int, seed: int) -> tuple[Integers, Floats]:
+    """Return the cluster of each point by weighted k-means, int [N], and its squared distance to the centre, [N]."""
+    means = _means(len(points), clusters, seed).fit(points, sample_weight=weights + 1e-9)
+    squares = np.square(points - means.cluster_centers_[means.labels_]).sum(axis=1)
+    return np.asarray(means.labels_, np.int64), squares
+
+
+def _means(count: int, clusters: int, seed: int) -> Any:
+    """Return the k-means of scikit-learn for so many points, on a part of them at a time if they are many."""
     from sklearn.cluster import KMeans, MiniBatchKMeans
 
-    if clusters < 50 or len(points) < 2000:
-        means = KMeans(clusters, n_init=1, max_iter=20, random_state=seed % 2**32)
-    else:
-        means = MiniBatchKMeans(clusters, n_init=1, batch_size=4096, random_state=seed % 2**32)
-    return np.asarray(means.fit_predict(points), np.int64)
+    if count * clusters < EXACT:
+        return KMeans(clusters, n_init=1, max_iter=ITERATIONS, random_state=seed % 2**32)
+    return MiniBatchKMeans(clusters, n_init=1, max_iter=ITERATIONS, batch_size=4096, random_state=seed % 2**32)
 
 
 def typicality(features: Floats) -> Floats:
@@ -232,6 +284,12 @@ def _squares(a: Floats, b: Floats) -> npt.NDArray[np.float32]:
     """Return the squared distances of all pairs, [n, m]."""
     found = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)[None] - 2 * (a @ b.T)
     return np.asarray(np.maximum(found, 0))
+
+
+def _largest_of_fewest(sizes: Floats, chosen: Integers, left: Mask) -> int:
+    """Return the largest cluster, among those with an open image, of the clusters with the fewest chosen images."""
+    candidates = left & (chosen == chosen[left].min())
+    return int(np.where(candidates, sizes, -np.inf).argmax())
 
 
 def _best(scores: Floats, open_rows: Mask) -> int:

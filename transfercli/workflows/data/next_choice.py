@@ -95,6 +95,8 @@ REASONS: dict[str, Callable[[np.ndarray, float, tuple[str, ...]], str]] = {
     "margin": _two_guesses,
     "entropy": _two_guesses,
     "badge": _two_guesses,
+    "typical_margin": _two_guesses,
+    "diverse_margin": _two_guesses,
     "kcentre": lambda _p, score, _l: f"{score:.2f} away from all labelled and chosen images",
     "typiclust": lambda _p, score, _l: "typical of a cluster of images with few labels",
     "probcover": lambda _p, score, _l: f"{score:.0f} images are near it, and near no label",
