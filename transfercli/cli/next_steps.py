@@ -75,6 +75,10 @@ def after_drift(own: Mapping[str, Any], result: Any) -> Words:
     return ("predict", own["run"], own["folder"], *_runs(own), *["--abstain"] * result.drifted)
 
 
+def after_next(own: Mapping[str, Any], result: Any) -> Words:
+    return ("data", "check", "CONFIG", "--set", f"data.train={result.out / 'to-sort'}")
+
+
 def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words | None:
     """Return the training without `--dry-run`; a trained run names its evaluation in its own table."""
     if not own["dry_run"] or result.as_json()["run"] is not None:

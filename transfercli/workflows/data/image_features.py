@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
     from transfercli.models.classifier import Classifier
     from transfercli.reporting import Reporter
     from transfercli.rows import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFeatures:
+    """Features of images by all layers that a head reads.
+
+    features: float32 [N, D], the pooled vectors of the layers side by side, not normalised; widths: of the vectors,
+    whose sum is D; probabilities: float32 [N, C], calibrated.
+    """
+
+    features: np.ndarray
+    widths: tuple[int, ...]
+    probabilities: np.ndarray
 
 
 class Network(Protocol):
@@ -91,6 +105,17 @@ class ImageFeatures(NetworkFeatures):
         """Return features float32 [N, d] and calibrated probabilities float32 [N, C] of the same forward pass."""
         pooled = self.pooled(split)
         return ModelOutputs(self._features_of(pooled), self.probabilities(pooled), split.groups, split.groups)
+
+    def layers(self, split: Split) -> LayerFeatures:
+        """Return the features of all layers that the head reads, and the probabilities, of the same forward pass."""
+        pooled = self.pooled(split)
+        if self.cut.parts:
+            features = pooled.read(np.arange(len(pooled)))
+            widths = tuple(part.width for part in self.cut.parts)
+        else:
+            features = self._features_of(pooled)
+            widths = (features.shape[1],)
+        return LayerFeatures(features, widths, self.probabilities(pooled))
 
     def probabilities(self, pooled: Rows) -> np.ndarray:
         """Return calibrated probabilities float32 [N, C] of the output of `pooled`."""
