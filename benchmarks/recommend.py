@@ -18,7 +18,7 @@ import json
 import shutil
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +144,14 @@ def measured(features: Features, rows: np.ndarray) -> tuple[HeldOut, float]:
     from transfercli.models.normalised import normalised
     from transfercli.transfer.probe.cross_validation import cross_validate
     from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
+    from transfercli.transfer.probe.normalisation import choose_normalisation
 
     facts, targets = features.facts, features.targets["train"][rows]
     layers = FeatureLayers(tuple(facts["names"]), tuple(facts["widths"]), facts["normalisation"])
     problem = LinearProblem(
         ArrayRows(features.rows["train"][rows]), targets, int(features.targets["train"].max()) + 1, None, 0
     )
+    layers = replace(layers, normalisation=choose_normalisation(problem, layers, Reporter()))
     found = cross_validate(problem, layers, Reporter())
     probe = solve_layers(problem, layers, Reporter())
     logits = normalised(features.rows["test"], layers.widths, layers.normalisation) @ probe.kernel + probe.bias

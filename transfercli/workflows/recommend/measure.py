@@ -85,6 +85,7 @@ def held_out(
     from transfercli.transfer.phase_builder import PhaseBuilder
     from transfercli.transfer.probe.cross_validation import cross_validate
     from transfercli.transfer.probe.multilayer import LinearProblem
+    from transfercli.transfer.probe.normalisation import choose_normalisation
     from transfercli.transfer.probe.solved_phases import layers_of
 
     config, parts = trial.config, sample.parts_in(dataset)
@@ -101,5 +102,7 @@ def held_out(
         seed=config.seed,
         groups=sample.groups,
     )
-    result = cross_validate(problem, layers_of(classifier, cut), reporter)
+    layers = layers_of(classifier, cut)
+    layers = replace(layers, normalisation=choose_normalisation(problem, layers, reporter))
+    result = cross_validate(problem, layers, reporter)
     return HeldOut(result.losses * problem.image_weights(), result.hits)
