@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transfercli.evaluation.report.plots import (
     DPI,
@@ -142,7 +142,7 @@ def label_points(axes: Axes, points: Sequence[Point], renderer: RendererAgg) -> 
                 break
         assert best is not None
         _, offset, box = best
-        line = {"arrowprops": {"arrowstyle": "-", "color": QUIET, "linewidth": 0.6}} if _far(offset) else {}
+        line: dict[str, Any] = {"arrowprops": {"arrowstyle": "-", "color": QUIET, "linewidth": 0.6}} if _far(offset) else {}
         axes.annotate(clipped(point.name, LABEL_LENGTH), xy, offset, **_style(point, offset), **line)
         boxes.append(box)
     return boxes
@@ -166,7 +166,7 @@ def _far(offset: tuple[float, float]) -> bool:
     return max(map(abs, offset)) > DISTANCES[1]
 
 
-def _style(point: Point, offset: tuple[float, float]) -> dict[str, object]:
+def _style(point: Point, offset: tuple[float, float]) -> dict[str, Any]:
     across, up = offset
     return {
         "textcoords": "offset points",
