@@ -233,9 +233,8 @@ def main() -> None:
     print("| data | labels a class | test accuracy of each base | recommended | regret | of the least loss | tau |")
     print("|---|---|---|---|---|---|---|")
     for name, sets in features.items():
-        seconds = [each.facts["seconds"] for each in sets]
         for labels in args.labels:
-            print(row(name, labels, names, sets, seconds, args.seeds), flush=True)
+            print(row(name, labels, names, sets, args.seeds, out), flush=True)
     for name, folder in folders.items():
         for labels in args.full:
             truth = np.array([full_accuracy(folder, base, out, labels, args.epochs) for base in args.base])
@@ -251,16 +250,29 @@ def main() -> None:
             )
 
 
-def row(
-    name: str, labels: int, names: Sequence[str], sets: Sequence[Features], seconds: Sequence[float], seeds: int
-) -> str:
+def trial(sets: Sequence[Features], rows: np.ndarray, file: Path) -> tuple[list[HeldOut], np.ndarray]:
+    """Return the predictions of each base and its test accuracy, computed now and kept in a file, or from there."""
+    if not file.exists():
+        results = [measured(each, rows) for each in sets]
+        np.savez(
+            file,
+            losses=[held.losses for held, _ in results],
+            hits=[held.hits for held, _ in results],
+            truth=[accuracy for _, accuracy in results],
+        )
+    with np.load(file, allow_pickle=False) as stored:
+        held = [HeldOut(losses, hits) for losses, hits in zip(stored["losses"], stored["hits"], strict=True)]
+        return held, stored["truth"]
+
+
+def row(name: str, labels: int, names: Sequence[str], sets: Sequence[Features], seeds: int, out: Path) -> str:
     """Return a line of the table: means over the seeds."""
+    seconds = [each.facts["seconds"] for each in sets]
     outcomes, truths = [], []
     for seed in range(seeds):
-        rows = choose(sets[0].targets["train"], labels, seed)
-        results = [measured(each, rows) for each in sets]
-        truths.append([accuracy for _, accuracy in results])
-        outcomes.append(outcome(names, [held for held, _ in results], seconds, np.array(truths[-1])))
+        held, truth = trial(sets, choose(sets[0].targets["train"], labels, seed), out / f"{name}-{labels}-{seed}.npz")
+        truths.append(truth)
+        outcomes.append(outcome(names, held, seconds, truth))
     mean = np.mean(truths, axis=0)
     counts = {base: sum(each.chosen == base for each in outcomes) for base in names}
     return (

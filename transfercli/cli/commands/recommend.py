@@ -101,7 +101,7 @@ def _cells(row: BaseRow) -> tuple[object, ...]:
         f"{row.rank.accuracy:.3f} {low:.3f}-{high:.3f}",
         f"{row.rank.log_loss:.3f}",
         f"{1000 * row.cost.seconds:.1f}",
-        f"{row.cost.bytes / 1e6:.0f}",
+        f"{row.cost.bytes / 1e6:.3g}",
         "*" * row.rank.recommended + "p" * row.rank.pareto + "=" * row.rank.tied,
         row.weights,
     )
