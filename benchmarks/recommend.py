@@ -7,7 +7,7 @@ A DIR holds `train/CLASS/*` and `test/CLASS/*`; FILE is a weight file, or the pa
 are computed once, on at most `--most` training and test images a class, and kept in OUT. For every number of labels a
 class and seed, the program's own cross-validation on a random choice of labels ranks the bases and recommends one.
 Regret is the test accuracy of the best base less that of the recommended one, each with a multilayer probe on all the
-labels; `--full` compares with fully fine-tuned bases instead, on N labels a class of one seed (minutes each). Prints
+labels, as a mean over the seeds; `--full` compares with fully fine-tuned bases instead, on N labels a class of one seed (minutes each). Prints
 Markdown tables.
 """
 
@@ -268,12 +268,13 @@ def trial(sets: Sequence[Features], rows: np.ndarray, file: Path) -> tuple[list[
 def row(name: str, labels: int, names: Sequence[str], sets: Sequence[Features], seeds: int, out: Path) -> str:
     """Return a line of the table: means over the seeds."""
     seconds = [each.facts["seconds"] for each in sets]
-    outcomes, truths = [], []
+    drawn, truths = [], []
     for seed in range(seeds):
         held, truth = trial(sets, choose(sets[0].targets["train"], labels, seed), out / f"{name}-{labels}-{seed}.npz")
         truths.append(truth)
-        outcomes.append(outcome(names, held, seconds, truth))
+        drawn.append(held)
     mean = np.mean(truths, axis=0)
+    outcomes = [outcome(names, held, seconds, mean) for held in drawn]
     counts = {base: sum(each.chosen == base for each in outcomes) for base in names}
     return (
         f"| {name} | {labels} | {', '.join(f'{base} {value:.3f}' for base, value in zip(names, mean, strict=True))} |"

@@ -23,7 +23,7 @@ SAME = Difference(0.0, (0.0, 0.0), 0.0, 0.0)
 
 def row(name: str, accuracy: float, loss: float, seconds: float, **marks: bool) -> BaseRow:
     difference = SAME if accuracy == 0.9 else Difference(accuracy - 0.9, (-0.1, 0.1), loss - 0.3, 0.02)
-    marks = {"tied": False, "pareto": False, "recommended": False} | marks
+    marks = {"tied": False, "as_good": False, "pareto": False, "recommended": False} | marks
     place = Rank(accuracy, (accuracy - 0.05, accuracy + 0.05), loss, 0.02, difference, **marks)
     cost = Cost(seconds, 10**6, 4 * 10**6, 10**9)
     return BaseRow(name, name, "imagenet", (224, 224), (f"model.base={name}",), cost, place)
@@ -34,8 +34,8 @@ def result(*rows: BaseRow) -> Recommendation:
     return Recommendation([*rows, missing], 500, None)
 
 
-BEST = row("efficientnet_lite0", 0.9, 0.3, 0.02, tied=True, pareto=True)
-CHEAP = row("mobilenetv2", 0.89, 0.31, 0.004, tied=True, pareto=True, recommended=True)
+BEST = row("efficientnet_lite0", 0.9, 0.3, 0.02, tied=True, as_good=True, pareto=True)
+CHEAP = row("mobilenetv2", 0.89, 0.31, 0.004, tied=True, as_good=True, pareto=True, recommended=True)
 
 
 def test_the_table_fits_eighty_columns_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
