@@ -7,8 +7,8 @@ A DIR holds `train/CLASS/*` and `test/CLASS/*`; FILE is a weight file, or the pa
 are computed once, on at most `--most` training and test images a class, and kept in OUT. For every number of labels a
 class and seed, the program's own cross-validation on a random choice of labels ranks the bases and recommends one.
 Regret is the test accuracy of the best base less that of the recommended one, each with a multilayer probe on all the
-labels, as a mean over the seeds; `--full` compares with fully fine-tuned bases instead, on N labels a class of one seed (minutes each). Prints
-Markdown tables.
+labels, as a mean over the seeds; `--full` compares with fully fine-tuned bases instead, on N labels a class of one seed
+(minutes each). Prints Markdown tables.
 """
 
 from __future__ import annotations
