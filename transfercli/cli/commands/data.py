@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from transfercli.cli.command import reports
 from transfercli.cli.choices import one_of
+from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_check, after_diff, after_drift, after_next
 from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Run, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table
@@ -82,9 +82,7 @@ By = Annotated[
 ]
 OutFolder = Annotated[
     Path | None,
-    typer.Option(
-        "--out", "-o", metavar="DIR", help="new folder for the files; default: labelling/EXPERIMENT-1, -2 …"
-    ),
+    typer.Option("--out", "-o", metavar="DIR", help="new folder for the files; default: labelling/EXPERIMENT-1, -2 …"),
 ]
 
 
@@ -279,7 +277,9 @@ def _show_next(result: NextResult) -> None:
     if accuracy := accuracy_in_words(forecast):
         print(accuracy)
     if forecast.gains:
-        points = [(gain.labels, *(100 * value for value in (gain.gain, gain.low, gain.high))) for gain in forecast.gains]
+        points = [
+            (gain.labels, *(100 * value for value in (gain.gain, gain.low, gain.high))) for gain in forecast.gains
+        ]
         print_table(
             ("more labels", "points", "from", "to"),
             [(labels, *(f"{value:+.1f}" for value in values)) for labels, *values in points],

@@ -94,7 +94,9 @@ def near_duplicates(fingerprints: Fingerprints, distinct: Int64) -> list[tuple[i
     return _spanning_forest(np.sort(_confirmed(pairs, fingerprints["thumbnail"]), axis=1))
 
 
-def copy_groups(images: Rows, pixel_hashes: Sequence[str], geometry: Geometry, sizes: Sequence[tuple[int, int]]) -> Int64:
+def copy_groups(
+    images: Rows, pixel_hashes: Sequence[str], geometry: Geometry, sizes: Sequence[tuple[int, int]]
+) -> Int64:
     """Return a number for each image, int [N], the same for images that are exact or near duplicates.
 
     Args:

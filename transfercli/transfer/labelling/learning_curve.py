@@ -104,7 +104,7 @@ def _subsets(
     subsets = np.zeros((len(sizes), repeats * folds, count), bool)
     held_out = np.zeros((repeats * folds, count), bool)
     for number in range(repeats * folds):
-        repeat, fold = divmod(number, folds)
+        fold = number % folds
         if fold == 0:
             fold_of = stratified_folds(targets, folds, int(rng.integers(2**32)))
         held_out[number] = (fold_of == fold) & ~alone
@@ -121,8 +121,8 @@ def _by_share(
     rows = rows[rng.permutation(len(rows))]
     own = targets[rows]
     sizes = np.bincount(own)
-    rank = np.empty(len(rows))
+    rank = np.zeros(len(rows))
     for label in np.flatnonzero(sizes):
         members = np.flatnonzero(own == label)
-        rank[members] = np.where(np.arange(len(members)) == 0, 0, (np.arange(len(members)) + rng.random()) / len(members))
+        rank[members[1:]] = (np.arange(1, len(members)) + rng.random()) / len(members)
     return rows[np.lexsort((rng.random(len(rows)), rank))]

@@ -176,7 +176,7 @@ class DiverseMargin:
 
 
 class ProbCover:
-    """Image with the most others near it that are near no labelled or chosen image first (Yehuda et al. 2022, ProbCover).
+    """Image with the most neighbours that no label is near to first (Yehuda et al. 2022, ProbCover).
 
     Near means within a radius in which clusters, one a class, are seldom mixed.
     """
@@ -286,7 +286,7 @@ def _squares(a: Floats, b: Floats) -> npt.NDArray[np.float32]:
     return np.asarray(np.maximum(found, 0))
 
 
-def _largest_of_fewest(sizes: Floats, chosen: Integers, left: Mask) -> int:
+def _largest_of_fewest(sizes: npt.NDArray[Any], chosen: Integers, left: Mask) -> int:
     """Return the largest cluster, among those with an open image, of the clusters with the fewest chosen images."""
     candidates = left & (chosen == chosen[left].min())
     return int(np.where(candidates, sizes, -np.inf).argmax())

@@ -111,8 +111,8 @@ def label_forecast(
 def _note(trained: bool, curve: LearningCurve) -> str:
     if trained:
         return (
-            "the base was trained, so that the forecast rests on the accuracy on validation images and on curves of other"
-            " data; a run with a frozen base, such as linear_probe, allows a narrower one"
+            "the base was trained, so that the forecast rests on the accuracy on validation images and on curves of"
+            " other data; a run with a frozen base, such as linear_probe, allows a narrower one"
         )
     if len(curve.sizes) < 3:
         return "there are few labels, so that the forecast rests on curves of other data for the most part"

@@ -67,10 +67,7 @@ def choose(
     """Return the rows of the chosen images, int [B], and the images, the most useful first."""
     from transfercli.transfer.labelling.selection import select
 
-    def progress(done: int, total: int) -> None:
-        reporter.progress("choose", done, total)
-
-    choice = select(pool, budget, method, images.copies, run.config.seed, progress)
+    choice = select(pool, budget, method, images.copies, run.config.seed, reporter)
     chosen = tuple(
         ChosenImage(
             images.split.paths[row],
@@ -98,7 +95,7 @@ REASONS: dict[str, Callable[[np.ndarray, float, tuple[str, ...]], str]] = {
     "typical_margin": _two_guesses,
     "diverse_margin": _two_guesses,
     "kcentre": lambda _p, score, _l: f"{score:.2f} away from all labelled and chosen images",
-    "typiclust": lambda _p, score, _l: "typical of a cluster of images with few labels",
+    "typiclust": lambda _p, _score, _l: "typical of a cluster of images with few labels",
     "probcover": lambda _p, score, _l: f"{score:.0f} images are near it, and near no label",
-    "random": lambda _p, score, _l: "chosen at random",
+    "random": lambda _p, _score, _l: "chosen at random",
 }

@@ -91,7 +91,9 @@ def _table(chosen: Sequence[ChosenImage], files: Sequence[str], out: Path) -> st
 
 def _relative(file: str, folder: Path) -> str:
     """Return the path of a file relative to a folder; only links to folders are resolved, not the file itself."""
-    return os.path.relpath(os.path.join(os.path.realpath(os.path.dirname(file)), os.path.basename(file)), os.path.realpath(folder))  # noqa: PTH118, PTH119, PTH120, E501
+    return os.path.relpath(
+        os.path.join(os.path.realpath(os.path.dirname(file)), os.path.basename(file)), os.path.realpath(folder)
+    )
 
 
 def folder_of(label: str) -> str:
