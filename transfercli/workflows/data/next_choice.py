@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from transfercli.transfer.labelling.pool import Pool
 
 AUTO = "auto"
-# Labelled images a class, below which the most typical images are chosen, and from which the most unsure ones are.
-# Measured: benchmarks/RESULTS.md, "The right images to label".
-FEW, MANY = 5, 20
-EARLY, MIDDLE, LATE = "typiclust", "badge", "badge"
+FEW = 5  # labelled images a class, below which typical images are chosen; measured: benchmarks/RESULTS.md, "data next"
+EARLY, LATE = "typical_margin", "diverse_margin"
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,7 @@ def method_for(by: str, pool: Pool) -> str:
     """Return the method that `auto` stands for, by the number of labelled images a class; other names stay."""
     if by != AUTO:
         return by
-    per_class = float(pool.label_counts.mean())
-    return EARLY if per_class < FEW else MIDDLE if per_class < MANY else LATE
+    return EARLY if pool.label_counts.mean() < FEW else LATE
 
 
 def choose(
