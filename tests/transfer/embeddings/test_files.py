@@ -134,7 +134,7 @@ def test_the_suffix_names_the_format(monkeypatch: pytest.MonkeyPatch) -> None:
     assert format_of(Path("a/X.NPZ"), "-o") is FORMATS[".npz"]
     with pytest.raises(UsageError, match=r"'x.csv'.*allowed: \.npz, \.safetensors, \.parquet"):
         format_of(Path("x.csv"), "-o")
-    monkeypatch.setattr("transfercli.transfer.embeddings.files.find_spec", lambda name: None)
+    monkeypatch.setattr("transfercli.transfer.embeddings.files.find_spec", lambda _: None)
     with pytest.raises(UsageError, match="pyarrow") as missing:
         format_of(Path("x.parquet"), "-o")
     assert "pip install 'transfercli[parquet]'" in str(missing.value.hint)

@@ -108,7 +108,7 @@ def test_a_file_of_the_name_is_replaced_at_once_or_not_at_all(
 ) -> None:
     request_of.file.write_bytes(b"earlier")
 
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
