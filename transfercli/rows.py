@@ -81,6 +81,36 @@ class JoinedRows:
 
 
 @dataclass(frozen=True, eq=False)
+class ChainedRows:
+    """Rows of several, those of the first of `parts` before those of the next."""
+
+    parts: tuple[Rows, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def read(self, indices: Indices) -> np.ndarray:
+        stops = np.cumsum([len(part) for part in self.parts])
+        part_of = np.searchsorted(stops, indices, side="right")
+        read = {
+            number: self.parts[number].read(indices[part_of == number] - (stops[number] - len(self.parts[number])))
+            for number in np.unique(part_of).tolist()
+        }
+        first = next(iter(read.values()), None)
+        if first is None or len(read) == 1:
+            return first if first is not None else self.parts[0].read(indices)
+        rows = np.empty((len(indices), *first.shape[1:]), first.dtype)
+        for number, values in read.items():
+            rows[part_of == number] = values
+        return rows
+
+    def release(self) -> None:
+        """Let the rows leave this process's memory, as `release`."""
+        for part in self.parts:
+            release(part)
+
+
+@dataclass(frozen=True, eq=False)
 class TransformedRows:
     """Rows of others, changed as they are read.
 

@@ -25,7 +25,7 @@ HINT = f"correct the keys named above; {STARTER_HINT}"
 UNREADABLE_HINT = f"name a file that exists and is valid YAML; {STARTER_HINT}"
 MAX_SHOWN = 50
 DEFAULT_STRATEGY = {"finetune": "feature_extraction", "pretrain": "scratch"}
-MULTILAYER = ("multilayer_probe",)  # strategies whose new head reads several layers of the base
+MULTILAYER = ("multilayer_probe", "auto")  # strategies whose new head reads several layers of the base
 
 
 @dataclass(frozen=True)

@@ -82,10 +82,11 @@ class Progress:
         self.level = 0
         return True
 
-    def count(self, line: Line, monitor: str, min_delta: float = 0.0) -> bool:
+    def count(self, line: Line, monitor: str, min_delta: float = 0.0, *, decides: bool = False) -> bool:
         """Count an epoch by its line; return True if it is the best so far.
 
         min_delta: an epoch that improves the phase's best by no more than this does not count as an improvement there.
+        decides: the epoch is the best whatever its value, as a refit, whose score is not of the same images.
         """
         value = -line[monitor] if monitor.endswith("loss") else line[monitor]
         self.epoch, self.in_phase, self.line = line["epoch"], self.in_phase + 1, line
@@ -93,7 +94,7 @@ class Progress:
             self.phase_best, self.waited = value, 0
         else:
             self.waited += 1
-        if self.best_value is not None and value <= self.best_value:
+        if self.best_value is not None and value <= self.best_value and not decides:
             return False
         self.best_value, self.best_epoch = value, line["epoch"]
         return True
