@@ -165,10 +165,10 @@ REFITTED = ("linear_probe", "multilayer_probe", "auto")  # strategies whose head
 
 def needs_measuring(config: ExperimentConfig) -> bool:
     """Return True if the phases of a config depend on its images, and perhaps on times measured on this machine."""
-    return config.transfer.strategy == "auto" and _solvable(config)
+    return config.transfer.strategy == "auto" and is_solvable(config)
 
 
-def _solvable(config: ExperimentConfig) -> bool:
+def is_solvable(config: ExperimentConfig) -> bool:
     """Return True if the head is new and linear, on a base with pretrained weights."""
     head = config.model.head
     return config.model.weights != "none" and not head.hidden and head.init == "new"
@@ -180,11 +180,11 @@ def refits(config: ExperimentConfig) -> bool:
     With `data.folds`, the run measures its fold, so the default is not to learn from it. Raises `ConfigError` if the
     config sets `training.refit: true` and has no solved head.
     """
-    solved = config.transfer.strategy in REFITTED and _solvable(config)
+    solved = config.transfer.strategy in REFITTED and is_solvable(config)
     if config.training.refit and not solved:
         raise ConfigError(
             f"training.refit: true needs a head that is solved at the end, and transfer.strategy is"
-            f" {config.transfer.strategy or 'null'}{'' if _solvable(config) else ' without a new linear head'}",
+            f" {config.transfer.strategy or 'null'}{'' if is_solvable(config) else ' without a new linear head'}",
             f"use one of {', '.join(REFITTED)}, with a new head without hidden layers on pretrained weights; or leave"
             " training.refit out",
         )
@@ -209,7 +209,7 @@ def phases_of(
         ]
     if transfer.strategy is None:
         raise ConfigError("transfer.strategy: is not resolved", "name a strategy, or give phases")
-    solvable, pretrained = _solvable(config), config.model.weights != "none"
+    solvable, pretrained = is_solvable(config), config.model.weights != "none"
     kinds = transfer.lora.layers
     low_rank = Lora(transfer.lora.rank, transfer.lora.alpha, None if kinds is None else tuple(kinds))
     request = Request(
