@@ -12,6 +12,7 @@ from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
 from transfercli.models.multiplications import multiplications
+from transfercli.models.pooling import POOL
 from transfercli.models.surgery import Cut, cut_after_base, cut_below
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
@@ -40,10 +41,12 @@ class PhaseBuilder:
         self.start: dict[str, np.ndarray] = {}
         self._reason_without_cache = "compute.cache is off"
         self._prefixes: dict[str, Prefix] = {}
+        self._pooled: dict[tuple[str, int], Rows] = {}  # of the base as it is until the next trained phase
 
     def __call__(self, phase: Phase) -> PhaseSetup:
         if phase.kind in SOLVERS:
             return SOLVERS[phase.kind](self, phase)
+        self._pooled.clear()
         cut = cut_below(self.classifier, lowest_trained(self.classifier, phase))
         views = views_of(self.inputs.augmentation, self.inputs.augment, phase.epochs)
         if cut is None or self._reason_not_cached(cut, phase, views):
@@ -132,8 +135,16 @@ class PhaseBuilder:
             return measure()
 
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows:
-        """Return the features of a split from the cache, or in memory if there is none or they do not fit into it."""
-        return features_of(split, prefix, self.cache, self.reporter, self._give_up, views)
+        """Return the features of a split from the cache, or in memory if there is none or they do not fit into it.
+
+        Pooled features are looked up once, as a head is solved several times.
+        """
+        if views is not None or prefix.cut.last_layer != POOL:
+            return features_of(split, prefix, self.cache, self.reporter, self._give_up, views)
+        key = (prefix.cut.key, id(split))
+        if key not in self._pooled:
+            self._pooled[key] = features_of(split, prefix, self.cache, self.reporter, self._give_up)
+        return self._pooled[key]
 
     def _give_up(self, reason: str) -> None:
         """Continue without a cache. Raises `ConfigError` if it is required."""

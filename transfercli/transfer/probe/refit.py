@@ -19,9 +19,8 @@ from transfercli.transfer.probe.cross_validation import OutOfFold
 from transfercli.transfer.probe.probe import standard_error
 from transfercli.transfer.probe.solved_head import (
     Builder,
+    cross_validated,
     facts_of,
-    held_out_of,
-    posed_problem,
     result_reporter,
     solve_head,
 )
@@ -76,7 +75,7 @@ def _refit(builder: Builder, phase: Phase) -> Solved:
     If nothing can be held out, because a class has a single image, the head is solved on the training images alone.
     """
     reporter = result_reporter(builder)
-    found = posed_problem(builder, phase.head, validation=True).cross_validate()
+    found, held_out = cross_validated(builder, phase.head)
     if not np.isfinite(found.loss):
         reporter.warning(
             "a class has a single image, or a single group of images, so no cross-validation can score the head: it is"
@@ -84,7 +83,6 @@ def _refit(builder: Builder, phase: Phase) -> Solved:
         )
         return Solved(facts_of(solve_head(builder, phase.head, reporter)))
     probe = solve_head(builder, phase.head, reporter, validation=True)
-    held_out = held_out_of(builder, found)
     reporter.info(
         f"refit on training and validation images; cross-validated: accuracy {found.accuracy:.4f} ±"
         f" {found.accuracy_error:.4f}, log loss {found.loss:.4f} ± {found.loss_error:.4f}"

@@ -91,14 +91,17 @@ def facts_of(probe: Probe) -> dict[str, Any]:
     return {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
 
 
-def held_out_of(builder: Builder, found: OutOfFold) -> HeldOut:
-    """Return the predictions of the labelled images out of fold, as the classifier's head gives them."""
-    splits = labelled_splits(builder)
+def cross_validated(builder: Builder, head: str) -> tuple[OutOfFold, HeldOut]:
+    """Return the cross-validation of a row of `HEADS`, or "", on all labelled images, and its predictions of them.
+
+    The predictions are as the classifier's head gives them: training images, then validation images.
+    """
+    found, splits = posed_problem(builder, head, validation=True).cross_validate(), labelled_splits(builder)
     targets = np.concatenate([split.targets for split in splits])
     logits = found.logits[: len(targets)]
     if builder.classifier.head.get_layer("logits").units == 1:
         logits = np.diff(logits, axis=1)
-    return HeldOut(logits, targets, groups_of(splits))
+    return found, HeldOut(logits, targets, groups_of(splits))
 
 
 def result_reporter(builder: Builder) -> Reporter:

@@ -13,8 +13,9 @@ from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.runs.listing import creation_order, runs_of
 from transfercli.text import counted
+from transfercli.transfer.strategies import is_solvable
 from transfercli.workflows.known_images import uses_of
-from transfercli.workflows.lineage import learnt_from
+from transfercli.workflows.lineage import generations, learnt_from
 from transfercli.workflows.new_model import Parent
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
@@ -41,17 +42,31 @@ def images_learnt_before(job: Job, parent: Parent, dataset: Dataset, reporter: R
         if split := dataset.splits.get(name):
             found = Counter(use for use in uses_of(split, learnt, geometry, None).tolist() if use)
             counts |= {name: dict(sorted(found.items()))} if found else {}
-    _warn(counts, parent.run.label, dataset, reporter)
+    _warn(counts, parent.run, dataset, reporter, own_head=_only_its_head_learnt(job, parent.run))
     return counts
 
 
-def _warn(counts: LearntBefore, parent: str, dataset: Dataset, reporter: Reporter) -> None:
+def _only_its_head_learnt(job: Job, parent: StoredRun) -> bool:
+    """Return True if the new run solves a head of its own, and neither the parent nor an ancestor trained the base."""
+    if not is_solvable(job.config):
+        return False
+    line = [parent, *(run for _, run in generations(parent))]
+    return all(
+        run is not None
+        and run.record.phases
+        and all(phase.get("unfreeze") in ("none", 0) for phase in run.record.phases)
+        for run in line
+    )
+
+
+def _warn(counts: LearntBefore, parent: StoredRun, dataset: Dataset, reporter: Reporter, *, own_head: bool) -> None:
+    """Warn of the images; of validation images not if the new head does not know what the earlier ones learnt."""
     told = {name: sum(uses.values()) - uses.get("alike", 0) for name, uses in counts.items()}
-    trained = {name: told[name] - counts[name].get("validation", 0) for name in told}
+    trained = {} if own_head else {name: told[name] - counts[name].get("validation", 0) for name in told}
     parts = [f"{told[name]} of {counted(len(dataset.splits[name]), f'{name} image')}" for name in told if told[name]]
     if not parts:
         return
-    text = f"{parent} or one of its ancestors learnt from {' and '.join(parts)}"
+    text = f"{parent.label} or one of its ancestors learnt from {' and '.join(parts)}"
     if trained.get("validation"):
         text += "; the best epoch is chosen by such validation images too, so val_accuracy and val_loss are too good"
     if told.get("test"):
