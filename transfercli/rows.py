@@ -90,18 +90,12 @@ class ChainedRows:
         return sum(map(len, self.parts))
 
     def read(self, indices: Indices) -> np.ndarray:
-        stops = np.cumsum([len(part) for part in self.parts])
-        part_of = np.searchsorted(stops, indices, side="right")
-        read = {
-            number: self.parts[number].read(indices[part_of == number] - (stops[number] - len(self.parts[number])))
-            for number in np.unique(part_of).tolist()
-        }
-        first = next(iter(read.values()), None)
-        if first is None or len(read) == 1:
-            return first if first is not None else self.parts[0].read(indices)
-        rows = np.empty((len(indices), *first.shape[1:]), first.dtype)
-        for number, values in read.items():
-            rows[part_of == number] = values
+        starts = np.cumsum([0, *map(len, self.parts[:-1])])
+        part_of = np.searchsorted(starts, indices, side="right") - 1
+        numbers = np.unique(part_of) if len(indices) else [0]
+        read = np.concatenate([self.parts[n].read(indices[part_of == n] - starts[n]) for n in numbers])
+        rows = np.empty_like(read)
+        rows[np.argsort(part_of, kind="stable")] = read
         return rows
 
     def release(self) -> None:
