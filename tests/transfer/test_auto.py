@@ -13,6 +13,7 @@ from transfercli.transfer.auto import Measurements, epochs_within_budget, explan
 SHARES = {"conv1": 1.0, "conv2": 0.8, "conv3": 0.5, "conv4": 0.3, "conv5": 0.1}
 MEASURED = Measurements(
     images_per_class=20,
+    images=320,
     validation=100,
     batches=10,
     batch_seconds=1.0,
@@ -22,6 +23,7 @@ MEASURED = Measurements(
     slowdown=1.0,
     solve_seconds=0.0,
     budget=100.0,
+    spent=14.0,
 )
 
 
@@ -34,7 +36,7 @@ def stages(measured: Measurements, epochs: int = 20) -> list[Any]:
 
 
 def test_a_budget_for_little_more_than_the_probe_is_the_probe_alone_and_says_so() -> None:
-    poor = replace(MEASURED, budget=13.0)
+    poor = replace(MEASURED, budget=15.0)
     assert phases(poor) == [PROBE]
     assert phases_within_budget(poor, 20, 1e-3, refit=True, head="linear_probe") == [
         replace(REFIT, head="linear_probe")
@@ -50,14 +52,14 @@ def test_more_images_of_a_class_may_train_deeper_where_the_budget_lets_them(imag
 
 def test_a_smaller_budget_trains_less_deep_before_it_trains_too_short() -> None:
     assert stages(MEASURED)[1] == "conv4"
-    assert stages(replace(MEASURED, budget=40.0))[1] == "conv5"
+    assert stages(replace(MEASURED, budget=45.0))[1] == "conv5"
 
 
 def test_the_time_of_the_solution_is_in_the_budget_for_the_probe_and_again_for_the_blend() -> None:
-    slow = replace(MEASURED, solve_seconds=20.0)
+    slow = replace(MEASURED, solve_seconds=20.0, budget=200.0)
     assert slow.probe_seconds == MEASURED.probe_seconds + 20
     epochs = epochs_within_budget(slow, "conv5")
-    assert 0 < epochs == epochs_within_budget(replace(MEASURED, budget=100.0 - 20 - 40 / 0.8), "conv5")
+    assert 0 < epochs == epochs_within_budget(replace(MEASURED, budget=200.0 - 20 - 80 / 0.8), "conv5")
     assert phases(replace(slow, budget=50.0)) == [PROBE]
 
 

@@ -117,8 +117,9 @@ class Trainer:
 
     def _next_phase(self) -> None:
         if self._phase.kind == "train" and self.progress.in_phase < self._phase.epochs:
-            waited = counted(self.progress.waited, "epoch")
-            self.reporter.info(f"phase {self.progress.phase} stopped early: no improvement for {waited}")
+            waited = f"no improvement for {counted(self.progress.waited, 'epoch')}"
+            reason = "another epoch would exceed transfer.budget" if self.progress.out_of_time else waited
+            self.reporter.info(f"phase {self.progress.phase} stopped early: {reason}")
         self.progress.next_phase()
         if self.progress.phase > len(self.plan.phases):
             return
@@ -203,6 +204,8 @@ class Trainer:
         if is_best:
             self._best = model
         self._lower_rate_on_plateau(validation["val_loss"])
+        limit = self.plan.limit
+        progress.out_of_time = limit is not None and not limit.allows(line["seconds"])
         state = ({} if setup.solve else optimizer_tensors(setup.model)) | self._training_weights
         if self._phase.lora:
             state |= {ADAPTATION + name: value for name, value in separate_tensors(self.classifier).items()}

@@ -21,6 +21,8 @@ MIN_EPOCHS = 3  # fewer are not worth computing features for
 MIN_VALIDATION = 30  # images: on fewer no gain of fine-tuning could be shown
 STEP_PASSES = 3.0  # time of a training step, in forward passes of the same layers
 SLOWDOWN = 2.0  # time of a forward pass in float32 over one in bfloat16, if bfloat16 is native
+ENDING_SOLUTIONS = 4.0  # of a head, one of them cross-validated twice: in the blend, the comparison and the refit
+ENDING_VALIDATIONS = 8.0  # passes over the validation images there
 SAFETY = 0.8  # fraction of the remaining seconds to plan with, as estimates may be too low
 # (images per class, stages): with fewer images per class, train at most that many stages; None for all.
 MAX_STAGES: tuple[tuple[float, int | None], ...] = ((10, 1), (100, 2), (500, 3), (float("inf"), None))
@@ -30,17 +32,20 @@ MAX_STAGES: tuple[tuple[float, int | None], ...] = ((10, 1), (100, 2), (500, 3),
 class Measurements:
     """Counts of a training, and times, measured on this machine or at nominal speeds.
 
-    images_per_class: training images per class, on average; validation: number of validation images.
+    images_per_class: training images per class, on average; images: number of training and validation images;
+    validation: of validation images.
     batches: number of batches in one pass over training and validation images.
     batch_seconds: of the base's forward pass, in the precision of features; start_seconds: of the first one, with
     compilation and the check of the precision; compile_seconds: of one compilation.
     shares: stage -> the fraction of a forward pass spent in it and above, from the input to the top.
     slowdown: time of a float32 pass over a pass in the precision of features. solve_seconds: of the probe's solution,
     which is computed again for a blend. budget: seconds, including the probe.
-    measured: True if the times were measured here; False if they are nominal, and so is the budget.
+    spent: seconds of the budget that are gone, on features and candidates; None if the times are nominal, and so is the
+    budget.
     """
 
     images_per_class: float
+    images: int
     validation: int
     batches: int
     batch_seconds: float
@@ -50,7 +55,7 @@ class Measurements:
     slowdown: float
     solve_seconds: float
     budget: float
-    measured: bool = True
+    spent: float | None = None
 
     @property
     def pass_seconds(self) -> float:
@@ -65,7 +70,14 @@ class Measurements:
     @property
     def remaining(self) -> float:
         """Seconds after the probe to plan with."""
-        return (SAFETY if self.measured else 1.0) * (self.budget - self.probe_seconds)
+        if self.spent is None:
+            return self.budget - self.probe_seconds
+        return SAFETY * (self.budget - self.spent - self.solve_seconds)
+
+    def ending_seconds(self, stage: str) -> float:
+        """Return the seconds of blend, comparison and refit after training from `stage` upwards."""
+        validations = ENDING_VALIDATIONS * self.validation / self.images * self.pass_seconds
+        return ENDING_SOLUTIONS * self.solve_seconds + validations * self.shares[stage] * self.slowdown
 
 
 def epochs_within_budget(measured: Measurements, stage: str) -> int:
@@ -73,8 +85,7 @@ def epochs_within_budget(measured: Measurements, stage: str) -> int:
     share = measured.shares[stage]
     compiling = (STEP_PASSES + 1) * share * measured.compile_seconds  # of the training step and of validation
     features = measured.compile_seconds + (1 - share) * measured.pass_seconds
-    ending = 2 * measured.solve_seconds  # of the blend and of the comparison with the probe
-    remaining = measured.remaining - features - compiling - ending
+    remaining = measured.remaining - features - compiling - measured.ending_seconds(stage)
     epoch = measured.pass_seconds * share * measured.slowdown * STEP_PASSES
     return max(0, int(remaining / epoch)) if epoch > 0 else 0
 
@@ -102,8 +113,8 @@ def phases_within_budget(
 
 def explanation(measured: Measurements, phases: list[Phase]) -> str:
     """Return a line that explains the phases by the counts and the budget."""
-    if measured.measured:
-        cost = f"the probe takes {measured.probe_seconds:.1f} s of {measured.budget:.1f} s"
+    if measured.spent is not None:
+        cost = f"features and solved heads took {measured.spent:.1f} s of {measured.budget:.1f} s"
     else:
         cost = f"the budget is {measured.budget / measured.probe_seconds:.3g} times the probe's work"
     facts = f"auto: {measured.images_per_class:.0f} images per class, {cost}"

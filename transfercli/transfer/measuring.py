@@ -19,7 +19,7 @@ COMPILE_SECONDS = 3.0  # nominal, of one model
 
 
 def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
-    """Return the counts of a training, with times.
+    """Return the counts of a training, with times; `spent` is left to the caller.
 
     budget: value of `transfer.budget`. Seconds are compared with times that are measured now, on two batches through
     the frozen base and a pass of the probe's solver; a multiple of the probe with times at nominal speeds, which are
@@ -40,6 +40,7 @@ def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
         solving = solve_seconds(images, width, classes)
     return Measurements(
         images_per_class=images / classes,
+        images=images + len(inputs.validation),
         validation=len(inputs.validation),
         batches=batches,
         batch_seconds=batch,
@@ -49,7 +50,6 @@ def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
         slowdown=slowdown,
         solve_seconds=solving,
         budget=seconds_of(budget, start + batches * batch + solving),
-        measured=not isinstance(budget, str),
     )
 
 

@@ -42,8 +42,8 @@ class LearntImages:
 
     @classmethod
     def of(cls, runs: Sequence[StoredRun], gaps: Iterable[str] = (), splits: Collection[str] = LEARNT) -> LearntImages:
-        """Return the images of the runs that count as learnt: those of `splits`, a part of `LEARNT`."""
-        by_split: dict[str, set[str]] = {split: set() for split in LEARNT}
+        """Return the images of the runs that count as learnt: those of `splits`."""
+        by_split: dict[str, set[str]] = {split: set() for split in {*LEARNT, *splits}}
         for run in runs:
             for image in run.images:
                 use = use_of_split(run, image.split)
@@ -53,7 +53,7 @@ class LearntImages:
         for run in runs:
             for file, pixel_hash in (run.pixel_hashes or {}).items():
                 pixels_of.setdefault(file, set()).add(pixel_hash)
-        files, trained = frozenset(by_split["train"] | by_split["validation"]), frozenset(by_split["train"])
+        files, trained = frozenset[str]().union(*by_split.values()), frozenset(by_split["train"])
         pixels, trained_pixels = _pixels(files, pixels_of), _pixels(trained, pixels_of)
         stored = [run.descriptors for run in runs]
         alike = np.zeros(0, DESCRIPTOR) if not stored or stored[0] is None else stored[0]

@@ -48,7 +48,7 @@ def set_up_refit(builder: Builder, phase: Phase) -> PhaseSetup:
     After a trained phase it does so only if the validation images do not show that the phase gained; else the weights
     of that phase stay.
     """
-    tuned = builder(replace(phase, kind="train")) if phase.epochs else None
+    tuned = builder.trained(phase) if phase.epochs else None
     setup = tuned or on_plain_features(builder)
 
     def assign_better() -> Solved:

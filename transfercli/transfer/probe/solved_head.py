@@ -9,6 +9,7 @@ import numpy as np
 
 from transfercli.data.dataset import Split
 from transfercli.models.classifier import Classifier
+from transfercli.models.normalised import Normalisation
 from transfercli.models.surgery import Cut
 from transfercli.reporting import Reporter
 from transfercli.rows import ChainedRows, Rows
@@ -18,6 +19,7 @@ from transfercli.transfer.features.views import Views
 from transfercli.transfer.probe.cross_validation import OutOfFold
 from transfercli.transfer.probe.heads import PosedProblem, pose
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem
+from transfercli.transfer.probe.normalisation import choose_normalisation
 from transfercli.transfer.probe.probe import Probe, keep_absent_classes, sigmoid_unit
 from transfercli.transfer.training_inputs import TrainingInputs
 
@@ -31,7 +33,7 @@ class Builder(Protocol):
     start: dict[str, np.ndarray]
     dry_run: bool
 
-    def __call__(self, phase: Phase) -> PhaseSetup: ...
+    def trained(self, phase: Phase) -> PhaseSetup: ...
     def cut_after_base(self) -> Cut: ...
     def on_features(self, cut: Cut, views: Views | None) -> PhaseSetup: ...
     def prefix_of(self, cut: Cut) -> Prefix: ...
@@ -52,19 +54,28 @@ def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: b
 
 def posed_problem(builder: Builder, head: str, *, validation: bool = False) -> PosedProblem:
     """Return the problem of a row of `HEADS`, or "", on the training images, or on the validation images too."""
-    inputs, classifier, cut = builder.inputs, builder.classifier, builder.cut_after_base()
-    prefix = builder.prefix_of(cut)
-    splits = labelled_splits(builder) if validation else [inputs.training]
+    splits = labelled_splits(builder) if validation else [builder.inputs.training]
+    return pose(head, linear_problem(builder, splits), layers_of(builder.classifier, builder.cut_after_base()))
+
+
+def linear_problem(builder: Builder, splits: Sequence[Split]) -> LinearProblem:
+    """Return the problem of a linear head on the features of all images of the splits, one after another."""
+    prefix = builder.prefix_of(builder.cut_after_base())
     parts = tuple(builder.features(split, prefix) for split in splits)
-    problem = LinearProblem(
+    return LinearProblem(
         parts[0] if len(parts) == 1 else ChainedRows(parts),
         np.concatenate([split.targets for split in splits]),
-        len(classifier.labels),
-        class_weights=inputs.class_weights,
-        seed=inputs.seed,
+        len(builder.classifier.labels),
+        class_weights=builder.inputs.class_weights,
+        seed=builder.inputs.seed,
         groups=groups_of(splits),
     )
-    return pose(head, problem, layers_of(classifier, cut))
+
+
+def normalisation_of(builder: Builder) -> Normalisation:
+    """Return the normalisation that cross-validation chooses for the head of a frozen base."""
+    layers = layers_of(builder.classifier, builder.cut_after_base())
+    return choose_normalisation(linear_problem(builder, [builder.inputs.training]), layers, builder.reporter)
 
 
 def labelled_splits(builder: Builder) -> list[Split]:

@@ -25,7 +25,7 @@ def set_up_probe(builder: Builder, phase: Phase) -> PhaseSetup:
 
 def set_up_blend(builder: Builder, phase: Phase) -> PhaseSetup:
     """Return the set-up that blends the probe with the phase before, by the loss of the validation images."""
-    setup, classifier = builder(replace(phase, kind="train")), builder.classifier
+    setup, classifier = builder.trained(phase), builder.classifier
 
     def assign_best_blend() -> Solved:
         trained = read_tensors(classifier)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.confidence import warn_of_abstention
-from transfercli.workflows.resolved_config import batchnorm_trains, geometry_of
+from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from transfercli.rows import Rows
     from transfercli.training.checkpoints import Checkpoint, Checkpoints
     from transfercli.training.phases import Phase, PhaseSetup, SetUpPhase
-    from transfercli.training.progress import Plan, Progress
+    from transfercli.training.progress import Plan, Progress, TimeLimit
     from transfercli.training.trainer import Trainer
+    from transfercli.transfer.choice import Tried
     from transfercli.transfer.features.features import FeatureCache
     from transfercli.transfer.phase_builder import PhaseBuilder
     from transfercli.transfer.training_inputs import TrainingInputs
@@ -71,12 +73,17 @@ def set_up(
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.dry_run import DryRunBuilder
     from transfercli.transfer.phase_builder import PhaseBuilder
+    from transfercli.transfer.strategies import chooses_normalisation
 
     features = feature_cache(job.config, reporter, job.run.path)
     builder_class = DryRunBuilder if dry_run else PhaseBuilder
     builder = builder_class(
         classifier, training_inputs(job.config, dataset, classifier.labels, reporter), features, reporter
     )
+    if chooses_normalisation(job.config) and not (dry_run or job.run.record.exists()):
+        with watch("features"):
+            set_normalisation(builder, job.config)
+        classifier = builder.classifier
     with watch("features"):  # `auto` measures here, and most of that time computes features
         plan, candidates = plan_for(job, builder, reporter)
     images = {name: len(split) for name, split in dataset.splits.items()}
@@ -101,6 +108,22 @@ def set_up(
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
 
 
+def set_normalisation(builder: PhaseBuilder, config: ExperimentConfig) -> None:
+    """Give the builder a classifier whose head has the normalisation that cross-validation chooses, on the same base.
+
+    It is part of the network, so it is chosen before the phases.
+    """
+    from transfercli.models.classifier import build_classifier
+    from transfercli.transfer.probe.solved_head import normalisation_of
+
+    classifier, chosen = builder.classifier, normalisation_of(builder)
+    if chosen != classifier.normalisation:
+        head = config.model.head.model_copy(update={"taps": list(classifier.taps), "normalisation": chosen})
+        model = config.model.model_copy(update={"head": head})
+        shape = architecture(config.model_copy(update={"model": model}), classifier.labels)
+        builder.classifier = build_classifier(shape, classifier.base)
+
+
 def _timed(builder: PhaseBuilder, watch: Stopwatch) -> SetUpPhase:
     def set_up_phase(phase: Phase) -> PhaseSetup:
         with watch("features"):
@@ -120,22 +143,16 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
     from transfercli.training.phases import recorded_phases
     from transfercli.training.progress import Plan
     from transfercli.transfer import choice
-    from transfercli.transfer.auto import explanation
-    from transfercli.transfer.measuring import measure
     from transfercli.transfer.strategies import needs_measuring, phases_of
 
     config, classifier = job.config, builder.classifier
-    stages, tried = tuple(classifier.stages), list[choice.Tried]()
+    tried, limit = list[choice.Tried](), None
     if job.run.record.exists() and (recorded := RunRecord.read(job.run).phases):
         phases = recorded_phases(recorded)
-    elif not needs_measuring(config):
-        phases = phases_of(config, stages)
+    elif needs_measuring(config):
+        phases, tried, limit = choose_phases(config, builder, reporter)
     else:
-        tried = choice.choose_head(builder, reporter)
-        measured = measure(builder, config.transfer.budget)
-        phases = phases_of(config, stages, measured, choice.chosen_head(tried))
-        reporter.info(choice.in_words(tried))
-        reporter.info(explanation(measured, phases))
+        phases = phases_of(config, tuple(classifier.stages))
     for number, phase in enumerate(phases):
         try:
             layers_of(classifier, phase)
@@ -143,8 +160,32 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan,
             key = f"transfer.phases[{number}]" if config.transfer.phases else "transfer"
             raise ConfigError(f"{key}.{error.message}", error.hint) from error
     precision, updates_batchnorm = step_precision(config.compute), batchnorm_trains(config.model)
-    plan = Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm)
+    plan = Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm, limit)
     return plan, choice.as_json(tried)
+
+
+def choose_phases(
+    config: ExperimentConfig, builder: PhaseBuilder, reporter: Reporter
+) -> tuple[list[Phase], list[Tried], TimeLimit | None]:
+    """Return the phases of `auto`, the heads that it tried, and with a budget in seconds its limit."""
+    from transfercli.training.progress import TimeLimit
+    from transfercli.transfer import choice
+    from transfercli.transfer.auto import explanation
+    from transfercli.transfer.measuring import measure
+    from transfercli.transfer.strategies import phases_of
+
+    started, in_seconds = time.perf_counter(), not isinstance(config.transfer.budget, str)
+    measured, limit = measure(builder, config.transfer.budget), None
+    tried = choice.choose_head(builder, reporter)
+    if in_seconds:
+        measured = replace(measured, spent=time.perf_counter() - started)
+    phases = phases_of(config, tuple(builder.classifier.stages), measured, choice.chosen_head(tried))
+    tuned = next((phase for phase in phases if phase.kind == "train"), None)
+    if in_seconds and tuned:
+        limit = TimeLimit(started + measured.budget, measured.ending_seconds(str(tuned.unfreeze)))
+    reporter.info(choice.in_words(tried))
+    reporter.info(explanation(measured, phases))
+    return phases, tried, limit
 
 
 def feature_cache(config: ExperimentConfig, reporter: Reporter, run: Path | None = None) -> FeatureCache | None:
