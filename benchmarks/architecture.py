@@ -41,6 +41,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "data": {"train", "evaluate"},
         "export": {"evaluate", "runs"},
         "embed": {"config", "data"},
+        "recommend": {"train", "bases", "config"},
         "retrain": {"train", "evaluate", "export", "data"},
     },
 }

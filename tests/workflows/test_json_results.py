@@ -84,6 +84,8 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ("config show digits-source.yaml", 0, {"name", "data", "model", "training"}),
     ("config schema -o schema.json", 0, {"path"}),
     ("bases list", 0, {"memory_bytes", "bases"}),
+    ("recommend digits-source.yaml --bases digits-source --images 20", 0, {"recommended", "images", "bases"}),
+    ("recommend digits-source.yaml --bases vgg16", 7, ERROR),
     ("weights check gone.safetensors", 7, ERROR),
     ("cache show", 0, CACHE),
     ("cache clear --dir nothing", 0, CACHE | {"freed", "in_use"}),
