@@ -86,7 +86,7 @@ def held_out(
     from transfercli.transfer.probe.cross_validation import cross_validate
     from transfercli.transfer.probe.multilayer import LinearProblem
     from transfercli.transfer.probe.normalisation import choose_normalisation
-    from transfercli.transfer.probe.solved_phases import layers_of
+    from transfercli.transfer.probe.solved_head import layers_of
 
     config, parts = trial.config, sample.parts_in(dataset)
     inputs = replace(training_inputs(config, dataset, sample.labels, Reporter()), training=parts[0])
