@@ -96,7 +96,7 @@ def _computed(data: Path, base: str, out: Path) -> dict[str, Any]:
     from transfercli.training.backend import prepare
     from transfercli.transfer.features.features import features_of
     from transfercli.transfer.features.prefix import Prefix
-    from transfercli.transfer.probe.solved_phases import layers_of
+    from transfercli.transfer.probe.solved_head import layers_of
     from transfercli.workflows.new_model import find_parent, new_classifier
     from transfercli.workflows.recommend.measure import cost_of
     from transfercli.workflows.train.job import load_for_new_run
