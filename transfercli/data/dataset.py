@@ -108,6 +108,31 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class Auxiliary:
+    """Images beside the data set that only help to train: they never validate or test.
+
+    Attributes:
+        records: all listed files; the split is `unlabelled` or `related`, or "" for a file with a problem, which may be
+            that it is a copy of another image.
+        unlabelled: images of the target without labels (its targets are all 0); None if there are none.
+        related: labelled images of neighbouring domains; None if there are none.
+        domains: int32 [N], the entry of `data.related` that each related image comes from, from 0.
+        left_out: key of the config, such as `data.related[0]` -> reason -> number of its images.
+    """
+
+    records: tuple[Record, ...] = ()
+    unlabelled: Split | None = None
+    related: Split | None = None
+    domains: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that have images, by name."""
+        return {split.name: split for split in (self.unlabelled, self.related) if split is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """Data set of a run.
 
@@ -117,7 +142,7 @@ class Dataset:
         labels: class names, sorted.
         splits: `train` and `validation`, and `test` if there are test images.
         assignments: splits and folds of earlier runs and of this one, for the experiment's `splits.csv`.
-        pixels: SHA-256 of a file -> SHA-256 of its decoded pixels, for every usable image.
+        pixels: SHA-256 of a file -> SHA-256 of its decoded pixels, for every usable image, auxiliary ones included.
         notes: kind of the decoder's notes -> number of usable images.
     """
 
@@ -129,6 +154,7 @@ class Dataset:
     assignments: Assignments = field(default_factory=Assignments)
     pixels: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
+    auxiliary: Auxiliary = field(default_factory=Auxiliary)
 
     @property
     def bad(self) -> list[Record]:
