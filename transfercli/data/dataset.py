@@ -14,6 +14,7 @@ from transfercli.rows import Rows, SelectedRows
 KNOWN_BY = {
     "train": "trained on",
     "validation": "chose an epoch or the penalty by",
+    "unlabelled": "saw the pixels, and not the labels, of",
     "near": "learnt from re-encoded or resized copies of",
 }
 

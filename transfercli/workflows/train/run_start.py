@@ -20,7 +20,7 @@ from transfercli.workflows.new_model import Parent
 from transfercli.workflows.recorded_weights import weight_facts
 from transfercli.workflows.train.learnt_before import LearntBefore, describe_dataset
 from transfercli.workflows.train.reproducibility import reproducibility_facts, warn_of_environment_changes
-from transfercli.workflows.train.training_data import fingerprint
+from transfercli.workflows.train.training_data import auxiliary_counts, fingerprint
 
 if TYPE_CHECKING:
     from transfercli.transfer.transplant import Transplant
@@ -49,6 +49,8 @@ def begin_run(
         atomic.write_text(run.config, dump(job.config))
         atomic.write_json(run.labels, list(setup.classifier.labels))
         write_manifest(run.dataset, dataset.records)
+        if dataset.auxiliary.records:
+            write_manifest(run.auxiliary, dataset.auxiliary.records)
         write_pixels(run.pixels, dataset.pixels)
         write_descriptors(run.descriptors, describe_dataset(job, dataset))
         write_assignments(splits_file(run.path.parent), dataset.assignments)
@@ -88,6 +90,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
             "fingerprint": fingerprint(dataset),
             "images": {k: len(v) for k, v in dataset.splits.items()},
             "notes": dict(dataset.notes),
+            **auxiliary_counts(dataset),
         },
         "learnt_before": learnt_before,
         "cache": setup.cache_counts(),

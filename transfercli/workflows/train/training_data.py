@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -122,8 +122,27 @@ def draw_batch(path: Path, batches: Batches, labels: tuple[str, ...], *, grey: b
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Return the SHA-256 of the content, label and split of every usable image; file names do not count."""
-    digest = hashlib.sha256()
-    for key in sorted((record.sha256, record.label, record.split) for record in dataset.records if record.split):
+    """Return the SHA-256 of the content, label and split of every usable image; file names do not count.
+
+    Auxiliary images count, too, and a related one with its place in `data.related`.
+    """
+    digest, auxiliary = hashlib.sha256(), dataset.auxiliary
+    keys = [(record.sha256, record.label, record.split) for record in dataset.records if record.split]
+    if auxiliary.unlabelled is not None:
+        keys += [(sha256, "", "unlabelled") for sha256 in auxiliary.unlabelled.sha256s]
+    if (related := auxiliary.related) is not None:
+        rows = zip(related.sha256s, related.targets, auxiliary.domains, strict=True)
+        keys += [(sha256, related.labels[target], f"related {domain}") for sha256, target, domain in rows]
+    for key in sorted(keys):
         digest.update("\0".join(key).encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()
+
+
+def auxiliary_counts(dataset: Dataset) -> dict[str, Any]:
+    """Return the numbers of auxiliary images, as the key `auxiliary` of a record; {} if the config names none."""
+    auxiliary = dataset.auxiliary
+    if not auxiliary.records:
+        return {}
+    counts = {name: len(split) for name, split in auxiliary.splits.items()}
+    left_out = {key: dict(reasons) for key, reasons in auxiliary.left_out.items()}
+    return {"auxiliary": {"images": counts, "left_out": left_out}}
