@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -131,6 +132,11 @@ class Auxiliary:
     def splits(self) -> dict[str, Split]:
         """The splits that have images, by name."""
         return {split.name: split for split in (self.unlabelled, self.related) if split is not None}
+
+    def counts(self) -> dict[str, Any]:
+        """Return the number of images of each split, and of those left out, as JSON."""
+        images = {name: len(split) for name, split in self.splits.items()}
+        return {"images": images, "left_out": {key: dict(reasons) for key, reasons in self.left_out.items()}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from transfercli.workflows.new_model import Parent
 from transfercli.workflows.recorded_weights import weight_facts
 from transfercli.workflows.train.learnt_before import LearntBefore, describe_dataset
 from transfercli.workflows.train.reproducibility import reproducibility_facts, warn_of_environment_changes
-from transfercli.workflows.train.training_data import auxiliary_counts, fingerprint
+from transfercli.workflows.train.training_data import fingerprint
 
 if TYPE_CHECKING:
     from transfercli.transfer.transplant import Transplant
@@ -90,7 +90,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
             "fingerprint": fingerprint(dataset),
             "images": {k: len(v) for k, v in dataset.splits.items()},
             "notes": dict(dataset.notes),
-            **auxiliary_counts(dataset),
+            **({"auxiliary": dataset.auxiliary.counts()} if dataset.auxiliary.records else {}),
         },
         "learnt_before": learnt_before,
         "cache": setup.cache_counts(),

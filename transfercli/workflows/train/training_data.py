@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -136,13 +136,3 @@ def fingerprint(dataset: Dataset) -> str:
     for key in sorted(keys):
         digest.update("\0".join(key).encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()
-
-
-def auxiliary_counts(dataset: Dataset) -> dict[str, Any]:
-    """Return the numbers of auxiliary images, as the key `auxiliary` of a record; {} if the config names none."""
-    auxiliary = dataset.auxiliary
-    if not auxiliary.records:
-        return {}
-    counts = {name: len(split) for name, split in auxiliary.splits.items()}
-    left_out = {key: dict(reasons) for key, reasons in auxiliary.left_out.items()}
-    return {"auxiliary": {"images": counts, "left_out": left_out}}
