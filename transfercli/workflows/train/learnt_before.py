@@ -65,8 +65,9 @@ def _warn(counts: LearntBefore, parent: str, dataset: Dataset, reporter: Reporte
 def describe_dataset(job: Job, dataset: Dataset) -> Descriptors:
     """Return the descriptor of each content, in the order of the SHA-256; those of the run before are not computed."""
     geometry, earlier = geometry_of(job.config), _earlier_descriptors(job)
+    splits = [*dataset.splits.values(), *dataset.auxiliary.splits.values()]
     every = np.concatenate(
-        [describe(split.images, split.sha256s, geometry, split.sizes, earlier) for split in dataset.splits.values()]
+        [describe(split.images, split.sha256s, geometry, split.sizes, earlier) for split in splits]
     )
     return every[np.unique(every["sha256"], return_index=True)[1]]
 

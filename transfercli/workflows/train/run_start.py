@@ -49,6 +49,8 @@ def begin_run(
         atomic.write_text(run.config, dump(job.config))
         atomic.write_json(run.labels, list(setup.classifier.labels))
         write_manifest(run.dataset, dataset.records)
+        if dataset.auxiliary.records:
+            write_manifest(run.auxiliary, dataset.auxiliary.records)
         write_pixels(run.pixels, dataset.pixels)
         write_descriptors(run.descriptors, describe_dataset(job, dataset))
         write_assignments(splits_file(run.path.parent), dataset.assignments)
@@ -88,6 +90,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
             "fingerprint": fingerprint(dataset),
             "images": {k: len(v) for k, v in dataset.splits.items()},
             "notes": dict(dataset.notes),
+            **({"auxiliary": dataset.auxiliary.counts()} if dataset.auxiliary.records else {}),
         },
         "learnt_before": learnt_before,
         "cache": setup.cache_counts(),
