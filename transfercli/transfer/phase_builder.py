@@ -40,6 +40,7 @@ class PhaseBuilder:
         self.start: dict[str, np.ndarray] = {}
         self._reason_without_cache = "compute.cache is off"
         self._prefixes: dict[str, Prefix] = {}
+        self._known: dict[str, Rows] = {}  # by the key of their cut
 
     def __call__(self, phase: Phase) -> PhaseSetup:
         if phase.kind in SOLVERS:
@@ -133,7 +134,12 @@ class PhaseBuilder:
 
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows:
         """Return the features of a split from the cache, or in memory if there is none or they do not fit into it."""
-        return features_of(split, prefix, self.cache, self.reporter, self._give_up, views)
+        known = self._known.pop(prefix.cut.key, None) if split is self.inputs.training and views is None else None
+        return known or features_of(split, prefix, self.cache, self.reporter, self._give_up, views)
+
+    def remember(self, prefix: Prefix, features: Rows) -> None:
+        """Keep features of the training images for the next call of `features`, before which no weight may change."""
+        self._known[prefix.cut.key] = features
 
     def _give_up(self, reason: str) -> None:
         """Continue without a cache. Raises `ConfigError` if it is required."""

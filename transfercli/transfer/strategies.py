@@ -158,6 +158,18 @@ def needs_measuring(config: ExperimentConfig) -> bool:
     return config.transfer.strategy == "auto" and _solvable(config)
 
 
+def chooses_normalisation(config: ExperimentConfig) -> bool:
+    """Return True if cross-validation chooses the normalisation of the features that a probe's head reads.
+
+    Several layers always have one; of a single layer it is left to strategies that end with a head on a frozen base.
+    """
+    transfer, head = config.transfer, config.model.head
+    if head.normalisation is not None or transfer.phases or not _solvable(config):
+        return False
+    probes = transfer.strategy in ("linear_probe", "multilayer_probe", "auto")
+    return probes or (bool(head.taps) and transfer.strategy not in ("feature_extraction", "scratch"))
+
+
 def _solvable(config: ExperimentConfig) -> bool:
     """Return True if the head is new and linear, on a base with pretrained weights."""
     head = config.model.head

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from transfercli.reporting import Reporter
-from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, fit_layers
+from transfercli.transfer.probe.layer_fit import Validation
+from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, fit_layers, stacking_data
 from transfercli.transfer.probe.probe import ABSENT, standard_error
+from transfercli.transfer.probe.stacking import choose_weights
 
 
 @dataclass(frozen=True)
@@ -37,22 +39,38 @@ def cross_validate(problem: LinearProblem, layers: FeatureLayers, reporter: Repo
     """
     from threadpoolctl import threadpool_limits
 
-    present = np.unique(problem.targets)
     count = len(problem.targets)
     logits, losses = np.zeros((count, problem.classes), np.float32), np.zeros(count)
     with threadpool_limits(1, "blas"):  # as in `solve`
         for repeat in range(repeats):
-            fold_of = problem.folds(repeat)
-            if fold_of is None:
-                logits[:], losses[:] = np.nan, np.nan
-                break
-            fits = fit_layers(problem, layers, fold_of, reporter)
-            mean = sum(found.held_out_logits(fold_of) for found in fits) / np.float32(len(layers.names))
-            once = np.full_like(logits, ABSENT)
-            once[:, present] = mean
+            once = _once(problem, layers, problem.validation(repeat), reporter)
             logits += once / np.float32(repeats)
             losses += log_losses(once, problem.targets) / repeats
     return _figures(problem, logits, losses)
+
+
+def _once(
+    problem: LinearProblem, layers: FeatureLayers, validation: Validation | None, reporter: Reporter
+) -> np.ndarray:
+    """Return out-of-fold logits float32 [N, C]; NaN for an image that is not held out.
+
+    The weights of the layers are those that the other folds choose.
+    """
+    present = np.unique(problem.targets)
+    logits = np.full((len(problem.targets), problem.classes), np.nan, np.float32)
+    if validation is None:
+        return logits
+    found = [fitted.held_out_logits() for fitted in fit_layers(problem, layers, validation, reporter)]
+    held = validation.held()
+    rows, fold_of = validation.rows[held], validation.fold_of[held]
+    if len(found) == 1:
+        together = found[0]
+    else:
+        by_fold = choose_weights(stacking_data(problem, validation, found), fold_of)[1]
+        together = sum(each * by_fold[fold_of, number, None] for number, each in enumerate(found))
+    logits[rows] = ABSENT
+    logits[np.ix_(rows, present)] = together
+    return logits
 
 
 def log_losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -69,7 +87,7 @@ def _figures(problem: LinearProblem, logits: np.ndarray, losses: np.ndarray) -> 
     if not held.any():
         nan = float("nan")
         return OutOfFold(logits, nan, nan, nan, nan, losses, hits)
-    unit_of, weights = problem.folding().unit_of, problem.image_weights()[held]
+    unit_of, weights = problem.unit_of(), problem.image_weights()[held]
     weights = weights / weights.mean()
     unit_of = None if unit_of is None else unit_of[held]
     weighted, right = losses[held] * weights, hits[held] * weights

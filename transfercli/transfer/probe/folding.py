@@ -30,35 +30,6 @@ class Folding:
         self.seed = seed
         self.unit_of = cluster_indices(groups)
 
-    def folds_of(self, targets: np.ndarray, held_out: np.ndarray) -> np.ndarray | None:
-        """Return the fold of each image, int [N], -1 for one that trains in every fold; None if there is no other.
-
-        held_out: bool [N], images that may be held out. A class with a single such image, or group, is not held out:
-        its fold would have to predict a class that it never saw. Images of one group stay together.
-        """
-        unit_of = np.arange(len(targets)) if self.unit_of is None else self.unit_of
-        kept = ~held_out
-        for _ in range(len(targets)):
-            kept = np.isin(unit_of, unit_of[kept | _alone(targets, unit_of, ~kept)])
-            left = np.flatnonzero(~kept)
-            if not len(left):
-                return None
-            found = self._spread(targets[left], unit_of[left])
-            single = _alone(targets[left], found, np.ones(len(left), bool))
-            if not single.any():
-                fold_of = np.full(len(targets), -1)
-                fold_of[left] = found
-                return fold_of
-            kept[left[single]] = True
-        raise AssertionError("a round without a class in a single fold ends the loop")
-
-    def _spread(self, targets: np.ndarray, unit_of: np.ndarray) -> np.ndarray:
-        """Return the fold of each image; classes and groups are numbered as they come."""
-        targets = np.unique(targets, return_inverse=True)[1]
-        if self.unit_of is None:
-            return stratified_folds(targets, min(FOLDS, len(targets)), self.seed)
-        return group_folds(targets, np.unique(unit_of, return_inverse=True)[1], FOLDS, self.seed)
-
     def folds(self, targets: np.ndarray) -> tuple[np.ndarray | None, int]:
         """Return the fold of each image, int [N], and the number of folds; None if a class would be in one fold only.
 
@@ -93,6 +64,36 @@ def group_folds(targets: np.ndarray, unit_of: np.ndarray, folds: int, seed: int)
         fold_of[unit] = np.lexsort((held.sum(axis=1), np.round(cost, 12)))[0]
         held[fold_of[unit]] += shares[unit]
     return fold_of[unit_of]
+
+
+def folds_of(targets: np.ndarray, held_out: np.ndarray, unit_of: np.ndarray | None, seed: int) -> np.ndarray | None:
+    """Return the fold of each image, int [N], -1 for one that trains in every fold; None if there is no other.
+
+    Args:
+        targets: int [N].
+        held_out: bool [N], images that may be held out. A class with a single such image, or group, is not: the other
+            folds would have to predict a class that they never saw.
+        unit_of: int [N], the group of each image, whose images stay together; None if all are independent.
+        seed: of the order.
+    """
+    units = np.arange(len(targets)) if unit_of is None else unit_of
+    kept = ~held_out
+    while True:
+        kept = np.isin(units, units[kept | _alone(targets, units, ~kept)])
+        left = np.flatnonzero(~kept)
+        if not len(left):
+            return None
+        present = np.unique(targets[left], return_inverse=True)[1]
+        if unit_of is None:
+            found = stratified_folds(present, min(FOLDS, len(left)), seed)
+        else:
+            found = group_folds(present, np.unique(units[left], return_inverse=True)[1], FOLDS, seed)
+        single = _alone(targets[left], found, np.ones(len(left), bool))
+        if not single.any():  # else more images are kept, so the loop ends
+            fold_of = np.full(len(targets), -1)
+            fold_of[left] = np.unique(found, return_inverse=True)[1]
+            return fold_of
+        kept[left[single]] = True
 
 
 def _alone(targets: np.ndarray, unit_of: np.ndarray, among: np.ndarray) -> np.ndarray:

@@ -6,28 +6,24 @@ One probe is solved for each layer, and the head's logits are a weighted sum of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.models.normalised import Normalisation, normalised
 from transfercli.reporting import Reporter
 from transfercli.rows import Indices, Rows, TransformedRows, release
-from transfercli.transfer.probe.folding import Folding
-from transfercli.transfer.probe.logistic import Problem, fit
-from transfercli.transfer.probe.probe import (
-    ABSENT,
-    MIDDLE,
-    TOLERANCE,
-    Candidate,
-    Probe,
-    check,
-    choose,
-    fold_problems,
-    solve,
-    strength_path,
-)
-from transfercli.transfer.probe.row_space import Coordinates, coordinates
+from transfercli.transfer.probe.folding import folds_of, stratified_folds
+from transfercli.transfer.probe.layer_fit import LayerFit, Validation, least_loss, spaced
+from transfercli.transfer.probe.logistic import Problem
+from transfercli.transfer.probe.probe import ABSENT, MIDDLE, Probe, check, choose, solve
+from transfercli.transfer.probe.row_space import coordinates
+from transfercli.transfer.probe.stacking import OutOfFoldLogits, choose_weights, equal
+
+MOST_VALIDATED = 20_000  # images in a cross-validation
+MOST_STACKED = 2**22  # logits of a layer with which the weights of the layers are chosen
+WIDE = 2  # features per image from which a layer is reduced to the span of the images
 
 
 @dataclass(frozen=True)
@@ -74,102 +70,124 @@ class LinearProblem:
         scaled: np.ndarray = weights / weights.mean()
         return scaled
 
-    def folding(self, repeat: int = 0) -> Folding:
-        """Return the assignment to folds; another repeat has other folds."""
-        return Folding(self.seed + repeat, self.groups)
+    def unit_of(self) -> np.ndarray | None:
+        """Return the group of each image, int [N]; None if all images are independent."""
+        return cluster_indices(self.groups)
 
-    def folds(self, repeat: int = 0) -> np.ndarray | None:
-        """Return the fold of each image, int [N], -1 for one that is never held out; None if no image can be."""
-        held_out = np.ones(len(self.targets), bool) if self.held_out is None else self.held_out
-        return self.folding(repeat).folds_of(self.targets, held_out)
+    def validation(self, repeat: int = 0) -> Validation | None:
+        """Return the images that are held out in turn, or None if none can be; another repeat has other folds.
 
-
-@dataclass
-class LayerFit:
-    """One layer's probe, and its folds at the strength of the probe.
-
-    candidates: the strengths tried; empty without cross-validation. theta: start of the fit to all images, [C', 1, P];
-    folds: parameters [C', K, P] of each group of folds.
-    """
-
-    space: Coordinates
-    whole: Problem
-    strength: float
-    theta: np.ndarray
-    candidates: list[Candidate]
-    folds: list[np.ndarray] = field(default_factory=list)
-
-    def held_out_logits(self, fold_of: np.ndarray) -> np.ndarray:
-        """Return logits float32 [N, C'] of each image by the other folds; NaN for one that is never held out."""
-        logits = np.full((len(fold_of), self.whole.classes), np.nan, np.float32)
-        for (problem, held_out), theta in zip(fold_problems(self.whole, fold_of), self.folds, strict=True):
-            for number, held in enumerate(held_out):
-                logits[held] = problem.rows[held] @ theta[:, number].astype(np.float32).T
-        logits -= logits.mean(axis=1, keepdims=True)
-        return logits
-
-    def solution(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the kernel [D, C'] and bias [C'], float64, fitted to all images; both sum to 0 over the classes."""
-        theta = fit(self.whole, self.theta, self.strength, TOLERANCE, dense=True)[:, 0]
-        return self.space.to_feature_space(theta - theta.mean(0))
+        Of more than `MOST_VALIDATED` images about so many are compared: the best strength hardly depends on the number.
+        """
+        count, unit_of = len(self.targets), self.unit_of()
+        rows, held_out = np.arange(count), np.ones(count, bool) if self.held_out is None else self.held_out
+        if count > MOST_VALIDATED:
+            rows = np.flatnonzero(stratified_folds(self.targets, -(-count // MOST_VALIDATED), self.seed) == 0)
+        if unit_of is not None:
+            unit_of = np.unique(unit_of[rows], return_inverse=True)[1]
+        fold_of = folds_of(self.targets[rows], held_out[rows], unit_of, self.seed + repeat)
+        return None if fold_of is None else Validation(rows, fold_of, unit_of)
 
 
 def solve_layers(problem: LinearProblem, layers: FeatureLayers, reporter: Reporter) -> Probe:
     """Fit a linear head to the normalised features of all layers; raises as `solve`.
 
-    The kernel [D, C] and bias [C] of the result are for normalised features. path: that of the base's output.
+    The kernel [D, C] and bias [C] of the result are for normalised features. strength, path: of the base's output.
     """
     from threadpoolctl import threadpool_limits
 
-    plain = len(layers.names) == 1 and layers.normalisation == "none"
-    if plain and problem.weights is None and problem.held_out is None:
-        return solve(
-            problem.features,
-            problem.targets,
-            problem.classes,
-            class_weights=problem.class_weights,
-            seed=problem.seed,
-            reporter=reporter,
-            groups=problem.groups,
-        )
-    fold_of, present = problem.folds(), np.unique(problem.targets)
-    kernels, biases = [], []
+    if len(layers.names) == 1 and problem.weights is None and problem.held_out is None:
+        return _solve_layer(problem, layers, reporter)
+    kernels, biases, logits, chosen = [], [], [], []
+    validation = problem.validation()
     with threadpool_limits(1, "blas"):  # as in `solve`
-        for found in fit_layers(problem, layers, fold_of, reporter):
+        for found in fit_layers(problem, layers, validation, reporter):
             kernel, bias = found.solution()
             kernels.append(kernel)
             biases.append(bias)
-    shares = np.full(len(kernels), 1 / len(kernels))
+            chosen.append(found.strength)
+            if validation is not None:
+                logits.append(found.held_out_logits(MOST_STACKED // found.whole.classes))
+        if validation is None:
+            shares = equal(len(kernels))
+            reporter.info(f"probe: a class has a single image or group: strength {MIDDLE:g}, without cross-validation")
+        else:
+            shares = _weights_of(problem, validation, logits, layers, chosen, reporter)
     kernel = np.zeros((sum(layers.widths), problem.classes), np.float32)
     bias = np.full(problem.classes, ABSENT, np.float32)
+    present = np.unique(problem.targets)
     kernel[:, present] = np.concatenate([share * each for share, each in zip(shares, kernels, strict=True)])
     bias[present] = shares @ np.stack(biases)
     return Probe(kernel, bias, found.strength, tuple((c.strength, c.loss, c.accuracy) for c in found.candidates))
 
 
 def fit_layers(
-    problem: LinearProblem, layers: FeatureLayers, fold_of: np.ndarray | None, reporter: Reporter
+    problem: LinearProblem, layers: FeatureLayers, validation: Validation | None, reporter: Reporter
 ) -> Iterator[LayerFit]:
-    """Yield the fit of each layer at the strength that cross-validation chooses, or at `MIDDLE` without folds."""
+    """Yield the fit of each layer; raises `DataError` as `solve`."""
     present, targets = np.unique(problem.targets, return_inverse=True)
-    weights, unit_of = problem.image_weights(), problem.folding().unit_of
-    for number in range(len(layers.names)):
-        features = _layer(problem.features, layers, number)
+    weights, count = problem.image_weights(), len(layers.names)
+    rule = least_loss if count > 1 else choose
+    for number in range(count):
+        reporter.progress("probe", number, count, "layers")
+        features = layer_features(problem.features, layers, number)
         check(features, present)
-        space = coordinates(features)
+        space = coordinates(features, WIDE)
         release(problem.features)
-        whole = Problem(space.rows, targets, weights[None], len(present))
-        if fold_of is None:
-            yield LayerFit(space, whole, MIDDLE, whole.start(), [])
-            continue
-        path = list(strength_path(whole, fold_of, reporter, unit_of))
-        candidates = [candidate for candidate, _ in path]
-        chosen = choose(candidates)
-        folds = next(thetas for candidate, thetas in path if candidate is chosen)
-        yield LayerFit(space, whole, chosen.strength, chosen.theta[:, None], candidates, folds)
+        yield LayerFit(space, Problem(space.rows, targets, weights[None], len(present)), validation, rule)
+    reporter.progress("probe", count, count, "layers")
 
 
-def _layer(features: Rows, layers: FeatureLayers, number: int) -> Rows:
+def stacking_data(problem: LinearProblem, validation: Validation, logits: list[np.ndarray]) -> OutOfFoldLogits:
+    """Return the out-of-fold logits of all layers, of evenly spaced images if there are fewer logits than images.
+
+    Images of one group resemble each other, so that together they count as one.
+    """
+    held = validation.held()
+    rows = validation.rows[held[spaced(len(held), len(logits[0]))]]
+    weights = problem.image_weights()[rows]
+    if validation.unit_of is not None:
+        weights = weights * (len(np.unique(validation.unit_of)) / len(validation.unit_of))
+    present = np.unique(problem.targets)
+    return OutOfFoldLogits(logits, np.searchsorted(present, problem.targets[rows]), weights)
+
+
+def _weights_of(
+    problem: LinearProblem,
+    validation: Validation,
+    logits: list[np.ndarray],
+    layers: FeatureLayers,
+    strengths: list[float],
+    reporter: Reporter,
+) -> np.ndarray:
+    """Return the weights of the layers' logits, float64 [L], and report them."""
+    found = stacking_data(problem, validation, logits)
+    held = validation.held()
+    fold_of = validation.fold_of[held[spaced(len(held), len(found.targets))]]
+    shares, by_fold = choose_weights(found, fold_of)
+    loss = sum(found.part(fold_of == fold).loss(each)[0] for fold, each in enumerate(by_fold)) / found.weights.sum()
+    parts = ", ".join(
+        f"{name} {share:.2f} (strength {strength:g})"
+        for name, share, strength in zip(layers.names, shares, strengths, strict=True)
+    )
+    reporter.info(f"probe: weights of the layers' logits: {parts}; log loss {loss:.4f} in {len(by_fold)} folds")
+    return shares
+
+
+def _solve_layer(problem: LinearProblem, layers: FeatureLayers, reporter: Reporter) -> Probe:
+    features = problem.features if layers.normalisation == "none" else layer_features(problem.features, layers, 0)
+    return solve(
+        features,
+        problem.targets,
+        problem.classes,
+        class_weights=problem.class_weights,
+        seed=problem.seed,
+        reporter=reporter,
+        groups=problem.groups,
+    )
+
+
+def layer_features(features: Rows, layers: FeatureLayers, number: int) -> Rows:
     """Return the normalised features of one layer."""
     columns, width = layers.part(number), layers.widths[number]
 

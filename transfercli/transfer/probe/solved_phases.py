@@ -11,6 +11,7 @@ import numpy as np
 from transfercli.data.dataset import Split
 from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
+from transfercli.models.normalised import Normalisation
 from transfercli.models.surgery import Cut
 from transfercli.models.tensor_names import assign_tensors, read_tensors
 from transfercli.reporting import Reporter
@@ -21,6 +22,7 @@ from transfercli.transfer.features.prefix import Prefix
 from transfercli.transfer.features.views import Views
 from transfercli.transfer.probe.blend import choose_blend
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
+from transfercli.transfer.probe.normalisation import choose_normalisation
 from transfercli.transfer.probe.probe import Probe, keep_absent_classes, sigmoid_unit
 from transfercli.transfer.training_inputs import TrainingInputs
 
@@ -39,6 +41,7 @@ class Builder(Protocol):
     def on_features(self, cut: Cut, views: Views | None) -> PhaseSetup: ...
     def prefix_of(self, cut: Cut) -> Prefix: ...
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows: ...
+    def remember(self, prefix: Prefix, features: Rows) -> None: ...
 
 
 def set_up_probe(builder: Builder, phase: Phase) -> PhaseSetup:
@@ -56,19 +59,34 @@ def set_up_probe(builder: Builder, phase: Phase) -> PhaseSetup:
 
 def solve_head(builder: Builder, features: Rows, reporter: Reporter) -> Probe:
     """Solve for the best linear head on pooled features, assign it to the classifier, and return it."""
-    inputs, classifier = builder.inputs, builder.classifier
-    problem = LinearProblem(
+    classifier = builder.classifier
+    layers = layers_of(classifier, builder.cut_after_base())
+    probe = solve_layers(linear_problem(builder, features), layers, reporter)
+    logits = classifier.head.get_layer("logits")
+    logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
+    return probe
+
+
+def linear_problem(builder: Builder, features: Rows) -> LinearProblem:
+    """Return the problem of a linear head on the features of the training images."""
+    inputs = builder.inputs
+    return LinearProblem(
         features,
         inputs.training.targets,
-        len(classifier.labels),
+        len(builder.classifier.labels),
         class_weights=inputs.class_weights,
         seed=inputs.seed,
         groups=inputs.training.groups,
     )
-    probe = solve_layers(problem, layers_of(classifier, builder.cut_after_base()), reporter)
-    logits = classifier.head.get_layer("logits")
-    logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
-    return probe
+
+
+def normalisation_of(builder: Builder) -> Normalisation:
+    """Return the normalisation that cross-validation chooses for the head of a frozen base."""
+    cut = builder.cut_after_base()
+    prefix = builder.prefix_of(cut)
+    features = builder.features(builder.inputs.training, prefix)
+    builder.remember(prefix, features)
+    return choose_normalisation(linear_problem(builder, features), layers_of(builder.classifier, cut), builder.reporter)
 
 
 def layers_of(classifier: Classifier, cut: Cut) -> FeatureLayers:

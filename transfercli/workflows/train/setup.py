@@ -12,7 +12,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
 from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
-from transfercli.workflows.resolved_config import batchnorm_trains, geometry_of
+from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
 if TYPE_CHECKING:
@@ -71,12 +71,17 @@ def set_up(
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.dry_run import DryRunBuilder
     from transfercli.transfer.phase_builder import PhaseBuilder
+    from transfercli.transfer.strategies import chooses_normalisation
 
     features = feature_cache(job.config, reporter, job.run.path)
     builder_class = DryRunBuilder if dry_run else PhaseBuilder
     builder = builder_class(
         classifier, training_inputs(job.config, dataset, classifier.labels, reporter), features, reporter
     )
+    if chooses_normalisation(job.config) and not (dry_run or job.run.record.exists()):
+        with watch("features"):
+            set_normalisation(builder, job.config)
+        classifier = builder.classifier
     with watch("features"):  # `auto` measures here, and most of that time computes features
         plan = plan_for(job, builder, reporter)
     warn_of_unused_images(plan, dataset, reporter)
@@ -98,6 +103,22 @@ def set_up(
     targets = validation.targets
     trainer = Trainer(classifier, _timed(builder, watch), targets, plan, reporter, keep)
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features)
+
+
+def set_normalisation(builder: PhaseBuilder, config: ExperimentConfig) -> None:
+    """Give the builder a classifier whose head has the normalisation that cross-validation chooses, on the same base.
+
+    It is part of the network, so it is chosen before the phases.
+    """
+    from transfercli.models.classifier import build_classifier
+    from transfercli.transfer.probe.solved_phases import normalisation_of
+
+    classifier, chosen = builder.classifier, normalisation_of(builder)
+    if chosen != classifier.normalisation:
+        head = config.model.head.model_copy(update={"taps": list(classifier.taps), "normalisation": chosen})
+        model = config.model.model_copy(update={"head": head})
+        shape = architecture(config.model_copy(update={"model": model}), classifier.labels)
+        builder.classifier = build_classifier(shape, classifier.base)
 
 
 def _timed(builder: PhaseBuilder, watch: Stopwatch) -> SetUpPhase:
