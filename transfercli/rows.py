@@ -81,6 +81,29 @@ class JoinedRows:
 
 
 @dataclass(frozen=True, eq=False)
+class ConcatenatedRows:
+    """Rows of several rows of one shape and dtype, one behind the other: first all of `parts[0]`, and so on."""
+
+    parts: tuple[Rows, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def read(self, indices: Indices) -> np.ndarray:
+        starts = np.cumsum([0, *(len(part) for part in self.parts)])
+        part_of = np.searchsorted(starts, indices, side="right") - 1
+        read = [part.read(indices[part_of == number] - starts[number]) for number, part in enumerate(self.parts)]
+        back = np.argsort(np.argsort(part_of, kind="stable"), kind="stable")
+        found: np.ndarray = np.concatenate(read)[back]
+        return found
+
+    def release(self) -> None:
+        """Let the rows leave this process's memory, as `release`."""
+        for part in self.parts:
+            release(part)
+
+
+@dataclass(frozen=True, eq=False)
 class TransformedRows:
     """Rows of others, changed as they are read.
 
