@@ -19,8 +19,17 @@ class Gain:
     @property
     def shown(self) -> bool:
         """Loss or accuracy improve by more than their standard error, and neither is worse."""
-        if not len(self.hits):
-            return False
-        each = (self.losses, self.hits)
-        clear = any(gain.mean() > ERRORS * gain.std() / len(gain) ** 0.5 for gain in each)
-        return bool(clear and min(gain.mean() for gain in each) >= 0)
+        worse = self.losses.mean() < 0 or self.hits.mean() < 0 if len(self.hits) else True
+        return bool(not worse and (_clear(self.losses) or _clear(self.hits)))
+
+    @property
+    def shown_by_hits(self) -> bool:
+        """Accuracy improves by more than its standard error.
+
+        The measure for labels that were guessed: a head of them is too sure, which changes the loss either way.
+        """
+        return bool(len(self.hits) and _clear(self.hits))
+
+
+def _clear(gain: np.ndarray) -> bool:
+    return bool(gain.mean() > ERRORS * gain.std() / len(gain) ** 0.5)

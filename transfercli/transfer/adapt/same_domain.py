@@ -42,7 +42,7 @@ def with_spread_labels(found: Adaptation, target: np.ndarray) -> Adaptation:
     after = Trial("propagation", accuracy, float(hits[both].std() / both.sum() ** 0.5), loss)
     tried = replace(decision, tried=(before, after))
     figures = f"cross-validated accuracy {plain.accuracy:.3f} without and {accuracy:.3f} with them"
-    if not gain.shown:
+    if not gain.shown_by_hits:
         return _kept(replace(found, decision=tried), f"labels that spread to them bring no clear gain: {figures}")
     images = counted(len(target), "unlabelled image")
     text = f"labels spread to {images} of the same domain: {figures}"
