@@ -118,3 +118,7 @@ class TransformedRows:
 
     def read(self, indices: Indices) -> np.ndarray:
         return self.transform(self.rows.read(indices), indices)
+
+    def release(self) -> None:
+        """Let the rows leave this process's memory, as `release`."""
+        release(self.rows)

@@ -155,7 +155,7 @@ STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
 
 def needs_measuring(config: ExperimentConfig) -> bool:
     """Return True if the phases of a config depend on times measured on this machine."""
-    return config.transfer.strategy == "auto" and _solvable(config)
+    return config.transfer.strategy == "auto" and is_solvable(config)
 
 
 def chooses_normalisation(config: ExperimentConfig) -> bool:
@@ -164,13 +164,13 @@ def chooses_normalisation(config: ExperimentConfig) -> bool:
     Several layers always have one; of a single layer it is left to strategies that end with a head on a frozen base.
     """
     transfer, head = config.transfer, config.model.head
-    if head.normalisation is not None or transfer.phases or not _solvable(config):
+    if head.normalisation is not None or transfer.phases or not is_solvable(config):
         return False
     probes = transfer.strategy in ("linear_probe", "multilayer_probe", "auto")
     return probes or (bool(head.taps) and transfer.strategy not in ("feature_extraction", "scratch"))
 
 
-def _solvable(config: ExperimentConfig) -> bool:
+def is_solvable(config: ExperimentConfig) -> bool:
     """Return True if the head is new and linear, on a base with pretrained weights."""
     head = config.model.head
     return config.model.weights != "none" and not head.hidden and head.init == "new"
@@ -190,7 +190,7 @@ def phases_of(config: ExperimentConfig, stages: tuple[str, ...], measured: Measu
         ]
     if transfer.strategy is None:
         raise ConfigError("transfer.strategy: is not resolved", "name a strategy, or give phases")
-    solvable, pretrained = _solvable(config), config.model.weights != "none"
+    solvable, pretrained = is_solvable(config), config.model.weights != "none"
     kinds = transfer.lora.layers
     low_rank = Lora(transfer.lora.rank, transfer.lora.alpha, None if kinds is None else tuple(kinds))
     request = Request(training.epochs, rate, stages, transfer.unfreeze, solvable, pretrained, measured, low_rank)

@@ -48,7 +48,7 @@ class LearntImages:
     @classmethod
     def of(cls, runs: Sequence[StoredRun], gaps: Iterable[str] = (), splits: Collection[str] = LEARNT) -> LearntImages:
         """Return the images of the runs that count as learnt: those of `splits`, a part of `LEARNT`, and auxiliary ones."""
-        by_split: dict[str, set[str]] = {split: set() for split in (*LEARNT, *AUXILIARY)}
+        by_split: dict[str, set[str]] = {split: set() for split in {*LEARNT, *AUXILIARY, *splits}}
         for run in runs:
             for image in learnt_records(run, splits):
                 by_split[image.split].add(image.sha256)
@@ -56,7 +56,7 @@ class LearntImages:
         for run in runs:
             for file, pixel_hash in (run.pixel_hashes or {}).items():
                 pixels_of.setdefault(file, set()).add(pixel_hash)
-        files, trained = frozenset().union(*by_split.values()), frozenset(by_split["train"] | by_split["related"])
+        files, trained = frozenset[str]().union(*by_split.values()), frozenset(by_split["train"] | by_split["related"])
         pixels, seen = _pixels(files, pixels_of), frozenset(by_split["unlabelled"])
         trained, seen = trained | _pixels(trained, pixels_of), seen | _pixels(seen, pixels_of)
         stored = [run.descriptors for run in runs]
