@@ -62,7 +62,9 @@ def _not_yet(data: Any) -> KeyProblems:
 
 def _local_files(data: Any) -> KeyProblems:
     values = [(path, value_at(path, data)) for path in PATH_KEYS]
-    listed = [((*path, row), text) for path, value in values if isinstance(value, list) for row, text in enumerate(value)]
+    listed = [
+        ((*path, row), text) for path, value in values if isinstance(value, list) for row, text in enumerate(value)
+    ]
     for path, value in [*values, *listed]:
         if isinstance(value, str) and is_address(value):
             scheme, _, rest = value.partition("://")

@@ -18,7 +18,7 @@ from transfercli.runs.folder import has_checkpoint, remove_results, splits_file
 from transfercli.runs.record import status_of
 from transfercli.workflows.new_model import Parent
 from transfercli.workflows.recorded_weights import weight_facts
-from transfercli.workflows.train.learnt_before import LearntBefore, describe_dataset
+from transfercli.workflows.train.learnt_before import LearntBefore, describe_dataset, warn_of_changed_copies
 from transfercli.workflows.train.reproducibility import reproducibility_facts, warn_of_environment_changes
 from transfercli.workflows.train.training_data import fingerprint
 
@@ -52,7 +52,9 @@ def begin_run(
         if dataset.auxiliary.records:
             write_manifest(run.auxiliary, dataset.auxiliary.records)
         write_pixels(run.pixels, dataset.pixels)
-        write_descriptors(run.descriptors, describe_dataset(job, dataset))
+        descriptors = describe_dataset(job, dataset)
+        write_descriptors(run.descriptors, descriptors)
+        warn_of_changed_copies(dataset, descriptors, reporter)
         write_assignments(splits_file(run.path.parent), dataset.assignments)
         if report is not None:
             atomic.write_json(run.transplant, report.as_json())
