@@ -81,21 +81,22 @@ class JoinedRows:
 
 
 @dataclass(frozen=True, eq=False)
-class ConcatenatedRows:
-    """Rows of several rows of one shape and dtype, one behind the other: first all of `parts[0]`, and so on."""
+class ChainedRows:
+    """Rows of several, those of the first of `parts` before those of the next."""
 
     parts: tuple[Rows, ...]
 
     def __len__(self) -> int:
-        return sum(len(part) for part in self.parts)
+        return sum(map(len, self.parts))
 
     def read(self, indices: Indices) -> np.ndarray:
-        starts = np.cumsum([0, *(len(part) for part in self.parts)])
+        starts = np.cumsum([0, *map(len, self.parts[:-1])])
         part_of = np.searchsorted(starts, indices, side="right") - 1
-        read = [part.read(indices[part_of == number] - starts[number]) for number, part in enumerate(self.parts)]
-        back = np.argsort(np.argsort(part_of, kind="stable"), kind="stable")
-        found: np.ndarray = np.concatenate(read)[back]
-        return found
+        numbers = np.unique(part_of) if len(indices) else [0]
+        read = np.concatenate([self.parts[n].read(indices[part_of == n] - starts[n]) for n in numbers])
+        rows = np.empty_like(read)
+        rows[np.argsort(part_of, kind="stable")] = read
+        return rows
 
     def release(self) -> None:
         """Let the rows leave this process's memory, as `release`."""

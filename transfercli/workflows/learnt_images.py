@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,10 +95,20 @@ class LearntImages:
         return found, not found.any() or copies_are_sure(self.alike)
 
 
+def use_of_split(run: StoredRun, split: str) -> str:
+    """Return what a run used the images of one of its splits for: as the split says, or `train` if it was refitted."""
+    return "train" if split == "validation" and run.record.refitted else split
+
+
 def learnt_records(run: StoredRun, splits: Collection[str]) -> list[Record]:
-    """Return the usable images of a run that count as learnt: those of `splits`, and auxiliary ones."""
-    own = [image for image in run.images if image.split in splits and not image.problem]
-    return own + [image for image in run.auxiliary if image.split and not image.problem]
+    """Return the usable images of a run that count as learnt, each with its use as its split.
+
+    They are those that the run used as one of `splits`, and auxiliary ones.
+    """
+    own = [replace(image, split=use_of_split(run, image.split)) for image in run.images if not image.problem]
+    return [image for image in own if image.split in splits] + [
+        image for image in run.auxiliary if image.split and not image.problem
+    ]
 
 
 def _pixels(files: Iterable[str], pixels_of: Mapping[str, Set[str]]) -> frozenset[str]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from transfercli.cli.command import reports
 from transfercli.cli.choices import one_of
+from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_check, after_diff, after_drift, after_next
 from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Run, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table

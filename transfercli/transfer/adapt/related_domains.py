@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from transfercli.reporting import Reporter
-from transfercli.rows import ConcatenatedRows, Rows, SelectedRows
+from transfercli.rows import ChainedRows, Rows, SelectedRows
 from transfercli.transfer.adapt.alignment import Kind, align
 from transfercli.transfer.adapt.decision import Decision, Trial
 from transfercli.transfer.adapt.domain import Adaptation, RelatedRows, Setting, moved_rows, sample
@@ -101,7 +101,7 @@ def _joined(
     held_out = np.ones(count, bool) if labelled.held_out is None else labelled.held_out
     return replace(
         labelled,
-        features=ConcatenatedRows(tuple(parts)),
+        features=ChainedRows(tuple(parts)),
         targets=np.concatenate([labelled.targets, related.targets[others]]),
         groups=[*labelled.groups, *([""] * len(others))] if labelled.groups else (),
         weights=np.concatenate([weights, np.ones(len(others))]),

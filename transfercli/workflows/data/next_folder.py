@@ -93,7 +93,7 @@ def _relative(file: str, folder: Path) -> str:
     """Return the path of a file relative to a folder; only links to folders are resolved, not the file itself."""
     return os.path.relpath(
         os.path.join(os.path.realpath(os.path.dirname(file)), os.path.basename(file)), os.path.realpath(folder)
-    )  # noqa: PTH118, PTH119, PTH120, E501
+    )
 
 
 def folder_of(label: str) -> str:
