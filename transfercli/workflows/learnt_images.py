@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +48,7 @@ class LearntImages:
     @classmethod
     def of(cls, runs: Sequence[StoredRun], gaps: Iterable[str] = (), splits: Collection[str] = LEARNT) -> LearntImages:
         """Return the images of the runs that count as learnt: auxiliary ones, and `splits`, a part of `LEARNT`."""
-        by_split: dict[str, set[str]] = {split: set() for split in (*LEARNT, *AUXILIARY)}
+        by_split: dict[str, set[str]] = {split: set() for split in {*LEARNT, *AUXILIARY, *splits}}
         for run in runs:
             for image in learnt_records(run, splits):
                 by_split[image.split].add(image.sha256)
@@ -56,7 +56,7 @@ class LearntImages:
         for run in runs:
             for file, pixel_hash in (run.pixel_hashes or {}).items():
                 pixels_of.setdefault(file, set()).add(pixel_hash)
-        files, trained = frozenset().union(*by_split.values()), frozenset(by_split["train"] | by_split["related"])
+        files, trained = frozenset[str]().union(*by_split.values()), frozenset(by_split["train"] | by_split["related"])
         pixels, seen = _pixels(files, pixels_of), frozenset(by_split["unlabelled"])
         trained, seen = trained | _pixels(trained, pixels_of), seen | _pixels(seen, pixels_of)
         stored = [run.descriptors for run in runs]
@@ -95,10 +95,20 @@ class LearntImages:
         return found, not found.any() or copies_are_sure(self.alike)
 
 
+def use_of_split(run: StoredRun, split: str) -> str:
+    """Return what a run used the images of one of its splits for: as the split says, or `train` if it was refitted."""
+    return "train" if split == "validation" and run.record.refitted else split
+
+
 def learnt_records(run: StoredRun, splits: Collection[str]) -> list[Record]:
-    """Return the usable images of a run that count as learnt: those of `splits`, and auxiliary ones."""
-    own = [image for image in run.images if image.split in splits and not image.problem]
-    return own + [image for image in run.auxiliary if image.split and not image.problem]
+    """Return the usable images of a run that count as learnt, each with its use as its split.
+
+    They are those that the run used as one of `splits`, and auxiliary ones.
+    """
+    own = [replace(image, split=use_of_split(run, image.split)) for image in run.images if not image.problem]
+    return [image for image in own if image.split in splits] + [
+        image for image in run.auxiliary if image.split and not image.problem
+    ]
 
 
 def _pixels(files: Iterable[str], pixels_of: Mapping[str, Set[str]]) -> frozenset[str]:

@@ -67,7 +67,7 @@ def learnt_from(*runs: StoredRun, reporter: Reporter, splits: Collection[str] = 
     For a run without a pixels.csv, which is older than that file, the pixels come from the pixels.csv of other runs.
     Raises `ArtefactError` if a file of one of `runs` is damaged.
 
-    splits: those whose images count as learnt, a part of `LEARNT`.
+    splits: those whose images count as learnt.
     """
     recording = _Recording(reporter)
     family = {os.path.realpath(run.path): run for child in runs for run in (child, *ancestors(child, recording))}
