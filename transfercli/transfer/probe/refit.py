@@ -26,6 +26,9 @@ from transfercli.transfer.probe.solved_head import (
 )
 
 
+CLEARLY = 2.0  # standard errors
+
+
 @dataclass(frozen=True)
 class Gain:
     """Fall of the log loss of the validation images by training, in nats; error: its standard error."""
@@ -35,8 +38,8 @@ class Gain:
 
     @property
     def shown(self) -> bool:
-        """True if the gain is above its standard error."""
-        return self.mean > self.error
+        """True if the gain is clear: what is refitted instead gains from the labels of the validation images."""
+        return self.mean > CLEARLY * self.error
 
     def __str__(self) -> str:
         return f"{self.mean:.4f} ± {self.error:.4f} nats"
