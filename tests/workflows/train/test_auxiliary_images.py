@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -24,6 +25,7 @@ from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.retrain.results import Rejected
 from transfercli.workflows.retrain.retrain import retrain
 from transfercli.workflows.retrain.state import RetrainRequest
+from transfercli.workflows.runs.runs import show_run
 from transfercli.workflows.stored_run import StoredRun
 
 
@@ -188,3 +190,20 @@ def test_a_night_is_unchanged_until_an_auxiliary_image_changes(adapted: Any, tmp
     shutil.rmtree(copy.folder / "new é")
     with pytest.raises(DataError, match=r"data.unlabelled: 'new é' does not exist"):
         night()
+
+
+def test_the_decision_is_shown_wherever_the_run_is(adapted: Any) -> None:
+    world, result, listener = adapted
+    (line,) = [text for text in listener.infos if text.startswith("adaptation: ")]
+    decision = result["adaptation"]
+    assert line == f"adaptation: {decision['text']}"
+    assert decision["case"] == "related domains"
+    record = json.loads((Path(result["run"]) / "run.json").read_text())
+    assert record["adaptation"] == decision
+    json.dumps(decision, allow_nan=False)
+    shown = show_run("adapted", world.runs, Listener()).as_json()
+    assert shown["adaptation"] == decision
+    evaluate_run(EvaluateRequest("adapted", world.runs), Listener())
+    page = (Path(result["run"]) / "evaluation" / "test" / "report.html").read_text()
+    assert html.escape(decision["text"], quote=False)[:40] in page
+    assert "<td>30</td>" in page or "related images" in page
