@@ -19,10 +19,12 @@ from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
+from transfercli.transfer.auxiliary_images import with_auxiliary
 from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
 from transfercli.transfer.features.prefix import Prefix, checked_prefix
 from transfercli.transfer.features.views import Views, views_of, views_per_image
+from transfercli.transfer.probe.heads import PosedProblem
 from transfercli.transfer.probe.solved_phases import SOLVERS
 from transfercli.transfer.training_inputs import TrainingInputs
 
@@ -160,6 +162,12 @@ class PhaseBuilder:
         if key not in self._pooled:
             self._pooled[key] = features_of(split, prefix, self.cache, self.reporter, self._give_up)
         return self._pooled[key]
+
+    def with_auxiliary(
+        self, posed: PosedProblem, features: Callable[[Split], Rows], reporter: Reporter
+    ) -> PosedProblem:
+        """Return a head's problem with the auxiliary images, as far as a gain is shown; the same one in a dry run."""
+        return posed if self.dry_run else with_auxiliary(posed, self.inputs, features, reporter)
 
     def _give_up(self, reason: str) -> None:
         """Continue without a cache. Raises `ConfigError` if it is required."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,8 @@ class TrainingInputs:
     augmentation: the config's; augment: built from it. class_weights: float [C] or None.
     precision: of features. batchnorm_trains: see `Architecture`.
     required: features must be cached in every phase with frozen layers.
+    unlabelled, related: auxiliary images for solved heads, or None; domains: int32 [N], of each related image.
+    align: value of `transfer.align`.
     """
 
     training: Split
@@ -34,3 +37,7 @@ class TrainingInputs:
     precision: str = "float32"
     batchnorm_trains: bool = False
     required: bool = False
+    unlabelled: Split | None = None
+    related: Split | None = None
+    domains: np.ndarray | None = None
+    align: Literal["none", "centre", "moments", "coral", "auto"] = "auto"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +25,16 @@ class PosedProblem:
     """Linear problem of a row of `HEADS`. layers: that it reads; all_layers: of the classifier's head.
 
     images: number of its first rows, which are labelled images of the target; a row may add others behind them.
+    scored: problem that is cross-validated instead; None if it is this one.
+    decision: on the use of auxiliary images, as JSON values; None if there are none.
     """
 
     problem: LinearProblem
     layers: FeatureLayers
     all_layers: FeatureLayers
     images: int
+    scored: LinearProblem | None = None
+    decision: dict[str, Any] | None = None
 
     def solve(self, reporter: Reporter) -> Probe:
         """Return the head on all layers; the kernel of a layer that is not read is 0. Raises as `probe.solve`."""
@@ -43,7 +48,7 @@ class PosedProblem:
 
     def cross_validate(self, repeats: int = 1) -> OutOfFold:
         """Return predictions of each labelled image out of fold, and of each added image; see `cross_validate`."""
-        return cross_validate(self.problem, self.layers, Reporter(), repeats)
+        return cross_validate(self.scored or self.problem, self.layers, Reporter(), repeats)
 
 
 Pose = Callable[[LinearProblem, FeatureLayers], tuple[LinearProblem, FeatureLayers]]
