@@ -6,8 +6,8 @@ Usage: python -m benchmarks.multilayer DATA OUT.json --weights FILE [--base vgg1
 DATA holds `{train,test}/CLASS`. Each seed draws its training images from the pool; classes with fewer give all. The
 first `--test` test images of each class are the validation images of a run, so that their features are cached; a probe
 chooses nothing on them. `--timed` trains each method once more without a cache, on the images of the first seed, and
-prints the processor time of the whole training relative to the first method's. Results are kept in OUT.json; what is there already is skipped. `--work`
-keeps features and runs in a folder.
+prints the processor time of the whole training relative to the first method's. Results are kept in OUT.json; what is
+there already is skipped. `--work` keeps features and runs in a folder.
 Runs the program's own workflow in one process and prints a Markdown table.
 """
 
