@@ -55,7 +55,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("base", "expected"), CASES)
+@pytest.mark.parametrize("base, expected", CASES)
 def test_the_default_taps_are_the_widest_features_of_the_upper_stages(base, expected) -> None:
     from transfercli.models.taps import tap_names, tops_of_stages
 
@@ -89,7 +89,7 @@ def test_taps_rise_and_are_named_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    "name, message",
     [
         ("convv1", "no stage or layer 'convv1'; did you mean 'conv1'"),
         ("conv3", "is the output of small_cnn, which every head reads"),

@@ -86,6 +86,12 @@ def _problem(network: Network) -> tuple[str, str] | None:
             f"the head has {head}; torchvision and timm have average pooling and one linear layer",
             f"train with model.head: {{pooling: avg, hidden: []}}, or {others}",
         )
+    if not network.plain:
+        return (
+            "the head reads several layers of the base, or normalises its features; those of torchvision and timm read"
+            " the last layer's alone, as they are",
+            f"train with model.head: {{taps: [], normalisation: none}}, or {others}",
+        )
     return None
 
 
