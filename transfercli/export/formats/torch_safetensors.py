@@ -88,8 +88,7 @@ def _problem(network: Network) -> tuple[str, str] | None:
         )
     if not network.plain:
         return (
-            "the head reads several layers of the base, or normalises its features; those of torchvision and timm read"
-            " the last layer's alone, as they are",
+            "the head reads several layers, or normalises features; torchvision and timm read the last as it is",
             f"train with model.head: {{taps: [], normalisation: none}}, or {others}",
         )
     return None
