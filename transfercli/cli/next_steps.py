@@ -75,6 +75,15 @@ def after_drift(own: Mapping[str, Any], result: Any) -> Words:
     return ("predict", own["run"], own["folder"], *_runs(own), *["--abstain"] * result.drifted)
 
 
+def after_recommendation(own: Mapping[str, Any], result: Any) -> Words:
+    settings = [word for text in result.recommended.settings for word in ("--set", text)]
+    return ("finetune", own["config"], *_overrides(own), *settings, *_runs(own))
+
+
+def after_next(own: Mapping[str, Any], result: Any) -> Words:
+    return ("data", "check", "CONFIG", "--set", f"data.train={result.out / 'to-sort'}")
+
+
 def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words | None:
     """Return the training without `--dry-run`; a trained run names its evaluation in its own table."""
     if not own["dry_run"] or result.as_json()["run"] is not None:
@@ -93,6 +102,19 @@ def after_evaluation(own: Mapping[str, Any], result: Any) -> Words:
 
 def after_export(own: Mapping[str, Any], result: Any) -> Words | None:
     return ("predict", result.artefacts[0]["path"], "PATH") if result.artefacts else None
+
+
+def after_embed(own: Mapping[str, Any], result: Any) -> Words:
+    weights = [] if own["weights"] is None else ["--weights", own["weights"]]
+    return ("similar", own["network"], "IMAGE", "--in", result.file, *weights, *_runs(own))
+
+
+def after_similar(own: Mapping[str, Any], result: Any) -> Words | None:
+    if own["report"] is not None:
+        return None
+    options = [("--in", own["within"]), ("--weights", own["weights"])]
+    given = [word for option, value in options if value is not None for word in (option, value)]
+    return ("similar", own["network"], *own["images"], *given, *_runs(own), "--report", "DIR")
 
 
 def after_runs_list(own: Mapping[str, Any], result: Any) -> Words:

@@ -185,6 +185,8 @@ def new_folder(target: Path) -> Iterator[Path]:
             make_folder(temporary)
             yield temporary
             for path in sorted(temporary.rglob("*")):
+                if path.is_symlink():
+                    continue
                 if path.is_file():
                     fsync_file(path)
                 elif path.is_dir():

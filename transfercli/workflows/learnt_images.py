@@ -42,17 +42,18 @@ class LearntImages:
 
     @classmethod
     def of(cls, runs: Sequence[StoredRun], gaps: Iterable[str] = (), splits: Collection[str] = LEARNT) -> LearntImages:
-        """Return the images of the runs that count as learnt: those of `splits`, a part of `LEARNT`."""
-        by_split: dict[str, set[str]] = {split: set() for split in LEARNT}
+        """Return the images of the runs that count as learnt: those of `splits`."""
+        by_split: dict[str, set[str]] = {split: set() for split in {*LEARNT, *splits}}
         for run in runs:
             for image in run.images:
-                if image.split in splits and not image.problem:  # an unreadable image has no SHA-256
-                    by_split[image.split].add(image.sha256)
+                use = use_of_split(run, image.split)
+                if use in splits and not image.problem:  # an unreadable image has no SHA-256
+                    by_split[use].add(image.sha256)
         pixels_of: dict[str, set[str]] = {}
         for run in runs:
             for file, pixel_hash in (run.pixel_hashes or {}).items():
                 pixels_of.setdefault(file, set()).add(pixel_hash)
-        files, trained = frozenset(by_split["train"] | by_split["validation"]), frozenset(by_split["train"])
+        files, trained = frozenset[str]().union(*by_split.values()), frozenset(by_split["train"])
         pixels, trained_pixels = _pixels(files, pixels_of), _pixels(trained, pixels_of)
         stored = [run.descriptors for run in runs]
         alike = np.zeros(0, DESCRIPTOR) if not stored or stored[0] is None else stored[0]
@@ -84,6 +85,11 @@ class LearntImages:
         """
         found = has_copy(images, self.descriptors)
         return found, not found.any() or copies_are_sure(self.alike)
+
+
+def use_of_split(run: StoredRun, split: str) -> str:
+    """Return what a run used the images of one of its splits for: as the split says, or `train` if it was refitted."""
+    return "train" if split == "validation" and run.record.refitted else split
 
 
 def _pixels(files: Iterable[str], pixels_of: Mapping[str, Set[str]]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Commands `transfercli data check`, `data diff` and `data drift`."""
+"""Commands `transfercli data check`, `data diff`, `data drift` and `data next`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from transfercli.cli.choices import one_of
 from transfercli.cli.command import reports
-from transfercli.cli.next_steps import after_check, after_diff, after_drift
+from transfercli.cli.next_steps import after_check, after_diff, after_drift, after_next
 from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Run, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.errors import DataError, GateError
 from transfercli.reporting import Reporter
-from transfercli.text import images_per_split, in_groups, printable
+from transfercli.text import counted, images_per_split, in_groups, printable
 
 if TYPE_CHECKING:
     from transfercli.data.quality.check import Problem, Report
     from transfercli.workflows.data.check import CheckResult
     from transfercli.workflows.data.diff import DiffResult
     from transfercli.workflows.data.drift import DriftResult
+    from transfercli.workflows.data.next import NextResult
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Check images, and compare them with those of a run."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Check images, compare them with those of a run, and choose those to label next.",
 )
 
 SHOWN_ROWS, SHOWN_PATHS = 10, 3
@@ -55,6 +59,61 @@ MislabelledShare = Annotated[
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="recent images, at any depth", show_default=False)]
 Maximum = Annotated[
     float | None, typer.Option("--max", metavar="X", min=0, max=1, help="largest score allowed; exit 5 if it is higher")
+]
+Unlabelled = Annotated[Path, typer.Argument(metavar="DIR", help="unlabelled images, at any depth", show_default=False)]
+Budget = Annotated[
+    int, typer.Option("--budget", metavar="N", min=1, help="number of images to choose", show_default=False)
+]
+BY = (
+    "auto",
+    "typical_margin",
+    "diverse_margin",
+    "typiclust",
+    "probcover",
+    "badge",
+    "margin",
+    "entropy",
+    "kcentre",
+    "random",
+)
+By = Annotated[
+    str,
+    typer.Option("--by", metavar="METHOD", help=f"one of {', '.join(BY)}", callback=one_of(lambda: BY)),
+]
+OutFolder = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="new folder for the files; default: labelling/EXPERIMENT-1, -2 …"),
+]
+
+
+def _parsed_target(text: str | None) -> float | None:
+    """Return the accuracy of `accuracy=VALUE`. Raises `BadParameter` for any other text."""
+    if text is None:
+        return None
+    name, _, value = text.partition("=")
+    try:
+        accuracy = float(value)
+    except ValueError:
+        accuracy = -1.0
+    if name.strip() != "accuracy" or not 0 < accuracy < 1:
+        raise typer.BadParameter(f"{text!r} must look like accuracy=0.9, with a value between 0 and 1")
+    return accuracy
+
+
+def _check_target(text: str | None) -> str | None:
+    _parsed_target(text)
+    return text
+
+
+TargetAccuracy = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="accuracy=X",
+        help="forecast the labels that this accuracy needs",
+        callback=_check_target,
+        show_default=False,
+    ),
 ]
 
 
@@ -198,6 +257,39 @@ def _show_drift(result: DriftResult) -> None:
     print_table(("test", "measure", "value", "p"), rows)
 
 
+def _show_next(result: NextResult) -> None:
+    from transfercli.workflows.data.label_forecast import accuracy_in_words, gain_in_words, target_in_words
+
+    left_out = ", ".join(f"{count} {reason}" for reason, count in result.left_out.items() if count)
+    forecast = result.forecast
+    print_pairs(
+        [
+            ("run", f"{result.run}, with {counted(result.labels, 'label')}"),
+            ("images", f"{result.images}" + (f"; left out: {left_out}" if left_out else "")),
+            ("chosen", f"{len(result.chosen)} by {result.by}"),
+            ("forecast", gain_in_words(forecast.gain) if forecast.gain else "none"),
+            ("files", result.out),
+        ]
+    )
+    rows = [(image.rank, image.path, image.guess, image.probability, image.reason) for image in result.chosen]
+    _print_first("images to label", ("rank", "path", "guess", "probability", "reason"), rows)
+    print()
+    if accuracy := accuracy_in_words(forecast):
+        print(accuracy)
+    if forecast.gains:
+        points = [
+            (gain.labels, *(100 * value for value in (gain.gain, gain.low, gain.high))) for gain in forecast.gains
+        ]
+        print_table(
+            ("more labels", "points", "from", "to"),
+            [(labels, *(f"{value:+.1f}" for value in values)) for labels, *values in points],
+        )
+        print(f"for images chosen at random; the intervals hold the truth in {forecast.level:.0%} of cases")
+    for sentence in (target_in_words(forecast.target), forecast.note):
+        if sentence:
+            print(sentence)
+
+
 def _print_first(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a title with the number of rows, and the first `SHOWN_ROWS` of them; nothing if there are none."""
     if not rows:
@@ -271,3 +363,28 @@ def drift(
     if not result.passed:
         raise Drifted(result)
     return result
+
+
+@app.command("next")
+@reports(_show_next, after_next)
+def next_images(
+    reporter: Reporter,
+    run: Run,
+    folder: Unlabelled,
+    budget: Budget,
+    by: By = "auto",
+    target: TargetAccuracy = None,
+    out: OutFolder = None,
+    max_bad: MaxBad = None,
+    runs: Runs = RUNS,
+) -> NextResult:
+    """Choose the unlabelled images to label next, and forecast the accuracy that labels buy.
+
+    Writes a table to fill in, a page of thumbnails, and folders of links by guessed class, for sorting.
+
+    Example: transfercli data next flowers@champion camera/today --budget 100
+    """
+    from transfercli.workflows.data.next import NextRequest, data_next
+
+    request = NextRequest(run, folder, runs, budget, by, _parsed_target(target), out, max_bad)
+    return data_next(request, reporter)

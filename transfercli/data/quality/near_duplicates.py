@@ -16,9 +16,11 @@ import numpy.typing as npt
 
 from transfercli.data.image import FLAT_LEVELS, Geometry
 from transfercli.data.quality.picture_quality import MEASURES, measure
+from transfercli.rows import Rows
 
 MAX_BITS = 4  # in which the hashes of near duplicates may differ
 BANDS = 6
+ROWS = 64  # images read at once
 NEIGHBOURS = 64  # comparisons per image of a bucket; bounds the time if thousands of images are alike
 SAME_THUMBNAIL = 0.985  # smallest correlation of the thumbnails of near duplicates
 
@@ -90,6 +92,31 @@ def near_duplicates(fingerprints: Fingerprints, distinct: Int64) -> list[tuple[i
     close = first[close_pairs(hashes)].reshape(-1, 2)
     pairs = rows[np.concatenate([equal, close])]
     return _spanning_forest(np.sort(_confirmed(pairs, fingerprints["thumbnail"]), axis=1))
+
+
+def copy_groups(
+    images: Rows, pixel_hashes: Sequence[str], geometry: Geometry, sizes: Sequence[tuple[int, int]]
+) -> Int64:
+    """Return a number for each image, int [N], the same for images that are exact or near duplicates.
+
+    Args:
+        images: uint8 [H, W, 3] each.
+        pixel_hashes: SHA-256 of the pixels of each.
+        sizes: (width, height) of the originals, to leave out the padding of `resize: pad`.
+    """
+    from scipy.cluster.hierarchy import DisjointSet
+
+    _, first, group_of = np.unique(np.array(pixel_hashes), return_index=True, return_inverse=True)
+    fingerprints = np.zeros(len(first), FINGERPRINT)
+    for start in range(0, len(first), ROWS):
+        rows = first[start : start + ROWS]
+        pixels = images.read(rows)
+        parts = [crop_padding(image, geometry, *sizes[row]) for image, row in zip(pixels, rows, strict=True)]
+        fingerprints[start : start + ROWS] = fingerprints_of(parts)
+    sets = DisjointSet(range(len(first)))
+    for a, b in near_duplicates(fingerprints, np.arange(len(first))):
+        sets.merge(a, b)
+    return np.array([sets[number] for number in group_of], np.int64)
 
 
 def close_pairs(hashes: UInt64) -> Int64:

@@ -13,14 +13,10 @@ from transfercli.evaluation.predictions import Predictions
 from transfercli.reporting import Reporter
 from transfercli.text import counted, first_of
 from transfercli.workflows.compare.networks import Networks, choose_networks
-from transfercli.workflows.compare.recorded_features import (
-    RecordedFeatures,
-    Source,
-    recorded_features,
-    remaining_splits,
-)
+from transfercli.workflows.compare.recorded_features import RecordedFeatures, recorded_features
 from transfercli.workflows.compare.training_changes import Change, training_changes
 from transfercli.workflows.data.image_features import ImageFeatures
+from transfercli.workflows.data.remaining_images import Source, remaining_splits
 from transfercli.workflows.known_images import not_learnt
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.stored_run import StoredRun
