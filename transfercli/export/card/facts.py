@@ -186,7 +186,8 @@ class CardFacts:
 
     Attributes:
         spec: of the artefacts: labels, input, temperature, abstention threshold.
-        base: key of a row in `models/bases.py`; source: its origin.
+        base: key of a row in `models/bases.py`; source: its origin. taps: its layers that the head reads besides its
+            output.
         licence: of the run's initial weights, in words; licence_id: the Hub's name for the licence of the first
             ancestor's initial weights; first_weights: those weights, in words.
         strategy: key of a transfer strategy.
@@ -216,6 +217,7 @@ class CardFacts:
     lineage: Sequence[Mapping[str, Any]]
     artefacts: Sequence[ArtefactFacts]
     unknown_auroc: float | None = None
+    taps: Sequence[str] = ()
 
 
 def validated(kind: type[T], value: Any, path: Path) -> T:
