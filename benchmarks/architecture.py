@@ -40,6 +40,7 @@ ALLOWED_SIBLING_IMPORTS = {
         "compare": {"evaluate", "data", "train"},
         "data": {"train", "evaluate"},
         "export": {"evaluate", "runs"},
+        "embed": {"config", "data"},
         "retrain": {"train", "evaluate", "export", "data"},
     },
 }

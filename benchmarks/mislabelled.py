@@ -31,8 +31,8 @@ import numpy as np
 from transfercli.data.quality.label_noise import label_noise
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
+from transfercli.transfer.probe.folding import stratified_folds
 from transfercli.transfer.probe.held_out import CrossValidatedProbe
-from transfercli.transfer.probe.probe import stratified_folds
 
 FOLDS, SIDE = 5, 64
 RATES = (0.0, 0.02, 0.05, 0.1, 0.2)

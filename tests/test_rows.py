@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transfercli.rows import ArrayRows, SelectedRows, TransformedRows
+from transfercli.rows import ArrayRows, ChainedRows, SelectedRows, TransformedRows
 
 ARRAY = np.arange(20, dtype=np.uint8).reshape(10, 2)
 
@@ -44,3 +44,10 @@ def test_transformed_rows_are_changed_by_their_own_indices_and_only_as_they_are_
     assert calls == []
     assert np.array_equal(rows.read(np.array([1, 0])), ARRAY[[6, 5]] + [[1], [0]])
     assert calls == [[1, 0]]
+
+
+def test_chained_rows_are_those_of_the_first_part_before_those_of_the_next_in_any_order() -> None:
+    rows = ChainedRows((ArrayRows(ARRAY[:3]), ArrayRows(ARRAY[3:4]), ArrayRows(ARRAY[4:])))
+    assert len(rows) == 10
+    for indices in ([9, 0, 3, 3, 2, 4], [1], [], list(range(10))):
+        assert np.array_equal(rows.read(np.array(indices, np.int64)), ARRAY[np.array(indices, np.int64)])

@@ -81,6 +81,30 @@ class JoinedRows:
 
 
 @dataclass(frozen=True, eq=False)
+class ChainedRows:
+    """Rows of several, those of the first of `parts` before those of the next."""
+
+    parts: tuple[Rows, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def read(self, indices: Indices) -> np.ndarray:
+        starts = np.cumsum([0, *map(len, self.parts[:-1])])
+        part_of = np.searchsorted(starts, indices, side="right") - 1
+        numbers = np.unique(part_of) if len(indices) else [0]
+        read = np.concatenate([self.parts[n].read(indices[part_of == n] - starts[n]) for n in numbers])
+        rows = np.empty_like(read)
+        rows[np.argsort(part_of, kind="stable")] = read
+        return rows
+
+    def release(self) -> None:
+        """Let the rows leave this process's memory, as `release`."""
+        for part in self.parts:
+            release(part)
+
+
+@dataclass(frozen=True, eq=False)
 class TransformedRows:
     """Rows of others, changed as they are read.
 
@@ -95,3 +119,7 @@ class TransformedRows:
 
     def read(self, indices: Indices) -> np.ndarray:
         return self.transform(self.rows.read(indices), indices)
+
+    def release(self) -> None:
+        """Let the rows leave this process's memory, as `release`."""
+        release(self.rows)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from transfercli.config.schema import ExperimentConfig
+from transfercli.errors import ConfigError
 from transfercli.training.phases import Lora, Phase
-from transfercli.transfer.strategies import PROBE, STRATEGIES, phases_of, share_out
+from transfercli.transfer.strategies import PROBE, REFIT, STRATEGIES, phases_of, share_out
 
 STAGES = ("conv1", "conv2", "conv3")
 
@@ -50,7 +51,26 @@ def test_a_linear_head_is_solved_for_and_all_epochs_go_to_the_phases_after_it(st
 
 
 def test_a_linear_probe_takes_no_epoch() -> None:
-    assert phases("linear_probe", hidden=()) == [PROBE]
+    assert phases("linear_probe", hidden=()) == [REFIT]
+
+
+def config_with(strategy: str, data: dict[str, Any] | None = None, **training: Any) -> ExperimentConfig:
+    whole = config(strategy=strategy).model_dump() | {"data": {"train": "images", **(data or {})}}
+    return ExperimentConfig.model_validate(whole | {"training": training})
+
+
+def test_validation_images_are_given_back_to_a_solved_head_unless_the_config_says_no_or_a_fold_is_measured() -> None:
+    assert phases_of(config_with("multilayer_probe"), STAGES) == [REFIT]
+    assert phases_of(config_with("multilayer_probe", refit=False), STAGES) == [PROBE]
+    assert phases_of(config_with("linear_probe", data={"folds": 5}), STAGES) == [PROBE]
+    assert phases_of(config_with("linear_probe", data={"folds": 5}, refit=True), STAGES) == [REFIT]
+
+
+@pytest.mark.parametrize("strategy", ["partial", "full", "feature_extraction"])
+def test_a_strategy_that_ends_with_a_training_cannot_refit(strategy: str) -> None:
+    assert phases_of(config_with(strategy, refit=False), STAGES) == phases_of(config_with(strategy), STAGES)
+    with pytest.raises(ConfigError, match=r"training\.refit: true needs a head that is solved at the end"):
+        phases_of(config_with(strategy, refit=True), STAGES)
 
 
 @pytest.mark.parametrize("model", [{"weights": "none"}, {"head": {"init": "keep"}}])

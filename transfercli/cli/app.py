@@ -16,11 +16,13 @@ from transfercli.cli.commands import config as config_commands
 from transfercli.cli.commands import data as data_commands
 from transfercli.cli.commands import runs as runs_commands
 from transfercli.cli.commands import weights as weights_commands
+from transfercli.cli.commands.embed import embed
 from transfercli.cli.commands.evaluate import evaluate
 from transfercli.cli.commands.export import export
 from transfercli.cli.commands.predict import predict
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
+from transfercli.cli.commands.similar import similar
 from transfercli.cli.commands.train import finetune, pretrain
 from transfercli.cli.environment import prepare_environment, use_utf8
 from transfercli.cli.runner import exit_code, message_of
@@ -67,6 +69,8 @@ app.command()(finetune)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(export)
+app.command()(embed)
+app.command()(similar)
 app.add_typer(runs_commands.app, name="runs")
 app.command()(retrain)
 app.command()(promote)

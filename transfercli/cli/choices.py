@@ -17,6 +17,8 @@ Workflow = Literal["finetune", "pretrain"]
 GateOn = Literal["point", "lower"]
 Quantize = Literal["none", "float16", "int8"]
 Lines = Literal["jsonl", "csv"]
+LayersRead = Literal["last", "all"]
+Normalisation = Literal["none", "length", "root"]
 
 
 def table_option(flag: str, table: str, *, help: str, metavar: str | None = None) -> Any:

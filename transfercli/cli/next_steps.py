@@ -99,6 +99,19 @@ def after_export(own: Mapping[str, Any], result: Any) -> Words | None:
     return ("predict", result.artefacts[0]["path"], "PATH") if result.artefacts else None
 
 
+def after_embed(own: Mapping[str, Any], result: Any) -> Words:
+    weights = [] if own["weights"] is None else ["--weights", own["weights"]]
+    return ("similar", own["network"], "IMAGE", "--in", result.file, *weights, *_runs(own))
+
+
+def after_similar(own: Mapping[str, Any], result: Any) -> Words | None:
+    if own["report"] is not None:
+        return None
+    options = [("--in", own["within"]), ("--weights", own["weights"])]
+    given = [word for option, value in options if value is not None for word in (option, value)]
+    return ("similar", own["network"], *own["images"], *given, *_runs(own), "--report", "DIR")
+
+
 def after_runs_list(own: Mapping[str, Any], result: Any) -> Words:
     completed = [row for row in result.runs if row.status == "completed"]
     if not result.runs:

@@ -25,7 +25,6 @@ HINT = f"correct the keys named above; {STARTER_HINT}"
 UNREADABLE_HINT = f"name a file that exists and is valid YAML; {STARTER_HINT}"
 MAX_SHOWN = 50
 DEFAULT_STRATEGY = {"finetune": "feature_extraction", "pretrain": "scratch"}
-MULTILAYER = ("multilayer_probe",)  # strategies whose new head reads several layers of the base
 
 
 @dataclass(frozen=True)
@@ -153,8 +152,6 @@ def resolve(config: ExperimentConfig, command: Literal["finetune", "pretrain"]) 
             data = data.model_copy(update={"image_size": base.size})
         if model.head.pooling is None:
             model = model.model_copy(update={"head": model.head.model_copy(update={"pooling": base.pooling})})
-    if transfer.strategy in MULTILAYER and model.head.taps is None:
-        model = model.model_copy(update={"head": model.head.model_copy(update={"taps": "stages"})})
     if transfer.phases:
         training = training.model_copy(update={"epochs": sum(phase.epochs for phase in transfer.phases)})
     return config.model_copy(update={"transfer": transfer, "model": model, "data": data, "training": training})

@@ -211,6 +211,15 @@ class RunRecord:
         return list(self.content.get("phases") or ())
 
     @property
+    def refitted(self) -> bool:
+        """True if the model learnt from the validation images too: its head was solved again on them.
+
+        As long as the run is not complete, True if a phase of it does that.
+        """
+        planned = any(phase.get("kind") == "refit" for phase in self.phases)
+        return bool(self.content.get("refitted", planned))
+
+    @property
     def best_epoch(self) -> int | None:
         """Epoch of the best checkpoint; None if it is not recorded."""
         return self.content.get("best_epoch")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from transfercli.errors import ArtefactError
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from transfercli.data.batching.batches import Batches
     from transfercli.rows import Rows
@@ -42,10 +43,13 @@ class Phase:
     """Part of a training with one set of trainable layers.
 
     unfreeze: none, all, a stage, a layer, or a number of base layers from the top.
-    epochs: number of gradient epochs, at least 1; 0 for a probe; for a blend, the epochs of the phase before it.
+    epochs: number of gradient epochs, at least 1; 0 for a probe; for a blend or a refit, those of the trained phase
+    before it.
     learning_rate: the peak of its schedule.
     kind: "train": by gradients; "probe": solve for the head in one step; "blend": interpolate in one step between the
-    probe's weights and those of the phase before.
+    probe's weights and those of the phase before; "refit": solve for the head on training and validation images
+    together, unless the phases before show a gain over the probe.
+    head: for a probe, a blend and a refit, the row of `transfer.heads.HEADS` that is solved; "" for the whole head.
     decay: learning rate of each stage of the base, as a fraction of the rate of the stage above it.
     lora: None if the layers' own weights train.
     """
@@ -53,12 +57,14 @@ class Phase:
     unfreeze: Unfreeze
     epochs: int
     learning_rate: float
-    kind: Literal["train", "probe", "blend"] = "train"
+    kind: Literal["train", "probe", "blend", "refit"] = "train"
     decay: float = 1.0
     lora: Lora | None = None
+    head: str = ""
 
 
 PROBE = Phase("none", 0, 0.0, "probe")
+REFIT = Phase("none", 0, 0.0, "refit")
 
 
 def recorded_phases(entries: Any) -> list[Phase]:
@@ -73,20 +79,42 @@ def recorded_phases(entries: Any) -> list[Phase]:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Predictions of images by weights that did not learn from them: of the validation images, or out of fold.
+
+    logits: float32 [N, C] or [N, 1]; targets: int [N]; groups: name of each image's group, as in `Split`.
+    """
+
+    logits: np.ndarray
+    targets: np.ndarray
+    groups: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Result of a solved phase. facts: more keys for the line of `metrics.jsonl`.
+
+    held_out: the predictions that score it; None for those of the validation images by the solved weights.
+    """
+
+    facts: dict[str, Any]
+    held_out: HeldOut | None = None
+
+
+@dataclass(frozen=True)
 class PhaseSetup:
     """Model and data of one phase; the model shares its variables with the classifier.
 
     model: rows of `batches` and `validation` -> logits; `fit` trains it.
     feature_layer: name of the layer whose output the rows are; "" if they are images.
-    solve: for a probe or a blend: computes the weights, assigns them to the model, and returns more keys for the line
-        of `metrics.jsonl`.
+    solve: for a probe, a blend or a refit: computes the weights and assigns them to the model.
     """
 
     model: keras.Model
     batches: Batches
     validation: Rows
     feature_layer: str = ""
-    solve: Callable[[], dict[str, Any]] | None = None
+    solve: Callable[[], Solved] | None = None
 
 
 SetUpPhase = Callable[[Phase], PhaseSetup]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,14 +16,33 @@ Line = dict[str, Any]  # of metrics.jsonl
 
 
 @dataclass(frozen=True)
+class TimeLimit:
+    """Time at which a training is to be over.
+
+    end: on the clock of `time.perf_counter`. ending: seconds that the phases after the trained one take.
+    """
+
+    end: float
+    ending: float
+
+    def allows(self, seconds: float) -> bool:
+        """Return True if work of so many seconds, and the ending after it, is over in time."""
+        return time.perf_counter() + seconds + self.ending <= self.end
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Plan of a training. precision: of its steps; batchnorm_trains: BatchNorm updates its statistics."""
+    """Plan of a training. precision: of its steps; batchnorm_trains: BatchNorm updates its statistics.
+
+    limit: None if the time is not limited.
+    """
 
     phases: tuple[Phase, ...]
     training: TrainingConfig
     seed: int
     precision: str = "float32"
     batchnorm_trains: bool = False
+    limit: TimeLimit | None = None
 
     @property
     def epochs(self) -> int:
@@ -46,6 +66,7 @@ class Progress:
 
     in_phase: epochs of this phase so far. waited: epochs since the last improvement in this phase, and phase_best the
     value then. level: epochs since the validation loss was lowest, lowest_loss, or since the rate was lowered.
+    out_of_time: another epoch of this phase would not end in time.
     """
 
     phase: int = 1
@@ -57,19 +78,20 @@ class Progress:
     phase_best: float | None = None
     level: int = 0
     lowest_loss: float | None = None
+    out_of_time: bool = False
     line: Line = field(default_factory=dict)
 
     def is_over(self, plan: Plan) -> bool:
         """Return True if the phase is over: solved, at its last epoch, or stopped early."""
         phase, stopping = plan.phases[self.phase - 1], plan.training.early_stopping
         stopped = stopping is not None and self.waited >= stopping.patience
-        return phase.kind != "train" or self.in_phase >= phase.epochs or stopped
+        return phase.kind != "train" or self.in_phase >= phase.epochs or stopped or self.out_of_time
 
     def next_phase(self) -> None:
         """Count on to the next phase."""
         self.phase += 1
         self.in_phase, self.waited, self.phase_best = 0, 0, None
-        self.level, self.lowest_loss = 0, None
+        self.level, self.lowest_loss, self.out_of_time = 0, None, False
 
     def on_plateau(self, loss: float, patience: int) -> bool:
         """Count an epoch by its validation loss; return True, and count anew, if none of `patience` was the lowest."""
@@ -82,10 +104,11 @@ class Progress:
         self.level = 0
         return True
 
-    def count(self, line: Line, monitor: str, min_delta: float = 0.0) -> bool:
+    def count(self, line: Line, monitor: str, min_delta: float = 0.0, *, decides: bool = False) -> bool:
         """Count an epoch by its line; return True if it is the best so far.
 
         min_delta: an epoch that improves the phase's best by no more than this does not count as an improvement there.
+        decides: the epoch is the best whatever its value, as a refit, whose score is not of the same images.
         """
         value = -line[monitor] if monitor.endswith("loss") else line[monitor]
         self.epoch, self.in_phase, self.line = line["epoch"], self.in_phase + 1, line
@@ -93,7 +116,7 @@ class Progress:
             self.phase_best, self.waited = value, 0
         else:
             self.waited += 1
-        if self.best_value is not None and value <= self.best_value:
+        if self.best_value is not None and value <= self.best_value and not decides:
             return False
         self.best_value, self.best_epoch = value, line["epoch"]
         return True

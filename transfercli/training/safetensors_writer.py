@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -56,23 +57,26 @@ def tensors_sha256(tensors: Mapping[str, np.ndarray]) -> str:
 
 def _parts(tensors: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryview]:
     """Yield the header, then each tensor's bytes, little-endian and in row-major order."""
-    yield _header(tensors)
+    yield header_of({name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()})
     for name in sorted(tensors):
         flat = np.ascontiguousarray(tensors[name]).reshape(-1)
         yield flat.view(np.uint8).data
 
 
-def _header(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """Return the header: its length as 8 bytes, then JSON, padded with spaces."""
-    entries, end = {}, 0
-    for name in sorted(tensors):
-        tensor, start = tensors[name], end
-        end += tensor.nbytes
-        entries[name] = {
-            "dtype": DTYPE_NAMES[tensor.dtype.name],
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
+def header_of(
+    tensors: Mapping[str, tuple[np.dtype, tuple[int, ...]]], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """Return the header of a file: its length as 8 bytes, then JSON, padded with spaces.
+
+    The tensors' bytes follow it in the order of their names.
+
+    tensors: type and shape of each, by name.
+    """
+    entries: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
+    for name, (dtype, shape) in sorted(tensors.items()):
+        start, end = end, end + dtype.itemsize * math.prod(shape)
+        entries[name] = {"dtype": DTYPE_NAMES[dtype.name], "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     text += b" " * (-len(text) % ALIGNMENT)
     return len(text).to_bytes(8, "little") + text

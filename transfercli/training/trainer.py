@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -36,23 +36,27 @@ from transfercli.training.optim.batchnorm import fit_momentum, momenta_of
 from transfercli.training.optim.ema import PREFIX as RAW
 from transfercli.training.optim.ema import State, assign_average, restore_training_weights
 from transfercli.training.optim.schedules import PLATEAU
-from transfercli.training.phases import Phase, PhaseSetup, SetUpPhase
+from transfercli.training.phases import HeldOut, Phase, PhaseSetup, SetUpPhase, Solved
 from transfercli.training.progress import Line, Plan, Progress
 from transfercli.training.validation import validation_metrics
 
 Keep = Callable[[Progress, Checkpoint, bool], None]
 # Keys of an epoch that are not in the contract; they come last.
 ADAPTATION = f"{RAW}lora/"  # names in a checkpoint's state
-LAST = ("val_macro_f1", "val_balanced_accuracy", "val_recall", "strength", "strengths")
+LAST = (
+    *("val_macro_f1", "val_balanced_accuracy", "val_recall", "strength", "strengths"),
+    *("val_accuracy_error", "val_loss_error", "cross_validated", "gain", "gain_error"),
+)
 
 
 class Trainer:
     """One training of `classifier`, with metrics of the validation images after every epoch.
 
-    targets: int [N], the classes of the validation images.
+    targets: int [N], the classes of the validation images; groups: their groups, as in `Split`.
     set_up_phase: called at the start of every phase, when its layers are frozen.
     keep: called after every epoch with the counters, the checkpoint and a flag, True if the epoch is the best so far.
-    validated: float32 logits of the validation images, [N, C] or [N, 1], after the last epoch.
+    validated: the predictions that the last epoch is scored by, of the validation images or cross-validated; None
+        before the first epoch, also of a run that goes on.
     """
 
     def __init__(
@@ -63,11 +67,12 @@ class Trainer:
         plan: Plan,
         reporter: Reporter,
         keep: Keep,
+        groups: Sequence[str] = (),
     ) -> None:
-        self.classifier, self.set_up_phase, self.targets = classifier, set_up_phase, targets
+        self.classifier, self.set_up_phase, self.targets, self.groups = classifier, set_up_phase, targets, groups
         self.plan, self.reporter, self.keep = plan, reporter, keep
         self.progress = Progress()
-        self.validated = np.empty((0, 0), "float32")
+        self.validated: HeldOut | None = None
         self._setup: PhaseSetup | None = None
         self._best: dict[str, np.ndarray] | None = None
         self._constant: dict[str, np.ndarray] | None = None
@@ -112,14 +117,16 @@ class Trainer:
 
     def _next_phase(self) -> None:
         if self._phase.kind == "train" and self.progress.in_phase < self._phase.epochs:
-            waited = counted(self.progress.waited, "epoch")
-            self.reporter.info(f"phase {self.progress.phase} stopped early: no improvement for {waited}")
+            waited = f"no improvement for {counted(self.progress.waited, 'epoch')}"
+            reason = "another epoch would exceed transfer.budget" if self.progress.out_of_time else waited
+            self.reporter.info(f"phase {self.progress.phase} stopped early: {reason}")
         self.progress.next_phase()
         if self.progress.phase > len(self.plan.phases):
             return
         # A blend uses the best gradient epoch; if the best is epoch 0, the probe (its other end), it uses the last one.
-        blends = self._phase.kind == "blend"
-        if self._best and (self.progress.best_epoch if blends else self.plan.training.early_stopping):
+        kind = self._phase.kind
+        starts_at_best = self.plan.training.early_stopping or kind == "refit"
+        if self._best and (self.progress.best_epoch if kind == "blend" else starts_at_best):
             assign_tensors(self.classifier, self._best)
         self.begin_phase()
 
@@ -181,9 +188,9 @@ class Trainer:
         """Run one epoch, or solve the phase; validate, count and keep the result."""
         progress, setup, started = self.progress, self.setup, time.perf_counter()
         epoch = progress.epoch + 1 if progress.line or setup.solve is None else 0
-        fitted = self._fit(epoch) if setup.solve is None else self._solve(setup.solve)
+        fitted, held_out = (self._fit(epoch), None) if setup.solve is None else self._solve(setup.solve)
         fit_seconds = time.perf_counter() - started
-        validation, model = self._validate(setup), self._tensors()
+        validation, model = self._validate(setup, held_out), self._tensors()
         line: Line = {"phase": progress.phase, "epoch": epoch, **fitted, **validation}
         _check_finite(line)
         line["learning_rate"] = 0.0 if setup.solve else self._last_rate(setup.model.optimizer)
@@ -192,10 +199,13 @@ class Trainer:
         for key in LAST:
             if key in line:
                 line[key] = line.pop(key)
-        is_best = progress.count(line, self.plan.monitor, self.plan.min_delta)
+        decides = self._phase.kind == "refit"
+        is_best = progress.count(line, self.plan.monitor, self.plan.min_delta, decides=decides)
         if is_best:
             self._best = model
         self._lower_rate_on_plateau(validation["val_loss"])
+        limit = self.plan.limit
+        progress.out_of_time = limit is not None and not limit.allows(line["seconds"])
         state = ({} if setup.solve else optimizer_tensors(setup.model)) | self._training_weights
         if self._phase.lora:
             state |= {ADAPTATION + name: value for name, value in separate_tensors(self.classifier).items()}
@@ -241,18 +251,24 @@ class Trainer:
                 f" the learning rate is multiplied by {config.gamma:g}"
             )
 
-    def _solve(self, solve: Callable[[], Line]) -> Line:
-        """Solve the phase; return its log loss and accuracy on the training images, and facts of the solver."""
-        facts = solve()
+    def _solve(self, solve: Callable[[], Solved]) -> tuple[Line, HeldOut | None]:
+        """Solve the phase; return its log loss and accuracy on the training images, with facts, and what scores it."""
+        solved = solve()
         setup = self.setup
         logits = forward(setup.model, setup.batches.source, setup.batches.batch_size, self.reporter, "measure")
         metrics = validation_metrics(logits, setup.batches.targets, self.classifier.labels)
-        return {"loss": metrics["val_loss"], "accuracy": metrics["val_accuracy"], **facts}
+        return {"loss": metrics["val_loss"], "accuracy": metrics["val_accuracy"], **solved.facts}, solved.held_out
 
-    def _validate(self, setup: PhaseSetup) -> dict[str, Any]:
-        """Return log loss, accuracy and recalls of the validation images, in float32, without regularisation."""
-        self.validated = forward(setup.model, setup.validation, setup.batches.batch_size, self.reporter, "validate")
-        return validation_metrics(self.validated, self.targets, self.classifier.labels)
+    def _validate(self, setup: PhaseSetup, held_out: HeldOut | None) -> dict[str, Any]:
+        """Return log loss, accuracy and recalls, in float32, without regularisation.
+
+        held_out: the predictions that they are of; None for those of the validation images by the current weights.
+        """
+        if held_out is None:
+            logits = forward(setup.model, setup.validation, setup.batches.batch_size, self.reporter, "validate")
+            held_out = HeldOut(logits, self.targets, self.groups)
+        self.validated = held_out
+        return validation_metrics(held_out.logits, held_out.targets, self.classifier.labels)
 
     def _tensors(self) -> dict[str, np.ndarray]:
         """Return all weights by name; those that no phase changes are copied once."""

@@ -1,4 +1,4 @@
-"""Measurements for `auto`: number of images, times on this machine, work in each stage."""
+"""Measurements for `auto`: number of images, work in each stage, and times on this machine or at nominal speeds."""
 
 from __future__ import annotations
 
@@ -8,41 +8,59 @@ import numpy as np
 
 from transfercli.config.types import seconds_of
 from transfercli.models.multiplications import multiplications
-from transfercli.models.surgery import cut_below
+from transfercli.models.surgery import Cut, cut_below
 from transfercli.transfer.auto import SLOWDOWN, Measurements
+from transfercli.transfer.features.cost_model import MULTIPLICATIONS_PER_SECOND
 from transfercli.transfer.features.prefix import BATCH
 from transfercli.transfer.phase_builder import PhaseBuilder
-from transfercli.transfer.probe.probe import solve_seconds
+from transfercli.transfer.probe.probe import FOLDS, PASSES, solve_seconds
+
+COMPILE_SECONDS = 3.0  # nominal, of one model
 
 
 def measure(builder: PhaseBuilder, budget: float | str) -> Measurements:
-    """Time two batches through the frozen base, the first with compilation, and a pass of the probe's solver.
+    """Return the counts of a training, with times; `spent` is left to the caller.
 
-    budget: value of `transfer.budget`.
+    budget: value of `transfer.budget`. Seconds are compared with times that are measured now, on two batches through
+    the frozen base and a pass of the probe's solver; a multiple of the probe with times at nominal speeds, which are
+    the same whatever else the machine does.
     """
     inputs, classifier, base_cut = builder.inputs, builder.classifier, builder.cut_after_base()
-    times = [time.perf_counter()]
-    prefix, batch = builder.prefix_of(base_cut), np.arange(min(BATCH, len(inputs.training)))
-    times.append(time.perf_counter())
-    for _ in range(2):
-        prefix(inputs.training.images.read(batch))
-        times.append(time.perf_counter())
-    checked, first, batch_seconds = np.diff(times).tolist()
-    start_seconds = checked + first
     total = multiplications(base_cut.prefix)
     cuts = {stage: cut_below(classifier, stage) for stage in classifier.stages}
     images, classes = len(inputs.training), len(np.unique(inputs.training.targets))
+    batches = -(-(images + len(inputs.validation)) // BATCH)
     width = int(np.prod(base_cut.feature_shape))
-    solving = solve_seconds(images, width, classes)
-    batches = -(-(len(inputs.training) + len(inputs.validation)) // BATCH)
+    if isinstance(budget, str):
+        batch, slowdown = BATCH * total / MULTIPLICATIONS_PER_SECOND, 1.0
+        start, compiling = COMPILE_SECONDS + batch, COMPILE_SECONDS
+        solving = 2 * PASSES * FOLDS * images * width * classes / MULTIPLICATIONS_PER_SECOND
+    else:
+        batch, start, compiling, slowdown = _times(builder, base_cut)
+        solving = solve_seconds(images, width, classes)
     return Measurements(
         images_per_class=images / classes,
+        images=images + len(inputs.validation),
+        validation=len(inputs.validation),
         batches=batches,
-        batch_seconds=batch_seconds,
-        start_seconds=start_seconds,
-        compile_seconds=checked / 2 + max(0.0, first - batch_seconds),  # the check of the precision compiles for both
+        batch_seconds=batch,
+        start_seconds=start,
+        compile_seconds=compiling,
         shares={name: 1 - multiplications(cut.prefix) / total if cut else 1.0 for name, cut in cuts.items()},
-        slowdown=1.0 if prefix.precision == "float32" else SLOWDOWN,
+        slowdown=slowdown,
         solve_seconds=solving,
-        budget=seconds_of(budget, start_seconds + batches * batch_seconds + solving),
+        budget=seconds_of(budget, start + batches * batch + solving),
     )
+
+
+def _times(builder: PhaseBuilder, base_cut: Cut) -> tuple[float, float, float, float]:
+    """Return the seconds of a batch, of the start and of a compilation, and the slowdown, as in `Measurements`."""
+    images, times = builder.inputs.training.images, [time.perf_counter()]
+    prefix, batch = builder.prefix_of(base_cut), np.arange(min(BATCH, len(images)))
+    times.append(time.perf_counter())
+    for _ in range(2):
+        prefix(images.read(batch))
+        times.append(time.perf_counter())
+    checked, first, second = np.diff(times).tolist()
+    compiling = checked / 2 + max(0.0, first - second)  # the check of the precision compiles for both
+    return second, checked + first, compiling, 1.0 if prefix.precision == "float32" else SLOWDOWN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -12,11 +13,12 @@ from transfercli.errors import ConfigError
 from transfercli.models.batchnorm_folding import fold
 from transfercli.models.classifier import Classifier
 from transfercli.models.multiplications import multiplications
+from transfercli.models.pooling import POOL
 from transfercli.models.surgery import Cut, cut_after_base, cut_below
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.training.frozen import lowest_trained
-from transfercli.training.phases import Phase, PhaseSetup
+from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
 from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
 from transfercli.transfer.features.prefix import Prefix, checked_prefix
@@ -40,10 +42,26 @@ class PhaseBuilder:
         self.start: dict[str, np.ndarray] = {}
         self._reason_without_cache = "compute.cache is off"
         self._prefixes: dict[str, Prefix] = {}
+        self._trained: tuple[Unfreeze, int, PhaseSetup] | None = None
+        self._pooled: dict[tuple[str, int], Rows] = {}  # of the base as it is until the next trained phase
 
     def __call__(self, phase: Phase) -> PhaseSetup:
         if phase.kind in SOLVERS:
             return SOLVERS[phase.kind](self, phase)
+        self._pooled.clear()
+        self._trained = (phase.unfreeze, phase.epochs, self._setup_of(phase))
+        return self._trained[-1]
+
+    def trained(self, phase: Phase) -> PhaseSetup:
+        """Return the set-up of the trained phase that a blend or a refit follows, as it is if it was set up last.
+
+        Its model is compiled then.
+        """
+        if self._trained and self._trained[:2] == (phase.unfreeze, phase.epochs):
+            return self._trained[-1]
+        return self(replace(phase, kind="train"))
+
+    def _setup_of(self, phase: Phase) -> PhaseSetup:
         cut = cut_below(self.classifier, lowest_trained(self.classifier, phase))
         views = views_of(self.inputs.augmentation, self.inputs.augment, phase.epochs)
         if cut is None or self._reason_not_cached(cut, phase, views):
@@ -132,8 +150,16 @@ class PhaseBuilder:
             return measure()
 
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows:
-        """Return the features of a split from the cache, or in memory if there is none or they do not fit into it."""
-        return features_of(split, prefix, self.cache, self.reporter, self._give_up, views)
+        """Return the features of a split from the cache, or in memory if there is none or they do not fit into it.
+
+        Pooled features are looked up once, as a head is solved several times.
+        """
+        if views is not None or prefix.cut.last_layer != POOL:
+            return features_of(split, prefix, self.cache, self.reporter, self._give_up, views)
+        key = (prefix.cut.key, id(split))
+        if key not in self._pooled:
+            self._pooled[key] = features_of(split, prefix, self.cache, self.reporter, self._give_up)
+        return self._pooled[key]
 
     def _give_up(self, reason: str) -> None:
         """Continue without a cache. Raises `ConfigError` if it is required."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ConfigError
-from transfercli.training.phases import FINE_TUNING_FACTOR, PROBE, STAGE_DECAY, Lora, Phase, Unfreeze
+from transfercli.training.phases import FINE_TUNING_FACTOR, PROBE, REFIT, STAGE_DECAY, Lora, Phase, Unfreeze
 from transfercli.transfer.auto import Measurements, phases_within_budget
 
 
@@ -22,7 +22,8 @@ class Request:
     epochs, learning_rate: of the config. stages: of the base, from the input to the top.
     unfreeze: for partial and lora, the lowest part of the base that trains; lora: for lora.
     solvable: the head is new and linear, on a base with pretrained weights, so a probe can be solved for it, and later
-    phases start from the probe. measured: for auto.
+    phases start from the probe. refit: solve the head on training and validation images together in the end.
+    measured, head: for auto, the counts, and the row of `HEADS` that was chosen.
     """
 
     epochs: int
@@ -30,9 +31,11 @@ class Request:
     stages: tuple[str, ...]
     unfreeze: Unfreeze | None = None
     solvable: bool = False
+    refit: bool = False
     pretrained: bool = True
     measured: Measurements | None = None
     lora: Lora | None = None
+    head: str = ""
 
 
 def share_out(epochs: int, weights: list[float]) -> list[int]:
@@ -77,7 +80,9 @@ def _phases(request: Request, steps: list[tuple[Unfreeze, float, float]]) -> lis
 
 def linear_probe(request: Request) -> list[Phase]:
     """Solve for a linear head on a frozen base; train it if the request is not solvable."""
-    return [PROBE] if request.solvable else feature_extraction(request)
+    if not request.solvable:
+        return feature_extraction(request)
+    return [REFIT] if request.refit else [PROBE]
 
 
 def multilayer_probe(request: Request) -> list[Phase]:
@@ -130,14 +135,16 @@ def scratch(request: Request) -> list[Phase]:
 
 
 def auto(request: Request) -> list[Phase]:
-    """Return a probe and the phases that fit into the budget.
+    """Return the chosen head and the phases that fit into the budget.
 
     If no probe can be solved for, return the phases of `partial`, or of `scratch` without pretrained weights.
     """
     if not request.solvable:
         return partial(request) if request.pretrained else scratch(request)
     assert request.measured is not None, "auto needs measurements"
-    return phases_within_budget(request.measured, request.epochs, request.learning_rate)
+    return phases_within_budget(
+        request.measured, request.epochs, request.learning_rate, refit=request.refit, head=request.head
+    )
 
 
 STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
@@ -153,21 +160,57 @@ STRATEGIES: dict[str, Callable[[Request], list[Phase]]] = {
 }
 
 
+REFITTED = ("linear_probe", "multilayer_probe", "auto")  # strategies whose head may be solved at the end
+
+
 def needs_measuring(config: ExperimentConfig) -> bool:
-    """Return True if the phases of a config depend on times measured on this machine."""
-    return config.transfer.strategy == "auto" and _solvable(config)
+    """Return True if the phases of a config depend on its images, and perhaps on times measured on this machine."""
+    return config.transfer.strategy == "auto" and is_solvable(config)
 
 
-def _solvable(config: ExperimentConfig) -> bool:
+def chooses_normalisation(config: ExperimentConfig) -> bool:
+    """Return True if cross-validation chooses the normalisation of the features that a probe's head reads.
+
+    Several layers always have one; of a single layer it is left to strategies that end with a head on a frozen base.
+    """
+    transfer, head = config.transfer, config.model.head
+    if head.normalisation is not None or transfer.phases or not is_solvable(config):
+        return False
+    probes = transfer.strategy in ("linear_probe", "multilayer_probe", "auto")
+    return probes or (bool(head.taps) and transfer.strategy not in ("feature_extraction", "scratch"))
+
+
+def is_solvable(config: ExperimentConfig) -> bool:
     """Return True if the head is new and linear, on a base with pretrained weights."""
     head = config.model.head
     return config.model.weights != "none" and not head.hidden and head.init == "new"
 
 
-def phases_of(config: ExperimentConfig, stages: tuple[str, ...], measured: Measurements | None = None) -> list[Phase]:
+def refits(config: ExperimentConfig) -> bool:
+    """Return True if the head of a config is solved again on training and validation images together.
+
+    With `data.folds`, the run measures its fold, so the default is not to learn from it. Raises `ConfigError` if the
+    config sets `training.refit: true` and has no solved head.
+    """
+    solved = config.transfer.strategy in REFITTED and is_solvable(config)
+    if config.training.refit and not solved:
+        raise ConfigError(
+            f"training.refit: true needs a head that is solved at the end, and transfer.strategy is"
+            f" {config.transfer.strategy or 'null'}{'' if is_solvable(config) else ' without a new linear head'}",
+            f"use one of {', '.join(REFITTED)}, with a new head without hidden layers on pretrained weights; or leave"
+            " training.refit out",
+        )
+    if config.training.refit is None:
+        return solved and not config.data.folds
+    return config.training.refit
+
+
+def phases_of(
+    config: ExperimentConfig, stages: tuple[str, ...], measured: Measurements | None = None, head: str = ""
+) -> list[Phase]:
     """Return the phases of a config. Raises `ConfigError` if it has neither a strategy nor phases.
 
-    stages: of its base. measured: if `needs_measuring`.
+    stages: of its base. measured, head: if `needs_measuring`, as in `Request`.
     """
     transfer, training = config.transfer, config.training
     rate = training.optimizer.learning_rate
@@ -178,8 +221,19 @@ def phases_of(config: ExperimentConfig, stages: tuple[str, ...], measured: Measu
         ]
     if transfer.strategy is None:
         raise ConfigError("transfer.strategy: is not resolved", "name a strategy, or give phases")
-    solvable, pretrained = _solvable(config), config.model.weights != "none"
+    solvable, pretrained = is_solvable(config), config.model.weights != "none"
     kinds = transfer.lora.layers
     low_rank = Lora(transfer.lora.rank, transfer.lora.alpha, None if kinds is None else tuple(kinds))
-    request = Request(training.epochs, rate, stages, transfer.unfreeze, solvable, pretrained, measured, low_rank)
+    request = Request(
+        training.epochs,
+        rate,
+        stages,
+        unfreeze=transfer.unfreeze,
+        solvable=solvable,
+        refit=refits(config),
+        pretrained=pretrained,
+        measured=measured,
+        lora=low_rank,
+        head=head,
+    )
     return STRATEGIES[transfer.strategy](request)

@@ -46,8 +46,9 @@ class LearntImages:
         by_split: dict[str, set[str]] = {split: set() for split in {*LEARNT, *splits}}
         for run in runs:
             for image in run.images:
-                if image.split in splits and not image.problem:  # an unreadable image has no SHA-256
-                    by_split[image.split].add(image.sha256)
+                use = use_of_split(run, image.split)
+                if use in splits and not image.problem:  # an unreadable image has no SHA-256
+                    by_split[use].add(image.sha256)
         pixels_of: dict[str, set[str]] = {}
         for run in runs:
             for file, pixel_hash in (run.pixel_hashes or {}).items():
@@ -84,6 +85,11 @@ class LearntImages:
         """
         found = has_copy(images, self.descriptors)
         return found, not found.any() or copies_are_sure(self.alike)
+
+
+def use_of_split(run: StoredRun, split: str) -> str:
+    """Return what a run used the images of one of its splits for: as the split says, or `train` if it was refitted."""
+    return "train" if split == "validation" and run.record.refitted else split
 
 
 def _pixels(files: Iterable[str], pixels_of: Mapping[str, Set[str]]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from transfercli.data.quality.image_descriptors import select
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Forwarding, Reporter
-from transfercli.workflows.learnt_images import LEARNT, LearntImages
+from transfercli.workflows.learnt_images import LEARNT, LearntImages, use_of_split
 from transfercli.workflows.new_model import find_parent
 from transfercli.workflows.stored_run import StoredRun
 
@@ -81,7 +81,7 @@ def learnt_from(*runs: StoredRun, reporter: Reporter, splits: Collection[str] = 
 
 def _gaps(run: StoredRun, splits: Collection[str]) -> Iterator[str]:
     """Yield a sentence for each file of a run that does not have all images of the splits."""
-    files = {image.sha256 for image in run.images if image.split in splits and not image.problem}
+    files = {i.sha256 for i in run.images if use_of_split(run, i.split) in splits and not i.problem}
     if run.pixel_hashes is None:
         yield f"{run.label} did not record the pixels of its images: copies that were saved again may not be known"
     elif missing := len(files - run.pixel_hashes.keys()):

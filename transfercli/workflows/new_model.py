@@ -15,7 +15,7 @@ from transfercli.config.schema import (
     RunWeights,
 )
 from transfercli.data.sources.labels import shown
-from transfercli.errors import ArtefactError, DataError
+from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
 from transfercli.runs.lookup import find_run, is_label
@@ -56,7 +56,7 @@ def with_parent_structure(config: ExperimentConfig, runs: Path) -> ExperimentCon
     model, data = config.model, config.data
     structure: dict[str, Any] = {"base": earlier.model.base}
     if "head" not in model.model_fields_set:
-        structure["head"] = HeadConfig(**{**earlier.model.head.model_dump(), "init": "new"})
+        structure["head"] = _as_new(earlier.model.head)
     elif model.head.pooling is None:
         # The default of this base, and not the earlier run's pooling: a head that is set is a head of its own.
         pooling = BASES[str(earlier.model.base)].pooling
@@ -69,6 +69,12 @@ def with_parent_structure(config: ExperimentConfig, runs: Path) -> ExperimentCon
             "data": data.model_copy(update=image_format),
         }
     )
+
+
+def _as_new(head: HeadConfig) -> HeadConfig:
+    """Return an earlier run's head for a new model; if it reads the last layer alone, the strategy may add others."""
+    update: dict[str, Any] = {"init": "new"} if head.taps else {"init": "new", "taps": None, "normalisation": None}
+    return head.model_copy(update=update)
 
 
 def with_base_of_weights(config: ExperimentConfig, runs: Path, reporter: Reporter) -> ExperimentConfig:
@@ -124,6 +130,23 @@ def with_parent_reading(
         if key not in inherited and getattr(data, key) != getattr(earlier, key)
     )
     return config.model_copy(update={"data": data.model_copy(update=inherited)}), warnings
+
+
+def with_kept_layers(config: ExperimentConfig, runs: Path) -> ExperimentConfig:
+    """Return the config of a new run with the layers that a kept or extended head reads, and their normalisation.
+
+    Keys that are set stay. A parent that is missing or damaged changes nothing here, as in `with_parent_reading`.
+    """
+    weights, head = config.model.weights, config.model.head
+    if head.init == "new" or not isinstance(weights, RunWeights):
+        return config
+    try:
+        earlier = StoredRun(find_run(weights.run, runs)).config.model.head
+    except ArtefactError:
+        return config
+    taps = (earlier.taps or []) if head.taps is None else head.taps
+    kept = head.model_copy(update={"taps": taps, "normalisation": head.normalisation or earlier.normalisation})
+    return config.model_copy(update={"model": config.model.model_copy(update={"head": kept})})
 
 
 def find_parent(config: ExperimentConfig, runs: Path, recorded: str | None = None) -> Parent:
@@ -199,6 +222,8 @@ def new_classifier(
     weights, head = config.model.weights, config.model.head.init
     keras.utils.set_random_seed(config.seed)
     classifier = build_classifier(architecture(config, labels))
+    if head != "new" and parent.run:
+        _check_kept_layers(classifier, parent.run)
     _warn_of_unused_pixels(config, classifier.name, reporter)
     if weights == "none" or random:
         return classifier, None
@@ -222,6 +247,20 @@ def new_classifier(
     for line in report.lines:
         reporter.debug(f"  {line.action:6} {line.tensor}: {line.reason}")
     return classifier, report
+
+
+def _check_kept_layers(classifier: Classifier, parent: StoredRun) -> None:
+    """Raise `ConfigError` if a head that is kept or extended reads other layers than the run's, or scales them else."""
+    kept = parent.config.model.head
+    for key, received, stored in (
+        ("taps", list(classifier.taps), list(kept.taps or [])),
+        ("normalisation", classifier.normalisation, kept.normalisation or "none"),
+    ):
+        if received != stored:
+            raise ConfigError(
+                f"model.head.{key}: {received}, but the head of {parent.label} is kept, which was trained with {stored}",
+                "leave the key out, or set model.head.init to new",
+            )
 
 
 def _warn_of_unused_pixels(config: ExperimentConfig, base: str, reporter: Reporter) -> None:

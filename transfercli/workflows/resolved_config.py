@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from transfercli.config.schema import ExperimentConfig, ModelConfig, RunWeights
+from transfercli.config.schema import ExperimentConfig, HeadConfig, ModelConfig, RunWeights
 from transfercli.data.image import Geometry
 from transfercli.errors import ArtefactError
 from transfercli.models.architecture import Architecture
+from transfercli.transfer.strategies import is_solvable
+
+# Strategies that start from a probe of several layers of the base.
+MULTILAYER = ("multilayer_probe", "partial", "gradual", "full", "lora", "auto")
 
 
 def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architecture:
@@ -14,11 +18,20 @@ def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architect
         base=str(config.model.base),
         image_size=image_size(config),
         channels=config.data.channels,
-        head=config.model.head,
+        head=head_of(config),
         labels=labels,
         batchnorm_trains=batchnorm_trains(config.model),
         drop_path=config.model.drop_path,
     )
+
+
+def head_of(config: ExperimentConfig) -> HeadConfig:
+    """Return the head of a resolved config; one that starts from a probe reads several layers unless `taps` is set."""
+    head, strategy = config.model.head, config.transfer.strategy
+    several = strategy in MULTILAYER and is_solvable(config) and head.pooling != "flatten"
+    if head.taps is None and (several or strategy == "multilayer_probe"):
+        return head.model_copy(update={"taps": "stages"})
+    return head
 
 
 def batchnorm_trains(model: ModelConfig) -> bool:

@@ -90,7 +90,7 @@ class StoredRun:
         if not isinstance(loaded.config.model.base, str) or loaded.config.data.image_size is None:
             reason = "model.base or data.image_size is missing"
             raise ArtefactError(f"the config of {self.label} is damaged: {reason}", "restore the run")
-        return _with_earlier_reading(loaded)
+        return _as_then(loaded)
 
     @property
     def config(self) -> ExperimentConfig:
@@ -273,14 +273,15 @@ class StoredRun:
 _EARLIER_READING = {"background": NO_BACKGROUND, "levels": EARLIER, "profiles": IGNORE}
 
 
-def _with_earlier_reading(loaded: LoadedConfig) -> LoadedConfig:
-    """Return the config of a run, whose images are read as they were when it was trained."""
+def _as_then(loaded: LoadedConfig) -> LoadedConfig:
+    """Return the config of a run with the values that keys which its file lacks had when it was trained."""
     config = loaded.config
     missing = {key: value for key, value in _EARLIER_READING.items() if key not in config.data.model_fields_set}
-    if not missing:
-        return loaded
-    data = config.data.model_copy(update=missing)
-    return replace(loaded, config=config.model_copy(update={"data": data}))
+    data, model = config.data.model_copy(update=missing), config.model
+    if model.head.taps is None:  # every head read the last layer alone
+        head = model.head.model_copy(update={"taps": [], "normalisation": "none"})
+        model = model.model_copy(update={"head": head})
+    return replace(loaded, config=config.model_copy(update={"data": data, "model": model}))
 
 
 def check_head(tensors: Mapping[str, np.ndarray], head: HeadConfig, classes: int) -> None:

@@ -10,17 +10,16 @@ from tests.transfer.probe.probes import examples, probabilities, probe, referenc
 from transfercli.errors import DataError, Interrupted
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
+from transfercli.transfer.probe.folding import group_folds, stratified_folds
 from transfercli.transfer.probe.probe import (
     MIDDLE,
     STRENGTHS,
-    _Candidate,
-    _choose,
-    group_folds,
+    Candidate,
+    choose,
     keep_absent_classes,
     sigmoid_unit,
     solve,
     solve_seconds,
-    stratified_folds,
 )
 from transfercli.transfer.probe.row_space import coordinates
 
@@ -55,8 +54,8 @@ def test_the_strength_is_on_the_path_and_not_weaker_than_the_best() -> None:
 
 
 def test_the_least_strength_within_one_standard_error_is_chosen() -> None:
-    tried = [_Candidate(s, loss, 0.1, 0.0, np.zeros(1)) for s, loss in [(1, 0.8), (2, 0.59), (3, 0.5), (4, 0.55)]]
-    assert _choose(tried).strength == 2
+    tried = [Candidate(s, loss, 0.1, 0.0, np.zeros(1)) for s, loss in [(1, 0.8), (2, 0.59), (3, 0.5), (4, 0.55)]]
+    assert choose(tried).strength == 2
 
 
 @pytest.mark.parametrize("by_class", [None, np.array([1.0, 4.0, 0.5, 2.0])])

@@ -49,6 +49,7 @@ LAYERS: dict[str, Rule] = {
     "ZeroPadding2D": maps.zero_padding,
 }
 OPERATIONS: dict[str, Rule] = {
+    "Absolute": values.of_one("Abs"),
     "Add": values.of_two("Add"),
     "Cast": values.cast,
     "Concatenate": axes.concatenation,
@@ -68,6 +69,7 @@ OPERATIONS: dict[str, Rule] = {
     "Relu": values.of_one("Relu"),
     "Reshape": axes.reshape,
     "Sigmoid": values.of_one("Sigmoid"),
+    "Sign": values.of_one("Sign"),
     "Softmax": values.softmax_layer,
     "Sqrt": values.of_one("Sqrt"),
     "Square": values.square,

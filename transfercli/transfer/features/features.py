@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -229,8 +229,17 @@ def features_of(
         except UNUSABLE as error:
             give_up(f"the feature cache cannot be used: {error}")
     rows = compute_features(prefix, inputs, np.arange(len(inputs)), reporter)
-    array = np.stack([feature for _, feature in rows])
-    return EpochFeatures(ArrayRows(array), views_per_image(views))
+    return EpochFeatures(ArrayRows(_stacked(rows, len(inputs))), views_per_image(views))
+
+
+def _stacked(rows: Iterator[tuple[int, np.ndarray]], count: int) -> np.ndarray:
+    """Return numbered rows as one array [count, *shape]; they are copied into it one by one."""
+    number, first = next(rows)
+    array = np.empty((count, *first.shape), first.dtype)
+    array[number] = first
+    for number, feature in rows:
+        array[number] = feature
+    return array
 
 
 def _keys(split: Split, views: Views | None) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transfercli.reporting import Reporter
-from transfercli.transfer.probe.probe import stratified_folds
+from transfercli.transfer.probe.folding import stratified_folds
 from transfercli.transfer.probe.subsets import solve_subsets
 
 FOLDS = 5

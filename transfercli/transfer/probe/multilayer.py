@@ -1,19 +1,29 @@
 """Multilayer probe: a linear head on the pooled features of several layers of a frozen base.
 
-One probe is solved for each layer, and the head's logits are the mean of theirs; both together are one linear map.
+One probe is solved for each layer, and the head's logits are a weighted sum of theirs; all together is one linear map.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from transfercli.data.clusters import cluster_indices
 from transfercli.models.normalised import Normalisation, normalised
 from transfercli.reporting import Reporter
 from transfercli.rows import Indices, Rows, TransformedRows, release
-from transfercli.transfer.probe.probe import Probe, solve
+from transfercli.transfer.probe.folding import folds_of, stratified_folds
+from transfercli.transfer.probe.layer_fit import LayerFit, Validation, least_loss, spaced
+from transfercli.transfer.probe.logistic import Problem
+from transfercli.transfer.probe.probe import ABSENT, MIDDLE, Probe, check, choose, solve
+from transfercli.transfer.probe.row_space import coordinates
+from transfercli.transfer.probe.stacking import OutOfFoldLogits, choose_weights, equal
+
+MOST_VALIDATED = 20_000  # images in a cross-validation
+MOST_STACKED = 2**22  # logits of a layer with which the weights of the layers are chosen
+WIDE = 2  # features per image from which a layer is reduced to the span of the images
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,12 @@ class FeatureLayers:
 
 @dataclass(frozen=True)
 class LinearProblem:
-    """Arguments of `solve`: features, N rows float32 [D], as the base makes them; targets: int [N]; and so on."""
+    """Images of which a linear head is to be solved.
+
+    features: N rows float32 [D], as the base makes them, before normalisation; targets: int [N], of `classes` labels.
+    class_weights, groups, seed: as in `solve`. weights: float64 [N], of each image in the loss besides; all 1 if None.
+    held_out: bool [N], images that cross-validation may hold out; others train in every fold. All may be if None.
+    """
 
     features: Rows
     targets: np.ndarray
@@ -44,30 +59,124 @@ class LinearProblem:
     class_weights: np.ndarray | None
     seed: int
     groups: Sequence[str] = ()
+    weights: np.ndarray | None = None
+    held_out: np.ndarray | None = None
+
+    def image_weights(self) -> np.ndarray:
+        """Return the weight of each image in the loss, float64 [N], of mean 1."""
+        weights = np.ones(len(self.targets)) if self.weights is None else np.asarray(self.weights, np.float64)
+        if self.class_weights is not None:
+            weights = weights * np.asarray(self.class_weights, np.float64)[self.targets]
+        scaled: np.ndarray = weights / weights.mean()
+        return scaled
+
+    def unit_of(self) -> np.ndarray | None:
+        """Return the group of each image, int [N]; None if all images are independent."""
+        return cluster_indices(self.groups)
+
+    def validation(self, repeat: int = 0) -> Validation | None:
+        """Return the images that are held out in turn, or None if none can be; another repeat has other folds.
+
+        Of more than `MOST_VALIDATED` images about so many are compared: the best strength hardly depends on the number.
+        """
+        count, unit_of = len(self.targets), self.unit_of()
+        rows, held_out = np.arange(count), np.ones(count, bool) if self.held_out is None else self.held_out
+        if count > MOST_VALIDATED:
+            rows = np.flatnonzero(stratified_folds(self.targets, -(-count // MOST_VALIDATED), self.seed) == 0)
+        if unit_of is not None:
+            unit_of = np.unique(unit_of[rows], return_inverse=True)[1]
+        fold_of = folds_of(self.targets[rows], held_out[rows], unit_of, self.seed + repeat)
+        return None if fold_of is None else Validation(rows, fold_of, unit_of)
 
 
 def solve_layers(problem: LinearProblem, layers: FeatureLayers, reporter: Reporter) -> Probe:
     """Fit a linear head to the normalised features of all layers; raises as `solve`.
 
-    The kernel [D, C] and bias [C] of the result are for normalised features. path: that of the base's output.
+    The kernel [D, C] and bias [C] of the result are for normalised features. strength, path: of the base's output.
     """
-    probes = [_solve_layer(problem, layers, number, reporter) for number in range(len(layers.names))]
-    if len(probes) == 1:
-        return probes[0]
-    share = np.float32(1 / len(probes))
-    kernel = np.concatenate([probe.kernel * share for probe in probes])
-    bias = np.mean([probe.bias for probe in probes], axis=0)
-    return Probe(kernel, bias, probes[-1].strength, probes[-1].path)
+    from threadpoolctl import threadpool_limits
+
+    if len(layers.names) == 1 and problem.weights is None and problem.held_out is None:
+        return _solve_layer(problem, layers, reporter)
+    kernels, biases, logits, chosen = [], [], [], []
+    validation = problem.validation()
+    with threadpool_limits(1, "blas"):  # as in `solve`
+        for found in fit_layers(problem, layers, validation, reporter):
+            kernel, bias = found.solution()
+            kernels.append(kernel)
+            biases.append(bias)
+            chosen.append(found.strength)
+            if validation is not None:
+                logits.append(found.held_out_logits(MOST_STACKED // found.whole.classes))
+        if validation is None:
+            shares = equal(len(kernels))
+            reporter.info(f"probe: a class has a single image or group: strength {MIDDLE:g}, without cross-validation")
+        else:
+            shares = _weights_of(problem, validation, logits, layers, chosen, reporter)
+    kernel = np.zeros((sum(layers.widths), problem.classes), np.float32)
+    bias = np.full(problem.classes, ABSENT, np.float32)
+    present = np.unique(problem.targets)
+    kernel[:, present] = np.concatenate([share * each for share, each in zip(shares, kernels, strict=True)])
+    bias[present] = shares @ np.stack(biases)
+    return Probe(kernel, bias, found.strength, tuple((c.strength, c.loss, c.accuracy) for c in found.candidates))
 
 
-def _solve_layer(problem: LinearProblem, layers: FeatureLayers, number: int, reporter: Reporter) -> Probe:
-    columns, width = layers.part(number), layers.widths[number]
+def fit_layers(
+    problem: LinearProblem, layers: FeatureLayers, validation: Validation | None, reporter: Reporter
+) -> Iterator[LayerFit]:
+    """Yield the fit of each layer; raises `DataError` as `solve`."""
+    present, targets = np.unique(problem.targets, return_inverse=True)
+    weights, count = problem.image_weights(), len(layers.names)
+    rule = least_loss if count > 1 else choose
+    for number in range(count):
+        reporter.progress("probe", number, count, "layers")
+        features = layer_features(problem.features, layers, number)
+        check(features, present)
+        space = coordinates(features, WIDE)
+        release(problem.features)
+        yield LayerFit(space, Problem(space.rows, targets, weights[None], len(present)), validation, rule)
+    reporter.progress("probe", count, count, "layers")
 
-    def transform(rows: np.ndarray, _: Indices) -> np.ndarray:
-        return normalised(rows[:, columns], [width], layers.normalisation)
 
-    features = TransformedRows(problem.features, transform)
-    probe = solve(
+def stacking_data(problem: LinearProblem, validation: Validation, logits: list[np.ndarray]) -> OutOfFoldLogits:
+    """Return the out-of-fold logits of all layers, of evenly spaced images if there are fewer logits than images.
+
+    Images of one group resemble each other, so that together they count as one.
+    """
+    held = validation.held()
+    rows = validation.rows[held[spaced(len(held), len(logits[0]))]]
+    weights = problem.image_weights()[rows]
+    if validation.unit_of is not None:
+        weights = weights * (len(np.unique(validation.unit_of)) / len(validation.unit_of))
+    present = np.unique(problem.targets)
+    return OutOfFoldLogits(logits, np.searchsorted(present, problem.targets[rows]), weights)
+
+
+def _weights_of(
+    problem: LinearProblem,
+    validation: Validation,
+    logits: list[np.ndarray],
+    layers: FeatureLayers,
+    strengths: list[float],
+    reporter: Reporter,
+) -> np.ndarray:
+    """Return the weights of the layers' logits, float64 [L], and report them."""
+    found = stacking_data(problem, validation, logits)
+    held = validation.held()
+    fold_of = validation.fold_of[held[spaced(len(held), len(found.targets))]]
+    shares, by_fold = choose_weights(found, fold_of)
+    loss = sum(found.part(fold_of == fold).loss(each)[0] for fold, each in enumerate(by_fold)) / found.weights.sum()
+    parts = ", ".join(
+        f"{name} {share:.2f} (strength {strength:g})"
+        for name, share, strength in zip(layers.names, shares, strengths, strict=True)
+    )
+    reporter.info(f"probe: weights of the layers' logits: {parts}; log loss {loss:.4f} in {len(by_fold)} folds")
+    return shares
+
+
+def _solve_layer(problem: LinearProblem, layers: FeatureLayers, reporter: Reporter) -> Probe:
+    features = problem.features if layers.normalisation == "none" else layer_features(problem.features, layers, 0)
+    return solve(
         features,
         problem.targets,
         problem.classes,
@@ -76,5 +185,13 @@ def _solve_layer(problem: LinearProblem, layers: FeatureLayers, number: int, rep
         reporter=reporter,
         groups=problem.groups,
     )
-    release(problem.features)
-    return probe
+
+
+def layer_features(features: Rows, layers: FeatureLayers, number: int) -> Rows:
+    """Return the normalised features of one layer."""
+    columns, width = layers.part(number), layers.widths[number]
+
+    def transform(rows: np.ndarray, _: Indices) -> np.ndarray:
+        return normalised(rows[:, columns], [width], layers.normalisation)
+
+    return TransformedRows(features, transform)

@@ -13,16 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transfercli.data.clusters import cluster_indices
 from transfercli.errors import DataError
 from transfercli.reporting import Reporter
 from transfercli.rows import Rows
+from transfercli.transfer.probe.folding import FOLDS, Folding
 from transfercli.transfer.probe.logistic import Problem, fit
 from transfercli.transfer.probe.row_space import WIDE, blocks, coordinates
 
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-2, 7))  # 0.1 to 1000, from a strong to a weak penalty
 MIDDLE = STRENGTHS[len(STRENGTHS) // 2]
-FOLDS = 5
 # Relative to the loss: to compare strengths; and in the final fit, for probabilities accurate to 1e-4.
 PATH_TOLERANCE, TOLERANCE = 3e-4, 3e-11
 STOP_ERRORS = 3.0  # no weaker penalty is tried once the held-out loss is this many standard errors above the best
@@ -48,7 +47,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
     """Strength, its held-out log loss, standard error and accuracy, and the folds' mean parameters theta [C, P]."""
 
     strength: float
@@ -85,7 +84,7 @@ def solve(
     # One thread for each product: matrices this narrow gain little from more, and are several times slower if other
     # programs run too. Blocks of rows are computed on several cores instead.
     with threadpool_limits(1, "blas"):
-        return _solve(features, targets, classes, class_weights, _Folding(seed, groups), reporter)
+        return _solve(features, targets, classes, class_weights, Folding(seed, groups), reporter)
 
 
 def solve_seconds(images: int, width: int, classes: int) -> float:
@@ -114,15 +113,15 @@ def _solve(
     targets: np.ndarray,
     classes: int,
     class_weights: np.ndarray | None,
-    folding: _Folding,
+    folding: Folding,
     reporter: Reporter,
 ) -> Probe:
     present, indices = np.unique(targets, return_inverse=True)
-    _check(features, present)
+    check(features, present)
     weights = np.ones(len(indices)) if class_weights is None else np.asarray(class_weights, np.float64)[targets]
     space = coordinates(features)
     problem = Problem(space.rows, indices, (weights / weights.mean())[None], len(present))
-    candidates: list[_Candidate] = []
+    candidates: list[Candidate] = []
     fold_of, folds = folding.folds(indices)
     if fold_of is None:
         strength, start = MIDDLE, problem.start()
@@ -131,7 +130,7 @@ def _solve(
     else:
         path = strength_path(problem, fold_of, reporter, folding.unit_of)
         candidates = [candidate for candidate, _ in path]
-        chosen = _choose(candidates)
+        chosen = choose(candidates)
         strength, start = chosen.strength, chosen.theta[:, None]
         kind = "folds" if folding.unit_of is None else "folds of whole groups"
         reporter.info(
@@ -170,62 +169,7 @@ def sigmoid_unit(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
     return np.diff(kernel).astype(np.float32), np.diff(bias).astype(np.float32)
 
 
-def stratified_folds(targets: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Return the fold of each image, int [N]: shuffled within its class, the images go to the folds in turn."""
-    rng = np.random.default_rng(seed)
-    order = np.lexsort((rng.random(len(targets)), targets))
-    fold_of = np.empty(len(targets), np.int64)
-    fold_of[order] = np.arange(len(targets)) % folds
-    return fold_of
-
-
-class _Folding:
-    """Assignment of images to folds, of single images or of whole groups.
-
-    unit_of: int [N], the group of each image; None if all images are independent
-    """
-
-    def __init__(self, seed: int, groups: Sequence[str]) -> None:
-        self.seed = seed
-        self.unit_of = cluster_indices(groups)
-
-    def folds(self, targets: np.ndarray) -> tuple[np.ndarray | None, int]:
-        """Return the fold of each image, int [N], and the number of folds; None if a class would be in one fold only.
-
-        A class has an image, or a group, in each fold if it has enough of them.
-        """
-        if self.unit_of is None:
-            folds = min(FOLDS, int(np.bincount(targets).min()))
-            return (stratified_folds(targets, folds, self.seed) if folds > 1 else None), folds
-        folds = min(FOLDS, int(np.bincount(np.unique(np.stack([targets, self.unit_of]), axis=1)[0]).min()))
-        if folds < 2:
-            return None, folds
-        fold_of = group_folds(targets, self.unit_of, folds, self.seed)
-        spread = np.bincount(np.unique(np.stack([targets, fold_of]), axis=1)[0]).min()
-        return (fold_of if spread > 1 else None), folds
-
-
-def group_folds(targets: np.ndarray, unit_of: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Return the fold of each image, int [N], the same for all images of a group.
-
-    The groups, the largest first and equal ones in random order, each go to the fold that has the smallest share of
-    their classes. So groups of one class are spread over as many folds as there are groups.
-    """
-    counts = np.zeros((int(unit_of.max()) + 1, int(targets.max()) + 1))
-    np.add.at(counts, (unit_of, targets), 1.0)
-    sizes = counts.sum(axis=1)
-    shares = counts / counts.sum(axis=0)
-    held = np.zeros((folds, counts.shape[1]))
-    fold_of = np.empty(len(counts), np.int64)
-    for unit in np.lexsort((np.random.default_rng(seed).random(len(counts)), -sizes)):
-        # The increase of the sum of squared shares; of equal folds the one with fewest images.
-        cost = (2 * held + shares[unit]) @ shares[unit]
-        fold_of[unit] = np.lexsort((held.sum(axis=1), np.round(cost, 12)))[0]
-        held[fold_of[unit]] += shares[unit]
-    return fold_of[unit_of]
-
-
-def _check(features: Rows, present: np.ndarray) -> None:
+def check(features: Rows, present: np.ndarray) -> None:
     """Raise `DataError` if features are not finite, or fewer than two classes have images."""
     # Sums in float64, in which sums of float32 do not overflow.
     bad = sum(int((~np.isfinite(block.sum(1, dtype=np.float64))).sum()) for _, block in blocks(features))
@@ -240,25 +184,27 @@ def _check(features: Rows, present: np.ndarray) -> None:
 
 def strength_path(
     whole: Problem, fold_of: np.ndarray, reporter: Reporter, unit_of: np.ndarray | None = None
-) -> Iterator[tuple[_Candidate, list[np.ndarray]]]:
+) -> Iterator[tuple[Candidate, list[np.ndarray]]]:
     """Yield strengths in ascending order until the held-out loss has clearly risen.
 
     Each fold starts from its solution for the previous strength. With each strength come the parameters
-    [C, K, P] of the problems of `fold_problems`. unit_of: the group of each image, if there are groups.
+    [C, K, P] of the problems of `fold_problems`. fold_of: int [N], -1 for an image that trains in every fold. unit_of:
+    the group of each image, if there are groups.
     """
     groups = list(fold_problems(whole, fold_of))
     thetas = [problem.start() for problem, _ in groups]
-    best: _Candidate | None = None
+    best: Candidate | None = None
     for number, strength in enumerate(STRENGTHS):
         reporter.progress("probe", number, len(STRENGTHS), "strengths")
         losses, hits = np.empty(len(fold_of)), np.empty(len(fold_of), bool)
+        held = fold_of >= 0
         for index, (problem, held_out) in enumerate(groups):
             thetas[index] = fit(problem, thetas[index], strength, PATH_TOLERANCE)
             _score(problem, thetas[index], held_out, losses, hits)
-        losses *= whole.weights[0]
-        error = float(losses.std()) / len(losses) ** 0.5 if unit_of is None else _error_between(losses, unit_of)
+        losses, hits = (losses * whole.weights[0])[held], hits[held]
+        error = standard_error(losses, None if unit_of is None else unit_of[held])
         theta = np.concatenate(thetas, 1).mean(1)
-        candidate = _Candidate(strength, float(losses.mean()), error, float(hits.mean()), theta)
+        candidate = Candidate(strength, float(losses.mean()), error, float(hits.mean()), theta)
         yield candidate, list(thetas)
         if best is None or candidate.loss < best.loss:
             best = candidate
@@ -267,8 +213,14 @@ def strength_path(
     reporter.progress("probe", len(STRENGTHS), len(STRENGTHS), "strengths")
 
 
-def _error_between(losses: np.ndarray, unit_of: np.ndarray) -> float:
-    """Return the standard error of a mean over images, from the sums of its groups (Cochran 1977, chapter 6)."""
+def standard_error(losses: np.ndarray, unit_of: np.ndarray | None = None) -> float:
+    """Return the standard error of a mean over images [N], from the sums of its groups if images have one.
+
+    See Cochran 1977, chapter 6.
+    """
+    if unit_of is None:
+        return float(losses.std()) / len(losses) ** 0.5
+    unit_of = np.unique(unit_of, return_inverse=True)[1]
     sums = np.bincount(unit_of, losses - losses.mean())
     return float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))) / len(losses)
 
@@ -291,7 +243,7 @@ def _score(problem: Problem, theta: np.ndarray, held_out: np.ndarray, losses: np
         hits[block][image] = probabilities[:, fold, image].argmax(0) == problem.targets[block][image]
 
 
-def _choose(candidates: list[_Candidate]) -> _Candidate:
+def choose(candidates: list[Candidate]) -> Candidate:
     """Return the least strength within one standard error of the best."""
     best = min(candidates, key=lambda candidate: candidate.loss)
     return next(candidate for candidate in candidates if candidate.loss <= best.loss + best.error)

@@ -52,8 +52,10 @@ def blocks(features: Rows) -> Iterator[tuple[slice, np.ndarray]]:
         release(features)
 
 
-def coordinates(features: Rows) -> Coordinates:
+def coordinates(features: Rows, wide: float | None = None) -> Coordinates:
     """Return coordinates of features, N rows float32 [D]; they preserve distances, so an L2 penalty keeps its meaning.
+
+    wide: features per image from which they are reduced to the span of the images; `WIDE` if None.
 
     If there are many more features than images, the optimum is in the span of the images (representer theorem; Hastie
     & Tibshirani 2004, "Efficient quadratic regularization for expression arrays"). The eigenvectors of the N x N matrix
@@ -71,7 +73,7 @@ def coordinates(features: Rows) -> Coordinates:
     scale = (total / count) ** 0.5 or 1.0  # 1 if no feature varies
     centred = rows[:, :-1]
     centred /= np.float32(scale)
-    if width < WIDE * count:
+    if width < (WIDE if wide is None else wide) * count:
         return Coordinates(rows, mean, scale, centred, None)
     reduced, span = _reduce(centred)
     return Coordinates(reduced, mean, scale, centred, span)

@@ -1,102 +1,40 @@
-"""Set-up of phases solved in one step, without gradients: a probe of the head, and a blend of two sets of weights."""
+"""Set-up of phases solved in one step, without gradients: a probe, a blend of two sets of weights, and a refit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
 
-import numpy as np
-
-from transfercli.data.dataset import Split
-from transfercli.models.classifier import Classifier
 from transfercli.models.forward import forward
-from transfercli.models.surgery import Cut
-from transfercli.models.tensor_names import assign_tensors, read_tensors
-from transfercli.reporting import Reporter
-from transfercli.rows import Rows
-from transfercli.training.phases import Phase, PhaseSetup
+from transfercli.models.tensor_names import read_tensors
+from transfercli.training.phases import Phase, PhaseSetup, Solved
 from transfercli.training.validation import validation_metrics
-from transfercli.transfer.features.prefix import Prefix
-from transfercli.transfer.features.views import Views
 from transfercli.transfer.probe.blend import choose_blend
-from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
-from transfercli.transfer.probe.probe import Probe, keep_absent_classes, sigmoid_unit
-from transfercli.transfer.training_inputs import TrainingInputs
-
-
-class Builder(Protocol):
-    """The part of `PhaseBuilder` (`transfer/phase_builder.py`) that solved phases use."""
-
-    classifier: Classifier
-    inputs: TrainingInputs
-    reporter: Reporter
-    start: dict[str, np.ndarray]
-    dry_run: bool
-
-    def __call__(self, phase: Phase) -> PhaseSetup: ...
-    def cut_after_base(self) -> Cut: ...
-    def on_features(self, cut: Cut, views: Views | None) -> PhaseSetup: ...
-    def prefix_of(self, cut: Cut) -> Prefix: ...
-    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows: ...
+from transfercli.transfer.probe.refit import assign_start, on_plain_features, set_up_refit
+from transfercli.transfer.probe.solved_head import Builder, facts_of, result_reporter, solve_head
 
 
 def set_up_probe(builder: Builder, phase: Phase) -> PhaseSetup:
     """Return the set-up that solves for the head of a frozen base, on features of images without augmentation."""
-    if builder.inputs.augment:
-        builder.reporter.info("probe: on images without augmentation")
-    setup = builder.on_features(builder.cut_after_base(), None)
 
-    def assign_probe() -> dict[str, Any]:
-        probe = solve_head(builder, setup.batches.source, _result_reporter(builder))
-        return {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
+    def assign_probe() -> Solved:
+        return Solved(facts_of(solve_head(builder, phase.head, result_reporter(builder))))
 
-    return replace(setup, solve=assign_probe)
-
-
-def solve_head(builder: Builder, features: Rows, reporter: Reporter) -> Probe:
-    """Solve for the best linear head on pooled features, assign it to the classifier, and return it."""
-    inputs, classifier = builder.inputs, builder.classifier
-    problem = LinearProblem(
-        features,
-        inputs.training.targets,
-        len(classifier.labels),
-        class_weights=inputs.class_weights,
-        seed=inputs.seed,
-        groups=inputs.training.groups,
-    )
-    probe = solve_layers(problem, layers_of(classifier, builder.cut_after_base()), reporter)
-    logits = classifier.head.get_layer("logits")
-    logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
-    return probe
-
-
-def layers_of(classifier: Classifier, cut: Cut) -> FeatureLayers:
-    """Return the layers whose pooled vectors are side by side in a classifier's features, and their normalisation."""
-    widths = tuple(part.width for part in cut.parts) or cut.feature_shape
-    names = (*classifier.taps, "output")
-    return FeatureLayers(names, widths, classifier.normalisation)
+    return replace(on_plain_features(builder), solve=assign_probe)
 
 
 def set_up_blend(builder: Builder, phase: Phase) -> PhaseSetup:
     """Return the set-up that blends the probe with the phase before, by the loss of the validation images."""
-    setup, classifier = builder(replace(phase, kind="train")), builder.classifier
+    setup, classifier = builder.trained(phase), builder.classifier
 
-    def assign_best_blend() -> dict[str, Any]:
+    def assign_best_blend() -> Solved:
         trained = read_tensors(classifier)
-        assign_tensors(classifier, builder.start)
-        prefix = builder.prefix_of(builder.cut_after_base())
-        solve_head(builder, builder.features(builder.inputs.training, prefix), Reporter())
+        assign_start(builder, phase)
         start, loss = read_tensors(classifier), _validation_loss(builder, setup)
-        choose_blend(classifier, start, trained, loss, _result_reporter(builder))
-        return {}
+        choose_blend(classifier, start, trained, loss, result_reporter(builder))
+        return Solved({})
 
     return replace(setup, solve=assign_best_blend)
-
-
-def _result_reporter(builder: Builder) -> Reporter:
-    """Return the reporter of results; a silent one in a dry run, whose features are not real."""
-    return Reporter() if builder.dry_run else builder.reporter
 
 
 def _validation_loss(builder: Builder, setup: PhaseSetup) -> Callable[[], float]:
@@ -110,4 +48,8 @@ def _validation_loss(builder: Builder, setup: PhaseSetup) -> Callable[[], float]
     return loss
 
 
-SOLVERS: dict[str, Callable[[Builder, Phase], PhaseSetup]] = {"probe": set_up_probe, "blend": set_up_blend}
+SOLVERS: dict[str, Callable[[Builder, Phase], PhaseSetup]] = {
+    "probe": set_up_probe,
+    "blend": set_up_blend,
+    "refit": set_up_refit,
+}

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from transfercli.config.schema import ExperimentConfig
 
 
+SOLVED = ("linear_probe", "multilayer_probe", "auto")  # strategies that solve for a new head on the champion's base
+
+
 def train_challenger(state: RetrainState, reporter: Reporter) -> RunFolder:
     """Train a run to its end, from the champion's weights if the architectures match, else from `model.weights`."""
     start = warm_start(state, reporter)
@@ -51,20 +54,30 @@ def warm_start(state: RetrainState, reporter: Reporter) -> tuple[str, ...]:
         )
         return ()
     weights = f"model.weights={{run: {champion.label}}}"
-    solved = config.transfer.strategy in ("linear_probe", "auto") and not image_changes(state).get("lost_classes")
+    solved = config.transfer.strategy in SOLVED and not image_changes(state).get("lost_classes")
     return (weights,) if solved else (weights, "model.head.init=extend")
 
 
 def structure_differences(config: ExperimentConfig, champion: StoredRun) -> list[str]:
     """Return the keys for which the challenger cannot start from the champion's weights; empty if it can."""
     ours, theirs = _structure(config), _structure(champion.config)
-    return [name for name, value in ours.items() if value != theirs[name]]
+    different = [name for name, value in ours.items() if value != theirs[name]]
+    if "head" not in different and config.transfer.strategy not in SOLVED and not _reads_as(config, champion.config):
+        different.append("head")
+    return different
 
 
 def _structure(config: ExperimentConfig) -> dict[str, Any]:
-    """Return the config values that the shapes of the weights depend on."""
-    head = config.model.head.model_dump(exclude={"init", "dropout"})
+    """Return the config values that the shapes of the weights depend on, without the layers that the head reads."""
+    head = config.model.head.model_dump(exclude={"init", "dropout", "taps", "normalisation"})
     return {"base": config.model.base, "data.channels": config.data.channels, "head": head}
+
+
+def _reads_as(config: ExperimentConfig, earlier: ExperimentConfig) -> bool:
+    """Return True if a head that is extended may read what the earlier one reads; it takes what is not set from it."""
+    head, then = config.model.head, earlier.model.head
+    same_layers = bool(then.taps) if head.taps == "stages" else set(head.taps or ()) == set(then.taps or ())
+    return (head.taps is None or same_layers) and head.normalisation in (None, then.normalisation)
 
 
 def image_changes(state: RetrainState) -> dict[str, Any]:

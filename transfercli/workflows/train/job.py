@@ -21,6 +21,7 @@ from transfercli.workflows.confidence import without_default_target
 from transfercli.workflows.new_model import (
     parent_named,
     with_base_of_weights,
+    with_kept_layers,
     with_parent_reading,
     with_parent_structure,
 )
@@ -92,7 +93,7 @@ def resolve_job(request: TrainRequest, reporter: Reporter | None = None) -> Job:
         check_run_folder(run.path)
         config = as_recorded(loaded.config, parent, StoredRun(run))
     else:
-        config, differences = with_parent_reading(loaded.config, parent, request.runs)
+        config, differences = with_parent_reading(with_kept_layers(loaded.config, request.runs), parent, request.runs)
         warnings += differences
     loaded = replace(loaded, config=config)
     return Job(request.command, loaded, run, request.runs, _command_line(request), warnings)

@@ -7,14 +7,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from transfercli.data.quality.image_descriptors import Descriptors, describe
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.runs.listing import creation_order, runs_of
 from transfercli.text import counted
+from transfercli.transfer.strategies import is_solvable
 from transfercli.workflows.known_images import uses_of
-from transfercli.workflows.lineage import learnt_from
+from transfercli.workflows.lineage import generations, learnt_from
 from transfercli.workflows.new_model import Parent
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
@@ -39,24 +41,52 @@ def images_learnt_before(job: Job, parent: Parent, dataset: Dataset, reporter: R
     counts: LearntBefore = {}
     for name in HELD_OUT:
         if split := dataset.splits.get(name):
-            found = Counter(use for use in uses_of(split, learnt, geometry, None).tolist() if use)
-            counts |= {name: dict(sorted(found.items()))} if found else {}
-    _warn(counts, parent.run.label, dataset, reporter)
+            counts |= _counts(name, uses_of(split, learnt, geometry, None))
+    passed_on = counts
+    if is_solvable(job.config):  # the head is new: only what is in the base is passed on
+        trained = _last_that_trained_the_base(parent.run)
+        kept = learnt_from(trained, reporter=Reporter()) if trained else None
+        validation = dataset.splits["validation"]
+        passed_on = _counts("validation", uses_of(validation, kept, geometry, None)) if kept else {}
+    _warn(counts, passed_on, parent.run.label, dataset, reporter)
     return counts
 
 
-def _warn(counts: LearntBefore, parent: str, dataset: Dataset, reporter: Reporter) -> None:
+def _counts(name: str, uses: npt.NDArray[np.str_]) -> LearntBefore:
+    found = Counter(use for use in uses.tolist() if use)
+    return {name: dict(sorted(found.items()))} if found else {}
+
+
+def _last_that_trained_the_base(run: StoredRun) -> StoredRun | None:
+    """Return the run, or its nearest ancestor, that trained layers of the base; None without.
+
+    A run whose phases are not recorded counts as one that did.
+    """
+    for each in (run, *(parent for _, parent in generations(run))):
+        if each is None or not each.record.phases:
+            return each
+        if any(phase.get("unfreeze") not in ("none", 0) for phase in each.record.phases):
+            return each
+    return None
+
+
+def _warn(counts: LearntBefore, passed_on: LearntBefore, parent: str, dataset: Dataset, reporter: Reporter) -> None:
+    """Report the images; warn of test images, and of validation images whose labels the new run starts with.
+
+    passed_on: counts of the validation images that the weights which the run starts with learnt from.
+    """
     told = {name: sum(uses.values()) - uses.get("alike", 0) for name, uses in counts.items()}
-    trained = {name: told[name] - counts[name].get("validation", 0) for name in told}
     parts = [f"{told[name]} of {counted(len(dataset.splits[name]), f'{name} image')}" for name in told if told[name]]
     if not parts:
         return
     text = f"{parent} or one of its ancestors learnt from {' and '.join(parts)}"
-    if trained.get("validation"):
+    uses = passed_on.get("validation", {})
+    trained = sum(uses.values()) - uses.get("alike", 0) - uses.get("validation", 0)
+    if trained:
         text += "; the best epoch is chosen by such validation images too, so val_accuracy and val_loss are too good"
     if told.get("test"):
         text += "; honest metrics and gates of `evaluate` leave them out"
-    if told.get("test") or trained.get("validation"):
+    if told.get("test") or trained:
         reporter.warning(text)
     else:
         reporter.info(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from transfercli.config.loader import dump, load
-from transfercli.config.schema import ExperimentConfig, Section
+from transfercli.config.schema import ExperimentConfig, HeadConfig, Section
 from transfercli.errors import ArtefactError, ConfigError
 from transfercli.workflows.new_model import INHERITED_READING
 from transfercli.workflows.stored_run import StoredRun
@@ -36,14 +36,21 @@ def as_recorded(requested: ExperimentConfig, parent: str | None, run: StoredRun)
     # Alerts concern no run, so they may change between a run and its continuation.
     retrain = config.retrain.model_copy(update={"alert": recorded.retrain.alert})
     config = config.model_copy(update={"retrain": retrain})
-    head = config.model.head
-    if head.taps in (None, "stages"):  # the run recorded the stages
-        head = head.model_copy(update={"taps": recorded.model.head.taps})
-    if head.normalisation is None:
-        head = head.model_copy(update={"normalisation": recorded.model.head.normalisation})
-    config = config.model_copy(update={"model": config.model.model_copy(update={"head": head})})
+    config = config.model_copy(update={"model": config.model.model_copy(update={"head": _head(config, recorded)})})
     _check_equal(config, recorded, run.label)
     return config
+
+
+def _head(requested: ExperimentConfig, recorded: ExperimentConfig) -> HeadConfig:
+    """Return the requested head, in which the run's layers stand for `null` and `stages`, of which it has the names."""
+    head, then = requested.model.head, recorded.model.head
+    named = head.taps is None or (head.taps == "stages" and then.taps)
+    return head.model_copy(
+        update={
+            "taps": then.taps if named else head.taps,
+            "normalisation": head.normalisation or then.normalisation,
+        }
+    )
 
 
 def _completed(requested: AnySection, recorded: AnySection, written: AnySection) -> AnySection:

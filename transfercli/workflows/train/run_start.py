@@ -84,6 +84,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
         "backend": keras.backend.backend(),
         "precision": setup.plan.precision,
         "phases": [asdict(phase) for phase in setup.plan.phases],
+        **({"candidates": setup.candidates} if setup.candidates else {}),
         "data": {
             "fingerprint": fingerprint(dataset),
             "images": {k: len(v) for k, v in dataset.splits.items()},

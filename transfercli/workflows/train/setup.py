@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
 from transfercli.workflows.confidence import warn_of_abstention
-from transfercli.workflows.resolved_config import batchnorm_trains, geometry_of
+from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from transfercli.rows import Rows
     from transfercli.training.checkpoints import Checkpoint, Checkpoints
     from transfercli.training.phases import Phase, PhaseSetup, SetUpPhase
-    from transfercli.training.progress import Plan, Progress
+    from transfercli.training.progress import Plan, Progress, TimeLimit
     from transfercli.training.trainer import Trainer
+    from transfercli.transfer.choice import Tried
     from transfercli.transfer.features.features import FeatureCache
     from transfercli.transfer.phase_builder import PhaseBuilder
     from transfercli.transfer.training_inputs import TrainingInputs
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """All parts of a training. features: None if the cache is off."""
+    """All parts of a training. features: None if the cache is off; candidates: what `auto` tried, for run.json."""
 
     dataset: Dataset
     classifier: Classifier
@@ -44,6 +46,7 @@ class Setup:
     trainer: Trainer
     checkpoints: Checkpoints
     features: FeatureCache | None
+    candidates: list[dict[str, Any]]
 
     def cache_counts(self) -> dict[str, dict[str, int]]:
         """Return hits and misses so far: {"images", "features"} -> {"hits", "misses"}."""
@@ -70,14 +73,19 @@ def set_up(
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.dry_run import DryRunBuilder
     from transfercli.transfer.phase_builder import PhaseBuilder
+    from transfercli.transfer.strategies import chooses_normalisation
 
     features = feature_cache(job.config, reporter, job.run.path)
     builder_class = DryRunBuilder if dry_run else PhaseBuilder
     builder = builder_class(
         classifier, training_inputs(job.config, dataset, classifier.labels, reporter), features, reporter
     )
+    if chooses_normalisation(job.config) and not (dry_run or job.run.record.exists()):
+        with watch("features"):
+            set_normalisation(builder, job.config)
+        classifier = builder.classifier
     with watch("features"):  # `auto` measures here, and most of that time computes features
-        plan = plan_for(job, builder, reporter)
+        plan, candidates = plan_for(job, builder, reporter)
     images = {name: len(split) for name, split in dataset.splits.items()}
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
     warn_of_abstention(job.config.evaluation, images["validation"], reporter)
@@ -87,15 +95,33 @@ def set_up(
 
     def keep(progress: Progress, checkpoint: Checkpoint, is_best: bool) -> None:
         if is_best:  # before the checkpoint: after a kill between the two, the epoch is repeated, and this too
-            abstain = job.config.evaluation.abstain
-            write_trust(job.run.calibration, fit_trust(trainer.validated, targets, abstain, validation.groups))
+            scored = trainer.validated
+            assert scored is not None, "an epoch is validated before it is kept"
+            trust = fit_trust(scored.logits, scored.targets, job.config.evaluation.abstain, scored.groups)
+            write_trust(job.run.calibration, trust)
         checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
         history.append(job.run.metrics, progress.line)
 
     validation = builder.inputs.validation
-    targets = validation.targets
-    trainer = Trainer(classifier, _timed(builder, watch), targets, plan, reporter, keep)
-    return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features)
+    timed = _timed(builder, watch)
+    trainer = Trainer(classifier, timed, validation.targets, plan, reporter, keep, validation.groups)
+    return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
+
+
+def set_normalisation(builder: PhaseBuilder, config: ExperimentConfig) -> None:
+    """Give the builder a classifier whose head has the normalisation that cross-validation chooses, on the same base.
+
+    It is part of the network, so it is chosen before the phases.
+    """
+    from transfercli.models.classifier import build_classifier
+    from transfercli.transfer.probe.solved_head import normalisation_of
+
+    classifier, chosen = builder.classifier, normalisation_of(builder)
+    if chosen != classifier.normalisation:
+        head = config.model.head.model_copy(update={"taps": list(classifier.taps), "normalisation": chosen})
+        model = config.model.model_copy(update={"head": head})
+        shape = architecture(config.model_copy(update={"model": model}), classifier.labels)
+        builder.classifier = build_classifier(shape, classifier.base)
 
 
 def _timed(builder: PhaseBuilder, watch: Stopwatch) -> SetUpPhase:
@@ -106,27 +132,27 @@ def _timed(builder: PhaseBuilder, watch: Stopwatch) -> SetUpPhase:
     return set_up_phase
 
 
-def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> Plan:
-    """Return the plan: the phases of the config's strategy, or the recorded ones of a resumed run.
+def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> tuple[Plan, list[dict[str, Any]]]:
+    """Return the plan and the candidates that `auto` tried, [] without.
 
+    The phases are those of the config's strategy, or the recorded ones of a resumed run, for which nothing is tried.
     Raises `ConfigError` if a phase names a layer that the base does not have.
     """
     from transfercli.training.backend import step_precision
     from transfercli.training.frozen import layers_of
     from transfercli.training.phases import recorded_phases
     from transfercli.training.progress import Plan
-    from transfercli.transfer.auto import explanation
-    from transfercli.transfer.measuring import measure
+    from transfercli.transfer import choice
     from transfercli.transfer.strategies import needs_measuring, phases_of
 
     config, classifier = job.config, builder.classifier
+    tried, limit = list[choice.Tried](), None
     if job.run.record.exists() and (recorded := RunRecord.read(job.run).phases):
         phases = recorded_phases(recorded)
+    elif needs_measuring(config):
+        phases, tried, limit = choose_phases(config, builder, reporter)
     else:
-        measured = measure(builder, config.transfer.budget) if needs_measuring(config) else None
-        phases = phases_of(config, tuple(classifier.stages), measured)
-        if measured:
-            reporter.info(explanation(measured, phases))
+        phases = phases_of(config, tuple(classifier.stages))
     for number, phase in enumerate(phases):
         try:
             layers_of(classifier, phase)
@@ -134,7 +160,32 @@ def plan_for(job: Job, builder: PhaseBuilder, reporter: Reporter) -> Plan:
             key = f"transfer.phases[{number}]" if config.transfer.phases else "transfer"
             raise ConfigError(f"{key}.{error.message}", error.hint) from error
     precision, updates_batchnorm = step_precision(config.compute), batchnorm_trains(config.model)
-    return Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm)
+    plan = Plan(tuple(phases), config.training, config.seed, precision, updates_batchnorm, limit)
+    return plan, choice.as_json(tried)
+
+
+def choose_phases(
+    config: ExperimentConfig, builder: PhaseBuilder, reporter: Reporter
+) -> tuple[list[Phase], list[Tried], TimeLimit | None]:
+    """Return the phases of `auto`, the heads that it tried, and with a budget in seconds its limit."""
+    from transfercli.training.progress import TimeLimit
+    from transfercli.transfer import choice
+    from transfercli.transfer.auto import explanation
+    from transfercli.transfer.measuring import measure
+    from transfercli.transfer.strategies import phases_of
+
+    started, in_seconds = time.perf_counter(), not isinstance(config.transfer.budget, str)
+    measured, limit = measure(builder, config.transfer.budget), None
+    tried = choice.choose_head(builder, reporter)
+    if in_seconds:
+        measured = replace(measured, spent=time.perf_counter() - started)
+    phases = phases_of(config, tuple(builder.classifier.stages), measured, choice.chosen_head(tried))
+    tuned = next((phase for phase in phases if phase.kind == "train"), None)
+    if in_seconds and tuned:
+        limit = TimeLimit(started + measured.budget, measured.ending_seconds(str(tuned.unfreeze)))
+    reporter.info(choice.in_words(tried))
+    reporter.info(explanation(measured, phases))
+    return phases, tried, limit
 
 
 def feature_cache(config: ExperimentConfig, reporter: Reporter, run: Path | None = None) -> FeatureCache | None:

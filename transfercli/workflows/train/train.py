@@ -84,8 +84,8 @@ def train_job(
         prepare_backend(job.config)
         learnt_before = images_learnt_before(job, parent, dataset, reporter)
         classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)
-        job = with_head_of(job, classifier)
         setup = set_up(job, dataset, classifier, watch, reporter, dry_run=dry_run)
+        job = with_head_of(job, setup.classifier)
         if not without_weights:
             warn_of_random_frozen_layers(setup, report, reporter)
         reserve_run_space(job, setup)
@@ -182,6 +182,7 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
         completion=next_completion(job.run.path.parent),
         best_epoch=best["epoch"],
         epochs=lines[-1]["epoch"],
+        refitted="cross_validated" in best,
         metrics=metrics,
         seconds=watch.all(),
         cache=setup.cache_counts(),

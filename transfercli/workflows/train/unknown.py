@@ -32,7 +32,8 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     started = time.perf_counter()
     setup.trainer.assign_best()
     splits = (setup.builder.inputs.training, setup.builder.inputs.validation)
-    training, validation = (_known(setup, split, job.config.seed, reporter) for split in splits)
+    training = _known(setup, splits[0], job.config.seed, reporter)
+    validation = _known(setup, splits[1], job.config.seed, reporter, out_of_fold_logits(setup))
     if not all(
         np.isfinite(known.features).all() and np.isfinite(known.energy).all() for known in (training, validation)
     ):
@@ -45,8 +46,25 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     reporter.debug(f"out-of-distribution score: {score.name}{measured}, fitted in {seconds:.1f} s")
 
 
-def _known(setup: Setup, split: Split, seed: int, reporter: Reporter) -> Known:
-    """Return features, energies and targets of a split, or of a sample of it."""
+def out_of_fold_logits(setup: Setup) -> np.ndarray | None:
+    """Return logits of the validation images by heads that did not learn from them; None if the run's head did not.
+
+    A run that was stopped after its last epoch computes them again.
+    """
+    from transfercli.transfer.probe.solved_head import cross_validated
+
+    trainer, builder = setup.trainer, setup.builder
+    if "cross_validated" not in trainer.progress.line:
+        return None
+    held_out = trainer.validated or cross_validated(builder, setup.plan.phases[-1].head)[1]
+    return held_out.logits[len(builder.inputs.training) :]
+
+
+def _known(setup: Setup, split: Split, seed: int, reporter: Reporter, held_out: np.ndarray | None = None) -> Known:
+    """Return features, energies and targets of a split, or of a sample of it.
+
+    held_out: logits of the split to compute the energies of; None for those of the run's weights.
+    """
     from transfercli.evaluation.confidence.temperature import class_logits
     from transfercli.models.forward import forward
     from transfercli.models.pooling import features_of_pooled
@@ -57,12 +75,15 @@ def _known(setup: Setup, split: Split, seed: int, reporter: Reporter) -> Known:
     from transfercli.transfer.unknown.fit import Known, stratified_sample
 
     builder = setup.builder
-    sample = split.at(stratified_sample(split.targets, MOST_IMAGES, seed))
+    chosen = stratified_sample(split.targets, MOST_IMAGES, seed)
+    sample = split.at(chosen)
     cut = builder.cut_after_base()
     stored = setup.features is not None and not trained_layers(setup.classifier, setup.plan)
     cache = replace(setup.features) if stored and setup.features else None  # a copy: its counts are not the training's
     pooled = features_of(sample, Prefix(cut, "float32"), cache, reporter, reporter.debug)
     rows = pooled.read(np.arange(len(sample)))
-    logits = forward(cut.top, ArrayRows(rows), len(rows), reporter, "features")
+    logits = (
+        forward(cut.top, ArrayRows(rows), len(rows), reporter, "features") if held_out is None else held_out[chosen]
+    )
     features = features_of_pooled(setup.classifier.head, rows)
     return Known(features, energies(class_logits(logits)), sample.targets, sample.groups)

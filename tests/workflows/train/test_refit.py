@@ -1,0 +1,175 @@
+"""Runs whose head is solved again on training and validation images together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.listener import Listener
+from transfercli.errors import Interrupted
+
+
+def few(world: Any, target: Path) -> Path:
+    """Copy 24 images of each of digits 5-9 and return the folder."""
+    import shutil
+
+    for folder in sorted((world.samples / "digits-target" / "train").iterdir()):
+        (target / folder.name).mkdir(parents=True)
+        for file in sorted(folder.iterdir())[:24]:
+            shutil.copyfile(file, target / folder.name / file.name)
+    return target
+
+
+@pytest.fixture(scope="module")
+def runs(source: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One linear probe that was refitted, one that was not, and `auto`, on the same 120 images."""
+    world, earlier = source
+    folder = tmp_path_factory.mktemp("refit")
+    data = {"train": str(few(world, folder / "images")), "validation": 0.3}
+    common = {
+        "data": data,
+        "model": {"weights": {"run": str(Path(earlier["run"]).resolve())}},
+        "compute": {"cache_dir": str(folder / "cache"), "precision": "float32"},
+    }
+    configs = {
+        "refitted": {"transfer": {"strategy": "linear_probe"}},
+        "not": {"transfer": {"strategy": "linear_probe"}, "training": {"refit": False}},
+        "auto": {"transfer": {"strategy": "auto"}, "training": {"epochs": 3}},
+    }
+    found: dict[str, Any] = {"world": world, "config": common}
+    for name, sections in configs.items():
+        path = world.config(f"refit-{name}", "digits-target", **common, **sections)
+        found[name] = world.train("finetune", path)
+    return found
+
+
+def lines(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (Path(result["run"]) / "metrics.jsonl").read_text().splitlines()]
+
+
+def record(result: dict[str, Any]) -> dict[str, Any]:
+    return dict(json.loads((Path(result["run"]) / "run.json").read_text()))
+
+
+def weights(result: dict[str, Any]) -> bytes:
+    return (Path(result["run"]) / "checkpoints" / "best" / "model.safetensors").read_bytes()
+
+
+def test_the_line_of_a_refit_says_that_its_scores_are_cross_validated_over_all_labelled_images(runs: Any) -> None:
+    (line,) = lines(runs["refitted"])
+    images = record(runs["refitted"])["data"]["images"]
+    assert line["cross_validated"] == images["train"] + images["validation"]
+    assert 0 < line["val_accuracy_error"] < 0.05
+    assert record(runs["refitted"])["refitted"] is True
+    assert runs["refitted"]["metrics"]["val_accuracy"] == line["val_accuracy"] < line["accuracy"]
+
+
+def test_without_a_refit_the_run_is_what_it_was(runs: Any) -> None:
+    (line,) = lines(runs["not"])
+    assert not {"cross_validated", "val_accuracy_error"} & set(line)
+    assert record(runs["not"])["refitted"] is False
+    assert [phase["kind"] for phase in record(runs["not"])["phases"]] == ["probe"]
+
+
+def test_the_scores_are_those_of_the_original_library_out_of_fold(runs: Any) -> None:
+    """The head of scikit-learn on the same folds and features, at the strength that was chosen, is as accurate."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    from transfercli.models.surgery import cut_after_base
+    from transfercli.rows import ChainedRows
+    from transfercli.runs.folder import RunFolder
+    from transfercli.workflows.stored_run import StoredRun
+
+    run = StoredRun(RunFolder(Path(runs["refitted"]["run"])))
+    splits = [run.split(name) for name in ("train", "validation")]
+    images = ChainedRows(tuple(split.images for split in splits)).read(np.arange(sum(map(len, splits))))
+    targets = np.concatenate([split.targets for split in splits])
+    features = np.asarray(cut_after_base(run.classifier).prefix.predict_on_batch(images))
+    scaled = features - features.mean(axis=0)
+    scaled /= np.sqrt((scaled**2).sum(axis=1).mean())
+    (line,) = lines(runs["refitted"])
+    model = LogisticRegression(C=line["strength"], max_iter=2000)
+    predicted = cross_val_predict(model, scaled, targets, cv=StratifiedKFold(5, shuffle=True, random_state=0))
+    assert line["val_accuracy"] == pytest.approx((predicted == targets).mean(), abs=0.06)
+
+
+def test_calibration_is_fitted_to_predictions_out_of_fold(runs: Any) -> None:
+    """The refitted head is right about nearly all of its own images, so its own scores would be far too low."""
+    from transfercli.evaluation.confidence.trust import read_trust
+
+    trust = {name: read_trust(Path(runs[name]["run"]) / "calibration.json") for name in ("refitted", "not")}
+    counts = {name: found.conformal.pooled.images for name, found in trust.items() if found and found.conformal}
+    images = record(runs["refitted"])["data"]["images"]
+    assert counts == {"refitted": images["train"] + images["validation"], "not": images["validation"]}
+
+
+def test_an_evaluation_of_validation_images_says_that_the_run_learnt_from_them(runs: Any) -> None:
+    from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+
+    reporter = Listener()
+    request = EvaluateRequest(runs["refitted"]["run"], runs["world"].runs, split="validation")
+    result = evaluate_run(request, reporter).as_json()
+    images = record(runs["refitted"])["data"]["images"]["validation"]
+    assert result["known"] == {"train": images}
+    assert result["honest"]["accuracy"] is None
+    assert any(f"trained on {images} of these {images} images" in text for text in reporter.warnings), reporter.warnings
+
+
+def test_auto_records_what_it_tried_and_the_choice(runs: Any) -> None:
+    tried = record(runs["auto"])["candidates"]
+    assert [candidate["name"] for candidate in tried] == ["linear_probe", "multilayer_probe"]
+    chosen = next(candidate for candidate in tried if candidate["chosen"])
+    assert chosen["log_loss"] <= min(candidate["log_loss"] for candidate in tried) + 1e-3
+    (phase,) = record(runs["auto"])["phases"]  # no gain of fine-tuning could be shown on so few validation images
+    assert (phase["kind"], phase["head"]) == ("refit", chosen["name"])
+
+
+def test_auto_that_is_stopped_between_candidates_ends_as_one_that_never_was(runs: Any) -> None:
+    world, name = runs["world"], "refit-auto"
+    path = world.folder / f"{name}.yaml"
+    with pytest.raises(Interrupted):
+        world.train("finetune", path, Listener(lambda step: step[:2] == ("candidates", 1)), run_id="again")
+    again = world.train("finetune", path, run_id="again")
+    assert weights(again) == weights(runs["auto"])
+    assert lines(again)[-1]["val_loss"] == lines(runs["auto"])[-1]["val_loss"]
+
+
+@pytest.mark.slow
+def test_auto_that_is_stopped_while_it_fine_tunes_ends_as_one_that_never_was(source: Any, tmp_path: Path) -> None:
+    world, earlier = source
+    path = world.config(
+        "auto-tunes",
+        "digits-target",
+        model={"weights": {"run": str(Path(earlier["run"]).resolve())}},
+        compute={"cache_dir": str(tmp_path / "cache"), "precision": "float32"},
+        transfer={"strategy": "auto"},
+        training={"epochs": 3},
+    )
+    whole = world.train("finetune", path, run_id="whole")
+    assert [phase["kind"] for phase in record(whole)["phases"]] == ["probe", "train", "blend", "refit"]
+    last = lines(whole)[-1]
+    assert (whole["best_epoch"], last["epoch"]) == (5, 5)
+    assert ("cross_validated" in last) == (last["gain"] <= 2 * last["gain_error"])
+    for stage in ("epoch 2", "compare"):
+        run_id = stage.replace(" ", "-")
+        with pytest.raises(Interrupted):
+            world.train("finetune", path, Listener(stage), run_id=run_id)
+        stopped = world.train("finetune", path, run_id=run_id)
+        assert weights(stopped) == weights(whole)
+
+
+def test_a_child_that_solves_a_head_of_its_own_is_not_warned_of_its_parent_s_refit(runs: Any) -> None:
+    world, config = runs["world"], runs["config"]
+    parent = {"weights": {"run": str(Path(runs["refitted"]["run"]).resolve())}}
+    reporter = Listener()
+    path = world.config(
+        "refit-child", "digits-target", **(config | {"model": parent}), transfer={"strategy": "linear_probe"}
+    )
+    child = world.train("finetune", path, reporter)
+    assert child["learnt_before"]["validation"] == {"train": record(child)["data"]["images"]["validation"]}
+    assert not [text for text in reporter.warnings if "learnt from" in text]

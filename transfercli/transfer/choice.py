@@ -1,0 +1,94 @@
+"""Choice between solved heads by repeated cross-validation on all labelled images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from transfercli.reporting import Reporter
+from transfercli.transfer.phase_builder import PhaseBuilder
+from transfercli.transfer.probe.cross_validation import OutOfFold
+from transfercli.transfer.probe.heads import heads_for
+from transfercli.transfer.probe.solved_head import layers_of, posed_problem
+
+FEW = 1000  # labelled images: with fewer, cross-validation is repeated with other folds
+REPEATS = 3
+TIE = 1e-3  # nats: a head is chosen over a cheaper one only if its log loss is lower by more
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Candidate of `auto`: its cross-validated accuracy and log loss, their standard errors, and the seconds it took.
+
+    The figures are None if no image could be held out.
+    """
+
+    name: str
+    accuracy: float | None
+    accuracy_error: float | None
+    log_loss: float | None
+    log_loss_error: float | None
+    seconds: float
+    chosen: bool = False
+
+
+def choose_head(builder: PhaseBuilder, reporter: Reporter) -> list[Tried]:
+    """Cross-validate the solved heads in the order of their cost, on training and validation images together.
+
+    The one of the least log loss is chosen; of equal ones, and without cross-validation, the last as the prior, since
+    a head on several layers is hardly ever worse.
+    """
+    names = heads_for(layers_of(builder.classifier, builder.cut_after_base()))
+    if builder.dry_run:  # its features are not real
+        return [Tried(names[-1], None, None, None, None, 0.0, chosen=True)]
+    found: list[tuple[str, OutOfFold, float]] = []
+    for number, name in enumerate(names):
+        reporter.progress("candidates", number, len(names), "heads")
+        started = time.perf_counter()
+        posed = posed_problem(builder, name, validation=True)
+        repeats = REPEATS if posed.images < FEW else 1
+        found.append((name, posed.cross_validate(repeats), time.perf_counter() - started))
+    reporter.progress("candidates", len(names), len(names), "heads")
+    best = _best([result.loss for _, result, _ in found])
+    return [_tried(*each, chosen=number == best) for number, each in enumerate(found)]
+
+
+def _best(losses: Sequence[float]) -> int:
+    """Return the index of the least loss, the first of those within `TIE` of it; the last without cross-validation."""
+    if not np.isfinite(losses).all():
+        return len(losses) - 1
+    return next(index for index, loss in enumerate(losses) if loss <= min(losses) + TIE)
+
+
+def _tried(name: str, result: OutOfFold, seconds: float, *, chosen: bool) -> Tried:
+    figures = (result.accuracy, result.accuracy_error, result.loss, result.loss_error)
+    accuracy, accuracy_error, loss, loss_error = (round(float(x), 6) if np.isfinite(x) else None for x in figures)
+    return Tried(name, accuracy, accuracy_error, loss, loss_error, round(seconds, 3), chosen)
+
+
+def chosen_head(tried: Sequence[Tried]) -> str:
+    """Return the name of the chosen candidate."""
+    return next(candidate.name for candidate in tried if candidate.chosen)
+
+
+def in_words(tried: Sequence[Tried]) -> str:
+    """Return one line: each candidate with its cross-validated figures, and the chosen one."""
+    parts = []
+    for candidate in tried:
+        if candidate.log_loss is None:
+            parts.append(f"{candidate.name} (a class has a single image: not cross-validated)")
+            continue
+        parts.append(
+            f"{candidate.name} accuracy {candidate.accuracy:.4f} ± {candidate.accuracy_error:.4f}, log loss"
+            f" {candidate.log_loss:.4f} ± {candidate.log_loss_error:.4f} ({candidate.seconds:.1f} s)"
+        )
+    return f"auto: cross-validated heads: {'; '.join(parts)}: {chosen_head(tried)} is chosen"
+
+
+def as_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
+    """Return the candidates as values of `run.json`."""
+    return [asdict(candidate) for candidate in tried]

@@ -1,0 +1,1 @@
+"""Embeddings: one vector an image, in files for other programs, and the nearest neighbours among them."""

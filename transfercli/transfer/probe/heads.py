@@ -1,0 +1,83 @@
+"""Table of solved heads: each row poses a linear problem of its own on the same images and layers.
+
+`auto` cross-validates the rows in the order of their cost. A row may use part of the layers, or add images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from transfercli.reporting import Reporter
+from transfercli.rows import Indices, TransformedRows
+from transfercli.transfer.probe.cross_validation import OutOfFold, cross_validate
+from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
+from transfercli.transfer.probe.probe import Probe
+
+LINEAR, MULTILAYER = "linear_probe", "multilayer_probe"
+
+
+@dataclass(frozen=True)
+class PosedProblem:
+    """Linear problem of a row of `HEADS`. layers: that it reads; all_layers: of the classifier's head.
+
+    images: number of its first rows, which are labelled images of the target; a row may add others behind them.
+    """
+
+    problem: LinearProblem
+    layers: FeatureLayers
+    all_layers: FeatureLayers
+    images: int
+
+    def solve(self, reporter: Reporter) -> Probe:
+        """Return the head on all layers; the kernel of a layer that is not read is 0. Raises as `probe.solve`."""
+        probe = solve_layers(self.problem, self.layers, reporter)
+        if self.layers.names == self.all_layers.names:
+            return probe
+        kernel = np.zeros((sum(self.all_layers.widths), probe.kernel.shape[1]), probe.kernel.dtype)
+        for number, name in enumerate(self.layers.names):
+            kernel[self.all_layers.part(self.all_layers.names.index(name))] = probe.kernel[self.layers.part(number)]
+        return Probe(kernel, probe.bias, probe.strength, probe.path)
+
+    def cross_validate(self, repeats: int = 1) -> OutOfFold:
+        """Return predictions of each labelled image out of fold, and of each added image; see `cross_validate`."""
+        return cross_validate(self.problem, self.layers, Reporter(), repeats)
+
+
+Pose = Callable[[LinearProblem, FeatureLayers], tuple[LinearProblem, FeatureLayers]]
+
+
+def last_layer(problem: LinearProblem, layers: FeatureLayers) -> tuple[LinearProblem, FeatureLayers]:
+    """Pose the problem on the base's output alone."""
+    from dataclasses import replace
+
+    columns = layers.part(len(layers.names) - 1)
+
+    def transform(rows: np.ndarray, _: Indices) -> np.ndarray:
+        return rows[:, columns]
+
+    features = TransformedRows(problem.features, transform)
+    last = FeatureLayers(layers.names[-1:], layers.widths[-1:], layers.normalisation)
+    return replace(problem, features=features), last
+
+
+def every_layer(problem: LinearProblem, layers: FeatureLayers) -> tuple[LinearProblem, FeatureLayers]:
+    """Pose the problem on all layers that the head reads."""
+    return problem, layers
+
+
+# In the order of their cost.
+HEADS: dict[str, Pose] = {LINEAR: last_layer, MULTILAYER: every_layer}
+
+
+def pose(head: str, problem: LinearProblem, layers: FeatureLayers) -> PosedProblem:
+    """Return the problem of a row of `HEADS`, or on all layers for ""."""
+    posed, read = (HEADS[head] if head else every_layer)(problem, layers)
+    return PosedProblem(posed, read, layers, len(problem.targets))
+
+
+def heads_for(layers: FeatureLayers) -> tuple[str, ...]:
+    """Return the rows of `HEADS` that differ for a head that reads these layers."""
+    return tuple(name for name in HEADS if name != MULTILAYER or len(layers.names) > 1)

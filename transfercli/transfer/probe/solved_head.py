@@ -1,0 +1,120 @@
+"""Head of a classifier that is solved for a phase: its linear problem, its weights, and its cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from transfercli.data.dataset import Split
+from transfercli.models.classifier import Classifier
+from transfercli.models.normalised import Normalisation
+from transfercli.models.surgery import Cut
+from transfercli.reporting import Reporter
+from transfercli.rows import ChainedRows, Rows
+from transfercli.training.phases import HeldOut, Phase, PhaseSetup
+from transfercli.transfer.features.prefix import Prefix
+from transfercli.transfer.features.views import Views
+from transfercli.transfer.probe.cross_validation import OutOfFold
+from transfercli.transfer.probe.heads import PosedProblem, pose
+from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem
+from transfercli.transfer.probe.normalisation import choose_normalisation
+from transfercli.transfer.probe.probe import Probe, keep_absent_classes, sigmoid_unit
+from transfercli.transfer.training_inputs import TrainingInputs
+
+
+class Builder(Protocol):
+    """The part of `PhaseBuilder` (`transfer/phase_builder.py`) that solved phases use."""
+
+    classifier: Classifier
+    inputs: TrainingInputs
+    reporter: Reporter
+    start: dict[str, np.ndarray]
+    dry_run: bool
+
+    def trained(self, phase: Phase) -> PhaseSetup: ...
+    def cut_after_base(self) -> Cut: ...
+    def on_features(self, cut: Cut, views: Views | None) -> PhaseSetup: ...
+    def prefix_of(self, cut: Cut) -> Prefix: ...
+    def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows: ...
+
+
+def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: bool = False) -> Probe:
+    """Solve for a head on the training images, assign it to the classifier, and return it.
+
+    head: a row of `HEADS`, or "". validation: on the validation images too.
+    """
+    classifier = builder.classifier
+    probe = posed_problem(builder, head, validation=validation).solve(reporter)
+    logits = classifier.head.get_layer("logits")
+    logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
+    return probe
+
+
+def posed_problem(builder: Builder, head: str, *, validation: bool = False) -> PosedProblem:
+    """Return the problem of a row of `HEADS`, or "", on the training images, or on the validation images too."""
+    splits = labelled_splits(builder) if validation else [builder.inputs.training]
+    return pose(head, linear_problem(builder, splits), layers_of(builder.classifier, builder.cut_after_base()))
+
+
+def linear_problem(builder: Builder, splits: Sequence[Split]) -> LinearProblem:
+    """Return the problem of a linear head on the features of all images of the splits, one after another."""
+    prefix = builder.prefix_of(builder.cut_after_base())
+    parts = tuple(builder.features(split, prefix) for split in splits)
+    return LinearProblem(
+        parts[0] if len(parts) == 1 else ChainedRows(parts),
+        np.concatenate([split.targets for split in splits]),
+        len(builder.classifier.labels),
+        class_weights=builder.inputs.class_weights,
+        seed=builder.inputs.seed,
+        groups=groups_of(splits),
+    )
+
+
+def normalisation_of(builder: Builder) -> Normalisation:
+    """Return the normalisation that cross-validation chooses for the head of a frozen base."""
+    layers = layers_of(builder.classifier, builder.cut_after_base())
+    return choose_normalisation(linear_problem(builder, [builder.inputs.training]), layers, builder.reporter)
+
+
+def labelled_splits(builder: Builder) -> list[Split]:
+    """Return the splits of all labelled images: training, then validation."""
+    return [builder.inputs.training, builder.inputs.validation]
+
+
+def groups_of(splits: Sequence[Split]) -> tuple[str, ...]:
+    """Return the group of each image of several splits, as in `Split`."""
+    if not any(split.groups for split in splits):
+        return ()
+    return tuple(name for split in splits for name in split.groups or ("",) * len(split))
+
+
+def layers_of(classifier: Classifier, cut: Cut) -> FeatureLayers:
+    """Return the layers whose pooled vectors are side by side in a classifier's features, and their normalisation."""
+    widths = tuple(part.width for part in cut.parts) or cut.feature_shape
+    names = (*classifier.taps, "output")
+    return FeatureLayers(names, widths, classifier.normalisation)
+
+
+def facts_of(probe: Probe) -> dict[str, Any]:
+    """Return the keys of a probe in its line of `metrics.jsonl`."""
+    return {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
+
+
+def cross_validated(builder: Builder, head: str) -> tuple[OutOfFold, HeldOut]:
+    """Return the cross-validation of a row of `HEADS`, or "", on all labelled images, and its predictions of them.
+
+    The predictions are as the classifier's head gives them: training images, then validation images.
+    """
+    found, splits = posed_problem(builder, head, validation=True).cross_validate(), labelled_splits(builder)
+    targets = np.concatenate([split.targets for split in splits])
+    logits = found.logits[: len(targets)]
+    if builder.classifier.head.get_layer("logits").units == 1:
+        logits = np.diff(logits, axis=1)
+    return found, HeldOut(logits, targets, groups_of(splits))
+
+
+def result_reporter(builder: Builder) -> Reporter:
+    """Return the reporter of results; a silent one in a dry run, whose features are not real."""
+    return Reporter() if builder.dry_run else builder.reporter

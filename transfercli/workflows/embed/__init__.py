@@ -1,0 +1,1 @@
+"""Workflows of `embed` and `similar`."""
