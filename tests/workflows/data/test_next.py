@@ -203,7 +203,7 @@ def test_labelled_images_that_are_gone_cost_the_forecast_only(
     result = chosen_by(probed, pool, tmp_path / "out", 4, reporter)
     assert len(result.chosen) == 4
     assert result.as_json()["forecast"]["gain"] is None
-    assert "no forecast" in result.forecast.note
+    assert "is no forecast" in result.forecast.note
     assert any("are gone or changed" in text for text in reporter.warnings)
 
 
