@@ -170,6 +170,7 @@ class RunFacts:
     seconds: dict[str, float] = field(default_factory=dict)
     machine: MachineFacts | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    cross_validated: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,6 +122,7 @@ class RunDetails:
         curves: value per epoch of each of `CURVES`; None if a line has no number.
         evaluations: metrics per folder of `evaluation/`.
         lineage: the run, its parent, and so on.
+        cross_validated: as in `TrainResult`.
     """
 
     row: RunRow
@@ -134,6 +135,7 @@ class RunDetails:
     evaluations: dict[str, dict[str, float | None]]
     lineage: tuple[Generation, ...]
     files: tuple[StoredFile, ...]
+    cross_validated: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -142,6 +144,7 @@ class RunDetails:
             "failure": self.failure,
             "best_epoch": self.best_epoch,
             "metrics": self.metrics or None,
+            "cross_validated": self.cross_validated,
             "seconds": self.seconds or None,
             "curves": self.curves,
             "evaluations": self.evaluations,
@@ -183,6 +186,7 @@ def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
         evaluations={folder.name: _evaluation_metrics(folder) for folder in _evaluations(run)},
         lineage=lineage(stored),
         files=tuple(StoredFile(file.relative_to(run.path).as_posix(), size) for file, size in regular_files(run.path)),
+        cross_validated=record.cross_validated,
     )
 
 
