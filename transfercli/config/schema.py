@@ -328,7 +328,9 @@ class TransferConfig(Section):
     )
     phases: list[PhaseConfig] | None = Field(None, min_length=1, description="explicit phases, instead of a strategy")
     budget: Budget = Field(
-        "3x", description="auto: limit on its total time, in seconds or as a multiple (3x) of the time of its probe"
+        "3x",
+        description="auto: limit on its total time in seconds, or on its work as a multiple (3x) of its probe's work,"
+        " which is the same on any machine",
     )
     align: Literal["none", "centre", "moments", "coral", "auto"] = Field(
         "auto",

@@ -221,12 +221,18 @@ class RunRecord:
 
     @property
     def refitted(self) -> bool:
-        """True if the model learnt from the validation images too: its head was solved again on them.
+        """True if the model learnt from the validation images too: its head was solved on them in the end.
 
-        As long as the run is not complete, True if a phase of it does that.
+        As long as the run is not complete, True if a phase of it may do that.
         """
-        planned = any(phase.get("kind") == "refit" for phase in self.phases)
-        return bool(self.content.get("refitted", planned))
+        if "cross_validated" in self.content:
+            return self.cross_validated is not None
+        return any(phase.get("kind") == "refit" for phase in self.phases)
+
+    @property
+    def cross_validated(self) -> int | None:
+        """Number of images of the cross-validation that scores the model; None if its validation images do."""
+        return self.content.get("cross_validated")
 
     @property
     def adaptation(self) -> dict[str, Any] | None:

@@ -178,6 +178,7 @@ class RunFacts:
     machine: MachineFacts | None = None
     versions: dict[str, str] = field(default_factory=dict)
     adaptation: AdaptationFacts | None = None
+    cross_validated: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,9 @@ def _moved(
     weights: np.ndarray | None,
 ) -> LinearProblem:
     """Return the labelled images in the target's place; the alignment is that of the sample `source`."""
-    return replace(labelled, features=moved_rows(labelled.features, align(kind, source, target, layers.widths, weights)))
+    return replace(
+        labelled, features=moved_rows(labelled.features, align(kind, source, target, layers.widths, weights))
+    )
 
 
 def information(logits: np.ndarray) -> float:

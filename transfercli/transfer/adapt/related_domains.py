@@ -107,4 +107,3 @@ def _joined(
         weights=np.concatenate([weights, np.ones(len(others))]),
         held_out=np.concatenate([held_out, np.zeros(len(others), bool)]),
     )
-

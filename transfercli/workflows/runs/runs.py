@@ -123,6 +123,7 @@ class RunDetails:
         evaluations: metrics per folder of `evaluation/`.
         lineage: the run, its parent, and so on.
         adaptation: decision on the use of auxiliary images; None without any.
+        cross_validated: as in `TrainResult`.
     """
 
     row: RunRow
@@ -136,6 +137,7 @@ class RunDetails:
     lineage: tuple[Generation, ...]
     files: tuple[StoredFile, ...]
     adaptation: dict[str, Any] | None = None
+    cross_validated: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -144,6 +146,7 @@ class RunDetails:
             "failure": self.failure,
             "best_epoch": self.best_epoch,
             "metrics": self.metrics or None,
+            "cross_validated": self.cross_validated,
             "seconds": self.seconds or None,
             "curves": self.curves,
             "evaluations": self.evaluations,
@@ -187,6 +190,7 @@ def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
         lineage=lineage(stored),
         files=tuple(StoredFile(file.relative_to(run.path).as_posix(), size) for file, size in regular_files(run.path)),
         adaptation=record.adaptation,
+        cross_validated=record.cross_validated,
     )
 
 

@@ -183,7 +183,7 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
         completion=next_completion(job.run.path.parent),
         best_epoch=best["epoch"],
         epochs=lines[-1]["epoch"],
-        refitted="cross_validated" in best,
+        cross_validated=best.get("cross_validated"),
         metrics=metrics,
         seconds=watch.all(),
         cache=setup.cache_counts(),
