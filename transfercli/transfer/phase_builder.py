@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,10 +20,12 @@ from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
+from transfercli.transfer.adapt.training import HeadAdapter
 from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
 from transfercli.transfer.features.prefix import Prefix, checked_prefix
 from transfercli.transfer.features.views import Views, views_of, views_per_image
+from transfercli.transfer.probe.heads import PosedProblem
 from transfercli.transfer.probe.solved_phases import SOLVERS
 from transfercli.transfer.training_inputs import TrainingInputs
 
@@ -44,11 +47,13 @@ class PhaseBuilder:
         self._prefixes: dict[str, Prefix] = {}
         self._trained: tuple[Unfreeze, int, PhaseSetup] | None = None
         self._pooled: dict[tuple[str, int], Rows] = {}  # of the base as it is until the next trained phase
+        self.adapter = HeadAdapter(inputs.unlabelled, inputs.related, inputs.domains, inputs.align)
 
     def __call__(self, phase: Phase) -> PhaseSetup:
         if phase.kind in SOLVERS:
             return SOLVERS[phase.kind](self, phase)
         self._pooled.clear()
+        self.adapter.forget()
         self._trained = (phase.unfreeze, phase.epochs, self._setup_of(phase))
         return self._trained[-1]
 
@@ -160,6 +165,18 @@ class PhaseBuilder:
         if key not in self._pooled:
             self._pooled[key] = features_of(split, prefix, self.cache, self.reporter, self._give_up)
         return self._pooled[key]
+
+    def adapted(self, posed: PosedProblem) -> PosedProblem:
+        """Return the problem of a head, adapted to the target if there are unlabelled or related images."""
+        if self.dry_run or not self.adapter.has_images:  # the features of a dry run are not real
+            return posed
+        prefix = self.prefix_of(self.cut_after_base())
+        return self.adapter(posed, lambda split: self.features(split, prefix), self.reporter)
+
+    def adaptation_facts(self) -> dict[str, Any]:
+        """Return the decision on the head's adaptation as the key `adaptation`; {} if nothing was adapted."""
+        decision = self.adapter.decision
+        return {} if decision is None else {"adaptation": decision.as_json()}
 
     def _give_up(self, reason: str) -> None:
         """Continue without a cache. Raises `ConfigError` if it is required."""

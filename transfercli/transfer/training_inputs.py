@@ -12,6 +12,7 @@ from transfercli.data.batching.augment import Augment
 from transfercli.data.batching.batches import Batches
 from transfercli.data.dataset import Split
 from transfercli.rows import Rows
+from transfercli.transfer.adapt.domain import Setting
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class TrainingInputs:
     precision: of features. batchnorm_trains: see `Architecture`.
     required: features must be cached in every phase with frozen layers.
     unlabelled, related: auxiliary images for solved heads, or None; domains: int32 [N], of each related image.
+    align: value of `transfer.align`.
     """
 
     training: Split
@@ -38,3 +40,4 @@ class TrainingInputs:
     unlabelled: Split | None = None
     related: Split | None = None
     domains: np.ndarray | None = None
+    align: Setting = "auto"

@@ -81,13 +81,13 @@ def _refit(builder: Builder, phase: Phase) -> Solved:
             "a class has a single image, or a single group of images, so no cross-validation can score the head: it is"
             " solved on the training images alone"
         )
-        return Solved(facts_of(solve_head(builder, phase.head, reporter)))
+        return Solved(facts_of(builder, solve_head(builder, phase.head, reporter)))
     probe = solve_head(builder, phase.head, reporter, validation=True)
     reporter.info(
         f"refit on training and validation images; cross-validated: accuracy {found.accuracy:.4f} ±"
         f" {found.accuracy_error:.4f}, log loss {found.loss:.4f} ± {found.loss_error:.4f}"
     )
-    return Solved(facts_of(probe) | _scores(found, len(held_out.targets)), held_out)
+    return Solved(facts_of(builder, probe) | _scores(found, len(held_out.targets)), held_out)
 
 
 def _scores(found: OutOfFold, images: int) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class Builder(Protocol):
     def on_features(self, cut: Cut, views: Views | None) -> PhaseSetup: ...
     def prefix_of(self, cut: Cut) -> Prefix: ...
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows: ...
+    def adapted(self, posed: PosedProblem) -> PosedProblem: ...
+    def adaptation_facts(self) -> dict[str, Any]: ...
 
 
 def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: bool = False) -> Probe:
@@ -55,7 +57,8 @@ def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: b
 def posed_problem(builder: Builder, head: str, *, validation: bool = False) -> PosedProblem:
     """Return the problem of a row of `HEADS`, or "", on the training images, or on the validation images too."""
     splits = labelled_splits(builder) if validation else [builder.inputs.training]
-    return pose(head, linear_problem(builder, splits), layers_of(builder.classifier, builder.cut_after_base()))
+    layers = layers_of(builder.classifier, builder.cut_after_base())
+    return builder.adapted(pose(head, linear_problem(builder, splits), layers))
 
 
 def linear_problem(builder: Builder, splits: Sequence[Split]) -> LinearProblem:
@@ -97,9 +100,10 @@ def layers_of(classifier: Classifier, cut: Cut) -> FeatureLayers:
     return FeatureLayers(names, widths, classifier.normalisation)
 
 
-def facts_of(probe: Probe) -> dict[str, Any]:
-    """Return the keys of a probe in its line of `metrics.jsonl`."""
-    return {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
+def facts_of(builder: Builder, probe: Probe) -> dict[str, Any]:
+    """Return the keys of a probe that a builder solved for in its line of `metrics.jsonl`."""
+    strengths = [list(tried) for tried in probe.path]
+    return {"strength": probe.strength, "strengths": strengths, **builder.adaptation_facts()}
 
 
 def cross_validated(builder: Builder, head: str) -> tuple[OutOfFold, HeldOut]:

@@ -18,7 +18,7 @@ def set_up_probe(builder: Builder, phase: Phase) -> PhaseSetup:
     """Return the set-up that solves for the head of a frozen base, on features of images without augmentation."""
 
     def assign_probe() -> Solved:
-        return Solved(facts_of(solve_head(builder, phase.head, result_reporter(builder))))
+        return Solved(facts_of(builder, solve_head(builder, phase.head, result_reporter(builder))))
 
     return replace(on_plain_features(builder), solve=assign_probe)
 

@@ -179,6 +179,7 @@ def choose_phases(
     started, in_seconds = time.perf_counter(), not isinstance(config.transfer.budget, str)
     measured, limit = measure(builder, config.transfer.budget), None
     tried = choice.choose_head(builder, reporter)
+    measured = replace(measured, aligned=builder.adapter.aligned)
     if in_seconds:
         measured = replace(measured, spent=time.perf_counter() - started)
     phases = phases_of(config, tuple(builder.classifier.stages), measured, choice.chosen_head(tried))
@@ -233,13 +234,14 @@ def training_inputs(
         unlabelled=auxiliary.unlabelled,
         related=None if auxiliary.related is None else with_labels(auxiliary.related, labels),
         domains=auxiliary.domains,
+        align=config.transfer.align,
     )
 
 
 def warn_of_unused_images(plan: Plan, dataset: Dataset, reporter: Reporter) -> None:
     """Warn of auxiliary images that no phase uses: only a solved head does."""
     splits = dataset.auxiliary.splits
-    if splits and not any(phase.kind == "probe" for phase in plan.phases):
+    if splits and not any(phase.kind in ("probe", "refit") for phase in plan.phases):
         images = " and ".join(counted(len(split), f"{name} image") for name, split in splits.items())
         reporter.warning(
             f"{images} are not used: no phase solves for the head, which needs a new head without hidden layers on a"
