@@ -34,7 +34,10 @@ def aligned_with(labelled: LinearProblem, layers: FeatureLayers, target: np.ndar
         text = f"no alignment: labelled and unlabelled images are of one domain ({found})"
         return Adaptation(labelled, layers, replace(decision, case="same domain", text=text))
     if setting == "none":
-        text = f"no alignment, as transfer.align says; but the unlabelled images are of another domain ({found})"
+        text = (
+            "no alignment, as transfer.align is none or layers train after the head; but the unlabelled images are of"
+            f" another domain ({found})"
+        )
         return Adaptation(labelled, layers, replace(decision, text=text))
     kind: Kind = "moments" if setting == "auto" else setting
     aligned = _moved(labelled, layers, kind, source, target, None)
