@@ -37,9 +37,12 @@ def test_unlabelled_images_are_read_at_any_depth_without_labels(images: Path, gr
     }
     assert found.records == plain.records
     unlabelled = found.auxiliary.unlabelled
-    assert unlabelled is not None and unlabelled.name == "unlabelled" and len(unlabelled) == 5
+    assert unlabelled is not None
+    assert unlabelled.name == "unlabelled"
+    assert len(unlabelled) == 5
     assert unlabelled.paths[0] == "../neu é/2024 05/cat/0100.png"
-    assert not unlabelled.targets.any() and everything(unlabelled).shape == (5, 16, 16, 3)
+    assert not unlabelled.targets.any()
+    assert everything(unlabelled).shape == (5, 16, 16, 3)
     assert {(r.label, r.split, r.problem) for r in found.auxiliary.records} == {("", "unlabelled", "")}
     assert {*unlabelled.sha256s} <= found.pixels.keys()
 
@@ -62,7 +65,8 @@ def test_related_images_have_the_labels_of_their_folders_and_their_domain(images
     )
     found = load(images, related=["clip", "list.csv"])
     related = found.auxiliary.related
-    assert related is not None and related.labels == ("cat", "dog")
+    assert related is not None
+    assert related.labels == ("cat", "dog")
     assert [Path(path).name for path in related.paths] == ["0100.png", "0101.png", "0102.png", "0110.png", "0120.png"]
     assert related.targets.tolist() == [0, 0, 1, 0, 1]
     assert found.auxiliary.domains.tolist() == [0, 0, 0, 1, 1]
@@ -80,7 +84,8 @@ def test_copies_of_the_own_images_are_left_out_and_counted(images: Path, load: L
     counts["train" if of_train else "test"] += 1
     assert sum(whole.auxiliary.left_out["data.unlabelled"].values()) == 41
     assert whole.auxiliary.left_out["data.unlabelled"]["test"] >= counts["test"] - 1 > 0
-    assert "41 of 41 images left out" in warned(reporter) and "the same pixels as a test image" in warned(reporter)
+    assert "41 of 41 images left out" in warned(reporter)
+    assert "the same pixels as a test image" in warned(reporter)
     assert {record.split for record in whole.auxiliary.records} == {""}
     assert all(record.problem.startswith("left out: the same pixels") for record in whole.auxiliary.records)
 
@@ -103,7 +108,8 @@ def test_related_images_that_contradict_each_other_are_left_out(images: Path, gr
     grow(images / "b", {"dog": [100, 102], "cat": [101]})
     grow(images / "free", {"x": [100, 101, 103]})
     auxiliary = load(images, related=["a", "b"], unlabelled="free").auxiliary
-    assert auxiliary.related is not None and auxiliary.unlabelled is not None
+    assert auxiliary.related is not None
+    assert auxiliary.unlabelled is not None
     assert auxiliary.related.paths == ("../a/cat/0101.png", "../b/dog/0102.png")
     assert auxiliary.unlabelled.paths == ("../free/x/0103.png",)
     assert auxiliary.left_out == {
@@ -118,7 +124,8 @@ def test_related_images_of_unknown_classes_are_left_out_with_their_names(
 ) -> None:
     grow(images / "clip", {"cat": 2, "Dog": 1, "bird": 2}, first=100)
     found = load(images, related=["clip"])
-    assert found.auxiliary.related is not None and len(found.auxiliary.related) == 2
+    assert found.auxiliary.related is not None
+    assert len(found.auxiliary.related) == 2
     assert found.auxiliary.left_out == {"data.related[0]": {"unknown_class": 3}}
     assert "3 images of the classes 'Dog' (did you mean 'dog'?), 'bird'" in warned(reporter)
     grow(images / "birds", {"bird": 2}, first=110)
@@ -135,7 +142,8 @@ def test_a_class_may_have_related_images_only_if_the_data_names_it(
         load(images)
     found = load(images, related=["clip"])
     assert found.labels == ("cat", "dog", "emu")
-    assert found.auxiliary.related is not None and found.auxiliary.related.targets.tolist() == [0, 0, 2, 2, 2]
+    assert found.auxiliary.related is not None
+    assert found.auxiliary.related.targets.tolist() == [0, 0, 2, 2, 2]
     assert found.splits["train"].counts()["emu"] == 0
 
 
@@ -148,7 +156,7 @@ def test_a_class_of_the_test_images_may_have_related_training_images_only(images
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    "data, message",
     [
         ({"unlabelled": "gone"}, "data.unlabelled: 'gone' does not exist"),
         ({"unlabelled": "void"}, "data.unlabelled: 'void' has no images"),
@@ -178,8 +186,10 @@ def test_a_few_unreadable_images_and_other_files_are_left_out(
     (images / "new" / "loop").symlink_to(images / "new")
     (images / "new" / "link.png").symlink_to(images / "new" / "x" / "0100.png")
     auxiliary = load(images, unlabelled="new", max_bad_fraction=0.5).auxiliary
-    assert auxiliary.unlabelled is not None and len(auxiliary.unlabelled) == 3
+    assert auxiliary.unlabelled is not None
+    assert len(auxiliary.unlabelled) == 3
     assert auxiliary.left_out == {"data.unlabelled": {"copy": 1}}
     assert "data.unlabelled: 1 of 5 images cannot be used: '../new/x/b.jpg' (zero bytes)" in warned(reporter)
     problems = {record.path: record.problem for record in auxiliary.records if record.problem}
-    assert problems["../new/x/b.jpg"] == "zero bytes" and len(problems) == 3
+    assert problems["../new/x/b.jpg"] == "zero bytes"
+    assert len(problems) == 3

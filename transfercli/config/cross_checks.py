@@ -61,11 +61,10 @@ def _not_yet(data: Any) -> KeyProblems:
 
 
 def _local_files(data: Any) -> KeyProblems:
-    values = [(path, value_at(path, data)) for path in PATH_KEYS]
-    listed = [
-        ((*path, row), text) for path, value in values if isinstance(value, list) for row, text in enumerate(value)
-    ]
-    for path, value in [*values, *listed]:
+    values: list[tuple[KeyPath, Any]] = [(path, value_at(path, data)) for path in PATH_KEYS]
+    for path, texts in [*values]:
+        values += [((*path, row), text) for row, text in enumerate(texts)] if isinstance(texts, list) else []
+    for path, value in values:
         if isinstance(value, str) and is_address(value):
             scheme, _, rest = value.partition("://")
             mend = f"give the path alone: /{rest.lstrip('/')}"
@@ -206,18 +205,12 @@ def _auxiliary_images(data: Any) -> KeyProblems:
     if phases or strategy is None or strategy in WITHOUT_SOLVED_HEAD:
         received = "explicit phases" if phases else format_value(strategy) if strategy else "no strategy"
         for key in given:
-            yield (
-                ("data", key),
-                f"needs a strategy that solves for the head, received {received}; allowed transfer.strategy:"
-                f" {', '.join(solving)}",
-            )
+            message = f"needs a strategy that solves for the head, received {received}; allowed transfer.strategy:"
+            yield ("data", key), f"{message} {', '.join(solving)}"
     align = value_at(("transfer", "align"), data)
     if not given and align not in (None, "none", "auto"):
-        yield (
-            ("transfer", "align"),
-            f"{format_value(align)} needs images to align: set data.unlabelled or data.related; allowed without them:"
-            " auto or none",
-        )
+        message = f"{format_value(align)} needs images to align: set data.unlabelled or data.related"
+        yield ("transfer", "align"), f"{message}; allowed without them: auto or none"
 
 
 def _gates(data: Any) -> KeyProblems:

@@ -130,10 +130,8 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     _attempt(partial(check_expected, request.config.expect, findings), later)
     dataset = _attempt(partial(_assign_splits, request, findings), later) if classes_valid else None
     if dataset is not None:
-        dataset = (
-            _attempt(partial(with_auxiliary, dataset, auxiliary, request.config, request.reading(reporter)), later)
-            or dataset
-        )
+        read_auxiliary = partial(with_auxiliary, dataset, auxiliary, request.config, request.reading(reporter))
+        dataset = _attempt(read_auxiliary, later) or dataset
     return Examination(findings, dataset, refusals)
 
 

@@ -2,8 +2,8 @@
 
 Solved heads cost one pass over the images, and share it. Fine-tuning starts from the chosen head, from the deepest
 stage that the number of images and the budget allow, and ends with the best interpolation between the weights of both
-(WiSE-FT, Wortsman et al. 2022). It is kept only if it lowers the loss of the validation images by more than the
-standard error of that difference; else the head is solved again on training and validation images together.
+(WiSE-FT, Wortsman et al. 2022). It is kept only if it lowers the loss of the validation images by more than two
+standard errors of that difference; else the head is solved again on training and validation images together.
 
 A budget in multiples of the probe counts work, at the speeds below, so that the phases are the same on any machine
 under any load; only a budget in seconds counts measured seconds.
@@ -18,7 +18,7 @@ from transfercli.text import counted
 from transfercli.training.phases import FINE_TUNING_FACTOR, PROBE, REFIT, STAGE_DECAY, Phase
 
 MIN_EPOCHS = 3  # fewer are not worth computing features for
-MIN_VALIDATION = 30  # images: on fewer no gain of fine-tuning could be shown
+MIN_VALIDATION = 100  # images: on fewer no gain of fine-tuning could be shown
 STEP_PASSES = 3.0  # time of a training step, in forward passes of the same layers
 SLOWDOWN = 2.0  # time of a forward pass in float32 over one in bfloat16, if bfloat16 is native
 ENDING_SOLUTIONS = 4.0  # of a head, one of them cross-validated twice: in the blend, the comparison and the refit

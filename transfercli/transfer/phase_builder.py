@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +19,7 @@ from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
-from transfercli.transfer.adapt.training import HeadAdapter
+from transfercli.transfer.auxiliary_images import with_auxiliary
 from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
 from transfercli.transfer.features.prefix import Prefix, checked_prefix
@@ -33,7 +32,8 @@ from transfercli.transfer.training_inputs import TrainingInputs
 class PhaseBuilder:
     """Function of a phase that returns its `PhaseSetup`, for a classifier whose layers are frozen for that phase.
 
-    cache: None if it is off. start: weights before the first phase, for a blend.
+    cache: None if it is off. start: weights before the first phase, for a blend. aligns: the labelled images may be
+    aligned with unlabelled ones of another domain.
     """
 
     dry_run = False  # True: store no measured difference and report no result
@@ -43,17 +43,18 @@ class PhaseBuilder:
     ) -> None:
         self.classifier, self.inputs, self.cache, self.reporter = classifier, inputs, cache, reporter
         self.start: dict[str, np.ndarray] = {}
+        self.aligns = True
         self._reason_without_cache = "compute.cache is off"
         self._prefixes: dict[str, Prefix] = {}
         self._trained: tuple[Unfreeze, int, PhaseSetup] | None = None
         self._pooled: dict[tuple[str, int], Rows] = {}  # of the base as it is until the next trained phase
-        self.adapter = HeadAdapter(inputs.unlabelled, inputs.related, inputs.domains, inputs.align)
+        self._posed: dict[tuple[tuple[str, ...], int], PosedProblem] = {}  # likewise, with auxiliary images
 
     def __call__(self, phase: Phase) -> PhaseSetup:
         if phase.kind in SOLVERS:
             return SOLVERS[phase.kind](self, phase)
         self._pooled.clear()
-        self.adapter.forget()
+        self._posed.clear()
         self._trained = (phase.unfreeze, phase.epochs, self._setup_of(phase))
         return self._trained[-1]
 
@@ -166,17 +167,23 @@ class PhaseBuilder:
             self._pooled[key] = features_of(split, prefix, self.cache, self.reporter, self._give_up)
         return self._pooled[key]
 
-    def adapted(self, posed: PosedProblem) -> PosedProblem:
-        """Return the problem of a head, adapted to the target if there are unlabelled or related images."""
-        if self.dry_run or not self.adapter.has_images:  # the features of a dry run are not real
+    def with_auxiliary(
+        self, posed: PosedProblem, features: Callable[[Split], Rows], reporter: Reporter
+    ) -> PosedProblem:
+        """Return a head's problem with the auxiliary images, as far as a gain is shown; the same one in a dry run."""
+        if self.dry_run:
             return posed
-        prefix = self.prefix_of(self.cut_after_base())
-        return self.adapter(posed, lambda split: self.features(split, prefix), self.reporter)
+        key = posed.layers.names, posed.images
+        if key not in self._posed:
+            inputs = self.inputs if self.aligns else replace(self.inputs, align="none")
+            self._posed[key] = with_auxiliary(posed, inputs, features, reporter)
+        return self._posed[key]
 
-    def adaptation_facts(self) -> dict[str, Any]:
-        """Return the decision on the head's adaptation as the key `adaptation`; {} if nothing was adapted."""
-        decision = self.adapter.decision
-        return {} if decision is None else {"adaptation": decision.as_json()}
+    @property
+    def aligned(self) -> bool:
+        """A head was aligned with a target of another domain than that of the labelled images."""
+        decisions = [posed.decision for posed in self._posed.values() if posed.decision]
+        return any(decision["case"] == "another domain" and decision["chosen"] != "none" for decision in decisions)
 
     def _give_up(self, reason: str) -> None:
         """Continue without a cache. Raises `ConfigError` if it is required."""

@@ -32,8 +32,9 @@ class KnownImages:
     """Images of a split that were learnt from.
 
     Attributes:
-        counts: number of images by use: `train`, `validation`, `unlabelled` (its pixels only), `near` (a changed copy of an image that was learnt
-            from), and `alike` (perhaps such a copy, in data of images that are much alike); without zeros.
+        counts: number of images by use: `train`, `validation`, `unlabelled` (their pixels only), `near` (a changed copy
+            of an image that was learnt from), and `alike` (perhaps such a copy, in data of images that are much alike);
+            without zeros.
         left_out: bool [N], True for the images that honest metrics leave out.
         gaps: a sentence for each run whose images are not, or not fully, known.
     """

@@ -47,7 +47,7 @@ class LearntImages:
 
     @classmethod
     def of(cls, runs: Sequence[StoredRun], gaps: Iterable[str] = (), splits: Collection[str] = LEARNT) -> LearntImages:
-        """Return the images of the runs that count as learnt: those of `splits`, a part of `LEARNT`, and auxiliary ones."""
+        """Return the images of the runs that count as learnt: auxiliary ones, and `splits`, a part of `LEARNT`."""
         by_split: dict[str, set[str]] = {split: set() for split in {*LEARNT, *AUXILIARY, *splits}}
         for run in runs:
             for image in learnt_records(run, splits):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -24,6 +25,7 @@ from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.retrain.results import Rejected
 from transfercli.workflows.retrain.retrain import retrain
 from transfercli.workflows.retrain.state import RetrainRequest
+from transfercli.workflows.runs.runs import show_run
 from transfercli.workflows.stored_run import StoredRun
 
 
@@ -73,7 +75,8 @@ def test_a_run_records_its_auxiliary_images_beside_the_data_set(adapted: Any) ->
     assert set(facts["images"]) == {"train", "validation", "test"}
     assert any("data.unlabelled: 1 of 62 images left out" in text for text in listener.warnings)
     (near,) = [text for text in listener.warnings if "re-encoded or resized copy" in text]
-    assert near.startswith("1 of ") and "a re-encoded or resized copy among the unlabelled images" in near
+    assert near.startswith("1 of ")
+    assert "a re-encoded or resized copy among the unlabelled images" in near
 
 
 def test_auxiliary_images_count_as_learnt(adapted: Any, tmp_path: Path) -> None:
@@ -91,7 +94,8 @@ def test_auxiliary_images_count_as_learnt(adapted: Any, tmp_path: Path) -> None:
         shutil.copy(world.folder / "few" / record.path, tmp_path / label)
     reporter = Listener()
     found = evaluate_run(EvaluateRequest(result["run"], world.runs, data=tmp_path), reporter).as_json()
-    assert found["known"] == {"train": 5, "unlabelled": 5} and found["honest_examples"] == 0
+    assert found["known"] == {"train": 5, "unlabelled": 5}
+    assert found["honest_examples"] == 0
     assert any("saw the pixels, and not the labels, of 5" in text for text in reporter.warnings)
 
 
@@ -124,18 +128,20 @@ def test_images_that_nothing_uses_are_named(adapted: Any) -> None:
 
 def test_runs_without_auxiliary_images_have_no_such_file(source: tuple[World, dict[str, Any]]) -> None:
     run = RunFolder(Path(source[1]["run"]))
-    assert not run.auxiliary.exists() and StoredRun(run).auxiliary == []
+    assert not run.auxiliary.exists()
+    assert StoredRun(run).auxiliary == []
     assert "auxiliary" not in RunRecord.read(run).content["data"]
 
 
 def test_data_check_and_diff_count_auxiliary_images_apart(adapted: Any, tmp_path: Path) -> None:
-    world, result, _ = adapted
+    world, _result, _ = adapted
     copy = World(Path(shutil.copytree(world.folder, tmp_path / "copy", symlinks=True)), world.samples)
     config = copy.folder / "adapted.yaml"
     request = DiffRequest(config, "adapted", copy.runs)
     found = diff_data(request, Listener()).as_json()
     nothing = {"added": [], "removed": [], "changed": [], "relabelled": []}
-    assert found["unchanged"] and found["auxiliary"] == {"unlabelled": nothing, "related": nothing}
+    assert found["unchanged"]
+    assert found["auxiliary"] == {"unlabelled": nothing, "related": nothing}
     first, *_ = sorted((copy.folder / "other" / "5").iterdir())
     first.unlink()
     write_folders(copy.folder / "new é" / "deeper", {"x": [0]})
@@ -144,7 +150,9 @@ def test_data_check_and_diff_count_auxiliary_images_apart(adapted: Any, tmp_path
     found = diff_data(DiffRequest(config, "adapted", copy.runs, overrides), Listener()).as_json()
     assert found["auxiliary"]["unlabelled"] == nothing | {"added": ["../new é/deeper/x/0000.png"]}
     assert found["auxiliary"]["related"] == nothing | {"removed": [f"../other/5/{first.name}"]}
-    assert not found["unchanged"] and not found["added"] and not found["removed"]
+    assert not found["unchanged"]
+    assert not found["added"]
+    assert not found["removed"]
     checked = check_data(CheckRequest(config, copy.runs, overrides, mislabelled=False), Listener()).as_json()
     assert checked["images"] == sum(checked["splits"].values())
     auxiliary = checked["auxiliary"]
@@ -156,7 +164,8 @@ def test_data_check_and_diff_count_auxiliary_images_apart(adapted: Any, tmp_path
     }
     gone = check_data(CheckRequest(config, copy.runs, ("data.unlabelled=gone",), mislabelled=False), Listener())
     assert gone.report.refusals[0].startswith("data.unlabelled: 'gone' does not exist")
-    assert gone.report.images and gone.report.splits()
+    assert gone.report.images
+    assert gone.report.splits()
 
 
 @pytest.mark.slow
@@ -179,5 +188,22 @@ def test_a_night_is_unchanged_until_an_auxiliary_image_changes(adapted: Any, tmp
     write_folders(copy.folder / "new é" / "deeper", {"x": [0]})
     assert night()["decision"] in ("kept", "rejected", "promoted")
     shutil.rmtree(copy.folder / "new é")
-    with pytest.raises(DataError, match="data.unlabelled: 'new é' does not exist"):
+    with pytest.raises(DataError, match=r"data.unlabelled: 'new é' does not exist"):
         night()
+
+
+def test_the_decision_is_shown_wherever_the_run_is(adapted: Any) -> None:
+    world, result, listener = adapted
+    (line,) = [text for text in listener.infos if text.startswith("adaptation: ")]
+    decision = result["adaptation"]
+    assert line == f"adaptation: {decision['text']}"
+    assert decision["case"] == "related domains"
+    record = json.loads((Path(result["run"]) / "run.json").read_text())
+    assert record["adaptation"] == decision
+    json.dumps(decision, allow_nan=False)
+    shown = show_run("adapted", world.runs, Listener()).as_json()
+    assert shown["adaptation"] == decision
+    evaluate_run(EvaluateRequest("adapted", world.runs), Listener())
+    page = (Path(result["run"]) / "evaluation" / "test" / "report.html").read_text()
+    assert html.escape(decision["text"], quote=False)[:40] in page
+    assert "<td>30</td>" in page or "related images" in page

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.listener import Listener
+from transfercli.errors import Interrupted
 
 
 def few(world: Any, target: Path) -> Path:
@@ -52,6 +53,10 @@ def lines(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 def record(result: dict[str, Any]) -> dict[str, Any]:
     return dict(json.loads((Path(result["run"]) / "run.json").read_text()))
+
+
+def weights(result: dict[str, Any]) -> bytes:
+    return (Path(result["run"]) / "checkpoints" / "best" / "model.safetensors").read_bytes()
 
 
 def test_the_line_of_a_refit_says_that_its_scores_are_cross_validated_over_all_labelled_images(runs: Any) -> None:
@@ -98,7 +103,7 @@ def test_calibration_is_fitted_to_predictions_out_of_fold(runs: Any) -> None:
     from transfercli.evaluation.confidence.trust import read_trust
 
     trust = {name: read_trust(Path(runs[name]["run"]) / "calibration.json") for name in ("refitted", "not")}
-    counts = {name: sum(len(scores) for scores in found.conformal.classes) for name, found in trust.items()}
+    counts = {name: found.conformal.pooled.images for name, found in trust.items() if found and found.conformal}
     images = record(runs["refitted"])["data"]["images"]
     assert counts == {"refitted": images["train"] + images["validation"], "not": images["validation"]}
 
@@ -120,10 +125,42 @@ def test_auto_records_what_it_tried_and_the_choice(runs: Any) -> None:
     assert [candidate["name"] for candidate in tried] == ["linear_probe", "multilayer_probe"]
     chosen = next(candidate for candidate in tried if candidate["chosen"])
     assert chosen["log_loss"] <= min(candidate["log_loss"] for candidate in tried) + 1e-3
-    phases = record(runs["auto"])["phases"]
-    assert {phase["head"] for phase in phases if phase["kind"] != "train"} == {chosen["name"]}
-    assert phases[-1]["kind"] == "refit"
-    assert runs["auto"]["best_epoch"] == lines(runs["auto"])[-1]["epoch"]
+    (phase,) = record(runs["auto"])["phases"]  # no gain of fine-tuning could be shown on so few validation images
+    assert (phase["kind"], phase["head"]) == ("refit", chosen["name"])
+
+
+def test_auto_that_is_stopped_between_candidates_ends_as_one_that_never_was(runs: Any) -> None:
+    world, name = runs["world"], "refit-auto"
+    path = world.folder / f"{name}.yaml"
+    with pytest.raises(Interrupted):
+        world.train("finetune", path, Listener(lambda step: step[:2] == ("candidates", 1)), run_id="again")
+    again = world.train("finetune", path, run_id="again")
+    assert weights(again) == weights(runs["auto"])
+    assert lines(again)[-1]["val_loss"] == lines(runs["auto"])[-1]["val_loss"]
+
+
+@pytest.mark.slow
+def test_auto_that_is_stopped_while_it_fine_tunes_ends_as_one_that_never_was(source: Any, tmp_path: Path) -> None:
+    world, earlier = source
+    path = world.config(
+        "auto-tunes",
+        "digits-target",
+        model={"weights": {"run": str(Path(earlier["run"]).resolve())}},
+        compute={"cache_dir": str(tmp_path / "cache"), "precision": "float32"},
+        transfer={"strategy": "auto"},
+        training={"epochs": 3},
+    )
+    whole = world.train("finetune", path, run_id="whole")
+    assert [phase["kind"] for phase in record(whole)["phases"]] == ["probe", "train", "blend", "refit"]
+    last = lines(whole)[-1]
+    assert (whole["best_epoch"], last["epoch"]) == (5, 5)
+    assert ("cross_validated" in last) == (last["gain"] <= 2 * last["gain_error"])
+    for stage in ("epoch 2", "compare"):
+        run_id = stage.replace(" ", "-")
+        with pytest.raises(Interrupted):
+            world.train("finetune", path, Listener(stage), run_id=run_id)
+        stopped = world.train("finetune", path, run_id=run_id)
+        assert weights(stopped) == weights(whole)
 
 
 def test_a_child_that_solves_a_head_of_its_own_is_not_warned_of_its_parent_s_refit(runs: Any) -> None:

@@ -225,7 +225,7 @@ def _show_diff(result: DiffResult) -> None:
         "new classes": difference.new_classes,
         "lost classes": difference.lost_classes,
     }
-    pairs = [(name, len(items) or None) for name, items in counts.items()]
+    pairs: list[tuple[str, Any]] = [(name, len(items) or None) for name, items in counts.items()]
     for split, part in difference.auxiliary.items():
         changes = ", ".join(f"{len(paths)} {kind}" for kind, paths in part.image_lists.items() if paths)
         pairs.append((f"{split} images", changes or None))

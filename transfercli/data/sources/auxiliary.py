@@ -115,7 +115,7 @@ def _related(config: DataConfig, number: int, given: str, reporter: Reporter) ->
 
 
 def _place(config: DataConfig, key: str, given: str) -> tuple[Path, Path]:
-    """Return the path, and the folder that names of its images are relative to. Raises `DataError` if it is unusable."""
+    """Return the path, and the folder that its images' names are relative to. Raises `DataError` if it is unusable."""
     if keras_datasets.is_keras(given):
         raise DataError(f"{key}: {given!r}: only data.train can be a keras: data set", "give a folder or a table")
     path = normalised_path(given)

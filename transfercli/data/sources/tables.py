@@ -26,8 +26,9 @@ def is_table(path: Path) -> bool:
 def table_items(path: Path, base: Path, table: TableFormat = _DEFAULT) -> list[Item]:
     """Return the images of a table, sorted by path; paths in it are relative to the table's folder.
 
-    An empty `split` means `train`. An unlabelled image has the label "", and may be listed twice. Raises `DataError` with the line number for a missing column, an empty value, too
-    many values, an unknown split, a path listed twice, or text that is not a valid name.
+    An empty `split` means `train`. An unlabelled image has the label "" and may be listed twice. Raises `DataError`
+    with the line number for a missing column, an empty value, too many values, an unknown split, a path listed twice,
+    or text that is not a valid name.
     """
     items: dict[str, Item] = {}
     for line, row in _rows(path, table):
