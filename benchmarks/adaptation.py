@@ -97,7 +97,8 @@ def domains_of(fashion: Path | None, folders: list[Path]) -> dict[str, tuple[lis
         classes = sorted(path for path in fashion.iterdir() if path.is_dir())
         files = [(file, c) for c, folder in enumerate(classes) for file in sorted(folder.iterdir())[:FASHION]]
         found |= {name: (files, shift) for name, shift in SHIFTS.items()}
-    shared = set.intersection(*({path.name for path in folder.glob("train/*")} for folder in folders)) if folders else ()
+    classes_of = [{path.name for path in folder.glob("train/*")} for folder in folders]
+    shared = set.intersection(*classes_of) if classes_of else ()
     for folder in folders:
         files = []
         for c, name in enumerate(sorted(shared)):
@@ -129,7 +130,9 @@ def read(folder: Path, base: str, domain: str) -> tuple[np.ndarray, np.ndarray, 
     return np.concatenate([stored[name] for name in names], axis=1).astype(np.float32), stored["y"], layers
 
 
-def drawn(targets: np.ndarray, part: tuple[float, float], seed: int, most: int, shares: tuple[float, ...]) -> np.ndarray:
+def drawn(
+    targets: np.ndarray, part: tuple[float, float], seed: int, most: int, shares: tuple[float, ...]
+) -> np.ndarray:
     """Return indices of images of each class from a part of its random order; shares: of these that a class keeps."""
     chosen = []
     for c in range(int(targets.max()) + 1):
@@ -184,7 +187,8 @@ def main() -> None:
             each = [row["with"] - row["without"] for row in rows]
             chosen = [row["decision"].chosen for row in rows]
             gains += each
-            right += [gain > -POINT if name != "none" else setting[0] == setting[1] for gain, name in zip(each, chosen)]
+            same = setting[0] == setting[1]
+            right += [same if name == "none" else gain > -POINT for gain, name in zip(each, chosen, strict=True)]
             names = ", ".join(f"{name} {chosen.count(name)}" for name in sorted(set(chosen)))
             without, with_ = (statistics.mean(row[key] for row in rows) for key in ("without", "with"))
             name = f"{setting[0]} to {setting[1]}{', shares' if setting[2] else ''}"
@@ -194,8 +198,8 @@ def main() -> None:
                 flush=True,
             )
     print(
-        f"\nMean gain {100 * statistics.mean(gains):.1f} points over {len(gains)} trainings, worst {100 * min(gains):.1f};"
-        f" right {sum(right)} of {len(right)}."
+        f"\nMean gain {100 * statistics.mean(gains):.1f} points over {len(gains)} trainings, worst"
+        f" {100 * min(gains):.1f}; right {sum(right)} of {len(right)}."
     )
 
 

@@ -66,7 +66,8 @@ def _moved(
     weights: np.ndarray | None,
 ) -> LinearProblem:
     """Return the labelled images in the target's place; the alignment is that of the sample `source`."""
-    return replace(labelled, features=moved_rows(labelled.features, align(kind, source, target, layers.widths, weights)))
+    alignment = align(kind, source, target, layers.widths, weights)
+    return replace(labelled, features=moved_rows(labelled.features, alignment))
 
 
 def information(logits: np.ndarray) -> float:

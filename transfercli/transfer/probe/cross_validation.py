@@ -82,7 +82,7 @@ def log_losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def figures(problem: LinearProblem, logits: np.ndarray, losses: np.ndarray) -> OutOfFold:
-    """Return predictions of a problem's images out of fold, float32 [N, C], and their losses, [N], with their figures."""
+    """Return predictions of images out of fold, float32 [N, C], and their losses, [N], with their figures."""
     held = np.isfinite(losses)
     hits = held & (logits.argmax(axis=1) == problem.targets)
     if not held.any():
