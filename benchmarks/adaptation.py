@@ -1,13 +1,15 @@
 """Adaptation to unlabelled images of another domain: gain, worst loss, and how often its decision was right.
 
-Usage: python benchmarks/adaptation.py FEATURES [--fashion DIR] [--domains DIR …] [--weights BASE=FILE …] [--seeds 3]
+Usage: python benchmarks/adaptation.py FEATURES [--fashion DIR] [--domains DIR …] [--weights BASE=FILE …]
+                                       [--bases BASE …] [--seeds 3] [--tables shifts labels related]
 
 FEATURES holds `BASE_DOMAIN.npz`, the pooled features of the taps and the output of a base (real weights) for images of
 one domain; what is missing there is computed first. `--fashion` is a folder CLASS/*.png of Fashion-MNIST, from which
 the domain `clean` and five shifts of its pixels come; each of `--domains` a folder DOMAIN/{train,test}/CLASS/*.png.
 A setting draws, by its seed, 20 or 30 labelled images a class from the source, and unlabelled and test images from the
 target, none of which shares a picture with another. `shares`: in the target, some classes are up to 20 times rarer.
-A decision is right if it adapts and loses less than a point, or leaves the head as it is and the domain is the same.
+Table `labels`: unlabelled images of the same domain, beside 5, 20 and 80 labels a class. Table `related`: labels of
+another domain beside 1, 5 and 20 of the target. A decision is right if it adapts and loses less than a point, or leaves the head as it is and the domain is the same.
 Prints Markdown; nothing depends on the machine but the last digits.
 """
 
@@ -26,6 +28,7 @@ from transfercli.models.normalised import normalised
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
 from transfercli.transfer.adapt.adapt import adapt
+from transfercli.transfer.adapt.domain import RelatedRows
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
 
 SIZES = {"vgg16": 64, "efficientnet_lite0": 96}
@@ -44,6 +47,12 @@ SETTINGS = (
     ("clipart", "google", False, 30),
     ("apple", "apple", True, 30),
 )
+SAME_DOMAIN = tuple((domain, domain, False, count) for domain in ("clean", "clipart") for count in (5, 20, 80))
+# Target, related domain, labels a class of the target.
+RELATED = tuple(
+    (target, other, count) for target, other in (("google", "clipart"), ("twitter", "apple")) for count in (1, 5, 20)
+)
+Test = tuple[np.ndarray, np.ndarray]  # features and classes
 Shift = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 
@@ -143,8 +152,22 @@ def drawn(
     return np.concatenate(chosen)
 
 
+def compared(problem: LinearProblem, layers: FeatureLayers, test: Test, **images: Any) -> dict[str, Any]:
+    """Return the test accuracy of the head without and with adaptation to some images, and the decision."""
+    inputs = normalised(test[0], layers.widths, layers.normalisation)
+
+    def accuracy(problem: LinearProblem, layers: FeatureLayers) -> float:
+        head = solve_layers(problem, layers, Reporter())
+        return float(((inputs @ head.kernel + head.bias).argmax(axis=1) == test[1]).mean())
+
+    adapted = adapt(problem, layers, images.get("unlabelled"), images.get("related"), "auto", Reporter())
+    without = accuracy(problem, layers)
+    with_ = without if adapted.decision.chosen == "none" else accuracy(adapted.problem, adapted.layers)
+    return {"without": without, "with": with_, "decision": adapted.decision}
+
+
 def measure(folder: Path, base: str, setting: tuple[str, str, bool, int], seed: int) -> dict[str, Any]:
-    """Return the test accuracy of the head without and with adaptation, and the decision."""
+    """Return the effect of unlabelled images of the target on a head of the source."""
     source, target, other_shares, labelled = setting
     features, classes, layers = read(folder, base, source)
     of_target, truth, _ = read(folder, base, target)
@@ -154,17 +177,63 @@ def measure(folder: Path, base: str, setting: tuple[str, str, bool, int], seed: 
     unlabelled, test = (drawn(truth, part, seed, 10**6, shares) for part in ((0.4, 0.7), (0.7, 1)))
     problem = LinearProblem(ArrayRows(features[own]), classes[own], int(classes.max()) + 1, None, seed)
     rows = ArrayRows(of_target[unlabelled])
+    return compared(problem, layers, (of_target[test], truth[test]), unlabelled=rows)
 
-    inputs = normalised(of_target[test], layers.widths, layers.normalisation)
 
-    def accuracy(problem: LinearProblem, layers: FeatureLayers) -> float:
-        head = solve_layers(problem, layers, Reporter())
-        return float(((inputs @ head.kernel + head.bias).argmax(axis=1) == truth[test]).mean())
+def measure_related(folder: Path, base: str, setting: tuple[str, str, int], seed: int) -> dict[str, Any]:
+    """Return the effect of labelled images of another domain on a head of few labels of the target."""
+    target, other, labelled = setting
+    features, classes, layers = read(folder, base, target)
+    of_other, labels, _ = read(folder, base, other)
+    even = (1.0,) * len(FEWER)
+    own, test = drawn(classes, (0, 0.4), seed, labelled, even), drawn(classes, (0.7, 1), seed, 10**6, even)
+    more = drawn(labels, (0.4, 0.7), seed, 10**6, even)
+    problem = LinearProblem(ArrayRows(features[own]), classes[own], int(classes.max()) + 1, None, seed)
+    related = RelatedRows(ArrayRows(of_other[more]), labels[more], np.zeros(len(more), np.int64))
+    return compared(problem, layers, (features[test], classes[test]), related=related)
 
-    adapted = adapt(problem, layers, rows, None, "auto", Reporter())
-    without = accuracy(problem, layers)
-    with_ = without if adapted.decision.chosen == "none" else accuracy(adapted.problem, adapted.layers)
-    return {"without": without, "with": with_, "decision": adapted.decision}
+
+Measured = Callable[[Path, str, Any, int], dict[str, Any]]
+TABLES: dict[str, tuple[tuple[Any, ...], Measured]] = {
+    "shifts": (SETTINGS, measure),
+    "labels": (SAME_DOMAIN, measure),
+    "related": (RELATED, measure_related),
+}
+
+
+def name_of(setting: tuple[Any, ...]) -> str:
+    """Return the name of a row."""
+    if len(setting) == 3:
+        return f"{setting[0]} with {setting[1]}, {setting[2]} labels a class"
+    source, target, shares, labels = setting
+    return f"{source} to {target}{', shares' if shares else ''}, {labels} labels a class"
+
+
+def print_table(folder: Path, table: str, bases: list[str], seeds: int) -> None:
+    """Measure all settings of a table and print it."""
+    settings, measured = TABLES[table]
+    print(f"\n| {table} | base | without | with | gain, points | worst seed | decisions |")
+    print("|---|---|---|---|---|---|---|")
+    gains, right = [], []
+    for base in bases:
+        for setting in settings:
+            rows = [measured(folder, base, setting, seed) for seed in range(seeds)]
+            each = [row["with"] - row["without"] for row in rows]
+            chosen = [row["decision"].chosen for row in rows]
+            gains += each
+            same = setting[0] == setting[1]
+            right += [same if name == "none" else gain > -POINT for gain, name in zip(each, chosen, strict=True)]
+            names = ", ".join(f"{name} {chosen.count(name)}" for name in sorted(set(chosen)))
+            without, with_ = (statistics.mean(row[key] for row in rows) for key in ("without", "with"))
+            print(
+                f"| {name_of(setting)} | {base} | {without:.3f} | {with_:.3f} | {100 * statistics.mean(each):+.1f}"
+                f" | {100 * min(each):+.1f} | {names} |",
+                flush=True,
+            )
+    print(
+        f"\nMean gain {100 * statistics.mean(gains):.1f} points over {len(gains)} trainings, worst"
+        f" {100 * min(gains):.1f}; right {sum(right)} of {len(right)}."
+    )
 
 
 def main() -> None:
@@ -175,32 +244,12 @@ def main() -> None:
     parser.add_argument("--weights", nargs="*", default=[], metavar="BASE=FILE")
     parser.add_argument("--bases", nargs="*", default=list(SIZES))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tables", nargs="*", choices=list(TABLES), default=list(TABLES))
     args = parser.parse_args()
     weights = {base: Path(path) for base, path in (each.split("=", 1) for each in args.weights)}
     store_features(args.features, weights, args.fashion, args.domains)
-    print("| base | source to target | without | with | gain, points | worst seed | decisions |")
-    print("|---|---|---|---|---|---|---|")
-    gains, right = [], []
-    for base in args.bases:
-        for setting in SETTINGS:
-            rows = [measure(args.features, base, setting, seed) for seed in range(args.seeds)]
-            each = [row["with"] - row["without"] for row in rows]
-            chosen = [row["decision"].chosen for row in rows]
-            gains += each
-            same = setting[0] == setting[1]
-            right += [same if name == "none" else gain > -POINT for gain, name in zip(each, chosen, strict=True)]
-            names = ", ".join(f"{name} {chosen.count(name)}" for name in sorted(set(chosen)))
-            without, with_ = (statistics.mean(row[key] for row in rows) for key in ("without", "with"))
-            name = f"{setting[0]} to {setting[1]}{', shares' if setting[2] else ''}"
-            print(
-                f"| {base} | {name} | {without:.3f} | {with_:.3f} | {100 * statistics.mean(each):+.1f}"
-                f" | {100 * min(each):+.1f} | {names} |",
-                flush=True,
-            )
-    print(
-        f"\nMean gain {100 * statistics.mean(gains):.1f} points over {len(gains)} trainings, worst"
-        f" {100 * min(gains):.1f}; right {sum(right)} of {len(right)}."
-    )
+    for table in args.tables:
+        print_table(args.features, table, args.bases, args.seeds)
 
 
 if __name__ == "__main__":
