@@ -9,7 +9,8 @@ the domain `clean` and five shifts of its pixels come; each of `--domains` a fol
 A setting draws, by its seed, 20 or 30 labelled images a class from the source, and unlabelled and test images from the
 target, none of which shares a picture with another. `shares`: in the target, some classes are up to 20 times rarer.
 Table `labels`: unlabelled images of the same domain, beside 5, 20 and 80 labels a class. Table `related`: labels of
-another domain beside 1, 5 and 20 of the target. A decision is right if it adapts and loses less than a point, or leaves the head as it is and the domain is the same.
+another domain beside 1, 5 and 20 of the target. A decision is right if it adapts and loses less than a point, or leaves
+the head as it is and the domain is the same.
 Prints Markdown; nothing depends on the machine but the last digits.
 """
 
