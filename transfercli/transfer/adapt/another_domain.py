@@ -50,7 +50,8 @@ def aligned_with(labelled: LinearProblem, layers: FeatureLayers, target: np.ndar
     figures = f"{found}; predictions say {before:.2f} nats of an image without and {after:.2f} with {kind}"
     if setting == "auto" and after <= before:
         return Adaptation(labelled, layers, replace(decision, text=f"no alignment: no gain is shown ({figures})"))
-    text = f"the labelled images get the {NAMES[kind]} of the unlabelled ones, which are of another domain ({figures})"
+    why = "which are of another domain" if shift.shown else "as transfer.align says"
+    text = f"the labelled images get the {NAMES[kind]} of the unlabelled ones, {why} ({figures})"
     return Adaptation(aligned, layers, replace(decision, chosen=kind, text=text))
 
 
