@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from transfercli.models.base import Base
 from transfercli.models.base_costs import MULTIPLY_ADDS
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
+
+if TYPE_CHECKING:
+    import keras
 
 Weights = Literal["here", "download", "none"]
 Fits = Literal["all layers", "frozen", "no"]
@@ -142,12 +145,16 @@ def _seconds_per_image(name: str) -> float:
     from transfercli.models.classifier import build_base
 
     size = BASES[name].size
-    base = build_base(name, (size, size), 3)
-    images = np.random.default_rng(0).integers(0, 256, (MEASURED_BATCH, size, size, 3)).astype("float32")
+    seconds = seconds_per_image(build_base(name, (size, size), 3))
+    keras.backend.clear_session()  # frees the network
+    return seconds
+
+
+def seconds_per_image(base: keras.Model) -> float:
+    """Return the time per image of the forward pass of a base, in batches of images of its size."""
+    images = np.random.default_rng(0).integers(0, 256, (MEASURED_BATCH, *base.input_shape[1:])).astype("float32")
     base.predict_on_batch(images)  # compiles
     started = time.perf_counter()
     for _ in range(MEASURED_BATCHES):
         base.predict_on_batch(images)
-    seconds = time.perf_counter() - started
-    keras.backend.clear_session()  # frees the network
-    return seconds / (MEASURED_BATCH * MEASURED_BATCHES)
+    return (time.perf_counter() - started) / (MEASURED_BATCH * MEASURED_BATCHES)

@@ -111,8 +111,8 @@ def label_forecast(
 def _note(trained: bool, curve: LearningCurve) -> str:
     if trained:
         return (
-            "the base was trained, so that the forecast rests on the accuracy on validation images and on curves of other"
-            " data; a run with a frozen base, such as linear_probe, allows a narrower one"
+            "the base was trained, so that the forecast rests on the accuracy on validation images and on curves of"
+            " other data; a run with a frozen base, such as linear_probe, allows a narrower one"
         )
     if len(curve.sizes) < 3:
         return "there are few labels, so that the forecast rests on curves of other data for the most part"
@@ -142,7 +142,7 @@ def _measured_curve(run: StoredRun, labelled: LabelledImages, reporter: Reporter
 
 def _validation_point(labelled: LabelledImages) -> LearningCurve | None:
     """Return a curve of one point: the error of the run's model on its validation images."""
-    from transfercli.transfer.labelling.learning_curve import LearningCurve
+    from transfercli.transfer.labelling.learning_curve import LearningCurve, unevenness
 
     right = labelled.right[labelled.held_out]
     if len(right) < FEW_IMAGES:
@@ -151,7 +151,15 @@ def _validation_point(labelled: LabelledImages) -> LearningCurve | None:
     trained = images * (1 - labelled.held_out.mean())
     error = (float((~right).sum()) + 0.5) / (len(right) + 1)
     variance = error * (1 - error) / len(right)
-    return LearningCurve(images, classes, len(right), np.array([trained]), np.array([error]), np.array([[variance]]))
+    return LearningCurve(
+        images,
+        classes,
+        len(right),
+        unevenness(labelled.counts),
+        np.array([trained]),
+        np.array([error]),
+        np.array([[variance]]),
+    )
 
 
 def gain_in_words(gain: Gain) -> str:
