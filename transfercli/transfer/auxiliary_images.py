@@ -19,9 +19,6 @@ def with_auxiliary(
 ) -> PosedProblem:
     """Return a problem with unlabelled and related images, as `adapt` decides; the same one without such images.
 
-    Labels that spread to unlabelled images come from all labelled ones, also from those that a fold holds out. So the
-    head is then scored without them, which is a little too strict.
-
     features: returns the features of a split that the head reads.
     """
     if inputs.unlabelled is None and inputs.related is None:
@@ -31,11 +28,10 @@ def with_auxiliary(
     if inputs.related is not None and inputs.domains is not None:
         related = RelatedRows(features(inputs.related), inputs.related.targets, inputs.domains)
     found = adapt(posed.problem, posed.layers, unlabelled, related, inputs.align, reporter)
-    spread = found.decision.chosen == "propagation"
     return replace(
         posed,
         problem=found.problem,
         layers=found.layers,
-        scored=posed.problem if spread else None,
+        out_of_fold=found.out_of_fold,
         decision=found.decision.as_json(),
     )

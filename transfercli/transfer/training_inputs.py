@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from transfercli.data.batching.augment import Augment
 from transfercli.data.batching.batches import Batches
 from transfercli.data.dataset import Split
 from transfercli.rows import Rows
+from transfercli.transfer.adapt.domain import Setting
 
 
 @dataclass(frozen=True)
@@ -40,4 +40,4 @@ class TrainingInputs:
     unlabelled: Split | None = None
     related: Split | None = None
     domains: np.ndarray | None = None
-    align: Literal["none", "centre", "moments", "coral", "auto"] = "auto"
+    align: Setting = "auto"

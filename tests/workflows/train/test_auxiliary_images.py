@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.digits import write_folders
 from tests.listener import Listener
@@ -207,3 +207,26 @@ def test_the_decision_is_shown_wherever_the_run_is(adapted: Any) -> None:
     page = (Path(result["run"]) / "evaluation" / "test" / "report.html").read_text()
     assert html.escape(decision["text"], quote=False)[:40] in page
     assert "<td>30</td>" in page or "related images" in page
+
+
+def test_labels_of_one_look_are_aligned_with_unlabelled_images_of_another(
+    tmp_path: Path, digits_folder: Path, source: tuple[World, dict[str, Any]]
+) -> None:
+    world = World(tmp_path, digits_folder)
+    (tmp_path / "pool").mkdir()
+    for label in "56789":
+        files = sorted((digits_folder / "digits-target" / "train" / label).iterdir())
+        (tmp_path / "few" / label).mkdir(parents=True)
+        for file in files[:20]:
+            shutil.copy(file, tmp_path / "few" / label)
+        for file in files[20:40]:
+            with Image.open(file) as image:
+                ImageOps.invert(image.convert("RGB")).save(tmp_path / "pool" / f"{label} {file.name}")
+    data = {"train": "few", "unlabelled": "pool"}
+    start = {"weights": {"run": source[1]["run"]}}
+    listener = Listener()
+    config = world.config("aligned", "", data=data, model=start, transfer={"strategy": "linear_probe"})
+    result = world.train("finetune", config, listener)
+    assert result["adaptation"]["case"] == "another domain"
+    assert any("no labelled image is of the target's domain" in text for text in listener.warnings)
+    assert [trial["name"] for trial in result["adaptation"]["tried"]] == ["none", "moments"]

@@ -53,4 +53,10 @@ def adapt(
         if adapted.decision.case == "same domain":
             adapted = with_spread_labels(adapted, target)
     reporter.info(f"adaptation: {adapted.decision.text}")
+    if adapted.decision.case == "another domain":
+        reporter.warning(
+            "no labelled image is of the target's domain: validation scores, the temperature and the confidence"
+            " threshold are of the labelled images, and the accuracy on the target is likely lower; evaluate on"
+            " labelled images of the target, or label a few of them and give the others as data.related"
+        )
     return adapted

@@ -34,7 +34,10 @@ def aligned_with(labelled: LinearProblem, layers: FeatureLayers, target: np.ndar
         text = f"no alignment: labelled and unlabelled images are of one domain ({found})"
         return Adaptation(labelled, layers, replace(decision, case="same domain", text=text))
     if setting == "none":
-        text = f"no alignment, as transfer.align says; but the unlabelled images are of another domain ({found})"
+        text = (
+            "no alignment, as transfer.align is none or layers train after the head; but the unlabelled images are of"
+            f" another domain ({found})"
+        )
         return Adaptation(labelled, layers, replace(decision, text=text))
     kind: Kind = "moments" if setting == "auto" else setting
     aligned = _moved(labelled, layers, kind, source, target, None)
@@ -47,7 +50,8 @@ def aligned_with(labelled: LinearProblem, layers: FeatureLayers, target: np.ndar
     figures = f"{found}; predictions say {before:.2f} nats of an image without and {after:.2f} with {kind}"
     if setting == "auto" and after <= before:
         return Adaptation(labelled, layers, replace(decision, text=f"no alignment: no gain is shown ({figures})"))
-    text = f"the labelled images get the {NAMES[kind]} of the unlabelled ones, which are of another domain ({figures})"
+    why = "which are of another domain" if shift.shown else "as transfer.align says"
+    text = f"the labelled images get the {NAMES[kind]} of the unlabelled ones, {why} ({figures})"
     return Adaptation(aligned, layers, replace(decision, chosen=kind, text=text))
 
 
@@ -63,9 +67,8 @@ def _moved(
     weights: np.ndarray | None,
 ) -> LinearProblem:
     """Return the labelled images in the target's place; the alignment is that of the sample `source`."""
-    return replace(
-        labelled, features=moved_rows(labelled.features, align(kind, source, target, layers.widths, weights))
-    )
+    alignment = align(kind, source, target, layers.widths, weights)
+    return replace(labelled, features=moved_rows(labelled.features, alignment))
 
 
 def information(logits: np.ndarray) -> float:

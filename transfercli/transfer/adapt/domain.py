@@ -11,6 +11,7 @@ from transfercli.models.normalised import normalised
 from transfercli.rows import Indices, Rows, TransformedRows, release
 from transfercli.transfer.adapt.alignment import Alignment
 from transfercli.transfer.adapt.decision import Decision
+from transfercli.transfer.probe.cross_validation import OutOfFold
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem
 from transfercli.transfer.probe.probe import Probe
 
@@ -33,12 +34,14 @@ class Adaptation:
     """Problem to solve instead, its layers, and the decision.
 
     The features of `problem` are normalised and in the target's place. So its head reads normalised features of the
-    target as they are: it is the classifier's head, without a further layer.
+    target as they are: it is the classifier's head, without a further layer. out_of_fold: predictions of the labelled
+    images, if labels of others come from theirs, so that a cross-validation of `problem` would be too good.
     """
 
     problem: LinearProblem
     layers: FeatureLayers
     decision: Decision
+    out_of_fold: OutOfFold | None = None
 
 
 def normalised_rows(features: Rows, layers: FeatureLayers) -> Rows:

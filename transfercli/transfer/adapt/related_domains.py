@@ -81,10 +81,10 @@ def _joined(
     related: RelatedRows,
     kind: Kind,
 ) -> LinearProblem:
-    """Return the labelled images and, behind them, those of each related domain, aligned with them; these never validate.
+    """Return the labelled images and, behind them, those of each related domain, aligned with them.
 
-    The labelled images together weigh as much as the related ones, if these are more. In the moments of a related
-    domain, its classes have the shares that they have among the labelled images.
+    Related images never validate. The labelled images together weigh as much as the related ones, if these are more.
+    In the moments of a related domain, its classes have the shares that they have among the labelled images.
     """
     own = labelled.features.read(sample(len(labelled.targets), labelled.seed))
     frame = own if target is None else np.concatenate([own, target])

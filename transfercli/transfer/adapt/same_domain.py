@@ -13,7 +13,7 @@ from transfercli.transfer.adapt.decision import Decision, Trial
 from transfercli.transfer.adapt.domain import SAMPLE, Adaptation, logits_of
 from transfercli.transfer.adapt.gain import Gain
 from transfercli.transfer.adapt.propagation import neighbour_graph
-from transfercli.transfer.probe.cross_validation import cross_validate, log_losses
+from transfercli.transfer.probe.cross_validation import OutOfFold, cross_validate, figures, log_losses
 from transfercli.transfer.probe.folding import folds_of
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
 
@@ -34,19 +34,21 @@ def with_spread_labels(found: Adaptation, target: np.ndarray) -> Adaptation:
         return _kept(found, "labels do not spread, as nothing can be cross-validated: a class has a single image")
     spread = _Spread(labelled, target)
     plain = cross_validate(labelled, layers, Reporter())
-    losses, hits = _held_out(spread, layers, fold_of)
-    both = np.isfinite(losses) & np.isfinite(plain.losses)
-    gain = Gain((plain.losses - losses)[both], hits[both] - plain.hits[both].astype(np.float64))
-    accuracy, loss = float(hits[both].mean()), float(losses[both].mean())
+    validated = _out_of_fold(spread, layers, fold_of)
+    both = np.isfinite(validated.losses) & np.isfinite(plain.losses)
+    hits = validated.hits[both].astype(np.float64) - plain.hits[both]
+    gain = Gain((plain.losses - validated.losses)[both], hits)
+    accuracy = validated.accuracy
     before = replace(decision.tried[0], accuracy=plain.accuracy, accuracy_error=plain.accuracy_error, loss=plain.loss)
-    after = Trial("propagation", accuracy, float(hits[both].std() / both.sum() ** 0.5), loss)
+    after = Trial("propagation", accuracy, validated.accuracy_error, validated.loss)
     tried = replace(decision, tried=(before, after))
     figures = f"cross-validated accuracy {plain.accuracy:.3f} without and {accuracy:.3f} with them"
     if not gain.shown_by_hits:
         return _kept(replace(found, decision=tried), f"labels that spread to them bring no clear gain: {figures}")
     images = counted(len(target), "unlabelled image")
     text = f"labels spread to {images} of the same domain: {figures}"
-    return Adaptation(spread.problem(every), layers, replace(tried, chosen="propagation", text=text))
+    chosen = replace(tried, chosen="propagation", text=text)
+    return Adaptation(spread.problem(every), layers, chosen, validated)
 
 
 def _kept(found: Adaptation, reason: str) -> Adaptation:
@@ -54,15 +56,15 @@ def _kept(found: Adaptation, reason: str) -> Adaptation:
     return replace(found, decision=decision)
 
 
-def _held_out(spread: _Spread, layers: FeatureLayers, fold_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the log loss and the hit of each labelled image by the other folds, float64 [N]; NaN if none held it."""
-    losses, hits = np.full(len(fold_of), np.nan), np.zeros(len(fold_of))
+def _out_of_fold(spread: _Spread, layers: FeatureLayers, fold_of: np.ndarray) -> OutOfFold:
+    """Return the predictions of each labelled image by the other folds and the labels that spread from these."""
+    labelled, rows = spread.labelled, spread.rows
+    logits = np.full((len(fold_of), labelled.classes), np.nan, np.float32)
     for fold in range(int(fold_of.max()) + 1):
         held = fold_of == fold
         head = solve_layers(spread.problem(~held), layers, Reporter())
-        logits, targets = logits_of(head, spread.rows[: spread.count][held]), spread.labelled.targets[held]
-        losses[held], hits[held] = log_losses(logits, targets), logits.argmax(axis=1) == targets
-    return losses, hits
+        logits[held] = logits_of(head, rows[: len(held)][held])
+    return figures(labelled, logits, log_losses(logits, labelled.targets))
 
 
 class _Spread:

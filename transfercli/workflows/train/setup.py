@@ -88,6 +88,8 @@ def set_up(
     with watch("features"):  # `auto` measures here, and most of that time computes features
         plan, candidates = plan_for(job, builder, reporter)
     warn_of_unused_images(plan, dataset, reporter)
+    if dataset.auxiliary.related is None and any(phase.kind == "train" for phase in plan.phases):
+        builder.aligns = False  # these phases see the labelled images where they are
     images = {name: len(split) for name, split in dataset.splits.items()}
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
     warn_of_abstention(job.config.evaluation, images["validation"], reporter)
@@ -179,6 +181,7 @@ def choose_phases(
     started, in_seconds = time.perf_counter(), not isinstance(config.transfer.budget, str)
     measured, limit = measure(builder, config.transfer.budget), None
     tried = choice.choose_head(builder, reporter)
+    measured = replace(measured, aligned=builder.aligned)
     if in_seconds:
         measured = replace(measured, spent=time.perf_counter() - started)
     phases = phases_of(config, tuple(builder.classifier.stages), measured, choice.chosen_head(tried))
