@@ -1,6 +1,7 @@
 """Labels that chosen images save, and forecasts of what labels buy against what happened.
 
 Usage: python -m benchmarks.labelling DATA --weights FILE [--size 64] [--seeds 5] [--part choice|forecast]
+       [--methods NAME ...] [--features FILE]
 
 DATA has train/CLASS and test/CLASS folders; FILE holds VGG16's kernels, as Keras stores them without the top. Features
 are the averaged outputs of four stages, each normalised as in a multilayer head. Both folders are mixed and halved for
@@ -15,7 +16,7 @@ times as many random labels is forecast and measured. The table has the share of
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from transfercli.transfer.labelling.methods import METHODS
 from transfercli.transfer.labelling.pool import Pool, narrowed
 from transfercli.transfer.labelling.selection import select
 from transfercli.transfer.probe.subsets import solve_subsets
+from transfercli.workflows.data.next_choice import AUTO, method_for
 
 LAYERS = ("block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 STRENGTH = 30.0
@@ -88,18 +90,19 @@ def accuracies(
         if method == "random":
             chosen = np.random.default_rng(seed + len(labelled)).permutation(len(rest))[:budget]
         else:
-            chosen = select(images, budget, method, np.arange(len(rest)), seed, Reporter()).rows
+            name = method_for(method, images)
+            chosen = select(images, budget, name, np.arange(len(rest)), seed, Reporter()).rows
         labelled = np.concatenate([labelled, rest[chosen]])
 
 
-def choice(features: np.ndarray, targets: np.ndarray, seeds: int) -> None:
+def choice(features: np.ndarray, targets: np.ndarray, seeds: int, methods: Sequence[str]) -> None:
     """Print the table of the methods."""
     classes = int(targets.max()) + 1
     parts = [halves(features, targets, seed) for seed in range(seeds)]
     print(f"\n| method | {' | '.join(f'from {start}: labels, accuracy at {SHOWN}' for start in STARTS)} |")
     print(f"| --- | {' | '.join('---' for _ in STARTS)} |", flush=True)
     goals: dict[int, float] = {}
-    for method in ("random", *(name for name in METHODS if name != "random")):
+    for method in ("random", *methods):
         cells = []
         for start in STARTS:
             runs = [dict(accuracies(method, start, parts[seed], seed, classes)) for seed in range(seeds)]
@@ -166,13 +169,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--images", type=int, default=4000, help="most images: a random sample of more")
     parser.add_argument("--part", choices=("choice", "forecast"))
+    parser.add_argument("--methods", nargs="+", default=[AUTO, *METHODS])
+    parser.add_argument("--features", type=Path, help="a file that keeps the features for the next time")
     args = parser.parse_args()
-    features, targets = features_of(args.data, args.weights, args.size)
+    if args.features and args.features.exists():
+        stored = np.load(args.features)
+        features, targets = stored["features"], stored["targets"]
+    else:
+        features, targets = features_of(args.data, args.weights, args.size)
+        if args.features:
+            np.savez(args.features, features=features, targets=targets)
     some = np.random.default_rng(0).permutation(len(targets))[: args.images]
     features = narrowed(features[some], features[:0])[0][:, -WIDTH:]
-    for name, table in (("choice", choice), ("forecast", forecasts)):
-        if args.part in (None, name):
-            table(features, targets[some], args.seeds)
+    if args.part != "forecast":
+        choice(features, targets[some], args.seeds, [name for name in args.methods if name != "random"])
+    if args.part != "choice":
+        forecasts(features, targets[some], args.seeds)
 
 
 if __name__ == "__main__":
