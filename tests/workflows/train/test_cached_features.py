@@ -48,12 +48,12 @@ def test_the_normalisation_is_chosen_before_the_phases_on_features_that_are_comp
     heir: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transfercli.transfer.features import features
-    from transfercli.transfer.probe import solved_phases
+    from transfercli.transfer.probe import solved_head
 
     world, config = heir
     passes, asked, compute = [], [], features.compute_features
     monkeypatch.setattr(features, "compute_features", lambda *args: passes.append(len(args[2])) or compute(*args))
-    monkeypatch.setattr(solved_phases, "choose_normalisation", lambda *args: asked.append(args) or "root")
+    monkeypatch.setattr(solved_head, "choose_normalisation", lambda *args: asked.append(args) or "root")
     path = config("chosen", "linear_probe", compute={"cache": "off", "precision": "float32"})
     world.train("finetune", path, dry_run=True)
     assert (passes, asked) == ([], [])
