@@ -7,8 +7,8 @@ A DIR holds `train/CLASS/*` and `test/CLASS/*`; FILE is a weight file, or the pa
 are computed once, on at most `--most` training and test images a class, and kept in OUT. For every number of labels a
 class and seed, the program's own cross-validation on a random choice of labels ranks the bases and recommends one.
 Regret is the test accuracy of the best base less that of the recommended one, each with a multilayer probe on all the
-labels; `--full` compares with fully fine-tuned bases instead, on N labels a class of one seed (minutes each). Prints
-Markdown tables.
+labels, as a mean over the seeds; `--full` compares with fully fine-tuned bases instead, on N labels a class of one seed
+(minutes each). Prints Markdown tables.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _computed(data: Path, base: str, out: Path) -> dict[str, Any]:
     from transfercli.training.backend import prepare
     from transfercli.transfer.features.features import features_of
     from transfercli.transfer.features.prefix import Prefix
-    from transfercli.transfer.probe.solved_phases import layers_of
+    from transfercli.transfer.probe.solved_head import layers_of
     from transfercli.workflows.new_model import find_parent, new_classifier
     from transfercli.workflows.recommend.measure import cost_of
     from transfercli.workflows.train.job import load_for_new_run
@@ -233,9 +233,8 @@ def main() -> None:
     print("| data | labels a class | test accuracy of each base | recommended | regret | of the least loss | tau |")
     print("|---|---|---|---|---|---|---|")
     for name, sets in features.items():
-        seconds = [each.facts["seconds"] for each in sets]
         for labels in args.labels:
-            print(row(name, labels, names, sets, seconds, args.seeds), flush=True)
+            print(row(name, labels, names, sets, args.seeds, out), flush=True)
     for name, folder in folders.items():
         for labels in args.full:
             truth = np.array([full_accuracy(folder, base, out, labels, args.epochs) for base in args.base])
@@ -251,17 +250,31 @@ def main() -> None:
             )
 
 
-def row(
-    name: str, labels: int, names: Sequence[str], sets: Sequence[Features], seconds: Sequence[float], seeds: int
-) -> str:
-    """Return a line of the table: means over the seeds."""
-    outcomes, truths = [], []
-    for seed in range(seeds):
-        rows = choose(sets[0].targets["train"], labels, seed)
+def trial(sets: Sequence[Features], rows: np.ndarray, file: Path) -> tuple[list[HeldOut], np.ndarray]:
+    """Return the predictions of each base and its test accuracy, computed now and kept in a file, or from there."""
+    if not file.exists():
         results = [measured(each, rows) for each in sets]
-        truths.append([accuracy for _, accuracy in results])
-        outcomes.append(outcome(names, [held for held, _ in results], seconds, np.array(truths[-1])))
+        np.savez(
+            file,
+            losses=[held.losses for held, _ in results],
+            hits=[held.hits for held, _ in results],
+            truth=[accuracy for _, accuracy in results],
+        )
+    with np.load(file, allow_pickle=False) as stored:
+        held = [HeldOut(losses, hits) for losses, hits in zip(stored["losses"], stored["hits"], strict=True)]
+        return held, stored["truth"]
+
+
+def row(name: str, labels: int, names: Sequence[str], sets: Sequence[Features], seeds: int, out: Path) -> str:
+    """Return a line of the table: means over the seeds."""
+    seconds = [each.facts["seconds"] for each in sets]
+    drawn, truths = [], []
+    for seed in range(seeds):
+        held, truth = trial(sets, choose(sets[0].targets["train"], labels, seed), out / f"{name}-{labels}-{seed}.npz")
+        truths.append(truth)
+        drawn.append(held)
     mean = np.mean(truths, axis=0)
+    outcomes = [outcome(names, held, seconds, mean) for held in drawn]
     counts = {base: sum(each.chosen == base for each in outcomes) for base in names}
     return (
         f"| {name} | {labels} | {', '.join(f'{base} {value:.3f}' for base, value in zip(names, mean, strict=True))} |"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,17 @@ from typer.testing import CliRunner
 from transfercli.cli.app import app
 from transfercli.cli.commands.recommend import _show
 from transfercli.cli.next_steps import after_recommendation
+from transfercli.errors import Interrupted
 from transfercli.workflows.recommend.measure import Cost
 from transfercli.workflows.recommend.ranking import Difference, Rank
-from transfercli.workflows.recommend.result import BaseRow, Recommendation
+from transfercli.workflows.recommend.result import BaseRow, ComparisonStopped, Recommendation
 
 SAME = Difference(0.0, (0.0, 0.0), 0.0, 0.0)
 
 
 def row(name: str, accuracy: float, loss: float, seconds: float, **marks: bool) -> BaseRow:
     difference = SAME if accuracy == 0.9 else Difference(accuracy - 0.9, (-0.1, 0.1), loss - 0.3, 0.02)
-    marks = {"tied": False, "pareto": False, "recommended": False} | marks
+    marks = {"tied": False, "as_good": False, "pareto": False, "recommended": False} | marks
     place = Rank(accuracy, (accuracy - 0.05, accuracy + 0.05), loss, 0.02, difference, **marks)
     cost = Cost(seconds, 10**6, 4 * 10**6, 10**9)
     return BaseRow(name, name, "imagenet", (224, 224), (f"model.base={name}",), cost, place)
@@ -32,8 +34,8 @@ def result(*rows: BaseRow) -> Recommendation:
     return Recommendation([*rows, missing], 500, None)
 
 
-BEST = row("efficientnet_lite0", 0.9, 0.3, 0.02, tied=True, pareto=True)
-CHEAP = row("mobilenetv2", 0.89, 0.31, 0.004, tied=True, pareto=True, recommended=True)
+BEST = row("efficientnet_lite0", 0.9, 0.3, 0.02, tied=True, as_good=True, pareto=True)
+CHEAP = row("mobilenetv2", 0.89, 0.31, 0.004, tied=True, as_good=True, pareto=True, recommended=True)
 
 
 def test_the_table_fits_eighty_columns_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,6 +66,21 @@ def test_the_next_command_trains_the_recommended_base() -> None:
     assert list(map(str, words)) == [
         *("finetune", "flowers.yaml", "--set", "training.epochs=5", "--set", "model.base=mobilenetv2")
     ]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_after_a_stop_the_bases_that_were_measured_are_printed(monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    def stopped(*_: object) -> None:
+        raise ComparisonStopped(Interrupted(2), replace(result(CHEAP), complete=False))
+
+    monkeypatch.setattr("transfercli.workflows.recommend.recommend.recommend_base", stopped)
+    done = CliRunner().invoke(app, ["recommend", "config.yaml", *["--json"] * as_json])
+    assert done.exit_code == 130
+    assert "stopped on request: 1 of 2 bases are compared" in done.stderr
+    if as_json:
+        assert json.loads(done.stdout)["complete"] is False
+    else:
+        assert "mobilenetv2" in done.stdout
 
 
 @pytest.mark.parametrize(

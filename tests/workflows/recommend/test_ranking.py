@@ -8,13 +8,13 @@ import pytest
 from transfercli.workflows.recommend.ranking import HeldOut, Rank, rank
 
 
-def bases(*shifts: float, images: int = 200) -> list[HeldOut]:
+def bases(*shifts: float, images: int = 200, spread: float = 0.1) -> list[HeldOut]:
     """Return bases whose losses are common to all images but for a shift, and noise of mean 0."""
     rng = np.random.default_rng(0)
     common = rng.exponential(1.0, images)
     found = []
     for shift in shifts:
-        noise = rng.normal(0, 0.1, images)
+        noise = rng.normal(0, spread, images)
         losses = common + shift + noise - noise.mean()
         found.append(HeldOut(losses, losses < 1.0))
     return found
@@ -24,9 +24,14 @@ def marks(ranks: list[Rank]) -> list[str]:
     return ["*" * each.recommended + "=" * each.tied + "p" * each.pareto for each in ranks]
 
 
-def test_the_cheapest_base_that_equals_the_best_but_for_noise_is_recommended() -> None:
+def test_the_cheapest_base_that_is_as_good_as_the_best_is_recommended() -> None:
     found = bases(0.0, 0.002, 0.3)
     assert [mark.strip("p") for mark in marks(rank(found, [0.1, 0.01, 0.001], None))] == ["=", "*=", ""]
+
+
+def test_few_images_that_do_not_tell_bases_apart_do_not_show_that_a_cheap_one_is_as_good() -> None:
+    ranks = rank(bases(0.0, 0.002, images=8, spread=0.5), [0.1, 0.001], None)
+    assert [(each.tied, each.as_good, each.recommended) for each in ranks] == [(True, True, True), (True, False, False)]
 
 
 def test_a_base_that_is_worse_beyond_noise_is_not_recommended_however_cheap() -> None:

@@ -64,14 +64,14 @@ def test_the_line_of_a_refit_says_that_its_scores_are_cross_validated_over_all_l
     images = record(runs["refitted"])["data"]["images"]
     assert line["cross_validated"] == images["train"] + images["validation"]
     assert 0 < line["val_accuracy_error"] < 0.05
-    assert record(runs["refitted"])["refitted"] is True
+    assert record(runs["refitted"])["cross_validated"] == runs["refitted"]["cross_validated"] == line["cross_validated"]
     assert runs["refitted"]["metrics"]["val_accuracy"] == line["val_accuracy"] < line["accuracy"]
 
 
 def test_without_a_refit_the_run_is_what_it_was(runs: Any) -> None:
     (line,) = lines(runs["not"])
     assert not {"cross_validated", "val_accuracy_error"} & set(line)
-    assert record(runs["not"])["refitted"] is False
+    assert runs["not"]["cross_validated"] is None
     assert [phase["kind"] for phase in record(runs["not"])["phases"]] == ["probe"]
 
 

@@ -78,7 +78,7 @@ def _show(result: Recommendation) -> None:
     )
     images = f"{counted(result.images, 'training and validation image')}{in_groups(result.groups)}"
     print(
-        "\n*: recommended, p: no other is as accurate and as fast, =: equal to the best but for noise"
+        "\n*: recommended, p: no other is as accurate and as fast, =: not told apart from the best by these images"
         f"\n{images}, each predicted by a linear head on several layers that never saw it"
         "\nms: of one image on this machine, without a head; MB: of the weights as float32"
     )
@@ -101,7 +101,7 @@ def _cells(row: BaseRow) -> tuple[object, ...]:
         f"{row.rank.accuracy:.3f} {low:.3f}-{high:.3f}",
         f"{row.rank.log_loss:.3f}",
         f"{1000 * row.cost.seconds:.1f}",
-        f"{row.cost.bytes / 1e6:.0f}",
+        f"{row.cost.bytes / 1e6:.3g}",
         "*" * row.rank.recommended + "p" * row.rank.pareto + "=" * row.rank.tied,
         row.weights,
     )
@@ -121,10 +121,10 @@ def _sentence(result: Recommendation) -> str:
         return f"{name} is the only base that was compared"
     if chosen is not best and chosen.rank:
         points = f"{100 * chosen.rank.difference.accuracy:+.1f} points"
-        return f"{name} is recommended: cheaper than {best_name}, and equal to it but for noise ({points})"
-    tied = sum(bool(row.rank and row.rank.tied) for row in result.measured)
-    reason = "no cheaper base equals it but for noise" if tied > 1 else "beyond noise"
-    return f"{name} is recommended: it has the least log loss, {reason}"
+        return f"{name} is recommended: cheaper than {best_name}, and as good within the margin ({points})"
+    tied = any(row.rank and row.rank.tied for row in result.measured if row is not best)
+    others = "; these images do not tell it apart from others, which more of them may do (--images)" if tied else ""
+    return f"{name} is recommended: it has the least log loss{others}"
 
 
 @reports(_show, after_recommendation)

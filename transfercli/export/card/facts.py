@@ -136,6 +136,13 @@ class PhaseFacts:
 
 
 @dataclass(frozen=True)
+class AdaptationFacts:
+    """Decision on the use of auxiliary images."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class DataFacts:
     fingerprint: str
     images: dict[str, int]
@@ -170,6 +177,8 @@ class RunFacts:
     seconds: dict[str, float] = field(default_factory=dict)
     machine: MachineFacts | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    adaptation: AdaptationFacts | None = None
+    cross_validated: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

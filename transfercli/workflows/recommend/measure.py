@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from transfercli.models.base_costs import MULTIPLY_ADDS
 from transfercli.models.bases import BASES
 from transfercli.reporting import Reporter
-from transfercli.rows import ArrayRows
 from transfercli.workflows.bases.bases import WEIGHT_BYTES, seconds_per_image
 from transfercli.workflows.recommend.candidates import Candidate
 from transfercli.workflows.recommend.ranking import HeldOut
@@ -84,25 +81,13 @@ def held_out(
     """
     from transfercli.transfer.phase_builder import PhaseBuilder
     from transfercli.transfer.probe.cross_validation import cross_validate
-    from transfercli.transfer.probe.multilayer import LinearProblem
     from transfercli.transfer.probe.normalisation import choose_normalisation
-    from transfercli.transfer.probe.solved_head import layers_of
+    from transfercli.transfer.probe.solved_head import layers_of, linear_problem
 
     config, parts = trial.config, sample.parts_in(dataset)
     inputs = replace(training_inputs(config, dataset, sample.labels, Reporter()), training=parts[0])
     builder = PhaseBuilder(classifier, inputs, feature_cache(config, reporter), reporter)
-    cut = builder.cut_after_base()
-    prefix = builder.prefix_of(cut)
-    features = [builder.features(part, prefix).read(np.arange(len(part))) for part in parts]
-    problem = LinearProblem(
-        ArrayRows(np.concatenate(features)),
-        sample.targets,
-        len(sample.labels),
-        class_weights=inputs.class_weights,
-        seed=config.seed,
-        groups=sample.groups,
-    )
-    layers = layers_of(classifier, cut)
+    layers, problem = layers_of(classifier, builder.cut_after_base()), linear_problem(builder, parts)
     layers = replace(layers, normalisation=choose_normalisation(problem, layers, reporter))
     result = cross_validate(problem, layers, reporter)
     return HeldOut(result.losses * problem.image_weights(), result.hits)

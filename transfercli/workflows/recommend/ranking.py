@@ -11,6 +11,9 @@ from transfercli.evaluation.statistics.design_effect import normal_quantile
 from transfercli.evaluation.statistics.intervals import CONFIDENCE, proportion_interval
 
 TIED_ERRORS = 1.0  # standard errors within which a difference of log loss is noise, as in the choice of a penalty
+# Part of the best log loss by which a cheaper base may be worse, its standard error included. That a difference is
+# within noise is not enough: with few images the cheapest base would always win (benchmarks/RESULTS.md).
+MARGIN = 0.05
 SAME_COST = 1.25  # factor between times of one image that a measurement on a busy machine does not tell apart
 
 Interval = tuple[float, float]
@@ -46,14 +49,18 @@ class Difference:
         """True if a difference as small may be due to the choice of images."""
         return self.log_loss <= TIED_ERRORS * self.log_loss_error
 
+    def is_small(self, best_log_loss: float) -> bool:
+        """Return True if the images show that the base is hardly worse than the best."""
+        return self.log_loss + TIED_ERRORS * self.log_loss_error <= MARGIN * best_log_loss
+
 
 @dataclass(frozen=True)
 class Rank:
     """Place of a base among others.
 
-    accuracy_interval: at 95%. difference: from the base of the least log loss; zeros for itself. tied: not worse than
-    that but for noise. pareto: no other base is at least as accurate and as fast. recommended: the cheapest of those
-    that are tied.
+    accuracy_interval: at 95%. difference: from the base of the least log loss; zeros for itself. tied: the images do
+    not tell it from that one; as_good: they show that it is hardly worse. pareto: no other base is at least as accurate
+    and as fast. recommended: the cheapest that is as good.
     """
 
     accuracy: float
@@ -62,6 +69,7 @@ class Rank:
     log_loss_error: float
     difference: Difference
     tied: bool
+    as_good: bool
     pareto: bool
     recommended: bool
 
@@ -72,12 +80,12 @@ def rank(bases: Sequence[HeldOut], seconds: Sequence[float], cluster_of: np.ndar
     seconds: time of one image; cluster_of: int [N], the cluster of each image, None if all are independent.
     """
     losses = [_mean(base.losses, base.known, cluster_of) for base in bases]
-    best = bases[int(np.argmin([loss for loss, _ in losses]))]
+    least_loss, best = min(zip([loss for loss, _ in losses], bases, strict=True), key=lambda pair: pair[0])
     differences = [_difference(base, best, cluster_of) for base in bases]
     accuracies = [float(base.hits[base.known].mean()) for base in bases]
-    tied = [number for number, difference in enumerate(differences) if difference.is_noise]
-    least = min(seconds[number] for number in tied)
-    cheap = [number for number in tied if seconds[number] <= SAME_COST * least]
+    good = [number for number, each in enumerate(differences) if each.is_small(least_loss) or bases[number] is best]
+    least = min(seconds[number] for number in good)
+    cheap = [number for number in good if seconds[number] <= SAME_COST * least]
     recommended = min(cheap, key=lambda number: losses[number][0])
     return [
         Rank(
@@ -85,7 +93,8 @@ def rank(bases: Sequence[HeldOut], seconds: Sequence[float], cluster_of: np.ndar
             _interval(base, cluster_of),
             *losses[number],
             differences[number],
-            number in tied,
+            differences[number].is_noise,
+            number in good,
             _is_pareto(number, accuracies, seconds),
             number == recommended,
         )

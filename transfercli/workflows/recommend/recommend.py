@@ -83,7 +83,7 @@ def _report_choices(config: ExperimentConfig, request: CandidateRequest, reporte
         sizes = "each base at the size of its published network"
     else:
         sizes = f"{config.data.image_size} pixels, as in the config"
-    more = "" if request.image_sizes else "; --image-sizes compares several, and counts as much as the base"
+    more = "" if request.image_sizes else "; it counts as much as the base, and --image-sizes compares several"
     reporter.info(f"image size: {sizes}{more}")
     for key, value in (("hidden", head.hidden), ("dropout", head.dropout), ("taps", head.taps)):
         if value:

@@ -42,6 +42,7 @@ class BaseRow:
             "log_loss_error": rank and rank.log_loss_error,
             "difference": rank and asdict(rank.difference),
             "tied": rank and rank.tied,
+            "as_good": rank and rank.as_good,
             "pareto": rank and rank.pareto,
             "recommended": rank and rank.recommended,
             "ms_per_image": cost and round(1000 * cost.seconds, 3),
