@@ -33,9 +33,11 @@ def head_of(config: ExperimentConfig) -> HeadConfig:
     """
     head, strategy = config.model.head, config.transfer.strategy
     several = strategy in MULTILAYER and is_solvable(config) and head.pooling != "flatten"
-    several = several and not set(config.export.formats) & PLAIN_FORMATS
-    if head.taps is None and (several or strategy == "multilayer_probe"):
+    plain = bool(PLAIN_FORMATS.intersection(config.export.formats)) and strategy != "multilayer_probe"
+    if head.taps is None and (several or strategy == "multilayer_probe") and not plain:
         return head.model_copy(update={"taps": "stages"})
+    if plain and head.normalisation is None and not head.taps:
+        return head.model_copy(update={"normalisation": "none"})
     return head
 
 

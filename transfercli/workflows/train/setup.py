@@ -13,7 +13,7 @@ from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
 from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
-from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of
+from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of, head_of
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def set_up(
     builder = builder_class(
         classifier, training_inputs(job.config, dataset, classifier.labels, reporter), features, reporter
     )
-    if chooses_normalisation(job.config) and not (dry_run or job.run.record.exists()):
+    if chooses_normalisation(job.config, head_of(job.config)) and not (dry_run or job.run.record.exists()):
         with watch("features"):
             set_normalisation(builder, job.config)
         classifier = builder.classifier
