@@ -25,7 +25,6 @@ from transfercli.transfer.probe.solved_head import (
     solve_head,
 )
 
-
 CLEARLY = 2.0  # standard errors
 
 
