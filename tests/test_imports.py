@@ -113,7 +113,11 @@ FORBIDDEN_MODULES = {
 # Modules that few may import: who reads archives and HDF5 looks at them first, or is a process of its own.
 RESERVED_MODULES = {
     "h5py": {"transfercli.models.weights.h5_reader"},
-    "zipfile": {"transfercli.export.formats.saved_model_check", "transfercli.export.formats.embedded_spec"},
+    "zipfile": {
+        "transfercli.export.formats.saved_model_check",
+        "transfercli.export.formats.embedded_spec",
+        "transfercli.transfer.embeddings.files",
+    },
 }
 # Bare builtins, the last two parts of a dotted call, or ".name" for a function of any module; and who may call it.
 FORBIDDEN_CALLS: dict[str, set[str]] = {

@@ -61,9 +61,18 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ("after_diff", {"config": "a.yaml", "run": "x"}, Result(difference=Result(unchanged=False)), "retrain a.yaml"),
     ("after_diff", {"config": "a.yaml", "run": "x"}, Result(difference=Result(unchanged=True)), "runs show x"),
     ("after_drift", {"run": "x", "folder": "new"}, Result(drifted=True), "predict x new --abstain"),
+    ("after_next", {}, Result(out=Path("o")), "data check CONFIG --set data.train=o/to-sort"),
     ("after_evaluation", {}, Result(run=RUN, evaluation=Result(passed=True)), "predict runs/x/1 PATH"),
     ("after_evaluation", {}, Result(run=RUN, evaluation=Result(passed=False)), "runs show runs/x/1"),
     ("after_export", {}, Result(artefacts=[{"path": "runs/x/1/exports/onnx"}]), "predict runs/x/1/exports/onnx PATH"),
+    ("after_embed", {"network": "x", "weights": None}, Result(file="v.npz"), "similar x IMAGE --in v.npz"),
+    (
+        "after_similar",
+        {"network": "x", "images": ["a.png"], "within": "d", "weights": None, "report": None},
+        Result(),
+        "similar x a.png --in d --report DIR",
+    ),
+    ("after_similar", {"report": "p"}, Result(), None),
     ("after_runs_list", {}, Result(runs=()), "config init --data DATA -o FILE.yaml"),
     ("after_runs_list", {"runs": DEFAULT_RUNS}, Result(runs=(row("completed"), row("failed"))), "runs show x/1"),
     (

@@ -43,6 +43,7 @@ def place(source: tuple[World, dict[str, Any]], tmp_path_factory: pytest.TempPat
     for link in ("latest", "champion"):
         (folder / "runs" / "digits-source" / link).symlink_to(run.name)
     shutil.copytree(world.samples / "digits-source" / "test" / "0", folder / "new" / "0")
+    shutil.copytree(world.samples / "digits-target" / "test" / "5", folder / "unlabelled")
     image = min((world.samples / "digits-source" / "test" / "0").iterdir())
     return Place(folder, run.name, image)
 
@@ -84,6 +85,8 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ("config show digits-source.yaml", 0, {"name", "data", "model", "training"}),
     ("config schema -o schema.json", 0, {"path"}),
     ("bases list", 0, {"memory_bytes", "bases"}),
+    ("recommend digits-source.yaml --bases digits-source --images 20", 0, {"recommended", "images", "bases"}),
+    ("recommend digits-source.yaml --bases vgg16", 7, ERROR),
     ("weights check gone.safetensors", 7, ERROR),
     ("cache show", 0, CACHE),
     ("cache clear --dir nothing", 0, CACHE | {"freed", "in_use"}),
@@ -96,6 +99,12 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ),
     ("data drift digits-source new", 0, {"run", "images", "drifted", "score", "tests", "max", "passed", "reference"}),
     ("data drift digits-source new --max 0", 5, {"score", "max", "passed"}),
+    (
+        "data next digits-source unlabelled --budget 2",
+        0,
+        {"run", "images", "left_out", "labels", "budget", "by", "chosen", "forecast", "out", "links"},
+    ),
+    ("data next digits-source new --budget 2", 4, ERROR),  # its test images
     ("pretrain digits-source.yaml --run-id {RUN_ID}", 0, TRAIN),
     ("pretrain digits-source.yaml --run-id {RUN_ID} --set training.epochs=9", 3, ERROR),
     (
@@ -111,6 +120,11 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ("predict digits-source gone.png", 4, {"error", "images", "failed", "predictions"}),
     ("export digits-source --format safetensors", 0, {"run", "artefacts", "card"}),
     ("export digits-source --format onyx", 2, ERROR),
+    ("embed digits-source new gone.png -o x.npz", 0, {"run", "base", "file", "images", "width", "cache", "unreadable"}),
+    ("embed digits-source new -o x.csv", 2, ERROR),
+    ("embed digits-source gone.png -o x.npz", 4, ERROR),
+    ("similar digits-source {IMAGE} --in new", 0, {"run", "base", "in", "searched", "images", "cache", "report"}),
+    ("similar nobody {IMAGE}", 6, ERROR),
     ("runs list", 0, {"runs", "decisions"}),
     ("runs show digits-source", 0, {"run", "status", "metrics", "curves", "lineage", "files", "evaluations"}),
     ("runs compare digits-source digits-source", 0, {"split", "runs", "comparisons", "report"}),

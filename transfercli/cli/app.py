@@ -20,6 +20,7 @@ from transfercli.cli.commands.embed import embed
 from transfercli.cli.commands.evaluate import evaluate
 from transfercli.cli.commands.export import export
 from transfercli.cli.commands.predict import predict
+from transfercli.cli.commands.recommend import recommend
 from transfercli.cli.commands.retrain import promote, retrain
 from transfercli.cli.commands.sample import sample
 from transfercli.cli.commands.similar import similar
@@ -64,6 +65,7 @@ app.add_typer(bases_commands.app, name="bases")
 app.add_typer(weights_commands.app, name="weights")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(cache_commands.app, name="cache")
+app.command()(recommend)
 app.command()(pretrain)
 app.command()(finetune)
 app.command()(evaluate)

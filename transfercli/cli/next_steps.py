@@ -75,6 +75,11 @@ def after_drift(own: Mapping[str, Any], result: Any) -> Words:
     return ("predict", own["run"], own["folder"], *_runs(own), *["--abstain"] * result.drifted)
 
 
+def after_recommendation(own: Mapping[str, Any], result: Any) -> Words:
+    settings = [word for text in result.recommended.settings for word in ("--set", text)]
+    return ("finetune", own["config"], *_overrides(own), *settings, *_runs(own))
+
+
 def after_next(own: Mapping[str, Any], result: Any) -> Words:
     return ("data", "check", "CONFIG", "--set", f"data.train={result.out / 'to-sort'}")
 

@@ -27,7 +27,7 @@ def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 def has_inner_layers(layer: keras.layers.Layer) -> bool:
     """Return True if a layer contains other layers."""
-    return bool(layer._layers)
+    return bool(getattr(layer, "_layers", None))  # a bare operation has none
 
 
 def graph_nodes(model: keras.Model) -> list[Any]:

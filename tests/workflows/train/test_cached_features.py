@@ -44,6 +44,29 @@ def test_a_linear_probe_is_one_line_with_epoch_0_and_can_be_evaluated(heir: Any)
     assert evaluated["metrics"]["accuracy"] > 0.85
 
 
+def test_the_normalisation_is_chosen_before_the_phases_on_features_that_are_computed_once(
+    heir: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transfercli.transfer.features import features
+    from transfercli.transfer.probe import solved_phases
+
+    world, config = heir
+    passes, asked, compute = [], [], features.compute_features
+    monkeypatch.setattr(features, "compute_features", lambda *args: passes.append(len(args[2])) or compute(*args))
+    monkeypatch.setattr(solved_phases, "choose_normalisation", lambda *args: asked.append(args) or "root")
+    path = config("chosen", "linear_probe", compute={"cache": "off", "precision": "float32"})
+    world.train("finetune", path, dry_run=True)
+    assert (passes, asked) == ([], [])
+    with pytest.raises(Interrupted):
+        world.train("finetune", path, Listener(stop_at="probe"), run_id="night")
+    assert len(asked) == 1
+    assert len(passes) == 2  # training and validation images
+    assert "normalisation: root" in (world.runs / "chosen" / "night" / "config.yaml").read_text()
+    result = world.train("finetune", path, run_id="night")
+    assert len(asked) == 1  # a resumed run has its choice
+    assert lines(result)[0]["val_accuracy"] > 0.85
+
+
 def test_another_head_and_rate_compute_no_feature(heir: Any) -> None:
     world, config = heir
     world.train("finetune", config("a", "feature_extraction"))

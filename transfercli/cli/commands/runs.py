@@ -115,6 +115,7 @@ def _show_run(result: RunDetails) -> None:
                 if len(values) > 1
             ),
             *((f"{split} accuracy, evaluated", decimal(m["accuracy"])) for split, m in result.evaluations.items()),
+            ("adaptation", result.adaptation["text"] if result.adaptation else None),
             ("time", seconds or None),
             ("lineage", "\n".join(tree(result.lineage))),
             ("files", f"{len(result.files)}, {byte_size(sum(file.bytes for file in result.files))}"),

@@ -22,7 +22,9 @@ LEVEL = 0.9  # of the intervals
 EXPONENT, EXPONENT_SPREAD = 0.45, 0.6  # median of the prior of b, and the standard deviation of its logarithm
 STEPS = 48  # of the grid, for each parameter
 MISFIT = 0.03  # standard deviation of the power law's relative error
-CHOICE_NOISE = 0.8  # standard deviation between choices, over sqrt(error (1 - error) / images); 0.2 to 0.9 on real data
+# Standard deviation between random choices of n images: this times sqrt(error (1 - error)) / n^power. Measured on real
+# data: benchmarks/RESULTS.md, "data next".
+CHOICE_NOISE, CHOICE_POWER = 0.5, 0.375
 DRAWS = 4000
 
 Floats = npt.NDArray[np.float64]
@@ -49,6 +51,7 @@ class Forecast:
         floors: float64 [D], the share of the error at n that no label removes.
         noise: float64 [D], standard normal, the luck of the choice.
         chance: largest error possible.
+        luck: standard deviation between choices, over `_spread`.
     """
 
     images: int
@@ -57,6 +60,7 @@ class Forecast:
     floors: Floats
     noise: Floats
     chance: float
+    luck: float
 
     @cached_property
     def accuracy(self) -> tuple[float, float, float]:
@@ -69,7 +73,7 @@ class Forecast:
         after = self._errors_at(labels)
         gains = self.errors - after
         total = self.images + labels
-        before, now = _spread(self.errors, self.images), _spread(after, total)
+        before, now = self.luck * _spread(self.errors, self.images), self.luck * _spread(after, total)
         shared = (self.images / total) ** 0.5
         luck = np.sqrt(np.maximum(before**2 + now**2 - 2 * shared * before * now, 0))
         low, high = _interval(np.clip(gains + luck * self.noise, after * 0 - 1, self.errors))
@@ -112,7 +116,9 @@ def forecast(curve: LearningCurve, seed: int) -> Forecast:
     rows = np.minimum(rows, len(chances) - 1)
     errors = best[rows] + rng.standard_normal(DRAWS) / np.sqrt(information[rows])
     errors = np.clip(errors, 0.5 / (curve.images + 1) * 0.1, chance)
-    return Forecast(curve.images, errors, exponents[rows], floors[rows], rng.standard_normal(DRAWS), chance)
+    return Forecast(
+        curve.images, errors, exponents[rows], floors[rows], rng.standard_normal(DRAWS), chance, _luck(curve)
+    )
 
 
 def _prior() -> tuple[Floats, Floats, Floats]:
@@ -130,13 +136,17 @@ def _noise(curve: LearningCurve) -> Floats:
     smoothed = (curve.errors * curve.tested + 1) / (curve.tested + 2)
     least = smoothed * (1 - smoothed) / curve.tested
     missing = max(float((least - np.diag(curve.covariance)).max()), 0.0)
-    luck = np.square(_spread(smoothed, curve.sizes)) / 4
+    luck = np.square(_luck(curve) * _spread(smoothed, curve.sizes)) / 4
     return np.asarray(curve.covariance + missing + np.diag(np.square(MISFIT * smoothed) + luck))
 
 
 def _spread(errors: Floats, images: float | Floats) -> Floats:
-    """Return the standard deviation of the error between random choices of so many images."""
-    return np.asarray(CHOICE_NOISE * np.sqrt(np.maximum(errors * (1 - errors), 0) / images))
+    """Return the standard deviation of the error between random choices of so many images, but for a factor."""
+    return np.asarray(np.sqrt(np.maximum(errors * (1 - errors), 0)) / images**CHOICE_POWER)
+
+
+def _luck(curve: LearningCurve) -> float:
+    return float(CHOICE_NOISE * curve.unevenness**0.5)
 
 
 def _interval(draws: Floats) -> tuple[float, float]:

@@ -29,6 +29,7 @@ class LearningCurve:
         images: number of all labelled images.
         classes: number of classes.
         tested: number of images that were held out at least once.
+        unevenness: as the function of that name returns it; the error of a class varies with the inverse of its number.
         sizes: float64 [J], mean number of training images, ascending.
         errors: float64 [J], the share of held-out images that a head of that size gets wrong.
         covariance: float64 [J, J], of the sampling errors of `errors`, which are common to a large part: the images
@@ -38,6 +39,7 @@ class LearningCurve:
     images: int
     classes: int
     tested: int
+    unevenness: float
     sizes: Floats
     errors: Floats
     covariance: Floats
@@ -82,7 +84,15 @@ def learning_curve(
     errors = rates.mean(axis=1)
     centred = rates - errors[:, None]
     covariance = centred @ centred.T / max(len(tested) - 1, 1) / len(tested)
-    return LearningCurve(images, int((per_class > 0).sum()), len(tested), sizes, errors, covariance)
+    return LearningCurve(
+        images, int((per_class > 0).sum()), len(tested), unevenness(per_class), sizes, errors, covariance
+    )
+
+
+def unevenness(per_class: npt.NDArray[np.integer]) -> float:
+    """Return how uneven the classes are, from their images, int [C]: 1 if all have equally many."""
+    present = per_class[per_class > 0]
+    return float((present.mean() / present).mean())
 
 
 def _subsets(
@@ -91,12 +101,11 @@ def _subsets(
     """Return nested training sets, bool [J, K, N], and the images held out of them, bool [K, N].
 
     Classes are in a training set by their share, but each has at least one image, if possible. An image that is alone
-    in its class is never held out.
+    in its class is held out too, and always wrong: other such classes have no label at all (Good 1953).
     """
     count = len(targets)
     per_class = np.bincount(targets)
     folds = int(min(FOLDS, per_class[per_class > 1].max()))
-    alone = per_class[targets] == 1
     largest = count * (folds - 1) / folds
     least = min(largest, max((per_class > 0).sum(), SMALLEST * largest))
     sizes = np.unique(np.geomspace(least, largest, SIZES).round().astype(int))
@@ -104,10 +113,10 @@ def _subsets(
     subsets = np.zeros((len(sizes), repeats * folds, count), bool)
     held_out = np.zeros((repeats * folds, count), bool)
     for number in range(repeats * folds):
-        repeat, fold = divmod(number, folds)
+        fold = number % folds
         if fold == 0:
             fold_of = stratified_folds(targets, folds, int(rng.integers(2**32)))
-        held_out[number] = (fold_of == fold) & ~alone
+        held_out[number] = fold_of == fold
         order = _by_share(targets, np.flatnonzero(~held_out[number]), rng)
         for place, size in enumerate(sizes):
             subsets[place, number, order[: min(size, len(order))]] = True
@@ -121,10 +130,8 @@ def _by_share(
     rows = rows[rng.permutation(len(rows))]
     own = targets[rows]
     sizes = np.bincount(own)
-    rank = np.empty(len(rows))
+    rank = np.zeros(len(rows))
     for label in np.flatnonzero(sizes):
         members = np.flatnonzero(own == label)
-        rank[members] = np.where(
-            np.arange(len(members)) == 0, 0, (np.arange(len(members)) + rng.random()) / len(members)
-        )
+        rank[members[1:]] = (np.arange(1, len(members)) + rng.random()) / len(members)
     return rows[np.lexsort((rng.random(len(rows)), rank))]

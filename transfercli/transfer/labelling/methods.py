@@ -6,6 +6,7 @@ are open may change between two images, so that every method can keep the classe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -176,7 +177,7 @@ class DiverseMargin:
 
 
 class ProbCover:
-    """Image with the most others near it that are near no labelled or chosen image first (Yehuda et al. 2022, ProbCover).
+    """Image with the most neighbours that no label is near to first (Yehuda et al. 2022, ProbCover).
 
     Near means within a radius in which clusters, one a class, are seldom mixed.
     """
@@ -224,12 +225,14 @@ def margins(probabilities: Floats) -> Floats:
 
 def cluster(points: Floats, clusters: int, seed: int) -> Integers:
     """Return the cluster of each point by k-means, int [N]."""
-    return np.asarray(_means(len(points), clusters, seed).fit_predict(points), np.int64)
+    return weighted_clusters(points, np.ones(len(points)), clusters, seed)[0]
 
 
 def weighted_clusters(points: Floats, weights: Floats, clusters: int, seed: int) -> tuple[Integers, Floats]:
     """Return the cluster of each point by weighted k-means, int [N], and its squared distance to the centre, [N]."""
-    means = _means(len(points), clusters, seed).fit(points, sample_weight=weights + 1e-9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fewer distinct points than clusters are fine
+        means = _means(len(points), clusters, seed).fit(points, sample_weight=weights + 1e-9)
     squares = np.square(points - means.cluster_centers_[means.labels_]).sum(axis=1)
     return np.asarray(means.labels_, np.int64), squares
 
@@ -266,7 +269,7 @@ def cover_radius(pool: Pool, seed: int) -> float:
     squares = _squares(pool.features[rows], pool.features)
     # The ball of an image is pure up to the nearest image of another cluster.
     squares[number_of[rows][:, None] == number_of[None]] = np.inf
-    return float(np.quantile(squares.min(axis=1), 1 - PURITY))
+    return float(np.quantile(squares.min(axis=1), 1 - PURITY, method="lower"))
 
 
 def nearest_squares(features: Floats, others: Floats) -> npt.NDArray[np.float32]:
@@ -286,7 +289,7 @@ def _squares(a: Floats, b: Floats) -> npt.NDArray[np.float32]:
     return np.asarray(np.maximum(found, 0))
 
 
-def _largest_of_fewest(sizes: Floats, chosen: Integers, left: Mask) -> int:
+def _largest_of_fewest(sizes: npt.NDArray[Any], chosen: Integers, left: Mask) -> int:
     """Return the largest cluster, among those with an open image, of the clusters with the fewest chosen images."""
     candidates = left & (chosen == chosen[left].min())
     return int(np.where(candidates, sizes, -np.inf).argmax())

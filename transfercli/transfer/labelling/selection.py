@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from transfercli.reporting import Reporter
 from transfercli.transfer.labelling.methods import METHODS
 from transfercli.transfer.labelling.pool import Pool, narrowed
 
@@ -28,7 +28,7 @@ def select(
     method: str,
     copies: Integers,
     seed: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    reporter: Reporter,
 ) -> Choice:
     """Return at most `budget` images, at most one of each set of copies.
 
@@ -38,7 +38,6 @@ def select(
     Args:
         method: a name in `METHODS`.
         copies: int [M], a number for each set of copies.
-        progress: called with the number of images chosen so far, and of all to choose.
     """
     narrow = Pool(*_narrowed(pool), pool.label_counts)
     budget = min(budget, len(np.unique(copies)))
@@ -52,7 +51,7 @@ def select(
         open_rows[copies == copies[row]] = False
         left[pool.guesses[row]] -= 1
         rows[rank], scores[rank] = row, score
-        progress(rank + 1, budget)
+        reporter.progress("choose", rank + 1, budget)
     return Choice(rows, scores)
 
 

@@ -14,6 +14,7 @@ from transfercli.models.base_costs import MULTIPLY_ADDS
 from transfercli.models.base_names import repository_named
 from transfercli.models.bases import BASES
 from transfercli.models.weights.file_kinds import READ_BY_SUFFIX
+from transfercli.models.weights.files import WeightSource
 from transfercli.models.weights.targets import source_of
 from transfercli.reporting import Reporter
 from transfercli.text import byte_size, first_of
@@ -23,22 +24,22 @@ MOST_MULTIPLY_ADDS = 5 * 10**9  # of one image: a base that is chosen unasked co
 WEIGHT_BYTES = 4  # of one float32
 
 
-def named_base(text: str, folder: Path) -> ChosenBase:
+def named_base(text: str, folder: Path, option: str = "--base", with_base: str = "--base BASE") -> ChosenBase:
     """Return the base that a name means, as this program or another writes it, or that a weight file is for.
 
     text: a name, the path of a weight file, or `hub:REPOSITORY[@REVISION][/FILE]`. folder: of the config, which the
-    path in it is relative to.
+    path in it is relative to. option: of the command line, for messages; with_base: gives a weight file its base.
 
     Raises `UsageError` if there is no such base, or a file does not say which it is; `WeightsError` and `ArtefactError`
     as `weights check` does.
     """
     if text.startswith("hub:") or Path(text).suffix.lower() in READ_BY_SUFFIX:
-        return _base_of_file(text, folder)
+        return _base_of_file(text, folder, option, with_base)
     name = registries.row_name("base", text)
     if name is None:
         hint = registries.hint("base", text)
         raise UsageError(
-            f"--base {text!r} is not the name of a base",
+            f"{option} {text!r} is not the name of a base",
             f"{hint and f'{hint}; '}`transfercli bases list` has them all; a weight file (FILE or hub:REPO) shows its"
             " own",
         )
@@ -47,17 +48,22 @@ def named_base(text: str, folder: Path) -> ChosenBase:
     return ChosenBase(name, weights={} if is_published or repository is None else {"hub": repository})
 
 
-def _base_of_file(target: str, folder: Path) -> ChosenBase:
+def _base_of_file(target: str, folder: Path, option: str, with_base: str) -> ChosenBase:
     source = source_of(target)
     try:
         name = base_of_file(source, Reporter())
     except ConfigError as error:
         problem = error.message.removeprefix("model.base: auto, but ")
-        raise UsageError(f"--base {target}: {problem}", f"{error.hint}: --base BASE") from error
+        raise UsageError(f"{option} {target}: {problem}", f"{error.hint}: {with_base}") from error
+    return ChosenBase(name, weights=weights_section(source, folder))
+
+
+def weights_section(source: WeightSource, folder: Path) -> dict[str, str]:
+    """Return `model.weights` of a config in a folder, for a file or a repository as a command line names it."""
     if isinstance(source, HubWeights):
-        return ChosenBase(name, weights=source.model_dump(exclude_defaults=True))
-    path = source.path if Path(target).is_absolute() else Path(os.path.relpath(target, folder)).as_posix()
-    return ChosenBase(name, weights={"path": path})
+        return source.model_dump(exclude_defaults=True)
+    path = source.path if Path(source.path).is_absolute() else Path(os.path.relpath(source.path, folder)).as_posix()
+    return {"path": path}
 
 
 def base_at_hand(images: Survey) -> ChosenBase:
@@ -69,9 +75,9 @@ def base_at_hand(images: Survey) -> ChosenBase:
     row = BASES[default.name]
     if not row.has_imagenet:
         return default
-    if _is_here(row):
+    if is_here(row):
         return ChosenBase(default.name, "its published weights are on this machine")
-    here = [name for name, base in BASES.items() if _is_here(base)]
+    here = [name for name, base in BASES.items() if is_here(base)]
     if not here:
         size = byte_size(row.parameters * WEIGHT_BYTES)
         return ChosenBase(
@@ -85,7 +91,8 @@ def base_at_hand(images: Survey) -> ChosenBase:
     return ChosenBase(best, f"{reason}; others here: {others}" if others else reason)
 
 
-def _is_here(base: Base) -> bool:
+def is_here(base: Base) -> bool:
+    """Return True if the published weights of a base are on this machine."""
     return base.stored_weights((base.size, base.size)) is not None
 
 

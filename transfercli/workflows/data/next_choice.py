@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from transfercli.transfer.labelling.pool import Pool
 
 AUTO = "auto"
-# Labelled images a class, below which the most typical images are chosen, and from which the most unsure ones are.
-# Measured: benchmarks/RESULTS.md, "The right images to label".
-FEW, MANY = 5, 20
-EARLY, MIDDLE, LATE = "typiclust", "badge", "badge"
+FEW = 5  # labelled images a class, below which typical images are chosen; measured: benchmarks/RESULTS.md, "data next"
+EARLY, LATE = "typical_margin", "diverse_margin"
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,7 @@ def method_for(by: str, pool: Pool) -> str:
     """Return the method that `auto` stands for, by the number of labelled images a class; other names stay."""
     if by != AUTO:
         return by
-    per_class = float(pool.label_counts.mean())
-    return EARLY if per_class < FEW else MIDDLE if per_class < MANY else LATE
+    return EARLY if pool.label_counts.mean() < FEW else LATE
 
 
 def choose(
@@ -67,10 +64,7 @@ def choose(
     """Return the rows of the chosen images, int [B], and the images, the most useful first."""
     from transfercli.transfer.labelling.selection import select
 
-    def progress(done: int, total: int) -> None:
-        reporter.progress("choose", done, total)
-
-    choice = select(pool, budget, method, images.copies, run.config.seed, progress)
+    choice = select(pool, budget, method, images.copies, run.config.seed, reporter)
     chosen = tuple(
         ChosenImage(
             images.split.paths[row],
@@ -98,7 +92,7 @@ REASONS: dict[str, Callable[[np.ndarray, float, tuple[str, ...]], str]] = {
     "typical_margin": _two_guesses,
     "diverse_margin": _two_guesses,
     "kcentre": lambda _p, score, _l: f"{score:.2f} away from all labelled and chosen images",
-    "typiclust": lambda _p, score, _l: "typical of a cluster of images with few labels",
+    "typiclust": lambda _p, _score, _l: "typical of a cluster of images with few labels",
     "probcover": lambda _p, score, _l: f"{score:.0f} images are near it, and near no label",
-    "random": lambda _p, score, _l: "chosen at random",
+    "random": lambda _p, _score, _l: "chosen at random",
 }

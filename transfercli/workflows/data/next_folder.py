@@ -69,7 +69,7 @@ def write_folder(
         atomic.write_text(folder / TABLE, _table(chosen, files, out))
         atomic.write_text(folder / PAGE, page)
         for number, image in enumerate(chosen):
-            name = f"{image.rank:0{len(str(len(chosen)))}d}-{_short(os.path.basename(files[number]))}"  # noqa: PTH119
+            name = f"{image.rank:0{len(str(len(chosen)))}d}-{_short(Path(files[number]).name)}"
             place = Path(LINKS, folder_of(image.guess), name)
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
             linked = _link(files[number], folder / place, out / place, linked)
@@ -91,9 +91,8 @@ def _table(chosen: Sequence[ChosenImage], files: Sequence[str], out: Path) -> st
 
 def _relative(file: str, folder: Path) -> str:
     """Return the path of a file relative to a folder; only links to folders are resolved, not the file itself."""
-    return os.path.relpath(
-        os.path.join(os.path.realpath(os.path.dirname(file)), os.path.basename(file)), os.path.realpath(folder)
-    )
+    real = Path(os.path.realpath(Path(file).parent), Path(file).name)
+    return os.path.relpath(real, os.path.realpath(folder))
 
 
 def folder_of(label: str) -> str:
@@ -107,7 +106,7 @@ def _short(name: str) -> str:
     raw = os.fsencode(name)
     if len(raw) <= LONGEST:
         return name
-    ending = os.fsencode(os.path.splitext(name)[1])[:20]  # noqa: PTH122
+    ending = os.fsencode(Path(name).suffix)[:20]
     return os.fsdecode(raw[: LONGEST - len(ending)] + ending)
 
 

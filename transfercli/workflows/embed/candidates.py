@@ -78,28 +78,63 @@ def _same(file: str, real: str) -> bool:
     return os.path.basename(file) == os.path.basename(real) and os.path.realpath(file) == real  # noqa: PTH119
 
 
-def find_candidates(
-    within: str | None, network: EmbeddingNetwork, layers: Layers | None, normalise: Normalise | None
-) -> Candidates:
-    """Return the images that `--in` names, or the training images of a run without it.
+@dataclass(frozen=True)
+class Search:
+    """Images that `--in` names, and the features to compare them by.
 
-    layers, normalise: as asked for; None for those of the file of embeddings, else the last layer at unit length.
-
-    Raises `UsageError` if a base has no `--in`, or the file has another layer or normalisation than is asked for,
-    `DataError` if there is no image, `ArtefactError` if the file is damaged or of another network.
+    Attributes:
+        within: as given; None for the training images of a run.
+        stored: the content of a file of embeddings; None for a folder.
+        layers, normalise: as of `embed`, those of the file if it is one.
     """
-    if within is None:
-        if not isinstance(network, StoredRun):
-            raise UsageError(
-                f"{network.label} is a base, which has no training images to search", "name a folder with --in DIR"
-            )
-        return _of_training(network, Embedder.of(network, layers or "last", normalise or "length"))
-    path = Path(within).expanduser()
-    check_exists(path.absolute(), OPTION, within, SHELL_PATH_HINT)
-    if not path.is_dir():
-        return _of_file(path, network, layers, normalise)
-    images = read_inputs([str(path)], network.reading)
-    embedder = Embedder.of(network, layers or "last", normalise or "length")
+
+    within: str | None
+    stored: Embeddings | None
+    layers: Layers
+    normalise: Normalise
+
+    @classmethod
+    def of(cls, within: str | None, layers: Layers | None, normalise: Normalise | None) -> Search:
+        """Return the search by the options of the command line, which are None if they are not given.
+
+        Raises `DataError` if nothing has the name, `ArtefactError` if a file is damaged, `UsageError` if it has other
+        layers or another normalisation than are asked for.
+        """
+        if within is not None:
+            check_exists(Path(within).expanduser().absolute(), OPTION, within, SHELL_PATH_HINT)
+        if within is None or Path(within).expanduser().is_dir():
+            return cls(within, None, layers or "last", normalise or "length")
+        from transfercli.transfer.embeddings.files import format_of, read_embeddings
+
+        path = Path(within).expanduser()
+        stored = read_embeddings(path, format_of(path, OPTION))
+        theirs: Layers = "all" if len(stored.origin.layers) > 1 else "last"
+        how = _normalise_of(stored.origin.normalise, path)
+        for option, asked, made_with in (("--layers", layers, theirs), ("--normalise", normalise, how)):
+            if asked not in (None, made_with):
+                raise UsageError(
+                    f"{option} {asked}, but the vectors in {within!r} were made with {option} {made_with}",
+                    f"leave {option} out, or write the file again with {option} {asked}",
+                )
+        return cls(within, stored, theirs, how)
+
+
+def find_candidates(search: Search, network: EmbeddingNetwork) -> Candidates:
+    """Return the images to compare with.
+
+    Raises `UsageError` if a base has no `--in`, `DataError` if there is no image, `ArtefactError` if the file of
+    embeddings is of another network.
+    """
+    if search.within is None and not isinstance(network, StoredRun):
+        raise UsageError(
+            f"{network.label} is a base, which has no training images to search", "name a folder with --in DIR"
+        )
+    embedder = Embedder.of(network, search.layers, search.normalise)
+    if search.stored is not None:
+        return _of_file(search.stored, str(search.within), embedder)
+    if search.within is None and isinstance(network, StoredRun):
+        return _of_training(network, embedder)
+    images = read_inputs([str(Path(str(search.within)).expanduser())], network.reading)
     embeddings, pooled = embedder.embed(images.split)
     return Candidates(embedder, embeddings, images.files, images.split, pooled, images.unreadable)
 
@@ -123,31 +158,18 @@ def _of_training(run: StoredRun, embedder: Embedder) -> Candidates:
     return Candidates(embedder, embeddings, tuple(file.file for file in files), split, pooled, unreadable)
 
 
-def _of_file(path: Path, network: EmbeddingNetwork, layers: Layers | None, normalise: Normalise | None) -> Candidates:
-    from transfercli.transfer.embeddings.files import format_of, read_embeddings
-
-    embeddings = read_embeddings(path, format_of(path, OPTION))
-    origin = embeddings.origin
-    read: Layers = "all" if len(origin.layers) > 1 else "last"
-    for option, asked, stored in (("--layers", layers, read), ("--normalise", normalise, origin.normalise)):
-        if asked not in (None, stored):
-            raise UsageError(
-                f"{option} {asked}, but the vectors in {str(path)!r} were made with {option} {stored}",
-                f"leave {option} out, or write the file again with {option} {asked}",
-            )
-    embedder = Embedder.of(network, read, normalise_of(origin.normalise, path))
-    own = embedder.origin
-    if (own.network, own.layers, own.widths) != (origin.network, origin.layers, origin.widths):
+def _of_file(stored: Embeddings, name: str, embedder: Embedder) -> Candidates:
+    own, made_by = embedder.origin, stored.origin
+    if (own.network, own.layers, own.widths) != (made_by.network, made_by.layers, made_by.widths):
         raise ArtefactError(
-            f"{str(path)!r} holds vectors of another network: of {origin.name}, layers {', '.join(origin.layers)};"
-            f" {own.name} has other weights, layers or images of another size",
-            f"write it with transfercli embed {network.label}, or name the network that made it",
+            f"{name!r} holds vectors of another network: {made_by.name}, layers {', '.join(made_by.layers)};"
+            f" {own.name} has other weights, other layers or images of another size",
+            "write it again with transfercli embed, or name the network that made it",
         )
-    files = tuple(os.path.abspath(name) for name in embeddings.paths)  # noqa: PTH100 - as Ingest
-    return Candidates(embedder, embeddings, files)
+    return Candidates(embedder, stored, tuple(os.path.abspath(path) for path in stored.paths))  # noqa: PTH100 - as Ingest
 
 
-def normalise_of(text: str, path: Path) -> Normalise:
+def _normalise_of(text: str, path: Path) -> Normalise:
     """Return a stored normalisation. Raises `ArtefactError` if it is none."""
     for known in ("none", "length", "root"):
         if text == known:

@@ -54,7 +54,7 @@ def read_files(images: list[InputImage], reading: Reading, *, strict: bool = Fal
         if len(unreadable) == len(images):
             raise DataError(message, "name image files, or folders that hold some")
         if strict:
-            raise DataError(message, "repair or remove them; without --strict this is a warning")
+            raise DataError(message, "repair or remove them")
         reading.reporter.warning(f"{message}; they are left out")
     report_notes(findings.note_counts, OF_TRAINING, reading.reporter)
     split = split_of(UNKNOWN, findings.usable, (UNKNOWN,), findings.ingest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -40,6 +41,7 @@ Layers = Literal["last", "all"]
 Normalise = Literal["none", "length", "root"]
 IMAGENET = "imagenet"
 LAST = "last"  # name of the base's output among the layers
+CONFIG_HINT = re.compile(r"(^set model\.weights|; or start from).*")  # part of a hint that is for a config
 UNUSED_LABELS = ("0", "1")  # of a base's head, which makes no embedding
 
 
@@ -130,8 +132,9 @@ def _without_keys() -> Iterator[None]:
         yield
     except WeightsError as error:
         message = error.message.removeprefix("model.weights: ").replace("imagenet, but ", "", 1)
-        fix = "--weights FILE or --weights hub:OWNER/NAME gives other weights; bases list --here shows what is here"
-        raise WeightsError(message, f"{error.hint}; {fix}" if error.hint else fix) from error
+        other = "give other weights with --weights FILE or --weights hub:OWNER/NAME; bases list --here has those here"
+        way = CONFIG_HINT.sub("", error.hint or "")
+        raise WeightsError(message, "; or ".join(filter(None, [way, other]))) from error
 
 
 @dataclass(frozen=True)

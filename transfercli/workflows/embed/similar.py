@@ -17,7 +17,7 @@ from transfercli.runs.output_paths import check_output_folder
 from transfercli.transfer.embeddings.embeddings import Origin
 from transfercli.workflows.command_lines import command_line, run_arguments, shown_path
 from transfercli.workflows.data.image_features import ImageFeatures
-from transfercli.workflows.embed.candidates import Candidates, find_candidates
+from transfercli.workflows.embed.candidates import Candidates, Search, find_candidates
 from transfercli.workflows.embed.embed import owner_of, unreadable_json
 from transfercli.workflows.embed.images import ReadImages, read_inputs
 from transfercli.workflows.embed.network import EmbeddingNetwork, Layers, Normalise, find_network
@@ -110,17 +110,18 @@ def _without_picture(image: QueryImage | MatchedImage) -> dict[str, Any]:
 def find_similar(request: SimilarRequest, reporter: Reporter) -> SimilarResult:
     """Find the images nearest to each of some images, by cosine similarity; all are compared.
 
-    Raises as `find_network`, `read_inputs` and `find_candidates` do.
+    Raises as `Search.of`, `find_network`, `read_inputs` and `find_candidates` do.
     """
     from transfercli.transfer.embeddings.neighbours import nearest
 
     if request.report is not None:
         check_output_folder(request.report, "--report")
-    network = find_network(request.network, request.runs, request.weights, request.layers or "last", reporter)
+    search = Search.of(request.within, request.layers, request.normalise)
+    network = find_network(request.network, request.runs, request.weights, search.layers, reporter)
     if isinstance(network, StoredRun):
         network.prepare_data()
     asked = read_inputs(request.images, network.reading, strict=True)
-    candidates = find_candidates(request.within, network, request.layers, request.normalise)
+    candidates = find_candidates(search, network)
     queries, pooled = candidates.embedder.embed(asked.split)
     left_out = [candidates.rows_of_file(file) for file in asked.files]
     vectors = np.concatenate([*queries.blocks()])

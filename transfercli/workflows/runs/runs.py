@@ -122,6 +122,7 @@ class RunDetails:
         curves: value per epoch of each of `CURVES`; None if a line has no number.
         evaluations: metrics per folder of `evaluation/`.
         lineage: the run, its parent, and so on.
+        adaptation: decision on the use of auxiliary images; None without any.
         cross_validated: as in `TrainResult`.
     """
 
@@ -135,6 +136,7 @@ class RunDetails:
     evaluations: dict[str, dict[str, float | None]]
     lineage: tuple[Generation, ...]
     files: tuple[StoredFile, ...]
+    adaptation: dict[str, Any] | None = None
     cross_validated: int | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -150,6 +152,7 @@ class RunDetails:
             "evaluations": self.evaluations,
             "lineage": [asdict(generation) for generation in self.lineage],
             "files": [asdict(file) for file in self.files],
+            "adaptation": self.adaptation,
         }
 
 
@@ -186,6 +189,7 @@ def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
         evaluations={folder.name: _evaluation_metrics(folder) for folder in _evaluations(run)},
         lineage=lineage(stored),
         files=tuple(StoredFile(file.relative_to(run.path).as_posix(), size) for file, size in regular_files(run.path)),
+        adaptation=record.adaptation,
         cross_validated=record.cross_validated,
     )
 

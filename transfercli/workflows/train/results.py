@@ -26,6 +26,7 @@ class TrainResult:
             `val_loss`, as the model learnt from all of them; None if they are of the validation images.
         learnt_before: split -> number of its images by how an ancestor learnt from them, without zeros; None if a run
             of an earlier version did not record it.
+        adaptation: decision on the use of auxiliary images; None without any.
     """
 
     run: Path
@@ -35,6 +36,7 @@ class TrainResult:
     seconds: dict[str, float | None]
     cache: dict[str, Any]
     learnt_before: dict[str, dict[str, int]] | None = None
+    adaptation: dict[str, Any] | None = None
     cross_validated: int | None = None
 
     @classmethod
@@ -50,6 +52,7 @@ class TrainResult:
             seconds,
             stored.cache,
             before,
+            adaptation=stored.adaptation,
             cross_validated=stored.cross_validated,
         )
 
@@ -62,6 +65,7 @@ class TrainResult:
             "seconds": self.seconds,
             "cache": self.cache,
             "learnt_before": self.learnt_before,
+            "adaptation": self.adaptation,
             "cross_validated": self.cross_validated,
         }
 
