@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.rows import Indices, TransformedRows
 from transfercli.transfer.probe.cross_validation import OutOfFold, cross_validate
@@ -79,7 +80,12 @@ HEADS: dict[str, Pose] = {LINEAR: last_layer, MULTILAYER: every_layer}
 
 
 def pose(head: str, problem: LinearProblem, layers: FeatureLayers) -> PosedProblem:
-    """Return the problem of a row of `HEADS`, or on all layers for ""."""
+    """Return the problem of a row of `HEADS`, or on all layers for "".
+
+    Raises `ArtefactError` if there is no such row: the run's record names it.
+    """
+    if head and head not in HEADS:
+        raise ArtefactError(f"the run's record is damaged: no head is called {head[:80]!r}", "restore the run")
     posed, read = (HEADS[head] if head else every_layer)(problem, layers)
     return PosedProblem(posed, read, layers, len(problem.targets))
 

@@ -92,7 +92,8 @@ def set_up(
         builder.aligns = False  # these phases see the labelled images where they are
     images = {name: len(split) for name, split in dataset.splits.items()}
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
-    warn_of_abstention(job.config.evaluation, images["validation"], reporter)
+    refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
+    warn_of_abstention(job.config.evaluation, images["validation"] + refitted * images["train"], reporter)
     if any(phase.kind == "blend" for phase in plan.phases):
         builder.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, constant_tensors(classifier, plan))
