@@ -34,7 +34,7 @@ ALLOWED_SIBLING_IMPORTS = {
     "export": {"formats": {"tf_graph", "onnx_graph"}, "verify": {"formats"}, "card": {"formats"}},
     "models": {"unknown": {"weights"}, "base_rows": {"networks"}},
     "training": {},
-    "transfer": {"probe": {"features"}, "unknown": {"probe"}, "labelling": {"probe"}},
+    "transfer": {"adapt": {"probe"}, "probe": {"features"}, "unknown": {"probe"}, "labelling": {"probe"}},
     "workflows": {
         "evaluate": {"train"},
         "compare": {"evaluate", "data", "train"},

@@ -73,7 +73,10 @@ def run(work: Path, data: Path, test: Path, weights: Path, settings: dict[str, A
 
 def table(results: dict[str, Any], images: list[int], strategies: list[str]) -> str:
     """Return accuracies, mean over the seeds and each, as a Markdown table."""
-    lines = [f"| strategy | {' | '.join(f'{n} a class | by seed | s' for n in images)} |", "| --- " * (1 + 3 * len(images)) + "|"]
+    lines = [
+        f"| strategy | {' | '.join(f'{n} a class | by seed | s' for n in images)} |",
+        "| --- " * (1 + 3 * len(images)) + "|",
+    ]
     for strategy in strategies:
         cells = []
         for n in images:

@@ -1,12 +1,13 @@
 """Accuracy of `multilayer_probe` beside `linear_probe` on few labelled images, and its time.
 
 Usage: python -m benchmarks.multilayer DATA OUT.json --weights FILE [--base vgg16] [--size 64] [--images 5 20 100]
-                                       [--seeds 5] [--test 100] [--timed]
+                                       [--seeds 5] [--test 100] [--timed] [--work DIR] [--methods NAME ...]
 
 DATA holds `{train,test}/CLASS`. Each seed draws its training images from the pool; classes with fewer give all. The
 first `--test` test images of each class are the validation images of a run, so that their features are cached; a probe
 chooses nothing on them. `--timed` trains each method once more without a cache, on the images of the first seed, and
-prints its time relative to the first method's. Results are kept in OUT.json; what is there already is skipped.
+prints the processor time of the whole training relative to the first method's. Results are kept in OUT.json; what is
+there already is skipped. `--work` keeps features and runs in a folder.
 Runs the program's own workflow in one process and prints a Markdown table.
 """
 
@@ -16,6 +17,7 @@ import argparse
 import json
 import statistics
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ METHODS: dict[str, dict[str, Any]] = {
 
 def link_images(source: Path, target: Path, count: int, rng: np.random.Generator | None = None) -> Path:
     """Link at most `count` images of each class, drawn at random or the first ones, and return the new folder."""
+    if target.exists():
+        return target
     for folder in sorted(source.iterdir()):
         files = sorted(folder.iterdir())
         order = np.arange(len(files)) if rng is None else rng.permutation(len(files))
@@ -58,7 +62,7 @@ def measure(args: argparse.Namespace, work: Path, results: dict[str, Any]) -> No
     for seed in range(args.seeds):
         for images in args.images:
             train = link_images(args.data / "train", work / f"{images}-{seed}", images, np.random.default_rng(seed))
-            for method in METHODS:
+            for method in args.methods:
                 key = f"{args.base} {args.size}, {images}, {method}, {seed}"
                 name = f"run-{len(results)}-{images}-{seed}"
                 config = settings(args, method, train, test, seed)
@@ -66,11 +70,10 @@ def measure(args: argparse.Namespace, work: Path, results: dict[str, Any]) -> No
                     cached = config | {"compute": {"cache_dir": str(work / "cache")}}
                     results[key] = finetune(work, name, cached)["metrics"]["val_accuracy"]
                 if args.timed and seed == 0 and f"{key}, seconds" not in results:
-                    config["data"]["validation"] = str(work / "few")
-                    if not (work / "few").exists():
-                        link_images(args.data / "test", work / "few", 1)
-                    seconds = finetune(work, f"{name}-timed", config | {"compute": {"cache": "off"}})["seconds"]
-                    results[f"{key}, seconds"] = seconds["features"] + seconds["train"]
+                    config["data"]["validation"] = str(link_images(args.data / "test", work / "few", 1))
+                    started = time.process_time()
+                    finetune(work, f"{name}-timed", config | {"compute": {"cache": "off"}})
+                    results[f"{key}, seconds"] = time.process_time() - started
                 args.out.write_text(json.dumps(results, indent=1) + "\n")
                 print(key, results[key], results.get(f"{key}, seconds", ""), flush=True)
 
@@ -78,9 +81,9 @@ def measure(args: argparse.Namespace, work: Path, results: dict[str, Any]) -> No
 def table(args: argparse.Namespace, results: dict[str, Any]) -> str:
     """Return the accuracies, their gains over the first method, and the relative times, as Markdown."""
     lines = ["| images a class | head | accuracy | gain in points | better in | time |", "|---|---|---|---|---|---|"]
-    first, *_ = METHODS
+    first, *_ = args.methods
     for images in args.images:
-        for method in METHODS:
+        for method in args.methods:
             mine, base = (
                 [results[f"{args.base} {args.size}, {images}, {name}, {seed}"] for seed in range(args.seeds)]
                 for name in (method, first)
@@ -107,10 +110,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--test", type=int, default=100, help="test images a class")
     parser.add_argument("--timed", action="store_true")
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
     args = parser.parse_args()
     results: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
     with tempfile.TemporaryDirectory(dir=args.out.parent) as folder:
-        measure(args, Path(folder).absolute(), results)
+        measure(args, (args.work or Path(folder)).absolute(), results)
     print(table(args, results))
 
 

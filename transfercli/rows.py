@@ -61,6 +61,10 @@ class SelectedRows:
     def read(self, indices: Indices) -> np.ndarray:
         return self.rows.read(self.selection[indices])
 
+    def release(self) -> None:
+        """Let the rows leave this process's memory, as `release`."""
+        release(self.rows)
+
 
 @dataclass(frozen=True, eq=False)
 class JoinedRows:

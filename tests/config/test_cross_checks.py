@@ -19,6 +19,7 @@ MINIMAL = "name: flowers\ndata: {train: images}\nmodel: {base: small_cnn}\n"
 PHASES = "transfer.phases=[{epochs: 1}]"
 NONE = "model.weights=none"
 RUN = "model.weights={run: digits}"
+PROBE = "transfer.strategy=linear_probe"
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,16 @@ RUN = "model.weights={run: digits}"
         (["data.train=abfs://x@y.dfs.core.windows.net/z"], "copy the files here, or mount them"),
         (["data.train=file:///data/flowers"], "give the path alone: /data/flowers"),
         (["model.weights={path: 'https://example.org/w.h5'}"], 'model.weights.path: "https://example.org/w.h5" is an'),
+        (["data.unlabelled=s3://x/y", PROBE, RUN], 'data.unlabelled: "s3://x/y" is an address; only files of this'),
+        (["data.related=[a, hf://x/y]", PROBE, RUN], 'data.related[1]: "hf://x/y" is an address'),
+        (["data.unlabelled=new"], "data.unlabelled: needs a strategy that solves for the head, received no strategy"),
+        (["data.related=[more]", "transfer.strategy=scratch"], "data.related: needs a strategy that solves for the"),
+        (
+            ["data.unlabelled=new", "transfer.strategy=feature_extraction", RUN],
+            "allowed transfer.strategy: linear_probe,",
+        ),
+        (["data.unlabelled=new", PHASES, NONE], "data.unlabelled: needs a strategy that solves for the head, received"),
+        (["transfer.align=coral", PROBE, RUN], 'transfer.align: "coral" needs images to align: set data.unlabelled'),
         (["data.folds=5"], "data.folds: needs data.fold: the fold that validates"),
         (["data.fold=1"], "data.fold: needs data.folds: the number of folds"),
         (["data.folds=5", "data.fold=6"], "data.fold: is out of range, received 6; allowed: 1 to 5"),
@@ -105,6 +116,9 @@ def test_keys_that_do_not_go_together(refusal: Refusal, overrides: list[str], sa
         ["transfer.strategy=full", "model.base=resnet50"],
         ["transfer.strategy=full", "model.base={run: digits}"],
         ["model.head.init=keep", RUN],
+        ["data.unlabelled=new", "data.related=[a, b]", "transfer.align=coral", PROBE, RUN],
+        ["data.unlabelled=null", "data.related=[]", "transfer.align=none"],
+        ["data.unlabelled=new", "transfer.strategy=partial", RUN],
         ["transfer.unfreeze=3", "transfer.strategy=partial", RUN],
         ["transfer.unfreeze=3", "transfer.strategy=lora", "transfer.lora.rank=4", RUN],
         ["data.validation=0.5", "data.test=more"],

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from transfercli.config.loader import LoadedConfig, load
+from transfercli.config.paths import absolute_path
 from transfercli.config.schema import FileWeights, RunWeights
 from transfercli.errors import ConfigError
 
@@ -36,6 +37,17 @@ def test_mappings_are_merged_and_lists_and_single_values_replaced(write: Write) 
     assert (config.name, config.training.epochs) == ("child", 3)
     assert (config.training.optimizer.name, config.training.optimizer.momentum) == ("sgd", 0.7)
     assert config.evaluation.metrics == ["accuracy"]
+
+
+def test_each_path_of_an_inherited_list_is_rewritten(write: Write, tmp_path: Path) -> None:
+    keys = "name: x\ntransfer: {strategy: linear_probe}\nmodel: {base: vgg16}\n"
+    write(keys + "data: {train: images, unlabelled: new, related: [clip art, /sketch, ../é]}\n", "shared/base.yaml")
+    data = load(write("extends: ../shared/base.yaml\n", "mine/config.yaml")).config.data
+    assert data.unlabelled == "../shared/new"
+    assert data.related == ["../shared/clip art", "/sketch", "../é"]
+    assert absolute_path(data.related[0]) == tmp_path / "mine" / "../shared/clip art"
+    replaced = load(tmp_path / "mine" / "config.yaml", ("data.related=[other]",)).config.data.related
+    assert replaced == ["other"]
 
 
 @pytest.mark.parametrize(

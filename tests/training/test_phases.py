@@ -14,12 +14,14 @@ PHASES = [
     Phase("conv5", 3, 1e-4, decay=0.5),
     Phase(2, 1, 1),
     Phase("all", 1, 1.0, lora=Lora(2, 4.0, ("query",))),
+    Phase("all", 1, 0.0, "refit", head="linear_probe"),
 ]
 
 
 def test_recorded_phases_come_back() -> None:
     assert recorded_phases(json.loads(json.dumps([asdict(phase) for phase in PHASES]))) == PHASES
-    del (earlier := asdict(PROBE))["lora"]  # phases of a run from before there was LoRA
+    earlier = asdict(PROBE)
+    del earlier["lora"], earlier["head"]  # phases of a run from before there were LoRA and several heads
     assert recorded_phases([earlier]) == [PROBE]
 
 

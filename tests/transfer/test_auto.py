@@ -90,3 +90,9 @@ def test_fine_tuning_whose_gain_could_not_be_shown_is_not_tried() -> None:
     few = replace(MEASURED, validation=7, budget=1e5)
     assert phases(few) == [PROBE]
     assert "7 validation images could not show a gain" in explanation(few, [PROBE])
+
+
+def test_a_head_that_is_aligned_with_another_domain_is_not_trained_on_the_labelled_one() -> None:
+    aligned = replace(MEASURED, aligned=True)
+    assert phases(aligned) == [PROBE]
+    assert "no labelled image is of the target" in explanation(aligned, [PROBE])

@@ -43,6 +43,7 @@ def place(source: tuple[World, dict[str, Any]], tmp_path_factory: pytest.TempPat
     for link in ("latest", "champion"):
         (folder / "runs" / "digits-source" / link).symlink_to(run.name)
     shutil.copytree(world.samples / "digits-source" / "test" / "0", folder / "new" / "0")
+    shutil.copytree(world.samples / "digits-target" / "test" / "5", folder / "unlabelled")
     image = min((world.samples / "digits-source" / "test" / "0").iterdir())
     return Place(folder, run.name, image)
 
@@ -98,6 +99,12 @@ CALLS: list[tuple[str, int, set[str]]] = [
     ),
     ("data drift digits-source new", 0, {"run", "images", "drifted", "score", "tests", "max", "passed", "reference"}),
     ("data drift digits-source new --max 0", 5, {"score", "max", "passed"}),
+    (
+        "data next digits-source unlabelled --budget 2",
+        0,
+        {"run", "images", "left_out", "labels", "budget", "by", "chosen", "forecast", "out", "links"},
+    ),
+    ("data next digits-source new --budget 2", 4, ERROR),  # its test images
     ("pretrain digits-source.yaml --run-id {RUN_ID}", 0, TRAIN),
     ("pretrain digits-source.yaml --run-id {RUN_ID} --set training.epochs=9", 3, ERROR),
     (

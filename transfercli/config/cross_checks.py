@@ -30,6 +30,9 @@ COPY_COMMANDS = {
     "http": "download the files",
     "https": "download the files",
 }
+# Strategies without a linear head that is solved for, at the end or as their start, have no use for such images.
+WITHOUT_SOLVED_HEAD = ("feature_extraction", "scratch")
+AUXILIARY = ("unlabelled", "related")
 LINEAR_HEADS = ("linear_probe", "multilayer_probe", "auto")
 PER_CLASS = re.compile(r"(recall|precision|f1)\[.+\]")
 
@@ -58,8 +61,10 @@ def _not_yet(data: Any) -> KeyProblems:
 
 
 def _local_files(data: Any) -> KeyProblems:
-    for path in PATH_KEYS:
-        value = value_at(path, data)
+    values: list[tuple[KeyPath, Any]] = [(path, value_at(path, data)) for path in PATH_KEYS]
+    for path, texts in [*values]:
+        values += [((*path, row), text) for row, text in enumerate(texts)] if isinstance(texts, list) else []
+    for path, value in values:
         if isinstance(value, str) and is_address(value):
             scheme, _, rest = value.partition("://")
             mend = f"give the path alone: /{rest.lstrip('/')}"
@@ -191,6 +196,23 @@ def _lora_alone(data: Any) -> KeyProblems:
     yield ("transfer", "lora"), f"belongs to the strategy lora, received {received}; set transfer.strategy: lora"
 
 
+def _auxiliary_images(data: Any) -> KeyProblems:
+    """Yield the keys on images beside the training images that nothing would use."""
+    given = [key for key in AUXILIARY if value_at(("data", key), data)]
+    strategy = value_at(("transfer", "strategy"), data)
+    solving = [name for name in registries.names("strategy") if name not in WITHOUT_SOLVED_HEAD]
+    phases = value_at(("transfer", "phases"), data) is not None
+    if phases or strategy is None or strategy in WITHOUT_SOLVED_HEAD:
+        received = "explicit phases" if phases else format_value(strategy) if strategy else "no strategy"
+        for key in given:
+            message = f"needs a strategy that solves for the head, received {received}; allowed transfer.strategy:"
+            yield ("data", key), f"{message} {', '.join(solving)}"
+    align = value_at(("transfer", "align"), data)
+    if not given and align not in (None, "none", "auto"):
+        message = f"{format_value(align)} needs images to align: set data.unlabelled or data.related"
+        yield ("transfer", "align"), f"{message}; allowed without them: auto or none"
+
+
 def _gates(data: Any) -> KeyProblems:
     gates = value_at(("evaluation", "gates"), data)
     if not isinstance(gates, dict) or not gates:
@@ -250,6 +272,7 @@ RULES: tuple[Callable[[Any], KeyProblems], ...] = (
     _published_weights,
     _unfreeze_partial,
     _lora_alone,
+    _auxiliary_images,
     _gates,
     _large_enough,
     _class_token,

@@ -138,13 +138,19 @@ def _rebase(document: Document, folder: str) -> None:
         for part in above:
             mapping = mapping.get(part) if isinstance(mapping, dict) else None
         value = mapping.get(key) if isinstance(mapping, dict) else None
-        if (
-            isinstance(value, str)
-            and value
-            and folder != "."
-            and not (value.startswith(("keras:", "/", "~")) or is_address(value))
-        ):
-            mapping[key] = posixpath.normpath(posixpath.join(folder, value))
+        if isinstance(mapping, dict) and isinstance(value, list):
+            mapping[key] = [_rebased(text, folder) for text in value]
+        elif isinstance(mapping, dict) and value is not None:
+            mapping[key] = _rebased(value, folder)
+
+
+def _rebased(value: Any, folder: str) -> Any:
+    """Return a relative path for a file in another folder; any other value is unchanged."""
+    if not isinstance(value, str) or not value or folder == ".":
+        return value
+    if value.startswith(("keras:", "/", "~")) or is_address(value):
+        return value
+    return posixpath.normpath(posixpath.join(folder, value))
 
 
 def merge(base: Document, child: Document) -> Document:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-# Keys whose text is a path; data.* may also be `keras:NAME`, which is not opened as a file.
+# Keys whose text, or list of texts, is a path; data.* may also be `keras:NAME`, which is not opened as a file.
 PATH_KEYS: tuple[tuple[str, ...], ...] = (
     ("data", "train"),
     ("data", "validation"),
     ("data", "test"),
+    ("data", "unlabelled"),
+    ("data", "related"),
     ("model", "weights", "path"),
     ("compute", "cache_dir"),
 )
@@ -75,6 +77,8 @@ def resolve_paths(section: Section, folder: Path, prefix: tuple[str, ...] = ()) 
         value = getattr(section, name)
         if isinstance(value, str):
             updates[name] = ConfigPath(value, folder)
+        elif isinstance(value, list):
+            updates[name] = [ConfigPath(text, folder) for text in value]
         elif hasattr(value, "model_copy"):
             updates[name] = resolve_paths(value, folder, (*prefix, name))
     return section.model_copy(update=updates)

@@ -189,12 +189,14 @@ class DataConfig(Section):
         " their size, other formats are refused",
     )
     unlabelled: Text | None = Field(
-        None, description="folder of images of the target without labels; they never validate or test; null: none"
+        None,
+        description="images of the target without labels: a folder, at any depth, or a CSV/JSONL file with the column"
+        " path; a solved head may use them, and they never validate or test; null: none",
     )
     related: list[Text] = Field(
         default_factory=list,
-        description="image folders or tables of a neighbouring domain with the same classes; they train, and never"
-        " validate or test",
+        description="labelled images of neighbouring domains with the same classes: image folders or CSV/JSONL files; a"
+        " solved head trains on them, and they never validate or test",
     )
     batch_size: Annotated[Whole, Field(ge=1, le=65536)] = Field(32, description="images per training step")
     max_bad_fraction: Share = Field(
@@ -326,7 +328,9 @@ class TransferConfig(Section):
     )
     phases: list[PhaseConfig] | None = Field(None, min_length=1, description="explicit phases, instead of a strategy")
     budget: Budget = Field(
-        "3x", description="auto: limit on its total time, in seconds or as a multiple (3x) of the time of its probe"
+        "3x",
+        description="auto: limit on its total time in seconds, or on its work as a multiple (3x) of its probe's work,"
+        " which is the same on any machine",
     )
     align: Literal["none", "centre", "moments", "coral", "auto"] = Field(
         "auto",

@@ -189,6 +189,13 @@ def _data(survey: Survey, chosen: ChosenBase, known: bool) -> str:
             lines.append(f"  # {split}: the images of the folder {split}/ inside are used")
         else:
             lines.append(f"  {split}: 0.15  # a fraction of the training images set aside, or the path of a folder")
+    if chosen.has_weights:  # a head is solved for on pretrained features
+        lines.append(
+            "  # unlabelled: path/to/folder  # more such images without labels; strategies auto, multilayer_probe"
+        )
+        lines.append(
+            "  # related: [path/to/images]  # labelled ones of these classes from elsewhere; the same strategies"
+        )
     lines.append(f"  image_size: {size}  # {reason}")
     if row.crop:
         lines.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from transfercli.rows import Rows, SelectedRows
 KNOWN_BY = {
     "train": "trained on",
     "validation": "chose an epoch or the penalty by",
+    "unlabelled": "saw the pixels, and not the labels, of",
     "near": "learnt from re-encoded or resized copies of",
 }
 
@@ -108,6 +110,36 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class Auxiliary:
+    """Images beside the data set that only help to train: they never validate or test.
+
+    Attributes:
+        records: all listed files; the split is `unlabelled` or `related`, or "" for a file with a problem, which may be
+            that it is a copy of another image.
+        unlabelled: images of the target without labels (its targets are all 0); None if there are none.
+        related: labelled images of neighbouring domains; None if there are none.
+        domains: int32 [N], the entry of `data.related` that each related image comes from, from 0.
+        left_out: key of the config, such as `data.related[0]` -> reason -> number of its images.
+    """
+
+    records: tuple[Record, ...] = ()
+    unlabelled: Split | None = None
+    related: Split | None = None
+    domains: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that have images, by name."""
+        return {split.name: split for split in (self.unlabelled, self.related) if split is not None}
+
+    def counts(self) -> dict[str, Any]:
+        """Return the number of images of each split, and of those left out, as JSON."""
+        images = {name: len(split) for name, split in self.splits.items()}
+        return {"images": images, "left_out": {key: dict(reasons) for key, reasons in self.left_out.items()}}
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """Data set of a run.
 
@@ -117,7 +149,7 @@ class Dataset:
         labels: class names, sorted.
         splits: `train` and `validation`, and `test` if there are test images.
         assignments: splits and folds of earlier runs and of this one, for the experiment's `splits.csv`.
-        pixels: SHA-256 of a file -> SHA-256 of its decoded pixels, for every usable image.
+        pixels: SHA-256 of a file -> SHA-256 of its decoded pixels, for every usable image, auxiliary ones included.
         notes: kind of the decoder's notes -> number of usable images.
     """
 
@@ -129,6 +161,7 @@ class Dataset:
     assignments: Assignments = field(default_factory=Assignments)
     pixels: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
+    auxiliary: Auxiliary = field(default_factory=Auxiliary)
 
     @property
     def bad(self) -> list[Record]:

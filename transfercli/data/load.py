@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from transfercli.config.schema import ComputeConfig, DataConfig
+from transfercli.data.auxiliary_images import with_auxiliary
 from transfercli.data.cache.recheck import Recheck
 from transfercli.data.dataset import Dataset, Record, Split
 from transfercli.data.image import Geometry
@@ -19,10 +20,11 @@ from transfercli.data.image_notes import OF_TRAINING, report_notes
 from transfercli.data.ingest import Reading
 from transfercli.data.manifest import read_pixels
 from transfercli.data.sources import keras_datasets
+from transfercli.data.sources.auxiliary import list_all, without_auxiliary
 from transfercli.data.sources.folders import SHELL_PATH_HINT, Item, absolute, check_exists, sub_folders
 from transfercli.data.sources.groups import groups_if_any
 from transfercli.data.sources.labels import normalised_label
-from transfercli.data.sources.listing import Listing, base_folder, check_classes, check_known, list_images, list_split
+from transfercli.data.sources.listing import Listing, base_folder, check_classes, check_known, list_split
 from transfercli.data.sources.lost_paths import check_found
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.data.splitting.assignments import SPLITS, Assignments
@@ -82,7 +84,7 @@ class DataRequest:
 
 def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
     """Read all images of a config. Raises `DataError` if the data cannot be used."""
-    listing = list_images(request.config, reporter)
+    listing, auxiliary = list_all(request.config, reporter)
     check_found(listing.items, base_folder(request.config.train))
     check_classes(listing)
     findings = _read(request, listing, reporter)
@@ -90,7 +92,7 @@ def load_dataset(request: DataRequest, reporter: Reporter) -> Dataset:
         rule(findings)
     check_expected(request.config.expect, findings)
     warn_of_several_labels(findings)
-    return _assign_splits(request, findings)
+    return with_auxiliary(_assign_splits(request, findings), auxiliary, request.config, request.reading(reporter))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,12 @@ class Examination:
 def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
     """Run the steps and checks of `load_dataset`; collect the errors instead of stopping at the first."""
     refusals: list[DataError] = []
-    listing = _attempt(partial(list_images, request.config, reporter), refusals)
-    if listing is None:
+    listed = _attempt(partial(list_all, request.config, reporter), refusals)
+    if listed is None and (request.config.unlabelled or request.config.related):
+        listed = _attempt(partial(list_all, without_auxiliary(request.config), Reporter()), refusals)
+    if listed is None:
         return Examination(refusals=refusals)
+    listing, auxiliary = listed
     _attempt(partial(check_found, listing.items, base_folder(request.config.train)), refusals)
     later = list[DataError]() if refusals else refusals  # other errors follow from the lost files
     known = len(refusals)
@@ -124,6 +129,9 @@ def examine_dataset(request: DataRequest, reporter: Reporter) -> Examination:
         _attempt(partial(rule, findings), later)
     _attempt(partial(check_expected, request.config.expect, findings), later)
     dataset = _attempt(partial(_assign_splits, request, findings), later) if classes_valid else None
+    if dataset is not None:
+        read_auxiliary = partial(with_auxiliary, dataset, auxiliary, request.config, request.reading(reporter))
+        dataset = _attempt(read_auxiliary, later) or dataset
     return Examination(findings, dataset, refusals)
 
 

@@ -74,8 +74,8 @@ class Findings:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """Classes of the training images, sorted by name."""
-        return tuple(sorted(self.listing.labels_of("train")))
+        """Classes of the training images and those that related images add, sorted by name."""
+        return tuple(sorted(self.listing.classes))
 
 
 def read_images(listing: Listing, reading: Reading) -> Findings:
@@ -162,7 +162,7 @@ def check_usable(findings: Findings) -> None:
     files, usable, labels = findings.files, findings.usable, findings.labels
     trainable = Counter(file.label for file in usable if file.split == "train")
     for label in labels:
-        if not trainable[label]:
+        if not trainable[label] and label not in findings.listing.added:
             bad = [file for file in files if file.label == label and file.entry.problem]
             raise DataError(f"class {label!r} has no usable image: {first_problems(bad)}")
     for split in sorted({file.split for file in files} - {file.split for file in usable}):

@@ -107,7 +107,8 @@ class Network:
     """Network of a run before its BatchNorm is folded, for formats that write the network of another library.
 
     base: name of a row of `BASES`. preprocessing: of its pixels, a row of `PREPROCESSING`. channels: of the base's
-    input. pooling, hidden: of the head. tensors: all weights, `base/LAYER/WEIGHT` and `head/LAYER/WEIGHT`, float32.
+    input. pooling, hidden: of the head. plain: its linear layers read the base's pooled output as it is, and no other
+    layer's. tensors: all weights, `base/LAYER/WEIGHT` and `head/LAYER/WEIGHT`, float32.
     """
 
     base: str
@@ -116,6 +117,7 @@ class Network:
     pooling: str
     hidden: tuple[int, ...]
     tensors: Mapping[str, np.ndarray]
+    plain: bool = True
 
 
 @dataclass(frozen=True, slots=True)

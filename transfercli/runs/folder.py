@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "dataset.csv"
 
     @property
+    def auxiliary(self) -> Path:
+        """Unlabelled and related images, in the form of `dataset`; only of a run that has some."""
+        return self.path / "auxiliary.csv"
+
+    @property
     def pixels(self) -> Path:
         return self.path / "pixels.csv"
 

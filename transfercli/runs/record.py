@@ -16,7 +16,7 @@ from transfercli.errors import ArtefactError, Interrupted, TransferError
 from transfercli.io import atomic
 from transfercli.io.bounded import RESTORE_HINT, read_json
 from transfercli.runs.folder import RunFolder
-from transfercli.runs.untrusted import numbers_of
+from transfercli.runs.untrusted import is_number, numbers_of
 
 
 def utc_now() -> str:
@@ -206,18 +206,39 @@ class RunRecord:
         return dict(self.content["data"]["images"])
 
     @property
+    def auxiliary_counts(self) -> dict[str, int]:
+        """Number of unlabelled and related images; empty if the run has none."""
+        auxiliary = self.content["data"].get("auxiliary")
+        counts = auxiliary.get("images") if isinstance(auxiliary, dict) else None
+        return (
+            {str(name): count for name, count in counts.items() if is_number(count)} if isinstance(counts, dict) else {}
+        )
+
+    @property
     def phases(self) -> list[dict[str, Any]]:
         """Training phases in order; empty if none is recorded yet."""
         return list(self.content.get("phases") or ())
 
     @property
     def refitted(self) -> bool:
-        """True if the model learnt from the validation images too: its head was solved again on them.
+        """True if the model learnt from the validation images too: its head was solved on them in the end.
 
-        As long as the run is not complete, True if a phase of it does that.
+        As long as the run is not complete, True if a phase of it may do that.
         """
-        planned = any(phase.get("kind") == "refit" for phase in self.phases)
-        return bool(self.content.get("refitted", planned))
+        if "cross_validated" in self.content:
+            return self.cross_validated is not None
+        return any(phase.get("kind") == "refit" for phase in self.phases)
+
+    @property
+    def cross_validated(self) -> int | None:
+        """Number of images of the cross-validation that scores the model; None if its validation images do."""
+        return self.content.get("cross_validated")
+
+    @property
+    def adaptation(self) -> dict[str, Any] | None:
+        """Decision on the use of auxiliary images, with its `text`; None if the run has none."""
+        value = self.content.get("adaptation")
+        return dict(value) if isinstance(value, dict) and isinstance(value.get("text"), str) else None
 
     @property
     def best_epoch(self) -> int | None:

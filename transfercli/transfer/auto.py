@@ -40,6 +40,7 @@ class Measurements:
     shares: stage -> the fraction of a forward pass spent in it and above, from the input to the top.
     slowdown: time of a float32 pass over a pass in the precision of features. solve_seconds: of the probe's solution,
     which is computed again for a blend. budget: seconds, including the probe.
+    aligned: the head is aligned with a target of another domain than the labelled images.
     spent: seconds of the budget that are gone, on features and candidates; None if the times are nominal, and so is the
     budget.
     """
@@ -56,6 +57,7 @@ class Measurements:
     solve_seconds: float
     budget: float
     spent: float | None = None
+    aligned: bool = False
 
     @property
     def pass_seconds(self) -> float:
@@ -99,7 +101,7 @@ def phases_within_budget(
     """
     probe = replace(PROBE, head=head)
     alone = [replace(REFIT, head=head)] if refit else [probe]
-    if measured.validation < MIN_VALIDATION:
+    if measured.aligned or measured.validation < MIN_VALIDATION:
         return alone
     count = next(stages for fewer_than, stages in MAX_STAGES if measured.images_per_class < fewer_than)
     for stage in reversed(list(measured.shares)[::-1][:count]):
@@ -119,6 +121,8 @@ def explanation(measured: Measurements, phases: list[Phase]) -> str:
         cost = f"the budget is {measured.budget / measured.probe_seconds:.3g} times the probe's work"
     facts = f"auto: {measured.images_per_class:.0f} images per class, {cost}"
     tuned = next((phase for phase in phases if phase.kind == "train"), None)
+    if tuned is None and measured.aligned:
+        return f"{facts}: a solved head alone, as no labelled image is of the target, which it is aligned with"
     if tuned is None and measured.validation < MIN_VALIDATION:
         few = f"{counted(measured.validation, 'validation image')} could not show a gain of fine-tuning"
         return f"{facts}: a solved head alone, as {few} (at least {MIN_VALIDATION})"

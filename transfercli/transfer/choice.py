@@ -39,8 +39,8 @@ class Tried:
 def choose_head(builder: PhaseBuilder, reporter: Reporter) -> list[Tried]:
     """Cross-validate the solved heads in the order of their cost, on training and validation images together.
 
-    The one of the least log loss is chosen; of equal ones, and without cross-validation, the last as the prior, since
-    a head on several layers is hardly ever worse.
+    The one of the least log loss is chosen, and of equal ones the cheapest. If no image can be held out, it is the
+    last: a head on several layers is hardly ever worse.
     """
     names = heads_for(layers_of(builder.classifier, builder.cut_after_base()))
     if builder.dry_run:  # its features are not real

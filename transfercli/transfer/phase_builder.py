@@ -19,10 +19,12 @@ from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.training.frozen import lowest_trained
 from transfercli.training.phases import Phase, PhaseSetup, Unfreeze
+from transfercli.transfer.auxiliary_images import with_auxiliary
 from transfercli.transfer.features.cost_model import CachingCost, reason_not_to_cache
 from transfercli.transfer.features.features import UNUSABLE, FeatureCache, features_of
 from transfercli.transfer.features.prefix import Prefix, checked_prefix
 from transfercli.transfer.features.views import Views, views_of, views_per_image
+from transfercli.transfer.probe.heads import PosedProblem
 from transfercli.transfer.probe.solved_phases import SOLVERS
 from transfercli.transfer.training_inputs import TrainingInputs
 
@@ -30,7 +32,8 @@ from transfercli.transfer.training_inputs import TrainingInputs
 class PhaseBuilder:
     """Function of a phase that returns its `PhaseSetup`, for a classifier whose layers are frozen for that phase.
 
-    cache: None if it is off. start: weights before the first phase, for a blend.
+    cache: None if it is off. start: weights before the first phase, for a blend. aligns: the labelled images may be
+    aligned with unlabelled ones of another domain.
     """
 
     dry_run = False  # True: store no measured difference and report no result
@@ -40,15 +43,18 @@ class PhaseBuilder:
     ) -> None:
         self.classifier, self.inputs, self.cache, self.reporter = classifier, inputs, cache, reporter
         self.start: dict[str, np.ndarray] = {}
+        self.aligns = True
         self._reason_without_cache = "compute.cache is off"
         self._prefixes: dict[str, Prefix] = {}
         self._trained: tuple[Unfreeze, int, PhaseSetup] | None = None
         self._pooled: dict[tuple[str, int], Rows] = {}  # of the base as it is until the next trained phase
+        self._posed: dict[tuple[tuple[str, ...], int], PosedProblem] = {}  # likewise, with auxiliary images
 
     def __call__(self, phase: Phase) -> PhaseSetup:
         if phase.kind in SOLVERS:
             return SOLVERS[phase.kind](self, phase)
         self._pooled.clear()
+        self._posed.clear()
         self._trained = (phase.unfreeze, phase.epochs, self._setup_of(phase))
         return self._trained[-1]
 
@@ -160,6 +166,24 @@ class PhaseBuilder:
         if key not in self._pooled:
             self._pooled[key] = features_of(split, prefix, self.cache, self.reporter, self._give_up)
         return self._pooled[key]
+
+    def with_auxiliary(
+        self, posed: PosedProblem, features: Callable[[Split], Rows], reporter: Reporter
+    ) -> PosedProblem:
+        """Return a head's problem with the auxiliary images, as far as a gain is shown; the same one in a dry run."""
+        if self.dry_run:
+            return posed
+        key = posed.layers.names, posed.images
+        if key not in self._posed:
+            inputs = self.inputs if self.aligns else replace(self.inputs, align="none")
+            self._posed[key] = with_auxiliary(posed, inputs, features, reporter)
+        return self._posed[key]
+
+    @property
+    def aligned(self) -> bool:
+        """A head was aligned with a target of another domain than that of the labelled images."""
+        decisions = [posed.decision for posed in self._posed.values() if posed.decision]
+        return any(decision["case"] == "another domain" and decision["chosen"] != "none" for decision in decisions)
 
     def _give_up(self, reason: str) -> None:
         """Continue without a cache. Raises `ConfigError` if it is required."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from transfercli.config.schema import ExperimentConfig
+from transfercli.config.schema import ExperimentConfig, HeadConfig
 from transfercli.errors import ConfigError
 from transfercli.training.phases import FINE_TUNING_FACTOR, PROBE, REFIT, STAGE_DECAY, Lora, Phase, Unfreeze
 from transfercli.transfer.auto import Measurements, phases_within_budget
@@ -168,12 +168,14 @@ def needs_measuring(config: ExperimentConfig) -> bool:
     return config.transfer.strategy == "auto" and is_solvable(config)
 
 
-def chooses_normalisation(config: ExperimentConfig) -> bool:
+def chooses_normalisation(config: ExperimentConfig, head: HeadConfig) -> bool:
     """Return True if cross-validation chooses the normalisation of the features that a probe's head reads.
 
     Several layers always have one; of a single layer it is left to strategies that end with a head on a frozen base.
+
+    head: as the model is built with it, so that its taps are known.
     """
-    transfer, head = config.transfer, config.model.head
+    transfer = config.transfer
     if head.normalisation is not None or transfer.phases or not is_solvable(config):
         return False
     probes = transfer.strategy in ("linear_probe", "multilayer_probe", "auto")

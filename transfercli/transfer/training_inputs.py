@@ -12,6 +12,7 @@ from transfercli.data.batching.augment import Augment
 from transfercli.data.batching.batches import Batches
 from transfercli.data.dataset import Split
 from transfercli.rows import Rows
+from transfercli.transfer.adapt.domain import Setting
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class TrainingInputs:
     augmentation: the config's; augment: built from it. class_weights: float [C] or None.
     precision: of features. batchnorm_trains: see `Architecture`.
     required: features must be cached in every phase with frozen layers.
+    unlabelled, related: auxiliary images for solved heads, or None; domains: int32 [N], of each related image.
+    align: value of `transfer.align`.
     """
 
     training: Split
@@ -34,3 +37,7 @@ class TrainingInputs:
     precision: str = "float32"
     batchnorm_trains: bool = False
     required: bool = False
+    unlabelled: Split | None = None
+    related: Split | None = None
+    domains: np.ndarray | None = None
+    align: Setting = "auto"

@@ -32,8 +32,9 @@ class KnownImages:
     """Images of a split that were learnt from.
 
     Attributes:
-        counts: number of images by use: `train`, `validation`, `near` (a changed copy of an image that was learnt
-            from), and `alike` (perhaps such a copy, in data of images that are much alike); without zeros.
+        counts: number of images by use: `train`, `validation`, `unlabelled` (their pixels only), `near` (a changed copy
+            of an image that was learnt from), and `alike` (perhaps such a copy, in data of images that are much alike);
+            without zeros.
         left_out: bool [N], True for the images that honest metrics leave out.
         gaps: a sentence for each run whose images are not, or not fully, known.
     """
@@ -66,12 +67,12 @@ def known_images(run: StoredRun, split: Split, reporter: Reporter, *, own: bool)
     if VALIDATION not in splits:
         uses[uses == ""] = VALIDATION
     counts = Counter(uses.tolist())
-    names = ("train", VALIDATION, "near", "alike")
+    names = ("train", VALIDATION, "unlabelled", "near", "alike")
     return KnownImages({name: counts[name] for name in names if counts[name]}, left_out, learnt.gaps)
 
 
 def uses_of(split: Split, learnt: LearntImages, geometry: Geometry, stored: Descriptors | None) -> npt.NDArray[np.str_]:
-    """Return how each image was learnt from, [N]: `train`, `validation`, `near`, `alike`, or "" if it was not.
+    """Return how each image was learnt from, [N]: a use of `KnownImages.counts`, or "" if it was not.
 
     geometry: of the split's pixels. stored: descriptors of some of its images.
     """

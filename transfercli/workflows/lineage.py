@@ -9,7 +9,7 @@ from pathlib import Path
 from transfercli.data.quality.image_descriptors import select
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Forwarding, Reporter
-from transfercli.workflows.learnt_images import LEARNT, LearntImages, use_of_split
+from transfercli.workflows.learnt_images import LEARNT, LearntImages, learnt_records
 from transfercli.workflows.new_model import find_parent
 from transfercli.workflows.stored_run import StoredRun
 
@@ -43,7 +43,7 @@ def ancestors(run: StoredRun, reporter: Reporter) -> Iterator[StoredRun]:
             return
         child = parent.label
         try:
-            _ = parent.images, parent.pixel_hashes, parent.descriptors  # read now, and kept in memory
+            _ = parent.images, parent.auxiliary, parent.pixel_hashes, parent.descriptors  # read now, and kept in memory
         except ArtefactError as error:
             reporter.warning(f"the training images of {child} are not known: {error.message}")
             continue
@@ -81,7 +81,7 @@ def learnt_from(*runs: StoredRun, reporter: Reporter, splits: Collection[str] = 
 
 def _gaps(run: StoredRun, splits: Collection[str]) -> Iterator[str]:
     """Yield a sentence for each file of a run that does not have all images of the splits."""
-    files = {i.sha256 for i in run.images if use_of_split(run, i.split) in splits and not i.problem}
+    files = {image.sha256 for image in learnt_records(run, splits)}
     if run.pixel_hashes is None:
         yield f"{run.label} did not record the pixels of its images: copies that were saved again may not be known"
     elif missing := len(files - run.pixel_hashes.keys()):

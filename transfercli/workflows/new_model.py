@@ -258,7 +258,7 @@ def _check_kept_layers(classifier: Classifier, parent: StoredRun) -> None:
     ):
         if received != stored:
             raise ConfigError(
-                f"model.head.{key}: {received}, but the head of {parent.label} is kept, which was trained with {stored}",
+                f"model.head.{key}: {received}, but the head of {parent.label} is kept, which has {stored}",
                 "leave the key out, or set model.head.init to new",
             )
 

@@ -10,6 +10,7 @@ from transfercli.transfer.strategies import is_solvable
 
 # Strategies that start from a probe of several layers of the base.
 MULTILAYER = ("multilayer_probe", "partial", "gradual", "full", "lora", "auto")
+PLAIN_FORMATS = {"torch_safetensors"}  # whose networks read the base's output alone
 
 
 def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architecture:
@@ -26,11 +27,17 @@ def architecture(config: ExperimentConfig, labels: tuple[str, ...]) -> Architect
 
 
 def head_of(config: ExperimentConfig) -> HeadConfig:
-    """Return the head of a resolved config; one that starts from a probe reads several layers unless `taps` is set."""
+    """Return the head of a resolved config; one that starts from a probe reads several layers unless `taps` is set.
+
+    That is not so if the pooling is `flatten`, or an export needs a network of another library.
+    """
     head, strategy = config.model.head, config.transfer.strategy
     several = strategy in MULTILAYER and is_solvable(config) and head.pooling != "flatten"
-    if head.taps is None and (several or strategy == "multilayer_probe"):
+    plain = bool(PLAIN_FORMATS.intersection(config.export.formats)) and strategy != "multilayer_probe"
+    if head.taps is None and (several or strategy == "multilayer_probe") and not plain:
         return head.model_copy(update={"taps": "stages"})
+    if plain and head.normalisation is None and not head.taps:
+        return head.model_copy(update={"normalisation": "none"})
     return head
 
 

@@ -125,6 +125,11 @@ class StoredRun:
         return with_recorded_groups(records, self.config.data, self.label, self.reporter)
 
     @cached_property
+    def auxiliary(self) -> list[Record]:
+        """The records of `auxiliary.csv`, unlabelled and related images, with the names in `labels`."""
+        return read_manifest(self.folder.auxiliary, self._stored_labels) if self.folder.auxiliary.exists() else []
+
+    @cached_property
     def pixel_hashes(self) -> dict[str, str] | None:
         """SHA-256 of a file -> SHA-256 of its pixels; None for a run from before they were stored."""
         return read_pixels(self.folder.pixels) if self.folder.pixels.exists() else None

@@ -134,13 +134,24 @@ def distances(x):
     return layers.Concatenate()([ops.sigmoid(-x), (energy + 2.0 * least)[:, None]])
 
 
+def roots(x):
+    """Pooled features of two layers, some of them negative, as a head that reads several normalises them."""
+    from keras import layers
+
+    from transfercli.models.normalised import side_by_side
+
+    below = conv(x)
+    vectors = [layers.GlobalAveragePooling2D()(one) for one in (below, conv(below))]
+    return layers.Dense(4)(side_by_side(vectors, "root"))
+
+
 def grey(x):
     from keras import layers, ops
 
     return layers.Flatten()(conv(ops.sum(layers.Rescaling([0.3, 0.6, 0.1])(x), axis=-1, keepdims=True)))
 
 
-NETWORKS = (convolutions, pools, excited, next_block, transformer, distances, grey)
+NETWORKS = (convolutions, pools, excited, next_block, transformer, distances, roots, grey)
 
 
 @pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)

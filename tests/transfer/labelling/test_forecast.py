@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,9 @@ def test_labels_for_a_target_are_those_of_the_law_and_an_impossible_target_has_n
     found = forecast(curve_of(0.2, 0.1, 0.5, noise=0.001), seed=0)
     middle, low, high = found.labels_for(0.86, most_times=100)
     truth = 1000 * (((0.7 - 0.1) / 0.9) ** (-1 / 0.5) - 1)
-    assert middle is not None and low is not None and high is not None
+    assert middle is not None
+    assert low is not None
+    assert high is not None
     assert low <= truth <= high
     assert 0.5 * truth < middle < 2 * truth
     assert found.labels_for(0.5, 100) == (0, 0, 0)  # reached already
@@ -84,7 +88,7 @@ def test_curves_of_few_and_uneven_images_are_finite(per_class: list[int]) -> Non
 def test_training_sets_are_nested_hold_each_class_and_leave_out_what_is_tested() -> None:
     targets = np.repeat(np.arange(4), [20, 10, 6, 1])
     subsets, held_out = curves._subsets(targets, np.random.default_rng(0))
-    for smaller, larger in zip(subsets, subsets[1:], strict=False):
+    for smaller, larger in pairwise(subsets):
         assert not (smaller & ~larger).any()
     assert not (subsets & held_out[None]).any()
     for each in subsets.reshape(-1, len(targets)):

@@ -12,7 +12,7 @@ from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
 from transfercli.transfer.probe.cross_validation import cross_validate
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, fit_layers, layer_features, solve_layers
-from transfercli.transfer.probe.probe import Probe, solve
+from transfercli.transfer.probe.probe import MIDDLE, Probe, solve
 
 THREE = FeatureLayers(("low", "middle", "output"), (16, 16, 32), "root")
 ONE = FeatureLayers(("output",), (64,), "root")
@@ -95,19 +95,14 @@ def test_one_rare_class_does_not_prevent_the_cross_validation_of_the_others() ->
     assert (logits(found, features[keep]).argmax(axis=1) == targets[keep]).all()
 
 
-def test_weights_of_images_act_as_repetitions() -> None:
+def test_weights_of_images_are_those_of_scikit_learn() -> None:
     features, targets = examples(3, 12)
-    rng = np.random.default_rng(0)
-    times = rng.integers(1, 4, len(targets))
-    held_out = np.zeros(len(targets), bool)  # no cross-validation, whose folds would differ
-    weighted = solved(features, targets, weights=times.astype(float), held_out=held_out)
-    rows = np.repeat(np.arange(len(targets)), times)
-    strength = times.mean()  # weights have mean 1, so the penalty is relative to the number of rows
-    repeated = solved(features[rows], targets[rows], held_out=np.zeros(len(rows), bool))
-    assert weighted.strength == repeated.strength
-    assert strength > 1
-    same = logits(weighted, features).argmax(axis=1) == logits(repeated, features).argmax(axis=1)
-    assert same.mean() > 0.95
+    weights = np.random.default_rng(0).random(36) + 0.1
+    found = solved(features, targets, ONE, weights=weights, held_out=np.zeros(36, bool))
+    rows = normalised(features, (64,), "root")
+    expected = reference(rows, targets, MIDDLE, weights / weights.mean())
+    assert found.strength == MIDDLE
+    assert abs(probabilities(found, rows) - expected).max() < 1e-4
 
 
 @pytest.mark.parametrize("each", [5, 30])

@@ -30,6 +30,14 @@ def test_every_error_of_every_file_is_raised_and_files_without_one_are_reported(
     }
 
 
+def test_folders_of_auxiliary_images_that_are_missing_are_named(write: Callable[..., Path]) -> None:
+    keys = "data: {train: ., unlabelled: new, related: [., gone]}\nmodel: {base: vgg16}\ntransfer: {strategy: auto}\n"
+    path, listener = write(f"name: x\n{keys}"), Listener()
+    found = validate_configs([path], (), Path(), listener).as_json()
+    assert found["configs"][0]["missing"] == ["data.unlabelled", "data.related[1]"]
+    assert listener.warnings[1].startswith(f"{path}:2: data.related[1]: gone is not there (yet)")
+
+
 def test_a_warm_up_that_a_training_refuses_is_a_warning(write: Callable[..., Path]) -> None:
     path, listener = write(GOOD + "training: {epochs: 3, schedule: {name: cosine, warmup_epochs: 50}}\n"), Listener()
     validate_configs([path], (), Path(), listener)

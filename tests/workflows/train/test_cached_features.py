@@ -48,12 +48,12 @@ def test_the_normalisation_is_chosen_before_the_phases_on_features_that_are_comp
     heir: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transfercli.transfer.features import features
-    from transfercli.transfer.probe import solved_phases
+    from transfercli.transfer.probe import solved_head
 
     world, config = heir
     passes, asked, compute = [], [], features.compute_features
     monkeypatch.setattr(features, "compute_features", lambda *args: passes.append(len(args[2])) or compute(*args))
-    monkeypatch.setattr(solved_phases, "choose_normalisation", lambda *args: asked.append(args) or "root")
+    monkeypatch.setattr(solved_head, "choose_normalisation", lambda *args: asked.append(args) or "root")
     path = config("chosen", "linear_probe", compute={"cache": "off", "precision": "float32"})
     world.train("finetune", path, dry_run=True)
     assert (passes, asked) == ([], [])
@@ -93,7 +93,10 @@ def test_with_the_cache_off_the_same_is_learnt(heir: Any) -> None:
 
 @pytest.mark.parametrize(
     "stage",
-    [pytest.param("features", marks=pytest.mark.slow), "epoch 2", pytest.param("blend", marks=pytest.mark.slow)],
+    [
+        "epoch 2",
+        *(pytest.param(stage, marks=pytest.mark.slow) for stage in ("features", "candidates", "blend", "compare")),
+    ],
 )
 def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(heir: Any, stage: str, monkeypatch: Any) -> None:
     world, config = heir
@@ -104,7 +107,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(heir: Any, stage: str, 
     with pytest.raises(Interrupted):
         world.train("finetune", path, Listener(stop_at=stage), run_id=stopped)
     resumed = world.train("finetune", path, run_id=stopped)
-    assert [line["epoch"] for line in lines(resumed)] == [0, 1, 2, 3, 4]
+    assert [line["epoch"] for line in lines(resumed)] == [0, 1, 2, 3, 4, 5]
     assert [line["val_loss"] for line in lines(resumed)] == [line["val_loss"] for line in lines(whole)]
     one, two = (Path(result["run"]) / "checkpoints/best/model.safetensors" for result in (whole, resumed))
     assert one.read_bytes() == two.read_bytes()
@@ -117,7 +120,7 @@ def test_auto_keeps_its_phases_in_the_run_and_a_resumed_run_obeys_them(heir: Any
         world.train("finetune", path, Listener(stop_at="epoch 2"), run_id="night")
     record = world.runs / "kept" / "night" / "run.json"
     facts = json.loads(record.read_text())
-    assert [phase["kind"] for phase in facts["phases"]] == ["probe", "train", "blend"]
+    assert [phase["kind"] for phase in facts["phases"]] == ["probe", "train", "blend", "refit"]
     facts["phases"] = facts["phases"][:2]
     record.write_text(json.dumps(facts))
     resumed = world.train("finetune", path, run_id="night")

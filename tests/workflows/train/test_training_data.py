@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import DataConfig, ExperimentConfig, ModelConfig
-from transfercli.data.dataset import Split
+from transfercli.data.dataset import Auxiliary, Dataset, Record, Split
 from transfercli.errors import ConfigError
-from transfercli.workflows.train.training_data import class_weights, data_request
+from transfercli.workflows.train.training_data import class_weights, data_request, fingerprint
 
 
 class NoImages:
@@ -66,3 +66,21 @@ def test_the_request_for_images_names_the_files_of_earlier_runs(tmp_path: Path) 
         (tmp_path / "x" / name).mkdir(parents=True)
         (tmp_path / "x" / name / "run.json").write_text("{}")
     assert [path.parent.name for path in data_request(config, tmp_path / "x").pixel_files] == ["a", "b"]
+
+
+def test_auxiliary_images_change_the_fingerprint_and_the_names_of_their_files_do_not() -> None:
+    plain = Dataset("images", tuple(Record(f"{name}.png", name, "cat", "train") for name in "xyz"), ("cat", "dog"), {})
+    # computed before there were auxiliary images
+    assert fingerprint(plain) == "2b418491dc75799d0a7c2cd66aceb21e449c8c34881e02ab733dca39dad842df"
+    of_domain = np.zeros(4, np.int32)
+    variants = [
+        Auxiliary(unlabelled=SPLIT),
+        Auxiliary(unlabelled=SPLIT.at(np.arange(3))),
+        Auxiliary(related=SPLIT, domains=of_domain),
+        Auxiliary(related=replace(SPLIT, targets=SPLIT.targets[::-1]), domains=of_domain),
+        Auxiliary(related=SPLIT, domains=of_domain + 1),
+    ]
+    hashes = [fingerprint(replace(plain, auxiliary=auxiliary)) for auxiliary in variants]
+    assert len({fingerprint(plain), *hashes}) == 6
+    renamed = Auxiliary(unlabelled=replace(SPLIT, paths=tuple("efgh")))
+    assert fingerprint(replace(plain, auxiliary=renamed)) == hashes[0]

@@ -143,6 +143,7 @@ def _show_check(result: CheckResult) -> None:
             ("usable", VERDICTS[report.verdict]),
             ("images", f"{len(report.images)} in {len(classes)} classes"),
             ("splits", images_per_split(splits, report.split_groups) or None),
+            *((f"{name} images", count) for name, count in report.auxiliary.counts()["images"].items()),
             ("typical size", "x".join(map(str, result.typical_size or ())) or None),
             ("largest to smallest class", f"{imbalance:.1f} to 1" if imbalance else None),
             ("likely mislabelled", len(doubtful.suspects) if doubtful.run else None),
@@ -224,7 +225,10 @@ def _show_diff(result: DiffResult) -> None:
         "new classes": difference.new_classes,
         "lost classes": difference.lost_classes,
     }
-    pairs = [(name, len(items) or None) for name, items in counts.items()]
+    pairs: list[tuple[str, Any]] = [(name, len(items) or None) for name, items in counts.items()]
+    for split, part in difference.auxiliary.items():
+        changes = ", ".join(f"{len(paths)} {kind}" for kind, paths in part.image_lists.items() if paths)
+        pairs.append((f"{split} images", changes or None))
     print_pairs([("unchanged", "yes" if difference.unchanged else "no"), ("same", difference.same), *pairs])
     for name in ("added", "removed", "changed"):
         _print_first(name, ("path",), [(path,) for path in counts[name]])

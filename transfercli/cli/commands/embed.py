@@ -30,7 +30,7 @@ RunOrBase = Annotated[
 Paths = Annotated[
     list[str],
     typer.Argument(
-        metavar="PATH…",
+        metavar="PATH",
         help="image files, folders or patterns, or - for a list of paths on stdin",
         show_default=False,
     ),

@@ -102,13 +102,20 @@ def _show_run(result: RunDetails) -> None:
             ("command", result.command),
             ("created", row.created),
             ("best epoch", best_epoch_text(result.best_epoch)),
-            *((metric_label(name), decimal(value)) for name, value in result.metrics.items()),
+            *(
+                (
+                    metric_label(name),
+                    decimal(value) + of_images(result.cross_validated if name.startswith("val_") else None),
+                )
+                for name, value in result.metrics.items()
+            ),
             *(
                 (f"{metric_label(name)} curve", curve(values))
                 for name, values in result.curves.items()
                 if len(values) > 1
             ),
             *((f"{split} accuracy, evaluated", decimal(m["accuracy"])) for split, m in result.evaluations.items()),
+            ("adaptation", result.adaptation["text"] if result.adaptation else None),
             ("time", seconds or None),
             ("lineage", "\n".join(tree(result.lineage))),
             ("files", f"{len(result.files)}, {byte_size(sum(file.bytes for file in result.files))}"),
@@ -134,6 +141,11 @@ def curve(values: list[float | None]) -> str:
     """Return a sparkline between the first and the last value; "-" if there is no value."""
     known = [value for value in values if value is not None]
     return f"{known[0]:.4f} {sparkline(known)} {known[-1]:.4f}" if known else "-"
+
+
+def of_images(cross_validated: int | None) -> str:
+    """Return what follows a score that is cross-validated on so many images; "" for None and 0."""
+    return f" (cross-validated on {cross_validated} training and validation images)" if cross_validated else ""
 
 
 def best_epoch_text(best: int | None) -> str | None:

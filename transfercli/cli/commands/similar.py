@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Images = Annotated[
     list[str],
     typer.Argument(
-        metavar="IMAGE…",
+        metavar="IMAGE",
         help="image files, folders or patterns, or - for a list of paths on stdin",
         show_default=False,
     ),

@@ -11,7 +11,7 @@ import typer
 
 from transfercli.cli import completion
 from transfercli.cli.command import reports
-from transfercli.cli.commands.runs import best_epoch_text, curves_of
+from transfercli.cli.commands.runs import best_epoch_text, curves_of, of_images
 from transfercli.cli.next_steps import after_training
 from transfercli.cli.options import RUNS, Overrides, Runs, Wait
 from transfercli.cli.ui.tables import print_pairs, print_table
@@ -93,8 +93,8 @@ def _show_run(result: TrainResult) -> None:
             ("run", result.run),
             ("status", result.status),
             ("best epoch", best_epoch_text(result.best_epoch)),
-            ("val accuracy", f"{result.metrics['val_accuracy']:.4f}"),
-            ("val loss", f"{result.metrics['val_loss']:.4f}"),
+            ("val accuracy", f"{result.metrics['val_accuracy']:.4f}{of_images(result.cross_validated)}"),
+            ("val loss", f"{result.metrics['val_loss']:.4f}{of_images(result.cross_validated)}"),
             *curves_of(result.run),
             ("time", duration(result.seconds["total"] or 0.0)),
             ("next", f"transfercli evaluate {shlex.quote(str(result.run))}"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from transfercli.data.dataset import Auxiliary
 from transfercli.data.image import FLAT
 from transfercli.data.quality.group_suggestions import GroupSuggestion
 from transfercli.data.quality.near_duplicates import Fingerprints, near_duplicates
@@ -165,6 +166,7 @@ class Report:
         transparency: number of images with transparent pixels, and their background.
         suggestion: a sign that images are in groups; None without one, or if `data.group` is set.
         split_groups: number of independent groups per split; None if no image has a group.
+        auxiliary: unlabelled and related images; without records if the config names none.
     """
 
     images: Sequence[CheckedImage]
@@ -181,6 +183,7 @@ class Report:
     transparency: Transparency = field(default_factory=Transparency)
     suggestion: GroupSuggestion | None = None
     split_groups: dict[str, int] | None = None
+    auxiliary: Auxiliary = field(default_factory=Auxiliary)
 
     @property
     def usable(self) -> bool:
@@ -303,7 +306,21 @@ class Report:
             "mislabelled_run": self.mislabelled.run or None,
             "mislabelled_note": self.mislabelled.note or None,
             "mislabelled_search": self.mislabelled.as_result(),
+            "auxiliary": _auxiliary_result(self.auxiliary),
         }
+
+
+def _auxiliary_result(auxiliary: Auxiliary) -> dict[str, Any] | None:
+    """Return the numbers and problems of auxiliary images as JSON; None if the config names none."""
+    if not auxiliary.records:
+        return None
+    return {
+        **auxiliary.counts(),
+        "classes": auxiliary.related.counts() if auxiliary.related is not None else {},
+        "problems": [
+            {"path": record.path, "problem": record.problem} for record in auxiliary.records if record.problem
+        ],
+    }
 
 
 def build_report(

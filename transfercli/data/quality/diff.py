@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ class Difference:
         renamed: [earlier, present] path of images with the same bytes and class; not counted as a change.
         moved: unchanged images that are in another split than before.
         same: number of images without any change.
+        auxiliary: `unlabelled` and `related` -> the difference of these images; empty if neither has any.
     """
 
     added: list[str] = field(default_factory=list)
@@ -33,10 +34,13 @@ class Difference:
     renamed: list[list[str]] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     same: int = 0
+    auxiliary: Mapping[str, Difference] = field(default_factory=dict)
 
     @property
     def unchanged(self) -> bool:
         """True if training would use the same images, classes and splits."""
+        if not all(part.unchanged for part in self.auxiliary.values()):
+            return False
         lists = (self.added, self.removed, self.changed, self.relabelled, self.new_classes, self.lost_classes)
         return not any(lists) and not self.moved
 
@@ -54,7 +58,14 @@ class Difference:
             "renamed": self.renamed,
             "moved": self.moved,
             "same": self.same,
+            "auxiliary": {name: part.image_lists for name, part in self.auxiliary.items()},
         }
+
+    @property
+    def image_lists(self) -> dict[str, list[str]]:
+        """Paths of the images by kind of change."""
+        kinds = ("added", "removed", "changed", "relabelled")
+        return {kind: getattr(self, kind) for kind in kinds}
 
 
 def compare(earlier: Sequence[Record], present: Sequence[Record]) -> Difference:
@@ -102,6 +113,15 @@ def compare(earlier: Sequence[Record], present: Sequence[Record]) -> Difference:
         moved=sorted(moved),
         same=same,
     )
+
+
+def compare_auxiliary(earlier: Sequence[Record], present: Sequence[Record]) -> dict[str, Difference]:
+    """Compare the auxiliary images that were used, by split; a split without any, then and now, is left out."""
+    splits = sorted({record.split for record in (*earlier, *present)} - {""})
+    return {
+        split: compare(*([record for record in records if record.split == split] for records in (earlier, present)))
+        for split in splits
+    }
 
 
 def _by_path(records: Iterable[Record]) -> dict[str, Record]:

@@ -119,7 +119,7 @@ def folder_items(folder: Path, base: Path, split: str) -> list[Item]:
     items = []
     for label in labels:
         _check_label(label, folder)
-        items += [_item(file, base, normalised_label(label), split) for file in sorted(walk(folder / label))]
+        items += [folder_file(file, base, normalised_label(label), split) for file in sorted(walk(folder / label))]
     return items
 
 
@@ -151,7 +151,8 @@ def _check_label(label: str, folder: Path) -> None:
         ) from error
 
 
-def _item(file: str, base: Path, label: str, split: str) -> Item:
+def folder_file(file: str, base: Path, label: str, split: str) -> Item:
+    """Return a file of a folder, with its problem if it is not read."""
     problem, is_image = listed_file(file)
     return Item(file, relative(file, base), label, split, problem, is_image=is_image)
 

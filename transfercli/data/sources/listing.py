@@ -34,6 +34,7 @@ class Listing:
         fractions: split -> fraction of the training images to set aside, if the source does not give the split.
         groups: name of an image -> its group, for images that have one.
         empty: class folder without training images -> a short text on its contents.
+        added: classes without training images here, for which there are related ones.
     """
 
     items: list[Item]
@@ -41,6 +42,12 @@ class Listing:
     fractions: dict[str, float] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     empty: dict[str, str] = field(default_factory=dict)
+    added: frozenset[str] = frozenset()
+
+    @property
+    def classes(self) -> set[str]:
+        """Classes that a model of this data set learns."""
+        return self.labels_of("train") | self.added
 
     def labels_of(self, split: str) -> set[str]:
         """Return the classes of the images that the source gives for a split."""
@@ -221,7 +228,7 @@ def _check_no_validation(items: Iterable[Item], config: DataConfig) -> None:
 def check_classes(listing: Listing) -> None:
     """Raise `DataError` if a class is empty, there are fewer than two, or held-out images have other classes."""
     check_filled(listing.empty)
-    trained = listing.labels_of("train")
+    trained = listing.classes
     if len(trained) < 2:
         classes = f"one class ({next(iter(trained))!r})" if trained else "no class with images"
         raise DataError(f"the training data has {classes}; at least two classes are needed")

@@ -24,11 +24,13 @@ class TableFormat:
     Attributes:
         group: column whose images stay in one split, or None.
         template: path of an image with columns in braces, or None if a column holds it.
+        labelled: False for a table of unlabelled images, whose columns for label and split are not read.
     """
 
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)
     group: str | None = None
     template: str | None = None
+    labelled: bool = True
 
     @classmethod
     def of(cls, config: DataConfig) -> TableFormat:
@@ -38,9 +40,8 @@ class TableFormat:
     @property
     def required(self) -> tuple[str, ...]:
         """Columns that a table must have."""
-        if self.template is None:
-            return self.columns.path, self.columns.label
-        return (self.columns.label,)
+        names = (self.columns.path,) if self.template is None else ()
+        return (*names, self.columns.label) if self.labelled else names
 
     def path_of(self, row: Mapping[str, Any], place: str) -> Any:
         """Return the value of the path column, or the filled template; the keys of `data.columns` are names in it, too.
@@ -103,7 +104,7 @@ def columns_error(path: Path, columns: Sequence[str], first: Mapping[str, Any], 
     flags = [
         name for name in columns if name != table.columns.path and str(first.get(name)) in ("0", "1", "0.0", "1.0")
     ]
-    if len(flags) > 1 and table.columns.label not in columns:
+    if table.labelled and len(flags) > 1 and table.columns.label not in columns:
         return DataError(
             f"{message}; the columns {', '.join(flags)} look like one column per class",
             f"write the name of each image's class into one column {table.columns.label!r}",

@@ -26,21 +26,23 @@ def is_table(path: Path) -> bool:
 def table_items(path: Path, base: Path, table: TableFormat = _DEFAULT) -> list[Item]:
     """Return the images of a table, sorted by path; paths in it are relative to the table's folder.
 
-    An empty `split` means `train`. Raises `DataError` with the line number for a missing column, an empty value, too
-    many values, an unknown split, a path listed twice, or text that is not a valid name.
+    An empty `split` means `train`. An unlabelled image has the label "" and may be listed twice. Raises `DataError`
+    with the line number for a missing column, an empty value, too many values, an unknown split, a path listed twice,
+    or text that is not a valid name.
     """
     items: dict[str, Item] = {}
     for line, row in _rows(path, table):
         given, label, split = _checked(row, table, path, line)
         file = absolute(given, path.parent)
-        if file in items:
+        if file in items and table.labelled:
             raise DataError(
                 f"{path.name}:{line}: {given!r} is listed twice, with the labels {items[file].label!r} and {label!r}",
                 "keep one of the rows: an image has one label and one split",
             )
         items[file] = Item(file, relative(file, base), label, split, group=_text(row, table.group, path, line))
     if not items:
-        raise DataError(f"{path.name} lists no images", "expected the columns path,label and one row per image")
+        columns = ",".join(table.required)
+        raise DataError(f"{path.name} lists no images", f"expected the columns {columns} and one row per image")
     return sorted(items.values(), key=lambda item: item.name)
 
 
@@ -105,6 +107,8 @@ def _checked(row: dict[str, Any], table: TableFormat, path: Path, line: int) -> 
     """Return path, label and split of a row. Raises `DataError` if one of them is invalid."""
     place, columns = f"{path.name}:{line}", table.columns
     file = _valid(table.path_of(row, place), columns.path, place)
+    if not table.labelled:
+        return file, "", "train"
     label = normalised_label(_valid(row.get(columns.label), columns.label, place, "strict"))
     if not label:
         raise DataError(f"{place}: {columns.label} must be text, received {row.get(columns.label)!r}")

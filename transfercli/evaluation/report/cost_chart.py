@@ -142,7 +142,9 @@ def label_points(axes: Axes, points: Sequence[Point], renderer: RendererAgg) -> 
                 break
         assert best is not None
         _, offset, box = best
-        line: dict[str, Any] = {"arrowprops": {"arrowstyle": "-", "color": QUIET, "linewidth": 0.6}} if _far(offset) else {}
+        line: dict[str, Any] = (
+            {"arrowprops": {"arrowstyle": "-", "color": QUIET, "linewidth": 0.6}} if _far(offset) else {}
+        )
         axes.annotate(clipped(point.name, LABEL_LENGTH), xy, offset, **_style(point, offset), **line)
         boxes.append(box)
     return boxes

@@ -136,6 +136,13 @@ class PhaseFacts:
 
 
 @dataclass(frozen=True)
+class AdaptationFacts:
+    """Decision on the use of auxiliary images."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class DataFacts:
     fingerprint: str
     images: dict[str, int]
@@ -170,6 +177,8 @@ class RunFacts:
     seconds: dict[str, float] = field(default_factory=dict)
     machine: MachineFacts | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    adaptation: AdaptationFacts | None = None
+    cross_validated: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +187,8 @@ class CardFacts:
 
     Attributes:
         spec: of the artefacts: labels, input, temperature, abstention threshold.
-        base: key of a row in `models/bases.py`; source: its origin.
+        base: key of a row in `models/bases.py`; source: its origin. taps: its layers that the head reads besides its
+            output.
         licence: of the run's initial weights, in words; licence_id: the Hub's name for the licence of the first
             ancestor's initial weights; first_weights: those weights, in words.
         strategy: key of a transfer strategy.
@@ -208,6 +218,7 @@ class CardFacts:
     lineage: Sequence[Mapping[str, Any]]
     artefacts: Sequence[ArtefactFacts]
     unknown_auroc: float | None = None
+    taps: Sequence[str] = ()
 
 
 def validated(kind: type[T], value: Any, path: Path) -> T:

@@ -86,6 +86,11 @@ def _problem(network: Network) -> tuple[str, str] | None:
             f"the head has {head}; torchvision and timm have average pooling and one linear layer",
             f"train with model.head: {{pooling: avg, hidden: []}}, or {others}",
         )
+    if not network.plain:
+        return (
+            "the head reads several layers, or normalises features; torchvision and timm read the last as it is",
+            f"train with model.head: {{taps: [], normalisation: none}}, or {others}",
+        )
     return None
 
 

@@ -68,15 +68,15 @@ def format_of(path: Path, option: str) -> FileFormat:
     return row
 
 
-def write_embeddings(path: Path, embeddings: Embeddings, row: FileFormat) -> None:
+def write_embeddings(path: Path, embeddings: Embeddings, file_format: FileFormat) -> None:
     """Write a file atomically. Raises `DiskError` or `UsageError` if that fails; an earlier file stays then."""
-    write_with(path, lambda temporary: row.write(temporary, embeddings))
+    write_with(path, lambda temporary: file_format.write(temporary, embeddings))
 
 
-def read_embeddings(path: Path, row: FileFormat) -> Embeddings:
+def read_embeddings(path: Path, file_format: FileFormat) -> Embeddings:
     """Read a file that `write_embeddings` wrote. Raises `ArtefactError` if it is damaged or of another program."""
     try:
-        embeddings = row.read(path)
+        embeddings = file_format.read(path)
         count, width = len(embeddings), embeddings.origin.width
         first = embeddings.vectors.read(np.arange(min(1, count)))
         if len(embeddings.sha256s) != count or len(embeddings.vectors) != count or first.shape[1:] != (width,):

@@ -22,7 +22,9 @@ LEVEL = 0.9  # of the intervals
 EXPONENT, EXPONENT_SPREAD = 0.45, 0.6  # median of the prior of b, and the standard deviation of its logarithm
 STEPS = 48  # of the grid, for each parameter
 MISFIT = 0.03  # standard deviation of the power law's relative error
-CHOICE_NOISE = 0.8  # standard deviation between choices, over sqrt(error (1 - error) / images); 0.2 to 0.9 on real data
+# Standard deviation between random choices of n images: this times sqrt(error (1 - error)) / n^power. Measured on real
+# data: benchmarks/RESULTS.md, "data next".
+CHOICE_NOISE, CHOICE_POWER = 0.5, 0.375
 DRAWS = 4000
 
 Floats = npt.NDArray[np.float64]
@@ -49,7 +51,7 @@ class Forecast:
         floors: float64 [D], the share of the error at n that no label removes.
         noise: float64 [D], standard normal, the luck of the choice.
         chance: largest error possible.
-        luck: standard deviation between choices, over sqrt(error (1 - error) / images).
+        luck: standard deviation between choices, over `_spread`.
     """
 
     images: int
@@ -139,7 +141,8 @@ def _noise(curve: LearningCurve) -> Floats:
 
 
 def _spread(errors: Floats, images: float | Floats) -> Floats:
-    return np.asarray(np.sqrt(np.maximum(errors * (1 - errors), 0) / images))
+    """Return the standard deviation of the error between random choices of so many images, but for a factor."""
+    return np.asarray(np.sqrt(np.maximum(errors * (1 - errors), 0)) / images**CHOICE_POWER)
 
 
 def _luck(curve: LearningCurve) -> float:

@@ -29,8 +29,7 @@ class LearningCurve:
         images: number of all labelled images.
         classes: number of classes.
         tested: number of images that were held out at least once.
-        unevenness: the mean over the classes of their expected over their real number of images; 1 if all are equal. The
-            error of a class varies with the inverse of its number.
+        unevenness: as the function of that name returns it; the error of a class varies with the inverse of its number.
         sizes: float64 [J], mean number of training images, ascending.
         errors: float64 [J], the share of held-out images that a head of that size gets wrong.
         covariance: float64 [J, J], of the sampling errors of `errors`, which are common to a large part: the images

@@ -46,7 +46,7 @@ def cross_validate(problem: LinearProblem, layers: FeatureLayers, reporter: Repo
             once = _once(problem, layers, problem.validation(repeat), reporter)
             logits += once / np.float32(repeats)
             losses += log_losses(once, problem.targets) / repeats
-    return _figures(problem, logits, losses)
+    return figures(problem, logits, losses)
 
 
 def _once(
@@ -81,7 +81,8 @@ def log_losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return sums + (top[:, 0] - logits[np.arange(len(targets)), targets])
 
 
-def _figures(problem: LinearProblem, logits: np.ndarray, losses: np.ndarray) -> OutOfFold:
+def figures(problem: LinearProblem, logits: np.ndarray, losses: np.ndarray) -> OutOfFold:
+    """Return predictions of images out of fold, float32 [N, C], and their losses, [N], with their figures."""
     held = np.isfinite(losses)
     hits = held & (logits.argmax(axis=1) == problem.targets)
     if not held.any():

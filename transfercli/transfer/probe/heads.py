@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.rows import Indices, TransformedRows
 from transfercli.transfer.probe.cross_validation import OutOfFold, cross_validate
@@ -24,12 +26,17 @@ class PosedProblem:
     """Linear problem of a row of `HEADS`. layers: that it reads; all_layers: of the classifier's head.
 
     images: number of its first rows, which are labelled images of the target; a row may add others behind them.
+    out_of_fold: predictions of these images, if a cross-validation would be too good because labels of the other images
+    come from theirs; else None.
+    decision: on the use of auxiliary images, as JSON values; None if there are none.
     """
 
     problem: LinearProblem
     layers: FeatureLayers
     all_layers: FeatureLayers
     images: int
+    out_of_fold: OutOfFold | None = None
+    decision: dict[str, Any] | None = None
 
     def solve(self, reporter: Reporter) -> Probe:
         """Return the head on all layers; the kernel of a layer that is not read is 0. Raises as `probe.solve`."""
@@ -43,7 +50,7 @@ class PosedProblem:
 
     def cross_validate(self, repeats: int = 1) -> OutOfFold:
         """Return predictions of each labelled image out of fold, and of each added image; see `cross_validate`."""
-        return cross_validate(self.problem, self.layers, Reporter(), repeats)
+        return self.out_of_fold or cross_validate(self.problem, self.layers, Reporter(), repeats)
 
 
 Pose = Callable[[LinearProblem, FeatureLayers], tuple[LinearProblem, FeatureLayers]]
@@ -73,7 +80,12 @@ HEADS: dict[str, Pose] = {LINEAR: last_layer, MULTILAYER: every_layer}
 
 
 def pose(head: str, problem: LinearProblem, layers: FeatureLayers) -> PosedProblem:
-    """Return the problem of a row of `HEADS`, or on all layers for ""."""
+    """Return the problem of a row of `HEADS`, or on all layers for "".
+
+    Raises `ArtefactError` if there is no such row: the run's record names it.
+    """
+    if head and head not in HEADS:
+        raise ArtefactError(f"the run's record is damaged: no head is called {head[:80]!r}", "restore the run")
     posed, read = (HEADS[head] if head else every_layer)(problem, layers)
     return PosedProblem(posed, read, layers, len(problem.targets))
 

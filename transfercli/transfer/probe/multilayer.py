@@ -146,8 +146,9 @@ def stacking_data(problem: LinearProblem, validation: Validation, logits: list[n
     held = validation.held()
     rows = validation.rows[held[spaced(len(held), len(logits[0]))]]
     weights = problem.image_weights()[rows]
+    weights = weights / weights.mean()
     if validation.unit_of is not None:
-        weights = weights * (len(np.unique(validation.unit_of)) / len(validation.unit_of))
+        weights *= len(np.unique(validation.unit_of)) / len(validation.unit_of)
     present = np.unique(problem.targets)
     return OutOfFoldLogits(logits, np.searchsorted(present, problem.targets[rows]), weights)
 

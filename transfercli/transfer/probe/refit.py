@@ -20,11 +20,9 @@ from transfercli.transfer.probe.probe import standard_error
 from transfercli.transfer.probe.solved_head import (
     Builder,
     cross_validated,
-    facts_of,
     result_reporter,
     solve_head,
 )
-
 
 CLEARLY = 2.0  # standard errors
 
@@ -69,7 +67,11 @@ def on_plain_features(builder: Builder) -> PhaseSetup:
     """Return the set-up of a head on the features of images without augmentation."""
     if builder.inputs.augment:
         builder.reporter.info("probe: on images without augmentation")
-    return builder.on_features(builder.cut_after_base(), None)
+    setup = builder.on_features(builder.cut_after_base(), None)
+    for split in (builder.inputs.unlabelled, builder.inputs.related):
+        if split is not None:
+            builder.features(split, builder.prefix_of(builder.cut_after_base()))
+    return setup
 
 
 def _refit(builder: Builder, phase: Phase) -> Solved:
@@ -84,13 +86,13 @@ def _refit(builder: Builder, phase: Phase) -> Solved:
             "a class has a single image, or a single group of images, so no cross-validation can score the head: it is"
             " solved on the training images alone"
         )
-        return Solved(facts_of(solve_head(builder, phase.head, reporter)))
-    probe = solve_head(builder, phase.head, reporter, validation=True)
+        return Solved(solve_head(builder, phase.head, reporter))
+    facts = solve_head(builder, phase.head, reporter, validation=True)
     reporter.info(
         f"refit on training and validation images; cross-validated: accuracy {found.accuracy:.4f} ±"
         f" {found.accuracy_error:.4f}, log loss {found.loss:.4f} ± {found.loss_error:.4f}"
     )
-    return Solved(facts_of(probe) | _scores(found, len(held_out.targets)), held_out)
+    return Solved(facts | _scores(found, len(held_out.targets)), held_out)
 
 
 def _scores(found: OutOfFold, images: int) -> dict[str, Any]:

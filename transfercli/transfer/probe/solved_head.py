@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,8 +21,11 @@ from transfercli.transfer.probe.cross_validation import OutOfFold
 from transfercli.transfer.probe.heads import PosedProblem, pose
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem
 from transfercli.transfer.probe.normalisation import choose_normalisation
-from transfercli.transfer.probe.probe import Probe, keep_absent_classes, sigmoid_unit
+from transfercli.transfer.probe.probe import keep_absent_classes, sigmoid_unit
 from transfercli.transfer.training_inputs import TrainingInputs
+
+ADAPTATION = "adaptation"  # key of the facts on the use of auxiliary images
+_SILENT = Reporter()
 
 
 class Builder(Protocol):
@@ -38,24 +42,41 @@ class Builder(Protocol):
     def on_features(self, cut: Cut, views: Views | None) -> PhaseSetup: ...
     def prefix_of(self, cut: Cut) -> Prefix: ...
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows: ...
+    def with_auxiliary(
+        self, posed: PosedProblem, features: Callable[[Split], Rows], reporter: Reporter
+    ) -> PosedProblem: ...
 
 
-def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: bool = False) -> Probe:
-    """Solve for a head on the training images, assign it to the classifier, and return it.
+def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: bool = False) -> dict[str, Any]:
+    """Solve for a head on the training images, assign it to the classifier, and return the facts for `metrics.jsonl`.
 
     head: a row of `HEADS`, or "". validation: on the validation images too.
     """
     classifier = builder.classifier
-    probe = posed_problem(builder, head, validation=validation).solve(reporter)
+    posed = posed_problem(builder, head, validation=validation, reporter=reporter)
+    probe = posed.solve(reporter)
     logits = classifier.head.get_layer("logits")
     logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
-    return probe
+    facts: dict[str, Any] = {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
+    return facts | ({ADAPTATION: posed.decision} if posed.decision else {})
 
 
-def posed_problem(builder: Builder, head: str, *, validation: bool = False) -> PosedProblem:
-    """Return the problem of a row of `HEADS`, or "", on the training images, or on the validation images too."""
+def posed_problem(
+    builder: Builder, head: str, *, validation: bool = False, reporter: Reporter = _SILENT
+) -> PosedProblem:
+    """Return the problem of a row of `HEADS`, or "", on the training images, or on the validation images too.
+
+    Auxiliary images take part as `PhaseBuilder.with_auxiliary` decides, and `reporter` gets the decision.
+    """
     splits = labelled_splits(builder) if validation else [builder.inputs.training]
-    return pose(head, linear_problem(builder, splits), layers_of(builder.classifier, builder.cut_after_base()))
+    problem, layers = linear_problem(builder, splits), layers_of(builder.classifier, builder.cut_after_base())
+
+    def features(split: Split) -> Rows:
+        """Return the features of a split that this head reads."""
+        rows = builder.features(split, builder.prefix_of(builder.cut_after_base()))
+        return pose(head, replace(problem, features=rows), layers).problem.features
+
+    return builder.with_auxiliary(pose(head, problem, layers), features, reporter)
 
 
 def linear_problem(builder: Builder, splits: Sequence[Split]) -> LinearProblem:
@@ -95,11 +116,6 @@ def layers_of(classifier: Classifier, cut: Cut) -> FeatureLayers:
     widths = tuple(part.width for part in cut.parts) or cut.feature_shape
     names = (*classifier.taps, "output")
     return FeatureLayers(names, widths, classifier.normalisation)
-
-
-def facts_of(probe: Probe) -> dict[str, Any]:
-    """Return the keys of a probe in its line of `metrics.jsonl`."""
-    return {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
 
 
 def cross_validated(builder: Builder, head: str) -> tuple[OutOfFold, HeldOut]:

@@ -11,14 +11,14 @@ from transfercli.training.phases import Phase, PhaseSetup, Solved
 from transfercli.training.validation import validation_metrics
 from transfercli.transfer.probe.blend import choose_blend
 from transfercli.transfer.probe.refit import assign_start, on_plain_features, set_up_refit
-from transfercli.transfer.probe.solved_head import Builder, facts_of, result_reporter, solve_head
+from transfercli.transfer.probe.solved_head import Builder, result_reporter, solve_head
 
 
 def set_up_probe(builder: Builder, phase: Phase) -> PhaseSetup:
     """Return the set-up that solves for the head of a frozen base, on features of images without augmentation."""
 
     def assign_probe() -> Solved:
-        return Solved(facts_of(solve_head(builder, phase.head, result_reporter(builder))))
+        return Solved(solve_head(builder, phase.head, result_reporter(builder)))
 
     return replace(on_plain_features(builder), solve=assign_probe)
 

@@ -86,7 +86,7 @@ def validate_configs(paths: Sequence[Path], overrides: Sequence[str], runs: Path
         missing[path] = []
         for key, text in _missing(loaded.config, runs):
             missing[path].append(key)
-            reporter.warning(f"{loaded.where(key)}: {key}: {text}")
+            reporter.warning(f"{loaded.where(key.partition('[')[0])}: {key}: {text}")
         if error := header_error(loaded.config):
             where = loaded.where("model.weights")
             reporter.warning(f"{where}: {error.message}: pretrain and finetune refuse that; {error.hint}")
@@ -103,6 +103,11 @@ def _missing(config: ExperimentConfig, runs: Path) -> Iterator[tuple[str, str]]:
         source = getattr(config.data, key)
         if isinstance(source, str) and not is_keras(source) and not absolute_path(source).exists():
             yield f"data.{key}", f"{source} {STOPS}"
+    auxiliary = [("data.unlabelled", config.data.unlabelled)] if config.data.unlabelled else []
+    auxiliary += [(f"data.related[{row}]", source) for row, source in enumerate(config.data.related)]
+    for key, source in auxiliary:
+        if not absolute_path(source).exists():
+            yield key, f"{source} {STOPS}"
     weights, base = config.model.weights, config.model.base
     if isinstance(weights, FileWeights) and not absolute_path(weights.path).exists():
         yield "model.weights.path", f"{weights.path} {STOPS}"

@@ -99,6 +99,8 @@ def check_data(request: CheckRequest, reporter: Reporter) -> CheckResult:
             suggestion=_suggestion(report, findings, headers),
             split_groups=_split_groups(report, findings.listing.groups),
         )
+    if examined.dataset:
+        report = replace(report, auxiliary=examined.dataset.auxiliary)
     if request.mislabelled and report.usable and findings:
         found = mislabelled(report, findings, config, request.runs, reporter, request.share)
         report = replace(report, mislabelled=found)

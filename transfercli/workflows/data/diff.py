@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from transfercli.data.dataset import Record
 from transfercli.data.load import Examination
-from transfercli.data.quality.diff import Difference, compare
+from transfercli.data.quality.diff import Difference, compare, compare_auxiliary
 from transfercli.reporting import Reporter
 from transfercli.workflows.data.check import examine
 from transfercli.workflows.stored_run import StoredRun
@@ -50,7 +50,9 @@ def diff_data(request: DiffRequest, reporter: Reporter) -> DiffResult:
         raise examined.refusals[0]
     for refusal in examined.refusals:
         reporter.warning(f"training would refuse this data: {refusal.message}")
-    return DiffResult(compare(run.images, _records(examined)))
+    present = examined.dataset.auxiliary.records if examined.dataset else run.auxiliary  # unknown after an error
+    difference = compare(run.images, _records(examined))
+    return DiffResult(replace(difference, auxiliary=compare_auxiliary(run.auxiliary, present)))
 
 
 def _records(examined: Examination) -> list[Record]:

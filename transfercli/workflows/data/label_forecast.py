@@ -92,7 +92,7 @@ def label_forecast(
     curve = _validation_point(labelled) if trained else _measured_curve(run, labelled, reporter)
     if curve is None:
         need = f"{FEW_IMAGES} or more validation images" if trained else "a class with two or more labelled images"
-        return LabelForecast(images, LEVEL, note=f"there is no forecast: it needs {need}, which can still be read")
+        return LabelForecast(images, LEVEL, note=f"There is no forecast: it needs {need}, which can still be read")
     found = forecast(curve, run.config.seed)
     numbers = sorted({max(1, round(labels * times)) for times in TIMES})
     needed = None if target is None else Target(target, *found.labels_for(target, MOST_TIMES))
@@ -111,11 +111,11 @@ def label_forecast(
 def _note(trained: bool, curve: LearningCurve) -> str:
     if trained:
         return (
-            "the base was trained, so that the forecast rests on the accuracy on validation images and on curves of"
+            "The base was trained, so that the forecast rests on the accuracy on validation images and on curves of"
             " other data; a run with a frozen base, such as linear_probe, allows a narrower one"
         )
     if len(curve.sizes) < 3:
-        return "there are few labels, so that the forecast rests on curves of other data for the most part"
+        return "There are few labels, so that the forecast rests on curves of other data for the most part"
     return ""
 
 
@@ -174,14 +174,14 @@ def accuracy_in_words(forecast: LabelForecast) -> str | None:
         return None
     value, low, high = forecast.accuracy
     labels = counted(forecast.labelled, "label")
-    return f"with its {labels} the accuracy on new images is about {value:.1%} ({low:.1%} to {high:.1%})"
+    return f"With its {labels} the accuracy on new images is about {value:.1%} ({low:.1%} to {high:.1%})"
 
 
 def target_in_words(target: Target | None) -> str | None:
-    """Return such as `an accuracy of 90% needs about 400 more labels (250 to 900)`; None without a target."""
+    """Return such as `An accuracy of 90% needs about 400 more labels (250 to 900)`; None without a target."""
     if target is None:
         return None
-    goal = f"an accuracy of {target.accuracy:.4g}"
+    goal = f"An accuracy of {target.accuracy:.4g}"
     if target.labels is None and target.low is None:
         return f"{goal} is not within reach of {MOST_TIMES} times the present labels"
     needed = f"about {target.labels}" if target.labels is not None else f"more than {target.low}"

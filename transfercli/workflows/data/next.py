@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transfercli.errors import DataError, UsageError
+from transfercli.errors import ArtefactError, DataError, UsageError
+from transfercli.export.spec import EXPORTED
 from transfercli.reporting import Reporter
 from transfercli.text import counted
 from transfercli.workflows.data.image_features import ImageFeatures
@@ -112,6 +113,7 @@ def data_next(request: NextRequest, reporter: Reporter) -> NextResult:
     """
     if request.budget < 1:
         raise UsageError(f"--budget must be a number of images, 1 or more; received {request.budget}")
+    refuse_artefact(Path(request.run))
     run = StoredRun.find(request.run, request.runs, reporter)
     out = output_folder(request.out, request.folder, run.folder.experiment)
     run.accept_bad(request.max_bad)
@@ -146,6 +148,16 @@ def data_next(request: NextRequest, reporter: Reporter) -> NextResult:
         out=out,
         linked=linked,
     )
+
+
+def refuse_artefact(path: Path) -> None:
+    """Raise `ArtefactError` if a path is an exported model: it has neither layers to read nor labelled images."""
+    exported = (path / EXPORTED).is_file() or (path / "saved_model.pb").is_file() or path.is_file()
+    if exported and not (path / "run.json").exists():
+        raise ArtefactError(
+            f"{str(path)!r} is an exported model: data next needs a run, with its base and its labelled images",
+            f"name the run that it was exported from; {EXPORTED} holds its name",
+        )
 
 
 def page_facts(run: StoredRun, pool: UnlabelledPool, method: str, forecast: LabelForecast) -> dict[str, Any]:

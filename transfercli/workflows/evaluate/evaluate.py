@@ -159,6 +159,7 @@ def model_facts(run: StoredRun) -> dict[str, str]:
         "parameters": f"{model.count_params():,}",
         "input": f"{' x '.join(map(str, model.input_shape[1:]))} (height, width, channels)",
         "best epoch": "probe (no epochs)" if best == 0 else "not recorded" if best is None else str(best),
+        **({"adaptation": adaptation["text"]} if (adaptation := run.record.adaptation) else {}),
         "time of training": ", ".join(f"{name} {duration(value)}" for name, value in seconds.items()) or "not recorded",
     }
 
@@ -180,7 +181,7 @@ def report_context(run: StoredRun, split: Split, request: EvaluateRequest) -> Re
         reproduce=[record.command, evaluate_command(folder, request)],
         data={
             "fingerprint": record.fingerprint,
-            **{f"{name} images": count for name, count in record.image_counts.items()},
+            **{f"{name} images": count for name, count in (record.image_counts | record.auxiliary_counts).items()},
         },
         model=model_facts(run),
         other=folder_name(request.data) if request.data else "",

@@ -89,6 +89,7 @@ def card_facts(run: StoredRun, spec: ExportSpec, artefacts: Sequence[ArtefactFac
         lineage=[asdict(generation) for generation in generations],
         artefacts=artefacts,
         unknown_auroc=run.unknown.separation.get(run.unknown.name) if run.unknown else None,
+        taps=config.model.head.taps or (),
     )
 
 

@@ -25,7 +25,7 @@ from transfercli.workflows.conformal import scores_of_run
 from transfercli.workflows.export.card import write_card
 from transfercli.workflows.initial_weights import weight_source
 from transfercli.workflows.known_images import known_images
-from transfercli.workflows.resolved_config import geometry_of
+from transfercli.workflows.resolved_config import geometry_of, head_of
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -152,9 +152,10 @@ def network_for(run: StoredRun, formats: Sequence[str]) -> Network | None:
 def _network(config: ExperimentConfig, tensors: Mapping[str, np.ndarray]) -> Network:
     from transfercli.export.spec import Network
 
-    base, head = str(config.model.base), config.model.head
+    base, head = str(config.model.base), head_of(config)
     row, pooling = BASES[base], head.pooling or BASES[base].pooling
-    return Network(base, row.preprocessing, config.data.channels, pooling, tuple(head.hidden), tensors)
+    plain = not head.taps and head.normalisation in (None, "none")
+    return Network(base, row.preprocessing, config.data.channels, pooling, tuple(head.hidden), tensors, plain)
 
 
 def reference_of(run: StoredRun, split: Split) -> Reference:

@@ -17,7 +17,7 @@ from transfercli.text import counted, decimal
 from transfercli.workflows.evaluate.evaluate import evaluate_split
 from transfercli.workflows.evaluate.request import EvaluateRequest
 from transfercli.workflows.known_images import not_learnt
-from transfercli.workflows.learnt_images import use_of_split
+from transfercli.workflows.learnt_images import learnt_records
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.retrain.audit import Audit, audit_of, divide_test_images
 from transfercli.workflows.retrain.latency import latencies
@@ -144,12 +144,7 @@ def validation_evidence(champion: StoredRun, challenger: StoredRun) -> Evidence:
     from transfercli.evaluation.statistics.paired import align_predictions
 
     held_out = {image.sha256 for image in champion.images if image.split == "validation"}
-    trained = {
-        image.sha256
-        for run in (champion, challenger)
-        for image in run.images
-        if use_of_split(run, image.split) == "train"
-    }
+    trained = {image.sha256 for run in (champion, challenger) for image in learnt_records(run, ("train",))}
     records = [
         image
         for image in challenger.images

@@ -17,6 +17,7 @@ from transfercli.errors import ArtefactError
 from transfercli.evaluation.statistics.shift_tests import sample_indices
 from transfercli.runs.decisions import RETRAIN_DECISIONS, Decision, last_retrain_decision
 from transfercli.runs.folder import RunFolder
+from transfercli.workflows.learnt_images import learnt_records
 from transfercli.workflows.lineage import learnt_from
 from transfercli.workflows.retrain.alerts import (
     ALERTS,
@@ -194,7 +195,7 @@ def _answered_others(champion: StoredRun, dataset: Dataset) -> list[AnsweredImag
 
     A challenger may know them by heart, so only the champion answers.
     """
-    known = {image.sha256 for image in champion.images}
+    known = {image.sha256 for image in champion.images} | {image.sha256 for image in learnt_records(champion, ())}
     new = [
         replace(image, split=_NEW)
         for image in dataset.records

@@ -122,6 +122,8 @@ class RunDetails:
         curves: value per epoch of each of `CURVES`; None if a line has no number.
         evaluations: metrics per folder of `evaluation/`.
         lineage: the run, its parent, and so on.
+        adaptation: decision on the use of auxiliary images; None without any.
+        cross_validated: as in `TrainResult`.
     """
 
     row: RunRow
@@ -134,6 +136,8 @@ class RunDetails:
     evaluations: dict[str, dict[str, float | None]]
     lineage: tuple[Generation, ...]
     files: tuple[StoredFile, ...]
+    adaptation: dict[str, Any] | None = None
+    cross_validated: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -142,11 +146,13 @@ class RunDetails:
             "failure": self.failure,
             "best_epoch": self.best_epoch,
             "metrics": self.metrics or None,
+            "cross_validated": self.cross_validated,
             "seconds": self.seconds or None,
             "curves": self.curves,
             "evaluations": self.evaluations,
             "lineage": [asdict(generation) for generation in self.lineage],
             "files": [asdict(file) for file in self.files],
+            "adaptation": self.adaptation,
         }
 
 
@@ -183,6 +189,8 @@ def show_run(text: str, runs: Path, reporter: Reporter) -> RunDetails:
         evaluations={folder.name: _evaluation_metrics(folder) for folder in _evaluations(run)},
         lineage=lineage(stored),
         files=tuple(StoredFile(file.relative_to(run.path).as_posix(), size) for file, size in regular_files(run.path)),
+        adaptation=record.adaptation,
+        cross_validated=record.cross_validated,
     )
 
 

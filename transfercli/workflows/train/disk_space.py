@@ -32,7 +32,7 @@ def max_run_bytes(setup: Setup) -> int:
         slots = max(slots, MERGED_SLOTS)
     per_epoch = (sum(sizes.values()) - frozen) * (1 + slots)
     epochs = setup.plan.epochs + sum(phase.kind != "train" for phase in setup.plan.phases)
-    tables = IMAGE_BYTES * len(setup.dataset.records)
+    tables = IMAGE_BYTES * (len(setup.dataset.records) + len(setup.dataset.auxiliary.records))
     return frozen + per_epoch * min(MAX_FOLDERS, epochs) + OTHER_FILES_BYTES + tables
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from transfercli.data.quality.image_descriptors import Descriptors, describe
+from transfercli.data.quality.image_descriptors import Descriptors, copies_are_sure, describe, has_copy, select
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.runs.listing import creation_order, runs_of
@@ -95,10 +95,29 @@ def _warn(counts: LearntBefore, passed_on: LearntBefore, parent: str, dataset: D
 def describe_dataset(job: Job, dataset: Dataset) -> Descriptors:
     """Return the descriptor of each content, in the order of the SHA-256; those of the run before are not computed."""
     geometry, earlier = geometry_of(job.config), _earlier_descriptors(job)
-    every = np.concatenate(
-        [describe(split.images, split.sha256s, geometry, split.sizes, earlier) for split in dataset.splits.values()]
-    )
+    splits = [*dataset.splits.values(), *dataset.auxiliary.splits.values()]
+    every = np.concatenate([describe(split.images, split.sha256s, geometry, split.sizes, earlier) for split in splits])
     return every[np.unique(every["sha256"], return_index=True)[1]]
+
+
+def warn_of_changed_copies(dataset: Dataset, descriptors: Descriptors, reporter: Reporter) -> None:
+    """Warn of validation and test images of which an auxiliary image is a re-encoded or resized copy.
+
+    descriptors: of all images. Copies with the same pixels were left out when the images were read.
+    """
+    for source, split in dataset.auxiliary.splits.items():
+        others = descriptors[select(descriptors, split.sha256s)[0]]
+        for name in HELD_OUT:
+            own = dataset.splits.get(name)
+            if own is None:
+                continue
+            count = int(has_copy(descriptors[select(descriptors, own.sha256s)[0]], others).sum())
+            if count:
+                verb = "have" if copies_are_sure(descriptors) else "may have"
+                reporter.warning(
+                    f"{count} of {counted(len(own), f'{name} image')} {verb} a re-encoded or resized copy among the"
+                    f" {source} images: remove these copies, or metrics on them are too optimistic"
+                )
 
 
 def _earlier_descriptors(job: Job) -> Descriptors | None:

@@ -22,8 +22,11 @@ class TrainResult:
         metrics: metrics of the best epoch.
         seconds: seconds per stage of the command.
         cache: hits and misses of the image and feature caches.
+        cross_validated: number of training and validation images whose predictions out of fold give `val_accuracy` and
+            `val_loss`, as the model learnt from all of them; None if they are of the validation images.
         learnt_before: split -> number of its images by how an ancestor learnt from them, without zeros; None if a run
             of an earlier version did not record it.
+        adaptation: decision on the use of auxiliary images; None without any.
     """
 
     run: Path
@@ -33,13 +36,25 @@ class TrainResult:
     seconds: dict[str, float | None]
     cache: dict[str, Any]
     learnt_before: dict[str, dict[str, int]] | None = None
+    adaptation: dict[str, Any] | None = None
+    cross_validated: int | None = None
 
     @classmethod
     def read(cls, run: RunFolder) -> TrainResult:
         """Read the result of a run from its record. Raises `ArtefactError` if the record is damaged."""
         stored = RunRecord.read(run)
         metrics, seconds, before = stored.metrics, stored.seconds, stored.learnt_before
-        return cls(run.path, stored.status, stored.best_epoch, metrics, seconds, stored.cache, before)
+        return cls(
+            run.path,
+            stored.status,
+            stored.best_epoch,
+            metrics,
+            seconds,
+            stored.cache,
+            before,
+            adaptation=stored.adaptation,
+            cross_validated=stored.cross_validated,
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +65,8 @@ class TrainResult:
             "seconds": self.seconds,
             "cache": self.cache,
             "learnt_before": self.learnt_before,
+            "adaptation": self.adaptation,
+            "cross_validated": self.cross_validated,
         }
 
 

@@ -18,7 +18,7 @@ from transfercli.runs.folder import has_checkpoint, remove_results, splits_file
 from transfercli.runs.record import status_of
 from transfercli.workflows.new_model import Parent
 from transfercli.workflows.recorded_weights import weight_facts
-from transfercli.workflows.train.learnt_before import LearntBefore, describe_dataset
+from transfercli.workflows.train.learnt_before import LearntBefore, describe_dataset, warn_of_changed_copies
 from transfercli.workflows.train.reproducibility import reproducibility_facts, warn_of_environment_changes
 from transfercli.workflows.train.training_data import fingerprint
 
@@ -49,8 +49,12 @@ def begin_run(
         atomic.write_text(run.config, dump(job.config))
         atomic.write_json(run.labels, list(setup.classifier.labels))
         write_manifest(run.dataset, dataset.records)
+        if dataset.auxiliary.records:
+            write_manifest(run.auxiliary, dataset.auxiliary.records)
         write_pixels(run.pixels, dataset.pixels)
-        write_descriptors(run.descriptors, describe_dataset(job, dataset))
+        descriptors = describe_dataset(job, dataset)
+        write_descriptors(run.descriptors, descriptors)
+        warn_of_changed_copies(dataset, descriptors, reporter)
         write_assignments(splits_file(run.path.parent), dataset.assignments)
         if report is not None:
             atomic.write_json(run.transplant, report.as_json())
@@ -89,6 +93,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
             "fingerprint": fingerprint(dataset),
             "images": {k: len(v) for k, v in dataset.splits.items()},
             "notes": dict(dataset.notes),
+            **({"auxiliary": dataset.auxiliary.counts()} if dataset.auxiliary.records else {}),
         },
         "learnt_before": learnt_before,
         "cache": setup.cache_counts(),

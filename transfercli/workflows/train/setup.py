@@ -11,8 +11,9 @@ from transfercli.data.cache.images import cache_root
 from transfercli.errors import ConfigError
 from transfercli.reporting import Reporter
 from transfercli.runs.record import RunRecord
+from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
-from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of
+from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of, head_of
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
 if TYPE_CHECKING:
@@ -80,15 +81,19 @@ def set_up(
     builder = builder_class(
         classifier, training_inputs(job.config, dataset, classifier.labels, reporter), features, reporter
     )
-    if chooses_normalisation(job.config) and not (dry_run or job.run.record.exists()):
+    if chooses_normalisation(job.config, head_of(job.config)) and not (dry_run or job.run.record.exists()):
         with watch("features"):
             set_normalisation(builder, job.config)
         classifier = builder.classifier
     with watch("features"):  # `auto` measures here, and most of that time computes features
         plan, candidates = plan_for(job, builder, reporter)
+    warn_of_unused_images(plan, dataset, reporter)
+    if dataset.auxiliary.related is None and any(phase.kind == "train" for phase in plan.phases):
+        builder.aligns = False  # these phases see the labelled images where they are
     images = {name: len(split) for name, split in dataset.splits.items()}
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
-    warn_of_abstention(job.config.evaluation, images["validation"], reporter)
+    refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
+    warn_of_abstention(job.config.evaluation, images["validation"] + refitted * images["train"], reporter)
     if any(phase.kind == "blend" for phase in plan.phases):
         builder.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, constant_tensors(classifier, plan))
@@ -177,6 +182,7 @@ def choose_phases(
     started, in_seconds = time.perf_counter(), not isinstance(config.transfer.budget, str)
     measured, limit = measure(builder, config.transfer.budget), None
     tried = choice.choose_head(builder, reporter)
+    measured = replace(measured, aligned=builder.aligned)
     if in_seconds:
         measured = replace(measured, spent=time.perf_counter() - started)
     phases = phases_of(config, tuple(builder.classifier.stages), measured, choice.chosen_head(tried))
@@ -209,6 +215,7 @@ def training_inputs(
     from transfercli.transfer.training_inputs import TrainingInputs
 
     training, validation = (with_labels(dataset.splits[name], labels) for name in ("train", "validation"))
+    auxiliary = dataset.auxiliary
     weights = class_weights(config.training.class_weights, training)
     report_class_counts(training, weights, config.training.sampling, reporter)
 
@@ -227,7 +234,22 @@ def training_inputs(
         feature_precision(config.compute),
         batchnorm_trains(config.model),
         config.compute.cache == "require",
+        unlabelled=auxiliary.unlabelled,
+        related=None if auxiliary.related is None else with_labels(auxiliary.related, labels),
+        domains=auxiliary.domains,
+        align=config.transfer.align,
     )
+
+
+def warn_of_unused_images(plan: Plan, dataset: Dataset, reporter: Reporter) -> None:
+    """Warn of auxiliary images that no phase uses: only a solved head does."""
+    splits = dataset.auxiliary.splits
+    if splits and not any(phase.kind in ("probe", "refit") for phase in plan.phases):
+        images = " and ".join(counted(len(split), f"{name} image") for name, split in splits.items())
+        reporter.warning(
+            f"{images} are not used: no phase solves for the head, which needs a new head without hidden layers on a"
+            " base with pretrained weights"
+        )
 
 
 def warn_of_random_frozen_layers(setup: Setup, report: Transplant | None, reporter: Reporter) -> None:

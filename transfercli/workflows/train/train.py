@@ -175,6 +175,7 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
     best = next(line for line in lines if line["epoch"] == setup.trainer.progress.best_epoch)
     history_png(job.run.history, lines, best["epoch"], f"training of {job.run.label}")
     metrics = {key: best[key] for key in ("val_accuracy", "val_loss", "accuracy", "loss")}
+    decided = [line["adaptation"] for line in lines if "adaptation" in line]
     record.update(
         job.run,
         status="completed",
@@ -182,10 +183,11 @@ def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
         completion=next_completion(job.run.path.parent),
         best_epoch=best["epoch"],
         epochs=lines[-1]["epoch"],
-        refitted="cross_validated" in best,
+        cross_validated=best.get("cross_validated"),
         metrics=metrics,
         seconds=watch.all(),
         cache=setup.cache_counts(),
+        **({"adaptation": decided[-1]} if decided else {}),
     )
     update_latest_link(job.run)
     return TrainResult.read(job.run)

@@ -122,8 +122,17 @@ def draw_batch(path: Path, batches: Batches, labels: tuple[str, ...], *, grey: b
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Return the SHA-256 of the content, label and split of every usable image; file names do not count."""
-    digest = hashlib.sha256()
-    for key in sorted((record.sha256, record.label, record.split) for record in dataset.records if record.split):
+    """Return the SHA-256 of the content, label and split of every usable image; file names do not count.
+
+    Auxiliary images count, too, and a related one with its place in `data.related`.
+    """
+    digest, auxiliary = hashlib.sha256(), dataset.auxiliary
+    keys = [(record.sha256, record.label, record.split) for record in dataset.records if record.split]
+    if auxiliary.unlabelled is not None:
+        keys += [(sha256, "", "unlabelled") for sha256 in auxiliary.unlabelled.sha256s]
+    if (related := auxiliary.related) is not None:
+        rows = zip(related.sha256s, related.targets, auxiliary.domains, strict=True)
+        keys += [(sha256, related.labels[target], f"related {domain}") for sha256, target, domain in rows]
+    for key in sorted(keys):
         digest.update("\0".join(key).encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()
