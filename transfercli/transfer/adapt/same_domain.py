@@ -17,7 +17,6 @@ from transfercli.transfer.probe.cross_validation import OutOfFold, cross_validat
 from transfercli.transfer.probe.folding import folds_of
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
 
-
 # Labelled images a class. Spread labels gained 2 to 4 points beside 5, and lost up to 2 beside 20, which a
 # cross-validation on so many images does not see (benchmarks/RESULTS.md).
 MOST_LABELS = 10
