@@ -186,26 +186,34 @@ def full_accuracy(data: Path, base: str, out: Path, labels: int, epochs: int) ->
 
 @dataclass(frozen=True)
 class Outcome:
-    """Recommendation on one choice of labels. tau: Kendall's, of minus the log loss and the test accuracy."""
+    """Choice on one draw of labels. regrets: by rule. tau: Kendall's, of minus the log loss and the test accuracy."""
 
-    regret: float
-    regret_of_best: float
+    regrets: dict[str, float]
     tau: float
     chosen: str
 
 
-def outcome(names: Sequence[str], held: Sequence[HeldOut], seconds: Sequence[float], truth: np.ndarray) -> Outcome:
+def outcome(
+    names: Sequence[str], held: Sequence[HeldOut], facts: Sequence[dict[str, Any]], truth: np.ndarray
+) -> Outcome:
+    """Return the choice among bases with these predictions, by the program and by simpler rules."""
     from scipy.stats import kendalltau
 
-    ranks = rank(held, seconds, None)
+    seconds = np.array([each["seconds"] for each in facts])
+    ranks = rank(held, seconds.tolist(), None)
     losses = np.array([each.log_loss for each in ranks])
     chosen = next(number for number, each in enumerate(ranks) if each.recommended)
-    return Outcome(
-        float(truth.max() - truth[chosen]),
-        float(truth.max() - truth[losses.argmin()]),
-        float(kendalltau(-losses, truth).statistic),
-        names[chosen],
-    )
+    tied = np.array([each.tied for each in ranks])
+    choices = {
+        "recommend": chosen,
+        "least log loss": int(losses.argmin()),
+        "cheapest within one standard error": int(np.where(tied, seconds, np.inf).argmin()),
+        "highest accuracy": int(np.argmax([each.accuracy for each in ranks])),
+        "largest network": int(np.argmax([each["multiply_adds"] for each in facts])),
+    }
+    regrets = {rule: float(truth.max() - truth[choice]) for rule, choice in choices.items()}
+    regrets["random"] = float(truth.max() - truth.mean())
+    return Outcome(regrets, float(kendalltau(-losses, truth).statistic), names[chosen])
 
 
 def main() -> None:
@@ -230,22 +238,28 @@ def main() -> None:
                 link(chosen_files(Path(folder) / part, args.most), folders[name] / part)
     names = [base.partition("=")[0] for base in args.base]
     features = {name: [compute_features(folder, base, out) for base in args.base] for name, folder in folders.items()}
-    print("| data | labels a class | test accuracy of each base | recommended | regret | of the least loss | tau |")
-    print("|---|---|---|---|---|---|---|")
+    print("| data | labels a class | test accuracy of each base | recommended | regret, points | tau |")
+    print("|---|---|---|---|---|---|")
+    found: list[Outcome] = []
     for name, sets in features.items():
         for labels in args.labels:
-            print(row(name, labels, names, sets, args.seeds, out), flush=True)
+            outcomes, accuracies = outcomes_of(name, labels, names, sets, args.seeds, out)
+            found += outcomes
+            print(row(name, labels, names, outcomes, accuracies), flush=True)
+    print("\n| rule | mean regret, points |\n|---|---|")
+    for rule in found[0].regrets:
+        print(f"| {rule} | {100 * statistics.mean(each.regrets[rule] for each in found):.1f} |")
     for name, folder in folders.items():
         for labels in args.full:
             truth = np.array([full_accuracy(folder, base, out, labels, args.epochs) for base in args.base])
             chosen = choose(features[name][0].targets["train"], labels, 0)
             held = [measured(each, chosen)[0] for each in features[name]]
-            found = outcome(names, held, [each.facts["seconds"] for each in features[name]], truth)
+            full = outcome(names, held, [each.facts for each in features[name]], truth)
             shown = ", ".join(f"{base} {value:.3f}" for base, value in zip(names, truth, strict=True))
             print(
-                f"{name}, {labels} labels a class, after full fine-tuning: {shown}; recommended {found.chosen},"
-                f" regret {100 * found.regret:.1f}, of the least loss {100 * found.regret_of_best:.1f},"
-                f" tau {found.tau:.2f}",
+                f"{name}, {labels} labels a class, after full fine-tuning: {shown}; recommended {full.chosen},"
+                f" regret {100 * full.regrets['recommend']:.1f},"
+                f" tau {full.tau:.2f}",
                 flush=True,
             )
 
@@ -265,24 +279,25 @@ def trial(sets: Sequence[Features], rows: np.ndarray, file: Path) -> tuple[list[
         return held, stored["truth"]
 
 
-def row(name: str, labels: int, names: Sequence[str], sets: Sequence[Features], seeds: int, out: Path) -> str:
-    """Return a line of the table: means over the seeds."""
-    seconds = [each.facts["seconds"] for each in sets]
-    drawn, truths = [], []
-    for seed in range(seeds):
-        held, truth = trial(sets, choose(sets[0].targets["train"], labels, seed), out / f"{name}-{labels}-{seed}.npz")
-        truths.append(truth)
-        drawn.append(held)
-    mean = np.mean(truths, axis=0)
-    outcomes = [outcome(names, held, seconds, mean) for held in drawn]
+def outcomes_of(
+    name: str, labels: int, names: Sequence[str], sets: Sequence[Features], seeds: int, out: Path
+) -> tuple[list[Outcome], np.ndarray]:
+    """Return the outcome of each seed, and the mean test accuracy of each base, which is the truth of all."""
+    draws = [
+        trial(sets, choose(sets[0].targets["train"], labels, seed), out / f"{name}-{labels}-{seed}.npz")
+        for seed in range(seeds)
+    ]
+    mean = np.mean([truth for _, truth in draws], axis=0)
+    return [outcome(names, held, [each.facts for each in sets], mean) for held, _ in draws], mean
+
+
+def row(name: str, labels: int, names: Sequence[str], outcomes: Sequence[Outcome], accuracies: np.ndarray) -> str:
+    """Return a line of the table."""
     counts = {base: sum(each.chosen == base for each in outcomes) for base in names}
-    return (
-        f"| {name} | {labels} | {', '.join(f'{base} {value:.3f}' for base, value in zip(names, mean, strict=True))} |"
-        f" {', '.join(f'{base} ({count})' for base, count in counts.items() if count)} |"
-        f" {100 * statistics.mean(each.regret for each in outcomes):.1f} |"
-        f" {100 * statistics.mean(each.regret_of_best for each in outcomes):.1f} |"
-        f" {statistics.mean(each.tau for each in outcomes):.2f} |"
-    )
+    shown = ", ".join(f"{base} {value:.3f}" for base, value in zip(names, accuracies, strict=True))
+    chosen = ", ".join(f"{base} ({count})" for base, count in counts.items() if count)
+    regret = 100 * statistics.mean(each.regrets["recommend"] for each in outcomes)
+    return f"| {name} | {labels} | {shown} | {chosen} | {regret:.1f} | {statistics.mean(o.tau for o in outcomes):.2f} |"
 
 
 if __name__ == "__main__":

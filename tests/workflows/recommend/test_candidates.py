@@ -80,3 +80,10 @@ def test_a_name_of_nothing_is_a_usage_error(
 ) -> None:
     with pytest.raises(UsageError, match=text):
         find(*bases, weights=weights)
+
+
+def test_a_weight_file_that_does_not_say_its_base_is_answered_by_the_option(find: Find, tmp_path: Path) -> None:
+    (tmp_path / "any.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(UsageError, match="names of this program or of Keras") as refused:
+        find(str(tmp_path / "any.weights.h5"))
+    assert "--weights BASE=FILE" in str(refused.value.hint)

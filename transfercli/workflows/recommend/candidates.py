@@ -13,6 +13,7 @@ from transfercli.config.loader import LoadedConfig
 from transfercli.config.schema import ExperimentConfig, RunReference
 from transfercli.errors import ArtefactError, TransferError, UsageError, WeightsError
 from transfercli.models.bases import BASES
+from transfercli.models.weights.file_kinds import READ_BY_SUFFIX
 from transfercli.models.weights.targets import source_of
 from transfercli.runs.lookup import find_run, is_experiment
 from transfercli.workflows.config.base_choice import is_here, named_base, weights_section
@@ -79,7 +80,7 @@ def _named(text: str, loaded: LoadedConfig, given: Mapping[str, str], runs: Path
     try:
         chosen = named_base(text, loaded.folder, "--bases", "--weights BASE=FILE")
     except UsageError as error:
-        if text.startswith("hub:"):
+        if text.startswith("hub:") or Path(text).suffix.lower() in READ_BY_SUFFIX:
             raise
         return _of_run(text, runs, error)
     except TransferError as error:

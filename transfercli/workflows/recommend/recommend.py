@@ -1,7 +1,7 @@
 """Workflow of `recommend`: measure bases on a sample of a config's images, and choose one by accuracy and cost.
 
 A multilayer probe reads several layers of each frozen base, so that each image passes through it once. Its
-cross-validated log loss ranks bases more like their test accuracy than other scores of features do
+cross-validated log loss orders bases more like their test accuracy than its cross-validated accuracy does
 (benchmarks/RESULTS.md).
 """
 
@@ -41,8 +41,9 @@ class RecommendRequest:
 def recommend_base(request: RecommendRequest, reporter: Reporter) -> Recommendation:
     """Compare the bases of a request on training and validation images.
 
-    A base whose weights are missing, or that does not fit the images, has a problem in its row. Raises the error of the
-    first base if all have one, `DataError` if the data cannot be used, `ComparisonStopped` after a signal.
+    A base whose weights are missing, or that does not fit the images, has a problem in its row. If all have one, it is
+    raised: `WeightsError` if one is that, else that of the first base. Raises `DataError` if the data cannot be used,
+    `ComparisonStopped` after a signal.
     """
     _check_picture(request.picture)
     check_backend()
