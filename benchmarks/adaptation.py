@@ -161,7 +161,7 @@ def compared(problem: LinearProblem, layers: FeatureLayers, test: Test, **images
         head = solve_layers(problem, layers, Reporter())
         return float(((inputs @ head.kernel + head.bias).argmax(axis=1) == test[1]).mean())
 
-    adapted = adapt(problem, layers, images.get("unlabelled"), images.get("related"), "auto", Reporter())
+    adapted = adapt(problem, layers, images.get("unlabelled"), images.get("related"), "auto")
     without = accuracy(problem, layers)
     with_ = without if adapted.decision.chosen == "none" else accuracy(adapted.problem, adapted.layers)
     return {"without": without, "with": with_, "decision": adapted.decision}

@@ -46,6 +46,15 @@ def test_the_bytes_are_the_same_on_every_machine(tmp_path: Path) -> None:
     assert digest.hexdigest() == "902612d0a9d91434a1ec60987f6769ca3be6d1e7cd41d1ef235532d68fc462f3"
 
 
+def test_faint_digits_are_the_same_scans_on_grey_paper(tmp_path: Path) -> None:
+    for name in ("digits", "digits-faint"):
+        write_sample(name, tmp_path / name)
+    assert files(tmp_path / "digits").keys() == files(tmp_path / "digits-faint").keys()
+    first = min(path for path in files(tmp_path / "digits") if path.startswith("test/0/"))
+    levels = [np.asarray(Image.open(tmp_path / name / first)) for name in ("digits", "digits-faint")]
+    assert np.array_equal(levels[1], np.rint(100 + 0.4 * levels[0]))
+
+
 def test_the_same_sample_again_changes_nothing(tmp_path: Path) -> None:
     write_sample("digits-target", tmp_path / "a")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "a").rglob("*")}

@@ -1,7 +1,8 @@
 """Embedded image folders: scikit-learn's real handwritten digits (UCI ML repository, Alpaydin & Kaynak 1998).
 
 1,797 scans of 8x8 pixels with 17 grey levels, enlarged to 32x32 PNGs. Every fifth image of a class, in scikit-learn's
-order, is a test image. The bytes are the same on every machine.
+order, is a test image. The bytes are the same on every machine. `digits-faint` has the same scans, faint on grey paper:
+another domain with the same classes.
 """
 
 from __future__ import annotations
@@ -20,10 +21,21 @@ from transfercli.errors import UsageError
 from transfercli.io.atomic import write_errors
 from transfercli.text import counted
 
-SAMPLES: dict[str, tuple[int, ...]] = {
-    "digits": tuple(range(10)),
-    "digits-source": tuple(range(5)),
-    "digits-target": tuple(range(5, 10)),
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Row of the table of samples. digits: its classes; paper: grey level of the ground; ink: contrast, 0 to 1."""
+
+    digits: tuple[int, ...]
+    paper: int = 0
+    ink: float = 1.0
+
+
+SAMPLES: dict[str, Sample] = {
+    "digits": Sample(tuple(range(10))),
+    "digits-source": Sample(tuple(range(5))),
+    "digits-target": Sample(tuple(range(5, 10))),
+    "digits-faint": Sample(tuple(range(10)), paper=100, ink=0.4),
 }
 PIXELS = 32  # height and width of a written image
 
@@ -57,7 +69,7 @@ def write_sample(name: str, folder: Path) -> WrittenSample:
             folder.parent.mkdir(parents=True, exist_ok=True)
         _write(files, folder)
     train = sum(path.startswith("train/") for path in files)
-    return WrittenSample(train, len(files) - train, tuple(map(str, SAMPLES[name])), existed)
+    return WrittenSample(train, len(files) - train, tuple(map(str, SAMPLES[name].digits)), existed)
 
 
 def _holds(folder: Path, files: dict[str, bytes], name: str) -> bool:
@@ -96,21 +108,22 @@ def _write(files: dict[str, bytes], folder: Path) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _files(digits: tuple[int, ...]) -> Iterator[tuple[str, bytes]]:
+def _files(sample: Sample) -> Iterator[tuple[str, bytes]]:
     """Yield the relative path and the content of each file."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
-    for digit in digits:
+    for digit in sample.digits:
         for number, index in enumerate(np.flatnonzero(data.target == digit)):
             split = "test" if number % 5 == 4 else "train"
-            yield f"{split}/{digit}/{index:04d}.png", _png(data.images[index])
+            yield f"{split}/{digit}/{index:04d}.png", _png(data.images[index], sample)
 
 
-def _png(levels: np.ndarray) -> bytes:
-    """Return a 32x32 grey PNG of an 8x8 image with levels 0-16."""
+def _png(levels: np.ndarray, sample: Sample) -> bytes:
+    """Return a 32x32 grey PNG of an 8x8 image with levels 0-16, on the sample's paper."""
     small = np.rint(levels * 255 / 16).astype(np.uint8)
     large = Image.fromarray(small).resize((PIXELS, PIXELS), Image.Resampling.BICUBIC)
+    large = large.point([round(sample.paper + sample.ink * level) for level in range(256)])
     buffer = io.BytesIO()
     # Uncompressed, because builds of Pillow compress differently and the bytes must be the same everywhere.
     large.save(buffer, "PNG", compress_level=0)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from transfercli.data.dataset import Split
-from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.transfer.adapt.adapt import adapt
 from transfercli.transfer.adapt.domain import RelatedRows
@@ -14,9 +13,7 @@ from transfercli.transfer.probe.heads import PosedProblem
 from transfercli.transfer.training_inputs import TrainingInputs
 
 
-def with_auxiliary(
-    posed: PosedProblem, inputs: TrainingInputs, features: Callable[[Split], Rows], reporter: Reporter
-) -> PosedProblem:
+def with_auxiliary(posed: PosedProblem, inputs: TrainingInputs, features: Callable[[Split], Rows]) -> PosedProblem:
     """Return a problem with unlabelled and related images, as `adapt` decides; the same one without such images.
 
     features: returns the features of a split that the head reads.
@@ -27,11 +24,11 @@ def with_auxiliary(
     related = None
     if inputs.related is not None and inputs.domains is not None:
         related = RelatedRows(features(inputs.related), inputs.related.targets, inputs.domains)
-    found = adapt(posed.problem, posed.layers, unlabelled, related, inputs.align, reporter)
+    found = adapt(posed.problem, posed.layers, unlabelled, related, inputs.align)
     return replace(
         posed,
         problem=found.problem,
         layers=found.layers,
         out_of_fold=found.out_of_fold,
-        decision=found.decision.as_json(),
+        decision=found.decision,
     )

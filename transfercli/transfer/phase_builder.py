@@ -167,23 +167,20 @@ class PhaseBuilder:
             self._pooled[key] = features_of(split, prefix, self.cache, self.reporter, self._give_up)
         return self._pooled[key]
 
-    def with_auxiliary(
-        self, posed: PosedProblem, features: Callable[[Split], Rows], reporter: Reporter
-    ) -> PosedProblem:
+    def with_auxiliary(self, posed: PosedProblem, features: Callable[[Split], Rows]) -> PosedProblem:
         """Return a head's problem with the auxiliary images, as far as a gain is shown; the same one in a dry run."""
         if self.dry_run:
             return posed
         key = posed.layers.names, posed.images
         if key not in self._posed:
             inputs = self.inputs if self.aligns else replace(self.inputs, align="none")
-            self._posed[key] = with_auxiliary(posed, inputs, features, reporter)
+            self._posed[key] = with_auxiliary(posed, inputs, features)
         return self._posed[key]
 
     @property
     def aligned(self) -> bool:
         """A head was aligned with a target of another domain than that of the labelled images."""
-        decisions = [posed.decision for posed in self._posed.values() if posed.decision]
-        return any(decision["case"] == "another domain" and decision["chosen"] != "none" for decision in decisions)
+        return any(posed.decision is not None and posed.decision.aligned for posed in self._posed.values())
 
     def _give_up(self, reason: str) -> None:
         """Continue without a cache. Raises `ConfigError` if it is required."""

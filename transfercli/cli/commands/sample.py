@@ -37,7 +37,7 @@ def sample(
         str,
         typer.Argument(
             metavar="NAME",
-            help="digits, digits-source (0 to 4) or digits-target (5 to 9)",
+            help="digits, digits-source (0 to 4), digits-target (5 to 9) or digits-faint (on grey paper)",
             callback=one_of(_names),
             autocompletion=completion.sample_names,
         ),

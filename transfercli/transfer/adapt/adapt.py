@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from transfercli.reporting import Reporter
 from transfercli.rows import Rows
 from transfercli.transfer.adapt.another_domain import aligned_with
 from transfercli.transfer.adapt.decision import Decision
@@ -25,7 +24,6 @@ def adapt(
     unlabelled: Rows | None,
     related: RelatedRows | None,
     align: Setting,
-    reporter: Reporter,
 ) -> Adaptation:
     """Return the problem of the head for the target domain.
 
@@ -35,7 +33,6 @@ def adapt(
         unlabelled: images of the target, or None. If there are related images, the labelled ones are of the target too.
         related: labelled images of other domains, or None.
         align: value of `transfer.align`; a named alignment is used even if no gain is shown.
-        reporter: gets the decision.
 
     Raises `DataError` as `solve_layers`.
     """
@@ -52,11 +49,4 @@ def adapt(
         adapted = aligned_with(labelled, plain, target, align)
         if adapted.decision.case == "same domain":
             adapted = with_spread_labels(adapted, target)
-    reporter.info(f"adaptation: {adapted.decision.text}")
-    if adapted.decision.case == "another domain":
-        reporter.warning(
-            "no labelled image is of the target's domain: validation scores, the temperature and the confidence"
-            " threshold are of the labelled images, and the accuracy on the target is likely lower; evaluate on"
-            " labelled images of the target, or label a few of them and give the others as data.related"
-        )
     return adapted

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from transfercli.reporting import Reporter
+
 Case = Literal["same domain", "another domain", "related domains"]
 
 
@@ -39,6 +41,21 @@ class Decision:
     tried: tuple[Trial, ...] = ()
     domain_area: float | None = None
     domain_area_error: float | None = None
+
+    @property
+    def aligned(self) -> bool:
+        """The labelled images are aligned with those of another domain, none of which has a label."""
+        return self.case == "another domain" and self.chosen != "none"
+
+    def report(self, reporter: Reporter) -> None:
+        """Report the decision, and warn if scores are of another domain than the target."""
+        reporter.info(f"adaptation: {self.text}")
+        if self.case == "another domain":
+            reporter.warning(
+                "no labelled image is of the target's domain: validation scores, the temperature and the confidence"
+                " threshold are of the labelled images, and the accuracy on the target is likely lower; evaluate on"
+                " labelled images of the target, or label a few of them and give the others as data.related"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""

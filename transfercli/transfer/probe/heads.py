@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,15 @@ from transfercli.transfer.probe.probe import Probe
 LINEAR, MULTILAYER = "linear_probe", "multilayer_probe"
 
 
+class HeadDecision(Protocol):
+    """Decision on the use of auxiliary images (`adapt/decision.py`)."""
+
+    @property
+    def aligned(self) -> bool: ...
+    def report(self, reporter: Reporter) -> None: ...
+    def as_json(self) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class PosedProblem:
     """Linear problem of a row of `HEADS`. layers: that it reads; all_layers: of the classifier's head.
@@ -28,7 +37,7 @@ class PosedProblem:
     images: number of its first rows, which are labelled images of the target; a row may add others behind them.
     out_of_fold: predictions of these images, if a cross-validation would be too good because labels of the other images
     come from theirs; else None.
-    decision: on the use of auxiliary images, as JSON values; None if there are none.
+    decision: on the use of auxiliary images; None if there are none.
     """
 
     problem: LinearProblem
@@ -36,7 +45,7 @@ class PosedProblem:
     all_layers: FeatureLayers
     images: int
     out_of_fold: OutOfFold | None = None
-    decision: dict[str, Any] | None = None
+    decision: HeadDecision | None = None
 
     def solve(self, reporter: Reporter) -> Probe:
         """Return the head on all layers; the kernel of a layer that is not read is 0. Raises as `probe.solve`."""

@@ -25,7 +25,6 @@ from transfercli.transfer.probe.probe import keep_absent_classes, sigmoid_unit
 from transfercli.transfer.training_inputs import TrainingInputs
 
 ADAPTATION = "adaptation"  # key of the facts on the use of auxiliary images
-_SILENT = Reporter()
 
 
 class Builder(Protocol):
@@ -42,9 +41,7 @@ class Builder(Protocol):
     def on_features(self, cut: Cut, views: Views | None) -> PhaseSetup: ...
     def prefix_of(self, cut: Cut) -> Prefix: ...
     def features(self, split: Split, prefix: Prefix, views: Views | None = None) -> Rows: ...
-    def with_auxiliary(
-        self, posed: PosedProblem, features: Callable[[Split], Rows], reporter: Reporter
-    ) -> PosedProblem: ...
+    def with_auxiliary(self, posed: PosedProblem, features: Callable[[Split], Rows]) -> PosedProblem: ...
 
 
 def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: bool = False) -> dict[str, Any]:
@@ -53,20 +50,20 @@ def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: b
     head: a row of `HEADS`, or "". validation: on the validation images too.
     """
     classifier = builder.classifier
-    posed = posed_problem(builder, head, validation=validation, reporter=reporter)
+    posed = posed_problem(builder, head, validation=validation)
+    if posed.decision:
+        posed.decision.report(reporter)
     probe = posed.solve(reporter)
     logits = classifier.head.get_layer("logits")
     logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
     facts: dict[str, Any] = {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
-    return facts | ({ADAPTATION: posed.decision} if posed.decision else {})
+    return facts | ({ADAPTATION: posed.decision.as_json()} if posed.decision else {})
 
 
-def posed_problem(
-    builder: Builder, head: str, *, validation: bool = False, reporter: Reporter = _SILENT
-) -> PosedProblem:
+def posed_problem(builder: Builder, head: str, *, validation: bool = False) -> PosedProblem:
     """Return the problem of a row of `HEADS`, or "", on the training images, or on the validation images too.
 
-    Auxiliary images take part as `PhaseBuilder.with_auxiliary` decides, and `reporter` gets the decision.
+    Auxiliary images take part as `PhaseBuilder.with_auxiliary` decides.
     """
     splits = labelled_splits(builder) if validation else [builder.inputs.training]
     problem, layers = linear_problem(builder, splits), layers_of(builder.classifier, builder.cut_after_base())
@@ -76,7 +73,7 @@ def posed_problem(
         rows = builder.features(split, builder.prefix_of(builder.cut_after_base()))
         return pose(head, replace(problem, features=rows), layers).problem.features
 
-    return builder.with_auxiliary(pose(head, problem, layers), features, reporter)
+    return builder.with_auxiliary(pose(head, problem, layers), features)
 
 
 def linear_problem(builder: Builder, splits: Sequence[Split]) -> LinearProblem:

@@ -101,23 +101,21 @@ def describe_dataset(job: Job, dataset: Dataset) -> Descriptors:
 
 
 def warn_of_changed_copies(dataset: Dataset, descriptors: Descriptors, reporter: Reporter) -> None:
-    """Warn of validation and test images of which an auxiliary image is a re-encoded or resized copy.
+    """Warn of test images of which an auxiliary image is a re-encoded or resized copy.
 
     descriptors: of all images. Copies with the same pixels were left out when the images were read.
     """
-    for source, split in dataset.auxiliary.splits.items():
-        others = descriptors[select(descriptors, split.sha256s)[0]]
-        for name in HELD_OUT:
-            own = dataset.splits.get(name)
-            if own is None:
-                continue
-            count = int(has_copy(descriptors[select(descriptors, own.sha256s)[0]], others).sum())
-            if count:
-                verb = "have" if copies_are_sure(descriptors) else "may have"
-                reporter.warning(
-                    f"{count} of {counted(len(own), f'{name} image')} {verb} a re-encoded or resized copy among the"
-                    f" {source} images: remove these copies, or metrics on them are too optimistic"
-                )
+    test = dataset.splits.get("test")
+    if test is None:
+        return
+    for name, split in dataset.auxiliary.splits.items():
+        own, others = (descriptors[select(descriptors, each.sha256s)[0]] for each in (test, split))
+        if count := int(has_copy(own, others).sum()):
+            verb = "have" if copies_are_sure(descriptors) else "may have"
+            reporter.warning(
+                f"{count} of {counted(len(test), 'test image')} {verb} a re-encoded or resized copy among the {name}"
+                " images: remove these copies, or metrics on them are too optimistic"
+            )
 
 
 def _earlier_descriptors(job: Job) -> Descriptors | None:
