@@ -83,11 +83,13 @@ class HeldOut:
     """Predictions of images by weights that did not learn from them: of the validation images, or out of fold.
 
     logits: float32 [N, C] or [N, 1]; targets: int [N]; groups: name of each image's group, as in `Split`.
+    rows: int [N], number of each image among training images, then validation images; None: the validation images.
     """
 
     logits: np.ndarray
     targets: np.ndarray
     groups: Sequence[str] = ()
+    rows: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
