@@ -49,7 +49,7 @@ class Phase:
     kind: "train": by gradients; "probe": solve for the head in one step; "blend": interpolate in one step between the
     probe's weights and those of the phase before; "refit": solve for the head on training and validation images
     together, unless the phases before show a gain over the probe.
-    head: for a probe, a blend and a refit, the row of `HEADS` (`transfer/probe/heads.py`) that is solved; "" for all layers.
+    head: for a probe, a blend and a refit, the row of `HEADS` (`transfer/probe/heads.py`) that is solved, or "".
     decay: learning rate of each stage of the base, as a fraction of the rate of the stage above it.
     lora: None if the layers' own weights train.
     """
