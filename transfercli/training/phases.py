@@ -49,7 +49,7 @@ class Phase:
     kind: "train": by gradients; "probe": solve for the head in one step; "blend": interpolate in one step between the
     probe's weights and those of the phase before; "refit": solve for the head on training and validation images
     together, unless the phases before show a gain over the probe.
-    head: for a probe, a blend and a refit, the row of `transfer.probe.heads.HEADS` that is solved; "" for the whole head.
+    head: for a probe, a blend and a refit, the row of `HEADS` (`transfer/probe/heads.py`) that is solved, or "".
     decay: learning rate of each stage of the base, as a fraction of the rate of the stage above it.
     lora: None if the layers' own weights train.
     """
@@ -83,11 +83,13 @@ class HeldOut:
     """Predictions of images by weights that did not learn from them: of the validation images, or out of fold.
 
     logits: float32 [N, C] or [N, 1]; targets: int [N]; groups: name of each image's group, as in `Split`.
+    rows: int [N], number of each image among training images, then validation images; None: the validation images.
     """
 
     logits: np.ndarray
     targets: np.ndarray
     groups: Sequence[str] = ()
+    rows: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -118,14 +118,16 @@ def layers_of(classifier: Classifier, cut: Cut) -> FeatureLayers:
 def cross_validated(builder: Builder, head: str) -> tuple[OutOfFold, HeldOut]:
     """Return the cross-validation of a row of `HEADS`, or "", on all labelled images, and its predictions of them.
 
-    The predictions are as the classifier's head gives them: training images, then validation images.
+    The predictions are as the classifier's head gives them, of all images that could be held out.
     """
     found, splits = posed_problem(builder, head, validation=True).cross_validate(), labelled_splits(builder)
     targets = np.concatenate([split.targets for split in splits])
     logits = found.logits[: len(targets)]
     if builder.classifier.head.get_layer("logits").units == 1:
         logits = np.diff(logits, axis=1)
-    return found, HeldOut(logits, targets, groups_of(splits))
+    rows, groups = np.flatnonzero(np.isfinite(logits).all(axis=1)), groups_of(splits)
+    named = tuple(groups[row] for row in rows.tolist()) if groups else ()
+    return found, HeldOut(logits[rows], targets[rows], named, rows)
 
 
 def result_reporter(builder: Builder) -> Reporter:

@@ -14,6 +14,7 @@ from transfercli.workflows.train.job import Job
 
 if TYPE_CHECKING:
     from transfercli.data.dataset import Split
+    from transfercli.training.phases import HeldOut
     from transfercli.transfer.unknown.fit import Known
     from transfercli.workflows.train.setup import Setup
 
@@ -33,7 +34,7 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     setup.trainer.assign_best()
     splits = (setup.builder.inputs.training, setup.builder.inputs.validation)
     training = _known(setup, splits[0], job.config.seed, reporter)
-    validation = _known(setup, splits[1], job.config.seed, reporter, out_of_fold_logits(setup))
+    validation = _known(setup, splits[1], job.config.seed, reporter, out_of_fold(setup))
     if not all(
         np.isfinite(known.features).all() and np.isfinite(known.energy).all() for known in (training, validation)
     ):
@@ -46,24 +47,22 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     reporter.debug(f"out-of-distribution score: {score.name}{measured}, fitted in {seconds:.1f} s")
 
 
-def out_of_fold_logits(setup: Setup) -> np.ndarray | None:
-    """Return logits of the validation images by heads that did not learn from them; None if the run's head did not.
+def out_of_fold(setup: Setup) -> HeldOut | None:
+    """Return predictions of images by heads that did not learn from them; None if the run's head did not either.
 
     A run that was stopped after its last epoch computes them again.
     """
     from transfercli.transfer.probe.solved_head import cross_validated
 
-    trainer, builder = setup.trainer, setup.builder
-    if "cross_validated" not in trainer.progress.line:
+    if "cross_validated" not in setup.trainer.progress.line:
         return None
-    held_out = trainer.validated or cross_validated(builder, setup.plan.phases[-1].head)[1]
-    return held_out.logits[len(builder.inputs.training) :]
+    return setup.trainer.validated or cross_validated(setup.builder, setup.plan.phases[-1].head)[1]
 
 
-def _known(setup: Setup, split: Split, seed: int, reporter: Reporter, held_out: np.ndarray | None = None) -> Known:
+def _known(setup: Setup, split: Split, seed: int, reporter: Reporter, held_out: HeldOut | None = None) -> Known:
     """Return features, energies and targets of a split, or of a sample of it.
 
-    held_out: logits of the split to compute the energies of; None for those of the run's weights.
+    held_out: predictions of validation images that replace those of the run's weights.
     """
     from transfercli.evaluation.confidence.temperature import class_logits
     from transfercli.models.forward import forward
@@ -82,8 +81,10 @@ def _known(setup: Setup, split: Split, seed: int, reporter: Reporter, held_out: 
     cache = replace(setup.features) if stored and setup.features else None  # a copy: its counts are not the training's
     pooled = features_of(sample, Prefix(cut, "float32"), cache, reporter, reporter.debug)
     rows = pooled.read(np.arange(len(sample)))
-    logits = (
-        forward(cut.top, ArrayRows(rows), len(rows), reporter, "features") if held_out is None else held_out[chosen]
-    )
+    logits = forward(cut.top, ArrayRows(rows), len(rows), reporter, "features")
+    if held_out is not None and held_out.rows is not None:
+        wanted = len(builder.inputs.training) + chosen
+        known = np.isin(wanted, held_out.rows)
+        logits[known] = held_out.logits[np.searchsorted(held_out.rows, wanted[known])]
     features = features_of_pooled(setup.classifier.head, rows)
     return Known(features, energies(class_logits(logits)), sample.targets, sample.groups)
