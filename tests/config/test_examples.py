@@ -60,10 +60,12 @@ def test_an_example_has_the_values_of_the_shipped_config_wherever_it_is_written(
     assert first == f"wrote {file}"
     assert shlex.split(last) == ["next:", "transfercli", example(name).command, file, "--dry-run"]
     written, shipped = load(Path(file)).config, load(CONFIGS / f"{name}.yaml").config
-    train = written.data.train
-    if not train.startswith("keras:"):
-        assert (Path(file).parent / train).resolve() == tmp_path / shipped.data.train.removeprefix("../../")
-    same = written.data.model_copy(update={"train": shipped.data.train})
+    paths = {key: getattr(shipped.data, key) for key in ("train", "test", "unlabelled")}
+    paths = {key: path for key, path in paths.items() if isinstance(path, str)}
+    for key, path in paths.items():
+        if not path.startswith("keras:"):
+            assert (Path(file).parent / getattr(written.data, key)).resolve() == tmp_path / path.removeprefix("../../")
+    same = written.data.model_copy(update=paths)
     assert written.model_copy(update={"data": same}) == shipped
 
 

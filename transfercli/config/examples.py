@@ -17,7 +17,7 @@ from transfercli.text import did_you_mean
 
 # From a config in configs/TASK/ to the data beside configs/. In a copy, the data are below the working folder.
 DATA = "../../data/"
-_DATA_PATH = re.compile(rf"(?P<key>\btrain: '?)?{re.escape(DATA)}(?P<name>[\w./-]*)'?")
+_DATA_PATH = re.compile(rf"(?P<key>\b(?:train|test|unlabelled): )?'?{re.escape(DATA)}(?P<name>[\w./-]*)'?")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _moved(folder: str, match: re.Match[str]) -> str:
     from transfercli.config.dump import quoted
 
     path = f"{folder}/{match['name']}"
-    return f"train: {quoted(path)}" if match["key"] else path
+    return f"{match['key']}{quoted(path)}" if match["key"] else path
 
 
 def examples_folder() -> Path:

@@ -106,7 +106,9 @@ def warn_of_changed_copies(dataset: Dataset, descriptors: Descriptors, reporter:
     descriptors: of all images. Copies with the same pixels were left out when the images were read.
     """
     test = dataset.splits.get("test")
-    for name, split in dataset.auxiliary.splits.items() if test else ():
+    if test is None:
+        return
+    for name, split in dataset.auxiliary.splits.items():
         own, others = (descriptors[select(descriptors, each.sha256s)[0]] for each in (test, split))
         if count := int(has_copy(own, others).sum()):
             verb = "have" if copies_are_sure(descriptors) else "may have"
