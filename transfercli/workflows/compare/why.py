@@ -42,6 +42,8 @@ def explain_difference(request: WhyRequest, reporter: Reporter) -> WhyResult:
     """
     first = StoredRun.find(request.first, request.runs, reporter)
     second = StoredRun.find(request.second, request.runs, reporter)
+    if first.auxiliary or second.auxiliary:
+        reporter.warning("unlabelled and related images are not among the changes: their part is in the rest")
     compared = read_compared_images(first, second, reporter)
     config = [
         {"key": row["key"], "a": row["champion"], "b": row["challenger"]}
