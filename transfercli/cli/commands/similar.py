@@ -103,7 +103,7 @@ def similar(
     report: ReportFolder = None,
     runs: Runs = RUNS,
 ) -> SimilarResult:
-    """Find the images most like some images, by the features of a run.
+    """Find the images most like others, by features of a run.
 
     Without --in, the training images of the run: those that a prediction may rest on. All images are compared.
 
