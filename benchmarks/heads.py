@@ -6,9 +6,9 @@ Usage: python -m benchmarks.heads DATA OUT --base vgg16:64=FILE [--images 5 20 1
 DATA holds `train/CLASS` and `test/CLASS`; FILE is a weight file. The features of at most `--most` images a class of
 each are computed once, by the program, and kept in the folder OUT, as the accuracies are. For each seed so many images
 a class are drawn, of which a fifth validates; `train` is a head that is solved on the others (`refit: false`), `refit`
-one on all, with its cross-validated accuracy beside it. `auto` is the refitted head of least cross-validated log loss;
-it is only that for fewer than 100 validation images. Prints a Markdown table; gains are over the first row, the probe
-on the last features as they are, without refit.
+one on all, with its cross-validated accuracy beside it. `auto` is the refitted head of least cross-validated log loss,
+as long as there are too few validation images to show a gain of fine-tuning. Prints a Markdown table; gains are over
+the first row, the probe on the last features as they are, without refit.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from benchmarks.recommend import Features, chosen_files, compute_features, link
 from transfercli.models.normalised import normalised
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
+from transfercli.transfer.auto import MIN_VALIDATION
 from transfercli.transfer.choice import FEW, REPEATS
 from transfercli.transfer.probe.heads import LINEAR, MULTILAYER, PosedProblem, pose
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem
 from transfercli.transfer.probe.normalisation import choose_normalisation
 
-MOST_VALIDATION = 99  # images, up to which `auto` only solves
 AS_THEY_ARE = f"{LINEAR}, features as they are"
 ROOT = f"{LINEAR}, root"
 
@@ -55,7 +55,6 @@ class Draw:
         self.features, self.seed = features, seed
         self.training, validation = draw(features.targets["train"], images, seed)
         self.every = np.concatenate([self.training, validation])
-        self.refits = len(validation) <= MOST_VALIDATION
 
     def posed(self, name: str, images: np.ndarray) -> PosedProblem:
         """Return a head's problem on some images."""
@@ -95,7 +94,7 @@ class Draw:
         return figures | {"scored": scored.accuracy, "loss": scored.loss, "seconds": round(seconds, 2)}
 
 
-def table(results: dict[str, dict[str, Any]], images: list[int], seeds: int) -> str:
+def table(results: dict[str, dict[str, Any]], images: list[int], seeds: int, classes: int) -> str:
     """Return means over the seeds, and gains over the first row, as Markdown."""
     lines = [
         "| labels a class | head | train | refit | cross-validated | gain in points | by seed |",
@@ -111,6 +110,8 @@ def table(results: dict[str, dict[str, Any]], images: list[int], seeds: int) -> 
             lines.append(
                 f"| {n} | {name} | {train:.3f} | {refit:.3f} | {scored:.3f} | {np.mean(gains):+.1f} | {by_seed} |"
             )
+        if classes * max(1, n // 5) >= MIN_VALIDATION:
+            continue
         chosen = []
         for seed in range(seeds):
             tried = [results[f"{n}, {name}, {seed}"] | {"head": name} for name in (ROOT, MULTILAYER)]
@@ -148,7 +149,7 @@ def main() -> None:
                     results[key] = drawn.measure(name, repeats)
                     file.write_text(json.dumps(results, indent=1) + "\n")
                     print(key, results[key], flush=True)
-    print(table(results, args.images, args.seeds))
+    print(table(results, args.images, args.seeds, int(features.targets["train"].max()) + 1))
 
 
 if __name__ == "__main__":
