@@ -19,9 +19,10 @@ from transfercli.transfer.probe.cross_validation import OutOfFold
 from transfercli.transfer.probe.probe import standard_error
 from transfercli.transfer.probe.solved_head import (
     Builder,
-    cross_validated,
+    held_out_of,
     result_reporter,
     solve_head,
+    solve_scored_head,
 )
 
 CLEARLY = 2.0  # standard errors
@@ -80,14 +81,15 @@ def _refit(builder: Builder, phase: Phase) -> Solved:
     If nothing can be held out, because a class has a single image, the head is solved on the training images alone.
     """
     reporter = result_reporter(builder)
-    found, held_out = cross_validated(builder, phase.head)
-    if not np.isfinite(found.loss):
+    scored = solve_scored_head(builder, phase.head, reporter)
+    if scored is None:
         reporter.warning(
             "a class has a single image, or a single group of images, so no cross-validation can score the head: it is"
             " solved on the training images alone"
         )
         return Solved(solve_head(builder, phase.head, reporter))
-    facts = solve_head(builder, phase.head, reporter, validation=True)
+    facts, found = scored
+    held_out = held_out_of(builder, found)
     reporter.info(
         f"refit on training and validation images; cross-validated: accuracy {found.accuracy:.4f} ±"
         f" {found.accuracy_error:.4f}, log loss {found.loss:.4f} ± {found.loss_error:.4f}"

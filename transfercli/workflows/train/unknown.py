@@ -56,7 +56,7 @@ def out_of_fold(setup: Setup) -> HeldOut | None:
 
     if "cross_validated" not in setup.trainer.progress.line:
         return None
-    return setup.trainer.validated or cross_validated(setup.builder, setup.plan.phases[-1].head)[1]
+    return setup.trainer.validated or cross_validated(setup.builder, setup.plan.phases[-1].head)
 
 
 def reads_taps(setup: Setup) -> bool:
