@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from benchmarks.adaptation import POINT, SETTINGS, SIZES, drawn_pair
 from transfercli.models.normalised import normalised
@@ -57,7 +57,8 @@ def density_ratios(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     rows /= np.sqrt((rows**2).sum(axis=1).mean())
     domain = np.repeat([0, 1], [len(source), len(target)])
     classifier = LogisticRegression(C=1.0, max_iter=200)
-    chance = cross_val_predict(classifier, rows, domain, cv=5, method="predict_proba")[: len(source), 1]
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    chance = cross_val_predict(classifier, rows, domain, cv=folds, method="predict_proba")[: len(source), 1]
     ratios: np.ndarray = chance / (1 - chance) * len(source) / len(target)
     return ratios
 
