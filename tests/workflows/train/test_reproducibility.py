@@ -12,7 +12,7 @@ from transfercli.config.schema import ExperimentConfig
 from transfercli.workflows.train.reproducibility import nondeterminism_reasons
 
 
-@pytest.mark.parametrize(("budget", "reasons"), [("3x", 0), (" 2.5x", 0), (60, 1)])
+@pytest.mark.parametrize("budget, reasons", [("3x", 0), (" 2.5x", 0), (60, 1)])
 def test_auto_depends_on_measured_times_only_with_a_budget_in_seconds(budget: str | float, reasons: int) -> None:
     transfer = {"strategy": "auto", "budget": budget}
     config = ExperimentConfig.model_validate(

@@ -153,7 +153,7 @@ def confused(labels: Iterable[str], matrix: np.ndarray | list[list[int]]) -> lis
 def _show_trust(trust: dict[str, Any]) -> None:
     calibration, abstention = trust.get("calibration"), trust.get("abstention")
     if calibration and calibration["temperature"] == 1:
-        print("\nno temperature: none improved the probabilities of the validation images beyond chance")
+        print("\nno temperature: none improved the probabilities of images held out from training beyond chance")
     elif calibration:
         ece, loss = (
             f"{calibration[f'{name}_before']:.4f} -> {calibration[f'{name}_after']:.4f}" for name in ("ece", "log_loss")
@@ -164,17 +164,17 @@ def _show_trust(trust: dict[str, Any]) -> None:
         threshold = abstention["threshold"]
         rule = "always" if threshold is None else f"below a confidence of {threshold:.3f}"
         possible = abstention["possible"]
-        most = "" if possible is None else f" (the validation images can promise {possible:g} at most)"
+        most = "" if possible is None else f" (they can promise {possible:g} at most)"
         print(
-            f"abstains {rule}, chosen on validation for {name} {target:g}{most}: on this split it answers for"
-            f" {abstention['coverage']:.1%} of the images, with accuracy {decimal(abstention['accuracy'])}"
+            f"abstains {rule}, chosen on images held out from training for {name} {target:g}{most}: on this split it"
+            f" answers for {abstention['coverage']:.1%} of the images, with accuracy {decimal(abstention['accuracy'])}"
         )
     if conformal := trust.get("conformal"):
         _show_sets(conformal)
 
 
 def _show_sets(conformal: dict[str, Any]) -> None:
-    """Print the coverage and size of conformal sets at the levels that the validation images can serve."""
+    """Print the coverage and size of conformal sets at the levels that the held-out images can serve."""
     rows = [row for row in conformal["levels"] if row["coverage"] is not None]
     if rows:
         print()
