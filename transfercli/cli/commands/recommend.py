@@ -10,7 +10,7 @@ import typer
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_recommendation
 from transfercli.cli.options import RUNS, ConfigFile, Overrides, Runs
-from transfercli.cli.ui.tables import print_table
+from transfercli.cli.ui.tables import print_table, print_text
 from transfercli.reporting import Reporter
 from transfercli.text import counted, in_groups, printable
 
@@ -77,16 +77,16 @@ def _show(result: Recommendation) -> None:
         droppable=("weights",),
     )
     images = f"{counted(result.images, 'training and validation image')}{in_groups(result.groups)}"
-    print(
+    print_text(
         "\n*: recommended, p: no other is as accurate and as fast, =: not told apart from the best by these images"
         f"\n{images}, each predicted by a linear head on several layers that never saw it"
         "\nms: of one image on this machine, without a head; MB: of the weights as float32"
     )
     for row in result.rows:
         if row.problem:
-            print(f"\nnot compared: {printable(row.name)}: {printable(row.problem)}")
-    print(f"\n{_sentence(result)}")
-    print(f"in the config: {', '.join(result.recommended.settings) or 'as it is'}")
+            print_text(f"\nnot compared: {printable(row.name)}: {printable(row.problem)}")
+    print_text(f"\n{_sentence(result)}")
+    print_text(f"in the config: {', '.join(result.recommended.settings) or 'as it is'}")
     if result.picture:
         print(f"picture: {result.picture}")
 
