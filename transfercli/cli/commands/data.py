@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -273,6 +274,8 @@ def _show_next(result: NextResult) -> None:
             ("chosen", f"{len(result.chosen)} by {result.by}"),
             ("forecast", gain_in_words(forecast.gain) if forecast.gain else "none"),
             ("files", result.out),
+            ("then", "sort the links in to-sort by class, and add them to the images that you train on:"),
+            ("", f"cp -rL {shlex.quote(str(result.out / 'to-sort'))}/. FOLDER"),
         ]
     )
     rows = [(image.rank, image.path, image.guess, image.probability, image.reason) for image in result.chosen]
