@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -74,6 +75,25 @@ def without_colours(text: str) -> str:
 def shortened(text: str, most: int) -> str:
     """Return at most `most` characters; the last is "…" if some are left out."""
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return text whose lines are broken at spaces into at most `width` characters.
+
+    Longer words, such as paths, stay whole, and so does a line with a command of this program, which users copy.
+    """
+    lines = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        whole = len(line) <= width or _COMMAND.search(line)
+        broken = textwrap.wrap(
+            line, max(width, 1), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        lines += [line] if whole else broken
+    return "\n".join(lines)
+
+
+_COMMAND = re.compile(r"\btransfercli [a-z]")
 
 
 def squeezed(text: str, most: int) -> str:

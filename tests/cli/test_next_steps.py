@@ -61,7 +61,7 @@ STEPS: list[tuple[str, dict[str, Any], Any, str | None]] = [
     ("after_diff", {"config": "a.yaml", "run": "x"}, Result(difference=Result(unchanged=False)), "retrain a.yaml"),
     ("after_diff", {"config": "a.yaml", "run": "x"}, Result(difference=Result(unchanged=True)), "runs show x"),
     ("after_drift", {"run": "x", "folder": "new"}, Result(drifted=True), "predict x new --abstain"),
-    ("after_next", {}, Result(out=Path("o")), "data check CONFIG --set data.train=o/to-sort"),
+    ("after_next", {}, Result(out=Path("o")), "data check CONFIG"),
     ("after_evaluation", {}, Result(run=RUN, evaluation=Result(passed=True)), "predict runs/x/1 PATH"),
     ("after_evaluation", {}, Result(run=RUN, evaluation=Result(passed=False)), "runs show runs/x/1"),
     ("after_export", {}, Result(artefacts=[{"path": "runs/x/1/exports/onnx"}]), "predict runs/x/1/exports/onnx PATH"),

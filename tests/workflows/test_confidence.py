@@ -34,8 +34,8 @@ def _config(**abstain: Any) -> EvaluationConfig:
     "config, images, told",
     [
         (_config(accuracy=0.99), 298, "at least 299 answers without a mistake"),
-        (_config(accuracy=1.0), 10_000, "by any number of validation images"),
-        (_config(accuracy=1.0), None, "by any number of validation images"),
+        (_config(accuracy=1.0), 10_000, "by any number of images"),
+        (_config(accuracy=1.0), None, "by any number of images"),
         (_config(accuracy=0.99), None, None),
         (_config(accuracy=0.99), 299, None),
         (_config(coverage=0.9), 3, None),
@@ -65,3 +65,14 @@ def test_a_training_says_what_became_of_the_temperature_and_of_the_promise() -> 
     assert "accuracy 0.85 is the most that can be promised" in texts[2]
     assert "evaluation.abstain.accuracy=0.85" in texts[2]
     assert "no accuracy of one half or more can be promised" in texts[4]
+
+
+def test_after_a_refit_the_evidence_is_cross_validation_and_any_labelled_image_helps() -> None:
+    reporter, trust = Told(), Trust(1.0, {"accuracy": 0.99}, None, None, 0.92, Scaling(1.1, 0.001, 0.005))
+    report_confidence(trust, _config(accuracy=0.99), reporter, refitted=True)
+    warn_of_abstention(_config(accuracy=0.99), 250, reporter, refitted=True)
+    promised, before = (text for kind, text in reporter.lines if kind == "warning")
+    assert "by cross-validation on all labelled images accuracy 0.92 is the most that can be promised" in promised
+    assert "label more images, or set evaluation.abstain.accuracy=0.92" in promised
+    assert "by 250 labelled images: that takes at least 299 answers" in before
+    assert not any("validation images" in text or "data.validation" in text for text in (promised, before))

@@ -81,7 +81,7 @@ def after_recommendation(own: Mapping[str, Any], result: Any) -> Words:
 
 
 def after_next(own: Mapping[str, Any], result: Any) -> Words:
-    return ("data", "check", "CONFIG", "--set", f"data.train={result.out / 'to-sort'}")
+    return ("data", "check", "CONFIG")  # once the sorted images are among the others
 
 
 def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words | None:

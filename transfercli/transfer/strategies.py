@@ -164,7 +164,7 @@ REFITTED = ("linear_probe", "multilayer_probe", "auto")  # strategies whose head
 
 
 def needs_measuring(config: ExperimentConfig) -> bool:
-    """Return True if the phases of a config depend on its images, and perhaps on times measured on this machine."""
+    """Return True if the phases depend on the images, and with a budget in seconds on times measured here."""
     return config.transfer.strategy == "auto" and is_solvable(config)
 
 

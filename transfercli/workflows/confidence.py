@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from transfercli.evaluation.confidence.temperature import Scaling
     from transfercli.evaluation.confidence.trust import Trust
 
-MEND = "add validation images (data.validation), or set evaluation.abstain"
 
+def warn_of_abstention(
+    config: EvaluationConfig, images: int | None, reporter: Reporter, *, refitted: bool = False
+) -> None:
+    """Warn before a training if so many held-out images can never promise the accuracy that the config asks for.
 
-def warn_of_abstention(config: EvaluationConfig, images: int | None, reporter: Reporter) -> None:
-    """Warn before a training if so many validation images can never promise the accuracy that the config asks for.
-
-    images: None if their number is not known yet. The default target is not asked for: `report_confidence` says what
-    became of it.
+    images: validation images, or with `refitted` all labelled ones, whose predictions are out of fold; None if their
+    number is not known yet. The default target is not asked for: `report_confidence` says what became of it.
     """
     from transfercli.evaluation.confidence.abstention import fewest_images
 
@@ -27,45 +27,45 @@ def warn_of_abstention(config: EvaluationConfig, images: int | None, reporter: R
     if target is None:
         return
     if target == 1:
-        reason = "by any number of validation images"
+        reason = "by any number of images"
     elif images is not None and images < fewest_images(target):
-        reason = (
-            f"by {counted(images, 'validation image')}: that takes at least {fewest_images(target)} answers without a"
-            " mistake"
-        )
+        received = counted(images, "labelled image" if refitted else "validation image")
+        reason = f"by {received}: that takes at least {fewest_images(target)} answers without a mistake"
     else:
         return
     reporter.warning(
         f"evaluation.abstain: accuracy {target:g} cannot be promised {reason}; the model will always abstain;"
-        f" {MEND}.accuracy lower"
+        f" {_mend(refitted)}.accuracy lower"
     )
 
 
-def report_confidence(trust: Trust, config: EvaluationConfig, reporter: Reporter) -> None:
+def report_confidence(trust: Trust, config: EvaluationConfig, reporter: Reporter, *, refitted: bool = False) -> None:
     """Report the decision about the temperature, and warn if the model always abstains.
 
-    It is no warning if that is the default target, which the config does not ask for.
+    It is no warning if that is the default target, which the config does not ask for. refitted: `trust` is of
+    predictions out of fold of all labelled images, not of the validation images.
     """
     if trust.scaling is not None:
         reporter.info(_about_temperature(trust.scaling))
-    if reason := why_always_abstaining(trust):
+    if reason := why_always_abstaining(trust, refitted=refitted):
         value = "" if trust.possible is None else f".accuracy={trust.possible:g}"
         (reporter.warning if _is_asked_for(config) else reporter.info)(
-            f"predict --abstain will always abstain: {reason}; {MEND}{value}"
+            f"predict --abstain will always abstain: {reason}; {_mend(refitted)}{value}"
         )
 
 
-def why_always_abstaining(trust: Trust) -> str:
-    """Return the reason why a model abstains from every image, or "" if it does not."""
+def why_always_abstaining(trust: Trust, *, refitted: bool = False) -> str:
+    """Return the reason why a model abstains from every image, or ""; refitted: as in `report_confidence`."""
     if trust.target is None or trust.confidence is not None:
         return ""
     reason = (
         f"no confidence threshold can promise accuracy {trust.target['accuracy']:g} on new images with 95% certainty"
     )
+    evidence = "cross-validation on all labelled images" if refitted else "the validation images"
     if trust.possible is not None:
-        reason += f"; by the validation images accuracy {trust.possible:g} is the most that can be promised"
+        reason += f"; by {evidence} accuracy {trust.possible:g} is the most that can be promised"
     elif trust.scaling is not None:  # else the run is of an earlier version, which may not have recorded it
-        reason += "; by the validation images no accuracy of one half or more can be promised"
+        reason += f"; by {evidence} no accuracy of one half or more can be promised"
     return reason
 
 
@@ -77,13 +77,18 @@ def without_default_target(config: EvaluationConfig) -> EvaluationConfig:
     return result
 
 
+def _mend(refitted: bool) -> str:
+    more = "label more images" if refitted else "add validation images (data.validation)"
+    return f"{more}, or set evaluation.abstain"
+
+
 def _is_asked_for(config: EvaluationConfig) -> bool:
     return "abstain" in config.model_fields_set
 
 
 def _about_temperature(scaling: Scaling) -> str:
     if scaling.standard_error is None:
-        return "calibration: probabilities are left as they are, because a single validation image shows no gain"
+        return "calibration: probabilities are left as they are, because a single image shows no gain"
     gain = f"{scaling.gain:+.4f} (standard error {scaling.standard_error:.4f})"
     measured = f"its gain in cross-validated log loss is {gain}"
     if scaling.scaled:

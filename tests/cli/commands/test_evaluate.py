@@ -21,9 +21,17 @@ def test_the_most_frequent_mistakes_come_first_and_right_images_are_none() -> No
 @pytest.mark.parametrize(
     "threshold, possible, said",
     [
-        (0.9, None, "abstains below a confidence of 0.900, chosen on validation for accuracy 0.99:"),
-        (None, 0.95, "abstains always, chosen on validation for accuracy 0.99 (the validation images can promise 0.95"),
-        (None, None, "abstains always, chosen on validation for accuracy 0.99: on this split it answers for 50.0%"),
+        (0.9, None, "abstains below a confidence of 0.900, chosen on images held out from training for accuracy 0.99:"),
+        (
+            None,
+            0.95,
+            "abstains always, chosen on images held out from training for accuracy 0.99 (they can promise 0.95",
+        ),
+        (
+            None,
+            None,
+            "held out from training for accuracy 0.99: on this split it answers for 50.0%",
+        ),
     ],
 )
 def test_abstention_is_said_if_it_is_promised_or_not(

@@ -38,17 +38,28 @@ BEST = row("efficientnet_lite0", 0.9, 0.3, 0.02, tied=True, as_good=True, pareto
 CHEAP = row("mobilenetv2", 0.89, 0.31, 0.004, tied=True, as_good=True, pareto=True, recommended=True)
 
 
-def test_the_table_fits_eighty_columns_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_fits_eighty_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    _show(result(BEST, CHEAP))
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "+0.010±0.020" in printed
+
+
+def test_the_table_has_the_paired_difference_and_a_sentence_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     _show(result(BEST, CHEAP))
     printed = capsys.readouterr().out
     table = printed.splitlines()[:4]
-    assert max(map(len, table)) <= 80
+    assert "difference" in table[0]
+    assert table[3].split()[5] == "+0.010±0.020"
     assert table[2].split() == [
         "efficientnet_lite0",
         "224",
         "0.900",
         "0.850-0.950",
         "0.300",
+        "best",
         "20.0",
         "4",
         "p=",
@@ -58,6 +69,15 @@ def test_the_table_fits_eighty_columns_and_says_why(capsys: pytest.CaptureFixtur
     assert "(-1.0 points)" in printed
     assert "not compared: resnet50: its weights are not here" in printed
     assert "in the config: model.base=mobilenetv2" in printed
+
+
+@pytest.mark.parametrize("left_out, hint", [(0, "which more labelled images may do"), (700, "may do (--images)")])
+def test_more_images_are_proposed_only_if_some_were_left_out(
+    left_out: int, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best, other = replace(BEST, rank=replace(BEST.rank, recommended=True)), row("vgg16", 0.89, 0.31, 0.09, tied=True)
+    _show(replace(result(best, other), left_out=left_out))
+    assert hint in capsys.readouterr().out
 
 
 def test_the_next_command_trains_the_recommended_base() -> None:

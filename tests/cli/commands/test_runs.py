@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from transfercli.cli.app import main
-from transfercli.cli.commands.runs import _first_paths, _show_run, curve, tree
+from transfercli.cli.commands.runs import _first_paths, _show_run, curve, of_images, tree
 from transfercli.workflows.runs.runs import Generation
 
 
@@ -47,11 +47,22 @@ def test_an_evaluation_without_an_honest_image_is_shown(capsys: pytest.CaptureFi
             seconds={},
             lineage=[_generation("b/2", "none")],
             files=[],
+            adaptation=None,
+            cross_validated=None,
         )
     )
     printed = capsys.readouterr().out
     assert "test accuracy, evaluated  not defined" in printed
     assert "0.5000" in printed
+
+
+def test_metrics_of_a_training_say_which_images_they_are_of() -> None:
+    other, same = {"case": "another domain", "text": ""}, {"case": "same domain", "text": ""}
+    of_all = "cross-validated on 250 training and validation images"
+    assert of_images("val_loss", 250, other) == f" ({of_all}, not of the target's domain)"
+    assert of_images("accuracy", 250, other) == " (not of the target's domain)"
+    assert of_images("val_accuracy", 250, same) == f" ({of_all})"
+    assert of_images("val_accuracy", None, None) == of_images("accuracy", 250, None) == ""
 
 
 def test_a_path_with_an_end_of_line_stays_one_name() -> None:

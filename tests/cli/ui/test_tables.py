@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transfercli.cli.ui.tables import print_table
+from transfercli.cli.ui.tables import print_pairs, print_table, print_text
 
 HEADER = ("run", "created", "val accuracy", "note")
 ROWS = [
@@ -58,3 +58,26 @@ def test_a_matrix_cuts_names_of_classes_above_numbers(capsys, monkeypatch) -> No
 def test_a_class_name_with_a_newline_stays_in_its_cell(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("", "a\nb"), [("a\nb", 3)])
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_sentences_and_values_are_broken_at_words_but_commands_and_paths_never(capsys, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    sentence = "the labelled images get the means and variances of the unlabelled ones"
+    command, path = "transfercli evaluate runs/flowers/20261124-205533-22a521", "runs/" + "a" * 60
+    print_pairs([("adaptation", sentence), ("next", command), ("report", path)])
+    print_text(f"\n{sentence}")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "adaptation  the labelled images get the",
+        "            means and variances of the",
+        "            unlabelled ones",
+    ]
+    assert lines[3:5] == [f"next        {command}", f"report      {path}"]
+    assert lines[5:] == ["", "the labelled images get the means and", "variances of the unlabelled ones"]
+
+
+def test_sentences_stay_whole_without_a_terminal(capsys, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
+    print_pairs([("adaptation", "many words " * 30)])
+    assert len(capsys.readouterr().out.splitlines()) == 1

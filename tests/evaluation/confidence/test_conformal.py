@@ -61,7 +61,7 @@ def test_a_class_with_fifty_images_has_a_threshold_of_its_own() -> None:
 def test_so_few_images_cannot_serve_a_level_and_say_which_they_can() -> None:
     scores = conformal_scores(*_images(np.random.default_rng(0), 18))
     assert scores.thresholds(0.94).shape == (4,)
-    with pytest.raises(UsageError, match="need at least 19 validation images; this model has 18") as refused:
+    with pytest.raises(UsageError, match="at least 19 images held out from training; this model has 18") as refused:
         scores.thresholds(0.95)
     assert "at most 0.947" in str(refused.value.hint)
     assert [fewest_images(level) for level in (0.5, 0.9, 0.95, 0.99, 0.9999)] == [1, 9, 19, 99, 9999]

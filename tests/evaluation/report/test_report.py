@@ -197,7 +197,7 @@ def test_what_is_known_of_trust_and_slices_is_told(predictions: Predictions) -> 
         assert told in words
     assert "The area under the curve is 0.0321" in words
     assert "changes the cross-validated log loss by −0.0317 (standard error 0.0108)" in words
-    assert "0.9 91.2% 89.0% to 93.0% 1.23 0.99 too few validation images" in words
+    assert "0.9 91.2% 89.0% to 93.0% 1.23 0.99 too few held-out images" in words
     assert "side left 300" in words
 
 

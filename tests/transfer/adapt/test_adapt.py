@@ -135,6 +135,14 @@ def test_related_images_are_used_if_they_help_and_never_validate() -> None:
     assert accuracy(adapted, test, truth) > accuracy(plain, test, truth)
 
 
+def test_related_images_of_the_same_look_are_used_as_they_are() -> None:
+    images, targets = digits(3)
+    other, labels = digits(40, 20)
+    related = RelatedRows(ArrayRows(other), labels, np.zeros(len(labels), np.int64))
+    adapted = adapt(problem(images, targets), LAYERS, None, related, "auto")
+    assert adapted.decision.chosen == "related, none", adapted.decision.text
+
+
 def test_related_images_with_wrong_labels_are_left_out() -> None:
     images, targets = digits(10)
     other, labels = digits(30, 20)

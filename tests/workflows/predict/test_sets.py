@@ -85,7 +85,7 @@ def test_lines_have_a_key_and_tables_a_last_column_for_the_set(run: Any) -> None
 
 def test_a_level_that_the_validation_images_cannot_serve_is_refused_before_an_image_is_read(run: Any) -> None:
     world, folder, files = run
-    with pytest.raises(UsageError, match=r"probability 0.9999 need at least 9999 validation images; this model has"):
+    with pytest.raises(UsageError, match=r"0.9999 need at least 9999 images held out from training"):
         predict_images(PredictRequest(str(folder), world.runs, tuple(files), sets=0.9999), Reporter())
 
 

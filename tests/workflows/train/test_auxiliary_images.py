@@ -76,7 +76,8 @@ def test_a_run_records_its_auxiliary_images_beside_the_data_set(adapted: Any) ->
     assert any("data.unlabelled: 1 of 62 images left out" in text for text in listener.warnings)
     (near,) = [text for text in listener.warnings if "re-encoded or resized copy" in text]
     assert near.startswith("1 of ")
-    assert "a re-encoded or resized copy among the unlabelled images" in near
+    assert "a re-encoded or resized copy among the unlabelled images (" in near
+    assert any(f"({record.path})" in near for record in own if record.split == "test")
 
 
 def test_auxiliary_images_count_as_learnt(adapted: Any, tmp_path: Path) -> None:

@@ -11,6 +11,10 @@ import pytest
 
 from tests.listener import Listener
 from transfercli.errors import Interrupted
+from transfercli.reporting import Reporter
+from transfercli.runs.folder import RunFolder
+from transfercli.runs.record import RunRecord
+from transfercli.workflows.embed.similar import SimilarRequest, find_similar
 
 
 def few(world: Any, target: Path) -> Path:
@@ -118,6 +122,18 @@ def test_an_evaluation_of_validation_images_says_that_the_run_learnt_from_them(r
     assert result["known"] == {"train": images}
     assert result["honest"]["accuracy"] is None
     assert any(f"trained on {images} of these {images} images" in text for text in reporter.warnings), reporter.warnings
+
+
+@pytest.mark.parametrize("name, splits", [("refitted", {"train", "validation"}), ("not", {"train"})])
+def test_similar_images_are_searched_among_all_that_the_head_learnt_from(
+    runs: Any, name: str, splits: set[str]
+) -> None:
+    folder, world = Path(runs[name]["run"]), runs["world"]
+    counts = RunRecord.read(RunFolder(folder)).image_counts
+    image = min((world.samples / "digits-source" / "test" / "2").glob("*.png"))
+    result = find_similar(SimilarRequest(str(folder), world.runs, (str(image),), top=100), Reporter())
+    assert result.searched == sum(counts[split] for split in splits)
+    assert {match.split for match in result.images[0].neighbours} == splits
 
 
 def test_auto_records_what_it_tried_and_the_choice(runs: Any) -> None:

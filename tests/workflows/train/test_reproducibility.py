@@ -5,7 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.listener import Listener
+from transfercli.config.schema import ExperimentConfig
+from transfercli.workflows.train.reproducibility import nondeterminism_reasons
+
+
+@pytest.mark.parametrize("budget, reasons", [("3x", 0), (" 2.5x", 0), (60, 1)])
+def test_auto_depends_on_measured_times_only_with_a_budget_in_seconds(budget: str | float, reasons: int) -> None:
+    transfer = {"strategy": "auto", "budget": budget}
+    config = ExperimentConfig.model_validate(
+        {"name": "flowers", "data": {"train": "photos"}, "model": {"base": "vgg16"}, "transfer": transfer}
+    )
+    found = nondeterminism_reasons(config)
+    assert len(found) == reasons
+    assert all("transfer.budget in seconds" in reason for reason in found)
 
 
 def test_a_run_records_what_its_bits_depend_on_and_warns_where_it_goes_on_with_something_else(world) -> None:

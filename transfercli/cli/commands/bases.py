@@ -10,7 +10,7 @@ from transfercli.cli import completion
 from transfercli.cli.choices import one_of, row_of
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_bases
-from transfercli.cli.ui.tables import print_table
+from transfercli.cli.ui.tables import print_table, print_text
 from transfercli.config import registries
 from transfercli.reporting import Reporter
 from transfercli.text import byte_size, counted
@@ -76,7 +76,7 @@ def _show(result: BaseList) -> None:
         droppable=("crop", "pooling", "MB", "family", "licence", "trains"),
     )
     here = sum(base.weights == "here" for base in result.bases)
-    print(
+    print_text(
         f"\n{counted(len(result.bases), 'base')}, {here} with published weights on this machine"
         "\nGMACs: billions of multiply-adds for one image of so many pixels in height and width, without a head"
         "\nImageNet %: published top-1 accuracy with these weights (--json has the source of each)"

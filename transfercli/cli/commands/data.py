@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,7 @@ from transfercli.cli.choices import one_of
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_check, after_diff, after_drift, after_next
 from transfercli.cli.options import RUNS, ConfigFile, MaxBad, Overrides, Run, Runs
-from transfercli.cli.ui.tables import print_pairs, print_table
+from transfercli.cli.ui.tables import print_pairs, print_table, print_text
 from transfercli.errors import DataError, GateError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, images_per_split, in_groups, printable
@@ -152,16 +153,16 @@ def _show_check(result: CheckResult) -> None:
         ]
     )
     for doubt in report.doubts():
-        print(f"\ndoubt: {doubt}")
+        print_text(f"\ndoubt: {doubt}")
     if report.suggestion:
-        print(f"\nsuggestion: {report.suggestion}")
+        print_text(f"\nsuggestion: {report.suggestion}")
     print()
     print_table(
         ("class", "images", *splits),
         [(label, count, *(report.counts[label].get(split, 0) for split in splits)) for label, count in classes.items()],
     )
     for reason in report.refusals:
-        print(f"\ntraining would refuse: {printable(reason)}")
+        print_text(f"\ntraining would refuse: {printable(reason)}")
     for split, labels in report.missing.items():
         _print_first(f"classes without {split} images", ("class",), [(label,) for label in labels])
     _show_problems(report)
@@ -208,9 +209,9 @@ def _show_mislabelled(report: Report) -> None:
     title = f"likely mislabelled, by the features of {mislabelled.run}"
     _print_first(title, ("path", "label", "suggested", "wrong with"), rows)
     for sentence in mislabelled.summary():
-        print(f"{'' if rows else 'likely mislabelled: '}{sentence}")
+        print_text(f"{'' if rows else 'likely mislabelled: '}{sentence}")
     if mislabelled.note:
-        print(f"\nlikely mislabelled: not searched for: {printable(mislabelled.note)}")
+        print_text(f"\nlikely mislabelled: not searched for: {printable(mislabelled.note)}")
 
 
 def _show_diff(result: DiffResult) -> None:
@@ -273,13 +274,15 @@ def _show_next(result: NextResult) -> None:
             ("chosen", f"{len(result.chosen)} by {result.by}"),
             ("forecast", gain_in_words(forecast.gain) if forecast.gain else "none"),
             ("files", result.out),
+            ("then", "sort the links in to-sort by class, and add them to the images that you train on:"),
+            ("", f"cp -rL {shlex.quote(str(result.out / 'to-sort'))}/. FOLDER"),
         ]
     )
     rows = [(image.rank, image.path, image.guess, image.probability, image.reason) for image in result.chosen]
     _print_first("images to label", ("rank", "path", "guess", "probability", "reason"), rows)
     print()
     if accuracy := accuracy_in_words(forecast):
-        print(accuracy)
+        print_text(accuracy)
     if forecast.gains:
         points = [
             (gain.labels, *(100 * value for value in (gain.gain, gain.low, gain.high))) for gain in forecast.gains
@@ -288,10 +291,10 @@ def _show_next(result: NextResult) -> None:
             ("more labels", "points", "from", "to"),
             [(labels, *(f"{value:+.1f}" for value in values)) for labels, *values in points],
         )
-        print(f"for images chosen at random; the intervals hold the truth in {forecast.level:.0%} of cases")
+        print_text(f"for images chosen at random; the intervals hold the truth in {forecast.level:.0%} of cases")
     for sentence in (target_in_words(forecast.target), forecast.note):
         if sentence:
-            print(sentence)
+            print_text(sentence)
 
 
 def _print_first(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

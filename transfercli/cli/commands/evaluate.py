@@ -14,7 +14,7 @@ from transfercli.cli.commands.runs import curves_of
 from transfercli.cli.next_steps import after_evaluation
 from transfercli.cli.options import RUNS, MaxBad, Run, Runs
 from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
-from transfercli.cli.ui.tables import print_pairs, print_table
+from transfercli.cli.ui.tables import print_pairs, print_table, print_text
 from transfercli.errors import GateError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, decimal, in_groups
@@ -153,28 +153,28 @@ def confused(labels: Iterable[str], matrix: np.ndarray | list[list[int]]) -> lis
 def _show_trust(trust: dict[str, Any]) -> None:
     calibration, abstention = trust.get("calibration"), trust.get("abstention")
     if calibration and calibration["temperature"] == 1:
-        print("\nno temperature: none improved the probabilities of the validation images beyond chance")
+        print_text("\nno temperature: none improved the probabilities of images held out from training beyond chance")
     elif calibration:
         ece, loss = (
             f"{calibration[f'{name}_before']:.4f} -> {calibration[f'{name}_after']:.4f}" for name in ("ece", "log_loss")
         )
-        print(f"\ntemperature {calibration['temperature']:.3f}: calibration error {ece}, log loss {loss}")
+        print_text(f"\ntemperature {calibration['temperature']:.3f}: calibration error {ece}, log loss {loss}")
     if abstention:
         name, target = next(iter(abstention["target"].items()))
         threshold = abstention["threshold"]
         rule = "always" if threshold is None else f"below a confidence of {threshold:.3f}"
         possible = abstention["possible"]
-        most = "" if possible is None else f" (the validation images can promise {possible:g} at most)"
-        print(
-            f"abstains {rule}, chosen on validation for {name} {target:g}{most}: on this split it answers for"
-            f" {abstention['coverage']:.1%} of the images, with accuracy {decimal(abstention['accuracy'])}"
+        most = "" if possible is None else f" (they can promise {possible:g} at most)"
+        print_text(
+            f"abstains {rule}, chosen on images held out from training for {name} {target:g}{most}: on this split it"
+            f" answers for {abstention['coverage']:.1%} of the images, with accuracy {decimal(abstention['accuracy'])}"
         )
     if conformal := trust.get("conformal"):
         _show_sets(conformal)
 
 
 def _show_sets(conformal: dict[str, Any]) -> None:
-    """Print the coverage and size of conformal sets at the levels that the validation images can serve."""
+    """Print the coverage and size of conformal sets at the levels that the held-out images can serve."""
     rows = [row for row in conformal["levels"] if row["coverage"] is not None]
     if rows:
         print()

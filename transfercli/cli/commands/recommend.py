@@ -10,7 +10,7 @@ import typer
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_recommendation
 from transfercli.cli.options import RUNS, ConfigFile, Overrides, Runs
-from transfercli.cli.ui.tables import print_table
+from transfercli.cli.ui.tables import print_table, print_text
 from transfercli.reporting import Reporter
 from transfercli.text import counted, in_groups, printable
 
@@ -72,34 +72,37 @@ Picture = Annotated[
 
 def _show(result: Recommendation) -> None:
     print_table(
-        ("base", "px", "accuracy (95%)", "log loss", "ms", "MB", "", "weights"),
-        [_cells(row) for row in result.measured],
-        droppable=("weights",),
+        ("base", "px", "accuracy (95%)", "log loss", "difference", "ms", "MB", "marks", "weights"),
+        [_cells(row, result.best) for row in result.measured],
+        droppable=("weights", "MB"),
     )
     images = f"{counted(result.images, 'training and validation image')}{in_groups(result.groups)}"
-    print(
+    print_text(
         "\n*: recommended, p: no other is as accurate and as fast, =: not told apart from the best by these images"
         f"\n{images}, each predicted by a linear head on several layers that never saw it"
+        "\ndifference: of the log loss from the best, on the same images, and its standard error"
         "\nms: of one image on this machine, without a head; MB: of the weights as float32"
     )
     for row in result.rows:
         if row.problem:
-            print(f"\nnot compared: {printable(row.name)}: {printable(row.problem)}")
-    print(f"\n{_sentence(result)}")
-    print(f"in the config: {', '.join(result.recommended.settings) or 'as it is'}")
+            print_text(f"\nnot compared: {printable(row.name)}: {printable(row.problem)}")
+    print_text(f"\n{_sentence(result)}")
+    print_text(f"in the config: {', '.join(result.recommended.settings) or 'as it is'}")
     if result.picture:
         print(f"picture: {result.picture}")
 
 
-def _cells(row: BaseRow) -> tuple[object, ...]:
+def _cells(row: BaseRow, best: BaseRow) -> tuple[object, ...]:
     assert row.rank
     assert row.cost
     low, high = row.rank.accuracy_interval
+    difference = row.rank.difference
     return (
         row.name,
         _pixels(row),
         f"{row.rank.accuracy:.3f} {low:.3f}-{high:.3f}",
         f"{row.rank.log_loss:.3f}",
+        "best" if row is best else f"{difference.log_loss:+.3f}±{difference.log_loss_error:.3f}",
         f"{1000 * row.cost.seconds:.1f}",
         f"{row.cost.bytes / 1e6:.3g}",
         "*" * row.rank.recommended + "p" * row.rank.pareto + "=" * row.rank.tied,
@@ -123,8 +126,11 @@ def _sentence(result: Recommendation) -> str:
         points = f"{100 * chosen.rank.difference.accuracy:+.1f} points"
         return f"{name} is recommended: cheaper than {best_name}, and as good within the margin ({points})"
     tied = any(row.rank and row.rank.tied for row in result.measured if row is not best)
-    others = "; these images do not tell it apart from others, which more of them may do (--images)" if tied else ""
-    return f"{name} is recommended: it has the least log loss{others}"
+    reason = f"{name} is recommended: it has the least log loss"
+    if not tied:
+        return reason
+    more = "more of them may do (--images)" if result.left_out else "more labelled images may do: all are used"
+    return f"{reason}; these images do not tell it apart from others, which {more}"
 
 
 @reports(_show, after_recommendation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -105,7 +105,7 @@ def _show_run(result: RunDetails) -> None:
             *(
                 (
                     metric_label(name),
-                    decimal(value) + of_images(result.cross_validated if name.startswith("val_") else None),
+                    decimal(value) + of_images(name, result.cross_validated, result.adaptation),
                 )
                 for name, value in result.metrics.items()
             ),
@@ -143,9 +143,14 @@ def curve(values: list[float | None]) -> str:
     return f"{known[0]:.4f} {sparkline(known)} {known[-1]:.4f}" if known else "-"
 
 
-def of_images(cross_validated: int | None) -> str:
-    """Return what follows a score that is cross-validated on so many images; "" for None and 0."""
-    return f" (cross-validated on {cross_validated} training and validation images)" if cross_validated else ""
+def of_images(name: str, cross_validated: int | None, adaptation: Mapping[str, Any] | None) -> str:
+    """Return what follows a metric of a training: the images that it is of, if they are not those of its name."""
+    notes = []
+    if cross_validated and name.startswith("val_"):
+        notes.append(f"cross-validated on {cross_validated} training and validation images")
+    if adaptation and adaptation.get("case") == "another domain":
+        notes.append("not of the target's domain")
+    return f" ({', '.join(notes)})" if notes else ""
 
 
 def best_epoch_text(best: int | None) -> str | None:

@@ -57,7 +57,7 @@ def _show(result: SimilarResult) -> None:
         [
             ("run", result.run),
             ("base", result.base),
-            ("searched", f"{result.searched} images in {result.within or 'the training data of the run'}"),
+            ("searched", f"{result.searched} images in {result.within or 'the data that the run learnt from'}"),
             ("report", result.page),
         ]
     )
@@ -105,7 +105,7 @@ def similar(
 ) -> SimilarResult:
     """Find the images most like others, by features of a run.
 
-    Without --in, the training images of the run: those that a prediction may rest on. All images are compared.
+    Without --in, the images that the run learnt from: those that a prediction may rest on. All images are compared.
 
     Example: transfercli similar flowers@champion strange.jpg --report alike
     """

@@ -93,8 +93,13 @@ def _show_run(result: TrainResult) -> None:
             ("run", result.run),
             ("status", result.status),
             ("best epoch", best_epoch_text(result.best_epoch)),
-            ("val accuracy", f"{result.metrics['val_accuracy']:.4f}{of_images(result.cross_validated)}"),
-            ("val loss", f"{result.metrics['val_loss']:.4f}{of_images(result.cross_validated)}"),
+            *(
+                (
+                    name.replace("_", " "),
+                    f"{result.metrics[name]:.4f}{of_images(name, result.cross_validated, result.adaptation)}",
+                )
+                for name in ("val_accuracy", "val_loss")
+            ),
             *curves_of(result.run),
             ("time", duration(result.seconds["total"] or 0.0)),
             ("next", f"transfercli evaluate {shlex.quote(str(result.run))}"),

@@ -13,7 +13,7 @@ from transfercli.cli.choices import table_option
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_why
 from transfercli.cli.options import RUNS, Runs
-from transfercli.cli.ui.tables import print_table
+from transfercli.cli.ui.tables import print_table, print_text
 from transfercli.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Metric = Annotated[str, table_option("--metric", "metric", help="the metric to e
 
 
 def _show(result: WhyResult) -> None:
-    print(result.headline)
+    print_text(result.headline)
     print()
     rest = result.unexplained
     spread = result.seed.spread

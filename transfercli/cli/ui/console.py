@@ -15,7 +15,7 @@ from transfercli.errors import Interrupted, TransferError
 from transfercli.io.atomic import append_line
 from transfercli.redaction import hide_paths
 from transfercli.reporting import Reporter
-from transfercli.text import printable
+from transfercli.text import printable, wrapped
 
 WIDE = 100  # characters; a narrower terminal gets a shorter bar, so that its numbers fit
 SILENCE_SECONDS = 60.0  # between lines of progress; some CI systems end a job that prints nothing for ten minutes
@@ -149,7 +149,7 @@ class LiveConsole(Console):
     def show_line(self, text: str) -> None:
         from rich.text import Text
 
-        self._rich.print(Text(text, style="yellow" if text.startswith("warning:") else ""))
+        self._rich.print(Text(wrapped(text, self._rich.width), style="yellow" if text.startswith("warning:") else ""))
 
     def close(self) -> None:
         self._bar.stop()

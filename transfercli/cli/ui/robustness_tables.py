@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from transfercli.cli.ui.tables import print_table
+from transfercli.cli.ui.tables import print_table, print_text
 from transfercli.text import counted
 
 
@@ -24,7 +24,7 @@ def show_robustness(result: Mapping[str, Any] | None) -> None:
         ],
     )
     added, clean = result["relative_corruption_error"], result["clean_error"]
-    print(
+    print_text(
         f"mean corruption error {result['mean_corruption_error']:.4f}: {added:+.4f} on {clean:.4f} without corruption"
     )
 
@@ -34,7 +34,7 @@ def show_tta(result: Mapping[str, Any] | None, plain: Mapping[str, Any], names: 
     if result is None:
         return
     flips = "with mirror images" if result["mirrored"] else "no mirror images, as in training"
-    print(f"\naveraged over {counted(result['views'], 'view')} of each image ({flips}); a gain above 0 is better")
+    print_text(f"\naveraged over {counted(result['views'], 'view')} of each image ({flips}); a gain above 0 is better")
     print_table(
         ("metric", "plain", "averaged", "gain", "95% interval"),
         [

@@ -1,4 +1,4 @@
-"""Tables of results for a person, on stdout."""
+"""Tables and sentences of results for a person, on stdout."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from transfercli.text import printable, squeezed
+from transfercli.text import printable, squeezed, wrapped
 
 GAP = "  "
 MIN_WIDTH = 8  # characters of a text that are kept on a narrow terminal
+MIN_VALUE = 20  # characters of a line of a value, if the names beside it leave so few
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,23 @@ class Column:
 
 
 def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
-    """Print aligned `name  value` lines; a value of None has no line."""
+    """Print aligned `name  value` lines, on a terminal broken at spaces; a value of None has no line."""
     rows = [(name, printable(str(value))) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in rows), default=0)
+    available = _terminal_width()
     for name, value in rows:
+        if available:
+            value = wrapped(value, max(available - width - len(GAP), MIN_VALUE))
         first, *more = value.splitlines() or [""]
         print(f"{name:<{width}}  {first}")
         for line in more:
             print(f"{'':<{width}}  {line}")
+
+
+def print_text(text: str) -> None:
+    """Print sentences, on a terminal broken at spaces."""
+    available = _terminal_width()
+    print(wrapped(text, available) if available else text)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable: Sequence[str] = ()) -> None:
@@ -58,12 +68,17 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable:
         Column(name, [_cell(name)], [_cell(value) for value in cells])
         for name, *cells in zip(header, *rows, strict=True)
     ]
-    if sys.stdout.isatty():
-        columns = _fitted(columns, shutil.get_terminal_size().columns, droppable)
+    if available := _terminal_width():
+        columns = _fitted(columns, available, droppable)
     height = max(len(column.header) for column in columns)
     printed = [_lines(column, height) for column in columns]
     for cells in zip(*printed, strict=True):
         print(GAP.join(cells).rstrip())
+
+
+def _terminal_width() -> int | None:
+    """Return the characters in a line of the terminal; None if stdout is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _fitted(columns: list[Column], available: int, droppable: Sequence[str]) -> list[Column]:

@@ -108,7 +108,8 @@ def _related(config: DataConfig, number: int, given: str, reporter: Reporter) ->
         folders = split_folders(path)
         items = folder_of_classes(folders.get("train", path), base, RELATED, reporter, grouped=True)
         if others := [folder.name for split, folder in folders.items() if split != "train"]:
-            reporter.warning(f"{key}: the folders {first_of(others, _LISTED, written=repr)} are not used")
+            used = f", only {folders['train'].name!r}" if "train" in folders else ""
+            reporter.warning(f"{key}: the folders {first_of(others, _LISTED, written=repr)} are not used{used}")
     if not any(item.is_image for item in items):
         raise DataError(f"{key}: {given!r} has no images to train on", "add images, or remove the entry")
     return [replace(item, split=RELATED) for item in items]

@@ -76,9 +76,9 @@ class ConformalScores:
             images = self.pooled.images
             raise UsageError(
                 f"sets that hold the true label with probability {level:g} need at least {fewest_images(level)}"
-                f" validation images; this model has {images}",
+                f" images held out from training; this model has {images}",
                 f"choose a level of at most {math.floor(images / (images + 1) * 1000) / 1000:g},"
-                " or train with more validation images",
+                " or train with more labelled images",
             )
         own = [scores.threshold(level) if scores else None for scores in self.classes]
         return np.array([pooled if threshold is None else threshold for threshold in own])

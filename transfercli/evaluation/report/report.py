@@ -136,10 +136,11 @@ def _probe(history: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     tried, chosen = line.get("strengths"), line.get("strength")
     rows = [row for row in tried if _is_trial(row)] if isinstance(tried, list) else []
     chart = charts.strengths_chart(rows, chosen) if len(rows) > 1 and isinstance(chosen, int | float) else None
-    images = line.get("cross_validated")
+    images, adaptation = line.get("cross_validated"), line.get("adaptation")
     return {
         "chart": chart,
         "cross_validated": images if isinstance(images, int) else None,
+        "other_domain": isinstance(adaptation, Mapping) and adaptation.get("case") == "another domain",
         **{key: plot_value(line.get(key)) for key in ("val_loss", "val_accuracy")},
     }
 

@@ -124,7 +124,9 @@ def limits(facts: CardFacts) -> Iterator[str]:
     yield from _reading_limits(facts)
     yield from _unknown_limits(facts)
     if facts.spec.confidence is None:
-        yield "No confidence reached the target on the validation images, so with abstention it answers nothing."
+        yield (
+            "No confidence reached the target on images held out from training, so with abstention it answers nothing."
+        )
 
 
 def _unknown_limits(facts: CardFacts) -> Iterator[str]:
@@ -184,7 +186,7 @@ def _evaluation_limits(name: str, evaluation: EvaluationFacts) -> Iterator[str]:
     if evaluation.out_of_distribution:
         yield (
             f"{100 * evaluation.out_of_distribution.strange:.1f}% of the images of {name} are out of distribution (at"
-            " most 5% of images like the validation images are expected to be)."
+            " most 5% of images like those of the training are expected to be)."
         )
 
 

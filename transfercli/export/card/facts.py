@@ -140,6 +140,7 @@ class AdaptationFacts:
     """Decision on the use of auxiliary images."""
 
     text: str
+    case: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def aligned_with(labelled: LinearProblem, layers: FeatureLayers, target: np.ndar
     output = layers.part(len(layers.names) - 1)
     shift = measure_shift(source[:, output], target[:, output], ratios, labelled.seed)
     before = information(logits)
-    found = f"area {shift.area:.2f} ± {shift.error:.2f} under the curve of a classifier of the two"
+    found = f"AUC of a classifier of the two domains: {shift.area:.2f} ± {shift.error:.2f}, 0.5 is chance"
     decision = Decision("another domain", "none", "", (Trial("none", information=before),), shift.area, shift.error)
     if not shift.shown and setting in ("auto", "none"):
         text = f"no alignment: labelled and unlabelled images are of one domain ({found})"
@@ -47,7 +47,10 @@ def aligned_with(labelled: LinearProblem, layers: FeatureLayers, target: np.ndar
     aligned = _moved(labelled, layers, kind, source, target, ratios)
     after = information(logits_of(solve_layers(aligned, layers, Reporter()), target))
     decision = replace(decision, tried=(*decision.tried, Trial(kind, information=after)))
-    figures = f"{found}; predictions say {before:.2f} nats of an image without and {after:.2f} with {kind}"
+    figures = (
+        f"{found}; mutual information of images and predictions, higher is better: {before:.2f} nats without,"
+        f" {after:.2f} with {kind}"
+    )
     if setting == "auto" and after <= before:
         return Adaptation(labelled, layers, replace(decision, text=f"no alignment: no gain is shown ({figures})"))
     why = "which are of another domain" if shift.shown else "as transfer.align says"

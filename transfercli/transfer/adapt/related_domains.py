@@ -27,6 +27,8 @@ def with_related(
 ) -> Adaptation:
     """Return the labelled images, and related ones if cross-validation on the labelled images shows a gain.
 
+    Of the alignments, a more complex one is used only if it shows a gain over the simpler one.
+
     labelled, related: with normalised features. target: normalised features of unlabelled images, float32 [M, D], or
     None. If nothing can be cross-validated, because every class has a single image, related images are used: so few
     labels teach less than any neighbour, and means of so few images are trusted only with unlabelled ones beside them.
@@ -34,18 +36,17 @@ def with_related(
     kinds: Sequence[Kind] = ("none", "centre", "moments") if setting == "auto" else (setting,)
     plain = cross_validate(labelled, layers, Reporter())
     problems = {f"related, {kind}": _joined(labelled, layers, target, related, kind) for kind in kinds}
-    tried, shown = {"none": _trial("none", plain)}, []
-    for name, problem in problems.items():
+    tried, chosen, best = {"none": _trial("none", plain)}, "none", plain
+    for name, problem in problems.items():  # the simplest first: a later one must show a gain over it
         found = cross_validate(problem, layers, Reporter())
         tried[name] = _trial(name, found)
-        if _gain(plain, found).shown:
-            shown.append(name)
+        if _gain(best, found, len(plain.losses)).shown:
+            chosen, best = name, found
     if tried["none"].loss is None:
         chosen = "related, none" if target is None else "related, centre"
         chosen = chosen if chosen in problems else next(iter(problems))
         text = "related images are used, although nothing could be compared: a class has a single image of the target"
     else:
-        chosen = min(shown, key=lambda name: float(tried[name].loss or 0), default="none")
         text = _text(tried, chosen)
     decision = Decision("related domains", chosen, text, tuple(tried.values()))
     return Adaptation(problems.get(chosen, labelled), layers, decision)
@@ -57,12 +58,12 @@ def _trial(name: str, found: OutOfFold) -> Trial:
     return Trial(name, found.accuracy, found.accuracy_error, found.loss)
 
 
-def _gain(plain: OutOfFold, found: OutOfFold) -> Gain:
-    """Return the gain with related images on the target's, which come first in both."""
-    count = len(plain.losses)
-    held = np.isfinite(plain.losses) & np.isfinite(found.losses[:count])
-    hits = found.hits[:count][held].astype(np.float64) - plain.hits[held]
-    return Gain((plain.losses - found.losses[:count])[held], hits)
+def _gain(before: OutOfFold, after: OutOfFold, count: int) -> Gain:
+    """Return the gain on the target's images, which are the first `count` of both."""
+    losses = before.losses[:count] - after.losses[:count]
+    held = np.isfinite(losses)
+    hits = after.hits[:count][held].astype(np.float64) - before.hits[:count][held]
+    return Gain(losses[held], hits)
 
 
 def _text(tried: dict[str, Trial], chosen: str) -> str:

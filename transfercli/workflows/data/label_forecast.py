@@ -195,4 +195,4 @@ def interval_in_words(low: float, high: float) -> str:
 
 
 def _points(value: float, sign: str = "-") -> str:
-    return f"{round(value, 1) + 0.0:{sign}.1f}".replace("-", "−")
+    return f"{round(value, 1) + 0.0:{sign}.1f}"

@@ -1,4 +1,4 @@
-"""Images among which `similar` searches: a folder, a file of embeddings, or a run's own training images."""
+"""Images among which `similar` searches: a folder, a file of embeddings, or those that a run learnt from."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from transfercli.rows import Rows, SelectedRows
 from transfercli.text import counted
 from transfercli.workflows.embed.images import found, read_inputs
 from transfercli.workflows.embed.network import Embedder, EmbeddingNetwork, Layers, Normalise
+from transfercli.workflows.learnt_images import LEARNT
 from transfercli.workflows.stored_run import StoredRun
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Search:
     """Images that `--in` names, and the features to compare them by.
 
     Attributes:
-        within: as given; None for the training images of a run.
+        within: as given; None for the images that a run learnt from.
         stored: the content of a file of embeddings; None for a folder.
         layers, normalise: as of `embed`, those of the file if it is one.
     """
@@ -140,7 +141,9 @@ def find_candidates(search: Search, network: EmbeddingNetwork) -> Candidates:
 
 
 def _of_training(run: StoredRun, embedder: Embedder) -> Candidates:
-    records = [image for image in run.images if image.split == TRAINING and not image.problem]
+    """Return the images that the run learnt from: with a refitted head the validation images, too."""
+    splits = LEARNT if run.record.refitted else (TRAINING,)
+    records = [image for image in run.images if image.split in splits and not image.problem]
     findings = read_recorded(records, run.config.data.train, run.reading)
     pairs = list(zip(findings.files, records, strict=True))
     usable = [(file, record) for file, record in pairs if not file.entry.problem]

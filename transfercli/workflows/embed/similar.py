@@ -38,7 +38,7 @@ class SimilarRequest:
     Attributes:
         network, weights: as of `embed`.
         images: files, folders, patterns, `-`.
-        within: a folder or a file of embeddings; None for the training images of the run.
+        within: a folder or a file of embeddings; None for the images that the run learnt from.
         top: neighbours of each image.
         layers, normalise: as of `embed`; None for those of the file of embeddings, or the defaults of `embed`.
         report: folder of the page, or None.
@@ -213,7 +213,7 @@ class _Description:
 def _write_page(folder: Path, result: SimilarResult, network: EmbeddingNetwork, request: SimilarRequest) -> Path:
     from transfercli.evaluation.report.similar_page import write_page
 
-    within = "the training images of the run" if result.within is None else shown_path(Path(result.within))
+    within = "the images that the run learnt from" if result.within is None else shown_path(Path(result.within))
     return write_page(folder, network.label, within, result.searched, result.images, _command(network, request))
 
 

@@ -113,7 +113,7 @@ def _from_run(run: StoredRun) -> LoadableModel:
         load,
         threads,
         lambda: scores_of_run(run),
-        lambda: why_always_abstaining(run.trust),
+        lambda: why_always_abstaining(run.trust, refitted=run.record.refitted),
     )
 
 

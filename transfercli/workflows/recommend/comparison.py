@@ -110,7 +110,9 @@ class Comparison:
         others = [number for number in range(len(self.candidates)) if number not in ranks]
         rows = [self._row(number, self.measured[number][0], ranks[number]) for number in numbers]
         rows += [self._row(number) for number in others]
-        return Recommendation(rows, len(self._sample.paths), count_clusters(groups), complete)
+        return Recommendation(
+            rows, len(self._sample.paths), count_clusters(groups), complete, left_out=self._sample.left_out
+        )
 
     # -- one candidate
 

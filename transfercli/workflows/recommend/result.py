@@ -60,7 +60,7 @@ class Recommendation:
 
     rows: of measured bases by log loss, then of the others. images: number that every base was measured on; groups: of
     their independent groups, None if no image has one. complete: False if the command was interrupted. picture: the
-    file that was written, or None.
+    file that was written, or None. left_out: number of training and validation images that were not drawn.
     """
 
     rows: Sequence[BaseRow]
@@ -68,6 +68,7 @@ class Recommendation:
     groups: int | None
     complete: bool = True
     picture: Path | None = None
+    left_out: int = 0
 
     @property
     def measured(self) -> list[BaseRow]:

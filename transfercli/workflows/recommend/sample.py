@@ -24,12 +24,14 @@ class ImageSample:
     """Images that every base is measured on.
 
     paths: of the images; targets: int [N], indices into `labels`; groups: of each image, empty if no image has one.
+    left_out: number of images that were not drawn.
     """
 
     paths: tuple[str, ...]
     targets: np.ndarray
     labels: tuple[str, ...]
     groups: tuple[str, ...]
+    left_out: int = 0
 
     def parts_in(self, dataset: Dataset) -> list[Split]:
         """Return the images of the sample in a data set of the same files, perhaps read at another size, in order.
@@ -66,6 +68,7 @@ def draw_sample(dataset: Dataset, images: int, seed: int) -> ImageSample:
         targets[chosen],
         dataset.labels,
         tuple(groups[row] for row in chosen) if any(groups) else (),
+        len(targets) - len(chosen),
     )
     units = cluster_indices(sample.groups)
     pairs = np.unique(np.stack([sample.targets, np.arange(len(chosen)) if units is None else units]), axis=1)[0]

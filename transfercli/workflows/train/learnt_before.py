@@ -13,7 +13,7 @@ from transfercli.data.quality.image_descriptors import Descriptors, copies_are_s
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
 from transfercli.runs.listing import creation_order, runs_of
-from transfercli.text import counted
+from transfercli.text import counted, first_of
 from transfercli.transfer.strategies import is_solvable
 from transfercli.workflows.known_images import uses_of
 from transfercli.workflows.lineage import generations, learnt_from
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transfercli.workflows.train.job import Job
 
 HELD_OUT = ("validation", "test")
+LISTED = 3  # paths in a warning
 LearntBefore = dict[str, dict[str, int]]  # split -> number of images by use, as in `KnownImages.counts`
 
 
@@ -110,11 +111,12 @@ def warn_of_changed_copies(dataset: Dataset, descriptors: Descriptors, reporter:
         return
     for name, split in dataset.auxiliary.splits.items():
         own, others = (descriptors[select(descriptors, each.sha256s)[0]] for each in (test, split))
-        if count := int(has_copy(own, others).sum()):
+        paths = [path for path, copied in zip(test.paths, has_copy(own, others), strict=True) if copied]
+        if paths:
             verb = "have" if copies_are_sure(descriptors) else "may have"
             reporter.warning(
-                f"{count} of {counted(len(test), 'test image')} {verb} a re-encoded or resized copy among the {name}"
-                " images: remove these copies, or metrics on them are too optimistic"
+                f"{len(paths)} of {counted(len(test), 'test image')} {verb} a re-encoded or resized copy among the"
+                f" {name} images ({first_of(paths, LISTED)}): remove these copies, or metrics on them are too optimistic"
             )
 
 

@@ -28,10 +28,8 @@ def nondeterminism_reasons(config: ExperimentConfig) -> list[str]:
     reasons = []
     if not config.compute.deterministic:
         reasons.append("compute.deterministic is false")
-    if needs_measuring(config):
-        reasons.append(
-            "transfer.strategy auto depends on measured times (set transfer.phases to the recorded phases to repeat it)"
-        )
+    if needs_measuring(config) and not isinstance(config.transfer.budget, str):
+        reasons.append("transfer.budget in seconds depends on measured times (a multiple such as 3x does not)")
     return reasons
 
 

@@ -93,7 +93,8 @@ def set_up(
     images = {name: len(split) for name, split in dataset.splits.items()}
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
     refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
-    warn_of_abstention(job.config.evaluation, images["validation"] + refitted * images["train"], reporter)
+    scored = images["validation"] + refitted * images["train"]
+    warn_of_abstention(job.config.evaluation, scored, reporter, refitted=refitted)
     if any(phase.kind == "blend" for phase in plan.phases):
         builder.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, constant_tensors(classifier, plan))

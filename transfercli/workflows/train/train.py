@@ -161,9 +161,11 @@ def check_result(job: Job, setup: Setup, reporter: Reporter) -> None:
     from transfercli.training.checks import warn_of_result
 
     best_epoch, classes = setup.trainer.progress.best_epoch, len(setup.classifier.labels)
-    warn_of_result(setup.plan, history.read(job.run.metrics), best_epoch, classes, reporter)
+    lines = history.read(job.run.metrics)
+    warn_of_result(setup.plan, lines, best_epoch, classes, reporter)
     if trust := read_trust(job.run.calibration):
-        report_confidence(trust, job.config.evaluation, reporter)
+        refitted = any("cross_validated" in line for line in lines if line["epoch"] == best_epoch)
+        report_confidence(trust, job.config.evaluation, reporter, refitted=refitted)
 
 
 def finish(job: Job, setup: Setup, watch: Stopwatch) -> TrainResult:
