@@ -32,9 +32,10 @@ def with_spread_labels(found: Adaptation, target: np.ndarray) -> Adaptation:
     labelled, layers, decision = found.problem, found.layers, found.decision
     count = len(labelled.targets)
     every = np.ones(count, bool)
+    held_out = every if labelled.held_out is None else labelled.held_out
     if count > MOST_LABELS * len(np.unique(labelled.targets)):
         return _kept(found, f"labels do not spread to them, as there are more than {MOST_LABELS} a class")
-    fold_of = folds_of(labelled.targets, every, labelled.unit_of(), labelled.seed)
+    fold_of = folds_of(labelled.targets, held_out, labelled.unit_of(), labelled.seed)
     if fold_of is None:
         return _kept(found, "labels do not spread, as nothing can be cross-validated: a class has a single image")
     spread = _Spread(labelled, target)
@@ -103,6 +104,7 @@ class _Spread:
         labelled, count = self.labelled, self.count
         classes, confidence = self.labels(known)
         own = np.ones(count) if labelled.weights is None else labelled.weights
+        held_out = np.ones(count, bool) if labelled.held_out is None else labelled.held_out
         most = own[known].sum() / max(confidence.sum(), np.finfo(np.float64).tiny)
         weights = np.concatenate([own, min(1.0, most) * confidence])
         used = np.flatnonzero(np.concatenate([known, confidence > 0]))
@@ -113,5 +115,5 @@ class _Spread:
             targets=np.concatenate([labelled.targets, classes])[used],
             groups=[groups[row] for row in used] if groups else (),
             weights=weights[used],
-            held_out=used < count,
+            held_out=np.concatenate([held_out, np.zeros(len(classes), bool)])[used],
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from transfercli.transfer.probe.normalisation import choose_normalisation
 from transfercli.transfer.probe.probe import Probe, keep_absent_classes, sigmoid_unit
 from transfercli.transfer.training_inputs import TrainingInputs
 
+FEWEST_NEW = 2  # images of each class, to hold one out while another trains
 ADAPTATION = "adaptation"  # key of the facts on the use of auxiliary images
 
 
@@ -82,6 +83,8 @@ def posed_problem(builder: Builder, head: str, *, validation: bool = False) -> P
     """
     splits = labelled_splits(builder) if validation else [builder.inputs.training]
     problem, layers = linear_problem(builder, splits), layers_of(builder.classifier, builder.cut_after_base())
+    if not validation and problem.held_out is not None and not problem.held_out.any():
+        problem = replace(problem, held_out=None)  # it chooses the strength only: validation images score the head
 
     def features(split: Split) -> Rows:
         """Return the features of a split that this head reads."""
@@ -92,7 +95,10 @@ def posed_problem(builder: Builder, head: str, *, validation: bool = False) -> P
 
 
 def linear_problem(builder: Builder, splits: Sequence[Split]) -> LinearProblem:
-    """Return the problem of a linear head on the features of all images of the splits, one after another."""
+    """Return the problem of a linear head on the features of all images of the splits, one after another.
+
+    Images that the base was trained on are not held out.
+    """
     prefix = builder.prefix_of(builder.cut_after_base())
     parts = tuple(builder.features(split, prefix) for split in splits)
     return LinearProblem(
@@ -102,7 +108,21 @@ def linear_problem(builder: Builder, splits: Sequence[Split]) -> LinearProblem:
         class_weights=builder.inputs.class_weights,
         seed=builder.inputs.seed,
         groups=groups_of(splits),
+        held_out=new_to_base(splits, builder.inputs.learnt_by_base),
     )
+
+
+def new_to_base(splits: Sequence[Split], learnt_by_base: Set[str]) -> np.ndarray | None:
+    """Return the images that may be held out, bool [N], as the base was not trained on them; None if all may be.
+
+    None of them may be if a class has fewer than `FEWEST_NEW`: the score would be of other classes only.
+    """
+    new = np.array([sha256 not in learnt_by_base for split in splits for sha256 in split.sha256s], bool)
+    if new.all():
+        return None
+    targets = np.concatenate([split.targets for split in splits])
+    enough = all(np.count_nonzero(new[targets == target]) >= FEWEST_NEW for target in np.unique(targets))
+    return new & enough
 
 
 def normalisation_of(builder: Builder) -> Normalisation:
