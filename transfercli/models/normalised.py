@@ -21,9 +21,7 @@ SMALL = 1e-6
 LEAST_SQUARE = 1e-12  # of a length, as in Keras's UnitNormalization
 
 
-def side_by_side(
-    vectors: Sequence[keras.KerasTensor], how: Normalisation, name_prefix: str = ""
-) -> keras.KerasTensor:
+def side_by_side(vectors: Sequence[keras.KerasTensor], how: Normalisation, name_prefix: str = "") -> keras.KerasTensor:
     """Return vectors [N, p] normalised, each by itself, and joined to one, [N, D]; name_prefix: of the layers."""
     normalised = [_normalised(x, how, f"{name_prefix}unit{number}") for number, x in enumerate(vectors, start=1)]
     return normalised[0] if len(normalised) == 1 else layers.Concatenate(name=f"{name_prefix}joined")(normalised)
