@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from transfercli.models.normalised import normalised, side_by_side
+from transfercli.models.normalised import Normalisation, normalised, side_by_side
 from transfercli.models.pooling import feature_layers, features_of_pooled, poolings_of, unshared
 from transfercli.models.unknown.score import UnknownScore
 
-NORMALISATION = "root"
+NORMALISATION: Normalisation = "root"
 
 
 def score_features(head: keras.Model, pooled: np.ndarray, taps: bool) -> np.ndarray:
