@@ -14,7 +14,7 @@ from transfercli.transfer.adapt.shift import class_ratios, measure_shift
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
 
 # Share of the target's images whose predicted class an alignment must change. A smaller change cannot gain much, and
-# all losses of more than a point were among these (benchmarks/RESULTS.md, "Adaptation").
+# all losses of two points or more were among these (benchmarks/RESULTS.md, "Adaptation").
 LEAST_CHANGE = 0.125
 
 
