@@ -115,10 +115,13 @@ def test_a_weight_file_that_does_not_say_its_base_is_refused(tmp_path: Path) -> 
     assert "--base BASE, and then model.weights: {path: " in str(caught.value.hint)
 
 
-def test_the_hint_for_a_file_of_keras_names_the_base_of_its_name_and_where_the_file_goes(tmp_path: Path) -> None:
+def test_the_hint_for_a_file_of_keras_names_the_base_of_its_name_and_where_the_file_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "vgg16.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     with pytest.raises(UsageError) as caught:
-        named_base(str(tmp_path / "vgg16.weights.h5"), tmp_path)
+        named_base("vgg16.weights.h5", Path())
     assert str(caught.value.hint).endswith(
         "--base vgg16, and then model.weights: {path: vgg16.weights.h5} in the config"
     )
