@@ -118,7 +118,9 @@ def solve_layers(problem: LinearProblem, layers: FeatureLayers, reporter: Report
     present = np.unique(problem.targets)
     kernel[:, present] = np.concatenate([share * each for share, each in zip(shares, kernels, strict=True)])
     bias[present] = shares @ np.stack(biases)
-    return Probe(kernel, bias, found.strength, tuple((c.strength, c.loss, c.accuracy) for c in found.candidates))
+    parts = tuple(zip(layers.names, shares.tolist(), chosen, strict=True)) if len(layers.names) > 1 else ()
+    path = tuple((c.strength, c.loss, c.accuracy) for c in found.candidates)
+    return Probe(kernel, bias, found.strength, path, parts)
 
 
 def fit_layers(

@@ -57,6 +57,8 @@ def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: b
     logits = classifier.head.get_layer("logits")
     logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
     facts: dict[str, Any] = {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
+    if probe.layers:
+        facts["layers"] = [list(layer) for layer in probe.layers]
     return facts | ({ADAPTATION: posed.decision.as_json()} if posed.decision else {})
 
 
