@@ -167,8 +167,13 @@ def compared(problem: LinearProblem, layers: FeatureLayers, test: Test, **images
     return {"without": without, "with": with_, "decision": adapted.decision}
 
 
-def measure(folder: Path, base: str, setting: tuple[str, str, bool, int], seed: int) -> dict[str, Any]:
-    """Return the effect of unlabelled images of the target on a head of the source."""
+def drawn_pair(
+    folder: Path, base: str, setting: tuple[str, str, bool, int], seed: int
+) -> tuple[LinearProblem, FeatureLayers, ArrayRows, Test]:
+    """Return the problem of the source's labelled images and its layers, and the target's unlabelled and test images.
+
+    All features are before normalisation.
+    """
     source, target, other_shares, labelled = setting
     features, classes, layers = read(folder, base, source)
     of_target, truth, _ = read(folder, base, target)
@@ -177,8 +182,13 @@ def measure(folder: Path, base: str, setting: tuple[str, str, bool, int], seed: 
     shares = FEWER if other_shares else even
     unlabelled, test = (drawn(truth, part, seed, 10**6, shares) for part in ((0.4, 0.7), (0.7, 1)))
     problem = LinearProblem(ArrayRows(features[own]), classes[own], int(classes.max()) + 1, None, seed)
-    rows = ArrayRows(of_target[unlabelled])
-    return compared(problem, layers, (of_target[test], truth[test]), unlabelled=rows)
+    return problem, layers, ArrayRows(of_target[unlabelled]), (of_target[test], truth[test])
+
+
+def measure(folder: Path, base: str, setting: tuple[str, str, bool, int], seed: int) -> dict[str, Any]:
+    """Return the effect of unlabelled images of the target on a head of the source."""
+    problem, layers, unlabelled, test = drawn_pair(folder, base, setting, seed)
+    return compared(problem, layers, test, unlabelled=unlabelled)
 
 
 def measure_related(folder: Path, base: str, setting: tuple[str, str, int], seed: int) -> dict[str, Any]:

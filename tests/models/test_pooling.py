@@ -98,15 +98,18 @@ def test_a_map_has_no_class_token(pooling: str) -> None:
     assert "avg, max or flatten" in caught.value.hint
 
 
+@pytest.mark.parametrize("taps", [[], ["block1"]], ids=["last", "taps"])
 @pytest.mark.parametrize("pooling", ["avg", "token", "token_avg"])
-def test_a_mean_of_patches_stays_in_float32(pooling: str) -> None:
+def test_a_mean_of_patches_stays_in_float32(pooling: str, taps: list[str]) -> None:
     import keras
 
     from transfercli.models.forward import computing_in
     from transfercli.models.surgery import cut_after_base
 
-    prefix = cut_after_base(transformer(pooling=pooling)).prefix
+    prefix = cut_after_base(transformer(pooling=pooling, taps=taps)).prefix
     with computing_in("bfloat16", prefix):
         assert keras.backend.standardize_dtype(prefix(IMAGES).dtype) == "float32"
         policies = {layer.name: layer.compute_dtype for layer in prefix.get_layer("frozen").layers}
-    assert {dtype for name, dtype in policies.items() if name.startswith("pool")} == {"float32"}
+    pools = {name: dtype for name, dtype in policies.items() if "pool" in name}
+    assert set(pools.values()) == {"float32"}
+    assert any(name.startswith("tap1_") for name in pools) == bool(taps)

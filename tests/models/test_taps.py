@@ -49,6 +49,7 @@ def pixels(side: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, side, side, 3)).astype("uint8")
 
 
+SCALES = {"small_cnn": (255, 0), "tiny_vit": (127.5, 1)}  # what divides pixels, and what is subtracted then
 CASES = [
     *EXPECTED.items(),
     *(pytest.param(*item, marks=pytest.mark.slow) for item in HEAVY_EXPECTED.items()),
@@ -147,3 +148,28 @@ def test_the_map_of_a_heat_map_leads_to_the_logits_with_the_layers_below_it() ->
     maps, gradients = cut.with_gradient(images, np.array([0, 1]))
     assert maps.shape == gradients.shape
     assert np.abs(gradients).max() > 0
+
+
+@pytest.mark.parametrize("base", ["small_cnn", "tiny_vit"])
+def test_the_layers_and_the_arrays_give_the_score_the_same_features_of_taps(base: str) -> None:
+    import keras
+
+    from transfercli.models.surgery import cut_after_base
+    from transfercli.models.unknown.features import score_feature_layers, score_features
+    from transfercli.models.unknown.score import UnknownScore
+
+    side = 64 if base == "tiny_vit" else 32
+    classifier, images = built(base, side), pixels(side)
+    cut = cut_after_base(classifier)
+    pooled = cut.prefix.predict_on_batch(images)
+    features = score_features(classifier.head, pooled, taps=True)
+    widths = [part.width for part in cut.parts[:-1]]
+    assert features.shape == (2, sum(widths))
+    np.testing.assert_allclose(np.square(features).sum(axis=1), len(widths), rtol=1e-4)  # each has the length 1
+    score = UnknownScore("", 0.0, {}, taps=True)
+    layers = score_feature_layers(classifier.head, classifier.trunk.outputs, score)
+    beside_the_head = keras.Model(classifier.trunk.input, [classifier.head(classifier.trunk.outputs), layers])
+    _, found = beside_the_head.predict_on_batch(images.astype("float32") / SCALES[base][0] - SCALES[base][1])
+    np.testing.assert_allclose(found, features, atol=1e-4)
+    last = score_features(classifier.head, pooled, taps=False)
+    np.testing.assert_array_equal(last, pooled[:, sum(widths) :])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -48,7 +49,7 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
     if precision == "float32":
         yield
         return
-    layers = [layer for layer in [model, *inner_layers(model)] if layer.name not in _ALWAYS_FLOAT32]
+    layers = [layer for layer in [model, *inner_layers(model)] if not _ALWAYS_FLOAT32.fullmatch(layer.name)]
     before = [(layer, layer.dtype_policy) for layer in layers]
     try:
         for layer in layers:
@@ -60,4 +61,4 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
 
 
 # 8 bits are too few for a mean.
-_ALWAYS_FLOAT32 = frozenset({"image", "preprocess", "pool", "pool_token", "pool_mean", "logits", "probabilities"})
+_ALWAYS_FLOAT32 = re.compile(r"image|preprocess|(tap\d+_)?pool(_token|_mean)?|logits|probabilities")

@@ -24,8 +24,8 @@ from transfercli.models.bases import BASES
 from transfercli.models.batchnorm_folding import foldable, scale_and_shift
 from transfercli.models.classifier import Classifier, probabilities_of
 from transfercli.models.keras_internals import call_with_replacements
-from transfercli.models.pooling import feature_layers
 from transfercli.models.preprocessing import preprocess
+from transfercli.models.unknown.features import score_feature_layers
 from transfercli.models.unknown.layers import score_of
 from transfercli.models.unknown.score import UnknownScore
 
@@ -60,7 +60,8 @@ def build_inference_model(
     probabilities = probabilities_of(logits)
     if score is None:
         return keras.Model(image, probabilities, name="predictor")
-    unknown = score_of(score, feature_layers(classifier.head, outputs_of(features)[-1]), logits * temperature)
+    read = score_feature_layers(classifier.head, outputs_of(features), score)
+    unknown = score_of(score, read, logits * temperature)
     return keras.Model(image, [probabilities, unknown], name="predictor")
 
 

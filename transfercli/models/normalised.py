@@ -15,21 +15,23 @@ from keras import layers, ops
 
 Normalisation = Literal["none", "length", "root"]
 
-SMALL = 1e-6  # keeps the slope of the root finite at 0
+# Keeps the slope of the root finite at 0: the root of |x| is sqrt(|x| + SMALL) - sqrt(SMALL), which is computed as
+# |x| / (sqrt(|x| + SMALL) + sqrt(SMALL)), because the difference has no digits left of small features.
+SMALL = 1e-6
 LEAST_SQUARE = 1e-12  # of a length, as in Keras's UnitNormalization
 
 
-def side_by_side(vectors: Sequence[keras.KerasTensor], how: Normalisation) -> keras.KerasTensor:
-    """Return vectors [N, p] normalised, each by itself, and joined to one, [N, D]."""
-    normalised = [_normalised(x, how, f"unit{number}") for number, x in enumerate(vectors, start=1)]
-    return normalised[0] if len(normalised) == 1 else layers.Concatenate(name="joined")(normalised)
+def side_by_side(vectors: Sequence[keras.KerasTensor], how: Normalisation, name_prefix: str = "") -> keras.KerasTensor:
+    """Return vectors [N, p] normalised, each by itself, and joined to one, [N, D]; name_prefix: of the layers."""
+    normalised = [_normalised(x, how, f"{name_prefix}unit{number}") for number, x in enumerate(vectors, start=1)]
+    return normalised[0] if len(normalised) == 1 else layers.Concatenate(name=f"{name_prefix}joined")(normalised)
 
 
 def _normalised(x: keras.KerasTensor, how: Normalisation, name: str) -> keras.KerasTensor:
     if how == "none":
         return x
     if how == "root":
-        x = ops.sign(x) * (ops.sqrt(ops.abs(x) + SMALL) - SMALL**0.5)
+        x = x / (ops.sqrt(ops.abs(x) + SMALL) + SMALL**0.5)
     return layers.UnitNormalization(axis=-1, name=name)(x)
 
 
@@ -39,6 +41,6 @@ def normalised(features: np.ndarray, widths: Sequence[int], how: Normalisation) 
         return features
     parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
     if how == "root":
-        parts = [np.sign(x) * (np.sqrt(np.abs(x) + np.float32(SMALL)) - np.float32(SMALL**0.5)) for x in parts]
+        parts = [x / (np.sqrt(np.abs(x) + np.float32(SMALL)) + np.float32(SMALL**0.5)) for x in parts]
     squares = [np.maximum(np.square(x).sum(axis=1, keepdims=True), np.float32(LEAST_SQUARE)) for x in parts]
     return np.concatenate([x / np.sqrt(square) for x, square in zip(parts, squares, strict=True)], axis=1)

@@ -119,9 +119,13 @@ def feature_layers(head: keras.Model, base_output: keras.KerasTensor) -> keras.K
     if isinstance(head.get_layer(POOL), layers.Flatten):
         mean = layers.GlobalAveragePooling2D if len(base_output.shape) == 4 else layers.GlobalAveragePooling1D
         return mean(dtype="float32", name=f"feature_{POOL}")(base_output)
-    pooling = pooling_of(head)
+    return unshared(pooling_of(head), base_output)
+
+
+def unshared(pooling: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
+    """Return what a pooling computes of `x`, by copies of its layers, whose names begin with `feature_`."""
     copies = {layer.name: _renamed(layer, f"feature_{layer.name}") for layer in pooling.layers[1:]}
-    return call_with_replacements(pooling, base_output, copies)
+    return call_with_replacements(pooling, x, copies)
 
 
 def _renamed(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:

@@ -39,8 +39,8 @@ class Tried:
 def choose_head(builder: PhaseBuilder, reporter: Reporter) -> list[Tried]:
     """Cross-validate the solved heads in the order of their cost, on training and validation images together.
 
-    The one of the least log loss is chosen, and of equal ones the cheapest. If no image can be held out, it is the
-    last: a head on several layers is hardly ever worse.
+    The one of the least log loss is chosen, and of equal ones the cheapest. Images that the base was trained on are not
+    held out. If no image can be, the last is chosen: a head on several layers is hardly ever worse.
     """
     names = heads_for(layers_of(builder.classifier, builder.cut_after_base()))
     if builder.dry_run:  # its features are not real
@@ -80,7 +80,9 @@ def in_words(tried: Sequence[Tried], images: int) -> str:
     parts = []
     for candidate in tried:
         if candidate.log_loss is None:
-            parts.append(f"{candidate.name} (a class has a single image: not cross-validated)")
+            parts.append(
+                f"{candidate.name} (not cross-validated: too few images of a class, or too few new to the base)"
+            )
             continue
         parts.append(
             f"{candidate.name} accuracy {candidate.accuracy:.4f} ± {candidate.accuracy_error:.4f}, log loss"

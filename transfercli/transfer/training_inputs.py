@@ -25,6 +25,7 @@ class TrainingInputs:
     required: features must be cached in every phase with frozen layers.
     unlabelled, related: auxiliary images for solved heads, or None; domains: int32 [N], of each related image.
     align: value of `transfer.align`.
+    learnt_by_base: SHA-256 of labelled images that the base was trained on before, or may have been.
     """
 
     training: Split
@@ -41,3 +42,4 @@ class TrainingInputs:
     related: Split | None = None
     domains: np.ndarray | None = None
     align: Setting = "auto"
+    learnt_by_base: frozenset[str] = frozenset()

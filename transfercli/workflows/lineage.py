@@ -92,6 +92,36 @@ def _gaps(run: StoredRun, splits: Collection[str]) -> Iterator[str]:
         yield f"descriptors.npy of {run.label} lacks {missing} of its images: changed copies of them are not known"
 
 
+def base_learnt_from(run: StoredRun) -> LearntImages:
+    """Return the images that the base of a run was trained on, by the run or its ancestors.
+
+    Runs that only trained or solved a head do not count. `gaps` has a sentence if an ancestor does not exist any more,
+    or its images cannot be read; the base may have been trained on any image then.
+    """
+    trained, gaps, child = list[StoredRun](), list[str](), run.label
+    for name, each in ((run.label, run), *generations(run)):
+        if each is None:
+            gaps.append(f"{name}, the parent of {child}, does not exist any more")
+        elif _trained_its_base(each):
+            try:
+                _ = each.images, each.auxiliary, each.pixel_hashes, each.descriptors  # read now, and kept in memory
+                trained.append(each)
+            except ArtefactError as error:
+                gaps.append(f"the training images of {name} are not known: {error.message}")
+        child = name
+    return LearntImages.of(trained, gaps, splits=("train",))
+
+
+def _trained_its_base(run: StoredRun) -> bool:
+    """Return True if a run trained layers of its base, or may have: its phases are not recorded.
+
+    A refit gives the base the weights back that it had before.
+    """
+    phases = run.record.phases
+    changed = any(phase.get("unfreeze") not in ("none", 0) for phase in phases)
+    return not phases or (changed and run.record.cross_validated is None)
+
+
 class _Recording(Forwarding):
     """Reporter that keeps the warnings."""
 

@@ -58,6 +58,24 @@ def test_a_file_gives_the_score_back_to_the_bit(tmp_path: Path) -> None:
     assert read_score(tmp_path / "missing") is None
 
 
+def test_a_file_says_if_the_score_reads_taps_and_one_of_an_earlier_version_does_not(tmp_path: Path) -> None:
+    import json
+    from dataclasses import replace
+
+    import safetensors
+    import safetensors.numpy
+
+    path = tmp_path / "unknown.safetensors"
+    write_score(path, replace(score("mahalanobis"), taps=True))
+    assert read_score(path).taps is True
+    with safetensors.safe_open(path, "numpy") as file:
+        values = json.loads(file.metadata()["unknown"])
+    del values["taps"]
+    tensors = safetensors.numpy.load(path.read_bytes())
+    path.write_bytes(safetensors.numpy.save(tensors, {"unknown": json.dumps(values)}))
+    assert read_score(path).taps is False
+
+
 @pytest.mark.parametrize("damage", ["cut", "text", "format", "threshold", "large", "part", "zero", "shape", "nan"])
 def test_a_damaged_file_is_an_error_of_the_run(damage: str, tmp_path: Path) -> None:
     import json

@@ -12,7 +12,9 @@ from transfercli.models.normalised import normalised
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
 from transfercli.transfer.adapt.adapt import adapt
+from transfercli.transfer.adapt.decision import Decision
 from transfercli.transfer.adapt.domain import Adaptation, RelatedRows
+from transfercli.transfer.adapt.same_domain import with_spread_labels
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
 
 LAYERS = FeatureLayers(("output",), (64,), "length")
@@ -102,6 +104,16 @@ def test_labels_that_spread_without_a_gain_are_not_used() -> None:
     test, truth = digits(40, 120)
     plain = adapt(problem(images, targets), LAYERS, None, None, "auto")
     assert accuracy(adapted, test, truth) >= accuracy(plain, test, truth) - 0.01
+
+
+def test_labels_do_not_spread_among_images_that_form_no_groups() -> None:
+    images, targets = digits(3)
+    mixed = digits(30, 20)[0] + digits(30, 60)[0][::-1]  # sums of two classes lie between them
+    found = Adaptation(problem(images, targets), TWO_LAYERS, Decision("same domain", "none", "one domain"))
+    kept = with_spread_labels(found, normalised(mixed, TWO_LAYERS.widths, "length"))
+    assert kept.decision.chosen == "none"
+    assert "no clear groups" in kept.decision.text
+    assert kept.problem is found.problem
 
 
 def test_labels_do_not_spread_from_many() -> None:

@@ -50,3 +50,36 @@ def test_a_first_batch_too_far_from_float32_is_remembered_too(cached: Any, monke
         stages(Phase("none", 9, 1e-2))
         assert [one.precision for one in stages._prefixes.values()] == ["float32"]
     assert measured == [1.0]
+
+
+def tapped(cached: Any) -> Any:
+    from transfercli.config.schema import HeadConfig
+    from transfercli.models.architecture import Architecture
+    from transfercli.models.classifier import build_classifier
+
+    return build_classifier(Architecture("small_cnn", (32, 32), 3, HeadConfig(taps="stages"), ("a", "b", "c")))
+
+
+def test_pooled_vectors_beside_a_map_have_the_type_that_the_cache_stores(cached: Any) -> None:
+    from transfercli.models.surgery import cut_below
+    from transfercli.transfer.features.prefix import Prefix
+
+    cut = cut_below(tapped(cached), "conv3")
+    assert Prefix(cut, "bfloat16")(cached.images[:2]).dtype == "bfloat16"
+    assert Prefix(cut, "float32")(cached.images[:2]).dtype == "float32"
+
+
+def test_the_difference_of_several_layers_is_that_of_the_base_s_output(cached: Any) -> None:
+    """A head that reads the output alone looks up the same number."""
+    from transfercli.models.surgery import cut_after_base
+    from transfercli.rows import ArrayRows
+    from transfercli.transfer.features.prefix import Prefix, relative_difference
+
+    classifier = tapped(cached)
+    cut, images = cut_after_base(classifier), ArrayRows(cached.images[:8])
+    *_, last = cut.parts
+    exact, rounded = Prefix(cut, "float32")(cached.images[:8]), Prefix(cut, "bfloat16")(cached.images[:8])
+    expected = np.linalg.norm((rounded - exact)[:, -last.width :]) / np.linalg.norm(exact[:, -last.width :])
+    found = relative_difference(Prefix(cut, "bfloat16"), Prefix(cut, "float32"), images)
+    assert found == pytest.approx(expected)
+    assert found > 0

@@ -8,10 +8,11 @@ import pytest
 from tests.transfer.probe.probes import examples
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
-from transfercli.transfer.probe.cross_validation import OutOfFold, cross_validate
-from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem
+from transfercli.transfer.probe.cross_validation import OutOfFold, cross_validate, solve_scored
+from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
 
 TWO = FeatureLayers(("low", "output"), (32, 32), "root")
+ONE = FeatureLayers(("output",), (64,), "root")
 
 
 def validated(features: np.ndarray, targets: np.ndarray, repeats: int = 1, **more: object) -> OutOfFold:
@@ -53,3 +54,19 @@ def test_a_group_is_held_out_as_a_whole_and_a_class_of_one_group_never() -> None
     groups = tuple(f"g{target}-{0 if target == 3 else image % 6}" for image, target in enumerate(targets))
     found = validated(features, targets, groups=groups)
     assert np.array_equal(np.isfinite(found.losses), targets != 3)
+
+
+@pytest.mark.parametrize("layers", [TWO, ONE])
+@pytest.mark.parametrize("groups", [(), tuple(f"group {number % 60}" for number in range(300))])
+def test_a_head_that_is_scored_too_is_the_same_and_so_is_its_score(
+    layers: FeatureLayers, groups: tuple[str, ...]
+) -> None:
+    features, targets = examples()
+    posed = LinearProblem(ArrayRows(features), targets, 10, None, 0, groups)
+    probe, scored = solve_scored(posed, layers, Reporter())
+    alone, expected = solve_layers(posed, layers, Reporter()), cross_validate(posed, layers, Reporter())
+    assert np.array_equal(probe.kernel, alone.kernel)
+    assert np.array_equal(probe.bias, alone.bias)
+    assert probe.path == alone.path
+    assert np.array_equal(scored.logits, expected.logits)
+    assert (scored.loss, scored.loss_error) == (expected.loss, expected.loss_error)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Check images, compare them with those of a run, and choose those to label next.",
+    help="Check images, compare them, and choose those to label next.",
 )
 
 SHOWN_ROWS, SHOWN_PATHS = 10, 3
@@ -385,7 +385,7 @@ def next_images(
     max_bad: MaxBad = None,
     runs: Runs = RUNS,
 ) -> NextResult:
-    """Choose the unlabelled images to label next, and forecast the accuracy that labels buy.
+    """Choose the unlabelled images to label next, and what they would buy.
 
     Writes a table to fill in, a page of thumbnails, and folders of links by guessed class, for sorting.
 

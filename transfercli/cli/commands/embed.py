@@ -101,7 +101,7 @@ def embed(
     strict: Strict = False,
     runs: Runs = RUNS,
 ) -> EmbedResult:
-    """Write the features of images as vectors, for nearest neighbours, clustering or a classifier of your own.
+    """Write features of images as vectors, for search or clusters.
 
     The features are those that the run's head reads. Exit 4 if no image could be read, with --strict if any could not.
 

@@ -145,7 +145,7 @@ def recommend(
     overrides: Overrides = None,
     runs: Runs = RUNS,
 ) -> Recommendation:
-    """Recommend a base for the images of a config, by accuracy and cost.
+    """Recommend a base for your images, by accuracy and cost.
 
     Each base's features are computed once and kept for later trainings; a linear head on several layers is
     cross-validated on them. Test images are not used.

@@ -103,7 +103,7 @@ def similar(
     report: ReportFolder = None,
     runs: Runs = RUNS,
 ) -> SimilarResult:
-    """Find the images most like some images, by the features of a run.
+    """Find the images most like others, by features of a run.
 
     Without --in, the images that the run learnt from: those that a prediction may rest on. All images are compared.
 

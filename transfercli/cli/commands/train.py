@@ -118,7 +118,7 @@ def pretrain(
     wait: Wait = 0.0,
     dry_run: DryRun = False,
 ) -> TrainResult | CostEstimate:
-    """Train a base on a source data set, from scratch or from weights.
+    """Train a base on a source data set, from scratch or weights.
 
     Example: transfercli pretrain flowers.yaml --set training.epochs=50
     """

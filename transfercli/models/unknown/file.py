@@ -34,6 +34,7 @@ def write_score(path: Path, score: UnknownScore) -> None:
         "threshold": score.threshold,
         "weights": dict(score.weights),
         "separation": dict(score.separation),
+        "taps": score.taps,
     }
     text = json.dumps(values, sort_keys=True, allow_nan=False)
     atomic.write_bytes(path, safetensors.numpy.save(tensors, {KEY: text}))
@@ -63,8 +64,10 @@ def _checked(values: Any, tensors: Tensors) -> UnknownScore:
     known = set(weights) <= set(PARTS) and isinstance(values["score"], str)
     if not (weights and all(weights.values()) and known):
         raise ValueError(f"the parts of the score are {sorted(weights)}; known are {', '.join(PARTS)}")
+    if type(taps := values.get("taps", False)) is not bool:  # a file of an earlier version has no taps
+        raise ValueError("taps is not true or false")
     space = _space(tensors) if set(weights) - {ENERGY} else None
-    return UnknownScore(values["score"], float(values["threshold"]), weights, space, separation)
+    return UnknownScore(values["score"], float(values["threshold"]), weights, space, separation, taps)
 
 
 def _space(tensors: Tensors) -> Space:

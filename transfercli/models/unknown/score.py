@@ -73,6 +73,7 @@ class UnknownScore:
 
     name: a key of `SCORES`. weights: part -> its factor. space: None if the energy is the only part.
     separation: score -> mean AUROC with which it separated classes that were left out; empty if it was not measured.
+    taps: True if its features are those of the head's taps; False for those of the base's output.
     """
 
     name: str
@@ -80,6 +81,7 @@ class UnknownScore:
     weights: Mapping[str, float]
     space: Space | None = None
     separation: Mapping[str, float] = field(default_factory=dict)
+    taps: bool = False
 
     def scores(self, features: np.ndarray, energy: np.ndarray) -> np.ndarray:
         """Return the scores float64 [N] for features [N, D] and energies [N] (minus the logsumexp of the logits)."""

@@ -17,9 +17,10 @@ from transfercli.transfer.probe.cross_validation import OutOfFold, cross_validat
 from transfercli.transfer.probe.folding import folds_of
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
 
-# Labelled images a class. Spread labels gained 2 to 4 points beside 5, and lost up to 2 beside 20, which a
-# cross-validation on so many images does not see (benchmarks/RESULTS.md).
-MOST_LABELS = 10
+# Limits within which spread labels helped more than they harmed (benchmarks/RESULTS.md, "Adaptation"); what they lost
+# beyond these, a cross-validation on so few images does not see.
+MOST_LABELS = 10  # labelled images a class
+LEAST_CONFIDENCE = 0.2  # mean of all unlabelled images: below, the classes are no groups in the features
 
 
 def with_spread_labels(found: Adaptation, target: np.ndarray) -> Adaptation:
@@ -31,12 +32,17 @@ def with_spread_labels(found: Adaptation, target: np.ndarray) -> Adaptation:
     labelled, layers, decision = found.problem, found.layers, found.decision
     count = len(labelled.targets)
     every = np.ones(count, bool)
+    held_out = every if labelled.held_out is None else labelled.held_out
     if count > MOST_LABELS * len(np.unique(labelled.targets)):
         return _kept(found, f"labels do not spread to them, as there are more than {MOST_LABELS} a class")
-    fold_of = folds_of(labelled.targets, every, labelled.unit_of(), labelled.seed)
+    fold_of = folds_of(labelled.targets, held_out, labelled.unit_of(), labelled.seed)
     if fold_of is None:
         return _kept(found, "labels do not spread, as nothing can be cross-validated: a class has a single image")
     spread = _Spread(labelled, target)
+    confidence = spread.labels(every)[1].mean()
+    if confidence < LEAST_CONFIDENCE:
+        reason = f"the classes are no clear groups in them: mean confidence {confidence:.2f}, below {LEAST_CONFIDENCE}"
+        return _kept(found, f"labels do not spread, as {reason}")
     plain = cross_validate(labelled, layers, Reporter())
     validated = _out_of_fold(spread, layers, fold_of)
     both = np.isfinite(validated.losses) & np.isfinite(plain.losses)
@@ -79,26 +85,35 @@ class _Spread:
         self.rows = np.concatenate([labelled.features.read(np.arange(self.count)), target])
         self.graph = neighbour_graph(self.rows)
 
+    def labels(self, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the class of each unlabelled image, int [M], and its confidence, float64 [M], as `Graph.spread`.
+
+        known: bool [N], the labelled images whose labels spread.
+        """
+        others = len(self.rows) - self.count
+        targets = np.concatenate([self.labelled.targets, np.zeros(others, self.labelled.targets.dtype)])
+        labelled = np.concatenate([known, np.zeros(others, bool)])
+        classes, confidence = self.graph.spread(targets, labelled, self.labelled.classes)
+        return classes[self.count :], confidence[self.count :]
+
     def problem(self, known: np.ndarray) -> LinearProblem:
         """Return the problem if only the labels of `known`, bool [N], are known; other labelled images are left out.
 
         An unlabelled image counts by its confidence, and all of them at most as much as the labelled ones.
         """
         labelled, count = self.labelled, self.count
-        others = len(self.rows) - count
-        targets = np.concatenate([labelled.targets, np.zeros(others, labelled.targets.dtype)])
-        with_label = np.concatenate([known, np.zeros(others, bool)])
-        classes, confidence = self.graph.spread(targets, with_label, labelled.classes)
+        classes, confidence = self.labels(known)
         own = np.ones(count) if labelled.weights is None else labelled.weights
-        weights = np.concatenate([own, confidence[count:]])
-        weights[count:] *= min(1.0, own[known].sum() / max(weights[count:].sum(), np.finfo(np.float64).tiny))
-        used = np.flatnonzero(with_label | ((np.arange(len(weights)) >= count) & (weights > 0)))
-        groups = [*labelled.groups, *([""] * others)] if labelled.groups else []
+        held_out = np.ones(count, bool) if labelled.held_out is None else labelled.held_out
+        most = own[known].sum() / max(confidence.sum(), np.finfo(np.float64).tiny)
+        weights = np.concatenate([own, min(1.0, most) * confidence])
+        used = np.flatnonzero(np.concatenate([known, confidence > 0]))
+        groups = [*labelled.groups, *([""] * len(classes))] if labelled.groups else []
         return replace(
             labelled,
             features=ArrayRows(self.rows[used]),
-            targets=np.where(with_label, targets, classes)[used],
+            targets=np.concatenate([labelled.targets, classes])[used],
             groups=[groups[row] for row in used] if groups else (),
             weights=weights[used],
-            held_out=used < count,
+            held_out=np.concatenate([held_out, np.zeros(len(classes), bool)])[used],
         )

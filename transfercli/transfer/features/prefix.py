@@ -37,7 +37,8 @@ class Prefix:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         padded = images[np.arange(BATCH) % len(images)]
         with computing_in(self.precision, self._model):
-            return np.asarray(self._model.predict_on_batch(padded))[: len(images)]
+            features = np.asarray(self._model.predict_on_batch(padded))[: len(images)]
+        return features.astype(self.dtype, copy=False)  # as the cache stores them, also without one
 
     @property
     def row_bytes(self) -> int:
@@ -85,9 +86,14 @@ def checked_prefix(cut: Cut, precision: str, images: Rows, look_up: DifferenceLo
 
 
 def relative_difference(prefix: Prefix, exact: Prefix, images: Rows) -> float:
-    """Return |features - exact| / |exact| of the first batch, in the Euclidean norm over all of its features."""
+    """Return |features - exact| / |exact| of the first batch, in the Euclidean norm over all of its features.
+
+    Of several layers side by side it is that of the base's output, where the errors of all layers add up; so a head
+    that reads that output alone finds the same number.
+    """
     batch = images.read(np.arange(min(BATCH, len(images))))
-    expected, actual = (network(batch).astype("float64") for network in (exact, prefix))
+    width = prefix.cut.parts[-1].width if prefix.cut.parts else prefix.cut.feature_shape[-1]
+    expected, actual = (network(batch)[..., -width:].astype("float64") for network in (exact, prefix))
     return float(np.linalg.norm(actual - expected)) / max(float(np.linalg.norm(expected)), 1e-30)
 
 

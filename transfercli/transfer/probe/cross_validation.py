@@ -8,8 +8,17 @@ import numpy as np
 
 from transfercli.reporting import Reporter
 from transfercli.transfer.probe.layer_fit import Validation
-from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, fit_layers, stacking_data
-from transfercli.transfer.probe.probe import ABSENT, standard_error
+from transfercli.transfer.probe.multilayer import (
+    FeatureLayers,
+    LinearProblem,
+    fit_layers,
+    is_plain,
+    join,
+    solve_each,
+    solve_layers,
+    stacking_data,
+)
+from transfercli.transfer.probe.probe import ABSENT, Probe, standard_error
 from transfercli.transfer.probe.stacking import choose_weights
 
 
@@ -49,18 +58,40 @@ def cross_validate(problem: LinearProblem, layers: FeatureLayers, reporter: Repo
     return figures(problem, logits, losses)
 
 
+def solve_scored(problem: LinearProblem, layers: FeatureLayers, reporter: Reporter) -> tuple[Probe, OutOfFold]:
+    """Return the head of `solve_layers` and the predictions of `cross_validate`; raises as `solve`.
+
+    The probes of several layers are fitted once for both.
+    """
+    from threadpoolctl import threadpool_limits
+
+    validation = problem.validation()
+    if validation is None or is_plain(problem, layers):
+        return solve_layers(problem, layers, reporter), cross_validate(problem, layers, Reporter())
+    with threadpool_limits(1, "blas"):  # as in `solve`
+        solved = solve_each(problem, layers, validation, reporter)
+        probe = join(problem, layers, solved, reporter)
+        logits = _together(problem, validation, solved.logits)
+    return probe, figures(problem, logits, log_losses(logits, problem.targets))
+
+
 def _once(
     problem: LinearProblem, layers: FeatureLayers, validation: Validation | None, reporter: Reporter
 ) -> np.ndarray:
-    """Return out-of-fold logits float32 [N, C]; NaN for an image that is not held out.
+    """Return out-of-fold logits float32 [N, C]; NaN for an image that is not held out."""
+    if validation is None:
+        return np.full((len(problem.targets), problem.classes), np.nan, np.float32)
+    found = [fitted.held_out_logits() for fitted in fit_layers(problem, layers, validation, reporter)]
+    return _together(problem, validation, found)
+
+
+def _together(problem: LinearProblem, validation: Validation, found: list[np.ndarray]) -> np.ndarray:
+    """Return out-of-fold logits float32 [N, C] of those of each layer; NaN for an image that is not held out.
 
     The weights of the layers are those that the other folds choose.
     """
     present = np.unique(problem.targets)
     logits = np.full((len(problem.targets), problem.classes), np.nan, np.float32)
-    if validation is None:
-        return logits
-    found = [fitted.held_out_logits() for fitted in fit_layers(problem, layers, validation, reporter)]
     held = validation.held()
     rows, fold_of = validation.rows[held], validation.fold_of[held]
     if len(found) == 1:

@@ -96,31 +96,74 @@ def solve_layers(problem: LinearProblem, layers: FeatureLayers, reporter: Report
     """
     from threadpoolctl import threadpool_limits
 
-    if len(layers.names) == 1 and problem.weights is None and problem.held_out is None:
+    if is_plain(problem, layers):
         return _solve_layer(problem, layers, reporter)
-    kernels, biases, logits, chosen = [], [], [], []
-    validation = problem.validation()
     with threadpool_limits(1, "blas"):  # as in `solve`
-        for found in fit_layers(problem, layers, validation, reporter):
-            kernel, bias = found.solution()
-            kernels.append(kernel)
-            biases.append(bias)
-            chosen.append(found.strength)
-            if validation is not None:
-                logits.append(found.held_out_logits(MOST_STACKED // found.whole.classes))
-        if validation is None:
-            shares = equal(len(kernels))
-            reporter.info(f"probe: a class has a single image or group: strength {MIDDLE:g}, without cross-validation")
-        else:
-            shares = _weights_of(problem, validation, logits, layers, chosen, reporter)
+        solved = solve_each(problem, layers, problem.validation(), reporter, MOST_STACKED)
+        return join(problem, layers, solved, reporter)
+
+
+def is_plain(problem: LinearProblem, layers: FeatureLayers) -> bool:
+    """Return True for one layer and images that are all alike, which `solve` can solve."""
+    return len(layers.names) == 1 and problem.weights is None and problem.held_out is None
+
+
+@dataclass(frozen=True)
+class SolvedLayers:
+    """Probes of L layers on all images, and their logits out of fold.
+
+    kernels: L times float64 [D, C], of the classes that have images; biases: L times [C]; strengths: of each.
+    path: of the base's output, as in `Probe`. validation: None if no image can be held out. logits: L times float32
+    [n, C], of evenly spaced images of those that are held out, or of all; empty without validation.
+    """
+
+    kernels: list[np.ndarray]
+    biases: list[np.ndarray]
+    strengths: list[float]
+    path: tuple[tuple[float, float, float], ...]
+    validation: Validation | None
+    logits: list[np.ndarray]
+
+
+def solve_each(
+    problem: LinearProblem,
+    layers: FeatureLayers,
+    validation: Validation | None,
+    reporter: Reporter,
+    most: int | None = None,
+) -> SolvedLayers:
+    """Solve for the probe of each layer; raises as `solve`.
+
+    most: logits out of fold that are kept of each layer; all of them if None.
+    """
+    kernels, biases, strengths, logits = [], [], [], []
+    for found in fit_layers(problem, layers, validation, reporter):
+        kernel, bias = found.solution()
+        kernels.append(kernel)
+        biases.append(bias)
+        strengths.append(found.strength)
+        if validation is not None:
+            logits.append(found.held_out_logits(None if most is None else most // found.whole.classes))
+    path = tuple((each.strength, each.loss, each.accuracy) for each in found.candidates)
+    return SolvedLayers(kernels, biases, strengths, path, validation, logits)
+
+
+def join(problem: LinearProblem, layers: FeatureLayers, solved: SolvedLayers, reporter: Reporter) -> Probe:
+    """Return one head of the probes of all layers, each with the weight that the logits out of fold choose."""
+    present = np.unique(problem.targets)
+    if solved.validation is None:
+        shares = equal(len(layers.names))
+        reporter.info(f"probe: a class has a single image or group: strength {MIDDLE:g}, without cross-validation")
+    else:
+        most = MOST_STACKED // len(present)
+        logits = [each[spaced(len(each), most)] for each in solved.logits]
+        shares = _weights_of(problem, solved.validation, logits, layers, solved.strengths, reporter)
     kernel = np.zeros((sum(layers.widths), problem.classes), np.float32)
     bias = np.full(problem.classes, ABSENT, np.float32)
-    present = np.unique(problem.targets)
-    kernel[:, present] = np.concatenate([share * each for share, each in zip(shares, kernels, strict=True)])
-    bias[present] = shares @ np.stack(biases)
-    parts = tuple(zip(layers.names, shares.tolist(), chosen, strict=True)) if len(layers.names) > 1 else ()
-    path = tuple((c.strength, c.loss, c.accuracy) for c in found.candidates)
-    return Probe(kernel, bias, found.strength, path, parts)
+    kernel[:, present] = np.concatenate([share * each for share, each in zip(shares, solved.kernels, strict=True)])
+    bias[present] = shares @ np.stack(solved.biases)
+    parts = tuple(zip(layers.names, shares.tolist(), solved.strengths, strict=True)) if len(layers.names) > 1 else ()
+    return Probe(kernel, bias, solved.strengths[-1], solved.path, parts)
 
 
 def fit_layers(

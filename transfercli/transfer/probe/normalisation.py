@@ -23,8 +23,8 @@ def choose_normalisation(problem: LinearProblem, layers: FeatureLayers, reporter
     """Return the normalisation for a linear head on these layers.
 
     One layer keeps its features as they are, and several have the signed root, unless another normalisation has a
-    clearly lower held-out log loss, and no lower accuracy. The root of several layers that are all behind a ReLU needs
-    no comparison. layers.normalisation is ignored. Raises as `solve_layers`.
+    clearly lower held-out log loss, and no lower accuracy; also if no image can be held out. The root of several layers
+    that are all behind a ReLU needs no comparison. layers.normalisation is ignored. Raises as `solve_layers`.
     """
     several = len(layers.names) > 1
     if several and (problem.features.read(np.arange(min(SIGN_ROWS, len(problem.features)))) >= 0).all():
@@ -33,6 +33,8 @@ def choose_normalisation(problem: LinearProblem, layers: FeatureLayers, reporter
     sample = _sample(problem)
     usual, *others = candidates
     found = {how: cross_validate(sample, replace(layers, normalisation=how), Reporter()) for how in candidates}
+    if not np.isfinite(found[usual].loss):
+        return usual
     better = [how for how in others if _clearly_better(found[how], found[usual], sample)]
     chosen = min(better, key=lambda how: found[how].loss, default=usual)
     losses = ", ".join(f"{how} {each.loss:.4f}" for how, each in found.items())

@@ -18,13 +18,16 @@ from transfercli.training.phases import HeldOut, Phase, PhaseSetup, Solved
 from transfercli.transfer.probe.cross_validation import OutOfFold
 from transfercli.transfer.probe.probe import standard_error
 from transfercli.transfer.probe.solved_head import (
+    FEWEST_NEW,
     Builder,
-    cross_validated,
+    held_out_of,
     result_reporter,
     solve_head,
+    solve_scored_head,
 )
 
 CLEARLY = 2.0  # standard errors
+TOO_FEW_NEW = f"the base was, or may have been, trained on all images of a class but fewer than {FEWEST_NEW}"
 
 
 @dataclass(frozen=True)
@@ -77,19 +80,25 @@ def on_plain_features(builder: Builder) -> PhaseSetup:
 def _refit(builder: Builder, phase: Phase) -> Solved:
     """Solve for the head and return its scores out of fold.
 
-    If nothing can be held out, because a class has a single image, the head is solved on the training images alone.
+    If nothing can be held out, because a class has a single image, or too few that are new to the base, the head is
+    solved on the training images alone, and the validation images score it.
     """
-    reporter = result_reporter(builder)
-    found, held_out = cross_validated(builder, phase.head)
-    if not np.isfinite(found.loss):
-        reporter.warning(
-            "a class has a single image, or a single group of images, so no cross-validation can score the head: it is"
-            " solved on the training images alone"
-        )
+    reporter, inputs = result_reporter(builder), builder.inputs
+    scored = solve_scored_head(builder, phase.head, reporter)
+    if scored is None:
+        if inputs.learnt_by_base:
+            reporter.info(f"no refit: {TOO_FEW_NEW}; the validation images score a head solved on the training images")
+        else:
+            reporter.warning(
+                "a class has a single image, or a single group of images, so no cross-validation can score the head: it"
+                " is solved on the training images alone"
+            )
         return Solved(solve_head(builder, phase.head, reporter))
-    facts = solve_head(builder, phase.head, reporter, validation=True)
+    facts, found = scored
+    held_out = held_out_of(builder, found)
+    images = f" on the {len(held_out.targets)} images that the base was not trained on" if inputs.learnt_by_base else ""
     reporter.info(
-        f"refit on training and validation images; cross-validated: accuracy {found.accuracy:.4f} ±"
+        f"refit on training and validation images; cross-validated{images}: accuracy {found.accuracy:.4f} ±"
         f" {found.accuracy_error:.4f}, log loss {found.loss:.4f} ± {found.loss_error:.4f}"
     )
     return Solved(facts | _scores(found, len(held_out.targets)), held_out)

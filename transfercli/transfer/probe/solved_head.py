@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -21,9 +21,10 @@ from transfercli.transfer.probe.cross_validation import OutOfFold
 from transfercli.transfer.probe.heads import PosedProblem, pose
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem
 from transfercli.transfer.probe.normalisation import choose_normalisation
-from transfercli.transfer.probe.probe import keep_absent_classes, sigmoid_unit
+from transfercli.transfer.probe.probe import Probe, keep_absent_classes, sigmoid_unit
 from transfercli.transfer.training_inputs import TrainingInputs
 
+FEWEST_NEW = 2  # images of each class, to hold one out while another trains
 ADAPTATION = "adaptation"  # key of the facts on the use of auxiliary images
 
 
@@ -49,12 +50,27 @@ def solve_head(builder: Builder, head: str, reporter: Reporter, *, validation: b
 
     head: a row of `HEADS`, or "". validation: on the validation images too.
     """
-    classifier = builder.classifier
     posed = posed_problem(builder, head, validation=validation)
     if posed.decision:
         posed.decision.report(reporter)
-    probe = posed.solve(reporter)
-    logits = classifier.head.get_layer("logits")
+    return assign_head(builder, posed, posed.solve(reporter))
+
+
+def solve_scored_head(builder: Builder, head: str, reporter: Reporter) -> tuple[dict[str, Any], OutOfFold] | None:
+    """Solve for a head on training and validation images, and cross-validate it there; arguments as `solve_head`.
+
+    None if no image could be held out: then nothing is assigned.
+    """
+    posed = posed_problem(builder, head, validation=True)
+    if posed.decision:
+        posed.decision.report(reporter)
+    scored = posed.solve_scored(reporter)
+    return scored and (assign_head(builder, posed, scored[0]), scored[1])
+
+
+def assign_head(builder: Builder, posed: PosedProblem, probe: Probe) -> dict[str, Any]:
+    """Assign a solved head to the classifier, and return the facts for `metrics.jsonl`."""
+    logits = builder.classifier.head.get_layer("logits")
     logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
     facts: dict[str, Any] = {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
     if probe.layers:
@@ -69,6 +85,8 @@ def posed_problem(builder: Builder, head: str, *, validation: bool = False) -> P
     """
     splits = labelled_splits(builder) if validation else [builder.inputs.training]
     problem, layers = linear_problem(builder, splits), layers_of(builder.classifier, builder.cut_after_base())
+    if not validation and problem.held_out is not None and not problem.held_out.any():
+        problem = replace(problem, held_out=None)  # it chooses the strength only: validation images score the head
 
     def features(split: Split) -> Rows:
         """Return the features of a split that this head reads."""
@@ -79,7 +97,10 @@ def posed_problem(builder: Builder, head: str, *, validation: bool = False) -> P
 
 
 def linear_problem(builder: Builder, splits: Sequence[Split]) -> LinearProblem:
-    """Return the problem of a linear head on the features of all images of the splits, one after another."""
+    """Return the problem of a linear head on the features of all images of the splits, one after another.
+
+    Images that the base was trained on are not held out.
+    """
     prefix = builder.prefix_of(builder.cut_after_base())
     parts = tuple(builder.features(split, prefix) for split in splits)
     return LinearProblem(
@@ -89,7 +110,21 @@ def linear_problem(builder: Builder, splits: Sequence[Split]) -> LinearProblem:
         class_weights=builder.inputs.class_weights,
         seed=builder.inputs.seed,
         groups=groups_of(splits),
+        held_out=new_to_base(splits, builder.inputs.learnt_by_base),
     )
+
+
+def new_to_base(splits: Sequence[Split], learnt_by_base: Set[str]) -> np.ndarray | None:
+    """Return the images that may be held out, bool [N], as the base was not trained on them; None if all may be.
+
+    None of them may be if a class has fewer than `FEWEST_NEW`: the score would be of other classes only.
+    """
+    new = np.array([sha256 not in learnt_by_base for split in splits for sha256 in split.sha256s], bool)
+    if new.all():
+        return None
+    targets = np.concatenate([split.targets for split in splits])
+    enough = all(np.count_nonzero(new[targets == target]) >= FEWEST_NEW for target in np.unique(targets))
+    return new & enough
 
 
 def normalisation_of(builder: Builder) -> Normalisation:
@@ -117,19 +152,21 @@ def layers_of(classifier: Classifier, cut: Cut) -> FeatureLayers:
     return FeatureLayers(names, widths, classifier.normalisation)
 
 
-def cross_validated(builder: Builder, head: str) -> tuple[OutOfFold, HeldOut]:
-    """Return the cross-validation of a row of `HEADS`, or "", on all labelled images, and its predictions of them.
+def cross_validated(builder: Builder, head: str) -> HeldOut:
+    """Return the predictions of a row of `HEADS`, or "", of all labelled images by cross-validation."""
+    return held_out_of(builder, posed_problem(builder, head, validation=True).cross_validate())
 
-    The predictions are as the classifier's head gives them, of all images that could be held out.
-    """
-    found, splits = posed_problem(builder, head, validation=True).cross_validate(), labelled_splits(builder)
+
+def held_out_of(builder: Builder, found: OutOfFold) -> HeldOut:
+    """Return predictions of all labelled images that could be held out, as the classifier's head gives them."""
+    splits = labelled_splits(builder)
     targets = np.concatenate([split.targets for split in splits])
     logits = found.logits[: len(targets)]
     if builder.classifier.head.get_layer("logits").units == 1:
         logits = np.diff(logits, axis=1)
     rows, groups = np.flatnonzero(np.isfinite(logits).all(axis=1)), groups_of(splits)
     named = tuple(groups[row] for row in rows.tolist()) if groups else ()
-    return found, HeldOut(logits[rows], targets[rows], named, rows)
+    return HeldOut(logits[rows], targets[rows], named, rows)
 
 
 def result_reporter(builder: Builder) -> Reporter:

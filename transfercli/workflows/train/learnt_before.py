@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from transfercli.runs.listing import creation_order, runs_of
 from transfercli.text import counted, first_of
 from transfercli.transfer.strategies import is_solvable
 from transfercli.workflows.known_images import uses_of
-from transfercli.workflows.lineage import generations, learnt_from
+from transfercli.workflows.lineage import base_learnt_from, learnt_from
 from transfercli.workflows.new_model import Parent
 from transfercli.workflows.resolved_config import geometry_of
 from transfercli.workflows.stored_run import StoredRun
@@ -30,45 +31,54 @@ LISTED = 3  # paths in a warning
 LearntBefore = dict[str, dict[str, int]]  # split -> number of images by use, as in `KnownImages.counts`
 
 
-def images_learnt_before(job: Job, parent: Parent, dataset: Dataset, reporter: Reporter) -> LearntBefore:
-    """Return the validation and test images that the parent or its ancestors learnt from, and warn of them.
+@dataclass(frozen=True)
+class Inherited:
+    """Images of a new run that came into its initial weights.
 
+    counts: as recorded in `learnt_before`. by_base: SHA-256 of the training and validation images that the base was
+    trained on, or may have been: a head that is solved on it predicts them too well, whether it saw them or not.
+    """
+
+    counts: LearntBefore = field(default_factory=dict)
+    by_base: frozenset[str] = frozenset()
+
+
+def images_learnt_before(job: Job, parent: Parent, dataset: Dataset, reporter: Reporter) -> Inherited:
+    """Return the images of a new run that the parent or its ancestors learnt from, and warn of them.
+
+    The validation and test images are counted, and for a solved head the training images that the base was trained on.
     There is no warning of validation images that an ancestor only chose an epoch or the penalty by, as a parent with
     the same splits did.
     """
     if parent.run is None:
-        return {}
+        return Inherited()
     learnt, geometry = learnt_from(parent.run, reporter=reporter), geometry_of(job.config)
     counts: LearntBefore = {}
     for name in HELD_OUT:
         if split := dataset.splits.get(name):
             counts |= _counts(name, uses_of(split, learnt, geometry, None))
-    passed_on = counts
-    if is_solvable(job.config):  # the head is new: only what is in the base is passed on
-        trained = _last_that_trained_the_base(parent.run)
-        kept = learnt_from(trained, reporter=Reporter()) if trained else None
-        validation = dataset.splits["validation"]
-        passed_on = _counts("validation", uses_of(validation, kept, geometry, None)) if kept else {}
+    if not is_solvable(job.config):
+        _warn(counts, counts, parent.run.label, dataset, reporter)
+        return Inherited(counts)
+    # The head is new: only what is in the base is passed on.
+    known, stored = base_learnt_from(parent.run), _earlier_descriptors(job)
+    passed_on: LearntBefore = {}
+    by_base: set[str] = set()
+    for name in ("train", "validation"):
+        split = dataset.splits[name]
+        uses = uses_of(split, known, geometry, stored)
+        trained = np.isin(uses, ("train", "near"))
+        passed_on |= _counts(name, np.where(trained, uses, ""))
+        by_base.update(split.sha256s[row] for row in np.flatnonzero(trained | bool(known.gaps)).tolist())
+    if "train" in passed_on:
+        counts = {"train": passed_on["train"], **counts}
     _warn(counts, passed_on, parent.run.label, dataset, reporter)
-    return counts
+    return Inherited(counts, frozenset(by_base))
 
 
 def _counts(name: str, uses: npt.NDArray[np.str_]) -> LearntBefore:
     found = Counter(use for use in uses.tolist() if use)
     return {name: dict(sorted(found.items()))} if found else {}
-
-
-def _last_that_trained_the_base(run: StoredRun) -> StoredRun | None:
-    """Return the run, or its nearest ancestor, that trained layers of the base; None without.
-
-    A run whose phases are not recorded counts as one that did.
-    """
-    for each in (run, *(parent for _, parent in generations(run))):
-        if each is None or not each.record.phases:
-            return each
-        if any(phase.get("unfreeze") not in ("none", 0) for phase in each.record.phases):
-            return each
-    return None
 
 
 def _warn(counts: LearntBefore, passed_on: LearntBefore, parent: str, dataset: Dataset, reporter: Reporter) -> None:
@@ -77,7 +87,8 @@ def _warn(counts: LearntBefore, passed_on: LearntBefore, parent: str, dataset: D
     passed_on: counts of the validation images that the weights which the run starts with learnt from.
     """
     told = {name: sum(uses.values()) - uses.get("alike", 0) for name, uses in counts.items()}
-    parts = [f"{told[name]} of {counted(len(dataset.splits[name]), f'{name} image')}" for name in told if told[name]]
+    names = {name: "training" if name == "train" else name for name in told if told[name]}
+    parts = [f"{told[name]} of {counted(len(dataset.splits[name]), f'{text} image')}" for name, text in names.items()]
     if not parts:
         return
     text = f"{parent} or one of its ancestors learnt from {' and '.join(parts)}"

@@ -59,11 +59,18 @@ class Setup:
 
 
 def set_up(
-    job: Job, dataset: Dataset, classifier: Classifier, watch: Stopwatch, reporter: Reporter, *, dry_run: bool = False
+    job: Job,
+    dataset: Dataset,
+    classifier: Classifier,
+    watch: Stopwatch,
+    reporter: Reporter,
+    *,
+    learnt_by_base: frozenset[str] = frozenset(),
+    dry_run: bool = False,
 ) -> Setup:
     """Return the setup of a job: phases, caches, checkpoints and history, connected to a trainer. Writes nothing.
 
-    dry_run: phases are set up on a single batch, to measure their time.
+    learnt_by_base: as in `TrainingInputs`. dry_run: phases are set up on a single batch, to measure their time.
     """
     from transfercli.evaluation.confidence.trust import fit_trust, write_trust
     from transfercli.models.tensor_names import read_tensors
@@ -78,9 +85,8 @@ def set_up(
 
     features = feature_cache(job.config, reporter, job.run.path)
     builder_class = DryRunBuilder if dry_run else PhaseBuilder
-    builder = builder_class(
-        classifier, training_inputs(job.config, dataset, classifier.labels, reporter), features, reporter
-    )
+    inputs = training_inputs(job.config, dataset, classifier.labels, reporter)
+    builder = builder_class(classifier, replace(inputs, learnt_by_base=learnt_by_base), features, reporter)
     if chooses_normalisation(job.config, head_of(job.config)) and not (dry_run or job.run.record.exists()):
         with watch("features"):
             set_normalisation(builder, job.config)
@@ -93,8 +99,7 @@ def set_up(
     images = {name: len(split) for name, split in dataset.splits.items()}
     warn_of_plan(plan, job.config.data.batch_size, images, reporter)
     refitted = any(phase.kind == "refit" and not phase.epochs for phase in plan.phases)  # all labelled images score it
-    scored = images["validation"] + refitted * images["train"]
-    warn_of_abstention(job.config.evaluation, scored, reporter, refitted=refitted)
+    warn_of_abstention(job.config.evaluation, scored_images(builder, plan), reporter, refitted=refitted)
     if any(phase.kind == "blend" for phase in plan.phases):
         builder.start = read_tensors(classifier)
     checkpoints = Checkpoints(job.run.checkpoints, constant_tensors(classifier, plan))
@@ -112,6 +117,17 @@ def set_up(
     timed = _timed(builder, watch)
     trainer = Trainer(classifier, timed, validation.targets, plan, reporter, keep, validation.groups)
     return Setup(dataset, classifier, plan, builder, trainer, checkpoints, features, candidates)
+
+
+def scored_images(builder: PhaseBuilder, plan: Plan) -> int:
+    """Return the number of images that score the run: of a refit, all labelled ones that can be held out."""
+    from transfercli.transfer.probe.solved_head import labelled_splits, new_to_base
+
+    splits, validation = labelled_splits(builder), len(builder.inputs.validation)
+    if not any(phase.kind == "refit" and not phase.epochs for phase in plan.phases):
+        return validation
+    held_out = new_to_base(splits, builder.inputs.learnt_by_base)
+    return sum(map(len, splits)) if held_out is None else int(held_out.sum()) or validation
 
 
 def set_normalisation(builder: PhaseBuilder, config: ExperimentConfig) -> None:

@@ -82,16 +82,17 @@ def train_job(
         slice_names = table_slices(job.config.evaluation.slices)
         columns = config_columns(job.config.data, slice_names)
         prepare_backend(job.config)
-        learnt_before = images_learnt_before(job, parent, dataset, reporter)
+        inherited = images_learnt_before(job, parent, dataset, reporter)
         classifier, report = new_classifier(initial, parent, labels, reporter, random=without_weights)
-        setup = set_up(job, dataset, classifier, watch, reporter, dry_run=dry_run)
+        known = inherited.by_base
+        setup = set_up(job, dataset, classifier, watch, reporter, learnt_by_base=known, dry_run=dry_run)
         job = with_head_of(job, setup.classifier)
         if not without_weights:
             warn_of_random_frozen_layers(setup, report, reporter)
         reserve_run_space(job, setup)
         if dry_run:
-            return estimate(setup, learnt_before)
-        begin_run(job, setup, parent, report, learnt_before, reporter)
+            return estimate(setup, inherited.counts)
+        begin_run(job, setup, parent, report, inherited.counts, reporter)
         if columns:
             write_columns(job.run.slices, columns, slice_names)
         with record.recording_status(job.run), track_training(job, setup, reporter):

@@ -40,7 +40,7 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     ):
         reporter.warning("features of the base are not finite: unknown images are found by the energy only")
         return
-    score = choose_score(training, validation, job.config.seed)
+    score = replace(choose_score(training, validation, job.config.seed), taps=reads_taps(setup))
     write_score(job.run.unknown, score)
     measured = f"; AUROC {score.separation[score.name]:.3f} on left-out classes" if score.separation else ""
     seconds = time.perf_counter() - started
@@ -56,7 +56,17 @@ def out_of_fold(setup: Setup) -> HeldOut | None:
 
     if "cross_validated" not in setup.trainer.progress.line:
         return None
-    return setup.trainer.validated or cross_validated(setup.builder, setup.plan.phases[-1].head)[1]
+    return setup.trainer.validated or cross_validated(setup.builder, setup.plan.phases[-1].head)
+
+
+def reads_taps(setup: Setup) -> bool:
+    """Return True if the score's features are those of the taps: the head has some, and the base was not trained.
+
+    The last layers of a base that was trained learnt the classes, and no figures say that its taps are better.
+    """
+    from transfercli.training.frozen import trained_layers
+
+    return bool(setup.classifier.taps) and not trained_layers(setup.classifier, setup.plan)
 
 
 def _known(setup: Setup, split: Split, seed: int, reporter: Reporter, held_out: HeldOut | None = None) -> Known:
@@ -66,7 +76,7 @@ def _known(setup: Setup, split: Split, seed: int, reporter: Reporter, held_out: 
     """
     from transfercli.evaluation.confidence.temperature import class_logits
     from transfercli.models.forward import forward
-    from transfercli.models.pooling import features_of_pooled
+    from transfercli.models.unknown.features import score_features
     from transfercli.models.unknown.score import energies
     from transfercli.training.frozen import trained_layers
     from transfercli.transfer.features.features import features_of
@@ -86,5 +96,5 @@ def _known(setup: Setup, split: Split, seed: int, reporter: Reporter, held_out: 
         wanted = len(builder.inputs.training) + chosen
         known = np.isin(wanted, held_out.rows)
         logits[known] = held_out.logits[np.searchsorted(held_out.rows, wanted[known])]
-    features = features_of_pooled(setup.classifier.head, rows)
+    features = score_features(setup.classifier.head, rows, reads_taps(setup))
     return Known(features, energies(class_logits(logits)), sample.targets, sample.groups)

@@ -1,0 +1,40 @@
+"""Features that an out-of-distribution score reads: the last ones of the base, or those of its taps.
+
+The last features of a network keep little that does not tell the classes of its training apart. Those of the taps
+below them, each normalised, separated left-out classes better, alone as well as together with the last
+(benchmarks/RESULTS.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from transfercli.models.normalised import Normalisation, normalised, side_by_side
+from transfercli.models.pooling import feature_layers, features_of_pooled, poolings_of, unshared
+from transfercli.models.unknown.score import UnknownScore
+
+NORMALISATION: Normalisation = "root"
+
+
+def score_features(head: keras.Model, pooled: np.ndarray, taps: bool) -> np.ndarray:
+    """Return features float32 [N, D] from the output of the head's poolings, [N, p].
+
+    taps: as `UnknownScore.taps`; the head must have some.
+    """
+    if not taps:
+        return features_of_pooled(head, pooled)
+    widths = [pooling.output.shape[-1] for pooling in poolings_of(head)[:-1]]
+    return normalised(pooled[:, : sum(widths)].astype("float32", copy=False), widths, NORMALISATION)
+
+
+def score_feature_layers(
+    head: keras.Model, outputs: Sequence[keras.KerasTensor], score: UnknownScore
+) -> keras.KerasTensor:
+    """Return the features [N, D] that the score reads, of the outputs of a trunk; the layers are new ones."""
+    if not (score.taps and len(outputs) > 1):
+        return feature_layers(head, outputs[-1])
+    vectors = [unshared(pooling, x) for pooling, x in zip(poolings_of(head)[:-1], outputs[:-1], strict=True)]
+    return side_by_side(vectors, NORMALISATION, "feature_")
