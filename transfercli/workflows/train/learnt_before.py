@@ -126,8 +126,9 @@ def warn_of_changed_copies(dataset: Dataset, descriptors: Descriptors, reporter:
         if paths:
             verb = "have" if copies_are_sure(descriptors) else "may have"
             reporter.warning(
-                f"{len(paths)} of {counted(len(test), 'test image')} {verb} a re-encoded or resized copy among the {name}"
-                f" images ({first_of(paths, LISTED)}): remove these copies, or metrics on them are too optimistic"
+                f"{len(paths)} of {counted(len(test), 'test image')} {verb} a re-encoded or resized copy among the"
+                f" {name} images ({first_of(paths, LISTED)}): remove these copies, or metrics on them are too"
+                " optimistic"
             )
 
 
