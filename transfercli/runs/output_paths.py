@@ -32,7 +32,8 @@ def check_output_file(path: Path, option: str) -> None:
     run = next((each for each in (folder, *folder.parents) if (each / "run.json").is_file()), None)
     if run is not None:
         raise UsageError(
-            f"{option} {str(path)!r} is in the folder of the run {run.parent.name}/{run.name}, whose files it may replace",
+            f"{option} {str(path)!r} is in the folder of the run {run.parent.name}/{run.name}, whose files it may"
+            " replace",
             "name a file in another folder",
         )
 

@@ -64,9 +64,9 @@ def solve_scored_head(builder: Builder, head: str, reporter: Reporter) -> tuple[
     None if no image could be held out: then nothing is assigned.
     """
     posed = posed_problem(builder, head, validation=True)
-    if posed.decision:
-        posed.decision.report(reporter)
     scored = posed.solve_scored(reporter)
+    if scored and posed.decision:
+        posed.decision.report(reporter)
     return scored and (assign_head(builder, posed, scored[0]), scored[1])
 
 
@@ -125,6 +125,12 @@ def new_to_base(splits: Sequence[Split], learnt_by_base: Set[str]) -> np.ndarray
     targets = np.concatenate([split.targets for split in splits])
     enough = all(np.count_nonzero(new[targets == target]) >= FEWEST_NEW for target in np.unique(targets))
     return new & enough
+
+
+def can_be_scored(builder: Builder) -> bool:
+    """Return False if the base was trained on so many labelled images that none may be held out."""
+    new = new_to_base(labelled_splits(builder), builder.inputs.learnt_by_base)
+    return new is None or bool(new.any())
 
 
 def normalisation_of(builder: Builder) -> Normalisation:
