@@ -42,6 +42,19 @@ def test_what_a_file_would_replace_must_be_a_file(tmp_path: Path, make: Callable
         check_output_file(tmp_path / "a", "--report")
 
 
+def test_a_file_of_a_run_is_not_replaced(tmp_path: Path) -> None:
+    best = tmp_path / "digits" / "first" / "checkpoints" / "best"
+    best.mkdir(parents=True)
+    (tmp_path / "digits" / "first" / "run.json").write_text("{}")
+    (tmp_path / "digits" / "latest").symlink_to("first")
+    (best / "model.safetensors").write_text("x")
+    for folder in (best, tmp_path / "digits" / "latest" / "checkpoints" / "best"):
+        for name in ("model.safetensors", "new.npz"):
+            with pytest.raises(UsageError, match="in the folder of the run digits/first"):
+                check_output_file(folder / name, "-o")
+    check_output_file(tmp_path / "digits" / "a.npz", "-o")
+
+
 def test_a_folder_may_be_there_or_missing_with_those_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in (tmp_path, tmp_path / "a" / "b", Path("a/b")):

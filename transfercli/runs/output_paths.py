@@ -16,7 +16,8 @@ _KERNEL_FOLDERS = tuple(map(Path, ("/proc", "/sys")))
 def check_output_file(path: Path, option: str) -> None:
     """Raise `UsageError` if a file cannot be written to `path`, or if a file would replace something else there.
 
-    Folders, devices, pipes and links are refused: a new file would replace them, and root can replace /dev/null.
+    Folders, devices, pipes and links are refused: a new file would replace them, and root can replace /dev/null. So are
+    all files in the folder of a run, which may be its weights.
     """
     with write_errors(path):
         if path.is_dir():
@@ -27,6 +28,14 @@ def check_output_file(path: Path, option: str) -> None:
                 "name a new file, or one that may be replaced",
             )
         _check_writable_folder(path.parent, option, str(path))
+    folder = Path(os.path.realpath(path.parent))
+    run = next((each for each in (folder, *folder.parents) if (each / "run.json").is_file()), None)
+    if run is not None:
+        raise UsageError(
+            f"{option} {str(path)!r} is in the folder of the run {run.parent.name}/{run.name}, whose files it may"
+            " replace",
+            "name a file in another folder",
+        )
 
 
 def check_output_folder(folder: Path, option: str) -> None:

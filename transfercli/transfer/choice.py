@@ -13,7 +13,7 @@ from transfercli.reporting import Reporter
 from transfercli.transfer.phase_builder import PhaseBuilder
 from transfercli.transfer.probe.cross_validation import OutOfFold
 from transfercli.transfer.probe.heads import heads_for
-from transfercli.transfer.probe.solved_head import layers_of, posed_problem
+from transfercli.transfer.probe.solved_head import can_be_scored, layers_of, posed_problem
 
 FEW = 1000  # labelled images: with fewer, cross-validation is repeated with other folds
 REPEATS = 3
@@ -43,7 +43,7 @@ def choose_head(builder: PhaseBuilder, reporter: Reporter) -> list[Tried]:
     held out. If no image can be, the last is chosen: a head on several layers is hardly ever worse.
     """
     names = heads_for(layers_of(builder.classifier, builder.cut_after_base()))
-    if builder.dry_run:  # its features are not real
+    if builder.dry_run or not can_be_scored(builder):  # the features of a dry run are not real
         return [Tried(names[-1], None, None, None, None, 0.0, chosen=True)]
     found: list[tuple[str, OutOfFold, float]] = []
     for number, name in enumerate(names):

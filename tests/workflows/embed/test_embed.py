@@ -159,3 +159,11 @@ def test_the_result_is_json(request_of: EmbedRequest) -> None:
     assert result["layers"] == ["last"]
     assert [*result["unreadable"][0]] == ["path", "error"]
     assert result["cache"]["features"]["hits"] == 8
+
+
+def test_the_weight_file_that_is_read_is_not_replaced(request_of: EmbedRequest, tmp_path: Path) -> None:
+    weights = tmp_path / "base.safetensors"
+    weights.write_bytes(b"weights")
+    with pytest.raises(UsageError, match="is the file of --weights"):
+        embed(replace(request_of, network="small_cnn", weights=str(weights), file=weights), Reporter())
+    assert weights.read_bytes() == b"weights"

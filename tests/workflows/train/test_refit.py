@@ -183,3 +183,25 @@ def test_a_child_that_solves_a_head_of_its_own_is_not_warned_of_its_parent_s_ref
     child = world.train("finetune", path, reporter)
     assert child["learnt_before"]["validation"] == {"train": record(child)["data"]["images"]["validation"]}
     assert not [text for text in reporter.warnings if "learnt from" in text]
+
+
+def test_images_that_the_base_was_trained_on_do_not_score_a_head_on_it(runs: Any, tmp_path: Path) -> None:
+    """The base is trained on the images of which the head is solved then: most are right, held out or not."""
+    from transfercli.workflows.evaluate.evaluate import EvaluateRequest, evaluate_run
+
+    world, config = runs["world"], runs["config"]
+    tuned = {"transfer": {"strategy": "full"}, "training": {"epochs": 15}}
+    parent = world.train("finetune", world.config("refit-tuned", "digits-target", **config, **tuned))
+    child = {**config, "model": {"weights": {"run": str(Path(parent["run"]).resolve())}}}
+    reporter = Listener()
+    path = world.config("refit-on-tuned", "digits-target", **child, transfer={"strategy": "linear_probe"})
+    result = world.train("finetune", path, reporter)
+    images = record(result)["data"]["images"]
+    assert result["learnt_before"]["train"] == {"train": images["train"]}
+    assert result["cross_validated"] == images["validation"]
+    score = next(line for line in lines(result) if "cross_validated" in line)
+    assert any("images that the base was not trained on" in text for text in reporter.infos)
+    target = world.samples / "digits-target" / "test"
+    evaluation = evaluate_run(EvaluateRequest(result["run"], world.runs, data=target), Listener()).as_json()
+    low, high = evaluation["intervals"]["accuracy"]
+    assert low - 2 * score["val_accuracy_error"] <= score["val_accuracy"] <= high + 2 * score["val_accuracy_error"]

@@ -20,6 +20,7 @@ from transfercli.transfer.probe.probe import standard_error
 from transfercli.transfer.probe.solved_head import (
     FEWEST_NEW,
     Builder,
+    can_be_scored,
     held_out_of,
     result_reporter,
     solve_head,
@@ -84,15 +85,15 @@ def _refit(builder: Builder, phase: Phase) -> Solved:
     solved on the training images alone, and the validation images score it.
     """
     reporter, inputs = result_reporter(builder), builder.inputs
+    if not can_be_scored(builder):
+        reporter.info(f"no refit: {TOO_FEW_NEW}; the validation images score a head solved on the training images")
+        return Solved(solve_head(builder, phase.head, reporter))
     scored = solve_scored_head(builder, phase.head, reporter)
     if scored is None:
-        if inputs.learnt_by_base:
-            reporter.info(f"no refit: {TOO_FEW_NEW}; the validation images score a head solved on the training images")
-        else:
-            reporter.warning(
-                "a class has a single image, or a single group of images, so no cross-validation can score the head: it"
-                " is solved on the training images alone"
-            )
+        reporter.warning(
+            "a class has a single image, or a single group of images, so no cross-validation can score the head: it is"
+            " solved on the training images alone"
+        )
         return Solved(solve_head(builder, phase.head, reporter))
     facts, found = scored
     held_out = held_out_of(builder, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from transfercli.data.dataset import Split
+from transfercli.data.splitting.copy_groups import Sample, units_of
 from transfercli.models.classifier import Classifier
 from transfercli.models.normalised import Normalisation
 from transfercli.models.surgery import Cut
@@ -62,9 +64,9 @@ def solve_scored_head(builder: Builder, head: str, reporter: Reporter) -> tuple[
     None if no image could be held out: then nothing is assigned.
     """
     posed = posed_problem(builder, head, validation=True)
-    if posed.decision:
-        posed.decision.report(reporter)
     scored = posed.solve_scored(reporter)
+    if scored and posed.decision:
+        posed.decision.report(reporter)
     return scored and (assign_head(builder, posed, scored[0]), scored[1])
 
 
@@ -127,6 +129,12 @@ def new_to_base(splits: Sequence[Split], learnt_by_base: Set[str]) -> np.ndarray
     return new & enough
 
 
+def can_be_scored(builder: Builder) -> bool:
+    """Return False if the base was trained on so many labelled images that none may be held out."""
+    new = new_to_base(labelled_splits(builder), builder.inputs.learnt_by_base)
+    return new is None or bool(new.any())
+
+
 def normalisation_of(builder: Builder) -> Normalisation:
     """Return the normalisation that cross-validation chooses for the head of a frozen base."""
     layers = layers_of(builder.classifier, builder.cut_after_base())
@@ -139,10 +147,19 @@ def labelled_splits(builder: Builder) -> list[Split]:
 
 
 def groups_of(splits: Sequence[Split]) -> tuple[str, ...]:
-    """Return the group of each image of several splits, as in `Split`."""
-    if not any(split.groups for split in splits):
-        return ()
-    return tuple(name for split in splits for name in split.groups or ("",) * len(split))
+    """Return the group of each image of several splits, as in `Split`; copies of an image are in one group.
+
+    A copy that trained would give its label away.
+    """
+    groups = [name for split in splits for name in split.groups or ("",) * len(split)]
+    pixels = [pixel_hash for split in splits for pixel_hash in split.pixel_hashes or split.sha256s]
+    count_of = Counter(pixels)
+    if len(count_of) == len(pixels):
+        return tuple(groups) if any(groups) else ()
+    images = list(zip(pixels, groups, strict=True))
+    units = units_of([Sample(copied, "", group=group) for copied, group in images])
+    key_of = {pixel_hash: unit.key for unit in units for pixel_hash in unit.pixels}
+    return tuple(key_of[copied] if group or count_of[copied] > 1 else "" for copied, group in images)
 
 
 def layers_of(classifier: Classifier, cut: Cut) -> FeatureLayers:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.runs.output_paths import check_output_file
 from transfercli.transfer.embeddings.embeddings import Origin
@@ -85,6 +87,18 @@ def unreadable_json(unreadable: tuple[tuple[str, str], ...]) -> list[dict[str, s
     return [{"path": path, "error": reason} for path, reason in unreadable]
 
 
+def _check_not_weights(request: EmbedRequest) -> None:
+    """Raise `UsageError` if the file to write is the weight file that is read."""
+    if (
+        request.weights
+        and request.file.exists()
+        and os.path.realpath(request.weights) == os.path.realpath(request.file)
+    ):
+        raise UsageError(
+            f"{OPTION} {str(request.file)!r} is the file of --weights, which it would replace", "name another file"
+        )
+
+
 def owner_of(network: EmbeddingNetwork) -> tuple[Path | None, str | None]:
     """Return the run folder and the name of the base of a network, one of which is None."""
     return (network.path, None) if isinstance(network, StoredRun) else (None, network.label)
@@ -99,6 +113,7 @@ def embed(request: EmbedRequest, reporter: Reporter) -> EmbedResult:
 
     row = format_of(request.file, OPTION)
     check_output_file(request.file, OPTION)
+    _check_not_weights(request)
     network = find_network(request.network, request.runs, request.weights, request.layers, reporter)
     images = read_inputs(request.paths, network.reading, strict=request.strict)
     embedder = Embedder.of(network, request.layers, request.normalise)

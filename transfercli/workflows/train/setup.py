@@ -14,6 +14,7 @@ from transfercli.runs.record import RunRecord
 from transfercli.text import counted
 from transfercli.workflows.confidence import warn_of_abstention
 from transfercli.workflows.resolved_config import architecture, batchnorm_trains, geometry_of, head_of
+from transfercli.workflows.train.learnt_before import without_changed_copies
 from transfercli.workflows.train.training_data import class_weights, report_class_counts, sampled_weights, with_labels
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def set_up(
 
     features = feature_cache(job.config, reporter, job.run.path)
     builder_class = DryRunBuilder if dry_run else PhaseBuilder
-    inputs = training_inputs(job.config, dataset, classifier.labels, reporter)
+    used = without_changed_copies(job, dataset, reporter)
+    inputs = training_inputs(job.config, used, classifier.labels, reporter)
     builder = builder_class(classifier, replace(inputs, learnt_by_base=learnt_by_base), features, reporter)
     if chooses_normalisation(job.config, head_of(job.config)) and not (dry_run or job.run.record.exists()):
         with watch("features"):
