@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,10 +126,34 @@ def warn_of_changed_copies(dataset: Dataset, descriptors: Descriptors, reporter:
         if paths:
             verb = "have" if copies_are_sure(descriptors) else "may have"
             reporter.warning(
-                f"{len(paths)} of {counted(len(test), 'test image')} {verb} a re-encoded or resized copy among the"
-                f" {name} images ({first_of(paths, LISTED)}): remove these copies, or metrics on them are too"
+                f"{len(paths)} of {counted(len(test), 'test image')} {verb} a re-encoded or resized copy among"
+                f" the {name} images ({first_of(paths, LISTED)}): remove these copies, or metrics on them are too"
                 " optimistic"
             )
+
+
+def without_changed_copies(job: Job, dataset: Dataset, reporter: Reporter) -> Dataset:
+    """Return the data set without related images that are re-encoded or resized copies of labelled images.
+
+    They train in every fold of a cross-validation, so a copy would give away the label of an image that is held out.
+    Copies with the same pixels were left out when the images were read.
+    """
+    related, stored = dataset.auxiliary.related, _earlier_descriptors(job)
+    if related is None:
+        return dataset
+    geometry = geometry_of(job.config)
+    splits = [related, dataset.splits["train"], dataset.splits["validation"]]
+    own, *labelled = (describe(each.images, each.sha256s, geometry, each.sizes, stored) for each in splits)
+    copied = has_copy(own, np.concatenate(labelled))
+    if not copied.any():
+        return dataset
+    reporter.warning(
+        f"{int(copied.sum())} of {counted(len(related), 'related image')} are not used: they are, or seem to be,"
+        " re-encoded or resized copies of labelled images, whose labels they would give away"
+    )
+    rows = np.flatnonzero(~copied)
+    kept, domains = (related.at(rows) if len(rows) else None), dataset.auxiliary.domains[rows]
+    return replace(dataset, auxiliary=replace(dataset.auxiliary, related=kept, domains=domains))
 
 
 def _earlier_descriptors(job: Job) -> Descriptors | None:
