@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from transfercli.config.schema import ExperimentConfig
-from transfercli.data.dataset import Split
+from transfercli.data.dataset import Auxiliary, Split
 from transfercli.reporting import Reporter
 from transfercli.rows import ArrayRows
 
@@ -39,7 +39,7 @@ def test_a_probe_weighs_classes_as_training_weighs_and_draws_them(
         name="n", data={"train": "d"}, model={"base": "small_cnn", "weights": "none"}, training=training
     )
     split = Split("", tuple("abcd"), CAT_3_DOG_1, LABELS, ArrayRows(np.zeros((4, 8, 8, 3), "uint8")), tuple("abcd"))
-    dataset: Any = SimpleNamespace(splits={"train": split, "validation": split})
+    dataset: Any = SimpleNamespace(splits={"train": split, "validation": split}, auxiliary=Auxiliary())
     weights = training_inputs(config, dataset, LABELS, Reporter()).class_weights
     assert weights is None if ratio is None else weights[1] / weights[0] == pytest.approx(ratio)
 
