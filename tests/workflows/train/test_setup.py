@@ -77,6 +77,7 @@ def test_seconds_that_a_strategy_measures_for_are_counted_as_its_features(monkey
     monkeypatch.setattr(setup, "plan_for", plan_for)
     monkeypatch.setattr(setup, "feature_cache", lambda *_: None)
     monkeypatch.setattr(setup, "training_inputs", lambda *_: None)
+    monkeypatch.setattr(setup, "without_changed_copies", lambda *_: None)
     anything = MagicMock()
     with pytest.raises(Planned):
         setup.set_up(anything, anything, anything, watch, Reporter())  # type: ignore[arg-type]

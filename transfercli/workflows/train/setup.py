@@ -87,8 +87,8 @@ def set_up(
     features = feature_cache(job.config, reporter, job.run.path)
     builder_class = DryRunBuilder if dry_run else PhaseBuilder
     used = without_changed_copies(job, dataset, reporter)
-    inputs = training_inputs(job.config, used, classifier.labels, reporter)
-    builder = builder_class(classifier, replace(inputs, learnt_by_base=learnt_by_base), features, reporter)
+    inputs = training_inputs(job.config, used, classifier.labels, reporter, learnt_by_base)
+    builder = builder_class(classifier, inputs, features, reporter)
     if chooses_normalisation(job.config, head_of(job.config)) and not (dry_run or job.run.record.exists()):
         with watch("features"):
             set_normalisation(builder, job.config)
@@ -225,9 +225,16 @@ def feature_cache(config: ExperimentConfig, reporter: Reporter, run: Path | None
 
 
 def training_inputs(
-    config: ExperimentConfig, dataset: Dataset, labels: tuple[str, ...], reporter: Reporter
+    config: ExperimentConfig,
+    dataset: Dataset,
+    labels: tuple[str, ...],
+    reporter: Reporter,
+    learnt_by_base: frozenset[str] = frozenset(),
 ) -> TrainingInputs:
-    """Return the inputs that all phases share: splits, batches, augmentation, class weights and precision."""
+    """Return the inputs that all phases share: splits, batches, augmentation, class weights and precision.
+
+    learnt_by_base: as in `TrainingInputs`.
+    """
     from transfercli.data.batching.augment import build
     from transfercli.data.batching.batches import SAMPLINGS
     from transfercli.training.backend import feature_precision
@@ -257,6 +264,7 @@ def training_inputs(
         related=None if auxiliary.related is None else with_labels(auxiliary.related, labels),
         domains=auxiliary.domains,
         align=config.transfer.align,
+        learnt_by_base=learnt_by_base,
     )
 
 
