@@ -5,7 +5,8 @@ Usage: python -m benchmarks.adaptation_estimators FEATURES [--bases BASE …] [-
 FEATURES is the folder that `benchmarks/adaptation.py` filled for Fashion-MNIST, emoji and clip art. Each pair of
 domains is aligned with `moments`, as `transfer.align: auto` does. The estimates, above 0 if they would align:
 
-- information: rise of the mutual information of the target's images and predicted classes (the program's rule)
+- program: what `transfer.align: auto` decides, by the next one and the share of predictions that change
+- information: rise of the mutual information of the target's images and predicted classes
 - entropy: fall of the mean entropy of the predictions
 - IWCV: fall of the importance-weighted cross-validated log loss (Sugiyama et al. 2007), the weights from a classifier
   of the two domains on the base's output
@@ -96,7 +97,9 @@ def estimated(folder: Path, base: str, setting: tuple[str, str, bool, int], seed
         float((logits_of(solve_layers(each.problem, each.layers, Reporter()), test).argmax(axis=1) == truth).mean())
         for each in (plain, aligned)
     ]
-    return {"gain": accuracies[1] - accuracies[0]} | {name: before[name] - after[name] for name in before}
+    decided = adapt(problem, layers, unlabelled, None, "auto").decision.chosen != "none"
+    estimates = {name: before[name] - after[name] for name in before}
+    return {"gain": accuracies[1] - accuracies[0], "program": 1.0 if decided else -1.0, **estimates}
 
 
 def main() -> None:
@@ -121,8 +124,9 @@ def main() -> None:
             aligns = values > 0
             right = np.where(aligns, gains > -POINT, gains < POINT)
             kept = np.where(aligns, gains, 0)
+            rank = "" if name == "program" else f"{spearmanr(values, gains)[0]:.2f}"
             print(
-                f"| {group} ({len(found)}) | {name} | {spearmanr(values, gains)[0]:.2f} | {100 * kept.mean():.1f}"
+                f"| {group} ({len(found)}) | {name} | {rank} | {100 * kept.mean():.1f}"
                 f" | {100 * kept.min():+.1f} | {right.sum()} of {len(found)} |",
                 flush=True,
             )

@@ -1,24 +1,28 @@
 """AUROC of out-of-distribution scores on Fashion-MNIST: against digits, noise and classes that were left out.
 
-Usage: python benchmarks/unknown.py DATA WORK [--vgg16-kernels FILE]
+Usage: python benchmarks/unknown.py DATA WORK [--vgg16-kernels FILE] [--bases NAME,...] [--pairs N]
 
 DATA holds Fashion-MNIST as `train-images-idx3-ubyte.gz` and so on (Debian: dataset-fashion-mnist). For each pair of
 classes in `LEFT_OUT` a network knows the other eight: small_cnn is trained on 320 images of each at 32 x 32, VGG16 with
-the kernels of FILE stays frozen (240 of each at 48 x 48, with a fitted linear head). Features are kept in WORK and
-computed again only if they are missing. Prints a Markdown table: rows are bases and scores, columns are AUROCs, the
-mean over the pairs; the row `chosen` has what the program would choose by itself in each run.
+the kernels of FILE stays frozen (240 of each at 48 x 48, with a fitted linear head), and its score reads the last
+features or those of the taps. Features are kept in WORK and computed again only if they are missing. Prints a Markdown
+table: rows are bases and scores, columns are AUROCs, the mean over the first N pairs; the row `chosen` has what the
+program would choose by itself in each run.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from transfercli.models.normalised import normalised
+from transfercli.models.unknown.features import NORMALISATION
 from transfercli.models.unknown.score import UnknownScore, energies
 from transfercli.transfer.unknown.choice import auroc, choose_score, fit_head
 from transfercli.transfer.unknown.fit import SCORES, Known, fit_score, fit_space
@@ -80,7 +84,8 @@ def compute(data: Path, base: str, pair: tuple[int, int], kernels: Path | None) 
     own, targets = resized(images[chosen], side), np.array([known.index(label) for label in classes[chosen]])
     held = len(own) // 5
     sets = {"train": own[held:], "val": own[:held], "test": resized(test_images[test], side)}
-    classifier = build_classifier(Architecture(base, (side, side), 3, HeadConfig(), tuple(map(str, known))))
+    head = HeadConfig(taps="stages" if base == "vgg16" else [])
+    classifier = build_classifier(Architecture(base, (side, side), 3, head, tuple(map(str, known))))
     if base == "vgg16":
         classifier.base.load_weights(kernels)
     else:
@@ -90,19 +95,25 @@ def compute(data: Path, base: str, pair: tuple[int, int], kernels: Path | None) 
     cut = cut_after_base(classifier)
     result: dict[str, np.ndarray] = {"known": np.array(known), "test_y": test_classes[test]}
     result |= {"train_y": targets[held:], "val_y": targets[:held]}
+    result["widths"] = np.array([part.width for part in cut.parts] or cut.feature_shape)
     for name, pixels in (sets | unknown_images(side, rng)).items():
         result[f"{name}_f"] = cut.prefix.predict(pixels, batch_size=64, verbose=0)
         result[f"{name}_l"] = cut.top.predict(result[f"{name}_f"], verbose=0)
     return result
 
 
-def aurocs(stored: dict[str, np.ndarray], base: str) -> dict[str, dict[str, float]]:
-    """Return score -> scene -> AUROC, for each score and for the one that is chosen."""
-    training = stored["train_f"], stored["train_y"]
-    head = fit_head(*training) if base == "vgg16" else None
+def aurocs(stored: dict[str, np.ndarray], base: str, taps: bool) -> dict[str, dict[str, float]]:
+    """Return score -> scene -> AUROC, for each score and for the one that is chosen; taps: as `UnknownScore.taps`."""
+    *below, last = stored["widths"].tolist()
+
+    def features_of(name: str) -> np.ndarray:
+        pooled = stored[f"{name}_f"]
+        return normalised(pooled[:, : sum(below)], below, NORMALISATION) if taps else pooled[:, -last:]
+
+    head = fit_head(features_of("train"), stored["train_y"]) if base == "vgg16" else None
 
     def images(name: str, targets: np.ndarray) -> Known:
-        features = stored[f"{name}_f"]
+        features = features_of(name)
         logits = stored[f"{name}_l"].astype(float) if head is None else features @ head[0] + head[1]
         return Known(features, energies(logits), targets)
 
@@ -128,21 +139,25 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--vgg16-kernels", type=Path)
+    parser.add_argument("--bases", default=",".join(BASES))
+    parser.add_argument("--pairs", type=int, default=len(LEFT_OUT))
     args = parser.parse_args()
     columns = ("left-out classes", *UNKNOWN, "strange of its own")
     print("| base | score |", " | ".join(columns), "|\n| --- | --- |", " | ".join(["---:"] * len(columns)), "|")
-    for base in BASES:
+    for base in args.bases.split(","):
         if base == "vgg16" and args.vgg16_kernels is None:
             continue
-        tables: list[dict[str, dict[str, Any]]] = []
-        for pair in LEFT_OUT:
+        reads = ("last", "taps") if base == "vgg16" else ("last",)
+        tables: dict[str, list[dict[str, dict[str, Any]]]] = {features: [] for features in reads}
+        for pair in list(LEFT_OUT)[: args.pairs]:
             file = args.work / f"{base}-{pair[0]}{pair[1]}.npz"
             if not file.exists():
                 np.savez(file, **compute(args.data, base, pair, args.vgg16_kernels))
-            tables.append(aurocs(dict(np.load(file)), base))
-        for score in tables[0]:
-            means = [f"{np.mean([table[score][column] for table in tables]):.3f}" for column in columns]
-            print(f"| {base} | {score} |", " | ".join(means), "|", flush=True)
+            for features in reads:
+                tables[features].append(aurocs(dict(np.load(file)), base, features == "taps"))
+        for features, score in product(reads, (*SCORES, "chosen")):
+            means = [f"{np.mean([table[score][column] for table in tables[features]]):.3f}" for column in columns]
+            print(f"| {base}, {features} | {score} |", " | ".join(means), "|", flush=True)
 
 
 if __name__ == "__main__":

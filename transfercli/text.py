@@ -80,7 +80,7 @@ def shortened(text: str, most: int) -> str:
 def wrapped(text: str, width: int) -> str:
     """Return text whose lines are broken at spaces into at most `width` characters.
 
-    Longer words, such as paths, stay whole, and so does a line with a command of this program, which users copy.
+    Longer words, such as paths, stay whole, and so does a line with a command, which users copy.
     """
     lines = []
     for line in text.split("\n"):
@@ -93,7 +93,7 @@ def wrapped(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
-_COMMAND = re.compile(r"\btransfercli [a-z]")
+_COMMAND = re.compile(r"\btransfercli [a-z]|^cp -")
 
 
 def squeezed(text: str, most: int) -> str:

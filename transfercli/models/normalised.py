@@ -18,7 +18,7 @@ Normalisation = Literal["none", "length", "root"]
 # Keeps the slope of the root finite at 0: the root of |x| is sqrt(|x| + SMALL) - sqrt(SMALL), which is computed as
 # |x| / (sqrt(|x| + SMALL) + sqrt(SMALL)), because the difference has no digits left of small features.
 SMALL = 1e-6
-LEAST_SQUARE = 1e-12  # of a length, as in Keras's UnitNormalization
+LEAST_LENGTH = 1e-12  # as in Keras's UnitNormalization
 
 
 def side_by_side(vectors: Sequence[keras.KerasTensor], how: Normalisation, name_prefix: str = "") -> keras.KerasTensor:
@@ -42,5 +42,7 @@ def normalised(features: np.ndarray, widths: Sequence[int], how: Normalisation) 
     parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
     if how == "root":
         parts = [x / (np.sqrt(np.abs(x) + np.float32(SMALL)) + np.float32(SMALL**0.5)) for x in parts]
-    squares = [np.maximum(np.square(x).sum(axis=1, keepdims=True), np.float32(LEAST_SQUARE)) for x in parts]
-    return np.concatenate([x / np.sqrt(square) for x, square in zip(parts, squares, strict=True)], axis=1)
+    lengths = [np.linalg.norm(x, axis=1, keepdims=True) for x in parts]
+    return np.concatenate(
+        [x / np.maximum(length, np.float32(LEAST_LENGTH)) for x, length in zip(parts, lengths, strict=True)], axis=1
+    )

@@ -44,7 +44,7 @@ Keep = Callable[[Progress, Checkpoint, bool], None]
 # Keys of an epoch that are not in the contract; they come last.
 ADAPTATION = f"{RAW}lora/"  # names in a checkpoint's state
 LAST = (
-    *("val_macro_f1", "val_balanced_accuracy", "val_recall", "strength", "strengths"),
+    *("val_macro_f1", "val_balanced_accuracy", "val_recall", "strength", "strengths", "layers"),
     *("val_accuracy_error", "val_loss_error", "cross_validated", "gain", "gain_error"),
 )
 

@@ -75,8 +75,8 @@ def chosen_head(tried: Sequence[Tried]) -> str:
     return next(candidate.name for candidate in tried if candidate.chosen)
 
 
-def in_words(tried: Sequence[Tried]) -> str:
-    """Return one line: each candidate with its cross-validated figures, and the chosen one."""
+def in_words(tried: Sequence[Tried], images: int) -> str:
+    """Return one line: each candidate with its cross-validated figures, and the chosen one; images: labelled ones."""
     parts = []
     for candidate in tried:
         if candidate.log_loss is None:
@@ -88,7 +88,8 @@ def in_words(tried: Sequence[Tried]) -> str:
             f"{candidate.name} accuracy {candidate.accuracy:.4f} ± {candidate.accuracy_error:.4f}, log loss"
             f" {candidate.log_loss:.4f} ± {candidate.log_loss_error:.4f} ({candidate.seconds:.1f} s)"
         )
-    return f"auto: cross-validated heads: {'; '.join(parts)}: {chosen_head(tried)} is chosen"
+    repeated = f" (means of {REPEATS} repeats)" if images < FEW else ""
+    return f"auto: cross-validated heads{repeated}: {'; '.join(parts)}: {chosen_head(tried)} is chosen"
 
 
 def as_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:

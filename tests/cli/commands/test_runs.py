@@ -62,6 +62,8 @@ def test_metrics_of_a_training_say_which_images_they_are_of() -> None:
     assert of_images("val_loss", 250, other) == f" ({of_all}, not of the target's domain)"
     assert of_images("accuracy", 250, other) == " (not of the target's domain)"
     assert of_images("val_accuracy", 250, same) == f" ({of_all})"
+    related = {"case": "related domains", "text": "", "tried": [{}] * 4}
+    assert of_images("val_loss", 250, related) == f" ({of_all}, the best of 4 that were tried on them)"
     assert of_images("val_accuracy", None, None) == of_images("accuracy", 250, None) == ""
 
 

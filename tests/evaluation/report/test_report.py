@@ -272,6 +272,9 @@ def test_a_probe_has_no_curves_but_the_strengths_that_were_tried(predictions: Pr
     for hostile in ({"strengths": "<b>", "strength": 1}, {"strengths": [["<b>", 1, 1]] * 2, "strength": "<b>"}, {}):
         line = {"epoch": 0, **hostile}
         assert "<b>" not in page_of(predictions, replace(CONTEXT, history=[line])).words
+    layers = [["block3", 0.25, 10.0], ["output", 0.75, 1.0], ["<b>", "x", 1]]
+    words = page_of(predictions, replace(CONTEXT, history=[PROBE | tried | {"layers": layers}])).words
+    assert "Layer Weight Strength block3 0.25 10 output 0.75 1" in words
     both = page_of(predictions, replace(CONTEXT, history=[PROBE | tried, *CONTEXT.history]))
     assert sum("by epoch" in svg["aria-label"] for svg in both.all("svg")) == 2
 

@@ -78,6 +78,16 @@ def test_none_leaves_the_head_as_it_is_and_says_that_the_domains_differ() -> Non
     np.testing.assert_array_equal(solve_layers(adapted.problem, adapted.layers, Reporter()).kernel, plain.kernel)
 
 
+def test_an_alignment_that_changes_few_predictions_is_not_used() -> None:
+    source, targets = digits(30)
+    marked = digits(40, 60)[0] + 12 * (np.arange(64) == 56)  # a bright corner: another domain, but the same digits
+    adapted = adapt(problem(source, targets), TWO_LAYERS, ArrayRows(marked.astype(np.float32)), None, "auto")
+    assert (adapted.decision.case, adapted.decision.chosen) == ("another domain", "none")
+    assert "change too little" in adapted.decision.text
+    named = adapt(problem(source, targets), TWO_LAYERS, ArrayRows(marked.astype(np.float32)), None, "moments")
+    assert named.decision.chosen == "moments"
+
+
 def test_other_shares_of_the_classes_alone_are_no_other_domain() -> None:
     source, targets = digits(30)
     images, classes = digits(60, 60)

@@ -64,6 +64,13 @@ def test_the_same_arguments_give_the_same_bits() -> None:
     assert np.array_equal(first.bias, second.bias)
 
 
+def test_it_has_the_weight_and_the_strength_of_each_layer() -> None:
+    found = solved(*examples())
+    assert [name for name, _, _ in found.layers] == list(THREE.names)
+    assert sum(weight for _, weight, _ in found.layers) > 0
+    assert found.layers[-1][2] == found.strength
+
+
 def test_a_dead_layer_changes_nothing_and_a_class_without_images_stays_improbable() -> None:
     features, targets = examples(4)
     features[:, :16] = 0  # a layer that is zero behind its ReLU

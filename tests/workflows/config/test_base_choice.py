@@ -112,4 +112,16 @@ def test_a_weight_file_that_does_not_say_its_base_is_refused(tmp_path: Path) -> 
     write_torch_file(tmp_path / "w.safetensors", torch_tensors("timm_vit_tiny"))
     with pytest.raises(UsageError, match="several bases have tensors of these names") as caught:
         named_base(str(tmp_path / "w.safetensors"), Path())
-    assert "--base BASE" in str(caught.value.hint)
+    assert "--base BASE, and then model.weights: {path: " in str(caught.value.hint)
+
+
+def test_the_hint_for_a_file_of_keras_names_the_base_of_its_name_and_where_the_file_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vgg16.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(UsageError) as caught:
+        named_base("vgg16.weights.h5", Path())
+    assert str(caught.value.hint).endswith(
+        "--base vgg16, and then model.weights: {path: vgg16.weights.h5} in the config"
+    )

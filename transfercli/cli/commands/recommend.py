@@ -87,7 +87,7 @@ def _show(result: Recommendation) -> None:
         if row.problem:
             print_text(f"\nnot compared: {printable(row.name)}: {printable(row.problem)}")
     print_text(f"\n{_sentence(result)}")
-    print_text(f"in the config: {', '.join(result.recommended.settings) or 'as it is'}")
+    print(f"in the config: {', '.join(result.recommended.settings) or 'as it is'}")
     if result.picture:
         print(f"picture: {result.picture}")
 

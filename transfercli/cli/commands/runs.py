@@ -148,6 +148,8 @@ def of_images(name: str, cross_validated: int | None, adaptation: Mapping[str, A
     notes = []
     if cross_validated and name.startswith("val_"):
         notes.append(f"cross-validated on {cross_validated} training and validation images")
+        if adaptation and adaptation.get("case") == "related domains" and len(adaptation.get("tried") or ()) > 1:
+            notes.append(f"the best of {len(adaptation['tried'])} that were tried on them")
     if adaptation and adaptation.get("case") == "another domain":
         notes.append("not of the target's domain")
     return f" ({', '.join(notes)})" if notes else ""

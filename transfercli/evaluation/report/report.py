@@ -136,13 +136,21 @@ def _probe(history: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     tried, chosen = line.get("strengths"), line.get("strength")
     rows = [row for row in tried if _is_trial(row)] if isinstance(tried, list) else []
     chart = charts.strengths_chart(rows, chosen) if len(rows) > 1 and isinstance(chosen, int | float) else None
-    images, adaptation = line.get("cross_validated"), line.get("adaptation")
+    images, adaptation, layers = (line.get(key) for key in ("cross_validated", "adaptation", "layers"))
     return {
         "chart": chart,
         "cross_validated": images if isinstance(images, int) else None,
+        "layers": [row for row in layers if _is_layer(row)] if isinstance(layers, list) else [],
         "other_domain": isinstance(adaptation, Mapping) and adaptation.get("case") == "another domain",
         **{key: plot_value(line.get(key)) for key in ("val_loss", "val_accuracy")},
     }
+
+
+def _is_layer(row: Any) -> bool:
+    """Return True for [name, weight, strength]."""
+    if not isinstance(row, list | tuple) or len(row) != 3 or not isinstance(row[0], str):
+        return False
+    return not any(math.isnan(plot_value(value)) for value in row[1:])
 
 
 def _is_trial(row: Any) -> bool:

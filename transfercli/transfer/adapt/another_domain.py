@@ -13,6 +13,10 @@ from transfercli.transfer.adapt.domain import Adaptation, Setting, logits_of, mo
 from transfercli.transfer.adapt.shift import class_ratios, measure_shift
 from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
 
+# Share of the target's images whose predicted class an alignment must change. A smaller change cannot gain much, and
+# all losses of two points or more were among these (benchmarks/RESULTS.md, "Adaptation").
+LEAST_CHANGE = 0.125
+
 
 def aligned_with(labelled: LinearProblem, layers: FeatureLayers, target: np.ndarray, setting: Setting) -> Adaptation:
     """Return the labelled images aligned with the target's, if the domains differ and a gain is shown.
@@ -45,14 +49,16 @@ def aligned_with(labelled: LinearProblem, layers: FeatureLayers, target: np.ndar
     head = solve_layers(aligned, layers, Reporter())
     ratios = class_ratios(targets, logits_of(head, target).argmax(axis=1), labelled.classes)
     aligned = _moved(labelled, layers, kind, source, target, ratios)
-    after = information(logits_of(solve_layers(aligned, layers, Reporter()), target))
+    moved = logits_of(solve_layers(aligned, layers, Reporter()), target)
+    after, changed = information(moved), float((moved.argmax(axis=1) != logits.argmax(axis=1)).mean())
     decision = replace(decision, tried=(*decision.tried, Trial(kind, information=after)))
     figures = (
         f"{found}; mutual information of images and predictions, higher is better: {before:.2f} nats without,"
-        f" {after:.2f} with {kind}"
+        f" {after:.2f} with {kind}, which changes {changed:.0%} of the classes"
     )
-    if setting == "auto" and after <= before:
-        return Adaptation(labelled, layers, replace(decision, text=f"no alignment: no gain is shown ({figures})"))
+    if setting == "auto" and (after <= before or changed < LEAST_CHANGE):
+        reason = "no gain is shown" if after <= before else "it would change too little for a gain that is sure"
+        return Adaptation(labelled, layers, replace(decision, text=f"no alignment: {reason} ({figures})"))
     why = "which are of another domain" if shift.shown else "as transfer.align says"
     text = f"the labelled images get the {NAMES[kind]} of the unlabelled ones, {why} ({figures})"
     return Adaptation(aligned, layers, replace(decision, chosen=kind, text=text))

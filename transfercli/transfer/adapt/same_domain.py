@@ -38,7 +38,7 @@ def with_spread_labels(found: Adaptation, target: np.ndarray) -> Adaptation:
     fold_of = folds_of(labelled.targets, held_out, labelled.unit_of(), labelled.seed)
     if fold_of is None:
         return _kept(found, "labels do not spread, as nothing can be cross-validated: a class has a single image")
-    spread = _Spread(labelled, target)
+    spread = SpreadLabels(labelled, target)
     confidence = spread.labels(every)[1].mean()
     if confidence < LEAST_CONFIDENCE:
         reason = f"the classes are no clear groups in them: mean confidence {confidence:.2f}, below {LEAST_CONFIDENCE}"
@@ -66,7 +66,7 @@ def _kept(found: Adaptation, reason: str) -> Adaptation:
     return replace(found, decision=decision)
 
 
-def _out_of_fold(spread: _Spread, layers: FeatureLayers, fold_of: np.ndarray) -> OutOfFold:
+def _out_of_fold(spread: SpreadLabels, layers: FeatureLayers, fold_of: np.ndarray) -> OutOfFold:
     """Return the predictions of each labelled image by the other folds and the labels that spread from these."""
     labelled, rows = spread.labelled, spread.rows
     logits = np.full((len(fold_of), labelled.classes), np.nan, np.float32)
@@ -77,7 +77,7 @@ def _out_of_fold(spread: _Spread, layers: FeatureLayers, fold_of: np.ndarray) ->
     return figures(labelled, logits, log_losses(logits, labelled.targets))
 
 
-class _Spread:
+class SpreadLabels:
     """Problems of the labelled images and of unlabelled ones with the labels that spread to them."""
 
     def __init__(self, labelled: LinearProblem, target: np.ndarray) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,7 +75,7 @@ class PosedProblem:
         kernel = np.zeros((sum(self.all_layers.widths), probe.kernel.shape[1]), probe.kernel.dtype)
         for number, name in enumerate(self.layers.names):
             kernel[self.all_layers.part(self.all_layers.names.index(name))] = probe.kernel[self.layers.part(number)]
-        return Probe(kernel, probe.bias, probe.strength, probe.path)
+        return replace(probe, kernel=kernel)
 
 
 Pose = Callable[[LinearProblem, FeatureLayers], tuple[LinearProblem, FeatureLayers]]

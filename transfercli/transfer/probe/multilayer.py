@@ -162,7 +162,8 @@ def join(problem: LinearProblem, layers: FeatureLayers, solved: SolvedLayers, re
     bias = np.full(problem.classes, ABSENT, np.float32)
     kernel[:, present] = np.concatenate([share * each for share, each in zip(shares, solved.kernels, strict=True)])
     bias[present] = shares @ np.stack(solved.biases)
-    return Probe(kernel, bias, solved.strengths[-1], solved.path)
+    parts = tuple(zip(layers.names, shares.tolist(), solved.strengths, strict=True)) if len(layers.names) > 1 else ()
+    return Probe(kernel, bias, solved.strengths[-1], solved.path, parts)
 
 
 def fit_layers(

@@ -37,13 +37,15 @@ class Probe:
 
     kernel: float32 [D, C]; bias: float32 [C]; strength: the inverse of the penalty, scikit-learn's `C` on centred
     features at a mean square distance of 1; path: (strength, cross-validated log loss, accuracy) of each strength
-    tried; empty without cross-validation.
+    tried; empty without cross-validation. layers: (name, weight of its logits, strength) of each layer; empty if the
+    head reads one.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     strength: float
     path: tuple[tuple[float, float, float], ...]
+    layers: tuple[tuple[str, float, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,8 @@ def assign_head(builder: Builder, posed: PosedProblem, probe: Probe) -> dict[str
     logits = builder.classifier.head.get_layer("logits")
     logits.set_weights(sigmoid_unit(probe) if logits.units == 1 else keep_absent_classes(probe, *logits.get_weights()))
     facts: dict[str, Any] = {"strength": probe.strength, "strengths": [list(tried) for tried in probe.path]}
+    if probe.layers:
+        facts["layers"] = [list(layer) for layer in probe.layers]
     return facts | ({ADAPTATION: posed.decision.as_json()} if posed.decision else {})
 
 

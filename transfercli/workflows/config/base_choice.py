@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import yaml
+
 from transfercli.config import registries
 from transfercli.config.schema import HubWeights
 from transfercli.config.starter import SMALL_BASE, ChosenBase, Survey, default_base
@@ -24,11 +26,12 @@ MOST_MULTIPLY_ADDS = 5 * 10**9  # of one image: a base that is chosen unasked co
 WEIGHT_BYTES = 4  # of one float32
 
 
-def named_base(text: str, folder: Path, option: str = "--base", with_base: str = "--base BASE") -> ChosenBase:
+def named_base(text: str, folder: Path, option: str = "--base", with_base: str = "") -> ChosenBase:
     """Return the base that a name means, as this program or another writes it, or that a weight file is for.
 
     text: a name, the path of a weight file, or `hub:REPOSITORY[@REVISION][/FILE]`. folder: of the config, which the
-    path in it is relative to. option: of the command line, for messages; with_base: gives a weight file its base.
+    path in it is relative to. option: of the command line, for messages; with_base: gives a weight file its base;
+    "" if the config must name both.
 
     Raises `UsageError` if there is no such base, or a file does not say which it is; `WeightsError` and `ArtefactError`
     as `weights check` does.
@@ -54,7 +57,10 @@ def _base_of_file(target: str, folder: Path, option: str, with_base: str) -> Cho
         name = base_of_file(source, Reporter())
     except ConfigError as error:
         problem = error.message.removeprefix("model.base: auto, but ")
-        raise UsageError(f"{option} {target}: {problem}", f"{error.hint}: {with_base}") from error
+        section = yaml.safe_dump(weights_section(source, folder), default_flow_style=True, width=10**6).strip()
+        guess = registries.row_name("base", Path(target).name.partition(".")[0]) or "BASE"
+        mend = with_base or f"{option} {guess}, and then model.weights: {section} in the config"
+        raise UsageError(f"{option} {target}: {problem}", f"{error.hint}: {mend}") from error
     return ChosenBase(name, weights=weights_section(source, folder))
 
 

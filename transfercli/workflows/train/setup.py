@@ -208,7 +208,7 @@ def choose_phases(
     tuned = next((phase for phase in phases if phase.kind == "train"), None)
     if in_seconds and tuned:
         limit = TimeLimit(started + measured.budget, measured.ending_seconds(str(tuned.unfreeze)))
-    reporter.info(choice.in_words(tried))
+    reporter.info(choice.in_words(tried, measured.images))
     reporter.info(explanation(measured, phases))
     return phases, tried, limit
 
