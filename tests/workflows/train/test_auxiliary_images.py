@@ -127,6 +127,24 @@ def test_images_that_nothing_uses_are_named(adapted: Any) -> None:
     assert any("unlabelled images are not used: no phase solves for the head" in text for text in listener.warnings)
 
 
+def test_changed_copies_of_labelled_images_do_not_train_as_related_ones(
+    adapted: Any, source: tuple[World, dict[str, Any]], tmp_path: Path
+) -> None:
+    world, *_ = adapted
+    for label in "56789":
+        (tmp_path / label).mkdir()
+        for number, file in enumerate(sorted((world.folder / "few" / label).iterdir())[:2]):
+            with Image.open(file) as image:
+                image.convert("RGB").resize((64, 64), Image.Resampling.BICUBIC).save(tmp_path / label / f"{number}.png")
+    data = {"train": str(world.folder / "few"), "related": [str(tmp_path), str(world.folder / "other")]}
+    start = {"weights": {"run": str(Path(source[1]["run"]).resolve())}}
+    listener = Listener()
+    config = world.config("copies", "", data=data, model=start, transfer={"strategy": "linear_probe"})
+    world.train("finetune", config, listener, dry_run=True)
+    (found,) = [text for text in listener.warnings if "related images are not used" in text]
+    assert 8 <= int(found.split(" of 40 ")[0]) <= 10  # of 10 copies; small digits are much alike
+
+
 def test_runs_without_auxiliary_images_have_no_such_file(source: tuple[World, dict[str, Any]]) -> None:
     run = RunFolder(Path(source[1]["run"]))
     assert not run.auxiliary.exists()

@@ -15,13 +15,14 @@ import yaml
 from transfercli.config.loader import load
 from transfercli.config.schema import ExperimentConfig, RunWeights
 from transfercli.data.clusters import cluster_indices, count_clusters
-from transfercli.data.dataset import Dataset
+from transfercli.data.dataset import Dataset, Split
 from transfercli.data.image import Geometry
 from transfercli.data.load import load_dataset
 from transfercli.errors import ArtefactError, ConfigError, DataError, TransferError, WeightsError
 from transfercli.reporting import Forwarding, Reporter
 from transfercli.text import counted, duration
 from transfercli.workflows.initial_weights import check_weights, source_name, weight_source
+from transfercli.workflows.lineage import base_learnt_from
 from transfercli.workflows.new_model import find_parent, new_classifier
 from transfercli.workflows.recommend.candidates import Candidate
 from transfercli.workflows.recommend.measure import Cost, Trial, cost_of, held_out
@@ -29,6 +30,7 @@ from transfercli.workflows.recommend.ranking import HeldOut, Rank, rank
 from transfercli.workflows.recommend.result import BaseRow, Recommendation
 from transfercli.workflows.recommend.sample import ImageSample, draw_sample
 from transfercli.workflows.resolved_config import geometry_of
+from transfercli.workflows.stored_run import StoredRun
 from transfercli.workflows.train.job import load_for_new_run
 from transfercli.workflows.train.training_data import data_request
 
@@ -124,6 +126,8 @@ class Comparison:
         try:
             parent = find_parent(trial.config, self.runs)
             classifier, _ = new_classifier(trial.config, parent, self._sample.labels, reporter)
+            if parent.run is not None:
+                _warn_of_learnt_images(parent.run, self._sample.parts_in(dataset), reporter)
             cost = cost_of(classifier)
             if not self.measured:
                 self._report_time(cost.seconds, left)
@@ -177,6 +181,21 @@ class Comparison:
         lines = [f"{self.candidates[number].name}: {error.message}" for number, error in self.problems.items()]
         first = next((error for error in errors if isinstance(error, WeightsError)), errors[0])
         raise type(first)("\n  ".join(("no base can be compared", *lines)), first.hint)
+
+
+def _warn_of_learnt_images(run: StoredRun, parts: Sequence[Split], reporter: Reporter) -> None:
+    """Warn of images of the sample that the base of a run was trained on: any head on it predicts them too well."""
+    learnt, total = base_learnt_from(run), sum(map(len, parts))
+    uses = [
+        learnt.use_of(*hashes)
+        for part in parts
+        for hashes in zip(part.sha256s, part.pixel_hashes or ("",) * len(part), strict=True)
+    ]
+    if count := uses.count("train"):
+        reporter.warning(
+            f"{run.label} was trained on {count} of these {counted(total, 'image')}, so its figures are too good:"
+            " compare it on other images"
+        )
 
 
 def probe_settings(config: ExperimentConfig) -> tuple[str, ...]:
