@@ -272,7 +272,7 @@ def figures_of(rows: list[dict[str, Any]]) -> str:
     chosen = [row["decision"].chosen for row in rows]
     names = ", ".join(f"{name} {chosen.count(name)}" for name in sorted(set(chosen)))
     measures = [row.get("confidence", row["decision"].domain_area) for row in rows]
-    spread = "" if None in measures else f"{min(measures):.2f} to {max(measures):.2f}"
+    spread = "" if None in measures else " to ".join(dict.fromkeys(f"{f(measures):.2f}" for f in (min, max)))
     return (
         f"{without:.3f} | {with_:.3f} | {100 * (with_ - without):+.1f}"
         f" | {100 * worst.mean():+.1f} ± {100 * error:.1f} | {names} | {spread}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ERRORS = 1.0  # standard errors by which a gain must exceed 0
+ERRORS_OF_GUESSES = 2.0  # likewise with guessed labels; one image more of 50 is already one standard error
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,12 @@ class Gain:
 
     @property
     def shown_by_hits(self) -> bool:
-        """Accuracy improves by more than its standard error.
+        """Accuracy improves by more than two standard errors.
 
         The measure for labels that were guessed: a head of them is too sure, which changes the loss either way.
         """
-        return bool(len(self.hits) and _clear(self.hits))
+        return bool(len(self.hits) and _clear(self.hits, ERRORS_OF_GUESSES))
 
 
-def _clear(gain: np.ndarray) -> bool:
-    return bool(gain.mean() > ERRORS * gain.std() / len(gain) ** 0.5)
+def _clear(gain: np.ndarray, errors: float = ERRORS) -> bool:
+    return bool(gain.mean() > errors * gain.std() / len(gain) ** 0.5)
