@@ -45,6 +45,7 @@ class PhaseBuilder:
         self.start: dict[str, np.ndarray] = {}
         self.aligns = True
         self._reason_without_cache = "compute.cache is off"
+        self._cut: tuple[Classifier, Cut] | None = None
         self._prefixes: dict[str, Prefix] = {}
         self._trained: tuple[Unfreeze, int, PhaseSetup] | None = None
         self._pooled: dict[tuple[str, int], Rows] = {}  # of the base as it is until the next trained phase
@@ -114,8 +115,10 @@ class PhaseBuilder:
         return CachingCost(multiplications(cut.prefix), row_bytes, training + validation, rows, phase.epochs)
 
     def cut_after_base(self) -> Cut:
-        """Cut after the base and the head's pooling."""
-        return cut_after_base(self.classifier)
+        """Cut after the base and the head's pooling; it is built once, as that takes longer than solving for a head."""
+        if self._cut is None or self._cut[0] is not self.classifier:
+            self._cut = self.classifier, cut_after_base(self.classifier)
+        return self._cut[1]
 
     def on_features(self, cut: Cut, views: Views | None) -> PhaseSetup:
         """Return the set-up that trains the part above a cut on the features of all images."""

@@ -42,3 +42,10 @@ def test_after_a_training_that_gains_nothing_the_head_is_refitted_with_the_base_
     assert line["cross_validated"] == 120
     assert cached.progress.best_epoch == line["epoch"] == 2
     assert np.array_equal(classifier.base.get_layer(classifier.stages["conv3"][0]).get_weights()[0], before)
+
+
+def test_the_network_is_cut_after_the_base_once_for_all_solutions(cached: Any) -> None:
+    stages = cached.stages(cached.classifier())
+    assert stages.cut_after_base() is stages.cut_after_base()
+    cut, stages.classifier = stages.cut_after_base(), cached.classifier()
+    assert stages.cut_after_base() is not cut
