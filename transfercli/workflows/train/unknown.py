@@ -27,6 +27,9 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     At most `MOST_IMAGES` of each split are used. The features of a frozen base come from the cache, those of another
     base take one forward pass. If the features or the logits are not finite, nothing is written, with a warning.
     """
+    import scipy.linalg  # noqa: F401 - loads its own BLAS, which can be limited only after that
+    from threadpoolctl import threadpool_limits
+
     from transfercli.models.unknown.file import write_score
     from transfercli.transfer.unknown.choice import choose_score
 
@@ -40,7 +43,8 @@ def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     ):
         reporter.warning("features of the base are not finite: unknown images are found by the energy only")
         return
-    score = replace(choose_score(training, validation, job.config.seed), taps=reads_taps(setup))
+    with threadpool_limits(1, "blas"):  # more threads gain little, and wait for each other if other programs run too
+        score = replace(choose_score(training, validation, job.config.seed), taps=reads_taps(setup))
     write_score(job.run.unknown, score)
     measured = f"; AUROC {score.separation[score.name]:.3f} on left-out classes" if score.separation else ""
     seconds = time.perf_counter() - started
