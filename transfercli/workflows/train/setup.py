@@ -200,7 +200,7 @@ def choose_phases(
 
     started, in_seconds = time.perf_counter(), not isinstance(config.transfer.budget, str)
     measured, limit = measure(builder, config.transfer.budget), None
-    tried = choice.choose_head(builder, reporter)
+    tried = choice.choose_head(builder, reporter, started + measured.budget if in_seconds else None)
     measured = replace(measured, aligned=builder.aligned)
     if in_seconds:
         measured = replace(measured, spent=time.perf_counter() - started)
@@ -208,7 +208,7 @@ def choose_phases(
     tuned = next((phase for phase in phases if phase.kind == "train"), None)
     if in_seconds and tuned:
         limit = TimeLimit(started + measured.budget, measured.ending_seconds(str(tuned.unfreeze)))
-    reporter.info(choice.in_words(tried, measured.images))
+    reporter.info(choice.in_words(tried, choice.repeats_of(measured.images, in_seconds=in_seconds)))
     reporter.info(explanation(measured, phases))
     return phases, tried, limit
 

@@ -24,8 +24,9 @@ MOST_IMAGES = 2000  # of a split; bounds the cost of features that are not in th
 def fit_unknown(job: Job, setup: Setup, reporter: Reporter) -> None:
     """Write `unknown.safetensors`: the score chosen on left-out classes, fitted to features of training images.
 
-    At most `MOST_IMAGES` of each split are used. The features of a frozen base come from the cache, those of another
-    base take one forward pass. If the features or the logits are not finite, nothing is written, with a warning.
+    At most `MOST_IMAGES` of each split are used. Features of the training images by a frozen base come from the cache,
+    in the precision that the head was solved in; all others take one forward pass in float32. If the features or the
+    logits are not finite, nothing is written, with a warning.
     """
     import scipy.linalg  # noqa: F401 - loads its own BLAS, which can be limited only after that
     from threadpoolctl import threadpool_limits
@@ -93,7 +94,11 @@ def _known(setup: Setup, split: Split, seed: int, reporter: Reporter, held_out: 
     cut = builder.cut_after_base()
     stored = setup.features is not None and not trained_layers(setup.classifier, setup.plan)
     cache = replace(setup.features) if stored and setup.features else None  # a copy: its counts are not the training's
-    pooled = features_of(sample, Prefix(cut, "float32"), cache, reporter, reporter.debug)
+    # The threshold is chosen on features in float32, as they are compared with it later. Those of the training images
+    # are references, so that the ones that trained the head will do.
+    exact = not stored or split is builder.inputs.validation
+    prefix = Prefix(cut, "float32") if exact else builder.prefix_of(cut)
+    pooled = features_of(sample, prefix, cache, reporter, reporter.debug)
     rows = pooled.read(np.arange(len(sample)))
     logits = forward(cut.top, ArrayRows(rows), len(rows), reporter, "features")
     if held_out is not None and held_out.rows is not None:
