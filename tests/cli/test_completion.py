@@ -49,7 +49,7 @@ def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 
 def test_commands_and_options_are_completed(complete) -> None:
-    assert complete("transfercli e") == ["evaluate", "export"]
+    assert complete("transfercli e") == ["evaluate", "export", "embed"]
     assert complete("transfercli config ") == ["init", "validate", "show", "schema"]
     assert "--dry-run" in complete("transfercli finetune --d")
 
@@ -112,7 +112,7 @@ def test_bash_gets_the_part_after_the_at_sign_where_it_splits_words(complete, ru
 
 
 def test_samples_are_completed(complete) -> None:
-    assert complete("transfercli sample digits-") == ["digits-source", "digits-target"]
+    assert complete("transfercli sample digits-") == ["digits-source", "digits-target", "digits-faint"]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")

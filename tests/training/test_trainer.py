@@ -14,7 +14,7 @@ from transfercli.config.schema import (
     RegularizationConfig,
 )
 from transfercli.errors import ConfigError
-from transfercli.training.phases import PROBE, Phase
+from transfercli.training.phases import PROBE, Phase, Solved
 
 EVERY_OPTION = {"ema": 0.9, "accumulate": 3, "clip_norm": 1.0, "name": "sgd"}
 
@@ -111,7 +111,8 @@ def test_a_blend_starts_from_what_was_trained_also_where_the_probe_was_better(di
         [PROBE, Phase("none", 1, 10.0), Phase("none", 1, 0.0, "blend")],
         early_stopping=EarlyStoppingConfig(patience=1),
     )
-    whole, solutions = job.set_up_phase(PROBE), {"probe": dict, "blend": lambda: seen.append(tensors(job)) or {}}
+    whole = job.set_up_phase(PROBE)
+    solutions = {"probe": lambda: Solved({}), "blend": lambda: seen.append(tensors(job)) or Solved({})}
     job.set_up_phase = lambda phase: replace(whole, solve=solutions.get(phase.kind))
     probe = tensors(job)
     job.run()
@@ -143,7 +144,7 @@ def test_a_plateau_lowers_the_rate_and_a_resumed_run_ends_with_the_same_bits(dig
         found = trainer(digits, [Phase("all", 5, 0.01)], keep=keep, schedule=schedule)
         measured = found._validate
         losses = [1.0, 0.9, 0.95, 0.91, 0.92]  # of the epochs
-        found._validate = lambda setup: measured(setup) | {"val_loss": losses[found.progress.epoch]}
+        found._validate = lambda *given: measured(*given) | {"val_loss": losses[found.progress.epoch]}
         return found
 
     straight, resumed = job(keep), job()

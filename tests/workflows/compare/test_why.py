@@ -65,7 +65,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, source: tuple[World, dict[str,
         table = world.folder / f"{name}.csv"
         with table.open("w", newline="") as file:
             csv.writer(file).writerows([("path", "label", "split"), *rows])
-        sections = {"transfer": {"strategy": "linear_probe"}} | sections
+        sections = {"transfer": {"strategy": "linear_probe"}, "training": {"refit": False}} | sections
         data = {"train": str(table)} | sections.pop("data", {})
         config = world.config(name, "", data=data, model={"weights": weights}, **sections)
         return Path(world.train("finetune", config)["run"])

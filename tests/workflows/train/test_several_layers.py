@@ -20,9 +20,11 @@ TAPS = ["conv1", "conv2"]
 
 @pytest.fixture(scope="module")
 def several(source: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, dict[str, Any]]:
-    """A multilayer probe on the pretrained digits, with its own feature cache."""
+    """A multilayer probe on the pretrained digits, scored by the validation images, with its own feature cache."""
     world = World(tmp_path_factory.mktemp("several"), source[0].samples)
-    return world, world.train("finetune", config(world, source, "several", "multilayer_probe"))
+    return world, world.train(
+        "finetune", config(world, source, "several", "multilayer_probe", training={"refit": False})
+    )
 
 
 def config(world: World, source: Any, name: str, strategy: str, **sections: Any) -> Path:
@@ -63,7 +65,7 @@ def test_a_head_that_is_kept_goes_on_reading_what_it_read(several: Any, source: 
     model = {"weights": {"run": first["run"]}, "head": {"init": "keep"}}
     result = world.train("finetune", config(world, source, "kept", "full", model=model, training={"epochs": 1}))
     assert {**head_of(result), "init": "new"} == head_of(first)
-    assert result["metrics"]["val_accuracy"] >= first["metrics"]["val_accuracy"] - 0.05
+    assert result["metrics"]["val_accuracy"] >= 0.7  # a fresh head of five classes has 0.2 after one epoch
     model["head"]["taps"] = ["conv2"]
     with pytest.raises(
         ConfigError, match=r"model.head.taps: \['conv2'\], but the head of several/\S+ is kept, which has"
