@@ -98,11 +98,10 @@ class FeatureCache:
         inputs, keys = all_views(split.images, views), _keys(split, views)
         parts = self._parts(prefix, views)
         try:
-            for part in parts:
-                part.look_up(keys)
-            missing = np.flatnonzero(np.any([part.lacks(keys) for part in parts], axis=0))
-            for part in parts:
-                part.prepare(keys, self.run)
+            lacking = [part.look_up(keys) for part in parts]
+            missing = np.flatnonzero(np.any(lacking, axis=0))
+            for part, lacks in zip(parts, lacking, strict=True):
+                part.prepare(int(lacks.sum()), self.run)
             stored = time.monotonic()
             for row, feature in compute_features(prefix, inputs, missing, self.reporter):
                 for part in parts:
@@ -130,9 +129,7 @@ class FeatureCache:
         keys = _keys(split, views)
         parts = self._parts(prefix, views)
         try:
-            for part in parts:
-                part.look_up(keys)
-            return int(np.any([part.lacks(keys) for part in parts], axis=0).sum())
+            return int(np.any([part.look_up(keys) for part in parts], axis=0).sum())
         finally:
             for part in parts:
                 part.store.close()
@@ -143,8 +140,7 @@ class FeatureCache:
         measure: returns the difference; keep: store it.
         """
         first = hashlib.sha256("".join(split.sha256s[:BATCH]).encode())
-        *_, part = self._parts(prefix, None)  # the base's output
-        store = part.store
+        store = Segments(self.root, prefix.output_space(self.pixels), int(self.available_bytes()))
         try:
             entry = store.entry(key := f"difference:{first.hexdigest()}")
             if entry is None:
@@ -175,17 +171,15 @@ class _Part:
     values: slice
     entries: dict[str, Entry] = field(default_factory=dict)
 
-    def look_up(self, keys: Sequence[str]) -> None:
-        self.entries = dict(self.store.entries(keys))
-
-    def lacks(self, keys: Sequence[str]) -> np.ndarray:
+    def look_up(self, keys: Sequence[str]) -> np.ndarray:
         """Return True for each row that has no entry, bool [N]; of several rows with the same key, for the first."""
+        self.entries = dict(self.store.entries(keys))
         first = {key: row for row, key in reversed(list(enumerate(keys)))}
         return np.array([key not in self.entries and first[key] == row for row, key in enumerate(keys)], bool)
 
-    def prepare(self, keys: Sequence[str], run: Path | None) -> None:
-        """Make room for the rows that are missing, and record the run that uses the space."""
-        self.store.make_room(int(self.lacks(keys).sum()) * self.store.space.row_bytes)
+    def prepare(self, missing: int, run: Path | None) -> None:
+        """Make room for so many rows, and record the run that uses the space."""
+        self.store.make_room(missing * self.store.space.row_bytes)
         if run is not None:
             self.store.index.add_user(self.store.space.name, run.absolute())
 

@@ -54,6 +54,13 @@ class Prefix:
             return [self._space(self.cut.key, self.cut.prefix, self.cut.feature_shape, pixels, views)]
         return [self._space(part.key, part.prefix, (part.width,), pixels, views) for part in self.cut.parts]
 
+    def output_space(self, pixels: str) -> Space:
+        """Return the last of the `spaces` of images without views, that of the base's output."""
+        if not self.cut.parts:
+            return self.spaces(pixels, None)[0]
+        last = self.cut.parts[-1]
+        return self._space(last.key, last.prefix, (last.width,), pixels, None)
+
     def _space(self, key: str, prefix: keras.Model, shape: tuple[int, ...], pixels: str, views: Views | None) -> Space:
         """Return a cache space; its name is a hash of all that determines the features but the image file."""
         facts = [VERSION, key, pixels, self.precision, keras.backend.backend(), views and views.key]

@@ -64,7 +64,7 @@ def choose_networks(first: ImageFeatures, second: ImageFeatures, reporter: Repor
 
 def _space(extractor: ImageFeatures) -> str:
     """Return the name of all that determines the features of an image, which are those of the base's output."""
-    return extractor.prefix.spaces(geometry_of(extractor.run.config).name, None)[-1].name
+    return extractor.prefix.output_space(geometry_of(extractor.run.config).name).name
 
 
 def _start(run: StoredRun, reporter: Reporter) -> ImageFeatures | None:
