@@ -13,9 +13,8 @@ import numpy as np
 
 from transfercli.errors import ArtefactError
 from transfercli.reporting import Reporter
-from transfercli.rows import Indices, TransformedRows
 from transfercli.transfer.probe.cross_validation import OutOfFold, cross_validate, solve_scored
-from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, solve_layers
+from transfercli.transfer.probe.multilayer import FeatureLayers, LinearProblem, layer_features, solve_layers
 from transfercli.transfer.probe.probe import Probe
 
 LINEAR, MULTILAYER = "linear_probe", "multilayer_probe"
@@ -83,14 +82,7 @@ Pose = Callable[[LinearProblem, FeatureLayers], tuple[LinearProblem, FeatureLaye
 
 def last_layer(problem: LinearProblem, layers: FeatureLayers) -> tuple[LinearProblem, FeatureLayers]:
     """Pose the problem on the base's output alone."""
-    from dataclasses import replace
-
-    columns = layers.part(len(layers.names) - 1)
-
-    def transform(rows: np.ndarray, _: Indices) -> np.ndarray:
-        return rows[:, columns]
-
-    features = TransformedRows(problem.features, transform)
+    features = layer_features(problem.features, replace(layers, normalisation="none"), len(layers.names) - 1)
     last = FeatureLayers(layers.names[-1:], layers.widths[-1:], layers.normalisation)
     return replace(problem, features=features), last
 
