@@ -55,3 +55,4 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="print only warnings and er
 Verbose = Annotated[bool, typer.Option("--verbose", help="print more detail on stderr")]
 
 RUNS = DEFAULT_RUNS
+IMAGE_PATHS = "image files, folders or patterns, or - for a list of paths on stdin"  # help of their argument

@@ -11,7 +11,7 @@ from transfercli.cli import completion
 from transfercli.cli.choices import LayersRead, Normalisation
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_embed
-from transfercli.cli.options import RUNS, Runs
+from transfercli.cli.options import IMAGE_PATHS, RUNS, Runs
 from transfercli.cli.ui.tables import print_pairs
 from transfercli.reporting import Reporter
 
@@ -31,7 +31,7 @@ Paths = Annotated[
     list[str],
     typer.Argument(
         metavar="PATH",
-        help="image files, folders or patterns, or - for a list of paths on stdin",
+        help=IMAGE_PATHS,
         show_default=False,
     ),
 ]

@@ -15,7 +15,7 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.choices import Lines
 from transfercli.cli.command import streams
-from transfercli.cli.options import RUNS, Json, Runs
+from transfercli.cli.options import IMAGE_PATHS, RUNS, Json, Runs
 from transfercli.cli.runner import error_object, json_line
 from transfercli.cli.ui.prediction_table import write_table
 from transfercli.errors import DataError, UsageError
@@ -39,7 +39,7 @@ Paths = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="PATH",
-        help="image files, folders or patterns, or - for a list of paths on stdin",
+        help=IMAGE_PATHS,
         show_default=False,
     ),
 ]

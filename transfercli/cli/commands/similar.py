@@ -11,7 +11,7 @@ from transfercli.cli.choices import LayersRead, Normalisation
 from transfercli.cli.command import reports
 from transfercli.cli.commands.embed import RunOrBase, Weights
 from transfercli.cli.next_steps import after_similar
-from transfercli.cli.options import RUNS, Runs
+from transfercli.cli.options import IMAGE_PATHS, RUNS, Runs
 from transfercli.cli.ui.tables import print_pairs, print_table
 from transfercli.reporting import Reporter
 
@@ -23,7 +23,7 @@ Images = Annotated[
     list[str],
     typer.Argument(
         metavar="IMAGE",
-        help="image files, folders or patterns, or - for a list of paths on stdin",
+        help=IMAGE_PATHS,
         show_default=False,
     ),
 ]
