@@ -87,6 +87,11 @@ class RunFolder:
         return self.path / "calibration.json"
 
     @property
+    def held_out(self) -> Path:
+        """Logits of the images that score the run."""
+        return self.path / "held_out.safetensors"
+
+    @property
     def unknown(self) -> Path:
         """The out-of-distribution score."""
         return self.path / "unknown.safetensors"

@@ -20,6 +20,7 @@ from transfercli.data.sources.labels import names_of_stored, normalised_label, s
 from transfercli.data.sources.table_format import TableFormat
 from transfercli.errors import ArtefactError, ConfigError, DataError
 from transfercli.evaluation.confidence.trust import Assessment, Trust, read_trust
+from transfercli.evaluation.held_out import HeldOutAnswers, read_held_out
 from transfercli.io.bounded import read_json
 from transfercli.models.unknown.file import read_score
 from transfercli.models.unknown.score import UnknownScore
@@ -155,6 +156,11 @@ class StoredRun:
     def unknown(self) -> UnknownScore | None:
         """The out-of-distribution score, or None for a run from before it was stored, whose score is the energy."""
         return read_score(self.folder.unknown) if self.stored_trust else None
+
+    @cached_property
+    def held_out(self) -> HeldOutAnswers | None:
+        """Logits of the images that score the run, or None for a run from before they were stored."""
+        return read_held_out(self.folder.held_out)
 
     @property
     def trust(self) -> Trust:

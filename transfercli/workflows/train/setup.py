@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transfercli.models.classifier import Classifier
     from transfercli.rows import Rows
     from transfercli.training.checkpoints import Checkpoint, Checkpoints
-    from transfercli.training.phases import Phase, PhaseSetup, SetUpPhase
+    from transfercli.training.phases import HeldOut, Phase, PhaseSetup, SetUpPhase
     from transfercli.training.progress import Plan, Progress, TimeLimit
     from transfercli.training.trainer import Trainer
     from transfercli.transfer.choice import Tried
@@ -74,6 +74,7 @@ def set_up(
     learnt_by_base: as in `TrainingInputs`. dry_run: phases are set up on a single batch, to measure their time.
     """
     from transfercli.evaluation.confidence.trust import fit_trust, write_trust
+    from transfercli.evaluation.held_out import write_held_out
     from transfercli.models.tensor_names import read_tensors
     from transfercli.training import history
     from transfercli.training.checkpoints import Checkpoints
@@ -112,6 +113,7 @@ def set_up(
             assert scored is not None, "an epoch is validated before it is kept"
             trust = fit_trust(scored.logits, scored.targets, job.config.evaluation.abstain, scored.groups)
             write_trust(job.run.calibration, trust)
+            write_held_out(job.run.held_out, scored_paths(builder, scored), scored.targets, scored.logits)
         checkpoints.save(progress.epoch, checkpoint, is_best=is_best)
         history.append(job.run.metrics, progress.line)
 
@@ -130,6 +132,14 @@ def scored_images(builder: PhaseBuilder, plan: Plan) -> int:
         return validation
     held_out = new_to_base(splits, builder.inputs.learnt_by_base)
     return sum(map(len, splits)) if held_out is None else int(held_out.sum()) or validation
+
+
+def scored_paths(builder: PhaseBuilder, scored: HeldOut) -> tuple[str, ...]:
+    """Return the paths of the images that a score is of."""
+    if scored.rows is None:
+        return builder.inputs.validation.paths
+    paths = builder.inputs.training.paths + builder.inputs.validation.paths
+    return tuple(paths[row] for row in scored.rows.tolist())
 
 
 def set_normalisation(builder: PhaseBuilder, config: ExperimentConfig) -> None:
