@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from transfercli.config.cross_checks import missing_weights_reason
 from transfercli.config.loader import LoadedConfig, load, resolve
@@ -55,6 +56,7 @@ class Job:
     loaded: the resolved config and the line of each key, in the requested file or in the run's copy.
     command_line: the command as typed, without absolute paths, for run.json and the report.
     warnings: about keys without effect, and images that are read in another way than the parent's.
+    marks: more keys of a new run's record, such as the sweep that it is a trial of.
     """
 
     command: Command
@@ -63,6 +65,7 @@ class Job:
     runs: Path
     command_line: str
     warnings: tuple[str, ...] = ()
+    marks: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def config(self) -> ExperimentConfig:

@@ -98,6 +98,7 @@ def _create_record(job: Job, setup: Setup, parent: Parent, learnt_before: Learnt
         "learnt_before": learnt_before,
         "cache": setup.cache_counts(),
         **reproducibility_facts(job.config, reporter),
+        **job.marks,
     }
     record.create(job.run, facts)
 
