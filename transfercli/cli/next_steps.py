@@ -133,10 +133,10 @@ def after_runs_show(own: Mapping[str, Any], result: Any) -> Words | None:
 
 
 def after_comparison(own: Mapping[str, Any], result: Any) -> Words:
-    better = [pair for pair in result.comparisons if pair.comparison.outcome(pair.comparison.metric) == "better"]
+    better = [pair for pair in result.comparisons if pair.outcome == "better"]
     if better:
-        return ("promote", better[-1].challenger.path)
-    worse = [pair for pair in result.comparisons if pair.comparison.outcome(pair.comparison.metric) == "worse"]
+        return ("promote", max(better, key=lambda pair: pair.comparison.gain() or 0.0).challenger.path)
+    worse = [pair for pair in result.comparisons if pair.outcome == "worse"]
     if worse:
         return ("runs", "why", result.runs[0], worse[-1].challenger.path)
     return ("runs", "show", result.runs[0])

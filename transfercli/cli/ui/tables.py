@@ -41,7 +41,7 @@ def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
     """Print aligned `name  value` lines, on a terminal broken at spaces; a value of None has no line."""
     rows = [(name, printable(str(value))) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in rows), default=0)
-    available = _terminal_width()
+    available = terminal_width()
     for name, value in rows:
         if available:
             value = wrapped(value, max(available - width - len(GAP), MIN_VALUE))
@@ -53,12 +53,12 @@ def print_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
 
 def print_text(text: str) -> None:
     """Print sentences, on a terminal broken at spaces."""
-    available = _terminal_width()
+    available = terminal_width()
     print(wrapped(text, available) if available else text)
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable: Sequence[str] = ()) -> None:
-    """Print columns as wide as their longest cell, numbers aligned to the right.
+def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable: Sequence[str] = ()) -> tuple[str, ...]:
+    """Print columns as wide as their longest cell, numbers aligned to the right; return the names of those omitted.
 
     On a terminal that is too narrow, long names of columns are broken into lines; then the columns in `droppable` are
     omitted, one after the other; then the longest texts lose their middle. Numbers are never cut, nor is the first
@@ -68,15 +68,17 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], droppable:
         Column(name, [_cell(name)], [_cell(value) for value in cells])
         for name, *cells in zip(header, *rows, strict=True)
     ]
-    if available := _terminal_width():
+    if available := terminal_width():
         columns = _fitted(columns, available, droppable)
     height = max(len(column.header) for column in columns)
     printed = [_lines(column, height) for column in columns]
     for cells in zip(*printed, strict=True):
         print(GAP.join(cells).rstrip())
+    printed_names = {column.name for column in columns}
+    return tuple(name for name in header if name not in printed_names)
 
 
-def _terminal_width() -> int | None:
+def terminal_width() -> int | None:
     """Return the characters in a line of the terminal; None if stdout is none."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +13,9 @@ from transfercli.cli.choices import Split, table_option
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_comparison
 from transfercli.cli.options import RUNS, Runs
+from transfercli.cli.ui.comparison_table import print_comparisons
 from transfercli.cli.ui.tables import print_pairs, print_table
-from transfercli.errors import UsageError
+from transfercli.config.differing_keys import value_text
 from transfercli.reporting import Reporter
 from transfercli.text import first_of, in_groups
 
@@ -33,7 +33,9 @@ VERDICTS = {
 Names = Annotated[
     list[str],
     typer.Argument(
-        metavar="RUN", help="two runs or more; each is compared with the first", autocompletion=completion.runs
+        metavar="RUN",
+        help="two runs or more, or patterns such as 'flowers/sweep-*'; each is compared with the first",
+        autocompletion=completion.runs,
     ),
 ]
 SplitOption = Annotated[Split, typer.Option("--split", help="the split to compare on")]
@@ -44,11 +46,19 @@ Report = Annotated[
 ]
 
 
+Details = Annotated[bool, typer.Option("--details", help="of more than two runs, also print each comparison in full")]
+
+
 def _show_comparisons(result: CompareResult) -> None:
-    for held in result.comparisons:
+    several = len(result.comparisons) > 1
+    if several:
+        print_comparisons(result)
+    for held in result.comparisons if result.details or not several else ():
+        if several:
+            print()
         _show_comparison(held, result.split)
-        print()
     if result.report:
+        print()
         print_pairs([("report", result.report)])
 
 
@@ -58,7 +68,7 @@ def _show_comparison(held: PairComparison, split: str) -> None:
         [
             ("first", held.champion.path),
             ("other", held.challenger.path),
-            ("verdict", VERDICTS[compared.outcome(compared.metric)].format(metric=compared.metric)),
+            ("verdict", VERDICTS[held.outcome].format(metric=compared.metric)),
             ("images", f"{compared.examples} of {split}{in_groups(compared.groups)}" + _learnt(held.left_out)),
             ("fixed", _first_paths(compared.fixed)),
             ("broken", _first_paths(compared.broken)),
@@ -81,19 +91,14 @@ def _show_comparison(held: PairComparison, split: str) -> None:
     )
     if held.config:
         print()
-        rows = [(change["key"], _config(change["champion"]), _config(change["challenger"])) for change in held.config]
+        rows = [
+            (change["key"], value_text(change["champion"]), value_text(change["challenger"])) for change in held.config
+        ]
         print_table(("config", "first", "other"), rows)
 
 
 def _learnt(left_out: int) -> str:
     return f", without {left_out} that one of the two or an ancestor learnt from" if left_out else ""
-
-
-def _config(value: Any) -> str:
-    """Return a value as it stands in a config: `null`, `true`, `{run: RUN}`."""
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_config(entry)}' for key, entry in value.items())}}}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _first_paths(paths: Sequence[str]) -> str:
@@ -116,18 +121,18 @@ def compare(
     names: Names,
     split: SplitOption = "test",
     metric: Metric = "accuracy",
+    details: Details = False,
     report: Report = None,
     runs: Runs = RUNS,
 ) -> CompareResult:
-    """Compare runs on the same images.
+    """Compare runs on the same images, each with the first.
 
-    Shows the differences with paired intervals, and McNemar's test.
+    Two runs: the differences with paired intervals, and McNemar's test. More runs: one table, with p-values and
+    verdicts that are corrected for the number of comparisons (Holm). A pattern means all completed runs that match.
 
-    Example: transfercli runs compare flowers@champion flowers --metric macro_f1
+    Example: transfercli runs compare flowers@champion 'flowers/sweep-*' --metric macro_f1 --report page.html
     """
     from transfercli.workflows.compare.compare import compare_runs
     from transfercli.workflows.compare.comparison import CompareRequest
 
-    if len(names) < 2:
-        raise UsageError(f"runs compare needs two runs or more; received {len(names)}")
-    return compare_runs(CompareRequest(tuple(names), runs, split, metric, report=report), reporter)
+    return compare_runs(CompareRequest(tuple(names), runs, split, metric, report=report, details=details), reporter)
