@@ -118,10 +118,13 @@ def after_similar(own: Mapping[str, Any], result: Any) -> Words | None:
 
 
 def after_runs_list(own: Mapping[str, Any], result: Any) -> Words:
-    completed = [row for row in result.runs if row.status == "completed"]
+    if not result.runs and result.hidden:
+        return ("runs", "list", *([result.experiment] if result.experiment else []), *_runs(own))
     if not result.runs:
         return ("config", "init", "--data", "DATA", "-o", "FILE.yaml")
-    row = max(completed or result.runs, key=lambda row: row.created or "")
+    completed = [row for row in result.runs if row.status == "completed"]
+    newest = max(completed or result.runs, key=lambda row: row.created or "")
+    row = newest if result.best is None or not result.experiment else result.runs[result.best]
     return ("runs", "show", f"{row.experiment}/{row.run_id}", *_runs(own))
 
 

@@ -24,7 +24,7 @@ def print_comparisons(result: CompareResult) -> None:
             ("images", _images(result)),
             (
                 "p",
-                f"of {test}; p (Holm) and verdict are corrected for {number} comparisons, and all intervals together",
+                f"of {test}; p (Holm), verdicts and intervals are corrected for {number} comparisons",
             ),
         ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from transfercli.text import printable, squeezed, wrapped
 
 GAP = "  "
+_NUMBER = re.compile(r"-?[0-9,]*\.?[0-9]+(e[-+]?[0-9]+)?")
 MIN_WIDTH = 8  # characters of a text that are kept on a narrow terminal
 MIN_VALUE = 20  # characters of a line of a value, if the names beside it leave so few
 
@@ -87,7 +89,7 @@ def _fitted(columns: list[Column], available: int, droppable: Sequence[str]) -> 
     """Return the columns that fit `available` characters per line, as `print_table` describes."""
     if _width(columns) <= available:
         return columns
-    columns = [replace(column, header=column.header[0].split()) if column.is_number else column for column in columns]
+    columns = [replace(column, header=_words(column.header[0])) if column.is_number else column for column in columns]
     for name in droppable:
         if _width(columns) > available:
             columns = [column for column in columns if column.name != name]
@@ -98,6 +100,11 @@ def _fitted(columns: list[Column], available: int, droppable: Sequence[str]) -> 
             break
         widths[max(reducible, key=widths.__getitem__)] -= 1
     return [_narrowed(column, width) for column, width in zip(columns, widths, strict=True)]
+
+
+def _words(name: str) -> list[str]:
+    """Return the parts of a name that may stand below each other: `val accuracy`, `learning_rate`."""
+    return name.replace("_", "_ ").split()
 
 
 def _width(columns: Sequence[Column]) -> int:
@@ -123,4 +130,4 @@ def _cell(value: Any) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return text == "-" or text.replace(".", "", 1).replace("-", "", 1).replace(",", "").isdigit()
+    return text == "-" or _NUMBER.fullmatch(text) is not None

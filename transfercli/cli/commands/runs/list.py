@@ -9,64 +9,70 @@ import typer
 from transfercli.cli import completion
 from transfercli.cli.command import reports
 from transfercli.cli.next_steps import after_runs_list
-from transfercli.cli.options import RUNS, Runs
-from transfercli.cli.ui.tables import print_pairs, print_table
+from transfercli.cli.options import RUNS, Json, Runs
+from transfercli.cli.ui.run_table import print_runs, write_csv
+from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
-from transfercli.text import duration
 
 if TYPE_CHECKING:
-    from transfercli.runs.decisions import Decision
-    from transfercli.workflows.runs.runs import RunList
+    from transfercli.workflows.runs.leaderboard import RunList
 
 Experiment = Annotated[
     str | None,
     typer.Argument(
-        metavar="EXPERIMENT", help="list only the runs of this experiment", autocompletion=completion.experiments
+        metavar="EXPERIMENT",
+        help="list only the runs of this experiment, with the config keys that differ",
+        autocompletion=completion.experiments,
     ),
 ]
+Sort = Annotated[
+    str | None,
+    typer.Option(
+        "--sort",
+        metavar="KEY",
+        help="best first: accuracy or another metric (of validation images; test_accuracy, train_loss of others),"
+        " created, time, or a config key such as learning_rate",
+    ),
+]
+Reverse = Annotated[bool, typer.Option("--reverse", help="turn the order around")]
+Filter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="CONDITION",
+        help="list only runs with KEY=VALUE, !=, >=, <=, > or <: status=completed, sweep=ID, 'val_accuracy>=0.9',"
+        " model.base='resnet*'; repeatable, all must hold",
+    ),
+]
+Csv = Annotated[bool, typer.Option("--csv", help="print the list as CSV, with every column")]
 
 
-def _show_list(result: RunList) -> None:
-    if not result.runs:
-        print("no runs yet")
-        return
-    print_table(
-        ("run", "status", "created", "val accuracy", "test accuracy", "time", "links"),
-        [
-            (
-                f"{row.experiment}/{row.run_id}",
-                row.status,
-                (row.created or "-")[:19],
-                row.val_accuracy,
-                row.test_accuracy,
-                "-" if row.total_seconds is None else duration(row.total_seconds),
-                ", ".join(row.links),
-            )
-            for row in result.runs
-        ],
-        droppable=("created", "time"),  # the id contains the time
-    )
-    unfinished = {
-        row.experiment: f"{row.run_id} was interrupted; go on: {row.resume}" for row in result.runs if row.resume
-    }
-    if unfinished:
-        print()
-        print_pairs(unfinished.items())
-    if result.decisions:
-        print()
-        print_pairs((experiment, _decision(last)) for experiment, last in result.decisions.items())
+def _show(result: RunList) -> None:
+    if result.csv:
+        write_csv(result)
+    else:
+        print_runs(result)
 
 
-def _decision(last: Decision) -> str:
-    return f"champion {last.champion or 'none'}; last decided {last.time[:19]}, {last.decision}: {last.reason}"
-
-
-@reports(_show_list, after_runs_list)
-def list_(reporter: Reporter, experiment: Experiment = None, runs: Runs = RUNS) -> RunList:
+@reports(_show, after_runs_list, prints_file=lambda result: result.csv)
+def list_(
+    reporter: Reporter,
+    experiment: Experiment = None,
+    sort: Sort = None,
+    reverse: Reverse = False,
+    conditions: Filter = None,
+    csv: Csv = False,
+    json: Json = False,
+    runs: Runs = RUNS,
+) -> RunList:
     """List all runs by experiment, the oldest first.
 
-    Example: transfercli runs list flowers
-    """
-    from transfercli.workflows.runs.runs import list_runs
+    With EXPERIMENT: a leaderboard of its runs, with a column for each config key that differs between them.
 
-    return list_runs(runs, experiment)
+    Example: transfercli runs list flowers --sort accuracy --filter status=completed
+    """
+    from transfercli.workflows.runs.leaderboard import ListRequest, list_runs
+
+    if csv and json:
+        raise UsageError("--csv and --json cannot both be given", "choose one of them")
+    return list_runs(ListRequest(runs, experiment, sort, reverse, tuple(conditions or ()), csv))
