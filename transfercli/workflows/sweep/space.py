@@ -24,7 +24,7 @@ class Dimension:
         if self.values.choice is not None:
             texts = [json.dumps(value) for value in self.values.choice]  # Optuna stores plain values only
             return json.loads(trial.suggest_categorical(self.key, texts))
-        low, high = self.values.log or self.values.range or ()
+        low, high = self.values.log or self.values.range or (0.0, 1.0)
         if isinstance(low, int) and isinstance(high, int):
             return trial.suggest_int(self.key, low, high, log=self.values.log is not None)
         return trial.suggest_float(self.key, low, high, log=self.values.log is not None, step=self.values.step)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from transfercli.reporting import Reporter
+from transfercli.workflows.sweep.result import TrialRow
 from transfercli.workflows.sweep.space import overrides_of
 from transfercli.workflows.train.job import TrainRequest, resolve_job
 from transfercli.workflows.train.results import TrainResult
@@ -36,6 +37,19 @@ class TrialSpec:
         """The same training as a command: `finetune CONFIG --set … --run-id …`."""
         overrides = (*self.overrides, *overrides_of(self.values))
         return TrainRequest("finetune", self.config, self.runs, overrides, self.run_id)
+
+
+class TrialSource(Protocol):
+    """Side of the search: gives the next trial, and takes what becomes of it. Called from one process only."""
+
+    def next(self) -> TrialSpec | None:
+        """Return the next trial to train, or to go on with; None if no further trial begins."""
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Take the metric of an epoch of a running trial; return True if the trial ends here, as it looks bad."""
+
+    def done(self, row: TrialRow) -> None:
+        """Take a trial that is completed, pruned, failed or interrupted."""
 
 
 def run_trial(spec: TrialSpec, reporter: Reporter) -> TrainResult:
