@@ -15,7 +15,9 @@ from transfercli.errors import UsageError
 DEFAULT_RUNS = Path("runs")
 RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Names of other entries in an experiment's folder.
-RESERVED_NAMES = frozenset({"latest", "champion", "splits.csv", "decisions.jsonl", "test-ledger.csv"})
+RESERVED_NAMES = frozenset(
+    {"latest", "champion", "splits.csv", "decisions.jsonl", "test-ledger.csv", "sweeps", "folds"}
+)
 
 
 @dataclass(frozen=True)

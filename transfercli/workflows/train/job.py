@@ -139,6 +139,7 @@ def load_for_new_run(path: Path, overrides: tuple[str, ...], command: Command, r
 def _resolved(loaded: LoadedConfig, command: Command, runs: Path, reporter: Reporter | None = None) -> LoadedConfig:
     with loaded.placing():
         config = with_base_of_weights(with_parent_structure(loaded.config, runs), runs, reporter or Reporter())
+    config = config.model_copy(update={"sweep": None})  # a training is one set of values
     return replace(loaded, config=resolve(config, command))
 
 
