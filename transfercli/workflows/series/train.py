@@ -87,6 +87,7 @@ def train_members(
         trained.append(_train_member(series, member, images, reporter))
         if go_on is not None and not go_on(trained[-1]):
             break
+    reporter.detach_log()
     return tuple(trained)
 
 

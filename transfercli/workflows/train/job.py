@@ -13,7 +13,7 @@ from transfercli.config.loader import LoadedConfig, load, resolve
 from transfercli.config.schema import ExperimentConfig
 from transfercli.errors import ArtefactError, ConfigError, UsageError
 from transfercli.reporting import Reporter
-from transfercli.runs.folder import RunFolder, check_run_id, new_run_id
+from transfercli.runs.folder import RunFolder, check_run_id, new_run_id, series_folder
 from transfercli.runs.listing import resume_command
 from transfercli.runs.lookup import find_run_to_resume
 from transfercli.runs.untrusted import check_run_folder
@@ -93,6 +93,7 @@ def resolve_job(request: TrainRequest, reporter: Reporter | None = None) -> Job:
     _check_single_run(loaded)
     _check_published_weights(loaded)
     run = RunFolder(request.runs / loaded.config.name / check_run_id(request.run_id or new_run_id()))
+    _check_no_series(run)
     parent = parent_named(unresolved.config)
     warnings: tuple[str, ...] = (unresolved.overruled,) if unresolved.overruled else ()
     if run.record.exists():
@@ -115,13 +116,23 @@ def with_head_of(job: Job, classifier: Classifier) -> Job:
 
 
 def _check_single_run(loaded: LoadedConfig) -> None:
-    """Raise `ConfigError` if the config asks for several runs, or if its run id is that of a series of runs."""
+    """Raise `ConfigError` if the config asks for several runs."""
     if loaded.config.training.seeds is not None:
         with loaded.placing():
             raise ConfigError(
                 f"training.seeds: {loaded.config.training.seeds} trains one run a seed with finetune and pretrain; here"
                 " one run is trained",
                 "set training.seeds to null, and seed to one of them",
+            )
+
+
+def _check_no_series(run: RunFolder) -> None:
+    """Raise `UsageError` if the id of a new run is that of a series, which EXPERIMENT/ID would name as well."""
+    for kind in ("folds", "seeds"):
+        if not run.record.exists() and series_folder(run.path.parent, kind, run.path.name).is_dir():
+            raise UsageError(
+                f"--run-id {run.path.name} is of {kind} of {run.path.parent.name}, not of one run",
+                "give the run another id; to go on with the series, start its command again",
             )
 
 
