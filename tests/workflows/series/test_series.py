@@ -148,7 +148,7 @@ def test_the_folder_of_the_folds_names_its_runs_and_no_folder_of_this_machine(tr
     assert content["metrics"]["accuracy"] == result.metrics["accuracy"].as_json()
     record = json.loads((place.runs / "cv" / "all-fold2" / "run.json").read_text())
     assert record["folds"] == {"id": "all", "fold": 2, "of": 3}
-    for name in ("metrics.json", "report.html"):
+    for name in ("folds.json", "metrics.json", "report.html"):
         assert str(place.runs.parent) not in (folder / name).read_text()
 
 
@@ -185,7 +185,9 @@ def test_a_fold_is_the_run_that_its_own_command_trains(trained: Any, tmp_path: P
     overrides = ("data.folds=3", "data.fold=2", "training.refit=null")
     train_run_or_series(place.request("alone", *overrides), None, Reporter())
     for name in ("held_out.safetensors", "checkpoints/best/model.safetensors"):
-        alone, fold = (runs / "cv" / run / name for runs, run in ((place.runs, "alone"), (trained[0].runs, "all-fold2")))
+        alone, fold = (
+            runs / "cv" / run / name for runs, run in ((place.runs, "alone"), (trained[0].runs, "all-fold2"))
+        )
         assert alone.read_bytes() == fold.read_bytes()
 
 
@@ -246,6 +248,7 @@ def test_a_fold_that_fails_leaves_the_others_and_is_named(trained: Any, tmp_path
     error = RunsFailed(result, result.failure)
     assert exit_code(error) == 3
     assert "1 of 3 folds failed" in error.message
+    assert error.result.as_json()["error"]["code"] == 3
 
 
 def test_evaluate_takes_the_name_of_the_folds(trained: Any, tmp_path: Path) -> None:

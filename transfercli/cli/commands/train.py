@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from transfercli.cli import completion
 from transfercli.cli.command import reports
 from transfercli.cli.commands.runs import best_epoch_text, curves_of, of_images
 from transfercli.cli.next_steps import after_training
+from transfercli.cli.runner import error_object
 from transfercli.cli.options import RUNS, Overrides, Runs, Wait
 from transfercli.cli.ui.series_tables import show_series
 from transfercli.cli.ui.tables import print_pairs, print_table, print_text
@@ -69,7 +71,8 @@ class RunsFailed(TransferError):
         failed = len(result.runs) - len(result.completed)
         text = f"{failed} of {len(result.runs)} {result.kind} failed; the first: {failure.message}"
         super().__init__(text, failure.hint)
-        self.kind, self.result = failure.kind, result
+        self.kind = failure.kind
+        self.result = replace(result, error=error_object(self)["error"])
 
 
 def _show(result: TrainResult | CostEstimate | SeriesResult | SeriesEstimate) -> None:
