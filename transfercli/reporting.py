@@ -45,6 +45,9 @@ class Reporter:
     def attach_log(self, path: Path) -> None:
         """Copy all lines to this file: those reported so far, and those to come."""
 
+    def detach_log(self) -> None:
+        """Keep the lines to come for the next log: those of one run belong in its own."""
+
 
 class Forwarding(Reporter):
     """Reporter that passes every call on to another; subclasses override what they change."""
@@ -72,3 +75,6 @@ class Forwarding(Reporter):
 
     def attach_log(self, path: Path) -> None:
         self.reporter.attach_log(path)
+
+    def detach_log(self) -> None:
+        self.reporter.detach_log()
