@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,13 @@ def next_completion(experiment: Path) -> int:
     return 1 + max((_completion(run) for run in runs_of(experiment)), default=0)
 
 
-def make_latest(run: RunFolder) -> None:
-    """Make a completed run the latest one of its experiment, whenever it was completed."""
+def make_latest(run: RunFolder, facts: Mapping[str, Any] | None = None) -> None:
+    """Make a completed run the latest one of its experiment, whenever it was completed.
+
+    facts: keys of the record that are set at the same time, such as the status of a run that is completed now.
+    """
     with shared_files_lock(run.path.parent):
-        update(run, completion=next_completion(run.path.parent))
+        update(run, **(facts or {}), completion=next_completion(run.path.parent))
         update_latest_link(run)
 
 
