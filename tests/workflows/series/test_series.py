@@ -185,7 +185,9 @@ def test_a_fold_is_the_run_that_its_own_command_trains(trained: Any, tmp_path: P
     overrides = ("data.folds=3", "data.fold=2", "training.refit=null")
     train_run_or_series(place.request("alone", *overrides), None, Reporter())
     for name in ("held_out.safetensors", "checkpoints/best/model.safetensors"):
-        alone, fold = (runs / "cv" / run / name for runs, run in ((place.runs, "alone"), (trained[0].runs, "all-fold2")))
+        alone, fold = (
+            runs / "cv" / run / name for runs, run in ((place.runs, "alone"), (trained[0].runs, "all-fold2"))
+        )
         assert alone.read_bytes() == fold.read_bytes()
 
 
@@ -210,7 +212,7 @@ def test_a_stop_keeps_the_folds_and_names_the_command_that_goes_on(trained: Any,
     class Stopping(Listener):
         def attach_log(self, path: Path) -> None:
             super().attach_log(path)
-            self.stop_at = (lambda step: True) if path.parent.name == "all-fold2" else None
+            self.stop_at = (lambda _: True) if path.parent.name == "all-fold2" else None
 
     with pytest.raises(Interrupted) as caught:
         place.folds(place.request("all"), Stopping())
@@ -234,7 +236,7 @@ def test_a_fold_that_fails_leaves_the_others_and_is_named(trained: Any, tmp_path
     class Failing(Listener):
         def attach_log(self, path: Path) -> None:
             failing = path.parent.name == "all-fold2"
-            self.stop_at, self.error = (lambda step: failing), ConfigError("the loss is not finite")
+            self.stop_at, self.error = (lambda _: failing), ConfigError("the loss is not finite")
 
     listener = Failing()
     result = place.folds(place.request("all"), listener)
