@@ -16,6 +16,7 @@ from transfercli.config.error_messages import explain, mark_of
 from transfercli.config.locations import KeyPath, Place, Problem, UnreadableError, dotted
 from transfercli.config.paths import resolve_paths
 from transfercli.config.schema import ExperimentConfig
+from transfercli.config.search import check as search
 from transfercli.errors import ConfigError
 
 __all__ = ["LoadedConfig", "dump", "load", "problems", "resolve"]
@@ -120,7 +121,7 @@ def _read(path: Path, overrides: Sequence[str]) -> tuple[ExperimentConfig | None
     if document.whole:
         lines = {(problem.mark.source, problem.mark.line) for problem in errors}
         config, invalid = _validate(document.value, document.places)
-        more = [*invalid, *cross_checks.check(document)]
+        more = [*invalid, *cross_checks.check(document), *search.check(document)]
         # On a line that YAML refused, the checks would report a value that is not in the file.
         errors += [problem for problem in more if (problem.mark.source, problem.mark.line) not in lines]
     errors.sort(key=lambda problem: (problem.mark.source, problem.mark.line, problem.mark.column))
