@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from transfercli.config import cross_checks
 from transfercli.config.error_messages import explain, format_value, mark_of, value_at
-from transfercli.config.locations import Document, KeyPath, Problem
+from transfercli.config.locations import Document, KeyPath, Problem, dotted
 from transfercli.config.schema import ExperimentConfig, SearchRange
 from transfercli.config.search.keys import (
     UnknownKeyError,
@@ -200,15 +200,14 @@ def _combinations(document: Document, space: dict[str, Any]) -> dict[KeyPath, st
     if number > MAX_COMBINATIONS:
         return {}
     reasons: dict[KeyPath, str | None] = {}  # of a value that is refused in every combination so far; None: allowed
-    known = {str(problem) for problem in _all_problems(document, {})}
+    rules = CombinationRules(document)
     for combination in itertools.product(*candidates.values()):
-        values = {key: value for key, (_, value) in zip(candidates, combination, strict=True)}
-        new = [problem for problem in _all_problems(document, values) if str(problem) not in known]
+        problem = rules.problem({key: value for key, (_, value) in zip(candidates, combination, strict=True)})
         for place, _ in combination:
-            if not new:
+            if problem is None:
                 reasons[place] = None
             else:
-                reasons.setdefault(place, f"{'.'.join(map(str, new[0].path))} {new[0].message}")
+                reasons.setdefault(place, problem)
     refused = {place: reason for place, reason in reasons.items() if reason is not None}
     if len(refused) == len(reasons):
         place, reason = next(iter(refused.items()), (SPACE, ""))
@@ -219,13 +218,24 @@ def _combinations(document: Document, space: dict[str, Any]) -> dict[KeyPath, st
     }
 
 
-def _all_problems(document: Document, values: Mapping[str, Any]) -> list[Problem]:
-    """Return the problems of the config with the values of one trial."""
-    data = with_values(document.value, values)
-    places = {(): document.places[()]}
-    problems: list[Problem] = []
-    try:
-        ExperimentConfig.model_validate(data)
-    except ValidationError as error:
-        problems = explain(error, data, places)
-    return [*problems, *cross_checks.check(Document(data, places))]
+class CombinationRules:
+    """Rules of the config that a trial's values may break together, though each of them is allowed."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self._known = {str(problem) for problem in self._problems({})}
+
+    def problem(self, values: Mapping[str, Any]) -> str | None:
+        """Return the first problem of the config with these values, or None."""
+        new = (problem for problem in self._problems(values) if str(problem) not in self._known)
+        return next((f"{dotted(problem.path)}: {problem.message}" for problem in new), None)
+
+    def _problems(self, values: Mapping[str, Any]) -> list[Problem]:
+        data = with_values(self.document.value, values)
+        places = {(): self.document.places[()]}
+        problems: list[Problem] = []
+        try:
+            ExperimentConfig.model_validate(data)
+        except ValidationError as error:
+            problems = explain(error, data, places)
+        return [*problems, *cross_checks.check(Document(data, places))]
