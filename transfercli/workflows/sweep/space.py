@@ -20,6 +20,7 @@ from transfercli.config.search.check import CombinationRules, with_values
 from transfercli.config.search.keys import hint_of, takes_whole_numbers_only, validated
 
 if TYPE_CHECKING:
+    from optuna import Trial
     from optuna.distributions import BaseDistribution
 
 MAX_LISTED = 2_000  # combinations that are listed and checked in advance
@@ -61,6 +62,18 @@ class Dimension:
         if step is None:
             return None
         return tuple(self.value(low + step * index) for index in range(math.floor((high - low) / step + 1e-9) + 1))
+
+    def suggest(self, trial: Trial) -> None:
+        """Give a trial its value, by the sampler of its study, if it has none yet."""
+        from optuna.distributions import CategoricalDistribution, IntDistribution
+
+        form: Any = self.distribution
+        if isinstance(form, CategoricalDistribution):
+            trial.suggest_categorical(self.key, form.choices)
+        elif isinstance(form, IntDistribution):
+            trial.suggest_int(self.key, form.low, form.high, step=form.step, log=form.log)
+        else:
+            trial.suggest_float(self.key, form.low, form.high, step=form.step, log=form.log)
 
     def value(self, stored: Any) -> Any:
         """Return a value of the config for the one that Optuna stores."""
@@ -129,11 +142,14 @@ class Space:
 
     def combinations(self) -> Iterator[dict[str, Any]]:
         """Yield the allowed combinations of a finite space; those that share features follow one another."""
+        return (values for values in self.all_combinations() if self.problem(values) is None)
+
+    def all_combinations(self) -> Iterator[dict[str, Any]]:
+        """Yield the combinations of a finite space, allowed or not, as `combinations`."""
         ordered = sorted(self.dimensions, key=lambda dimension: _feature_rank(dimension.key))
         for combination in itertools.product(*(dimension.finite or () for dimension in ordered)):
             values = dict(zip((dimension.key for dimension in ordered), combination, strict=True))
-            if self.problem(values) is None:
-                yield {key: values[key] for key in self.keys}
+            yield {key: values[key] for key in self.keys}
 
     def problem(self, values: Mapping[str, Any]) -> str | None:
         """Return why a combination of values is not possible, or None."""
