@@ -98,6 +98,7 @@ def _forest_importances(
     nothing = dict.fromkeys(columns, 0.0)
     if np.ptp(scores) == 0.0:
         return nothing
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it reports each new study
     study = optuna.create_study(storage=optuna.storages.InMemoryStorage())
     study.add_trials(
         [
