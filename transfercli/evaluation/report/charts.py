@@ -72,7 +72,9 @@ def strengths_chart(strengths: Sequence[Sequence[float]], chosen: float) -> Mark
         parts.append(svg_text("tick middle", across(place), HEIGHT - BOTTOM + 16, _strength(strength)))
         if strength == chosen:
             parts.append(svg_line("best", across(place), TOP, across(place), HEIGHT - BOTTOM))
-    parts.append(svg_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "strength: larger is a weaker penalty"))
+    parts.append(
+        svg_text("tick middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "strength: larger is a weaker penalty")
+    )
     parts += curve_path("validation", [(across(x), up(y)) for x, y in zip(places, losses, strict=True)])
     return svg_chart(parts, f"log loss by strength; the chosen strength is {_strength(chosen)}", HEIGHT)
 

@@ -16,7 +16,7 @@ from transfercli.redaction import hide_paths_in
 
 WIDTH, HEIGHT = 1080, 400
 LEFT, RIGHT, TOP, BOTTOM = 92, 64, 52, 20
-NARROWEST = 92  # drawing units between two axes
+NARROWEST = 104  # drawing units between two axes
 NAME_LENGTH, CHOICE_LENGTH = 15, 12
 SPREAD = 0.6  # share of a choice's room that its lines take, so that they do not hide one another
 CROWDED = 150  # lines, from which on they are fainter
@@ -27,7 +27,10 @@ Scale = Literal["linear", "log", "choice"]
 
 @dataclass(frozen=True, slots=True)
 class SearchAxis:
-    """Axis of one config key. low, high: of a number's range. choices: values of any form, of the scale `choice`."""
+    """Axis of one config key, or of a score.
+
+    low, high: values at its two ends; the higher one may be at the low end. choices: values of the scale `choice`.
+    """
 
     key: str
     scale: Scale
@@ -40,7 +43,10 @@ class SearchAxis:
         return self.key.rsplit(".", 1)[-1]
 
     def share(self, value: Any) -> float | None:
-        """Return the place of a value between 0 and 1; None for one that the axis does not have."""
+        """Return the place of a value between 0 and 1; None for one that is no number, or no choice of the axis.
+
+        A number beyond an end is drawn at the end.
+        """
         if self.scale == "choice":
             texts = [json.dumps(choice, sort_keys=True) for choice in self.choices]
             text = json.dumps(value, sort_keys=True)
@@ -48,26 +54,22 @@ class SearchAxis:
         if not isinstance(value, int | float) or not math.isfinite(value) or (self.scale == "log" and value <= 0):
             return None
         low, high, value = (self._unit(number) for number in (self.low, self.high, value))
-        return (value - low) / (high - low) if high > low else 0.5
-
-    def value_at(self, share: float) -> float:
-        """Return the number at a place of a numeric axis."""
-        low, high = self._unit(self.low), self._unit(self.high)
-        value = low + share * (high - low)
-        return 10**value if self.scale == "log" else value
+        return min(1.0, max(0.0, (value - low) / (high - low))) if high != low else 0.5
 
     def ticks(self) -> list[tuple[float, str]]:
         """Return the places that have a label, and the labels."""
         if self.scale == "choice":
             return [((n + 0.5) / len(self.choices), text) for n, text in enumerate(self.labels())]
-        numbers = _decades(self.low, self.high) if self.scale == "log" else _rounded(self.low, self.high)
+        ends = sorted((self.low, self.high))
+        numbers = _decades(*ends) if self.scale == "log" else _rounded(*ends)
         return [(share, f"{number:.4g}") for number in numbers if (share := self.share(number)) is not None]
 
     def labels(self, length: int = CHOICE_LENGTH) -> list[str]:
         """Return a short text for each choice; choices that would have the same have their number before it."""
-        texts = [clipped(value_text(choice), length) for choice in self.choices]
+        whole = [_without_quotes(choice) for choice in self.choices]
+        texts = [clipped(text, length) for text in whole]
         alike = {text for text in texts if texts.count(text) > 1}
-        numbered = [clipped(f"{n} {value_text(choice)}", length) for n, choice in enumerate(self.choices, 1)]
+        numbered = [clipped(f"{n} {text}", length) for n, text in enumerate(whole, 1)]
         return [other if text in alike else text for text, other in zip(texts, numbered, strict=True)]
 
     def _unit(self, value: float) -> float:
@@ -100,9 +102,9 @@ def parallel_coordinates(axes: Sequence[SearchAxis], lines: Sequence[CoordinateL
     parts = [svg_line("axis", x, TOP, x, HEIGHT - BOTTOM) for x in places]
     parts += [_path(line, axes, places, up) for line in sorted(lines, key=_depth)]
     for axis, x in zip(axes, places, strict=True):
-        parts += _axis_texts(axis, x, up, last=x == places[-1])
-    crowded = " crowded" if len(lines) > CROWDED else ""
-    return svg_chart(parts, label, HEIGHT, round(places[-1] + RIGHT), f"parallel{crowded}")
+        parts += _axis_texts(axis, x, up, right=x == places[-1] and axis.scale != "choice")
+    kinds = ["parallel", *(["crowded"] if len(lines) > CROWDED else []), *(["narrow"] if gap == NARROWEST else [])]
+    return svg_chart(parts, label, HEIGHT, round(places[-1] + RIGHT), " ".join(kinds))
 
 
 def value_text(value: Any) -> str:
@@ -111,6 +113,13 @@ def value_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _without_quotes(choice: Any) -> str:
+    """Return a short text of a choice: of a section its keys and values."""
+    if not isinstance(choice, dict):
+        return value_text(choice)
+    return ", ".join(f"{key} {value_text(value)}" for key, value in hide_paths_in(choice).items())
 
 
 def _depth(line: CoordinateLine) -> tuple[bool, float, int]:
@@ -132,13 +141,13 @@ def _path(line: CoordinateLine, axes: Sequence[SearchAxis], places: Sequence[flo
     names = f"line {line.kind}".strip() if line.rank is not None else f"line unscored {line.kind}".strip()
     style = "" if line.rank is None else f' style="--share:{line.rank:.3f}"'
     return (
-        f'<a href="#trial-{line.number}" tabindex="-1"><path id="line-{line.number}" class="{names}"{style} d="{path}">'
-        f'<title>{escape(line.title)}</title></path><path class="touch" d="{path}"><title>{escape(line.title)}</title>'
-        f"</path></a>"
+        f'<a href="#trial-{line.number}" tabindex="-1">'
+        f'<path id="line-{line.number}" class="{names}"{style} d="{path}"/>'
+        f'<path class="touch" d="{path}"><title>{escape(line.title)}</title></path></a>'
     )
 
 
-def _axis_texts(axis: SearchAxis, x: float, up: Axis, *, last: bool) -> list[str]:
+def _axis_texts(axis: SearchAxis, x: float, up: Axis, *, right: bool) -> list[str]:
     parent = axis.key.rsplit(".", 2)[-2] if "." in axis.key else ""
     texts = [
         f"<g><title>{escape(axis.key)}</title>",
@@ -148,7 +157,7 @@ def _axis_texts(axis: SearchAxis, x: float, up: Axis, *, last: bool) -> list[str
     ]
     for share, text in axis.ticks():
         texts.append(svg_line("tick", x - 4, up(share), x + 4, up(share)))
-        texts.append(svg_text("tick" if last else "tick end", x + (8 if last else -8), up(share) + 4, text))
+        texts.append(svg_text("tick" if right else "tick end", x + (8 if right else -8), up(share) + 4, text))
     return texts
 
 

@@ -76,9 +76,19 @@ def best_so_far_chart(trials: Sequence[SearchedTrial], metric: str, *, lower: bo
         x = across(trial.number)
         path += f"H{x:.1f}V{up(best):.1f}" if path else f"M{x:.1f} {up(best):.1f}"
     parts.append(f'<path class="curve training" d="{path}H{across.end:.1f}"/>')
-    first = next(trial.number for trial, score in scored if score == best)
-    label = f"best {metric} so far by trial: {tick_label(scored[0][1])} at first, {tick_label(best)} from trial {first}"
-    return svg_chart(parts, label, HEIGHT)
+    return svg_chart(parts, f"best {metric} so far by trial: {progress_words(trials, lower=lower)}", HEIGHT)
+
+
+def progress_words(trials: Sequence[SearchedTrial], *, lower: bool) -> str:
+    """Return when the best score came, in words; there is at least one score."""
+    scored = scored_trials(trials)
+    (first, start), (trial, best) = scored[0], (min if lower else max)(scored, key=lambda pair: pair[1])
+    if trial is first:
+        return f"trial {first.number}, the first with a score, was never beaten ({tick_label(best)})."
+    later = sum(other.number > trial.number for other, _ in scored)
+    return (
+        f"{tick_label(start)} at first, {tick_label(best)} from trial {trial.number} on; {later} more did not beat it."
+    )
 
 
 def slice_chart(axis: SearchAxis, trials: Sequence[SearchedTrial], winner: int | None, *, lower: bool) -> Markup | None:
@@ -130,9 +140,7 @@ def slice_words(axis: SearchAxis, trials: Sequence[SearchedTrial], *, lower: boo
     return f"the best {count} trials have {value_text(min(best))} to {value_text(max(best))}"
 
 
-def choice_medians(
-    axis: SearchAxis, scored: Sequence[tuple[SearchedTrial, float]]
-) -> list[tuple[float, str, float]]:
+def choice_medians(axis: SearchAxis, scored: Sequence[tuple[SearchedTrial, float]]) -> list[tuple[float, str, float]]:
     """Return the place, short text and median score of each choice that has a score."""
     scores: dict[float, list[float]] = {}
     for trial, score in scored if axis.scale == "choice" else ():
@@ -181,7 +189,9 @@ def _slice_ticks(axis: SearchAxis, across: Axis) -> list[str]:
     y = SLICE_HEIGHT - SLICE_BOTTOM + 15
     ticks = axis.ticks()
     crowded = sum(len(text) for _, text in ticks) > 34
-    return [svg_text("tick middle", across(at), y + 14 * (crowded and n % 2), text) for n, (at, text) in enumerate(ticks)]
+    return [
+        svg_text("tick middle", across(at), y + 14 * (crowded and n % 2), text) for n, (at, text) in enumerate(ticks)
+    ]
 
 
 def _text_below(x: float, text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
@@ -20,12 +19,13 @@ from transfercli.evaluation.report.parallel_coordinates import (
 from transfercli.evaluation.report.sweep_charts import (
     SearchedTrial,
     best_so_far_chart,
+    progress_words,
+    score_range,
     scored_trials,
     slice_chart,
     slice_words,
 )
 from transfercli.evaluation.statistics.importance import FEWEST_TRIALS, RESAMPLES, SHUFFLES, KeyImportance
-from transfercli.redaction import hide_paths
 from transfercli.text import counted
 
 LISTED = 20  # trials that are named in a sentence
@@ -121,6 +121,9 @@ def render_sweep_page(page: SweepPage) -> str:
             unclear=[row for row in page.importances if not row.beyond_chance],
             no_importance=_no_importance(page),
             progress=best_so_far_chart(page.trials, page.metric, lower=page.lower),
+            progress_words=_capital(progress_words(page.trials, lower=page.lower))
+            if scored_trials(page.trials)
+            else "",
             slices=slices,
             names=_short_names([axis.key for axis in page.axes]),
             has_choices=any(axis.scale == "choice" for axis in page.axes),
@@ -144,7 +147,7 @@ def _facts(page: SweepPage) -> list[tuple[str, str]]:
     facts = [("trials", str(len(page.trials))), *((state, str(number)) for state, number in sorted(counts.items()))]
     times = [trial.seconds for trial in page.trials if trial.seconds is not None]
     if times:
-        facts.append(("trials together", _duration(sum(times))))
+        facts.append(("time of trials", _duration(sum(times))))
     if page.features is not None:
         facts += [("features computed", f"{page.features.get('misses', 0):,}")]
         facts += [("features reused", f"{page.features.get('hits', 0):,}")]
@@ -170,8 +173,8 @@ def _coordinates(page: SweepPage) -> Markup:
     scored = scored_trials(page.trials)
     axes = list(keys)
     if scored:
-        scores = [score for _, score in scored]
-        axes.append(SearchAxis(page.metric, "linear", min(scores), max(scores)))
+        low, high = score_range([score for _, score in scored], lower=page.lower)
+        axes.append(SearchAxis(page.metric, "linear", *((high, low) if page.lower else (low, high))))
     ranks = _ranks(scored, lower=page.lower)
     lines = [
         CoordinateLine(
@@ -185,7 +188,7 @@ def _coordinates(page: SweepPage) -> Markup:
     ]
     seen = [f"{axis.key}: {slice_words(axis, page.trials, lower=page.lower)}" for axis in keys] if scored else []
     label = f"parallel coordinates of {counted(len(lines), 'trial')} over {counted(len(keys), 'key')}"
-    return parallel_coordinates(axes, lines, hide_paths("; ".join([label, *seen])))
+    return parallel_coordinates(axes, lines, "; ".join([label, *seen]))
 
 
 def _ranks(scored: Sequence[tuple[SearchedTrial, float]], *, lower: bool) -> dict[int, float]:
@@ -209,16 +212,21 @@ def _slices(page: SweepPage) -> list[tuple[SearchAxis, Markup, str]]:
     for axis in page.axes:
         chart = slice_chart(axis, page.trials, winner, lower=page.lower)
         if chart is not None:
-            words = slice_words(axis, page.trials, lower=page.lower)
-            found.append((axis, chart, words[0].upper() + words[1:]))
+            found.append((axis, chart, _capital(slice_words(axis, page.trials, lower=page.lower))))
     return found
+
+
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _no_importance(page: SweepPage) -> str:
     """Return why there are no importances."""
     completed = len(scored_trials(page.trials))
     if completed < FEWEST_TRIALS:
-        return f"{counted(completed, 'completed trial')} cannot tell which key matters: it takes {FEWEST_TRIALS} or more."
+        return (
+            f"{counted(completed, 'completed trial')} cannot tell which key matters: it takes {FEWEST_TRIALS} or more."
+        )
     return "All scores are equal, so that no key shows an effect."
 
 

@@ -63,10 +63,11 @@ def key_importances(columns: Mapping[str, SearchColumn], scores: Sequence[float]
     trials = np.arange(len(values))
     found = _forest_importances(columns, values, trials, TREES, seed)
     drawn = [random.integers(0, len(values), len(values)) for _ in range(RESAMPLES)]
-    resampled = [_forest_importances(columns, values[rows], rows, FEWER_TREES, seed + n) for n, rows in enumerate(drawn)]
+    resampled = [
+        _forest_importances(columns, values[rows], rows, FEWER_TREES, seed + n) for n, rows in enumerate(drawn)
+    ]
     shuffled = [
-        _forest_importances(columns, random.permutation(values), trials, FEWER_TREES, seed + n)
-        for n in range(SHUFFLES)
+        _forest_importances(columns, random.permutation(values), trials, FEWER_TREES, seed + n) for n in range(SHUFFLES)
     ]
     return sorted((_row(key, found, resampled, shuffled) for key in columns), key=lambda row: -row.share)
 

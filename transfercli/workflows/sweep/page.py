@@ -43,6 +43,7 @@ def write_sweep_page(
     """
     from transfercli.evaluation.report.sweep_page import SweepPage, render_sweep_page
 
+    lower = result.metric == "val_loss"
     axes = search_axes(settings.space, [row.values for row in result.trials])
     trials = [_searched(row) for row in result.trials]
     best = next((row for row in result.trials if result.winner and row.number == result.winner["trial"]), None)
@@ -50,12 +51,12 @@ def write_sweep_page(
         experiment=result.experiment,
         sweep=result.sweep,
         metric=result.metric,
-        lower=result.metric == "val_loss",
+        lower=lower,
         method=_method(settings),
         axes=axes,
         trials=trials,
         winner=_winner(result.winner) if best and result.winner else None,
-        importances=_importances(axes, trials, seed),
+        importances=_importances(axes, trials, seed, lower=lower),
         features=result.cache.get("features"),
         config=hide_paths_in_yaml(dump_values(nested(best.values))) if best else "",
         command=_command("finetune", request, overrides_of(best.values)) if best else "",
@@ -76,7 +77,10 @@ def search_axes(space: Mapping[str, SearchRange], values: Iterable[Mapping[str, 
             others = [value for n, value in enumerate(tried) if value not in searched.choice and value not in tried[:n]]
             axes.append(SearchAxis(key, "choice", choices=(*searched.choice, *others)))
             continue
-        numbers = [*(searched.log or searched.range or ()), *(value for value in tried if isinstance(value, int | float))]
+        numbers = [
+            *(searched.log or searched.range or ()),
+            *(value for value in tried if isinstance(value, int | float)),
+        ]
         axes.append(SearchAxis(key, "log" if searched.log else "linear", min(numbers), max(numbers)))
     return axes
 
@@ -108,9 +112,11 @@ def _searched(row: TrialRow) -> SearchedTrial:
     )
 
 
-def _importances(axes: Sequence[SearchAxis], trials: Sequence[SearchedTrial], seed: int) -> list[KeyImportance]:
-    """Return the importance of each key over the trials that are completed."""
-    from transfercli.evaluation.report.sweep_charts import scored_trials
+def _importances(
+    axes: Sequence[SearchAxis], trials: Sequence[SearchedTrial], seed: int, *, lower: bool
+) -> list[KeyImportance]:
+    """Return the importance of each key over the trials that are completed, without a tail of bad scores."""
+    from transfercli.evaluation.report.sweep_charts import score_range, scored_trials
     from transfercli.evaluation.statistics.importance import SearchColumn, key_importances
 
     columns: dict[str, list[float]] = {axis.key: [] for axis in axes}
@@ -122,6 +128,9 @@ def _importances(axes: Sequence[SearchAxis], trials: Sequence[SearchedTrial], se
         scores.append(score)
         for axis, share in zip(axes, shares, strict=True):
             columns[axis.key].append(share or 0.0)
+    if not scores:
+        return []
+    low, high = score_range(scores, lower=lower)
     return key_importances(
         {
             axis.key: SearchColumn(
@@ -130,7 +139,7 @@ def _importances(axes: Sequence[SearchAxis], trials: Sequence[SearchedTrial], se
             )
             for axis in axes
         },
-        scores,
+        [min(max(score, low), high) for score in scores],
         seed,
     )
 
