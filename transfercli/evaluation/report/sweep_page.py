@@ -28,7 +28,7 @@ from transfercli.evaluation.report.sweep_charts import (
 from transfercli.evaluation.statistics.importance import FEWEST_TRIALS, RESAMPLES, SHUFFLES, KeyImportance
 from transfercli.text import counted
 
-LISTED = 20  # trials that are named in a sentence
+LISTED = 20  # trials beside the winner in its table
 REASONS = 5  # of failure, in the verdict
 CONTENTS = {
     "verdict": "Winner",
@@ -50,15 +50,29 @@ class Score:
     interval: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Trial that may be the best. difference: of its score to the winner's; error: standard error of that difference.
+
+    cost: of one prediction as a share of the winner's; None if unknown.
+    """
+
+    trial: int
+    score: float
+    difference: float
+    error: float
+    cost: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Winner:
     """The best trial.
 
     naive: its score in the search; corrected: without the luck of the choice; test: on the test images. None: unknown.
     corrected_words, test_words: what stands below the two.
-    alike: numbers of the other trials that the images cannot distinguish from it.
-    cheapest: number of the cheapest trial within one standard error; cheapest_words: what is cheap about it.
-    notes: further sentences.
+    sentences: on what the scores say.
+    rivals: the trials that the images cannot distinguish, the winner first; empty if unknown.
+    cheapest: number of the cheapest trial within one standard error.
     """
 
     trial: int
@@ -67,10 +81,9 @@ class Winner:
     test: Score | None = None
     corrected_words: str = ""
     test_words: str = ""
-    alike: Sequence[int] = ()
+    sentences: Sequence[str] = ()
+    rivals: Sequence[Rival] = ()
     cheapest: int | None = None
-    cheapest_words: str = ""
-    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +207,9 @@ def _coordinates(page: SweepPage) -> Markup:
 def _ranks(scored: Sequence[tuple[SearchedTrial, float]], *, lower: bool) -> dict[int, float]:
     """Return the rank of each trial, 0 (worst) to 1 (best); equal scores have the same."""
     scores = sorted((score for _, score in scored), reverse=lower)
-    last = max(1, len(scores) - 1)
+    if len(scores) == 1:
+        return {trial.number: 1.0 for trial, _ in scored}
+    last = len(scores) - 1
     first = {score: place for place, score in reversed(list(enumerate(scores)))}
     return {trial.number: (first[score] + scores.count(score) - 1) / last for trial, score in scored}
 

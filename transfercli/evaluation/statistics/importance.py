@@ -1,4 +1,4 @@
-"""Importance of each key of a search: the share of the scores' variance that it alone explains (functional ANOVA).
+"""Importance of each key of a search: the share of a forest's variance that it alone explains (functional ANOVA).
 
 Method: Hutter, Hoos and Leyton-Brown 2014, with Optuna's random forests. Resamples of the trials give its uncertainty.
 Shuffled scores give the importance that chance alone would show (Altmann et al. 2010).
@@ -36,7 +36,7 @@ class SearchColumn:
 class KeyImportance:
     """Importance of one key.
 
-    share: of the scores' variance that the key explains on average over the other keys, 0 to 1.
+    share: of the variance of a forest's predictions over the space that the key alone explains, 0 to 1.
     interval: of `LEVEL` percent of the resamples.
     chance: the largest importance of the key with shuffled scores.
     """

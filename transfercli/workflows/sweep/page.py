@@ -10,6 +10,7 @@ from transfercli.config.dump import dump_values
 from transfercli.config.schema import SearchRange, SweepConfig
 from transfercli.io import atomic
 from transfercli.redaction import hide_paths_in_yaml
+from transfercli.text import counted
 from transfercli.workflows.command_lines import command_line, runs_option, shown_path
 from transfercli.workflows.sweep.result import SweepRequest, SweepResult, TrialRow
 from transfercli.workflows.sweep.space import overrides_of
@@ -17,7 +18,7 @@ from transfercli.workflows.sweep.space import overrides_of
 if TYPE_CHECKING:
     from transfercli.evaluation.report.parallel_coordinates import SearchAxis
     from transfercli.evaluation.report.sweep_charts import SearchedTrial
-    from transfercli.evaluation.report.sweep_page import Winner
+    from transfercli.evaluation.report.sweep_page import Rival, Winner
     from transfercli.evaluation.statistics.importance import KeyImportance
 
 SAMPLERS = {
@@ -55,7 +56,7 @@ def write_sweep_page(
         method=_method(settings),
         axes=axes,
         trials=trials,
-        winner=_winner(result.winner) if best and result.winner else None,
+        winner=_winner(result.winner, result.metric) if best and result.winner else None,
         importances=_importances(axes, trials, seed, lower=lower),
         features=result.cache.get("features"),
         config=hide_paths_in_yaml(dump_values(nested(best.values))) if best else "",
@@ -144,10 +145,47 @@ def _importances(
     )
 
 
-def _winner(winner: Mapping[str, Any]) -> Winner:
+def _winner(winner: Mapping[str, Any], metric: str) -> Winner:
+    """Return the page's form of the winner in the JSON result; an older one may have fewer keys."""
     from transfercli.evaluation.report.sweep_page import Score, Winner
 
-    return Winner(trial=winner["trial"], naive=Score(winner["naive"]))
+    corrected, test = winner.get("corrected"), winner.get("test") or {}
+    words = f"{winner.get('reason') or 'there is no correction'}"
+    name = "log_loss" if metric == "val_loss" else metric.removeprefix("val_")
+    return Winner(
+        trial=winner["trial"],
+        naive=Score(winner["naive"]),
+        corrected=None if corrected is None else Score(corrected, _pair(winner.get("interval"))),
+        corrected_words=words if corrected is None else "to be expected on new images",
+        test=None if test.get("value") is None else Score(test["value"], _pair(test.get("intervals", {}).get(name))),
+        test_words=f"{counted(test['examples'], 'image')} that nothing else in the sweep reads"
+        if test
+        else "there are none",
+        sentences=winner.get("lines", [])[1:],
+        rivals=_rivals(winner.get("indistinguishable") or []),
+        cheapest=(winner.get("one_standard_error") or {}).get("trial"),
+    )
+
+
+def _pair(interval: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (interval[0], interval[1])
+
+
+def _rivals(found: Sequence[Mapping[str, Any]]) -> list[Rival]:
+    """Return the trials that may be the best, with the cost of a prediction relative to that of the first."""
+    from transfercli.evaluation.report.sweep_page import Rival
+
+    costs = [(rival.get("cost") or {}).get("multiply_adds") for rival in found]
+    return [
+        Rival(
+            rival["trial"],
+            rival["score"],
+            rival["difference"],
+            rival["error"],
+            cost / costs[0] if cost is not None and costs[0] else None,
+        )
+        for rival, cost in zip(found, costs, strict=True)
+    ]
 
 
 def _method(settings: SweepConfig) -> str:
