@@ -44,6 +44,9 @@ ALLOWED_SIBLING_IMPORTS = {
         "recommend": {"train", "bases", "config"},
         "series": {"train", "evaluate"},
         "retrain": {"train", "evaluate", "export", "data"},
+        "folds": {"train", "evaluate"},
+        "sweep": {"train", "evaluate", "folds"},
+        "merge": {"train", "evaluate", "folds"},
     },
 }
 

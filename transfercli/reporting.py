@@ -48,6 +48,16 @@ class Reporter:
     def detach_log(self) -> None:
         """Keep the lines to come for the next log: those of one run belong in its own."""
 
+    def part(self, name: str) -> Reporter:
+        """Return the reporter of one of several pieces of work that are done at the same time, with a log of its own.
+
+        name: of the work, shown before each of its lines. Close the reporter at the end.
+        """
+        return self
+
+    def close(self) -> None:
+        """Show no more progress of this work."""
+
 
 class Forwarding(Reporter):
     """Reporter that passes every call on to another; subclasses override what they change."""
@@ -78,3 +88,6 @@ class Forwarding(Reporter):
 
     def detach_log(self) -> None:
         self.reporter.detach_log()
+
+    def part(self, name: str) -> Reporter:
+        return self.reporter.part(name)

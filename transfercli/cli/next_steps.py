@@ -126,10 +126,13 @@ def after_similar(own: Mapping[str, Any], result: Any) -> Words | None:
 
 
 def after_runs_list(own: Mapping[str, Any], result: Any) -> Words:
-    completed = [row for row in result.runs if row.status == "completed"]
+    if not result.runs and result.hidden:
+        return ("runs", "list", *([result.experiment] if result.experiment else []), *_runs(own))
     if not result.runs:
         return ("config", "init", "--data", "DATA", "-o", "FILE.yaml")
-    row = max(completed or result.runs, key=lambda row: row.created or "")
+    completed = [row for row in result.runs if row.status == "completed"]
+    newest = max(completed or result.runs, key=lambda row: row.created or "")
+    row = newest if result.best is None or not result.experiment else result.runs[result.best]
     return ("runs", "show", f"{row.experiment}/{row.run_id}", *_runs(own))
 
 
@@ -141,10 +144,10 @@ def after_runs_show(own: Mapping[str, Any], result: Any) -> Words | None:
 
 
 def after_comparison(own: Mapping[str, Any], result: Any) -> Words:
-    better = [pair for pair in result.comparisons if pair.comparison.outcome(pair.comparison.metric) == "better"]
+    better = [pair for pair in result.comparisons if pair.outcome == "better"]
     if better:
-        return ("promote", better[-1].challenger.path)
-    worse = [pair for pair in result.comparisons if pair.comparison.outcome(pair.comparison.metric) == "worse"]
+        return ("promote", max(better, key=lambda pair: pair.comparison.gain() or 0.0).challenger.path)
+    worse = [pair for pair in result.comparisons if pair.outcome == "worse"]
     if worse:
         return ("runs", "why", result.runs[0], worse[-1].challenger.path)
     return ("runs", "show", result.runs[0])

@@ -10,12 +10,12 @@ import typer
 
 from transfercli.cli.choices import GateOn, Split
 from transfercli.cli.command import reports
-from transfercli.cli.commands.runs import curves_of
 from transfercli.cli.next_steps import after_evaluation
 from transfercli.cli.options import RUNS, MaxBad, Run, Runs
 from transfercli.cli.ui.robustness_tables import show_robustness, show_tta
 from transfercli.cli.ui.series_tables import show_evaluations
 from transfercli.cli.ui.tables import print_pairs, print_table, print_text
+from transfercli.cli.ui.training_results import curves_of
 from transfercli.errors import GateError
 from transfercli.reporting import Reporter
 from transfercli.text import counted, decimal, in_groups

@@ -12,12 +12,12 @@ import typer
 
 from transfercli.cli import completion
 from transfercli.cli.command import reports
-from transfercli.cli.commands.runs import best_epoch_text, curves_of, of_images
 from transfercli.cli.next_steps import after_training
 from transfercli.cli.options import RUNS, Overrides, Runs, Wait
 from transfercli.cli.runner import error_object
 from transfercli.cli.ui.series_tables import show_series
 from transfercli.cli.ui.tables import print_pairs, print_table, print_text
+from transfercli.cli.ui.training_results import best_epoch_text, curves_of, of_images
 from transfercli.errors import TransferError
 from transfercli.reporting import Reporter
 from transfercli.text import byte_size, duration, images_per_split

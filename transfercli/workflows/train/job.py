@@ -58,6 +58,7 @@ class Job:
     warnings: about keys without effect, and images that are read in another way than the parent's.
     marks: more keys of a new run's record, such as the sweep that it is a trial of.
     going_on: command that goes on with the work that the run is part of, if it is stopped; "" if it stands alone.
+    becomes_latest: once it is completed, the run is the latest of its experiment.
     """
 
     command: Command
@@ -68,6 +69,7 @@ class Job:
     warnings: tuple[str, ...] = ()
     marks: Mapping[str, Any] = field(default_factory=dict)
     going_on: str = ""
+    becomes_latest: bool = True
 
     @property
     def config(self) -> ExperimentConfig:
