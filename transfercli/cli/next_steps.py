@@ -88,7 +88,8 @@ def after_training(workflow: str, own: Mapping[str, Any], result: Any) -> Words 
     """Return the training without `--dry-run`; a trained run names its evaluation in its own table."""
     if not own["dry_run"] or result.as_json()["run"] is not None:
         return None
-    options = [("--run-id", own["run_id"]), ("--resume", own["resume"])]
+    options = [("--continue", own["continued"]), ("--epochs", own["epochs"])]
+    options += [("--run-id", own["run_id"]), ("--resume", own["resume"])]
     named = [word for option, value in options if value is not None for word in (option, value)]
     config = [] if own["config"] is None else [own["config"]]
     return (workflow, *config, *named, *_overrides(own), *_runs(own))

@@ -436,6 +436,11 @@ class TrainingConfig(Section):
         " null: true for linear_probe, multilayer_probe and auto",
     )
 
+    @property
+    def monitor(self) -> str:
+        """Metric by which the best epoch is chosen."""
+        return self.early_stopping.monitor if self.early_stopping else "val_loss"
+
 
 class ComputeConfig(Section):
     """Precision, caches and processor cores."""

@@ -15,6 +15,7 @@ from transfercli.cli.commands.runs import best_epoch_text, curves_of, of_images
 from transfercli.cli.next_steps import after_training
 from transfercli.cli.options import RUNS, Overrides, Runs, Wait
 from transfercli.cli.ui.tables import print_pairs, print_table
+from transfercli.errors import UsageError
 from transfercli.reporting import Reporter
 from transfercli.text import byte_size, duration, images_per_split
 
@@ -42,7 +43,39 @@ Resume = Annotated[
         autocompletion=completion.runs,
     ),
 ]
+Continue = Annotated[
+    str | None,
+    typer.Option(
+        "--continue",
+        metavar="RUN",
+        help="train --epochs more epochs after a completed run, as a new run",
+        autocompletion=completion.runs,
+    ),
+]
+Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", min=1, help="with --continue: further epochs")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="estimate the cost and stop before the first training step")]
+
+
+def _further_epochs(
+    run: str | None, epochs: int | None, config: Path | None, resume: str | None
+) -> tuple[str, int] | None:
+    """Return the run to continue and the number of further epochs, or None without `--continue`.
+
+    Raises `UsageError` if one of the two options is missing, or CONFIG or `--resume` is given too.
+    """
+    if run is None and epochs is None:
+        return None
+    if run is None or epochs is None:
+        hint = "name the completed run with --continue RUN, or set training.epochs with --set training.epochs=N"
+        given, missing = ("--epochs", "--continue") if run is None else ("--continue", "--epochs")
+        raise UsageError(f"{given} needs {missing}", hint if run is None else "say how many: --epochs N")
+    if config is not None or resume is not None:
+        received = f"CONFIG {config}" if config is not None else f"--resume {resume}"
+        raise UsageError(
+            f"--continue takes its settings from the run; received {received} too",
+            "leave it out; --set changes keys of training.optimizer, training.schedule and training.early_stopping",
+        )
+    return run, epochs
 
 
 def _show(result: TrainResult | CostEstimate) -> None:
@@ -117,15 +150,19 @@ def pretrain(
     resume: Resume = None,
     wait: Wait = 0.0,
     dry_run: DryRun = False,
+    continued: Continue = None,
+    epochs: Epochs = None,
 ) -> TrainResult | CostEstimate:
     """Train a base on a source data set, from scratch or weights.
 
     Example: transfercli pretrain flowers.yaml --set training.epochs=50
     """
-    from transfercli.workflows.train.train import TrainRequest, train
+    from transfercli.workflows.train.train import ContinueRequest, TrainRequest, train
 
-    request = TrainRequest("pretrain", config, runs, tuple(overrides or ()), run_id, resume, wait, dry_run)
-    return train(request, reporter)
+    settings = tuple(overrides or ())
+    if further := _further_epochs(continued, epochs, config, resume):
+        return train(ContinueRequest("pretrain", *further, runs, settings, run_id, wait, dry_run), reporter)
+    return train(TrainRequest("pretrain", config, runs, settings, run_id, resume, wait, dry_run), reporter)
 
 
 @reports(_show, partial(after_training, "finetune"))
@@ -138,12 +175,16 @@ def finetune(
     resume: Resume = None,
     wait: Wait = 0.0,
     dry_run: DryRun = False,
+    continued: Continue = None,
+    epochs: Epochs = None,
 ) -> TrainResult | CostEstimate:
     """Train a classifier on a target data set, starting from a base.
 
     Example: transfercli finetune flowers.yaml --dry-run
     """
-    from transfercli.workflows.train.train import TrainRequest, train
+    from transfercli.workflows.train.train import ContinueRequest, TrainRequest, train
 
-    request = TrainRequest("finetune", config, runs, tuple(overrides or ()), run_id, resume, wait, dry_run)
-    return train(request, reporter)
+    settings = tuple(overrides or ())
+    if further := _further_epochs(continued, epochs, config, resume):
+        return train(ContinueRequest("finetune", *further, runs, settings, run_id, wait, dry_run), reporter)
+    return train(TrainRequest("finetune", config, runs, settings, run_id, resume, wait, dry_run), reporter)

@@ -31,6 +31,7 @@ from transfercli.workflows.train.recorded_config import as_recorded
 
 if TYPE_CHECKING:
     from transfercli.models.classifier import Classifier
+    from transfercli.training.phases import Phase
 
 Command = Literal["pretrain", "finetune"]
 
@@ -57,6 +58,7 @@ class Job:
     command_line: the command as typed, without absolute paths, for run.json and the report.
     warnings: about keys without effect, and images that are read in another way than the parent's.
     marks: more keys of a new run's record, such as the sweep that it is a trial of.
+    phases: of a new run that goes on with another one; empty if they follow from the config.
     """
 
     command: Command
@@ -66,6 +68,7 @@ class Job:
     command_line: str
     warnings: tuple[str, ...] = ()
     marks: Mapping[str, Any] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
 
     @property
     def config(self) -> ExperimentConfig:

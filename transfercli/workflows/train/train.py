@@ -14,7 +14,7 @@ from transfercli.evaluation.gates import from_config
 from transfercli.evaluation.slices import table_slices
 from transfercli.reporting import Reporter
 from transfercli.runs import record
-from transfercli.runs.listing import next_completion, update_latest_link
+from transfercli.runs.listing import continue_command, next_completion, update_latest_link
 from transfercli.runs.lock import experiment_lock
 from transfercli.runs.record import status_of
 from transfercli.training.keras_import import check_backend
@@ -22,6 +22,12 @@ from transfercli.workflows.confidence import report_confidence
 from transfercli.workflows.initial_weights import check_weights, needs_download
 from transfercli.workflows.new_model import find_parent, labels_for, new_classifier, with_file_head
 from transfercli.workflows.recorded_weights import with_recorded_weights
+from transfercli.workflows.train.continuation import (
+    ContinueRequest,
+    check_same_images,
+    continuing_job,
+    copy_earlier_epochs,
+)
 from transfercli.workflows.train.disk_space import max_run_bytes, reserve_run_space
 from transfercli.workflows.train.job import Job, TrainRequest, resolve_job, with_head_of
 from transfercli.workflows.train.learnt_before import LearntBefore, images_learnt_before
@@ -37,12 +43,12 @@ if TYPE_CHECKING:
     from transfercli.data.dataset import Dataset
 
 
-def train(request: TrainRequest, reporter: Reporter) -> TrainResult | CostEstimate:
-    """Train a new run or resume one; with `dry_run` only estimate the cost.
+def train(request: TrainRequest | ContinueRequest, reporter: Reporter) -> TrainResult | CostEstimate:
+    """Train a new run, resume one, or go on with a completed one; with `dry_run` only estimate the cost.
 
     Nothing is written before the config and the data are checked.
     """
-    job = resolve_job(request, reporter)
+    job = continuing_job(request) if isinstance(request, ContinueRequest) else resolve_job(request, reporter)
     waiting = partial(reporter.progress, "waiting for the lock", 0, 1, "")
     with job.loaded.placing(), experiment_lock(job.run.path.parent, request.wait, waiting):
         return train_job(job, reporter, dry_run=request.dry_run)
@@ -128,7 +134,10 @@ def recorded_parent(job: Job) -> str | None:
 
 
 def read_data(job: Job, reporter: Reporter) -> Dataset:
-    return load_dataset(data_request(job.config, job.run.path.parent), reporter)
+    """Return the data set of a job. Raises `DataError` if the job goes on with a run whose images were others."""
+    dataset = load_dataset(data_request(job.config, job.run.path.parent), reporter)
+    check_same_images(job, dataset)
+    return dataset
 
 
 def prepare_backend(config: ExperimentConfig) -> None:
@@ -142,6 +151,7 @@ def train_epochs(job: Job, setup: Setup, reporter: Reporter) -> None:
     from transfercli.training import history
 
     checkpoints, trainer = setup.checkpoints, setup.trainer
+    copy_earlier_epochs(job, setup, reporter)
     if checkpoints.exists():
         last, best = checkpoints.newest(reporter)
         history.rewind(job.run.metrics, last.progress["line"])
@@ -159,11 +169,14 @@ def check_result(job: Job, setup: Setup, reporter: Reporter) -> None:
     """
     from transfercli.evaluation.confidence.trust import read_trust
     from transfercli.training import history
-    from transfercli.training.checks import warn_of_result
+    from transfercli.training.checks import still_improving, warn_of_result
 
     best_epoch, classes = setup.trainer.progress.best_epoch, len(setup.classifier.labels)
     lines = history.read(job.run.metrics)
     warn_of_result(setup.plan, lines, best_epoch, classes, reporter)
+    if still_improving(setup.plan, lines):
+        further = continue_command(job.run, job.runs, job.command, max(1, setup.plan.epochs // 2))
+        reporter.info(f"the validation loss still fell in the last epoch; to train further epochs: {further}")
     if trust := read_trust(job.run.calibration):
         refitted = any("cross_validated" in line for line in lines if line["epoch"] == best_epoch)
         report_confidence(trust, job.config.evaluation, reporter, refitted=refitted)
